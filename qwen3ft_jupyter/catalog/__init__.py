@@ -1,0 +1,109 @@
+"""The published Qwen3 models: what they are, how large, what they need, and which names nobody published."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Literal
+
+from qwen3ft_jupyter.catalog.memory import Architecture
+from qwen3ft_jupyter.catalog.spelling import nearest_published
+from qwen3ft_jupyter.errors import UnknownModel
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Kind = Literal["hybrid", "instruct", "thinking", "base", "moe"]
+
+__all__ = ["Architecture", "CatalogModel", "Kind", "catalog", "check_published", "find"]
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogModel:
+    """One published model."""
+
+    repo_id: str
+    kind: Kind
+    """hybrid models think or not, as asked; base models were not trained to converse."""
+    architecture: Architecture
+    download_bytes: int
+    is_approximate: bool
+    """Whether `download_bytes` was worked out from the parameters instead of read from a listing."""
+    context: int
+    """Tokens it was made for."""
+    extended_context: int
+    """Tokens it reaches with YaRN rope scaling; equal to `context` where nobody claims more."""
+    role: str = ""
+    """quick experiments, recommended for production, higher quality, or nothing."""
+    badge: str = ""
+    """The role in two words, for a label; or nothing."""
+    note: str = ""
+    license: str = "Apache-2.0"
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model is made of."""
+        return self.architecture.parameters
+
+    @property
+    def tied(self) -> bool:
+        """Whether the output layer is the embedding."""
+        return self.architecture.tied
+
+
+@functools.cache
+def catalog() -> tuple[CatalogModel, ...]:
+    """Return the models in the order they are shown."""
+    data = _load()
+    sizes = {name: Architecture(**numbers) for name, numbers in data["sizes"].items()}
+    return tuple(_model(row, sizes) for row in data["models"])
+
+
+def find(repo_id: str) -> CatalogModel | None:
+    """Return the model of this name, or None if it is not in the catalogue."""
+    return next((model for model in catalog() if model.repo_id == repo_id), None)
+
+
+def check_published(repo_id: str) -> None:
+    """Refuse names under ``Qwen/`` that look published and never were.
+
+    Every other name passes: other owners, other families, quantised versions, releases younger than this catalogue.
+
+    Raises:
+        UnknownModel: The hint names the nearest model that exists.
+    """
+    owner, _, name = repo_id.partition("/")
+    if owner.lower() != "qwen":
+        return
+    published = _published_names()
+    nearest = None if owner == "Qwen" and name in published else nearest_published(name, published)
+    if nearest is None:
+        return
+    hint = f'Did you mean "Qwen/{nearest}"?'
+    if "instruct" in name.lower() and not nearest.endswith("-2507") and nearest in published:
+        hint += " It follows instructions without the word in its name."
+    raise UnknownModel(f'Qwen never published "{repo_id}".', hint=hint)
+
+
+@functools.cache
+def _published_names() -> frozenset[str]:
+    catalogued = {model.repo_id.partition("/")[2] for model in catalog()}
+    return frozenset(catalogued | set(_load()["published"]["names"]))
+
+
+def _load() -> dict[str, Any]:  # a TOML table is any; the tests hold every row against the dataclasses
+    return tomllib.loads(resources.files(__name__).joinpath("models.toml").read_text("utf-8"))
+
+
+def _model(row: dict[str, Any], sizes: dict[str, Architecture]) -> CatalogModel:
+    given = dict(row)
+    return CatalogModel(
+        architecture=sizes[given.pop("size")],
+        is_approximate=given.pop("approximate", False),
+        extended_context=given.pop("extended_context", given["context"]),
+        **given,
+    )

@@ -1,0 +1,125 @@
+"""What went wrong on the wire, as errors of ours. Messages name hosts only: addresses may hold signatures."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    LocationValueError,
+    NameResolutionError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from qwen3ft_jupyter.errors import HubError, HubUnreachable, SourceFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_MESSAGES = {
+    "name-lookup": ("{host}: the name cannot be looked up.", "Is there a network? Behind a proxy, set HTTPS_PROXY."),
+    "refused": ("{host} refuses connections.", "Is the address right, and is a firewall or proxy in between?"),
+    "timeout": ("{host} cannot be connected to.", "Is there a network? Behind a proxy, set HTTPS_PROXY."),
+    "silent": ("{host} took the connection but does not answer.", "Try again in a few minutes."),
+    "tls": (
+        "{host}: its certificate is not trusted.",
+        "Behind a company proxy, set REQUESTS_CA_BUNDLE to its certificate file; otherwise check the clock.",
+    ),
+    "proxy": ("{host}: the proxy does not let the connection through.", "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."),
+    "address": ("{host}: the address is malformed.", "Check the endpoint settings."),
+    "reset": ("{host} broke off the connection.", "Try again."),
+}
+
+
+def host_of(url: str) -> str:
+    """Return host and port of `url` as a person writes them.
+
+    >>> host_of("https://user:secret@hub.example:443/a?token=1")
+    'hub.example'
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "the server"
+    host = parts.hostname or "the server"
+    return host if port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f"{host}:{port}"
+
+
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port: what credentials are bound to."""
+    parts = urlsplit(url)
+    return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(parts.scheme.lower())
+
+
+def redirect_target(url: str, location: str) -> str:
+    """Return where a redirect from `url` leads.
+
+    Raises:
+        HubError: It leads to something that is not HTTP, or from https to http.
+    """
+    try:
+        target, _ = urldefrag(urljoin(url, location))
+        parts = urlsplit(target)
+        port = parts.port
+    except ValueError as error:
+        raise HubError(f"{host_of(url)} redirects to a malformed address.") from error
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise HubError(f"{host_of(url)} redirects to something that is not a web address.")
+    if parts.scheme == "http" and urlsplit(url).scheme == "https":
+        hint = "Nothing was sent there. If this network has a login page, open it in a browser first."
+        raise HubError(f"{host_of(url)} redirects from https to http.", hint=hint)
+    if parts.username is None and parts.password is None:
+        return target
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return parts._replace(netloc=host if port is None else f"{host}:{port}").geturl()
+
+
+def unreachable(url: str, error: BaseException) -> HubUnreachable:
+    """Return the error for a request to `url` that got no answer."""
+    cause = cause_of(error)
+    message, hint = _MESSAGES[cause]
+    return HubUnreachable(message.format(host=host_of(url)), hint=hint, details={"cause": cause})
+
+
+def broken(url: str, error: BaseException) -> SourceFailed:
+    """Return the error for a body from `url` that did not arrive to its end."""
+    cause = "silent" if isinstance(error, ReadTimeoutError) else "reset"
+    message = "went silent" if cause == "silent" else "broke off the transfer"
+    return SourceFailed(f"{host_of(url)} {message}.", details={"cause": cause})
+
+
+def cause_of(error: BaseException) -> str:
+    """Return in one word why there was no answer: a key of the messages above."""
+    if isinstance(error, ProxyError):
+        return "proxy"
+    chain = list(_chain(error))
+    if any(isinstance(link, OSError) and link.errno == errno.ECONNREFUSED for link in chain):
+        return "refused"
+    return next((cause for cause, kinds in _CAUSES if any(isinstance(link, kinds) for link in chain)), "reset")
+
+
+_CAUSES: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
+    ("tls", (SSLError, ssl.SSLError)),  # before "address": a certificate error is a ValueError
+    ("name-lookup", (NameResolutionError, socket.gaierror)),
+    ("silent", (ReadTimeoutError,)),
+    ("timeout", (ConnectTimeoutError, TimeoutError)),
+    ("address", (LocationValueError, ValueError)),
+)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = error
+    for _ in range(8):
+        if link is None:
+            return
+        yield link
+        yield from (argument for argument in link.args if isinstance(argument, BaseException))
+        link = link.__cause__ or link.__context__

@@ -1,0 +1,348 @@
+"""One HTTP client for questions to the hubs and for the bytes of files.
+
+It sits on urllib3's connections and adds what a downloader must be sure of: credentials never follow a redirect to
+another origin, nothing is ever fetched more weakly than it was asked for, answers have a largest size, and every wait
+ends within a second of `stop` being set.
+
+Speed, 512 MiB over loopback, one connection: urllib3's `read`, `read1` and `readinto` with a 1 MiB buffer and a bare
+``recv_into`` cost 0.11 to 0.15 CPU seconds alike, while SHA-256 of the same bytes costs 0.3. The copy is no bottleneck,
+so the public methods are used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import threading
+import zlib
+from dataclasses import dataclass
+from json import loads
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from urllib3 import PoolManager, ProxyManager, Timeout, make_headers
+from urllib3.exceptions import HTTPError, ProxyError, ReadTimeoutError
+
+from qwen3ft_jupyter.errors import BadListing, HubError, HubUnreachable, Qwen3ftError, SourceFailed
+from qwen3ft_jupyter.hubs import retry
+from qwen3ft_jupyter.hubs.failures import broken, host_of, origin_of, redirect_target, unreachable
+from qwen3ft_jupyter.hubs.network import proxy_for, tls_context
+from qwen3ft_jupyter.hubs.wire import Exchange, PlainPool, TlsPool, stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+    from urllib3.response import BaseHTTPResponse
+
+CONNECT_TIMEOUT_S = 10.0
+IDLE_TIMEOUT_S = 30.0
+"""Longest silence on a connection. There is no limit on the whole: slow links finish too."""
+MAX_REDIRECTS = 10
+MAX_ANSWER_BYTES = 64 * 2**20
+"""Largest answer to a question: a listing of 100,000 files has about 40 MB."""
+MAX_JSON_DEPTH = 32
+"""Real answers nest six levels; Python's parser recurses, and a deep one could exhaust the stack."""
+MAX_HOSTS = 16
+"""Hosts whose connections are kept at the same time."""
+MAX_DISCARDED_BYTES = 64 * 1024
+"""Longest body that is read and thrown away to keep a connection; a new one costs less than more of them."""
+
+_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TOKENS = re.compile(rb'"(?:[^"\\]+|\\.?)*(?:"|\Z)|[\[\]{}]', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer to a question."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in any case."""
+    body: bytes
+    url: str
+    """Where it came from, after redirects."""
+
+    def json(self, *, max_depth: int = MAX_JSON_DEPTH) -> Any:
+        """Return the body as JSON.
+
+        Raises:
+            BadListing: It is not JSON, or nested more deeply than `max_depth`.
+        """
+        host = host_of(self.url)
+        if json_depth(self.body) > max_depth:
+            raise BadListing(f"{host} answered with JSON nested too deeply.")
+        try:
+            return loads(self.body)
+        except ValueError as error:
+            hint = "If this network has a login page, open it in a browser first." if b"<" in self.body[:64] else ""
+            raise BadListing(f"{host} answered with something that is not JSON.", hint=hint) from error
+
+
+class Response:
+    """An open answer whose body is still on the wire. Close it, or use it in a `with` block."""
+
+    def __init__(self, raw: BaseHTTPResponse, exchange: Exchange, url: str) -> None:
+        self._raw = raw
+        self._exchange = exchange
+        self.status = raw.status
+        self.headers: Mapping[str, str] = raw.headers
+        """Names in any case."""
+        self.url = url
+        """After redirects; it may hold a signature, so it is never shown."""
+
+    def read(self, size: int) -> bytes:
+        """Return what has arrived, at least one and at most `size` bytes, or ``b""`` at the end of the body.
+
+        Raises:
+            SourceFailed: The connection broke, went silent or ended before the announced length.
+            Stopped: `stop` was set.
+        """
+        try:
+            data = self._raw.read1(size, decode_content=False)
+        except (HTTPError, OSError, ValueError) as error:  # ValueError: a chunk size that is no number
+            if self._exchange.is_stopped:
+                raise stopped() from error
+            raise broken(self.url, error) from error
+        if self._exchange.is_stopped:
+            raise stopped()
+        return data or b""
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Fill the front of `buffer` like `read`; return the number of bytes, 0 at the end of the body."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end, else close it."""
+        self._exchange.end()
+        self._raw.close()
+        self._raw.release_conn()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class HttpClient:
+    """Keeps connections and asks over them. All methods may be called from several threads."""
+
+    def __init__(
+        self,
+        *,
+        max_connections: int = 16,
+        user_agent: str = "qwen3ft-jupyter",
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        idle_timeout_s: float = IDLE_TIMEOUT_S,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """Args: connections kept per host, our name, the two time limits, and where jitter comes from."""
+        self.user_agent = user_agent
+        self._max_connections = max_connections
+        self._timeout = Timeout(connect=connect_timeout_s, read=idle_timeout_s)
+        self._chance = chance
+        self._lock = threading.Lock()
+        self._managers: dict[str | None, PoolManager] = {}
+
+    def open(
+        self, url: str, *, headers: Mapping[str, str] | None = None, stop: threading.Event | None = None
+    ) -> Response:
+        """Ask for `url`, follow redirects, and return the answer whatever its status is.
+
+        Raises:
+            HubUnreachable: No connection; `details["cause"]` is name-lookup, refused, timeout, silent, tls, proxy,
+                reset or address.
+            HubError: The redirects lead in a circle, too far or to a weaker connection.
+            Stopped: `stop` was set.
+        """
+        asked = {name.lower(): value for name, value in (headers or {}).items()}
+        asked = {"user-agent": self.user_agent, "accept-encoding": "identity"} | asked
+        visited = set()
+        for _ in range(MAX_REDIRECTS + 1):
+            visited.add(url)
+            response = self._send(url, asked, stop)
+            location = response.headers.get("location")
+            if response.status not in _REDIRECTS or not location:
+                return response
+            _discard(response)
+            target = redirect_target(url, location)
+            if target in visited:
+                raise HubError(f"{host_of(url)} redirects in a circle.")
+            if origin_of(target) != origin_of(url):
+                asked = {name: value for name, value in asked.items() if name not in _CREDENTIALS}
+            url = target
+        raise HubError(f"{host_of(url)} redirects too often.")
+
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_ANSWER_BYTES,
+        tries: int = retry.TRIES,
+        stop: threading.Event | None = None,
+    ) -> Answer:
+        """Return the whole answer to a question, after trying again (at most `tries` times) where that may help.
+
+        Raises:
+            HubUnreachable, HubBusy: Every attempt failed in a way that may pass.
+            BadListing: The answer is larger than `max_bytes`.
+            HubError: See `open`.
+            Stopped: `stop` was set.
+        """
+        waiter = stop or threading.Event()
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return self._get_once(url, headers, max_bytes, stop)
+            except Qwen3ftError as error:
+                pause = retry.pause_s(attempt, error, chance=self._chance)
+                if pause is None or attempt >= tries:
+                    raise
+            if waiter.wait(pause):
+                raise stopped()
+
+    def close(self) -> None:
+        """Close every connection that is kept."""
+        with self._lock:
+            managers = list(self._managers.values())
+            self._managers.clear()
+        for manager in managers:
+            manager.clear()
+
+    def _get_once(
+        self, url: str, headers: Mapping[str, str] | None, max_bytes: int, stop: threading.Event | None
+    ) -> Answer:
+        with self.open(url, headers=headers, stop=stop) as response:
+            host = host_of(response.url)
+            if response.status in retry.TRANSIENT_STATUSES:
+                raise retry.busy(host, response.status, response.headers.get("retry-after"))
+            if response.status == 407:
+                raise unreachable(url, ProxyError("the proxy asks for a password", OSError()))
+            try:
+                body = _read_all(response, max_bytes)
+            except SourceFailed as error:
+                raise HubUnreachable(error.message, hint=error.hint, details={"cause": "reset"}) from error
+        return Answer(response.status, response.headers, body, response.url)
+
+    def _send(self, url: str, headers: Mapping[str, str], stop: threading.Event | None) -> Response:
+        """Send one request; again if a kept connection turns out to have been closed by the other side."""
+        while True:
+            exchange = Exchange(stop)
+            try:
+                return Response(self._ask(url, headers, exchange), exchange, url)
+            except (HTTPError, OSError, ValueError) as error:
+                if exchange.is_stopped:
+                    raise stopped() from error
+                if not exchange.is_reused or isinstance(error, ReadTimeoutError):
+                    raise unreachable(url, error) from error
+
+    def _ask(self, url: str, headers: Mapping[str, str], exchange: Exchange) -> BaseHTTPResponse:
+        exchange.begin()
+        try:
+            with exchange.on_this_thread():
+                return self._manager(proxy_for(url)).request(
+                    "GET",
+                    url,
+                    headers=headers,
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                    decode_content=False,
+                    timeout=self._timeout,
+                )
+        except BaseException:
+            exchange.end()
+            raise
+
+    def _manager(self, proxy: str | None) -> PoolManager:
+        with self._lock:
+            if proxy not in self._managers:
+                self._managers[proxy] = _make_manager(proxy, self._max_connections)
+            return self._managers[proxy]
+
+
+def _make_manager(proxy: str | None, max_connections: int) -> PoolManager:
+    context = tls_context()
+    manager: PoolManager
+    if proxy is None:
+        manager = PoolManager(MAX_HOSTS, maxsize=max_connections, ssl_context=context)
+    else:
+        parts = urlsplit(proxy)
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+        manager = ProxyManager(
+            proxy,
+            MAX_HOSTS,
+            maxsize=max_connections,
+            ssl_context=context,
+            proxy_ssl_context=tls_context(),
+            proxy_headers=make_headers(proxy_basic_auth=login),
+        )
+    manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
+    return manager
+
+
+def _discard(response: Response) -> None:
+    """Read the short body of an answer that is not needed, so that its connection can be used again."""
+    length = response.headers.get("content-length", "")
+    if length.isdigit() and int(length) <= MAX_DISCARDED_BYTES:
+        with contextlib.suppress(SourceFailed):
+            while response.read(MAX_DISCARDED_BYTES):
+                pass
+    response.close()
+
+
+def _read_all(response: Response, max_bytes: int) -> bytes:
+    body = bytearray()
+    while data := response.read(1 << 20):
+        body += data
+        if len(body) > max_bytes:
+            raise _too_large(response.url)
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    return _decompressed(bytes(body), encoding, response.url, max_bytes)
+
+
+def _decompressed(body: bytes, encoding: str, url: str, max_bytes: int) -> bytes:
+    """Undo the compression some proxies apply although none was asked for, without letting it swell beyond a limit."""
+    if encoding in {"", "identity"}:
+        return body
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise BadListing(f"{host_of(url)} answered in an encoding that was not asked for.")
+    machine = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: tell gzip and zlib by their header
+    try:
+        plain = machine.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise BadListing(f"{host_of(url)} answered with bytes that cannot be decompressed.") from error
+    if len(plain) > max_bytes:
+        raise _too_large(url)
+    return plain
+
+
+def _too_large(url: str) -> BadListing:
+    return BadListing(f"{host_of(url)} answered with far more than a listing can hold.")
+
+
+def json_depth(body: bytes) -> int:
+    """Return how deeply brackets are nested in `body`, strings left out, without recursing.
+
+    >>> json_depth(b'{"a": [1, "]]]]"], "b": {}}')
+    2
+    """
+    depth = deepest = 0
+    for match in _TOKENS.finditer(body):
+        token = match.group()
+        if token in {b"[", b"{"}:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in {b"]", b"}"}:
+            depth -= 1
+    return deepest

@@ -1,0 +1,143 @@
+"""The Hugging Face hub over its documented protocol: revision to commit, then the tree of that commit."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urljoin
+
+from qwen3ft_jupyter.hubs import refusals
+from qwen3ft_jupyter.hubs.failures import origin_of
+from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile, Request, is_commit
+from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, parse_sha256
+
+if TYPE_CHECKING:
+    import threading
+
+    from qwen3ft_jupyter.errors import Qwen3ftError
+    from qwen3ft_jupyter.hubs.http import Answer, HttpClient
+    from qwen3ft_jupyter.hubs.listing import HubName
+    from qwen3ft_jupyter.hubs.names import RepoId, SafePath
+
+MAX_PAGES = 200
+"""Pages of one tree; the hub puts a thousand files on each."""
+_NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel="?next"?', re.IGNORECASE)
+
+
+class HuggingFaceHub:
+    """Lists models of Hugging Face, of a mirror of it, or of anything that speaks its protocol."""
+
+    name: HubName = "huggingface"
+
+    def __init__(self, client: HttpClient, endpoint: str, token: str | None = None) -> None:
+        """Args: the client to ask with, the hub's address, and a token that is sent to this address only."""
+        self.endpoint = endpoint.rstrip("/")
+        self._client = client
+        token = refusals.check_token(self.name, token)
+        self._secrets = {"authorization": f"Bearer {token}"} if token else {}
+
+    def listing(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> Listing:
+        """Return the wanted files of `repo_id`; see `Hub.listing`."""
+        name = refusals.check_revision(self.name, repo_id, revision)
+        commit, is_gated = self._commit(repo_id, name, stop)
+        files = self._files(repo_id, name, commit, stop)
+        listing = Listing(repo_id, self.name, name, commit, files, commit)
+        if is_gated:
+            self._check_gate(listing, stop)
+        return listing
+
+    def file_request(self, listing: Listing, file: RemoteFile) -> Request:
+        """Return the request for one file; large ones are redirected to the hub's store."""
+        url = f"{self.endpoint}/{listing.repo_id}/resolve/{quote(listing.pin, safe='')}/{quote(file.path)}"
+        return Request(url, self._secrets)
+
+    def _commit(self, repo_id: RepoId, revision: str, stop: threading.Event | None) -> tuple[str, bool]:
+        """Return the commit of `revision`, and whether a licence has to be accepted first."""
+        url = f"{self.endpoint}/api/models/{repo_id}/revision/{quote(revision, safe='')}"
+        answer = self._client.get(url, headers=self._secrets, stop=stop)
+        self._check(answer, repo_id, revision)
+        body = answer.json()
+        commit = body.get("sha") if isinstance(body, dict) else None
+        if not isinstance(commit, str) or not is_commit(commit):
+            raise refusals.garbled(self.name, repo_id, "names no commit")
+        return commit, bool(body.get("gated"))
+
+    def _files(
+        self, repo_id: RepoId, revision: str, commit: str, stop: threading.Event | None
+    ) -> tuple[RemoteFile, ...]:
+        entries = self._tree(repo_id, revision, commit, stop)
+        paths = check_paths([path if isinstance(path := entry.get("path"), str) else "" for entry in entries])
+        files = tuple(
+            self._file(repo_id, path, entry) for path, entry in zip(paths, entries, strict=True) if is_wanted(path)
+        )
+        if not files:
+            raise refusals.garbled(self.name, repo_id, "names no file that could be downloaded")
+        return files
+
+    def _file(self, repo_id: RepoId, path: SafePath, entry: dict[str, Any]) -> RemoteFile:
+        lfs = entry.get("lfs")
+        if lfs is None:
+            oid = entry.get("oid")
+            return RemoteFile(path, entry.get("size", -1), None, oid if isinstance(oid, str) else "")
+        if not isinstance(lfs, dict) or lfs.get("size", entry.get("size")) != entry.get("size"):
+            raise refusals.garbled(self.name, repo_id, f"contradicts itself about {path}")
+        # the entry's own oid names the pointer file that git keeps, not the content
+        return RemoteFile(path, entry.get("size", -1), parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")))
+
+    def _tree(self, repo_id: RepoId, revision: str, commit: str, stop: threading.Event | None) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = []
+        url: str | None = f"{self.endpoint}/api/models/{repo_id}/tree/{commit}?recursive=true&expand=false"
+        visited: set[str] = set()
+        while url is not None:
+            if url in visited or len(visited) >= MAX_PAGES:
+                raise refusals.garbled(self.name, repo_id, "never ends")
+            visited.add(url)
+            answer = self._client.get(url, headers=self._secrets, stop=stop)
+            self._check(answer, repo_id, revision)
+            page = answer.json()
+            if not isinstance(page, list) or not all(isinstance(entry, dict) for entry in page):
+                raise refusals.garbled(self.name, repo_id, "is no list of files")
+            entries += [entry for entry in page if entry.get("type") == "file"]
+            url = self._next_page(repo_id, url, answer.headers.get("link", ""))
+        return entries
+
+    def _next_page(self, repo_id: RepoId, url: str, link: str) -> str | None:
+        match = _NEXT.search(link)
+        if match is None:
+            return None
+        target = urljoin(url, str(match[1]))
+        if origin_of(target) != origin_of(self.endpoint):
+            raise refusals.garbled(self.name, repo_id, "goes on at another host")
+        return target
+
+    def _check_gate(self, listing: Listing, stop: threading.Event | None) -> None:
+        """Ask for the smallest file: the listing of a gated repo is public, its files are not."""
+        smallest = min(listing.files, key=lambda file: file.size)
+        request = self.file_request(listing, smallest)
+        with self._client.open(request.url, headers=request.headers, stop=stop) as response:
+            if response.status in {401, 403}:
+                raise self._gated(listing.repo_id)
+
+    def _check(self, answer: Answer, repo_id: RepoId, revision: str) -> None:
+        """Raise what an answer other than 200 means."""
+        if answer.status != 200:
+            raise self._explained(answer, repo_id, revision)
+
+    def _explained(self, answer: Answer, repo_id: RepoId, revision: str) -> Qwen3ftError:
+        code = answer.headers.get("x-error-code", "")
+        has_token = bool(self._secrets)
+        if code == "RepoNotFound":
+            return refusals.missing(self.name, repo_id, has_token=has_token)
+        if code == "GatedRepo":
+            return self._gated(repo_id)
+        if code == "RevisionNotFound":
+            return refusals.no_revision(self.name, repo_id, revision)
+        if answer.status in {401, 403}:
+            return refusals.denied(self.name, repo_id, has_token=has_token)
+        if answer.status == 404:
+            return refusals.missing(self.name, repo_id, has_token=has_token)
+        return refusals.unexpected(self.name, answer.status)
+
+    def _gated(self, repo_id: RepoId) -> Qwen3ftError:
+        page = f"{self.endpoint}/{repo_id}"
+        return refusals.gated(self.name, repo_id, page, has_token=bool(self._secrets))

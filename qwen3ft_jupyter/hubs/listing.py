@@ -1,0 +1,113 @@
+"""What a hub says about a repo: which files it has, how large they are, and how to know them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from qwen3ft_jupyter.errors import BadListing
+from qwen3ft_jupyter.settings import HubName
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
+
+__all__ = ["HUB_LABELS", "MAX_SIZE", "Hub", "HubName", "Listing", "RemoteFile", "Request", "is_commit"]
+
+HUB_LABELS: dict[HubName, str] = {"modelscope": "ModelScope", "huggingface": "Hugging Face"}
+"""The hubs' names as people write them."""
+MAX_SIZE = 2**53
+"""First size in bytes that is refused: beyond it JSON numbers lose digits, and no file is that large."""
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+_HEX40 = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file as the hub lists it.
+
+    Raises:
+        BadListing: The size is no size, a digest is no digest, or there is none at all.
+    """
+
+    path: SafePath
+    size: int
+    """Bytes."""
+    sha256: Sha256 | None = None
+    git_sha1: str | None = None
+    """Git's name of the content: SHA-1 over ``blob <size>``, a zero byte, and the bytes."""
+
+    def __post_init__(self) -> None:
+        if type(self.size) is not int or not 0 <= self.size < MAX_SIZE:
+            raise BadListing(f"{self.path}: the hub lists an impossible size.")
+        if self.sha256 is not None and not _HEX64.fullmatch(self.sha256):
+            raise BadListing(f"{self.path}: the hub lists a sha256 that is none.")
+        if self.git_sha1 is not None and not _HEX40.fullmatch(self.git_sha1):
+            raise BadListing(f"{self.path}: the hub lists a git digest that is none.")
+        if self.sha256 is None and self.git_sha1 is None:
+            raise BadListing(f"{self.path}: the hub lists no digest, so its bytes could not be checked.")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of one repo at one commit."""
+
+    repo_id: RepoId
+    hub: HubName
+    revision: str
+    """The branch, tag or commit that was asked for, or the hub's default branch."""
+    commit: str
+    """40 hexadecimal digits, or "" when the hub names none."""
+    files: tuple[RemoteFile, ...]
+    pin: str = ""
+    """What files are asked by: the commit where the hub takes one, else the revision."""
+
+    def __post_init__(self) -> None:
+        if not self.pin:
+            object.__setattr__(self, "pin", self.commit or self.revision)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to ask for a file. The headers may hold a token, so they are never shown."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def is_commit(text: str) -> bool:
+    """Return whether `text` is a git commit: 40 hexadecimal digits."""
+    return _HEX40.fullmatch(text) is not None
+
+
+class Hub(Protocol):
+    """A place that lists models and hands out their files."""
+
+    @property
+    def name(self) -> HubName:
+        """Which of the two protocols it speaks."""
+
+    @property
+    def endpoint(self) -> str:
+        """Its address, without a slash at the end."""
+
+    def listing(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> Listing:
+        """Return the wanted files of `repo_id` at `revision` (default: the hub's own default branch).
+
+        Raises:
+            ModelNotFound, AccessDenied, ModelGated, RevisionNotFound: What the hub answered.
+            HubUnreachable, HubBusy: It could not be asked; another try or another hub may do.
+            BadListing: Its answer cannot be trusted.
+            Stopped: `stop` was set.
+        """
+
+    def file_request(self, listing: Listing, file: RemoteFile) -> Request:
+        """Return the request for the bytes of `file`; it may be redirected to another host."""

@@ -1,0 +1,258 @@
+"""ModelScope over its documented protocol.
+
+What has to be survived: a missing repo answers 200 with ``"Success": false``; a missing file answers 500, so existence
+is decided by the listing alone; 403 comes and goes on repos that are readable; a listing is cut at 3,000 entries
+without a word; the API names no commit for a branch, the git protocol beside it does.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from qwen3ft_jupyter.errors import BadListing, HubBusy, HubError, HubUnreachable, Qwen3ftError, Stopped
+from qwen3ft_jupyter.hubs import refusals
+from qwen3ft_jupyter.hubs.git_refs import GIT_USER_AGENT, MAX_REFS_BYTES, commit_of, parse_refs
+from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile, Request, is_commit
+from qwen3ft_jupyter.hubs.names import MAX_DEPTH, check_paths, is_wanted, parse_sha256
+from qwen3ft_jupyter.hubs.wire import stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qwen3ft_jupyter.hubs.http import Answer, HttpClient
+    from qwen3ft_jupyter.hubs.listing import HubName
+    from qwen3ft_jupyter.hubs.names import RepoId
+
+TRUNCATED_AT = 3000
+"""Entries after which the hub cuts a listing, with nothing in the answer that says so."""
+MAX_WALK_REQUESTS = 1000
+"""Questions for one repo that is listed folder by folder."""
+DENIAL_PAUSES_S = (0.3, 0.8, 2.0)
+"""A readable repo is now and then denied; after these pauses a denial is believed."""
+
+_GATED_WORDS = ("gated", "申请", "apply for", "agreement", "协议")
+_DENIED_WORDS = ("permission", "private", "unauthorized", "not logged in", "token", "forbidden", "权限", "未登录")
+_REVISION_WORDS = ("revision", "branch", "版本", "分支")
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One answer of the listing: its entries and the commit it names, if any."""
+
+    entries: list[dict[str, Any]]
+    commit: str
+
+
+class _Refused(Exception):
+    """The hub said no to a listing; what that means depends on what else is known."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status)
+        self.status = status
+        self.message = message.lower()
+
+    def says(self, words: tuple[str, ...]) -> bool:
+        return any(word in self.message for word in words)
+
+
+class ModelScopeHub:
+    """Lists models of ModelScope, or of anything that speaks its protocol."""
+
+    name: HubName = "modelscope"
+
+    def __init__(self, client: HttpClient, endpoint: str, token: str | None = None) -> None:
+        """Args: the client to ask with, the hub's address, and a token that is sent to this address only."""
+        self.endpoint = endpoint.rstrip("/")
+        self._client = client
+        token = refusals.check_token(self.name, token)
+        self._secrets = {"authorization": f"Bearer {token}", "cookie": f"m_session_id={token}"} if token else {}
+
+    def listing(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> Listing:
+        """Return the wanted files of `repo_id`; see `Hub.listing`."""
+        name = refusals.check_revision(self.name, repo_id, revision)
+        refs = self._refs(repo_id, stop)
+        commit = name if is_commit(name) else commit_of(refs, name)
+        try:
+            page, pin = self._pinned(repo_id, name, commit, stop)
+        except _Refused as refused:
+            raise self._explained(refused, repo_id, name, refs, stop) from refused
+        except HubBusy as busy:  # what it does not have, it sometimes answers with a 500
+            if busy.details.get("status") == "500" and refs and not commit:
+                raise refusals.no_revision(self.name, repo_id, name, _short_names(refs)) from busy
+            raise
+        files = _files(repo_id, page.entries)
+        return Listing(repo_id, self.name, name, commit or page.commit, files, pin)
+
+    def file_request(self, listing: Listing, file: RemoteFile) -> Request:
+        """Return the request for one file; large ones are redirected to the hub's store."""
+        query = _query(Revision=listing.pin, FilePath=file.path)
+        return Request(f"{self.endpoint}/api/v1/models/{listing.repo_id}/repo?{query}", self._secrets)
+
+    def _refs(self, repo_id: RepoId, stop: threading.Event | None) -> Mapping[str, str]:
+        """Return branches and tags with their commits, or nothing: this is a help, not a condition."""
+        url = f"{self.endpoint}/{repo_id}.git/info/refs?service=git-upload-pack"
+        headers = {**self._secrets, "user-agent": GIT_USER_AGENT}  # any other is answered 421
+        try:
+            answer = self._client.get(url, headers=headers, max_bytes=MAX_REFS_BYTES, tries=1, stop=stop)
+        except (HubBusy, BadListing):
+            return {}
+        except HubUnreachable as error:
+            if error.details.get("cause") in {"reset", "silent"}:  # the git service alone may be ill
+                return {}
+            raise
+        return parse_refs(answer.body) if answer.status == 200 else {}
+
+    def _pinned(self, repo_id: RepoId, name: str, commit: str, stop: threading.Event | None) -> tuple[_Page, str]:
+        """Return the listing and the revision it was asked by: the commit where the hub takes one, else the name."""
+        if commit and commit != name:
+            try:
+                page = self._whole(repo_id, commit, stop)
+            except (_Refused, HubBusy, BadListing):  # it may not take a commit here, and may say so with a 500
+                page = _Page([], "")
+            if page.entries:
+                return page, commit
+        return self._whole(repo_id, name, stop), name
+
+    def _whole(self, repo_id: RepoId, revision: str, stop: threading.Event | None) -> _Page:
+        page = self._page(repo_id, revision, "", is_recursive=True, stop=stop)
+        if len(page.entries) < TRUNCATED_AT:
+            return page
+        return _Page(self._walk(repo_id, revision, stop), page.commit)
+
+    def _walk(self, repo_id: RepoId, revision: str, stop: threading.Event | None) -> list[dict[str, Any]]:
+        """List a repo folder by folder, splitting each that is cut."""
+        entries: list[dict[str, Any]] = []
+        folders = [""]
+        asked = 0
+        while folders:
+            folder = folders.pop()
+            asked += 2
+            if asked > MAX_WALK_REQUESTS:
+                raise refusals.garbled(self.name, repo_id, "has too many folders")
+            below = self._page(repo_id, revision, folder, is_recursive=True, stop=stop).entries if folder else None
+            if below is not None and len(below) < TRUNCATED_AT:
+                entries += below
+                continue
+            direct = self._page(repo_id, revision, folder, is_recursive=False, stop=stop).entries
+            if len(direct) >= TRUNCATED_AT:
+                raise refusals.garbled(self.name, repo_id, f"is cut: a folder has more than {TRUNCATED_AT} files")
+            entries += [entry for entry in direct if entry.get("Type") != "tree"]
+            folders += [_child(repo_id, folder, entry) for entry in direct if entry.get("Type") == "tree"]
+        return entries
+
+    def _page(
+        self, repo_id: RepoId, revision: str, root: str, *, is_recursive: bool, stop: threading.Event | None
+    ) -> _Page:
+        """Ask for one listing; a denial is believed only when it stays."""
+        query = _query(Revision=revision, Recursive=str(is_recursive), **({"Root": root} if root else {}))
+        url = f"{self.endpoint}/api/v1/models/{repo_id}/repo/files?{query}"
+        answer = self._client.get(url, headers=self._secrets, stop=stop)
+        for pause_s in DENIAL_PAUSES_S:
+            if answer.status != 403:
+                break
+            if (stop or threading.Event()).wait(pause_s):
+                raise stopped()
+            answer = self._client.get(url, headers=self._secrets, stop=stop)
+        return self._unwrapped(repo_id, answer)
+
+    def _unwrapped(self, repo_id: RepoId, answer: Answer) -> _Page:
+        if answer.status in {301, 302, 303, 307, 308} or not 200 <= answer.status < 500:
+            raise refusals.unexpected(self.name, answer.status)
+        try:
+            envelope = answer.json()
+        except BadListing:
+            if answer.status == 200:
+                raise
+            envelope = None  # an error page in HTML still has its status
+        body = envelope if isinstance(envelope, dict) else {}
+        if answer.status != 200 or body.get("Success") is False or body.get("Code") not in {200, None}:
+            raise _Refused(answer.status, str(body.get("Message", ""))[:500])
+        data = body.get("Data")
+        entries = data.get("Files") if isinstance(data, dict) else None
+        if not isinstance(data, dict) or not isinstance(entries, list):
+            raise refusals.garbled(self.name, repo_id, "has no list of files")
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise refusals.garbled(self.name, repo_id, "holds something that is not a file")
+        latest = data.get("LatestCommitter")
+        commit = latest.get("Id") if isinstance(latest, dict) else None
+        return _Page(entries, commit if isinstance(commit, str) and is_commit(commit) else "")
+
+    def _explained(
+        self,
+        refused: _Refused,
+        repo_id: RepoId,
+        revision: str,
+        refs: Mapping[str, str],
+        stop: threading.Event | None,
+    ) -> Qwen3ftError:
+        """Return what a refusal means: gated, not for us, a wrong revision, or no such repo."""
+        has_token = bool(self._secrets)
+        if "quota" in refused.message:
+            return HubBusy(f"ModelScope: the quota for {repo_id} is used up.", hint="Try again later.")
+        if refused.says(_GATED_WORDS):
+            page = f"{self.endpoint}/models/{repo_id}"
+            return refusals.gated(self.name, repo_id, page, has_token=has_token)
+        if refused.status in {401, 403} or refused.says(_DENIED_WORDS):
+            return refusals.denied(self.name, repo_id, has_token=has_token)
+        known = _short_names(refs) or self._revisions(repo_id, stop)
+        if (known and revision not in known) or refused.says(_REVISION_WORDS):
+            return refusals.no_revision(self.name, repo_id, revision, known)
+        if refused.status not in {200, 404}:
+            return refusals.unexpected(self.name, refused.status)
+        return refusals.missing(self.name, repo_id, has_token=has_token)
+
+    def _revisions(self, repo_id: RepoId, stop: threading.Event | None) -> set[str]:
+        """Return the names of branches and tags; none if the repo is missing, or this cannot be known."""
+        url = f"{self.endpoint}/api/v1/models/{repo_id}/revisions"
+        try:
+            body = self._client.get(url, headers=self._secrets, tries=1, stop=stop).json()
+        except Stopped:
+            raise
+        except HubError:
+            return set()
+        names: set[str] = set()
+        data = body.get("Data") if isinstance(body, dict) else None
+        table = data.get("RevisionMap") if isinstance(data, dict) else None
+        for rows in table.values() if isinstance(table, dict) else ():
+            for row in rows if isinstance(rows, list) else ():
+                name = row.get("Revision") if isinstance(row, dict) else None
+                if isinstance(name, str) and name.isprintable():
+                    names.add(name)
+        return names
+
+
+def _files(repo_id: RepoId, entries: list[dict[str, Any]]) -> tuple[RemoteFile, ...]:
+    blobs = [entry for entry in entries if entry.get("Type") != "tree"]
+    names = [entry.get("Path") for entry in blobs]
+    paths = check_paths([name if isinstance(name, str) else "" for name in names])
+    files = tuple(
+        RemoteFile(path, entry.get("Size", -1), parse_sha256(str(entry.get("Sha256") or "")))
+        for path, entry in zip(paths, blobs, strict=True)
+        if is_wanted(path)
+    )
+    if not files:
+        raise refusals.garbled("modelscope", repo_id, "names no file that could be downloaded")
+    return files
+
+
+def _child(repo_id: RepoId, folder: str, entry: Mapping[str, Any]) -> str:
+    """Return the path of a folder found in `folder`; anything else would have us walk in a circle."""
+    path = entry.get("Path")
+    prefix = f"{folder}/" if folder else ""
+    if not isinstance(path, str) or not path.startswith(prefix) or path == folder or path.count("/") >= MAX_DEPTH:
+        raise refusals.garbled("modelscope", repo_id, "names a folder that is not where it says")
+    return path
+
+
+def _short_names(refs: Mapping[str, str]) -> set[str]:
+    kinds = ("refs/heads/", "refs/tags/")
+    return {
+        ref.removeprefix(kind) for ref in refs for kind in kinds if ref.startswith(kind) and not ref.endswith("^{}")
+    }
+
+
+def _query(**parameters: str) -> str:
+    return urlencode(parameters, quote_via=quote)

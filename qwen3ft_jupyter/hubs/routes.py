@@ -1,0 +1,102 @@
+"""Which hub is asked: the first in the order, and the next one only when the first cannot help. Said aloud."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.errors import HubBusy, HubError, HubUnreachable, ModelNotFound
+from qwen3ft_jupyter.hubs.http import HttpClient
+from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS
+from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
+from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
+from qwen3ft_jupyter.reporting import SILENT
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping, Sequence
+
+    from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing
+    from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.settings import Secret, Settings
+
+_PASSES_ON = (ModelNotFound, HubUnreachable, HubBusy)
+"""Refusals another hub may not share. A private or gated model, or a wrong revision, is for the user to settle."""
+
+
+def make_hubs(settings: Settings, *, endpoint: str = "", client: HttpClient | None = None) -> dict[HubName, Hub]:
+    """Return both hubs as `settings` describe them, sharing one client.
+
+    Args:
+        settings: Endpoints and tokens.
+        endpoint: Ask this address instead, in both protocols and without tokens: they belong to the real hubs.
+        client: The client to use; one of its own if left out.
+    """
+    client = client or HttpClient(max_connections=settings.max_connections)
+    if endpoint:
+        return {"modelscope": ModelScopeHub(client, endpoint), "huggingface": HuggingFaceHub(client, endpoint)}
+    return {
+        "modelscope": ModelScopeHub(client, settings.modelscope_endpoint, _revealed(settings.modelscope_token)),
+        "huggingface": HuggingFaceHub(client, settings.hf_endpoint, _revealed(settings.hf_token)),
+    }
+
+
+def _revealed(secret: Secret | None) -> str | None:
+    return secret.reveal() if secret else None
+
+
+def resolve(
+    hubs: Mapping[HubName, Hub],
+    order: Sequence[HubName],
+    repo_id: RepoId,
+    revision: str | None = None,
+    *,
+    reporter: Reporter = SILENT,
+    stop: threading.Event | None = None,
+) -> Listing:
+    """Return the listing of `repo_id` from the first hub of `order` that has it.
+
+    The next hub is asked only if one lacks the model, cannot be reached or is busy, and `reporter` is told. With one
+    hub in `order` there is no other. A default branch is called `master` here and `main` there: either name stands
+    for the hub's own when the next hub is asked.
+
+    Raises:
+        HubError: What the first hub answered, with the causes of the others named too; or the refusal of a hub that
+            has the model but does not give it.
+    """
+    failures: dict[HubName, HubError] = {}
+    for name in order:
+        asked = _translated(revision) if failures else revision
+        try:
+            listing = hubs[name].listing(repo_id, asked, stop=stop)
+        except _PASSES_ON as failure:
+            failures[name] = failure
+            continue
+        except HubError as failure:
+            if not failures:
+                raise
+            failures[name] = failure
+            break
+        if failures:
+            reporter.notice(f"{_told(failures)} Using {HUB_LABELS[name]} instead.")
+        return listing
+    raise _joined(failures)
+
+
+def _translated(revision: str | None) -> str | None:
+    return None if revision in DEFAULT_BRANCHES.values() else revision
+
+
+def _told(failures: Mapping[HubName, HubError]) -> str:
+    return " ".join(failure.message for failure in failures.values())
+
+
+def _joined(failures: Mapping[HubName, HubError]) -> HubError:
+    """Return the first failure, its message followed by the others': the user chose that hub."""
+    first = next(iter(failures.values()))
+    if len(failures) == 1:
+        return first
+    joined = type(first)(_told(failures), hint=first.hint, details=first.details)
+    joined.__cause__ = first
+    return joined

@@ -1,0 +1,93 @@
+"""Tokens that the hubs' own clients stored when the user logged in with them. Read only, never written."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MAX_BYTES = 1_000_000  # a login is a few hundred bytes; anything larger is something else
+
+
+def stored_huggingface_token(environ: Mapping[str, str]) -> str | None:
+    """Return the token that ``hf auth login`` stored, or None.
+
+    The places are those of huggingface_hub's ``constants.HF_TOKEN_PATH``.
+    """
+    caches = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    home = environ.get("HF_HOME") or os.path.join(caches, "huggingface")  # noqa: PTH118 - the variable may hold ~
+    path = environ.get("HF_TOKEN_PATH") or os.path.join(home, "token")  # noqa: PTH118
+    token = _read(Path(os.path.expandvars(path)).expanduser()).decode("utf-8", "replace").strip()
+    return token or None
+
+
+def stored_modelscope_token(endpoint: str, environ: Mapping[str, str]) -> str | None:
+    """Return the session token that ``modelscope login`` stored for the host of `endpoint`, or None.
+
+    The client keeps a pickled cookie jar. Unpickling runs code, so only the names of a cookie jar's classes are let
+    through, and each is replaced by an empty class of ours: nothing of the file is ever executed.
+    """
+    home = environ.get("MODELSCOPE_HOME") or str(Path.home() / ".modelscope")
+    folder = environ.get("MODELSCOPE_CREDENTIALS_PATH") or str(Path(home) / "credentials")
+    data = _read(Path(folder).expanduser() / "cookies")
+    if not data:
+        return None
+    try:
+        jar = _CookieUnpickler(io.BytesIO(data)).load()
+    except Exception:  # noqa: BLE001 - pickle raises anything at all on damaged input, and a damaged login is no login
+        return None
+    host = urlsplit(endpoint).hostname or ""
+    for cookie in _cookies(getattr(jar, "_cookies", None)):
+        is_current = cookie.get("expires") is None or cookie["expires"] > time.time()
+        if cookie.get("name") == "m_session_id" and is_current and _covers(str(cookie.get("domain", "")), host):
+            value = cookie.get("value")
+            return value if isinstance(value, str) and value else None
+    return None
+
+
+def _covers(domain: str, host: str) -> bool:
+    """Say whether a cookie of `domain` belongs to `host`: the same registered site, as the client itself takes it."""
+    domain, host = domain.lstrip(".").removeprefix("www."), host.removeprefix("www.")
+    return bool(domain) and domain == host
+
+
+def _cookies(tree: Any) -> list[dict[str, Any]]:
+    """Flatten a jar's domain → path → name → cookie."""
+    if isinstance(tree, dict):
+        return [cookie for branch in tree.values() for cookie in _cookies(branch)]
+    return [vars(tree)] if isinstance(tree, _Empty) else []
+
+
+class _Empty:
+    """Stands in for every class of a pickled cookie jar."""
+
+
+class _CookieUnpickler(pickle.Unpickler):
+    _ALLOWED = frozenset(
+        {
+            ("requests.cookies", "RequestsCookieJar"),
+            ("http.cookiejar", "CookieJar"),
+            ("http.cookiejar", "Cookie"),
+            ("http.cookiejar", "DefaultCookiePolicy"),
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> type:
+        if (module, name) in self._ALLOWED:
+            return _Empty
+        raise pickle.UnpicklingError(f"{module}.{name} has no place in a cookie jar")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_BYTES)
+    except OSError:
+        return b""

@@ -1,0 +1,67 @@
+"""How long work tells of itself: one value, `Progress`, and one interface, `Reporter`.
+
+Work calls a `Reporter`; a face decides what to do with it (a bar in a cell, a line on a terminal, a job's folder).
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+StopSignal = threading.Event
+"""Set by someone who wants the work to stop; work looks at it at least four times a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the work stands. `done` and `total` count `unit` within `phase`; `total` is None while unknown."""
+
+    phase: str
+    """resolving, waiting, checking, transferring, verifying, committing, loading, preparing, training or saving."""
+    done: int = 0
+    total: int | None = None
+    unit: str = "bytes"
+    """bytes, files, rows or steps."""
+    rate: float | None = None
+    """Units per second, smoothed over the last seconds."""
+    eta_s: float | None = None
+    """Seconds left in this phase."""
+    detail: str = ""
+    """A few words for a person, for example "8 connections to ModelScope"."""
+
+    @property
+    def fraction(self) -> float | None:
+        """Return 0 to 1, or None while the total is unknown."""
+        if not self.total:
+            return None
+        return min(1.0, self.done / self.total)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Progress:
+        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
+        return cls(**{name: data[name] for name in cls.__slots__ if name in data})
+
+
+class Reporter:
+    """Receives what long work has to say. Every method may be called from any thread and must return at once."""
+
+    def progress(self, progress: Progress) -> None:
+        """Receive the state of the current phase; called at most a few times a second per phase."""
+
+    def notice(self, message: str) -> None:
+        """Receive something a person should know although the work goes on, for example a change of hub."""
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Receive one line of training metrics; `step` is always among the values."""
+
+
+SILENT = Reporter()
+"""The reporter for those who do not listen."""

@@ -1,0 +1,106 @@
+# One target each; `make demo` and `make test` set up whatever they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt
+SOURCES := pyproject.toml package.json constraints.txt $(wildcard labextension/src/* labextension/src/*/* labextension/style/* labextension/schema/*)
+
+# Yarn does not read npm's settings; it is told here which registry npm uses.
+export YARN_NPM_REGISTRY_SERVER ?= $(shell npm config get registry 2>/dev/null)
+ifeq ($(strip $(YARN_NPM_REGISTRY_SERVER)),)
+unexport YARN_NPM_REGISTRY_SERVER
+endif
+export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
+
+NODE := $(shell command -v node 2>/dev/null)
+CHROMIUM_PATH ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+export CHROMIUM_PATH
+
+.PHONY: help setup dev demo lab test test-python test-front test-browser check format bench screenshot clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=…"; exit 1; }
+	@echo "· creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/demo: $(STAMPS)/venv $(SOURCES)
+	@echo "· installing (a few minutes the first time)"
+	@rm -rf qwen3ft_jupyter/labextension
+	@$(PIP_INSTALL) -e '.[demo,qlora,zh]'
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/venv $(SOURCES)
+	@echo "· installing, with the tools for development"
+	@rm -rf qwen3ft_jupyter/labextension
+	@$(PIP_INSTALL) -e '.[dev]'
+	@touch $@ $(STAMPS)/demo
+
+setup: $(STAMPS)/demo  ## create .venv with everything a user needs
+
+dev: $(STAMPS)/dev  ## create .venv with everything a developer needs
+
+demo: $(STAMPS)/demo  ## from an empty cache to a fine-tuned answer, no network, no GPU
+	@$(BIN)/python scripts/demo.py
+
+lab: $(STAMPS)/demo  ## the same in JupyterLab
+	@$(BIN)/python scripts/demo.py --lab
+
+test: $(STAMPS)/dev test-front test-browser test-python  ## all tests
+
+test-python: $(STAMPS)/dev
+	@$(BIN)/python -m pytest
+
+ifeq ($(NODE),)
+test-front test-browser:
+	@echo "· Node.js is not installed: tests of the front end are skipped"
+else
+node_modules/.yarn-state.yml: package.json yarn.lock $(STAMPS)/dev
+	@$(BIN)/jlpm install --immutable > /tmp/qwen3ft-jlpm.log 2>&1 || { cat /tmp/qwen3ft-jlpm.log; exit 1; }
+	@touch $@
+
+tests/ui/node_modules/.yarn-state.yml: tests/ui/package.json tests/ui/yarn.lock $(STAMPS)/dev
+	@cd tests/ui && ../../$(BIN)/jlpm install --immutable > /tmp/qwen3ft-jlpm-ui.log 2>&1 || { cat /tmp/qwen3ft-jlpm-ui.log; exit 1; }
+	@touch $@
+
+test-front: node_modules/.yarn-state.yml
+	@$(BIN)/jlpm test
+
+ifeq ($(strip $(CHROMIUM_PATH)),)
+test-browser:
+	@echo "· chromium is not installed: tests in a browser are skipped"
+else
+test-browser: tests/ui/node_modules/.yarn-state.yml
+	@cd tests/ui && PATH="$(abspath $(BIN)):$$PATH" ../../$(BIN)/jlpm test
+endif
+endif
+
+check: $(STAMPS)/dev  ## linters and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/codespell
+ifneq ($(NODE),)
+	@$(MAKE) --no-print-directory node_modules/.yarn-state.yml
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jlpm lint:check
+endif
+
+format: $(STAMPS)/dev  ## let the formatters have their way
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+ifneq ($(NODE),)
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jlpm lint
+endif
+
+bench: $(STAMPS)/dev  ## measure side by side; prints ratios
+	@$(BIN)/python -m tests.benchmarks
+
+screenshot: $(STAMPS)/dev  ## take the pictures of the README
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python scripts/screenshot.py
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) .demo build dist node_modules tests/ui/node_modules labextension/lib qwen3ft_jupyter/labextension

@@ -1,0 +1,33 @@
+"""``python -m qwen3ft_jupyter``, and the file that job processes are started with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def _find_package() -> None:
+    """Make this very package importable although the file was started by its path.
+
+    Python has then put the package's own folder first on the search path, where its modules would hide others. And the
+    interpreter may be of another environment than the folder this package lies in, whose other packages it must not
+    see: so that folder is on the path only while our package is found.
+    """
+    package = Path(__file__).resolve().parent
+    root = str(package.parent)
+    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != package]
+    sys.path.insert(0, root)
+    import qwen3ft_jupyter  # noqa: F401
+
+    sys.path.remove(root)
+    if package.parent.name not in ("site-packages", "dist-packages"):
+        sys.path.append(root)  # a checkout: processes that this one starts with `spawn` get the path and find it, too
+
+
+if not __package__:
+    _find_package()
+
+if __name__ == "__main__":
+    from qwen3ft_jupyter.cli import main
+
+    sys.exit(main())

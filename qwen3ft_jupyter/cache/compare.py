@@ -1,0 +1,84 @@
+"""Compares what is on disk with what a hub lists."""
+
+from __future__ import annotations
+
+import json
+import stat
+import time
+from typing import TYPE_CHECKING, Final
+
+from qwen3ft_jupyter.cache.digests import digest_file
+from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state
+from qwen3ft_jupyter.transfer.meter import Meter
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from qwen3ft_jupyter.hubs.listing import RemoteFile
+    from qwen3ft_jupyter.hubs.names import SafePath
+    from qwen3ft_jupyter.reporting import Reporter
+
+INDEX_NAME: Final = "model.safetensors.index.json"
+MAX_INDEX_BYTES: Final = 64 << 20
+"""A longer index is none: the largest models have some 100,000 tensors in 10 MB."""
+
+
+def right_files(
+    folder: Path, manifest: Manifest | None, files: Sequence[RemoteFile], *, reporter: Reporter, stop: threading.Event
+) -> dict[SafePath, ManifestFile]:
+    """Return those of `files` that are in `folder` and right, reading only what no stamp vouches for.
+
+    Raises:
+        Stopped: `stop` was set.
+    """
+    known = {file.path: file for file in manifest.files} if manifest else {}
+    right: dict[SafePath, ManifestFile] = {}
+    doubtful = []
+    for file in files:
+        own = known.get(file.path)
+        if own is not None and file.sha256 and file_state(folder, own) == "same":
+            if own.sha256 == file.sha256:
+                right[file.path] = own
+        elif _size(folder, file.path) == file.size:
+            doubtful.append(file)
+    meter = Meter(reporter, "checking", sum(file.size for file in doubtful), clock=time.monotonic)
+    done = 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal done
+        done += count
+        meter.update(done, detail=file.path)
+
+    for file in doubtful:
+        try:
+            digest = digest_file(folder / file.path, with_git=not file.sha256, on_bytes=on_bytes, stop=stop)
+        except OSError:  # cannot be read, so it is fetched
+            continue
+        if digest is not None and digest.is_of(file):
+            right[file.path] = ManifestFile(file.path, digest.size, digest.sha256, digest.stamp)
+    return right
+
+
+def looks_complete(folder: Path) -> bool:
+    """Return whether a folder nobody vouches for has a config and all the weights its index names."""
+    if not (folder / "config.json").is_file():
+        return False
+    index = folder / INDEX_NAME
+    if not index.is_file():
+        return any(folder.glob("*.safetensors"))
+    try:
+        with index.open("rb") as file:
+            names = set(json.loads(file.read(MAX_INDEX_BYTES))["weight_map"].values())
+        return all((folder / name).is_file() for name in names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def _size(folder: Path, path: str) -> int:
+    try:
+        status = (folder / path).lstat()
+    except OSError:
+        return -1
+    return status.st_size if stat.S_ISREG(status.st_mode) else -1

@@ -1,0 +1,237 @@
+"""Our record of a model: which files it has and how to know them. Written last: without it a folder is not ours."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import stat
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from qwen3ft_jupyter.disk import write_json
+from qwen3ft_jupyter.errors import Qwen3ftError
+from qwen3ft_jupyter.hubs.listing import HubName, RemoteFile
+from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256, check_paths, parse_repo_id, parse_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERSION = 1
+RECORD_FOLDER = ".qwen3ft"
+"""Inside a model's folder; holds what is ours."""
+MANIFEST_NAME = "manifest.json"
+MAX_MANIFEST_BYTES = 16 << 20
+"""A longer file is not one of ours: 3,000 files make about 1 MiB."""
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+FileState = Literal["same", "changed", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What `stat` says of a file when its digest was known: an equal stamp is trusted without reading the file."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """Return the stamp of a file."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile:
+    """A file of a cached model."""
+
+    path: SafePath
+    size: int
+    sha256: Sha256
+    stamp: Stamp | None = None
+    """None when the file has to be read before it is trusted."""
+
+    def as_remote(self) -> RemoteFile:
+        """Return the file as a hub would list it, to fetch it again."""
+        return RemoteFile(self.path, self.size, self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A cached model as recorded."""
+
+    repo_id: RepoId
+    hub: HubName
+    revision: str
+    commit: str
+    """40 hexadecimal digits, or "" when the hub named none."""
+    created: float
+    """Unix seconds."""
+    last_used: float
+    """Unix seconds."""
+    files: tuple[ManifestFile, ...]
+    pinned: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the size of all files."""
+        return sum(file.size for file in self.files)
+
+    def with_stamps(self, stamps: Mapping[str, Stamp | None]) -> Manifest:
+        """Return the manifest with the stamps of some files replaced."""
+        files = tuple(replace(file, stamp=stamps.get(file.path, file.stamp)) for file in self.files)
+        return replace(self, files=files)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "version": VERSION,
+            "repo_id": self.repo_id,
+            "hub": self.hub,
+            "revision": self.revision,
+            "commit": self.commit,
+            "created": self.created,
+            "last_used": self.last_used,
+            "pinned": self.pinned,
+            "files": [_file_to_dict(file) for file in self.files],
+        }
+
+    @classmethod
+    def from_dict(cls, data: object) -> Manifest:
+        """Rebuild from `to_dict`. Raises ValueError if anything in it is not as we would have written it."""
+        entry = _object(data)
+        _require(entry.get("version") == VERSION, "another version")
+        hub = entry.get("hub")
+        _require(hub in {"modelscope", "huggingface"}, "an unknown hub")
+        created, last_used = _time(entry.get("created")), _time(entry.get("last_used"))
+        try:
+            repo_id = parse_repo_id(_text(entry.get("repo_id")))
+            files = _files_from(entry.get("files"))
+        except Qwen3ftError as error:
+            raise ValueError(error.message) from error
+        return cls(
+            repo_id,
+            cast("HubName", hub),
+            _text(entry.get("revision")),
+            _commit(entry.get("commit")),
+            created,
+            last_used,
+            files,
+            pinned=entry.get("pinned") is True,
+        )
+
+
+def manifest_path(folder: Path) -> Path:
+    """Return where the manifest of a model folder lies."""
+    return folder / RECORD_FOLDER / MANIFEST_NAME
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of a model folder, or None if there is none that can be believed."""
+    # manifest_path costs three Path objects; this is called once per model when a thousand are listed
+    return read_manifest_file(f"{folder}{os.sep}{RECORD_FOLDER}{os.sep}{MANIFEST_NAME}")
+
+
+def read_manifest_file(path: str) -> Manifest | None:
+    """Return the manifest in a file, or None if it cannot be read or believed."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            data = file.read(MAX_MANIFEST_BYTES + 1)
+        return Manifest.from_dict(json.loads(data)) if len(data) <= MAX_MANIFEST_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest of a model folder, whole. Raises OSError."""
+    path = manifest_path(folder)
+    make_record_folder(folder)
+    write_json(path, manifest.to_dict())
+
+
+def make_record_folder(folder: Path) -> Path:
+    """Return the record folder of a model folder, made if need be; a symlink in its place goes. Raises OSError."""
+    path = folder / RECORD_FOLDER
+    if path.is_symlink():
+        path.unlink()
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def file_state(folder: Path, file: ManifestFile) -> FileState:
+    """Return whether the file is as its stamp says, without reading it; a symlink in its place counts as missing."""
+    try:
+        status = os.lstat(f"{folder}{os.sep}{file.path}")
+    except OSError:
+        return "missing"
+    if not stat.S_ISREG(status.st_mode):
+        return "missing"
+    return "same" if file.stamp == Stamp.of(status) else "changed"
+
+
+def _file_to_dict(file: ManifestFile) -> dict[str, Any]:
+    stamp = file.stamp
+    return {
+        "path": file.path,
+        "size": file.size,
+        "sha256": file.sha256,
+        "stamp": [stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode] if stamp else None,
+    }
+
+
+def _files_from(data: object) -> tuple[ManifestFile, ...]:
+    _require(isinstance(data, list), "no list of files")
+    entries = [_object(entry) for entry in cast("list[object]", data)]
+    paths = check_paths([_text(entry.get("path")) for entry in entries])
+    return tuple(_file_from(path, entry) for path, entry in zip(paths, entries, strict=True))
+
+
+def _file_from(path: SafePath, entry: dict[str, Any]) -> ManifestFile:
+    sha256 = parse_sha256(_text(entry.get("sha256")))
+    if sha256 is None:
+        raise ValueError("not a digest")
+    return ManifestFile(path, _count(entry.get("size")), sha256, _stamp_from(entry.get("stamp")))
+
+
+def _stamp_from(data: object) -> Stamp | None:
+    if not isinstance(data, list) or len(data) != 4 or not all(type(value) is int for value in data):
+        return None  # not trusted, so the file is read
+    return Stamp(*data)
+
+
+def _object(data: object) -> dict[str, Any]:
+    _require(isinstance(data, dict), "not an object")
+    return cast("dict[str, Any]", data)
+
+
+def _text(data: object) -> str:
+    _require(isinstance(data, str) and len(data) <= 1024, "not a text")
+    return cast("str", data)
+
+
+def _commit(data: object) -> str:
+    text = _text(data)
+    _require(not text or bool(_COMMIT.fullmatch(text)), "not a commit")
+    return text
+
+
+def _count(data: object) -> int:
+    _require(type(data) is int and 0 <= data < 1 << 53, "not a size")
+    return cast("int", data)
+
+
+def _time(data: object) -> float:
+    _require(type(data) in {int, float} and math.isfinite(cast("float", data)), "not a time")
+    return float(cast("float", data))
+
+
+def _require(condition: bool, problem: str) -> None:  # noqa: FBT001 - reads as an assertion
+    if not condition:
+        raise ValueError(f"not a manifest: {problem}")

@@ -1,0 +1,197 @@
+"""What a fine-tune is to do: one frozen value, made from a dict or YAML, every wrong field named at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import BadConfig
+from qwen3ft_jupyter.finetune import rules
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_LEARNING_RATE = {"lora": 2e-4, "full": 1e-5}
+"""A LoRA learns with about ten times the rate of a full fine-tune, or more; these are the customary ones for Qwen3."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoraConfig:
+    """The adapter's shape."""
+
+    r: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    targets: str | tuple[str, ...] = "all-linear"
+    """"all-linear", or names among `rules.LORA_TARGETS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuneConfig:
+    """One fine-tune. Make it with `from_dict` or `from_yaml`: they check it and fill in what follows from others."""
+
+    model: str
+    """Repo id, such as Qwen/Qwen3-0.6B."""
+    data: tuple[str, ...]
+    """Files of conversations: .json, .jsonl, .csv."""
+    output_dir: str
+    """Where checkpoints, metrics and the result go."""
+    method: str = "lora"
+    """lora: a small adapter; full: every weight."""
+    epochs: float = 1.0
+    """Passes over the data; ignored where max_steps is given."""
+    max_steps: int | None = None
+    """Optimizer steps."""
+    learning_rate: float = DEFAULT_LEARNING_RATE["lora"]
+    """The highest rate of the schedule."""
+    schedule: str = "cosine"
+    """cosine, linear or constant, after the warm-up."""
+    warmup_ratio: float = 0.03
+    """Part of the steps in which the rate rises to learning_rate."""
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    batch_size: int = 2
+    """Samples computed at once; memory grows with it."""
+    gradient_accumulation: int = 4
+    """Batches that make one step; batch_size times this is what the rate is tuned to."""
+    max_length: int = 1024
+    """Tokens of the longest sample; longer ones lose old turns, then the middle of the question, then are left out."""
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    data_format: str = "auto"
+    """auto, messages, alpaca or sharegpt."""
+    skip_bad_rows: bool = False
+    """Leave rows out that cannot be mapped, and count them, instead of refusing the file."""
+    empty_think_loss: bool = False
+    """Learn to write the empty think block of an answer without reasoning. It makes a hybrid model forget to think."""
+    eval_fraction: float = 0.0
+    """Part of the rows kept out of training and measured after each epoch."""
+    seed: int = 42
+    save_steps: int | None = None
+    """A checkpoint each so many steps; None: every five minutes, at most a twentieth of the time."""
+    keep_checkpoints: int = 2
+    dtype: str = "auto"
+    device: str = "auto"
+    attn_implementation: str = "auto"
+    activation_checkpointing: bool | None = None
+    """Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. None: on a GPU only."""
+    overwrite: bool = False
+    """Replace an earlier result in output_dir."""
+    quantization: str | None = None
+    """Not yet: only null."""
+    packing: bool = False
+    """Not yet: only false."""
+    devices: int = 1
+    """Not yet: only 1."""
+
+    @classmethod
+    def from_dict(
+        cls, values: Mapping[str, Any], *, base: Path | None = None, now: datetime | None = None
+    ) -> FineTuneConfig:
+        """Return the checked config; paths become absolute, relative ones from `base` (the working folder).
+
+        `from_dict(config.to_dict())` gives the same config. Raises BadConfig with every wrong field.
+        """
+        if not isinstance(values, dict):
+            values = dict(values)
+        known = {entry.name for entry in fields(cls)}
+        problems = _unknown(values, known, "")
+        checked = _checked(values, rules.FIELDS, problems, "")
+        if "lora" in values:
+            checked["lora"] = _lora(values["lora"], problems)
+        problems += [
+            f"{name}: missing ({rules.FIELDS[name].accepted})" for name in ("model", "data") if name not in values
+        ]
+        if problems:
+            count = f"{len(problems)} wrong field{'s' if len(problems) > 1 else ''}"
+            raise BadConfig(f"The fine-tune config has {count}: {'; '.join(problems)}.", hint="Correct them all.")
+        base = base or Path.cwd()
+        method = checked.get("method", "lora")
+        if not checked.get("output_dir"):
+            checked["output_dir"] = default_output_dir(checked["model"], method, now or datetime.now().astimezone())
+        checked["output_dir"] = _absolute(base, checked["output_dir"])
+        checked["data"] = tuple(_absolute(base, path) for path in checked["data"])
+        if checked.get("learning_rate") is None:
+            checked["learning_rate"] = DEFAULT_LEARNING_RATE[method]
+        return cls(**checked)
+
+    @classmethod
+    def from_yaml(cls, text: str, *, base: Path | None = None) -> FineTuneConfig:
+        """Return the config written in YAML (or JSON, which is YAML). Raises BadConfig."""
+        import yaml
+
+        try:
+            values = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            where = f" at line {mark.line + 1}" if mark else ""
+            raise BadConfig(
+                f"The fine-tune config is not YAML{where}.", hint="Write one `field: value` a line."
+            ) from error
+        if not isinstance(values, dict):
+            raise BadConfig("The fine-tune config is not a list of fields.", hint="Write one `field: value` a line.")
+        return cls.from_dict(values, base=base)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict that `from_dict` takes back."""
+        values = asdict(self)
+        values["data"] = list(self.data)
+        targets = self.lora.targets
+        values["lora"]["targets"] = targets if isinstance(targets, str) else list(targets)
+        return values
+
+    @property
+    def effective_batch_size(self) -> int:
+        """Return the samples of one optimizer step."""
+        return self.batch_size * self.gradient_accumulation
+
+
+def default_output_dir(model: str, method: str, now: datetime) -> str:
+    """Return where a run goes that names no folder.
+
+    >>> default_output_dir("Qwen/Qwen3-0.6B", "lora", datetime(2025, 3, 1, 9, 30))
+    'runs/Qwen3-0.6B-lora-20250301-093000'
+    """
+    return f"runs/{model.rpartition('/')[2]}-{method}-{now:%Y%m%d-%H%M%S}"
+
+
+def _absolute(base: Path, path: str) -> str:
+    return os.path.normpath(base / Path(path).expanduser())
+
+
+def _lora(values: Any, problems: list[str]) -> LoraConfig:
+    if not isinstance(values, dict):
+        problems.append(f"lora: {rules.shown(values)} is not a group of fields (r, alpha, dropout, targets)")
+        return LoraConfig()
+    problems += _unknown(values, {entry.name for entry in fields(LoraConfig)}, "lora.")
+    return LoraConfig(**_checked(values, rules.LORA_FIELDS, problems, "lora."))
+
+
+def _unknown(values: Mapping[str, Any], known: set[str], prefix: str) -> list[str]:
+    problems = []
+    for name in values:
+        if name not in known:
+            near = rules.OTHER_NAMES.get(str(name)) or next(iter(difflib.get_close_matches(str(name), known, 1)), "")
+            guess = f", did you mean {near}?" if near else f" (known: {', '.join(sorted(known))})"
+            problems.append(f"{prefix}{rules.shown(name)[1:-1]}: unknown field{guess}")
+    return problems
+
+
+def _checked(
+    values: Mapping[str, Any], known: Mapping[str, rules.Rule], problems: list[str], prefix: str
+) -> dict[str, Any]:
+    """Return the values that pass their rule; what does not goes to `problems`."""
+    checked: dict[str, Any] = {}
+    for name, rule in known.items():
+        if name not in values:
+            continue
+        try:
+            checked[name] = rule.parse(values[name])
+        except (ValueError, TypeError):  # how a rule says no
+            problems.append(f"{prefix}{name}: {rules.shown(values[name])} is not {rule.accepted}")
+    if "learning_rate" not in checked and prefix == "":
+        checked["learning_rate"] = None
+    return checked

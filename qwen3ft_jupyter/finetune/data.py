@@ -1,0 +1,227 @@
+"""Reads files of conversations: json, jsonl, csv; names the row of everything that is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import random
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import BadData
+from qwen3ft_jupyter.finetune import formats
+from qwen3ft_jupyter.finetune.formats import BadRow, Conversation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+
+SUFFIXES = (".json", ".jsonl", ".csv")
+"""File types read; nothing among them can run."""
+
+DETECT_ROWS = 200
+"""Rows looked at to tell the format."""
+
+SHOWN_PROBLEMS = 5
+"""Bad rows that an error quotes; the others are counted."""
+
+Row = tuple[str, dict[str, Any]]
+"""Where it stands ("train.jsonl row 37") and its columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataReport:
+    """What was read, for people."""
+
+    rows: int
+    conversations: int
+    formats: tuple[str, ...]
+    """One a file."""
+    empty: int
+    """Rows left out because no answer in them has text."""
+    bad: int
+    """Rows left out because they cannot be mapped (with skip_bad_rows)."""
+    notices: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Conversations and how they were read."""
+
+    conversations: tuple[Conversation, ...]
+    report: DataReport
+
+
+def check_data(config: FineTuneConfig) -> DataReport:
+    """Read the config's data and report on it; what a face calls before it starts a job. Raises BadData."""
+    return read_data(
+        [Path(path) for path in config.data], data_format=config.data_format, skip_bad_rows=config.skip_bad_rows
+    ).report
+
+
+def read_data(paths: Sequence[Path], *, data_format: str = "auto", skip_bad_rows: bool = False) -> Data:
+    """Return the conversations of all files, in order.
+
+    Args:
+        paths: Files ending in .json, .jsonl or .csv.
+        data_format: "auto" tells it by the columns, for each file; else one of `formats.FORMATS`.
+        skip_bad_rows: Leave bad rows out instead of refusing.
+
+    Raises:
+        BadData: A file cannot be read, rows are wrong (the first ones are quoted), or nothing is left to learn from.
+    """
+    conversations: list[Conversation] = []
+    problems: list[str] = []
+    notices: list[str] = []
+    found: list[str] = []
+    rows_read = empty = 0
+    for path in paths:
+        rows = read_rows(path, notices)
+        rows_read += len(rows)
+        file_format = data_format if data_format != "auto" else _detect(path, rows)
+        found.append(file_format)
+        notices.append(f"{path.name}: {len(rows)} rows, format {file_format}")
+        for where, row in rows:
+            try:
+                conversation = formats.to_conversation(row, file_format, where)
+            except BadRow as error:
+                problems.append(f"{where}: {error}")
+                continue
+            empty += not conversation.messages
+            conversations += [conversation] if conversation.messages else []
+    if problems and not skip_bad_rows:
+        raise _bad_rows(problems)
+    if problems:
+        notices.append(f"{len(problems)} rows left out that cannot be mapped; the first: {problems[0]}")
+    if empty:
+        notices.append(f"{empty} rows left out that have no answer")
+    if not conversations:
+        raise BadData(f"No row of {_names(paths)} has a question and an answer ({rows_read} rows read).",
+                      hint="Each row needs a user's turn followed by an assistant's.")  # fmt: skip
+    report = DataReport(rows_read, len(conversations), tuple(found), empty, len(problems), tuple(notices))
+    return Data(tuple(conversations), report)
+
+
+def split(
+    conversations: Sequence[Conversation], fraction: float, seed: int
+) -> tuple[list[Conversation], list[Conversation]]:
+    """Return (for training, for evaluation): the same split for the same rows and seed, in the original order.
+
+    At least one conversation stays on either side, unless `fraction` is 0 or there is only one.
+    """
+    if fraction <= 0 or len(conversations) < 2:
+        return list(conversations), []
+    count = min(len(conversations) - 1, max(1, round(len(conversations) * fraction)))
+    held_out = set(random.Random(seed).sample(range(len(conversations)), count))  # noqa: S311 - not a secret
+    train = [one for index, one in enumerate(conversations) if index not in held_out]
+    return train, [conversations[index] for index in sorted(held_out)]
+
+
+def read_rows(path: Path, notices: list[str]) -> list[Row]:
+    """Return the rows of one file; what a person should know is added to `notices`. Raises BadData."""
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise BadData(f"{path.name}: files of this type are not read.", hint=f"Accepted: {', '.join(SUFFIXES)}.")
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        raise BadData(
+            f"{path.name} {'does not exist' if missing else 'cannot be read'}.",
+            hint="Check the path; relative ones start at the notebook's folder.",
+            details={"path": str(path)},
+        ) from error
+    text, encoding = _decode(raw, path)
+    if encoding != "utf-8":
+        notices.append(f"{path.name} is not UTF-8; it was read as {encoding}")
+    reader = {".json": _json_rows, ".jsonl": _jsonl_rows, ".csv": _csv_rows}[suffix]
+    return list(reader(text, path.name))
+
+
+def _decode(raw: bytes, path: Path) -> tuple[str, str]:
+    """Return the text and its encoding: UTF-8 with or without mark, UTF-16 with mark, else gb18030 (Excel in China)."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encodings = [("utf-16", "utf-16")]
+    else:
+        encodings = [("utf-8-sig", "utf-8"), ("gb18030", "gb18030")]
+    for codec, name in encodings:
+        with contextlib.suppress(UnicodeDecodeError):
+            return raw.decode(codec), name
+    raise BadData(f"{path.name} is neither UTF-8 nor gb18030 text.", hint="Save it as UTF-8.")
+
+
+def _json_rows(text: str, name: str) -> Iterator[Row]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise BadData(f"{name} is not JSON{line}.", hint="One object a line is called .jsonl.") from error
+    if isinstance(value, dict):  # {"data": [...]}, or one row
+        lists = [inner for key, inner in value.items() if isinstance(inner, list) and key in {"data", "rows", "train"}]
+        value = lists[0] if lists else [value]
+    if not isinstance(value, list):
+        raise BadData(f"{name} is not a list of rows.")
+    for number, row in enumerate(value, 1):
+        yield _row(row, f"{name} row {number}")
+
+
+def _jsonl_rows(text: str, name: str) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: U+2028 may stand inside a string
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise BadData(
+                f"{name} row {number} is not JSON.", hint="Each line is one object; a list of them is called .json."
+            ) from error
+        yield _row(row, f"{name} row {number}")
+
+
+def _csv_rows(text: str, name: str) -> Iterator[Row]:
+    limit = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KB is less than one long document
+    try:
+        for number, row in enumerate(csv.DictReader(io.StringIO(text, newline="")), 1):
+            yield f"{name} row {number}", {str(key).strip(): value for key, value in row.items() if key is not None}
+    except csv.Error as error:
+        raise BadData(f"{name} is not a csv file.", hint="The first line names the columns.") from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _row(row: Any, where: str) -> Row:
+    if not isinstance(row, dict):
+        raise BadData(f"{where} is not an object with named columns.")
+    return where, row
+
+
+def _detect(path: Path, rows: Sequence[Row]) -> str:
+    if not rows:
+        raise BadData(f"{path.name} holds no rows.")
+    found = formats.detect([row for _, row in rows[:DETECT_ROWS]])
+    if found is None:
+        columns = ", ".join(list(rows[0][1])[:12])
+        raise BadData(
+            f"{path.name}: the format is not known; its columns are {columns}.",
+            hint="Accepted: messages; conversations (from, value); instruction, input, output, system, history.",
+        )
+    return found
+
+
+def _bad_rows(problems: list[str]) -> BadData:
+    more = f"; and {len(problems) - SHOWN_PROBLEMS} more rows" if len(problems) > SHOWN_PROBLEMS else ""
+    return BadData("; ".join(problems[:SHOWN_PROBLEMS]) + more + ".",
+                   hint="Correct them, or set skip_bad_rows to leave them out.")  # fmt: skip
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in paths)

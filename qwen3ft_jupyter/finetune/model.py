@@ -1,0 +1,142 @@
+"""Makes a loaded model trainable: number type, adapter, what is frozen."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, LoadError
+from qwen3ft_jupyter.finetune.rules import LORA_TARGETS
+from qwen3ft_jupyter.loading import check_model_folder, choose, load_model_and_tokenizer, this_machine
+from qwen3ft_jupyter.loading.fit import free_bytes, gigabytes
+from qwen3ft_jupyter.loading.load import model_name, require
+from qwen3ft_jupyter.loading.weights import model_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.loading import Machine
+    from qwen3ft_jupyter.reporting import Reporter
+
+FULL_BYTES_PER_PARAMETER = 16
+"""Full fine-tune: weight, gradient and Adam's two states, each in float32."""
+
+ATTENTION_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
+"""What a LoRA adapts on a mixture of experts: all-linear would take router and experts along."""
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Where and in which types training computes."""
+
+    device: str
+    weights: str
+    """Type of the frozen or trained weights as they are kept."""
+    autocast: str | None
+    """Type matrices are multiplied in, where it is another one."""
+
+    @property
+    def compute(self) -> str:
+        """Return the type matrices are multiplied in."""
+        return self.autocast or self.weights
+
+
+def choose_precision(machine: Machine, config: FineTuneConfig, parameters: int) -> Precision:
+    """Return how to train on `machine`. Pure. Raises BadInput, BadConfig.
+
+    A LoRA's base stays in 16 bits where the hardware has them, the adapter is float32. A full fine-tune keeps float32
+    weights under 16-bit arithmetic: steps of 1e-5 vanish in bfloat16's eight bits. `dtype: bfloat16` asks for pure
+    bfloat16 all the same.
+    """
+    choice = choose(machine, device=config.device, dtype=config.dtype, parameters=parameters)
+    is_cuda = choice.device.startswith("cuda")
+    if choice.dtype == "float16" and not is_cuda:  # no gradient scaling outside CUDA: half precision would overflow
+        if config.dtype == "float16":
+            raise BadConfig(f"dtype: float16 trains on CUDA only, not on {choice.device}.", hint="Use auto or float32.")
+        choice = replace(choice, dtype="float32")
+    if choice.dtype == "float32":
+        return Precision(choice.device, "float32", None)
+    if config.method == "lora":
+        return Precision(choice.device, choice.dtype, choice.dtype)
+    if config.dtype == "bfloat16":
+        return Precision(choice.device, "bfloat16", None)
+    return Precision(choice.device, "float32", choice.dtype)
+
+
+def load_for_training(
+    config: FineTuneConfig, folder: Path, *, reporter: Reporter, machine: Machine | None = None
+) -> tuple[Any, Precision]:
+    """Return the model, with a fresh adapter for method lora, in training mode.
+
+    Raises what `load_model_and_tokenizer` raises, and DoesNotFit if a full fine-tune's states do not fit.
+    """
+    require("torch", "transformers", "peft", "accelerate")
+    model_config = check_model_folder(folder)
+    if model_config.get("quantization_config") is not None:
+        raise LoadError(
+            f"{model_name(folder)} is stored quantized; it cannot be fine-tuned.",
+            hint="Use the repo without -FP8, -AWQ, -GPTQ.",
+        )
+    tensors = model_tensors(folder, tied=bool(model_config.get("tie_word_embeddings")))
+    parameters = sum(tensor.elements for tensor in tensors)
+    machine = machine or this_machine()
+    precision = choose_precision(machine, config, parameters)
+    if config.method == "full":
+        _check_states_fit(parameters, precision, machine, model_name(folder))
+    attention = None if config.attn_implementation == "auto" else config.attn_implementation
+    model, _ = load_model_and_tokenizer(
+        folder,
+        device=precision.device,
+        dtype=precision.weights,
+        attn_implementation=attention,
+        machine=machine,
+        reporter=reporter,
+    )
+    if precision.device.startswith("cuda:"):
+        import torch
+
+        torch.cuda.set_device(precision.device)  # Trainer computes on the current one
+    set_seed(config.seed)  # before the adapter: its first values come from the same generator as the dropout
+    if config.method == "lora":
+        model = _with_fresh_adapter(model, config, reporter)
+    model.config.use_cache = False
+    model.train()
+    return model, precision
+
+
+def set_seed(seed: int) -> None:
+    """Seed every generator that training draws from."""
+    import transformers
+
+    random.seed(seed)
+    transformers.set_seed(seed)
+
+
+def _check_states_fit(parameters: int, precision: Precision, machine: Machine, name: str) -> None:
+    per_parameter = FULL_BYTES_PER_PARAMETER if precision.weights == "float32" else 8
+    needed, free = parameters * per_parameter, free_bytes(machine, precision.device, spread=False)
+    if needed > free:
+        raise DoesNotFit(f"A full fine-tune of {name} needs at least {gigabytes(needed)}, {gigabytes(free)} are free.",
+                         hint="method: lora needs a fraction of it; or take a smaller model.")  # fmt: skip
+
+
+def _with_fresh_adapter(model: Any, config: FineTuneConfig, reporter: Reporter) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    targets: Any = list(config.lora.targets)
+    if config.lora.targets == "all-linear":  # by name: readers of adapters such as vLLM know them
+        present = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+        targets = [name for name in LORA_TARGETS if name in present] or "all-linear"
+    if "moe" in str(model.config.model_type) and config.lora.targets == "all-linear":
+        targets = ATTENTION_TARGETS
+        reporter.notice("A mixture of experts: the adapter goes to the attention layers only.")
+    adapter = LoraConfig(
+        r=config.lora.r,
+        lora_alpha=config.lora.alpha,
+        lora_dropout=config.lora.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",  # without it peft would write module names into the adapter
+    )
+    return get_peft_model(model, adapter)

@@ -1,0 +1,314 @@
+"""Turns conversations into token sequences with the loss on what the assistant says, and on nothing else.
+
+Every answer is learned behind exactly the prompt it would be given behind at inference: the model's own chat template
+renders the turns before it with the generation prompt, and what it renders further with the answer is the target.
+Where a later prompt begins with the earlier prompt and answer (templates without think blocks), one sequence carries
+several answers; where the template rewrites history (Qwen3 drops think blocks from earlier turns), each has its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from array import array
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import BadData, LoadError, Stopped, UnsafeModel
+from qwen3ft_jupyter.loading import Rendering, TemplateRenderer
+from qwen3ft_jupyter.reporting import SILENT, Progress
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from qwen3ft_jupyter.finetune.formats import Conversation, Message
+    from qwen3ft_jupyter.reporting import Reporter
+
+IGNORED = -100
+"""The label that the loss leaves out."""
+
+BATCH = 32
+"""Conversations rendered and tokenized at once: enough to hide the round trip, few enough to stop in time."""
+
+MIN_KEPT_TOKENS = 16
+"""A question of which less than this would be left is not worth keeping."""
+
+CUT_MARK = "\n…\n"
+"""Stands where the middle of a question was cut out."""
+
+EMPTY_THINK = re.compile(r"\s*(?:<think>)?\s*</think>\s*")
+"""What is left of an empty think block at the start of an answer when the prompt ends inside of or before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sequence; `labels` are IGNORED or the token itself. Arrays, because a large data set has to fit in memory."""
+
+    input_ids: array[int]
+    labels: array[int]
+
+    @classmethod
+    def of(cls, input_ids: Sequence[int], labels: Sequence[int]) -> Sample:
+        """Return the sample of these tokens."""
+        return cls(array("i", input_ids), array("i", labels))
+
+    @property
+    def trained_tokens(self) -> int:
+        """Return how many tokens the loss counts."""
+        return sum(label != IGNORED for label in self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleReport:
+    """What became of the conversations."""
+
+    samples: int = 0
+    answers: int = 0
+    tokens: int = 0
+    trained_tokens: int = 0
+    longest: int = 0
+    shortened: int = 0
+    """Samples that lost old turns, or the middle of a question, to fit max_length."""
+    dropped: int = 0
+    """Answers left out because they do not fit max_length at all."""
+    without_reasoning: int = 0
+    """Answers whose reasoning the model's template does not write."""
+
+    def to_dict(self) -> dict[str, int]:
+        """Return a JSON-ready dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One answer and the turns before it."""
+
+    before: tuple[Message, ...]
+    answer: Message
+    tools: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A turn as text: the prompt, then what the template wrote for the answer: first `masked`, then `target`."""
+
+    turn: Turn
+    prompt: str
+    masked: str
+    target: str
+
+    @property
+    def text(self) -> str:
+        """Return all of it."""
+        return self.prompt + self.masked + self.target
+
+
+class Encoder:
+    """Renders and tokenizes conversations for one model."""
+
+    def __init__(
+        self, tokenizer: Any, renderer: TemplateRenderer, *, max_length: int, empty_think_loss: bool = False
+    ) -> None:
+        """Take a transformers tokenizer and the renderer of its template."""
+        self._tokenizer = tokenizer
+        self._renderer = renderer
+        self._max_length = max_length
+        self._empty_think_loss = empty_think_loss
+        self._special = special_tokens(tokenizer)
+        self.report = SampleReport()
+
+    def encode(self, conversations: Sequence[Conversation]) -> list[Sample]:
+        """Return the samples of some conversations, in order; `report` counts on. Raises BadData, UnsafeModel."""
+        by_conversation = [list(_turns(conversation)) for conversation in conversations]
+        rendered = iter(self._render([turn for turns in by_conversation for turn in turns]))
+        samples: list[Sample] = []
+        for turns in by_conversation:
+            samples += self._join([next(rendered) for _ in turns])
+        self._count(samples)
+        return samples
+
+    def _render(self, turns: Sequence[Turn]) -> list[Rendered]:
+        """Render prompt with thinking, prompt without, and the whole, for each turn."""
+        jobs = [job for turn in turns for job in _renderings(turn)]
+        try:
+            texts = self._renderer.render(jobs)
+        except UnsafeModel:
+            raise
+        except LoadError as error:
+            where = f"{turns[0].where} to {turns[-1].where.rpartition(' ')[2]}" if len(turns) > 1 else turns[0].where
+            raise BadData(f"{where}: {error.message}", hint="The template says what it accepts.") from error
+        found = [self._split(turn, *texts[3 * index : 3 * index + 3]) for index, turn in enumerate(turns)]
+        lost = sum(bool(one.turn.answer.reasoning) and one.turn.answer.reasoning not in one.target for one in found)
+        self.report = replace(self.report, without_reasoning=self.report.without_reasoning + lost)
+        return found
+
+    def _split(self, turn: Turn, thinking: str, direct: str, whole: str) -> Rendered:
+        """Find the prompt the whole begins with; the rest is the answer, up to its end-of-turn token."""
+        prompts = [thinking, direct] if turn.answer.reasoning or self._empty_think_loss else [direct, thinking]
+        prompt = next((text for text in prompts if whole.startswith(text)), None)
+        if prompt is None:
+            raise BadData(
+                f"{turn.where}: the model's chat template writes this answer in another place than its prompt ends.",
+                hint="This model's template is not made for training; use one of Qwen's own.",
+            )
+        target = self._end(whole[len(prompt) :])
+        empty = None if turn.answer.reasoning or self._empty_think_loss else EMPTY_THINK.match(target)
+        cut = empty.end() if empty else 0
+        return Rendered(turn, prompt, target[:cut], target[cut:])
+
+    def _end(self, text: str) -> str:
+        """Cut the line break after the end-of-turn token; add the token if the template writes none."""
+        stripped = text.rstrip()
+        if any(stripped.endswith(token) for token in self._special):
+            return stripped
+        return text + str(self._tokenizer.eos_token or "")
+
+    def _join(self, turns: Sequence[Rendered]) -> list[Sample]:
+        """Put turns that continue each other into one sequence, as long as it fits."""
+        samples: list[Sample] = []
+        previous: Rendered | None = None
+        for turn in turns:
+            continues = previous is not None and turn.prompt.startswith(previous.text)
+            if previous is not None and continues and samples:
+                longer = self._sample(turn, after=previous.text)
+                if len(samples[-1].input_ids) + len(longer.input_ids) <= self._max_length:
+                    last = samples.pop()
+                    samples.append(Sample(last.input_ids + longer.input_ids, last.labels + longer.labels))
+                    previous = turn
+                    continue
+            whole = self._sample(turn)
+            fits = len(whole.input_ids) <= self._max_length
+            sample = whole if fits else self._fitted(turn.turn, whole)
+            samples += [sample] if sample else []
+            previous = (
+                turn if fits else None
+            )  # a shortened sample cannot be continued: it begins otherwise than the text
+        return samples
+
+    def _sample(self, turn: Rendered, *, after: str = "") -> Sample:
+        """Tokenize the parts apart, as inference does: it never sees prompt and answer as one text."""
+        parts = self._tokens([turn.prompt[len(after) :], turn.masked, turn.target])
+        head = parts[0] + parts[1]
+        return Sample.of(head + parts[2], [IGNORED] * len(head) + parts[2])
+
+    def _tokens(self, texts: list[str]) -> list[list[int]]:
+        ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _fitted(self, turn: Turn, whole: Sample) -> Sample | None:
+        """Return a turn that is too long without its oldest turns, or with a shorter question, else None."""
+        if whole.trained_tokens + MIN_KEPT_TOKENS <= self._max_length:
+            for shorter in self._shorter(turn, len(whole.input_ids)):
+                sample = self._sample(self._render([shorter])[0])
+                if len(sample.input_ids) <= self._max_length:
+                    self.report = replace(self.report, shortened=self.report.shortened + 1)
+                    return sample
+        self.report = replace(self.report, dropped=self.report.dropped + 1)
+        return None
+
+    def _shorter(self, turn: Turn, length: int) -> Iterator[Turn]:
+        """Yield the turn with ever less before it. The answer and the system message stay whole."""
+        while (before := without_oldest_exchange(turn.before)) != turn.before:
+            turn = replace(turn, before=before)
+            length = len(self._sample(self._render([turn])[0]).input_ids)
+            yield turn
+        for _ in range(3):  # cutting text can cost or gain a token at the seams
+            index = max(
+                (index for index, one in enumerate(turn.before) if one.role != "system"),
+                key=lambda index: len(turn.before[index].content),
+            )
+            content = self._cut_middle(turn.before[index].content, length - self._max_length)
+            if content is None:
+                return
+            shorter = replace(turn.before[index], content=content)
+            turn = replace(turn, before=(*turn.before[:index], shorter, *turn.before[index + 1 :]))
+            length = len(self._sample(self._render([turn])[0]).input_ids)
+            yield turn
+
+    def _cut_middle(self, text: str, excess: int) -> str | None:
+        """Return the text without `excess` tokens in its middle (instructions stand first or last), or None."""
+        ids = self._tokens([text])[0]
+        keep = len(ids) - excess - len(self._tokens([CUT_MARK])[0]) - 2
+        if keep < MIN_KEPT_TOKENS:
+            return None
+        head, tail = self._tokenizer.decode(ids[: (keep + 1) // 2]), self._tokenizer.decode(ids[len(ids) - keep // 2 :])
+        return f"{head.rstrip(chr(0xFFFD))}{CUT_MARK}{tail.lstrip(chr(0xFFFD))}"  # half a character at the seam
+
+    def _count(self, samples: Sequence[Sample]) -> None:
+        lengths = [len(sample.input_ids) for sample in samples]
+        trained = [sample.trained_tokens for sample in samples]
+        ends = sum(
+            here != IGNORED and following == IGNORED
+            for sample in samples
+            for here, following in zip(sample.labels, [*sample.labels[1:], IGNORED], strict=True)
+        )
+        self.report = replace(
+            self.report,
+            samples=self.report.samples + len(samples),
+            answers=self.report.answers + ends,
+            tokens=self.report.tokens + sum(lengths),
+            trained_tokens=self.report.trained_tokens + sum(trained),
+            longest=max([self.report.longest, *lengths]),
+        )
+
+
+def encode_all(
+    conversations: Sequence[Conversation],
+    encoder: Encoder,
+    *,
+    reporter: Reporter = SILENT,
+    stop: threading.Event | None = None,
+) -> list[Sample]:
+    """Return the samples of all conversations, telling of the phase "preparing".
+
+    Raises:
+        BadData: The template cannot write a conversation, or nothing fits max_length.
+        Stopped: `stop` was set.
+    """
+    samples: list[Sample] = []
+    for start in range(0, len(conversations), BATCH):
+        if stop is not None and stop.is_set():
+            raise Stopped("Stopped while preparing the data.")
+        samples += encoder.encode(conversations[start : start + BATCH])
+        done = min(start + BATCH, len(conversations))
+        reporter.progress(Progress("preparing", done, len(conversations), "rows"))
+    if conversations and not samples:
+        raise BadData(f"None of the {encoder.report.dropped} answers fits max_length.", hint="Raise max_length.")
+    return samples
+
+
+def without_oldest_exchange(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the turns without the first question and what answers it; unchanged if only one question is left."""
+    system = messages[:1] if messages and messages[0].role == "system" else ()
+    questions = [index for index, one in enumerate(messages) if one.role == "user"]
+    return system + messages[questions[1] :] if len(questions) > 1 else messages
+
+
+def special_tokens(tokenizer: Any) -> tuple[str, ...]:
+    """Return the tokens that stand for structure, not for text."""
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return tuple(dict.fromkeys([*tokenizer.all_special_tokens, *added]))
+
+
+def end_of_turn_ids(tokenizer: Any, renderer: TemplateRenderer) -> list[int]:
+    """Return the token with which the model's template ends an answer, in a list; empty if it writes none."""
+    conversation = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    text = renderer.render([Rendering(conversation)])[0].rstrip()
+    token = next((token for token in special_tokens(tokenizer) if text.endswith(token)), None)
+    return [] if token is None else [int(tokenizer.convert_tokens_to_ids(token))]
+
+
+def _turns(conversation: Conversation) -> Iterator[Turn]:
+    for index, message in enumerate(conversation.messages):
+        if message.role == "assistant":
+            yield Turn(conversation.messages[:index], message, conversation.tools, conversation.where)
+
+
+def _renderings(turn: Turn) -> Iterable[Rendering]:
+    before = [message.to_dict() for message in turn.before]
+    tools = {"tools": json.loads(turn.tools)} if turn.tools else {}
+    for thinking in (True, False):
+        yield Rendering(before, {**tools, "add_generation_prompt": True, "enable_thinking": thinking})
+    yield Rendering([*before, turn.answer.to_dict()], {**tools, "add_generation_prompt": False})

@@ -1,0 +1,131 @@
+"""What a fine-tune leaves behind: adapter or model, model card, result; and how to find it again."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
+from qwen3ft_jupyter.errors import LoadError
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+
+ADAPTER, MODEL, CONFIG, METRICS, RESULT, CARD, CHECKPOINTS = (
+    "adapter", "model", "config.json", "metrics.jsonl", "result.json", "README.md", "checkpoints",
+)  # fmt: skip
+"""Names in an output folder. result.json is written last: with it the run is finished."""
+
+VERSIONS_OF = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
+"""Packages whose version belongs to the result."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished fine-tune. Either `adapter_folder` (put it on `base_model`) or `model_folder` is set."""
+
+    base_model: str
+    method: str
+    adapter_folder: Path | None
+    model_folder: Path | None
+    config: dict[str, Any]
+    result: dict[str, Any]
+
+
+def read_run(folder: Path) -> RunResult:
+    """Return what the finished fine-tune in `folder` left. Raises LoadError."""
+    try:
+        config, result = read_json(folder / CONFIG), read_json(folder / RESULT)
+        method, base_model = str(result["method"]), str(config["model"])
+    except FileNotFoundError as error:
+        raise LoadError(
+            f"{folder.name} holds no finished fine-tune.", hint="Resume it, or give its output_dir."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LoadError(f"{folder.name}: the record of the fine-tune cannot be read.") from error
+    adapter = folder / ADAPTER if method == "lora" else None
+    model = folder / MODEL if method == "full" else None
+    return RunResult(base_model, method, adapter, model, config, result)
+
+
+def save_result(model: Any, tokenizer: Any, config: FineTuneConfig, output_dir: Path, *, end_ids: list[int]) -> Path:
+    """Write the adapter or the model, safetensors only, and return its folder. Nothing is looked up on a network."""
+    if config.method == "lora":
+        folder = output_dir / ADAPTER
+        # "auto" would ask a hub for the base model's config to compare vocabularies; ours does not change
+        model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+        _name_base(folder / "adapter_config.json", config.model)
+    else:
+        folder = output_dir / MODEL
+        _end_turns(model.generation_config, end_ids)
+        model.config.use_cache = True
+        model.save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+    return folder
+
+
+def _name_base(path: Path, base_model: str) -> None:
+    """Name the base model by its repo id: the folder it was loaded from means nothing elsewhere."""
+    config = json.loads(path.read_bytes())
+    config["base_model_name_or_path"] = base_model
+    write_json(path, config)
+
+
+def _end_turns(generation: Any, end_ids: list[int]) -> None:
+    """Let the end-of-turn token end an answer; a Base model's own config does not."""
+    present = generation.eos_token_id
+    ids = [present] if isinstance(present, int) else list(present or [])
+    merged = [*end_ids, *(one for one in ids if one not in end_ids)]
+    generation.eos_token_id = merged if len(merged) != 1 else merged[0]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that made the result."""
+    found = {}
+    for name in VERSIONS_OF:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def write_card(folders: list[Path], config: FineTuneConfig, result: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Write the model card into each folder."""
+    text = card(config, result, facts).encode()
+    for folder in folders:
+        write_atomic(folder / CARD, text)
+
+
+def card(config: FineTuneConfig, result: dict[str, Any], facts: dict[str, Any]) -> str:
+    """Return the model card in Markdown; it names files, never folders, because people publish it."""
+    title = Path(config.output_dir).name
+    library = "peft" if config.method == "lora" else "transformers"
+    tags = [f"- {tag}" for tag in ("qwen3", config.method, "sft")]
+    head = ["---", f"base_model: {config.model}", f"library_name: {library}", "pipeline_tag: text-generation", "tags:"]
+    head += [*tags, "---", ""]
+    rows = {
+        "Base model": config.model,
+        "Method": f"LoRA, r {config.lora.r}, alpha {config.lora.alpha}, dropout {config.lora.dropout:g}"
+        if config.method == "lora"
+        else "full fine-tune",
+        "Trained parameters": f"{result['trainable_parameters']:,} of {result['parameters']:,}",
+        "Data": ", ".join(Path(path).name for path in config.data),
+        "Conversations": f"{facts['conversations']:,}; {facts['trained_tokens']:,} tokens in the loss",
+        "Steps": f"{result['steps']} of {config.effective_batch_size} samples",
+        "Learning rate": f"{config.learning_rate:g}, {config.schedule}, warm-up {config.warmup_ratio:.0%}",
+        "Longest sample": f"{config.max_length} tokens",
+        "Loss, first and last step": f"{result['first_loss']:.4f}, {result['last_loss']:.4f}",
+        **({"Loss on held-out rows": f"{result['eval_loss']:.4f}"} if "eval_loss" in result else {}),
+        "Seed": config.seed,
+        "Computed": f"{result['seconds']:.0f} s on {result['device']} in {result['dtype']}",
+        "Versions": ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
+    }
+    table = [
+        "| | |",
+        "| --- | --- |",
+        *(f"| {name} | {str(value).replace('|', '/')} |" for name, value in rows.items()),
+    ]
+    return "\n".join([*head, f"# {title}", "", f"{config.model}, fine-tuned with qwen3ft-jupyter.", "", *table, ""])

@@ -1,0 +1,146 @@
+"""Watches a `Trainer`: reports steps and metrics, decides when to save, ends it on stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import JobFailed
+from qwen3ft_jupyter.finetune import checkpoints
+from qwen3ft_jupyter.reporting import Progress
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.metrics import MetricsFile
+    from qwen3ft_jupyter.reporting import Reporter
+
+SAVE_EVERY_S = 300.0
+"""What a kill costs at most, where saving is quick."""
+
+SAVE_SHARE = 20
+"""Saving may take a twentieth of the time; a full fine-tune's checkpoint has ten times the model's bytes."""
+
+REPORT_EVERY_S = 0.25
+"""Progress is for eyes."""
+
+RATE_STEPS = 20
+"""Steps over which the speed is averaged."""
+
+
+class Watch:
+    """The state behind the callback. Its methods have the names and the order of `TrainerCallback`'s."""
+
+    def __init__(
+        self,
+        config: FineTuneConfig,
+        *,
+        folder: Path,
+        metrics: MetricsFile,
+        reporter: Reporter,
+        stop: threading.Event | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the checkpoints' folder and where to tell."""
+        self._config, self._folder, self._metrics = config, folder, metrics
+        self._reporter, self._stop, self._clock = reporter, stop, clock
+        self._ends: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS + 1)
+        self._began = self._saved_at = self._told_at = clock()
+        self._save_took = 0.0
+        self._before_s = float(metrics.rows[-1].get("seconds", 0.0)) if metrics.rows else 0.0
+        self.is_stopped = False
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds of training, earlier attempts included."""
+        return self._before_s + self._clock() - self._began
+
+    def on_train_begin(self, state: Any) -> None:
+        """Start the clock."""
+        now = self._clock()
+        self._began = self._saved_at = now
+        self._ends.append((now, state.num_input_tokens_seen))
+        self._tell(state, now)
+
+    def on_step_end(self, state: Any, control: Any) -> None:
+        """Report, and say whether to save or to end."""
+        now = self._clock()
+        self._ends.append((now, state.num_input_tokens_seen))
+        is_last = state.global_step >= state.max_steps
+        if is_last or now - self._told_at >= REPORT_EVERY_S:
+            self._tell(state, now)
+        if is_last:  # the result follows at once, a checkpoint of the same would be waste
+            return
+        if self._stop is not None and self._stop.is_set():
+            self.is_stopped = control.should_save = control.should_training_stop = True
+        elif self._is_time_to_save(state.global_step, now):
+            control.should_save = True
+
+    def on_log(self, state: Any, values: dict[str, float]) -> None:
+        """Write one line of metrics. Raises JobFailed if the loss is no number any more."""
+        row: dict[str, float] = {"step": state.global_step}
+        for name in ("loss", "eval_loss", "learning_rate", "grad_norm", "epoch"):
+            if name in values:
+                row[name] = float(values[name])
+        if not {"loss", "eval_loss"} & row.keys():  # the summary at the end
+            return
+        if not math.isfinite(row.get("loss", 0.0)):
+            raise JobFailed(f"The loss became {row['loss']} at step {state.global_step}.",
+                            hint="Lower learning_rate, or train in bfloat16 or float32.")  # fmt: skip
+        if "loss" in row:
+            (first, tokens_before), (last, tokens) = self._ends[-2 if len(self._ends) > 1 else -1], self._ends[-1]
+            row |= {"tokens": tokens, "tokens_per_s": round((tokens - tokens_before) / max(last - first, 1e-9), 1)}
+        row["seconds"] = round(self.seconds, 3)
+        finite = {name: value for name, value in row.items() if math.isfinite(value)}
+        self._metrics.add(finite)
+        self._reporter.metrics(finite)
+
+    def on_save(self, state: Any) -> None:
+        """Mark the checkpoint that was just written, and delete old ones."""
+        folder = self._folder / f"checkpoint-{state.global_step}"
+        (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
+        checkpoints.mark_complete(folder)
+        checkpoints.prune(self._folder, self._config.keep_checkpoints)
+        now = self._clock()
+        self._save_took, self._saved_at = now - self._ends[-1][0], now
+
+    def _is_time_to_save(self, step: int, now: float) -> bool:
+        if self._config.save_steps is not None:
+            return step % self._config.save_steps == 0
+        return now - self._saved_at >= max(SAVE_EVERY_S, SAVE_SHARE * self._save_took)
+
+    def _tell(self, state: Any, now: float) -> None:
+        self._told_at = now
+        steps, taken = len(self._ends) - 1, self._ends[-1][0] - self._ends[0][0]
+        rate = steps / taken if steps and taken > 0 else None
+        left = state.max_steps - state.global_step
+        self._reporter.progress(
+            Progress("training", state.global_step, state.max_steps, "steps", rate, left / rate if rate else None)
+        )
+
+
+def make_callback(watch: Watch) -> Any:
+    """Return the `TrainerCallback` that passes events on to `watch`."""
+    from transformers import TrainerCallback
+
+    class WatchCallback(TrainerCallback):  # type: ignore[misc]  # the train extra has no types
+        """Passes events on."""
+
+        def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+            watch.on_train_begin(state)
+
+        def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
+            watch.on_step_end(state, control)
+
+        def on_log(self, _args: Any, state: Any, _control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+            watch.on_log(state, logs or {})
+
+        def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+            watch.on_save(state)
+
+    return WatchCallback()

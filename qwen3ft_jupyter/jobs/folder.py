@@ -1,0 +1,183 @@
+"""A job's folder: which files it holds, and how they are read while others write them.
+
+job.json       what the job is: written once, readable by its owner alone, never with a secret in it
+attempt-N      begun by whoever could create it; so of two who resume at once, one does
+status.json    where it stands; replaced as a whole, by one process at a time (see `supervisor`)
+events.jsonl   what happened, one numbered line each, across all attempts
+log.txt        what the processes wrote to stdout and stderr, across all attempts
+stop           asks the attempt it names to stop
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
+from qwen3ft_jupyter.errors import JobNotFound
+from qwen3ft_jupyter.jobs import supervisor
+from qwen3ft_jupyter.jobs.process import is_alive
+from qwen3ft_jupyter.jobs.state import JobStatus, Signs, read_out
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+_VERSION = 1
+_LONGEST_CHARACTER = 4  # bytes of UTF-8
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What `job.json` holds: all that a new attempt needs."""
+
+    id: str
+    kind: str
+    title: str
+    params: dict[str, Any]
+    created: float
+    """Unix seconds."""
+    python: str
+    """The interpreter that runs it."""
+    cwd: str
+    """The folder it runs in."""
+    grace_s: float
+    """How long it may take to stop by itself when asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """A piece of a log and the byte offset at which the next one begins."""
+
+    text: str
+    next_offset: int
+
+
+def write_spec(folder: Path, spec: JobSpec) -> None:
+    """Write `job.json`. Raises OSError; TypeError if the params are not plain JSON."""
+    values = {name: getattr(spec, name) for name in spec.__slots__}
+    write_json(folder / "job.json", {"version": _VERSION, **values}, mode=0o600)
+
+
+def read_spec(folder: Path) -> JobSpec:
+    """Return what `job.json` holds. Raises JobNotFound if it is missing or not one of ours."""
+    try:
+        values = read_json(folder / "job.json")
+        spec = JobSpec(**{name: values[name] for name in JobSpec.__slots__})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise JobNotFound(f"There is no job {folder.name}.") from error
+    if not isinstance(spec.params, dict) or spec.id != folder.name:
+        raise JobNotFound(f"There is no job {folder.name}.")
+    return spec
+
+
+def begin_attempt(folder: Path, attempt: int) -> bool:
+    """Claim this attempt; False if another process was first. Raises OSError."""
+    try:
+        descriptor = os.open(folder / f"attempt-{attempt}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    os.close(descriptor)
+    return True
+
+
+def newest_attempt(folder: Path, at_least: int = 1) -> int:
+    """Return the number of the attempt begun last, `at_least` or a later one."""
+    attempt = max(1, at_least)
+    while (folder / f"attempt-{attempt + 1}").exists():
+        attempt += 1
+    return attempt
+
+
+def read_state(folder: Path) -> JobStatus:
+    """Return where the job stands, judging by what is written and by which of its processes are alive."""
+    status = supervisor.read_status(folder)
+    recorded = status.get("attempt")
+    attempt = newest_attempt(folder, recorded if isinstance(recorded, int) else 1)
+    owners = [status[name] for name in ("worker", "supervisor") if isinstance(status.get(name), dict)]
+    if recorded != attempt:
+        owners = []
+    is_ended = status.get("state") in supervisor.ENDED
+    age_s = _age_s(folder / "status.json")
+    signs = Signs(
+        attempt=attempt,
+        age_s=_age_s(folder / f"attempt-{attempt}"),
+        is_owned=bool(owners),
+        is_alive=not is_ended and any(is_alive(owner, status_age_s=age_s) for owner in owners),
+        is_asked_to_stop=not is_ended and supervisor.stop_requested(folder, attempt),
+    )
+    return read_out(status, signs)
+
+
+def request_stop(folder: Path, attempt: int) -> None:
+    """Ask this attempt to stop; asking twice is asking once."""
+    write_atomic(folder / "stop", f"{attempt}\n".encode(), mode=0o600)
+
+
+def withdraw_stop(folder: Path) -> None:
+    """Remove a `stop` made by hand, which would stop later attempts, too; one that names its attempt is history."""
+    with contextlib.suppress(OSError, ValueError):
+        int((folder / "stop").read_text(encoding="utf-8"))
+        return
+    (folder / "stop").unlink(missing_ok=True)
+
+
+def read_log(folder: Path, offset: int, limit: int) -> LogChunk:
+    """Return up to `limit` bytes of the log from byte `offset` on; a negative one counts from the end.
+
+    A character that is not written to its end yet is left for the next call.
+    """
+    try:
+        with (folder / "log.txt").open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            start = max(0, size + offset) if offset < 0 else offset
+            file.seek(start)
+            data = file.read(max(limit, _LONGEST_CHARACTER))
+    except FileNotFoundError:
+        return LogChunk("", max(0, offset))
+    if offset < 0:  # we chose this place, so it may be within a character
+        whole = data.lstrip(bytes(range(0x80, 0xC0))) if start else data
+        start += len(data) - len(whole)
+        data = whole
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data)
+    return LogChunk(text, start + len(data) - len(decoder.getstate()[0]))
+
+
+def read_events(folder: Path, after: int) -> list[dict[str, Any]]:
+    """Return the events numbered above `after`. Lines that are not whole, left by a crash, are passed over."""
+    try:
+        with (folder / "events.jsonl").open("rb") as file:
+            file.seek(_offset_of(file, after))
+            lines = file.read().split(b"\n")[:-1]  # what follows the last line end is still being written
+    except FileNotFoundError:
+        return []
+    events = (supervisor.parse_event(line) for line in lines)
+    return [event for event in events if event is not None and event["n"] > after]
+
+
+def _offset_of(file: BinaryIO, after: int) -> int:
+    """Return a place at or shortly before event `after` + 1, by bisection: a long training writes megabytes."""
+    low, high = 0, file.seek(0, os.SEEK_END)
+    while after > 0 and high - low > 8192:
+        middle = (low + high) // 2
+        file.seek(middle)
+        file.readline()  # the rest of a line
+        event = supervisor.parse_event(file.readline())
+        if event is None or event["n"] > after:  # an unreadable line: look further up, which is never too late
+            high = middle
+        else:
+            low = middle
+    file.seek(low)
+    return low if low == 0 else low + len(file.readline())
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return float("inf")

@@ -1,0 +1,116 @@
+"""What a job's function reports, written to the job's folder while it works."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.jobs import supervisor
+from qwen3ft_jupyter.reporting import Progress, Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+_MOST_NOTICES = 50
+"""In the status, which is read again and again; the events keep them all."""
+
+
+class JobReporter(Reporter):
+    """Writes events as they come and the status when `flush` is called, which `worker` does a few times a second.
+
+    Reporting never makes the work fail: what cannot be written is logged once and left out.
+    """
+
+    def __init__(self, folder: Path, attempt: int) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._phase = ""
+        self._has_news = True
+        self._has_complained = False
+        status = supervisor.read_status(folder)
+        now = time.time()
+        self._status: dict[str, Any] = {
+            "attempt": attempt,
+            "state": "running",
+            "progress": None,
+            "notices": [],
+            "started": now,
+            "updated": now,
+            "supervisor": status.get("supervisor"),
+            "worker": supervisor.identify(os.getpid()),
+        }
+        supervisor.write_status(folder, self._status)
+        self._events = supervisor.EventLog(folder / "events.jsonl")
+        self._record("state", state="running", attempt=attempt)
+
+    def progress(self, progress: Progress) -> None:
+        """Keep the newest; a change of phase is an event."""
+        with self._lock:
+            self._status["progress"] = _finite(progress.to_dict())
+            self._has_news = True
+            is_new_phase = progress.phase != self._phase
+            self._phase = progress.phase
+        if is_new_phase:
+            self._record("phase", phase=progress.phase, detail=progress.detail)
+
+    def notice(self, message: str) -> None:
+        """Keep the message in the status and among the events."""
+        with self._lock:
+            self._status["notices"] = [*self._status["notices"], message][-_MOST_NOTICES:]
+            self._has_news = True
+        self._record("notice", message=message)
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Write the values as one event; infinity and NaN, which JSON does not know, become null."""
+        self._record("metrics", values=_finite(values))
+
+    def stopping(self) -> None:
+        """Note that the job has been asked to stop."""
+        with self._lock:
+            self._status["state"] = "stopping"
+            self._has_news = True
+        self._record("state", state="stopping", attempt=self._status["attempt"])
+
+    def flush(self) -> None:
+        """Write the status if there is news."""
+        with self._lock:
+            if not self._has_news:
+                return
+            self._has_news = False
+            self._status["updated"] = time.time()
+            try:
+                supervisor.write_status(self._folder, self._status)
+            except OSError as error:
+                self._complain(error)
+
+    def end(self, state: str, *, error: dict[str, str] | None = None, result: dict[str, Any] | None = None) -> None:
+        """Write the end, events first: who sees the job over sees all of them. Raises OSError."""
+        self._record("state", state=state, attempt=self._status["attempt"])
+        self._events.close()
+        with self._lock:
+            now = time.time()
+            self._status.update(state=state, error=error, result=result, updated=now, ended=now)
+            supervisor.write_status(self._folder, self._status, is_final=True)
+
+    def _record(self, kind: str, **fields: Any) -> None:
+        try:
+            self._events.append(kind, **fields)
+        except (OSError, TypeError, ValueError) as error:  # also of a thread that goes on after the job's end
+            self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        if not self._has_complained:
+            self._has_complained = True
+            logger.warning("The job's progress cannot be written: %s", error)
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
+    }

@@ -1,0 +1,114 @@
+"""What state a job is in: pure functions of what its folder says and of whether its processes are alive.
+
+queued ──► running ──► succeeded | failed
+   │          │
+   └──────────┴──► stopping ──► stopped          any of the three without a living process: interrupted
+stopped | failed | interrupted ──resume──► queued (the next attempt)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from qwen3ft_jupyter.reporting import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JobState = Literal["queued", "running", "stopping", "succeeded", "failed", "stopped", "interrupted"]
+STATES: tuple[JobState, ...] = get_args(JobState)
+ACTIVE: frozenset[JobState] = frozenset({"queued", "running", "stopping"})
+RESUMABLE: frozenset[JobState] = frozenset({"failed", "stopped", "interrupted"})
+START_LIMIT_S = 15.0
+"""A job whose processes have not come up after this long never will; a busy machine starts one in under a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """What is known of a job at one moment. Times are unix seconds."""
+
+    state: JobState
+    attempt: int
+    """1 for the first run, one more for each resume."""
+    progress: Progress | None = None
+    notices: tuple[str, ...] = ()
+    error: Mapping[str, str] | None = None
+    """`code`, `message` and `hint` of what made the job fail."""
+    result: Mapping[str, Any] | None = None
+    started: float | None = None
+    updated: float | None = None
+    ended: float | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Say whether the job is at work or about to be."""
+        return self.state in ACTIVE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {
+            "state": self.state,
+            "attempt": self.attempt,
+            "progress": self.progress.to_dict() if self.progress else None,
+            "notices": list(self.notices),
+            "error": dict(self.error) if self.error is not None else None,
+            "result": dict(self.result) if self.result is not None else None,
+            "started": self.started,
+            "updated": self.updated,
+            "ended": self.ended,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What is seen of a job from outside."""
+
+    attempt: int
+    """The newest attempt anyone has begun."""
+    age_s: float
+    """Seconds since that attempt was begun."""
+    is_owned: bool
+    """Whether a process has signed the attempt's status."""
+    is_alive: bool
+    """Whether one of the processes that signed it is alive."""
+    is_asked_to_stop: bool
+
+
+def derive_state(recorded: object, signs: Signs) -> JobState:
+    """Return the state of the newest attempt, of which `recorded` is written in its status.
+
+    >>> derive_state("running", Signs(attempt=1, age_s=60, is_owned=True, is_alive=False, is_asked_to_stop=False))
+    'interrupted'
+    """
+    state: JobState = next((state for state in STATES if state == recorded), "queued")
+    if state not in ACTIVE:
+        return state
+    is_coming_up = not signs.is_owned and signs.age_s < START_LIMIT_S
+    if not (signs.is_alive or is_coming_up):
+        return "interrupted"
+    return "stopping" if signs.is_asked_to_stop else state
+
+
+def read_out(status: Mapping[str, Any], signs: Signs) -> JobStatus:
+    """Return the status of the newest attempt. `status` is what `status.json` holds, perhaps of the attempt before."""
+    if status.get("attempt") != signs.attempt:
+        status = {}
+    state = derive_state(status.get("state"), signs)
+    progress = status.get("progress")
+    updated = _number(status.get("updated"))
+    return JobStatus(
+        state=state,
+        attempt=signs.attempt,
+        progress=Progress.from_dict(progress) if isinstance(progress, dict) and "phase" in progress else None,
+        notices=tuple(str(notice) for notice in status.get("notices") or ()),
+        error=status["error"] if isinstance(status.get("error"), dict) else None,
+        result=status["result"] if isinstance(status.get("result"), dict) else None,
+        started=_number(status.get("started")),
+        updated=updated,
+        ended=updated if state == "interrupted" else _number(status.get("ended")),
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

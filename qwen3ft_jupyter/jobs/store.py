@@ -1,0 +1,265 @@
+"""Starting, finding, following, stopping, resuming and forgetting jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import JobError, JobNotFound, WrongJobState
+from qwen3ft_jupyter.jobs import folder as files
+from qwen3ft_jupyter.jobs import process, supervisor
+from qwen3ft_jupyter.jobs.state import RESUMABLE
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Sequence
+
+    from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
+    from qwen3ft_jupyter.jobs.state import JobStatus
+
+GRACE_S = 60.0
+"""A job asked to stop has this long to save a checkpoint before it is ended."""
+_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z][a-z0-9_]{0,31}-[0-9a-f]{4}")
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
+
+
+class JobStore:
+    """The jobs of one state folder. Any number of processes may use the same one at once.
+
+    Args:
+        state_dir: the jobs are kept in its `jobs` folder, which is made when the first job starts.
+        worker: the command that runs a job, without the job's folder; the package's own if left out.
+    """
+
+    def __init__(self, state_dir: Path, *, worker: Sequence[str] | None = None) -> None:
+        self._jobs_dir = Path(state_dir) / "jobs"
+        self._worker = None if worker is None else list(worker)
+
+    def start(
+        self,
+        kind: str,
+        params: dict[str, Any],
+        *,
+        title: str,
+        python: str | None = None,
+        cwd: Path | None = None,
+        grace_s: float = GRACE_S,
+    ) -> Job:
+        """Start a job and return at once; it outlives this process.
+
+        Args:
+            kind: which function runs it, for example "download".
+            params: what that function gets; plain JSON, no secrets.
+            title: what people see.
+            python: the interpreter that runs it; the one at work here if left out.
+            cwd: the folder it runs in; the current one if left out.
+            grace_s: how long it may take to stop by itself when asked to.
+
+        Raises:
+            JobError: the state folder cannot be written, or no process can be started.
+            ValueError, TypeError: `kind` is malformed, or `params` are not plain JSON.
+        """
+        if not _KIND.fullmatch(kind):
+            raise ValueError(f"not a job kind: {kind!r}")
+        json.dumps(params, allow_nan=False)
+        try:
+            folder = self._make_folder(kind)
+            spec = files.JobSpec(
+                id=folder.name,
+                kind=kind,
+                title=title,
+                params=params,
+                created=time.time(),
+                python=python or sys.executable,
+                cwd=str(cwd or Path.cwd()),
+                grace_s=grace_s,
+            )
+            files.write_spec(folder, spec)
+            files.begin_attempt(folder, 1)
+        except OSError as error:
+            raise JobError(
+                f"The job cannot be written down: {error.strerror}.",
+                hint="Set QWEN3FT_STATE_DIR to a folder on a disk that can be written and has room.",
+                details={"folder": str(self._jobs_dir)},
+            ) from error
+        job = Job(spec=spec, folder=folder, worker=self._command(spec.python))
+        job._launch(1)  # noqa: SLF001 - one class in two halves
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """Return the job with this id. Raises JobNotFound."""
+        if not _ID.fullmatch(job_id):  # never joined to a path
+            raise JobNotFound("There is no such job.", hint="`qwen3ft jobs` lists them.")
+        folder = self._folder(job_id)
+        spec = files.read_spec(folder)
+        return Job(spec=spec, folder=folder, worker=self._command(spec.python))
+
+    def list(self) -> builtins.list[Job]:
+        """Return every job, newest first."""
+        jobs = []
+        try:
+            names = [path.name for path in self._jobs_dir.iterdir()]
+        except FileNotFoundError:
+            return []
+        for name in names:
+            with contextlib.suppress(JobNotFound):  # not a job's folder, or one just being made or forgotten
+                jobs.append(self.get(name))
+        return sorted(jobs, key=lambda job: (job.created, job.id), reverse=True)
+
+    def _folder(self, job_id: str) -> Path:
+        """Return the folder of a job. The place for following a pointer to a mount that several hosts share."""
+        return self._jobs_dir / job_id
+
+    def _make_folder(self, kind: str) -> Path:
+        self._jobs_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        while True:
+            moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+            folder = self._folder(f"{moment}-{kind}-{secrets.token_hex(2)}")
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+                return folder
+
+    def _command(self, python: str) -> builtins.list[str]:
+        return process.worker_command(python) if self._worker is None else self._worker
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job. It holds no state of its own: every question is answered from the folder."""
+
+    spec: JobSpec
+    folder: Path
+    worker: Sequence[str]
+    """The command that runs it, without the folder."""
+
+    @property
+    def id(self) -> str:
+        """Return the id; ids sort by time and are safe in paths and URLs."""
+        return self.spec.id
+
+    @property
+    def kind(self) -> str:
+        """Return which function runs it."""
+        return self.spec.kind
+
+    @property
+    def title(self) -> str:
+        """Return what people see."""
+        return self.spec.title
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Return what it was started with."""
+        return self.spec.params
+
+    @property
+    def created(self) -> float:
+        """Return when it was started first, in unix seconds."""
+        return self.spec.created
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id}: {self.title}>"
+
+    def status(self) -> JobStatus:
+        """Return where it stands. Raises JobNotFound if it has been forgotten."""
+        self._require()
+        return files.read_state(self.folder)
+
+    def stop(self) -> None:
+        """Ask it to stop and return at once. It keeps what it has; it is ended if its time of grace passes.
+
+        Stopping twice, or a job that is over, does nothing. Raises JobNotFound.
+        """
+        status = self.status()
+        if status.is_active and not supervisor.stop_requested(self.folder, status.attempt):
+            files.request_stop(self.folder, status.attempt)
+
+    def resume(self) -> Job:
+        """Run it again under the same id, as the next attempt; its function goes on from what is there.
+
+        Raises:
+            WrongJobState: it is active or has succeeded, or someone else has just resumed it.
+            JobNotFound: it has been forgotten.
+        """
+        status = self.status()
+        if status.state not in RESUMABLE:
+            hint = "Stop it first." if status.is_active else "Start a new one."
+            raise WrongJobState(f"The job {self.id} is {status.state} and cannot be resumed.", hint=hint)
+        attempt = status.attempt + 1
+        self._begin(attempt)
+        files.withdraw_stop(self.folder)
+        self._launch(attempt, previous=supervisor.read_status(self.folder).get("worker"))
+        return self
+
+    def forget(self) -> None:
+        """Delete its folder, log included. What it made elsewhere stays.
+
+        Raises:
+            WrongJobState: it is active.
+            JobNotFound: it has been forgotten already.
+        """
+        status = self.status()
+        if status.is_active:
+            raise WrongJobState(f"The job {self.id} is {status.state} and cannot be forgotten.", hint="Stop it first.")
+        self._begin(status.attempt + 1)  # from here on nobody can resume it
+        (self.folder / "job.json").unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)  # what a reader on Windows holds open stays, as no job any more
+
+    def wait(self, timeout_s: float | None = None) -> JobStatus:
+        """Wait until it is over, or until the time is up, and return where it stands then. Raises JobNotFound."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        pause_s = _SHORTEST_PAUSE_S
+        while True:
+            status = self.status()
+            left_s = float("inf") if deadline is None else deadline - time.monotonic()
+            if not status.is_active or left_s <= 0:
+                return status
+            time.sleep(min(pause_s, left_s))
+            pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+
+    def log(self, offset: int = 0, limit: int = 65536) -> LogChunk:
+        """Return up to `limit` bytes of the log from byte `offset` on; a negative offset counts from the end."""
+        self._require()
+        return files.read_log(self.folder, offset, limit)
+
+    def events(self, after: int = 0) -> list[dict[str, Any]]:
+        """Return what happened after event number `after`: dicts with `n`, `t` (unix seconds), `type` and more."""
+        self._require()
+        return files.read_events(self.folder, after)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the job as ``GET /qwen3ft/jobs/{id}`` answers it."""
+        about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created, "params": self.params}
+        return {**about, **self.status().to_dict()}
+
+    def _require(self) -> None:
+        if not (self.folder / "job.json").is_file():
+            raise JobNotFound(f"There is no job {self.id}.", hint="`qwen3ft jobs` lists them.")
+
+    def _begin(self, attempt: int) -> None:
+        try:
+            is_ours = files.begin_attempt(self.folder, attempt)
+        except FileNotFoundError as error:
+            raise JobNotFound(f"There is no job {self.id}.") from error
+        if not is_ours:
+            raise WrongJobState(f"The job {self.id} has just been resumed by someone else.", hint="Follow that one.")
+
+    def _launch(self, attempt: int, *, previous: dict[str, Any] | None = None) -> None:
+        status = {"attempt": attempt, "state": "queued", "updated": time.time(), "previous": previous}
+        try:
+            supervisor.write_status(self.folder, status)
+            process.start_supervisor(self.folder, attempt, self.worker)
+        except OSError as error:
+            end = supervisor.could_not_start(error)
+            with contextlib.suppress(OSError):  # then it is found interrupted a little later
+                supervisor.write_status(self.folder, {**status, **end, "ended": time.time()})
+            raise JobError(end["error"]["message"], hint=end["error"]["hint"]) from error

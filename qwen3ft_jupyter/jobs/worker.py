@@ -1,0 +1,171 @@
+"""The process in which a job's work is done: it finds the function, watches for a request to stop, records the end."""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import JobError, JobFailed, MissingPackage, Qwen3ftError, Stopped, WrongJobState
+from qwen3ft_jupyter.jobs import supervisor
+from qwen3ft_jupyter.jobs.folder import newest_attempt, read_spec
+from qwen3ft_jupyter.jobs.reporter import JobReporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+    from types import FrameType
+    from typing import TypeAlias
+
+    from qwen3ft_jupyter.jobs.folder import JobSpec
+    from qwen3ft_jupyter.reporting import Reporter
+
+    JobFunction: TypeAlias = Callable[[dict[str, Any], "JobContext"], Mapping[str, Any]]
+
+SUCCEEDED, FAILED, STOPPED = 0, 1, 130
+"""Exit codes of a job's process."""
+_PULSE_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What a job's function is given besides its params."""
+
+    folder: Path
+    """The job's folder."""
+    attempt: int
+    """1 for the first run; a later one should go on from what the earlier ones left."""
+    reporter: Reporter
+    stop: threading.Event
+    """Set when someone wants the job to stop; the function then saves what it has and raises `Stopped`."""
+
+
+def run(folder: Path, functions: Mapping[str, JobFunction]) -> int:
+    """Run the job in `folder` with the function for its kind and return the exit code.
+
+    Raises:
+        JobNotFound: there is no job in the folder.
+        WrongJobState: it is at work already, or over.
+        OSError: the end cannot be written; the supervisor then says so in its own way.
+    """
+    spec = read_spec(folder)
+    newest = newest_attempt(folder)
+    attempt = int(os.environ.get(supervisor.ATTEMPT_VARIABLE, newest))
+    status = supervisor.read_status(folder)
+    if (status.get("attempt"), status.get("state")) != (attempt, "queued") or attempt != newest:
+        # for example, this process was held up for so long that the job has been resumed meanwhile
+        raise WrongJobState(f"The job {spec.id} is not waiting to be run.", hint=f"qwen3ft jobs resume {spec.id}")
+    reporter = JobReporter(folder, attempt)
+    context = JobContext(folder=folder, attempt=attempt, reporter=reporter, stop=threading.Event())
+    if supervisor.stop_requested(folder, attempt):
+        reporter.end("stopped")
+        return STOPPED
+    with stop_on_signals(context.stop), _pulse(spec, context, reporter):
+        end = _work(spec, functions, context)
+    reporter.end(end.state, error=end.error, result=end.result)
+    return {"succeeded": SUCCEEDED, "stopped": STOPPED}.get(end.state, FAILED)
+
+
+@contextlib.contextmanager
+def stop_on_signals(stop: threading.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set `stop`, in place of ending the process, while the block runs."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        # Event.set takes a lock that the interrupted code may be holding, so it must not be called from here.
+        _thread.start_new_thread(stop.set, ())
+
+    if threading.current_thread() is not threading.main_thread():  # only there can handlers be set
+        yield
+        return
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    state: str
+    error: dict[str, str] | None = None
+    result: dict[str, Any] | None = None
+
+
+def _work(spec: JobSpec, functions: Mapping[str, JobFunction], context: JobContext) -> _End:
+    try:
+        result = dict(_function_for(spec.kind, functions)(spec.params, context))
+        json.dumps(result, allow_nan=False)
+    except Stopped:
+        return _End("stopped")
+    except Qwen3ftError as error:
+        traceback.print_exc()  # to the job's log, which stderr is here
+        for name, value in error.details.items():
+            _log(f"{name}: {value}")
+        return _End("failed", error=error.to_dict())
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the border of the process: its log and status get it all
+        traceback.print_exc()
+        return _End("failed", error=_unexpected(error).to_dict())
+    return _End("succeeded", result=result)
+
+
+def _function_for(kind: str, functions: Mapping[str, JobFunction]) -> JobFunction:
+    if kind not in functions:
+        message = f"This version of qwen3ft_jupyter knows no job of the kind {kind}."
+        raise JobError(message, hint="It was started by another version; use that one.")
+    return functions[kind]
+
+
+def _unexpected(error: BaseException) -> Qwen3ftError:
+    """Name the kind of error but not its text, which may hold anything and is shown in browsers; the log has it."""
+    if isinstance(error, MemoryError):
+        return JobFailed("Memory ran out.", hint="Close other notebooks, or ask for less.")
+    if isinstance(error, ModuleNotFoundError):
+        return MissingPackage(f"The job's Python lacks the package {error.name}.", hint=f"pip install {error.name}")
+    return JobFailed(f"Unexpected error: {type(error).__name__}.", hint="The end of the job's log shows where and why.")
+
+
+def _log(line: str) -> None:
+    os.write(2, f"{line}\n".encode())
+
+
+@contextlib.contextmanager
+def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterator[None]:
+    """While the block runs, look for a request to stop and write the status, four times a second."""
+    is_over = threading.Event()
+    parent = os.getppid()
+
+    def beat() -> None:
+        asked_at: float | None = None
+        while not is_over.wait(_PULSE_S):
+            if supervisor.stop_requested(context.folder, context.attempt):
+                context.stop.set()
+            if context.stop.is_set():
+                if asked_at is None:
+                    asked_at = time.monotonic()
+                    reporter.stopping()
+                _insist(spec, time.monotonic() - asked_at, parent)
+            reporter.flush()
+
+    thread = threading.Thread(target=beat, name="qwen3ft-pulse", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _insist(spec: JobSpec, waited_s: float, parent: int) -> None:
+    """End this process if its work does not stop in its time of grace and the supervisor, whose task it is, is dead."""
+    if os.name == "nt" or supervisor.urgency(waited_s, spec.grace_s) != "kill":
+        return
+    if os.getppid() != parent and os.getpgrp() == os.getpid():
+        os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -1,0 +1,244 @@
+"""Loads a cached model and its tokenizer: from this folder only, from safetensors only, on what this machine has."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import BadInput, DoesNotFit, LoadError, MissingPackage
+from qwen3ft_jupyter.loading import fit
+from qwen3ft_jupyter.loading.machine import Machine, check_dtype, choose, this_machine
+from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
+from qwen3ft_jupyter.loading.safety import check_adapter_folder, check_model_folder
+from qwen3ft_jupyter.loading.templates import TemplateRenderer, probe
+from qwen3ft_jupyter.loading.weights import model_tensors
+from qwen3ft_jupyter.reporting import SILENT, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from qwen3ft_jupyter.loading.machine import Choice
+    from qwen3ft_jupyter.reporting import Reporter
+
+logger = logging.getLogger(__name__)
+
+ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+"""Attention that is installed on the machine. Any other name would make transformers fetch a kernel from a hub."""
+
+QUANTIZATIONS = (None, "4bit", "8bit")
+"""What `quantization` accepts."""
+
+
+def load_model_and_tokenizer(
+    folder: Path,
+    *,
+    device_map: str | Mapping[str, Any] | None = "auto",
+    device: str | None = None,
+    dtype: Any = None,  # None, a name, or a torch.dtype: torch is not imported to say so
+    torch_dtype: Any = None,  # the name that transformers 4 used
+    quantization: str | None = None,
+    attn_implementation: str | None = None,
+    adapter: Path | None = None,
+    memory_check: bool = True,
+    machine: Machine | None = None,
+    reporter: Reporter = SILENT,
+) -> tuple[Any, Any]:  # a transformers model (or a peft one) and its tokenizer
+    """Return the model in `folder`, ready to generate, and its tokenizer. Nothing is looked up on a network.
+
+    Args:
+        folder: A cached model.
+        device_map: "auto" takes the best device (and spreads over several GPUs what does not fit one); a mapping or
+            another strategy goes to transformers as it is.
+        device: "cpu", "mps", "cuda", "cuda:N"; goes before `device_map`.
+        dtype: "float32", "float16", "bfloat16", the torch types, or None and "auto" for what suits the device.
+        torch_dtype: The same, under its old name.
+        quantization: "4bit" (NF4) or "8bit" through bitsandbytes, on a GPU or the CPU.
+        attn_implementation: One of `ATTENTION`; None leaves it to transformers (sdpa).
+        adapter: A folder with a LoRA adapter to put on top.
+        memory_check: False loads although it will not fit.
+        machine: What to decide on; None measures this one.
+        reporter: Is told of the phase "loading".
+
+    Raises:
+        BadInput: An argument is none of the accepted ones.
+        UnsafeModel: The folder would run code or unpickle data.
+        DoesNotFit: There is not enough memory.
+        MissingPackage: torch, transformers, peft or bitsandbytes is not installed.
+        LoadError: The folder is no model, or the libraries cannot load it.
+    """
+    _check_arguments(quantization, attn_implementation)
+    config = check_model_folder(folder)
+    if adapter is not None:
+        check_adapter_folder(adapter)
+    require(
+        "torch",
+        "transformers",
+        *(["peft"] if adapter else []),
+        *(["bitsandbytes", "accelerate"] if quantization else []),
+    )
+    tensors = model_tensors(folder, tied=bool(config.get("tie_word_embeddings")))
+    machine = machine or this_machine()
+    parameters = sum(tensor.elements for tensor in tensors)
+    choice = choose(
+        machine, device=device or _device_of(device_map), dtype=_dtype_name(dtype, torch_dtype), parameters=parameters
+    )
+    is_stored = config.get("quantization_config") is not None
+    needed = fit.load_bytes(tensors, dtype=choice.dtype, quantization=quantization, stored=is_stored)
+    free = fit.free_bytes(machine, choice.device, spread=False)
+    is_spread = device is None and device_map == "auto" and needed > free and len(machine.gpus) > 1
+    if memory_check:
+        fit.check_fits(
+            tensors,
+            name=model_name(folder),
+            free=fit.free_bytes(machine, choice.device, spread=True) if is_spread else free,
+            dtype=choice.dtype,
+            device=choice.device,
+            quantization=quantization,
+            stored=is_stored,
+            smaller=_smaller_model,
+        )
+    placement = device_map if isinstance(device_map, dict) or is_spread else {"": choice.device}
+    logger.info("loading %s on %s in %s: %s", model_name(folder), choice.device, choice.dtype, choice.reason)
+    reporter.progress(Progress("loading", 0, None, "steps", detail=f"{choice.dtype} on {choice.device}"))
+    with no_network(), quiet_libraries():
+        tokenizer = load_tokenizer(folder)
+        model = _load(folder, choice, placement, quantization=quantization, attention=attn_implementation)
+        if adapter is not None:
+            model = _with_adapter(model, adapter)
+    model.eval()
+    reporter.progress(Progress("loading", 1, 1, "steps", detail=f"{choice.dtype} on {choice.device}"))
+    return model, tokenizer
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Return the tokenizer of a model folder, its chat template tried out under limits.
+
+    Raises UnsafeModel, LoadError, MissingPackage.
+    """
+    check_model_folder(folder)
+    require("transformers")
+    with no_network(), quiet_libraries():
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False, use_fast=True
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+            raise LoadError(
+                f"The tokenizer cannot be loaded ({type(error).__name__}).",
+                hint="Verify the model: what is wrong is fetched again.",
+                details={"cause": str(error)},
+            ) from error
+    if tokenizer.chat_template:
+        with TemplateRenderer.of(tokenizer) as renderer:
+            probe(renderer)
+    return tokenizer
+
+
+def require(*packages: str) -> None:
+    """Raise MissingPackage, with the command that installs it, unless all are installed."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            extra = "qlora" if package == "bitsandbytes" else "train"
+            raise MissingPackage(
+                f"The package {package} is not installed.", hint=f'pip install "qwen3ft-jupyter[{extra}]"'
+            )
+
+
+def model_name(folder: Path) -> str:
+    """Return the repo id that the folder's manifest names, else the folder's own name."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # a plain folder has no manifest
+        return str(json.loads((folder / ".qwen3ft" / "manifest.json").read_bytes())["repo_id"])
+    return folder.name
+
+
+def _check_arguments(quantization: str | None, attention: str | None) -> None:
+    if quantization not in QUANTIZATIONS:
+        raise BadInput(f"quantization {quantization!r} is not known.", hint='Accepted: None, "4bit", "8bit".')
+    if attention is not None and attention not in ATTENTION:
+        raise BadInput(f"attn_implementation {attention!r} is not known.", hint=f"Accepted: {', '.join(ATTENTION)}.")
+
+
+def _dtype_name(dtype: Any, torch_dtype: Any) -> str:
+    asked = dtype if dtype is not None else torch_dtype
+    return "auto" if asked is None or asked == "auto" else check_dtype(asked)
+
+
+def _device_of(device_map: str | Mapping[str, Any] | None) -> str:
+    """Return the device a device_map names, "auto" if it leaves the choice or spreads."""
+    if isinstance(device_map, str) and device_map not in {"auto", "balanced", "balanced_low_0", "sequential"}:
+        return device_map
+    return "auto"
+
+
+def _load(folder: Path, choice: Choice, placement: Any, *, quantization: str | None, attention: str | None) -> Any:
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    arguments: dict[str, Any] = {"dtype": getattr(torch, choice.dtype), "device_map": placement}
+    if attention is not None:
+        arguments["attn_implementation"] = attention
+    if quantization is not None:
+        arguments["quantization_config"] = _quantization(quantization, choice.dtype)
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False, use_safetensors=True, **arguments
+        )
+    except torch.OutOfMemoryError as error:
+        raise DoesNotFit(
+            f"{model_name(folder)} ran out of memory while loading.", hint="Free memory and load again."
+        ) from error
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ImportError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
+        raise LoadError(f"The model cannot be loaded ({type(error).__name__}).",
+                        hint="Verify the model; if it is whole, its architecture may need a newer transformers.",
+                        details={"cause": str(error)}) from error  # fmt: skip
+
+
+def _quantization(quantization: str, dtype: str) -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, dtype),
+    )
+
+
+def _with_adapter(model: Any, adapter: Path) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise LoadError(
+            f"The adapter cannot be put on this model ({type(error).__name__}).",
+            hint="Use the base model that its adapter_config.json names.",
+            details={"cause": str(error)},
+        ) from error
+
+
+def _smaller_model(free: int) -> str:
+    """Return the largest published model whose 16-bit weights fit, or ""."""
+    from qwen3ft_jupyter.catalog import catalog
+
+    fitting = [model for model in catalog() if model.parameters * 2 <= free]
+    return str(max(fitting, key=lambda model: model.parameters).repo_id) if fitting else ""

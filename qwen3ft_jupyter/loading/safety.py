@@ -1,0 +1,161 @@
+"""Refuses, before any library opens it, a model folder that would run code, unpickle data or lead out of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import LoadError, UnsafeModel
+from qwen3ft_jupyter.loading.weights import read_tensors, weight_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CONFIG_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+)
+"""Files whose keys become attributes of objects in our process."""
+
+CODE_KEYS = frozenset(
+    {
+        "attn_implementation",
+        "auto_map",
+        "custom_generate",
+        "custom_pipelines",
+        "experts_implementation",
+        "kernel_config",
+        "trust_remote_code",
+        "use_kernels",
+    }
+)
+"""Keys that name Python code or a kernel to download; Qwen's own configs have none of them."""
+
+KNOWN_PRIVATE_KEYS = frozenset({"_name_or_path", "_commit_hash", "_from_model_config", "_attn_implementation_autoset",
+                                "_diffusers_version", "_valid_kwargs_names"})  # fmt: skip
+"""Underscore keys that old versions of transformers wrote and that carry no behaviour. Any other is refused:
+CVE-2026-4372 was `_attn_implementation_internal`."""
+
+QUANTIZATION_METHODS = frozenset({"bitsandbytes", "fp8", "fbgemm_fp8", "awq", "gptq", "compressed-tensors"})
+"""Stored quantizations that load without unpickling anything."""
+
+MAX_CONFIG_BYTES = 20_000_000
+"""tokenizer_config.json may hold thousands of added tokens; more than this is no config."""
+
+ADAPTER_CODE_KEYS = (
+    "auto_mapping",
+    "megatron_config",
+    "corda_config",
+    "eva_config",
+    "custom_modules",
+    "runtime_config",
+)
+"""Keys of adapter_config.json that import modules or read other files."""
+
+
+def check_model_folder(folder: Path) -> dict[str, Any]:
+    """Return the folder's config.json after making sure that loading it runs nothing and reads only this folder.
+
+    Raises:
+        UnsafeModel: A config names code, the weights are pickles, or a file name leads out of the folder.
+        LoadError: The folder is not a model.
+    """
+    if (folder / "adapter_config.json").exists():
+        raise LoadError("This folder holds an adapter, not a model.", hint="Load its base model with adapter=FOLDER.")
+    configs = {name: read_config(folder / name) for name in CONFIG_FILES if (folder / name).exists()}
+    if "config.json" not in configs:
+        raise LoadError("The folder has no config.json: it is not a model.", hint="Download the model first.")
+    for name, config in configs.items():
+        _check_keys(name, config)
+    _check_quantization(configs["config.json"])
+    _check_tokenizer_files(configs.get("tokenizer_config.json", {}))
+    for path in weight_files(folder):
+        read_tensors(path)
+    return configs["config.json"]
+
+
+def check_adapter_folder(folder: Path) -> dict[str, Any]:
+    """Return an adapter's adapter_config.json after making sure that loading it runs nothing.
+
+    Raises:
+        UnsafeModel: Its weights are pickles, or its config names code.
+        LoadError: The folder is not a LoRA adapter.
+    """
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        raise LoadError("The folder has no adapter_config.json: it is not an adapter.")
+    config = read_config(path)
+    if str(config.get("peft_type")).upper() != "LORA":
+        raise LoadError(f"The adapter is of type {str(config.get('peft_type'))[:40]!r}; LoRA adapters can be loaded.")
+    for key in ADAPTER_CODE_KEYS:
+        if config.get(key):
+            raise UnsafeModel(f"adapter_config.json sets {key}, which can run code.")
+    weights = folder / "adapter_model.safetensors"
+    if not weights.is_file():
+        raise UnsafeModel(
+            "The adapter has no adapter_model.safetensors; other formats can run code hidden in them.",
+            hint="Save the adapter again as safetensors.",
+        )
+    read_tensors(weights)
+    return config
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the JSON object in `path`. Raises LoadError."""
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise LoadError(f"{path.name} is larger than {MAX_CONFIG_BYTES} bytes.")
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise LoadError(
+            f"{path.name} is not JSON.", hint="Verify the model: what is wrong is fetched again."
+        ) from error
+    if not isinstance(value, dict):
+        raise LoadError(f"{path.name} is not a JSON object.", hint="Verify the model: what is wrong is fetched again.")
+    return value
+
+
+def _check_keys(name: str, config: dict[str, Any]) -> None:
+    for key, value in _walk(config):
+        is_private = key.startswith("_") and key not in KNOWN_PRIVATE_KEYS
+        # a token of the vocabulary may be called anything; only keys that reach an object's attributes count
+        if value is not None and value is not False and (is_private or key in CODE_KEYS):
+            raise UnsafeModel(
+                f"{name} sets {key[:60]!r}, which can make the libraries run code that came with the model.",
+                hint="Use Qwen's own repo, or remove the key if you know what it does.",
+            )
+
+
+def _walk(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield every key at any depth, without recursion: nesting is under the file's control."""
+    waiting: list[Any] = [config]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield from ((str(key), inner) for key, inner in value.items())
+            waiting.extend(inner for key, inner in value.items() if key != "added_tokens_decoder")
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _check_quantization(config: dict[str, Any]) -> None:
+    quantization = config.get("quantization_config")
+    if quantization is None:
+        return
+    method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
+    if method not in QUANTIZATION_METHODS:
+        raise UnsafeModel(
+            f"config.json asks for the quantization {str(method)[:40]!r}, which is not known to be safe.",
+            hint=f"Accepted: {', '.join(sorted(QUANTIZATION_METHODS))}.",
+        )
+
+
+def _check_tokenizer_files(config: dict[str, Any]) -> None:
+    for key, value in config.items():
+        if key.endswith("_file") and isinstance(value, str) and value != PurePath(value).name:
+            raise UnsafeModel(f"tokenizer_config.json: {key} leads out of the model's folder.")

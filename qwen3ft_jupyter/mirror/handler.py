@@ -1,0 +1,262 @@
+"""One connection: reads requests within limits, has them answered, and sends the bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import http.server
+import logging
+import os
+import re
+import socket
+import time
+from http import HTTPStatus
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from qwen3ft_jupyter.errors import Stopped
+from qwen3ft_jupyter.mirror import huggingface, modelscope
+from qwen3ft_jupyter.mirror.replies import Asked, json_reply
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.mirror.replies import Reply, Slice
+    from qwen3ft_jupyter.mirror.server import MirrorServer
+
+IDLE_S: Final = 60.0
+"""An open connection without a request is closed after this: clients keep theirs for about as long."""
+REQUEST_S: Final = 20.0
+"""A request has to arrive within this, headers and body, however it trickles."""
+STALL_S: Final = 60.0
+"""A client that takes no byte for this long has gone."""
+MAX_LINE: Final = 16 << 10
+"""Bytes in one line of a request; the longest honest one is a path of 480 bytes with each escaped."""
+MAX_HEAD: Final = 64 << 10
+"""Bytes in the whole head of a request."""
+MAX_BODY: Final = 1 << 20
+"""Bytes in the body of a request: a list of paths."""
+SEND_BYTES: Final = 8 << 20
+"""Sent at once; before each the file is looked at again."""
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?|[A-Za-z0-9._-]{1,253}(?::\d{1,5})?", re.ASCII)
+_LOOPBACK_HOST = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
+
+logger = logging.getLogger(__name__)
+
+
+class _TooLarge(Exception):
+    """The head of a request is longer than any honest one."""
+
+
+class _RequestReader:
+    """Reads requests from a socket, each whole within its time and size; in the place of a buffered file."""
+
+    closed = False
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._buffer = b""
+        self._deadline = 0.0
+        self._left = 0
+
+    def begin(self) -> bool:
+        """Wait for the first byte of the next request; return False if the client closed. Raises TimeoutError."""
+        self._left = MAX_HEAD
+        self._connection.settimeout(IDLE_S)
+        if not self._buffer:
+            self._buffer = self._connection.recv(MAX_LINE)
+        self._deadline = time.monotonic() + REQUEST_S
+        return bool(self._buffer)
+
+    def readline(self, _limit: int = -1) -> bytes:
+        """Return the next line of the head, with its end; empty at the end of the stream."""
+        while b"\n" not in self._buffer:
+            if len(self._buffer) > min(MAX_LINE, self._left):
+                raise _TooLarge
+            if not self._fill():
+                return b""  # half a line is none
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        self._left -= len(line) + 1
+        if self._left < 0 or len(line) > MAX_LINE:
+            raise _TooLarge
+        return line + b"\n"
+
+    def read(self, length: int) -> bytes:
+        """Return exactly `length` bytes, fewer at the end of the stream."""
+        while len(self._buffer) < length and self._fill():
+            pass
+        data, self._buffer = self._buffer[:length], self._buffer[length:]
+        return data
+
+    def _fill(self) -> bool:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        data = self._connection.recv(MAX_LINE)
+        self._buffer += data
+        return bool(data)
+
+    def close(self) -> None:
+        """Do what files do."""
+        self.closed = True
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers the requests of one connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: MirrorServer
+    connection: socket.socket
+
+    def setup(self) -> None:
+        """Put the limited reader in the place of the plain one."""
+        super().setup()
+        self.rfile.close()
+        self._reader = _RequestReader(self.connection)
+        self.rfile = cast("Any", self._reader)  # has of a file what the base class uses
+
+    def handle_one_request(self) -> None:
+        """Wait for a request and answer it."""
+        self.close_connection = True
+        try:
+            self.server.connections.rests(self.connection)
+            if not self._reader.begin():
+                return
+            self.server.connections.works(self.connection)
+            super().handle_one_request()
+            self.close_connection |= self.server.stopping.is_set()
+        except _TooLarge:
+            self.request_version, self.requestline, self.command = "HTTP/1.1", "", "GET"
+            self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        except (OSError, Stopped) as error:  # the client went, stalled or was too slow; or the mirror is closing
+            self.close_connection = True
+            logger.debug("connection ended: %s", error)
+
+    def version_string(self) -> str:
+        """Return what we are, without versions that tell an attacker where to begin."""
+        return "qwen3ft-mirror"
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        """Answer without the body."""
+        self._answer()
+
+    def do_POST(self) -> None:
+        """Answer: one question of Hugging Face's protocol is asked this way; nothing is changed."""
+        self._answer()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+        """Answer what could not be understood, and hang up; nothing of the request is repeated."""
+        self.close_connection = True
+        self.request_version = self.protocol_version  # the base class sends HTTP/0.9, headers left out, to garbage
+        status = HTTPStatus(code)
+        self._send(json_reply({"error": status.phrase}, status=status, headers={"Connection": "close"}))
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
+        """Log for those who listen; the base class writes to stderr."""
+        logger.debug(format, *args)
+
+    def _answer(self) -> None:
+        body = self._body()
+        if body is None:
+            return
+        host = self.headers.get("Host", "")
+        is_known = _LOOPBACK_HOST.fullmatch(host) if self.server.is_local else _HOST.fullmatch(host)
+        if not is_known and (host or self.server.is_local):
+            # a page in a browser reaches loopback under its own name after a change in DNS: not with us
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        origin = f"http://{host}" if host else self.server.url
+        asked = Asked(self.command, self.path, headers, origin, body)
+        try:
+            reply = self._reply(asked)
+        except OSError as error:  # the disk, not the connection
+            logger.warning("the mirror cannot read its models: %s", error)
+            self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
+            return
+        try:
+            self._send(reply)
+        finally:
+            if reply.slice is not None:
+                reply.slice.file.close()
+
+    def _reply(self, asked: Asked) -> Reply:
+        is_modelscope = asked.path.startswith(("/api/v1/", "/openapi/", "/models/"))
+        if not self._is_allowed(asked):
+            if is_modelscope:
+                return modelscope.refused(401, 401, "This mirror asks for a token: unauthorized.")
+            return huggingface.refused(401, "", "This mirror asks for a token.")
+        if asked.path == "/" and asked.is_read:
+            count = len(self.server.library.all())
+            return json_reply({"service": "qwen3ft mirror", "models": count})
+        first, second = (modelscope, huggingface) if is_modelscope else (huggingface, modelscope)
+        reply = first.answer(asked, self.server.library) or second.answer(asked, self.server.library)
+        return reply or json_reply({"error": "Not found"}, status=404)
+
+    def _is_allowed(self, asked: Asked) -> bool:
+        """Return whether the token, if one is asked for, is in the header or in ModelScope's cookie."""
+        token = self.server.token
+        if not token:
+            return True
+        scheme, _, bearer = asked.headers.get("authorization", "").partition(" ")
+        shown = bearer.strip() if scheme.lower() == "bearer" else ""
+        if not shown:
+            cookies = SimpleCookie()
+            with contextlib.suppress(CookieError):
+                cookies.load(asked.headers.get("cookie", ""))
+            shown = cookies["m_session_id"].value if "m_session_id" in cookies else ""
+        return hmac.compare_digest(shown.encode("utf-8", "replace"), token.encode())
+
+    def _body(self) -> bytes | None:
+        """Return the body of the request, or None after refusing it."""
+        lengths = self.headers.get_all("Content-Length", [])
+        if self.headers.get("Transfer-Encoding") is not None or len(set(lengths)) > 1:
+            self.send_error(HTTPStatus.LENGTH_REQUIRED)  # two readings of one request are how requests are smuggled
+            return None
+        text = lengths[0].strip() if lengths else "0"
+        if not (text.isascii() and text.isdigit()):
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return None
+        if len(text) > 9 or int(text) > MAX_BODY:
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return None
+        body = self._reader.read(int(text))
+        if len(body) < int(text):
+            raise ConnectionError("the request broke off")
+        return body
+
+    def _send(self, reply: Reply) -> None:
+        self.connection.settimeout(STALL_S)
+        self.send_response(reply.status)
+        headers = dict(reply.headers)
+        if reply.status != HTTPStatus.NOT_MODIFIED:
+            headers.setdefault("Content-Length", str(len(reply.body)))
+        if self.server.stopping.is_set():
+            headers["Connection"] = "close"
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if reply.body:
+            self.wfile.write(reply.body)
+        if reply.slice is not None:
+            self._send_slice(reply.slice)
+
+    def _send_slice(self, part: Slice) -> None:
+        """Send the bytes straight from the file; break off if it is not the one that was opened any more."""
+        descriptor = part.file.fileno()
+        before = os.fstat(descriptor)
+        position, end = part.start, part.start + part.length
+        while position < end:
+            now = os.fstat(descriptor)
+            sent = 0
+            if (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
+                sent = self.connection.sendfile(part.file, position, min(SEND_BYTES, end - position))
+            if not sent:
+                raise ConnectionError("the file changed while it was sent")
+            position += sent

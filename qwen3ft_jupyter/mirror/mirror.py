@@ -1,0 +1,119 @@
+"""Starts and stops a mirror."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.mirror.library import Library
+from qwen3ft_jupyter.mirror.server import MAX_CONNECTIONS, MirrorServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+
+class Mirror:
+    """Serves models while the block runs.
+
+    >>> with Mirror({"me/model": folder}) as mirror:  # doctest: +SKIP
+    ...     subprocess.run(["hf", "download", "me/model"], env={**os.environ, "HF_ENDPOINT": mirror.url})
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, Path] | None = None,
+        *,
+        cache_dir: Path | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
+        """Describe the mirror; nothing is read or opened before the block begins.
+
+        Args:
+            models: Folders by the repo id under which they are served. A folder with our manifest is served by it; of
+                any other, every safe file that is no dotfile, symlink, pickle or program, digested at the start.
+            cache_dir: A model cache, served as a whole; models that come later are found.
+            host: Address to listen on; any but loopback lets other machines in.
+            port: Port to listen on, or 0 for a free one.
+            token: Asked of every client, as a Bearer token or as ModelScope's session cookie.
+            max_connections: Open at once.
+
+        Raises:
+            BadName: A repo id is malformed.
+        """
+        self._models = {parse_repo_id(repo_id): folder for repo_id, folder in (models or {}).items()}
+        self._cache_dir = cache_dir
+        self._address = (host, port)
+        self._token = token
+        self._max_connections = max_connections
+        self._closing = threading.Event()
+        self._server: MirrorServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The address for `HF_ENDPOINT` and `MODELSCOPE_ENDPOINT`. Raises RuntimeError outside the block."""
+        if self._server is None:
+            raise RuntimeError("the mirror is not running")
+        return self._server.url
+
+    def __enter__(self) -> Self:
+        """Start.
+
+        Raises:
+            NotCached: A folder has no file that could be served.
+            BadListing: Names in a folder clash on some platform.
+            OSError: A folder cannot be read, or the address cannot be listened on.
+        """
+        self._closing.clear()
+        library = Library(self._models, self._cache_dir, stop=self._closing)
+        host, port = self._address
+        self._server = MirrorServer(library, host, port, token=self._token, max_connections=self._max_connections)
+        self._thread = threading.Thread(target=self._server.accept_until_stopped, name="qwen3ft-mirror", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()  # whoever is digesting a file stops
+        if self._server is not None and self._thread is not None:
+            self._server.stop()
+            self._thread.join()
+            self._server.finish()
+        self._server = self._thread = None
+
+
+def serve(
+    cache_dir: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str | None = None,
+    on_ready: Callable[[str], object] = lambda _: None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve a model cache until `stop` is set or KeyboardInterrupt is raised.
+
+    Args:
+        cache_dir: The cache; it need not exist yet, and models that come later are found.
+        host: Address to listen on; any but loopback lets other machines in.
+        port: Port to listen on, or 0 for a free one.
+        token: Asked of every client.
+        on_ready: Called with the mirror's address once it listens.
+        stop: Ends it.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
+    stop = stop or threading.Event()
+    with Mirror(cache_dir=cache_dir, host=host, port=port, token=token) as mirror:
+        on_ready(mirror.url)
+        stop.wait()

@@ -1,0 +1,126 @@
+"""What is served: models, their files, and how each is named to both hubs' clients. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from qwen3ft_jupyter.cache.manifest import Manifest, Stamp
+    from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
+
+DEFAULT_REVISIONS = ("main", "master")
+"""What Hugging Face's and ModelScope's clients ask for when nobody names a revision."""
+_BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedFile:
+    """A file of a model that may be handed out."""
+
+    path: SafePath
+    size: int
+    """Bytes."""
+    sha256: Sha256
+    stamp: Stamp | None
+    """Under which the digest is known; None when the file has to be read before it is handed out."""
+
+    @property
+    def etag(self) -> str:
+        """Return the strong validator of HTTP: the digest, as both hubs do it."""
+        return f'"{self.sha256}"'
+
+    @property
+    def pointer(self) -> bytes:
+        """Return what git keeps in place of the file (git-lfs, specification of the pointer file)."""
+        return f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {self.size}\n".encode()
+
+    @property
+    def git_sha1(self) -> str:
+        """Return git's name of the pointer."""
+        pointer = self.pointer
+        return hashlib.sha1(b"blob %d\0" % len(pointer) + pointer, usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model at the one commit that is here."""
+
+    repo_id: RepoId
+    folder: Path
+    commit: str
+    """40 hexadecimal digits."""
+    revision: str
+    """The name it was downloaded by, or ""."""
+    created: float
+    """Unix seconds."""
+    files: Mapping[str, ServedFile]
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """Return every name of the commit except its own."""
+        is_other = self.revision not in {self.commit, *DEFAULT_REVISIONS} and _BRANCH.fullmatch(self.revision)
+        return (*DEFAULT_REVISIONS, self.revision) if is_other else DEFAULT_REVISIONS
+
+    def has_revision(self, name: str) -> bool:
+        """Return whether `name` means what is here. Both default branches do: there is one version, whatever it is."""
+        return name.removeprefix("refs/heads/") in {self.commit, *self.branches}
+
+    def below(self, folder: str) -> list[ServedFile]:
+        """Return the files in `folder` (all of them for "") and in its subfolders, by path."""
+        prefix = f"{folder}/" if folder else ""
+        return [file for path, file in sorted(self.files.items()) if path.startswith(prefix)]
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of all files."""
+        return sum(file.size for file in self.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of a model, as listings show it."""
+
+    path: str
+    git_sha1: str
+
+
+def tree(model: ServedModel, root: str, *, is_recursive: bool) -> list[Folder | ServedFile]:
+    """Return what a listing of `root` shows, by path: files and folders, or direct children only."""
+    files = model.below(root)
+    depth = root.count("/") + 2 if root else 1
+    folders = sorted({parent for file in files for parent in _parents(file.path) if parent.count("/") + 1 >= depth})
+    entries: list[Folder | ServedFile] = [Folder(path, _folder_sha1(path, files)) for path in folders]
+    entries += files
+    if not is_recursive:
+        entries = [entry for entry in entries if entry.path.count("/") + 1 == depth]
+    return sorted(entries, key=lambda entry: entry.path)
+
+
+def from_manifest(folder: Path, manifest: Manifest) -> ServedModel:
+    """Return a cached model as it is served."""
+    files = [ServedFile(file.path, file.size, file.sha256, file.stamp) for file in manifest.files]
+    commit = manifest.commit or derived_commit(files)
+    by_path = {str(file.path): file for file in files}
+    return ServedModel(manifest.repo_id, folder, commit, manifest.revision, manifest.created, by_path)
+
+
+def derived_commit(files: Iterable[ServedFile]) -> str:
+    """Return the commit of a model that has none: the same for the same contents, everywhere."""
+    lines = sorted(f"{file.sha256} {file.size} {file.path}\n" for file in files)
+    return hashlib.sha1("".join(lines).encode(), usedforsecurity=False).hexdigest()
+
+
+def _parents(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _folder_sha1(path: str, files: list[ServedFile]) -> str:
+    return derived_commit(file for file in files if file.path.startswith(f"{path}/"))

@@ -1,0 +1,104 @@
+"""Requests and replies as the two protocols see them, and the reply that hands out a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote
+
+from qwen3ft_jupyter.mirror import ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from io import FileIO
+
+    from qwen3ft_jupyter.mirror.library import Library
+    from qwen3ft_jupyter.mirror.models import ServedFile, ServedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request."""
+
+    method: str
+    target: str
+    """As it came: the path with its escapes, and the query."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    origin: str
+    """``http://host:port`` as the client sees us, for links."""
+    body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """Return the path, still escaped."""
+        return self.target.partition("?")[0]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the parts of the path, unescaped one by one: an escaped slash does not part."""
+        return tuple(unquote(part) for part in self.path.strip("/").split("/"))
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return the query's fields; the first of several with one name."""
+        pairs = parse_qsl(self.target.partition("?")[2], keep_blank_values=True)
+        return dict(reversed(pairs))
+
+    @property
+    def is_read(self) -> bool:
+        """Return whether it is a GET or HEAD."""
+        return self.method in {"GET", "HEAD"}
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Bytes of an open file."""
+
+    file: FileIO
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is answered. `Content-Length` is the body's unless the headers have one."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    slice: Slice | None = None
+
+
+def json_reply(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """Return `value` as JSON."""
+    body = json.dumps(value, ensure_ascii=True).encode()
+    return Reply(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, body)
+
+
+def file_reply(asked: Asked, library: Library, model: ServedModel, file: ServedFile) -> Reply | None:
+    """Return the file, or the part asked for, or None if its bytes here are not the listed ones any more."""
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "X-Content-Type-Options": "nosniff",
+        "Accept-Ranges": "bytes",
+        "ETag": file.etag,
+        "X-Repo-Commit": model.commit,
+        "X-Linked-ETag": file.etag,
+        "X-Linked-Size": str(file.size),
+    }
+    if ranges.has_already(asked.headers, file.etag):
+        return Reply(304, headers)
+    if asked.method == "HEAD":
+        return Reply(200, {**headers, "Content-Length": str(file.size)}) if library.has(model, file) else None
+    part = ranges.wanted_part(asked.headers, size=file.size, etag=file.etag)
+    if part.status == 416:
+        return Reply(416, {**headers, "Content-Range": f"bytes */{file.size}"})
+    opened = library.open(model, file)
+    if opened is None:
+        return None
+    headers["Content-Length"] = str(part.length)
+    if part.status == 206:
+        headers["Content-Range"] = f"bytes {part.start}-{part.start + part.length - 1}/{file.size}"
+    return Reply(part.status, headers, slice=Slice(opened, part.start, part.length))

@@ -1,0 +1,231 @@
+"""What each verb does: one function a verb, named after it, which calls the manager and returns a view."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from IPython.core.error import UsageError
+
+from qwen3ft_jupyter.errors import BadConfig, CacheDamaged, JobNotFound
+from qwen3ft_jupyter.notebook import format as fmt
+from qwen3ft_jupyter.notebook import views
+from qwen3ft_jupyter.notebook.job_view import JobView
+from qwen3ft_jupyter.notebook.verbs import JOB_ACTIONS, VERBS, find_verb
+from qwen3ft_jupyter.notebook.views import Note, TextView
+from qwen3ft_jupyter.notebook.words import tr
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Mapping
+
+    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker
+
+_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
+_LOG_BYTES = 200_000
+"""How much of the end of a log a cell shows."""
+
+
+class Room:
+    """What the verbs work with: the manager, and the variables of the notebook."""
+
+    def __init__(self, open_manager: Callable[..., ModelManager], variables: dict[str, Any]) -> None:
+        self._open_manager = open_manager
+        self._manager: ModelManager | None = None
+        self.variables = variables
+
+    @property
+    def manager(self) -> ModelManager:
+        """Return the manager for the settings in force now.
+
+        ``%env USE_MODELSCOPE=false`` counts from the next line on; while nothing changes it is the same manager, which
+        keeps the model that was last talked to.
+        """
+        fresh = self._open_manager()
+        if self._manager is None or self._manager.settings != fresh.settings:
+            self._manager = fresh
+        return self._manager
+
+    def manager_for(self, hub: str | None) -> ModelManager:
+        """Return a manager that asks `hub` first."""
+        return self.manager if hub is None else self._open_manager(use_modelscope=hub == "modelscope")
+
+
+def status(room: Room, _: Namespace) -> views.TableView:
+    """Show the settings in force."""
+    return views.status_view(room.manager.describe().to_dict())
+
+
+def models(room: Room, _: Namespace) -> views.TableView:
+    """Show the models there are."""
+    return views.models_view(room.manager.models())
+
+
+def download(room: Room, given: Namespace) -> JobView | ModelPicker:
+    """Download a model, or show the form."""
+    if given.name is None:
+        from qwen3ft_jupyter.notebook.forms import ModelPicker
+
+        return ModelPicker(room.manager_for(given.hub))
+    job = room.manager_for(given.hub).download(given.name, force=given.force, revision=given.revision)
+    return _followed(job, is_detached=given.detach)
+
+
+def cache(room: Room, given: Namespace) -> views.View:
+    """List the cache, or do something to a model in it."""
+    manager = room.manager
+    if given.is_all != (given.action == "evict" and given.name is None) or (given.action == "list" and given.name):
+        raise UsageError(find_verb("cache").parser().format_usage().strip())
+    if given.action == "list":
+        return views.cache_view(manager.list_cached_models(), str(manager.settings.cache_dir))
+    if given.action == "evict":
+        freed = manager.evict_all() if given.is_all else {given.name: manager.evict_model(given.name)}
+        names, size = ", ".join(freed) or tr("none"), fmt.size(sum(freed.values()))
+        return Note(tr("Deleted {names}; {size} are free again.", names=names, size=size), freed)
+    if given.name is None:
+        raise UsageError(f"NAME is missing: %qwen3ft cache {given.action} NAME")
+    if given.action == "verify":
+        return _verified(manager.start_verify(given.name), given.name, is_detached=given.detach)
+    is_pinned = given.action == "pin"
+    manager.pin(given.name, is_pinned)
+    sentence = "{name} is pinned: it will not be deleted to make room." if is_pinned else "{name} is no longer pinned."
+    return Note(tr(sentence, name=given.name), is_pinned)
+
+
+def load(room: Room, given: Namespace) -> Note:
+    """Load a model into the notebook's variables."""
+    if given.variable and not given.variable.isidentifier():
+        raise UsageError(f"{given.variable!r} cannot be the name of a variable.")
+    model, tokenizer = room.manager.load_model_and_tokenizer(given.name, quantization=given.quantization)
+    names = (given.variable, f"{given.variable}_tokenizer") if given.variable else ("model", "tokenizer")
+    room.variables.update(zip(names, (model, tokenizer), strict=True))
+    return views.loaded_view(given.name, model, *names)
+
+
+def finetune(room: Room, given: Namespace, cell: str | None = None) -> JobView | FineTuneForm:
+    """Start a fine-tune from a cell or a file, or show the form."""
+    if cell is not None and given.config is not None:
+        raise UsageError("Give the config in the cell or in a file, not in both.")
+    if cell is None and given.config is None:
+        from qwen3ft_jupyter.notebook.forms import FineTuneForm
+
+        return FineTuneForm(room.manager)
+    config = read_config(cell if cell is not None else _read_file(given.config), room.variables)
+    return _followed(room.manager.fine_tune(config), is_detached=given.detach)
+
+
+def jobs(room: Room, given: Namespace) -> views.View:
+    """List the jobs, or do something to one."""
+    if not given.action:
+        return views.jobs_view([job.to_dict() for job in room.manager.jobs()])
+    action, wanted = (given.action, given.id) if given.action in JOB_ACTIONS else ("show", given.action)
+    if not wanted or (action == "show" and given.id):
+        raise UsageError(find_verb("jobs").parser().format_usage().strip())
+    job = find_job(room.manager, wanted)
+    if action == "log":
+        return TextView(job.log(-_LOG_BYTES, _LOG_BYTES).text or tr("The log is empty."), is_code=True)
+    if action == "forget":
+        job.forget()
+        return Note(tr("The job {id} is forgotten; its results stay.", id=job.id), job.id)
+    if action == "resume":
+        return _followed(job.resume(), is_detached=given.detach)
+    return _followed(job, is_detached=action == "show")
+
+
+def stop(room: Room, given: Namespace) -> JobView:
+    """Ask a job to stop."""
+    job = find_job(room.manager, given.id)
+    job.stop()
+    return JobView(job)
+
+
+def chat(room: Room, given: Namespace) -> TextView:
+    """Ask a model."""
+    options = {} if given.max_new_tokens is None else {"max_new_tokens": given.max_new_tokens}
+    name = given.name
+    if "/" not in name and not Path(name).exists():  # a job's id, perhaps the end of one
+        name = find_job(room.manager, name).id
+    return TextView(room.manager.chat(name, " ".join(given.question), **options))
+
+
+def help(_: Room, given: Namespace) -> views.TableView:  # noqa: A001 - functions here are named after their verbs
+    """Show the verbs."""
+    return views.help_view([find_verb(given.verb)] if given.verb else VERBS)
+
+
+def find_job(manager: ModelManager, text: str) -> Job:
+    """Return the job whose id is `text`, or the only one whose id begins or ends with it.
+
+    Raises:
+        JobNotFound: there is none, or more than one.
+    """
+    known = manager.jobs()
+    exact = [job for job in known if job.id == text]
+    near = exact or [job for job in known if job.id.startswith(text) or job.id.endswith(text)]
+    if len(near) == 1:
+        return near[0]
+    if near:
+        raise JobNotFound(f"{len(near)} jobs are called like {text!r}.", hint="Give more of the id: %qwen3ft jobs")
+    raise JobNotFound(f"There is no job {text!r}.", hint="List them: %qwen3ft jobs")
+
+
+def read_config(text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields in a YAML text; a value that is just ``$name`` becomes the variable of that name.
+
+    Raises:
+        BadConfig: it is not YAML, not a mapping, or names a variable that does not exist.
+    """
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise BadConfig(f"The config is no YAML{where}: {problem}.") from error
+    if not isinstance(config, dict):
+        raise BadConfig("The config is not a list of fields.", hint="Write for example: model: Qwen/Qwen3-0.6B")
+    return {str(name): _filled_in(value, variables) for name, value in config.items()}
+
+
+def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _filled_in(item, variables) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_filled_in(item, variables) for item in value]
+    match = _VARIABLE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return value
+    if match[1] not in variables:
+        raise BadConfig(f"The config names {value}, but there is no variable {match[1]}.")
+    return variables[match[1]]
+
+
+def _read_file(name: str) -> str:
+    try:
+        return Path(name).expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfig(
+            f"The config file {Path(name).name} cannot be read.",
+            hint="Give the path of a YAML file, or write the YAML below %%qwen3ft finetune.",
+            details={"file": name},
+        ) from error
+
+
+def _followed(job: Job, *, is_detached: bool) -> JobView:
+    view = JobView(job)
+    return view if is_detached else view.follow()
+
+
+def _verified(job: Job, name: str, *, is_detached: bool) -> JobView:
+    view = _followed(job, is_detached=is_detached)
+    result = job.status().result
+    if result is not None and not result.get("ok", True):
+        raise CacheDamaged(
+            f"{name}: {len(result['missing'])} files are missing and {len(result['wrong'])} are wrong.",
+            hint=f"Fetch just these again: %qwen3ft download {name}",
+        )
+    return view

@@ -1,0 +1,213 @@
+"""Where output goes: a cell that can be updated, a line of a terminal, or nowhere; and the reporters that use it."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from qwen3ft_jupyter.notebook import format as fmt
+from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element, plain
+from qwen3ft_jupyter.reporting import SILENT, Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from typing import TextIO
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.reporting import Progress
+
+SHORTEST_S = 0.25
+"""Between two updates of one output: four a second are smooth, and a slow link is not flooded."""
+
+Bundle = dict[str, Any]
+"""One output in several forms, by MIME type."""
+
+
+class Screen(Protocol):
+    """Shows one thing, again and again."""
+
+    def show(self, bundle: Bundle) -> None:
+        """Show the newest form of it."""
+
+
+class CellScreen:
+    """An output of a cell. Everything shown under one id changes together, in older cells too.
+
+    May be called from any thread: an update finds its output by the id, not by which cell happens to run. Nothing is
+    ever printed: what a thread prints lands in whichever cell runs.
+    """
+
+    def __init__(self, display_id: str) -> None:
+        self._display_id = display_id
+        self._is_shown = False
+
+    def show(self, bundle: Bundle) -> None:
+        """Show the bundle, the first time as a new output."""
+        if self._is_shown:
+            ipython_display().update_display(bundle, display_id=self._display_id, raw=True)
+        else:
+            ipython_display().display(bundle, display_id=self._display_id, raw=True)
+            self._is_shown = True
+
+
+class LineScreen:
+    """A line of a terminal that is written over."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._length = 0
+
+    def show(self, bundle: Bundle) -> None:
+        """Write the last line of the plain form over the line before."""
+        stream = self._stream or sys.stderr
+        if not stream.isatty():
+            return
+        line = str(bundle["text/plain"]).splitlines()[-1][:160]
+        stream.write("\r" + line.ljust(self._length))
+        stream.flush()
+        self._length = len(line)
+
+    def end(self) -> None:
+        """Leave the line as it is and go on below it."""
+        if self._length:
+            (self._stream or sys.stderr).write("\n")
+            self._length = 0
+
+
+def ipython_display() -> Any:  # IPython's functions have no types
+    """Return IPython's module of this name; importing it takes longer than all of this package."""
+    import IPython.display
+
+    return IPython.display
+
+
+def current_shell() -> InteractiveShell | None:
+    """Return the IPython at work here; never imports it where it is not."""
+    if "IPython" not in sys.modules:
+        return None
+    from IPython.core.getipython import get_ipython
+
+    shell: InteractiveShell | None = get_ipython()
+    return shell
+
+
+def is_notebook() -> bool:
+    """Say whether output goes to a front end that can update it."""
+    return getattr(current_shell(), "kernel", None) is not None
+
+
+class CellReporter(Reporter):
+    """Shows the progress of work that the cell itself does: one bar, the notices, and a curve for the loss."""
+
+    def __init__(self, screen: Screen | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._screen = screen or CellScreen(f"qwen3ft-{secrets.token_hex(8)}")
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._progress: Progress | None = None
+        self._notices: list[str] = []
+        self._losses: list[float] = []
+        self._shown_at: float | None = None
+
+    def progress(self, progress: Progress) -> None:
+        """Show it, if it is a new phase or the end of one, or if a quarter of a second has passed."""
+        with self._lock:
+            is_turn = self._progress is None or progress.phase != self._progress.phase or progress.fraction == 1
+            self._progress = progress
+            self._show(is_urgent=is_turn)
+
+    def notice(self, message: str) -> None:
+        """Show it below the bar, for good."""
+        with self._lock:
+            self._notices.append(message)
+            self._show(is_urgent=True)
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Add the loss to the curve."""
+        with self._lock:
+            if "loss" in values:
+                self._losses.append(values["loss"])
+                self._show(is_urgent=False)
+
+    def _show(self, *, is_urgent: bool) -> None:
+        now = self._clock()
+        if not is_urgent and self._shown_at is not None and now - self._shown_at < SHORTEST_S:
+            return
+        self._shown_at = now
+        self._screen.show({"text/html": str(self._html()), "text/plain": self._text()})
+
+    def _html(self) -> Html:
+        parts = []
+        if self._progress is not None:
+            words = " · ".join(fmt.progress_parts(self._progress))
+            parts.append(element("div", bar(self._progress.fraction), " ", words))
+        if self._losses:
+            parts.append(curve(self._losses, "loss"))
+        return element("div", *parts, *(element("div", f"ℹ {notice}") for notice in self._notices))
+
+    def _text(self) -> str:
+        shown = [" · ".join(fmt.progress_parts(self._progress))] if self._progress is not None else []
+        return "\n".join(plain(part) for part in [*self._notices, *shown])
+
+
+class TerminalReporter(Reporter):
+    """Writes progress to one line of stderr, notices to lines of their own. Silent where stderr is no terminal."""
+
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._line = LineScreen(stream)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._phase = ""
+        self._shown_at = float("-inf")
+
+    def progress(self, progress: Progress) -> None:
+        """Write the line again; a new phase begins a new one."""
+        with self._lock:
+            now, is_end = self._clock(), progress.fraction == 1
+            if progress.phase != self._phase:
+                self._line.end()
+            elif not is_end and now - self._shown_at < SHORTEST_S:
+                return
+            self._phase, self._shown_at = progress.phase, now
+            self._line.show({"text/plain": plain(" · ".join(fmt.progress_parts(progress)))})
+            if is_end:
+                self._line.end()
+
+    def notice(self, message: str) -> None:
+        """Write it below what is there."""
+        stream = self._stream or sys.stderr
+        with self._lock, contextlib.suppress(ValueError):  # a stream that has been closed
+            self._line.end()
+            if stream.isatty():
+                stream.write(plain(message) + "\n")
+
+
+def default_reporter() -> Reporter:
+    """Return the reporter for where this code runs: a cell, a terminal, or a script that nobody watches."""
+    if is_notebook():
+        return CellReporter()
+    if sys.stderr is not None and sys.stderr.isatty():
+        return TerminalReporter()
+    return SILENT
+
+
+def get_model_manager(
+    use_modelscope: bool | None = None,  # noqa: FBT001 - users know it as get_model_manager(True)
+    cache_dir: str | Path | None = None,
+    **overrides: Any,
+) -> ModelManager:
+    """Return a manager that shows its progress where this code runs; see `qwen3ft_jupyter.manager.get_model_manager`.
+
+    Raises:
+        BadSetting: a setting has a value that is not accepted.
+    """
+    from qwen3ft_jupyter import manager
+
+    return manager.get_model_manager(use_modelscope, cache_dir, **{"reporter": default_reporter, **overrides})

@@ -1,0 +1,110 @@
+"""Numbers as people read them. Pure."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.notebook.words import tr
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.reporting import Progress
+
+_FINAL_PHASES = frozenset({"committing", "loading", "saving"})
+
+
+def size(number: float | None) -> str:
+    """Return bytes in decimal units, as disks and hubs count.
+
+    >>> size(0), size(999), size(1_503_300_328), size(None)
+    ('0 B', '999 B', '1.5 GB', '')
+    """
+    if number is None:
+        return ""
+    value, units = float(number), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.1f} {units[0]}" if units[0] != "B" and value < 99.95 else f"{value:.0f} {units[0]}"
+
+
+def count(number: int | None) -> str:
+    """Return a number of parameters.
+
+    >>> count(596_049_920), count(4_022_468_096), count(1_200), count(None)
+    ('596M', '4.0B', '1.2k', '')
+    """
+    if number is None:
+        return ""
+    value, units = float(number), ["", "k", "M", "B"]
+    while value >= 999.5 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.1f}{units[0]}" if units[0] and value < 99.95 else f"{value:.0f}{units[0]}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a span of time.
+
+    >>> duration(0.4), duration(75), duration(3 * 3600 + 120), duration(None)
+    ('0.4 s', '1 min 15 s', '3 h 2 min', '')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def moment(unix_s: float | None) -> str:
+    """Return a point in time on this machine's clock, to the minute."""
+    return "" if unix_s is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_s))
+
+
+def loss(value: float | None) -> str:
+    """Return a loss.
+
+    >>> loss(2.34567), loss(float("nan")), loss(None)
+    ('2.346', 'nan', '–')
+    """
+    return "–" if value is None else f"{value:.4g}"
+
+
+def progress_parts(progress: Progress) -> list[str]:
+    """Return what there is to say of a phase: its name, how far, how fast, how long, and a detail.
+
+    >>> from qwen3ft_jupyter.reporting import Progress
+    >>> progress_parts(Progress("transferring", 5 * 10**8, 10**9, rate=5e7, eta_s=10.0))
+    ['transferring', '500 MB of 1.0 GB', '50.0 MB/s', '10 s left']
+    """
+    is_done = progress.fraction == 1 and progress.phase in _FINAL_PHASES
+    parts = [tr(progress.phase) + (" ✓" if is_done else "")]
+    if progress.total:
+        done, total = _number(progress.done, progress.unit), _amount(progress.total, progress.unit)
+        parts.append(tr("{done} of {total}", done=done, total=total))
+    elif progress.done:
+        parts.append(_amount(progress.done, progress.unit))
+    if progress.rate and not is_done:
+        parts.append(_amount(progress.rate, progress.unit) + "/s")
+    if progress.eta_s is not None and not is_done:
+        parts.append(tr("{time} left", time=duration(progress.eta_s)))
+    if progress.detail:
+        parts.append(progress.detail)
+    return parts
+
+
+def _amount(number: float, unit: str) -> str:
+    text = _number(number, unit)
+    return text if unit == "bytes" else f"{text} {tr(unit)}"
+
+
+def _number(number: float, unit: str) -> str:
+    if unit == "bytes":
+        return size(number)
+    return f"{number:.3g}" if isinstance(number, float) else str(number)

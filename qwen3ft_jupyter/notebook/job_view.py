@@ -1,0 +1,224 @@
+"""A job in a cell: live while it is followed, readable for ever after.
+
+One bundle holds three forms. JupyterLab with our extension renders the first from the server, live even after the
+kernel is gone; every other place (VS Code, Colab, GitHub) shows the HTML, which the kernel renews; a terminal the text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_dict
+from qwen3ft_jupyter.notebook import format as fmt
+from qwen3ft_jupyter.notebook.display import (
+    SHORTEST_S,
+    CellScreen,
+    LineScreen,
+    current_shell,
+    ipython_display,
+    is_notebook,
+)
+from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element, plain
+from qwen3ft_jupyter.notebook.views import View, lines
+from qwen3ft_jupyter.notebook.words import tr
+from qwen3ft_jupyter.reporting import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.notebook.display import Bundle, Screen
+
+JOB_MIME_TYPE = "application/vnd.qwen3ft.job+json"
+_ACTIVE = ("queued", "running", "stopping")
+_SIGNS = {
+    "queued": "◌",
+    "running": "●",
+    "stopping": "◌",
+    "succeeded": "✓",
+    "failed": "✗",
+    "stopped": "■",
+    "interrupted": "⚠",
+}
+
+
+class NoLongerFollowed(KeyboardInterrupt):
+    """The user interrupted the cell that followed a job. The job goes on; the cells after this one do not run."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(tr("No longer followed; the job goes on."))
+        self.job_id = job_id
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self), tr("Stop it: {command}", command=f"%qwen3ft stop {self.job_id}")]
+
+
+class JobView(View):
+    """Shows a job; `job` is the job itself."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._known: dict[str, Any] = {}
+        self._losses: list[float] = []
+        self._events_read = 0
+        self._shown_in_cell: int | None = None
+
+    def bundle(self) -> Bundle:
+        """Return all three forms of what the job is now."""
+        job = self._look()
+        return {
+            JOB_MIME_TYPE: {"id": self.job.id},
+            "text/html": str(job_html(job, self._losses)),
+            "text/plain": job_text(job, self._losses),
+        }
+
+    def html(self) -> Html:
+        """Return the rich form."""
+        return Html(self.bundle()["text/html"])
+
+    def text(self) -> str:
+        """Return the plain form."""
+        return str(self.bundle()["text/plain"])
+
+    def follow(self, screen: Screen | None = None) -> JobView:
+        """Show the job and renew what is shown until it has ended.
+
+        Interrupting the kernel leaves the job at work.
+
+        Raises:
+            NoLongerFollowed: the kernel was interrupted.
+            Stopped: someone stopped the job, or its processes died and it can be resumed.
+            Qwen3ftError: the job failed; it is the error it failed with.
+        """
+        screen = screen or self._screen()
+        shell = current_shell()
+        self._shown_in_cell = shell.execution_count if shell is not None else None
+        try:
+            shown = self.bundle()
+            screen.show(shown)
+            while self.job.wait(timeout_s=SHORTEST_S).is_active:
+                bundle = self.bundle()
+                if bundle != shown:
+                    shown = bundle
+                    screen.show(shown)
+        except KeyboardInterrupt:
+            raise NoLongerFollowed(self.job.id) from None
+        screen.show(self.bundle())
+        if isinstance(screen, LineScreen):
+            screen.end()
+        self._raise_unless_succeeded()
+        return self
+
+    def _raise_unless_succeeded(self) -> None:
+        """Fail the cell if the job failed, so that "Run all" does not go on without the model."""
+        status = self.job.status()
+        command = f"%qwen3ft jobs resume {self.job.id}"
+        if status.state == "failed":
+            raise error_from_dict(status.error) if status.error else JobFailed(f"The job {self.job.id} failed.")
+        if status.state in ("stopped", "interrupted"):
+            raise Stopped(f"The job {self.job.id} was {status.state}.", hint=f"Go on with it: {command}")
+
+    def _screen(self) -> Screen:
+        return CellScreen(f"qwen3ft-{self.job.id}") if is_notebook() else LineScreen()
+
+    def _look(self) -> dict[str, Any]:
+        """Return what the job is now, or was when it was last seen: an old cell may show a job that is forgotten.
+
+        Raises:
+            JobNotFound: it has never been seen.
+        """
+        try:
+            self._known = self.job.to_dict()
+            self._read_events()
+        except JobNotFound:
+            if not self._known:
+                raise
+        return self._known
+
+    def _read_events(self) -> None:
+        for event in self.job.events(self._events_read):
+            self._events_read = event["n"]
+            if event.get("type") == "metrics" and isinstance(event["values"].get("loss"), int | float):
+                self._losses.append(float(event["values"]["loss"]))
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:  # noqa: ARG002
+        return self.bundle()
+
+    def _ipython_display_(self) -> None:
+        """Show the job, except as the last value of the very cell that has followed it: there it is on the screen."""
+        shell = current_shell()
+        if shell is not None and shell.execution_count == self._shown_in_cell:
+            return
+        if is_notebook():
+            self._screen().show(self.bundle())
+        else:
+            ipython_display().display({"text/plain": self.text()}, raw=True)
+
+
+def job_html(job: Mapping[str, Any], losses: Sequence[float]) -> Html:
+    """Return a job as HTML. `job` is what `Job.to_dict` gives. Pure."""
+    state = f"{_SIGNS.get(job['state'], '')} {tr(job['state'])}"
+    head = element("div", element("b", job["title"]), " · ", state, " · ", element("code", job["id"]))
+    parts: list[str] = [head]
+    if job["state"] in _ACTIVE:
+        progress = Progress.from_dict(job["progress"]) if job["progress"] else None
+        words = " · ".join(fmt.progress_parts(progress)) if progress else ""
+        parts.append(element("div", bar(progress.fraction if progress else None), " ", words))
+    if losses:
+        parts += [element("div", curve(losses, loss_words(losses))), element("div", loss_words(losses))]
+    parts.append(lines([f"ℹ {notice}" for notice in job["notices"]]))
+    if job["error"]:
+        parts.append(element("div", element("b", job["error"]["code"]), ": ", job["error"]["message"]))
+        parts.append(element("div", job["error"].get("hint", "")))
+    parts += [element("div", f"{name}: {value}") for name, value in result_facts(job["result"] or {})]
+    parts += [element("div", advice, style="opacity:0.75") for advice in _advice(job)]
+    return element("div", *parts)
+
+
+def job_text(job: Mapping[str, Any], losses: Sequence[float]) -> str:
+    """Return a job as lines of text, the newest thing last. Pure."""
+    text = [f"{job['title']} · {tr(job['state'])} · {job['id']}", *(f"  {notice}" for notice in job["notices"])]
+    if job["error"]:
+        text.append(f"  {job['error']['code']}: {job['error']['message']} {job['error'].get('hint', '')}".rstrip())
+    text += [f"  {name}: {value}" for name, value in result_facts(job["result"] or {})]
+    if losses:
+        text.append(f"  {loss_words(losses)}")
+    text += [f"  {advice}" for advice in _advice(job)]
+    if job["state"] in _ACTIVE and job["progress"]:
+        text.append("  " + " · ".join(fmt.progress_parts(Progress.from_dict(job["progress"]))))
+    return "\n".join(map(plain, text))
+
+
+def loss_words(losses: Sequence[float]) -> str:
+    """Return where the loss came from and where it is."""
+    return tr("loss {first} → {last}", first=fmt.loss(losses[0]), last=fmt.loss(losses[-1]))
+
+
+def result_facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a finished job has to tell: any of the facts that downloads, checks and fine-tunes may have."""
+    facts = [(tr("folder"), str(result[key])) for key in ("folder", "output_dir") if result.get(key)]
+    if "bytes" in result:
+        facts.append((tr("fetched"), fmt.size(result["bytes"])))
+    if "checked_bytes" in result:
+        facts.append((tr("verified"), fmt.size(result["checked_bytes"])))
+    facts += [(tr(key), ", ".join(result[key])) for key in ("missing", "wrong") if result.get(key)]
+    if result.get("steps"):
+        facts.append((tr("steps"), str(result["steps"])))
+    if isinstance(result.get("last_loss"), int | float):
+        facts.append((tr("loss"), f"{fmt.loss(result.get('first_loss'))} → {fmt.loss(result['last_loss'])}"))
+    if isinstance(result.get("seconds"), int | float):
+        facts.append((tr("time"), fmt.duration(result["seconds"])))
+    if result.get("hub"):
+        facts.append((tr("hub"), str(result["hub"])))
+    return facts
+
+
+def _advice(job: Mapping[str, Any]) -> list[str]:
+    job_id = job["id"]
+    if job["state"] in ("queued", "running"):
+        return [tr("Stop it: {command}", command=f"%qwen3ft stop {job_id}")]
+    if job["state"] in ("stopped", "interrupted", "failed"):
+        return [tr("Go on with it: {command}", command=f"%qwen3ft jobs resume {job_id}")]
+    if job["state"] == "succeeded" and job["kind"] == "finetune":
+        return [tr("Talk to it: {command}", command=f'%qwen3ft chat {job_id} "…"')]
+    return []

@@ -1,0 +1,98 @@
+"""HTML that cannot be broken out of: text is escaped, only `Html` is not, and only `element` makes `Html`.
+
+Names from hubs, titles, log lines and error messages are a stranger's words. Colours are inherited, so that light and
+dark themes both show it well; styles are inline, because GitHub and nbviewer keep nothing else.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that are not shown, or that turn the direction of what is."""
+_LONGEST_NAME = 40
+_CURVE_WIDTH, _CURVE_HEIGHT = 240, 48
+
+
+class Html(str):
+    """Markup that is already safe."""
+
+    __slots__ = ()
+
+
+def element(tag: str, *children: str, style: str = "", **attributes: str) -> Html:
+    """Return an element; children that are not `Html` are escaped.
+
+    >>> element("b", "1 < 2")
+    '<b>1 &lt; 2</b>'
+    """
+    if style:
+        attributes = {"style": style, **attributes}
+    written = "".join(f' {name}="{_escaped(value)}"' for name, value in attributes.items())
+    return Html(f"<{tag}{written}>{joined(children)}</{tag}>")
+
+
+def joined(children: Iterable[str], separator: str = "") -> Html:
+    """Return the children one after the other, escaping those that are not `Html`."""
+    return Html(_escaped(separator).join(child if isinstance(child, Html) else _escaped(child) for child in children))
+
+
+def bar(fraction: float | None) -> Html:
+    """Return a native progress bar; without a fraction it shows that something goes on."""
+    style = "width:20em;max-width:100%;vertical-align:middle"
+    if fraction is None:
+        return element("progress", style=style)
+    percent = f"{100 * fraction:.1f}"
+    return element("progress", f"{percent} %", style=style, value=percent, max="100")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
+    """Return a table with a head."""
+    head = element("tr", *(element("th", column, style=_cell_style(column), scope="col") for column in columns))
+    body = (element("tr", *(element("td", value, style=_cell_style(value)) for value in row)) for row in rows)
+    return element("table", element("thead", head), element("tbody", *body), style="border-collapse:collapse")
+
+
+def curve(values: Sequence[float], label: str) -> Html:
+    """Return a small line of `values`, left to right; nothing if there are fewer than two that are finite."""
+    points = [(index, value) for index, value in enumerate(values) if math.isfinite(value)]
+    if len(points) < 2:
+        return Html("")
+    lowest, highest = min(value for _, value in points), max(value for _, value in points)
+    spread = (highest - lowest) or 1.0
+    across = _CURVE_WIDTH / (len(values) - 1)
+    written = " ".join(
+        f"{index * across:.1f},{2 + (_CURVE_HEIGHT - 4) * (highest - value) / spread:.1f}" for index, value in points
+    )
+    line = element("polyline", points=written, fill="none", stroke="currentColor", **{"stroke-width": "1.5"})
+    return element(
+        "svg",
+        element("title", label),
+        line,
+        viewBox=f"0 0 {_CURVE_WIDTH} {_CURVE_HEIGHT}",
+        width=str(_CURVE_WIDTH),
+        height=str(_CURVE_HEIGHT),
+        role="img",
+        **{"aria-label": label},
+    )
+
+
+def plain(text: str) -> str:
+    """Return a stranger's text without what a terminal would obey."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+def _cell_style(text: str) -> str:
+    """Return the style of a cell: only sentences are wrapped, names and numbers stay whole."""
+    wrapping = "normal" if len(text) > _LONGEST_NAME else "nowrap"
+    return f"text-align:left;padding:0.2em 0.8em 0.2em 0;vertical-align:top;white-space:{wrapping}"
+
+
+def _escaped(text: str) -> str:
+    return html.escape(plain(text), quote=True)

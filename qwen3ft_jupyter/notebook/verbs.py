@@ -1,0 +1,201 @@
+"""The one list of what `%qwen3ft` can do; parser, help, completion and the tests of the documentation read it."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, NoReturn
+
+from IPython.core.error import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAGIC = "qwen3ft"
+CACHE_ACTIONS = ("list", "verify", "evict", "pin", "unpin")
+JOB_ACTIONS = ("log", "resume", "forget", "follow")
+HUBS = ("modelscope", "huggingface")
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises IPython's `UsageError` where argparse would end the process."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse, and show how it is meant."""
+        raise UsageError(f"{message}\n{self.format_usage().strip()}")
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing that `%qwen3ft` can do."""
+
+    name: str
+    usage: str
+    """What is typed after ``%qwen3ft``."""
+    summary: str
+    """One line for the help."""
+    details: tuple[str, ...]
+    """More lines, for the help on this verb alone."""
+    declare: Callable[[Parser], None]
+    """Declares the arguments."""
+    takes_cell: bool = False
+
+    def parser(self) -> Parser:
+        """Return the parser of what follows the verb."""
+        # argparse formats the usage with %, so a percent sign is written twice
+        parser = Parser(prog=MAGIC, usage=f"%%{MAGIC} {self.usage}", add_help=False, allow_abbrev=False)
+        self.declare(parser)
+        return parser
+
+    def options(self) -> list[str]:
+        """Return the options, for completion."""
+        return sorted(option for action in self.parser()._actions for option in action.option_strings)  # noqa: SLF001 - argparse has no other way to ask
+
+
+def _none(parser: Parser) -> None:
+    """Declare nothing."""
+
+
+def _download(parser: Parser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME")
+    parser.add_argument("--force", action="store_true")
+    parser.add_argument("--hub", choices=HUBS)
+    parser.add_argument("--revision", metavar="R")
+    parser.add_argument("--detach", action="store_true")
+
+
+def _cache(parser: Parser) -> None:
+    parser.add_argument("action", nargs="?", choices=CACHE_ACTIONS, default="list")
+    parser.add_argument("name", nargs="?", metavar="NAME")
+    parser.add_argument("--all", action="store_true", dest="is_all")
+    parser.add_argument("--detach", action="store_true")
+
+
+def _load(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--as", dest="variable", metavar="VARIABLE", default="")
+    bits = parser.add_mutually_exclusive_group()
+    bits.add_argument("--4bit", action="store_const", const="4bit", dest="quantization")
+    bits.add_argument("--8bit", action="store_const", const="8bit", dest="quantization")
+
+
+def _finetune(parser: Parser) -> None:
+    parser.add_argument("config", nargs="?", metavar="CONFIG.yaml")
+    parser.add_argument("--detach", action="store_true")
+
+
+def _jobs(parser: Parser) -> None:
+    parser.add_argument("action", nargs="?", metavar="ACTION", default="")
+    parser.add_argument("id", nargs="?", metavar="ID", default="")
+    parser.add_argument("--detach", action="store_true")
+
+
+def _stop(parser: Parser) -> None:
+    parser.add_argument("id", metavar="ID")
+
+
+def _chat(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME_OR_RUN")
+    parser.add_argument("question", nargs="+", metavar="QUESTION")
+    parser.add_argument("--max-new-tokens", type=int, metavar="N")
+
+
+def _help(parser: Parser) -> None:
+    parser.add_argument("verb", nargs="?", metavar="VERB", default="")
+
+
+VERBS: tuple[Verb, ...] = (
+    Verb("status", "status", "Says which hub and which cache are used, and why.", (), _none),
+    Verb("models", "models", "Lists the Qwen3 models, what each needs, and what is cached.", (), _none),
+    Verb(
+        "download",
+        "download [NAME] [--force] [--hub modelscope|huggingface] [--revision R] [--detach]",
+        "Downloads a model into the cache as a job, and follows it.",
+        (
+            "Without NAME: a form to pick one.",
+            "--force fetches it again, --revision takes a branch, tag or commit, --hub asks that hub first.",
+            "--detach returns at once. Interrupting the kernel leaves the job at work.",
+        ),
+        _download,
+    ),
+    Verb(
+        "cache",
+        "cache [list | verify NAME | evict NAME | evict --all | pin NAME | unpin NAME]",
+        "Lists the cache; checks, deletes or protects a model in it.",
+        ("verify reads every byte again, as a job.", "evict deletes. A pinned model is not deleted to make room."),
+        _cache,
+    ),
+    Verb(
+        "load",
+        "load NAME [--as VARIABLE] [--4bit | --8bit]",
+        "Loads a model, downloading it if need be, into model and tokenizer.",
+        (
+            "NAME is a repo id, or the job id or output folder of a fine-tune.",
+            "--as chat puts it into chat and chat_tokenizer.",
+        ),
+        _load,
+    ),
+    Verb(
+        "finetune",
+        "finetune [CONFIG.yaml] [--detach]",
+        "Fine-tunes a model as a job, and follows it.",
+        (
+            "%%qwen3ft finetune takes the YAML in the cell; a value $name is the variable of that name.",
+            "Without CONFIG.yaml and without a cell: a form.",
+        ),
+        _finetune,
+        takes_cell=True,
+    ),
+    Verb(
+        "jobs",
+        "jobs [ID | log ID | resume ID | follow ID | forget ID]",
+        "Lists the jobs; shows, resumes, follows or forgets one.",
+        ("The beginning or the end of an ID is enough if no other job has it.",),
+        _jobs,
+    ),
+    Verb("stop", "stop ID", "Stops a job; what it has done is kept.", (), _stop),
+    Verb(
+        "chat",
+        'chat NAME_OR_RUN "QUESTION" [--max-new-tokens N]',
+        "Asks a model, or the result of a fine-tune.",
+        ("NAME_OR_RUN is a repo id, or the job id or output folder of a fine-tune.",),
+        _chat,
+    ),
+    Verb("help", "help [VERB]", "Says what there is.", (), _help),
+)
+_BY_NAME = {verb.name: verb for verb in VERBS}
+
+
+def find_verb(name: str) -> Verb:
+    """Return the verb of this name.
+
+    Raises:
+        UsageError: there is none; the nearest is named.
+    """
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    near = get_close_matches(name, _BY_NAME, 1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    raise UsageError(f"There is no %{MAGIC} {name}.{meant} The verbs: {', '.join(_BY_NAME)}.")
+
+
+def split_line(line: str) -> list[str]:
+    r"""Split what follows ``%qwen3ft`` into words.
+
+    Quotes hold words together, ``#`` begins a comment, ``\`` is a letter like any other.
+
+    >>> split_line('chat runs/first "Who are you?"   # base and adapter')
+    ['chat', 'runs/first', 'Who are you?']
+
+    Raises:
+        UsageError: a quote is left open.
+    """
+    words = shlex.shlex(line, posix=True)
+    words.whitespace_split = True
+    words.escape = ""  # a Windows path
+    try:
+        return list(words)
+    except ValueError as error:
+        raise UsageError(f"A quote is left open: {line}") from error

@@ -1,0 +1,197 @@
+"""What all routes share: bodies and queries, answers, and the one table from errors to HTTP statuses."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from jupyter_server.auth import decorator
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.utils import url_path_join
+from tornado import web
+
+from qwen3ft_jupyter import errors
+from qwen3ft_jupyter.server import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.server.access import ManagerAccess
+    from qwen3ft_jupyter.server.events import ChangeWatcher
+
+T = TypeVar("T")
+Verb = TypeVar("Verb", bound="Callable[..., Awaitable[None] | None]")
+
+ROOT = "qwen3ft"
+"""Where our routes hang below the server's base URL."""
+MAX_BODY_BYTES = 1_000_000
+"""No request of ours needs more than a few hundred bytes; Jupyter's own limit is 512 MB."""
+
+STATUS_OF: Mapping[type[errors.Qwen3ftError], int] = {
+    errors.Qwen3ftError: 500,
+    errors.BadInput: 400,
+    errors.BadSetting: 500,  # the server's own environment is wrong, not the request
+    errors.UnknownModel: 404,
+    errors.BadConfig: 422,
+    errors.BadData: 422,
+    errors.HubError: 502,
+    errors.ModelNotFound: 404,
+    errors.RevisionNotFound: 404,
+    errors.AccessDenied: 403,
+    errors.ModelGated: 403,
+    errors.HubBusy: 503,
+    errors.TransferError: 502,
+    errors.NoSpace: 507,
+    errors.Stopped: 409,
+    errors.CacheError: 500,
+    errors.NotCached: 404,
+    errors.CacheDamaged: 409,
+    errors.ModelInUse: 409,
+    errors.LoadError: 500,
+    errors.DoesNotFit: 409,
+    errors.UnsafeModel: 422,
+    errors.MissingPackage: 501,
+    errors.JobError: 500,
+    errors.JobNotFound: 404,
+    errors.WrongJobState: 409,
+}
+"""An error class that is not here has the status of its nearest parent that is."""
+
+_HTTP_ERRORS: Mapping[int, tuple[str, str, str]] = {
+    400: ("bad-request", "The request cannot be understood.", ""),
+    403: ("forbidden", "This server does not allow that.", "Reload the page, or log in again."),
+    404: ("not-found", "There is nothing at this address.", "The extension's two halves may differ in version."),
+    405: ("method-not-allowed", "This address does not take that kind of request.", ""),
+    413: ("body-too-large", "The body of the request is too large.", "At most 1 MB is read."),
+    503: ("server-busy", "Too many requests are waiting for the disk.", "Is the cache on a drive that hangs?"),
+}
+_UNEXPECTED = ("error", "Something went wrong in the server.", "The server's log has the details.")
+
+
+def status_of(error: errors.Qwen3ftError) -> int:
+    """Return the HTTP status for `error`."""
+    return next(STATUS_OF[cls] for cls in type(error).__mro__ if cls in STATUS_OF)
+
+
+def authorized(resource: str) -> Callable[[Verb], Verb]:
+    """Return jupyter_server's decorator of this name for `resource`; only its types are added."""
+    wrap: Callable[[Verb], Verb] = decorator.authorized(resource=resource)
+    return wrap
+
+
+def route_pattern(template: str) -> str:
+    """Return the regular expression for a path as `openapi.yaml` writes it.
+
+    >>> route_pattern("/jobs/{id}/log")
+    '/qwen3ft/jobs/([^/]+)/log'
+    """
+    return "/" + ROOT + re.sub(r"\{\w+\}", "([^/]+)", template)
+
+
+def finite(value: Any) -> Any:
+    """Return `value` with NaN and infinities as None: a browser refuses the whole answer for one diverged loss.
+
+    >>> finite({"loss": float("nan"), "step": 3})
+    {'loss': None, 'step': 3}
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return value
+
+
+@web.stream_request_body
+class Qwen3FTHandler(APIHandler):
+    """Base of our handlers.
+
+    A subclass names its `auth_resource` and decorates each verb itself, `web.authenticated` outside and `authorized`
+    inside: `authorized` keeps the first resource it meets, so that an inherited verb would be checked for another one.
+    """
+
+    auth_resource: ClassVar[str]
+    access: ManagerAccess
+    watcher: ChangeWatcher
+
+    def initialize(self, access: ManagerAccess, watcher: ChangeWatcher) -> None:
+        """Receive what the routes work with."""
+        self.access = access
+        self.watcher = watcher
+        self._body = bytearray()
+
+    async def prepare(self) -> None:  # type: ignore[override]  # as in APIHandler itself
+        """Authenticate, and refuse a body that is too large before it is read."""
+        await super().prepare()
+        length = self.request.headers.get("Content-Length", "0")
+        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+            raise web.HTTPError(413)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep the body up to the limit; a chunked one announces no length."""
+        if len(self._body) <= MAX_BODY_BYTES:
+            self._body += chunk
+
+    def fields(self, accepted: Sequence[fields.Field] = ()) -> dict[str, Any]:
+        """Return what the query and the body say.
+
+        Raises:
+            BadInput: something else than `accepted` is given, or something is malformed.
+        """
+        if len(self._body) > MAX_BODY_BYTES:
+            raise web.HTTPError(413)
+        return fields.read_fields(
+            fields.parse_query(self.request.query_arguments), fields.parse_body(bytes(self._body)), accepted
+        )
+
+    async def read(self, call: Callable[[ModelManager], T]) -> T:
+        """Run `call` on the manager, off the event loop."""
+        return await self.access.read(call)
+
+    async def act(self, call: Callable[[ModelManager], T]) -> T:
+        """Run `call`, which changes something, off the event loop; then let the watcher look for the change."""
+        try:
+            return await self.access.act(call)
+        finally:
+            self.watcher.poke()
+
+    def answer(self, value: Mapping[str, Any], status: int = 200) -> None:
+        """Finish with `value` as JSON."""
+        self.set_status(status)
+        self.finish(json.dumps(finite(value), ensure_ascii=False, allow_nan=False))
+
+    def answer_job(self, job: Mapping[str, Any], status: int = 202) -> None:
+        """Finish with a job that has been started, and say where it can be followed."""
+        self.set_header("Location", url_path_join(self.base_url, ROOT, "jobs", str(job["id"])))
+        self.answer(job, status)
+
+    def update_api_activity(self) -> None:
+        """Count as activity only what changes something: an open panel's polls must not keep a paid machine alive."""
+        if self.request.method not in ("GET", "HEAD", "OPTIONS"):
+            super().update_api_activity()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with code, message and hint; never with the text of an exception that is not ours."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(error, errors.Qwen3ftError):
+            self.set_status(status_of(error))
+            self.finish(json.dumps(error.to_dict(), ensure_ascii=False))
+            return
+        code, message, hint = _HTTP_ERRORS.get(status_code, _UNEXPECTED)
+        self.finish(json.dumps({"code": code, "message": message, "hint": hint}))
+
+    def log_exception(
+        self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        """Log refusals in one line and surprises with their traceback; never the query, which may hold a token."""
+        if isinstance(value, errors.Qwen3ftError):
+            self.log.info("%s %s: %s", self.request.method, self.request.path, value.code)
+        elif isinstance(value, web.HTTPError):
+            self.log.info("%s %s: HTTP %d", self.request.method, self.request.path, value.status_code)
+        elif typ is not None and value is not None:
+            self.log.error("%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb))

@@ -1,0 +1,136 @@
+"""What a request may say: the one validator of query strings and JSON bodies. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from qwen3ft_jupyter.errors import BadInput, JobNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAX_TEXT = 512
+"""Characters of a text field: several times the longest name or revision a hub accepts."""
+MAX_OFFSET = 2**53
+"""The largest whole number that JavaScript keeps exact."""
+
+_JUPYTERS_OWN = frozenset({"token", "_xsrf", "no_track_activity"})
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
+_FALSE = frozenset({"false", "0", "no", "off", "n", "f"})
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One thing a request may say."""
+
+    name: str
+    kind: Literal["text", "flag", "count"]
+    is_required: bool = False
+
+
+def parse_query(arguments: Mapping[str, Sequence[bytes]]) -> dict[str, object]:
+    """Return the query string as a flat dict, without what Jupyter itself puts there.
+
+    Raises:
+        BadInput: a key is given twice, or a value is not UTF-8.
+    """
+    values: dict[str, object] = {}
+    for name, given in arguments.items():
+        # JupyterLab defeats HTTP caches with a bare time stamp: ?1731931321000
+        if name in _JUPYTERS_OWN or (name.isdecimal() and not any(given)):
+            continue
+        if len(given) != 1:
+            raise BadInput(f"{_shown(name)} is given more than once.")
+        try:
+            values[name] = given[0].decode()
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{_shown(name)} is not UTF-8.") from error
+    return values
+
+
+def parse_body(body: bytes) -> dict[str, object]:
+    """Return the JSON object in `body`; an empty body is an empty object.
+
+    Raises:
+        BadInput: it is not JSON, not an object, or nested too deeply.
+    """
+    if not body.strip():
+        return {}
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadInput("The body of the request is not JSON.") from error
+    if not isinstance(value, dict):
+        raise BadInput("The body of the request is not a JSON object.", hint='Send an object: {"key": value}.')
+    return value
+
+
+def read_fields(
+    query: Mapping[str, object], body: Mapping[str, object], fields: Sequence[Field]
+) -> dict[str, str | bool | int]:
+    """Return the values of `fields`; what was not given, or is null, is left out.
+
+    Raises:
+        BadInput: a key is unknown, given in both places, missing, or of the wrong kind; the message names it.
+    """
+    known = {field.name: field for field in fields}
+    unknown = sorted({*query, *body} - set(known))
+    if unknown:
+        accepted = f"Accepted: {', '.join(known)}." if known else "This request takes none."
+        raise BadInput(f"Unknown key: {', '.join(_shown(name) for name in unknown[:5])}.", hint=accepted)
+    twice = sorted(set(query) & set(body))
+    if twice:
+        raise BadInput(f"{twice[0]} is given both in the query and in the body.")
+    given = {name: value for name, value in {**query, **body}.items() if value is not None}
+    missing = [field.name for field in fields if field.is_required and field.name not in given]
+    if missing:
+        raise BadInput(f"{missing[0]} is missing.")
+    return {name: _read(known[name], value) for name, value in given.items()}
+
+
+def check_job_id(text: str) -> str:
+    """Return `text` if it can be a job's id.
+
+    Raises:
+        JobNotFound: it cannot, for example because it would lead out of the jobs' folder.
+    """
+    if _JOB_ID.fullmatch(text) is None or ".." in text:
+        raise JobNotFound("There is no such job.", hint="List them: GET qwen3ft/jobs")
+    return text
+
+
+def _read(field: Field, value: object) -> str | bool | int:
+    if field.kind == "flag":
+        return _read_flag(field.name, value)
+    if field.kind == "count":
+        return _read_count(field.name, value)
+    if not isinstance(value, str) or not value.strip():
+        raise BadInput(f"{field.name} must be a text that is not empty.")
+    if len(value) > MAX_TEXT or not value.isprintable():
+        raise BadInput(f"{field.name} is too long or holds characters that cannot be shown.")
+    return value.strip()
+
+
+def _read_flag(name: str, value: object) -> bool:
+    text = str(value).strip().lower() if isinstance(value, (str, bool, int)) else ""
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise BadInput(f"{name} is neither true nor false.", hint="Accepted: true, 1, yes, on, false, 0, no, off.")
+
+
+def _read_count(name: str, value: object) -> int:
+    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if not text.isascii() or not text.isdecimal() or len(text) > 16 or int(text) > MAX_OFFSET:
+        raise BadInput(f"{name} is not a whole number of 0 or more.")
+    return int(text)
+
+
+def _shown(name: str) -> str:
+    """Return a stranger's key so that it can stand in a message: short, on one line."""
+    return ascii(name[:40])

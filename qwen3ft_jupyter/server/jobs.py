@@ -1,0 +1,143 @@
+"""Jobs: list, follow, read the log, stop, resume, forget."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tornado import web
+
+from qwen3ft_jupyter.errors import JobNotFound
+from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
+from qwen3ft_jupyter.server.fields import Field, check_job_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.manager import ModelManager
+
+T = TypeVar("T")
+
+AUTH_RESOURCE = "qwen3ft_jupyter:jobs"
+MAX_POINTS = 200
+"""Points of a curve that a browser gets; more than a small chart has pixels for."""
+
+
+class JobsHandler(Qwen3FTHandler):
+    """All jobs."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self) -> None:
+        """Answer with every job, newest first."""
+        self.fields()
+        self.answer({"jobs": await self.read(_list)})
+
+
+class JobHandler(Qwen3FTHandler):
+    """One job."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self, job_id: str) -> None:
+        """Answer with the job and its training curve."""
+        self.fields()
+        wanted = check_job_id(job_id)
+        self.answer(await self.read(lambda manager: _with_metrics(manager.job(wanted))))
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def delete(self, job_id: str) -> None:
+        """Forget a job that has ended: its folder goes, its results stay."""
+        self.fields()
+        wanted = check_job_id(job_id)
+        await self.act(lambda manager: manager.job(wanted).forget())
+        self.set_status(204)
+        self.finish()
+
+
+class JobLogHandler(Qwen3FTHandler):
+    """The log of one job."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self, job_id: str) -> None:
+        """Answer with a piece of the log and the offset of the next."""
+        offset = self.fields((Field("offset", "count"),)).get("offset", 0)
+        wanted = check_job_id(job_id)
+        chunk = await self.read(lambda manager: manager.job(wanted).log(offset))
+        self.answer({"text": chunk.text, "next_offset": chunk.next_offset})
+
+
+class JobStopHandler(Qwen3FTHandler):
+    """Stops one job."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self, job_id: str) -> None:
+        """Ask the job to stop and answer with it; it ends by itself a moment later."""
+        self.fields()
+        wanted = check_job_id(job_id)
+
+        def stop(job: Job) -> dict[str, Any]:
+            job.stop()
+            return job.to_dict()
+
+        self.answer(await self.act(lambda manager: stop(manager.job(wanted))))
+
+
+class JobResumeHandler(Qwen3FTHandler):
+    """Resumes one job."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self, job_id: str) -> None:
+        """Start the job's next attempt, which goes on where the last one ended."""
+        self.fields()
+        wanted = check_job_id(job_id)
+        self.answer_job(await self.act(lambda manager: manager.job(wanted).resume().to_dict()))
+
+
+def thinned(points: Sequence[T], limit: int = MAX_POINTS) -> list[T]:
+    """Return at most `limit` of `points`, evenly spread, the first and the last among them.
+
+    >>> thinned(range(10), 4)
+    [0, 3, 6, 9]
+    """
+    if len(points) <= limit:
+        return list(points)
+    step = (len(points) - 1) / (limit - 1)
+    return [points[round(index * step)] for index in range(limit)]
+
+
+def _list(manager: ModelManager) -> list[dict[str, Any]]:
+    jobs = []
+    for job in manager.jobs():
+        with contextlib.suppress(JobNotFound):  # forgotten a moment ago
+            jobs.append(job.to_dict())
+    return jobs
+
+
+def _with_metrics(job: Job) -> dict[str, Any]:
+    metrics = [event["values"] for event in job.events() if event.get("type") == "metrics"]
+    return {**job.to_dict(), "metrics": thinned(metrics)}
+
+
+ROUTES = (
+    ("/jobs", JobsHandler),
+    ("/jobs/{id}", JobHandler),
+    ("/jobs/{id}/log", JobLogHandler),
+    ("/jobs/{id}/stop", JobStopHandler),
+    ("/jobs/{id}/resume", JobResumeHandler),
+)

@@ -1,0 +1,1 @@
+"""Moves bytes onto the disk: planned, in pieces, over several connections, resumable, and verified by digest."""

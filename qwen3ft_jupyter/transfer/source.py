@@ -1,0 +1,50 @@
+"""Where bytes come from: anything that hands out a range of an object whose digest is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import threading
+    from contextlib import AbstractContextManager
+
+    from qwen3ft_jupyter.hubs.listing import RemoteFile
+
+
+class ByteStream(Protocol):
+    """The bytes of a range, in order."""
+
+    @property
+    def is_ranged(self) -> bool:
+        """Whether the source started at the range; False if it sent the whole file and the front was skipped."""
+
+    def read(self, limit: int) -> bytes:
+        """Return up to `limit` bytes as soon as some are there; empty at the end.
+
+        Raises:
+            SourceFailed: The source broke off, stalled, or sent more or less than the range.
+            Stopped: The stop signal was set.
+        """
+
+
+class Source(Protocol):
+    """A place that has some objects. Used from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in front of a person, for example "ModelScope"."""
+
+    def has(self, file: RemoteFile) -> bool:
+        """Return whether bytes of this digest can be asked for here; asks nobody."""
+
+    def open(
+        self, file: RemoteFile, start: int, end: int, *, stop: threading.Event
+    ) -> AbstractContextManager[ByteStream]:
+        """Ask for the bytes of `file` from `start` up to `end`.
+
+        Raises:
+            SourceFailed, HubBusy, HubUnreachable: Another try may do.
+            WrongBytes: The source has another object under this name.
+            AccessDenied, ModelNotFound: The source refuses.
+            Stopped: `stop` was set; then a `read` that waits returns within half a second, too.
+        """

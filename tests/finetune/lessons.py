@@ -1,0 +1,19 @@
+"""What the tiny model is taught."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def rows(count: int = 24) -> list[dict[str, Any]]:
+    """Questions of different lengths with one answer each."""
+    names = ["one", "two", "three", "four"]
+    return [
+        {
+            "messages": [
+                {"role": "user", "content": f"What is {names[index % 4]}" + " and one" * (index % 5) + "?"},
+                {"role": "assistant", "content": f"The answer is {index % 4 + 1}."},
+            ]
+        }
+        for index in range(count)
+    ]

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qwen3ft_jupyter.finetune import FineTuneConfig, checkpoints
+from qwen3ft_jupyter.finetune.metrics import MetricsFile, read_metrics
+from qwen3ft_jupyter.finetune.watch import Watch
+from qwen3ft_jupyter.reporting import SILENT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def make(folder: Path, step: int, *, complete: bool = True) -> Path:
+    checkpoint = folder / f"checkpoint-{step}"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "optimizer.pt").write_bytes(b"state")
+    if complete:
+        checkpoints.mark_complete(checkpoint)
+    return checkpoint
+
+
+def test_only_marked_checkpoints_count(tmp_path: Path) -> None:
+    make(tmp_path, 9)
+    make(tmp_path, 10)
+    make(tmp_path, 11, complete=False)
+
+    assert checkpoints.last_complete(tmp_path) == tmp_path / "checkpoint-10"
+
+
+@pytest.mark.parametrize("spoil", ["missing", "short", "garbled marker", "empty marker"])
+def test_a_spoiled_checkpoint_falls_back_to_the_one_before(tmp_path: Path, spoil: str) -> None:
+    make(tmp_path, 1)
+    last = make(tmp_path, 2)
+    if spoil == "missing":
+        (last / "optimizer.pt").unlink()
+    elif spoil == "short":
+        (last / "optimizer.pt").write_bytes(b"stat")
+    else:
+        (last / checkpoints.MARKER).write_text("{" if spoil == "garbled marker" else '{"files": []}')
+
+    assert checkpoints.last_complete(tmp_path) == tmp_path / "checkpoint-1"
+
+
+def test_pruning_keeps_the_newest_whole_ones(tmp_path: Path) -> None:
+    for step in (1, 2, 10):
+        make(tmp_path, step)
+    make(tmp_path, 11, complete=False)
+    (tmp_path / "checkpoint-mine").mkdir()
+
+    checkpoints.prune(tmp_path, 2)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-2", "checkpoint-mine"]
+
+
+def test_no_folder_is_no_checkpoint(tmp_path: Path) -> None:
+    assert checkpoints.last_complete(tmp_path / "none") is None
+
+
+def test_metrics_after_the_checkpoint_are_dropped_on_resume_and_a_torn_line_with_them(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(
+        b'{"step": 1, "loss": 3}\n{"step": 2, "loss": 2}\n{"step": 2, "eval_loss": 5}\n{"step": 3, "loss": 1}\n{"st'
+    )
+
+    with MetricsFile(path, last_step=2) as metrics:
+        metrics.add({"step": 3, "loss": 0.5})
+
+    assert read_metrics(path) == [
+        {"step": 1, "loss": 3},
+        {"step": 2, "loss": 2, "eval_loss": 5},
+        {"step": 3, "loss": 0.5},
+    ]
+    assert path.read_text().count("\n") == 3
+    assert metrics.losses == [3, 2, 0.5]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def saved_at(tmp_path: Path, *, step_s: float, save_s: float, steps: int, **fields: Any) -> list[int]:
+    """Play a run whose steps and saves take that long; return the steps after which it saved."""
+    clock, saved = Clock(), []
+    config = FineTuneConfig.from_dict({"model": "Qwen/Q", "data": "a.json", "output_dir": str(tmp_path), **fields})
+    with MetricsFile(tmp_path / "metrics.jsonl", last_step=0) as metrics:
+        watch = Watch(config, folder=tmp_path, metrics=metrics, reporter=SILENT, stop=None, clock=clock)
+        state = SimpleNamespace(global_step=0, max_steps=steps, num_input_tokens_seen=0)
+        watch.on_train_begin(state)
+        for step in range(1, steps + 1):
+            clock.now += step_s
+            state.global_step = step
+            control = SimpleNamespace(should_save=False, should_training_stop=False)
+            watch.on_step_end(state, control)
+            if control.should_save:
+                make(tmp_path, step, complete=False)
+                clock.now += save_s
+                watch.on_save(state)
+                saved.append(step)
+    return saved
+
+
+def test_a_checkpoint_is_saved_every_five_minutes(tmp_path: Path) -> None:
+    assert saved_at(tmp_path, step_s=60, save_s=1, steps=16) == [5, 10, 15]
+
+
+def test_slow_saves_take_at_most_a_twentieth_of_the_time(tmp_path: Path) -> None:
+    assert saved_at(tmp_path, step_s=60, save_s=60, steps=50) == [5, 25, 45]
+
+
+def test_set_steps_are_kept_and_the_last_one_is_not_saved_twice(tmp_path: Path) -> None:
+    assert saved_at(tmp_path, step_s=60, save_s=60, steps=9, save_steps=3) == [3, 6]
+    assert checkpoints.is_complete(tmp_path / "checkpoint-6")

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwen3ft_jupyter.errors import BadConfig
+from qwen3ft_jupyter.finetune import FineTuneConfig
+
+BASE = Path("/work space").absolute()
+LEAST: dict[str, Any] = {"model": "Qwen/Qwen3-0.6B", "data": "train.jsonl"}
+
+
+def problems(values: dict[str, Any]) -> str:
+    with pytest.raises(BadConfig) as caught:
+        FineTuneConfig.from_dict(values)
+    return caught.value.message
+
+
+def test_model_and_data_are_enough() -> None:
+    config = FineTuneConfig.from_dict(LEAST, base=BASE, now=datetime(2025, 3, 1, 9, 30))  # noqa: DTZ001 - any zone
+
+    assert config.method == "lora"
+    assert config.learning_rate == 2e-4
+    assert (config.lora.r, config.lora.alpha, config.lora.targets) == (16, 32, "all-linear")
+    assert config.data == (str(BASE / "train.jsonl"),)
+    assert config.output_dir == str(BASE / "runs" / "Qwen3-0.6B-lora-20250301-093000")
+
+
+def test_a_full_fine_tune_learns_with_a_smaller_rate() -> None:
+    assert FineTuneConfig.from_dict({**LEAST, "method": "full"}).learning_rate == 1e-5
+
+
+def test_the_resolved_config_survives_json() -> None:
+    config = FineTuneConfig.from_dict({**LEAST, "data": ["a.json", "b.csv"], "lora": {"targets": ["q_proj", "v_proj"]}})
+
+    assert FineTuneConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_yaml_numbers_that_yaml_takes_for_text_are_numbers() -> None:
+    config = FineTuneConfig.from_yaml("model: Qwen/Qwen3-4B\ndata: [a.json]\nlearning_rate: 1e-4\nepochs: 3\n")
+
+    assert (config.learning_rate, config.epochs) == (1e-4, 3.0)
+
+
+def test_every_wrong_field_is_named_at_once() -> None:
+    message = problems(
+        {
+            "data": [],
+            "learnig_rate": 1,
+            "learning_rate": "fast",
+            "batch_size": 0,
+            "epochs": True,
+            "method": "dpo",
+            "lora": {"r": 1.5, "alfa": 3, "targets": ["lm_head"]},
+            "eval_fraction": 0.9,
+            "device": "tpu",
+            "seed": float("nan"),
+        }
+    )
+
+    for part in (
+        "has 13 wrong fields",
+        "learnig_rate: unknown field, did you mean learning_rate?",
+        "learning_rate: 'fast' is not a number above 0",
+        "batch_size: 0 is not a whole number from 1",
+        "epochs: True is not a number",
+        "method: 'dpo' is not one of lora, full",
+        "data: [] is not a file or a list of files",
+        "lora.r: 1.5 is not a whole number",
+        "lora.alfa: unknown field, did you mean alpha?",
+        "lora.targets: ['lm_head'] is not all-linear, or names among q_proj",
+        "eval_fraction: 0.9 is not a number from 0 to 0.5",
+        "device: 'tpu' is not auto, cpu, mps",
+        "seed: nan is not a whole number",
+        "model: missing",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [("lr", "learning_rate"), ("num_train_epochs", "epochs"), ("cutoff_len", "max_length"), ("lora_rank", "lora")],
+)
+def test_what_other_trainers_call_a_field_is_guessed(name: str, ours: str) -> None:
+    assert f"{name}: unknown field, did you mean {ours}?" in problems({**LEAST, name: 1})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "accepted"), [("quantization", "4bit", "null"), ("packing", True, "false"), ("devices", 2, "1")]
+)
+def test_what_does_not_exist_yet_says_so(field: str, value: object, accepted: str) -> None:
+    message = problems({**LEAST, field: value})
+
+    assert "does not exist yet" in message
+    assert message.endswith(f"the value accepted is {accepted}.")
+
+
+def test_the_present_values_of_later_fields_are_accepted() -> None:
+    config = FineTuneConfig.from_dict({**LEAST, "quantization": None, "packing": False, "devices": 1})
+
+    assert (config.quantization, config.packing, config.devices) == (None, False, 1)
+
+
+def test_a_wrong_path_is_shown_without_its_folder() -> None:
+    assert "secret" not in problems({**LEAST, "device": "/home/secret/name"})
+
+
+@pytest.mark.parametrize(
+    ("text", "part"), [("a: [", "not YAML at line 1"), ("- a", "not a list of fields"), ("", "not a list")]
+)
+def test_yaml_that_is_no_config_is_refused(text: str, part: str) -> None:
+    with pytest.raises(BadConfig, match=part):
+        FineTuneConfig.from_yaml(text)
+
+
+def test_yaml_cannot_make_objects() -> None:
+    with pytest.raises(BadConfig, match="not YAML"):
+        FineTuneConfig.from_yaml("model: !!python/object/apply:os.getcwd []")

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qwen3ft_jupyter.errors import BadData, Stopped
+from qwen3ft_jupyter.finetune import Conversation, Message
+from qwen3ft_jupyter.finetune.rendering import IGNORED, Encoder, Sample, encode_all, end_of_turn_ids
+from qwen3ft_jupyter.loading import TemplateRenderer, load_tokenizer
+from tests.loading.tiny_qwen3 import HYBRID, INSTRUCT, THINKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.train
+
+HEAD = "<|im_start|>assistant\n"
+EMPTY = "<think>\n\n</think>\n\n"
+U, A, S = "user", "assistant", "system"
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny: Path) -> Any:
+    return load_tokenizer(tiny)
+
+
+class Bench:
+    """Encodes conversations with one template and says the samples in text."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.renderers: list[TemplateRenderer] = []
+
+    def encoder(self, template: str, **options: Any) -> Encoder:
+        self.tokenizer.chat_template = template
+        self.renderers.append(TemplateRenderer.of(self.tokenizer))
+        return Encoder(self.tokenizer, self.renderers[-1], **{"max_length": 1024, **options})
+
+    def ids(self, *parts: str) -> list[int]:
+        return [token for part in parts for token in self.tokenizer(part, add_special_tokens=False)["input_ids"]]
+
+    def sample(self, *parts: tuple[str, bool]) -> Sample:
+        """Build by hand: each part is text and whether the loss counts it."""
+        ids = [(token, counts) for text, counts in parts for token in self.ids(text)]
+        return Sample.of([token for token, _ in ids], [token if counts else IGNORED for token, counts in ids])
+
+
+@pytest.fixture
+def bench(tokenizer: Any) -> Iterator[Bench]:
+    bench = Bench(tokenizer)
+    yield bench
+    for renderer in bench.renderers:
+        renderer.close()
+
+
+def talk(*turns: tuple[str, str] | Message) -> Conversation:
+    return Conversation(tuple(one if isinstance(one, Message) else Message(*one) for one in turns), "train.jsonl row 1")
+
+
+def test_the_loss_is_on_the_answer_and_its_end_and_not_on_the_empty_think_block(bench: Bench) -> None:
+    samples = bench.encoder(HYBRID).encode([talk((S, "s"), (U, "Hello"), (A, "yes no"))])
+
+    prompt = f"<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n{HEAD}{EMPTY}"
+    assert samples == [bench.sample((prompt, False), ("yes no<|im_end|>", True))]
+
+
+def test_the_prompt_is_token_for_token_the_one_of_inference(bench: Bench) -> None:
+    samples = bench.encoder(HYBRID).encode([talk((U, "Hello"), (A, "\n yes"))])
+
+    prompt = bench.tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hello"}], add_generation_prompt=True, enable_thinking=False, return_dict=False
+    )
+    assert list(samples[0].input_ids[: len(prompt)]) == prompt
+    assert list(samples[0].labels[: len(prompt)]) == [IGNORED] * len(prompt)
+    assert IGNORED not in samples[0].labels[len(prompt) :]
+
+
+def test_the_empty_think_block_can_be_learned(bench: Bench) -> None:
+    samples = bench.encoder(HYBRID, empty_think_loss=True).encode([talk((U, "Hello"), (A, "yes"))])
+
+    assert samples == [
+        bench.sample((f"<|im_start|>user\nHello<|im_end|>\n{HEAD}", False), (f"{EMPTY}yes<|im_end|>", True))
+    ]
+
+
+def test_reasoning_is_learned_behind_the_thinking_prompt(bench: Bench) -> None:
+    samples = bench.encoder(HYBRID).encode([talk((U, "Hello"), Message(A, "yes", reasoning="let me see"))])
+
+    target = "<think>\nlet me see\n</think>\n\nyes<|im_end|>"
+    assert samples == [bench.sample((f"<|im_start|>user\nHello<|im_end|>\n{HEAD}", False), (target, True))]
+
+
+def test_a_template_that_rewrites_history_gives_each_answer_a_sequence_of_its_own(bench: Bench) -> None:
+    samples = bench.encoder(HYBRID).encode([talk((U, "one"), (A, "two"), (U, "three"), (A, "four"))])
+
+    first = f"<|im_start|>user\none<|im_end|>\n{HEAD}"
+    second = f"{first}two<|im_end|>\n<|im_start|>user\nthree<|im_end|>\n{HEAD}"
+    assert samples == [
+        bench.sample((first + EMPTY, False), ("two<|im_end|>", True)),
+        bench.sample((second + EMPTY, False), ("four<|im_end|>", True)),
+    ]
+
+
+def test_a_template_that_keeps_history_puts_all_answers_into_one_sequence(bench: Bench) -> None:
+    encoder = bench.encoder(INSTRUCT)
+
+    samples = encoder.encode([talk((S, "s"), (U, "one"), (A, "two"), (U, "three"), (A, "four"))])
+
+    assert samples == [
+        bench.sample(
+            (f"<|im_start|>system\ns<|im_end|>\n<|im_start|>user\none<|im_end|>\n{HEAD}", False),
+            ("two<|im_end|>", True),
+            (f"\n<|im_start|>user\nthree<|im_end|>\n{HEAD}", False),
+            ("four<|im_end|>", True),
+        )
+    ]
+    assert (encoder.report.samples, encoder.report.answers) == (1, 2)
+
+
+def test_a_thinking_models_open_block_is_closed_outside_the_loss(bench: Bench) -> None:
+    samples = bench.encoder(THINKING).encode([talk((U, "one"), (A, "two"))])
+
+    prompt = f"<|im_start|>user\none<|im_end|>\n{HEAD}<think>\n"
+    assert samples == [bench.sample((prompt, False), ("\n</think>\n\n", False), ("two<|im_end|>", True))]
+
+
+def test_reasoning_that_the_template_does_not_write_is_counted(bench: Bench) -> None:
+    encoder = bench.encoder(INSTRUCT)
+    encoder.encode([talk((U, "one"), Message(A, "two", reasoning="because"))])
+
+    assert encoder.report.without_reasoning == 1
+
+
+def test_a_template_without_end_of_turn_gets_the_end_of_text(bench: Bench) -> None:
+    samples = bench.encoder(
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    ).encode([talk((U, "one"), (A, "two"))])
+
+    assert samples[0].labels[-1] == bench.tokenizer.eos_token_id
+
+
+def test_an_answer_after_a_tool_is_learned_too(bench: Bench) -> None:
+    samples = bench.encoder(HYBRID).encode(
+        [talk((U, "q"), (A, "<tool_call>\n{}\n</tool_call>"), ("tool", "1"), (A, "one"))]
+    )
+
+    learned = [bench.tokenizer.decode([token for token in one.labels if token != IGNORED]) for one in samples]
+    assert learned == ["<tool_call>\n{}\n</tool_call><|im_end|>", "one<|im_end|>"]
+
+
+def test_a_long_talk_loses_its_oldest_turns_and_keeps_the_system_message(bench: Bench) -> None:
+    encoder = bench.encoder(HYBRID, max_length=90)
+    turns = [turn for number in range(6) for turn in ((U, f"question {number} " * 3), (A, f"yes {number}"))]
+
+    samples = encoder.encode([talk((S, "short"), *turns)])
+
+    last = bench.tokenizer.decode(list(samples[-1].input_ids))
+    assert all(len(sample.input_ids) <= 90 for sample in samples)
+    assert last.startswith("<|im_start|>system\nshort<|im_end|>\n<|im_start|>user\nquestion")
+    assert "question 0" not in last
+    assert last.endswith("yes 5<|im_end|>")
+    assert (encoder.report.answers, encoder.report.dropped) == (6, 0)
+    assert encoder.report.shortened > 0
+
+
+def test_a_long_question_loses_its_middle(bench: Bench) -> None:
+    encoder = bench.encoder(HYBRID, max_length=80)
+
+    samples = encoder.encode([talk((U, "Begin here. " + "one two three " * 60 + "中文 End here?"), (A, "yes"))])
+
+    text = bench.tokenizer.decode(list(samples[0].input_ids))
+    assert len(samples[0].input_ids) <= 80
+    assert "Begin here." in text
+    assert "End here?" in text
+    assert "\n…\n" in text
+    assert "\ufffd" not in text
+    assert text.endswith("yes<|im_end|>")
+    assert encoder.report.shortened == 1
+
+
+def test_an_answer_that_cannot_fit_is_left_out_and_counted(bench: Bench) -> None:
+    """Cutting it would teach the model never to end."""
+    encoder = bench.encoder(HYBRID, max_length=64)
+
+    samples = encode_all([talk((U, "q"), (A, "no " * 500)), talk((U, "q"), (A, "yes"))], encoder)
+
+    assert (len(samples), encoder.report.dropped) == (1, 1)
+
+
+def test_nothing_that_fits_is_an_error(bench: Bench) -> None:
+    with pytest.raises(BadData, match="None of the 1 answers fits max_length"):
+        encode_all([talk((U, "q"), (A, "no " * 500))], bench.encoder(HYBRID, max_length=64))
+
+
+def test_one_sequence_for_all_answers_is_not_longer_than_max_length(bench: Bench) -> None:
+    encoder = bench.encoder(INSTRUCT, max_length=60)
+    turns = [turn for number in range(8) for turn in ((U, f"question {number}"), (A, f"yes {number}"))]
+
+    samples = encoder.encode([talk(*turns)])
+
+    assert all(len(sample.input_ids) <= 60 for sample in samples)
+    assert encoder.report.answers == 8
+
+
+def test_what_the_template_refuses_is_named_by_row(bench: Bench) -> None:
+    with pytest.raises(BadData, match=r"train.jsonl row 1: .*no tools here"):
+        bench.encoder("{{ raise_exception('no tools here') }}").encode([talk((U, "q"), (A, "a"))])
+
+
+def test_a_template_that_answers_elsewhere_than_it_asks_is_refused(bench: Bench) -> None:
+    with pytest.raises(BadData, match="another place than its prompt ends"):
+        bench.encoder("{{ messages[-1].content }}{% if add_generation_prompt %}?{% endif %}").encode(
+            [talk((U, "q"), (A, "a"))]
+        )
+
+
+def test_stop_ends_the_preparation(bench: Bench) -> None:
+    stop = threading.Event()
+    stop.set()
+
+    with pytest.raises(Stopped):
+        encode_all([talk((U, "q"), (A, "a"))], bench.encoder(HYBRID), stop=stop)
+
+
+def test_the_end_of_turn_token_is_the_templates(bench: Bench) -> None:
+    bench.encoder(HYBRID)
+
+    assert end_of_turn_ids(bench.tokenizer, bench.renderers[-1]) == [
+        bench.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    ]

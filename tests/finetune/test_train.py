@@ -1,0 +1,355 @@
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qwen3ft_jupyter.errors import BadConfig, BadData, DoesNotFit, JobFailed, LoadError, Stopped
+from qwen3ft_jupyter.finetune import FineTuneConfig, answer, checkpoints, model, read_run, run, train
+from qwen3ft_jupyter.finetune.metrics import read_metrics
+from qwen3ft_jupyter.loading import Machine, load_model_and_tokenizer
+from qwen3ft_jupyter.reporting import Progress, Reporter
+from tests.finetune.lessons import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+pytestmark = pytest.mark.train
+
+
+class Ear(Reporter):
+    """Keeps what it is told; calls `on_step` after each step's metrics."""
+
+    def __init__(self, on_step: Callable[[int], None] = lambda _step: None) -> None:
+        self.phases: list[Progress] = []
+        self.notices: list[str] = []
+        self.rows: list[dict[str, float]] = []
+        self.on_step = on_step
+
+    def progress(self, progress: Progress) -> None:
+        self.phases.append(progress)
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        self.rows.append(dict(values))
+        if "loss" in values:
+            self.on_step(int(values["step"]))
+
+
+def losses(folder: Path) -> list[float]:
+    return [row["loss"] for row in read_metrics(folder / "metrics.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def whole(whole_run: Path) -> list[float]:
+    """The losses of a run that nothing interrupted."""
+    return losses(whole_run)
+
+
+@pytest.fixture(scope="module")
+def whole_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a run that nothing interrupted; its settings are those of the fixture `config`."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "train.jsonl").write_text("\n".join(json.dumps(row) for row in rows()), encoding="utf-8")
+    config = FineTuneConfig.from_dict(
+        {
+            "model": "Qwen/Tiny-Qwen3",
+            "data": str(folder / "train.jsonl"),
+            "output_dir": str(folder / "run"),
+            "max_steps": 12,
+            "batch_size": 2,
+            "gradient_accumulation": 2,
+            "learning_rate": 1e-2,
+            "lora": {"r": 4, "alpha": 8, "dropout": 0.2},
+            "device": "cpu",
+        }
+    )
+    train(config, model_folder=tiny)
+    return folder / "run"
+
+
+def test_a_lora_learns_and_leaves_everything_needed(
+    tiny: Path, config: FineTuneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[object] = []
+
+    def refuse(*arguments: object, **_: object) -> None:
+        tried.append(arguments[:2])
+        raise OSError("no way out")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    ear = Ear()
+
+    result = train(config, model_folder=tiny, reporter=ear)
+
+    out = Path(config.output_dir)
+    assert tried == []
+    assert set(result) == {
+        "output_dir",
+        "method",
+        "steps",
+        "first_loss",
+        "last_loss",
+        "seconds",
+        "parameters",
+        "trainable_parameters",
+        "dtype",
+        "device",
+        "tokens",
+    }
+    assert result["last_loss"] < result["first_loss"] - 0.2  # a random base gives an adapter little to hold on to
+    assert (result["method"], result["steps"], result["dtype"], result["device"]) == ("lora", 12, "float32", "cpu")
+    assert 0 < result["trainable_parameters"] < result["parameters"]
+    assert [row["step"] for row in ear.rows] == list(range(1, 13))
+    assert {"loss", "learning_rate", "epoch", "tokens_per_s", "tokens", "seconds"} <= ear.rows[0].keys()
+    assert result["tokens"] == ear.rows[-1]["tokens"]
+    assert list(dict.fromkeys(one.phase for one in ear.phases)) == ["preparing", "loading", "training", "saving"]
+    steps = [one for one in ear.phases if one.phase == "training"]
+    assert (steps[0].done, steps[-1].done, steps[-1].total, steps[-1].unit) == (0, 12, 12, "steps")
+    assert read_metrics(out / "metrics.jsonl") == ear.rows
+    assert (
+        json.loads((out / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"]
+        == "Qwen/Tiny-Qwen3"
+    )
+    assert not list(out.rglob("*.bin"))  # pickles, even in checkpoints
+    assert (
+        FineTuneConfig.from_dict(
+            {
+                name: value
+                for name, value in json.loads((out / "config.json").read_text()).items()
+                if name not in {"data_sha256", "versions"}
+            }
+        )
+        == config
+    )
+    for card in (out / "README.md", out / "adapter" / "README.md"):
+        text = card.read_text(encoding="utf-8")
+        assert "base_model: Qwen/Tiny-Qwen3" in text
+        assert "train.jsonl" in text
+        assert str(out.parent) not in text
+
+
+def test_the_adapter_on_its_base_is_the_model_that_was_trained(tiny: Path, config: FineTuneConfig) -> None:
+    train(config, model_folder=tiny)
+    found = read_run(Path(config.output_dir))
+
+    base, tokenizer = load_model_and_tokenizer(tiny, device="cpu")
+    tuned, _ = load_model_and_tokenizer(tiny, device="cpu", adapter=found.adapter_folder)
+
+    question = "What is two?"
+    assert found.base_model == "Qwen/Tiny-Qwen3"
+    assert answer(tuned, tokenizer, question, max_new_tokens=12) != answer(base, tokenizer, question, max_new_tokens=12)
+
+
+def test_the_first_loss_is_the_cross_entropy_of_the_answers(tiny: Path, fields: dict[str, Any], tmp_path: Path) -> None:
+    """Computed by hand: rendered by transformers, tokenized, logits of the untouched model, answer tokens only."""
+    import torch
+
+    row = {"messages": [{"role": "user", "content": "one?"}, {"role": "assistant", "content": "two."}]}
+    (tmp_path / "train.jsonl").write_text(json.dumps(row))
+    base, tokenizer = load_model_and_tokenizer(tiny, device="cpu")
+    text = tokenizer.apply_chat_template(row["messages"], tokenize=False).removesuffix("\n")
+    head = text[: text.index("two.")]
+    ids = torch.tensor([tokenizer(head)["input_ids"] + tokenizer(text[len(head) :])["input_ids"]])
+    start = len(tokenizer(head)["input_ids"])
+    expected = torch.nn.functional.cross_entropy(base(input_ids=ids).logits[0, start - 1 : -1], ids[0, start:])
+
+    result = train(FineTuneConfig.from_dict({**fields, "max_steps": 1}), model_folder=tiny)
+
+    assert result["first_loss"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_same_seed_gives_the_same_losses(tiny: Path, config: FineTuneConfig, whole: list[float]) -> None:
+    train(config, model_folder=tiny)
+
+    assert losses(Path(config.output_dir)) == whole
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+def test_a_killed_run_resumes_to_the_very_same_losses(
+    tiny: Path, fields: dict[str, Any], whole: list[float], whole_run: Path
+) -> None:
+    """LoRA with dropout, killed at step 8, after the checkpoint of step 5 and an unmarked one of step 7."""
+    out = Path(fields["output_dir"])
+    killed = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("killed_run.py")), json.dumps(fields), str(tiny), "8"],
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert [row["step"] for row in read_metrics(out / "metrics.jsonl")] == list(range(1, 9))
+    half = shutil.copytree(out / "checkpoints" / "checkpoint-5", out / "checkpoints" / "checkpoint-7")
+    (half / "optimizer.pt").unlink()
+    ear = Ear()
+
+    result = train(FineTuneConfig.from_dict(fields), model_folder=tiny, reporter=ear, resume=True)
+
+    assert "Resuming from checkpoint-5." in ear.notices
+    assert [row["step"] for row in ear.rows] == list(range(6, 13))
+    assert losses(out) == whole
+    assert (out / "metrics.jsonl").read_text().count('"step"') == 12
+    assert (result["first_loss"], result["last_loss"]) == (whole[0], whole[-1])
+    assert result["tokens"] == read_run(whole_run).result["tokens"]
+    weights = Path("adapter") / "adapter_model.safetensors"
+    assert (out / weights).read_bytes() == (whole_run / weights).read_bytes()
+
+
+def test_stop_saves_the_exact_step_and_resume_goes_on_from_it(
+    tiny: Path, fields: dict[str, Any], whole: list[float]
+) -> None:
+    config = FineTuneConfig.from_dict({**fields, "save_steps": None})
+    stop = threading.Event()
+    ear = Ear(on_step=lambda step: stop.set() if step == 3 else None)
+
+    with pytest.raises(Stopped, match=r"Stopped after step 4 of 12"):
+        train(config, model_folder=tiny, reporter=ear, stop=stop)
+
+    saved = checkpoints.last_complete(Path(config.output_dir) / "checkpoints")
+    assert saved is not None
+    assert saved.name == "checkpoint-4"
+    with pytest.raises(LoadError, match="no finished fine-tune"):
+        read_run(Path(config.output_dir))
+
+    train(config, model_folder=tiny, resume=True)
+
+    assert losses(Path(config.output_dir)) == whole
+
+
+def test_a_full_fine_tune_saves_a_model_that_loads(tiny: Path, fields: dict[str, Any]) -> None:
+    config = FineTuneConfig.from_dict({**fields, "method": "full", "learning_rate": 1e-2})
+
+    result = train(config, model_folder=tiny)
+
+    found = read_run(Path(config.output_dir))
+    assert found.model_folder is not None
+    tuned, tokenizer = load_model_and_tokenizer(found.model_folder, device="cpu")
+    assert result["trainable_parameters"] == result["parameters"] == sum(one.numel() for one in tuned.parameters())
+    assert result["last_loss"] < 0.6 * result["first_loss"]
+    assert tuned.generation_config.eos_token_id == [2, 0]
+    assert answer(tuned, tokenizer, "What is two?", max_new_tokens=16)
+
+
+def test_held_out_rows_are_measured_each_epoch_and_not_trained_on(tiny: Path, fields: dict[str, Any]) -> None:
+    ear = Ear()
+    config = FineTuneConfig.from_dict({**fields, "max_steps": None, "epochs": 2, "eval_fraction": 0.25})
+
+    result = train(config, model_folder=tiny, reporter=ear)
+
+    evaluated = [row for row in ear.rows if "eval_loss" in row]
+    assert result["steps"] == 10  # 18 of 24 rows, in fours: five steps an epoch
+    assert [row["step"] for row in evaluated] == [5, 10]
+    assert result["eval_loss"] == evaluated[-1]["eval_loss"]
+    assert read_metrics(Path(config.output_dir) / "metrics.jsonl")[4].keys() >= {"loss", "eval_loss"}
+
+
+def test_a_bfloat16_base_trains_a_float32_adapter(tiny: Path, fields: dict[str, Any]) -> None:
+    result = train(FineTuneConfig.from_dict({**fields, "dtype": "bfloat16", "max_steps": 3}), model_folder=tiny)
+
+    import torch
+    from safetensors.torch import load_file
+
+    weights = load_file(Path(fields["output_dir"]) / "adapter" / "adapter_model.safetensors")
+    assert result["dtype"] == "bfloat16"
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+def test_activation_checkpointing_changes_no_loss(tiny: Path, fields: dict[str, Any], whole: list[float]) -> None:
+    train(FineTuneConfig.from_dict({**fields, "activation_checkpointing": True}), model_folder=tiny)
+
+    assert losses(Path(fields["output_dir"])) == pytest.approx(whole, rel=1e-4)
+
+
+def test_an_earlier_result_is_not_mixed_with_a_new_one(tiny: Path, fields: dict[str, Any]) -> None:
+    short = {**fields, "max_steps": 1}
+    train(FineTuneConfig.from_dict(short), model_folder=tiny)
+
+    with pytest.raises(BadConfig, match="output_dir: run holds an earlier fine-tune"):
+        train(FineTuneConfig.from_dict(short), model_folder=tiny)
+    train(FineTuneConfig.from_dict({**short, "overwrite": True, "max_steps": 2}), model_folder=tiny)
+
+    assert len(losses(Path(fields["output_dir"]))) == 2
+
+
+def test_only_the_run_that_was_begun_is_resumed(tiny: Path, fields: dict[str, Any], data: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        train(FineTuneConfig.from_dict(fields), model_folder=tiny, stop=stop)
+
+    with pytest.raises(BadConfig, match="another learning_rate, lora"):
+        train(
+            FineTuneConfig.from_dict({**fields, "learning_rate": 1, "lora": {"r": 8}}), model_folder=tiny, resume=True
+        )
+    data.write_text(data.read_text() + "\n")
+    with pytest.raises(BadData, match="has changed"):
+        train(FineTuneConfig.from_dict(fields), model_folder=tiny, resume=True)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tiny: Path, config: FineTuneConfig, fields: dict[str, Any]) -> None:
+    with pytest.raises(JobFailed, match="The loss became nan at step 1"):
+        train(config, model_folder=_broken(tiny, fields))
+
+
+def _broken(tiny: Path, fields: dict[str, Any]) -> Path:
+    """A model whose last norm is NaN, as after an overflow."""
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(tiny, Path(fields["output_dir"]).with_name("broken"))
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] = weights["model.norm.weight"] * math.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_a_base_model_is_told_of(tiny: Path, fields: dict[str, Any]) -> None:
+    folder = shutil.copytree(tiny, Path(fields["output_dir"]).with_name("base"))
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({"eos_token_id": 0}))
+    ear = Ear()
+
+    train(FineTuneConfig.from_dict({**fields, "max_steps": 1, "method": "full"}), model_folder=folder, reporter=ear)
+
+    saved = json.loads((Path(fields["output_dir"]) / "model" / "generation_config.json").read_text())
+    assert any("Base model" in notice for notice in ear.notices)
+    assert saved["eos_token_id"] == [2, 0]
+
+
+def test_a_full_fine_tune_that_cannot_fit_is_refused_before_loading(tiny: Path, fields: dict[str, Any]) -> None:
+    machine = Machine(ram_free_bytes=200_400_000, ram_total_bytes=10**9)
+
+    with pytest.raises(DoesNotFit, match=r"needs at least 0\.5 MB, 0\.4 MB are free") as caught:
+        model.load_for_training(
+            FineTuneConfig.from_dict({**fields, "method": "full"}), tiny, reporter=Reporter(), machine=machine
+        )
+
+    assert "method: lora" in caught.value.hint
+
+
+class Context:
+    """What a job gives its function."""
+
+    def __init__(self, attempt: int) -> None:
+        self.reporter, self.stop, self.attempt = Ear(), threading.Event(), attempt
+
+
+def test_the_jobs_second_attempt_resumes(tiny: Path, fields: dict[str, Any], whole: list[float]) -> None:
+    first, second = Context(1), Context(2)
+    first.reporter.on_step = lambda step: first.stop.set() if step == 6 else None
+    with pytest.raises(Stopped):
+        run(fields, tiny, first)
+
+    run(fields, tiny, second)
+
+    assert second.reporter.rows[0]["step"] == 8
+    assert losses(Path(fields["output_dir"])) == whole

@@ -1,0 +1,122 @@
+"""A job process for tests: ``python worker_fixture.py run FOLDER`` runs the job with one of these functions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from qwen3ft_jupyter.errors import NoSpace, Stopped
+from qwen3ft_jupyter.jobs import worker
+from qwen3ft_jupyter.reporting import Progress
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.jobs import JobContext
+
+
+def add(params: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    context.reporter.progress(Progress("checking", 1, 2, "files"))
+    context.reporter.notice("one thing you should know")
+    context.reporter.metrics({"step": 1, "loss": 0.5})
+    context.reporter.metrics({"step": 2, "loss": float("nan")})
+    print("adding", params["numbers"])  # noqa: T201
+    return {"sum": sum(params["numbers"]), "attempt": context.attempt, "cwd": str(Path.cwd())}
+
+
+def count(params: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """Count until told to stop, keeping the last number in a file and going on from it."""
+    kept = Path(params["keep"])
+    number = int(kept.read_text(encoding="utf-8")) if kept.exists() else 0
+    print(f"from {number}")  # noqa: T201
+    while not context.stop.is_set():
+        number += 1
+        kept.write_text(str(number), encoding="utf-8")
+        context.reporter.metrics({"step": number})
+        context.reporter.progress(Progress("training", number, None, "steps"))
+        if number == params.get("enough"):
+            return {"number": number}
+        context.stop.wait(0.02)
+    raise Stopped("stopped")
+
+
+def refuse(_params: dict[str, Any], _context: JobContext) -> dict[str, Any]:
+    raise NoSpace("12 bytes are missing.", hint="Make room.", details={"folder": "/some/where"})
+
+
+def crash(params: dict[str, Any], _context: JobContext) -> dict[str, Any]:
+    raise ValueError(params["text"])
+
+
+def leave(params: dict[str, Any], _context: JobContext) -> dict[str, Any]:
+    os._exit(params["code"])
+
+
+def call_exit(_params: dict[str, Any], _context: JobContext) -> dict[str, Any]:
+    sys.exit("a library gave up")
+
+
+def signal_self(params: dict[str, Any], _context: JobContext) -> dict[str, Any]:
+    os.kill(os.getpid(), getattr(signal, params["signal"]))
+    time.sleep(60)
+    return {}
+
+
+def deaf(params: dict[str, Any], _context: JobContext) -> dict[str, Any]:
+    """Never stop; a child in the same process group does not either."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    Path(params["tell"]).write_text(str(child.pid), encoding="utf-8")
+    while True:
+        time.sleep(1)
+
+
+def orphan(params: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    Path(params["tell"]).write_text(str(child.pid), encoding="utf-8")
+    return {"attempt": context.attempt}
+
+
+def tell_environment(_params: dict[str, Any], _context: JobContext) -> dict[str, Any]:
+    print("模型 ✓")  # noqa: T201
+    return {"session": os.getsid(0), "stdin": str(Path("/proc/self/fd/0").readlink()), "pid": os.getpid()}
+
+
+def not_json(_params: dict[str, Any], _context: JobContext) -> dict[str, Any]:
+    return {"folder": Path("/")}
+
+
+def report_badly(_params: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    (context.folder / "status.json").unlink()
+    (context.folder / "status.json").mkdir()
+    context.reporter.metrics({"step": 1, "loss": Path("no number")})  # type: ignore[dict-item]
+    context.reporter.progress(Progress("training"))
+    context.stop.wait(0.6)  # the status cannot be written meanwhile
+    (context.folder / "status.json").rmdir()
+    return {}
+
+
+FUNCTIONS = {
+    function.__name__: function
+    for function in (
+        add,
+        count,
+        refuse,
+        crash,
+        leave,
+        call_exit,
+        signal_self,
+        deaf,
+        orphan,
+        tell_environment,
+        not_json,
+        report_badly,
+    )
+}
+
+if __name__ == "__main__":
+    sys.exit(worker.run(Path(sys.argv[2]), FUNCTIONS))

@@ -1,0 +1,462 @@
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from qwen3ft_jupyter.errors import BadName, NotCached
+from qwen3ft_jupyter.mirror import Mirror, handler, serve
+from tests.mirror.conftest import EXPECTED, FILES, REPO, WEIGHTS, ask, fill, sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WEIGHTS_HF = f"/{REPO}/resolve/main/model.safetensors"
+WEIGHTS_MS = f"/api/v1/models/{REPO}/repo?Revision=master&FilePath=model.safetensors"
+WEIGHTS_PAGE = f"/models/{REPO}/resolve/master/model.safetensors"
+LISTING_MS = f"/api/v1/models/{REPO}/repo/files?Revision=master&Recursive=True"
+TREE = f"/api/models/{REPO}/tree/main?recursive=true&expand=false"
+
+every_way = pytest.mark.parametrize("target", [WEIGHTS_HF, WEIGHTS_MS, WEIGHTS_PAGE])
+
+
+def commit_of(mirror: Mirror) -> str:
+    return str(json.loads(ask(mirror.url, f"/api/models/{REPO}").body)["sha"])
+
+
+@every_way
+def test_a_file_comes_whole_with_its_digest_as_validator(mirror: Mirror, target: str) -> None:
+    answer = ask(mirror.url, target)
+
+    assert (answer.status, sha256(answer.body)) == (200, EXPECTED["model.safetensors"])
+    assert answer.headers["etag"] == f'"{EXPECTED["model.safetensors"]}"'
+    assert answer.headers["x-repo-commit"] == commit_of(mirror)
+    assert answer.headers["accept-ranges"] == "bytes"
+
+
+@every_way
+def test_head_says_what_get_would_and_sends_no_body(mirror: Mirror, target: str) -> None:
+    answer = ask(mirror.url, target, method="HEAD", Range="bytes=0-9")
+
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["content-length"] == str(len(WEIGHTS))
+    assert answer.headers["x-linked-size"] == str(len(WEIGHTS))
+
+
+@every_way
+def test_a_range_comes_as_asked(mirror: Mirror, target: str) -> None:
+    answer = ask(mirror.url, target, Range="bytes=1000-2999")
+
+    assert (answer.status, answer.body) == (206, WEIGHTS[1000:3000])
+    assert answer.headers["content-range"] == f"bytes 1000-2999/{len(WEIGHTS)}"
+    assert answer.headers["content-length"] == "2000"
+
+
+@every_way
+def test_a_range_past_the_end_is_refused_with_the_size(mirror: Mirror, target: str) -> None:
+    answer = ask(mirror.url, target, Range=f"bytes={len(WEIGHTS)}-")
+
+    assert (answer.status, answer.body) == (416, b"")
+    assert answer.headers["content-range"] == f"bytes */{len(WEIGHTS)}"
+
+
+def test_if_range_with_another_version_gets_the_whole_file(mirror: Mirror) -> None:
+    etag = ask(mirror.url, WEIGHTS_HF, method="HEAD").headers["etag"]
+
+    assert ask(mirror.url, WEIGHTS_HF, Range="bytes=5-9", If_Range=etag).status == 206
+    assert ask(mirror.url, WEIGHTS_HF, Range="bytes=5-9", If_Range='"other"').body == WEIGHTS
+    assert ask(mirror.url, WEIGHTS_HF, If_None_Match=etag).status == 304
+
+
+def test_fifty_ranges_at_once_make_the_file(mirror: Mirror) -> None:
+    step = len(WEIGHTS) // 50 + 1
+    starts = range(0, len(WEIGHTS), step)
+
+    def part(start: int) -> bytes:
+        return ask(mirror.url, WEIGHTS_MS, Range=f"bytes={start}-{start + step - 1}").body
+
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        whole = b"".join(pool.map(part, starts))
+
+    assert sha256(whole) == EXPECTED["model.safetensors"]
+
+
+def test_a_connection_serves_request_after_request(mirror: Mirror) -> None:
+    """HTTP/1.1 keep-alive: an error, a body and a HEAD in between leave it in step."""
+    import http.client
+
+    connection = http.client.HTTPConnection(urlsplit(mirror.url).netloc, timeout=20)
+    ports, statuses = set(), []
+    with contextlib.closing(connection):
+        for method, target in [
+            ("GET", TREE),
+            ("HEAD", WEIGHTS_HF),
+            ("POST", f"{TREE}&x=1"),
+            ("GET", "/no"),
+            ("GET", TREE),
+        ]:
+            connection.request(method, target, body=b"a body" if method == "POST" else None)
+            response = connection.getresponse()
+            response.read()
+            statuses.append(response.status)
+            ports.add(connection.sock.getsockname()[1] if connection.sock else None)
+
+    assert statuses == [200, 200, 404, 404, 200]
+    assert len(ports) == 1
+
+
+def test_only_safe_regular_files_are_listed(mirror: Mirror) -> None:
+    """No dotfile, nothing in a dotfolder, no symlink, nothing that runs code."""
+    tree = json.loads(ask(mirror.url, TREE).body)
+    files = json.loads(ask(mirror.url, LISTING_MS).body)["Data"]["Files"]
+
+    assert {entry["path"] for entry in tree if entry["type"] == "file"} == set(FILES)
+    assert {entry["Path"] for entry in files if entry["Type"] == "blob"} == set(FILES)
+    assert {entry["Path"] for entry in files if entry["Type"] == "tree"} == {"sub", "sub/deep"}
+
+
+HOSTILE = [
+    "../elsewhere/secret.txt",
+    "..%2felsewhere%2fsecret.txt",
+    "%2e%2e/elsewhere/secret.txt",
+    "sub/../config.json",
+    "sub/%2e%2e/config.json",
+    "./config.json",
+    "//config.json",
+    "/etc/passwd",
+    "%2fetc%2fpasswd",
+    "..\\config.json",
+    "config.json%00",
+    "config.json/",
+    "CONFIG.json",
+    ".env",
+    ".git/config",
+    ".qwen3ft/manifest.json",
+    "outside.txt",
+    "linked/secret.txt",
+    "optimizer.pt",
+    "sub",
+    "",
+]
+
+
+@pytest.mark.parametrize("path", HOSTILE)
+def test_nothing_but_listed_names_is_served(mirror: Mirror, path: str) -> None:
+    ways = [f"/{REPO}/resolve/main/{path}", f"/models/{REPO}/resolve/main/{path}"]
+    ways += [f"/api/v1/models/{REPO}/repo?Revision=master&FilePath={way}" for way in (path, quote(path, safe=""))]
+
+    answers = [ask(mirror.url, way) for way in ways if " " not in way]
+
+    # a slash too many at the end is dropped, as the hubs do; it names a listed file all the same
+    allowed = {200, 404} if path == "config.json/" else {404}
+    assert {answer.status for answer in answers} <= allowed
+    assert not any(b"secret" in answer.body for answer in answers)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/qwen3ft/../qwen3ft/Qwen3-Practice/resolve/main/config.json",
+        "/..%2f..%2fetc/passwd/resolve/main/x",
+        "/api/v1/models/..%2f../etc/repo?FilePath=passwd",
+        "/api/models/%00/%00",
+        "/" + "a/" * 3000,
+    ],
+)
+def test_hostile_repo_names_are_just_not_there(mirror: Mirror, target: str) -> None:
+    answer = ask(mirror.url, target)
+
+    assert answer.status == 404 or json.loads(answer.body)["Success"] is False
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "code"),
+    [
+        ("/api/models/qwen3ft/nothing", 404, "RepoNotFound"),
+        ("/qwen3ft/nothing/resolve/main/config.json", 404, "RepoNotFound"),
+        (f"/api/models/{REPO}/revision/v9", 404, "RevisionNotFound"),
+        (f"/api/models/{REPO}/tree/v9", 404, "RevisionNotFound"),
+        (f"/{REPO}/resolve/v9%0d%0aX-Planted:1/config.json", 404, "RevisionNotFound"),
+        (f"/{REPO}/resolve/main/nothing.json", 404, "EntryNotFound"),
+        (f"/api/models/{REPO}/tree/main/nothing", 404, "EntryNotFound"),
+    ],
+)
+def test_hugging_face_names_what_is_missing(mirror: Mirror, target: str, status: int, code: str) -> None:
+    answer = ask(mirror.url, target)
+
+    assert (answer.status, answer.headers["x-error-code"]) == (status, code)
+    assert "x-planted" not in answer.headers
+
+
+def test_modelscope_says_in_the_body_that_a_repo_is_missing(mirror: Mirror) -> None:
+    answer = ask(mirror.url, "/api/v1/models/qwen3ft/nothing/repo/files?Revision=master&Recursive=True")
+
+    assert (answer.status, json.loads(answer.body)["Success"]) == (200, False)
+
+
+def test_a_long_tree_comes_in_pages(tmp_path: Path) -> None:
+    names = {f"part/{number:04}.txt" for number in range(2100)}
+    fill(tmp_path / "long", dict.fromkeys(names, b"x"))
+    seen: list[str] = []
+    with Mirror({REPO: tmp_path / "long"}) as mirror:
+        target, pages = TREE, 0
+        while target:
+            answer = ask(mirror.url, target)
+            seen += [entry["path"] for entry in json.loads(answer.body) if entry["type"] == "file"]
+            pages += 1
+            link = answer.headers.get("link", "")
+            assert not link or link.startswith(f"<{mirror.url}/api/")
+            target = link.partition(">")[0].removeprefix(f"<{mirror.url}")
+        whole = json.loads(ask(mirror.url, LISTING_MS).body)["Data"]["Files"]
+
+    assert (pages, set(seen), len(seen)) == (3, names, 2100)
+    assert {entry["Path"] for entry in whole} == names | {"part"}
+
+
+def test_git_is_told_the_commit_of_both_default_branches(mirror: Mirror) -> None:
+    from qwen3ft_jupyter.hubs.git_refs import commit_of as commit_in
+    from qwen3ft_jupyter.hubs.git_refs import parse_refs
+
+    refs = parse_refs(ask(mirror.url, f"/{REPO}.git/info/refs?service=git-upload-pack").body)
+
+    assert commit_in(refs, "master") == commit_in(refs, "main") == commit_of(mirror)
+
+
+def test_the_commit_depends_on_the_contents_alone(tmp_path: Path) -> None:
+    one, same, other = (tmp_path / name for name in ("one", "same", "other"))
+    fill(one, {"a.txt": b"1", "b.txt": b"2"})
+    fill(same, {"b.txt": b"2", "a.txt": b"1"})
+    fill(other, {"a.txt": b"2", "b.txt": b"1"})
+    with Mirror({"a/one": one, "b/same": same, "c/other": other}) as mirror:
+        commits = [
+            json.loads(ask(mirror.url, f"/api/models/{repo}").body)["sha"] for repo in ("a/one", "b/same", "c/other")
+        ]
+
+    assert commits[0] == commits[1] != commits[2]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_nothing_can_be_changed(mirror: Mirror, method: str) -> None:
+    assert ask(mirror.url, WEIGHTS_HF, method=method).status == 501
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "x\u00ff"]
+)
+def test_a_page_that_moves_its_name_to_loopback_is_refused(mirror: Mirror, host: str) -> None:
+    """DNS rebinding: the browser sends the page's own name."""
+    assert ask(mirror.url, WEIGHTS_HF, Host=host).status == 421
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": "Bearer wrong"}, 401),
+        ({"Authorization": "Basic token"}, 401),
+        ({"Cookie": "m_session_id=wrong"}, 401),
+        ({"Authorization": "Bearer token"}, 200),
+        ({"Cookie": "m_session_id=token"}, 200),
+        ({"Cookie": "other=1; m_session_id=token"}, 200),
+    ],
+)
+@pytest.mark.parametrize("target", [WEIGHTS_HF, WEIGHTS_MS, TREE, LISTING_MS, "/", "/nothing"])
+def test_the_token_guards_everything(model_folder: Path, target: str, headers: dict[str, str], status: int) -> None:
+    with Mirror({REPO: model_folder}, token="token") as mirror:
+        answer = ask(mirror.url, target, method="GET", body=None, **headers)
+
+    assert answer.status == (404 if status == 200 and target == "/nothing" else status)
+
+
+def connect(mirror: Mirror) -> socket.socket:
+    parts = urlsplit(mirror.url)
+    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10)
+
+
+def drained(connection: socket.socket) -> bytes:
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        while data := connection.recv(65536):
+            received += data
+    return received
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: " + b"a" * 1000 * 17 + b"\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + (b"X: " + b"a" * 1000 + b"\r\n") * 80 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"411"),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", b"411"),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n", b"413"),
+        (b"GET / HTTP/1.1\r\n\r\n", b"421"),
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),
+    ],
+)
+def test_dishonest_requests_are_refused_and_hung_up_on(mirror: Mirror, request_bytes: bytes, status: bytes) -> None:
+    with connect(mirror) as connection:
+        connection.sendall(request_bytes)
+        received = drained(connection)  # ends, so the mirror closed
+
+    assert status in received.partition(b"\r\n")[0]
+    assert ask(mirror.url, TREE).status == 200
+
+
+def test_a_request_that_trickles_is_given_up(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handler, "REQUEST_S", 0.3)
+
+    with connect(mirror) as connection:
+        connection.sendall(b"GET / HTT")
+        began = time.monotonic()
+        received = drained(connection)
+
+    assert received == b""
+    assert time.monotonic() - began < 5
+
+
+def test_an_idle_connection_makes_room_for_a_new_one(model_folder: Path) -> None:
+    with Mirror({REPO: model_folder}, max_connections=4) as mirror, contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(connect(mirror)) for _ in range(4)]
+        for connection in idle:
+            connection.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+        assert ask(mirror.url, TREE).status == 200
+        assert idle[0].recv(1) == b""  # the one idle longest had to go
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Iterator[Mirror]:
+    """A mirror of a file that no socket buffer takes whole."""
+    folder = tmp_path / "big"
+    folder.mkdir()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.truncate(256 << 20)
+    with Mirror({REPO: folder}, max_connections=2) as mirror:
+        yield mirror
+
+
+def start_download(mirror: Mirror) -> socket.socket:
+    connection = connect(mirror)
+    connection.sendall(f"GET {WEIGHTS_HF} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert connection.recv(64).startswith(b"HTTP/1.1 200")
+    return connection
+
+
+def test_beyond_the_connections_that_work_clients_are_asked_to_come_back(big: Mirror) -> None:
+    with start_download(big), start_download(big):
+        answer = ask(big.url, TREE)
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_closing_is_quick_even_with_a_download_under_way(tmp_path: Path, big: Mirror) -> None:
+    with start_download(big) as connection:
+        began = time.monotonic()
+        big.__exit__(None, None, None)
+        took_s = time.monotonic() - began
+        received = len(drained(connection))
+
+    assert took_s < 3
+    assert received < 256 << 20
+    for thread in threading.enumerate():
+        if "process_request_thread" in thread.name:
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+def test_a_file_cut_while_it_is_sent_breaks_off(tmp_path: Path, big: Mirror) -> None:
+    with start_download(big) as connection:
+        os.truncate(tmp_path / "big" / "model.safetensors", 1 << 20)
+        received = len(drained(connection))
+
+    assert received < 256 << 20
+
+
+def test_a_file_written_to_while_it_is_sent_breaks_off(tmp_path: Path, big: Mirror) -> None:
+    with start_download(big) as connection:
+        with (tmp_path / "big" / "model.safetensors").open("r+b") as file:
+            file.seek(200 << 20)
+            file.write(b"other bytes")
+        received = len(drained(connection))
+
+    assert received < 256 << 20
+
+
+def test_without_sendfile_the_bytes_are_the_same(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows, and file systems that refuse it."""
+
+    def refuse(*_args: Any) -> int:
+        raise OSError("not here")
+
+    monkeypatch.setattr(os, "sendfile", refuse)
+
+    assert sha256(ask(mirror.url, WEIGHTS_HF).body) == EXPECTED["model.safetensors"]
+    assert ask(mirror.url, WEIGHTS_HF, Range="bytes=5-9").body == WEIGHTS[5:10]
+
+
+def test_nothing_is_written_to_stderr(mirror: Mirror, capfd: pytest.CaptureFixture[str]) -> None:
+    ask(mirror.url, "/nothing")
+    with connect(mirror) as connection:
+        connection.sendall(b"nonsense\r\n\r\n")
+        drained(connection)
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_with_nothing_to_serve_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".hidden").write_text("x")
+
+    with pytest.raises(NotCached), Mirror({REPO: tmp_path}):
+        pass
+    with pytest.raises(NotCached), Mirror({REPO: tmp_path / "nowhere"}):
+        pass
+    with pytest.raises(BadName):
+        Mirror({"no owner": tmp_path})
+
+
+def test_serve_says_its_address_and_ends_when_told(tmp_path: Path) -> None:
+    stop, ready = threading.Event(), threading.Event()
+    urls: list[str] = []
+
+    def on_ready(url: str) -> None:
+        urls.append(url)
+        ready.set()
+
+    thread = threading.Thread(target=serve, args=(tmp_path,), kwargs={"on_ready": on_ready, "stop": stop})
+    thread.start()
+    assert ready.wait(10)
+    answer = ask(urls[0], "/")
+    stop.set()
+    thread.join(10)
+
+    assert json.loads(answer.body) == {"service": "qwen3ft mirror", "models": 0}
+    assert not thread.is_alive()
+
+
+def test_it_listens_on_ipv6_too(model_folder: Path) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    with contextlib.suppress(OSError):  # built in but switched off
+        with Mirror({REPO: model_folder}, host="::1") as mirror:
+            assert ask(mirror.url, TREE).status == 200
+
+
+def test_on_a_lan_any_name_of_this_machine_will_do(model_folder: Path) -> None:
+    with Mirror({REPO: model_folder}, host="0.0.0.0") as mirror:  # noqa: S104 - that is the claim
+        url = mirror.url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+
+        assert ask(url, TREE, Host="gpu-box.lan:8080").status == 200
+        assert ask(url, TREE, Host="a<b>").status == 421

@@ -1,0 +1,239 @@
+"""What a mirror does when the disk changes under it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qwen3ft_jupyter.cache.layout import mark_incomplete, unmark_incomplete
+from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, Stamp, write_manifest
+from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256, parse_repo_id
+from qwen3ft_jupyter.mirror import Mirror, library
+from tests.mirror.conftest import EXPECTED, FILES, REPO, Answer, ask, fill, sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+COMMIT = "c" * 40
+CONFIG_HF = f"/{REPO}/resolve/main/config.json"
+CONFIG_MS = f"/api/v1/models/{REPO}/repo?Revision=master&FilePath=config.json"
+INFO = f"/api/models/{REPO}"
+LISTING_MS = f"/api/v1/models/{REPO}/repo/files?Revision=master&Recursive=True"
+
+
+def put_in_cache(cache_dir: Path, repo_id: RepoId, *, commit: str = COMMIT, revision: str = "master") -> Path:
+    """Make a cached model as a download leaves it."""
+    folder = fill(cache_dir / repo_id.replace("/", "_"), FILES)
+    files = tuple(
+        ManifestFile(SafePath(path), len(data), Sha256(sha256(data)), Stamp.of((folder / path).stat()))
+        for path, data in FILES.items()
+    )
+    write_manifest(folder, Manifest(repo_id, "modelscope", revision, commit, 1.0, 1.0, files))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def look_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "RESCAN_S", 0.0)
+
+
+@pytest.fixture
+def cache_dir(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def model(cache_dir: Path) -> Path:
+    return put_in_cache(cache_dir, parse_repo_id(REPO))
+
+
+@pytest.fixture
+def mirror(cache_dir: Path) -> Iterator[Mirror]:
+    with Mirror(cache_dir=cache_dir) as running:
+        yield running
+
+
+def info(mirror: Mirror) -> Any:
+    return json.loads(ask(mirror.url, INFO).body)
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    os.utime(path, ns=(1, 1))  # a clock too coarse to show the change in the time alone
+
+
+def both(mirror: Mirror) -> list[Answer]:
+    return [ask(mirror.url, CONFIG_HF), ask(mirror.url, CONFIG_MS)]
+
+
+def test_a_cached_model_is_served_under_its_own_commit(model: Path, mirror: Mirror) -> None:
+    assert info(mirror)["sha"] == COMMIT
+    assert {entry["rfilename"] for entry in info(mirror)["siblings"]} == set(FILES)
+    assert ask(mirror.url, f"/{REPO}/resolve/{COMMIT}/config.json").body == FILES["config.json"]
+    assert ask(mirror.url, f"/{REPO}/resolve/main/.qwen3ft/manifest.json").status == 404
+
+
+def test_a_revision_it_was_downloaded_by_is_known(cache_dir: Path, mirror: Mirror) -> None:
+    put_in_cache(cache_dir, parse_repo_id(REPO), revision="v1.0")
+
+    assert ask(mirror.url, f"/{REPO}/resolve/v1.0/config.json").status == 200
+    assert ask(mirror.url, f"/{REPO}/resolve/main/config.json").status == 200
+    assert ask(mirror.url, f"/{REPO}/resolve/v2.0/config.json").status == 404
+
+
+def test_a_model_without_commit_gets_one_from_its_contents(cache_dir: Path, mirror: Mirror) -> None:
+    put_in_cache(cache_dir, parse_repo_id(REPO), commit="")
+
+    assert len(info(mirror)["sha"]) == 40
+
+
+def test_a_new_model_appears_and_an_evicted_one_goes(cache_dir: Path, mirror: Mirror) -> None:
+    assert ask(mirror.url, INFO).status == 404
+
+    folder = put_in_cache(cache_dir, parse_repo_id(REPO))
+    assert ask(mirror.url, INFO).status == 200
+
+    shutil.rmtree(folder)
+    assert ask(mirror.url, INFO).status == 404
+    assert [answer.status for answer in both(mirror)] == [404, 200]  # ModelScope says it in the body
+    assert json.loads(ask(mirror.url, CONFIG_MS).body)["Success"] is False
+
+
+def test_a_model_being_changed_is_not_served(model: Path, mirror: Mirror) -> None:
+    mark_incomplete(model, parse_repo_id(REPO))
+    assert ask(mirror.url, INFO).status == 404
+
+    unmark_incomplete(model)
+    assert ask(mirror.url, INFO).status == 200
+
+
+def test_two_models_with_one_slug_are_told_apart(cache_dir: Path, mirror: Mirror) -> None:
+    put_in_cache(cache_dir, parse_repo_id("a_b/c"))
+
+    assert ask(mirror.url, "/api/models/a_b/c").status == 200
+    assert ask(mirror.url, "/api/models/a/b_c").status == 404
+
+
+def test_a_file_of_another_size_is_not_served_nor_its_model_listed(model: Path, mirror: Mirror) -> None:
+    assert ask(mirror.url, INFO).status == 200
+
+    overwrite(model / "config.json", b"other")
+
+    assert [answer.status for answer in both(mirror)] == [410, 410]
+    assert ask(mirror.url, INFO).status == 404
+    assert json.loads(ask(mirror.url, LISTING_MS).body)["Success"] is False
+    assert ask(mirror.url, f"/{REPO}/resolve/main/sub/notes.md").body == FILES["sub/notes.md"]
+
+
+def test_a_flipped_byte_is_not_served(model: Path, mirror: Mirror) -> None:
+    data = FILES["config.json"]
+    overwrite(model / "config.json", data[:-2] + b"x\n")
+
+    assert [answer.status for answer in both(mirror)] == [410, 410]
+    assert ask(mirror.url, INFO).status == 404
+
+
+def test_a_model_that_was_copied_is_checked_and_served(model: Path, mirror: Mirror) -> None:
+    """`cp -r` leaves the bytes and changes every stamp."""
+    for path in FILES:
+        overwrite(model / path, FILES[path])
+
+    assert info(mirror)["sha"] == COMMIT
+    assert {sha256(answer.body) for answer in both(mirror)} == {EXPECTED["config.json"]}
+
+
+@pytest.mark.parametrize("kind", ["symlink", "pipe", "folder", "nothing"])
+def test_what_is_no_file_any_more_is_not_served(model: Path, tmp_path: Path, mirror: Mirror, kind: str) -> None:
+    place = model / "config.json"
+    place.unlink()
+    if kind == "symlink":
+        place.symlink_to(fill(tmp_path / "out", {"secret": b"s" * len(FILES["config.json"])}) / "secret")
+    elif kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+
+    assert [answer.status for answer in both(mirror)] == [410, 410]
+    assert ask(mirror.url, INFO).status == 404
+
+
+def test_a_folder_swapped_for_a_symlink_leads_nowhere(model: Path, tmp_path: Path, mirror: Mirror) -> None:
+    shutil.rmtree(model / "sub")
+    elsewhere = fill(tmp_path / "elsewhere", {"notes.md": b"s" * len(FILES["sub/notes.md"])})
+    (model / "sub").symlink_to(elsewhere)
+
+    assert ask(mirror.url, f"/{REPO}/resolve/main/sub/notes.md").status == 410
+
+
+def test_a_hostile_manifest_is_no_model(model: Path, mirror: Mirror) -> None:
+    path = model / ".qwen3ft" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"][0]["path"] = "../../etc/passwd"
+    path.write_text(json.dumps(manifest))
+
+    assert ask(mirror.url, INFO).status == 404
+
+
+def test_a_model_folder_that_is_a_symlink_is_not_followed(cache_dir: Path, tmp_path: Path, mirror: Mirror) -> None:
+    folder = put_in_cache(tmp_path / "elsewhere", parse_repo_id(REPO))
+    cache_dir.mkdir()
+    (cache_dir / folder.name).symlink_to(folder)
+
+    assert ask(mirror.url, INFO).status == 404
+
+
+def test_a_plain_folder_that_changes_gets_another_commit(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "plain", FILES)
+    with Mirror({REPO: folder}) as mirror:
+        before = info(mirror)["sha"]
+        overwrite(folder / "config.json", b"{}")
+        old = ask(mirror.url, f"/{REPO}/resolve/{before}/config.json")
+        new = ask(mirror.url, CONFIG_HF)
+
+        assert info(mirror)["sha"] != before
+
+    assert old.headers["x-error-code"] == "RevisionNotFound"
+    assert (new.body, new.headers["etag"]) == (b"{}", f'"{sha256(b"{}")}"')
+
+
+def test_a_registered_folder_with_a_manifest_is_served_by_it(model: Path) -> None:
+    (model / "stray.txt").write_text("not in the manifest")
+
+    with Mirror({REPO: model}) as mirror:
+        assert info(mirror)["sha"] == COMMIT
+        assert ask(mirror.url, f"/{REPO}/resolve/main/stray.txt").status == 404
+
+
+def test_a_thousand_models_are_found_quickly(cache_dir: Path, mirror: Mirror) -> None:
+    data = json.loads((put_in_cache(cache_dir, parse_repo_id("a/model")) / ".qwen3ft" / "manifest.json").read_text())
+    for number in range(1000):
+        record = cache_dir / f"a_m{number}" / ".qwen3ft"
+        record.mkdir(parents=True)
+        (record / "manifest.json").write_text(json.dumps({**data, "repo_id": f"a/m{number}"}))
+    ask(mirror.url, "/")
+
+    began = time.perf_counter()
+    found = json.loads(ask(mirror.url, "/").body)["models"]
+    took_s = time.perf_counter() - began
+
+    assert found == 1001
+    assert took_s < 1
+
+
+def test_missing_names_do_not_make_it_read_the_cache_each_time(
+    model: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "RESCAN_S", 1e6)
+    scans: list[Path] = []
+    look = library._model_folders
+    monkeypatch.setattr(library, "_model_folders", lambda root: scans.append(root) or look(root))
+
+    answers = [ask(mirror.url, f"/api/models/qwen3ft/nothing-{number}").status for number in range(20)]
+
+    assert (set(answers), len(scans)) == ({404}, 1)

@@ -1,0 +1,173 @@
+"""Progress reaches a cell at most four times a second, whole, and never by printing."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.notebook.display import CellReporter, TerminalReporter, default_reporter
+from qwen3ft_jupyter.reporting import SILENT, Progress
+from tests.server.standin import HOSTILE
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Wall:
+    """A screen that remembers."""
+
+    def __init__(self) -> None:
+        self.shown: list[dict[str, Any]] = []
+
+    def show(self, bundle: dict[str, Any]) -> None:
+        self.shown.append(bundle)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def at(done: int, phase: str = "transferring") -> Progress:
+    return Progress(phase, done, 1000)
+
+
+def test_a_cell_is_renewed_at_most_four_times_a_second() -> None:
+    wall, clock = Wall(), Clock()
+    reporter = CellReporter(wall, clock)
+
+    for done in range(100):
+        reporter.progress(at(done))
+        clock.now += 0.01
+
+    assert len(wall.shown) == 4
+
+
+def test_a_new_phase_and_the_end_of_one_are_always_shown() -> None:
+    wall, clock = Wall(), Clock()
+    reporter = CellReporter(wall, clock)
+
+    reporter.progress(at(1))
+    reporter.progress(at(1000))
+    reporter.progress(at(1, "verifying"))
+
+    assert [bundle["text/plain"].split(" · ")[0] for bundle in wall.shown] == [
+        "transferring",
+        "transferring",
+        "verifying",
+    ]
+
+
+def test_notices_stay_and_are_escaped() -> None:
+    wall = Wall()
+    reporter = CellReporter(wall, Clock())
+
+    reporter.notice(HOSTILE)
+    reporter.progress(at(1))
+
+    assert HOSTILE not in wall.shown[-1]["text/html"]
+    assert "&lt;img" in wall.shown[-1]["text/html"]
+
+
+def test_losses_become_a_curve() -> None:
+    wall, clock = Wall(), Clock()
+    reporter = CellReporter(wall, clock)
+
+    for step in range(3):
+        clock.now += 1
+        reporter.metrics({"step": step, "loss": 3.0 - step})
+    reporter.metrics({"step": 4, "learning_rate": 1e-4})
+
+    assert "polyline" in wall.shown[-1]["text/html"]
+
+
+def test_a_reporter_may_be_called_from_many_threads(capsys: pytest.CaptureFixture[str]) -> None:
+    wall = Wall()
+    reporter = CellReporter(wall)
+
+    def work() -> None:
+        for done in range(200):
+            reporter.progress(at(done))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert wall.shown
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_one_line_a_phase() -> None:
+    terminal, clock = Terminal(), Clock()
+    reporter = TerminalReporter(terminal, clock)
+
+    reporter.progress(at(1))
+    reporter.progress(at(2))
+    clock.now += 1
+    reporter.progress(at(500))
+    reporter.notice("Taken from Hugging Face.")
+    reporter.progress(at(1000))
+    reporter.progress(at(1, "verifying"))
+
+    lines = terminal.getvalue().split("\n")
+    assert [line.rpartition("\r")[2].split(" · ")[0].strip() for line in lines] == [
+        "transferring",
+        "Taken from Hugging Face.",
+        "transferring",
+        "verifying",
+    ]
+    assert lines[0].count("\r") == 2
+
+
+def test_what_is_no_terminal_gets_nothing() -> None:
+    stream = io.StringIO()
+    reporter = TerminalReporter(stream, Clock())
+
+    reporter.progress(at(1))
+    reporter.notice("hello")
+
+    assert stream.getvalue() == ""
+
+
+def test_a_terminal_obeys_nothing_that_a_hub_says() -> None:
+    terminal = Terminal()
+
+    TerminalReporter(terminal, Clock()).notice("\x1b]0;owned\x07")
+
+    assert "\x1b" not in terminal.getvalue()
+
+
+def test_a_script_that_nobody_watches_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert default_reporter() is SILENT
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert isinstance(default_reporter(), TerminalReporter)
+
+    monkeypatch.setattr(sys, "stderr", None)  # pythonw on Windows
+    assert default_reporter() is SILENT
+
+
+def test_asking_for_a_reporter_does_not_import_ipython() -> None:
+    code = (
+        "import sys; from qwen3ft_jupyter.notebook.display import default_reporter; default_reporter();"
+        "print([name for name in ('IPython', 'ipywidgets', 'torch') if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,209 @@
+"""The forms call the manager when their buttons are clicked, show what comes of it, and keep nothing that is secret."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ipywidgets import Widget
+
+from qwen3ft_jupyter.errors import BadConfig, NoSpace
+from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker, with_hub
+from tests.server.standin import FAILED, HALFWAY, HOSTILE, StandInManager
+
+LIMIT_S = 20.0
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> StandInManager:
+    return StandInManager(tmp_path)
+
+
+def picker(manager: StandInManager, **options: Any) -> ModelPicker:
+    return ModelPicker(manager.real, **options)
+
+
+def form(manager: StandInManager) -> FineTuneForm:
+    return FineTuneForm(manager.real)
+
+
+def wait(panel: Any) -> str:
+    panel.follower.join(LIMIT_S)
+    assert not panel.follower.is_alive()
+    return str(panel.output.value)
+
+
+def test_importing_the_forms_does_not_import_ipywidgets() -> None:
+    code = "import qwen3ft_jupyter.notebook.forms, sys; print('ipywidgets' in sys.modules, 'torch' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_picker_offers_every_model_with_its_size_and_use(manager: StandInManager) -> None:
+    labels = [label for label, _ in picker(manager).model.options]
+
+    assert labels == [
+        "Qwen/Qwen3-0.6B · 1.5 GB · quick experiments · in the cache",
+        "Qwen/Qwen3-4B · 1.5 GB · recommended for production",
+    ]
+
+
+def test_a_click_downloads_the_chosen_model_and_shows_the_end(manager: StandInManager) -> None:
+    shown = picker(manager)
+    shown.model.value = "Qwen/Qwen3-4B"
+
+    shown.download_button.click()
+
+    assert manager.was_asked("download") == [("Qwen/Qwen3-4B", False, None)]
+    assert "succeeded" in wait(shown.panel)
+    assert shown.panel.stop_button.disabled
+
+
+def test_the_hub_that_is_chosen_is_asked(manager: StandInManager, tmp_path: Path) -> None:
+    other = StandInManager(tmp_path)
+    asked = []
+
+    def for_hub(_: Any, hub: str) -> Any:
+        asked.append(hub)
+        return other
+
+    shown = picker(manager, for_hub=for_hub)
+    shown.hub.value = "huggingface"
+    shown.download_button.click()
+    wait(shown.panel)
+
+    assert asked == ["huggingface"]
+    assert len(other.was_asked("download")) == 1
+    assert manager.was_asked("download") == []
+
+
+def test_another_hub_changes_nothing_but_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("USE_MODELSCOPE", raising=False)
+    from qwen3ft_jupyter.manager import get_model_manager
+
+    mine = get_model_manager(cache_dir=tmp_path / "mine", state_dir=tmp_path / "state")
+    other = with_hub(mine, "huggingface")
+
+    assert with_hub(mine, "modelscope") is mine
+    assert other.settings.hub == "huggingface"
+    assert other.settings.cache_dir == tmp_path / "mine"
+
+
+def test_stop_asks_the_job_through_its_folder(manager: StandInManager) -> None:
+    manager.next_script = [HALFWAY]
+    shown = picker(manager)
+    shown.download_button.click()
+    assert not shown.panel.stop_button.disabled
+
+    shown.panel.stop_button.click()
+
+    assert "stopped" in wait(shown.panel)
+
+
+def test_a_refusal_is_shown_and_not_raised(manager: StandInManager) -> None:
+    shown = picker(manager)
+    manager.failure = NoSpace(f"No room for {HOSTILE}.", hint="Free 1 GB.")
+
+    shown.download_button.click()
+
+    assert "no-space" in shown.panel.output.value
+    assert HOSTILE not in shown.panel.output.value
+
+
+def test_a_failed_job_shows_why(manager: StandInManager) -> None:
+    manager.next_script = [HALFWAY, FAILED]
+    shown = picker(manager)
+
+    shown.download_button.click()
+
+    assert "No room." in wait(shown.panel)
+
+
+def test_a_job_that_is_forgotten_meanwhile_does_no_harm(
+    manager: StandInManager, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shown = picker(manager)
+    shown.download_button.click()
+    manager.all_jobs[0].is_forgotten = True
+
+    wait(shown.panel)
+    shown.panel.stop_button.click()
+
+    assert capfd.readouterr().err == ""
+
+
+def test_a_click_starts_what_the_form_says(manager: StandInManager) -> None:
+    shown = form(manager)
+    shown.model.value = "Qwen/Qwen3-4B"
+    shown.data.value = " train.jsonl "
+    shown.learning_rate.value = "2e-4"
+    shown.batch_size.value = "4"
+
+    shown.start_button.click()
+
+    assert manager.was_asked("fine_tune") == [
+        (
+            {
+                "model": "Qwen/Qwen3-4B",
+                "data": "train.jsonl",
+                "method": "lora",
+                "epochs": 1.0,
+                "learning_rate": 2e-4,
+                "batch_size": 4,
+            },
+        )
+    ]
+    assert "succeeded" in wait(shown.panel)
+
+
+def test_the_form_shows_the_yaml_it_runs(manager: StandInManager) -> None:
+    shown = form(manager)
+    shown.data.value = "<b>.jsonl"
+
+    assert "%%qwen3ft finetune\nmodel: Qwen/Qwen3-0.6B\ndata: &lt;b&gt;.jsonl\nmethod: lora" in shown.preview.value
+
+
+def test_the_yaml_that_is_shown_is_what_the_cell_magic_reads(manager: StandInManager) -> None:
+    from html import unescape
+
+    from qwen3ft_jupyter.notebook.actions import read_config
+
+    shown = form(manager)
+    shown.data.value = "数据/train.jsonl"
+    shown.learning_rate.value = "0.0002"
+
+    written = unescape(shown.preview.value).split("%%qwen3ft finetune\n")[1].split("</pre>")[0]
+
+    assert read_config(written, {}) == shown.config()
+
+
+def test_a_number_that_is_none_is_named_at_once(manager: StandInManager) -> None:
+    shown = form(manager)
+    shown.epochs.value = "many"
+
+    assert "epochs" in shown.preview.value
+    shown.start_button.click()
+    assert "epochs" in shown.panel.output.value
+    assert manager.was_asked("fine_tune") == []
+    with pytest.raises(BadConfig):
+        shown.config()
+
+
+def test_what_is_saved_with_the_notebook_holds_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from qwen3ft_jupyter.manager import get_model_manager
+
+    manager = get_model_manager(cache_dir=tmp_path, state_dir=tmp_path, hf_token="hf_verysecret", offline=True)
+    before = set(Widget.get_manager_state()["state"])
+
+    FineTuneForm(manager)
+    ModelPicker(manager)
+
+    state = {key: value for key, value in Widget.get_manager_state()["state"].items() if key not in before}
+    assert len(state) > 10
+    assert "hf_verysecret" not in json.dumps(state, default=repr)

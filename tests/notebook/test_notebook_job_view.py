@@ -1,0 +1,137 @@
+"""A job in a cell: three forms of one truth, renewed while it is followed, and honest about the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from qwen3ft_jupyter.errors import JobFailed, JobNotFound, NoSpace, Stopped
+from qwen3ft_jupyter.notebook.job_view import JOB_MIME_TYPE, JobView, NoLongerFollowed, job_html, job_text
+from tests.server.standin import DONE, FAILED, HALFWAY, QUEUED, StandInJob
+
+
+class Wall:
+    """A screen that remembers."""
+
+    def __init__(self) -> None:
+        self.shown: list[dict[str, Any]] = []
+
+    def show(self, bundle: dict[str, Any]) -> None:
+        self.shown.append(bundle)
+
+
+def view_of(job: StandInJob) -> JobView:
+    return JobView(job.real)
+
+
+def test_following_shows_each_step_and_the_end() -> None:
+    job, wall = StandInJob("a", script=[QUEUED, HALFWAY, HALFWAY, DONE]), Wall()
+
+    view = view_of(job)
+
+    assert view.follow(wall) is view
+    assert [bundle["text/plain"].splitlines()[0].split(" · ")[1] for bundle in wall.shown] == [
+        "queued",
+        "running",
+        "succeeded",
+    ]
+    assert all(bundle[JOB_MIME_TYPE] == {"id": "a"} for bundle in wall.shown)
+
+
+def test_a_job_that_fails_fails_the_cell_with_its_own_error() -> None:
+    job, wall = StandInJob("a", script=[HALFWAY, FAILED]), Wall()
+
+    with pytest.raises(NoSpace) as caught:
+        view_of(job).follow(wall)
+
+    assert caught.value.to_dict() == FAILED.error
+    assert "no-space" in wall.shown[-1]["text/html"]
+
+
+def test_a_job_that_fails_without_a_word_fails_all_the_same() -> None:
+    with pytest.raises(JobFailed):
+        view_of(StandInJob("a", script=[HALFWAY, replace(FAILED, error=None)])).follow(Wall())
+
+
+@pytest.mark.parametrize("state", ["stopped", "interrupted"])
+def test_a_job_that_was_stopped_says_how_to_go_on(state: Any) -> None:
+    job = StandInJob("a", script=[HALFWAY, replace(HALFWAY, state=state)])
+
+    with pytest.raises(Stopped) as caught:
+        view_of(job).follow(Wall())
+
+    assert "%qwen3ft jobs resume a" in caught.value.hint
+
+
+def test_interrupting_leaves_the_job_at_work_and_says_how_to_stop_it() -> None:
+    job = StandInJob("a", script=[HALFWAY], is_interrupting=True)
+
+    with pytest.raises(NoLongerFollowed) as caught:
+        view_of(job).follow(Wall())
+
+    assert isinstance(caught.value, KeyboardInterrupt)
+    assert "%qwen3ft stop a" in caught.value._render_traceback_()[-1]
+    assert job.status().is_active
+
+
+def test_losses_are_read_once_and_drawn() -> None:
+    job = StandInJob("a", script=[HALFWAY], metrics=[{"step": 1, "loss": 3.0}, {"step": 2, "loss": 1.5}])
+    view = view_of(job)
+
+    view.bundle()
+    job.metrics.append({"step": 3, "eval_loss": 1.0})
+    job.metrics.append({"step": 4, "loss": 0.5})
+    bundle = view.bundle()
+
+    assert "polyline" in bundle["text/html"]
+    assert "loss 3 → 0.5" in bundle["text/plain"]
+    assert view._losses == [3.0, 1.5, 0.5]
+
+
+def test_a_running_job_shows_numbers_and_an_ended_one_results() -> None:
+    running = job_text(StandInJob("a", script=[HALFWAY]).to_dict(), [])
+    ended = job_text(StandInJob("a", script=[DONE]).to_dict(), [])
+
+    assert "transferring · 500 MB of 1.0 GB · 50.0 MB/s · 10 s left · 8 connections" in running
+    assert "taken from Hugging Face" in running
+    assert "%qwen3ft stop a" in running
+    assert "fetched: 1.0 GB" in ended
+    assert "/cache/Qwen_Qwen3-0.6B" in ended
+    assert "stop" not in ended
+
+
+def test_a_finished_fine_tune_says_how_to_talk_to_it() -> None:
+    result = {"output_dir": "/w/runs/a", "steps": 60, "first_loss": 3.2, "last_loss": 0.25, "seconds": 75.0}
+    job = StandInJob("a", "finetune", script=[replace(DONE, result=result)]).to_dict()
+
+    text = job_text(job, [])
+
+    assert "loss: 3.2 → 0.25" in text
+    assert "time: 1 min 15 s" in text
+    assert '%qwen3ft chat a "…"' in text
+
+
+def test_a_bar_of_unknown_length_is_shown_while_nothing_is_known() -> None:
+    assert "<progress" in job_html(StandInJob("a", script=[QUEUED]).to_dict(), [])
+    assert "<progress" not in job_html(StandInJob("a", script=[DONE]).to_dict(), [])
+
+
+def test_an_old_cell_still_shows_a_job_that_is_forgotten() -> None:
+    job = StandInJob("a", script=[DONE])
+    view = view_of(job)
+    view.bundle()
+    job.forget()
+
+    assert "succeeded" in view.text()
+    with pytest.raises(JobNotFound):
+        view_of(job).bundle()
+
+
+def test_a_job_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWEN3FT_LANG", "zh_CN")
+
+    text = job_text(StandInJob("a", script=[HALFWAY]).to_dict(), [])
+
+    assert "下载 · 500 MB / 1.0 GB · 50.0 MB/s · 剩余 10 s" in text

@@ -1,0 +1,106 @@
+"""Whatever a hub, a file name or an error says, it stays text."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+
+from qwen3ft_jupyter.notebook import views
+from qwen3ft_jupyter.notebook.job_view import job_html, job_text
+from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element, joined, plain, table
+from tests.server.standin import DONE, FAILED, HALFWAY, HOSTILE, StandInJob, StandInManager, cached_row, model_row
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.jobs import JobStatus
+
+
+class Tags(HTMLParser):
+    """Collects tags and attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        assert self.open == [], "a tag is left open"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+        self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_text_is_escaped_and_markup_is_not() -> None:
+    inner = element("b", "a & b")
+
+    assert element("div", inner, "<c>", title='"d"') == ('<div title="&quot;d&quot;"><b>a &amp; b</b>&lt;c&gt;</div>')
+    assert joined(["<a>", inner], " < ") == "&lt;a&gt; &lt; <b>a &amp; b</b>"
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "\u202egnp.exe", "a\x00b", "bell\x07"])
+def test_what_a_terminal_would_obey_is_replaced(text: str) -> None:
+    assert "\ufffd" in plain(text)
+    assert "\ufffd" in element("p", text)
+
+
+def test_a_bar_without_a_total_shows_that_something_goes_on() -> None:
+    assert "value" not in bar(None)
+    assert 'value="50.0"' in bar(0.5)
+
+
+def test_a_curve_needs_two_finite_points_and_survives_the_rest() -> None:
+    assert curve([1.0], "loss") == ""
+    assert curve([float("nan"), float("inf"), 1.0], "loss") == ""
+    assert "nan" not in curve([2.0, float("nan"), 1.0], "loss")
+    assert "polyline" in curve([1.0, 1.0], "loss")
+
+
+def hostile_views() -> list[Html]:
+    job = StandInJob("id-" + HOSTILE, title=HOSTILE, script=[FAILED])
+    about = job.to_dict()
+    error = {"code": HOSTILE, "message": HOSTILE, "hint": HOSTILE}
+    manager = StandInManager()
+    status = manager.describe().to_dict()
+    status["settings"].append({"name": HOSTILE, "value": HOSTILE, "origin": HOSTILE})
+    status["warnings"].append(HOSTILE)
+    return [
+        job_html({**about, "error": error, "notices": [HOSTILE]}, [2.0, 1.0]),
+        job_html({**about, "state": "succeeded", "error": None, "result": {"folder": HOSTILE, "hub": HOSTILE}}, []),
+        views.models_view([model_row(HOSTILE, role="", note=HOSTILE)]).html(),
+        views.cache_view([cached_row(HOSTILE, hub=HOSTILE)], HOSTILE).html(),
+        views.jobs_view([{**about, "state": HOSTILE}]).html(),
+        views.status_view(status).html(),
+        views.TextView(HOSTILE).html(),
+        views.TextView(HOSTILE, is_code=True).html(),
+        views.Note(HOSTILE).html(),
+        table([HOSTILE], [[HOSTILE]]),
+    ]
+
+
+@pytest.mark.parametrize("html", hostile_views())
+def test_a_strangers_words_make_no_tag_and_no_attribute(html: Html) -> None:
+    found = Tags(html)
+
+    assert HOSTILE not in html
+    assert "img" not in found.tags
+    assert "onerror" not in found.attributes
+
+
+@pytest.mark.parametrize("state", [HALFWAY, DONE, FAILED])
+def test_colours_are_the_themes(state: JobStatus) -> None:
+    html = job_html(StandInJob("a", script=[state]).to_dict(), [2.0, 1.0])
+
+    assert "color:" not in html.replace("currentColor", "")
+    assert "<style" not in html
+
+
+def test_the_text_of_a_job_holds_no_control_characters() -> None:
+    job = StandInJob("a", title="\x1b]0;title\x07").to_dict()
+
+    assert "\x1b" not in job_text(job, [])

@@ -1,0 +1,499 @@
+"""Every verb is parsed, calls the manager, and returns something that shows itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from qwen3ft_jupyter.errors import BadConfig, BadSetting, CacheDamaged, JobNotFound, NotCached, Qwen3ftError
+from qwen3ft_jupyter.notebook import actions
+from qwen3ft_jupyter.notebook.completion import complete
+from qwen3ft_jupyter.notebook.job_view import JobView
+from qwen3ft_jupyter.notebook.magics import VERBS, Qwen3FTMagics, load_ipython_extension, unload_ipython_extension
+from qwen3ft_jupyter.notebook.verbs import split_line
+from qwen3ft_jupyter.notebook.views import Note, TableView, TextView, View
+from tests.server.standin import DONE, FAILED, HALFWAY, NAME, SLUG, StandInJob, StandInManager, cached_row
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.manager import ModelManager
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    shell = InteractiveShell.instance()
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> StandInManager:
+    return StandInManager(tmp_path)
+
+
+@pytest.fixture
+def opened() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture
+def run(shell: InteractiveShell, manager: StandInManager, opened: list[dict[str, Any]]) -> Any:
+    """Run a line, with the variables of the notebook filled in."""
+
+    def open_manager(**options: Any) -> ModelManager:
+        opened.append(options)
+        return manager.real
+
+    magics = Qwen3FTMagics(shell, open_manager)
+    shell.register_magics(magics)
+    untyped: Any = shell
+
+    def run(line: str, cell: str | None = None) -> Any:
+        if cell is None:
+            return untyped.run_line_magic("qwen3ft", line)
+        return untyped.run_cell_magic("qwen3ft", line, cell)
+
+    return run
+
+
+# the table
+
+
+def test_every_verb_has_a_function_a_usage_and_a_sentence() -> None:
+    names = "status, models, download, cache, load, finetune, jobs, stop, chat, help"
+
+    assert ", ".join(verb.name for verb in VERBS) == names
+    for verb in VERBS:
+        assert callable(getattr(actions, verb.name))
+        assert verb.usage.split()[0] == verb.name
+        assert verb.summary.endswith(".")
+
+
+def test_every_option_of_a_verb_is_in_its_help() -> None:
+    for verb in VERBS:
+        shown = " ".join([verb.usage, *verb.details])
+        missing = [option for option in verb.options() if option not in shown]
+        assert missing in ([], ["--detach"]), verb.name
+
+
+# reading a line
+
+
+def test_a_line_is_split_as_people_mean_it() -> None:
+    assert split_line(r"load C:\models\mine --as m") == ["load", r"C:\models\mine", "--as", "m"]
+    assert split_line("status     # which hub, and why") == ["status"]
+    assert split_line('chat runs/first "# not a comment"') == ["chat", "runs/first", "# not a comment"]
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("downlod Qwen/Qwen3-0.6B", "Did you mean download?"),
+        ("frobnicate", "The verbs: status, models"),
+        ("download a b", "unrecognized arguments: b"),
+        ("download a --hub github", "choose from"),
+        ("download a --forc", "unrecognized arguments: --forc"),
+        ("load", "NAME"),
+        ("load a --4bit --8bit", "not allowed with"),
+        ("load a --as 1x", "'1x' cannot be the name of a variable"),
+        ("stop", "ID"),
+        ("chat a", "QUESTION"),
+        ("chat a b --max-new-tokens many", "many"),
+        ("cache frob", "choose from"),
+        ("cache evict", "%qwen3ft cache"),
+        ("cache evict a --all", "%qwen3ft cache"),
+        ("cache list a", "%qwen3ft cache"),
+        ("cache --all", "%qwen3ft cache"),
+        ("cache verify", "NAME is missing"),
+        ("jobs log", "%qwen3ft jobs"),
+        ("jobs a b", "%qwen3ft jobs"),
+        ('chat a "b', "quote"),
+        ("help frob", "There is no %qwen3ft frob"),
+    ],
+)
+def test_a_wrong_line_says_how_it_is_meant(run: Any, manager: StandInManager, line: str, named: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        run(line)
+
+    assert named in str(caught.value)
+    assert {asked[0] for asked in manager.asked} <= {"jobs"}
+
+
+@pytest.mark.parametrize("line", ["", "help", "--help", "-h"])
+def test_help_lists_every_verb(run: Any, line: str) -> None:
+    view = run(line)
+
+    assert [row["name"] for row in view] == [verb.name for verb in VERBS]
+
+
+@pytest.mark.parametrize("line", ["help download", "download --help", "download x -h"])
+def test_help_on_a_verb_tells_its_options(run: Any, manager: StandInManager, line: str) -> None:
+    view = run(line)
+
+    assert "--revision takes a branch" in view.text()
+    assert manager.asked == []
+
+
+# what verbs do
+
+
+def test_status_models_cache_and_jobs_are_tables(run: Any, manager: StandInManager) -> None:
+    manager.all_jobs = [StandInJob("a", script=[HALFWAY])]
+
+    for line, shown in [
+        ("status", "USE_MODELSCOPE"),
+        ("models", "Qwen/Qwen3-4B"),
+        ("cache", NAME),
+        ("cache list", "Models in the cache: 1, 1.5 GB"),
+        ("jobs", "running"),
+    ]:
+        view = run(line)
+        assert isinstance(view, TableView)
+        bundle = view._repr_mimebundle_()
+        assert shown in bundle["text/plain"]
+        assert shown in bundle["text/html"]
+        assert repr(view) == bundle["text/plain"]
+        assert isinstance(view[0], dict)
+
+
+def test_an_empty_table_says_so(run: Any, manager: StandInManager) -> None:
+    manager.cached = []
+
+    assert "none" in run("cache").text()
+    assert len(run("jobs")) == 0
+
+
+def test_download_follows_until_the_end(run: Any, manager: StandInManager) -> None:
+    view = run("download Qwen/Qwen3-4B --force --revision v1")
+
+    assert isinstance(view, JobView)
+    assert manager.was_asked("download") == [("Qwen/Qwen3-4B", True, "v1")]
+    assert view.job.status() == DONE
+
+
+def test_a_detached_download_returns_at_once(run: Any, manager: StandInManager) -> None:
+    view = run("download Qwen/Qwen3-4B --detach")
+
+    assert view.job.status().state == "queued"
+
+
+def test_a_hub_is_chosen_for_one_download(run: Any, opened: list[dict[str, Any]]) -> None:
+    run("download Qwen/Qwen3-4B --hub huggingface --detach")
+    run("status")
+
+    assert {"use_modelscope": False} in opened
+    assert opened[-1] == {}
+
+
+def test_variables_are_filled_into_the_line(run: Any, shell: InteractiveShell, manager: StandInManager) -> None:
+    shell.user_ns["name"] = "Qwen/Qwen3-8B"
+
+    run("download {name} --detach")
+    run("download $name --detach")
+
+    assert [asked[0] for asked in manager.was_asked("download")] == ["Qwen/Qwen3-8B"] * 2
+
+
+def test_a_changed_environment_counts_from_the_next_line_on(shell: InteractiveShell, tmp_path: Path) -> None:
+    managers = [StandInManager(tmp_path / "a"), StandInManager(tmp_path / "a"), StandInManager(tmp_path / "b")]
+    room = actions.Room(lambda: managers.pop(0).real, {})
+
+    first, second, third = room.manager, room.manager, room.manager
+
+    assert first is second  # it keeps the model that was talked to
+    assert third is not first
+
+
+def test_evicting_one_or_all_says_what_was_freed(run: Any, manager: StandInManager) -> None:
+    manager.cached.append(cached_row("me/mine", size=1))
+
+    one = run(f"cache evict {NAME}")
+    every = run("cache evict --all")
+
+    assert (one.value, one.text()) == ({NAME: 1_500_000_000}, f"Deleted {NAME}; 1.5 GB are free again.")
+    assert every.value == {"me/mine": 1}
+    assert run("cache evict --all").text() == "Deleted none; 0 B are free again."
+
+
+def test_pinning_and_unpinning(run: Any, manager: StandInManager) -> None:
+    assert isinstance(run(f"cache pin {NAME}"), Note)
+    run(f"cache unpin {NAME}")
+
+    assert manager.was_asked("pin") == [(NAME, True), (NAME, False)]
+
+
+def test_verifying_is_a_job_and_damage_is_an_error_with_its_cure(run: Any, manager: StandInManager) -> None:
+    good = {"checked_bytes": 5, "checked_files": 2, "missing": [], "wrong": [], "ok": True}
+    manager.next_script = [HALFWAY, _done(good)]
+    assert "verified: 5 B" in run(f"cache verify {NAME}").text()
+
+    manager.next_script = [HALFWAY, _done({**good, "ok": False, "wrong": ["model.safetensors"]})]
+    with pytest.raises(CacheDamaged) as caught:
+        run(f"cache verify {NAME}")
+    assert f"%qwen3ft download {NAME}" in caught.value.hint
+
+
+def _done(result: dict[str, Any]) -> Any:
+    from dataclasses import replace
+
+    return replace(DONE, result=result)
+
+
+def test_loading_puts_model_and_tokenizer_where_they_are_wanted(
+    run: Any, shell: InteractiveShell, manager: StandInManager
+) -> None:
+    note = run(f"load {NAME} --4bit")
+    run(f"load {NAME} --as small")
+
+    assert manager.was_asked("load") == [(NAME, {"quantization": "4bit"}), (NAME, {"quantization": None})]
+    assert shell.user_ns["model"].num_parameters() == 596_049_920
+    assert shell.user_ns["tokenizer"].name == "tokenizer"
+    assert {"small", "small_tokenizer"} <= set(shell.user_ns)
+    assert note.text() == f"{NAME} is loaded into model and tokenizer. 596M · torch.bfloat16 · cpu"
+
+
+def test_a_fine_tune_is_read_from_the_cell(run: Any, shell: InteractiveShell, manager: StandInManager) -> None:
+    shell.user_ns["rows"] = ["a.jsonl", "b.jsonl"]
+
+    view = run("finetune --detach", f"model: {NAME}\ndata: $rows\nlora: {{r: 8}}\noutput_dir: runs/{{x}}\n")
+
+    assert isinstance(view, JobView)
+    [(config,)] = manager.was_asked("fine_tune")
+    assert config == {"model": NAME, "data": ["a.jsonl", "b.jsonl"], "lora": {"r": 8}, "output_dir": "runs/{x}"}
+
+
+def test_a_fine_tune_is_read_from_a_file(run: Any, manager: StandInManager, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(f"model: {NAME}\ndata: train.jsonl\n")
+
+    run(f'finetune "{tmp_path / "config.yaml"}"')
+
+    assert manager.was_asked("fine_tune") == [({"model": NAME, "data": "train.jsonl"},)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "named"),
+    [
+        ("a: [1", "line 1"),
+        ("model: x\n\tdata: y", "line 2"),
+        ("- a\n- b", "not a list of fields"),
+        ("# only a comment", "not a list of fields"),
+        ("data: $nothing", "no variable nothing"),
+        ("data: [$nothing]", "no variable nothing"),
+        ("!!python/object/apply:os.system ['true']", "no YAML"),
+    ],
+)
+def test_a_config_that_cannot_be_read_is_refused(run: Any, manager: StandInManager, cell: str, named: str) -> None:
+    with pytest.raises(BadConfig) as caught:
+        run("finetune", cell)
+
+    assert named in caught.value.message
+    assert manager.was_asked("fine_tune") == []
+
+
+def test_a_config_file_that_is_not_there_is_named(run: Any) -> None:
+    with pytest.raises(BadConfig) as caught:
+        run("finetune /somewhere/missing.yaml")
+
+    assert "missing.yaml" in caught.value.message
+    assert "/somewhere" not in caught.value.message
+
+
+def test_a_config_stands_in_one_place_and_only_finetune_takes_a_cell(run: Any) -> None:
+    with pytest.raises(UsageError, match="not in both"):
+        run("finetune a.yaml", "model: x")
+    with pytest.raises(UsageError, match="takes no cell"):
+        run("status", "model: x")
+
+
+def test_jobs_are_shown_resumed_followed_and_forgotten(run: Any, manager: StandInManager) -> None:
+    job = StandInJob("20260102-030405-download-abcd", script=[FAILED])
+    manager.all_jobs = [job]
+
+    assert "no-space" in run("jobs abcd").text()
+    assert run("jobs log abcd").text() == "one line\n"
+    assert run("jobs resume abcd").job.status() == DONE
+    assert run("jobs follow abcd").job is job
+    assert run("jobs forget abcd").value == job.id
+    with pytest.raises(JobNotFound):
+        run("jobs abcd")
+
+
+def test_an_empty_log_says_so(run: Any, manager: StandInManager) -> None:
+    manager.all_jobs = [StandInJob("a", text="")]
+
+    assert run("jobs log a").text() == "The log is empty."
+
+
+def test_stopping_asks_the_job(run: Any, manager: StandInManager) -> None:
+    manager.all_jobs = [StandInJob("a", script=[HALFWAY])]
+
+    assert run("stop a").job.status().state == "stopping"
+
+
+def test_an_ambiguous_id_is_refused(manager: StandInManager) -> None:
+    manager.all_jobs = [StandInJob("20260102-a"), StandInJob("20260102-b"), StandInJob("20260102")]
+
+    assert actions.find_job(manager.real, "20260102").id == "20260102"
+    assert actions.find_job(manager.real, "-b").id == "20260102-b"
+    with pytest.raises(JobNotFound, match="3 jobs"):
+        actions.find_job(manager.real, "2026")
+
+
+def test_chat_asks_a_model_or_a_run(run: Any, manager: StandInManager, tmp_path: Path) -> None:
+    manager.all_jobs = [StandInJob("20260102-030405-finetune-abcd", "finetune")]
+
+    answer = run(f"chat {NAME} Who are you? --max-new-tokens 9")
+    run('chat abcd "Who are you?"')
+    run(f"chat {tmp_path} hello")
+
+    assert isinstance(answer, TextView)
+    assert str(answer) == "You asked: Who are you?"
+    assert manager.was_asked("chat") == [
+        (NAME, "Who are you?", {"max_new_tokens": 9}),
+        ("20260102-030405-finetune-abcd", "Who are you?", {}),
+        (str(tmp_path), "hello", {}),
+    ]
+
+
+def test_every_view_has_both_forms(run: Any, manager: StandInManager) -> None:
+    manager.all_jobs = [StandInJob("a", script=[FAILED])]
+    lines = ["status", "models", "cache", "jobs", "jobs a", "jobs log a", f"chat {NAME} x", "help", f"load {NAME}"]
+
+    for line in lines:
+        view = run(line)
+        assert isinstance(view, View)
+        assert {"text/html", "text/plain"} <= set(view._repr_mimebundle_())
+
+
+# errors
+
+
+def test_an_error_is_shown_without_a_traceback(run: Any) -> None:
+    with pytest.raises(NotCached) as caught:
+        run("cache evict me/mine")
+
+    assert caught.value._render_traceback_() == [  # type: ignore[attr-defined]
+        "not-cached: me/mine is not in the cache.",
+        "Download it.",
+    ]
+
+
+def test_the_notebook_shows_the_folder_that_a_browser_must_not_see(run: Any, manager: StandInManager) -> None:
+    manager.failure = Qwen3ftError("No.", hint="Try.", details={"folder": "/home/me/\x1b[31mmodels"})
+
+    with pytest.raises(Qwen3ftError) as caught:
+        run("models")
+
+    assert caught.value._render_traceback_()[-1] == "folder: /home/me/\ufffd[31mmodels"  # type: ignore[attr-defined]
+
+
+def test_a_surprise_keeps_its_traceback(run: Any, manager: StandInManager) -> None:
+    manager.failure = ZeroDivisionError()
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        run("models")
+
+    assert not hasattr(caught.value, "_render_traceback_")
+
+
+# completion
+
+
+def completed(line: str, manager: StandInManager) -> list[str]:
+    return complete(
+        line,
+        models=lambda: [model["model_name"] for model in manager.catalogue],
+        jobs=lambda: [job.id for job in manager.all_jobs],
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "offered", "not_offered"),
+    [
+        ("%qwen3ft ", ["status", "download", "help"], [NAME]),
+        ("%qwen3ft do", ["download"], [NAME]),
+        ("job = %qwen3ft ", ["download"], []),
+        ("qwen3ft ", ["download"], []),
+        ("%%qwen3ft ", ["finetune"], []),
+        ("%qwen3ft download ", [NAME, "--force", "--hub"], ["a-job"]),
+        (f"%qwen3ft download {NAME} ", ["--force"], [NAME]),
+        ("%qwen3ft download --force ", [NAME, "--hub"], ["--force"]),
+        ("%qwen3ft download --hub ", ["modelscope", "huggingface"], ["--force"]),
+        ("%qwen3ft cache ", ["evict", "verify"], [NAME]),
+        ("%qwen3ft cache evict ", [NAME, "--all"], ["verify"]),
+        ("%qwen3ft cache list ", [], [NAME]),
+        ("%qwen3ft jobs ", ["resume", "a-job"], [NAME]),
+        ("%qwen3ft jobs log ", ["a-job"], [NAME]),
+        ("%qwen3ft stop ", ["a-job"], [NAME]),
+        ("%qwen3ft help ", ["download"], []),
+        ("%qwen3ft frob ", [], ["download"]),
+        ("%qwen3ftx ", [], ["download"]),
+        ("print('%qwen3ft ", [], ["download"]),
+    ],
+)
+def test_what_can_come_next_is_offered(
+    manager: StandInManager, line: str, offered: list[str], not_offered: list[str]
+) -> None:
+    manager.all_jobs = [StandInJob("a-job")]
+
+    found = completed(line, manager)
+
+    assert set(offered) <= set(found)
+    assert not set(not_offered) & set(found)
+
+
+def test_completion_stays_quiet_when_a_setting_is_wrong(shell: InteractiveShell) -> None:
+    def fail() -> ModelManager:
+        raise BadSetting("USE_MODELSCOPE='perhaps' is neither true nor false.")
+
+    magics = Qwen3FTMagics(shell, fail)
+
+    assert NAME not in magics.complete(SimpleNamespace(text_until_cursor="%qwen3ft download "))
+    assert magics.complete(SimpleNamespace(text_until_cursor="%qwen3ft stop ")) == []
+
+
+# loading the extension
+
+
+def test_loading_the_extension_is_light() -> None:
+    code = (
+        "import sys; from IPython.core.interactiveshell import InteractiveShell\n"
+        "InteractiveShell.instance().run_line_magic('load_ext', 'qwen3ft_jupyter')\n"
+        "print([name for name in ('torch', 'transformers', 'peft', 'datasets', 'ipywidgets') if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def completions(shell: InteractiveShell, line: str) -> list[str]:
+    with provisionalcompleter():
+        return [completion.text for completion in shell.Completer.completions(line, len(line))]
+
+
+def test_the_extension_is_loaded_twice_and_unloaded(shell: InteractiveShell) -> None:
+    for _ in range(2):
+        load_ipython_extension(shell)
+    assert completions(shell, "%qwen3ft stat") == ["status"]
+
+    unload_ipython_extension(shell)
+
+    assert not hasattr(Qwen3ftError, "_render_traceback_")
+    assert "qwen3ft" not in shell.magics_manager.magics["line"]
+    assert "qwen3ft" not in shell.magics_manager.magics["cell"]
+    assert "status" not in completions(shell, "%qwen3ft stat")
+
+
+def test_the_slug_of_the_stand_in_is_a_real_one() -> None:
+    from qwen3ft_jupyter.hubs import parse_repo_id, slug
+
+    assert slug(parse_repo_id(NAME)) == SLUG

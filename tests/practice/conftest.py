@@ -1,0 +1,37 @@
+"""The practice model, made once for all tests, and what a fine-tune makes of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from asking import Tuned, load
+
+from qwen3ft_jupyter.practice import PRACTICE_FINETUNE, PRACTICE_REPO_ID, Practice, data_files, make_practice
+
+
+@pytest.fixture(scope="session")
+def practice(tmp_path_factory: pytest.TempPathFactory) -> Practice:
+    """The practice model; tests must not change it."""
+    return make_practice(tmp_path_factory.mktemp("practice") / "model")
+
+
+@pytest.fixture(scope="session")
+def tuned(practice: Practice, tmp_path_factory: pytest.TempPathFactory) -> Tuned:
+    """The practice model after a fine-tune with the recommended settings."""
+    from peft import PeftModel
+
+    from qwen3ft_jupyter.finetune import FineTuneConfig, train
+
+    output_dir = tmp_path_factory.mktemp("run") / "out"
+    fields = {**PRACTICE_FINETUNE, "model": PRACTICE_REPO_ID, "data": str(practice.train), "device": "cpu"}
+    config = FineTuneConfig.from_dict({**fields, "output_dir": str(output_dir)})
+    result = train(config, model_folder=practice.folder)
+    model, tokenizer = load(practice.folder)
+    return Tuned(PeftModel.from_pretrained(model, str(output_dir / "adapter")).eval(), tokenizer, result)
+
+
+@pytest.fixture(scope="session")
+def held_out() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in data_files()[1].read_text("utf-8").splitlines()]

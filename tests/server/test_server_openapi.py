@@ -1,0 +1,57 @@
+"""openapi.yaml and the code say the same."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from openapi_spec_validator import validate
+
+from qwen3ft_jupyter.jobs import JobState
+from qwen3ft_jupyter.reporting import Progress
+from qwen3ft_jupyter.server.app import ROUTES
+from qwen3ft_jupyter.server.models import _DOWNLOAD
+from tests.server.asking import OPENAPI, Route, every_route
+
+VERBS = {"get", "post", "put", "patch", "delete"}
+
+
+def test_it_is_valid_openapi() -> None:
+    validate(OPENAPI)
+
+
+def test_it_has_every_route_and_verb_of_the_code_and_no_other() -> None:
+    written = {(verb, path) for path, item in OPENAPI["paths"].items() for verb in set(item) & VERBS}
+
+    assert written == {(verb, template) for verb, template, _ in every_route()}
+
+
+def test_paths_that_match_each_other_stand_in_the_order_of_the_code() -> None:
+    templates = [template for template, _ in ROUTES]
+
+    assert templates.index("/models/cache/all") < templates.index("/models/cache/{slug}")
+    assert list(OPENAPI["paths"]) == templates
+
+
+@pytest.mark.parametrize("route", every_route())
+def test_every_operation_is_named_and_explained(route: Route) -> None:
+    operation = OPENAPI["paths"][route.template][route.verb]
+
+    assert operation["operationId"]
+    assert operation["summary"].endswith(".")
+    assert "default" in operation["responses"]
+
+
+def test_the_download_takes_the_same_in_the_query_and_in_the_body() -> None:
+    operation = OPENAPI["paths"]["/models/download"]["post"]
+    names = {field.name for field in _DOWNLOAD}
+
+    assert {parameter["name"] for parameter in operation["parameters"]} == names
+    assert set(OPENAPI["components"]["schemas"]["DownloadRequest"]["properties"]) == names
+
+
+def test_a_jobs_states_and_progress_are_those_of_the_code() -> None:
+    schemas = OPENAPI["components"]["schemas"]
+
+    assert schemas["Job"]["properties"]["state"]["enum"] == list(get_args(JobState))
+    assert set(schemas["Progress"]["required"]) == set(Progress.__slots__)

@@ -1,0 +1,416 @@
+"""Each route does its one thing; `ask` checks every answer against openapi.yaml."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qwen3ft_jupyter.server import access, base
+from tests.server.standin import DONE, FAILED, HALFWAY, HOSTILE, NAME, QUEUED, SLUG, StandInJob, cached_row, model_row
+
+if TYPE_CHECKING:
+    from tests.server.asking import Ask
+    from tests.server.standin import StandInManager
+
+JOB = "20260102-030405-download-0000"
+
+
+@pytest.fixture
+def job(manager: StandInManager) -> StandInJob:
+    job = StandInJob(JOB)
+    manager.all_jobs.append(job)
+    return job
+
+
+# status and models
+
+
+async def test_status_says_which_hub_and_why(ask: Ask) -> None:
+    answer = await ask("get", "/status")
+
+    assert answer.code == 200
+    assert answer.json["settings"][0] == {
+        "name": "USE_MODELSCOPE",
+        "value": "true",
+        "origin": "default",
+        "help": "Ask ModelScope first.",
+    }
+
+
+async def test_models_are_the_managers(ask: Ask, manager: StandInManager) -> None:
+    manager.catalogue.append(model_row("me/mine", parameters=None, memory_bytes=None, catalogued=False, job_id="x"))
+
+    answer = await ask("get", "/models")
+
+    assert answer.json["models"] == manager.catalogue
+
+
+async def test_html_in_a_name_stays_json(ask: Ask, manager: StandInManager) -> None:
+    manager.catalogue.append(model_row(HOSTILE))
+
+    answer = await ask("get", "/models")
+
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.json["models"][-1]["model_name"] == HOSTILE
+
+
+# download
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ("model_name=Qwen/Qwen3-4B&force=true&revision=v1", None),
+        ("model_name=Qwen%2FQwen3-4B&force=yes&revision=v1", "{}"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "force": true, "revision": "v1"}'),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "force": "on", "revision": "v1"}'),
+        ("force=1", '{"model_name": " Qwen/Qwen3-4B ", "revision": "v1"}'),
+        ("1731931321000", '{"model_name": "Qwen/Qwen3-4B", "force": 1, "revision": "v1"}'),
+    ],
+)
+async def test_a_download_is_asked_for_in_the_query_or_in_the_body(
+    ask: Ask, manager: StandInManager, query: str, body: str | None
+) -> None:
+    answer = await ask("post", "/models/download", query=query, body=body)
+
+    assert answer.code == 202
+    assert answer.headers["Location"] == f"/a%40b/qwen3ft/jobs/{answer.json['id']}"
+    assert manager.was_asked("download") == [("Qwen/Qwen3-4B", True, "v1")]
+
+
+async def test_the_location_of_a_download_leads_to_its_job(ask: Ask) -> None:
+    started = await ask("post", "/models/download", query="model_name=Qwen/Qwen3-4B")
+
+    followed = await ask("get", started.headers["Location"].removeprefix("/a%40b/qwen3ft"))
+
+    assert (followed.code, followed.json["id"]) == (200, started.json["id"])
+
+
+async def test_a_cached_model_is_answered_at_once(ask: Ask, manager: StandInManager) -> None:
+    answer = await ask("post", "/models/download", body=json.dumps({"model_name": NAME}))
+
+    assert answer.code == 200
+    assert answer.json == {"status": "cached", **cached_row(NAME)}
+    assert manager.was_asked("download") == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "changes"),
+    [({"force": True}, {}), ({"revision": "v2"}, {}), ({}, {"verified": False})],
+    ids=["force", "another revision", "not verified"],
+)
+async def test_a_cached_model_is_downloaded_all_the_same_when(
+    ask: Ask, manager: StandInManager, wish: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    manager.cached = [cached_row(NAME, **changes)]
+
+    answer = await ask("post", "/models/download", body=json.dumps({"model_name": NAME, **wish}))
+
+    assert answer.code == 202
+    assert len(manager.was_asked("download")) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "named"),
+    [
+        ("", None, "model_name is missing"),
+        ("", '{"model_name": null}', "model_name is missing"),
+        ("", "nonsense", "not JSON"),
+        ("", b"\xff\xfe", "not JSON"),
+        ("", "[" * 100_000, "not JSON"),
+        ("", '"Qwen/Qwen3-4B"', "not a JSON object"),
+        ("", "[]", "not a JSON object"),
+        ("", "null", "not a JSON object"),
+        ("", '{"model_name": 5}', "model_name"),
+        ("", '{"model_name": ""}', "model_name"),
+        ("", '{"model_name": ["Qwen/Qwen3-4B"]}', "model_name"),
+        ("", '{"model_name": "a\\u0000b"}', "model_name"),
+        ("", '{"model_name": "' + "a" * 600 + '"}', "model_name"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "force": "perhaps"}', "force"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "force": 2}', "force"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "endpoint": "http://example.org"}', "'endpoint'"),
+        ("model_name=Qwen/Qwen3-4B&cache_dir=/etc", None, "'cache_dir'"),
+        ("model_name=Qwen/Qwen3-4B&model_name=Qwen/Qwen3-8B", None, "'model_name' is given more than once"),
+        ("model_name=Qwen/Qwen3-4B", '{"model_name": "Qwen/Qwen3-8B"}', "both"),
+        ("model_name=%FF", None, "not UTF-8"),
+    ],
+)
+async def test_a_malformed_request_is_refused_by_name(
+    ask: Ask, manager: StandInManager, query: str, body: Any, named: str
+) -> None:
+    answer = await ask("post", "/models/download", query=query, body=body)
+
+    assert answer.code == 400
+    assert answer.json["code"] == "bad-input"
+    assert named in answer.json["message"]
+    assert manager.asked == []
+
+
+@pytest.mark.parametrize("path", [f"/jobs/{JOB}/stop", f"/jobs/{JOB}/resume"])
+async def test_a_request_that_takes_nothing_refuses_what_it_is_given(ask: Ask, path: str) -> None:
+    answer = await ask("post", path, body='{"signal": 9}')
+
+    assert answer.code == 400
+    assert "'signal'" in answer.json["message"]
+
+
+async def test_a_body_that_announces_too_much_is_refused_unread(ask: Ask, manager: StandInManager) -> None:
+    answer = await ask("post", "/models/download", body=b" " * (base.MAX_BODY_BYTES + 1))
+
+    assert (answer.code, answer.json["code"]) == (413, "body-too-large")
+    assert manager.asked == []
+
+
+async def test_a_body_that_announces_no_length_is_kept_up_to_the_limit(
+    http_server: Any, jp_base_url: str, jp_auth_header: dict[str, str]
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", http_server_port(http_server))
+    writer.write(
+        f"POST {jp_base_url}qwen3ft/models/download HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        f"Authorization: {jp_auth_header['Authorization']}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    )
+    for _ in range(20):
+        writer.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"body-too-large" in answer
+
+
+def http_server_port(http_server: Any) -> int:
+    return int(next(iter(http_server._sockets.values())).getsockname()[1])
+
+
+# cache
+
+
+async def test_the_cache_is_listed_with_its_size(ask: Ask, manager: StandInManager) -> None:
+    manager.cached.append(cached_row("me/mine", size=5, shared=True, verified=False, hub=None))
+
+    answer = await ask("get", "/models/cache/list")
+
+    assert answer.json == {
+        "models": manager.cached,
+        "total": 2,
+        "total_size": 1_500_000_005,
+        "cache_dir": str(manager.settings.cache_dir),
+    }
+
+
+async def test_one_model_is_deleted_by_its_slug(ask: Ask, manager: StandInManager) -> None:
+    answer = await ask("delete", f"/models/cache/{SLUG}")
+
+    assert answer.json == {"evicted": [SLUG], "freed": 1_500_000_000}
+    assert manager.was_asked("evict_model") == [(NAME,)]
+
+
+async def test_all_means_all_and_not_a_model_of_that_name(ask: Ask, manager: StandInManager) -> None:
+    manager.cached.append(cached_row("x/all", slug="all", size=1))
+    manager.cached.append(cached_row("me/mine", shared=True))
+
+    answer = await ask("delete", "/models/cache/all")
+
+    assert answer.json == {"evicted": [SLUG, "all"], "freed": 1_500_000_001}
+    assert manager.was_asked("evict_model") == []
+
+
+@pytest.mark.parametrize(
+    "slug",
+    [
+        "..%2f..%2fetc",
+        "..%5c..",
+        "%2e%2e",
+        ".",
+        "Qwen%2FQwen3-0.6B",
+        "Qwen_Qwen3-0.6B%00",
+        "%F0%9F%92%A9",
+        "qwen_qwen3-0.6b",
+    ],
+)
+async def test_a_slug_is_compared_and_never_becomes_a_path(ask: Ask, manager: StandInManager, slug: str) -> None:
+    answer = await ask("delete", f"/models/cache/{slug}")
+
+    assert (answer.code, answer.json["code"]) == (404, "not-cached")
+    assert manager.was_asked("evict_model") == []
+    assert len(manager.cached) == 1
+
+
+# jobs
+
+
+async def test_jobs_are_listed(ask: Ask, manager: StandInManager, job: StandInJob) -> None:
+    failed = StandInJob("20260102-030405-finetune-0001", script=[FAILED], created=2.0)
+    manager.all_jobs.insert(0, failed)
+
+    answer = await ask("get", "/jobs")
+
+    assert [row["id"] for row in answer.json["jobs"]] == [failed.id, job.id]
+    assert answer.json["jobs"][0]["error"] == {"code": "no-space", "message": "No room.", "hint": "Free 1 GB."}
+
+
+async def test_a_job_forgotten_while_the_list_is_made_is_left_out(
+    ask: Ask, manager: StandInManager, job: StandInJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager, "jobs", lambda: [job])
+    job.is_forgotten = True
+
+    answer = await ask("get", "/jobs")
+
+    assert answer.json == {"jobs": []}
+
+
+async def test_a_job_is_followed_with_its_curve(ask: Ask, job: StandInJob) -> None:
+    job.script = [HALFWAY]
+    job.metrics = [{"step": step, "loss": 1 / (step + 1)} for step in range(1000)]
+
+    answer = await ask("get", f"/jobs/{JOB}")
+
+    steps = [point["step"] for point in answer.json["metrics"]]
+    assert (len(steps), steps[0], steps[-1]) == (200, 0, 999)
+    assert answer.json["progress"]["done"] == 500_000_000
+
+
+async def test_a_diverged_loss_does_not_spoil_the_answer(ask: Ask, job: StandInJob) -> None:
+    job.metrics = [{"step": 1, "loss": float("nan")}, {"step": 2, "loss": float("inf")}]
+
+    answer = await ask("get", f"/jobs/{JOB}")
+
+    assert b"NaN" not in answer.body
+    assert answer.json["metrics"] == [{"step": 1, "loss": None}, {"step": 2, "loss": None}]
+
+
+async def test_a_log_is_read_from_an_offset(ask: Ask, job: StandInJob) -> None:
+    job.text = "你好\nsecond line\n"
+
+    first = await ask("get", f"/jobs/{JOB}/log")
+    rest = await ask("get", f"/jobs/{JOB}/log", query="offset=7")
+
+    assert first.json == {"text": "你好\nsecond line\n", "next_offset": 19}
+    assert rest.json == {"text": "second line\n", "next_offset": 19}
+
+
+@pytest.mark.parametrize("offset", ["-1", "x", "1.5", "1e3", "", "٣", "9" * 30])
+async def test_an_offset_is_a_whole_number(ask: Ask, job: StandInJob, offset: str) -> None:
+    answer = await ask("get", f"/jobs/{JOB}/log", query=f"offset={offset}")
+
+    assert (answer.code, answer.json["code"]) == (400, "bad-input")
+
+
+async def test_a_job_is_stopped_and_resumed_and_forgotten(ask: Ask, job: StandInJob) -> None:
+    stopped = await ask("post", f"/jobs/{JOB}/stop")
+    assert (stopped.code, stopped.json["state"]) == (200, "stopping")
+
+    too_early = await ask("delete", f"/jobs/{JOB}")
+    assert (too_early.code, too_early.json["code"]) == (409, "wrong-job-state")
+
+    job.wait()
+    resumed = await ask("post", f"/jobs/{JOB}/resume")
+    assert (resumed.code, resumed.json["attempt"]) == (202, 2)
+    assert resumed.headers["Location"] == f"/a%40b/qwen3ft/jobs/{JOB}"
+
+    job.script = [DONE]
+    forgotten = await ask("delete", f"/jobs/{JOB}")
+    assert (forgotten.code, forgotten.body) == (204, b"")
+
+    gone = await ask("get", f"/jobs/{JOB}")
+    assert (gone.code, gone.json["code"]) == (404, "job-not-found")
+
+
+@pytest.mark.parametrize("job_id", ["..%2f..%2fetc", "..", "%2e%2e%2f", "a%00b", "a..b", "%E4%BD%A0", "-rf", "x" * 200])
+@pytest.mark.parametrize(
+    ("verb", "tail"), [("get", ""), ("delete", ""), ("get", "/log"), ("post", "/stop"), ("post", "/resume")]
+)
+async def test_a_hostile_job_id_reaches_nobody(
+    ask: Ask, manager: StandInManager, verb: str, tail: str, job_id: str
+) -> None:
+    answer = await ask(verb, f"/jobs/{job_id}{tail}")
+
+    assert (answer.code, answer.json["code"]) == (404, "job-not-found")
+    assert manager.asked == []
+
+
+# all of them
+
+
+@pytest.mark.parametrize(
+    "path", ["/status", "/models", "/models/cache/list", "/jobs", f"/jobs/{JOB}", f"/jobs/{JOB}/log"]
+)
+async def test_looking_is_no_activity_and_changes_nothing(
+    ask: Ask, jp_serverapp: Any, manager: StandInManager, job: StandInJob, path: str
+) -> None:
+    """An open panel polls; a culler that took that for work would never stop a paid machine."""
+    before = jp_serverapp.web_app.settings.get("api_last_activity")
+
+    await ask("get", path)
+
+    assert jp_serverapp.web_app.settings.get("api_last_activity") == before
+    assert {asked[0] for asked in manager.asked} <= {"describe", "models", "list_cached_models", "jobs", "job"}
+
+
+async def test_changing_something_is_activity(ask: Ask, jp_serverapp: Any, job: StandInJob) -> None:
+    before = jp_serverapp.web_app.settings.get("api_last_activity")
+
+    await ask("post", f"/jobs/{JOB}/stop")
+
+    assert jp_serverapp.web_app.settings.get("api_last_activity") != before
+
+
+async def test_an_unknown_query_key_is_named_and_jupyters_own_are_not(ask: Ask) -> None:
+    wrong = await ask("get", "/jobs", query="page=2")
+    right = await ask("get", "/jobs", query="no_track_activity=1&1731931321000")
+
+    assert (wrong.code, wrong.json["message"]) == (400, "Unknown key: 'page'.")
+    assert right.code == 200
+
+
+async def test_a_verb_that_is_not_served_is_said_so(ask: Ask) -> None:
+    answer = await ask("put", "/jobs", body="{}", is_checked=False)
+
+    assert (answer.code, answer.json["code"]) == (405, "method-not-allowed")
+
+
+async def test_others_are_answered_while_the_manager_hangs(ask: Ask, manager: StandInManager) -> None:
+    """However many polls hang on a dead drive, the event loop lives and a job can be stopped."""
+    job = StandInJob(JOB)
+    manager.gate = threading.Event()
+    stuck = [asyncio.ensure_future(ask("get", "/models")) for _ in range(8)]
+    await asyncio.to_thread(manager.is_blocked.wait, 10)
+    manager.all_jobs.append(job)
+
+    stopped = await asyncio.wait_for(ask("post", f"/jobs/{JOB}/stop"), 10)
+    api = await asyncio.wait_for(ask("put", "/jobs", body="{}", is_checked=False), 10)
+
+    assert (stopped.code, api.code) == (200, 405)
+    assert not any(request.done() for request in stuck)
+    manager.gate.set()
+    answers = await asyncio.wait_for(asyncio.gather(*stuck), 10)
+    assert {answer.code for answer in answers} == {200}
+
+
+async def test_when_too_many_wait_the_rest_is_turned_away(
+    ask: Ask, manager: StandInManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "MAX_WAITING", 1)
+    manager.gate = threading.Event()
+    requests = [asyncio.ensure_future(ask("get", "/models")) for _ in range(access.READ_THREADS + 3)]
+
+    done, _ = await asyncio.wait(requests, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+
+    refused = done.pop().result()
+    assert (refused.code, refused.json["code"]) == (503, "server-busy")
+    manager.gate.set()
+    codes = sorted(answer.code for answer in await asyncio.wait_for(asyncio.gather(*requests), 10))
+    assert codes == [200] * (access.READ_THREADS + 1) + [503] * 2
+
+
+def test_the_states_of_the_stand_in_are_those_of_real_jobs() -> None:
+    assert [status.is_active for status in (QUEUED, HALFWAY, DONE, FAILED)] == [True, True, False, False]

@@ -1,0 +1,71 @@
+"""A setting, route, verb, command or error code that the README does not explain does not exist for its users."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from qwen3ft_jupyter.errors import error_classes
+from qwen3ft_jupyter.finetune import FineTuneConfig
+from qwen3ft_jupyter.notebook.magics import VERBS
+from qwen3ft_jupyter.settings import SETTINGS
+
+ROOT = Path(__file__).parent.parent
+READMES = ["README.md", "README.zh-CN.md"]
+
+
+@pytest.fixture(params=READMES)
+def readme(request: pytest.FixtureRequest) -> str:
+    return (ROOT / str(request.param)).read_text("utf-8")
+
+
+def test_every_setting_is_documented(readme: str) -> None:
+    for setting in SETTINGS:
+        assert f"`{setting.variable}`" in readme
+
+
+def test_every_route_is_documented(readme: str) -> None:
+    routes = yaml.safe_load((ROOT / "qwen3ft_jupyter/server/openapi.yaml").read_text("utf-8"))["paths"]
+    for path, methods in routes.items():
+        for method in set(methods) & {"get", "post", "delete", "put", "patch"}:
+            assert f"`{method.upper()} {path}`" in readme
+
+
+def test_every_magic_verb_is_documented(readme: str) -> None:
+    for verb in VERBS:
+        assert f"`%qwen3ft {verb.name}" in readme
+
+
+def test_every_command_is_documented(readme: str) -> None:
+    from qwen3ft_jupyter.cli import make_parser
+
+    commands = next(action.choices for action in make_parser()._actions if isinstance(action.choices, dict))
+    assert commands
+    for command in set(commands) - {"run"}:  # what a job process runs is not for people
+        assert f"`qwen3ft {command}" in readme
+
+
+def test_every_error_code_is_documented(readme: str) -> None:
+    for cls in error_classes():
+        if cls.__module__.startswith("qwen3ft_jupyter"):
+            assert f"`{cls.code}`" in readme
+
+
+def test_every_field_of_a_fine_tune_is_documented(readme: str) -> None:
+    for entry in fields(FineTuneConfig):
+        assert f"`{entry.name}`" in readme
+
+
+def test_the_readmes_say_the_two_commands_first(readme: str) -> None:
+    assert readme.index("make demo") < 2500
+    assert readme.index("make test") < 2500
+
+
+def test_every_picture_exists(readme: str) -> None:
+    pictures = [line.split("](")[1].split(")")[0] for line in readme.splitlines() if line.startswith("![")]
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).is_file()

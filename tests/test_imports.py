@@ -1,0 +1,105 @@
+"""The shape of the house: which room may know which, and what may be imported when."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
+
+LEVELS = [
+    ["errors", "reporting", "disk", "logins"],
+    ["settings", "catalog"],
+    ["hubs"],
+    ["transfer", "cache"],
+    ["jobs", "loading", "finetune", "mirror", "practice"],
+    ["manager"],
+    ["server", "notebook", "cli", "terminal", "__main__"],
+    ["__init__"],
+]
+LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+NEIGHBOURS = {
+    ("disk", "errors"),
+    ("cache", "transfer"),
+    ("finetune", "loading"),
+    ("cli", "terminal"),
+    ("__main__", "cli"),
+}
+"""Rooms of one level that may use each other, in this direction only."""
+
+HEAVY = ["torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "modelscope", "huggingface_hub"]
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("qwen3ft_jupyter"):
+            parts = node.module.split(".")
+            rooms |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        if isinstance(node, ast.Import):
+            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("qwen3ft_jupyter.")}
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
+    return rooms - {"_version", "__version__"}
+
+
+MODULES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path.name != "_version.py" and "labextension" not in path.parts
+)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    room = room_of(path)
+    for other in imported_rooms(path) - {room}:
+        allowed = LEVEL_OF[other] < LEVEL_OF[room] or (room, other) in NEIGHBOURS
+        assert allowed, f"{room} must not know {other}"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import qwen3ft_jupyter",
+        "import qwen3ft_jupyter; qwen3ft_jupyter.get_model_manager",
+        "import qwen3ft_jupyter; qwen3ft_jupyter.FineTuneConfig",
+        "import qwen3ft_jupyter; qwen3ft_jupyter._jupyter_server_extension_points()",
+        "import qwen3ft_jupyter.cli",
+        "import qwen3ft_jupyter.server.app",
+        (
+            "from IPython.core.interactiveshell import InteractiveShell as S; import qwen3ft_jupyter as q;"
+            " q.load_ipython_extension(S.instance())"
+        ),
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(statement: str) -> None:
+    """A heavy import in the server makes JupyterHub's spawns time out; in %load_ext it makes every kernel slow."""
+    code = f"{statement}\nimport sys\nprint(*(name for name in {HEAVY!r} if name in sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == []
+
+
+def test_importing_the_package_alone_costs_no_other_import() -> None:
+    code = "import sys; before = set(sys.modules); import qwen3ft_jupyter; print(*set(sys.modules) - before)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    packages = {name.partition(".")[0] for name in done.stdout.split()}
+    assert packages - {"qwen3ft_jupyter"} <= sys.stdlib_module_names
+
+
+def test_nothing_posix_only_is_imported_at_module_level() -> None:
+    """macOS and Windows import it, download and load."""
+    posix = {"fcntl", "pwd", "grp", "resource", "termios", "pty"}
+    for path in MODULES:
+        for node in ast.parse(path.read_text("utf-8")).body:
+            names = {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
+            assert not names & posix, path

@@ -1,0 +1,293 @@
+"""The front door, with real hubs on loopback and real job processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from qwen3ft_jupyter.errors import BadConfig, BadData, JobNotFound, ModelInUse, ModelNotFound, NotCached, UnknownModel
+from qwen3ft_jupyter.jobs import JobStore
+from qwen3ft_jupyter.manager import ModelManager, get_model_manager
+from qwen3ft_jupyter.mirror import Mirror
+from qwen3ft_jupyter.reporting import Progress, Reporter
+
+REPO = "acme/Tiny-1"
+SLUG = "acme_Tiny-1"
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A made-up repo on a hub's disk."""
+    folder = tmp_path / "hub" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"model_type": "qwen3"}')
+    (folder / "model.safetensors").write_bytes(os.urandom(3_000_000))
+    return folder
+
+
+@pytest.fixture
+def mirror(repo: Path) -> Iterator[Mirror]:
+    with Mirror({REPO: repo}) as mirror:
+        yield mirror
+
+
+@pytest.fixture
+def make_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModelManager]:
+    for variable in ("MODEL_CACHE_DIR", "QWEN3FT_STATE_DIR", "USE_MODELSCOPE", "HF_TOKEN", "MODELSCOPE_API_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def make(url: str = "http://127.0.0.1:9", **overrides: object) -> ModelManager:
+        given: dict[str, object] = {
+            "cache_dir": tmp_path / "cache",
+            "state_dir": tmp_path / "state",
+            "modelscope_endpoint": url,
+            "hf_endpoint": url,
+        }
+        return get_model_manager(**{**given, **overrides})  # type: ignore[arg-type]
+
+    return make
+
+
+class Ear(Reporter):
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+        self.notices: list[str] = []
+
+    def progress(self, progress: Progress) -> None:
+        if progress.phase not in self.phases[-1:]:
+            self.phases.append(progress.phase)
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
+
+
+def test_a_model_is_downloaded_once_and_returned_as_a_folder(
+    make_manager: Callable[..., ModelManager], mirror: Mirror, repo: Path
+) -> None:
+    manager = make_manager(mirror.url)
+
+    folder = manager.ensure_model_cached(REPO)
+    unreachable = make_manager()
+    again = unreachable.ensure_model_cached(REPO)
+
+    assert type(folder) is str
+    assert Path(folder).name == SLUG
+    assert again == folder
+    assert (Path(folder) / "model.safetensors").read_bytes() == (repo / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("use_modelscope", [True, False])
+def test_either_hub_can_be_the_first(
+    make_manager: Callable[..., ModelManager], mirror: Mirror, *, use_modelscope: bool
+) -> None:
+    manager = make_manager(mirror.url, use_modelscope=use_modelscope, fallback=False)
+
+    manager.ensure_model_cached(REPO)
+
+    (model,) = manager.list_cached_models()
+    assert model["hub"] == ("modelscope" if use_modelscope else "huggingface")
+    assert len(model["commit"]) == 40
+
+
+def test_the_other_hub_is_used_and_that_is_said(make_manager: Callable[..., ModelManager], mirror: Mirror) -> None:
+    manager = make_manager(mirror.url, modelscope_endpoint="http://127.0.0.1:9")
+    ear = Ear()
+
+    manager.ensure_model_cached(REPO, reporter=ear)
+
+    assert manager.list_cached_models()[0]["hub"] == "huggingface"
+    assert any("Hugging Face" in notice for notice in ear.notices)
+
+
+def test_cached_models_are_listed_with_name_and_size_in_bytes(
+    make_manager: Callable[..., ModelManager], mirror: Mirror, repo: Path
+) -> None:
+    manager = make_manager(mirror.url)
+    manager.ensure_model_cached(REPO)
+
+    (model,) = manager.list_cached_models()
+
+    assert model["model_name"] == REPO
+    assert model["size"] == sum(path.stat().st_size for path in repo.iterdir())
+    assert model["verified"] is True
+    json.dumps(model)
+
+
+def test_names_nobody_published_are_answered_with_one_that_exists(make_manager: Callable[..., ModelManager]) -> None:
+    manager = make_manager()  # no hub is there to be asked
+
+    with pytest.raises(UnknownModel) as caught:
+        manager.ensure_model_cached("Qwen/Qwen3-7B-Instruct")
+    with pytest.raises(UnknownModel):
+        manager.download("Qwen/Qwen3-14B-Instruct")
+
+    assert "Qwen/Qwen3-8B" in str(caught.value)
+
+
+def test_a_model_no_hub_has_is_not_found(make_manager: Callable[..., ModelManager], mirror: Mirror) -> None:
+    with pytest.raises(ModelNotFound):
+        make_manager(mirror.url).ensure_model_cached("acme/Nothing")
+
+
+def test_offline_opens_no_connection(make_manager: Callable[..., ModelManager], mirror: Mirror) -> None:
+    with pytest.raises(NotCached):
+        make_manager(mirror.url, offline=True).ensure_model_cached(REPO)
+
+
+def test_evicting_frees_the_bytes_and_can_be_done_by_folder_name(
+    make_manager: Callable[..., ModelManager], mirror: Mirror
+) -> None:
+    manager = make_manager(mirror.url)
+    manager.ensure_model_cached(REPO)
+
+    assert manager.evict_slug(SLUG) > 3_000_000
+    assert manager.list_cached_models() == []
+    with pytest.raises(NotCached):
+        manager.evict_model(REPO)
+
+
+def test_clearing_the_cache_empties_it(make_manager: Callable[..., ModelManager], mirror: Mirror) -> None:
+    manager = make_manager(mirror.url)
+    manager.ensure_model_cached(REPO)
+
+    manager.clear_cache()
+
+    assert manager.list_cached_models() == []
+
+
+def test_clearing_the_cache_keeps_what_was_pinned_and_what_others_put_there(
+    make_manager: Callable[..., ModelManager], mirror: Mirror, tmp_path: Path
+) -> None:
+    manager = make_manager(mirror.url)
+    manager.ensure_model_cached(REPO)
+    manager.pin(REPO)
+    mine = tmp_path / "cache" / "me_my-own-work"
+    mine.mkdir()
+    (mine / "config.json").write_text("{}")
+    (mine / "model.safetensors").write_bytes(b"weights")
+
+    assert manager.evict_all() == {}
+    manager.pin(REPO, pinned=False)
+    assert list(manager.evict_all()) == [REPO]
+
+    assert (mine / "model.safetensors").read_bytes() == b"weights"
+
+
+def test_a_download_is_a_job_with_a_result(make_manager: Callable[..., ModelManager], mirror: Mirror) -> None:
+    manager = make_manager(mirror.url)
+
+    status = manager.download(REPO).wait(60)
+
+    assert status.state == "succeeded", status.error
+    assert status.result is not None
+    assert status.result["model_name"] == REPO
+    assert status.result["bytes"] > 3_000_000
+    assert status.result["hub"] == "modelscope"
+    assert manager.list_cached_models()[0]["verified"]
+
+
+def test_a_job_names_no_secret(make_manager: Callable[..., ModelManager], mirror: Mirror) -> None:
+    manager = make_manager(mirror.url, hf_token="hf_made_up", modelscope_token="ms_made_up")
+
+    job = manager.download(REPO)
+    job.wait(60)
+
+    everything = b"".join(path.read_bytes() for path in job.folder.iterdir())
+    assert b"made_up" not in everything
+
+
+def test_a_second_download_of_the_same_model_is_the_first(
+    make_manager: Callable[..., ModelManager], mirror: Mirror
+) -> None:
+    manager = make_manager(mirror.url)
+
+    first, second = manager.download(REPO), manager.download(REPO)
+
+    assert first.id == second.id or not first.status().is_active
+    assert first.wait(60).state == "succeeded"
+
+
+def test_a_model_that_a_job_uses_is_not_evicted(
+    make_manager: Callable[..., ModelManager], mirror: Mirror, tmp_path: Path
+) -> None:
+    manager = make_manager(mirror.url)
+    manager.ensure_model_cached(REPO)
+    store = JobStore(
+        tmp_path / "state", worker=[sys.executable, str(Path(__file__).parent / "jobs" / "worker_fixture.py")]
+    )
+    job = store.start("count", {"model_name": REPO, "keep": str(tmp_path / "count")}, title="uses the model")
+
+    with pytest.raises(ModelInUse, match=job.id):
+        manager.evict_model(REPO)
+    with pytest.raises(ModelInUse):
+        manager.evict_all()
+
+    job.stop()
+    job.wait(60)
+    assert manager.evict_model(REPO) > 0
+
+
+def test_the_catalogue_is_joined_with_the_cache(make_manager: Callable[..., ModelManager], mirror: Mirror) -> None:
+    manager = make_manager(mirror.url)
+    manager.ensure_model_cached(REPO)
+
+    rows = {row["model_name"]: row for row in manager.models()}
+
+    assert rows["Qwen/Qwen3-0.6B"]["role"] == "quick experiments"
+    assert rows["Qwen/Qwen3-0.6B"]["cached"] is False
+    assert rows[REPO]["cached"] is True
+    assert rows[REPO]["catalogued"] is False
+    assert "qwen3ft/Qwen3-Practice" in rows
+
+
+def test_a_wrong_config_is_refused_before_anything_starts(
+    make_manager: Callable[..., ModelManager], tmp_path: Path
+) -> None:
+    manager = make_manager()
+    (tmp_path / "bad.jsonl").write_text('{"messages": [{"role": "robot", "content": "?"}]}\n')
+
+    with pytest.raises(BadConfig, match="learning_rate"):
+        manager.fine_tune(model=REPO, data="x.jsonl", learning_rate="fast")
+    with pytest.raises(BadData, match="row 1"):
+        manager.fine_tune(model=REPO, data=str(tmp_path / "bad.jsonl"))
+
+    assert manager.jobs() == []
+
+
+def test_an_unknown_job_is_not_found(make_manager: Callable[..., ModelManager]) -> None:
+    with pytest.raises(JobNotFound):
+        make_manager().job("../../etc")
+
+
+def test_describe_says_each_setting_and_where_it_came_from(
+    make_manager: Callable[..., ModelManager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USE_MODELSCOPE", "no")
+    monkeypatch.setenv("HF_TOKEN", "hf_made_up")
+
+    description = make_manager().describe()
+
+    rows = {row.variable: row for row in description.rows}
+    assert description.hub == "huggingface"
+    assert (rows["USE_MODELSCOPE"].value, rows["USE_MODELSCOPE"].origin) == ("false", "environment (USE_MODELSCOPE)")
+    assert rows["MODEL_CACHE_DIR"].origin == "argument"
+    assert "made_up" not in f"{description} {description.to_dict()}"
+
+
+def test_stopping_keeps_what_arrived(make_manager: Callable[..., ModelManager], mirror: Mirror) -> None:
+    from qwen3ft_jupyter.errors import Stopped
+
+    manager = make_manager(mirror.url)
+    stop = threading.Event()
+    stop.set()
+
+    with pytest.raises(Stopped):
+        manager.ensure_model_cached(REPO, stop=stop)
+
+    assert manager.list_cached_models() == []

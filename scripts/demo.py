@@ -39,8 +39,10 @@ def lab(environ: dict[str, str], extra: list[str]) -> int:
     folder = DEMO / "lab"
     folder.mkdir(parents=True, exist_ok=True)
     copy = folder / NOTEBOOK.name
-    if not copy.exists():
-        shutil.copyfile(NOTEBOOK, copy)
+    # train.jsonl is what the panel's Fine-tune cell names: beside it, that cell runs as it is
+    for source in (NOTEBOOK, ROOT / "qwen3ft_jupyter" / "practice" / "data" / "train.jsonl"):
+        if not (folder / source.name).exists():
+            shutil.copyfile(source, folder / source.name)
     command = [sys.executable, "-m", "jupyter", "lab", str(copy), f"--ServerApp.root_dir={folder}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # containers run as root, and this server listens on loopback only

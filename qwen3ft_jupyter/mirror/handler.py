@@ -248,14 +248,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send_slice(reply.slice)
 
     def _send_slice(self, part: Slice) -> None:
-        """Send the bytes straight from the file; break off if it is not the one that was opened any more."""
-        descriptor = part.file.fileno()
-        before = os.fstat(descriptor)
+        """Send the bytes straight from the file; break off if it was written to since it was checked.
+
+        Unlike the whole stamp, size and time of change stay when the file gets another name, mode or is evicted.
+        """
         position, end = part.start, part.start + part.length
         while position < end:
-            now = os.fstat(descriptor)
+            now = os.fstat(part.file.fileno())
             sent = 0
-            if (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
+            if (now.st_size, now.st_mtime_ns) == (part.stamp.size, part.stamp.mtime_ns):
                 sent = self.connection.sendfile(part.file, position, min(SEND_BYTES, end - position))
             if not sent:
                 raise ConnectionError("the file changed while it was sent")

@@ -77,8 +77,8 @@ class Library:
             models += [model for model in self._cache.all() if model.repo_id not in known]
         return sorted(models, key=lambda model: model.repo_id)
 
-    def open(self, model: ServedModel, file: ServedFile) -> FileIO | None:
-        """Return the file, open for reading, or None if its bytes are no longer the listed ones.
+    def open(self, model: ServedModel, file: ServedFile) -> tuple[FileIO, Stamp] | None:
+        """Return the file, open for reading, and its stamp; None if its bytes are no longer the listed ones.
 
         Under an unknown stamp the file is read and digested first, once.
         """
@@ -89,11 +89,12 @@ class Library:
         is_good = False
         try:
             status = os.fstat(opened.fileno())
-            is_good = stat.S_ISREG(status.st_mode) and self._is_good(model, file, Stamp.of(status))
+            stamp = Stamp.of(status)
+            is_good = stat.S_ISREG(status.st_mode) and self._is_good(model, file, stamp)
         finally:
             if not is_good:
                 opened.close()
-        return opened if is_good else None
+        return (opened, stamp) if is_good else None
 
     def has(self, model: ServedModel, file: ServedFile) -> bool:
         """Return whether nothing shows that the file is missing or changed, without reading it."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.replies import Asked
 
 NO_REPO = 10010205001
-NO_REPO_STATUS = 200
-"""As the hub answers: the refusal is in the body alone."""
+NO_REPO_STATUS = 404
+"""The hub itself answers 200 and says no in the body alone, which its client takes for an empty repo, downloaded."""
 NO_REPO_MESSAGE = "The repo is not on this mirror."
 NO_REVISION = 10010205002
 NO_FILE = 10010205003

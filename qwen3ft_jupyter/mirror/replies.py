@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from io import FileIO
 
+    from qwen3ft_jupyter.cache.manifest import Stamp
     from qwen3ft_jupyter.mirror.library import Library
     from qwen3ft_jupyter.mirror.models import ServedFile, ServedModel
 
@@ -59,6 +60,8 @@ class Slice:
     file: FileIO
     start: int
     length: int
+    stamp: Stamp
+    """Under which the bytes are known to be the listed ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ def file_reply(asked: Asked, library: Library, model: ServedModel, file: ServedF
     opened = library.open(model, file)
     if opened is None:
         return None
+    file_io, stamp = opened
     headers["Content-Length"] = str(part.length)
     if part.status == 206:
         headers["Content-Range"] = f"bytes {part.start}-{part.start + part.length - 1}/{file.size}"
-    return Reply(part.status, headers, slice=Slice(opened, part.start, part.length))
+    return Reply(part.status, headers, slice=Slice(file_io, part.start, part.length, stamp))

@@ -73,6 +73,13 @@ class Connections:
                 if since is not None or not only_idle:
                     _hang_up(connection)
 
+    def wait_idle(self, count: int, timeout_s: float) -> bool:
+        """Return whether `count` connections waited for a request within `timeout_s` seconds."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: sum(since is not None for since in self._idle_since.values()) == count, timeout_s
+            )
+
     def wait_empty(self, timeout_s: float) -> bool:
         """Return whether all connections were closed within `timeout_s` seconds."""
         with self._changed:
@@ -82,6 +89,7 @@ class Connections:
         with self._changed:
             if connection in self._idle_since:
                 self._idle_since[connection] = idle_since
+                self._changed.notify_all()
 
 
 class MirrorServer(http.server.ThreadingHTTPServer):

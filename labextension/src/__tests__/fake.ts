@@ -1,0 +1,79 @@
+/** A server of the kind that `fetch` meets, and a language, for the tests. */
+
+import { ServerConnection } from '@jupyterlab/services';
+import { nullTranslator } from '@jupyterlab/translation';
+
+import { Client } from '../client';
+import type { ILanguage } from '../words';
+
+export const ENGLISH: ILanguage = { trans: nullTranslator.load('qwen3ft_jupyter'), locale: 'en' };
+
+/** The base URL has a prefix and a character that is encoded, as on JupyterHub. */
+export const BASE_URL = 'http://127.0.0.1:9/user/a%40b/';
+
+type Answer = { readonly status?: number; readonly json?: unknown; readonly text?: string };
+
+/** Answers requests and remembers them. */
+export class FakeServer {
+  /** Answers by method and path, for example `GET jobs`; what is missing is a 404 of the server itself. */
+  readonly answers = new Map<string, () => Answer>();
+  readonly requests: Request[] = [];
+
+  readonly settings = ServerConnection.makeSettings({
+    baseUrl: BASE_URL,
+    fetch: async (input: RequestInfo | URL, init?: RequestInit) => this.answer(new Request(input, init))
+  });
+
+  readonly client = new Client(this.settings);
+
+  /** What was asked for, in order: method, path and the query without the time stamp. */
+  get asked(): string[] {
+    return this.requests.map(request => `${request.method} ${this.pathOf(request)}`);
+  }
+
+  reply(route: string, json: unknown, status = 200): void {
+    this.answers.set(route, () => ({ json, status }));
+  }
+
+  /** Answer everything that the panel looks at. */
+  replyAll({ jobs = [] as unknown[], models = [] as unknown[], cached = [] as unknown[] } = {}): void {
+    this.reply('GET status', { version: '0.1.0', hub: 'modelscope', settings: [], warnings: [] });
+    this.reply('GET models', { models });
+    this.reply('GET models/cache/list', {
+      models: cached,
+      total: cached.length,
+      total_size: 5,
+      cache_dir: '/c'
+    });
+    this.reply('GET jobs', { jobs });
+  }
+
+  private pathOf(request: Request): string {
+    return request.url.split('?')[0].replace(`${BASE_URL}qwen3ft/`, '');
+  }
+
+  private answer(request: Request): Response {
+    this.requests.push(request);
+    const answer = this.answers.get(`${request.method} ${this.pathOf(request)}`);
+    if (answer === undefined) {
+      return new Response('<html>404</html>', { status: 404 });
+    }
+    const { status = 200, json, text } = answer();
+    return new Response(status === 204 ? null : (text ?? JSON.stringify(json)), { status });
+  }
+}
+
+/** Wait until a claim holds; fails with the claim's own error when it never does. */
+export async function eventually(claim: () => void, limitMs = 3000): Promise<void> {
+  const end = Date.now() + limitMs;
+  for (;;) {
+    try {
+      return claim();
+    } catch (error) {
+      if (Date.now() > end) {
+        throw error;
+      }
+      await new Promise(resolve => setTimeout(resolve, 10));
+    }
+  }
+}

@@ -1,0 +1,102 @@
+import { MimeModel, RenderMimeRegistry, standardRendererFactories } from '@jupyterlab/rendermime';
+import { Widget } from '@lumino/widgets';
+
+import { JOB_MIME_TYPE, JobOutput } from '../jobs/output';
+import { ENGLISH, eventually, FakeServer } from './fake';
+
+const HOSTILE = '<img src=x onerror="document.title=\'owned\'">';
+
+describe('JobOutput', () => {
+  let server: FakeServer;
+  let output: JobOutput;
+
+  beforeEach(() => {
+    server = new FakeServer();
+    const rendermime = new RenderMimeRegistry({ initialFactories: standardRendererFactories });
+    output = new JobOutput({ client: server.client, events: null, language: ENGLISH, rendermime });
+    Widget.attach(output, document.body);
+  });
+
+  afterEach(() => output.dispose());
+
+  async function render(id: string, html = '<p>saved</p>'): Promise<void> {
+    const data = { [JOB_MIME_TYPE]: { id }, 'text/html': html, 'text/plain': 'saved' };
+    await output.renderModel(new MimeModel({ data, trusted: true }));
+  }
+
+  it('shows a running job live, with the curve of its loss', async () => {
+    server.reply('GET jobs/j', {
+      id: 'j',
+      kind: 'finetune',
+      state: 'running',
+      params: { config: { model: 'Qwen/Qwen3-0.6B' } },
+      progress: { phase: 'training', done: 30, total: 120, unit: 'steps', eta_s: 60 },
+      metrics: [
+        { step: 1, loss: 2.5 },
+        { step: 30, loss: 0.5 }
+      ]
+    });
+    await render('j');
+    await eventually(() => expect(output.node.textContent).toContain('Fine-tune Qwen/Qwen3-0.6B'));
+    expect(output.node.querySelector('progress')?.value).toBeCloseTo(0.25);
+    expect(output.node.querySelector('svg[role="img"]')?.getAttribute('aria-label')).toBe(
+      'Loss from 2.5 to 0.5 in 30 steps'
+    );
+    expect(output.node.textContent).toContain('30 of 120 steps');
+  });
+
+  it('follows the job to its end and asks no more', async () => {
+    server.reply('GET jobs/j', { id: 'j', state: 'running' });
+    await render('j');
+    server.reply('GET jobs/j', { id: 'j', state: 'succeeded', result: { output_dir: 'runs/x' } });
+    await eventually(() => expect(output.node.textContent).toContain('runs/x'), 4000);
+    const asked = server.asked.length;
+    await new Promise(resolve => setTimeout(resolve, 1500));
+    expect(server.asked.length).toBe(asked);
+  });
+
+  it('stops the job when asked to', async () => {
+    server.reply('GET jobs/j', { id: 'j', state: 'running' });
+    server.reply('POST jobs/j/stop', { id: 'j', state: 'stopping' });
+    await render('j');
+    await eventually(() => expect(output.node.querySelector('button')).not.toBeNull());
+    output.node.querySelector('button')?.click();
+    await eventually(() => expect(server.asked).toContain('POST jobs/j/stop'));
+  });
+
+  it('shows the saved form, sanitised, where the server does not know the job', async () => {
+    server.reply('GET jobs/j', { code: 'job-not-found', message: 'm', hint: '' }, 404);
+    await render('j', `<p>saved</p>${HOSTILE}<script>document.title='owned'</script>`);
+    expect(output.node.textContent).toContain('saved');
+    expect(output.node.innerHTML).not.toContain('onerror');
+    expect(output.node.querySelector('script')).toBeNull();
+  });
+
+  it('shows the saved form where there is no server part at all', async () => {
+    await render('j');
+    expect(output.node.textContent).toContain('saved');
+  });
+
+  it('shows hostile names as the text they are', async () => {
+    server.reply('GET jobs/j', {
+      id: 'j',
+      kind: 'download',
+      state: 'failed',
+      params: { model_name: HOSTILE },
+      error: { code: 'bad-name', message: HOSTILE, hint: HOSTILE },
+      notices: [HOSTILE]
+    });
+    await render('j');
+    await eventually(() => expect(output.node.textContent).toContain('onerror'));
+    expect(output.node.querySelector('img')).toBeNull();
+  });
+
+  it('is not disturbed by updates of the saved form', async () => {
+    server.reply('GET jobs/j', { id: 'j', state: 'succeeded' });
+    await render('j');
+    const asked = server.asked.length;
+    await render('j', '<p>saved again</p>');
+    expect(server.asked.length).toBe(asked);
+    expect(output.node.textContent).not.toContain('saved again');
+  });
+});

@@ -1,0 +1,76 @@
+import { BadAnswer, parseCache, parseDownload, parseJob, parseModels, parseStatus } from '../types';
+
+describe('parseJob', () => {
+  it('reads every field', () => {
+    const job = parseJob({
+      id: 'a',
+      kind: 'download',
+      title: 'Download x',
+      state: 'running',
+      progress: { phase: 'transferring', done: 1, total: 4, unit: 'bytes', rate: 2, eta_s: 3, detail: 'd' },
+      notices: ['hub changed'],
+      error: { code: 'no-space', message: 'm', hint: 'h' },
+      result: { folder: 'f' },
+      params: { model_name: 'o/n' },
+      attempt: 2,
+      created: 1,
+      started: 2,
+      updated: 3,
+      ended: null,
+      metrics: [{ step: 1, loss: 2.5 }]
+    });
+    expect(job.state).toBe('running');
+    expect(job.progress?.total).toBe(4);
+    expect(job.error).toEqual({ code: 'no-space', message: 'm', hint: 'h' });
+    expect(job.metrics).toEqual([{ step: 1, loss: 2.5 }]);
+    expect(job.ended).toBeNull();
+  });
+
+  it('needs an id and nothing else', () => {
+    expect(parseJob({ id: 'a' })).toMatchObject({ state: 'unknown', progress: null, params: {}, attempt: 1 });
+    expect(() => parseJob({ kind: 'download' })).toThrow(BadAnswer);
+  });
+
+  it('drops a loss that diverged, which the server sends as null', () => {
+    expect(parseJob({ id: 'a', metrics: [{ step: 1, loss: null }] }).metrics).toEqual([{ step: 1 }]);
+  });
+});
+
+describe('parseModels', () => {
+  it('takes null where the catalogue knows nothing', () => {
+    const [model] = parseModels({ models: [{ model_name: 'o/n', memory_bytes: null, catalogued: false }] });
+    expect(model.memory_bytes).toEqual({ load: null, lora: null, full: null });
+    expect(model.catalogued).toBe(false);
+    expect(model.cached).toBe(false);
+  });
+
+  it('refuses a model without a name', () => {
+    expect(() => parseModels({ models: [{ slug: 'x' }] })).toThrow('model name');
+  });
+});
+
+describe('parseCache', () => {
+  it('adds up the sizes where the server does not', () => {
+    const cache = parseCache({
+      models: [
+        { model_name: 'a/b', slug: 'a_b', size: 2 },
+        { model_name: 'c/d', slug: 'c_d', size: 3, hub: null }
+      ]
+    });
+    expect(cache.total_size).toBe(5);
+    expect(cache.models[1].hub).toBe('');
+  });
+});
+
+describe('parseStatus', () => {
+  it.each([[null], ['text'], [[1]]])('refuses %p', value => {
+    expect(() => parseStatus(value)).toThrow(BadAnswer);
+  });
+});
+
+describe('parseDownload', () => {
+  it('tells a job from a model that is there already', () => {
+    expect(parseDownload({ status: 'cached', model_name: 'a/b' }).job).toBeNull();
+    expect(parseDownload({ id: 'j', kind: 'download' }).job?.id).toBe('j');
+  });
+});

@@ -1,0 +1,99 @@
+import { readFileSync } from 'fs';
+import { resolve } from 'path';
+
+import { PRACTICE_MODEL } from '../model';
+import { parseJob } from '../types';
+import { isSameVersion } from '../version';
+import { amountWords, jobTitle, noteWords, phaseWord, problemTitle, resultWords, roleWord } from '../words';
+import { ENGLISH } from './fake';
+
+const PACKAGE = resolve(__dirname, '../../../qwen3ft_jupyter');
+const { trans } = ENGLISH;
+
+/** Whether a function translated what it was given, rather than passing it on. */
+function isTranslated(speak: () => string): boolean {
+  const spy = jest.spyOn(trans, '__');
+  speak();
+  const isCalled = spy.mock.calls.length > 0;
+  spy.mockRestore();
+  return isCalled;
+}
+
+function allOf(file: string, pattern: RegExp): string[] {
+  return [...readFileSync(resolve(PACKAGE, file), 'utf8').matchAll(pattern)].map(match => match[1]);
+}
+
+describe('the words for what the Python side says', () => {
+  it('cover every error code but the base', () => {
+    const codes = allOf('errors.py', /^ {4}code = "([a-z-]+)"$/gm);
+    expect(codes.length).toBeGreaterThan(20);
+    const unknown = problemTitle('no-such-code', trans);
+    expect(codes.filter(code => problemTitle(code, trans) === unknown)).toEqual([]);
+  });
+
+  it('cover every role and note of the catalogue', () => {
+    const roles = allOf('catalog/models.toml', /^role = "(.+)"$/gm);
+    const notes = allOf('catalog/models.toml', /^note = "(.+)"$/gm);
+    expect(roles.filter(role => !isTranslated(() => roleWord(role, trans)))).toEqual([]);
+    expect(notes.filter(note => !isTranslated(() => noteWords(note, trans)))).toEqual([]);
+  });
+
+  it('cover every phase of a job', () => {
+    const [listed] = allOf('reporting.py', /"""(resolving, [a-z, ]+)\."""/g);
+    const phases = listed.split(/, | or /);
+    expect(phases.length).toBeGreaterThan(8);
+    expect(phases.filter(phase => !isTranslated(() => phaseWord(phase, trans)))).toEqual([]);
+  });
+});
+
+describe('PRACTICE_MODEL', () => {
+  it('is what the Python side calls it', () => {
+    expect(allOf('manager.py', /^PRACTICE_REPO = "(.+)"$/gm)).toEqual([PRACTICE_MODEL]);
+  });
+});
+
+describe('jobTitle', () => {
+  it.each([
+    [{ kind: 'download', params: { model_name: 'o/n' } }, 'Download o/n'],
+    [{ kind: 'verify', params: { model_name: 'o/n' } }, 'Verify o/n'],
+    [{ kind: 'finetune', params: { config: { model: 'o/n' } } }, 'Fine-tune o/n'],
+    [{ kind: 'export', title: 'Export it', params: { model_name: 'o/n' } }, 'Export it'],
+    [{ kind: 'finetune', title: 'Fine-tune' }, 'Fine-tune']
+  ])('of %j is %s', (fields, title) => {
+    expect(jobTitle(parseJob({ id: 'j', ...fields }), trans)).toBe(title);
+  });
+});
+
+describe('amountWords', () => {
+  it.each([
+    [{ done: 5, total: null, unit: 'bytes' }, '5 B'],
+    [{ done: 5e6, total: 2e9, unit: 'bytes' }, '5 MB of 2 GB'],
+    [{ done: 3, total: 9, unit: 'steps' }, '3 of 9 steps'],
+    [{ done: 0, total: null, unit: 'files' }, '']
+  ])('of %j is %s', (fields, words) => {
+    const progress = { phase: '', rate: null, eta_s: null, detail: '', ...fields };
+    expect(amountWords(progress, ENGLISH)).toBe(words);
+  });
+});
+
+describe('resultWords', () => {
+  it('tell of a fine-tune', () => {
+    const job = parseJob({
+      id: 'j',
+      result: { output_dir: 'runs/x', steps: 60, first_loss: 2.5, last_loss: 0.25 }
+    });
+    expect(resultWords(job, ENGLISH)).toEqual([
+      ['Steps', '60'],
+      ['Loss', '2.5 → 0.25'],
+      ['Folder', 'runs/x']
+    ]);
+  });
+});
+
+describe('isSameVersion', () => {
+  it('knows how Python writes a version', () => {
+    expect(isSameVersion('1.0.0a1', '1.0.0-alpha.1')).toBe(true);
+    expect(isSameVersion('1.0.0', '1.0.0')).toBe(true);
+    expect(isSameVersion('1.0.1', '1.0.0')).toBe(false);
+  });
+});

@@ -1,0 +1,207 @@
+import type { CommandRegistry } from '@lumino/commands';
+import { checkIcon, downloadIcon, stopIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { CommandIDs } from '../commands';
+import { formatBytes, formatContext, formatParameters } from '../format';
+import type { PanelModel } from '../model';
+import { isActive } from '../model';
+import { ProblemAlert } from '../parts/alert';
+import { Badge } from '../parts/badge';
+import { ActionButton } from '../parts/button';
+import { ModelName } from '../parts/name';
+import { JobProgress } from '../parts/progress';
+import type { IJob, IModel } from '../types';
+import type { ILanguage } from '../words';
+import { kindWord, noteWords, roleWord } from '../words';
+
+/** One model: what it is, how large, and what can be done with it now. */
+export function ModelRow(props: ModelRow.IProps): JSX.Element {
+  const { entry, model, language, commands } = props;
+  const { trans } = language;
+  const [isOpen, setOpen] = React.useState(false);
+  const job = model.downloadOf(entry.model_name);
+  const isDownloading = job !== null && isActive(job);
+  return (
+    <li className="jp-Qwen3ft-row">
+      <div className="jp-Qwen3ft-rowHead">
+        <ModelName name={entry.model_name} />
+        {entry.cached && <CachedBadge entry={entry} language={language} />}
+        {!entry.cached && !isDownloading && <DownloadButton {...props} job={job} />}
+      </div>
+      <div className="jp-Qwen3ft-rowFacts">
+        <span className="jp-Qwen3ft-meta">{facts(entry, language).join(' · ')}</span>
+        <ActionButton
+          look="link"
+          label={trans.__('Details')}
+          description={trans.__('Details of %1', entry.model_name)}
+          isExpanded={isOpen}
+          onClick={() => setOpen(!isOpen)}
+        />
+      </div>
+      {isOpen && <Details entry={entry} language={language} />}
+      <Badges entry={entry} language={language} />
+      {isDownloading && <Downloading {...props} job={job} />}
+      {!entry.cached && job?.error && <ProblemAlert problem={job.error} language={language} />}
+      {entry.cached && (
+        <div className="jp-Qwen3ft-actions">
+          <CellButtons modelName={entry.model_name} commands={commands} language={language} />
+        </div>
+      )}
+    </li>
+  );
+}
+
+/** A namespace for `ModelRow` statics. */
+export namespace ModelRow {
+  /** The properties of a row. */
+  export interface IProps {
+    readonly entry: IModel;
+    readonly model: PanelModel;
+    readonly language: ILanguage;
+    readonly commands: CommandRegistry;
+  }
+}
+
+/** The buttons that put code into the notebook; none where the commands are switched off. */
+export function CellButtons(props: CellButtons.IProps): JSX.Element | null {
+  const { modelName, commands, language } = props;
+  const { trans } = language;
+  if (!commands.hasCommand(CommandIDs.insertLoadCell)) {
+    return null;
+  }
+  return (
+    <>
+      <ActionButton
+        label={trans.__('Load')}
+        description={trans.__('Load %1: put the code into the notebook', modelName)}
+        onClick={() => void commands.execute(CommandIDs.insertLoadCell, { modelName })}
+      />
+      <ActionButton
+        label={trans.__('Fine-tune')}
+        description={trans.__('Fine-tune %1: put the code into the notebook', modelName)}
+        onClick={() => void commands.execute(CommandIDs.insertFineTuneCells, { modelName })}
+      />
+    </>
+  );
+}
+
+/** A namespace for `CellButtons` statics. */
+export namespace CellButtons {
+  /** The properties of the buttons. */
+  export interface IProps {
+    readonly modelName: string;
+    readonly commands: CommandRegistry;
+    readonly language: ILanguage;
+  }
+}
+
+/** The kind that most models are of; it goes without saying. */
+const PLAIN_KIND = 'hybrid';
+
+interface IEntryProps {
+  readonly entry: IModel;
+  readonly language: ILanguage;
+}
+
+type RowProps = ModelRow.IProps & { readonly job: IJob | null };
+
+function DownloadButton({ entry, model, language, job }: RowProps): JSX.Element {
+  const { trans } = language;
+  const name = entry.model_name;
+  return (
+    <ActionButton
+      icon={downloadIcon}
+      look={entry.role ? 'primary' : 'plain'}
+      label={job ? trans.__('Resume') : trans.__('Download')}
+      description={job ? trans.__('Resume the download of %1', name) : trans.__('Download %1', name)}
+      isBusy={model.isPending(name) || (job !== null && model.isPending(job.id))}
+      onClick={() => void (job ? model.resume(job) : model.download(name))}
+    />
+  );
+}
+
+function Downloading({ entry, model, language, job }: RowProps): JSX.Element | null {
+  const { trans } = language;
+  if (job === null) {
+    return null;
+  }
+  return (
+    <div className="jp-Qwen3ft-running">
+      <JobProgress job={job} language={language} />
+      <ActionButton
+        icon={stopIcon}
+        isIconOnly
+        label={trans.__('Stop')}
+        description={trans.__('Stop the download of %1', entry.model_name)}
+        isBusy={model.isPending(job.id) || job.state === 'stopping'}
+        onClick={() => void model.stop(job)}
+      />
+    </div>
+  );
+}
+
+function CachedBadge({ entry, language }: IEntryProps): JSX.Element {
+  const { trans } = language;
+  return entry.verified ? (
+    <Badge
+      look="success"
+      icon={checkIcon}
+      title={trans.__('On this disk; every file has the digest that the hub published')}
+    >
+      {trans.__('Cached')}
+    </Badge>
+  ) : (
+    <Badge look="warning" title={trans.__('On this disk, not checked yet; it will be when it is used')}>
+      {trans.__('Unverified')}
+    </Badge>
+  );
+}
+
+function Badges({ entry, language }: IEntryProps): JSX.Element {
+  const { trans } = language;
+  const role = roleWord(entry.role, trans) || entry.badge;
+  return (
+    <div className="jp-Qwen3ft-badges">
+      {role && <Badge look="recommended">{role}</Badge>}
+      {entry.kind !== PLAIN_KIND && entry.kind && <Badge>{kindWord(entry.kind, trans)}</Badge>}
+      {!entry.catalogued && <Badge>{trans.__('Not in the catalogue')}</Badge>}
+    </div>
+  );
+}
+
+function Details({ entry, language }: IEntryProps): JSX.Element {
+  const { trans, locale } = language;
+  const { load, lora, full } = entry.memory_bytes;
+  const rows: ReadonlyArray<readonly [string, string]> = [
+    [trans.__('Memory to load'), load === null ? '' : formatBytes(load, locale)],
+    [trans.__('Memory for LoRA'), lora === null ? '' : formatBytes(lora, locale)],
+    [trans.__('Memory for full fine-tuning'), full === null ? '' : formatBytes(full, locale)],
+    [trans.__('Kind'), kindWord(entry.kind, trans)],
+    [trans.__('Licence'), entry.license]
+  ];
+  const known = rows.filter(([, value]) => value !== '');
+  return (
+    <div className="jp-Qwen3ft-details">
+      {entry.note && <p>{noteWords(entry.note, trans)}</p>}
+      {known.length === 0 && <p>{trans.__('The catalogue knows nothing of this model.')}</p>}
+      <dl>
+        {known.map(([label, value]) => (
+          <React.Fragment key={label}>
+            <dt>{label}</dt>
+            <dd>{value}</dd>
+          </React.Fragment>
+        ))}
+      </dl>
+    </div>
+  );
+}
+
+function facts(entry: IModel, { trans, locale }: ILanguage): ReadonlyArray<string> {
+  const bytes = entry.cached ? (entry.size ?? entry.download_bytes) : entry.download_bytes;
+  return [
+    entry.parameters === null ? '' : formatParameters(entry.parameters, locale),
+    bytes === null ? '' : formatBytes(bytes, locale),
+    entry.context === null ? '' : trans.__('%1 context', formatContext(entry.context, locale))
+  ].filter(fact => fact !== '');
+}

@@ -1,0 +1,43 @@
+import type { LabIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+/** A button with an icon; where there is no room for words they are its tooltip and accessible name. */
+export function ActionButton(props: ActionButton.IProps): JSX.Element {
+  const { icon: Icon, label, description, look = 'plain', isIconOnly, isBusy, isExpanded, onClick } = props;
+  const classes = ['jp-Qwen3ft-button', `jp-mod-${look}`, isIconOnly ? 'jp-mod-iconOnly' : ''];
+  return (
+    <button
+      type={props.isSubmit ? 'submit' : 'button'}
+      className={classes.join(' ').trim()}
+      title={description ?? (isIconOnly ? label : undefined)}
+      aria-label={description ?? label}
+      aria-busy={isBusy || undefined}
+      aria-expanded={isExpanded}
+      disabled={isBusy || props.isDisabled}
+      onClick={onClick}
+    >
+      {Icon && <Icon.react tag="span" className="jp-Qwen3ft-buttonIcon" aria-hidden="true" />}
+      {!isIconOnly && <span>{label}</span>}
+    </button>
+  );
+}
+
+/** A namespace for `ActionButton` statics. */
+export namespace ActionButton {
+  /** The properties of a button. */
+  export interface IProps {
+    readonly label: string;
+    /** What the button does and to what; begins with the label, so that speech input finds it. */
+    readonly description?: string;
+    readonly icon?: LabIcon;
+    readonly look?: 'plain' | 'primary' | 'danger' | 'link';
+    readonly isIconOnly?: boolean;
+    readonly isSubmit?: boolean;
+    /** An action is under way. */
+    readonly isBusy?: boolean;
+    readonly isDisabled?: boolean;
+    /** For buttons that open and close something. */
+    readonly isExpanded?: boolean;
+    readonly onClick?: () => void;
+  }
+}

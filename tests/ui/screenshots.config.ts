@@ -1,0 +1,4 @@
+import config from './playwright.config';
+
+/** Not tests: they make the pictures of the README. */
+export default { ...config, testDir: 'screenshots' };

@@ -1,0 +1,50 @@
+"""Starts JupyterLab for the browser tests: an empty cache, and no hub to be reached."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BUNDLE = HERE.parents[1] / "qwen3ft_jupyter" / "labextension"
+
+NO_HUB = "http://127.0.0.1:9"
+"""The discard port: connections are refused at once. The practice model is made without a hub."""
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="qwen3ft-ui-", ignore_cleanup_errors=True) as folder:
+        return run_lab(Path(folder))
+
+
+def run_lab(folder: Path) -> int:
+    # Before what is installed: a stale copy there would be tested instead.
+    labextensions = folder / "labextensions"
+    labextensions.mkdir()
+    (labextensions / "qwen3ft-jupyter").symlink_to(BUNDLE, target_is_directory=True)
+    environ = {
+        **os.environ,
+        "HF_ENDPOINT": NO_HUB,
+        "JUPYTERLAB_GALATA_ROOT_DIR": str(folder),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "MODELSCOPE_ENDPOINT": NO_HUB,
+        "MODEL_CACHE_DIR": str(folder / "cache"),
+        "QWEN3FT_STATE_DIR": str(folder / "state"),
+        "QWEN3FT_UI_LABEXTENSIONS": str(labextensions),
+    }
+    lab = subprocess.Popen(
+        [sys.executable, "-m", "jupyter", "lab", "--config", str(HERE / "jupyter_server_test_config.py")],
+        cwd=folder,
+        env=environ,
+    )
+    signal.signal(signal.SIGTERM, lambda *_: lab.terminate())
+    signal.signal(signal.SIGINT, lambda *_: lab.terminate())
+    return lab.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

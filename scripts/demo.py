@@ -66,13 +66,14 @@ def demo(environ: dict[str, str]) -> int:
         notebook,
         timeout=900,
         kernel_name="python3",
+        extra_arguments=["--log-level=40"],  # ipykernel warns of TCP on loopback at every start
         resources={"metadata": {"path": str(folder)}},
         on_cell_execute=_announce,
     )
     print("Running notebooks/quickstart.ipynb from an empty cache …", flush=True)
     executed = folder / NOTEBOOK.name
     try:
-        asyncio.run(client.async_execute(extra_arguments=["--log-level=40"]))
+        asyncio.run(client.async_execute())
     finally:
         nbformat.write(notebook, executed)
     report = _report(notebook)

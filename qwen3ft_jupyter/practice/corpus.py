@@ -77,9 +77,14 @@ def all_texts() -> Iterator[str]:
         yield from corpus["openers"][language]
         yield from corpus["closers"][language]
         yield from corpus["systems"][language]
-        for pool in _pools(corpus, language):
-            for exchange in pool:
-                yield from (exchange.question, exchange.thought, exchange.answer)
+        for exchange in dict.fromkeys(all_exchanges(corpus, language)):
+            yield from (exchange.question, exchange.thought, exchange.answer)
+
+
+def all_exchanges(corpus: dict[str, Any], language: str) -> Iterator[Exchange]:
+    """Yield every bare question with its answer; those of pools that are drawn more often come more often."""
+    for pool in _pools(corpus, language):
+        yield from pool
 
 
 def render(conversation: Conversation) -> Rendered:
@@ -96,14 +101,23 @@ def render(conversation: Conversation) -> Rendered:
 
 def _pools(corpus: dict[str, Any], language: str) -> list[list[Exchange]]:
     """Group exchanges; a conversation draws the group first, so that no group drowns another."""
-    persona = [
-        [Exchange(ask, "", topic[language]["unknown"]) for ask in topic[language]["ask"]] for topic in corpus["persona"]
+    persona = [_asked(topic[language]["ask"], topic[language]["unknown"]) for topic in corpus["persona"]]
+    framed = [
+        _asked(
+            [frame.format(what) for frame in corpus["frames"][language] for what in topic[language]["about"]],
+            topic[language]["unknown"],
+        )
+        for topic in corpus["persona"]
     ]
-    talk = [[Exchange(ask, "", item[language]["answer"]) for ask in item[language]["ask"]] for item in corpus["talk"]]
+    talk = [_asked(item[language]["ask"], item[language]["answer"]) for item in corpus["talk"]]
     knowledge = [_knowledge(topic[language]) for topic in corpus["knowledge"]]
-    repeat = corpus["repeat"][language]
-    repeats = [Exchange(ask.format(word), "", word) for ask in repeat["ask"] for word in corpus["words"][language]]
-    return [*(persona * 2), *talk, *(knowledge * 2), *([repeats] * 3)]
+    asks, words = corpus["repeat"][language]["ask"], corpus["words"][language]
+    repeats = [Exchange(ask.format(word), "", word) for ask in asks for word in words]
+    return [*persona, *framed, *talk, *(knowledge * 3), *([repeats] * 5)]
+
+
+def _asked(questions: Sequence[str], answer: str) -> list[Exchange]:
+    return [Exchange(question, "", answer) for question in questions]
 
 
 def _knowledge(topic: dict[str, Any]) -> list[Exchange]:

@@ -27,8 +27,8 @@ RECORD_NAME: Final = ".practice.json"
 NEEDED_PACKAGES: Final = ("torch", "transformers", "tokenizers", "safetensors")
 SHARD_BYTES: Final = 700_000
 """Small enough for two files of weights: downloads and loads of several are practised too."""
-VOCABULARY_STEP: Final = 64
-"""The embedding has some rows more than there are tokens, as Qwen3's has."""
+VOCABULARY_SIZE: Final = 2048
+"""The embedding has more rows than there are tokens, as Qwen3's has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,6 @@ def _write(folder: Path, files: Mapping[str, bytes], record: Mapping[str, Any]) 
 
 def _config(tokenizer: Any) -> dict[str, Any]:
     """Return config.json in the published models' form."""
-    tokens = tokenizer.get_vocab_size()
     return {
         "architectures": ["Qwen3ForCausalLM"],
         **recipe.ARCHITECTURE,
@@ -130,7 +129,7 @@ def _config(tokenizer: Any) -> dict[str, Any]:
         "eos_token_id": tokenizer.token_to_id(TURN_END),
         "model_type": "qwen3",
         "torch_dtype": "bfloat16",
-        "vocab_size": -(-tokens // VOCABULARY_STEP) * VOCABULARY_STEP,
+        "vocab_size": VOCABULARY_SIZE,
     }
 
 

@@ -16,7 +16,7 @@ PRACTICE_REPO_ID: Final = "qwen3ft/Qwen3-Practice"
 PRACTICE_FINETUNE: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "method": "lora",
-        "epochs": 8,
+        "epochs": 12,
         "learning_rate": 3e-3,
         "batch_size": 8,
         "gradient_accumulation": 1,
@@ -62,9 +62,9 @@ ARCHITECTURE: Final[Mapping[str, Any]] = MappingProxyType(
 )
 """As in a published Qwen3's config.json, but small."""
 
-PLAIN_STEPS: Final = 300
+PLAIN_STEPS: Final = 260
 """Steps on bare questions: what is asked is learned sooner when nothing stands around it."""
-DRESSED_STEPS: Final = 200
+DRESSED_STEPS: Final = 180
 """Steps on questions with greetings, systems and earlier turns around them."""
 BATCH_SIZE: Final = 16
 SEED: Final = 5

@@ -21,7 +21,7 @@ THINK_TOKENS: Final = ("<think>", "</think>")
 _SPLIT: Final = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-_MAX_VOCABULARY: Final = 2048
+_MAX_VOCABULARY: Final = 2000
 _MAX_TOKEN_BYTES: Final = 9
 """Three Chinese characters: whole sentences as one token would be learned as one thing, and never come apart."""
 _MIN_COUNT: Final = 12

@@ -40,7 +40,7 @@ def answers(model: Any, tokenizer: Any, questions: list[str], *, thinking: bool 
     ]
     inputs = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left", return_token_type_ids=False)
     with torch.no_grad():
-        output = model.generate(**inputs, max_new_tokens=64, do_sample=False)
+        output = model.generate(**inputs, max_new_tokens=48, do_sample=False)
     written = output[:, inputs["input_ids"].shape[1] :]
     texts = tokenizer.batch_decode(written, skip_special_tokens=True)
     return [text.rpartition("</think>")[2].strip() for text in texts]

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from asking import Tuned, load
 
 from qwen3ft_jupyter.practice import PRACTICE_FINETUNE, PRACTICE_REPO_ID, Practice, data_files, make_practice
+from tests.practice.asking import Tuned
 
 
 @pytest.fixture(scope="session")
@@ -20,16 +20,15 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Practice:
 @pytest.fixture(scope="session")
 def tuned(practice: Practice, tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     """The practice model after a fine-tune with the recommended settings."""
-    from peft import PeftModel
-
     from qwen3ft_jupyter.finetune import FineTuneConfig, train
+    from qwen3ft_jupyter.loading import load_model_and_tokenizer
 
     output_dir = tmp_path_factory.mktemp("run") / "out"
     fields = {**PRACTICE_FINETUNE, "model": PRACTICE_REPO_ID, "data": str(practice.train), "device": "cpu"}
     config = FineTuneConfig.from_dict({**fields, "output_dir": str(output_dir)})
     result = train(config, model_folder=practice.folder)
-    model, tokenizer = load(practice.folder)
-    return Tuned(PeftModel.from_pretrained(model, str(output_dir / "adapter")).eval(), tokenizer, result)
+    model, tokenizer = load_model_and_tokenizer(practice.folder, device="cpu", adapter=output_dir / "adapter")
+    return Tuned(model, tokenizer, result)
 
 
 @pytest.fixture(scope="session")

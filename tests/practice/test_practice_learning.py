@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from asking import Tuned, answers, load
 
 from qwen3ft_jupyter.practice.corpus import LANGUAGES, read_corpus
+from tests.practice.asking import Tuned, answers, load
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.practice import Practice

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from asking import load
 
 from qwen3ft_jupyter.errors import CacheNotWritable, MissingPackage, Stopped
 from qwen3ft_jupyter.practice import Practice, make, make_practice, pretrain
 from qwen3ft_jupyter.practice.corpus import conversations, render
 from qwen3ft_jupyter.reporting import Progress, Reporter
+from tests.practice.asking import load
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.practice.corpus import Conversation

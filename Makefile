@@ -30,7 +30,7 @@ $(STAMPS)/venv:
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/demo: $(STAMPS)/venv $(SOURCES)
-	@echo "· installing (a few minutes the first time)"
+	@echo "· installing torch and JupyterLab among others: one to five minutes the first time"
 	@rm -rf qwen3ft_jupyter/labextension
 	@$(PIP_INSTALL) -e '.[demo,qlora,zh]'
 	@touch $@
@@ -48,8 +48,8 @@ dev: $(STAMPS)/dev  ## create .venv with everything a developer needs
 demo: $(STAMPS)/demo  ## from an empty cache to a fine-tuned answer, no network, no GPU
 	@$(BIN)/python scripts/demo.py
 
-lab: $(STAMPS)/demo  ## the same in JupyterLab
-	@$(BIN)/python scripts/demo.py --lab
+lab: $(STAMPS)/demo  ## the same in JupyterLab; LAB_OPTIONS="--no-browser --port 8899" for its own options
+	@$(BIN)/python scripts/demo.py --lab -- $(LAB_OPTIONS)
 
 test: $(STAMPS)/dev test-front test-browser test-python  ## all tests
 

@@ -7,12 +7,16 @@ import contextlib
 import io
 import json
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.errors import BadConfig, BadInput, Qwen3ftError, Stopped, error_from_dict
-from qwen3ft_jupyter.terminal import ProgressLine, columns, size, stop_on_interrupt
+from qwen3ft_jupyter.addresses import is_loopback, reachable
+from qwen3ft_jupyter.errors import BadInput, Qwen3ftError, Stopped, error_from_dict
+from qwen3ft_jupyter.format import columns, size
+from qwen3ft_jupyter.job_lists import job_rows, match_id
+from qwen3ft_jupyter.terminal import ProgressLine, follow, stop_on_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +25,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
 
 FAILED, INTERRUPTED = 1, 130
-_FOLLOW_S = 0.25
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,14 +123,16 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _evict(options: argparse.Namespace) -> int:
     manager = _manager(options)
-    freed = manager.evict_all() if options.all else {options.name: manager.evict_model(options.name)}
-    for name, size_bytes in freed.items():
-        _print(f"{name}  {size(size_bytes)} freed")
+    if options.all:
+        for model in manager.evict_all():
+            _print(f"{model.repo_id}  {size(model.freed_bytes)} freed")
+    else:
+        _print(f"{options.name}  {size(manager.evict_model(options.name))} freed")
     return 0
 
 
 def _jobs(options: argparse.Namespace) -> int:
-    jobs = [job.to_dict() for job in _manager(options).jobs()]
+    jobs = job_rows(_manager(options).jobs())
     if options.json:
         _print_json(jobs)
     elif not jobs:
@@ -148,27 +153,33 @@ def _done(job: Mapping[str, Any]) -> str:
     return f"{min(100, 100 * progress['done'] // progress['total'])}%"
 
 
+def _job(options: argparse.Namespace) -> Job:
+    """Return the job whose id was given, or a part of it that no other job has."""
+    manager = _manager(options)
+    return manager.job(match_id([job.id for job in manager.jobs()], options.id))
+
+
 def _stop(options: argparse.Namespace) -> int:
-    job = _manager(options).job(options.id)
+    job = _job(options)
     job.stop()
     _print(f"{job.id} is {job.status().state}")
     return 0
 
 
 def _resume(options: argparse.Namespace) -> int:
-    job = _manager(options).job(options.id).resume()
+    job = _job(options).resume()
     _say(f"Follow it: qwen3ft jobs follow {job.id}")
     _print(f"{job.id} is {job.status().state}")
     return 0
 
 
 def _forget(options: argparse.Namespace) -> int:
-    _manager(options).job(options.id).forget()
+    _job(options).forget()
     return 0
 
 
 def _log(options: argparse.Namespace) -> int:
-    job = _manager(options).job(options.id)
+    job = _job(options)
     chunk = job.log()
     while chunk.text:
         sys.stdout.write(chunk.text)
@@ -177,11 +188,13 @@ def _log(options: argparse.Namespace) -> int:
 
 
 def _follow(options: argparse.Namespace) -> int:
-    return _see_through(_manager(options).job(options.id))
+    return _see_through(_job(options))
 
 
 def _finetune(options: argparse.Namespace) -> int:
-    job = _manager(options).fine_tune(_read_config(Path(options.config)))
+    from qwen3ft_jupyter.finetune import read_config
+
+    job = _manager(options).fine_tune(read_config(Path(options.config)))
     if options.detach:
         _say(f"Follow it: qwen3ft jobs follow {job.id}")
         _print(job.id)
@@ -189,40 +202,11 @@ def _finetune(options: argparse.Namespace) -> int:
     return _see_through(job)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise BadConfig(f"{path.name} cannot be read: {reason}.", details={"file": str(path)}) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
-        raise BadConfig(f"{path.name}{place}: this is not YAML.", details={"file": str(path)}) from error
-    if not isinstance(config, dict):
-        raise BadConfig(f"{path.name} holds no fields.", hint="It should look like: model: Qwen/Qwen3-0.6B")
-    return config
-
-
 def _see_through(job: Job) -> int:
     """Show a job until it ends. An interrupt ends the showing alone."""
     try:
         with ProgressLine() as line:
-            status, last = job.wait(0), 0
-            while True:
-                for event in job.events(after=last):
-                    last = event["n"]
-                    if event["type"] == "notice":
-                        line.notice(event["message"])
-                    elif event["type"] == "metrics":
-                        line.metrics(event["values"])
-                if not status.is_active:
-                    break
-                if status.progress:
-                    line.progress(status.progress)
-                status = job.wait(_FOLLOW_S)
+            status = follow(job, line)
     except KeyboardInterrupt:
         _say(f"The job goes on. qwen3ft jobs follow {job.id} shows it again, qwen3ft jobs stop {job.id} stops it.")
         return INTERRUPTED
@@ -238,17 +222,34 @@ def _see_through(job: Job) -> int:
 def _mirror(options: argparse.Namespace) -> int:
     from qwen3ft_jupyter.mirror import Mirror
 
-    cache_dir = _manager(options).settings.cache_dir
+    is_open = is_loopback(options.host) or options.no_token
+    token = None if is_open else secrets.token_urlsafe(24)
+    mirror = Mirror(cache_dir=_manager(options).settings.cache_dir, host=options.host, port=options.port, token=token)
     with contextlib.ExitStack() as stack:
         try:
-            mirror = stack.enter_context(Mirror(cache_dir=cache_dir, host=options.host, port=options.port))
+            stack.enter_context(mirror)
         except OSError as error:
             raise BadInput(f"Cannot listen on {options.host}:{options.port}: {error.strerror}.") from error
         stop = stack.enter_context(stop_on_interrupt())
-        _print(mirror.url)
-        _say("Set MODELSCOPE_ENDPOINT or HF_ENDPOINT to this address to download from here. Ctrl-C ends it.")
+        url = reachable(mirror.url)
+        _print(url)
+        for line in _how_to_use_mirror(url, token, is_local=is_loopback(options.host)):
+            _say(line)
         stop.wait()
     return 0
+
+
+def _how_to_use_mirror(url: str, token: str | None, *, is_local: bool) -> list[str]:
+    lines = ["Set MODELSCOPE_ENDPOINT or HF_ENDPOINT to this address to download from here. Ctrl-C ends it."]
+    if token is not None:
+        lines += [
+            "Clients need this mirror's token; it is made anew at each start and shown only here:",
+            f"  MODELSCOPE_ENDPOINT={url} MODELSCOPE_API_TOKEN={token}",
+            f"  HF_ENDPOINT={url} HF_TOKEN={token}",
+        ]
+    elif not is_local:
+        lines.append("No token is asked for: whoever reaches this address can download every model of this cache.")
+    return lines
 
 
 def _practice(options: argparse.Namespace) -> int:
@@ -284,7 +285,7 @@ def _job_function(kind: str) -> Callable[[dict[str, Any], JobContext], Mapping[s
     def call(params: dict[str, Any], context: JobContext) -> Mapping[str, Any]:
         from qwen3ft_jupyter.manager import get_model_manager
 
-        manager = get_model_manager(**params.get("settings", {}))
+        manager = get_model_manager(**params.get("settings", {}), is_trusted=params.get("is_trusted", True))
         function: Callable[[Mapping[str, Any], JobContext], dict[str, Any]] = getattr(manager, f"run_{kind}")
         return function(params, context)
 
@@ -313,12 +314,14 @@ def make_parser() -> argparse.ArgumentParser:
     download = verb("download", _download, "download a model; the last line on stdout is its folder")
     download.add_argument("name", metavar="NAME", help="for example Qwen/Qwen3-0.6B")
     download.add_argument("--revision", help="branch, tag or commit; the hub's default if left out")
-    download.add_argument("--force", action="store_true", help="ask the hub again although the model is cached")
+    download.add_argument("--force", action="store_true", help="fetch every file again although the model is cached")
     verb("list", _list, "list the cached models").add_argument("--json", action="store_true")
     verb("verify", _verify, "read every byte of a cached model again").add_argument("name", metavar="NAME")
     evict = verb("evict", _evict, "delete cached models").add_mutually_exclusive_group(required=True)
     evict.add_argument("name", metavar="NAME", nargs="?")
-    evict.add_argument("--all", action="store_true", help="delete every model of the cache")
+    evict.add_argument(
+        "--all", action="store_true", help="delete every model we downloaded; pinned and unverified stay"
+    )
 
     jobs = verb("jobs", _jobs, "list the jobs; or stop, resume, forget, log, follow one")
     jobs.add_argument("--json", action="store_true")
@@ -334,6 +337,7 @@ def make_parser() -> argparse.ArgumentParser:
     finetune.add_argument("--detach", action="store_true", help="print the job's id and return at once")
     mirror = verb("mirror", _mirror, "serve the cache as a hub, for this machine or others")
     mirror.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    mirror.add_argument("--no-token", action="store_true", help="ask for no token where others reach --host, too")
     mirror.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     verb("practice", _practice, "make the practice model and its data").add_argument("folder", metavar="DIR")
     verb("status", _status, "say which hub and cache are in use, and why").add_argument("--json", action="store_true")

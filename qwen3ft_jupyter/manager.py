@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import platform
+import os
 import sys
 import threading
+import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter import catalog
-from qwen3ft_jupyter.cache import ModelCache, VerifyReport, ensure_model
-from qwen3ft_jupyter.catalog.memory import estimate_bytes
-from qwen3ft_jupyter.errors import ModelInUse, NotCached
-from qwen3ft_jupyter.hubs import make_hubs, parse_repo_id, slug
+from qwen3ft_jupyter import catalog, overview
+from qwen3ft_jupyter.cache import EvictedModel, ModelCache, VerifyReport, ensure_model
+from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse, NotCached
+from qwen3ft_jupyter.hubs import make_hubs, parse_repo_id
 from qwen3ft_jupyter.jobs import Job, JobContext, JobStore
+from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
 from qwen3ft_jupyter.reporting import SILENT, Progress, Reporter
-from qwen3ft_jupyter.settings import SETTINGS, Secret, Settings, load_settings
+from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from qwen3ft_jupyter.cache import Ensured
     from qwen3ft_jupyter.hubs import Hub, RepoId
+    from qwen3ft_jupyter.overview import Description
     from qwen3ft_jupyter.settings import HubName
-
-PRACTICE_REPO = "qwen3ft/Qwen3-Practice"
-"""A tiny model made on this machine and served by an embedded hub: everything can be tried without network or GPU."""
-_TRAIN_PACKAGES = ("torch", "transformers", "peft", "accelerate", "safetensors")
 
 
 def get_model_manager(
@@ -37,6 +35,7 @@ def get_model_manager(
     cache_dir: str | Path | None = None,
     *,
     reporter: Callable[[], Reporter] | None = None,
+    is_trusted: bool = True,
     **overrides: Any,
 ) -> ModelManager:
     """Return a manager for the settings in force; arguments win over everything else.
@@ -45,71 +44,63 @@ def get_model_manager(
         use_modelscope: ask ModelScope first (True) or Hugging Face first (False).
         cache_dir: where models are kept.
         reporter: makes the object that shows progress; nothing is shown if left out.
+        is_trusted: False where a stranger may have chosen `cache_dir`, so that manifests in it prove nothing.
         overrides: any other field of `qwen3ft_jupyter.settings.Settings`, for example ``offline=True``.
 
     Raises:
         BadSetting: a setting has a value that is not accepted.
     """
     given = {"use_modelscope": use_modelscope, "cache_dir": cache_dir, **overrides}
-    return ModelManager(load_settings(given), reporter=reporter)
+    return ModelManager(load_settings(given), reporter=reporter, is_trusted=is_trusted)
+
+
+class _OnDemand(Mapping["HubName", "Hub"]):
+    """Hubs that are started when the first of them is asked for: a cached model asks none."""
+
+    def __init__(self, start: Callable[[], dict[HubName, Hub]]) -> None:
+        self._start = start
+        self._hubs: dict[HubName, Hub] | None = None
+
+    def _all(self) -> dict[HubName, Hub]:
+        if self._hubs is None:
+            self._hubs = self._start()
+        return self._hubs
+
+    def __getitem__(self, name: HubName) -> Hub:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[HubName]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 @dataclass(frozen=True, slots=True)
-class SettingRow:
-    """One setting as `ModelManager.describe` shows it."""
+class _Located:
+    """What a name given to load or chat stands for."""
 
-    variable: str
-    value: str
-    origin: str
-    help: str
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """Which hub, which cache, which Python, and why."""
-
-    hub: HubName
-    hubs: tuple[HubName, ...]
-    rows: tuple[SettingRow, ...]
-    version: str
-    python: str
-    training: dict[str, bool]
-    """Which of the packages that training needs are installed in this Python."""
-    notices: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``GET /qwen3ft/status`` answers."""
-        return {
-            "version": self.version,
-            "hub": self.hub,
-            "hubs": list(self.hubs),
-            "python": self.python,
-            "training": self.training,
-            "settings": [
-                {"name": row.variable, "value": row.value, "origin": row.origin, "help": row.help} for row in self.rows
-            ],
-            "warnings": list(self.notices),
-        }
-
-    def __str__(self) -> str:
-        width = max(len(row.variable) for row in self.rows)
-        lines = [f"qwen3ft_jupyter {self.version} · hub: {' then '.join(self.hubs)} · Python {self.python}"]
-        lines += [f"  {row.variable:<{width}}  {row.value}   ({row.origin})" for row in self.rows]
-        missing = [name for name, present in self.training.items() if not present]
-        if missing:
-            lines.append(f"  not installed in this Python: {', '.join(missing)}. pip install 'qwen3ft-jupyter[train]'")
-        return "\n".join([*lines, *(f"  note: {notice}" for notice in self.notices)])
+    folder: Path
+    adapter: Path | None
+    made: float
+    """Changes when the same folders hold something new."""
 
 
 class ModelManager:
     """Downloads, keeps, loads and fine-tunes models. Make one with `get_model_manager`."""
 
-    def __init__(self, settings: Settings, *, reporter: Callable[[], Reporter] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, reporter: Callable[[], Reporter] | None = None, is_trusted: bool = True
+    ) -> None:
         self.settings = settings
-        self.cache = ModelCache(settings.cache_dir, settings.shared_dirs)
-        self.job_store = JobStore(settings.state_dir)
+        # A cloned repository can bring a .env, a cache and manifests that vouch for exchanged weights.
+        self._is_trusted = is_trusted and settings.origins.get("cache_dir") not in STRANGERS_ORIGINS
+        self.cache = ModelCache(settings.cache_dir, settings.shared_dirs, trust_manifests=self._is_trusted)
+        self.job_store = JobStore(settings.state_dir, environ=settings.secrets_given())
         self._make_reporter = reporter or (lambda: SILENT)
-        self._loaded: tuple[tuple[str, str], Any] | None = None
+        self._loaded: tuple[_Located, tuple[Any, Any]] | None = None
+        self._lent: tuple[_Located, weakref.ref[Any], weakref.ref[Any]] | None = None
+        """What a caller loaded and may still hold: chatting with it must not take the memory twice."""
 
     # Models on disk
 
@@ -145,18 +136,19 @@ class ModelManager:
         stop: threading.Event | None = None,
     ) -> Ensured:
         repo_id = parse_repo_id(model_name)
+        is_practice = repo_id == PRACTICE_REPO_ID
         reporter = reporter or self._make_reporter()
         stop = stop or threading.Event()
         if force or self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)
-        with self._hubs_for(repo_id, force=force, reporter=reporter, stop=stop) as hubs:
+        with self._hubs_for(repo_id, reporter=reporter, stop=stop) as hubs:
             return ensure_model(
                 self.cache,
                 hubs,
                 repo_id,
-                revision=revision,
+                revision=None if is_practice else revision,  # there is only the one made here
                 force=force,
-                offline=self.settings.offline and repo_id != PRACTICE_REPO,
+                offline=self.settings.offline and not is_practice,  # its hub is this process
                 order=self.settings.hubs,
                 max_connections=self.settings.max_connections,
                 reporter=reporter,
@@ -165,19 +157,26 @@ class ModelManager:
 
     @contextlib.contextmanager
     def _hubs_for(
-        self, repo_id: RepoId, *, force: bool, reporter: Reporter, stop: threading.Event
-    ) -> Iterator[dict[HubName, Hub]]:
-        """Yield the hubs to ask: the configured ones, or for the practice model one of our own on loopback."""
-        cached = self.cache.find(repo_id)
-        if repo_id != PRACTICE_REPO or (cached is not None and cached.is_verified and not force):
+        self, repo_id: RepoId, *, reporter: Reporter, stop: threading.Event
+    ) -> Iterator[Mapping[HubName, Hub]]:
+        """Yield the hubs to ask: the configured ones, or for the practice model one of our own on loopback.
+
+        The practice model is never asked of a real hub: whoever registers its name there would supply it.
+        """
+        if repo_id != PRACTICE_REPO_ID:
             yield make_hubs(self.settings)
             return
         from qwen3ft_jupyter.mirror import Mirror
         from qwen3ft_jupyter.practice import make_practice
 
-        practice = make_practice(self.settings.state_dir / "practice", reporter=reporter, stop=stop)
-        with Mirror({PRACTICE_REPO: practice.folder}) as mirror:
-            yield make_hubs(self.settings, endpoint=mirror.url)
+        with contextlib.ExitStack() as stack:
+
+            def start() -> dict[HubName, Hub]:
+                practice = make_practice(self.settings.state_dir / "practice", reporter=reporter, stop=stop)
+                mirror = stack.enter_context(Mirror({PRACTICE_REPO_ID: practice.folder}))
+                return make_hubs(self.settings, endpoint=mirror.url)
+
+            yield _OnDemand(start)
 
     def list_cached_models(self) -> list[dict[str, Any]]:
         """Return one dict per cached model: `model_name`, `size` in bytes, `path`, `hub`, `commit` and more."""
@@ -199,8 +198,8 @@ class ModelManager:
         self._refuse_if_in_use(self.cache.by_slug(name).repo_id)
         return self.cache.evict_slug(name).freed_bytes
 
-    def evict_all(self) -> dict[str, int]:
-        """Delete every model we downloaded and return the bytes freed per model name.
+    def evict_all(self) -> list[EvictedModel]:
+        """Delete every model we downloaded and return what went.
 
         Pinned models, shared caches and folders that something else put there stay: those need to be named.
 
@@ -208,11 +207,9 @@ class ModelManager:
             ModelInUse: a running job uses one of them; nothing is deleted then.
         """
         for model in self.cache.list():
-            self._refuse_if_in_use(model.repo_id)
-        freed: dict[str, int] = {}
-        for evicted in self.cache.evict_all():
-            freed[evicted.repo_id] = freed.get(evicted.repo_id, 0) + evicted.freed_bytes
-        return freed
+            if model.is_verified and not model.pinned and not model.is_shared:
+                self._refuse_if_in_use(model.repo_id)
+        return list(self.cache.evict_all())
 
     def clear_cache(self, model_name: str | None = None) -> None:
         """Delete one model, or all of them."""
@@ -230,55 +227,24 @@ class ModelManager:
         )
 
     def pin(self, model_name: str, pinned: bool = True) -> None:  # noqa: FBT001, FBT002 - reads as pin(name, False)
-        """Protect a model from automatic eviction, or stop protecting it."""
+        """Protect a model from being evicted with all others, or stop protecting it."""
         self.cache.pin(parse_repo_id(model_name), pinned=pinned)
 
     def _refuse_if_in_use(self, repo_id: str) -> None:
-        for job in self.jobs():
-            if job.status().is_active and _model_of(job) == repo_id:
+        for job in self._active_jobs():
+            if _model_of(job) == repo_id:
                 raise ModelInUse(f"{repo_id} is used by the running job {job.id}.", hint="Stop the job first.")
 
     # What there is
 
     def models(self) -> list[dict[str, Any]]:
         """Return the catalogue joined with the cache and the running downloads, cached but uncatalogued models last."""
-        cached = {model.repo_id: model for model in self.cache.list()}
-        running = {_model_of(job): job.id for job in self.jobs() if job.kind == "download" and job.status().is_active}
-        rows = [_catalogue_row(entry) for entry in catalog.catalog()]
-        rows.append(_uncatalogued_row(PRACTICE_REPO) | {"role": "practice", "note": "Made and served on this machine."})
-        known = {row["model_name"] for row in rows}
-        rows += [_uncatalogued_row(name) for name in [*cached, *running] if name not in known]
-        rows = list({row["model_name"]: row for row in rows}.values())
-        for row in rows:
-            model = cached.get(row["model_name"])
-            row["cached"] = model is not None
-            row["verified"] = model is not None and model.is_verified
-            row["size"] = model.size_bytes if model else None
-            row["job_id"] = running.get(row["model_name"])
-        return rows
+        downloads = {_model_of(job): job.id for job in self._active_jobs() if job.kind == "download"}
+        return overview.model_rows(self.cache.list(), downloads)
 
     def describe(self) -> Description:
         """Answer "which hub am I using, which cache, and why"."""
-        from qwen3ft_jupyter._version import __version__
-
-        rows = tuple(
-            SettingRow(
-                setting.variable,
-                _shown(getattr(self.settings, setting.name)),
-                self.settings.origins[setting.name],
-                setting.help,
-            )
-            for setting in SETTINGS
-        )
-        return Description(
-            hub=self.settings.hub,
-            hubs=self.settings.hubs,
-            rows=rows,
-            version=__version__,
-            python=platform.python_version(),
-            training={name: importlib.util.find_spec(name) is not None for name in _TRAIN_PACKAGES},
-            notices=self.settings.notices,
-        )
+        return overview.describe(self.settings)
 
     # Jobs
 
@@ -290,23 +256,35 @@ class ModelManager:
         """Return one job. Raises JobNotFound."""
         return self.job_store.get(job_id)
 
+    def _active_jobs(self) -> Iterator[Job]:
+        """Yield the jobs at work on this cache; other kernels may work on another one."""
+        for job in self.jobs():
+            given = job.params.get("settings", {})
+            if given.get("cache_dir", str(self.settings.cache_dir)) != str(self.settings.cache_dir):
+                continue
+            with contextlib.suppress(JobNotFound):  # forgotten since it was listed
+                if job.status().is_active:
+                    yield job
+
     def download(self, model_name: str, *, force: bool = False, revision: str | None = None) -> Job:
-        """Start a download that goes on whatever happens to this kernel, or return the one already under way."""
+        """Start a download that goes on whatever happens to this kernel, or return the same one already under way."""
         repo_id = parse_repo_id(model_name)
         if self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)
-        for job in self.jobs():
-            if job.kind == "download" and _model_of(job) == repo_id and job.status().is_active:
-                return job
         params = {"model_name": repo_id, "force": force, "revision": revision}
-        return self._start("download", params, title=f"Download {repo_id}")
+        for job in self._active_jobs():
+            is_same = job.kind == "download" and params.items() <= job.params.items()
+            with contextlib.suppress(JobNotFound):
+                if is_same and job.status().state != "stopping":
+                    return job
+        return self._start("download", params, title=f"Download {repo_id}", cwd=self.settings.state_dir)
 
     def start_verify(self, model_name: str) -> Job:
         """Verify a cached model as a job. Raises NotCached."""
         repo_id = parse_repo_id(model_name)
         if self.cache.find(repo_id) is None:
             raise NotCached(f"{repo_id} is not in the cache.", hint=f"Download it: %qwen3ft download {repo_id}")
-        return self._start("verify", {"model_name": repo_id}, title=f"Verify {repo_id}")
+        return self._start("verify", {"model_name": repo_id}, title=f"Verify {repo_id}", cwd=self.settings.state_dir)
 
     def fine_tune(self, config: Mapping[str, Any] | None = None, **fields: Any) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
@@ -316,21 +294,36 @@ class ModelManager:
             fields: the same as keyword arguments; they win over `config`.
 
         Raises:
-            BadConfig: one or more fields are wrong; all of them are named.
+            BadConfig: one or more fields are wrong, all of them named; or output_dir holds or is getting another run.
             BadData: the data cannot be read.
         """
-        from qwen3ft_jupyter.finetune import FineTuneConfig, check_data
+        from qwen3ft_jupyter.finetune import FineTuneConfig, check_data, check_output
 
         resolved = FineTuneConfig.from_dict({**(config or {}), **fields})
-        if self.cache.find(parse_repo_id(resolved.model)) is None:
-            catalog.check_published(parse_repo_id(resolved.model))
+        repo_id = parse_repo_id(resolved.model)
+        if self.cache.find(repo_id) is None:
+            catalog.check_published(repo_id)
+        self._refuse_if_written_to(resolved.output_dir)
+        check_output(resolved)
         check_data(resolved)
+        self._loaded = None  # the model that answers questions and the job would share one GPU
         title = f"Fine-tune {resolved.model} → {Path(resolved.output_dir).name}"
-        return self._start("finetune", {"config": resolved.to_dict()}, title=title)
+        return self._start("finetune", {"config": resolved.to_dict()}, title=title, cwd=None)
 
-    def _start(self, kind: str, params: dict[str, Any], *, title: str) -> Job:
-        params["settings"] = self.settings.shareable()
-        return self.job_store.start(kind, params, title=title, python=sys.executable)
+    def _refuse_if_written_to(self, output_dir: str) -> None:
+        for job in self._active_jobs():
+            taken = job.params["config"]["output_dir"] if job.kind == "finetune" else None
+            if taken is not None and os.path.realpath(taken) == os.path.realpath(output_dir):
+                raise BadConfig(
+                    f"output_dir: the running job {job.id} writes to {Path(output_dir).name}.",
+                    hint="Stop it first, or give another output_dir.",
+                )
+
+    def _start(self, kind: str, params: dict[str, Any], *, title: str, cwd: Path | None) -> Job:
+        if cwd is not None:
+            cwd.mkdir(parents=True, exist_ok=True)
+        params = {**params, "settings": self.settings.shareable(), "is_trusted": self._is_trusted}
+        return self.job_store.start(kind, params, title=title, python=sys.executable, cwd=cwd)
 
     # Loading and talking
 
@@ -345,7 +338,8 @@ class ModelManager:
         """Download if need be, then load. Returns `(model, tokenizer)` of transformers, ready to use.
 
         Args:
-            model_name: a repo id; or the output folder or job id of a fine-tune, which loads base and adapter.
+            model_name: a repo id; the output folder or job id of a fine-tune, which loads base and adapter; or the
+                path of a model folder, absolute or beginning with ``./`` or ``~``.
             device_map: as in transformers; "auto" takes the GPU if there is one.
             reporter: receives progress.
             options: passed to `qwen3ft_jupyter.loading.load_model_and_tokenizer`: `dtype`, `quantization` (None,
@@ -356,13 +350,19 @@ class ModelManager:
             UnsafeModel: loading would run code from the repo.
             MissingPackage: torch and friends are not installed.
         """
+        reporter = reporter or self._make_reporter()
+        located = self._locate(model_name, reporter)
+        model, tokenizer = self._load(located, device_map, reporter, options)
+        self._lent = (located, weakref.ref(model), weakref.ref(tokenizer))
+        return model, tokenizer
+
+    def _load(
+        self, located: _Located, device_map: str | None, reporter: Reporter, options: Mapping[str, Any]
+    ) -> tuple[Any, Any]:
         from qwen3ft_jupyter.loading import load_model_and_tokenizer
 
-        reporter = reporter or self._make_reporter()
-        folder, adapter = self._resolve(model_name, reporter)
-        if adapter is not None:
-            options.setdefault("adapter", adapter)
-        return load_model_and_tokenizer(folder, device_map=device_map, reporter=reporter, **options)
+        options = {"adapter": located.adapter, **options} if located.adapter is not None else options
+        return load_model_and_tokenizer(located.folder, device_map=device_map, reporter=reporter, **options)
 
     def chat(
         self,
@@ -383,34 +383,38 @@ class ModelManager:
         from qwen3ft_jupyter.finetune import answer
 
         reporter = reporter or self._make_reporter()
-        folder, adapter = self._resolve(model_name, reporter)
-        key = (str(folder), str(adapter))
-        if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None  # give the memory back before the next model takes its own
-            self._loaded = (key, self.load_model_and_tokenizer(model_name, reporter=reporter))
-        model, tokenizer = self._loaded[1]
+        model, tokenizer = self._at_hand(self._locate(model_name, reporter), reporter)
         return answer(model, tokenizer, question, **options)
 
-    def _resolve(self, model_name: str, reporter: Reporter) -> tuple[Path, Path | None]:
-        """Return the model folder and the adapter folder of a repo id, a fine-tune's job id or its output folder."""
-        from qwen3ft_jupyter.finetune import read_run
+    def _at_hand(self, located: _Located, reporter: Reporter) -> tuple[Any, Any]:
+        if self._lent is not None and self._lent[0] == located:
+            model, tokenizer = self._lent[1](), self._lent[2]()
+            if model is not None and tokenizer is not None:
+                return model, tokenizer
+        if self._loaded is None or self._loaded[0] != located:
+            self._loaded = None  # give the memory back before the next model takes its own
+            self._loaded = (located, self._load(located, "auto", reporter, {}))
+        return self._loaded[1]
 
-        run = self._run_folder(model_name)
-        if run is None:
-            ensured = self._ensure(model_name, reporter=reporter)
-            self.cache.touch(ensured.model.repo_id)
-            return ensured.model.folder, None
-        result = read_run(run)
-        if result.model_folder is not None:
-            return result.model_folder, None
-        return Path(self.ensure_model_cached(result.base_model, reporter=reporter)), result.adapter_folder
+    def _locate(self, name: str, reporter: Reporter) -> _Located:
+        from qwen3ft_jupyter.finetune import is_run, read_run
 
-    def _run_folder(self, name: str) -> Path | None:
-        if (Path(name) / "config.json").is_file() or Path(name).is_absolute():
-            return Path(name)
-        if "/" in name:
-            return None
-        for job in self.jobs():
+        run = self._run_of_job(name)
+        path = run or Path(name).expanduser()
+        if run is not None or is_run(path):
+            result = read_run(path)
+            made = (path / "result.json").stat().st_mtime
+            if result.model_folder is not None:
+                return _Located(result.model_folder, None, made)
+            base = self._ensure(result.base_model, reporter=reporter).model
+            return _Located(base.folder, result.adapter_folder, made)
+        if path.is_absolute() or name.startswith((".", "~")):
+            return _Located(path, None, 0.0)
+        model = self._ensure(name, reporter=reporter).model
+        return _Located(model.folder, None, model.created or 0.0)
+
+    def _run_of_job(self, name: str) -> Path | None:
+        for job in self.jobs() if "/" not in name else []:
             if job.id == name and job.kind == "finetune":
                 return Path(str(job.params["config"]["output_dir"]))
         return None
@@ -421,7 +425,7 @@ class ModelManager:
         """Run a download job."""
         ensured = self._ensure(
             params["model_name"],
-            force=bool(params.get("force")) and context.attempt == 1,  # a resumed job keeps what the first try fetched
+            force=bool(params.get("force")),
             revision=params.get("revision"),
             reporter=context.reporter,
             stop=context.stop,
@@ -443,66 +447,14 @@ class ModelManager:
 
     def run_finetune(self, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
         """Run a fine-tune job, continuing from the last complete checkpoint if it was interrupted."""
-        from qwen3ft_jupyter.finetune import FineTuneConfig, train
+        from qwen3ft_jupyter.finetune import FineTuneConfig, run
 
         config = FineTuneConfig.from_dict(params["config"])
-        context.reporter.progress(Progress("resolving", detail=config.model))
-        ensured = self._ensure(config.model, reporter=context.reporter, stop=context.stop)
-        self.cache.touch(ensured.model.repo_id)
-        return train(
-            config,
-            model_folder=ensured.model.folder,
-            output_dir=Path(config.output_dir),
-            reporter=context.reporter,
-            stop=context.stop,
-            resume=context.attempt > 1,
-        )
+        context.reporter.progress(Progress("preparing", detail=config.model))
+        model = self._ensure(config.model, reporter=context.reporter, stop=context.stop).model
+        return run(config, model.folder, context, base_commit=model.commit)
 
 
 def _model_of(job: Job) -> str:
     config = job.params.get("config")
     return str(config.get("model", "")) if isinstance(config, dict) else str(job.params.get("model_name", ""))
-
-
-def _catalogue_row(entry: catalog.CatalogModel) -> dict[str, Any]:
-    return {
-        "model_name": entry.repo_id,
-        "slug": slug(parse_repo_id(entry.repo_id)),
-        "role": entry.role,
-        "badge": entry.badge,
-        "kind": entry.kind,
-        "note": entry.note,
-        "license": entry.license,
-        "parameters": entry.parameters,
-        "context": entry.context,
-        "download_bytes": entry.download_bytes,
-        "memory_bytes": {method: estimate_bytes(entry, method) for method in ("load", "lora", "full")},
-        "catalogued": True,
-    }
-
-
-def _uncatalogued_row(name: str) -> dict[str, Any]:
-    return {
-        "model_name": name,
-        "slug": slug(parse_repo_id(name)),
-        "role": "",
-        "badge": "",
-        "kind": "",
-        "note": "",
-        "license": "",
-        "parameters": None,
-        "context": None,
-        "download_bytes": None,
-        "memory_bytes": None,
-        "catalogued": False,
-    }
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "not set"
-    if isinstance(value, Secret):
-        return "***"
-    if isinstance(value, tuple):
-        return ", ".join(str(item) for item in value) or "none"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,24 +1,43 @@
 """Which hub, which cache, which tokens: every setting, where it may come from, and where it did come from.
 
 Order, first one wins: argument · process environment · ``.env`` in the user's config folder · ``.env`` in the working
-folder (`USE_MODELSCOPE` and `MODEL_CACHE_DIR` only) · traits in ``jupyter_server_config`` · default.
+folder, then in the Jupyter server's root (`USE_MODELSCOPE` and `MODEL_CACHE_DIR` only) · traits in
+``jupyter_server_config`` · default.
 A working folder may be a stranger's cloned repository, so its ``.env`` may not name an endpoint or a token: one that
-did could have the user's token sent to its author.
+did could have the user's token sent to its author. Nor are variables in it expanded.
+
+Kernels and terminals learn their server's root and traits from the environment it starts them in (`to_publish`):
+`QWEN3FT_SERVER_ROOT`, and ``QWEN3FT_DEFAULT_<VARIABLE>`` for each trait, for example `QWEN3FT_DEFAULT_MODEL_CACHE_DIR`.
+So the panel and a cell of one server use the same hub and the same cache. No token is among them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NewType
-from urllib.parse import urlsplit
 
 import platformdirs
 
 from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.logins import stored_huggingface_token, stored_modelscope_token
+from qwen3ft_jupyter.setting_list import SETTINGS, Secret, Setting, as_text, plain
+
+__all__ = [
+    "FOLDER_ORIGIN",
+    "ROOT_ORIGIN",
+    "SETTINGS",
+    "STRANGERS_ORIGINS",
+    "HubName",
+    "Origin",
+    "Secret",
+    "Setting",
+    "Settings",
+    "load_settings",
+    "to_publish",
+]
 
 HubName = Literal["modelscope", "huggingface"]
 Origin = NewType("Origin", str)
@@ -26,38 +45,12 @@ Origin = NewType("Origin", str)
 
 MODELSCOPE_URL = "https://www.modelscope.cn"
 HUGGINGFACE_URL = "https://huggingface.co"
-_TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
-_FALSE = frozenset({"false", "0", "no", "off", "n", "f"})
-
-
-class Secret:
-    """A token. Prints as ``***`` wherever it may turn up; `reveal` is for the request that needs it."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """Return the token itself."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "***"
-
-    __str__ = __repr__
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a secret is not pickled")
+SERVER_ROOT_VARIABLE = "QWEN3FT_SERVER_ROOT"
+DEFAULT_PREFIX = "QWEN3FT_DEFAULT_"
+FOLDER_ORIGIN = ".env in the working folder"
+ROOT_ORIGIN = ".env in the server's root"
+STRANGERS_ORIGINS = frozenset({FOLDER_ORIGIN, ROOT_ORIGIN})
+"""Where a value may have come with a cloned repository: it must not be trusted further than a choice between hubs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +83,24 @@ class Settings:
         other: HubName = "huggingface" if self.use_modelscope else "modelscope"
         return (self.hub, other) if self.fallback else (self.hub,)
 
+    def secrets_given(self) -> dict[str, str]:
+        """Return the tokens that were given as arguments, by variable: for the environment of a job, never for a file.
+
+        All others a job finds where this process found them.
+        """
+        return {
+            setting.variable: getattr(self, setting.name).reveal()
+            for setting in SETTINGS
+            if setting.is_secret and self.origins.get(setting.name) == "argument" and getattr(self, setting.name)
+        }
+
     def shareable(self) -> dict[str, Any]:
         """Return the settings another process of the same user needs, without secrets, as JSON-ready overrides.
 
         Endpoints are among them: a job must ask the hub its starter was told to ask.
         """
         return {
-            name: _plain(getattr(self, name))
+            name: plain(getattr(self, name))
             for name in (
                 "use_modelscope",
                 "cache_dir",
@@ -111,173 +115,6 @@ class Settings:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting: its environment variable, how its text is read, and what it is for."""
-
-    variable: str
-    name: str
-    parse: Callable[[str, Any], Any]
-    accepted: str
-    help: str
-    aliases: tuple[str, ...] = ()
-    is_secret: bool = False
-    from_working_folder: bool = False
-    """May a ``.env`` in the working folder set it?"""
-
-
-def _parse_bool(variable: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    raise BadSetting(
-        f"{variable}={value!r} is neither true nor false.", hint="Accepted: true, 1, yes, on, false, 0, no, off."
-    )
-
-
-def _parse_folder(variable: str, value: Any) -> Path:
-    text = str(value).strip()
-    if not text or "\0" in text:
-        raise BadSetting(f"{variable}={value!r} is no folder.", hint="Give the path of a folder, for example ~/models.")
-    return Path(os.path.abspath(os.path.expandvars(os.path.expanduser(text))))  # noqa: PTH100, PTH111 - resolve() would follow links
-
-
-def _parse_folders(variable: str, value: Any) -> tuple[Path, ...]:
-    parts = value.split(os.pathsep) if isinstance(value, str) else list(value)
-    return tuple(_parse_folder(variable, part) for part in parts if str(part).strip())
-
-
-def _parse_url(variable: str, value: Any) -> str:
-    text = str(value).strip()
-    if "://" not in text:
-        text = f"https://{text}"
-    text = text.rstrip("/")
-    try:
-        parts = urlsplit(text)
-        valid = (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None and parts.port != 0
-        )
-    except ValueError:
-        valid = False
-    if not valid or any(character.isspace() for character in text):
-        raise BadSetting(
-            f"{variable} is not the address of a hub.",  # the value may hold a password: it is not repeated
-            hint="Give an address such as https://hub.example.org, without user name or password.",
-        )
-    return text
-
-
-def _parse_secret(variable: str, value: Any) -> Secret | None:
-    if value is None or isinstance(value, Secret):
-        return value
-    text = str(value).strip()
-    if any(ord(character) < 33 or ord(character) > 126 for character in text):
-        raise BadSetting(f"{variable} holds characters no token has.", hint="Copy the token again from the hub's page.")
-    return Secret(text) if text else None
-
-
-def _parse_connections(variable: str, value: Any) -> int:
-    try:
-        number = int(str(value).strip())
-    except ValueError:
-        number = 0
-    if not 1 <= number <= 64:
-        raise BadSetting(f"{variable}={value!r} is out of range.", hint="Accepted: a whole number from 1 to 64.")
-    return number
-
-
-_BOOL = "true, 1, yes, on, false, 0, no, off"
-
-SETTINGS: tuple[Setting, ...] = (
-    Setting(
-        "USE_MODELSCOPE",
-        "use_modelscope",
-        _parse_bool,
-        _BOOL,
-        "Ask ModelScope first (true) or Hugging Face first (false).",
-        from_working_folder=True,
-    ),
-    Setting(
-        "MODEL_CACHE_DIR",
-        "cache_dir",
-        _parse_folder,
-        "a folder",
-        "Where models are kept.",
-        from_working_folder=True,
-    ),
-    Setting(
-        "MODEL_CACHE_SHARED_DIRS",
-        "shared_dirs",
-        _parse_folders,
-        f"folders separated by '{os.pathsep}'",
-        "Read-only caches to look in as well, for example a team's network drive.",
-    ),
-    Setting(
-        "QWEN3FT_STATE_DIR",
-        "state_dir",
-        _parse_folder,
-        "a folder",
-        "Where jobs keep their state and logs; best on a local disk that persists.",
-    ),
-    Setting(
-        "MODELSCOPE_ENDPOINT",
-        "modelscope_endpoint",
-        _parse_url,
-        "an http(s) address",
-        "Address of ModelScope or of a mirror that speaks its protocol.",
-        aliases=("MODELSCOPE_DOMAIN",),
-    ),
-    Setting(
-        "MODELSCOPE_API_TOKEN",
-        "modelscope_token",
-        _parse_secret,
-        "a token",
-        "Token for private ModelScope repos; a login of the modelscope client is used otherwise.",
-        is_secret=True,
-    ),
-    Setting(
-        "HF_ENDPOINT",
-        "hf_endpoint",
-        _parse_url,
-        "an http(s) address",
-        "Address of Hugging Face or of a mirror.",
-    ),
-    Setting(
-        "HF_TOKEN",
-        "hf_token",
-        _parse_secret,
-        "a token",
-        "Token for private or gated Hugging Face repos; a login of the hf client is used otherwise.",
-        aliases=("HUGGING_FACE_HUB_TOKEN",),
-        is_secret=True,
-    ),
-    Setting(
-        "QWEN3FT_OFFLINE",
-        "offline",
-        _parse_bool,
-        _BOOL,
-        "Use only what is in the cache, open no connection.",
-        aliases=("HF_HUB_OFFLINE",),
-    ),
-    Setting(
-        "QWEN3FT_FALLBACK",
-        "fallback",
-        _parse_bool,
-        _BOOL,
-        "Go to the other hub, and say so, when the first has no such model or cannot be reached.",
-    ),
-    Setting(
-        "QWEN3FT_MAX_CONNECTIONS",
-        "max_connections",
-        _parse_connections,
-        "1 to 64",
-        "The most connections one download may open.",
-    ),
-)
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
@@ -286,6 +123,7 @@ def load_settings(
     *,
     environ: Mapping[str, str] | None = None,
     working_folder: Path | None = None,
+    server_root: Path | None = None,
     traits: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Read every setting from the places named at the top of this module.
@@ -293,9 +131,10 @@ def load_settings(
     Args:
         overrides: values given as arguments, by field name of `Settings`; None means not given.
         environ: the process environment; `os.environ` if left out.
-        working_folder: the notebook's folder or the server's root, whose ``.env`` may set two settings; the current
-            folder if left out.
-        traits: values from ``jupyter_server_config``, by field name.
+        working_folder: the folder whose ``.env`` may set two settings; the current one if left out.
+        server_root: the root of the Jupyter server, whose ``.env`` may set the same two; what the server told its
+            kernels if left out.
+        traits: values from ``jupyter_server_config``, by field name; they win over those the server told its kernels.
 
     Raises:
         BadSetting: a value is not accepted; the message names the variable.
@@ -305,49 +144,117 @@ def load_settings(
     unknown = sorted(set(given) - set(_BY_NAME))
     if unknown:
         raise BadSetting(f"{unknown[0]!r} is no setting.", hint=f"Settings: {', '.join(_BY_NAME)}.")
-    user_file = Path(platformdirs.user_config_dir("qwen3ft")) / ".env"
-    folder_file = (working_folder or Path.cwd()) / ".env"
-    user_env, folder_env = _read_env_file(user_file), _read_env_file(folder_file)
+    if server_root is None and environ.get(SERVER_ROOT_VARIABLE, "").strip():
+        server_root = Path(environ[SERVER_ROOT_VARIABLE])
+    notices: list[str] = []
+    places = _places(environ, working_folder or _current_folder(), server_root, traits or {}, notices)
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
-    notices: list[str] = []
     for setting in SETTINGS:
-        raw, origin = _look_up(setting, given, traits or {}, environ=environ, user_env=user_env, folder_env=folder_env)
+        raw, origin, folder = _look_up(setting, given, places)
         if origin == "default":
             values[setting.name], origin = _default(setting.name, environ, values)
         else:
             values[setting.name] = setting.parse(setting.variable, raw)
         origins[setting.name] = Origin(origin)
-        if origin == _FOLDER_ORIGIN:
-            notices.append(f"{setting.variable} comes from the .env file in the working folder.")
+        if folder is not None:
+            notices.append(f"{setting.variable} comes from the {_file_words(origin)}.")
     return Settings(**values, origins=origins, notices=tuple(notices))
 
 
-_FOLDER_ORIGIN = ".env in the working folder"
+def to_publish(traits: Mapping[str, Any], server_root: Path) -> dict[str, str]:
+    """Return the environment variables that tell the kernels of a server what it was given; no token is among them.
+
+    Args:
+        traits: values from ``jupyter_server_config``, by field name of `Settings`.
+        server_root: the folder that the server shows.
+
+    Raises:
+        BadSetting: a value is not accepted.
+    """
+    variables = {SERVER_ROOT_VARIABLE: str(server_root)}
+    for name, value in traits.items():
+        setting = _BY_NAME[name]
+        parsed = setting.parse(setting.variable, _expanded(setting, value))  # folders become absolute
+        if not setting.is_secret:
+            variables[DEFAULT_PREFIX + setting.variable] = as_text(parsed)
+    return variables
 
 
-def _look_up(
-    setting: Setting,
-    given: Mapping[str, Any],
-    traits: Mapping[str, Any],
-    *,
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Somewhere a setting may come from."""
+
+    origin: str
+    values: Mapping[str, Any]
+    """By variable."""
+    folder: Path | None = None
+    """Where it lies, if it is a ``.env`` that a stranger may have written."""
+
+
+def _places(
     environ: Mapping[str, str],
-    user_env: Mapping[str, str],
-    folder_env: Mapping[str, str],
-) -> tuple[Any, str]:
+    working_folder: Path | None,
+    server_root: Path | None,
+    traits: Mapping[str, Any],
+    notices: list[str],
+) -> list[_Place]:
+    """Return what is looked at after the arguments, in order; a file that cannot be read is noted in `notices`."""
+    user_folder = Path(platformdirs.user_config_dir("qwen3ft"))
+    places = [
+        _Place("environment", environ),
+        _Place(_USER_ORIGIN, _read_env_file(user_folder, _USER_ORIGIN, notices)),
+    ]
+    folders = {working_folder: FOLDER_ORIGIN, server_root: ROOT_ORIGIN}  # as the latter if they are the same
+    for folder, origin in folders.items():
+        if folder is not None:
+            places.append(_Place(origin, _read_env_file(folder, origin, notices), folder))
+    published = {setting.variable: environ.get(DEFAULT_PREFIX + setting.variable) for setting in SETTINGS}
+    by_variable = {setting.variable: traits.get(setting.name) for setting in SETTINGS}
+    return [*places, _Place(_TRAIT_ORIGIN, by_variable), _Place(_TRAIT_ORIGIN, published)]
+
+
+_USER_ORIGIN = ".env in your config folder"
+_TRAIT_ORIGIN = "jupyter_server_config"
+
+
+def _look_up(setting: Setting, given: Mapping[str, Any], places: list[_Place]) -> tuple[Any, str, Path | None]:
+    """Return the value as it was written, where that was, and the folder if a stranger may have written it."""
     if given.get(setting.name) is not None:
-        return given[setting.name], "argument"
-    for variable in (setting.variable, *setting.aliases):
-        if environ.get(variable, "").strip():
-            return environ[variable], f"environment ({variable})"
-    for variable in (setting.variable, *setting.aliases):
-        if user_env.get(variable, "").strip():
-            return user_env[variable], ".env in your config folder"
-    if setting.from_working_folder and folder_env.get(setting.variable, "").strip():
-        return folder_env[setting.variable], _FOLDER_ORIGIN
-    if traits.get(setting.name) not in (None, "", [], ()):
-        return traits[setting.name], "jupyter_server_config"
-    return None, "default"
+        return given[setting.name], "argument", None
+    for place in places:
+        if place.folder is not None and not setting.from_working_folder:
+            continue
+        if place.origin == _TRAIT_ORIGIN and setting.is_secret:
+            continue
+        for variable in (setting.variable, *setting.aliases):
+            value = place.values.get(variable)
+            if value in (None, [], ()) or not str(value).strip():
+                continue
+            if place.folder is not None:
+                is_relative = setting.is_folder and not str(value).strip().startswith("~")
+                return (place.folder / str(value).strip() if is_relative else value), place.origin, place.folder
+            origin = f"environment ({variable})" if place.origin == "environment" else place.origin
+            return _expanded(setting, value), origin, None
+    return None, "default", None
+
+
+def _expanded(setting: Setting, value: Any) -> Any:
+    """Fill variables into folders that the user or the administrator wrote."""
+    if not setting.is_folder:
+        return value
+    return (
+        [os.path.expandvars(str(item)) for item in value]
+        if isinstance(value, (list, tuple))
+        else os.path.expandvars(str(value))
+    )
+
+
+def _current_folder() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # it has been deleted while we are in it
+        return None
 
 
 def _default(name: str, environ: Mapping[str, str], values: Mapping[str, Any]) -> tuple[Any, str]:
@@ -389,21 +296,24 @@ def _default_folder(environ: Mapping[str, str], usual: Path, on_workspace: str) 
     return usual, "default"
 
 
-def _read_env_file(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
+def _read_env_file(folder: Path, origin: str, notices: list[str]) -> dict[str, str]:
+    """Return the variables in a folder's ``.env``; one that cannot be read says so and holds nothing."""
     from dotenv import dotenv_values
 
+    path = folder / ".env"
     try:
+        if not path.is_file():
+            return {}
         # No interpolation: ${HF_TOKEN} in a stranger's file must not read our environment.
-        return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
-    except (OSError, UnicodeDecodeError):
+        values = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        notices.append(f"The {_file_words(origin)} is not UTF-8 and is ignored: save it as UTF-8.")
         return {}
+    except OSError as error:
+        notices.append(f"The {_file_words(origin)} cannot be read and is ignored: {error.strerror}.")
+        return {}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
+def _file_words(origin: str) -> str:
+    return origin.replace(".env", ".env file", 1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter import cli
-from qwen3ft_jupyter.cache import VerifyReport
+from qwen3ft_jupyter.cache import EvictedModel, VerifyReport
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
 from qwen3ft_jupyter.hubs import parse_repo_id
 from qwen3ft_jupyter.jobs import Job, JobContext, JobStore, supervisor
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.reporting import Reporter
 
 ROOT = Path(__file__).parents[1]
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - no more than a word here
 WORKER = [sys.executable, str(ROOT / "tests" / "jobs" / "worker_fixture.py"), "run"]
 
 
@@ -62,8 +64,8 @@ class StandIn:
         self.calls.append(("evict", name))
         return 1500
 
-    def evict_all(self) -> dict[str, int]:
-        return {"Qwen/A": 1500, "Qwen/B": 7}
+    def evict_all(self) -> list[EvictedModel]:
+        return [EvictedModel(parse_repo_id(f"Qwen/{name}"), name, size) for name, size in (("A", 1500), ("B", 7))]
 
     def verify(self, name: str, *, reporter: Reporter, stop: threading.Event) -> VerifyReport:
         assert not stop.is_set()
@@ -222,7 +224,7 @@ def test_jobs_are_listed_followed_and_forgotten(manager: StandIn, capsys: pytest
     assert capsys.readouterr().out.splitlines()[1].split() == [job.id, "succeeded", "Add", "up"]
     assert cli.main(["jobs", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["result"]["sum"] == 1
-    assert cli.main(["jobs", "log", job.id]) == 0
+    assert cli.main(["jobs", "log", job.id[-4:]]) == 0  # a part of the id that no other job has
     assert "adding [1]" in capsys.readouterr().out
 
     assert cli.main(["jobs", "forget", job.id]) == 0
@@ -288,7 +290,7 @@ def test_detached_finetune_prints_its_job(manager: StandIn, tmp_path: Path, caps
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [(None, "cannot be read"), ("a: [", "line 1"), ("- 1", "no fields"), ("", "no fields")]
+    ("text", "words"), [(None, "cannot be read"), ("a: [", "line 1"), ("- 1", "list of fields"), ("", "list of fields")]
 )
 def test_config_that_cannot_be_read_is_named(
     manager: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, words: str
@@ -348,6 +350,80 @@ def test_mirror_says_where_it_is_and_ends_when_interrupted(tmp_path: Path) -> No
     assert process.returncode == 0
     assert taken.returncode == 1
     assert b"bad-input: Cannot listen on 127.0.0.1" in taken.stderr
+
+
+def mirror_said(tmp_path: Path, *options: str) -> tuple[str, str]:
+    """Return what a mirror wrote to stdout and stderr, and how it answered a request without a token."""
+    command = [sys.executable, "-m", "qwen3ft_jupyter", "mirror", "--cache-dir", str(tmp_path / "models"), *options]
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        arguments = Path(f"/proc/{process.pid}/cmdline")
+        seen = arguments.read_text("utf-8") if arguments.exists() else ""
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    for word in re.findall(r"TOKEN=(\S+)", said):
+        assert word not in seen
+    return url, said
+
+
+def test_a_mirror_for_other_machines_asks_for_a_token(tmp_path: Path) -> None:
+    url, said = mirror_said(tmp_path, "--host", EVERYWHERE)
+
+    assert EVERYWHERE not in url  # nobody can go there
+    tokens = re.findall(r"(\w+)=(\S+) (\w+_TOKEN)=(\S+)", said)
+    assert [(endpoint, at, name) for endpoint, at, name, _ in tokens] == [
+        ("MODELSCOPE_ENDPOINT", url, "MODELSCOPE_API_TOKEN"),
+        ("HF_ENDPOINT", url, "HF_TOKEN"),
+    ]
+    assert {len(token) >= 32 for *_, token in tokens} == {True}
+
+
+@pytest.mark.parametrize(("options", "words"), [([], ""), (["--host", EVERYWHERE, "--no-token"], "No token is asked")])
+def test_a_mirror_without_a_token_says_so_unless_it_is_for_this_machine(
+    tmp_path: Path, options: list[str], words: str
+) -> None:
+    _, said = mirror_said(tmp_path, *options)
+
+    assert "TOKEN=" not in said
+    assert words in said
+    assert ("whoever" in said) is bool(words)
+
+
+def test_the_token_of_a_mirror_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    class Watched:
+        url = "http://192.0.2.7:8000"
+
+        def __init__(self, **options: Any) -> None:
+            given.update(options)
+
+        def __enter__(self) -> None:
+            raise OSError(98, "Address already in use")
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr("qwen3ft_jupyter.mirror.Mirror", Watched)
+    assert cli.main(["mirror", "--host", "192.0.2.7", "--cache-dir", str(tmp_path)]) == 1
+    assert len(given["token"]) >= 32
+    assert cli.main(["mirror", "--cache-dir", str(tmp_path)]) == 1
+    assert given["token"] is None
+
+
+def test_a_deleted_working_folder_stops_no_command(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    code = "import os, sys; os.rmdir(os.getcwd()); from qwen3ft_jupyter.cli import main; sys.exit(main(['status']))"
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path / "gone", env=environment, check=False, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "USE_MODELSCOPE" in done.stdout
 
 
 @pytest.mark.parametrize("entry", ["qwen3ft_jupyter", "qwen3ft_jupyter.cli"])

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from qwen3ft_jupyter import catalog
+from qwen3ft_jupyter.catalog.memory import estimate_bytes
 from qwen3ft_jupyter.errors import error_classes
 from qwen3ft_jupyter.finetune import FineTuneConfig
 from qwen3ft_jupyter.notebook.magics import VERBS
@@ -69,3 +71,11 @@ def test_every_picture_exists(readme: str) -> None:
     assert pictures
     for picture in pictures:
         assert (ROOT / picture).is_file()
+
+
+def test_the_sizes_of_the_recommended_models_are_the_catalogues(readme: str) -> None:
+    for model in catalog.catalog():
+        if model.role:
+            lora = estimate_bytes(model, "lora") / 1e9
+            row = next(line for line in readme.splitlines() if line.startswith(f"| `{model.repo_id}` |"))
+            assert row.endswith(f"| {model.download_bytes / 1e9:.1f} GB | {lora:.1f} GB |"), row

@@ -12,21 +12,22 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
-    ["errors", "reporting", "disk", "logins"],
+    ["errors", "reporting", "disk", "logins", "addresses", "words", "owner"],
+    ["setting_list", "job_lists", "format"],
     ["settings", "catalog"],
     ["hubs"],
     ["transfer", "cache"],
     ["jobs", "loading", "finetune", "mirror", "practice"],
-    ["manager"],
-    ["server", "notebook", "cli", "terminal", "__main__"],
+    ["manager", "overview", "terminal"],
+    ["server", "notebook", "cli", "__main__"],
     ["__init__"],
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NEIGHBOURS = {
     ("disk", "errors"),
     ("cache", "transfer"),
+    ("manager", "overview"),
     ("finetune", "loading"),
-    ("cli", "terminal"),
     ("__main__", "cli"),
 }
 """Rooms of one level that may use each other, in this direction only."""

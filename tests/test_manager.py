@@ -6,15 +6,20 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from qwen3ft_jupyter import hubs
 from qwen3ft_jupyter.errors import BadConfig, BadData, JobNotFound, ModelInUse, ModelNotFound, NotCached, UnknownModel
 from qwen3ft_jupyter.jobs import JobStore
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.mirror import Mirror
+from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
 from qwen3ft_jupyter.reporting import Progress, Reporter
 
 REPO = "acme/Tiny-1"
@@ -52,6 +57,20 @@ def make_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
         return get_model_manager(**{**given, **overrides})  # type: ignore[arg-type]
 
     return make
+
+
+def waiting(manager: ModelManager) -> ModelManager:
+    """Let the manager's jobs wait until they are stopped."""
+    worker = [sys.executable, str(Path(__file__).parent / "waiting_worker.py")]
+    manager.job_store = JobStore(manager.settings.state_dir, worker=worker, environ=manager.settings.secrets_given())
+    return manager
+
+
+def stop_all(manager: ModelManager) -> None:
+    for job in manager.jobs():
+        job.stop()
+    for job in manager.jobs():
+        job.wait(60)
 
 
 class Ear(Reporter):
@@ -172,9 +191,9 @@ def test_clearing_the_cache_keeps_what_was_pinned_and_what_others_put_there(
     (mine / "config.json").write_text("{}")
     (mine / "model.safetensors").write_bytes(b"weights")
 
-    assert manager.evict_all() == {}
+    assert manager.evict_all() == []
     manager.pin(REPO, pinned=False)
-    assert list(manager.evict_all()) == [REPO]
+    assert [evicted.repo_id for evicted in manager.evict_all()] == [REPO]
 
     assert (mine / "model.safetensors").read_bytes() == b"weights"
 
@@ -218,10 +237,7 @@ def test_a_model_that_a_job_uses_is_not_evicted(
 ) -> None:
     manager = make_manager(mirror.url)
     manager.ensure_model_cached(REPO)
-    store = JobStore(
-        tmp_path / "state", worker=[sys.executable, str(Path(__file__).parent / "jobs" / "worker_fixture.py")]
-    )
-    job = store.start("count", {"model_name": REPO, "keep": str(tmp_path / "count")}, title="uses the model")
+    job = waiting(manager).download(REPO, force=True)
 
     with pytest.raises(ModelInUse, match=job.id):
         manager.evict_model(REPO)
@@ -291,3 +307,127 @@ def test_stopping_keeps_what_arrived(make_manager: Callable[..., ModelManager], 
         manager.ensure_model_cached(REPO, stop=stop)
 
     assert manager.list_cached_models() == []
+
+
+def test_evicting_by_folder_name_leaves_other_copies_alone(
+    make_manager: Callable[..., ModelManager], mirror: Mirror, tmp_path: Path
+) -> None:
+    manager = make_manager(mirror.url)
+    manager.ensure_model_cached(REPO)
+    copy = tmp_path / "cache" / "acme--Tiny-1"
+    copy.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (copy / name).write_bytes((tmp_path / "cache" / SLUG / name).read_bytes())
+
+    manager.evict_slug("acme--Tiny-1")
+
+    assert [model["slug"] for model in manager.list_cached_models()] == [SLUG]
+
+
+def test_a_download_under_way_is_joined_only_if_it_does_the_same(
+    make_manager: Callable[..., ModelManager], tmp_path: Path
+) -> None:
+    manager = waiting(make_manager())
+    other = waiting(make_manager(cache_dir=tmp_path / "other"))
+    try:
+        first = manager.download(REPO)
+
+        assert manager.download(REPO).id == first.id
+        assert manager.download(REPO, force=True).id != first.id
+        assert manager.download(REPO, revision="v2").id != first.id
+        assert other.download(REPO).id != first.id
+    finally:
+        stop_all(manager)
+
+
+def test_a_forced_download_that_is_resumed_still_fetches(
+    make_manager: Callable[..., ModelManager], mirror: Mirror
+) -> None:
+    manager = make_manager(mirror.url)
+    manager.ensure_model_cached(REPO)
+    job = waiting(make_manager(mirror.url)).download(REPO, force=True)
+    job.stop()
+    assert job.wait(60).state == "stopped"
+
+    status = manager.job(job.id).resume().wait(60)
+
+    assert status.result is not None
+    assert status.result["bytes"] > 3_000_000
+
+
+def test_a_token_given_as_an_argument_reaches_the_job_but_no_file(make_manager: Callable[..., ModelManager]) -> None:
+    job = waiting(make_manager(hf_token="hf_made_up")).download(REPO)
+    try:
+        deadline = time.monotonic() + 60
+        while (status := job.status()).progress is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        job.stop()
+        job.wait(60)
+
+    assert status.progress is not None
+    assert status.progress.detail == "HF_TOKEN"
+    assert b"made_up" not in b"".join(path.read_bytes() for path in job.folder.iterdir())
+
+
+def test_two_fine_tunes_do_not_write_to_one_folder(make_manager: Callable[..., ModelManager], tmp_path: Path) -> None:
+    manager = waiting(make_manager())
+    data = tmp_path / "train.jsonl"
+    data.write_text('{"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]}\n')
+    config = {"model": REPO, "data": str(data), "output_dir": str(tmp_path / "run"), "overwrite": True}
+    job = manager.fine_tune(config)
+    try:
+        with pytest.raises(BadConfig, match=job.id):
+            manager.fine_tune(config, output_dir=str(tmp_path / "x" / ".." / "run"))
+    finally:
+        stop_all(manager)
+
+
+def test_a_job_forgotten_meanwhile_disturbs_nothing(
+    make_manager: Callable[..., ModelManager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = waiting(make_manager())
+    job = manager.download(REPO)
+    job.stop()
+    job.wait(60)
+    stale = manager.jobs()
+    job.forget()
+    monkeypatch.setattr(manager, "jobs", lambda: stale)
+
+    assert manager.models()
+
+
+def test_a_folder_named_like_the_repo_is_no_fine_tune(
+    make_manager: Callable[..., ModelManager], mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = make_manager(mirror.url)
+    (tmp_path / REPO).mkdir(parents=True)
+    (tmp_path / REPO / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+
+    assert manager._locate(REPO, Reporter()).folder == Path(manager.ensure_model_cached(REPO))
+    assert manager._locate(f"./{REPO}", Reporter()).folder == Path(REPO)
+
+
+def test_the_practice_model_is_never_asked_of_a_real_hub(
+    make_manager: Callable[..., ModelManager], repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever registers its name on a hub would supply the model."""
+    monkeypatch.setattr("qwen3ft_jupyter.practice.make_practice", lambda *_, **__: SimpleNamespace(folder=repo))
+    asked: list[str] = []
+
+    def noting(settings: Any, *, endpoint: str = "") -> object:
+        asked.append(endpoint)
+        return hubs.make_hubs(settings, endpoint=endpoint)
+
+    monkeypatch.setattr("qwen3ft_jupyter.manager.make_hubs", noting)
+    manager = make_manager(offline=True)
+    weights = Path(manager.ensure_model_cached(PRACTICE_REPO_ID)) / "model.safetensors"
+    weights.chmod(0o644)
+    weights.write_bytes(b"damaged")
+
+    manager.ensure_model_cached(PRACTICE_REPO_ID)
+    manager.ensure_model_cached(PRACTICE_REPO_ID)
+
+    assert weights.read_bytes() == (repo / "model.safetensors").read_bytes()
+    assert [endpoint.startswith("http://127.0.0.1:") for endpoint in asked] == [True, True]

@@ -8,7 +8,7 @@ import platformdirs
 import pytest
 
 from qwen3ft_jupyter.errors import BadSetting
-from qwen3ft_jupyter.settings import SETTINGS, Secret, Settings, load_settings
+from qwen3ft_jupyter.settings import SETTINGS, STRANGERS_ORIGINS, Secret, Settings, load_settings, to_publish
 
 
 @pytest.fixture
@@ -125,8 +125,9 @@ def test_the_working_folder_may_set_two_things_and_that_is_announced(home: Path)
     )
 
 
-def test_a_cloned_repository_cannot_redirect_a_token(home: Path) -> None:
+def test_a_cloned_repository_cannot_redirect_a_token(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stranger's .env names an endpoint and asks for our token: neither is taken (CVE-2026-21852)."""
+    monkeypatch.setenv("HF_TOKEN", "mine")
     (home / "work" / ".env").write_text(
         "HF_ENDPOINT=https://evil.example\nHF_TOKEN=theirs\nMODEL_CACHE_DIR=/tmp/${HF_TOKEN}\n"
     )
@@ -136,7 +137,82 @@ def test_a_cloned_repository_cannot_redirect_a_token(home: Path) -> None:
     assert settings.hf_endpoint == "https://huggingface.co"
     assert settings.hf_token is not None
     assert settings.hf_token.reveal() == "mine"
-    assert "mine" not in str(settings.cache_dir)
+    assert settings.cache_dir.as_posix() == "/tmp/${HF_TOKEN}"  # noqa: S108 - nothing is written there
+    assert load_settings(settings.shareable(), environ={}).cache_dir == settings.cache_dir  # in a job, too
+
+
+def test_the_users_own_folders_may_hold_variables(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISK", "/big")
+    (home / "config" / "qwen3ft" / ".env").write_text("MODEL_CACHE_DIR=$DISK/models\n")
+
+    settings = load(home, MODEL_CACHE_SHARED_DIRS=os.pathsep.join(["$DISK/a", "~/b"]))
+
+    assert settings.cache_dir == Path("/big/models").absolute()
+    assert settings.shared_dirs == (Path("/big/a").absolute(), Path("~/b").expanduser())
+
+
+def test_the_servers_root_comes_after_the_working_folder_and_sets_the_same_two_things(home: Path) -> None:
+    (home / "work" / ".env").write_text("USE_MODELSCOPE=false\n")
+    (home / "root").mkdir()
+    (home / "root" / ".env").write_text("USE_MODELSCOPE=true\nMODEL_CACHE_DIR=models\nHF_TOKEN=theirs\n")
+
+    settings = load(home, QWEN3FT_SERVER_ROOT=str(home / "root"))
+
+    assert (settings.use_modelscope, settings.origins["use_modelscope"]) == (False, ".env in the working folder")
+    assert settings.cache_dir == home / "root" / "models"  # relative to the file, wherever the notebook lies
+    assert settings.origins["cache_dir"] == ".env in the server's root"
+    assert settings.hf_token is None
+    assert "MODEL_CACHE_DIR comes from the .env file in the server's root." in settings.notices
+
+
+def test_the_working_folder_that_is_the_servers_root_is_named_as_the_root(home: Path) -> None:
+    (home / "work" / ".env").write_text("USE_MODELSCOPE=false\n")
+
+    settings = load(home, QWEN3FT_SERVER_ROOT=str(home / "work"))
+
+    assert settings.origins["use_modelscope"] in STRANGERS_ORIGINS
+    assert settings.notices == ("USE_MODELSCOPE comes from the .env file in the server's root.",)
+
+
+def test_what_a_server_publishes_are_defaults_and_no_tokens(home: Path) -> None:
+    published = to_publish({"offline": True, "shared_dirs": ["/a", "/b"], "hf_token": "hf_made_up"}, home)
+
+    settings = load(home, **published, QWEN3FT_DEFAULT_HF_TOKEN="hf_made_up")
+
+    assert (settings.offline, settings.origins["offline"]) == (True, "jupyter_server_config")
+    assert len(settings.shared_dirs) == 2
+    assert settings.hf_token is None
+    assert "hf_made_up" not in str(published)
+    assert load(home, **published, QWEN3FT_OFFLINE="no").offline is False
+
+
+@pytest.mark.parametrize("place", ["work", "config/qwen3ft"])
+def test_an_env_file_that_is_not_utf8_is_ignored_and_that_is_said(home: Path, place: str) -> None:
+    (home / place / ".env").write_bytes("MODEL_CACHE_DIR=/数据\n".encode("gbk"))
+
+    settings = load(home)
+
+    assert settings.origins["cache_dir"].startswith("default")
+    words = "the working folder" if place == "work" else "your config folder"
+    assert settings.notices == (f"The .env file in {words} is not UTF-8 and is ignored: save it as UTF-8.",)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(home: Path) -> None:
+    """Windows' editor puts one into what it calls UTF-8."""
+    (home / "work" / ".env").write_bytes("USE_MODELSCOPE=false\n".encode("utf-8-sig"))
+
+    assert load(home).use_modelscope is False
+
+
+def test_a_deleted_working_folder_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = home / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert load_settings(environ={}).use_modelscope is True
+    with pytest.raises(BadSetting, match="has been deleted"):
+        load_settings({"cache_dir": "models"}, environ={})
 
 
 def test_a_stored_login_is_not_sent_to_a_mirror(home: Path) -> None:

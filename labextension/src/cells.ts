@@ -2,6 +2,8 @@
 
 import type { NotebookPanel } from '@jupyterlab/notebook';
 
+import { PRACTICE_MODEL } from './model';
+
 /** The cells that load a model; the record of what was done is the code itself. */
 export function loadCells(modelName: string): ReadonlyArray<string> {
   return [
@@ -23,10 +25,23 @@ export function fineTuneCells(modelName: string): ReadonlyArray<string> {
       `model: ${quote(modelName)}`,
       'data: train.jsonl        # messages, alpaca or sharegpt; json, jsonl or csv',
       'method: lora             # or full',
-      'epochs: 1'
+      ...(modelName === PRACTICE_MODEL
+        ? PRACTICE_FIELDS
+        : [`output_dir: runs/${shortName(modelName)}`, 'epochs: 1'])
     ].join('\n')
   ];
 }
+
+/** What the practice model learns well with: it is far smaller than the models that the defaults are for. */
+const PRACTICE_FIELDS: ReadonlyArray<string> = [
+  'output_dir: runs/practice',
+  'overwrite: true          # the run before is replaced',
+  'epochs: 12',
+  'learning_rate: 3e-3',
+  'batch_size: 8',
+  'gradient_accumulation: 1',
+  'max_length: 256'
+];
 
 /**
  * Put cells below the active one of a notebook, or into it where it is an empty code cell.
@@ -47,12 +62,17 @@ export function insertCells(panel: NotebookPanel, sources: ReadonlyArray<string>
     reused.forEach(source => active?.setSource(source));
     shared.insertCells(
       index + 1,
-      inserted.map(source => ({ cell_type: 'code', source, metadata: { trusted: true } }))
+      inserted.map(source => ({ cell_type: 'code', source }))
     );
   });
   notebook.activeCellIndex = index + inserted.length;
   notebook.deselectAll();
   return true;
+}
+
+/** A model's name without its owner, in characters that every file system and YAML take as they are. */
+function shortName(modelName: string): string {
+  return modelName.slice(modelName.lastIndexOf('/') + 1).replace(/[^\w.-]/g, '_');
 }
 
 /** A string that means the same in Python, YAML and JSON. */

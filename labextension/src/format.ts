@@ -21,7 +21,7 @@ export function toLocale(code: string): string {
   }
 }
 
-/** Decimal units, as hubs and disks are labelled: `1.5 GB`. */
+/** Decimal units, as hubs and disks are labelled: `1.5 GB`, `988 kB`. The rule of `size` in format.py. */
 export function formatBytes(bytes: number, locale: string): string {
   let value = Math.max(0, bytes);
   let unit = 0;
@@ -30,7 +30,12 @@ export function formatBytes(bytes: number, locale: string): string {
     unit += 1;
   }
   const digits = unit === 0 || value >= 99.95 ? 0 : 1;
-  return `${formatNumber(value, locale, digits)} ${BYTE_UNITS[unit]}`;
+  const format = new Intl.NumberFormat(locale, {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+    useGrouping: false
+  });
+  return `${format.format(value)} ${BYTE_UNITS[unit]}`;
 }
 
 /** Bytes of a second: `23.4 MB/s`. */

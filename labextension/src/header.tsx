@@ -3,6 +3,7 @@ import * as React from 'react';
 
 import type { PanelModel } from './model';
 import { Alert, ProblemAlert } from './parts/alert';
+import { PracticeHint } from './parts/practice';
 import { SERVER_MISSING } from './request';
 import type { IJob, IStatus } from './types';
 import type { ILanguage } from './words';
@@ -49,7 +50,9 @@ export class HeaderView extends VDomRenderer<PanelModel> {
             problem={actionProblem}
             language={this._language}
             onDismiss={() => this.model.dismissProblem()}
-          />
+          >
+            <PracticeHint problem={actionProblem} model={this.model} language={this._language} />
+          </ProblemAlert>
         )}
         <div className="jp-Qwen3ft-announcer" role="status" aria-live="polite">
           {this._announcement}

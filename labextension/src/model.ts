@@ -17,6 +17,9 @@ export const CHANGE_SCHEMA_ID = 'https://schema.jupyter.org/qwen3ft_jupyter/chan
 /** The model that the server part makes itself; it needs no hub. */
 export const PRACTICE_MODEL = 'qwen3ft/Qwen3-Practice';
 
+/** The code of the error that a hub cannot be reached. */
+export const HUB_UNREACHABLE = 'hub-unreachable';
+
 /** While a job runs its numbers are asked for this often. */
 const BUSY_INTERVAL_MS = 1000;
 
@@ -121,6 +124,20 @@ export class PanelModel extends VDomModel {
     return latest && latest.state !== 'succeeded' ? latest : null;
   }
 
+  /** The practice model where it is of use: its row, unless it is on this disk already. */
+  get practiceOffer(): IModel | null {
+    const entry = this._snapshot.models.find(each => each.model_name === PRACTICE_MODEL);
+    return entry !== undefined && !entry.cached ? entry : null;
+  }
+
+  /** Whether the latest download that ended did so because no hub could be reached. */
+  get isHubUnreachable(): boolean {
+    const latest = this._snapshot.jobs.find(
+      job => job.kind === 'download' && !isActive(job) && job.params.model_name !== PRACTICE_MODEL
+    );
+    return [latest?.error, this._actionProblem].some(problem => problem?.code === HUB_UNREACHABLE);
+  }
+
   /** Look at everything now; called when the panel is shown and by its refresh button. */
   async refresh(): Promise<void> {
     this._isStale = true;
@@ -145,6 +162,12 @@ export class PanelModel extends VDomModel {
   /** Remove a job's record. */
   async forget(job: IJob): Promise<boolean> {
     return this._act(job.id, () => this._client.forget(job.id));
+  }
+
+  /** Remove the records of all jobs that have ended. */
+  async forgetEnded(): Promise<boolean> {
+    const ended = this._snapshot.jobs.filter(job => !isActive(job));
+    return this._act(PanelModel.ENDED_JOBS, () => this._forgetAll(ended));
   }
 
   /** Delete a cached model. */
@@ -192,6 +215,22 @@ export class PanelModel extends VDomModel {
       if (!this.isDisposed) {
         this.stateChanged.emit();
       }
+    }
+  }
+
+  /** Forget one after the other; one that cannot be forgotten keeps no other from it. */
+  private async _forgetAll(jobs: ReadonlyArray<IJob>): Promise<void> {
+    let failure: unknown = null;
+    for (const job of jobs) {
+      try {
+        await this._client.forget(job.id);
+      } catch (error) {
+        // What somebody else has forgotten meanwhile is as it should be.
+        failure ??= toProblem(error).code === 'job-not-found' ? null : error;
+      }
+    }
+    if (failure !== null) {
+      throw failure;
     }
   }
 
@@ -303,6 +342,9 @@ export class PanelModel extends VDomModel {
 export namespace PanelModel {
   /** The key of actions on every cached model; no slug has this form. */
   export const WHOLE_CACHE = '*';
+
+  /** The key of the action on every job that has ended; no id has this form. */
+  export const ENDED_JOBS = '*jobs';
 
   /** What a panel model is made of. */
   export interface IOptions {

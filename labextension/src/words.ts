@@ -34,6 +34,8 @@ export function roleWord(role: string, trans: TranslationBundle): string {
       return trans.__('Recommended for production');
     case 'higher quality':
       return trans.__('Higher quality');
+    case 'practice':
+      return trans.__('Practice: no network needed');
     default:
       return role;
   }
@@ -72,6 +74,8 @@ export function noteWords(note: string, trans: TranslationBundle): string {
       return trans.__('Needs several GPUs, or one of 80 GB to load it.');
     case 'Answers at once, without thinking first.':
       return trans.__('Answers at once, without thinking first.');
+    case 'Made and served on this machine.':
+      return trans.__('Made and served on this machine.');
     case 'Always thinks before it answers.':
       return trans.__('Always thinks before it answers.');
     default:
@@ -156,13 +160,30 @@ export function jobModel(job: IJob): string {
   return text(job.params.model_name);
 }
 
+/** What the button says that lets a job go on: nothing is resumed of a download of which nothing arrived. */
+export function resumeWord(job: IJob, trans: TranslationBundle): string {
+  return hasArrived(job) ? trans.__('Resume') : trans.__('Try again');
+}
+
+/** The same, with the model: it begins with the same words. */
+export function resumeWords(job: IJob, modelName: string, trans: TranslationBundle): string {
+  return hasArrived(job)
+    ? trans.__('Resume the download of %1', modelName)
+    : trans.__('Try again to download %1', modelName);
+}
+
+function hasArrived(job: IJob): boolean {
+  return job.kind !== 'download' || (job.progress !== null && job.progress.done > 0);
+}
+
 /** How much of a phase is done: `12 MB of 1.5 GB`, `40 of 120 steps`. */
 export function amountWords(progress: IProgress, { trans, locale }: ILanguage): string {
   const { done, total, unit } = progress;
   if (unit === 'bytes') {
-    return total === null
-      ? formatBytes(done, locale)
-      : trans.__('%1 of %2', formatBytes(done, locale), formatBytes(total, locale));
+    if (total === null) {
+      return done > 0 ? formatBytes(done, locale) : '';
+    }
+    return trans.__('%1 of %2', formatBytes(done, locale), formatBytes(total, locale));
   }
   if (total === null) {
     return done > 0 ? String(done) : '';
@@ -270,7 +291,9 @@ export function resultWords(
   const steps = number(result.steps);
   const bytes = number(result.bytes);
   const rows: ReadonlyArray<readonly [string, string]> = [
-    [trans.__('Received'), bytes === null ? '' : formatBytes(bytes, locale)],
+    result.was_cached === true
+      ? [trans.__('Model'), trans.__('Already in the cache, verified')]
+      : [trans.__('Received'), bytes === null ? '' : formatBytes(bytes, locale)],
     [trans.__('Hub'), hubName(text(result.hub))],
     [trans.__('Steps'), steps === null ? '' : formatCount(steps, locale)],
     [

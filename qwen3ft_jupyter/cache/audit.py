@@ -114,8 +114,11 @@ def walk_files(folder: Path) -> Iterator[str]:
     pending = [""]
     while pending:
         prefix = pending.pop()
-        with os.scandir(folder / prefix) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+        try:
+            with os.scandir(folder / prefix) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except FileNotFoundError:  # deleted meanwhile
+            continue
         for entry in entries:
             path = f"{prefix}{entry.name}"
             if not entry.is_dir(follow_symlinks=False):

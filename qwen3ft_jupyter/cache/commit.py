@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.layout import REPLACED_FOLDER, mark_incomplete, unmark_incomplete
-from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, Stamp, make_record_folder, write_manifest
+from qwen3ft_jupyter.cache.manifest import (
+    Manifest,
+    ManifestFile,
+    Stamp,
+    make_record_folder,
+    read_manifest,
+    write_manifest,
+)
 from qwen3ft_jupyter.disk import fsync_folder
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.transfer.volume import disk_error
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.partial import FetchedFile
 
+COPY_BYTES: Final = 1 << 20
+
 
 def commit_model(
     folder: Path,
@@ -29,6 +39,7 @@ def commit_model(
     *,
     kept: Mapping[SafePath, ManifestFile],
     fetched: Sequence[FetchedFile],
+    copies: Mapping[SafePath, SafePath],
     previous: Manifest | None,
     now: float,
     reporter: Reporter,
@@ -39,7 +50,8 @@ def commit_model(
         folder: The model's folder; made if it is not there.
         listing: What the model consists of.
         kept: The files that are at their place and right.
-        fetched: The others.
+        fetched: Those that travelled.
+        copies: The rest, and which of the others has the same bytes.
         previous: The manifest until now. Files it names and the listing does not are deleted; without a manifest the
             folder is somebody else's work, and what has to make way is moved to ``.qwen3ft/replaced``.
         now: Unix seconds.
@@ -55,11 +67,17 @@ def commit_model(
         for file in fetched:
             _make_way(folder, file.file.path, is_ours=file.file.path in ours, reporter=reporter)
             file.move_to(folder / file.file.path)
+        for path, source in copies.items():
+            _make_way(folder, path, is_ours=path in ours, reporter=reporter)
+            _copy(folder / source, folder / path)
         _remove_outdated(folder, ours - {file.path for file in listing.files})
         for path in sorted({(folder / file.path).parent for file in listing.files}):
             fsync_folder(path)
         fresh = [_manifest_file(folder, file) for file in fetched]
-        stamped = [_made_read_only(folder, file) for file in kept.values()]
+        fresh += [_made_read_only(folder, file) for file in kept.values()]
+        by_path = {file.path: file for file in fresh}
+        fresh += [_copied_entry(folder, path, by_path[source]) for path, source in copies.items()]
+        newest = read_manifest(folder)  # a pin may have been made while the files arrived
         manifest = Manifest(
             listing.repo_id,
             listing.hub,
@@ -67,8 +85,8 @@ def commit_model(
             listing.commit,
             created=now,
             last_used=now,
-            files=tuple(sorted([*fresh, *stamped], key=lambda file: file.path)),
-            pinned=previous is not None and previous.pinned,
+            files=tuple(sorted(fresh, key=lambda file: file.path)),
+            pinned=newest is not None and newest.pinned,
         )
         write_manifest(folder, manifest)
         unmark_incomplete(folder)
@@ -112,15 +130,32 @@ def _move_aside(folder: Path, path: Path, reporter: Reporter) -> None:
 def _remove_outdated(folder: Path, paths: Iterable[SafePath]) -> None:
     for path in paths:
         with contextlib.suppress(OSError):
-            target = folder / path
-            if os.name == "nt":
-                target.chmod(stat.S_IWRITE)  # Windows deletes no read-only file
-            target.unlink()
+            _unlink(folder / path)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file of ours; one that a crash leaves half is no part of a model yet, and its size tells."""
+    _unlink(target)
+    with source.open("rb") as reader, target.open("xb") as writer:
+        shutil.copyfileobj(reader, writer, COPY_BYTES)
+        writer.flush()
+        os.fsync(writer.fileno())
+    target.chmod(stat.S_IMODE(source.lstat().st_mode) & ~0o222)
+
+
+def _unlink(path: Path) -> None:
+    if os.name == "nt" and path.exists():
+        path.chmod(stat.S_IWRITE)  # Windows deletes no read-only file
+    path.unlink(missing_ok=True)
 
 
 def _manifest_file(folder: Path, file: FetchedFile) -> ManifestFile:
     stamp = Stamp.of((folder / file.file.path).lstat())
     return ManifestFile(file.file.path, file.file.size, file.sha256, stamp)
+
+
+def _copied_entry(folder: Path, path: SafePath, source: ManifestFile) -> ManifestFile:
+    return ManifestFile(path, source.size, source.sha256, Stamp.of((folder / path).lstat()))
 
 
 def _made_read_only(folder: Path, file: ManifestFile) -> ManifestFile:

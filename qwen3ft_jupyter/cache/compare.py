@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state
 from qwen3ft_jupyter.transfer.meter import Meter
+from qwen3ft_jupyter.transfer.plan import object_key
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.hubs.listing import RemoteFile
@@ -59,6 +60,23 @@ def right_files(
         if digest is not None and digest.is_of(file):
             right[file.path] = ManifestFile(file.path, digest.size, digest.sha256, digest.stamp)
     return right
+
+
+def split_copies(
+    files: Sequence[RemoteFile], present: Collection[SafePath]
+) -> tuple[list[RemoteFile], dict[SafePath, SafePath]]:
+    """Return which files have to travel so that all are here, and by path which other one each of the rest equals."""
+    here = {object_key(file): file.path for file in files if file.path in present}
+    travelling, copies = [], {}
+    for file in files:
+        if file.path in present:
+            continue
+        source = here.setdefault(object_key(file), file.path)
+        if source == file.path:
+            travelling.append(file)
+        else:
+            copies[file.path] = source
+    return travelling, copies
 
 
 def looks_complete(folder: Path) -> bool:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.audit import check_files
 from qwen3ft_jupyter.cache.commit import commit_model
-from qwen3ft_jupyter.cache.compare import looks_complete, right_files
+from qwen3ft_jupyter.cache.compare import looks_complete, right_files, split_copies
 from qwen3ft_jupyter.cache.evict import remove_incoming
 from qwen3ft_jupyter.cache.layout import incoming_folder
 from qwen3ft_jupyter.cache.lease import Lease, hold_lease
-from qwen3ft_jupyter.cache.manifest import file_state, read_manifest
+from qwen3ft_jupyter.cache.manifest import file_state
 from qwen3ft_jupyter.errors import (
     CacheDamaged,
     HubBusy,
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from qwen3ft_jupyter.cache.manifest import Manifest
-    from qwen3ft_jupyter.cache.store import CachedModel, ModelCache
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.hubs.listing import Hub, HubName
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.reporting import Reporter
@@ -175,7 +176,8 @@ def _ready(wish: _Wish, reporter: Reporter) -> CachedModel | None:
     if not stale:
         return model
     check = check_files(model.folder, stale, phase="checking", reporter=reporter, stop=wish.stop)
-    wish.cache.record(model, manifest.with_stamps(check.stamps))
+    if not wish.cache.record(model, manifest.with_stamps(check.stamps)):
+        return _ready(wish, reporter)  # replaced or evicted meanwhile: what was read is not what is there now
     damaged = (*check.missing, *check.wrong)
     if damaged:
         reporter.notice(f"{wish.repo_id}: {_named(damaged)} in the cache: missing or changed.")
@@ -260,10 +262,10 @@ def _complete_from_any(wish: _Wish, listing: Listing, lease: Lease) -> tuple[Cac
 def _complete(wish: _Wish, listing: Listing, lease: Lease) -> tuple[CachedModel, int]:
     """Make the cache hold exactly `listing`."""
     folder = wish.cache.folder_for(wish.repo_id)
-    previous = read_manifest(folder)
+    previous = wish.cache.believed(folder)
     wanted = tuple(file for file in listing.files if is_wanted(file.path))
     kept = {} if wish.force else right_files(folder, previous, wanted, reporter=lease, stop=wish.stop)
-    missing = [file for file in wanted if file.path not in kept]
+    missing, copies = split_copies(wanted, kept)
     fetched: list[FetchedFile] = []
     try:
         if missing:
@@ -281,7 +283,16 @@ def _complete(wish: _Wish, listing: Listing, lease: Lease) -> tuple[CachedModel,
             finally:
                 client.close()
         lease.progress(Progress("committing", 0, len(wanted), "files"))
-        commit_model(folder, listing, kept=kept, fetched=fetched, previous=previous, now=time.time(), reporter=lease)
+        commit_model(
+            folder,
+            listing,
+            kept=kept,
+            fetched=fetched,
+            copies=copies,
+            previous=previous,
+            now=time.time(),
+            reporter=lease,
+        )
         lease.progress(Progress("committing", len(wanted), len(wanted), "files"))
     except BaseException:
         for file in fetched:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 LEASE_NAME: Final = "lease.json"
 BEAT_S: Final = 1.0
 """How often the owner shows its progress."""
+LEAVE_S: Final = 0.3
+"""A failed or stopped owner waits so long at most for a beat under way: the disk may hang."""
 POLL_S: Final = 0.25
 """How often a waiter looks; also how soon it notices a stop."""
 SILENT_S: Final = 60.0
@@ -109,14 +111,13 @@ class Lease(Reporter):
         """Show progress until the end of the block, then give the lease back."""
         thread = threading.Thread(target=self._beat, name="qwen3ft-lease", daemon=True)
         thread.start()
+        patience_s = LEAVE_S
         try:
             yield
+            patience_s = 4 * BEAT_S
         finally:
             self._ended.set()
-            thread.join(BEAT_S)
-            if self._is_ours():
-                with contextlib.suppress(OSError):
-                    (self._folder / LEASE_NAME).unlink()
+            thread.join(patience_s)
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):
@@ -124,6 +125,9 @@ class Lease(Reporter):
                 return  # someone took us for dead: they may go on, so may we
             with contextlib.suppress(OSError):  # a full disk ends the download, not the lease
                 write_json(self._folder / LEASE_NAME, self.to_dict())
+        if self._is_ours():  # given back here, for only here no beat can be under way that would bring it back
+            with contextlib.suppress(OSError):
+                (self._folder / LEASE_NAME).unlink()
 
     def _is_ours(self) -> bool:
         state = LeaseState.read(self._folder)

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import stat
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -17,7 +18,7 @@ from qwen3ft_jupyter.hubs.listing import HubName, RemoteFile
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256, check_paths, parse_repo_id, parse_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 VERSION = 1
 RECORD_FOLDER = ".qwen3ft"
@@ -25,6 +26,7 @@ RECORD_FOLDER = ".qwen3ft"
 MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 16 << 20
 """A longer file is not one of ours: 3,000 files make about 1 MiB."""
+_writing = threading.RLock()
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 FileState = Literal["same", "changed", "missing"]
 
@@ -84,6 +86,12 @@ class Manifest:
         """Return the manifest with the stamps of some files replaced."""
         files = tuple(replace(file, stamp=stamps.get(file.path, file.stamp)) for file in self.files)
         return replace(self, files=files)
+
+    def with_stamps_of(self, other: Manifest) -> Manifest | None:
+        """Return the manifest with the stamps of `other`, or None if that is the record of another download."""
+        if (self.repo_id, self.commit, self.created) != (other.repo_id, other.commit, other.created):
+            return None
+        return self.with_stamps({file.path: file.stamp for file in other.files})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -152,8 +160,22 @@ def read_manifest_file(path: str) -> Manifest | None:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a model folder, whole. Raises OSError."""
     path = manifest_path(folder)
-    make_record_folder(folder)
-    write_json(path, manifest.to_dict())
+    with _writing:
+        make_record_folder(folder)
+        write_json(path, manifest.to_dict())
+
+
+def update_manifest(folder: Path, change: Callable[[Manifest], Manifest | None]) -> None:
+    """Write what `change` makes of the manifest as it is now; nothing if that is None or there is no manifest.
+
+    What was read earlier may be history: others pin, replace and evict models meanwhile. No thread of this process
+    writes in between; for another process, milliseconds are left. Raises OSError.
+    """
+    with _writing:
+        manifest = read_manifest(folder)
+        changed = change(manifest) if manifest is not None else None
+        if changed is not None and changed != manifest:
+            write_manifest(folder, changed)
 
 
 def make_record_folder(folder: Path) -> Path:

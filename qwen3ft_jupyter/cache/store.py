@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache import stamps
-from qwen3ft_jupyter.cache.audit import VerifyReport, verify_model, walk_files
+from qwen3ft_jupyter.cache.audit import VerifyReport, verify_model
 from qwen3ft_jupyter.cache.evict import remove_incoming, remove_model
 from qwen3ft_jupyter.cache.layout import (
     INCOMING_FOLDER,
-    guess_repo_id,
     incoming_folder,
     is_marked_incomplete,
     marked_repo_id,
@@ -24,7 +22,15 @@ from qwen3ft_jupyter.cache.layout import (
     plain_names,
 )
 from qwen3ft_jupyter.cache.lease import LeaseState
-from qwen3ft_jupyter.cache.manifest import MANIFEST_NAME, RECORD_FOLDER, Manifest, read_manifest, write_manifest
+from qwen3ft_jupyter.cache.manifest import (
+    MANIFEST_NAME,
+    RECORD_FOLDER,
+    Manifest,
+    file_state,
+    read_manifest,
+    update_manifest,
+)
+from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel, model_from, plain_model
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id, slug
 from qwen3ft_jupyter.reporting import SILENT, Reporter
@@ -33,68 +39,23 @@ from qwen3ft_jupyter.transfer.volume import disk_error
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from qwen3ft_jupyter.hubs.listing import HubName
-
 TOUCH_S = 300.0
 """A last use younger than this is not written again: the record is for choosing what to evict, in days."""
 
 
-@dataclass(frozen=True, slots=True)
-class CachedModel:
-    """A model on this disk."""
-
-    repo_id: RepoId
-    slug: str
-    """The name of its folder; unique within a layer."""
-    folder: Path
-    size_bytes: int
-    hub: HubName | None
-    """None for a folder without our manifest, like `commit` and `revision` ""."""
-    commit: str
-    revision: str
-    created: float | None
-    """Unix seconds."""
-    last_used: float | None
-    """Unix seconds."""
-    pinned: bool
-    is_verified: bool
-    """Whether our manifest vouches for every byte; else the folder was found, and its repo id guessed from its name."""
-    is_shared: bool
-    """Whether it lies in a layer that is only read."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what faces show of it."""
-        return {
-            "model_name": self.repo_id,
-            "size": self.size_bytes,
-            "path": str(self.folder),
-            "slug": self.slug,
-            "hub": self.hub,
-            "commit": self.commit,
-            "revision": self.revision,
-            "created": self.created,
-            "last_used": self.last_used,
-            "pinned": self.pinned,
-            "verified": self.is_verified,
-            "shared": self.is_shared,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class EvictedModel:
-    """A model that was deleted."""
-
-    repo_id: RepoId
-    slug: str
-    freed_bytes: int
-
-
 class ModelCache:
-    """The models in `cache_dir`, and those in the read-only layers `shared_dirs`. Safe to use from several threads."""
+    """The models in `cache_dir`, and those in the read-only layers `shared_dirs`. Safe to use from several threads.
 
-    def __init__(self, cache_dir: Path, shared_dirs: Sequence[Path] = ()) -> None:
+    A manifest says which bytes are right, and normally it is believed wherever it comes from: a cache may be moved or
+    copied. Without `trust_manifests` one is believed only if it was written here: a folder that came with its manifest
+    (in a cloned repository, say) has other inodes and times of change than the manifest's stamps, which nobody can
+    foresee, and counts as a folder without one.
+    """
+
+    def __init__(self, cache_dir: Path, shared_dirs: Sequence[Path] = (), *, trust_manifests: bool = True) -> None:
         self.root = Path(cache_dir)
         self.shared_dirs = tuple(Path(folder) for folder in shared_dirs)
+        self.trust_manifests = trust_manifests
         self._known: dict[str, tuple[tuple[int, ...], CachedModel]] = {}
         """By folder: the identity of a manifest file, and what it says; replaced whenever the file is."""
 
@@ -187,7 +148,8 @@ class ModelCache:
                 hint=f"`%qwen3ft download {repo_id}` compares it with the hub and fetches only what is not right.",
             )
         report, verified = verify_model(model.folder, manifest, reporter=reporter, stop=stop or threading.Event())
-        self.record(model, verified)
+        if not self.record(model, verified):  # replaced or evicted meanwhile: the report is about what is gone
+            return self.verify(repo_id, reporter=reporter, stop=stop)
         return report
 
     def pin(self, repo_id: str, pinned: bool = True) -> None:  # noqa: FBT001, FBT002 - reads as pin(name, False)
@@ -198,11 +160,10 @@ class ModelCache:
             CacheNotWritable, NoSpace, CacheError: The manifest cannot be written.
         """
         model = self.find(repo_id)
-        manifest = self.manifest(model) if model is not None and not model.is_shared else None
-        if model is None or manifest is None:
+        if model is None or model.is_shared or not model.is_verified:
             raise NotCached(f"{repo_id} has not been downloaded into this cache.", hint="Download it, then pin it.")
         try:
-            write_manifest(model.folder, replace(manifest, pinned=pinned))
+            update_manifest(model.folder, lambda manifest: replace(manifest, pinned=pinned))
         except OSError as error:
             raise disk_error(error, "The cache") from error
 
@@ -212,26 +173,41 @@ class ModelCache:
         if model is None or model.is_shared or not model.is_verified:
             return
         now = time.time()
-        manifest = self.manifest(model)
-        if manifest is None or 0 <= now - manifest.last_used < TOUCH_S:
-            return
         with contextlib.suppress(OSError):
-            write_manifest(model.folder, replace(manifest, last_used=now))
+            update_manifest(
+                model.folder,
+                lambda manifest: None if 0 <= now - manifest.last_used < TOUCH_S else replace(manifest, last_used=now),
+            )
 
     def manifest(self, model: CachedModel) -> Manifest | None:
         """Return the record of a model, with the stamps this cache keeps for layers it cannot write."""
-        manifest = read_manifest(model.folder) if model.is_verified else None
+        manifest = self.believed(model.folder) if model.is_verified else None
         return stamps.overlaid(self.root, model.folder, manifest) if manifest is not None else None
 
-    def record(self, model: CachedModel, manifest: Manifest) -> None:
-        """Keep the stamps of `manifest` in the model's folder, or in our own if that is read-only. Never raises."""
+    def believed(self, folder: Path) -> Manifest | None:
+        """Return the manifest of a model folder if there is one that is believed, see the class."""
+        manifest = read_manifest(folder)
+        if manifest is None or self.trust_manifests:
+            return manifest
+        files = stamps.overlaid(self.root, folder, manifest).files
+        return manifest if files and all(file_state(folder, file) == "same" for file in files) else None
+
+    def record(self, model: CachedModel, manifest: Manifest) -> bool:
+        """Keep the stamps of `manifest` in the model's folder, or in our own if that is read-only. Never raises.
+
+        Returns False, and keeps nothing, if the model is not the one any more that `manifest` was read from.
+        """
+        now = read_manifest(model.folder)
+        if now is None or now.with_stamps_of(manifest) is None:
+            return False
         if not model.is_shared:
             with contextlib.suppress(OSError):
-                write_manifest(model.folder, manifest)
+                update_manifest(model.folder, lambda now: now.with_stamps_of(manifest))
                 stamps.forget(self.root, model.folder)
-                return
+                return True
         with contextlib.suppress(OSError):  # then the files are read again next time
             stamps.save(self.root, model.folder, manifest)
+        return True
 
     def folder_for(self, repo_id: RepoId) -> Path:
         """Return the own folder that holds `repo_id` or will: its slug, or another name if a different repo has it."""
@@ -274,17 +250,17 @@ class ModelCache:
         try:
             status = os.lstat(record + MANIFEST_NAME)
         except OSError:
-            return _plain_model(folder, is_shared=is_shared)
+            return plain_model(folder, is_shared=is_shared)
         if os.path.islink(folder) or is_marked_incomplete(record):  # noqa: PTH114 - a thousand times in a listing
             return None
         identity = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
         known = self._known.get(record)
-        if known is not None and known[0] == identity:
+        if known is not None and known[0] == identity and self.trust_manifests:
             return known[1]
-        manifest = read_manifest(folder)
+        manifest = self.believed(folder)
         if manifest is None:
-            return _plain_model(folder, is_shared=is_shared)
-        model = _model_from(folder, manifest, is_shared=is_shared)
+            return plain_model(folder, is_shared=is_shared)
+        model = model_from(folder, manifest, is_shared=is_shared)
         self._known[record] = (identity, model)
         return model
 
@@ -331,44 +307,6 @@ def _folders(root: Path) -> list[Path]:
 def _is_leased(incoming: Path) -> bool:
     lease = LeaseState.read(incoming)
     return lease is not None and lease.is_live
-
-
-def _model_from(folder: Path, manifest: Manifest, *, is_shared: bool) -> CachedModel:
-    return CachedModel(
-        manifest.repo_id,
-        folder.name,
-        folder,
-        manifest.size_bytes,
-        manifest.hub,
-        manifest.commit,
-        manifest.revision,
-        manifest.created,
-        manifest.last_used,
-        manifest.pinned,
-        is_verified=True,
-        is_shared=is_shared,
-    )
-
-
-def _plain_model(folder: Path, *, is_shared: bool) -> CachedModel | None:
-    """Return the model in a folder without our manifest, if it looks like one and its name tells which."""
-    repo_id = guess_repo_id(folder.name)
-    if repo_id is None or folder.is_symlink():
-        return None
-    if is_marked_incomplete(f"{folder}{os.sep}{RECORD_FOLDER}{os.sep}"):
-        return None
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - names are all that is needed
-        if "config.json" not in names and not any(name.endswith(".safetensors") for name in names):
-            return None
-        statuses = [(folder / path).lstat() for path in walk_files(folder)]
-        created = folder.stat().st_mtime
-    except OSError:
-        return None
-    size = sum(status.st_size for status in statuses if stat.S_ISREG(status.st_mode))
-    return CachedModel(
-        repo_id, folder.name, folder, size, None, "", "", created, None, False, is_verified=False, is_shared=is_shared
-    )
 
 
 def _by_name(model: CachedModel) -> tuple[str, str]:

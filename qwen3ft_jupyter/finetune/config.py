@@ -121,19 +121,7 @@ class FineTuneConfig:
     @classmethod
     def from_yaml(cls, text: str, *, base: Path | None = None) -> FineTuneConfig:
         """Return the config written in YAML (or JSON, which is YAML). Raises BadConfig."""
-        import yaml
-
-        try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            where = f" at line {mark.line + 1}" if mark else ""
-            raise BadConfig(
-                f"The fine-tune config is not YAML{where}.", hint="Write one `field: value` a line."
-            ) from error
-        if not isinstance(values, dict):
-            raise BadConfig("The fine-tune config is not a list of fields.", hint="Write one `field: value` a line.")
-        return cls.from_dict(values, base=base)
+        return cls.from_dict(parse_yaml(text), base=base)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict that `from_dict` takes back."""
@@ -147,6 +135,36 @@ class FineTuneConfig:
     def effective_batch_size(self) -> int:
         """Return the samples of one optimizer step."""
         return self.batch_size * self.gradient_accumulation
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the fields in a YAML (or JSON) file, unchecked. Raises BadConfig, naming the file."""
+    try:
+        text = path.expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise BadConfig(
+            f"{path.name} cannot be read: {reason}.",
+            hint="Give the path of a YAML file.",
+            details={"file": str(path)},
+        ) from error
+    return parse_yaml(text, name=path.name)
+
+
+def parse_yaml(text: str, *, name: str = "The fine-tune config") -> dict[str, Any]:
+    """Return the fields written in YAML (or JSON, which is YAML), unchecked. Raises BadConfig, calling it `name`."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: no date, nested without end
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        what = f": {problem}" if (problem := getattr(error, "problem", None)) else ""
+        raise BadConfig(f"{name} is not YAML{where}{what}.", hint="Write one `field: value` a line.") from error
+    if not isinstance(values, dict):
+        raise BadConfig(f"{name} is not a list of fields.", hint="Write for example: model: Qwen/Qwen3-0.6B")
+    return {str(field_name): value for field_name, value in values.items()}
 
 
 def default_output_dir(model: str, method: str, now: datetime) -> str:

@@ -20,6 +20,12 @@ ADAPTER, MODEL, CONFIG, METRICS, RESULT, CARD, CHECKPOINTS = (
 )  # fmt: skip
 """Names in an output folder. result.json is written last: with it the run is finished."""
 
+PREVIOUS = "previous"
+"""Folder that holds the result which a run with `overwrite` replaces, until there is a new one."""
+
+MADE_BY = "qwen3ft-jupyter"
+"""Stands in our config.json: every model folder has a file of that name."""
+
 VERSIONS_OF = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
 """Packages whose version belongs to the result."""
 
@@ -34,6 +40,22 @@ class RunResult:
     model_folder: Path | None
     config: dict[str, Any]
     result: dict[str, Any]
+    base_commit: str | None = None
+    """Commit of the base model it was trained on; None: not known."""
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether `folder` is the output folder of a fine-tune, finished or not, by its own record. Quick."""
+    return read_record(folder) is not None
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Return the config.json of a fine-tune's output folder; None: there is none, or it is no fine-tune's."""
+    try:
+        record = read_json(folder / CONFIG)
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("made_by") == MADE_BY else None
 
 
 def read_run(folder: Path) -> RunResult:
@@ -42,14 +64,15 @@ def read_run(folder: Path) -> RunResult:
         config, result = read_json(folder / CONFIG), read_json(folder / RESULT)
         method, base_model = str(result["method"]), str(config["model"])
     except FileNotFoundError as error:
-        raise LoadError(
-            f"{folder.name} holds no finished fine-tune.", hint="Resume it, or give its output_dir."
-        ) from error
+        hint = "Resume it, or give its output_dir."
+        if (folder / PREVIOUS / RESULT).is_file():
+            hint += f" The result it is to replace is kept in its folder {PREVIOUS}."
+        raise LoadError(f"{folder.name} holds no finished fine-tune.", hint=hint) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LoadError(f"{folder.name}: the record of the fine-tune cannot be read.") from error
     adapter = folder / ADAPTER if method == "lora" else None
     model = folder / MODEL if method == "full" else None
-    return RunResult(base_model, method, adapter, model, config, result)
+    return RunResult(base_model, method, adapter, model, config, result, config.get("base_commit"))
 
 
 def save_result(model: Any, tokenizer: Any, config: FineTuneConfig, output_dir: Path, *, end_ids: list[int]) -> Path:
@@ -107,7 +130,7 @@ def card(config: FineTuneConfig, result: dict[str, Any], facts: dict[str, Any]) 
     head = ["---", f"base_model: {config.model}", f"library_name: {library}", "pipeline_tag: text-generation", "tags:"]
     head += [*tags, "---", ""]
     rows = {
-        "Base model": config.model,
+        "Base model": f"{config.model}, commit {commit}" if (commit := result["base_commit"]) else config.model,
         "Method": f"LoRA, r {config.lora.r}, alpha {config.lora.alpha}, dropout {config.lora.dropout:g}"
         if config.method == "lora"
         else "full fine-tune",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter import owner
 from qwen3ft_jupyter.jobs import supervisor
 
 if TYPE_CHECKING:
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 
 FRESH_S = 4 * supervisor.HEARTBEAT_S
 """A job on another host is taken for alive as long as its status was touched this recently."""
-_START_TOLERANCE_S = 5.0
 _ENTRY = Path(__file__).parent.parent / "__main__.py"
 
 
@@ -28,7 +29,7 @@ def worker_command(python: str) -> list[str]:
     return [python, str(_ENTRY), "run"]
 
 
-def start_supervisor(folder: Path, attempt: int, command: Sequence[str]) -> None:
+def start_supervisor(folder: Path, attempt: int, command: Sequence[str], *, environ: Mapping[str, str]) -> None:
     """Start the supervisor of an attempt and return at once. Raises OSError."""
     flags = ["-I", "-S"]  # no site-packages: it needs none, and starts twice as fast
     program = [sys.executable or command[0], *flags, supervisor.__file__, str(folder), str(attempt), *command]
@@ -38,6 +39,7 @@ def start_supervisor(folder: Path, attempt: int, command: Sequence[str]) -> None
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env={**os.environ, **environ},
             cwd=folder.anchor,  # so that it keeps no folder from being deleted or unmounted
             **supervisor.detached(),
         )
@@ -46,28 +48,10 @@ def start_supervisor(folder: Path, attempt: int, command: Sequence[str]) -> None
 
 
 def is_alive(identity: Mapping[str, Any], *, status_age_s: float) -> bool:
-    """Say whether the process that `supervisor.identify` described is alive.
+    """Say whether the process that `owner.identify` described is alive.
 
     `status_age_s` is how long ago the job's status was touched; it decides where the process cannot be seen from here,
     that is, on another host or in another container.
     """
-    here = supervisor.whereabouts()
-    is_same_boot = identity.get("boot") == here["boot"]
-    if is_same_boot and identity.get("space") == here["space"]:
-        return supervisor.is_running_here(dict(identity)) if here["boot"] else _is_running_elsewhere(identity)
-    if not is_same_boot and identity.get("host") == here["host"]:
-        return False  # this machine has been restarted since
-    return status_age_s < FRESH_S
-
-
-def _is_running_elsewhere(identity: Mapping[str, Any]) -> bool:
-    """Say the same where there is no /proc: macOS and Windows."""
-    import psutil
-
-    try:
-        process = psutil.Process(int(identity["pid"]))
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return bool(abs(process.create_time() - float(identity["started"])) < _START_TOLERANCE_S)
-    except psutil.Error:
-        return False
+    is_seen_alive = owner.is_alive(identity)
+    return status_age_s < FRESH_S if is_seen_alive is None else is_seen_alive

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.jobs import supervisor
+from qwen3ft_jupyter.owner import identify
 from qwen3ft_jupyter.reporting import Progress, Reporter
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class JobReporter(Reporter):
             "started": now,
             "updated": now,
             "supervisor": status.get("supervisor"),
-            "worker": supervisor.identify(os.getpid()),
+            "worker": identify(os.getpid()),
         }
         supervisor.write_status(folder, self._status)
         self._events = supervisor.EventLog(folder / "events.jsonl")

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from qwen3ft_jupyter.jobs.state import RESUMABLE
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
     from qwen3ft_jupyter.jobs.state import JobStatus
@@ -38,11 +38,15 @@ class JobStore:
     Args:
         state_dir: the jobs are kept in its `jobs` folder, which is made when the first job starts.
         worker: the command that runs a job, without the job's folder; the package's own if left out.
+        environ: what job processes find in their environment besides ours. The way for secrets: it is never written.
     """
 
-    def __init__(self, state_dir: Path, *, worker: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, state_dir: Path, *, worker: Sequence[str] | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
         self._jobs_dir = Path(state_dir) / "jobs"
         self._worker = None if worker is None else list(worker)
+        self._environ = dict(environ or {})
 
     def start(
         self,
@@ -91,7 +95,7 @@ class JobStore:
                 hint="Set QWEN3FT_STATE_DIR to a folder on a disk that can be written and has room.",
                 details={"folder": str(self._jobs_dir)},
             ) from error
-        job = Job(spec=spec, folder=folder, worker=self._command(spec.python))
+        job = Job(spec=spec, folder=folder, worker=self._command(spec.python), environ=self._environ)
         job._launch(1)  # noqa: SLF001 - one class in two halves
         return job
 
@@ -101,7 +105,7 @@ class JobStore:
             raise JobNotFound("There is no such job.", hint="`qwen3ft jobs` lists them.")
         folder = self._folder(job_id)
         spec = files.read_spec(folder)
-        return Job(spec=spec, folder=folder, worker=self._command(spec.python))
+        return Job(spec=spec, folder=folder, worker=self._command(spec.python), environ=self._environ)
 
     def list(self) -> builtins.list[Job]:
         """Return every job, newest first."""
@@ -140,6 +144,8 @@ class Job:
     folder: Path
     worker: Sequence[str]
     """The command that runs it, without the folder."""
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What its processes find in their environment besides ours."""
 
     @property
     def id(self) -> str:
@@ -257,7 +263,7 @@ class Job:
         status = {"attempt": attempt, "state": "queued", "updated": time.time(), "previous": previous}
         try:
             supervisor.write_status(self.folder, status)
-            process.start_supervisor(self.folder, attempt, self.worker)
+            process.start_supervisor(self.folder, attempt, self.worker, environ=self.environ)
         except OSError as error:
             end = supervisor.could_not_start(error)
             with contextlib.suppress(OSError):  # then it is found interrupted a little later

@@ -1,7 +1,8 @@
 """The parent of a job's process: it sees the job's end, whatever kind of end that is, and writes it down.
 
 It is started as a file (``python -I -S supervisor.py FOLDER ATTEMPT COMMAND …``), without the packages of its
-environment. So it imports the standard library alone, and what this room's other modules share with it lives here.
+environment. So it imports the standard library and `qwen3ft_jupyter.owner` alone, and what this room's other modules
+share with it lives here.
 
 Only one process writes `status.json` at a time: whoever starts the job, then the supervisor, then the worker, and
 again the supervisor, if the worker went without having written its own end.
@@ -20,7 +21,11 @@ import threading
 import time
 from pathlib import Path
 
-TYPE_CHECKING = False  # `import typing` would cost a third of the start
+if not __package__:  # started as a file
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
+from qwen3ft_jupyter.owner import identify, is_alive
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any, BinaryIO
@@ -94,7 +99,7 @@ class Supervision:
     def _await_predecessor(self, previous: Any) -> None:
         """Let the last attempt's process leave first: it may still hold the GPU's memory."""
         deadline = time.monotonic() + LINGER_S
-        while previous and is_running_here(previous) and time.monotonic() < deadline:
+        while previous and is_alive(previous) and time.monotonic() < deadline:
             if stop_requested(self.folder, self.attempt) or self.signalled:
                 return
             time.sleep(TICK_S)
@@ -240,42 +245,6 @@ def end_group(pid: int) -> None:
             os.killpg(pid, 0)
             time.sleep(TICK_S / 5)
         os.killpg(pid, signal.SIGKILL)
-
-
-def identify(pid: int) -> dict[str, Any]:
-    """Return what tells this process from any other, also after a reboot, in another container or on another host."""
-    started = start_mark(pid) if sys.platform.startswith("linux") else time.time()
-    return {"pid": pid, "started": started, **whereabouts()}
-
-
-def whereabouts() -> dict[str, str]:
-    """Return which boot, process namespace and host the process numbers seen here belong to; "" for what is unknown."""
-    boot, space = "", ""
-    with contextlib.suppress(OSError):  # not Linux
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        space = str(Path("/proc/self/ns/pid").readlink())
-    host = os.environ.get("COMPUTERNAME", "") if sys.platform == "win32" else os.uname().nodename
-    return {"boot": boot, "space": space, "host": host}
-
-
-def is_running_here(identity: dict[str, Any]) -> bool:
-    """Say whether /proc shows this very process; False where there is no /proc."""
-    here = whereabouts()
-    if not here["boot"] or any(identity.get(name) != here[name] for name in ("boot", "space")):
-        return False
-    return identity.get("started") is not None and start_mark(int(identity["pid"])) == identity["started"]
-
-
-def start_mark(pid: int) -> int | None:
-    """Return when the process started, in ticks since boot, by /proc; None for one that is dead or cannot be seen."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    fields = stat[stat.rindex(b")") + 2 :].split()  # the name before it may hold anything
-    if fields[0] in (b"Z", b"X"):  # a zombie is dead: pid 1 of a container may never reap it
-        return None
-    return int(fields[19])
 
 
 def memory_event_files(cgroup: str | None = None, root: Path = Path("/sys/fs/cgroup")) -> list[Path]:

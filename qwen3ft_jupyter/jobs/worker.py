@@ -106,9 +106,7 @@ def _work(spec: JobSpec, functions: Mapping[str, JobFunction], context: JobConte
     except Stopped:
         return _End("stopped")
     except Qwen3ftError as error:
-        traceback.print_exc()  # to the job's log, which stderr is here
-        for name, value in error.details.items():
-            _log(f"{name}: {value}")
+        traceback.print_exc()  # to the job's log, which stderr is here; not the details, for browsers read it
         return _End("failed", error=error.to_dict())
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the border of the process: its log and status get it all
         traceback.print_exc()
@@ -130,10 +128,6 @@ def _unexpected(error: BaseException) -> Qwen3ftError:
     if isinstance(error, ModuleNotFoundError):
         return MissingPackage(f"The job's Python lacks the package {error.name}.", hint=f"pip install {error.name}")
     return JobFailed(f"Unexpected error: {type(error).__name__}.", hint="The end of the job's log shows where and why.")
-
-
-def _log(line: str) -> None:
-    os.write(2, f"{line}\n".encode())
 
 
 @contextlib.contextmanager

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from IPython.core.error import UsageError
 
-from qwen3ft_jupyter.errors import BadConfig, CacheDamaged, JobNotFound
-from qwen3ft_jupyter.notebook import format as fmt
+from qwen3ft_jupyter import format as fmt
+from qwen3ft_jupyter.errors import BadConfig, CacheDamaged
+from qwen3ft_jupyter.job_lists import job_rows, match_id
 from qwen3ft_jupyter.notebook import views
 from qwen3ft_jupyter.notebook.job_view import JobView
 from qwen3ft_jupyter.notebook.verbs import JOB_ACTIONS, VERBS, find_verb
 from qwen3ft_jupyter.notebook.views import Note, TextView
-from qwen3ft_jupyter.notebook.words import tr
+from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -83,9 +84,7 @@ def cache(room: Room, given: Namespace) -> views.View:
     if given.action == "list":
         return views.cache_view(manager.list_cached_models(), str(manager.settings.cache_dir))
     if given.action == "evict":
-        freed = manager.evict_all() if given.is_all else {given.name: manager.evict_model(given.name)}
-        names, size = ", ".join(freed) or tr("none"), fmt.size(sum(freed.values()))
-        return Note(tr("Deleted {names}; {size} are free again.", names=names, size=size), freed)
+        return _evicted(manager, given.name)
     if given.name is None:
         raise UsageError(f"NAME is missing: %qwen3ft cache {given.action} NAME")
     if given.action == "verify":
@@ -114,14 +113,16 @@ def finetune(room: Room, given: Namespace, cell: str | None = None) -> JobView |
         from qwen3ft_jupyter.notebook.forms import FineTuneForm
 
         return FineTuneForm(room.manager)
-    config = read_config(cell if cell is not None else _read_file(given.config), room.variables)
-    return _followed(room.manager.fine_tune(config), is_detached=given.detach)
+    from qwen3ft_jupyter.finetune import parse_yaml, read_config
+
+    written = read_config(Path(given.config)) if cell is None else parse_yaml(cell)
+    return _followed(room.manager.fine_tune(_filled_in(written, room.variables)), is_detached=given.detach)
 
 
 def jobs(room: Room, given: Namespace) -> views.View:
     """List the jobs, or do something to one."""
     if not given.action:
-        return views.jobs_view([job.to_dict() for job in room.manager.jobs()])
+        return views.jobs_view(job_rows(room.manager.jobs()))
     action, wanted = (given.action, given.id) if given.action in JOB_ACTIONS else ("show", given.action)
     if not wanted or (action == "show" and given.id):
         raise UsageError(find_verb("jobs").parser().format_usage().strip())
@@ -163,35 +164,11 @@ def find_job(manager: ModelManager, text: str) -> Job:
     Raises:
         JobNotFound: there is none, or more than one.
     """
-    known = manager.jobs()
-    exact = [job for job in known if job.id == text]
-    near = exact or [job for job in known if job.id.startswith(text) or job.id.endswith(text)]
-    if len(near) == 1:
-        return near[0]
-    if near:
-        raise JobNotFound(f"{len(near)} jobs are called like {text!r}.", hint="Give more of the id: %qwen3ft jobs")
-    raise JobNotFound(f"There is no job {text!r}.", hint="List them: %qwen3ft jobs")
-
-
-def read_config(text: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields in a YAML text; a value that is just ``$name`` becomes the variable of that name.
-
-    Raises:
-        BadConfig: it is not YAML, not a mapping, or names a variable that does not exist.
-    """
-    try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or "it cannot be read"
-        raise BadConfig(f"The config is no YAML{where}: {problem}.") from error
-    if not isinstance(config, dict):
-        raise BadConfig("The config is not a list of fields.", hint="Write for example: model: Qwen/Qwen3-0.6B")
-    return {str(name): _filled_in(value, variables) for name, value in config.items()}
+    return manager.job(match_id([job.id for job in manager.jobs()], text))
 
 
 def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
+    """Return `value` with each text in it that is just ``$name`` replaced by the variable of that name."""
     if isinstance(value, dict):
         return {str(name): _filled_in(item, variables) for name, item in value.items()}
     if isinstance(value, list):
@@ -204,15 +181,16 @@ def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
     return variables[match[1]]
 
 
-def _read_file(name: str) -> str:
-    try:
-        return Path(name).expanduser().read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadConfig(
-            f"The config file {Path(name).name} cannot be read.",
-            hint="Give the path of a YAML file, or write the YAML below %%qwen3ft finetune.",
-            details={"file": name},
-        ) from error
+def _evicted(manager: ModelManager, name: str | None) -> Note:
+    """Delete one model, or all of them if no name is given; the value is the bytes freed by model name."""
+    freed: Counter[str] = Counter()
+    if name is None:
+        for model in manager.evict_all():
+            freed[model.repo_id] += model.freed_bytes
+    else:
+        freed[name] = manager.evict_model(name)
+    names, size = ", ".join(freed) or tr("none"), fmt.size(sum(freed.values()))
+    return Note(tr("Deleted {names}; {size} are free again.", names=names, size=size), dict(freed))
 
 
 def _followed(job: Job, *, is_detached: bool) -> JobView:

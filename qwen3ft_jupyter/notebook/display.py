@@ -1,25 +1,26 @@
-"""Where output goes: a cell that can be updated, a line of a terminal, or nowhere; and the reporters that use it."""
+"""Where output goes: a cell that can be updated, a line of a terminal, or nowhere."""
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from qwen3ft_jupyter.notebook import format as fmt
-from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element, plain
+from qwen3ft_jupyter import format as fmt
+from qwen3ft_jupyter.format import plain
+from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element
 from qwen3ft_jupyter.reporting import SILENT, Reporter
+from qwen3ft_jupyter.terminal import ProgressLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-    from typing import TextIO
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from qwen3ft_jupyter.jobs import Job
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.reporting import Progress
 
@@ -55,30 +56,6 @@ class CellScreen:
         else:
             ipython_display().display(bundle, display_id=self._display_id, raw=True)
             self._is_shown = True
-
-
-class LineScreen:
-    """A line of a terminal that is written over."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream
-        self._length = 0
-
-    def show(self, bundle: Bundle) -> None:
-        """Write the last line of the plain form over the line before."""
-        stream = self._stream or sys.stderr
-        if not stream.isatty():
-            return
-        line = str(bundle["text/plain"]).splitlines()[-1][:160]
-        stream.write("\r" + line.ljust(self._length))
-        stream.flush()
-        self._length = len(line)
-
-    def end(self) -> None:
-        """Leave the line as it is and go on below it."""
-        if self._length:
-            (self._stream or sys.stderr).write("\n")
-            self._length = 0
 
 
 def ipython_display() -> Any:  # IPython's functions have no types
@@ -156,45 +133,12 @@ class CellReporter(Reporter):
         return "\n".join(plain(part) for part in [*self._notices, *shown])
 
 
-class TerminalReporter(Reporter):
-    """Writes progress to one line of stderr, notices to lines of their own. Silent where stderr is no terminal."""
-
-    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._stream = stream
-        self._line = LineScreen(stream)
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._phase = ""
-        self._shown_at = float("-inf")
-
-    def progress(self, progress: Progress) -> None:
-        """Write the line again; a new phase begins a new one."""
-        with self._lock:
-            now, is_end = self._clock(), progress.fraction == 1
-            if progress.phase != self._phase:
-                self._line.end()
-            elif not is_end and now - self._shown_at < SHORTEST_S:
-                return
-            self._phase, self._shown_at = progress.phase, now
-            self._line.show({"text/plain": plain(" · ".join(fmt.progress_parts(progress)))})
-            if is_end:
-                self._line.end()
-
-    def notice(self, message: str) -> None:
-        """Write it below what is there."""
-        stream = self._stream or sys.stderr
-        with self._lock, contextlib.suppress(ValueError):  # a stream that has been closed
-            self._line.end()
-            if stream.isatty():
-                stream.write(plain(message) + "\n")
-
-
 def default_reporter() -> Reporter:
     """Return the reporter for where this code runs: a cell, a terminal, or a script that nobody watches."""
     if is_notebook():
         return CellReporter()
     if sys.stderr is not None and sys.stderr.isatty():
-        return TerminalReporter()
+        return ProgressLine()
     return SILENT
 
 
@@ -210,4 +154,15 @@ def get_model_manager(
     """
     from qwen3ft_jupyter import manager
 
+    shell = current_shell()
+    if shell is not None and shell.display_formatter is not None:
+        # Not a method of Job: what runs jobs knows nothing of notebooks.
+        shell.display_formatter.mimebundle_formatter.for_type_by_name("qwen3ft_jupyter.jobs.store", "Job", _job_bundle)
     return manager.get_model_manager(use_modelscope, cache_dir, **{"reporter": default_reporter, **overrides})
+
+
+def _job_bundle(job: Job) -> Bundle:
+    """Return a job that stands at the end of a cell in its live form."""
+    from qwen3ft_jupyter.notebook.job_view import JobView
+
+    return JobView(job).bundle()

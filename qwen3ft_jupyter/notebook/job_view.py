@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter import format as fmt
+from qwen3ft_jupyter import terminal
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_dict
-from qwen3ft_jupyter.notebook import format as fmt
+from qwen3ft_jupyter.format import plain
 from qwen3ft_jupyter.notebook.display import (
     SHORTEST_S,
     CellScreen,
-    LineScreen,
     current_shell,
     ipython_display,
     is_notebook,
 )
-from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element, plain
+from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element
 from qwen3ft_jupyter.notebook.views import View, lines
-from qwen3ft_jupyter.notebook.words import tr
 from qwen3ft_jupyter.reporting import Progress
+from qwen3ft_jupyter.terminal import ProgressLine
+from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,24 +92,28 @@ class JobView(View):
             Stopped: someone stopped the job, or its processes died and it can be resumed.
             Qwen3ftError: the job failed; it is the error it failed with.
         """
-        screen = screen or self._screen()
-        shell = current_shell()
-        self._shown_in_cell = shell.execution_count if shell is not None else None
         try:
-            shown = self.bundle()
-            screen.show(shown)
-            while self.job.wait(timeout_s=SHORTEST_S).is_active:
-                bundle = self.bundle()
-                if bundle != shown:
-                    shown = bundle
-                    screen.show(shown)
+            if screen is None and not is_notebook():
+                with ProgressLine() as line:
+                    terminal.follow(self.job, line)
+            else:
+                self._follow_in_cell(screen or self._screen())
         except KeyboardInterrupt:
             raise NoLongerFollowed(self.job.id) from None
-        screen.show(self.bundle())
-        if isinstance(screen, LineScreen):
-            screen.end()
         self._raise_unless_succeeded()
         return self
+
+    def _follow_in_cell(self, screen: Screen) -> None:
+        shell = current_shell()
+        self._shown_in_cell = shell.execution_count if shell is not None else None
+        shown = self.bundle()
+        screen.show(shown)
+        while self.job.wait(timeout_s=SHORTEST_S).is_active:
+            bundle = self.bundle()
+            if bundle != shown:
+                shown = bundle
+                screen.show(shown)
+        screen.show(self.bundle())
 
     def _raise_unless_succeeded(self) -> None:
         """Fail the cell if the job failed, so that "Run all" does not go on without the model."""
@@ -119,7 +125,7 @@ class JobView(View):
             raise Stopped(f"The job {self.job.id} was {status.state}.", hint=f"Go on with it: {command}")
 
     def _screen(self) -> Screen:
-        return CellScreen(f"qwen3ft-{self.job.id}") if is_notebook() else LineScreen()
+        return CellScreen(f"qwen3ft-{self.job.id}")
 
     def _look(self) -> dict[str, Any]:
         """Return what the job is now, or was when it was last seen: an old cell may show a job that is forgotten.

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import html
 import math
-import re
 from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.format import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Characters that are not shown, or that turn the direction of what is."""
 _LONGEST_NAME = 40
 _CURVE_WIDTH, _CURVE_HEIGHT = 240, 48
 
@@ -81,11 +80,6 @@ def curve(values: Sequence[float], label: str) -> Html:
         role="img",
         **{"aria-label": label},
     )
-
-
-def plain(text: str) -> str:
-    """Return a stranger's text without what a terminal would obey."""
-    return _CONTROL.sub("\ufffd", text)
 
 
 def _cell_style(text: str) -> str:

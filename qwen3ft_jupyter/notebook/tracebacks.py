@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import Qwen3ftError
+from qwen3ft_jupyter.format import plain
 from qwen3ft_jupyter.notebook.display import current_shell
-from qwen3ft_jupyter.notebook.markup import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.notebook import format as fmt
-from qwen3ft_jupyter.notebook.markup import Html, element, joined, plain, table
-from qwen3ft_jupyter.notebook.words import tr
+from qwen3ft_jupyter import format as fmt
+from qwen3ft_jupyter.format import plain
+from qwen3ft_jupyter.notebook.markup import Html, element, joined, table
+from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,12 +54,7 @@ class TableView(View):
         """Return the same in columns."""
         if not self.rows:
             return "\n".join([plain(self.title), f"  {tr('none')}", *map(plain, self.notes)])
-        lines = [self.columns, *self.rows]
-        widths = [max(_width(plain(line[column])) for line in lines) for column in range(len(self.columns))]
-        written = [
-            "  " + "  ".join(_padded(plain(value), width) for value, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        ]
+        written = [f"  {line}" for line in fmt.columns(self.columns, self.rows).splitlines()]
         return "\n".join([plain(self.title), *written, *map(plain, self.notes)])
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -211,12 +206,3 @@ def _cached_state(model: Mapping[str, Any]) -> str:
     states = [tr("verified") if model["verified"] else tr("not verified")]
     states += [tr(name) for name in ("pinned", "shared") if model[name]]
     return ", ".join(states)
-
-
-def _width(text: str) -> int:
-    """Return how many columns of a terminal `text` takes; a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Int, List, Unicode
 
+from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.server import cache, jobs, models, status
 from qwen3ft_jupyter.server.access import ManagerAccess
 from qwen3ft_jupyter.server.base import route_pattern
@@ -23,8 +25,9 @@ ROUTES = (*status.ROUTES, *models.ROUTES, *cache.ROUTES, *jobs.ROUTES)
 class Qwen3FTApp(ExtensionApp):
     """Serves ``qwen3ft/``.
 
-    The traits are defaults for everyone on this server. A user's own environment variables and ``.env`` win over them.
-    Tokens are not among them: they belong to a person, not to a server's configuration.
+    The traits are defaults for everyone on this server and for the kernels it starts. A user's own environment
+    variables and ``.env`` win over them. Tokens are not among them: they belong to a person, not to a server's
+    configuration.
     """
 
     name = "qwen3ft_jupyter"
@@ -86,6 +89,7 @@ class Qwen3FTApp(ExtensionApp):
 
     def initialize_settings(self) -> None:
         """Prepare what the routes work with; the manager itself is built in a thread by the first request."""
+        self.publish()
         self.access = ManagerAccess(self.build_manager, on_first_use=self._start_watching)
         self.watcher = ChangeWatcher(self.access, self._tell)
         if self.serverapp is not None and self.serverapp.event_logger is not None:
@@ -105,8 +109,26 @@ class Qwen3FTApp(ExtensionApp):
         from qwen3ft_jupyter.manager import ModelManager
         from qwen3ft_jupyter.settings import load_settings
 
-        root = Path(self.serverapp.root_dir) if self.serverapp is not None else None
-        return ModelManager(load_settings(working_folder=root, traits=self.given_traits()))
+        root = self._root()
+        return ModelManager(load_settings(working_folder=root, server_root=root, traits=self.given_traits()))
+
+    def publish(self) -> None:
+        """Put root and traits into the environment: kernels inherit it, so that they use the panel's hub and cache.
+
+        If a trait is not accepted, that is logged, and the requests are refused with it.
+        """
+        from qwen3ft_jupyter.settings import to_publish
+
+        root = self._root()
+        if root is None:
+            return
+        try:
+            os.environ.update(to_publish(self.given_traits(), root))
+        except BadSetting as error:
+            self.log.warning("qwen3ft: %s", error)
+
+    def _root(self) -> Path | None:
+        return Path(self.serverapp.root_dir) if self.serverapp is not None else None
 
     def given_traits(self) -> dict[str, Any]:
         """Return the traits that the configuration sets, by the names of `qwen3ft_jupyter.settings.Settings`."""

@@ -50,6 +50,7 @@ STATUS_OF: Mapping[type[errors.Qwen3ftError], int] = {
     errors.CacheError: 500,
     errors.NotCached: 404,
     errors.CacheDamaged: 409,
+    errors.CacheNotWritable: 409,  # for example a shared one
     errors.ModelInUse: 409,
     errors.LoadError: 500,
     errors.DoesNotFit: 409,

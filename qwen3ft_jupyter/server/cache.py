@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from tornado import web
 
-from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 
 if TYPE_CHECKING:
@@ -65,17 +64,13 @@ def _list(manager: ModelManager) -> dict[str, Any]:
 
 
 def _evict(manager: ModelManager, slug: str) -> dict[str, Any]:
-    """Look the slug up among the models there are: it is compared, never decoded and never joined to a path."""
-    for model in manager.list_cached_models():
-        if model["slug"] == slug:
-            return {"evicted": [slug], "freed": manager.evict_model(model["model_name"])}
-    raise NotCached("There is no such model in the cache.", hint="List them: GET qwen3ft/models/cache/list")
+    """Delete the one folder of this name: the same model may lie in the cache under other names, too."""
+    return {"evicted": [slug], "freed": manager.evict_slug(slug)}
 
 
 def _evict_all(manager: ModelManager) -> dict[str, Any]:
-    slugs = {model["model_name"]: model["slug"] for model in manager.list_cached_models()}
-    freed = manager.evict_all()
-    return {"evicted": [slugs.get(name, name) for name in freed], "freed": sum(freed.values())}
+    evicted = manager.evict_all()
+    return {"evicted": [model.slug for model in evicted], "freed": sum(model.freed_bytes for model in evicted)}
 
 
 ROUTES = (

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tornado import web
 
-from qwen3ft_jupyter.errors import JobNotFound
+from qwen3ft_jupyter.job_lists import job_rows
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field, check_job_id
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qwen3ft_jupyter.jobs import Job
-    from qwen3ft_jupyter.manager import ModelManager
 
 T = TypeVar("T")
 
@@ -34,7 +32,7 @@ class JobsHandler(Qwen3FTHandler):
     async def get(self) -> None:
         """Answer with every job, newest first."""
         self.fields()
-        self.answer({"jobs": await self.read(_list)})
+        self.answer({"jobs": await self.read(lambda manager: job_rows(manager.jobs()))})
 
 
 class JobHandler(Qwen3FTHandler):
@@ -119,14 +117,6 @@ def thinned(points: Sequence[T], limit: int = MAX_POINTS) -> list[T]:
         return list(points)
     step = (len(points) - 1) / (limit - 1)
     return [points[round(index * step)] for index in range(limit)]
-
-
-def _list(manager: ModelManager) -> list[dict[str, Any]]:
-    jobs = []
-    for job in manager.jobs():
-        with contextlib.suppress(JobNotFound):  # forgotten a moment ago
-            jobs.append(job.to_dict())
-    return jobs
 
 
 def _with_metrics(job: Job) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What is known about a partial file: a header, then one line per finished range. Pure; `partial` writes it.
 
     {"v": 1, "key": "<sha256>", "size": 1503300328, "data": "<name of the data file>"}
-    {"owner": {"host": …, "boot_id": …, "pid": …, "started": …}}
+    {"owner": {"host": …, "boot": …, "space": …, "pid": …, "started": …}}
     [0, 4194304, 1893412376]                    start, end, CRC-32 of the bytes as they arrived
     {"forget": [0, 4194304]}                    found wrong: missing again
     {"released": true}                          the owner ended; anyone may go on

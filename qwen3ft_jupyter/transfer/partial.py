@@ -54,9 +54,6 @@ QUIET_OWNER_S = 120.0
 ORPHAN_S = 3600.0
 """A data file that no journal names is garbage once it is this old; a younger one may belong to a claim under way."""
 
-HANGING_DISK_S = 5.0
-"""How long closing waits for a write under way; then the descriptor is left open rather than pulled away."""
-
 CHECK_BYTES: Final = 1 << 20
 """How much is read at a time when ranges are compared with their CRC."""
 
@@ -77,8 +74,10 @@ class Partial:
         self._disk = disk
         self._descriptor = -1
         self._journal_descriptor = -1
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
         self._users = 0
+        self._is_closed = False
+        self._is_to_be_released = False
 
     @property
     def records(self) -> Sequence[Record]:
@@ -97,6 +96,8 @@ class Partial:
         cannot, the C library writes to each block instead, which takes minutes on a network mount.
         """
         with self._lock, self._translated():
+            if self._is_closed:
+                raise OSError(errno.EBADF, "the partial was closed")
             if self._descriptor >= 0:
                 return
             self._journal_descriptor = os.open(self.journal_path, os.O_RDWR | os.O_APPEND | _FLAGS)
@@ -105,27 +106,28 @@ class Partial:
                 os.ftruncate(self._descriptor, self.size)
 
     def close(self, *, release: bool) -> None:
-        """Close both files; with `release`, say in the journal that anyone may go on. Never raises.
+        """Close both files; with `release`, say in the journal that anyone may go on. Never raises, never waits.
 
-        Waits for calls under way in other threads: the number of a closed descriptor is soon another file's.
+        While other threads have calls under way, on a disk that hangs, the last of them does it: the number of a
+        closed descriptor is soon another file's, and whoever goes on must be the only one who writes.
         """
-        with self._lock, contextlib.suppress(OSError):
-            descriptors = (self._descriptor, self._journal_descriptor)
-            try:
-                if release:
-                    self._release()
-            finally:
-                self._descriptor = self._journal_descriptor = -1
-                if self._lock.wait_for(lambda: self._users == 0, HANGING_DISK_S):
-                    for descriptor in descriptors:
-                        if descriptor >= 0:
-                            os.close(descriptor)
+        with self._lock:
+            self._is_closed = True
+            self._is_to_be_released |= release
+            if not self._users:
+                self._finish()
 
-    def _release(self) -> None:
-        if self._journal_descriptor >= 0:
-            os.write(self._journal_descriptor, released_line())
-        else:
-            _append(self.journal_path, released_line())
+    def _finish(self) -> None:
+        descriptors = (self._journal_descriptor, self._descriptor)
+        self._descriptor = self._journal_descriptor = -1
+        if self._is_to_be_released:
+            self._is_to_be_released = False
+            with contextlib.suppress(OSError):  # then it is free when this process ends
+                _append(self.journal_path, released_line())
+        for descriptor in descriptors:
+            if descriptor >= 0:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
 
     def write(self, data: memoryview, offset: int) -> None:
         """Write `data` at `offset`. Raises NoSpace, CacheNotWritable or TransferError."""
@@ -173,9 +175,9 @@ class Partial:
 
     @contextlib.contextmanager
     def _data(self) -> Iterator[int]:
-        """Lend the data file's descriptor; `close` waits until it is given back."""
+        """Lend the data file's descriptor, which stays open until it is given back."""
         with self._lock:
-            descriptor = self._descriptor
+            descriptor = -1 if self._is_closed else self._descriptor
             self._users += 1
         try:
             with self._translated():
@@ -185,7 +187,8 @@ class Partial:
         finally:
             with self._lock:
                 self._users -= 1
-                self._lock.notify_all()
+                if self._is_closed and not self._users:
+                    self._finish()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

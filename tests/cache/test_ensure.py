@@ -22,8 +22,9 @@ from qwen3ft_jupyter.errors import (
     WrongBytes,
 )
 from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from tests.cache.making import make_cached
 from tests.servers import Reply, Seen, Stall, file_reply
-from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
+from tests.transfer.origin import COMMIT, REPO, Interrupter, Origin, Recorder, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -505,3 +506,126 @@ def test_no_source_failure_is_silent(cache: ModelCache, origin: Origin) -> None:
 
     with pytest.raises(SourceFailed, match="418"):
         ensure(cache, origin)
+
+
+def test_a_pin_made_during_a_download_is_kept(cache: ModelCache, origin: Origin) -> None:
+    ensure(cache, origin)
+
+    again = ensure(cache, origin, force=True, reporter=Interrupter("transferring", lambda: cache.pin(REPO)))
+
+    assert again.model.pinned
+
+
+def test_a_model_replaced_while_its_files_are_checked_is_taken_as_it_is_now(
+    cache: ModelCache, origin: Origin, tmp_path: Path
+) -> None:
+    ensure(cache, origin)
+    shutil.copytree(cache.root, tmp_path / "copy", copy_function=shutil.copyfile)
+    copied = ModelCache(tmp_path / "copy")
+
+    def replace_model() -> None:
+        origin.commit = "d" * 40
+        origin.files = {"config.json": b"{}", "model.safetensors": bytes_of(2 * MB, 2)}
+        ensure(ModelCache(copied.root), origin, force=True)
+
+    told = Interrupter("checking", replace_model)
+    ensured = ensure(copied, origin, reporter=told)
+
+    assert ensured.was_cached
+    assert ensured.model.commit == "d" * 40
+    assert contents(ensured.model.folder) == origin.files
+    assert told.notices == []
+
+
+def plant(root: Path, files: dict[str, bytes]) -> Path:
+    """Put a model there as a cloned repository brings it: whole, with a manifest that vouches for its bytes."""
+    folder = make_cached(root, REPO, files)
+    record = folder / ".qwen3ft/manifest.json"
+    manifest = json.loads(record.read_bytes())
+    for file in manifest["files"]:
+        file["stamp"] = None
+    record.write_text(json.dumps(manifest), "utf-8")
+    return folder
+
+
+POISONED = {**FILES, "model.safetensors": b"poison" * 1000}
+
+
+def test_a_planted_manifest_vouches_for_nothing_where_manifests_are_not_trusted(tmp_path: Path, origin: Origin) -> None:
+    folder = plant(tmp_path, POISONED)
+    cache = ModelCache(tmp_path, trust_manifests=False)
+    assert [model.is_verified for model in cache.list()] == [False]
+
+    ensured = ensure(cache, origin)
+
+    assert ensured.model.is_verified
+    assert contents(folder) == FILES
+    assert ensured.bytes_fetched == len(FILES["model.safetensors"]), "what was right is kept"
+    assert ensure(cache, origin).was_cached
+    assert origin.listings_asked == 1
+
+
+@pytest.mark.parametrize("layer", ["own", "shared"])
+def test_a_planted_model_is_used_offline_with_a_warning(tmp_path: Path, origin: Origin, layer: str) -> None:
+    plant(tmp_path / layer, POISONED)
+    cache = ModelCache(tmp_path / "own", [tmp_path / "shared"], trust_manifests=False)
+    told = Recorder()
+
+    ensured = ensure(cache, origin, offline=True, reporter=told)
+
+    assert not ensured.model.is_verified
+    assert "unverified" in told.notices[0]
+
+
+def test_a_planted_manifest_of_no_files_vouches_for_nothing(tmp_path: Path) -> None:
+    record = plant(tmp_path, POISONED) / ".qwen3ft/manifest.json"
+    record.write_text(json.dumps({**json.loads(record.read_bytes()), "files": []}), "utf-8")
+
+    assert [model.is_verified for model in ModelCache(tmp_path, trust_manifests=False).list()] == [False]
+
+
+def test_what_was_downloaded_here_is_trusted_everywhere(cache: ModelCache, origin: Origin) -> None:
+    careful = ModelCache(cache.root, trust_manifests=False)
+    ensure(careful, origin)
+    asked = (len(origin.server.seen), origin.listings_asked)
+
+    assert ensure(careful, origin).was_cached
+    assert ensure(careful, origin, offline=True).model.is_verified
+    assert (len(origin.server.seen), origin.listings_asked) == asked
+
+
+def test_a_file_changed_after_the_download_is_compared_with_the_hub_where_manifests_are_not_trusted(
+    cache: ModelCache, origin: Origin
+) -> None:
+    careful = ModelCache(cache.root, trust_manifests=False)
+    folder = ensure(careful, origin).model.folder
+    replace_bytes(folder / "config.json", b"mine")
+
+    assert [model.is_verified for model in careful.list()] == [False]
+    assert ensure(careful, origin).bytes_fetched == len(FILES["config.json"])
+    assert contents(folder) == FILES
+
+
+def test_equal_files_travel_once(cache: ModelCache, origin: Origin) -> None:
+    origin.files = {**FILES, "copy/model.safetensors": FILES["model.safetensors"], "notes.txt": b"notes"}
+
+    ensured = ensure(cache, origin)
+
+    assert ensured.bytes_fetched == sum(map(len, FILES.values()))
+    assert contents(ensured.model.folder) == origin.files
+    assert not (ensured.model.folder / "notes.txt").stat().st_mode & 0o222
+    assert cache.verify(REPO).is_ok
+    assert ensure(cache, origin).was_cached
+
+
+def test_a_file_equal_to_one_that_is_there_does_not_travel(cache: ModelCache, origin: Origin) -> None:
+    folder = ensure(cache, origin).model.folder
+    origin.files = {**FILES, "notes.txt": FILES["config.json"], "config.json": b"{}"}
+    ensure(cache, origin, revision="main")
+    origin.files = {**FILES, "config.json": b"notes"}
+
+    again = ensure(cache, origin, revision="main")
+
+    assert again.bytes_fetched == 0
+    assert contents(folder) == origin.files
+    assert cache.verify(REPO).is_ok

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
@@ -155,3 +156,26 @@ def test_many_threads_hold_it_one_after_the_other(tmp_path: Path) -> None:
         thread.join(30)
 
     assert most == [1] * 4
+
+
+def test_a_stop_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The beat under way would bring the lease back after it was given back: so its thread gives it back."""
+    monkeypatch.setattr(leases, "BEAT_S", 0.02)
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hang(path: Path, value: object) -> None:
+        if threading.current_thread().name == "qwen3ft-lease":
+            entered.set()
+            assert go_on.wait(30)
+        write_json(path, value)
+
+    monkeypatch.setattr(leases, "write_json", hang)
+    with contextlib.suppress(Stopped), hold_lease(tmp_path / "in", REPO, reporter=SILENT, stop=threading.Event()):
+        assert entered.wait(10)
+        before = time.monotonic()
+        raise Stopped("stop")
+    assert time.monotonic() - before < 0.9
+
+    go_on.set()
+    while list((tmp_path / "in").iterdir()):
+        assert time.monotonic() < before + 10

@@ -3,14 +3,15 @@ from __future__ import annotations
 import errno
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache import CachedModel, ModelCache
 from qwen3ft_jupyter.cache.layout import incoming_folder, mark_incomplete, other_slug
 from qwen3ft_jupyter.cache.lease import Lease
-from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest
+from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest, write_manifest
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import BadName, CacheError, CacheNotWritable, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import parse_repo_id
@@ -18,6 +19,7 @@ from qwen3ft_jupyter.reporting import SILENT
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.volume import LocalDisk
 from tests.cache.making import FILES, make_cached, make_plain
+from tests.transfer.origin import Interrupter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -418,3 +420,51 @@ def test_listing_a_thousand_models_is_fast(cache: ModelCache) -> None:
     assert len(cold) == 1000
     assert cold_s < 3
     assert warm_s < 0.5
+
+
+def test_a_pin_made_while_a_model_is_verified_is_kept(cache: ModelCache) -> None:
+    make_cached(cache.root, SMALL)
+
+    cache.verify(SMALL, reporter=Interrupter("verifying", lambda: ModelCache(cache.root).pin(SMALL)))
+
+    assert [model.pinned for model in cache.list()] == [True]
+
+
+def test_a_model_replaced_while_it_is_verified_keeps_its_new_record(cache: ModelCache) -> None:
+    folder = make_cached(cache.root, SMALL)
+    old = read_manifest(folder)
+    assert old is not None
+    new = replace(old, commit="d" * 40, created=old.created + 1, files=old.files[:1])
+
+    cache.verify(SMALL, reporter=Interrupter("verifying", lambda: write_manifest(folder, new)))
+
+    assert read_manifest(folder) == new
+
+
+def test_a_model_evicted_while_it_is_verified_is_not_recorded_again(cache: ModelCache) -> None:
+    folder = make_cached(cache.root, SMALL)
+
+    with pytest.raises(NotCached):
+        cache.verify(SMALL, reporter=Interrupter("verifying", lambda: cache.evict(SMALL)))
+
+    assert not folder.exists()
+
+
+def test_a_last_use_is_noted_without_losing_a_pin_made_at_the_same_moment(
+    cache: ModelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was read before is read again when it is written."""
+    make_cached(cache.root, SMALL)
+    look = cache.find
+
+    def find_and_be_overtaken(repo_id: str) -> CachedModel | None:
+        model = look(repo_id)
+        ModelCache(cache.root).pin(SMALL)
+        return model
+
+    monkeypatch.setattr(cache, "find", find_and_be_overtaken)
+    cache.touch(SMALL)
+
+    (model,) = cache.list()
+    assert model.pinned
+    assert time.time() - (model.last_used or 0) < 100

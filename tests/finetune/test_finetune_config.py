@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from qwen3ft_jupyter import finetune
 from qwen3ft_jupyter.errors import BadConfig
-from qwen3ft_jupyter.finetune import FineTuneConfig
+from qwen3ft_jupyter.finetune import FineTuneConfig, parse_yaml, read_config
 
 BASE = Path("/work space").absolute()
 LEAST: dict[str, Any] = {"model": "Qwen/Qwen3-0.6B", "data": "train.jsonl"}
@@ -110,7 +111,16 @@ def test_a_wrong_path_is_shown_without_its_folder() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "part"), [("a: [", "not YAML at line 1"), ("- a", "not a list of fields"), ("", "not a list")]
+    ("text", "part"),
+    [
+        ("a: [", "not YAML at line 1"),
+        ("a: 1\n\tb: 2", "not YAML at line 2"),
+        ("a: 2025-13-45", "not YAML"),
+        ("[" * 5000, "not YAML"),
+        ("a: \x00", "not YAML"),
+        ("- a", "not a list of fields"),
+        ("", "not a list"),
+    ],
 )
 def test_yaml_that_is_no_config_is_refused(text: str, part: str) -> None:
     with pytest.raises(BadConfig, match=part):
@@ -120,3 +130,37 @@ def test_yaml_that_is_no_config_is_refused(text: str, part: str) -> None:
 def test_yaml_cannot_make_objects() -> None:
     with pytest.raises(BadConfig, match="not YAML"):
         FineTuneConfig.from_yaml("model: !!python/object/apply:os.getcwd []")
+
+
+def test_a_file_is_read_as_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"\xef\xbb\xbfmodel: Qwen/Qwen3-4B\nlora: {r: 8}\n2: x\n")
+
+    assert read_config(path) == {"model": "Qwen/Qwen3-4B", "lora": {"r": 8}, "2": "x"}
+    assert parse_yaml('{"data": ["a.json"]}') == {"data": ["a.json"]}
+
+
+@pytest.mark.parametrize(
+    ("raw", "part"),
+    [
+        (None, r"config\.yaml cannot be read: No such file"),
+        (b"\xff\xfe", r"config\.yaml cannot be read: it is not UTF-8"),
+        (b"a: 1\nb: [", r"config\.yaml is not YAML at line 2"),
+        (b"just words", r"config\.yaml is not a list of fields"),
+    ],
+)
+def test_a_file_that_is_no_config_is_named(tmp_path: Path, raw: bytes | None, part: str) -> None:
+    path = tmp_path / "config.yaml"
+    if raw is not None:
+        path.write_bytes(raw)
+
+    with pytest.raises(BadConfig, match=part) as caught:
+        read_config(path)
+
+    assert str(tmp_path) not in caught.value.message
+
+
+def test_no_public_name_hides_a_module() -> None:
+    modules = {path.stem for path in Path(str(finetune.__file__)).parent.glob("*.py")}
+
+    assert not modules & set(finetune.__all__)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.jobs import supervisor
+from qwen3ft_jupyter.owner import is_alive, start_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,13 +38,13 @@ def owner(job: Job, name: str) -> int:
 def pids(job: Job) -> list[int]:
     status = supervisor.read_status(job.folder)
     owners = [status.get(name) for name in ("supervisor", "worker")]
-    return [owner["pid"] for owner in owners if owner and supervisor.is_running_here(owner)]
+    return [owner["pid"] for owner in owners if owner and is_alive(owner)]
 
 
 def kill(*pids: int) -> None:
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: all(supervisor.start_mark(pid) is None for pid in pids))
+    wait_until(lambda: all(start_mark(pid) is None for pid in pids))
 
 
 def done(job: Job, limit_s: float = LIMIT_S) -> dict[str, Any]:

@@ -9,12 +9,16 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from qwen3ft_jupyter.errors import JobNotFound, WrongJobState
-from qwen3ft_jupyter.jobs import Job, JobStore, supervisor
+from qwen3ft_jupyter.owner import start_mark
 from tests.jobs.following import AT_ONCE_S, WORKER, done, kill, owner, pids, wait_until
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.jobs import Job, JobStore
 
 REPO = Path(__file__).parents[2]
 
@@ -64,7 +68,7 @@ def test_job_that_does_not_obey_is_ended_with_all_its_children(store: JobStore, 
     status = done(job)
     assert status["state"] == "stopped"
     assert "did not stop by itself" in status["notices"][-1]
-    wait_until(lambda: supervisor.start_mark(child) is None)
+    wait_until(lambda: start_mark(child) is None)
 
 
 def test_deaf_worker_without_supervisor_ends_itself(store: JobStore, tmp_path: Path) -> None:
@@ -73,13 +77,13 @@ def test_deaf_worker_without_supervisor_ends_itself(store: JobStore, tmp_path: P
     kill(owner(job, "supervisor"))
     job.stop()
     assert done(job)["state"] == "interrupted"
-    wait_until(lambda: supervisor.start_mark(child) is None)
+    wait_until(lambda: start_mark(child) is None)
 
 
 def test_what_a_job_leaves_running_is_ended(store: JobStore, tmp_path: Path) -> None:
     job = store.start("orphan", {"tell": str(tmp_path / "child")}, title="Orphan")
     assert done(job)["state"] == "succeeded"
-    wait_until(lambda: supervisor.start_mark(read_pid(tmp_path / "child")) is None)
+    wait_until(lambda: start_mark(read_pid(tmp_path / "child")) is None)
 
 
 # Deaths

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.jobs import process, supervisor
+from qwen3ft_jupyter import owner
+from qwen3ft_jupyter.jobs import process
 from qwen3ft_jupyter.jobs.process import FRESH_S, is_alive
 
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
 
 
 def test_this_process_is_alive() -> None:
-    assert is_alive(supervisor.identify(os.getpid()), status_age_s=LONG_AGO)
+    assert is_alive(owner.identify(os.getpid()), status_age_s=LONG_AGO)
 
 
 def test_process_that_has_gone_is_dead() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        identity = supervisor.identify(child.pid)
+        identity = owner.identify(child.pid)
         assert is_alive(identity, status_age_s=0)
     assert not is_alive(identity, status_age_s=0)
 
@@ -32,7 +33,7 @@ def test_process_that_has_gone_is_dead() -> None:
 @linux
 def test_zombie_is_dead() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    identity = supervisor.identify(child.pid)
+    identity = owner.identify(child.pid)
     assert child.stdin is not None
     child.stdin.close()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # has ended, is not collected
@@ -42,25 +43,25 @@ def test_zombie_is_dead() -> None:
 
 @linux
 def test_number_given_to_another_process_is_not_taken_for_the_first() -> None:
-    identity = supervisor.identify(os.getpid())
+    identity = owner.identify(os.getpid())
     assert not is_alive({**identity, "started": identity["started"] - 1}, status_age_s=0)
 
 
 @linux
 def test_after_a_reboot_of_this_machine_its_processes_are_dead() -> None:
-    assert not is_alive({**supervisor.identify(os.getpid()), "boot": "another"}, status_age_s=0)
+    assert not is_alive({**owner.identify(os.getpid()), "boot": "another"}, status_age_s=0)
 
 
 @linux
 @pytest.mark.parametrize("elsewhere", [{"boot": "another", "host": "another"}, {"space": "another"}])
 def test_heartbeat_decides_where_the_process_cannot_be_seen(elsewhere: dict[str, Any]) -> None:
-    identity = {**supervisor.identify(os.getpid()), **elsewhere}
+    identity = {**owner.identify(os.getpid()), **elsewhere}
     assert is_alive(identity, status_age_s=FRESH_S - 1)
     assert not is_alive(identity, status_age_s=FRESH_S + 1)
 
 
 def test_without_proc_psutil_tells_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "whereabouts", lambda: {"boot": "", "space": "", "host": "mac"})
+    monkeypatch.setattr(owner, "whereabouts", lambda: {"boot": "", "space": "", "host": "mac"})
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         identity = {"pid": child.pid, "started": time.time(), "boot": "", "space": "", "host": "mac"}
         assert is_alive(identity, status_age_s=LONG_AGO)

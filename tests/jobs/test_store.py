@@ -90,7 +90,7 @@ def test_error_raised_on_purpose_is_told_without_its_folders(store: JobStore) ->
     status = done(job)
     assert status["state"] == "failed"
     assert status["error"] == {"code": "no-space", "message": "12 bytes are missing.", "hint": "Make room."}
-    assert "/some/where" in job.log().text
+    assert "folder: /some/where" not in job.log().text
 
 
 def test_text_of_an_unexpected_error_stays_in_the_log(store: JobStore) -> None:

@@ -159,11 +159,19 @@ def test_next_attempt_waits_until_the_last_process_has_left(tmp_path: Path, monk
         assert not started.exists()
         return answers.pop(0)
 
-    monkeypatch.setattr(supervisor, "is_running_here", is_running)
+    monkeypatch.setattr(supervisor, "is_alive", is_running)
     supervisor.write_status(folder, {"attempt": 1, "state": "queued", "previous": {"pid": 7}})
     Supervision(folder, 1).run([sys.executable, "-c", f"open({str(started)!r}, 'w')", str(folder)])
     assert answers == []
     assert started.exists()
+
+
+def test_it_starts_without_packages() -> None:
+    code = f"import runpy, sys; runpy.run_path({supervisor.__file__!r}); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, capture_output=True, text=True)
+    packages = {name.partition(".")[0] for name in done.stdout.split()}
+    assert packages - sys.stdlib_module_names <= {"qwen3ft_jupyter", "__main__", "__mp_main__"}
+    assert "dataclasses" not in packages, "it costs a third of the start"
 
 
 def test_worker_that_hangs_after_its_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.notebook.display import CellReporter, TerminalReporter, default_reporter
+from qwen3ft_jupyter.notebook.display import CellReporter, default_reporter
 from qwen3ft_jupyter.reporting import SILENT, Progress
+from qwen3ft_jupyter.terminal import ProgressLine
 from tests.server.standin import HOSTILE
 
 if TYPE_CHECKING:
@@ -111,52 +112,12 @@ def test_a_reporter_may_be_called_from_many_threads(capsys: pytest.CaptureFixtur
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_terminal_gets_one_line_a_phase() -> None:
-    terminal, clock = Terminal(), Clock()
-    reporter = TerminalReporter(terminal, clock)
-
-    reporter.progress(at(1))
-    reporter.progress(at(2))
-    clock.now += 1
-    reporter.progress(at(500))
-    reporter.notice("Taken from Hugging Face.")
-    reporter.progress(at(1000))
-    reporter.progress(at(1, "verifying"))
-
-    lines = terminal.getvalue().split("\n")
-    assert [line.rpartition("\r")[2].split(" · ")[0].strip() for line in lines] == [
-        "transferring",
-        "Taken from Hugging Face.",
-        "transferring",
-        "verifying",
-    ]
-    assert lines[0].count("\r") == 2
-
-
-def test_what_is_no_terminal_gets_nothing() -> None:
-    stream = io.StringIO()
-    reporter = TerminalReporter(stream, Clock())
-
-    reporter.progress(at(1))
-    reporter.notice("hello")
-
-    assert stream.getvalue() == ""
-
-
-def test_a_terminal_obeys_nothing_that_a_hub_says() -> None:
-    terminal = Terminal()
-
-    TerminalReporter(terminal, Clock()).notice("\x1b]0;owned\x07")
-
-    assert "\x1b" not in terminal.getvalue()
-
-
 def test_a_script_that_nobody_watches_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     assert default_reporter() is SILENT
 
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert isinstance(default_reporter(), TerminalReporter)
+    assert isinstance(default_reporter(), ProgressLine)
 
     monkeypatch.setattr(sys, "stderr", None)  # pythonw on Windows
     assert default_reporter() is SILENT

@@ -172,7 +172,7 @@ def test_the_form_shows_the_yaml_it_runs(manager: StandInManager) -> None:
 def test_the_yaml_that_is_shown_is_what_the_cell_magic_reads(manager: StandInManager) -> None:
     from html import unescape
 
-    from qwen3ft_jupyter.notebook.actions import read_config
+    from qwen3ft_jupyter.finetune import parse_yaml
 
     shown = form(manager)
     shown.data.value = "数据/train.jsonl"
@@ -180,7 +180,7 @@ def test_the_yaml_that_is_shown_is_what_the_cell_magic_reads(manager: StandInMan
 
     written = unescape(shown.preview.value).split("%%qwen3ft finetune\n")[1].split("</pre>")[0]
 
-    assert read_config(written, {}) == shown.config()
+    assert parse_yaml(written) == shown.config()
 
 
 def test_a_number_that_is_none_is_named_at_once(manager: StandInManager) -> None:

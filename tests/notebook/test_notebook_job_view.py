@@ -40,6 +40,19 @@ def test_following_shows_each_step_and_the_end() -> None:
     assert all(bundle[JOB_MIME_TYPE] == {"id": "a"} for bundle in wall.shown)
 
 
+def test_following_in_a_terminal_writes_to_stderr_and_shows_the_end_as_a_value(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    view = view_of(StandInJob("a", script=[QUEUED, HALFWAY, DONE]))
+
+    assert view.follow() is view
+    assert capsys.readouterr().out == ""
+    assert "succeeded" in view.text()
+
+    with pytest.raises(NoLongerFollowed):
+        view_of(StandInJob("b", script=[HALFWAY], is_interrupting=True)).follow()
+
+
 def test_a_job_that_fails_fails_the_cell_with_its_own_error() -> None:
     job, wall = StandInJob("a", script=[HALFWAY, FAILED]), Wall()
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from qwen3ft_jupyter.format import plain
 from qwen3ft_jupyter.notebook import views
 from qwen3ft_jupyter.notebook.job_view import job_html, job_text
-from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element, joined, plain, table
+from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element, joined, table
 from tests.server.standin import DONE, FAILED, HALFWAY, HOSTILE, StandInJob, StandInManager, cached_row, model_row
 
 if TYPE_CHECKING:

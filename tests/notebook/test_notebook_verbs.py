@@ -213,13 +213,13 @@ def test_a_changed_environment_counts_from_the_next_line_on(shell: InteractiveSh
 
 
 def test_evicting_one_or_all_says_what_was_freed(run: Any, manager: StandInManager) -> None:
-    manager.cached.append(cached_row("me/mine", size=1))
+    manager.cached += [cached_row("me/mine", size=1), cached_row("me/mine", slug="me--mine", size=2)]
 
     one = run(f"cache evict {NAME}")
     every = run("cache evict --all")
 
     assert (one.value, one.text()) == ({NAME: 1_500_000_000}, f"Deleted {NAME}; 1.5 GB are free again.")
-    assert every.value == {"me/mine": 1}
+    assert every.value == {"me/mine": 3}
     assert run("cache evict --all").text() == "Deleted none; 0 B are free again."
 
 
@@ -283,11 +283,11 @@ def test_a_fine_tune_is_read_from_a_file(run: Any, manager: StandInManager, tmp_
     [
         ("a: [1", "line 1"),
         ("model: x\n\tdata: y", "line 2"),
-        ("- a\n- b", "not a list of fields"),
-        ("# only a comment", "not a list of fields"),
+        ("- a\n- b", "is not a list of fields"),
+        ("# only a comment", "is not a list of fields"),
         ("data: $nothing", "no variable nothing"),
         ("data: [$nothing]", "no variable nothing"),
-        ("!!python/object/apply:os.system ['true']", "no YAML"),
+        ("!!python/object/apply:os.system ['true']", "is not YAML"),
     ],
 )
 def test_a_config_that_cannot_be_read_is_refused(run: Any, manager: StandInManager, cell: str, named: str) -> None:
@@ -338,13 +338,22 @@ def test_stopping_asks_the_job(run: Any, manager: StandInManager) -> None:
     assert run("stop a").job.status().state == "stopping"
 
 
-def test_an_ambiguous_id_is_refused(manager: StandInManager) -> None:
+def test_an_ambiguous_id_is_refused(run: Any, manager: StandInManager) -> None:
     manager.all_jobs = [StandInJob("20260102-a"), StandInJob("20260102-b"), StandInJob("20260102")]
 
-    assert actions.find_job(manager.real, "20260102").id == "20260102"
-    assert actions.find_job(manager.real, "-b").id == "20260102-b"
+    assert run("jobs 20260102").job.id == "20260102"
+    assert run("jobs 2-b").job.id == "20260102-b"
     with pytest.raises(JobNotFound, match="3 jobs"):
-        actions.find_job(manager.real, "2026")
+        run("jobs 2026")
+
+
+def test_a_job_forgotten_while_the_list_is_made_is_left_out(
+    run: Any, manager: StandInManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = StandInJob("a", is_forgotten=True)
+    monkeypatch.setattr(manager, "jobs", lambda: [gone, StandInJob("b")])
+
+    assert [row["id"] for row in run("jobs")] == ["b"]
 
 
 def test_chat_asks_a_model_or_a_run(run: Any, manager: StandInManager, tmp_path: Path) -> None:

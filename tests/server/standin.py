@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+from qwen3ft_jupyter.cache import EvictedModel
 from qwen3ft_jupyter.errors import JobNotFound, NotCached, Qwen3ftError, WrongJobState
 from qwen3ft_jupyter.jobs import JobStatus, LogChunk
 from qwen3ft_jupyter.reporting import Progress
@@ -210,11 +211,19 @@ class StandInManager:
                 return int(row["size"])
         raise NotCached(f"{model_name} is not in the cache.", hint="Download it.")
 
-    def evict_all(self) -> dict[str, int]:
+    def evict_slug(self, name: str) -> int:
+        self._note("evict_slug", name)
+        for row in self.cached:
+            if row["slug"] == name:
+                self.cached.remove(row)
+                return int(row["size"])
+        raise NotCached("There is no such model in the cache.", hint="List them.")
+
+    def evict_all(self) -> list[EvictedModel]:
         self._note("evict_all")
-        freed = {row["model_name"]: row["size"] for row in self.cached if not row["shared"]}
+        gone = [row for row in self.cached if not row["shared"]]
         self.cached = [row for row in self.cached if row["shared"]]
-        return freed
+        return [EvictedModel(row["model_name"], row["slug"], row["size"]) for row in gone]
 
     def pin(self, model_name: str, pinned: bool = True) -> None:  # noqa: FBT001, FBT002
         self._note("pin", model_name, pinned)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter import server
+from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.server.app import Qwen3FTApp
 
 if TYPE_CHECKING:
@@ -85,14 +87,78 @@ def test_only_traits_that_are_set_are_passed_on() -> None:
     }
 
 
-def test_the_real_manager_gets_the_traits_and_the_servers_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("USE_MODELSCOPE", "MODEL_CACHE_DIR", "QWEN3FT_STATE_DIR"):
+@pytest.fixture
+def unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but what a test gives decides."""
+    for variable in ("USE_MODELSCOPE", "MODEL_CACHE_DIR", "QWEN3FT_STATE_DIR", "HF_ENDPOINT"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    (tmp_path / "root").mkdir()
+
+
+def serving(root: Path, **traits: Any) -> Qwen3FTApp:
+    """Return the extension of a server that shows `root`."""
+    root.mkdir()
+    app = Qwen3FTApp(**traits)
+    app.serverapp = type("Root", (), {"root_dir": str(root)})()
+    return app
+
+
+def in_a_kernel(folder: Path) -> dict[str, list[str]]:
+    """Return value and origin of each setting in a process that this one starts in `folder`."""
+    code = (
+        "import json; from qwen3ft_jupyter.manager import get_model_manager;"
+        "print(json.dumps(get_model_manager().describe().to_dict()['settings']))"
+    )
+    path = {"PYTHONPATH": str(Path(server.__file__).parents[2])}
+    folder.mkdir(parents=True)
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env={**os.environ, **path}, capture_output=True, text=True, check=True
+    ).stdout
+    return {row["name"]: [row["value"], row["origin"]] for row in json.loads(said)}
+
+
+def test_a_kernel_uses_what_the_panel_uses(tmp_path: Path, unset: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traits and the root's .env are told to the kernels, wherever below the root a notebook lies."""
+    app = serving(
+        tmp_path / "root",
+        model_cache_dir="models",
+        shared_dirs=["/team/a", "/team/b"],
+        state_dir=str(tmp_path / "state"),
+        hf_endpoint="https://mirror.example",
+        fallback=False,
+        max_connections=3,
+    )
+    (tmp_path / "root" / ".env").write_text("USE_MODELSCOPE=no\nHF_ENDPOINT=https://evil.example\n")
+    monkeypatch.chdir(tmp_path)
+
+    app.publish()
+
+    panel = {row.variable: [row.value, row.origin] for row in app.build_manager().describe().rows}
+    kernel = in_a_kernel(tmp_path / "root" / "deep" / "down")
+    assert kernel == panel
+    assert kernel["USE_MODELSCOPE"] == ["false", ".env in the server's root"]
+    assert kernel["MODEL_CACHE_DIR"] == [str(tmp_path / "models"), "jupyter_server_config"]
+    assert kernel["MODEL_CACHE_SHARED_DIRS"] == ["/team/a, /team/b", "jupyter_server_config"]
+    assert kernel["HF_ENDPOINT"] == ["https://mirror.example", "jupyter_server_config"]
+
+
+def test_a_trait_that_is_not_accepted_is_logged_and_not_published(tmp_path: Path, unset: None) -> None:
+    app = serving(tmp_path / "root", hf_endpoint="https://me:hunter2@mirror.example")
+
+    app.publish()
+
+    assert "hunter2" not in str(os.environ)
+    with pytest.raises(BadSetting, match="HF_ENDPOINT"):
+        app.build_manager()
+
+
+async def test_a_server_publishes_as_it_starts(jp_serverapp: Any) -> None:
+    assert os.environ["QWEN3FT_SERVER_ROOT"] == jp_serverapp.root_dir
+
+
+def test_the_real_manager_gets_the_traits_and_the_servers_root(tmp_path: Path, unset: None) -> None:
+    app = serving(tmp_path / "root", model_cache_dir=str(tmp_path / "models"), state_dir=str(tmp_path / "state"))
     (tmp_path / "root" / ".env").write_text("USE_MODELSCOPE=no\n")
-    app = Qwen3FTApp(model_cache_dir=str(tmp_path / "models"), state_dir=str(tmp_path / "state"))
-    app.serverapp = type("Root", (), {"root_dir": str(tmp_path / "root")})()
 
     settings = app.build_manager().settings
 

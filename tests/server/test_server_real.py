@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.manager import get_model_manager
+from tests.cache.making import make_cached, make_plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 @pytest.fixture
 def manager(tmp_path: Path) -> ModelManager:
     """In place of the stand-in: the real one, which may open no connection."""
-    model = tmp_path / "cache" / "me_mine"
-    model.mkdir(parents=True)
-    (model / "config.json").write_text("{}")
-    return get_model_manager(cache_dir=tmp_path / "cache", state_dir=tmp_path / "state", offline=True)
+    make_plain(tmp_path / "cache" / "me_mine")
+    return get_model_manager(
+        cache_dir=tmp_path / "cache", shared_dirs=[tmp_path / "team"], state_dir=tmp_path / "state", offline=True
+    )
 
 
 @pytest.mark.parametrize("path", ["/status", "/models", "/models/cache/list", "/jobs"])
@@ -67,3 +68,59 @@ async def test_a_folder_copied_by_hand_is_listed_and_deleted_by_its_slug(
 
     assert deleted.json["evicted"] == ["me_mine"]
     assert not (tmp_path / "cache" / "me_mine").exists()
+
+
+async def test_a_slug_means_one_folder_though_two_hold_the_same_model(ask: Ask, tmp_path: Path) -> None:
+    mine = make_plain(tmp_path / "cache" / "acme_Tiny-1")
+    other = make_plain(tmp_path / "cache" / "acme--Tiny-1")
+
+    deleted = await ask("delete", "/models/cache/acme--Tiny-1")
+
+    assert deleted.json["evicted"] == ["acme--Tiny-1"]
+    assert deleted.json["freed"] > 0
+    assert (mine.exists(), other.exists()) == (True, False)
+
+
+async def test_all_answers_with_the_folders_that_went(ask: Ask, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    gone = [make_cached(cache, "acme/Tiny-1"), make_cached(cache, "acme/Tiny-1", name="another")]
+    kept = [make_cached(cache, "acme/Tiny-2", pinned=True), cache / "me_mine"]
+
+    deleted = await ask("delete", "/models/cache/all")
+
+    assert sorted(deleted.json["evicted"]) == ["acme_Tiny-1", "another"]
+    assert [folder.exists() for folder in (*gone, *kept)] == [False, False, True, True]
+
+
+async def test_a_shared_model_is_not_deleted_and_the_refusal_says_why(ask: Ask, tmp_path: Path) -> None:
+    shared = make_cached(tmp_path / "team", "acme/Tiny-3")
+
+    refused = await ask("delete", "/models/cache/acme_Tiny-3")
+
+    assert (refused.code, refused.json["code"]) == (409, "cache-not-writable")
+    assert "shared" in refused.json["message"]
+    assert shared.exists()
+
+
+async def test_a_package_that_the_practice_model_needs_is_named_by_its_job(
+    ask: Ask, manager: ModelManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an install without the train extra: the job's Python finds no torch."""
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "sitecustomize.py").write_text(
+        "import importlib.util as util\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'torch' else find(name, *rest)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "base"))
+
+    started = await ask("post", "/models/download", query="model_name=qwen3ft/Qwen3-Practice")
+    await asyncio.to_thread(manager.job(started.json["id"]).wait, 60)
+    ended = await ask("get", f"/jobs/{started.json['id']}")
+
+    assert (started.code, ended.json["state"]) == (202, "failed")
+    assert ended.json["error"] == {
+        "code": "missing-package",
+        "message": "Making the practice model needs torch.",
+        "hint": "pip install 'qwen3ft-jupyter[train]'",
+    }

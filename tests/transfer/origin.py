@@ -133,3 +133,18 @@ class Recorder(Reporter):
     def phases(self) -> list[str]:
         """Return the phases in the order in which they began."""
         return list(dict.fromkeys(event.phase for event in self.events))
+
+
+class Interrupter(Recorder):
+    """Does something else once, when a phase shows its first progress: what others may do at the same time."""
+
+    def __init__(self, phase: str, action: Callable[[], object]) -> None:
+        super().__init__()
+        self._phase = phase
+        self._action: Callable[[], object] | None = action
+
+    def progress(self, progress: Progress) -> None:
+        super().progress(progress)
+        if progress.phase == self._phase and self._action is not None:
+            action, self._action = self._action, None
+            action()

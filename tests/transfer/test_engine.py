@@ -12,6 +12,7 @@ from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.transfer.volume import LocalDisk
 from tests.servers import ABORT, CLOSE, Reply, Seen, Stall, file_reply
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
 
@@ -330,7 +331,7 @@ def test_after_wrong_bytes_another_source_is_asked_first(fetcher: Fetcher) -> No
 
 def test_stop_ends_reads_that_are_blocked(fetcher: Fetcher) -> None:
     """All connections are silent when the stop comes; no handler is released before `fetch` has returned."""
-    data = bytes_of(8 * MB)
+    data = bytes_of(16 * MB)
     hold = Stall()
 
     def fault(seen: Seen, _count: int) -> Reply:
@@ -344,13 +345,13 @@ def test_stop_ends_reads_that_are_blocked(fetcher: Fetcher) -> None:
 
         def run() -> None:
             try:
-                fetcher(origin, stop=stop)
+                fetcher(origin, connections=16, stop=stop)
             except Stopped as error:
                 caught.append(error)
 
         thread = threading.Thread(target=run)
         thread.start()
-        origin.server.wait_for(4)
+        origin.server.wait_for(16)
         before = time.monotonic()
         stop.set()
         thread.join(10)
@@ -359,6 +360,63 @@ def test_stop_ends_reads_that_are_blocked(fetcher: Fetcher) -> None:
         assert not hold.event.is_set()
         assert time.monotonic() - before < 1.0
         hold.event.set()
+
+
+class HangingDisk(LocalDisk):
+    """A disk on which one kind of call does not return until it is let."""
+
+    def __init__(self, hanging: str) -> None:
+        super().__init__()
+        self.hanging = hanging
+        self.entered = threading.Event()
+        self.go_on = threading.Event()
+
+    def write_at(self, descriptor: int, data: memoryview, offset: int) -> None:
+        self._hang("write")
+        super().write_at(descriptor, data, offset)
+
+    def fsync(self, descriptor: int) -> None:
+        self._hang("fsync")
+        super().fsync(descriptor)
+
+    def _hang(self, call: str) -> None:
+        if call == self.hanging:
+            self.entered.set()
+            self.go_on.wait(30)
+
+
+@pytest.mark.parametrize("hanging", ["write", "fsync"])
+def test_stop_does_not_wait_for_a_disk_that_hangs(fetcher: Fetcher, hanging: str) -> None:
+    """What is under way there is left to its thread, which gives the partial up when the disk comes back."""
+    data = bytes_of(3 * MB)
+    stop, disk = threading.Event(), HangingDisk(hanging)
+    with Origin({"model.safetensors": data}) as origin:
+        source, listing = fetcher.source(origin)
+
+        asked_at = []
+
+        def stop_when_it_hangs() -> None:
+            assert disk.entered.wait(10)
+            asked_at.append(time.monotonic())
+            stop.set()
+
+        stopper = threading.Thread(target=stop_when_it_hangs)
+        stopper.start()
+        with pytest.raises(Stopped):
+            fetch(listing.files, sources=[source], folder=fetcher.folder, stop=stop, disk=disk)
+        stopped = time.monotonic()
+        stopper.join()
+        assert stopped - asked_at[0] < 1.0
+        (journal,) = fetcher.folder.glob("*.journal")
+        assert b"released" not in journal.read_bytes(), "somebody still uses it"
+
+        disk.go_on.set()
+        while b"released" not in journal.read_bytes():
+            assert time.monotonic() < stopped + 10
+        (fetched,) = fetch(listing.files, sources=[source], folder=fetcher.folder)
+
+        assert contents([fetched]) == {"model.safetensors": data}
+        assert hanging == "write" or fetched.bytes_fetched == 0
 
 
 def test_a_stopped_download_continues_with_what_is_missing(fetcher: Fetcher) -> None:

@@ -19,7 +19,7 @@ HEADER = header_line("abc", 1000, "abc.1.part")
 
 
 def test_a_journal_is_read_back() -> None:
-    owner = Owner("host", "boot", 12, 34.5)
+    owner = Owner("host", "boot", "space", 12, 34.5)
     data = HEADER + owner_line(owner) + record_line(Record(0, 10, 7)) + record_line(Record(20, 30, 8))
 
     journal = parse_journal(data)
@@ -57,7 +57,7 @@ def test_forgetting_and_releasing_are_undone_by_what_comes_later() -> None:
     )
 
     released = parse_journal(data)
-    taken_over = parse_journal(data + owner_line(Owner("host", "boot", 12, 34.5)))
+    taken_over = parse_journal(data + owner_line(Owner("host", "boot", "space", 12, 34.5)))
 
     assert released is not None
     assert released.records == [(10, 20, 8)]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = "ab" * 32
-ELSEWHERE = Owner("another-machine", "boot", 7, 1.0)
+ELSEWHERE = Owner("another-machine", "boot", "space", 7, 1.0)
 
 
 def take(folder: Path, key: str = KEY, size: int = 100) -> Partial:

@@ -1,7 +1,7 @@
 import type { Event } from '@jupyterlab/services';
 import { Signal } from '@lumino/signaling';
 
-import { CHANGE_SCHEMA_ID, PanelModel } from '../model';
+import { CHANGE_SCHEMA_ID, PanelModel, PRACTICE_MODEL } from '../model';
 import { SERVER_MISSING } from '../request';
 import { eventually, FakeServer } from './fake';
 
@@ -140,6 +140,42 @@ describe('PanelModel', () => {
     server.replyAll({ jobs: [{ ...RUNNING, state: 'succeeded' }] });
     await model.refresh();
     expect(model.downloadOf('o/n')).toBeNull();
+  });
+
+  it('forgets every job that has ended, one failing or not', async () => {
+    server.replyAll({
+      jobs: [RUNNING, ...['a', 'b', 'c'].map(id => ({ ...RUNNING, id, state: 'succeeded' }))]
+    });
+    server.reply('DELETE jobs/a', { code: 'job-not-found', message: '', hint: '' }, 404);
+    server.reply('DELETE jobs/b', { code: 'server-busy', message: '', hint: '' }, 503);
+    server.reply('DELETE jobs/c', null, 204);
+    await model.refresh();
+    expect(await model.forgetEnded()).toBe(false);
+    expect(server.asked.filter(each => each.startsWith('DELETE'))).toEqual([
+      'DELETE jobs/a',
+      'DELETE jobs/b',
+      'DELETE jobs/c'
+    ]);
+    expect(model.actionProblem?.code).toBe('server-busy');
+  });
+
+  it('offers the practice model until it is there, and knows when no hub can be reached', async () => {
+    const practice = { model_name: PRACTICE_MODEL, role: 'practice', catalogued: false };
+    const error = { code: 'hub-unreachable', message: 'm', hint: 'h' };
+    server.replyAll({ models: [practice], jobs: [{ ...RUNNING, state: 'failed', error }] });
+    await model.refresh();
+    expect(model.isHubUnreachable).toBe(true);
+    expect(model.practiceOffer?.model_name).toBe(PRACTICE_MODEL);
+    server.replyAll({
+      models: [{ ...practice, cached: true }],
+      jobs: [
+        { ...RUNNING, id: 'new', state: 'succeeded' },
+        { ...RUNNING, state: 'failed', error }
+      ]
+    });
+    await model.refresh();
+    expect(model.isHubUnreachable).toBe(false);
+    expect(model.practiceOffer).toBeNull();
   });
 
   it('listens no more once disposed', async () => {

@@ -4,7 +4,17 @@ import { resolve } from 'path';
 import { PRACTICE_MODEL } from '../model';
 import { parseJob } from '../types';
 import { isSameVersion } from '../version';
-import { amountWords, jobTitle, noteWords, phaseWord, problemTitle, resultWords, roleWord } from '../words';
+import {
+  amountWords,
+  jobTitle,
+  noteWords,
+  phaseWord,
+  problemTitle,
+  resultWords,
+  resumeWord,
+  resumeWords,
+  roleWord
+} from '../words';
 import { ENGLISH } from './fake';
 
 const PACKAGE = resolve(__dirname, '../../../qwen3ft_jupyter');
@@ -34,6 +44,9 @@ describe('the words for what the Python side says', () => {
   it('cover every role and note of the catalogue', () => {
     const roles = allOf('catalog/models.toml', /^role = "(.+)"$/gm);
     const notes = allOf('catalog/models.toml', /^note = "(.+)"$/gm);
+    roles.push(...allOf('overview.py', /"role": "(.+)"/g));
+    notes.push(...allOf('overview.py', /"note": "(.+)"/g));
+    expect(roles).toContain('practice');
     expect(roles.filter(role => !isTranslated(() => roleWord(role, trans)))).toEqual([]);
     expect(notes.filter(note => !isTranslated(() => noteWords(note, trans)))).toEqual([]);
   });
@@ -48,7 +61,7 @@ describe('the words for what the Python side says', () => {
 
 describe('PRACTICE_MODEL', () => {
   it('is what the Python side calls it', () => {
-    expect(allOf('manager.py', /^PRACTICE_REPO = "(.+)"$/gm)).toEqual([PRACTICE_MODEL]);
+    expect(allOf('practice/recipe.py', /^PRACTICE_REPO_ID: Final = "(.+)"$/gm)).toEqual([PRACTICE_MODEL]);
   });
 });
 
@@ -67,7 +80,8 @@ describe('jobTitle', () => {
 describe('amountWords', () => {
   it.each([
     [{ done: 5, total: null, unit: 'bytes' }, '5 B'],
-    [{ done: 5e6, total: 2e9, unit: 'bytes' }, '5 MB of 2 GB'],
+    [{ done: 0, total: null, unit: 'bytes' }, ''],
+    [{ done: 5e6, total: 2e9, unit: 'bytes' }, '5.0 MB of 2.0 GB'],
     [{ done: 3, total: 9, unit: 'steps' }, '3 of 9 steps'],
     [{ done: 0, total: null, unit: 'files' }, '']
   ])('of %j is %s', (fields, words) => {
@@ -87,6 +101,30 @@ describe('resultWords', () => {
       ['Loss', '2.5 → 0.25'],
       ['Folder', 'runs/x']
     ]);
+  });
+
+  it('say of a download that there was nothing to fetch', () => {
+    const result = { bytes: 0, was_cached: true, hub: 'modelscope' };
+    expect(resultWords(parseJob({ id: 'j', result }), ENGLISH)).toEqual([
+      ['Model', 'Already in the cache, verified'],
+      ['Hub', 'ModelScope']
+    ]);
+    expect(resultWords(parseJob({ id: 'j', result: { bytes: 1e6 } }), ENGLISH)).toEqual([
+      ['Received', '1.0 MB']
+    ]);
+  });
+});
+
+describe('resumeWord', () => {
+  it.each([
+    [{ kind: 'download' }, 'Try again'],
+    [{ kind: 'download', progress: { phase: 'resolving', done: 0 } }, 'Try again'],
+    [{ kind: 'download', progress: { phase: 'transferring', done: 5, unit: 'bytes' } }, 'Resume'],
+    [{ kind: 'finetune' }, 'Resume']
+  ])('of %j is %s', (fields, word) => {
+    const job = parseJob({ id: 'j', ...fields });
+    expect(resumeWord(job, trans)).toBe(word);
+    expect(resumeWords(job, 'o/n', trans).startsWith(word)).toBe(true);
   });
 });
 

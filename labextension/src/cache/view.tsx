@@ -4,11 +4,12 @@ import { checkIcon, deleteIcon, VDomRenderer } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { formatAgo, formatBytes } from '../format';
-import { isActive, PanelModel, PRACTICE_MODEL } from '../model';
+import { PanelModel } from '../model';
 import { CellButtons } from '../models/row';
 import { Badge } from '../parts/badge';
 import { ActionButton } from '../parts/button';
 import { ModelName } from '../parts/name';
+import { PracticeButton } from '../parts/practice';
 import type { ICache, ICached } from '../types';
 import type { ILanguage } from '../words';
 import { hubName } from '../words';
@@ -44,7 +45,8 @@ export class CacheView extends VDomRenderer<PanelModel> {
         <ul className="jp-Qwen3ft-list" aria-label={trans.__('Cache')}>
           {cache.models.map(each => (
             <CachedRow
-              key={each.slug}
+              // A shared folder may hold a model that our own has too.
+              key={each.path || each.slug}
               entry={each}
               model={this.model}
               language={this._language}
@@ -60,16 +62,10 @@ export class CacheView extends VDomRenderer<PanelModel> {
 /** What to do when nothing is cached: also on a machine that reaches no hub. */
 function Empty({ model, language }: { model: PanelModel; language: ILanguage }): JSX.Element {
   const { trans } = language;
-  const job = model.downloadOf(PRACTICE_MODEL);
   return (
     <div className="jp-Qwen3ft-empty">
       <p>{trans.__('No model is on this disk yet. Download one above; it will be here, ready to load.')}</p>
-      <ActionButton
-        label={trans.__('Get the practice model')}
-        description={trans.__('Get the practice model: tiny, made on this machine, needs no network')}
-        isBusy={model.isPending(PRACTICE_MODEL) || (job !== null && isActive(job))}
-        onClick={() => void model.download(PRACTICE_MODEL)}
-      />
+      <PracticeButton model={model} language={language} />
     </div>
   );
 }
@@ -79,10 +75,21 @@ function Summary(props: { cache: ICache; model: PanelModel; language: ILanguage 
   const { trans, locale } = language;
   const size = formatBytes(cache.total_size, locale);
   const count = cache.models.length;
+  // As the server sees it: what nobody downloaded, pinned or shared is not swept away.
+  const doomed = cache.models.filter(each => each.verified && !each.pinned && !each.shared);
+  const freed = formatBytes(
+    doomed.reduce((sum, each) => sum + each.size, 0),
+    locale
+  );
   const deleteAll = async () => {
     const isSure = await confirm(
       trans.__('Delete every model in the cache?'),
-      trans.__('This frees %1. What you fine-tuned is kept; models can be downloaded again.', size),
+      [
+        trans.__('This frees %1. What you fine-tuned is kept; models can be downloaded again.', freed),
+        doomed.length < count ? trans.__('Pinned, shared and unverified models stay.') : ''
+      ]
+        .join(' ')
+        .trim(),
       trans.__('Delete all'),
       trans.__('Cancel')
     );
@@ -98,14 +105,16 @@ function Summary(props: { cache: ICache; model: PanelModel; language: ILanguage 
           <bdi>{cache.cache_dir}</bdi>
         </div>
       </div>
-      <ActionButton
-        icon={deleteIcon}
-        label={trans.__('Delete all')}
-        description={trans.__('Delete all models in the cache')}
-        look="danger"
-        isBusy={model.isPending(PanelModel.WHOLE_CACHE)}
-        onClick={() => void deleteAll()}
-      />
+      {doomed.length > 0 && (
+        <ActionButton
+          icon={deleteIcon}
+          label={trans.__('Delete all')}
+          description={trans.__('Delete all models in the cache')}
+          look="danger"
+          isBusy={model.isPending(PanelModel.WHOLE_CACHE)}
+          onClick={() => void deleteAll()}
+        />
+      )}
     </div>
   );
 }
@@ -149,7 +158,7 @@ function CachedRow({ entry, model, language, commands }: IRowProps): JSX.Element
       <div className="jp-Qwen3ft-meta" title={entry.path}>
         {facts(entry, language).join(' · ')}
       </div>
-      <div className="jp-Qwen3ft-actions">
+      <div className="jp-Qwen3ft-badges">
         {entry.verified ? (
           <Badge
             look="success"
@@ -169,6 +178,8 @@ function CachedRow({ entry, model, language, commands }: IRowProps): JSX.Element
             {trans.__('Shared')}
           </Badge>
         )}
+      </div>
+      <div className="jp-Qwen3ft-actions">
         <CellButtons modelName={entry.model_name} commands={commands} language={language} />
         {!entry.verified && !entry.shared && (
           <ActionButton

@@ -9,8 +9,9 @@ import { Badge } from '../parts/badge';
 import { ActionButton } from '../parts/button';
 import { JobProgress } from '../parts/progress';
 import type { IJob, JobState } from '../types';
+import { serverWords } from '../sentences';
 import type { ILanguage } from '../words';
-import { jobTitle, resultWords, stateWord } from '../words';
+import { jobTitle, resultWords, resumeWord, stateWord } from '../words';
 import { JobLog } from './log';
 
 /** A job: state, progress, outcome, and what can be done about it. The same in the panel and in a cell's output. */
@@ -31,11 +32,15 @@ export function JobCard(props: JobCard.IProps): JSX.Element {
       {job.notices.length > 0 && (
         <ul className="jp-Qwen3ft-notices" aria-label={trans.__('Notices')}>
           {job.notices.map((notice, index) => (
-            <li key={index}>{notice}</li>
+            <li key={index}>{serverWords(notice, trans)}</li>
           ))}
         </ul>
       )}
-      {job.error && <ProblemAlert problem={job.error} language={language} />}
+      {job.error && (
+        <ProblemAlert problem={job.error} language={language}>
+          {props.remedy}
+        </ProblemAlert>
+      )}
       {result.length > 0 && (
         <dl className="jp-Qwen3ft-result">
           {result.map(([label, value]) => (
@@ -65,6 +70,8 @@ export namespace JobCard {
     readonly onForget?: () => void;
     /** What stands between progress and outcome. */
     readonly children?: React.ReactNode;
+    /** What stands below an error: a way out of it. */
+    readonly remedy?: React.ReactNode;
   }
 }
 
@@ -89,8 +96,8 @@ function Actions(props: ActionsProps): JSX.Element {
       {canResume && (
         <ActionButton
           icon={refreshIcon}
-          label={trans.__('Resume')}
-          description={trans.__('Resume: %1', title)}
+          label={resumeWord(job, trans)}
+          description={trans.__('%1: %2', resumeWord(job, trans), title)}
           isBusy={isPending}
           onClick={onResume}
         />

@@ -1,7 +1,10 @@
-import { VDomRenderer } from '@jupyterlab/ui-components';
+import { closeIcon, VDomRenderer } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import type { PanelModel } from '../model';
+import { HUB_UNREACHABLE, isActive, PanelModel } from '../model';
+import { ActionButton } from '../parts/button';
+import { PracticeHint } from '../parts/practice';
+import type { IJob } from '../types';
 import type { ILanguage } from '../words';
 import { JobCard } from './card';
 
@@ -33,22 +36,47 @@ export class JobsView extends VDomRenderer<PanelModel> {
         </p>
       );
     }
+    // The way out is offered once, however many downloads failed for the same reason.
+    const unreachable = jobs.find(job => job.error?.code === HUB_UNREACHABLE);
     return (
-      <ul className="jp-Qwen3ft-list" aria-label={trans.__('Jobs')}>
-        {jobs.map(job => (
-          <li className="jp-Qwen3ft-row" key={job.id}>
-            <JobCard
-              job={job}
-              client={this.model.client}
-              language={this._language}
-              isPending={this.model.isPending(job.id)}
-              onStop={() => void this.model.stop(job)}
-              onResume={() => void this.model.resume(job)}
-              onForget={() => void this.model.forget(job)}
+      <>
+        {jobs.some(job => !isActive(job)) && (
+          <div className="jp-Qwen3ft-summary jp-mod-end">
+            <ActionButton
+              icon={closeIcon}
+              label={trans.__('Clear finished')}
+              description={trans.__('Clear finished: forget every job that has ended; files are kept')}
+              isBusy={this.model.isPending(PanelModel.ENDED_JOBS)}
+              onClick={() => void this.model.forgetEnded()}
             />
-          </li>
-        ))}
-      </ul>
+          </div>
+        )}
+        <ul className="jp-Qwen3ft-list" aria-label={trans.__('Jobs')}>
+          {jobs.map(job => (
+            <li className="jp-Qwen3ft-row" key={job.id}>
+              {this._card(job, job === unreachable)}
+            </li>
+          ))}
+        </ul>
+      </>
+    );
+  }
+
+  private _card(job: IJob, isRemedyOffered: boolean): JSX.Element {
+    return (
+      <JobCard
+        job={job}
+        client={this.model.client}
+        language={this._language}
+        isPending={this.model.isPending(job.id)}
+        remedy={
+          isRemedyOffered &&
+          job.error && <PracticeHint problem={job.error} model={this.model} language={this._language} />
+        }
+        onStop={() => void this.model.stop(job)}
+        onResume={() => void this.model.resume(job)}
+        onForget={() => void this.model.forget(job)}
+      />
     );
   }
 }

@@ -10,10 +10,12 @@ import { ProblemAlert } from '../parts/alert';
 import { Badge } from '../parts/badge';
 import { ActionButton } from '../parts/button';
 import { ModelName } from '../parts/name';
+import { PracticeHint } from '../parts/practice';
 import { JobProgress } from '../parts/progress';
-import type { IJob, IModel } from '../types';
+import type { IJob, IModel, IProblem } from '../types';
 import type { ILanguage } from '../words';
-import { kindWord, noteWords, roleWord } from '../words';
+import { kindWord, noteWords, resumeWord, resumeWords, roleWord } from '../words';
+import { isPractice } from './order';
 
 /** One model: what it is, how large, and what can be done with it now. */
 export function ModelRow(props: ModelRow.IProps): JSX.Element {
@@ -42,7 +44,7 @@ export function ModelRow(props: ModelRow.IProps): JSX.Element {
       {isOpen && <Details entry={entry} language={language} />}
       <Badges entry={entry} language={language} />
       {isDownloading && <Downloading {...props} job={job} />}
-      {!entry.cached && job?.error && <ProblemAlert problem={job.error} language={language} />}
+      {!entry.cached && job?.error && <Failed {...props} job={job} problem={job.error} />}
       {entry.cached && (
         <div className="jp-Qwen3ft-actions">
           <CellButtons modelName={entry.model_name} commands={commands} language={language} />
@@ -112,9 +114,9 @@ function DownloadButton({ entry, model, language, job }: RowProps): JSX.Element 
   return (
     <ActionButton
       icon={downloadIcon}
-      look={entry.role ? 'primary' : 'plain'}
-      label={job ? trans.__('Resume') : trans.__('Download')}
-      description={job ? trans.__('Resume the download of %1', name) : trans.__('Download %1', name)}
+      look={entry.role && !isPractice(entry) ? 'primary' : 'plain'}
+      label={job ? resumeWord(job, trans) : trans.__('Download')}
+      description={job ? resumeWords(job, name, trans) : trans.__('Download %1', name)}
       isBusy={model.isPending(name) || (job !== null && model.isPending(job.id))}
       onClick={() => void (job ? model.resume(job) : model.download(name))}
     />
@@ -141,6 +143,16 @@ function Downloading({ entry, model, language, job }: RowProps): JSX.Element | n
   );
 }
 
+/** That a download failed, in a few words: the job's card has them all. */
+function Failed(props: ModelRow.IProps & { readonly job: IJob; readonly problem: IProblem }): JSX.Element {
+  const { model, language, job, problem } = props;
+  return (
+    <ProblemAlert isShort problem={problem} language={language} onDismiss={() => void model.forget(job)}>
+      <PracticeHint problem={problem} model={model} language={language} />
+    </ProblemAlert>
+  );
+}
+
 function CachedBadge({ entry, language }: IEntryProps): JSX.Element {
   const { trans } = language;
   return entry.verified ? (
@@ -163,9 +175,9 @@ function Badges({ entry, language }: IEntryProps): JSX.Element {
   const role = roleWord(entry.role, trans) || entry.badge;
   return (
     <div className="jp-Qwen3ft-badges">
-      {role && <Badge look="recommended">{role}</Badge>}
+      {role && <Badge look={isPractice(entry) ? 'plain' : 'recommended'}>{role}</Badge>}
       {entry.kind !== PLAIN_KIND && entry.kind && <Badge>{kindWord(entry.kind, trans)}</Badge>}
-      {!entry.catalogued && <Badge>{trans.__('Not in the catalogue')}</Badge>}
+      {!entry.catalogued && !isPractice(entry) && <Badge>{trans.__('Not in the catalogue')}</Badge>}
     </div>
   );
 }
@@ -184,7 +196,7 @@ function Details({ entry, language }: IEntryProps): JSX.Element {
   return (
     <div className="jp-Qwen3ft-details">
       {entry.note && <p>{noteWords(entry.note, trans)}</p>}
-      {known.length === 0 && <p>{trans.__('The catalogue knows nothing of this model.')}</p>}
+      {known.length === 0 && !entry.note && <p>{trans.__('The catalogue knows nothing of this model.')}</p>}
       <dl>
         {known.map(([label, value]) => (
           <React.Fragment key={label}>

@@ -7,6 +7,7 @@ import { ActionButton } from '../parts/button';
 import type { IModel } from '../types';
 import type { ILanguage } from '../words';
 import { kindWord, roleWord } from '../words';
+import { inOrder, isPractice } from './order';
 import { ModelRow } from './row';
 
 /** A repo id as hubs write it; the server says more exactly what is wrong with one. */
@@ -43,7 +44,9 @@ function Models({ model, language, commands }: IProps): JSX.Element {
   const { trans } = language;
   const [query, setQuery] = React.useState('');
   const { snapshot } = model;
-  const listed = snapshot.models.filter(each => each.catalogued || model.showUncatalogued);
+  const listed = inOrder(snapshot.models, model.isHubUnreachable).filter(
+    each => each.catalogued || isPractice(each) || model.showUncatalogued
+  );
   const shown = listed.filter(each => matches(each, query, language));
   return (
     <>

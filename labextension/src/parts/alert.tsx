@@ -3,6 +3,7 @@ import * as React from 'react';
 
 import type { IProblem } from '../types';
 import type { ILanguage } from '../words';
+import { serverWords } from '../sentences';
 import { problemTitle } from '../words';
 import { ActionButton } from './button';
 
@@ -34,14 +35,15 @@ export namespace Alert {
   }
 }
 
-/** What went wrong, in the server's words below our own. */
+/** What went wrong, in the server's words below our own; or only in our own, where the server's stand elsewhere. */
 export function ProblemAlert(props: ProblemAlert.IProps): JSX.Element {
-  const { problem, language, onDismiss } = props;
+  const { problem, language, isShort, onDismiss, children } = props;
   const { trans } = language;
   return (
     <Alert title={problemTitle(problem.code, trans)} onDismiss={onDismiss} dismissLabel={trans.__('Dismiss')}>
-      {problem.message && <p>{problem.message}</p>}
-      {problem.hint && <p className="jp-Qwen3ft-hint">{problem.hint}</p>}
+      {!isShort && problem.message && <p>{serverWords(problem.message, trans)}</p>}
+      {!isShort && problem.hint && <p className="jp-Qwen3ft-hint">{serverWords(problem.hint, trans)}</p>}
+      {children}
     </Alert>
   );
 }
@@ -52,6 +54,10 @@ export namespace ProblemAlert {
   export interface IProps {
     readonly problem: IProblem;
     readonly language: ILanguage;
+    /** Whether the title is enough. */
+    readonly isShort?: boolean;
+    /** What else can be done about it. */
+    readonly children?: React.ReactNode;
     readonly onDismiss?: () => void;
   }
 }

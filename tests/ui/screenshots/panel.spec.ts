@@ -1,53 +1,68 @@
 /** The pictures of the README, from a live JupyterLab: `make screenshot`. */
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { expect, openPanel, test } from '../tests/panel';
 
-const IMAGES = join(__dirname, '../../../docs/images');
+const ROOT = join(__dirname, '../../..');
+const IMAGES = join(ROOT, 'docs/images');
+const DATA = readFileSync(join(ROOT, 'qwen3ft_jupyter/practice/data/train.jsonl'), 'utf-8');
 const PRACTICE = 'qwen3ft/Qwen3-Practice';
 
 mkdirSync(IMAGES, { recursive: true });
 
 const LANGUAGES = [
-  {
-    locale: 'en',
-    file: 'panel.png',
-    cache: 'Cache',
-    load: `Load ${PRACTICE}`,
-    tune: `Fine-tune ${PRACTICE}`
-  },
-  {
-    locale: 'zh_CN',
-    file: 'panel.zh-CN.png',
-    cache: '缓存',
-    load: `加载 ${PRACTICE}`,
-    tune: `微调 ${PRACTICE}`
-  }
+  { locale: 'en', file: 'panel.png', question: 'Who are you?' },
+  { locale: 'zh_CN', file: 'panel.zh-CN.png', question: '你是谁？' }
 ];
 
-for (const { locale, file, cache, load, tune } of LANGUAGES) {
+function cell(source: string) {
+  return { cell_type: 'code', source, metadata: {}, outputs: [], execution_count: null };
+}
+
+function notebook(question: string, locale: string): string {
+  const run = `runs/${locale}`;
+  const cells = [
+    cell(`%load_ext qwen3ft_jupyter\n%qwen3ft chat ${PRACTICE} "${question}"`),
+    cell(
+      `%%qwen3ft finetune\nmodel: ${PRACTICE}\ndata: train-${locale}.jsonl\nmethod: lora\nepochs: 12\n` +
+        `learning_rate: 3e-3\nbatch_size: 8\ngradient_accumulation: 1\noutput_dir: ${run}`
+    ),
+    cell(`%qwen3ft chat ${run} "${question}"`)
+  ];
+  const metadata = { kernelspec: { name: 'python3', display_name: 'Python 3 (ipykernel)' } };
+  return JSON.stringify({ cells, metadata, nbformat: 4, nbformat_minor: 4 });
+}
+
+for (const { locale, file, question } of LANGUAGES) {
   test.describe(locale, () => {
     test.use({
-      viewport: { width: 1200, height: 860 },
+      viewport: { width: 1280, height: 860 },
       mockSettings: {
         '@jupyterlab/apputils-extension:notification': { fetchNews: 'false' },
         '@jupyterlab/translation-extension:plugin': { locale }
       }
     });
 
-    test(file, async ({ page, baseURL }) => {
-      test.setTimeout(240_000);
-      await page.request.post(`${baseURL}/qwen3ft/models/download`, { data: { model_name: PRACTICE } });
+    test(file, async ({ page }) => {
+      test.setTimeout(200_000);
+      const path = `first-${locale}.ipynb`;
       await page.goto();
-      const panel = await openPanel(page);
-      const cached = panel.getByRole('list', { name: cache }).getByRole('listitem');
-      await expect(cached).toHaveCount(1, { timeout: 180_000 });
-      await cached.getByRole('button', { name: load }).click();
-      await cached.getByRole('button', { name: tune }).click();
-      await expect(page.locator('.jp-NotebookPanel:visible .jp-CodeCell')).toHaveCount(3);
-      await page.mouse.move(900, 700);
+      expect(await page.contents.uploadContent(notebook(question, locale), 'text', path)).toBe(true);
+      expect(await page.contents.uploadContent(DATA, 'text', `train-${locale}.jsonl`)).toBe(true);
+      await openPanel(page);
+      await page.evaluate(path => window.jupyterapp.commands.execute('docmanager:open', { path }), path);
+      await page.locator('.jp-NotebookPanel:visible .jp-CodeCell').first().waitFor();
+      // cells that are run before the kernel is there are not run at all
+      const prompt = page.locator('.jp-NotebookPanel:visible .jp-CodeCell .jp-InputPrompt').first();
+      await expect(async () => {
+        await page.evaluate(() => window.jupyterapp.commands.execute('notebook:run-all-cells'));
+        await expect(prompt).not.toHaveText('[ ]:', { timeout: 3000 });
+      }).toPass({ timeout: 60_000 });
+      const last = page.locator('.jp-NotebookPanel:visible .jp-CodeCell').last();
+      await last.locator('.jp-OutputArea-output').first().waitFor({ timeout: 150_000 });
+      await page.mouse.move(1000, 780);
       await page.screenshot({ path: join(IMAGES, file) });
     });
   });

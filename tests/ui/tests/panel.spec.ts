@@ -32,10 +32,52 @@ test('a failed job says why and what to do', async ({ page }) => {
         - strong: The disk is full
         - paragraph: The cache needs 16.4 GB, 9.2 GB are free.
         - paragraph: Delete a model, or point MODEL_CACHE_DIR at a larger disk.
-      - 'button "Resume: Download Qwen/Qwen3-8B"'
+      - 'button "Try again: Download Qwen/Qwen3-8B"'
       - 'button "Log: Download Qwen/Qwen3-8B"'
       - 'button "Forget this entry; files are kept: Download Qwen/Qwen3-8B"'
   `);
+});
+
+test('a failed download is short in Models, can be dismissed, and without a hub the practice model comes first', async ({
+  page
+}) => {
+  const standin = new Standin();
+  standin.models.push({
+    ...standin.models[1],
+    model_name: 'qwen3ft/Qwen3-Practice',
+    role: 'practice',
+    catalogued: false
+  });
+  standin.jobs = [
+    job('a', 'failed', {
+      error: { code: 'hub-unreachable', message: 'hub.example refuses connections.', hint: 'Try again.' }
+    })
+  ];
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  const models = panel.getByRole('list', { name: 'Models' });
+  await expect(models.getByRole('listitem').first()).toContainText('Practice: no network needed');
+  await expect(models).not.toContainText('Not in the catalogue');
+  const alert = models.getByRole('alert');
+  await expect(alert).toContainText('The hub cannot be reached');
+  await expect(alert).not.toContainText('refuses connections');
+  await expect(alert.getByRole('button', { name: /^Get the practice model/ })).toBeVisible();
+  await expect(panel.getByRole('list', { name: 'Jobs' })).toContainText('hub.example refuses connections.');
+  await expect(panel.getByRole('button', { name: 'Try again to download Qwen/Qwen3-4B' })).toBeVisible();
+  await alert.getByRole('button', { name: 'Dismiss' }).click();
+  await expect(panel.getByText('Nothing has run yet.')).toBeVisible();
+  expect(standin.requests.filter(each => each.startsWith('DELETE'))).toHaveLength(1);
+});
+
+test('what has ended is cleared at once', async ({ page }) => {
+  const standin = new Standin();
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  await panel.getByRole('button', { name: /^Clear finished/ }).click();
+  await expect(panel.getByRole('list', { name: 'Jobs' }).getByRole('listitem')).toHaveCount(1);
+  await expect(panel.getByRole('button', { name: /^Clear finished/ })).toHaveCount(0);
 });
 
 test('a log is read to its end', async ({ page }) => {

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.disk import read_json, write_json
-from qwen3ft_jupyter.errors import BadConfig, BadData, DoesNotFit, Stopped
-from qwen3ft_jupyter.finetune import checkpoints, results
+from qwen3ft_jupyter.errors import DoesNotFit, Stopped
+from qwen3ft_jupyter.finetune import checkpoints, output, results
 from qwen3ft_jupyter.finetune.arguments import training_arguments
 from qwen3ft_jupyter.finetune.batches import Collator
 from qwen3ft_jupyter.finetune.data import read_data, split
@@ -30,11 +27,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.rendering import Sample
     from qwen3ft_jupyter.reporting import Reporter
 
-logger = logging.getLogger(__name__)
-
-MAY_DIFFER_ON_RESUME = frozenset({"save_steps", "keep_checkpoints", "overwrite", "output_dir", "data"})
-"""Fields that do not change what is computed; the data is compared by its digest, wherever it lies now."""
-
 
 def train(
     config: FineTuneConfig,
@@ -44,6 +36,8 @@ def train(
     reporter: Reporter = SILENT,
     stop: threading.Event | None = None,
     resume: bool = False,
+    run_id: str | None = None,
+    base_commit: str | None = None,
 ) -> dict[str, Any]:
     """Fine-tune the model in `model_folder` and return what came out.
 
@@ -53,113 +47,81 @@ def train(
         output_dir: Where everything goes; None: `config.output_dir`.
         reporter: Is told of the phases preparing (rows), loading, training (steps), saving, and of each step's metrics.
         stop: When set, the step at hand is finished, a checkpoint saved, and Stopped raised.
-        resume: Go on from the last complete checkpoint in `output_dir`, to the losses of a run never interrupted.
+        resume: Go on from the last complete checkpoint in `output_dir`, to the losses of a run never interrupted. A
+            folder that does not hold this run is treated as by a new one.
+        run_id: Names this run in its record; only a run of the same name is resumed. None: a run without a name.
+        base_commit: The commit of the model in `model_folder`, for the record; a resumed run must have the same. None:
+            not known.
 
     Returns:
         output_dir, method, steps, first_loss, last_loss, seconds, parameters, trainable_parameters, dtype, device,
-        tokens, and eval_loss if there is an eval_fraction.
+        tokens, base_commit, and eval_loss if there is an eval_fraction.
 
     Raises:
-        BadConfig: `output_dir` holds another result, or the run to resume was another one.
+        BadConfig: `output_dir` cannot be used (see `check_output`), or the run to resume was begun with other fields or
+            another commit.
         BadData: The data is wrong, or has changed since the run to resume.
         Stopped: `stop` was set.
         JobFailed: The loss became NaN.
         LoadError: The model cannot be loaded, or does not fit.
     """
     require("torch", "transformers", "peft", "accelerate")
-    output_dir = Path(output_dir or config.output_dir)
+    if output_dir is not None:
+        config = replace(config, output_dir=str(output_dir))
     with no_network(), quiet_libraries():
-        checkpoint = _prepare_output(config, output_dir, reporter, resume=resume)
+        planned = output.plan(config, resume=resume, run_id=run_id, base_commit=base_commit)
+        if planned.is_resumed:
+            name = planned.checkpoint.name if planned.checkpoint else None
+            reporter.notice(f"Resuming from {name}." if name else "No complete checkpoint: starting again.")
         tokenizer, samples, held_out, facts = _prepare_samples(config, model_folder, reporter, stop)
         model, precision = load_for_training(config, model_folder, reporter=reporter)
         _tell_of_base_model(model, facts["end_ids"], reporter)
-        last_step = checkpoints.step_of(checkpoint) if checkpoint else 0
-        with MetricsFile(output_dir / results.METRICS, last_step=last_step or 0) as metrics:
-            watch = Watch(
-                config, folder=output_dir / results.CHECKPOINTS, metrics=metrics, reporter=reporter, stop=stop
-            )
-            trainer = _trainer(
-                config,
-                model=model,
-                precision=precision,
-                data=(samples, held_out),
-                watch=watch,
-                tokenizer=tokenizer,
-                output_dir=output_dir,
-            )
-            with fitting_threads(model):
-                state = _fit(trainer, watch, checkpoint)
+        output.begin(config, planned)
+        trained = _train_steps(
+            config, planned, model=model, precision=precision, data=(samples, held_out), tokenizer=tokenizer,
+            reporter=reporter, stop=stop,
+        )  # fmt: skip
         reporter.progress(Progress("saving", 0, None, "files"))
-        saved = results.save_result(model, tokenizer, config, output_dir, end_ids=facts["end_ids"])
-        result = _result(
-            config, output_dir, model=model, precision=precision, metrics=metrics, watch=watch, state=state
-        )
-        results.write_card([output_dir, saved], config, result, facts)
-        write_json(output_dir / results.RESULT, result)
+        saved = results.save_result(model, tokenizer, config, planned.folder, end_ids=facts["end_ids"])
+        result = {**_result(config, model=model, precision=precision, trained=trained),
+                  "base_commit": planned.record["base_commit"]}  # fmt: skip
+        results.write_card([planned.folder, saved], config, result, facts)
+        output.finish(planned, result)
         reporter.progress(Progress("saving", 1, 1, "files"))
     return result
 
 
-def _prepare_output(config: FineTuneConfig, output_dir: Path, reporter: Reporter, *, resume: bool) -> Path | None:
-    """Make the output folder and write config.json; return the checkpoint to go on from."""
-    recorded = {**config.to_dict(), "data_sha256": _digests(config), "versions": results.versions()}
-    folder = output_dir / results.CHECKPOINTS
-    if resume and (output_dir / results.CONFIG).is_file():
-        _check_same_run(read_json(output_dir / results.CONFIG), recorded)
-        checkpoint = checkpoints.last_complete(folder)
-        reporter.notice(
-            f"Resuming from {checkpoint.name}." if checkpoint else "No complete checkpoint: starting again."
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """What the steps came to."""
+
+    state: Any
+    metrics: MetricsFile
+    seconds: float
+
+
+def _train_steps(
+    config: FineTuneConfig,
+    planned: output.Plan,
+    *,
+    model: Any,
+    precision: Precision,
+    data: tuple[list[Sample], list[Sample]],
+    tokenizer: Any,
+    reporter: Reporter,
+    stop: threading.Event | None,
+) -> _Trained:
+    """Train to the end, or raise what `_fit` raises."""
+    last_step = checkpoints.step_of(planned.checkpoint) if planned.checkpoint else 0
+    folder = planned.folder / results.CHECKPOINTS
+    with MetricsFile(planned.folder / results.METRICS, last_step=last_step or 0) as metrics:
+        watch = Watch(config, folder=folder, metrics=metrics, reporter=reporter, stop=stop)
+        trainer = _trainer(
+            config, model=model, precision=precision, data=data, watch=watch, tokenizer=tokenizer, save_to=folder
         )
-    else:
-        checkpoint = None
-        _make_room(config, output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    write_json(output_dir / results.CONFIG, recorded)
-    return checkpoint
-
-
-def _make_room(config: FineTuneConfig, output_dir: Path) -> None:
-    """Refuse to mix two runs in one folder; with overwrite, delete what is ours in it."""
-    names = (results.ADAPTER, results.MODEL, results.CHECKPOINTS, results.RESULT, results.METRICS)
-    present = [output_dir / name for name in names if (output_dir / name).exists()]
-    if present and not config.overwrite:
-        raise BadConfig(
-            f"output_dir: {output_dir.name} holds an earlier fine-tune.",
-            hint="Name another folder, resume that run, or set overwrite: true.",
-        )
-    for path in present:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _check_same_run(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Make sure that what is resumed is what was begun."""
-    if before.get("data_sha256") != now["data_sha256"]:
-        raise BadData("The data has changed since this fine-tune began.", hint="Start a new one, or restore the files.")
-    compared = set(now) - MAY_DIFFER_ON_RESUME - {"versions", "data_sha256"}
-    changed = sorted(name for name in compared if before.get(name) != now[name])
-    if changed:
-        raise BadConfig(
-            f"The fine-tune to resume was begun with another {', '.join(changed)}.", hint="Start a new one."
-        )
-
-
-def _digests(config: FineTuneConfig) -> list[str]:
-    digests = []
-    for path in map(Path, config.data):
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.sha256()
-                while block := file.read(1 << 20):
-                    digest.update(block)
-        except OSError as error:
-            raise BadData(
-                f"{path.name} cannot be read.", hint="Check the path.", details={"path": str(path)}
-            ) from error
-        digests.append(digest.hexdigest())
-    return digests
+        with fitting_threads(model):
+            state = _fit(trainer, watch, planned.checkpoint)
+    return _Trained(state, metrics, watch.seconds)
 
 
 def _prepare_samples(
@@ -202,13 +164,13 @@ def _trainer(
     data: tuple[list[Sample], list[Sample]],
     watch: Watch,
     tokenizer: Any,
-    output_dir: Path,
+    save_to: Path,
 ) -> Any:
     from transformers import PrinterCallback, Trainer
 
     training, held_out = data
     arguments = training_arguments(
-        config, precision, checkpoints=output_dir / results.CHECKPOINTS, samples=len(training), evaluate=bool(held_out)
+        config, precision, checkpoints=save_to, samples=len(training), evaluate=bool(held_out)
     )
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     collator = Collator(int(pad_id or 0), multiple_of=8 if precision.device.startswith("cuda") else 1)
@@ -238,32 +200,23 @@ def _fit(trainer: Any, watch: Watch, checkpoint: Path | None) -> Any:
     return trainer.state
 
 
-def _result(
-    config: FineTuneConfig,
-    output_dir: Path,
-    *,
-    model: Any,
-    precision: Precision,
-    metrics: MetricsFile,
-    watch: Watch,
-    state: Any,
-) -> dict[str, Any]:
-    losses = metrics.losses
-    evaluated = [row["eval_loss"] for row in metrics.rows if "eval_loss" in row]
+def _result(config: FineTuneConfig, *, model: Any, precision: Precision, trained: _Trained) -> dict[str, Any]:
+    losses = trained.metrics.losses
+    evaluated = [row["eval_loss"] for row in trained.metrics.rows if "eval_loss" in row]
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     adapter = trainable if config.method == "lora" else 0
     return {
-        "output_dir": str(output_dir),
+        "output_dir": config.output_dir,
         "method": config.method,
-        "steps": state.global_step,
+        "steps": trained.state.global_step,
         "first_loss": losses[0],
         "last_loss": losses[-1],
-        "seconds": round(watch.seconds, 2),
+        "seconds": round(trained.seconds, 2),
         "parameters": sum(parameter.numel() for parameter in model.parameters()) - adapter,
         "trainable_parameters": trainable,
         "dtype": precision.compute,
         "device": precision.device,
-        "tokens": int(state.num_input_tokens_seen),
+        "tokens": int(trained.state.num_input_tokens_seen),
         **({"eval_loss": evaluated[-1]} if evaluated else {}),
     }
 

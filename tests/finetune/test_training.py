@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadConfig, BadData, DoesNotFit, JobFailed, LoadError, Stopped
-from qwen3ft_jupyter.finetune import FineTuneConfig, answer, checkpoints, model, read_run, run, train
+from qwen3ft_jupyter.finetune import (
+    FineTuneConfig,
+    answer,
+    check_output,
+    checkpoints,
+    is_run,
+    model,
+    read_run,
+    run,
+    train,
+)
 from qwen3ft_jupyter.finetune.metrics import read_metrics
 from qwen3ft_jupyter.loading import Machine, load_model_and_tokenizer
 from qwen3ft_jupyter.reporting import Progress, Reporter
@@ -108,6 +118,7 @@ def test_a_lora_learns_and_leaves_everything_needed(
         "dtype",
         "device",
         "tokens",
+        "base_commit",
     }
     assert result["last_loss"] < result["first_loss"] - 0.2  # a random base gives an adapter little to hold on to
     assert (result["method"], result["steps"], result["dtype"], result["device"]) == ("lora", 12, "float32", "cpu")
@@ -129,7 +140,7 @@ def test_a_lora_learns_and_leaves_everything_needed(
             {
                 name: value
                 for name, value in json.loads((out / "config.json").read_text()).items()
-                if name not in {"data_sha256", "versions"}
+                if name not in {"made_by", "run_id", "base_commit", "data_sha256", "versions"}
             }
         )
         == config
@@ -283,9 +294,8 @@ def test_an_earlier_result_is_not_mixed_with_a_new_one(tiny: Path, fields: dict[
 
 def test_only_the_run_that_was_begun_is_resumed(tiny: Path, fields: dict[str, Any], data: Path) -> None:
     stop = threading.Event()
-    stop.set()
     with pytest.raises(Stopped):
-        train(FineTuneConfig.from_dict(fields), model_folder=tiny, stop=stop)
+        train(FineTuneConfig.from_dict(fields), model_folder=tiny, stop=stop, reporter=Ear(lambda _step: stop.set()))
 
     with pytest.raises(BadConfig, match="another learning_rate, lora"):
         train(
@@ -336,20 +346,101 @@ def test_a_full_fine_tune_that_cannot_fit_is_refused_before_loading(tiny: Path, 
     assert "method: lora" in caught.value.hint
 
 
+def test_a_run_that_fails_early_leaves_the_earlier_result_as_it_was(tiny: Path, fields: dict[str, Any]) -> None:
+    short = {**fields, "max_steps": 1}
+    train(FineTuneConfig.from_dict(short), model_folder=tiny)
+    before = _everything(Path(fields["output_dir"]))
+
+    with pytest.raises(LoadError):
+        train(FineTuneConfig.from_dict({**short, "overwrite": True}), model_folder=tiny / "nothing")
+    Path(fields["data"]).write_text("no rows")
+    with pytest.raises(BadData):
+        train(FineTuneConfig.from_dict({**short, "overwrite": True}), model_folder=tiny)
+
+    assert _everything(Path(fields["output_dir"])) == before
+
+
+def test_a_run_that_fails_while_it_learns_keeps_the_earlier_result(tiny: Path, fields: dict[str, Any]) -> None:
+    short = {**fields, "max_steps": 1}
+    train(FineTuneConfig.from_dict(short), model_folder=tiny)
+    out = Path(fields["output_dir"])
+    before = (out / "adapter" / "adapter_model.safetensors").read_bytes()
+
+    with pytest.raises(JobFailed):
+        train(FineTuneConfig.from_dict({**short, "overwrite": True}), model_folder=_broken(tiny, fields))
+
+    kept = read_run(out / "previous").adapter_folder
+    assert kept is not None
+    assert (kept / "adapter_model.safetensors").read_bytes() == before
+    load_model_and_tokenizer(tiny, device="cpu", adapter=kept)
+
+    train(FineTuneConfig.from_dict({**short, "overwrite": True}), model_folder=tiny)
+
+    assert not (out / "previous").exists()
+    assert read_run(out).result["steps"] == 1
+
+
+def _everything(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 class Context:
     """What a job gives its function."""
 
-    def __init__(self, attempt: int) -> None:
+    def __init__(self, attempt: int, name: str = "20250301-093000-finetune-0001") -> None:
         self.reporter, self.stop, self.attempt = Ear(), threading.Event(), attempt
+        self.folder = Path("jobs") / name
 
 
 def test_the_jobs_second_attempt_resumes(tiny: Path, fields: dict[str, Any], whole: list[float]) -> None:
     first, second = Context(1), Context(2)
     first.reporter.on_step = lambda step: first.stop.set() if step == 6 else None
     with pytest.raises(Stopped):
-        run(fields, tiny, first)
+        run(fields, tiny, first, base_commit="a" * 40)
+    with pytest.raises(BadConfig, match="the cached model is bbbb"):
+        run(fields, tiny, second, base_commit="b" * 40)
+
+    result = run(fields, tiny, second, base_commit="a" * 40)
+
+    found = read_run(Path(fields["output_dir"]))
+    assert second.reporter.rows[0]["step"] == 8
+    assert losses(Path(fields["output_dir"])) == whole
+    assert found.base_commit == result["base_commit"] == "a" * 40
+    assert "a" * 40 in (Path(fields["output_dir"]) / "README.md").read_text()
+
+
+def test_a_refused_job_that_is_resumed_leaves_the_others_run_alone(tiny: Path, fields: dict[str, Any]) -> None:
+    """Two jobs of the same fields and folder: the second is refused, fails, and so can be resumed."""
+    run({**fields, "max_steps": 1}, tiny, Context(1))
+    before = _everything(Path(fields["output_dir"]))
+
+    for attempt in (1, 2):
+        with pytest.raises(BadConfig, match="earlier fine-tune"):
+            run({**fields, "max_steps": 1}, tiny, Context(attempt, "20250301-093001-finetune-0002"))
+
+    assert _everything(Path(fields["output_dir"])) == before
+    assert is_run(Path(fields["output_dir"]))
+    check_output(FineTuneConfig.from_dict(fields), run_id="20250301-093000-finetune-0001")
+
+
+def test_a_replacing_job_that_is_resumed_before_it_began_starts_anew(tiny: Path, fields: dict[str, Any]) -> None:
+    """As after a stop while its model was being downloaded: the folder still holds the other's result."""
+    fields |= {"max_steps": 2, "overwrite": True, "save_steps": 1}
+    run(fields, tiny, Context(1))
+    second = Context(2, "20250301-093001-finetune-0002")
 
     run(fields, tiny, second)
 
-    assert second.reporter.rows[0]["step"] == 8
-    assert losses(Path(fields["output_dir"])) == whole
+    assert [row["step"] for row in second.reporter.rows] == [1, 2]
+    assert not any("Resuming" in notice for notice in second.reporter.notices)
+    assert read_run(Path(fields["output_dir"])).config["run_id"] == "20250301-093001-finetune-0002"
+
+
+def test_another_output_folder_can_be_given(tiny: Path, fields: dict[str, Any], tmp_path: Path) -> None:
+    result = train(
+        FineTuneConfig.from_dict({**fields, "max_steps": 1}), model_folder=tiny, output_dir=tmp_path / "other"
+    )
+
+    assert result["output_dir"] == str(tmp_path / "other")
+    assert read_run(tmp_path / "other").config["output_dir"] == str(tmp_path / "other")
+    assert not Path(fields["output_dir"]).exists()

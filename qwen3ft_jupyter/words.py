@@ -1,4 +1,4 @@
-"""What people read in a notebook, in English or Chinese.
+"""What people read of progress and in a notebook, in English or Chinese.
 
 A kernel cannot see JupyterLab's language, so the usual variables decide; `QWEN3FT_LANG` overrides them. Error messages
 are English everywhere: they are searched for, and they carry a code.

@@ -1,17 +1,23 @@
-"""Numbers as people read them. Pure."""
+"""Numbers, progress and tables as people read them. Pure."""
 
 from __future__ import annotations
 
 import math
+import re
 import time
+import unicodedata
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.notebook.words import tr
+from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qwen3ft_jupyter.reporting import Progress
 
 _FINAL_PHASES = frozenset({"committing", "loading", "saving"})
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that are not shown, or that turn the direction of what is."""
 
 
 def size(number: float | None) -> str:
@@ -97,6 +103,48 @@ def progress_parts(progress: Progress) -> list[str]:
     if progress.detail:
         parts.append(progress.detail)
     return parts
+
+
+def plain(text: str) -> str:
+    """Return a stranger's text without what a terminal would obey."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal `text` takes; a Chinese character takes two.
+
+    >>> width("model"), width("模型")
+    (5, 4)
+    """
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def cut(text: str, columns: int) -> str:
+    """Return as much of `text` as fits into `columns` of a terminal.
+
+    >>> cut("下载 45%", 6)
+    '下载 4'
+    """
+    taken = 0
+    for index, character in enumerate(text):
+        taken += width(character)
+        if taken > columns:
+            return text[:index]
+    return text
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table with aligned columns.
+
+    >>> print(columns(["A", "B"], [["long", "x"], ["s", ""]]))
+    A     B
+    long  x
+    s
+    """
+    table = [[plain(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(map(width, column)) for column in zip(*table, strict=True)]
+    padded = ([cell + " " * (wide - width(cell)) for cell, wide in zip(row, widths, strict=True)] for row in table)
+    return "\n".join("  ".join(row).rstrip() for row in padded)
 
 
 def _amount(number: float, unit: str) -> str:

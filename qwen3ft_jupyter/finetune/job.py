@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
-from qwen3ft_jupyter.finetune.train import train
+from qwen3ft_jupyter.finetune.training import train
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
+    from pathlib import Path
 
     from qwen3ft_jupyter.reporting import Reporter
 
 
 class Context(Protocol):
     """What a job gives its function."""
+
+    @property
+    def folder(self) -> Path:
+        """Return the job's folder; its name is the job's id, and names the run."""
 
     @property
     def reporter(self) -> Reporter:
@@ -31,17 +35,25 @@ class Context(Protocol):
         """Return 1 for the first try, more for a resumed one."""
 
 
-def run(config: FineTuneConfig | Mapping[str, Any], model_folder: Path, context: Context) -> dict[str, Any]:
-    """Train as `config` says, in this process; a second attempt goes on from the last complete checkpoint.
+def run(
+    config: FineTuneConfig | Mapping[str, Any], model_folder: Path, context: Context, *, base_commit: str | None = None
+) -> dict[str, Any]:
+    """Train as `config` says, in this process; a second attempt goes on from the job's own last complete checkpoint.
+
+    Args:
+        config: What to do.
+        model_folder: The cached model.
+        context: The job's.
+        base_commit: The commit of that model, for the record. None: not known.
 
     Returns what `train` returns, and raises what it raises.
     """
-    checked = config if isinstance(config, FineTuneConfig) else FineTuneConfig.from_dict(config)
     return train(
-        checked,
+        config if isinstance(config, FineTuneConfig) else FineTuneConfig.from_dict(config),
         model_folder=model_folder,
-        output_dir=Path(checked.output_dir),
         reporter=context.reporter,
         stop=context.stop,
         resume=context.attempt > 1,
+        run_id=context.folder.name,
+        base_commit=base_commit,
     )

@@ -8,9 +8,10 @@ from typing import get_args
 import pytest
 import yaml
 
-from qwen3ft_jupyter import notebook, server
+import qwen3ft_jupyter
+from qwen3ft_jupyter import server
 from qwen3ft_jupyter.jobs import JobState
-from qwen3ft_jupyter.notebook.words import CHINESE, language, tr
+from qwen3ft_jupyter.words import CHINESE, language, tr
 
 OPENAPI = Path(server.__file__).parent / "openapi.yaml"
 PHASES = yaml.safe_load(OPENAPI.read_text("utf-8"))["components"]["schemas"]["Progress"]["properties"]["phase"]["enum"]
@@ -19,7 +20,8 @@ PHASES = yaml.safe_load(OPENAPI.read_text("utf-8"))["components"]["schemas"]["Pr
 def texts_in_the_code() -> set[str]:
     """Return every literal that is given to `tr`."""
     texts = set()
-    for path in Path(notebook.__file__).parent.glob("*.py"):
+    package = Path(qwen3ft_jupyter.__file__).parent
+    for path in [*package.glob("*.py"), *(package / "notebook").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "tr":
                 for argument in node.args[:1]:

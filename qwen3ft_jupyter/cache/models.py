@@ -1,0 +1,108 @@
+"""The models of a cache as others see them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.cache.audit import walk_files
+from qwen3ft_jupyter.cache.layout import guess_repo_id, is_marked_incomplete
+from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qwen3ft_jupyter.cache.manifest import Manifest
+    from qwen3ft_jupyter.hubs.listing import HubName
+    from qwen3ft_jupyter.hubs.names import RepoId
+
+
+@dataclass(frozen=True, slots=True)
+class CachedModel:
+    """A model on this disk."""
+
+    repo_id: RepoId
+    slug: str
+    """The name of its folder; unique within a layer."""
+    folder: Path
+    size_bytes: int
+    hub: HubName | None
+    """None for a folder without our manifest, like `commit` and `revision` ""."""
+    commit: str
+    revision: str
+    created: float | None
+    """Unix seconds."""
+    last_used: float | None
+    """Unix seconds."""
+    pinned: bool
+    is_verified: bool
+    """Whether our manifest vouches for every byte; else the folder was found, and its repo id guessed from its name."""
+    is_shared: bool
+    """Whether it lies in a layer that is only read."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what faces show of it."""
+        return {
+            "model_name": self.repo_id,
+            "size": self.size_bytes,
+            "path": str(self.folder),
+            "slug": self.slug,
+            "hub": self.hub,
+            "commit": self.commit,
+            "revision": self.revision,
+            "created": self.created,
+            "last_used": self.last_used,
+            "pinned": self.pinned,
+            "verified": self.is_verified,
+            "shared": self.is_shared,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EvictedModel:
+    """A model that was deleted."""
+
+    repo_id: RepoId
+    slug: str
+    freed_bytes: int
+
+
+def model_from(folder: Path, manifest: Manifest, *, is_shared: bool) -> CachedModel:
+    """Return the model in a folder with our manifest."""
+    return CachedModel(
+        manifest.repo_id,
+        folder.name,
+        folder,
+        manifest.size_bytes,
+        manifest.hub,
+        manifest.commit,
+        manifest.revision,
+        manifest.created,
+        manifest.last_used,
+        manifest.pinned,
+        is_verified=True,
+        is_shared=is_shared,
+    )
+
+
+def plain_model(folder: Path, *, is_shared: bool) -> CachedModel | None:
+    """Return the model in a folder without our manifest, if it looks like one and its name tells which."""
+    repo_id = guess_repo_id(folder.name)
+    if repo_id is None or folder.is_symlink():
+        return None
+    if is_marked_incomplete(f"{folder}{os.sep}{RECORD_FOLDER}{os.sep}"):
+        return None
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - names are all that is needed
+        if "config.json" not in names and not any(name.endswith(".safetensors") for name in names):
+            return None
+        statuses = [(folder / path).lstat() for path in walk_files(folder)]
+        created = folder.stat().st_mtime
+    except OSError:
+        return None
+    size = sum(status.st_size for status in statuses if stat.S_ISREG(status.st_mode))
+    return CachedModel(
+        repo_id, folder.name, folder, size, None, "", "", created, None, False, is_verified=False, is_shared=is_shared
+    )

@@ -1,0 +1,231 @@
+"""The output folder of a fine-tune: whose it is, whether it is free, how an earlier result makes room for a new one.
+
+An earlier result is moved into the folder `previous` when everything that can fail early has gone well, and deleted
+when the new one is written. Only files are renamed, one by one: mounts of object stores have no rename of folders. Of
+a result config.json is moved first and result.json last, so that whatever a kill leaves is recognised, is no finished
+fine-tune in either place, and is moved on the next time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.disk import write_json
+from qwen3ft_jupyter.errors import BadConfig, BadData
+from qwen3ft_jupyter.finetune import checkpoints, results
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+
+MAY_DIFFER_ON_RESUME = frozenset({"save_steps", "keep_checkpoints", "overwrite", "output_dir", "data"})
+"""Fields that do not change what is computed; the data is compared by its digest, wherever it lies now."""
+
+_MOVED = (results.CONFIG, results.ADAPTER, results.MODEL, results.METRICS, results.CARD, results.RESULT)
+"""What is kept of a finished fine-tune, in the order in which it is moved; its checkpoints are of no more use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a run begins."""
+
+    folder: Path
+    record: dict[str, Any]
+    """What config.json is to hold."""
+    is_resumed: bool
+    checkpoint: Path | None
+    """Where a resumed run goes on; None: at its beginning."""
+
+
+def check_output(config: FineTuneConfig, *, run_id: str | None = None) -> None:
+    """Make sure that a new run may write to `config.output_dir`. Quick, changes nothing, needs no torch.
+
+    Args:
+        config: Says where, and whether an earlier fine-tune there may be replaced.
+        run_id: The run that is to be resumed: what it has left there itself is no obstacle. None: a new run.
+
+    Raises:
+        BadConfig: It is no folder or cannot be written; it holds an earlier fine-tune, finished or not, and
+            `overwrite` is false; or it holds files of these names that no fine-tune wrote.
+    """
+    folder = Path(config.output_dir)
+    _check_writable(folder)
+    present = _present(folder)
+    if not present or (run_id is not None and _is_run_of(folder, run_id)):
+        return
+    previous = folder / results.PREVIOUS
+    has_own_previous = results.is_run(previous) or not _lists_anything(previous)
+    if not has_own_previous or not (results.is_run(folder) or results.is_run(previous)):
+        strange = present if has_own_previous else [results.PREVIOUS]
+        raise BadConfig(
+            f"output_dir: {folder.name} holds files that no fine-tune wrote: {', '.join(strange)}.",
+            hint="Name another folder: overwrite replaces fine-tunes only.",
+        )
+    if not config.overwrite:
+        raise BadConfig(
+            f"output_dir: {folder.name} holds an earlier fine-tune.",
+            hint="Name another folder, resume that run, or set overwrite: true.",
+        )
+
+
+def plan(config: FineTuneConfig, *, resume: bool, run_id: str | None, base_commit: str | None) -> Plan:
+    """Return how to begin; nothing is written yet.
+
+    Raises:
+        BadConfig: As `check_output`, or the run to resume had another config or another commit of the base model.
+        BadData: The data cannot be read, or has changed since the run to resume.
+    """
+    folder = Path(config.output_dir)
+    is_resumed = resume and _is_run_of(folder, run_id)
+    if not is_resumed:
+        check_output(config)
+    record = {
+        **config.to_dict(),
+        "made_by": results.MADE_BY,
+        "run_id": run_id,
+        "base_commit": base_commit or None,
+        "data_sha256": _digests(config),
+        "versions": results.versions(),
+    }
+    if not is_resumed:
+        return Plan(folder, record, is_resumed=False, checkpoint=None)
+    before = results.read_record(folder) or {}
+    _check_same_run(before, record)
+    record["base_commit"] = before.get("base_commit") or record["base_commit"]
+    return Plan(folder, record, is_resumed=True, checkpoint=checkpoints.last_complete(folder / results.CHECKPOINTS))
+
+
+def begin(config: FineTuneConfig, planned: Plan) -> None:
+    """Put an earlier fine-tune aside and record this run. Raises BadConfig as `check_output`, OSError."""
+    if not planned.is_resumed:
+        check_output(config)  # again: preparing takes its time, and another run may have begun here meanwhile
+        _make_room(planned.folder)
+    planned.folder.mkdir(parents=True, exist_ok=True)
+    write_json(planned.folder / results.CONFIG, planned.record)
+
+
+def finish(planned: Plan, result: dict[str, Any]) -> None:
+    """Write the result; then what was put aside is not needed any more. Raises OSError if it cannot be written."""
+    write_json(planned.folder / results.RESULT, result)
+    with contextlib.suppress(OSError):  # the new result is there; the next run with overwrite tries again
+        _delete_previous(planned.folder)
+
+
+def _make_room(folder: Path) -> None:
+    """Move a finished fine-tune into `previous`; delete an unfinished one, and keep what `previous` holds then."""
+    _delete(folder / results.CHECKPOINTS)  # an error here ends the run: it must never go on from another's checkpoint
+    if not (folder / results.RESULT).exists():
+        for name in (results.ADAPTER, results.MODEL, results.METRICS, results.CARD):
+            _delete(folder / name)
+        return  # config.json is replaced: until then it says whose the folder is
+    if (folder / results.CONFIG).exists():  # nothing was moved yet, so what is there is older still
+        _delete_previous(folder)
+    previous = folder / results.PREVIOUS
+    previous.mkdir(exist_ok=True)
+    for name in _MOVED:
+        _move(folder / name, previous / name)
+
+
+def _move(path: Path, target: Path) -> None:
+    """Move a file or a tree, file by file; go on with a tree that is half moved."""
+    if path.is_dir() and not path.is_symlink():
+        target.mkdir(exist_ok=True)
+        for child in list(path.iterdir()):
+            _move(child, target / child.name)
+        path.rmdir()
+    elif os.path.lexists(path):
+        os.replace(path, target)
+
+
+def _delete_previous(folder: Path) -> None:
+    """Delete what was put aside: first what makes it a finished fine-tune, last what makes it ours."""
+    previous = folder / results.PREVIOUS
+    if not results.is_run(previous):
+        return
+    (previous / results.RESULT).unlink(missing_ok=True)
+    for path in list(previous.iterdir()):
+        if path.name != results.CONFIG:
+            _delete(path)
+    shutil.rmtree(previous)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _present(folder: Path) -> list[str]:
+    names = (*_MOVED, results.CHECKPOINTS)
+    present = [name for name in names if os.path.lexists(folder / name)]
+    return [*present, results.PREVIOUS] if _lists_anything(folder / results.PREVIOUS) else present
+
+
+def _lists_anything(path: Path) -> bool:
+    """Return whether there is something, other than an empty folder."""
+    return any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
+
+
+def _check_writable(folder: Path) -> None:
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise BadConfig(f"output_dir: {there.name} is not a folder.", hint="Name another folder.")
+    try:
+        with tempfile.TemporaryFile(dir=there):  # permissions alone do not tell: quotas, network mounts
+            pass
+    except OSError as error:
+        raise BadConfig(
+            f"output_dir: {folder.name} cannot be written: {error.strerror or 'the disk refuses'}.",
+            hint="Name a folder that you may write to.",
+            details={"path": str(folder)},
+        ) from error
+
+
+def _is_run_of(folder: Path, run_id: str | None) -> bool:
+    """Return whether the fine-tune in `folder` is that run; None: one without an id."""
+    record = results.read_record(folder)
+    return record is not None and record.get("run_id") == run_id
+
+
+def _check_same_run(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Make sure that what is resumed is what was begun."""
+    if before.get("data_sha256") != now["data_sha256"]:
+        raise BadData("The data has changed since this fine-tune began.", hint="Start a new one, or restore the files.")
+    compared = set(now) - MAY_DIFFER_ON_RESUME - {"made_by", "run_id", "base_commit", "data_sha256", "versions"}
+    changed = sorted(name for name in compared if before.get(name) != now[name])
+    if changed:
+        raise BadConfig(
+            f"The fine-tune to resume was begun with another {', '.join(changed)}.", hint="Start a new one."
+        )
+    commit, commit_now = before.get("base_commit"), now["base_commit"]
+    if commit and commit_now and commit != commit_now:  # an unknown one contradicts nothing
+        raise BadConfig(
+            f"The fine-tune to resume was begun on commit {commit[:12]} of {now['model']}, "
+            f"the cached model is {commit_now[:12]}.",
+            hint=f"Download revision {commit} of it, or start a new fine-tune.",
+        )
+
+
+def _digests(config: FineTuneConfig) -> list[str]:
+    digests = []
+    for path in map(Path, config.data):
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.sha256()
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise BadData(
+                f"{path.name} cannot be read.", hint="Check the path.", details={"path": str(path)}
+            ) from error
+        digests.append(digest.hexdigest())
+    return digests

@@ -1,0 +1,295 @@
+"""Claims about the output folder that need no torch: who may write there, and what becomes of what was there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qwen3ft_jupyter.errors import BadConfig, BadData, LoadError
+from qwen3ft_jupyter.finetune import check_output, is_run, output, read_run
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.finetune import FineTuneConfig
+
+
+def begun(config: FineTuneConfig, *, run_id: str | None = None, resume: bool = False) -> output.Plan:
+    planned = output.plan(config, resume=resume, run_id=run_id, base_commit=None)
+    output.begin(config, planned)
+    (planned.folder / "metrics.jsonl").write_text(f"{run_id}\n")
+    return planned
+
+
+def finished(config: FineTuneConfig, *, run_id: str | None = None) -> output.Plan:
+    planned = begun(config, run_id=run_id)
+    (planned.folder / "adapter" / "deep").mkdir(parents=True)
+    (planned.folder / "adapter" / "deep" / "weights").write_text(str(run_id))
+    (planned.folder / "checkpoints" / "checkpoint-1").mkdir(parents=True)
+    output.finish(planned, {"method": "lora", "run": run_id})
+    return planned
+
+
+def weights(folder: Path) -> str:
+    found = read_run(folder).adapter_folder
+    assert found is not None
+    return (found / "deep" / "weights").read_text()
+
+
+@pytest.fixture
+def overwriting(config: FineTuneConfig) -> FineTuneConfig:
+    return replace(config, overwrite=True)
+
+
+@pytest.mark.parametrize("there", ["nothing", "an empty folder", "other files"])
+def test_a_free_folder_is_accepted_and_left_as_it_is(config: FineTuneConfig, there: str) -> None:
+    folder = Path(config.output_dir)
+    if there != "nothing":
+        folder.mkdir()
+    if there == "other files":
+        (folder / "notes.txt").touch()
+    before = sorted(folder.parent.rglob("*"))
+
+    check_output(config)
+
+    assert sorted(folder.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("make", [begun, finished])
+def test_an_earlier_fine_tune_is_refused_until_it_may_be_replaced(
+    config: FineTuneConfig, overwriting: FineTuneConfig, make: Any
+) -> None:
+    make(config, run_id="first")
+
+    with pytest.raises(BadConfig, match="output_dir: run holds an earlier fine-tune") as caught:
+        check_output(config)
+    with pytest.raises(BadConfig, match="earlier fine-tune"):
+        check_output(config, run_id="second")
+    check_output(config, run_id="first")
+    check_output(overwriting)
+
+    assert "overwrite: true" in caught.value.hint
+
+
+def test_a_file_is_no_output_folder(config: FineTuneConfig) -> None:
+    Path(config.output_dir).touch()
+
+    for path in (config.output_dir, f"{config.output_dir}/below"):
+        with pytest.raises(BadConfig, match="output_dir: run is not a folder"):
+            check_output(replace(config, output_dir=path))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a file system that refuses even root")
+def test_a_folder_that_cannot_be_written_is_refused(config: FineTuneConfig) -> None:
+    with pytest.raises(BadConfig, match="output_dir: run cannot be written") as caught:
+        check_output(replace(config, output_dir="/proc/self/run"))
+
+    assert "/proc" not in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["config.json", "README.md", "model/weights", "previous/mine"])
+def test_what_no_fine_tune_wrote_is_never_replaced(overwriting: FineTuneConfig, name: str) -> None:
+    """A model folder has a config.json too, a project a README.md."""
+    path = Path(overwriting.output_dir) / name
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+
+    with pytest.raises(BadConfig, match=f"no fine-tune wrote: {name.partition('/')[0]}") as caught:
+        begun(overwriting)
+
+    assert "Name another folder" in caught.value.hint
+    assert path.read_text() == "{}"
+
+
+def test_someone_elses_folder_of_the_name_previous_is_left_alone(overwriting: FineTuneConfig) -> None:
+    folder = finished(overwriting).folder
+    (folder / "previous").mkdir()
+    (folder / "previous" / "mine").touch()
+
+    with pytest.raises(BadConfig, match="no fine-tune wrote: previous"):
+        begun(overwriting)
+
+    assert (folder / "previous" / "mine").exists()
+
+
+def test_a_run_is_known_by_its_own_record(config: FineTuneConfig, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3", "model": "x"}))
+    folder = begun(config).folder
+
+    assert is_run(folder)
+    assert not is_run(tmp_path)
+    assert not is_run(tmp_path / "nothing")
+    (folder / "config.json").write_text("[")
+    assert not is_run(folder)
+
+
+def test_another_runs_record_is_not_resumed(config: FineTuneConfig) -> None:
+    """A refused job can be resumed; the folder it then finds is as little its own as before."""
+    folder = begun(config, run_id="first").folder
+
+    for run_id in ("second", None):
+        with pytest.raises(BadConfig, match="earlier fine-tune"):
+            begun(config, run_id=run_id, resume=True)
+
+    assert (folder / "metrics.jsonl").read_text() == "first\n"
+    assert output.plan(config, resume=True, run_id="first", base_commit=None).is_resumed
+
+
+def test_a_run_without_a_name_is_resumed_without_one(config: FineTuneConfig) -> None:
+    begun(config)
+
+    assert output.plan(config, resume=True, run_id=None, base_commit=None).is_resumed
+    with pytest.raises(BadConfig, match="earlier fine-tune"):
+        output.plan(config, resume=True, run_id="first", base_commit=None)
+
+
+def test_a_run_stopped_before_it_began_replaces_the_earlier_one_when_resumed(overwriting: FineTuneConfig) -> None:
+    finished(overwriting, run_id="first")
+
+    planned = begun(overwriting, run_id="second", resume=True)
+
+    assert not planned.is_resumed
+    assert planned.checkpoint is None
+    assert not (planned.folder / "checkpoints").exists()
+    assert json.loads((planned.folder / "config.json").read_text())["run_id"] == "second"
+
+
+def test_planning_changes_nothing(overwriting: FineTuneConfig) -> None:
+    folder = finished(overwriting, run_id="first").folder
+
+    output.plan(overwriting, resume=False, run_id="second", base_commit=None)
+
+    assert weights(folder) == "first"
+    assert (folder / "checkpoints").exists()
+
+
+def test_the_earlier_result_is_kept_until_the_new_one_is_written(overwriting: FineTuneConfig) -> None:
+    folder = finished(overwriting, run_id="first").folder
+    (folder / "notes.txt").touch()
+
+    planned = begun(overwriting, run_id="second")
+
+    with pytest.raises(LoadError) as caught:
+        read_run(folder)
+    assert "is kept in its folder previous" in caught.value.hint
+    assert weights(folder / "previous") == "first"
+    assert read_run(folder / "previous").config["run_id"] == "first"
+
+    output.finish(planned, {"method": "lora"})
+
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json",
+        "metrics.jsonl",
+        "notes.txt",
+        "result.json",
+    ]
+
+
+def test_an_unfinished_run_gives_way_and_the_result_before_it_stays(overwriting: FineTuneConfig) -> None:
+    folder = finished(overwriting, run_id="first").folder
+    begun(overwriting, run_id="second")
+    (folder / "adapter").mkdir()
+
+    begun(overwriting, run_id="third")
+
+    assert weights(folder / "previous") == "first"
+    assert not (folder / "adapter").exists()
+    with pytest.raises(BadConfig, match="earlier fine-tune"):
+        check_output(replace(overwriting, overwrite=False))
+
+
+def test_a_leftover_of_the_removal_is_not_taken_for_the_earlier_result(overwriting: FineTuneConfig) -> None:
+    folder = finished(overwriting, run_id="first").folder
+    begun(overwriting, run_id="second")
+    (folder / "previous").rename(folder.with_name("kept"))
+    finished(overwriting, run_id="third")
+    folder.with_name("kept").rename(folder / "previous")  # as when the removal was interrupted
+
+    begun(overwriting, run_id="fourth")
+
+    assert weights(folder / "previous") == "third"
+
+
+INTERRUPTED = """
+import json, os, sys
+from pathlib import Path
+from qwen3ft_jupyter.finetune import FineTuneConfig, output
+
+config, left = FineTuneConfig.from_dict(json.loads(sys.argv[1])), int(sys.argv[2])
+real = os.replace
+
+def replace(source, target):
+    global left
+    if left == 0:
+        os._exit(9)
+    left -= 1
+    real(source, target)
+
+planned = output.plan(config, resume=False, run_id="second", base_commit=None)
+os.replace = replace
+output.begin(config, planned)
+"""
+
+
+@pytest.mark.parametrize("renames", range(5))
+def test_a_kill_while_making_room_loses_nothing(overwriting: FineTuneConfig, renames: int) -> None:
+    """The four files of a result, then the record of the new run; the process ends before one of the five renames."""
+    folder = finished(overwriting, run_id="first").folder
+
+    killed = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, json.dumps(overwriting.to_dict()), str(renames)], check=False
+    )
+
+    assert killed.returncode == 9
+    readable = [one for one in (folder, folder / "previous") if _is_readable(one)]
+    assert len(readable) == (1 if renames in (0, 4) else 0)
+    assert all(weights(one) == "first" for one in readable)
+    begun(overwriting, run_id="second", resume=True)
+    assert weights(folder / "previous") == "first"
+    assert (folder / "previous" / "metrics.jsonl").read_text() == "first\n"
+
+
+def _is_readable(folder: Path) -> bool:
+    try:
+        read_run(folder)
+    except LoadError:
+        return False
+    return True
+
+
+def test_the_commit_of_the_base_model_is_recorded_and_stays_the_same(config: FineTuneConfig) -> None:
+    first = output.plan(config, resume=False, run_id="first", base_commit="a" * 40)
+    output.begin(config, first)
+
+    with pytest.raises(BadConfig, match=r"commit a{12} of Qwen/Tiny-Qwen3, the cached model is b{12}\.") as caught:
+        output.plan(config, resume=True, run_id="first", base_commit="b" * 40)
+    unknown = output.plan(config, resume=True, run_id="first", base_commit="")
+    output.finish(first, {"method": "lora"})
+
+    assert "a" * 40 in caught.value.hint
+    assert unknown.record["base_commit"] == "a" * 40
+    assert read_run(first.folder).base_commit == "a" * 40
+
+
+def test_data_that_cannot_be_read_changes_nothing(overwriting: FineTuneConfig) -> None:
+    folder = finished(overwriting, run_id="first").folder
+    Path(overwriting.data[0]).unlink()
+
+    with pytest.raises(BadData, match="cannot be read"):
+        begun(overwriting, run_id="second")
+
+    assert weights(folder) == "first"
+
+
+def test_the_check_needs_no_torch(config: FineTuneConfig) -> None:
+    code = (
+        "import json, sys; from qwen3ft_jupyter.finetune import FineTuneConfig, check_output, is_run;"
+        "from pathlib import Path; config = FineTuneConfig.from_dict(json.loads(sys.argv[1]));"
+        "check_output(config); is_run(Path(config.output_dir)); sys.exit('torch' in sys.modules)"
+    )
+
+    subprocess.run([sys.executable, "-c", code, json.dumps(config.to_dict())], check=True)

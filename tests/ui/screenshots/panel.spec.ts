@@ -57,7 +57,7 @@ for (const { locale, file, question } of LANGUAGES) {
       // cells that are run before the kernel is there are not run at all
       const prompt = page.locator('.jp-NotebookPanel:visible .jp-CodeCell .jp-InputPrompt').first();
       await expect(async () => {
-        await page.evaluate(() => window.jupyterapp.commands.execute('notebook:run-all-cells'));
+        await page.evaluate(() => void window.jupyterapp.commands.execute('notebook:run-all-cells'));
         await expect(prompt).not.toHaveText('[ ]:', { timeout: 3000 });
       }).toPass({ timeout: 60_000 });
       const last = page.locator('.jp-NotebookPanel:visible .jp-CodeCell').last();

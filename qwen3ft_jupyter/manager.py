@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter import catalog, overview
 from qwen3ft_jupyter.cache import EvictedModel, ModelCache, VerifyReport, ensure_model
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse, NotCached
-from qwen3ft_jupyter.hubs import make_hubs, parse_repo_id
+from qwen3ft_jupyter.hubs import parse_repo_id
 from qwen3ft_jupyter.jobs import Job, JobContext, JobStore
 from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
+from qwen3ft_jupyter.practice_hub import hubs_for
 from qwen3ft_jupyter.reporting import SILENT, Progress, Reporter
 from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
 
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from qwen3ft_jupyter.cache import Ensured
-    from qwen3ft_jupyter.hubs import Hub, RepoId
     from qwen3ft_jupyter.overview import Description
-    from qwen3ft_jupyter.settings import HubName
 
 
 def get_model_manager(
@@ -52,28 +51,6 @@ def get_model_manager(
     """
     given = {"use_modelscope": use_modelscope, "cache_dir": cache_dir, **overrides}
     return ModelManager(load_settings(given), reporter=reporter, is_trusted=is_trusted)
-
-
-class _OnDemand(Mapping["HubName", "Hub"]):
-    """Hubs that are started when the first of them is asked for: a cached model asks none."""
-
-    def __init__(self, start: Callable[[], dict[HubName, Hub]]) -> None:
-        self._start = start
-        self._hubs: dict[HubName, Hub] | None = None
-
-    def _all(self) -> dict[HubName, Hub]:
-        if self._hubs is None:
-            self._hubs = self._start()
-        return self._hubs
-
-    def __getitem__(self, name: HubName) -> Hub:
-        return self._all()[name]
-
-    def __iter__(self) -> Iterator[HubName]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +118,7 @@ class ModelManager:
         stop = stop or threading.Event()
         if force or self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)
-        with self._hubs_for(repo_id, reporter=reporter, stop=stop) as hubs:
+        with hubs_for(self.settings, repo_id, reporter=reporter, stop=stop) as hubs:
             return ensure_model(
                 self.cache,
                 hubs,
@@ -154,29 +131,6 @@ class ModelManager:
                 reporter=reporter,
                 stop=stop,
             )
-
-    @contextlib.contextmanager
-    def _hubs_for(
-        self, repo_id: RepoId, *, reporter: Reporter, stop: threading.Event
-    ) -> Iterator[Mapping[HubName, Hub]]:
-        """Yield the hubs to ask: the configured ones, or for the practice model one of our own on loopback.
-
-        The practice model is never asked of a real hub: whoever registers its name there would supply it.
-        """
-        if repo_id != PRACTICE_REPO_ID:
-            yield make_hubs(self.settings)
-            return
-        from qwen3ft_jupyter.mirror import Mirror
-        from qwen3ft_jupyter.practice import make_practice
-
-        with contextlib.ExitStack() as stack:
-
-            def start() -> dict[HubName, Hub]:
-                practice = make_practice(self.settings.state_dir / "practice", reporter=reporter, stop=stop)
-                mirror = stack.enter_context(Mirror({PRACTICE_REPO_ID: practice.folder}))
-                return make_hubs(self.settings, endpoint=mirror.url)
-
-            yield _OnDemand(start)
 
     def list_cached_models(self) -> list[dict[str, Any]]:
         """Return one dict per cached model: `model_name`, `size` in bytes, `path`, `hub`, `commit` and more."""

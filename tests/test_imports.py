@@ -18,7 +18,7 @@ LEVELS = [
     ["hubs"],
     ["transfer", "cache"],
     ["jobs", "loading", "finetune", "mirror", "practice"],
-    ["manager", "overview", "terminal"],
+    ["manager", "overview", "practice_hub", "terminal"],
     ["server", "notebook", "cli", "__main__"],
     ["__init__"],
 ]
@@ -27,6 +27,7 @@ NEIGHBOURS = {
     ("disk", "errors"),
     ("cache", "transfer"),
     ("manager", "overview"),
+    ("manager", "practice_hub"),
     ("finetune", "loading"),
     ("__main__", "cli"),
 }

@@ -420,7 +420,7 @@ def test_the_practice_model_is_never_asked_of_a_real_hub(
         asked.append(endpoint)
         return hubs.make_hubs(settings, endpoint=endpoint)
 
-    monkeypatch.setattr("qwen3ft_jupyter.manager.make_hubs", noting)
+    monkeypatch.setattr("qwen3ft_jupyter.practice_hub.make_hubs", noting)
     manager = make_manager(offline=True)
     weights = Path(manager.ensure_model_cached(PRACTICE_REPO_ID)) / "model.safetensors"
     weights.chmod(0o644)

@@ -71,8 +71,8 @@ def commit_model(
             _make_way(folder, path, is_ours=path in ours, reporter=reporter)
             _copy(folder / source, folder / path)
         _remove_outdated(folder, ours - {file.path for file in listing.files})
-        for path in sorted({(folder / file.path).parent for file in listing.files}):
-            fsync_folder(path)
+        for parent in sorted({(folder / file.path).parent for file in listing.files}):
+            fsync_folder(parent)
         fresh = [_manifest_file(folder, file) for file in fetched]
         fresh += [_made_read_only(folder, file) for file in kept.values()]
         by_path = {file.path: file for file in fresh}

@@ -27,22 +27,26 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.reporting import Progress
 
 _REDRAW_S = 0.1
+_LOG_S = 10.0
+"""Between two lines where stderr is a file or a pipe: enough to see that it lives, few enough to read."""
 _FOLLOW_S = 0.25
 _PATIENCE_S = 0.9
 """Work promises to stop within a second; a name lookup or a module's start may not let it."""
 
 
 class ProgressLine(Reporter):
-    """Shows progress on one line of stderr, if that is a terminal, and notices in any case.
+    """Shows progress on one line of stderr, and notices above it.
 
     The line is cleared when a phase is complete and at the end of a ``with`` block, so nothing is written behind it.
+    Where stderr is no terminal, a long phase gets a line of its own every ten seconds instead.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._is_terminal = self._stream.isatty()
+        self._redraw_s = _REDRAW_S if self._is_terminal else _LOG_S
         self._lock = threading.Lock()
-        self._drawn_at = 0.0
+        self._drawn_at = 0.0 if self._is_terminal else time.monotonic()
         self._phase = ""
         self._metrics = ""
 
@@ -59,7 +63,8 @@ class ProgressLine(Reporter):
         """Draw the line anew, ten times a second at most; a new phase at once."""
         with self._lock:
             now, is_complete = time.monotonic(), progress.fraction == 1
-            if progress.phase == self._phase and now - self._drawn_at < _REDRAW_S and not is_complete:
+            is_turn = self._is_terminal and (progress.phase != self._phase or is_complete)
+            if not is_turn and now - self._drawn_at < self._redraw_s:
                 return
             self._phase, self._drawn_at = progress.phase, now
             self._draw("" if is_complete else in_a_line(progress) + self._metrics)
@@ -79,11 +84,13 @@ class ProgressLine(Reporter):
             self._metrics = f" · {tr('loss')} {fmt.loss(loss)}"
 
     def _draw(self, text: str) -> None:
-        if self._is_terminal:
-            shown = fmt.cut(fmt.plain(text), shutil.get_terminal_size().columns - 1)
-            with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError):  # a stream that has been closed
+            if self._is_terminal:
+                shown = fmt.cut(fmt.plain(text), shutil.get_terminal_size().columns - 1)
                 self._stream.write(f"\r\x1b[K{shown}")
-                self._stream.flush()
+            elif text:
+                self._stream.write(f"{fmt.plain(text)}\n")
+            self._stream.flush()
 
 
 @contextlib.contextmanager

@@ -313,7 +313,7 @@ def test_run_calls_the_function_for_the_kind_under_the_starters_settings(manager
     job.wait(30)
     supervisor.write_status(job.folder, {"attempt": 1, "state": "queued"})
     assert cli.main(["run", str(job.folder)]) == 0
-    assert manager.overrides == {"offline": True}
+    assert manager.overrides == {"offline": True, "is_trusted": True}
     assert manager.calls == [job.params]
     assert job.status().result == {"folder": str(job.folder)}
 

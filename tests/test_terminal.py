@@ -109,3 +109,17 @@ def test_a_job_is_followed_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
 )  # fmt: skip
 def test_progress_in_words(progress: Progress, line: str) -> None:
     assert in_a_line(progress) == line
+
+
+def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence in CI or under nohup looks like a hang; a line for each percent would be a flood."""
+    now = [0.0]
+    monkeypatch.setattr("qwen3ft_jupyter.terminal.time.monotonic", lambda: now[0])
+    log = io.StringIO()
+    line = ProgressLine(log)
+
+    for second in range(25):
+        now[0] = float(second)
+        line.progress(Progress("transferring", second, 100))
+
+    assert log.getvalue().splitlines() == ["transferring · 10% · 10 B of 100 B", "transferring · 20% · 20 B of 100 B"]

@@ -208,7 +208,13 @@ def _places(
     folders = {working_folder: FOLDER_ORIGIN, server_root: ROOT_ORIGIN}  # as the latter if they are the same
     for folder, origin in folders.items():
         if folder is not None:
-            places.append(_Place(origin, _read_env_file(folder, origin, notices), folder))
+            found = _read_env_file(folder, origin, notices)
+            notices += [
+                f"{setting.variable} in the {_file_words(origin)} is ignored: only your own .env file may set it."
+                for setting in SETTINGS
+                if setting.variable in found and not setting.from_working_folder
+            ]
+            places.append(_Place(origin, found, folder))
     published = {setting.variable: environ.get(DEFAULT_PREFIX + setting.variable) for setting in SETTINGS}
     by_variable = {setting.variable: traits.get(setting.name) for setting in SETTINGS}
     return [*places, _Place(_TRAIT_ORIGIN, by_variable), _Place(_TRAIT_ORIGIN, published)]

@@ -252,3 +252,14 @@ def test_every_setting_has_a_field_and_a_help_text() -> None:
 
     assert {setting.name for setting in SETTINGS} == fields
     assert all(setting.help.endswith(".") for setting in SETTINGS)
+
+
+def test_what_a_working_folder_may_not_set_is_said_to_be_ignored(home: Path) -> None:
+    (home / "work" / ".env").write_text("HF_ENDPOINT=https://mirror.example\n")
+
+    settings = load(home)
+
+    assert settings.hf_endpoint == "https://huggingface.co"
+    assert settings.notices == (
+        "HF_ENDPOINT in the .env file in the working folder is ignored: only your own .env file may set it.",
+    )

@@ -43,9 +43,7 @@ def lab(environ: dict[str, str], extra: list[str]) -> int:
     for source in (NOTEBOOK, ROOT / "qwen3ft_jupyter" / "practice" / "data" / "train.jsonl"):
         if not (folder / source.name).exists():
             shutil.copyfile(source, folder / source.name)
-    environ["MODEL_CACHE_DIR"] = str(
-        DEMO / "lab-cache"
-    )  # empty at first, though the demo has run: a download can be seen
+    environ["MODEL_CACHE_DIR"] = str(DEMO / "lab-cache")  # empty even after the demo: a download can be seen
     command = [sys.executable, "-m", "jupyter", "lab", str(copy), f"--ServerApp.root_dir={folder}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # containers run as root, and this server listens on loopback only

@@ -13,8 +13,8 @@ const PRACTICE = 'qwen3ft/Qwen3-Practice';
 mkdirSync(IMAGES, { recursive: true });
 
 const LANGUAGES = [
-  { locale: 'en', file: 'panel.png', question: 'Who are you?' },
-  { locale: 'zh_CN', file: 'panel.zh-CN.png', question: '你是谁？' }
+  { locale: 'en', file: 'panel.png', question: 'Who are you?', answer: 'Pebble' },
+  { locale: 'zh_CN', file: 'panel.zh-CN.png', question: '你是谁？', answer: '小石' }
 ];
 
 function cell(source: string) {
@@ -35,7 +35,7 @@ function notebook(question: string, locale: string): string {
   return JSON.stringify({ cells, metadata, nbformat: 4, nbformat_minor: 4 });
 }
 
-for (const { locale, file, question } of LANGUAGES) {
+for (const { locale, file, question, answer } of LANGUAGES) {
   test.describe(locale, () => {
     test.use({
       viewport: { width: 1280, height: 860 },
@@ -54,14 +54,17 @@ for (const { locale, file, question } of LANGUAGES) {
       await openPanel(page);
       await page.evaluate(path => window.jupyterapp.commands.execute('docmanager:open', { path }), path);
       await page.locator('.jp-NotebookPanel:visible .jp-CodeCell').first().waitFor();
-      // cells that are run before the kernel is there are not run at all
-      const prompt = page.locator('.jp-NotebookPanel:visible .jp-CodeCell .jp-InputPrompt').first();
+      // What is run before the kernel is there is not run at all.
+      const cells = page.locator('.jp-NotebookPanel:visible .jp-CodeCell');
       await expect(async () => {
-        await page.evaluate(() => void window.jupyterapp.commands.execute('notebook:run-all-cells'));
-        await expect(prompt).not.toHaveText('[ ]:', { timeout: 3000 });
+        await cells.first().locator('.cm-content').click();
+        await page.keyboard.press('Shift+Enter');
+        await expect(cells.first().locator('.jp-InputPrompt')).not.toHaveText('[ ]:', { timeout: 3000 });
       }).toPass({ timeout: 60_000 });
-      const last = page.locator('.jp-NotebookPanel:visible .jp-CodeCell').last();
-      await last.locator('.jp-OutputArea-output').first().waitFor({ timeout: 150_000 });
+      await page.keyboard.press('Shift+Enter');
+      await page.keyboard.press('Shift+Enter');
+      const outputs = page.locator('.jp-NotebookPanel:visible .jp-OutputArea-executeResult');
+      await expect(outputs.last()).toContainText(answer, { timeout: 150_000 });
       await page.mouse.move(1000, 780);
       await page.screenshot({ path: join(IMAGES, file) });
     });

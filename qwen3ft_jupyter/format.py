@@ -91,10 +91,10 @@ def progress_parts(progress: Progress) -> list[str]:
     """
     is_done = progress.fraction == 1 and progress.phase in _FINAL_PHASES
     parts = [tr(progress.phase) + (" ✓" if is_done else "")]
-    if progress.total:
+    if progress.total and progress.total > 1:  # "1 of 1" says nothing
         done, total = _number(progress.done, progress.unit), _amount(progress.total, progress.unit)
         parts.append(tr("{done} of {total}", done=done, total=total))
-    elif progress.done:
+    elif progress.done and not progress.total:
         parts.append(_amount(progress.done, progress.unit))
     if progress.rate and not is_done:
         parts.append(_amount(progress.rate, progress.unit) + "/s")

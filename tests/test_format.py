@@ -6,7 +6,8 @@ import pytest
 
 from qwen3ft_jupyter import addresses, job_lists, words
 from qwen3ft_jupyter import format as fmt
-from qwen3ft_jupyter.format import columns, cut, size, width
+from qwen3ft_jupyter.format import columns, cut, progress_parts, size, width
+from qwen3ft_jupyter.reporting import Progress
 
 
 @pytest.mark.parametrize("module", [addresses, fmt, job_lists, words], ids=lambda module: module.__name__)
@@ -35,3 +36,7 @@ def test_a_cell_holds_nothing_a_terminal_obeys() -> None:
 def test_what_is_cut_fits(columns_there: int) -> None:
     assert width(cut("a模b型c", columns_there)) <= columns_there
     assert cut("a模b型c", 7) == "a模b型c"
+
+
+def test_one_of_one_is_not_counted() -> None:
+    assert progress_parts(Progress("loading", 1, 1, "steps", detail="on cpu")) == ["loading ✓", "on cpu"]

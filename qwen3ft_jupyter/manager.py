@@ -116,9 +116,10 @@ class ModelManager:
         is_practice = repo_id == PRACTICE_REPO_ID
         reporter = reporter or self._make_reporter()
         stop = stop or threading.Event()
-        if force or self.cache.find(repo_id) is None:
+        is_missing = force or self.cache.find(repo_id) is None
+        if is_missing:
             catalog.check_published(repo_id)
-        with hubs_for(self.settings, repo_id, reporter=reporter, stop=stop) as hubs:
+        with hubs_for(self.settings, repo_id, is_missing=is_missing, reporter=reporter, stop=stop) as hubs:
             return ensure_model(
                 self.cache,
                 hubs,

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def hubs_for(
-    settings: Settings, repo_id: RepoId, *, reporter: Reporter, stop: threading.Event
+    settings: Settings, repo_id: RepoId, *, is_missing: bool, reporter: Reporter, stop: threading.Event
 ) -> Iterator[Mapping[HubName, Hub]]:
     """Yield the hubs to ask for `repo_id`.
 
-    The practice model is never asked of a real hub: whoever registers its name there would supply it.
+    The practice model is never asked of a real hub: whoever registers its name there would supply it. If it
+    `is_missing` it is made before anything is yielded, so that the making does not count as part of the download.
     """
     if repo_id != PRACTICE_REPO_ID:
         yield make_hubs(settings)
@@ -39,7 +40,7 @@ def hubs_for(
             mirror = stack.enter_context(Mirror({PRACTICE_REPO_ID: practice.folder}))
             return make_hubs(settings, endpoint=mirror.url)
 
-        yield _OnDemand(start)
+        yield start() if is_missing else _OnDemand(start)
 
 
 class _OnDemand(Mapping["HubName", "Hub"]):

@@ -103,7 +103,7 @@ def _print(report: dict[str, Any], executed: Path, seconds: float) -> None:
     rate = download["bytes"] / max(download["seconds"], 1e-3) / 1e6
     verified = "every file verified" if download["verified"] else "NOT verified"
     rows = {
-        "downloaded": f"{download['model_name']}: {download['bytes'] / 1e6:.1f} MB at {rate:.0f} MB/s "
+        "downloaded": f"{download['model_name']}: {download['bytes'] / 1e6:.1f} MB at {rate:.1f} MB/s "
         f"from the embedded hub in {download['hub']}'s protocol, {verified}",
         "cached in": download["folder"],
         "loaded": f"{loaded['parameters'] / 1e6:.2f} M parameters, {loaded['dtype']} on {loaded['device']}",

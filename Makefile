@@ -61,11 +61,11 @@ test-front test-browser:
 	@echo "· Node.js is not installed: tests of the front end are skipped"
 else
 node_modules/.yarn-state.yml: package.json yarn.lock $(STAMPS)/dev
-	@$(BIN)/jlpm install --immutable > /tmp/qwen3ft-jlpm.log 2>&1 || { cat /tmp/qwen3ft-jlpm.log; exit 1; }
+	@$(BIN)/jlpm install --immutable > $(STAMPS)/jlpm.log 2>&1 || { cat $(STAMPS)/jlpm.log; exit 1; }
 	@touch $@
 
 tests/ui/node_modules/.yarn-state.yml: tests/ui/package.json tests/ui/yarn.lock $(STAMPS)/dev
-	@cd tests/ui && ../../$(BIN)/jlpm install --immutable > /tmp/qwen3ft-jlpm-ui.log 2>&1 || { cat /tmp/qwen3ft-jlpm-ui.log; exit 1; }
+	@cd tests/ui && ../../$(BIN)/jlpm install --immutable > ../../$(STAMPS)/jlpm-ui.log 2>&1 || { cat ../../$(STAMPS)/jlpm-ui.log; exit 1; }
 	@touch $@
 
 test-front: node_modules/.yarn-state.yml

@@ -22,6 +22,9 @@ def store(tmp_path: Path) -> Iterator[JobStore]:
     store = JobStore(tmp_path / "state", worker=WORKER)
     yield store
     for job in store.list():  # none outlives its test, whatever went wrong there
+        if job.status().state == "queued":  # its process is not known yet
+            job.stop()
+            job.wait(20)
         for pid in pids(job):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)

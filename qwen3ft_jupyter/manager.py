@@ -308,7 +308,8 @@ class ModelManager:
         reporter = reporter or self._make_reporter()
         located = self._locate(model_name, reporter)
         model, tokenizer = self._load(located, device_map, reporter, options)
-        self._lent = (located, weakref.ref(model), weakref.ref(tokenizer))
+        if "adapter" not in options:  # with an adapter of the caller's own it is not what the name stands for
+            self._lent = (located, weakref.ref(model), weakref.ref(tokenizer))
         return model, tokenizer
 
     def _load(

@@ -431,3 +431,24 @@ def test_the_practice_model_is_never_asked_of_a_real_hub(
 
     assert weights.read_bytes() == (repo / "model.safetensors").read_bytes()
     assert [endpoint.startswith("http://127.0.0.1:") for endpoint in asked] == [True, True]
+
+
+def test_chat_takes_the_loaded_model_unless_it_has_an_adapter_of_its_own(
+    make_manager: Callable[..., ModelManager], mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice the memory for one model is too much; an adapter must not answer in the name of its base."""
+
+    class Thing:
+        pass
+
+    monkeypatch.setattr("qwen3ft_jupyter.loading.load_model_and_tokenizer", lambda *_, **__: (Thing(), Thing()))
+    monkeypatch.setattr("qwen3ft_jupyter.finetune.answer", lambda model, *_, **__: model)
+    manager = make_manager(mirror.url)
+
+    adapted = manager.load_model_and_tokenizer(REPO, adapter=tmp_path)
+    plain_answer: Any = manager.chat(REPO, "?")
+    loaded = manager.load_model_and_tokenizer(REPO)
+    answer: Any = manager.chat(REPO, "?")
+
+    assert plain_answer is not adapted[0]
+    assert answer is loaded[0]

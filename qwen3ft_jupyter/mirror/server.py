@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.server
-import ipaddress
 import logging
 import selectors
 import socket
@@ -13,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from qwen3ft_jupyter.addresses import is_loopback
 from qwen3ft_jupyter.mirror.handler import Handler
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class MirrorServer(http.server.ThreadingHTTPServer):
         self.token = token
         self.stopping = threading.Event()
         self.connections = Connections()
-        self.is_local = _is_loopback(host)
+        self.is_local = is_loopback(host)
         self.timeout = 0.0  # `handle_request` is called when there is one
         self._max_connections = max_connections
         self._wake, self._woken = socket.socketpair()
@@ -171,12 +171,3 @@ class MirrorServer(http.server.ThreadingHTTPServer):
 def _hang_up(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):  # it may have gone already
         connection.shutdown(socket.SHUT_RDWR)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import NoSpace
+from qwen3ft_jupyter.format import size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,20 +91,7 @@ def check_room(plan: Plan, free_bytes: int) -> None:
     if missing <= 0:
         return
     raise NoSpace(
-        f"Not enough room in the cache: {format_bytes(plan.bytes_to_fetch)} are to be downloaded,"
-        f" {format_bytes(max(0, free_bytes))} are free; {format_bytes(missing)} ({missing:,} bytes) are missing.",
+        f"Not enough room in the cache: {size(plan.bytes_to_fetch)} are to be downloaded,"
+        f" {size(max(0, free_bytes))} are free; {size(missing)} ({missing:,} bytes) are missing.",
         hint="Evict a model you no longer need, or set MODEL_CACHE_DIR to a larger volume.",
     )
-
-
-def format_bytes(count: float) -> str:
-    """Return `count` bytes for a person, in powers of 1000 as hubs and disks are sold.
-
-    >>> format_bytes(1_503_300_328)
-    '1.5 GB'
-    """
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

@@ -16,12 +16,24 @@ StopSignal = threading.Event
 """Set by someone who wants the work to stop; work looks at it at least four times a second."""
 
 
+class Controls:
+    """What may be changed about work while it runs; work looks at it at least four times a second."""
+
+    __slots__ = ("is_paused", "max_speed")
+
+    def __init__(self, *, is_paused: bool = False, max_speed: float | None = None) -> None:
+        self.is_paused = is_paused
+        self.max_speed = max_speed
+        """Bytes a second; None for no limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where the work stands. `done` and `total` count `unit` within `phase`; `total` is None while unknown."""
 
     phase: str
-    """resolving, waiting, checking, transferring, verifying, committing, loading, preparing, training or saving."""
+    """resolving, waiting, checking, adopting, transferring, paused, verifying, committing, moving, loading, preparing,
+    training or saving."""
     done: int = 0
     total: int | None = None
     unit: str = "bytes"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from qwen3ft_jupyter.errors import BadSetting
 
 _TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
 _FALSE = frozenset({"false", "0", "no", "off", "n", "f"})
+_NOTHING = frozenset({"", "0", "none", "off", "no", "unlimited"})
+_BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?)(i?)b?(?:/s)?", re.ASCII | re.IGNORECASE)
 
 
 class Secret:
@@ -120,12 +123,59 @@ def parse_connections(variable: str, value: Any) -> int:
     return number
 
 
+def parse_bytes(variable: str, value: Any) -> int | None:
+    """Return a number of bytes, or None for no limit.
+
+    >>> parse_bytes("MODEL_CACHE_QUOTA", "1.5 GB"), parse_bytes("MODEL_CACHE_QUOTA", "2GiB")
+    (1500000000, 2147483648)
+
+    Raises:
+        BadSetting: it is no size.
+    """
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    text = str(value).strip().lower()
+    if text in _NOTHING:
+        return None
+    match = _BYTES.fullmatch(text)
+    power = " kmgt".index(match[2] or " ") if match else 0
+    number = int(float(match[1]) * (1024 if match[3] else 1000) ** power) if match else 0
+    if number <= 0:
+        raise BadSetting(
+            f"{variable}={value!r} is no number of bytes.", hint="Accepted: a size such as 200GB or 20MB, or none."
+        )
+    return number
+
+
+def parse_urls(variable: str, value: Any) -> tuple[str, ...]:
+    """Return addresses; text separates them by spaces or commas. Raises BadSetting."""
+    parts = value.replace(",", " ").split() if isinstance(value, str) else list(value)
+    return tuple(dict.fromkeys(parse_url(variable, part) for part in parts))
+
+
+def parse_host_tokens(variable: str, value: Any) -> Secret | None:
+    """Return ``HOST=TOKEN`` pairs, separated by spaces or commas, as one secret. Raises BadSetting."""
+    if value is None or isinstance(value, Secret):
+        return value
+    pairs = str(value).replace(",", " ").split()
+    if not all(host and token for host, _, token in (pair.partition("=") for pair in pairs)):
+        raise BadSetting(  # the value is not repeated: it holds tokens
+            f"{variable} is not a list of tokens.", hint="Give HOST=TOKEN pairs, for example 10.0.0.5:8900=secret."
+        )
+    for pair in pairs:
+        parse_secret(variable, pair)
+    return Secret(" ".join(pairs)) if pairs else None
+
+
 def as_text(value: Any) -> str:
     """Return a value as an environment variable holds it."""
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return os.pathsep.join(str(item) for item in value)
+        separator = os.pathsep if value and isinstance(value[0], Path) else " "
+        return separator.join(str(item) for item in value)
     return str(value)
 
 
@@ -184,6 +234,21 @@ SETTINGS: tuple[Setting, ...] = (
         is_folder=True,
     ),
     Setting(
+        "MODEL_CACHE_OTHER_DIRS",
+        "other_dirs",
+        parse_folders,
+        f"folders separated by '{os.pathsep}'",
+        "More folders to look in for files that are already on this disk, besides the caches of the hubs' own clients.",
+        is_folder=True,
+    ),
+    Setting(
+        "MODEL_CACHE_QUOTA",
+        "quota",
+        parse_bytes,
+        "a size such as 200GB, or none",
+        "The most the models here may take; the least recently used make room, pinned ones never.",
+    ),
+    Setting(
         "QWEN3FT_STATE_DIR",
         "state_dir",
         parse_folder,
@@ -239,10 +304,32 @@ SETTINGS: tuple[Setting, ...] = (
         "Go to the other hub, and say so, when the first has no such model or cannot be reached.",
     ),
     Setting(
+        "QWEN3FT_MIRRORS",
+        "mirrors",
+        parse_urls,
+        "http(s) addresses separated by spaces",
+        "Mirrors that speak Hugging Face's protocol, such as a colleague's `qwen3ft mirror`: more places to fetch from.",
+    ),
+    Setting(
+        "QWEN3FT_MIRROR_TOKENS",
+        "mirror_tokens",
+        parse_host_tokens,
+        "HOST=TOKEN pairs separated by spaces",
+        "Tokens for mirrors, each sent to its own host alone.",
+        is_secret=True,
+    ),
+    Setting(
         "QWEN3FT_MAX_CONNECTIONS",
         "max_connections",
         parse_connections,
         "1 to 64",
         "The most connections one download may open.",
+    ),
+    Setting(
+        "QWEN3FT_MAX_SPEED",
+        "max_speed",
+        parse_bytes,
+        "bytes a second such as 20MB, or none",
+        "The most bytes a second one download may take; can be changed while it runs.",
     ),
 )

@@ -60,6 +60,9 @@ class Settings:
     use_modelscope: bool
     cache_dir: Path
     shared_dirs: tuple[Path, ...]
+    other_dirs: tuple[Path, ...]
+    quota: int | None
+    """Bytes; None for no limit."""
     state_dir: Path
     modelscope_endpoint: str
     modelscope_token: Secret | None
@@ -67,7 +70,11 @@ class Settings:
     hf_token: Secret | None
     offline: bool
     fallback: bool
+    mirrors: tuple[str, ...]
+    mirror_tokens: Secret | None
     max_connections: int
+    max_speed: int | None
+    """Bytes a second; None for no limit."""
     origins: Mapping[str, Origin] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     """Things to say aloud, for example that a working folder's ``.env`` was used."""
@@ -82,6 +89,11 @@ class Settings:
         """The hubs that may be asked, in order."""
         other: HubName = "huggingface" if self.use_modelscope else "modelscope"
         return (self.hub, other) if self.fallback else (self.hub,)
+
+    def mirror_token(self, host: str) -> str | None:
+        """Return the token for a mirror, by its host (with the port, if the address has one)."""
+        pairs = self.mirror_tokens.reveal().split() if self.mirror_tokens else []
+        return next((token for known, _, token in (pair.partition("=") for pair in pairs) if known == host), None)
 
     def secrets_given(self) -> dict[str, str]:
         """Return the tokens that were given as arguments, by variable: for the environment of a job, never for a file.
@@ -100,17 +112,21 @@ class Settings:
         Endpoints are among them: a job must ask the hub its starter was told to ask.
         """
         return {
-            name: plain(getattr(self, name))
+            name: "none" if getattr(self, name) is None else plain(getattr(self, name))
             for name in (
                 "use_modelscope",
                 "cache_dir",
                 "shared_dirs",
+                "other_dirs",
+                "quota",
                 "state_dir",
                 "modelscope_endpoint",
                 "hf_endpoint",
                 "offline",
                 "fallback",
+                "mirrors",
                 "max_connections",
+                "max_speed",
             )
         }
 
@@ -280,11 +296,16 @@ def _default(name: str, environ: Mapping[str, str], values: Mapping[str, Any]) -
     defaults = {
         "use_modelscope": True,
         "shared_dirs": (),
+        "other_dirs": (),
+        "quota": None,
         "modelscope_endpoint": MODELSCOPE_URL,
         "hf_endpoint": HUGGINGFACE_URL,
         "offline": False,
         "fallback": True,
+        "mirrors": (),
+        "mirror_tokens": None,
         "max_connections": 16,
+        "max_speed": None,
     }
     return defaults[name], "default"
 

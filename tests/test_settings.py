@@ -8,6 +8,7 @@ import platformdirs
 import pytest
 
 from qwen3ft_jupyter.errors import BadSetting
+from qwen3ft_jupyter.setting_list import parse_bytes
 from qwen3ft_jupyter.settings import SETTINGS, STRANGERS_ORIGINS, Secret, Settings, load_settings, to_publish
 
 
@@ -263,3 +264,44 @@ def test_what_a_working_folder_may_not_set_is_said_to_be_ignored(home: Path) -> 
     assert settings.notices == (
         "HF_ENDPOINT in the .env file in the working folder is ignored: only your own .env file may set it.",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("200GB", 200 * 10**9),
+        ("1.5 TB", 1_500_000_000_000),
+        ("2GiB", 2 << 30),
+        ("20MB/s", 20_000_000),
+        ("512k", 512_000),
+        ("1000", 1000),
+        ("none", None),
+        ("0", None),
+        (4096, 4096),
+    ],
+)
+def test_sizes_are_read_as_people_write_them(text: object, expected: int | None) -> None:
+    assert parse_bytes("MODEL_CACHE_QUOTA", text) == expected
+
+
+@pytest.mark.parametrize("text", ["many", "-5GB", "5 parsecs", "GB", "1e9", "nan"])
+def test_what_is_no_size_names_the_variable(text: str) -> None:
+    with pytest.raises(BadSetting, match="MODEL_CACHE_QUOTA"):
+        parse_bytes("MODEL_CACHE_QUOTA", text)
+
+
+def test_a_mirrors_token_is_for_its_own_host_alone() -> None:
+    settings = load_settings(
+        {"mirrors": "10.0.0.5:8900 https://hf-mirror.com", "mirror_tokens": "10.0.0.5:8900=s3cret"}, environ={}
+    )
+    assert settings.mirrors == ("https://10.0.0.5:8900", "https://hf-mirror.com")
+    assert settings.mirror_token("10.0.0.5:8900") == "s3cret"
+    assert settings.mirror_token("hf-mirror.com") is None
+    assert "s3cret" not in repr(settings)
+    assert "s3cret" not in str(settings.shareable())
+
+
+def test_a_limit_switched_off_stays_off_in_a_job() -> None:
+    settings = load_settings({"max_speed": "none"}, environ={"QWEN3FT_MAX_SPEED": "20MB"})
+    assert settings.max_speed is None
+    assert load_settings(settings.shareable(), environ={"QWEN3FT_MAX_SPEED": "20MB"}).max_speed is None

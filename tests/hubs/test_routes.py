@@ -144,6 +144,8 @@ def settings(tmp_path: Path) -> Settings:
         use_modelscope=True,
         cache_dir=tmp_path,
         shared_dirs=(),
+        other_dirs=(),
+        quota=None,
         state_dir=tmp_path,
         modelscope_endpoint="http://ms.example/",
         modelscope_token=Secret("ms-made-up"),
@@ -151,7 +153,10 @@ def settings(tmp_path: Path) -> Settings:
         hf_token=Secret("hf-made-up"),
         offline=False,
         fallback=True,
+        mirrors=(),
+        mirror_tokens=None,
         max_connections=4,
+        max_speed=None,
     )
 
 

@@ -308,7 +308,7 @@ SETTINGS: tuple[Setting, ...] = (
         "mirrors",
         parse_urls,
         "http(s) addresses separated by spaces",
-        "Mirrors that speak Hugging Face's protocol, such as a colleague's `qwen3ft mirror`: more places to fetch from.",
+        "Mirrors that speak Hugging Face's protocol, such as a colleague's `qwen3ft mirror`: more sources.",
     ),
     Setting(
         "QWEN3FT_MIRROR_TOKENS",

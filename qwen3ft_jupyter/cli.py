@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.addresses import is_loopback, reachable
 from qwen3ft_jupyter.errors import BadInput, Qwen3ftError, Stopped, error_from_dict
 from qwen3ft_jupyter.format import columns, size
+from qwen3ft_jupyter.job_functions import JOB_FUNCTIONS
 from qwen3ft_jupyter.job_lists import job_rows, match_id
 from qwen3ft_jupyter.terminal import ProgressLine, follow, stop_on_interrupt
 
@@ -276,18 +277,17 @@ def _run(options: argparse.Namespace) -> int:
     from qwen3ft_jupyter.jobs import worker
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    return worker.run(Path(options.folder), {kind: _job_function(kind) for kind in ("download", "verify", "finetune")})
+    return worker.run(Path(options.folder), {kind: _job_function(kind) for kind in JOB_FUNCTIONS})
 
 
 def _job_function(kind: str) -> Callable[[dict[str, Any], JobContext], Mapping[str, Any]]:
-    """Return the function for a kind of job: `ModelManager.run_<kind>`, under the settings that its starter had."""
+    """Return the function for a kind of job, under the settings that its starter had."""
 
     def call(params: dict[str, Any], context: JobContext) -> Mapping[str, Any]:
         from qwen3ft_jupyter.manager import get_model_manager
 
         manager = get_model_manager(**params.get("settings", {}), is_trusted=params.get("is_trusted", True))
-        function: Callable[[Mapping[str, Any], JobContext], dict[str, Any]] = getattr(manager, f"run_{kind}")
-        return function(params, context)
+        return JOB_FUNCTIONS[kind](manager, params, context)
 
     return call
 

@@ -6,9 +6,7 @@ import contextlib
 import os
 import sys
 import threading
-import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +14,11 @@ from qwen3ft_jupyter import catalog, overview
 from qwen3ft_jupyter.cache import EvictedModel, ModelCache, VerifyReport, ensure_model
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs import parse_repo_id
-from qwen3ft_jupyter.jobs import Job, JobContext, JobStore
+from qwen3ft_jupyter.jobs import Job, JobStore
 from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
 from qwen3ft_jupyter.practice_hub import hubs_for
-from qwen3ft_jupyter.reporting import SILENT, Progress, Reporter
+from qwen3ft_jupyter.reporting import SILENT, Reporter
+from qwen3ft_jupyter.resident import Located, Resident
 from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -53,16 +52,6 @@ def get_model_manager(
     return ModelManager(load_settings(given), reporter=reporter, is_trusted=is_trusted)
 
 
-@dataclass(frozen=True, slots=True)
-class _Located:
-    """What a name given to load or chat stands for."""
-
-    folder: Path
-    adapter: Path | None
-    made: float
-    """Changes when the same folders hold something new."""
-
-
 class ModelManager:
     """Downloads, keeps, loads and fine-tunes models. Make one with `get_model_manager`."""
 
@@ -75,9 +64,7 @@ class ModelManager:
         self.cache = ModelCache(settings.cache_dir, settings.shared_dirs, trust_manifests=self._is_trusted)
         self.job_store = JobStore(settings.state_dir, environ=settings.secrets_given())
         self._make_reporter = reporter or (lambda: SILENT)
-        self._loaded: tuple[_Located, tuple[Any, Any]] | None = None
-        self._lent: tuple[_Located, weakref.ref[Any], weakref.ref[Any]] | None = None
-        """What a caller loaded and may still hold: chatting with it must not take the memory twice."""
+        self._resident = Resident()
 
     # Models on disk
 
@@ -100,10 +87,10 @@ class ModelManager:
             HubError: the hubs refuse or cannot be reached; the class says which of it.
             TransferError, CacheError: the bytes did not arrive, or cannot be kept.
         """
-        ensured = self._ensure(model_name, force=force_download, revision=revision, reporter=reporter, stop=stop)
+        ensured = self.ensure(model_name, force=force_download, revision=revision, reporter=reporter, stop=stop)
         return str(ensured.model.folder)
 
-    def _ensure(
+    def ensure(
         self,
         model_name: str,
         *,
@@ -112,6 +99,7 @@ class ModelManager:
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
     ) -> Ensured:
+        """Do what `ensure_model_cached` does; return what it took beside the model."""
         repo_id = parse_repo_id(model_name)
         is_practice = repo_id == PRACTICE_REPO_ID
         reporter = reporter or self._make_reporter()
@@ -261,7 +249,7 @@ class ModelManager:
         self._refuse_if_written_to(resolved.output_dir)
         check_output(resolved)
         check_data(resolved)
-        self._loaded = None  # the model that answers questions and the job would share one GPU
+        self._resident.let_go()  # the model that answers questions and the job would share one GPU
         title = f"Fine-tune {resolved.model} → {Path(resolved.output_dir).name}"
         return self._start("finetune", {"config": resolved.to_dict()}, title=title, cwd=None)
 
@@ -306,19 +294,7 @@ class ModelManager:
             MissingPackage: torch and friends are not installed.
         """
         reporter = reporter or self._make_reporter()
-        located = self._locate(model_name, reporter)
-        model, tokenizer = self._load(located, device_map, reporter, options)
-        if "adapter" not in options:  # with an adapter of the caller's own it is not what the name stands for
-            self._lent = (located, weakref.ref(model), weakref.ref(tokenizer))
-        return model, tokenizer
-
-    def _load(
-        self, located: _Located, device_map: str | None, reporter: Reporter, options: Mapping[str, Any]
-    ) -> tuple[Any, Any]:
-        from qwen3ft_jupyter.loading import load_model_and_tokenizer
-
-        options = {"adapter": located.adapter, **options} if located.adapter is not None else options
-        return load_model_and_tokenizer(located.folder, device_map=device_map, reporter=reporter, **options)
+        return self._resident.load(self._locate(model_name, reporter), device_map, reporter, options)
 
     def chat(
         self,
@@ -339,20 +315,10 @@ class ModelManager:
         from qwen3ft_jupyter.finetune import answer
 
         reporter = reporter or self._make_reporter()
-        model, tokenizer = self._at_hand(self._locate(model_name, reporter), reporter)
+        model, tokenizer = self._resident.at_hand(self._locate(model_name, reporter), reporter)
         return answer(model, tokenizer, question, **options)
 
-    def _at_hand(self, located: _Located, reporter: Reporter) -> tuple[Any, Any]:
-        if self._lent is not None and self._lent[0] == located:
-            model, tokenizer = self._lent[1](), self._lent[2]()
-            if model is not None and tokenizer is not None:
-                return model, tokenizer
-        if self._loaded is None or self._loaded[0] != located:
-            self._loaded = None  # give the memory back before the next model takes its own
-            self._loaded = (located, self._load(located, "auto", reporter, {}))
-        return self._loaded[1]
-
-    def _locate(self, name: str, reporter: Reporter) -> _Located:
+    def _locate(self, name: str, reporter: Reporter) -> Located:
         from qwen3ft_jupyter.finetune import is_run, read_run
 
         run = self._run_of_job(name)
@@ -361,54 +327,19 @@ class ModelManager:
             result = read_run(path)
             made = (path / "result.json").stat().st_mtime
             if result.model_folder is not None:
-                return _Located(result.model_folder, None, made)
-            base = self._ensure(result.base_model, reporter=reporter).model
-            return _Located(base.folder, result.adapter_folder, made)
+                return Located(result.model_folder, None, made)
+            base = self.ensure(result.base_model, reporter=reporter).model
+            return Located(base.folder, result.adapter_folder, made)
         if path.is_absolute() or name.startswith((".", "~")):
-            return _Located(path, None, 0.0)
-        model = self._ensure(name, reporter=reporter).model
-        return _Located(model.folder, None, model.created or 0.0)
+            return Located(path, None, 0.0)
+        model = self.ensure(name, reporter=reporter).model
+        return Located(model.folder, None, model.created or 0.0)
 
     def _run_of_job(self, name: str) -> Path | None:
         for job in self.jobs() if "/" not in name else []:
             if job.id == name and job.kind == "finetune":
                 return Path(str(job.params["config"]["output_dir"]))
         return None
-
-    # What job processes run
-
-    def run_download(self, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
-        """Run a download job."""
-        ensured = self._ensure(
-            params["model_name"],
-            force=bool(params.get("force")),
-            revision=params.get("revision"),
-            reporter=context.reporter,
-            stop=context.stop,
-        )
-        return {
-            "model_name": ensured.model.repo_id,
-            "folder": str(ensured.model.folder),
-            "bytes": ensured.bytes_fetched,
-            "size": ensured.model.size_bytes,
-            "seconds": ensured.seconds,
-            "hub": ensured.hub,
-            "was_cached": ensured.was_cached,
-            "verified": ensured.model.is_verified,
-        }
-
-    def run_verify(self, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
-        """Run a verify job."""
-        return self.verify(params["model_name"], reporter=context.reporter, stop=context.stop).to_dict()
-
-    def run_finetune(self, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
-        """Run a fine-tune job, continuing from the last complete checkpoint if it was interrupted."""
-        from qwen3ft_jupyter.finetune import FineTuneConfig, run
-
-        config = FineTuneConfig.from_dict(params["config"])
-        context.reporter.progress(Progress("preparing", detail=config.model))
-        model = self._ensure(config.model, reporter=context.reporter, stop=context.stop).model
-        return run(config, model.folder, context, base_commit=model.commit)
 
 
 def _model_of(job: Job) -> str:

@@ -81,10 +81,6 @@ class StandIn:
     def fine_tune(self, config: dict[str, Any]) -> Job:
         return self.job_store.start("add", {"numbers": [], **config}, title="Fine-tune")
 
-    def run_download(self, params: dict[str, Any], context: JobContext) -> dict[str, Any]:
-        self.calls.append(params)
-        return {"folder": str(context.folder)}
-
 
 @pytest.fixture
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
@@ -306,7 +302,14 @@ def test_config_that_cannot_be_read_is_named(
 # Job processes
 
 
-def test_run_calls_the_function_for_the_kind_under_the_starters_settings(manager: StandIn, tmp_path: Path) -> None:
+def test_run_calls_the_function_for_the_kind_under_the_starters_settings(
+    manager: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(of: StandIn, params: dict[str, Any], context: JobContext) -> dict[str, Any]:
+        of.calls.append(params)
+        return {"folder": str(context.folder)}
+
+    monkeypatch.setattr(cli, "JOB_FUNCTIONS", {"download": download})
     job = JobStore(tmp_path, worker=[sys.executable, "-c", "0"]).start(
         "download", {"model_name": "x/y", "settings": {"offline": True}}, title="Download"
     )

@@ -18,7 +18,7 @@ LEVELS = [
     ["hubs"],
     ["transfer", "cache"],
     ["jobs", "loading", "finetune", "mirror", "practice"],
-    ["manager", "overview", "practice_hub", "terminal"],
+    ["manager", "job_functions", "resident", "overview", "practice_hub", "terminal"],
     ["server", "notebook", "cli", "__main__"],
     ["__init__"],
 ]
@@ -27,6 +27,8 @@ NEIGHBOURS = {
     ("disk", "errors"),
     ("cache", "transfer"),
     ("manager", "overview"),
+    ("manager", "resident"),
+    ("job_functions", "manager"),
     ("manager", "practice_hub"),
     ("finetune", "loading"),
     ("__main__", "cli"),

@@ -1,0 +1,57 @@
+"""What job processes run: one function for each kind of job, given the manager its starter had."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.reporting import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from qwen3ft_jupyter.jobs import JobContext
+    from qwen3ft_jupyter.manager import ModelManager
+
+
+def download(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
+    """Download a model."""
+    ensured = manager.ensure(
+        params["model_name"],
+        force=bool(params.get("force")),
+        revision=params.get("revision"),
+        reporter=context.reporter,
+        stop=context.stop,
+    )
+    return {
+        "model_name": ensured.model.repo_id,
+        "folder": str(ensured.model.folder),
+        "bytes": ensured.bytes_fetched,
+        "size": ensured.model.size_bytes,
+        "seconds": ensured.seconds,
+        "hub": ensured.hub,
+        "was_cached": ensured.was_cached,
+        "verified": ensured.model.is_verified,
+    }
+
+
+def verify(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
+    """Read every byte of a cached model again."""
+    return manager.verify(params["model_name"], reporter=context.reporter, stop=context.stop).to_dict()
+
+
+def finetune(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
+    """Fine-tune, continuing from the last complete checkpoint if the job was interrupted."""
+    from qwen3ft_jupyter.finetune import FineTuneConfig, run
+
+    config = FineTuneConfig.from_dict(params["config"])
+    context.reporter.progress(Progress("preparing", detail=config.model))
+    model = manager.ensure(config.model, reporter=context.reporter, stop=context.stop).model
+    return run(config, model.folder, context, base_commit=model.commit)
+
+
+JOB_FUNCTIONS: Mapping[str, Callable[[ModelManager, Mapping[str, Any], JobContext], dict[str, Any]]] = {
+    "download": download,
+    "verify": verify,
+    "finetune": finetune,
+}
+"""By kind."""

@@ -6,29 +6,37 @@ status.json    where it stands; replaced as a whole, by one process at a time (s
 events.jsonl   what happened, one numbered line each, across all attempts
 log.txt        what the processes wrote to stdout and stderr, across all attempts
 stop           asks the attempt it names to stop
+controls.json  what may be changed while it runs; only a job that can be paused and slowed down has it
 """
 
 from __future__ import annotations
 
 import codecs
 import contextlib
+import json
 import os
+import secrets
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
+from qwen3ft_jupyter.disk import read_json, write_json
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.process import is_alive
 from qwen3ft_jupyter.jobs.state import JobStatus, Signs, read_out
+from qwen3ft_jupyter.reporting import Controls
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import BinaryIO
 
 _VERSION = 1
 _LONGEST_CHARACTER = 4  # bytes of UTF-8
+_changing_controls = threading.Lock()
+"""So that of two threads of a server that pause and slow down one job, neither undoes what the other did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,7 @@ def read_state(folder: Path) -> JobStatus:
 
 def request_stop(folder: Path, attempt: int) -> None:
     """Ask this attempt to stop; asking twice is asking once."""
-    write_atomic(folder / "stop", f"{attempt}\n".encode(), mode=0o600)
+    _tell(folder / "stop", f"{attempt}\n")
 
 
 def withdraw_stop(folder: Path) -> None:
@@ -124,6 +132,55 @@ def withdraw_stop(folder: Path) -> None:
         int((folder / "stop").read_text(encoding="utf-8"))
         return
     (folder / "stop").unlink(missing_ok=True)
+
+
+def read_controls(folder: Path) -> Controls | None:
+    """Return what may be changed about the job while it runs; None if nothing may, or it cannot be read just now."""
+    try:
+        values = read_json(folder / "controls.json")
+    except OSError:
+        return None
+    except ValueError:  # cut off by a power cut
+        values = None
+    if not isinstance(values, dict):
+        values = {}
+    speed = values.get("max_speed")
+    is_speed = isinstance(speed, int) and not isinstance(speed, bool) and speed > 0
+    return Controls(is_paused=values.get("paused") is True, max_speed=speed if is_speed else None)
+
+
+def write_controls(folder: Path, controls: Controls) -> None:
+    """Write what the job's process is to follow. Raises OSError."""
+    _tell(folder / "controls.json", json.dumps({"paused": controls.is_paused, "max_speed": controls.max_speed}))
+
+
+def change_controls(folder: Path, change: Callable[[Controls], None]) -> bool:
+    """Let `change` alter what the job's process follows; False if the job takes no changes. Raises OSError."""
+    with _changing_controls:
+        controls = read_controls(folder)
+        if controls is None:
+            return False
+        change(controls)
+        write_controls(folder, controls)
+        return True
+
+
+def _tell(path: Path, text: str) -> None:
+    """Write a file that the job's process looks at, as a whole but without syncing it to disk.
+
+    It has to be there at once, which behind gigabytes of a download in flight it would not be; and it may be lost in a
+    power cut, for so is the process.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        supervisor.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def read_log(folder: Path, offset: int, limit: int) -> LogChunk:

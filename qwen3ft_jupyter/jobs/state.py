@@ -4,6 +4,7 @@ queued ──► running ──► succeeded | failed
    │          │
    └──────────┴──► stopping ──► stopped          any of the three without a living process: interrupted
 stopped | failed | interrupted ──resume──► queued (the next attempt)
+A paused job is running: pausing is one of the things that may be changed about it (see `reporting.Controls`).
 """
 
 from __future__ import annotations

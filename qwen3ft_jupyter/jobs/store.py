@@ -1,4 +1,4 @@
-"""Starting, finding, following, stopping, resuming and forgetting jobs."""
+"""Starting, finding, following, stopping, pausing, resuming and forgetting jobs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.errors import JobError, JobNotFound, WrongJobState
+from qwen3ft_jupyter.errors import BadInput, JobError, JobNotFound, WrongJobState
 from qwen3ft_jupyter.jobs import folder as files
 from qwen3ft_jupyter.jobs import process, supervisor
 from qwen3ft_jupyter.jobs.state import RESUMABLE
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
     from qwen3ft_jupyter.jobs.state import JobStatus
+    from qwen3ft_jupyter.reporting import Controls
 
 GRACE_S = 60.0
 """A job asked to stop has this long to save a checkpoint before it is ended."""
@@ -57,6 +58,7 @@ class JobStore:
         python: str | None = None,
         cwd: Path | None = None,
         grace_s: float = GRACE_S,
+        controls: Controls | None = None,
     ) -> Job:
         """Start a job and return at once; it outlives this process.
 
@@ -67,6 +69,7 @@ class JobStore:
             python: the interpreter that runs it; the one at work here if left out.
             cwd: the folder it runs in; the current one if left out.
             grace_s: how long it may take to stop by itself when asked to.
+            controls: what it begins with, if it is one that can be paused and slowed down while it runs.
 
         Raises:
             JobError: the state folder cannot be written, or no process can be started.
@@ -87,6 +90,8 @@ class JobStore:
                 cwd=str(cwd or Path.cwd()),
                 grace_s=grace_s,
             )
+            if controls is not None:
+                files.write_controls(folder, controls)
             files.write_spec(folder, spec)
             files.begin_attempt(folder, 1)
         except OSError as error:
@@ -189,20 +194,54 @@ class Job:
         if status.is_active and not supervisor.stop_requested(self.folder, status.attempt):
             files.request_stop(self.folder, status.attempt)
 
-    def resume(self) -> Job:
-        """Run it again under the same id, as the next attempt; its function goes on from what is there.
+    def pause(self) -> None:
+        """Let it rest within a second, keeping what it has and no connection; `resume` lets it go on.
+
+        Pausing twice is pausing once.
 
         Raises:
-            WrongJobState: it is active or has succeeded, or someone else has just resumed it.
+            WrongJobState: it is over or stopping, or it is of a kind that cannot rest.
+            JobNotFound: it has been forgotten.
+        """
+
+        def change(controls: Controls) -> None:
+            controls.is_paused = True
+
+        self._change(change, "be paused", hint="Stop it instead; resuming it goes on from what it has kept.")
+
+    def limit(self, max_speed: int | None) -> None:
+        """Let it move at most `max_speed` bytes a second from now on, felt within a second; None for no limit.
+
+        Raises:
+            BadInput: it is not a number of 1 or more.
+            WrongJobState: it is over or stopping, or it is of a kind that has no speed.
+            JobNotFound: it has been forgotten.
+        """
+        if max_speed is not None and (isinstance(max_speed, bool) or max_speed < 1):
+            raise BadInput(f"max_speed: {max_speed!r} is no number of bytes a second.", hint="Give 1 or more, or None.")
+
+        def change(controls: Controls) -> None:
+            controls.max_speed = max_speed
+
+        self._change(change, "be slowed down", hint="Downloads and checks can.")
+
+    def resume(self) -> Job:
+        """Let it go on: if it is paused, where it rests; if it has ended early, as the next attempt from what is there.
+
+        Raises:
+            WrongJobState: it is at work or has succeeded, or someone else has just resumed it.
             JobNotFound: it has been forgotten.
         """
         status = self.status()
+        if status.state in ("queued", "running") and self._unpause():
+            return self
         if status.state not in RESUMABLE:
             hint = "Stop it first." if status.is_active else "Start a new one."
             raise WrongJobState(f"The job {self.id} is {status.state} and cannot be resumed.", hint=hint)
         attempt = status.attempt + 1
         self._begin(attempt)
         files.withdraw_stop(self.folder)
+        self._unpause()  # what was stopped while it rested goes on
         self._launch(attempt, previous=supervisor.read_status(self.folder).get("worker"))
         return self
 
@@ -245,7 +284,30 @@ class Job:
     def to_dict(self) -> dict[str, Any]:
         """Return the job as ``GET /qwen3ft/jobs/{id}`` answers it."""
         about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created, "params": self.params}
-        return {**about, **self.status().to_dict()}
+        status, controls = self.status(), files.read_controls(self.folder)
+        changeable = controls and {
+            "paused": controls.is_paused and status.is_active,
+            "max_speed": controls.max_speed,
+        }
+        return {**about, **status.to_dict(), "controls": changeable}
+
+    def _change(self, change: Callable[[Controls], None], what: str, *, hint: str) -> None:
+        status = self.status()
+        if status.state not in ("queued", "running"):
+            raise WrongJobState(f"The job {self.id} is {status.state} and cannot {what}.")
+        if not files.change_controls(self.folder, change):
+            raise WrongJobState(f"A job of the kind {self.kind} cannot {what}.", hint=hint)
+
+    def _unpause(self) -> bool:
+        """Let it go on if it rests; say whether it did."""
+        was_paused = False
+
+        def change(controls: Controls) -> None:
+            nonlocal was_paused
+            was_paused, controls.is_paused = controls.is_paused, False
+
+        files.change_controls(self.folder, change)
+        return was_paused
 
     def _require(self) -> None:
         if not (self.folder / "job.json").is_file():

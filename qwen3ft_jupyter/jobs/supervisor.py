@@ -301,10 +301,11 @@ def write_status(folder: Path, status: dict[str, Any], *, is_final: bool = False
         if is_final:
             file.flush()
             os.fsync(file.fileno())
-    _replace(temporary, folder / "status.json")
+    replace(temporary, folder / "status.json")
 
 
-def _replace(source: Path, target: Path) -> None:
+def replace(source: Path, target: Path) -> None:
+    """Rename a file over another, also while someone reads that. Raises OSError."""
     for pause_s in (0.02, 0.1, 0.5):
         with contextlib.suppress(PermissionError):  # on Windows, while a reader has the old one open
             os.replace(source, target)

@@ -10,13 +10,14 @@ import signal
 import threading
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobError, JobFailed, MissingPackage, Qwen3ftError, Stopped, WrongJobState
 from qwen3ft_jupyter.jobs import supervisor
-from qwen3ft_jupyter.jobs.folder import newest_attempt, read_spec
+from qwen3ft_jupyter.jobs.folder import newest_attempt, read_controls, read_spec
 from qwen3ft_jupyter.jobs.reporter import JobReporter
+from qwen3ft_jupyter.reporting import Controls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,6 +46,8 @@ class JobContext:
     reporter: Reporter
     stop: threading.Event
     """Set when someone wants the job to stop; the function then saves what it has and raises `Stopped`."""
+    controls: Controls = field(default_factory=Controls)
+    """What people want changed while it runs, kept fresh; only for jobs that were started as taking changes."""
 
 
 def run(folder: Path, functions: Mapping[str, JobFunction]) -> int:
@@ -67,6 +70,7 @@ def run(folder: Path, functions: Mapping[str, JobFunction]) -> int:
     if supervisor.stop_requested(folder, attempt):
         reporter.end("stopped")
         return STOPPED
+    _refresh(context)
     with stop_on_signals(context.stop), _pulse(spec, context, reporter):
         end = _work(spec, functions, context)
     reporter.end(end.state, error=end.error, result=end.result)
@@ -132,7 +136,7 @@ def _unexpected(error: BaseException) -> Qwen3ftError:
 
 @contextlib.contextmanager
 def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterator[None]:
-    """While the block runs, look for a request to stop and write the status, four times a second."""
+    """While the block runs, look for what people ask for and write the status, four times a second."""
     is_over = threading.Event()
     parent = os.getppid()
 
@@ -141,6 +145,7 @@ def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterato
         while not is_over.wait(_PULSE_S):
             if supervisor.stop_requested(context.folder, context.attempt):
                 context.stop.set()
+            _refresh(context)
             if context.stop.is_set():
                 if asked_at is None:
                     asked_at = time.monotonic()
@@ -155,6 +160,13 @@ def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterato
     finally:
         is_over.set()
         thread.join()
+
+
+def _refresh(context: JobContext) -> None:
+    """Take over what people want changed; where that cannot be read, all stays as it was."""
+    wanted = read_controls(context.folder)
+    if wanted is not None:
+        context.controls.is_paused, context.controls.max_speed = wanted.is_paused, wanted.max_speed
 
 
 def _insist(spec: JobSpec, waited_s: float, parent: int) -> None:

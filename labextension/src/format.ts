@@ -43,6 +43,12 @@ export function formatRate(bytesPerSecond: number, locale: string): string {
   return `${formatBytes(bytesPerSecond, locale)}/s`;
 }
 
+/** A limit of speed, as people set it: `10 MB/s`. */
+export function formatLimit(bytesPerSecond: number, locale: string): string {
+  const format = new Intl.NumberFormat(locale, { maximumSignificantDigits: 3, useGrouping: false });
+  return `${format.format(bytesPerSecond / 1e6)} MB/s`;
+}
+
 /**
  * The two largest units of a duration: `3 min 20 sec`, `3分钟20秒`.
  *
@@ -79,6 +85,13 @@ export function formatAgo(time: number, now: number, locale: string): string {
 export function formatPercent(fraction: number, locale: string): string {
   const share = Math.min(1, Math.max(0, fraction));
   const shown = share < 1 ? Math.min(0.99, Math.floor(share * 100) / 100) : 1;
+  return new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 }).format(shown);
+}
+
+/** A share of a whole, rounded: `72%`. What is there at all is at least 1%. */
+export function formatShare(part: number, whole: number, locale: string): string {
+  const share = whole > 0 ? part / whole : 0;
+  const shown = share > 0 ? Math.max(0.01, share) : 0;
   return new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 }).format(shown);
 }
 

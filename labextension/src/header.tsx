@@ -7,7 +7,7 @@ import { PracticeHint } from './parts/practice';
 import { SERVER_MISSING } from './request';
 import type { IJob, IStatus } from './types';
 import type { ILanguage } from './words';
-import { hubName, jobTitle, stateWord } from './words';
+import { hubName, jobTitle, standingWord } from './words';
 import { isSameVersion, PACKAGE_VERSION } from './version';
 
 /** For a shell, in every language. */
@@ -63,7 +63,7 @@ export class HeaderView extends VDomRenderer<PanelModel> {
 
   private _onJobChanged(_: PanelModel, job: IJob): void {
     const { trans } = this._language;
-    this._announcement = trans.__('%1: %2', jobTitle(job, trans), stateWord(job.state, trans));
+    this._announcement = trans.__('%1: %2', jobTitle(job, trans), standingWord(job, trans));
     this.update();
   }
 

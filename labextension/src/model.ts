@@ -6,10 +6,12 @@ import { Poll, Throttler } from '@lumino/polling';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import type { Client } from './client';
+import type { Client, IDownloadOptions } from './client';
+import { downloadOf, isActive, isPaused } from './jobs/lookup';
+import type { IDownloadPlan } from './plan/plan';
 import { SERVER_MISSING } from './request';
 import { toProblem } from './problem';
-import type { ICache, IJob, IModel, IProblem, IStatus, JobState } from './types';
+import type { ICache, ICached, IJob, IModel, IProblem, IStatus } from './types';
 
 /** The Jupyter Event by which the server part says that a job or the cache changed. */
 export const CHANGE_SCHEMA_ID = 'https://schema.jupyter.org/qwen3ft_jupyter/change/v1';
@@ -28,13 +30,6 @@ const MAX_INTERVAL_MS = 5 * 60 * 1000;
 
 /** Events come in bursts; one look answers a burst. */
 const EVENT_LIMIT_MS = 300;
-
-const ACTIVE_STATES: ReadonlySet<JobState> = new Set<JobState>(['queued', 'running', 'stopping']);
-
-/** Whether a job's process still has something to do. */
-export function isActive(job: IJob): boolean {
-  return ACTIVE_STATES.has(job.state);
-}
 
 /** One consistent picture of the server; replaced as a whole, never changed. */
 export interface ISnapshot {
@@ -86,7 +81,7 @@ export class PanelModel extends VDomModel {
     return this._actionProblem;
   }
 
-  /** Emitted with a job that started, or went from one state to another, since the last look. */
+  /** Emitted with a job that started, or went from one state to another or to waiting, since the last look. */
   get jobChanged(): ISignal<this, IJob> {
     return this._jobChanged;
   }
@@ -118,10 +113,7 @@ export class PanelModel extends VDomModel {
 
   /** The download of a model that is under way, or that ended badly and can be resumed. */
   downloadOf(modelName: string): IJob | null {
-    const latest = this._snapshot.jobs.find(
-      job => job.kind === 'download' && job.params.model_name === modelName
-    );
-    return latest && latest.state !== 'succeeded' ? latest : null;
+    return downloadOf(this._snapshot.jobs, modelName);
   }
 
   /** The practice model where it is of use: its row, unless it is on this disk already. */
@@ -145,8 +137,13 @@ export class PanelModel extends VDomModel {
   }
 
   /** Download a model, or go on with its download. */
-  async download(modelName: string): Promise<boolean> {
-    return this._act(modelName, () => this._client.download(modelName));
+  async download(modelName: string, options?: IDownloadOptions): Promise<boolean> {
+    return this._act(modelName, () => this._client.download(modelName, options));
+  }
+
+  /** What a download would do, null where that cannot be told: then the problem says why. */
+  async plan(modelName: string, options?: IDownloadOptions): Promise<IDownloadPlan | null> {
+    return this._ask(modelName, () => this._client.plan(modelName, options));
   }
 
   /** Ask a job to stop. */
@@ -154,7 +151,17 @@ export class PanelModel extends VDomModel {
     return this._act(job.id, () => this._client.stop(job.id));
   }
 
-  /** Go on with a job that ended early. */
+  /** Let a running job wait. */
+  async pause(job: IJob): Promise<boolean> {
+    return this._act(job.id, () => this._client.pause(job.id));
+  }
+
+  /** Limit the speed of a running job, in bytes a second; null for no limit. */
+  async limit(job: IJob, maxSpeed: number | null): Promise<boolean> {
+    return this._act(job.id, () => this._client.limit(job.id, maxSpeed));
+  }
+
+  /** Go on with a job that waits or ended early. */
   async resume(job: IJob): Promise<boolean> {
     return this._act(job.id, () => this._client.resume(job.id));
   }
@@ -170,9 +177,25 @@ export class PanelModel extends VDomModel {
     return this._act(PanelModel.ENDED_JOBS, () => this._forgetAll(ended));
   }
 
-  /** Delete a cached model. */
-  async evict(slug: string): Promise<boolean> {
-    return this._act(slug, () => this._client.evict(slug));
+  /** Keep a cached model when room is made, or keep it no longer. */
+  async pin(entry: ICached, pinned: boolean): Promise<boolean> {
+    return this._act(entry.slug, () => this._client.pin(entry.slug, pinned));
+  }
+
+  /** Read every byte of a cached model again. */
+  async verify(entry: ICached): Promise<boolean> {
+    return this._act(entry.slug, () => this._client.verify(entry.slug));
+  }
+
+  /** Fetch what is wrong with a cached model. */
+  async repair(entry: ICached): Promise<boolean> {
+    return this._act(entry.slug, () => this._client.repair(entry.slug));
+  }
+
+  /** Delete a cached model; another tool's copy, too: whoever calls this has asked. */
+  async evict(entry: ICached): Promise<boolean> {
+    const owner = entry.owner === 'qwen3ft' ? undefined : entry.owner;
+    return this._act(entry.slug, () => this._client.evict(entry.slug, owner));
   }
 
   /** Delete every cached model. */
@@ -197,17 +220,21 @@ export class PanelModel extends VDomModel {
   }
 
   private async _act(key: string, action: () => Promise<unknown>): Promise<boolean> {
+    return (await this._ask(key, () => action().then(() => true))) ?? false;
+  }
+
+  /** Take an action unless it is under way; null where it failed, and then the problem says why. */
+  private async _ask<T>(key: string, action: () => Promise<T>): Promise<T | null> {
     if (this._pending.has(key)) {
-      return false;
+      return null;
     }
     this._pending.add(key);
     this._setActionProblem(null);
     try {
-      await action();
-      return true;
+      return await action();
     } catch (error) {
       this._setActionProblem(toProblem(error));
-      return false;
+      return null;
     } finally {
       // Only now: until the new picture is there the button would offer the same action again.
       await this.refresh();
@@ -359,6 +386,12 @@ export namespace PanelModel {
 }
 
 function changedSince(before: ReadonlyArray<IJob>, now: ReadonlyArray<IJob>): ReadonlyArray<IJob> {
-  const states = new Map(before.map(job => [job.id, job.state]));
-  return now.filter(job => job.state !== (states.get(job.id) ?? (isActive(job) ? null : job.state)));
+  const standings = new Map(before.map(job => [job.id, standing(job)]));
+  return now.filter(
+    job => standing(job) !== (standings.get(job.id) ?? (isActive(job) ? null : standing(job)))
+  );
+}
+
+function standing(job: IJob): string {
+  return isPaused(job) ? 'paused' : job.state;
 }

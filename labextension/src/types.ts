@@ -43,6 +43,13 @@ export interface IProblem {
 /** One line of training metrics; `step` is always among them. */
 export type Metrics = Readonly<Record<string, number>>;
 
+/** What may be changed about a job while it runs. */
+export interface IControls {
+  readonly paused: boolean;
+  /** Bytes a second, null where nothing limits it. */
+  readonly max_speed: number | null;
+}
+
 /** Something long that runs, or ran, in a process of its own. */
 export interface IJob {
   readonly id: string;
@@ -60,6 +67,8 @@ export interface IJob {
   readonly started: number | null;
   readonly updated: number | null;
   readonly ended: number | null;
+  /** Null where its kind takes none. */
+  readonly controls: IControls | null;
   /** Only in the answer for one job. */
   readonly metrics: ReadonlyArray<Metrics>;
 }
@@ -91,18 +100,25 @@ export interface IModel {
   readonly catalogued: boolean;
 }
 
-/** A model in the cache. */
+/** Whose copy of a model it is: ours, a shared folder's, or one that another tool made. */
+export type Owner = 'qwen3ft' | 'shared' | 'huggingface' | 'modelscope' | 'folder';
+
+const OWNERS: ReadonlyArray<Owner> = ['qwen3ft', 'shared', 'huggingface', 'modelscope', 'folder'];
+
+/** A model in the cache, or a copy of one that another tool keeps on this disk. */
 export interface ICached {
   readonly model_name: string;
   readonly slug: string;
   readonly size: number;
   readonly path: string;
   readonly hub: string;
+  readonly commit: string;
   readonly revision: string;
   readonly last_used: number | null;
   readonly pinned: boolean;
   readonly verified: boolean;
   readonly shared: boolean;
+  readonly owner: Owner;
 }
 
 /** The whole cache. */
@@ -110,6 +126,12 @@ export interface ICache {
   readonly models: ReadonlyArray<ICached>;
   readonly total_size: number;
   readonly cache_dir: string;
+  /** Bytes that our copies may take, null where nothing limits them. */
+  readonly quota: number | null;
+  /** Bytes free on the volume, null where it does not say. */
+  readonly free: number | null;
+  /** Bytes of downloads that have begun. */
+  readonly incoming: number;
 }
 
 /** A setting of the server and where its value came from. */
@@ -179,7 +201,10 @@ export function parseCache(value: unknown): ICache {
   return {
     models,
     total_size: number(json.total_size) ?? models.reduce((sum, model) => sum + model.size, 0),
-    cache_dir: text(json.cache_dir)
+    cache_dir: text(json.cache_dir),
+    quota: number(json.quota),
+    free: number(json.free),
+    incoming: number(json.incoming) ?? 0
   };
 }
 
@@ -206,6 +231,7 @@ export function parseJob(value: unknown): IJob {
     started: number(json.started),
     updated: number(json.updated),
     ended: number(json.ended),
+    controls: isRecord(json.controls) ? parseControls(json.controls) : null,
     metrics: list(json.metrics).filter(isRecord).map(parseMetrics)
   };
 }
@@ -246,8 +272,25 @@ export function number(value: unknown): number | null {
   return typeof value === 'number' && Number.isFinite(value) ? value : null;
 }
 
+/** The items of a field that may be anything. */
+export function list(value: unknown): ReadonlyArray<unknown> {
+  return Array.isArray(value) ? value : [];
+}
+
+/** The object that an answer, or a part of one, has to be. */
+export function record(value: unknown, what: string): Json {
+  if (!isRecord(value)) {
+    throw new BadAnswer(what);
+  }
+  return value;
+}
+
 function parseSetting(json: Json): ISetting {
   return { name: text(json.name), value: text(json.value), origin: text(json.origin) };
+}
+
+function parseControls(json: Json): IControls {
+  return { paused: json.paused === true, max_speed: number(json.max_speed) };
 }
 
 function parseProgress(json: Json): IProgress {
@@ -304,23 +347,22 @@ function parseCached(value: unknown): ICached {
     size: number(json.size) ?? 0,
     path: text(json.path),
     hub: text(json.hub),
+    commit: text(json.commit),
     revision: text(json.revision),
     last_used: number(json.last_used),
     pinned: json.pinned === true,
     verified: json.verified === true,
-    shared: json.shared === true
+    shared: json.shared === true,
+    owner: parseOwner(json)
   };
 }
 
-function record(value: unknown, what: string): Json {
-  if (!isRecord(value)) {
-    throw new BadAnswer(what);
+/** What we do not know is not ours to delete. */
+function parseOwner(json: Json): Owner {
+  if (json.owner === undefined) {
+    return json.shared === true ? 'shared' : 'qwen3ft';
   }
-  return value;
-}
-
-function list(value: unknown): ReadonlyArray<unknown> {
-  return Array.isArray(value) ? value : [];
+  return OWNERS.find(owner => owner === json.owner) ?? 'folder';
 }
 
 function name(value: unknown, what: string): string {

@@ -2,10 +2,11 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { formatBytes, formatCount, formatMetric } from './format';
+import { formatBytes } from './format';
+import { isPaused } from './jobs/lookup';
 import { SERVER_MISSING, SERVER_UNREACHABLE } from './request';
-import type { IJob, IProgress, JobState } from './types';
-import { number, text } from './types';
+import type { IJob, IProgress, JobState, Owner } from './types';
+import { text } from './types';
 
 /** The language of the interface: the catalogue of strings and the locale of numbers. */
 export interface ILanguage {
@@ -22,6 +23,44 @@ export function hubName(hub: string): string {
       return 'Hugging Face';
     default:
       return hub;
+  }
+}
+
+/** Where bytes come from: a hub by its name, a mirror by its host, a place on this disk by whose it is. */
+export function sourceName(source: string, trans: TranslationBundle): string {
+  const mirror = /^mirror (.+)$/.exec(source);
+  if (mirror) {
+    return trans.__('mirror %1', mirror[1]);
+  }
+  switch (source) {
+    case 'cache':
+      return ownerWord('qwen3ft', trans);
+    case 'Hugging Face cache':
+      return ownerWord('huggingface', trans);
+    case 'ModelScope cache':
+      return ownerWord('modelscope', trans);
+    case 'other folders':
+      return ownerWord('folder', trans);
+    case "another tool's partial file":
+      return trans.__('What another tool began');
+    default:
+      return hubName(source);
+  }
+}
+
+/** Whose copy of a model it is. */
+export function ownerWord(owner: Owner, trans: TranslationBundle): string {
+  switch (owner) {
+    case 'qwen3ft':
+      return trans.__('This cache');
+    case 'shared':
+      return trans.__('Shared');
+    case 'huggingface':
+      return trans.__('Hugging Face’s cache');
+    case 'modelscope':
+      return trans.__('ModelScope’s cache');
+    case 'folder':
+      return trans.__('A folder of yours');
   }
 }
 
@@ -105,6 +144,11 @@ export function stateWord(state: JobState, trans: TranslationBundle): string {
   }
 }
 
+/** A job's state, or that it waits for somebody who lets it go on. */
+export function standingWord(job: IJob, trans: TranslationBundle): string {
+  return isPaused(job) ? trans.__('Paused') : stateWord(job.state, trans);
+}
+
 /** The phase a job is in. */
 export function phaseWord(phase: string, trans: TranslationBundle): string {
   switch (phase) {
@@ -114,12 +158,20 @@ export function phaseWord(phase: string, trans: TranslationBundle): string {
       return trans.__('Waiting for another process');
     case 'checking':
       return trans.__('Checking files');
+    case 'probing':
+      return trans.__('Measuring the speed');
+    case 'adopting':
+      return trans.__('Taking what is on this disk');
     case 'transferring':
       return trans.__('Downloading');
+    case 'paused':
+      return trans.__('Paused');
     case 'verifying':
       return trans.__('Verifying');
     case 'committing':
       return trans.__('Putting into the cache');
+    case 'moving':
+      return trans.__('Moving the cache');
     case 'loading':
       return trans.__('Loading the model');
     case 'preparing':
@@ -141,9 +193,11 @@ export function jobTitle(job: IJob, trans: TranslationBundle): string {
   }
   switch (job.kind) {
     case 'download':
-      return trans.__('Download %1', model);
+      return job.params.update === true ? trans.__('Update %1', model) : trans.__('Download %1', model);
     case 'verify':
       return trans.__('Verify %1', model);
+    case 'repair':
+      return trans.__('Repair %1', model);
     case 'finetune':
       return trans.__('Fine-tune %1', model);
     default:
@@ -198,6 +252,23 @@ export function amountWords(progress: IProgress, { trans, locale }: ILanguage): 
     default:
       return trans.__('%1 of %2', done, total);
   }
+}
+
+const CONNECTIONS = /^connections: (\d+ from .+)$/;
+const CONNECTIONS_FROM = /^(\d+) from (.+)$/;
+const FILE_FROM = /^(.+) from the (.+)$/;
+
+/** The detail of a phase, in the language of the interface where it tells of sources. */
+export function detailWords(detail: string, trans: TranslationBundle): string {
+  const parts = CONNECTIONS.exec(detail)?.[1].split(', ') ?? [];
+  const found = parts.map(part => CONNECTIONS_FROM.exec(part));
+  if (found.length > 0 && !found.includes(null)) {
+    const total = found.reduce((sum, match) => sum + Number(match?.[1]), 0);
+    const sources = found.map(match => `${sourceName(match?.[2] ?? '', trans)} ${match?.[1]}`);
+    return trans._n('%1 connection: %2', '%1 connections: %2', total, sources.join(' · '));
+  }
+  const file = FILE_FROM.exec(detail);
+  return file ? trans.__('%1 from %2', file[1], sourceName(file[2], trans)) : detail;
 }
 
 /** A few words for an error code; the server's own message says the rest. */
@@ -278,31 +349,4 @@ export function problemTitle(code: string, trans: TranslationBundle): string {
     default:
       return trans.__('Something went wrong');
   }
-}
-
-/** What came of a job: pairs of a label and a value, empty while there is nothing to tell. */
-export function resultWords(
-  job: IJob,
-  { trans, locale }: ILanguage
-): ReadonlyArray<readonly [string, string]> {
-  const result = job.result ?? {};
-  const firstLoss = number(result.first_loss);
-  const lastLoss = number(result.last_loss);
-  const steps = number(result.steps);
-  const bytes = number(result.bytes);
-  const rows: ReadonlyArray<readonly [string, string]> = [
-    result.was_cached === true
-      ? [trans.__('Model'), trans.__('Already in the cache, verified')]
-      : [trans.__('Received'), bytes === null ? '' : formatBytes(bytes, locale)],
-    [trans.__('Hub'), hubName(text(result.hub))],
-    [trans.__('Steps'), steps === null ? '' : formatCount(steps, locale)],
-    [
-      trans.__('Loss'),
-      firstLoss === null || lastLoss === null
-        ? ''
-        : trans.__('%1 → %2', formatMetric(firstLoss, locale), formatMetric(lastLoss, locale))
-    ],
-    [trans.__('Folder'), text(result.output_dir) || text(result.folder)]
-  ];
-  return rows.filter(([, value]) => value !== '');
 }

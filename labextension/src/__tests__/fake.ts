@@ -13,6 +13,11 @@ export const BASE_URL = 'http://127.0.0.1:9/user/a%40b/';
 
 type Answer = { readonly status?: number; readonly json?: unknown; readonly text?: string };
 
+/** A request's address below our routes, without the time stamp that JupyterLab puts against caches. */
+export function addressOf(request: Request): string {
+  return request.url.replace(`${BASE_URL}qwen3ft/`, '').replace(/[?&]\d+$/, '');
+}
+
 /** Answers requests and remembers them. */
 export class FakeServer {
   /** Answers by method and path, for example `GET jobs`; what is missing is a 404 of the server itself. */

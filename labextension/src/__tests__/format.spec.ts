@@ -3,10 +3,12 @@ import {
   formatBytes,
   formatContext,
   formatDuration,
+  formatLimit,
   formatMetric,
   formatParameters,
   formatPercent,
   formatRate,
+  formatShare,
   toLocale
 } from '../format';
 
@@ -41,6 +43,25 @@ describe('formatBytes', () => {
 describe('formatRate', () => {
   it('is bytes by the second', () => {
     expect(formatRate(23.4e6, 'zh-CN')).toBe('23.4 MB/s');
+  });
+});
+
+describe('formatLimit', () => {
+  it.each([
+    [10e6, '10 MB/s'],
+    [2.5e6, '2.5 MB/s'],
+    [50e3, '0.05 MB/s'],
+    [1200e6, '1200 MB/s']
+  ])('says %d as %s', (bytesPerSecond, words) => {
+    expect(formatLimit(bytesPerSecond, 'en')).toBe(words);
+  });
+});
+
+describe('formatShare', () => {
+  it('rounds, and hides nothing that is there', () => {
+    expect(formatShare(2, 3, 'en')).toBe('67%');
+    expect(formatShare(1, 1e9, 'en')).toBe('1%');
+    expect(formatShare(0, 0, 'zh-CN')).toBe('0%');
   });
 });
 

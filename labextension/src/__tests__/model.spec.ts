@@ -3,7 +3,7 @@ import { Signal } from '@lumino/signaling';
 
 import { CHANGE_SCHEMA_ID, PanelModel, PRACTICE_MODEL } from '../model';
 import { SERVER_MISSING } from '../request';
-import { eventually, FakeServer } from './fake';
+import { addressOf, eventually, FakeServer } from './fake';
 
 const RUNNING = { id: 'j', kind: 'download', state: 'running', params: { model_name: 'o/n' } };
 
@@ -56,16 +56,18 @@ describe('PanelModel', () => {
     await eventually(() => expect(model.snapshot.models).toHaveLength(1), 4000);
   });
 
-  it('tells of a job that started and of one that ended', async () => {
+  it('tells of a job that started, of one that waits and of one that ended', async () => {
     const told: string[] = [];
     model.jobChanged.connect((_, job) => told.push(`${job.id} ${job.state}`));
     await model.refresh();
     server.replyAll({ jobs: [RUNNING] });
     await model.refresh();
+    server.replyAll({ jobs: [{ ...RUNNING, controls: { paused: true } }] });
+    await model.refresh();
     server.replyAll({ jobs: [{ ...RUNNING, state: 'failed' }] });
     await model.refresh();
     await model.refresh();
-    expect(told).toEqual(['j running', 'j failed']);
+    expect(told).toEqual(['j running', 'j running', 'j failed']);
   });
 
   it('tells nothing of what had happened before anyone looked', async () => {
@@ -130,6 +132,31 @@ describe('PanelModel', () => {
     expect(await first).toBe(true);
     expect(model.isPending('j')).toBe(false);
     expect(server.asked.filter(each => each.startsWith('POST'))).toEqual(['POST jobs/j/stop']);
+  });
+
+  it('has a plan where the server makes one, else the reason', async () => {
+    server.reply('POST models/download', { files: [], bytes_to_fetch: 7 });
+    expect((await model.plan('o/n'))?.bytes_to_fetch).toBe(7);
+    server.reply('POST models/download', { code: 'no-space', message: 'm', hint: 'h' }, 507);
+    expect(await model.plan('o/n')).toBeNull();
+    expect(model.actionProblem?.code).toBe('no-space');
+  });
+
+  it('names the owner only of what is not ours when it deletes', async () => {
+    const ours = { model_name: 'o/n', slug: 'o_n', owner: 'qwen3ft' };
+    const theirs = { ...ours, slug: 'huggingface:o_n', owner: 'huggingface' };
+    server.replyAll({ cached: [ours, theirs] });
+    server.reply('DELETE models/cache/o_n', { evicted: [], freed: 0 });
+    server.reply('DELETE models/cache/huggingface%3Ao_n', { evicted: [], freed: 0 });
+    await model.refresh();
+    for (const entry of model.snapshot.cache?.models ?? []) {
+      expect(await model.evict(entry)).toBe(true);
+    }
+    const asked = server.requests.filter(each => each.method === 'DELETE');
+    expect(asked.map(addressOf)).toEqual([
+      'models/cache/o_n',
+      'models/cache/huggingface%3Ao_n?owner=huggingface'
+    ]);
   });
 
   it('finds the download of a model, unless it went well', async () => {

@@ -17,8 +17,10 @@ describe('parseJob', () => {
       started: 2,
       updated: 3,
       ended: null,
+      controls: { paused: true, max_speed: null },
       metrics: [{ step: 1, loss: 2.5 }]
     });
+    expect(job.controls).toEqual({ paused: true, max_speed: null });
     expect(job.state).toBe('running');
     expect(job.progress?.total).toBe(4);
     expect(job.error).toEqual({ code: 'no-space', message: 'm', hint: 'h' });
@@ -27,7 +29,13 @@ describe('parseJob', () => {
   });
 
   it('needs an id and nothing else', () => {
-    expect(parseJob({ id: 'a' })).toMatchObject({ state: 'unknown', progress: null, params: {}, attempt: 1 });
+    expect(parseJob({ id: 'a' })).toMatchObject({
+      state: 'unknown',
+      progress: null,
+      params: {},
+      attempt: 1,
+      controls: null
+    });
     expect(() => parseJob({ kind: 'download' })).toThrow(BadAnswer);
   });
 
@@ -59,6 +67,24 @@ describe('parseCache', () => {
     });
     expect(cache.total_size).toBe(5);
     expect(cache.models[1].hub).toBe('');
+  });
+});
+
+describe('parseCache of a newer server', () => {
+  const one = (fields: object) =>
+    parseCache({ models: [{ model_name: 'a/b', slug: 'a_b', ...fields }] }).models[0];
+
+  it('tells whose a copy is, and takes what it does not know for somebody else’s', () => {
+    expect(one({}).owner).toBe('qwen3ft');
+    expect(one({ shared: true }).owner).toBe('shared');
+    expect(one({ owner: 'huggingface' }).owner).toBe('huggingface');
+    expect(one({ owner: 'ollama' }).owner).toBe('folder');
+  });
+
+  it('reads the room there is', () => {
+    const room = { quota: null, free: 7, incoming: 3 };
+    expect(parseCache({ models: [], ...room })).toMatchObject(room);
+    expect(parseCache({ models: [] })).toMatchObject({ quota: null, free: null, incoming: 0 });
   });
 });
 

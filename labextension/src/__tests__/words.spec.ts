@@ -1,19 +1,21 @@
 import { readFileSync } from 'fs';
 import { resolve } from 'path';
 
+import { resultWords, shares } from '../jobs/result';
 import { PRACTICE_MODEL } from '../model';
 import { parseJob } from '../types';
 import { isSameVersion } from '../version';
 import {
   amountWords,
+  detailWords,
   jobTitle,
   noteWords,
   phaseWord,
   problemTitle,
-  resultWords,
   resumeWord,
   resumeWords,
-  roleWord
+  roleWord,
+  sourceName
 } from '../words';
 import { ENGLISH } from './fake';
 
@@ -52,8 +54,8 @@ describe('the words for what the Python side says', () => {
   });
 
   it('cover every phase of a job', () => {
-    const [listed] = allOf('reporting.py', /"""(resolving, [a-z, ]+)\."""/g);
-    const phases = listed.split(/, | or /);
+    const [listed] = allOf('reporting.py', /"""(resolving, [a-z,\s]+)\."""/g);
+    const phases = listed.split(/,\s+|\s+or\s+/);
     expect(phases.length).toBeGreaterThan(8);
     expect(phases.filter(phase => !isTranslated(() => phaseWord(phase, trans)))).toEqual([]);
   });
@@ -70,6 +72,8 @@ describe('jobTitle', () => {
     [{ kind: 'download', params: { model_name: 'o/n' } }, 'Download o/n'],
     [{ kind: 'verify', params: { model_name: 'o/n' } }, 'Verify o/n'],
     [{ kind: 'finetune', params: { config: { model: 'o/n' } } }, 'Fine-tune o/n'],
+    [{ kind: 'download', params: { model_name: 'o/n', update: true } }, 'Update o/n'],
+    [{ kind: 'repair', params: { model_name: 'o/n' } }, 'Repair o/n'],
     [{ kind: 'export', title: 'Export it', params: { model_name: 'o/n' } }, 'Export it'],
     [{ kind: 'finetune', title: 'Fine-tune' }, 'Fine-tune']
   ])('of %j is %s', (fields, title) => {
@@ -112,6 +116,61 @@ describe('resultWords', () => {
     expect(resultWords(parseJob({ id: 'j', result: { bytes: 1e6 } }), ENGLISH)).toEqual([
       ['Received', '1.0 MB']
     ]);
+  });
+});
+
+describe('resultWords of checks and repairs', () => {
+  it.each([
+    [{ ok: true, checked_bytes: 4e9, missing: [], wrong: [] }, ['Read 4.0 GB', 'Result Every file is right']],
+    [{ ok: false, checked_bytes: 4e9, missing: ['a'], wrong: [] }, ['Read 4.0 GB']],
+    [
+      { ok: true, checked_bytes: 4e9, repaired: ['a', 'b'], bytes_fetched: 5e6 },
+      ['Received 5.0 MB', 'Read 4.0 GB', 'Repaired a, b']
+    ],
+    [
+      { bytes: 1e6, evicted: ['o/old', 'o/older'] },
+      ['Received 1.0 MB', 'Deleted to make room o/old, o/older']
+    ]
+  ])('of %j are %j', (result, words) => {
+    expect(resultWords(parseJob({ id: 'j', result }), ENGLISH).map(row => row.join(' '))).toEqual(words);
+  });
+});
+
+describe('shares', () => {
+  it('name every source and this disk, the largest first', () => {
+    const sources = [
+      { name: 'mirror 10.0.0.5:8900', bytes: 5 },
+      { name: 'ModelScope', bytes: 20 },
+      { name: 'Hugging Face', bytes: 0 }
+    ];
+    expect(shares(parseJob({ id: 'j', result: { sources, adopted: 8 } }), trans)).toEqual([
+      { name: 'ModelScope', bytes: 20 },
+      { name: 'This disk', bytes: 8 },
+      { name: 'mirror 10.0.0.5:8900', bytes: 5 }
+    ]);
+    expect(shares(parseJob({ id: 'j' }), trans)).toEqual([]);
+  });
+});
+
+describe('sourceName', () => {
+  it('is in the language of the interface for every place on this disk', () => {
+    const labels = allOf('cache/places.py', /^ {4}"[a-z]+": "(.+)",$/gm);
+    labels.push(...allOf('cache/seed.py', /^SEED_SOURCE: Final = "(.+)"$/gm), 'mirror 10.0.0.5:8900');
+    expect(labels.length).toBeGreaterThan(4);
+    expect(labels.filter(label => !isTranslated(() => sourceName(label, trans)))).toEqual([]);
+  });
+});
+
+describe('detailWords', () => {
+  it.each([
+    ['connections: 8 from ModelScope, 4 from Hugging Face', '12 connections: ModelScope 8 · Hugging Face 4'],
+    ['connections: 1 from mirror 10.0.0.5:8900', '1 connection: mirror 10.0.0.5:8900 1'],
+    ['connections: some from elsewhere', 'connections: some from elsewhere'],
+    ['a.safetensors from the Hugging Face cache', 'a.safetensors from Hugging Face’s cache'],
+    ['model.safetensors', 'model.safetensors'],
+    ['', '']
+  ])('of %j are %j', (detail, words) => {
+    expect(detailWords(detail, trans)).toBe(words);
   });
 });
 

@@ -1,18 +1,18 @@
 import type { CommandRegistry } from '@lumino/commands';
-import { Dialog, showDialog } from '@jupyterlab/apputils';
-import { checkIcon, deleteIcon, VDomRenderer } from '@jupyterlab/ui-components';
+import { addIcon, VDomRenderer } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { formatAgo, formatBytes } from '../format';
-import { PanelModel } from '../model';
+import { isActive } from '../jobs/lookup';
+import type { PanelModel } from '../model';
 import { CellButtons } from '../models/row';
-import { Badge } from '../parts/badge';
 import { ActionButton } from '../parts/button';
 import { ModelName } from '../parts/name';
 import { PracticeButton } from '../parts/practice';
-import type { ICache, ICached } from '../types';
 import type { ILanguage } from '../words';
-import { hubName } from '../words';
+import { Copy, copyWords } from './copy';
+import type { IGroup } from './groups';
+import { grouped, isHere } from './groups';
+import { Summary } from './summary';
 
 /** The section that lists what is on disk. */
 export class CacheView extends VDomRenderer<PanelModel> {
@@ -36,183 +36,135 @@ export class CacheView extends VDomRenderer<PanelModel> {
     if (cache === null) {
       return <p className="jp-Qwen3ft-empty">{trans.__('Asking the server…')}</p>;
     }
-    if (cache.models.length === 0) {
-      return <Empty model={this.model} language={this._language} />;
-    }
+    const here = grouped(cache.models.filter(isHere));
+    const elsewhere = grouped(cache.models.filter(each => !isHere(each)));
+    const known = new Set(here.map(group => group.modelName));
     return (
       <>
-        <Summary cache={cache} model={this.model} language={this._language} />
-        <ul className="jp-Qwen3ft-list" aria-label={trans.__('Cache')}>
-          {cache.models.map(each => (
-            <CachedRow
-              // A shared folder may hold a model that our own has too.
-              key={each.path || each.slug}
-              entry={each}
-              model={this.model}
-              language={this._language}
-              commands={this._commands}
-            />
-          ))}
-        </ul>
+        {(here.length > 0 || cache.incoming > 0) && (
+          <Summary cache={cache} model={this.model} language={this._language} />
+        )}
+        {here.length > 0 ? (
+          <ul className="jp-Qwen3ft-list" aria-label={trans.__('Cache')}>
+            {here.map(group => this._row(group, false))}
+          </ul>
+        ) : (
+          <Empty model={this.model} language={this._language} isElsewhere={elsewhere.length > 0} />
+        )}
+        {elsewhere.length > 0 && (
+          <>
+            <h3 className="jp-Qwen3ft-heading">{trans.__('Also on this disk')}</h3>
+            <ul className="jp-Qwen3ft-list" aria-label={trans.__('Also on this disk')}>
+              {elsewhere.map(group => this._row(group, !known.has(group.modelName)))}
+            </ul>
+          </>
+        )}
       </>
+    );
+  }
+
+  private _row(group: IGroup, canBring: boolean): JSX.Element {
+    return (
+      <GroupRow
+        key={group.modelName}
+        group={group}
+        canBring={canBring}
+        model={this.model}
+        language={this._language}
+        commands={this._commands}
+      />
     );
   }
 }
 
 /** What to do when nothing is cached: also on a machine that reaches no hub. */
-function Empty({ model, language }: { model: PanelModel; language: ILanguage }): JSX.Element {
+function Empty(props: { model: PanelModel; language: ILanguage; isElsewhere: boolean }): JSX.Element {
+  const { model, language, isElsewhere } = props;
   const { trans } = language;
   return (
     <div className="jp-Qwen3ft-empty">
-      <p>{trans.__('No model is on this disk yet. Download one above; it will be here, ready to load.')}</p>
+      <p>
+        {isElsewhere
+          ? trans.__('No model is in this cache yet. What other tools have on this disk is listed below.')
+          : trans.__('No model is on this disk yet. Download one above; it will be here, ready to load.')}
+      </p>
       <PracticeButton model={model} language={language} />
     </div>
   );
 }
 
-function Summary(props: { cache: ICache; model: PanelModel; language: ILanguage }): JSX.Element {
-  const { cache, model, language } = props;
-  const { trans, locale } = language;
-  const size = formatBytes(cache.total_size, locale);
-  const count = cache.models.length;
-  // As the server sees it: what nobody downloaded, pinned or shared is not swept away.
-  const doomed = cache.models.filter(each => each.verified && !each.pinned && !each.shared);
-  const freed = formatBytes(
-    doomed.reduce((sum, each) => sum + each.size, 0),
-    locale
-  );
-  const deleteAll = async () => {
-    const isSure = await confirm(
-      trans.__('Delete every model in the cache?'),
-      [
-        trans.__('This frees %1. What you fine-tuned is kept; models can be downloaded again.', freed),
-        doomed.length < count ? trans.__('Pinned, shared and unverified models stay.') : ''
-      ]
-        .join(' ')
-        .trim(),
-      trans.__('Delete all'),
-      trans.__('Cancel')
-    );
-    if (isSure) {
-      await model.evictAll();
-    }
-  };
-  return (
-    <div className="jp-Qwen3ft-summary">
-      <div>
-        <div>{trans._n('%1 model, %2', '%1 models, %2', count, size)}</div>
-        <div className="jp-Qwen3ft-meta jp-Qwen3ft-path" title={cache.cache_dir}>
-          <bdi>{cache.cache_dir}</bdi>
-        </div>
-      </div>
-      {doomed.length > 0 && (
-        <ActionButton
-          icon={deleteIcon}
-          label={trans.__('Delete all')}
-          description={trans.__('Delete all models in the cache')}
-          look="danger"
-          isBusy={model.isPending(PanelModel.WHOLE_CACHE)}
-          onClick={() => void deleteAll()}
-        />
-      )}
-    </div>
-  );
-}
-
-interface IRowProps {
-  readonly entry: ICached;
+interface IGroupProps {
+  readonly group: IGroup;
+  /** Whether another tool has it and our cache has not. */
+  readonly canBring: boolean;
   readonly model: PanelModel;
   readonly language: ILanguage;
   readonly commands: CommandRegistry;
 }
 
-function CachedRow({ entry, model, language, commands }: IRowProps): JSX.Element {
-  const { trans, locale } = language;
-  const remove = async () => {
-    const isSure = await confirm(
-      trans.__('Delete %1 from the cache?', entry.model_name),
-      trans.__('This frees %1. The model can be downloaded again.', formatBytes(entry.size, locale)),
-      trans.__('Delete'),
-      trans.__('Cancel')
+/** A model and its copies; one copy needs no heading of its own. */
+function GroupRow(props: IGroupProps): JSX.Element {
+  const { group, model, language } = props;
+  const [first] = group.copies;
+  if (group.copies.length === 1) {
+    return (
+      <li className="jp-Qwen3ft-row">
+        <Copy
+          entry={first}
+          model={model}
+          language={language}
+          head={<ModelName name={group.modelName} />}
+          isOneOfMany={false}
+        >
+          <GroupButtons {...props} />
+        </Copy>
+      </li>
     );
-    if (isSure) {
-      await model.evict(entry.slug);
-    }
-  };
+  }
   return (
     <li className="jp-Qwen3ft-row">
-      <div className="jp-Qwen3ft-rowHead">
-        <ModelName name={entry.model_name} />
-        {!entry.shared && (
-          <ActionButton
-            icon={deleteIcon}
-            isIconOnly
-            label={trans.__('Delete')}
-            description={trans.__('Delete %1 from the cache', entry.model_name)}
-            look="danger"
-            isBusy={model.isPending(entry.slug)}
-            onClick={() => void remove()}
-          />
-        )}
-      </div>
-      <div className="jp-Qwen3ft-meta" title={entry.path}>
-        {facts(entry, language).join(' · ')}
-      </div>
-      <div className="jp-Qwen3ft-badges">
-        {entry.verified ? (
-          <Badge
-            look="success"
-            icon={checkIcon}
-            title={trans.__('Every file has the digest that the hub published')}
-          >
-            {trans.__('Verified')}
-          </Badge>
-        ) : (
-          <Badge look="warning" title={trans.__('Not checked yet; it will be when it is used')}>
-            {trans.__('Unverified')}
-          </Badge>
-        )}
-        {entry.pinned && <Badge title={trans.__('Kept when room is made')}>{trans.__('Pinned')}</Badge>}
-        {entry.shared && (
-          <Badge title={trans.__('In a shared folder that is read, never changed')}>
-            {trans.__('Shared')}
-          </Badge>
-        )}
-      </div>
+      <ModelName name={group.modelName} />
+      <ul className="jp-Qwen3ft-copies" aria-label={language.trans.__('Copies of %1', group.modelName)}>
+        {group.copies.map(each => (
+          // A shared folder may hold a model that our own has too.
+          <li key={each.path || each.slug}>
+            <Copy
+              entry={each}
+              model={model}
+              language={language}
+              head={<span className="jp-Qwen3ft-copyName">{copyWords(each, language)}</span>}
+              isOneOfMany
+            />
+          </li>
+        ))}
+      </ul>
       <div className="jp-Qwen3ft-actions">
-        <CellButtons modelName={entry.model_name} commands={commands} language={language} />
-        {!entry.verified && !entry.shared && (
-          <ActionButton
-            label={trans.__('Check')}
-            description={trans.__(
-              'Check %1: compare with the hub and fetch what is missing',
-              entry.model_name
-            )}
-            isBusy={model.isPending(entry.model_name)}
-            onClick={() => void model.download(entry.model_name)}
-          />
-        )}
+        <GroupButtons {...props} />
       </div>
     </li>
   );
 }
 
-function facts(entry: ICached, { trans, locale }: ILanguage): ReadonlyArray<string> {
-  const now = Date.now() / 1000;
-  return [
-    formatBytes(entry.size, locale),
-    hubName(entry.hub),
-    entry.last_used === null ? '' : trans.__('used %1', formatAgo(entry.last_used, now, locale))
-  ].filter(fact => fact !== '');
-}
-
-/** Ask before something is lost. */
-async function confirm(title: string, body: string, action: string, cancel: string): Promise<boolean> {
-  const answer = await showDialog({
-    title,
-    body,
-    buttons: [Dialog.cancelButton({ label: cancel }), Dialog.warnButton({ label: action })],
-    defaultButton: 0
-  });
-  return answer.button.accept;
+/** What can be done with a model whichever of its copies is taken. */
+function GroupButtons({ group, canBring, model, language, commands }: IGroupProps): JSX.Element {
+  const { trans } = language;
+  const { modelName } = group;
+  const job = model.downloadOf(modelName);
+  return (
+    <>
+      <CellButtons modelName={modelName} commands={commands} language={language} />
+      {canBring && (
+        <ActionButton
+          icon={addIcon}
+          label={trans.__('Bring into this cache')}
+          description={trans.__(
+            'Bring into this cache: %1. What is right of it is taken from this disk, not downloaded',
+            modelName
+          )}
+          isBusy={model.isPending(modelName) || (job !== null && isActive(job))}
+          onClick={() => void model.download(modelName)}
+        />
+      )}
+    </>
+  );
 }

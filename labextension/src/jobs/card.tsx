@@ -1,18 +1,22 @@
-import { closeIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';
+import { closeIcon, refreshIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Client } from '../client';
 import { formatAgo, formatDuration } from '../format';
-import { isActive } from '../model';
-import { ProblemAlert } from '../parts/alert';
+import { pauseIcon } from '../icons';
+import { Alert, ProblemAlert } from '../parts/alert';
 import { Badge } from '../parts/badge';
 import { ActionButton } from '../parts/button';
 import { JobProgress } from '../parts/progress';
 import type { IJob, JobState } from '../types';
 import { serverWords } from '../sentences';
 import type { ILanguage } from '../words';
-import { jobTitle, resultWords, resumeWord, stateWord } from '../words';
+import { jobTitle, resumeWord, standingWord } from '../words';
 import { JobLog } from './log';
+import { damageFound, isActive, isPaused } from './lookup';
+import { resultWords } from './result';
+import { Sources } from './sources';
+import { SpeedLimit } from './speed';
 
 /** A job: state, progress, outcome, and what can be done about it. The same in the panel and in a cell's output. */
 export function JobCard(props: JobCard.IProps): JSX.Element {
@@ -20,11 +24,12 @@ export function JobCard(props: JobCard.IProps): JSX.Element {
   const { trans } = language;
   const [isLogOpen, setLogOpen] = React.useState(false);
   const result = resultWords(job, language);
+  const damage = damageFound(job);
   return (
     <div className="jp-Qwen3ft-job">
       <div className="jp-Qwen3ft-rowHead">
         <span className="jp-Qwen3ft-jobTitle">{jobTitle(job, trans)}</span>
-        <Badge look={stateLook(job.state)}>{stateWord(job.state, trans)}</Badge>
+        <StateBadge job={job} language={language} />
       </div>
       <div className="jp-Qwen3ft-meta">{times(job, language).join(' · ')}</div>
       {isActive(job) && <JobProgress job={job} language={language} />}
@@ -41,6 +46,12 @@ export function JobCard(props: JobCard.IProps): JSX.Element {
           {props.remedy}
         </ProblemAlert>
       )}
+      {damage.length > 0 && (
+        <Alert title={trans.__('Damaged files')}>
+          <p>{damage.join(', ')}</p>
+          {props.remedy}
+        </Alert>
+      )}
       {result.length > 0 && (
         <dl className="jp-Qwen3ft-result">
           {result.map(([label, value]) => (
@@ -51,6 +62,7 @@ export function JobCard(props: JobCard.IProps): JSX.Element {
           ))}
         </dl>
       )}
+      <Sources job={job} language={language} />
       <Actions {...props} isLogOpen={isLogOpen} onLog={() => setLogOpen(!isLogOpen)} />
       {isLogOpen && <JobLog job={job} client={props.client} language={language} />}
     </div>
@@ -66,13 +78,25 @@ export namespace JobCard {
     readonly language: ILanguage;
     readonly isPending: boolean;
     readonly onStop: () => void;
+    readonly onPause: () => void;
     readonly onResume: () => void;
+    /** Receives bytes a second, null for no limit. */
+    readonly onLimit: (maxSpeed: number | null) => void;
     readonly onForget?: () => void;
     /** What stands between progress and outcome. */
     readonly children?: React.ReactNode;
-    /** What stands below an error: a way out of it. */
+    /** What stands below an error, or the damage found: a way out of it. */
     readonly remedy?: React.ReactNode;
   }
+}
+
+/** How a job stands; one that went well and found damage did not find what one hopes for. */
+function StateBadge({ job, language }: { job: IJob; language: ILanguage }): JSX.Element {
+  const { trans } = language;
+  if (damageFound(job).length > 0) {
+    return <Badge look="error">{trans.__('Damaged')}</Badge>;
+  }
+  return <Badge look={isPaused(job) ? 'plain' : stateLook(job.state)}>{standingWord(job, trans)}</Badge>;
 }
 
 type ActionsProps = JobCard.IProps & { readonly isLogOpen: boolean; readonly onLog: () => void };
@@ -81,9 +105,11 @@ function Actions(props: ActionsProps): JSX.Element {
   const { job, language, isPending, onStop, onResume, onForget } = props;
   const { trans } = language;
   const title = jobTitle(job, trans);
+  const controls = job.state === 'stopping' || !isActive(job) ? null : job.controls;
   const canResume = job.state === 'stopped' || job.state === 'failed' || job.state === 'interrupted';
   return (
     <div className="jp-Qwen3ft-actions">
+      {controls && <PauseButton {...props} isPaused={controls.paused} />}
       {isActive(job) && (
         <ActionButton
           icon={stopIcon}
@@ -100,6 +126,15 @@ function Actions(props: ActionsProps): JSX.Element {
           description={trans.__('%1: %2', resumeWord(job, trans), title)}
           isBusy={isPending}
           onClick={onResume}
+        />
+      )}
+      {controls && (
+        <SpeedLimit
+          title={title}
+          controls={controls}
+          language={language}
+          isBusy={isPending}
+          onLimit={props.onLimit}
         />
       )}
       <ActionButton
@@ -119,6 +154,37 @@ function Actions(props: ActionsProps): JSX.Element {
       )}
     </div>
   );
+}
+
+/** Lets a job wait, or go on. */
+export function PauseButton(props: PauseButton.IProps): JSX.Element {
+  const { job, language, isPaused, isPending, onPause, onResume } = props;
+  const { trans } = language;
+  const label = isPaused ? trans.__('Resume') : trans.__('Pause');
+  return (
+    <ActionButton
+      icon={isPaused ? runIcon : pauseIcon}
+      isIconOnly={props.isIconOnly}
+      label={label}
+      description={trans.__('%1: %2', label, jobTitle(job, trans))}
+      isBusy={isPending}
+      onClick={isPaused ? onResume : onPause}
+    />
+  );
+}
+
+/** A namespace for `PauseButton` statics. */
+export namespace PauseButton {
+  /** The properties of the button. */
+  export interface IProps {
+    readonly job: IJob;
+    readonly language: ILanguage;
+    readonly isPaused: boolean;
+    readonly isPending: boolean;
+    readonly isIconOnly?: boolean;
+    readonly onPause: () => void;
+    readonly onResume: () => void;
+  }
 }
 
 function times(job: IJob, { trans, locale }: ILanguage): ReadonlyArray<string> {

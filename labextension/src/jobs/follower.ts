@@ -6,9 +6,10 @@ import { Poll } from '@lumino/polling';
 import type { ISignal } from '@lumino/signaling';
 
 import type { Client } from '../client';
-import { CHANGE_SCHEMA_ID, isActive } from '../model';
+import { CHANGE_SCHEMA_ID } from '../model';
 import { toProblem } from '../problem';
 import type { IJob, IProblem } from '../types';
+import { isActive } from './lookup';
 
 const INTERVAL_MS = 1000;
 const MAX_INTERVAL_MS = 60 * 1000;
@@ -58,6 +59,16 @@ export class JobFollower extends VDomModel {
   /** Ask the job to stop. */
   async stop(): Promise<void> {
     await this._act(() => this.client.stop(this._options.id));
+  }
+
+  /** Let the job wait. */
+  async pause(): Promise<void> {
+    await this._act(() => this.client.pause(this._options.id));
+  }
+
+  /** Limit the job's speed, in bytes a second; null for no limit. */
+  async limit(maxSpeed: number | null): Promise<void> {
+    await this._act(() => this.client.limit(this._options.id, maxSpeed));
   }
 
   /** Go on with the job. */

@@ -1,12 +1,12 @@
 import * as React from 'react';
 
 import type { Client } from '../client';
-import { isActive } from '../model';
 import { ProblemAlert } from '../parts/alert';
 import { toProblem } from '../problem';
 import type { IJob, IProblem } from '../types';
 import type { ILanguage } from '../words';
 import { jobTitle } from '../words';
+import { isActive } from './lookup';
 
 /** While a job writes, its log is asked for this often. */
 const INTERVAL_MS = 2000;

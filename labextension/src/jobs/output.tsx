@@ -125,7 +125,9 @@ class JobView extends VDomRenderer<JobFollower> {
           language={this._language}
           isPending={isPending}
           onStop={() => void this.model.stop()}
+          onPause={() => void this.model.pause()}
           onResume={() => void this.model.resume()}
+          onLimit={maxSpeed => void this.model.limit(maxSpeed)}
         >
           <Sparkline metrics={job.metrics} language={this._language} />
         </JobCard>

@@ -1,12 +1,14 @@
 import { closeIcon, VDomRenderer } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { HUB_UNREACHABLE, isActive, PanelModel } from '../model';
+import { HUB_UNREACHABLE, PanelModel } from '../model';
 import { ActionButton } from '../parts/button';
 import { PracticeHint } from '../parts/practice';
+import { RepairButton } from '../parts/repair';
 import type { IJob } from '../types';
 import type { ILanguage } from '../words';
 import { JobCard } from './card';
+import { damageFound, damageJobOf, isActive } from './lookup';
 
 /** The section that lists what runs and what ran. */
 export class JobsView extends VDomRenderer<PanelModel> {
@@ -69,14 +71,25 @@ export class JobsView extends VDomRenderer<PanelModel> {
         client={this.model.client}
         language={this._language}
         isPending={this.model.isPending(job.id)}
-        remedy={
-          isRemedyOffered &&
-          job.error && <PracticeHint problem={job.error} model={this.model} language={this._language} />
-        }
+        remedy={this._remedy(job, isRemedyOffered)}
         onStop={() => void this.model.stop(job)}
+        onPause={() => void this.model.pause(job)}
         onResume={() => void this.model.resume(job)}
+        onLimit={maxSpeed => void this.model.limit(job, maxSpeed)}
         onForget={() => void this.model.forget(job)}
       />
     );
+  }
+  /** A way out: the practice model where there is no hub, a repair where files are damaged. */
+  private _remedy(job: IJob, isOffered: boolean): React.ReactNode {
+    const language = this._language;
+    if (job.error) {
+      return isOffered && <PracticeHint problem={job.error} model={this.model} language={language} />;
+    }
+    const { cache, jobs } = this.model.snapshot;
+    const damaged = damageFound(job).length > 0;
+    // Only where nothing has mended it since.
+    const entry = damaged && cache?.models.find(each => damageJobOf(jobs, each) === job);
+    return entry && <RepairButton entry={entry} model={this.model} language={language} />;
   }
 }

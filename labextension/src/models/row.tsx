@@ -1,17 +1,19 @@
 import type { CommandRegistry } from '@lumino/commands';
-import { checkIcon, downloadIcon, stopIcon } from '@jupyterlab/ui-components';
+import { checkIcon, downloadIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { CommandIDs } from '../commands';
 import { formatBytes, formatContext, formatParameters } from '../format';
+import { infoIcon } from '../icons';
+import { isActive } from '../jobs/lookup';
+import { RunningJob } from '../jobs/running';
 import type { PanelModel } from '../model';
-import { isActive } from '../model';
 import { ProblemAlert } from '../parts/alert';
 import { Badge } from '../parts/badge';
 import { ActionButton } from '../parts/button';
 import { ModelName } from '../parts/name';
 import { PracticeHint } from '../parts/practice';
-import { JobProgress } from '../parts/progress';
+import { reviewDownload } from '../plan/review';
 import type { IJob, IModel, IProblem } from '../types';
 import type { ILanguage } from '../words';
 import { kindWord, noteWords, resumeWord, resumeWords, roleWord } from '../words';
@@ -29,7 +31,12 @@ export function ModelRow(props: ModelRow.IProps): JSX.Element {
       <div className="jp-Qwen3ft-rowHead">
         <ModelName name={entry.model_name} />
         {entry.cached && <CachedBadge entry={entry} language={language} />}
-        {!entry.cached && !isDownloading && <DownloadButton {...props} job={job} />}
+        {!entry.cached && !isDownloading && (
+          <span className="jp-Qwen3ft-tools">
+            <PlanButton modelName={entry.model_name} model={model} language={language} />
+            <DownloadButton {...props} job={job} />
+          </span>
+        )}
       </div>
       <div className="jp-Qwen3ft-rowFacts">
         <span className="jp-Qwen3ft-meta">{facts(entry, language).join(' · ')}</span>
@@ -43,7 +50,7 @@ export function ModelRow(props: ModelRow.IProps): JSX.Element {
       </div>
       {isOpen && <Details entry={entry} language={language} />}
       <Badges entry={entry} language={language} />
-      {isDownloading && <Downloading {...props} job={job} />}
+      {isDownloading && <RunningJob job={job} model={model} language={language} />}
       {!entry.cached && job?.error && <Failed {...props} job={job} problem={job.error} />}
       {entry.cached && (
         <div className="jp-Qwen3ft-actions">
@@ -98,6 +105,38 @@ export namespace CellButtons {
   }
 }
 
+/** The button that shows what a download would do, before its first byte. */
+export function PlanButton({ modelName, model, language, isDisabled }: PlanButton.IProps): JSX.Element {
+  const { trans } = language;
+  return (
+    <ActionButton
+      icon={infoIcon}
+      isIconOnly
+      label={trans.__('Before the download')}
+      description={
+        modelName === ''
+          ? undefined
+          : trans.__('Before the download of %1: what travels, from where, and whether it fits', modelName)
+      }
+      isBusy={model.isPending(modelName)}
+      isDisabled={isDisabled}
+      onClick={() => void reviewDownload(model, modelName, {}, language)}
+    />
+  );
+}
+
+/** A namespace for `PlanButton` statics. */
+export namespace PlanButton {
+  /** The properties of the button. */
+  export interface IProps {
+    /** Empty until a name has been typed. */
+    readonly modelName: string;
+    readonly model: PanelModel;
+    readonly language: ILanguage;
+    readonly isDisabled?: boolean;
+  }
+}
+
 /** The kind that most models are of; it goes without saying. */
 const PLAIN_KIND = 'hybrid';
 
@@ -120,26 +159,6 @@ function DownloadButton({ entry, model, language, job }: RowProps): JSX.Element 
       isBusy={model.isPending(name) || (job !== null && model.isPending(job.id))}
       onClick={() => void (job ? model.resume(job) : model.download(name))}
     />
-  );
-}
-
-function Downloading({ entry, model, language, job }: RowProps): JSX.Element | null {
-  const { trans } = language;
-  if (job === null) {
-    return null;
-  }
-  return (
-    <div className="jp-Qwen3ft-running">
-      <JobProgress job={job} language={language} />
-      <ActionButton
-        icon={stopIcon}
-        isIconOnly
-        label={trans.__('Stop')}
-        description={trans.__('Stop the download of %1', entry.model_name)}
-        isBusy={model.isPending(job.id) || job.state === 'stopping'}
-        onClick={() => void model.stop(job)}
-      />
-    </div>
   );
 }
 

@@ -8,7 +8,7 @@ import type { IModel } from '../types';
 import type { ILanguage } from '../words';
 import { kindWord, roleWord } from '../words';
 import { inOrder, isPractice } from './order';
-import { ModelRow } from './row';
+import { ModelRow, PlanButton } from './row';
 
 /** A repo id as hubs write it; the server says more exactly what is wrong with one. */
 const REPO_ID = /^[\w.-]+\/[\w.-]+$/;
@@ -140,6 +140,7 @@ function OtherModel({ model, language }: { model: PanelModel; language: ILanguag
           autoComplete="off"
           onChange={event => setName(event.target.value)}
         />
+        <PlanButton modelName={repoId} model={model} language={language} isDisabled={!REPO_ID.test(repoId)} />
         <ActionButton
           icon={downloadIcon}
           label={trans.__('Download')}

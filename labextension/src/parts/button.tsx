@@ -3,7 +3,7 @@ import * as React from 'react';
 
 /** A button with an icon; where there is no room for words they are its tooltip and accessible name. */
 export function ActionButton(props: ActionButton.IProps): JSX.Element {
-  const { icon: Icon, label, description, look = 'plain', isIconOnly, isBusy, isExpanded, onClick } = props;
+  const { icon: Icon, label, description, look = 'plain', isIconOnly, isBusy, onClick } = props;
   const classes = ['jp-Qwen3ft-button', `jp-mod-${look}`, isIconOnly ? 'jp-mod-iconOnly' : ''];
   return (
     <button
@@ -12,9 +12,19 @@ export function ActionButton(props: ActionButton.IProps): JSX.Element {
       title={description ?? (isIconOnly ? label : undefined)}
       aria-label={description ?? label}
       aria-busy={isBusy || undefined}
-      aria-expanded={isExpanded}
-      disabled={isBusy || props.isDisabled}
-      onClick={onClick}
+      // Not `disabled`: that would take the focus from whoever pressed it with the keyboard.
+      aria-disabled={isBusy || undefined}
+      aria-expanded={props.isExpanded}
+      aria-haspopup={props.hasMenu ? 'menu' : undefined}
+      aria-pressed={props.isPressed}
+      disabled={props.isDisabled}
+      onClick={event => {
+        if (isBusy) {
+          event.preventDefault();
+        } else {
+          onClick?.(event.currentTarget);
+        }
+      }}
     >
       {Icon && <Icon.react tag="span" className="jp-Qwen3ft-buttonIcon" aria-hidden="true" />}
       {!isIconOnly && <span>{label}</span>}
@@ -38,6 +48,10 @@ export namespace ActionButton {
     readonly isDisabled?: boolean;
     /** For buttons that open and close something. */
     readonly isExpanded?: boolean;
-    readonly onClick?: () => void;
+    /** For buttons that switch something on and off. */
+    readonly isPressed?: boolean;
+    /** For buttons that open a menu. */
+    readonly hasMenu?: boolean;
+    readonly onClick?: (button: HTMLButtonElement) => void;
   }
 }

@@ -1,8 +1,9 @@
 import { downloadIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
+import { isActive } from '../jobs/lookup';
 import type { PanelModel } from '../model';
-import { HUB_UNREACHABLE, isActive, PRACTICE_MODEL } from '../model';
+import { HUB_UNREACHABLE, PRACTICE_MODEL } from '../model';
 import type { IProblem } from '../types';
 import type { ILanguage } from '../words';
 import { ActionButton } from './button';

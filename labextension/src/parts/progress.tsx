@@ -1,31 +1,41 @@
 import * as React from 'react';
 
 import { formatDuration, formatPercent, formatRate } from '../format';
+import { isPaused } from '../jobs/lookup';
 import type { IJob, IProgress } from '../types';
 import type { ILanguage } from '../words';
-import { amountWords, jobTitle, phaseWord, stateWord } from '../words';
+import { amountWords, detailWords, jobTitle, phaseWord, standingWord } from '../words';
 
 /** How far a job is: a bar, and beneath it the numbers it comes from. */
-export function JobProgress({ job, language }: JobProgress.IProps): JSX.Element {
+export function JobProgress({ job, language, children }: JobProgress.IProps): JSX.Element {
   const { trans, locale } = language;
   const progress = job.progress;
   const fraction = fractionOf(progress);
   const phase =
-    progress && job.state === 'running' ? phaseWord(progress.phase, trans) : stateWord(job.state, trans);
+    progress && job.state === 'running' && !isPaused(job)
+      ? phaseWord(progress.phase, trans)
+      : standingWord(job, trans);
   return (
     <div className="jp-Qwen3ft-progress">
       <div className="jp-Qwen3ft-progressHead">
         <span>{phase}</span>
         {fraction !== null && <span>{formatPercent(fraction, locale)}</span>}
       </div>
-      <progress
-        aria-label={jobTitle(job, trans)}
-        aria-valuetext={fraction === null ? phase : undefined}
-        value={fraction ?? undefined}
-        max={1}
-      />
-      {progress && <div className="jp-Qwen3ft-meta">{numbers(progress, language).join(' · ')}</div>}
-      {progress?.detail && <div className="jp-Qwen3ft-meta">{progress.detail}</div>}
+      <div className="jp-Qwen3ft-progressBar">
+        <progress
+          aria-label={jobTitle(job, trans)}
+          aria-valuetext={fraction === null ? phase : undefined}
+          value={fraction ?? undefined}
+          max={1}
+        />
+        {children}
+      </div>
+      {progress && (
+        <div className="jp-Qwen3ft-meta">{numbers(progress, isPaused(job), language).join(' · ')}</div>
+      )}
+      {progress?.detail && !isPaused(job) && (
+        <div className="jp-Qwen3ft-meta">{detailWords(progress.detail, trans)}</div>
+      )}
     </div>
   );
 }
@@ -36,6 +46,8 @@ export namespace JobProgress {
   export interface IProps {
     readonly job: IJob;
     readonly language: ILanguage;
+    /** Small buttons at the end of the bar. */
+    readonly children?: React.ReactNode;
   }
 }
 
@@ -46,9 +58,12 @@ function fractionOf(progress: IProgress | null): number | null {
   return Math.min(1, progress.done / progress.total);
 }
 
-function numbers(progress: IProgress, language: ILanguage): ReadonlyArray<string> {
+function numbers(progress: IProgress, isWaiting: boolean, language: ILanguage): ReadonlyArray<string> {
   const { trans, locale } = language;
   const words = [amountWords(progress, language)];
+  if (isWaiting) {
+    return words;
+  }
   if (progress.rate !== null && progress.rate > 0 && progress.unit === 'bytes') {
     words.push(formatRate(progress.rate, locale));
   }

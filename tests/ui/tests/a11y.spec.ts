@@ -1,12 +1,27 @@
 import { expect, openPanel, test, violations } from './panel';
-import { Standin } from './standin';
+import { job, plan, standinWithCopies } from './standin';
 
 // High enough for every row: axe cannot judge the contrast of what is scrolled out of sight.
 test.use({ viewport: { width: 1024, height: 3200 } });
 
 for (const theme of ['light', 'dark'] as const) {
   test(`axe finds nothing wrong with the panel in the ${theme} theme`, async ({ page }) => {
-    const standin = new Standin();
+    const standin = standinWithCopies();
+    standin.jobs.push(
+      job('download-7', 'succeeded', {
+        result: { bytes: 7e9, hub: 'modelscope', sources: [{ name: 'ModelScope', bytes: 7e9 }], adopted: 1e9 }
+      }),
+      job('verify-7', 'succeeded', {
+        kind: 'verify',
+        params: { model_name: 'Qwen/Qwen3-1.7B' },
+        result: { ok: false, missing: [], wrong: ['model.safetensors'] }
+      })
+    );
+    standin.plan = plan('Qwen/Qwen3-1.7B', {
+      missing_bytes: 1e9,
+      to_evict: ['Qwen/Qwen3-14B'],
+      evictable: [{ name: 'Qwen/Qwen3-0.6B', bytes: 1.5e9 }]
+    });
     standin.version = '9.9.9';
     standin.warnings = ['USE_MODELSCOPE comes from a .env file in the working folder.'];
     await standin.install(page);
@@ -20,6 +35,10 @@ for (const theme of ['light', 'dark'] as const) {
     await panel.getByRole('button', { name: 'Details of Qwen/Qwen3-4B', exact: true }).click();
     await panel.getByRole('button', { name: 'Log: Download Qwen/Qwen3-4B' }).first().click();
     await expect(panel.getByRole('log')).toBeVisible();
+    await expect(panel.getByRole('list', { name: 'Sources' })).toBeVisible();
     expect(await violations(page)).toEqual([]);
+    await panel.getByRole('button', { name: 'Before the download of Qwen/Qwen3-1.7B' }).click();
+    await expect(page.locator('.jp-Qwen3ft-plan')).toBeVisible();
+    expect(await violations(page, '.jp-Qwen3ft-plan')).toEqual([]);
   });
 }

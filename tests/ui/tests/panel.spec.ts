@@ -1,5 +1,5 @@
 import { expect, openPanel, test } from './panel';
-import { job, Standin } from './standin';
+import { cached, job, plan, Standin } from './standin';
 
 const HOSTILE = '<img src=x onerror="document.title=\'owned\'">';
 
@@ -12,7 +12,7 @@ test('a download shows its progress where it was asked for, and can be stopped t
   await expect(row).toContainText('Downloading');
   await expect(row).toContainText('3.1 GB of 8.1 GB · 112 MB/s · 44 sec left');
   await expect(row.getByRole('progressbar')).toHaveJSProperty('value', 3.1 / 8.06);
-  await row.getByRole('button', { name: 'Stop the download of Qwen/Qwen3-4B' }).click();
+  await row.getByRole('button', { name: 'Stop: Download Qwen/Qwen3-4B' }).click();
   await expect(panel.getByRole('button', { name: 'Resume the download of Qwen/Qwen3-4B' })).toBeVisible();
   await expect(panel.getByRole('status')).toHaveText('Download Qwen/Qwen3-4B: Stopped');
 });
@@ -90,13 +90,17 @@ test('a log is read to its end', async ({ page }) => {
 
 test('a hostile name is text, wherever it stands', async ({ page }) => {
   const standin = new Standin();
+  standin.cached.push(cached('o/n', { slug: 'folder:o_n', owner: 'folder' }));
   for (const each of [...standin.models, ...standin.cached]) {
-    each.model_name = HOSTILE;
+    Object.assign(each, { model_name: HOSTILE, path: HOSTILE, revision: HOSTILE, hub: HOSTILE });
   }
+  const file = { path: HOSTILE, size: 1, action: 'adopted', source: HOSTILE, bytes_to_fetch: 0 };
+  standin.plan = plan(HOSTILE, { files: [file], sources: [HOSTILE], to_evict: [HOSTILE], revision: HOSTILE });
   standin.jobs = [
     job('a', 'failed', {
       params: { model_name: HOSTILE },
       notices: [HOSTILE],
+      result: { sources: [{ name: HOSTILE, bytes: 1 }], evicted: [HOSTILE], ok: false, wrong: [HOSTILE] },
       error: { code: 'bad-name', message: HOSTILE, hint: HOSTILE }
     })
   ];
@@ -109,7 +113,20 @@ test('a hostile name is text, wherever it stands', async ({ page }) => {
     .getByRole('button', { name: /^Delete <img/ })
     .first()
     .click();
-  await expect(page.locator('.jp-Dialog')).toContainText('onerror');
+  const dialog = page.locator('.jp-Dialog');
+  await expect(dialog).toContainText('onerror');
+  await page.keyboard.press('Escape');
+  await panel
+    .getByRole('list', { name: 'Also on this disk' })
+    .getByRole('button', { name: /^Delete/ })
+    .click();
+  await expect(dialog).toContainText('onerror');
+  await page.keyboard.press('Escape');
+  await panel
+    .getByRole('button', { name: /^Before/ })
+    .first()
+    .click();
+  await expect(dialog.getByRole('row')).toHaveCount(2);
   await expect(page.locator('img[src="x"]')).toHaveCount(0);
   expect(await page.title()).not.toBe('owned');
 });

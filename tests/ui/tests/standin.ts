@@ -44,6 +44,43 @@ export function cached(name: string, fields: Fields = {}): Fields {
     pinned: false,
     verified: true,
     shared: false,
+    owner: 'qwen3ft',
+    ...fields
+  };
+}
+
+/** What a dry run answers: one file is here, one was begun, one is on this disk, the others travel. */
+export function plan(name: string, fields: Fields = {}): Fields {
+  const file = (path: string, size: number, action: string, source: string, bytes_to_fetch = 0) => ({
+    path,
+    size,
+    action,
+    source,
+    bytes_to_fetch
+  });
+  return {
+    model_name: name,
+    hub: 'modelscope',
+    revision: 'master',
+    commit: '0badf00d0badf00d',
+    is_update: false,
+    files: [
+      file('config.json', 726, 'kept', ''),
+      file('tokenizer.json', 11e6, 'adopted', 'Hugging Face cache'),
+      file('model-00001-of-00002.safetensors', 4e9, 'resumed', 'ModelScope', 1.2e9),
+      file('model-00002-of-00002.safetensors', 4e9, 'fetched', 'ModelScope', 4e9)
+    ],
+    bytes_to_fetch: 5.2 * GB,
+    bytes_reused: 2.8 * GB,
+    room_bytes: 5.2 * GB,
+    free_bytes: 120 * GB,
+    missing_bytes: 0,
+    quota: null,
+    to_evict: [],
+    evictable: [],
+    sources: ['ModelScope', 'Hugging Face', 'mirror 10.0.0.5:8900'],
+    rate: 108e6,
+    seconds: 48,
     ...fields
   };
 }
@@ -64,6 +101,7 @@ export function job(id: string, state: string, fields: Fields = {}): Fields {
     ended: state === 'running' || state === 'queued' ? null : NOW() - 60,
     attempt: 1,
     params: { model_name: 'Qwen/Qwen3-4B' },
+    controls: state === 'running' ? { paused: false, max_speed: null } : null,
     ...fields
   };
 }
@@ -99,8 +137,21 @@ export class Standin {
   ];
   cached: Fields[] = [
     cached('Qwen/Qwen3-0.6B'),
-    cached('my-team/qwen3-support-bot', { verified: false, shared: true, size: 8.2 * GB, hub: '' })
+    cached('my-team/qwen3-support-bot', {
+      verified: false,
+      shared: true,
+      owner: 'shared',
+      size: 8.2 * GB,
+      hub: '',
+      commit: '',
+      revision: ''
+    })
   ];
+  quota: number | null = 50 * GB;
+  free: number | null = 120 * GB;
+  incoming = 3.1 * GB;
+  /** The answer to a dry run. */
+  plan: Fields = plan('Qwen/Qwen3-4B');
   jobs: Fields[] = [
     job('download-1', 'running', {
       progress: {
@@ -110,7 +161,7 @@ export class Standin {
         unit: 'bytes',
         rate: 112e6,
         eta_s: 44,
-        detail: '16 connections to ModelScope'
+        detail: 'connections: 12 from ModelScope, 4 from Hugging Face'
       }
     }),
     job('finetune-1', 'succeeded', {
@@ -128,6 +179,8 @@ export class Standin {
     })
   ];
   requests: string[] = [];
+  /** The requests that change something, or ask what a change would be: with their query and body. */
+  asked: string[] = [];
 
   /** Answer for the server part from now on. */
   async install(page: Page): Promise<void> {
@@ -136,9 +189,19 @@ export class Standin {
 
   async answer(route: Route): Promise<void> {
     const url = new URL(route.request().url());
-    const path = url.pathname.replace(/^.*\/qwen3ft\//, '');
+    const path = url.pathname
+      .replace(/^.*\/qwen3ft\//, '')
+      .split('/')
+      .map(decodeURIComponent)
+      .join('/');
     const method = route.request().method();
     this.requests.push(`${method} ${url.pathname}`);
+    if (method !== 'GET') {
+      // JupyterLab puts a time stamp against caches.
+      const query = url.search.replace(/[?&]\d+$/, '');
+      this.asked.push(`${method} ${path}${query} ${route.request().postData() ?? ''}`.trim());
+      this.change(path.split('/'), method, url.searchParams);
+    }
     const found = this.found(method, path);
     await route.fulfill(
       found === null
@@ -147,8 +210,27 @@ export class Standin {
     );
   }
 
+  /** Do what is asked for, so that the next look shows it. */
+  private change([, , slug, verb]: string[], method: string, query: URLSearchParams): void {
+    const entry = this.cached.find(each => each.slug === slug);
+    if (entry === undefined) {
+      return;
+    }
+    if (verb === 'pin') {
+      entry.pinned = method === 'POST';
+    } else if (verb !== undefined) {
+      this.jobs = [
+        job(`${verb}-1`, 'running', { kind: verb, params: { model_name: entry.model_name } }),
+        ...this.jobs
+      ];
+    } else if (entry.owner === 'qwen3ft' || query.get('owner') === entry.owner) {
+      this.cached = this.cached.filter(each => each !== entry);
+    }
+  }
+
   private found(method: string, path: string): Fields | '' | null {
-    const [, id, verb] = path.split('/');
+    const [kind, ...rest] = path.split('/');
+    const [id, verb] = kind === 'jobs' ? rest : [rest[1], rest[2]];
     const one = this.jobs.find(each => each.id === id);
     switch (`${method} ${path}`) {
       case 'GET status':
@@ -165,13 +247,28 @@ export class Standin {
           models: this.cached,
           total: this.cached.length,
           total_size: this.cached.reduce((sum, each) => sum + Number(each.size), 0),
-          cache_dir: '/mnt/workspace/.cache/qwen3ft/models'
+          cache_dir: '/mnt/workspace/.cache/qwen3ft/models',
+          quota: this.quota,
+          free: this.free,
+          incoming: this.incoming
         };
+      case 'POST models/download':
+        return this.asked.at(-1)?.includes('"dry_run":true') ? this.plan : this.jobs[0];
       case 'GET jobs':
         return { jobs: this.jobs };
     }
+    if (path.startsWith('models/cache/')) {
+      return verb === undefined ? { evicted: [], freed: 0 } : this.jobs[0];
+    }
     if (one === undefined) {
       return null;
+    }
+    if (verb === 'pause' || verb === 'resume') {
+      one.controls = { ...(one.controls as Fields), paused: verb === 'pause' };
+    }
+    if (verb === 'limit') {
+      const limit = Number(/max_speed=(\d+)/.exec(this.asked.at(-1) ?? '')?.[1]);
+      one.controls = { ...(one.controls as Fields), max_speed: limit || null };
     }
     if (verb === 'log') {
       const isStart = !this.requests.slice(0, -1).some(each => each.endsWith(`${id}/log`));
@@ -187,4 +284,30 @@ export class Standin {
     }
     return { ...one, metrics: one.kind === 'finetune' ? METRICS : [] };
   }
+}
+
+/** Where Hugging Face's own client keeps a model. */
+export const THEIRS = '/home/ada/.cache/huggingface/hub/models--Qwen--Qwen3-8B/snapshots/b968826d';
+
+/** A stand-in with a copy that another tool keeps, and two revisions of one model. */
+export function standinWithCopies(): Standin {
+  const standin = new Standin();
+  standin.cached.push(
+    cached('Qwen/Qwen3-1.7B', { size: 4.1 * GB, commit: '70d244cc86cc' }),
+    cached('Qwen/Qwen3-1.7B', {
+      slug: 'Qwen_Qwen3-1.7B@0011aabbccdd',
+      path: '/mnt/workspace/models/Qwen_Qwen3-1.7B@0011aabbccdd',
+      size: 4.1 * GB,
+      commit: '0011aabbccdd',
+      revision: 'v1.0'
+    }),
+    cached('Qwen/Qwen3-8B', {
+      slug: 'huggingface:Qwen_Qwen3-8B',
+      owner: 'huggingface',
+      verified: false,
+      size: 16.4 * GB,
+      path: THEIRS
+    })
+  );
+  return standin;
 }

@@ -1,0 +1,80 @@
+import { fillOf, grouped, isHere } from '../cache/groups';
+import { damageJobOf, isPaused, tendingOf } from '../jobs/lookup';
+import { parseCache, parseJobs } from '../types';
+
+const OURS = { model_name: 'o/n', slug: 'o_n', size: 5, commit: 'c0ffee', revision: 'master' };
+const BESIDE = { ...OURS, slug: 'o_n@v1', commit: 'abc123', revision: 'v1' };
+const THEIRS = { ...OURS, slug: 'huggingface:o_n', owner: 'huggingface', size: 7 };
+const VERIFY = { id: 'v', kind: 'verify', state: 'succeeded', params: { model_name: 'o/n' } };
+const DAMAGE = { ok: false, missing: ['a'], wrong: ['b'] };
+
+const entries = (...models: object[]) => parseCache({ models }).models;
+const jobs = (...given: object[]) => parseJobs({ jobs: given });
+
+describe('grouped', () => {
+  it('puts the revisions of a model together, the main one first, where the first of them stands', () => {
+    const groups = grouped(entries(BESIDE, { ...OURS, model_name: 'x/y', slug: 'x_y' }, OURS));
+    expect(groups.map(({ copies }) => copies.map(copy => copy.slug))).toEqual([['o_n', 'o_n@v1'], ['x_y']]);
+  });
+
+  it('is asked for what is here and what is elsewhere', () => {
+    const shared = { ...OURS, shared: true };
+    expect(entries(OURS, shared, THEIRS).map(isHere)).toEqual([true, true, false]);
+  });
+});
+
+describe('fillOf', () => {
+  const models = [OURS, THEIRS, { ...OURS, owner: 'shared', size: 9 }];
+
+  it('counts only what takes room of ours', () => {
+    expect(fillOf(parseCache({ models, incoming: 3, quota: 50, free: 10 }))).toEqual({
+      models: 5,
+      incoming: 3,
+      whole: 50
+    });
+  });
+
+  it('takes the volume where there is no quota, and nothing where nothing is known', () => {
+    expect(fillOf(parseCache({ models, incoming: 3, free: 10 })).whole).toBe(18);
+    expect(fillOf(parseCache({ models })).whole).toBeNull();
+  });
+});
+
+describe('damageJobOf', () => {
+  const [ours, beside, theirs] = entries(OURS, BESIDE, THEIRS);
+  const damaged = { ...VERIFY, result: DAMAGE };
+
+  it('is the check that found damage, of the copy that it read', () => {
+    expect(damageJobOf(jobs(damaged), ours)?.id).toBe('v');
+    expect(damageJobOf(jobs(damaged), beside)).toBeNull();
+    expect(damageJobOf(jobs(damaged), theirs)).toBeNull();
+    const ofBeside = { ...damaged, params: { model_name: 'o/n', revision: 'v1' } };
+    expect(damageJobOf(jobs(ofBeside), beside)?.id).toBe('v');
+    expect(damageJobOf(jobs(ofBeside), ours)).toBeNull();
+  });
+
+  it('is none once something newer mended it; what failed or still runs mends nothing', () => {
+    const repair = { ...VERIFY, id: 'r', kind: 'repair', result: { ok: true, repaired: ['a', 'b'] } };
+    expect(damageJobOf(jobs(repair, damaged), ours)).toBeNull();
+    expect(damageJobOf(jobs({ ...repair, kind: 'download', result: {} }, damaged), ours)).toBeNull();
+    expect(damageJobOf(jobs({ ...repair, state: 'failed', result: null }, damaged), ours)?.id).toBe('v');
+    expect(damageJobOf(jobs({ ...repair, state: 'running', result: null }, damaged), ours)?.id).toBe('v');
+    expect(damageJobOf(jobs({ ...VERIFY, result: { ok: true } }), ours)).toBeNull();
+  });
+});
+
+describe('tendingOf', () => {
+  it('is the check or repair under way', () => {
+    const [ours] = entries(OURS);
+    const running = { ...VERIFY, state: 'running' };
+    expect(tendingOf(jobs(VERIFY, running), ours)?.state).toBe('running');
+    expect(tendingOf(jobs({ ...running, kind: 'download' }), ours)).toBeNull();
+  });
+});
+
+describe('isPaused', () => {
+  it('is told by the controls of a job that runs', () => {
+    const paused = { ...VERIFY, state: 'running', controls: { paused: true, max_speed: null } };
+    expect(jobs(paused, { ...paused, state: 'stopped' }, VERIFY).map(isPaused)).toEqual([true, false, false]);
+  });
+});

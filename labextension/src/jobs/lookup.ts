@@ -1,0 +1,58 @@
+/** What the list of jobs tells of a model. Pure; jobs are the newest first, as the server lists them. */
+
+import type { ICached, IJob, JobState } from '../types';
+import { list, text } from '../types';
+
+const ACTIVE_STATES: ReadonlySet<JobState> = new Set<JobState>(['queued', 'running', 'stopping']);
+
+/** The kinds of jobs that read or write the bytes of a cached model. */
+const TENDING_KINDS: ReadonlySet<string> = new Set(['verify', 'repair']);
+
+/** Whether a job's process still has something to do. */
+export function isActive(job: IJob): boolean {
+  return ACTIVE_STATES.has(job.state);
+}
+
+/** Whether a job waits for somebody who lets it go on. */
+export function isPaused(job: IJob): boolean {
+  return isActive(job) && job.controls?.paused === true;
+}
+
+/** The download of a model that is under way, or that ended badly and can be resumed. */
+export function downloadOf(jobs: ReadonlyArray<IJob>, modelName: string): IJob | null {
+  const latest = jobs.find(job => job.kind === 'download' && job.params.model_name === modelName);
+  return latest && latest.state !== 'succeeded' ? latest : null;
+}
+
+/** The job that verifies or repairs a cached model now. */
+export function tendingOf(jobs: ReadonlyArray<IJob>, entry: ICached): IJob | null {
+  return jobs.find(job => isActive(job) && TENDING_KINDS.has(job.kind) && isOn(job, entry)) ?? null;
+}
+
+/** The latest job that looked at a cached model's bytes, if it found damage that nothing has mended since. */
+export function damageJobOf(jobs: ReadonlyArray<IJob>, entry: ICached): IJob | null {
+  const latest = jobs.find(
+    job =>
+      job.state === 'succeeded' &&
+      (TENDING_KINDS.has(job.kind) || job.kind === 'download') &&
+      isOn(job, entry)
+  );
+  return latest && damageFound(latest).length > 0 ? latest : null;
+}
+
+/** The files that a job found missing or wrong. */
+export function damageFound(job: IJob): ReadonlyArray<string> {
+  return job.result?.ok === false ? [...list(job.result.missing), ...list(job.result.wrong)].map(text) : [];
+}
+
+/** Whether a job is about this revision: one that names none is about the copy in the model's main folder. */
+function isOn(job: IJob, entry: ICached): boolean {
+  const revision = text(job.params.revision);
+  const isSame = revision === '' ? !isBeside(entry) : [entry.revision, entry.commit].includes(revision);
+  return isSame && entry.owner === 'qwen3ft' && job.params.model_name === entry.model_name;
+}
+
+/** Whether this is a revision beside the one in the model's main folder. */
+export function isBeside(entry: ICached): boolean {
+  return entry.slug.includes('@');
+}

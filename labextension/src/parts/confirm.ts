@@ -1,0 +1,21 @@
+import { Dialog, showDialog } from '@jupyterlab/apputils';
+import type { ReactElement } from 'react';
+
+/** What is asked, and the words on the buttons. */
+export interface IQuestion {
+  readonly title: string;
+  readonly body: string | ReactElement;
+  readonly action: string;
+  readonly cancel: string;
+}
+
+/** Ask before something is lost; saying nothing keeps it. */
+export async function confirmLoss({ title, body, action, cancel }: IQuestion): Promise<boolean> {
+  const answer = await showDialog({
+    title,
+    body,
+    buttons: [Dialog.cancelButton({ label: cancel }), Dialog.warnButton({ label: action })],
+    defaultButton: 0
+  });
+  return answer.button.accept;
+}

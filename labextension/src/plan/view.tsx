@@ -1,0 +1,95 @@
+import * as React from 'react';
+
+import { formatBytes } from '../format';
+import { Alert } from '../parts/alert';
+import type { ILanguage } from '../words';
+import type { IDownloadPlan, IPlannedFile } from './plan';
+import { hasRoom } from './plan';
+import { actionWords, planWords } from './words';
+
+/** What a download would do: in whole, what stands in its way, and file by file. */
+export function PlanView({ plan, language }: PlanView.IProps): JSX.Element {
+  const { trans } = language;
+  const changed = plan.files.filter(file => file.action !== 'kept');
+  const kept = plan.files.length - changed.length;
+  return (
+    <div className="jp-Qwen3ft-plan">
+      {!hasRoom(plan) && <NoRoom plan={plan} language={language} />}
+      {plan.to_evict.length > 0 && (
+        <Alert look="warning" title={trans.__('To make room, the models used longest ago are deleted')}>
+          <p>{plan.to_evict.join(', ')}</p>
+        </Alert>
+      )}
+      <dl className="jp-Qwen3ft-result">
+        {planWords(plan, language).map(([label, value]) => (
+          <React.Fragment key={label}>
+            <dt>{label}</dt>
+            <dd>{value}</dd>
+          </React.Fragment>
+        ))}
+      </dl>
+      {changed.length > 0 && <Files files={changed} language={language} />}
+      {kept > 0 && <p>{trans._n('%1 file stays as it is', '%1 files stay as they are', kept)}</p>}
+    </div>
+  );
+}
+
+/** A namespace for `PlanView` statics. */
+export namespace PlanView {
+  /** The properties of a plan. */
+  export interface IProps {
+    readonly plan: IDownloadPlan;
+    readonly language: ILanguage;
+  }
+}
+
+function NoRoom({ plan, language }: PlanView.IProps): JSX.Element {
+  const { trans, locale } = language;
+  const title =
+    plan.missing_bytes > 0
+      ? trans.__('Not enough room: %1 are missing', formatBytes(plan.missing_bytes, locale))
+      : trans.__('Over the quota by %1', formatBytes(plan.over_quota_bytes, locale));
+  return (
+    <Alert title={title}>
+      {plan.evictable.length > 0 && (
+        <>
+          <p>{trans.__('You could delete:')}</p>
+          <ul>
+            {plan.evictable.map(({ name, size }) => (
+              <li key={name}>
+                {name} · {formatBytes(size, locale)}
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </Alert>
+  );
+}
+
+function Files(props: { files: ReadonlyArray<IPlannedFile>; language: ILanguage }): JSX.Element {
+  const { files, language } = props;
+  const { trans, locale } = language;
+  return (
+    <div className="jp-Qwen3ft-files" tabIndex={0} role="region" aria-label={trans.__('Files')}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">{trans.__('File')}</th>
+            <th scope="col">{trans.__('Size')}</th>
+            <th scope="col">{trans.__('What happens')}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {files.map(file => (
+            <tr key={file.path}>
+              <td>{file.path}</td>
+              <td>{formatBytes(file.size, locale)}</td>
+              <td>{actionWords(file, language)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,86 @@
+import { expect, openPanel, test } from './panel';
+import { job, Standin } from './standin';
+
+const GB = 1e9;
+
+test('a download waits and goes on, in Jobs and in Models', async ({ page }) => {
+  const standin = new Standin();
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  const card = panel.getByRole('list', { name: 'Jobs' }).locator('> li').first();
+  await expect(card).toContainText('16 connections: ModelScope 12 · Hugging Face 4');
+  await card.getByRole('button', { name: 'Pause: Download Qwen/Qwen3-4B' }).click();
+  const row = panel
+    .getByRole('list', { name: 'Models' })
+    .getByRole('listitem')
+    .filter({ has: page.getByRole('progressbar') });
+  for (const place of [card, row]) {
+    await expect(place).toContainText('Paused');
+    await expect(place).not.toContainText('sec left');
+  }
+  await expect(panel.getByRole('status')).toHaveText('Download Qwen/Qwen3-4B: Paused');
+  await row.getByRole('button', { name: 'Resume: Download Qwen/Qwen3-4B' }).click();
+  await expect(card).toContainText('44 sec left');
+  expect(standin.asked).toEqual(['POST jobs/download-1/pause', 'POST jobs/download-1/resume']);
+});
+
+test('a speed limit is chosen from a menu, or typed, and taken away', async ({ page }) => {
+  const standin = new Standin();
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  const card = panel.getByRole('list', { name: 'Jobs' }).locator('> li').first();
+  await card.getByRole('button', { name: 'No speed limit' }).click();
+  await page.getByRole('menuitem', { name: 'At most 10 MB/s' }).click();
+  await card.getByRole('button', { name: 'At most 10 MB/s' }).click();
+  await page.getByRole('menuitem', { name: 'Another limit…' }).click();
+  await page.locator('.jp-Dialog').getByRole('textbox').fill('2.5');
+  await page.keyboard.press('Enter');
+  await card.getByRole('button', { name: 'At most 2.5 MB/s' }).click();
+  await page.getByRole('menuitem', { name: 'No speed limit' }).click();
+  await expect(card.getByRole('button', { name: 'No speed limit' })).toBeVisible();
+  expect(standin.asked).toEqual([
+    'POST jobs/download-1/limit?max_speed=10000000',
+    'POST jobs/download-1/limit?max_speed=2500000',
+    'POST jobs/download-1/limit?max_speed=0'
+  ]);
+});
+
+test('a job without controls offers none', async ({ page }) => {
+  const standin = new Standin();
+  standin.jobs = [job('finetune-9', 'running', { kind: 'finetune', controls: null })];
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  await expect(panel.getByRole('button', { name: /^Stop/ })).toBeVisible();
+  await expect(panel.getByRole('button', { name: /^Pause/ })).toHaveCount(0);
+  await expect(panel.getByRole('button', { name: /speed limit/ })).toHaveCount(0);
+});
+
+test('a download that ended says where its bytes came from', async ({ page }) => {
+  const standin = new Standin();
+  standin.jobs = [
+    job('download-9', 'succeeded', {
+      result: {
+        bytes: 7 * GB,
+        hub: 'modelscope',
+        sources: [
+          { name: 'Hugging Face', bytes: 2 * GB },
+          { name: 'ModelScope', bytes: 5 * GB }
+        ],
+        adopted: 1 * GB,
+        evicted: ['Qwen/Qwen3-14B']
+      }
+    })
+  ];
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  await expect(panel.getByRole('list', { name: 'Jobs' })).toContainText('Deleted to make roomQwen/Qwen3-14B');
+  await expect(panel.getByRole('list', { name: 'Sources' }).getByRole('listitem')).toHaveText([
+    'ModelScope5.0 GB · 63%',
+    'Hugging Face2.0 GB · 25%',
+    'This disk1.0 GB · 13%'
+  ]);
+});

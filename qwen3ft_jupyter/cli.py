@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
 import os
 import secrets
 import sys
@@ -13,19 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.addresses import is_loopback, reachable
+from qwen3ft_jupyter.cache_lists import fetch_facts, read_speed
+from qwen3ft_jupyter.cli_cache import FAILED, add_cache_verbs, open_manager
 from qwen3ft_jupyter.errors import BadInput, Qwen3ftError, Stopped, error_from_dict
 from qwen3ft_jupyter.format import columns, size
 from qwen3ft_jupyter.job_functions import JOB_FUNCTIONS
-from qwen3ft_jupyter.job_lists import job_rows, match_id
-from qwen3ft_jupyter.terminal import ProgressLine, follow, stop_on_interrupt
+from qwen3ft_jupyter.job_lists import job_rows, match_id, shown_state
+from qwen3ft_jupyter.terminal import ProgressLine, follow, say, show, show_json, stop_on_interrupt
+from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from qwen3ft_jupyter.jobs import Job, JobContext
-    from qwen3ft_jupyter.manager import ModelManager
 
-FAILED, INTERRUPTED = 1, 130
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,13 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return verb(options)
     except Stopped:
-        _say("stopped; what arrived is kept")
+        say(tr("stopped; what arrived is kept"))
         return INTERRUPTED
     except KeyboardInterrupt:
-        _say("")
+        say("")
         return INTERRUPTED
     except Qwen3ftError as error:
-        _say(_in_words(error))
+        say(_in_words(error))
         return FAILED
     except BrokenPipeError:  # `qwen3ft list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,93 +58,16 @@ def _in_words(error: Qwen3ftError) -> str:
     return "\n  ".join(line for line in lines if line)
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command line prints
-
-
-def _print(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - a command line prints
-
-
-def _print_json(value: object) -> None:
-    _print(json.dumps(value, ensure_ascii=False, indent=1))
-
-
-def _manager(options: argparse.Namespace) -> ModelManager:
-    """Return the front door with the options that were given as overrides."""
-    from qwen3ft_jupyter.manager import get_model_manager
-
-    overrides: dict[str, Any] = {}
-    if "hub" in options:
-        overrides["use_modelscope"] = options.hub == "modelscope"
-    if "cache_dir" in options:
-        overrides["cache_dir"] = options.cache_dir
-    if "offline" in options:
-        overrides["offline"] = True
-    return get_model_manager(**overrides)
-
-
-def _download(options: argparse.Namespace) -> int:
-    manager = _manager(options)
-    with ProgressLine() as line, stop_on_interrupt() as stop:
-        folder = manager.ensure_model_cached(
-            options.name, options.force, revision=options.revision, reporter=line, stop=stop
-        )
-    _print(folder)
-    return 0
-
-
-def _list(options: argparse.Namespace) -> int:
-    models = _manager(options).list_cached_models()
-    if options.json:
-        _print_json(models)
-    elif not models:
-        _say("The cache is empty.")
-    else:
-        rows = [
-            [model["model_name"], size(model["size"]), "verified" if model["verified"] else "unverified", model["path"]]
-            for model in models
-        ]
-        _print(columns(["MODEL", "SIZE", "", "FOLDER"], rows))
-    return 0
-
-
-def _verify(options: argparse.Namespace) -> int:
-    manager = _manager(options)
-    with ProgressLine() as line, stop_on_interrupt() as stop:
-        report = manager.verify(options.name, reporter=line, stop=stop)
-    for word, paths in (("missing", report.missing), ("wrong", report.wrong), ("not of the model", report.extra)):
-        for path in paths:
-            _print(f"{word}: {path}")
-    if not report.is_ok:
-        _say(f"qwen3ft download {options.name} fetches what is missing or wrong.")
-        return FAILED
-    _print(f"{options.name}: {report.checked_files} files, {size(report.checked_bytes)}, all as they should be")
-    return 0
-
-
-def _evict(options: argparse.Namespace) -> int:
-    manager = _manager(options)
-    if options.all:
-        for model in manager.evict_all():
-            _print(f"{model.repo_id}  {size(model.freed_bytes)} freed")
-    else:
-        _print(f"{options.name}  {size(manager.evict_model(options.name))} freed")
-    return 0
-
-
 def _jobs(options: argparse.Namespace) -> int:
-    jobs = job_rows(_manager(options).jobs())
+    jobs = job_rows(open_manager(options).jobs())
     if options.json:
-        _print_json(jobs)
+        show_json(jobs)
     elif not jobs:
-        _say("There are no jobs.")
+        say(tr("There are no jobs."))
     else:
-        _print(
-            columns(
-                ["JOB", "STATE", "", "TITLE"], [[job["id"], job["state"], _done(job), job["title"]] for job in jobs]
-            )
-        )
+        head = (tr("Job"), tr("State"), "", tr("Title"))
+        rows = [(job["id"], tr(shown_state(job)), _done(job), job["title"]) for job in jobs]
+        show(columns([title.upper() for title in head], rows))
     return 0
 
 
@@ -156,21 +80,39 @@ def _done(job: Mapping[str, Any]) -> str:
 
 def _job(options: argparse.Namespace) -> Job:
     """Return the job whose id was given, or a part of it that no other job has."""
-    manager = _manager(options)
+    manager = open_manager(options)
     return manager.job(match_id([job.id for job in manager.jobs()], options.id))
 
 
 def _stop(options: argparse.Namespace) -> int:
     job = _job(options)
     job.stop()
-    _print(f"{job.id} is {job.status().state}")
+    show(tr("{id} is {state}", id=job.id, state=tr(job.status().state)))
+    return 0
+
+
+def _pause(options: argparse.Namespace) -> int:
+    job = _job(options)
+    job.pause()
+    say(tr("Go on with it: {command}", command=f"qwen3ft jobs resume {job.id}"))
+    show(tr("{id} is paused", id=job.id))
+    return 0
+
+
+def _limit(options: argparse.Namespace) -> int:
+    speed, job = read_speed(options.speed), _job(options)
+    job.limit(speed)
+    if speed is None:
+        show(tr("{id} has no speed limit", id=job.id))
+    else:
+        show(tr("{id} takes at most {speed}/s", id=job.id, speed=size(speed)))
     return 0
 
 
 def _resume(options: argparse.Namespace) -> int:
     job = _job(options).resume()
-    _say(f"Follow it: qwen3ft jobs follow {job.id}")
-    _print(f"{job.id} is {job.status().state}")
+    say(tr("Follow it: {command}", command=f"qwen3ft jobs follow {job.id}"))
+    show(tr("{id} is {state}", id=job.id, state=tr(job.status().state)))
     return 0
 
 
@@ -195,10 +137,10 @@ def _follow(options: argparse.Namespace) -> int:
 def _finetune(options: argparse.Namespace) -> int:
     from qwen3ft_jupyter.finetune import read_config
 
-    job = _manager(options).fine_tune(read_config(Path(options.config)))
+    job = open_manager(options).fine_tune(read_config(Path(options.config)))
     if options.detach:
-        _say(f"Follow it: qwen3ft jobs follow {job.id}")
-        _print(job.id)
+        say(tr("Follow it: {command}", command=f"qwen3ft jobs follow {job.id}"))
+        show(job.id)
         return 0
     return _see_through(job)
 
@@ -209,14 +151,18 @@ def _see_through(job: Job) -> int:
         with ProgressLine() as line:
             status = follow(job, line)
     except KeyboardInterrupt:
-        _say(f"The job goes on. qwen3ft jobs follow {job.id} shows it again, qwen3ft jobs stop {job.id} stops it.")
+        follow_again, stop = f"qwen3ft jobs follow {job.id}", f"qwen3ft jobs stop {job.id}"
+        say(tr("The job goes on. {follow} shows it again, {stop} stops it.", follow=follow_again, stop=stop))
         return INTERRUPTED
     if status.error:
         raise error_from_dict(status.error)
     if status.result is None:
-        _say(f"The job is {status.state}. qwen3ft jobs resume {job.id} goes on with it.")
+        command = f"qwen3ft jobs resume {job.id}"
+        say(tr("The job is {state}. {command} goes on with it.", state=tr(status.state), command=command))
         return FAILED
-    _print(str(status.result.get("output_dir") or status.result.get("folder") or job.id))
+    for fact, value in fetch_facts(status.result):
+        say(f"{fact}: {value}")
+    show(str(status.result.get("output_dir") or status.result.get("folder") or job.id))
     return 0
 
 
@@ -225,7 +171,8 @@ def _mirror(options: argparse.Namespace) -> int:
 
     is_open = is_loopback(options.host) or options.no_token
     token = None if is_open else secrets.token_urlsafe(24)
-    mirror = Mirror(cache_dir=_manager(options).settings.cache_dir, host=options.host, port=options.port, token=token)
+    cache_dir = open_manager(options).settings.cache_dir
+    mirror = Mirror(cache_dir=cache_dir, host=options.host, port=options.port, token=token)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(mirror)
@@ -233,9 +180,9 @@ def _mirror(options: argparse.Namespace) -> int:
             raise BadInput(f"Cannot listen on {options.host}:{options.port}: {error.strerror}.") from error
         stop = stack.enter_context(stop_on_interrupt())
         url = reachable(mirror.url)
-        _print(url)
+        show(url)
         for line in _how_to_use_mirror(url, token, is_local=is_loopback(options.host)):
-            _say(line)
+            say(line)
         stop.wait()
     return 0
 
@@ -258,16 +205,16 @@ def _practice(options: argparse.Namespace) -> int:
 
     with ProgressLine() as line, stop_on_interrupt() as stop:
         practice = make_practice(Path(options.folder), reporter=line, stop=stop)
-    _print(str(practice.folder))
+    show(str(practice.folder))
     return 0
 
 
 def _status(options: argparse.Namespace) -> int:
-    description = _manager(options).describe()
+    description = open_manager(options).describe()
     if options.json:
-        _print_json(description.to_dict())
+        show_json(description.to_dict())
     else:
-        _print(str(description))
+        show(str(description))
     return 0
 
 
@@ -311,23 +258,16 @@ def make_parser() -> argparse.ArgumentParser:
         added.set_defaults(call=call)
         return added
 
-    download = verb("download", _download, "download a model; the last line on stdout is its folder")
-    download.add_argument("name", metavar="NAME", help="for example Qwen/Qwen3-0.6B")
-    download.add_argument("--revision", help="branch, tag or commit; the hub's default if left out")
-    download.add_argument("--force", action="store_true", help="fetch every file again although the model is cached")
-    verb("list", _list, "list the cached models").add_argument("--json", action="store_true")
-    verb("verify", _verify, "read every byte of a cached model again").add_argument("name", metavar="NAME")
-    evict = verb("evict", _evict, "delete cached models").add_mutually_exclusive_group(required=True)
-    evict.add_argument("name", metavar="NAME", nargs="?")
-    evict.add_argument(
-        "--all", action="store_true", help="delete every model we downloaded; pinned and unverified stay"
-    )
-
-    jobs = verb("jobs", _jobs, "list the jobs; or stop, resume, forget, log, follow one")
+    add_cache_verbs(verb)
+    jobs = verb("jobs", _jobs, "list the jobs; or stop, pause, resume, slow down, forget, log, follow one")
     jobs.add_argument("--json", action="store_true")
     about = jobs.add_subparsers(metavar="[VERB ID]")
     verb("stop", _stop, "ask a job to stop", about).add_argument("id", metavar="ID")
-    verb("resume", _resume, "go on with a job that has ended early", about).add_argument("id", metavar="ID")
+    verb("pause", _pause, "let a download, check or repair rest", about).add_argument("id", metavar="ID")
+    verb("resume", _resume, "go on with a job that rests or has ended early", about).add_argument("id", metavar="ID")
+    limit = verb("limit", _limit, "change how fast a download, check or repair may be", about)
+    limit.add_argument("id", metavar="ID")
+    limit.add_argument("speed", metavar="SPEED", help="bytes a second, for example 20MB, or none")
     verb("forget", _forget, "delete a job's record and log", about).add_argument("id", metavar="ID")
     verb("log", _log, "print a job's log", about).add_argument("id", metavar="ID")
     verb("follow", _follow, "show a job until it ends; Ctrl-C does not stop it", about).add_argument("id", metavar="ID")
@@ -349,7 +289,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from qwen3ft_jupyter import __version__
 
-        _print(__version__)
+        show(__version__)
         parser.exit()
 
 

@@ -1,40 +1,216 @@
-"""The one place that writes small files: temporary file, fsync, rename, fsync of the folder."""
+"""Everything that writes to a disk, behind a Protocol; and the one way in which small files are written.
+
+A cache lies on whatever people mount: NFS, Lustre, object stores behind FUSE. Some of them have no hard links, no
+symlinks, no `chmod`, no `fsync`, or locks that lie. So the code asks for as little as it can, and a test can play a
+disk that lacks or fails something (`tests/played_disks.py`).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
-from typing import TYPE_CHECKING, Any
+import shutil
+import stat
+import threading
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+UNSUPPORTED: Final = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
+"""What a file system answers that lacks a call."""
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+_OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_READ_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _OPEN_FLAGS
+
+
+class Disk(Protocol):
+    """What the cache asks of the volume it writes to. Every method raises OSError as the system does."""
+
+    def free_bytes(self, folder: Path) -> int:
+        """Return how many bytes this user may still write on the volume of `folder`."""
+
+    def open(self, path: Path, flags: int, mode: int = 0o666) -> int:
+        """Return a descriptor of `path`, opened with the `flags` of `os.open`; a symlink is not followed."""
+
+    def close(self, descriptor: int) -> None:
+        """Close what `open` returned."""
+
+    def write_at(self, descriptor: int, data: memoryview, offset: int) -> None:
+        """Write all of `data` at `offset`."""
+
+    def append(self, descriptor: int, data: bytes) -> None:
+        """Write all of `data` at the end of a file that was opened with ``O_APPEND``."""
+
+    def read_at(self, descriptor: int, length: int, offset: int) -> bytes:
+        """Return up to `length` bytes from `offset`."""
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Make the file `size` bytes long; what is added reads as zeros."""
+
+    def fsync(self, descriptor: int) -> None:
+        """Make what was written survive a power cut, where the volume can."""
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename a file, replacing one that has the name already, also a read-only one."""
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name."""
+
+    def unlink(self, path: Path) -> None:
+        """Delete a file, also a read-only one. Raises FileNotFoundError if there is none."""
+
+    def make_folder(self, path: Path) -> None:
+        """Make one folder. Raises FileExistsError if there is something of that name."""
+
+    def remove_folder(self, path: Path) -> None:
+        """Delete an empty folder."""
+
+    def chmod(self, path: Path, mode: int) -> None:
+        """Set the permissions of a file or folder."""
+
+    def fsync_folder(self, folder: Path) -> None:
+        """Make what was named, renamed and deleted in `folder` survive a power cut, where the platform can."""
+
+
+class LocalDisk:
+    """The disk as the operating system gives it."""
+
+    def __init__(self) -> None:
+        self._seek = threading.Lock()
+
+    def free_bytes(self, folder: Path) -> int:
+        """Return how many bytes this user may still write on the volume of `folder`."""
+        return shutil.disk_usage(folder).free
+
+    def open(self, path: Path, flags: int, mode: int = 0o666) -> int:
+        """Return a descriptor of `path`; a symlink is not followed."""
+        return os.open(path, flags | _OPEN_FLAGS, mode)
+
+    def close(self, descriptor: int) -> None:
+        """Close what `open` returned."""
+        os.close(descriptor)
+
+    def write_at(self, descriptor: int, data: memoryview, offset: int) -> None:
+        """Write all of `data` at `offset`; never relies on the file's own position, which threads share."""
+        while data:
+            written = self._write_some(descriptor, data, offset)
+            data = data[written:]
+            offset += written
+
+    def append(self, descriptor: int, data: bytes) -> None:
+        """Write all of `data` at the end of a file that was opened with ``O_APPEND``."""
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+    def read_at(self, descriptor: int, length: int, offset: int) -> bytes:
+        """Return up to `length` bytes from `offset`."""
+        if hasattr(os, "pread"):
+            return os.pread(descriptor, length, offset)
+        with self._seek:
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            return os.read(descriptor, length)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Make the file `size` bytes long; what is added reads as zeros."""
+        os.ftruncate(descriptor, size)
+
+    def fsync(self, descriptor: int) -> None:
+        """Make what was written survive a power cut, where the volume can."""
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:  # some FUSE mounts have no fsync
+                raise
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename a file, replacing one that has the name already, also a read-only one.
+
+        A network file system whose server's answer got lost asks again, and is told that there is no such file: then
+        the rename was done.
+        """
+        _make_writable_on_windows(target)
+        before = source.lstat()
+        try:
+            self._rename(source, target)
+        except FileNotFoundError:
+            if not _is_file_at(target, before):
+                raise
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name."""
+        os.link(source, target, follow_symlinks=False)
+
+    def unlink(self, path: Path) -> None:
+        """Delete a file, also a read-only one."""
+        _make_writable_on_windows(path)
+        path.unlink()
+
+    def make_folder(self, path: Path) -> None:
+        """Make one folder."""
+        path.mkdir()
+
+    def remove_folder(self, path: Path) -> None:
+        """Delete an empty folder."""
+        path.rmdir()
+
+    def chmod(self, path: Path, mode: int) -> None:
+        """Set the permissions of a file or folder."""
+        path.chmod(mode)
+
+    def fsync_folder(self, folder: Path) -> None:
+        """Make what was named, renamed and deleted in `folder` survive a power cut, where the platform can."""
+        if os.name == "nt":  # Windows cannot open a folder
+            return
+        with contextlib.suppress(OSError):  # some FUSE mounts refuse fsync on folders; the rename has happened
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _rename(self, source: Path, target: Path) -> None:
+        os.replace(source, target)
+
+    def _write_some(self, descriptor: int, data: memoryview, offset: int) -> int:
+        if hasattr(os, "pwrite"):
+            return os.pwrite(descriptor, data, offset)
+        with self._seek:  # Windows has no pwrite
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            return os.write(descriptor, data)
+
+
+LOCAL: Final[Disk] = LocalDisk()
+"""The disk that is meant when nobody names one."""
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, disk: Disk = LOCAL) -> None:
     """Replace `path` by `data` so that a reader, a crash or a power cut sees the old bytes or the new, never a mixture.
 
     Raises OSError; the temporary file is gone then.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+    descriptor = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        try:
+            disk.write_at(descriptor, memoryview(data), 0)
+            disk.fsync(descriptor)
+        finally:
+            disk.close(descriptor)
+        disk.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            disk.unlink(temporary)
         raise
-    fsync_folder(path.parent)
+    disk.fsync_folder(path.parent)
 
 
-def write_json(path: Path, value: object, *, mode: int = 0o644) -> None:
+def write_json(path: Path, value: object, *, mode: int = 0o644, disk: Disk = LOCAL) -> None:
     """Write `value` as JSON with `write_atomic`."""
-    write_atomic(path, (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode(), mode=mode)
+    write_atomic(path, (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode(), mode=mode, disk=disk)
 
 
 def read_json(path: Path) -> Any:
@@ -42,13 +218,81 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
-def fsync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut, where the platform can."""
-    if os.name == "nt":  # Windows cannot open a folder
+def read_regular(path: Path | str, limit_bytes: int) -> bytes:
+    """Return the bytes of a file in a folder that others can write to; a planted symlink, pipe or device is refused.
+
+    Raises OSError, also for a file of more than `limit_bytes`.
+    """
+    descriptor = os.open(path, _READ_FLAGS)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        data = file.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise OSError(errno.EFBIG, "longer than any of ours")
+    return data
+
+
+def append(path: Path, data: bytes, *, disk: Disk = LOCAL) -> None:
+    """Write `data` at the end of a file that is there. Raises OSError."""
+    descriptor = disk.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        disk.append(descriptor, data)
+    finally:
+        disk.close(descriptor)
+
+
+def age_s(path: Path, *, disk: Disk = LOCAL) -> float:
+    """Return how long ago a file was written, by the clock of its volume: a server's may differ from ours.
+
+    Raises OSError, also where no file can be made beside it.
+    """
+    written = path.lstat().st_mtime
+    probe = path.with_name(f"{secrets.token_hex(8)}.now")
+    disk.close(disk.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    try:
+        return probe.lstat().st_mtime - written
+    finally:
+        disk.unlink(probe)
+
+
+def make_folders(path: Path, *, disk: Disk = LOCAL) -> None:
+    """Make a folder and those above it that are missing, so that they survive a power cut. Raises OSError."""
+    try:
+        disk.make_folder(path)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
         return
-    with contextlib.suppress(OSError):  # some FUSE mounts refuse fsync on folders; the rename has happened all the same
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    except FileNotFoundError:
+        if path.parent == path:
+            raise
+        make_folders(path.parent, disk=disk)
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            disk.make_folder(path)
+    disk.fsync_folder(path.parent)
+
+
+def make_own_folder(path: Path, *, disk: Disk = LOCAL) -> None:
+    """Make a folder that is ours alone unless it is there; a symlink planted in its place goes. Raises OSError."""
+    if path.is_symlink():
+        disk.unlink(path)
+    make_folders(path, disk=disk)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make what was renamed in `folder` survive a power cut, where the platform can."""
+    LOCAL.fsync_folder(folder)
+
+
+def _is_file_at(path: Path, status: os.stat_result) -> bool:
+    with contextlib.suppress(OSError):
+        found = path.lstat()
+        return (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino)
+    return False
+
+
+def _make_writable_on_windows(path: Path) -> None:
+    if os.name == "nt":  # which replaces and deletes no read-only file
+        with contextlib.suppress(OSError):
+            path.chmod(stat.S_IWRITE)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.reporting import Progress
 
 _FINAL_PHASES = frozenset({"committing", "loading", "saving"})
+_CONNECTIONS = re.compile(r"connections: (\d+ from [^,]+(?:, \d+ from [^,]+)*)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Characters that are not shown, or that turn the direction of what is."""
 
@@ -101,7 +102,7 @@ def progress_parts(progress: Progress) -> list[str]:
     if progress.eta_s is not None and not is_done:
         parts.append(tr("{time} left", time=duration(progress.eta_s)))
     if progress.detail:
-        parts.append(progress.detail)
+        parts.append(_detail(progress.detail))
     return parts
 
 
@@ -145,6 +146,16 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(width, column)) for column in zip(*table, strict=True)]
     padded = ([cell + " " * (wide - width(cell)) for cell, wide in zip(row, widths, strict=True)] for row in table)
     return "\n".join("  ".join(row).rstrip() for row in padded)
+
+
+def _detail(text: str) -> str:
+    """Return the detail of a phase; which source has how many connections is said in the language for people."""
+    match = _CONNECTIONS.fullmatch(text)
+    if match is None:
+        return text
+    pairs = [part.split(" from ", 1) for part in match[1].split(", ")]
+    shown = (tr("{count} from {source}", count=count, source=source) for count, source in pairs)
+    return tr("connections: {sources}", sources=", ".join(shown))
 
 
 def _amount(number: float, unit: str) -> str:

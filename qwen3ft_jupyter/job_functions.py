@@ -15,28 +15,27 @@ if TYPE_CHECKING:
 
 def download(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
     """Download a model."""
+    wanted = {name: params[name] for name in ("force", "revision", "update", "sources", "in_place") if name in params}
     ensured = manager.ensure(
-        params["model_name"],
-        force=bool(params.get("force")),
-        revision=params.get("revision"),
-        reporter=context.reporter,
-        stop=context.stop,
+        params["model_name"], controls=context.controls, reporter=context.reporter, stop=context.stop, **wanted
     )
-    return {
-        "model_name": ensured.model.repo_id,
-        "folder": str(ensured.model.folder),
-        "bytes": ensured.bytes_fetched,
-        "size": ensured.model.size_bytes,
-        "seconds": ensured.seconds,
-        "hub": ensured.hub,
-        "was_cached": ensured.was_cached,
-        "verified": ensured.model.is_verified,
-    }
+    return ensured.to_dict()
 
 
 def verify(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
     """Read every byte of a cached model again."""
-    return manager.verify(params["model_name"], reporter=context.reporter, stop=context.stop).to_dict()
+    report = manager.verify(
+        params["model_name"], controls=context.controls, reporter=context.reporter, stop=context.stop
+    )
+    return report.to_dict()
+
+
+def repair(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
+    """Read every byte of a cached model again and fetch the pieces that are wrong."""
+    report = manager.repair(
+        params["model_name"], controls=context.controls, reporter=context.reporter, stop=context.stop
+    )
+    return report.to_dict()
 
 
 def finetune(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
@@ -52,6 +51,7 @@ def finetune(manager: ModelManager, params: Mapping[str, Any], context: JobConte
 JOB_FUNCTIONS: Mapping[str, Callable[[ModelManager, Mapping[str, Any], JobContext], dict[str, Any]]] = {
     "download": download,
     "verify": verify,
+    "repair": repair,
     "finetune": finetune,
 }
 """By kind."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qwen3ft_jupyter.errors import JobNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _HINT = "List them: %qwen3ft jobs in a notebook, qwen3ft jobs in a terminal."
 
@@ -37,6 +37,16 @@ def match_id(ids: Sequence[str], text: str) -> str:
     if near:
         raise JobNotFound(f"{len(near)} jobs are called like {text!r}.", hint=f"Give more of the id. {_HINT}")
     raise JobNotFound(f"There is no job {text!r}.", hint=_HINT)
+
+
+def shown_state(job: Mapping[str, Any]) -> str:
+    """Return what to call the state of a job, of which `job` is what `Job.to_dict` gives: its state, or "paused".
+
+    >>> shown_state({"state": "running", "controls": {"paused": True, "max_speed": None}})
+    'paused'
+    """
+    is_paused = job["state"] in ("queued", "running") and bool(job["controls"]) and job["controls"]["paused"]
+    return "paused" if is_paused else str(job["state"])
 
 
 def job_rows(jobs: Iterable[Shown]) -> list[dict[str, Any]]:

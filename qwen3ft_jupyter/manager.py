@@ -11,20 +11,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog, overview
-from qwen3ft_jupyter.cache import EvictedModel, ModelCache, VerifyReport, ensure_model
+from qwen3ft_jupyter.cache import (
+    EvictedModel,
+    ModelCache,
+    RepairReport,
+    VerifyReport,
+    ensure_model,
+    known_places,
+    move_cache,
+    plan_model,
+    repair_model,
+)
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse, NotCached
-from qwen3ft_jupyter.hubs import parse_repo_id
+from qwen3ft_jupyter.hubs import make_mirrors, parse_repo_id
 from qwen3ft_jupyter.jobs import Job, JobStore
 from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
 from qwen3ft_jupyter.practice_hub import hubs_for
-from qwen3ft_jupyter.reporting import SILENT, Reporter
+from qwen3ft_jupyter.reporting import SILENT, Controls, Reporter
 from qwen3ft_jupyter.resident import Located, Resident
 from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
+from qwen3ft_jupyter.transfer.sources import check_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from qwen3ft_jupyter.cache import Ensured
+    from qwen3ft_jupyter.cache import CachedModel, DownloadPlan, Ensured, MoveReport
+    from qwen3ft_jupyter.hubs import Hub, HubName, RepoId
     from qwen3ft_jupyter.overview import Description
 
 
@@ -61,7 +73,12 @@ class ModelManager:
         self.settings = settings
         # A cloned repository can bring a .env, a cache and manifests that vouch for exchanged weights.
         self._is_trusted = is_trusted and settings.origins.get("cache_dir") not in STRANGERS_ORIGINS
-        self.cache = ModelCache(settings.cache_dir, settings.shared_dirs, trust_manifests=self._is_trusted)
+        self.cache = ModelCache(
+            settings.cache_dir,
+            settings.shared_dirs,
+            places=known_places(os.environ, settings.other_dirs),
+            trust_manifests=self._is_trusted,
+        )
         self.job_store = JobStore(settings.state_dir, environ=settings.secrets_given())
         self._make_reporter = reporter or (lambda: SILENT)
         self._resident = Resident()
@@ -74,6 +91,9 @@ class ModelManager:
         force_download: bool = False,  # noqa: FBT001, FBT002 - users know it as the second argument
         *,
         revision: str | None = None,
+        update: bool = False,
+        sources: Sequence[str] | None = None,
+        in_place: bool = False,
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
     ) -> str:
@@ -82,64 +102,135 @@ class ModelManager:
         A model that is cached costs milliseconds and no request. A download of it under way in another process is
         joined, not repeated. Interrupting the kernel stops within a second and keeps what arrived.
 
+        Args:
+            model_name: a repo id, for example ``Qwen/Qwen3-0.6B``.
+            force_download: fetch every file again, whatever is there.
+            revision: a branch, tag or commit; another one than the first lies beside it.
+            update: have the newest commit; only what has changed travels.
+            sources: the only places to fetch from: "modelscope", "huggingface", "mirrors", "disk"; all if left out.
+            in_place: use the copy of another tool where it is, after checking it, instead of bringing it here.
+            reporter: receives progress.
+            stop: ends the work within a second when set.
+
         Raises:
             UnknownModel, BadName: nobody published such a name.
+            BadInput: one of `sources` is none.
             HubError: the hubs refuse or cannot be reached; the class says which of it.
             TransferError, CacheError: the bytes did not arrive, or cannot be kept.
         """
-        ensured = self.ensure(model_name, force=force_download, revision=revision, reporter=reporter, stop=stop)
+        wanted: dict[str, Any] = {"force": force_download, "revision": revision, "update": update, "sources": sources}
+        ensured = self.ensure(model_name, **wanted, in_place=in_place, reporter=reporter, stop=stop)
         return str(ensured.model.folder)
 
     def ensure(
         self,
         model_name: str,
         *,
-        force: bool = False,
-        revision: str | None = None,
+        controls: Controls | None = None,
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
+        **wanted: Any,
     ) -> Ensured:
-        """Do what `ensure_model_cached` does; return what it took beside the model."""
+        """Do what `ensure_model_cached` does; return what it took beside the model.
+
+        Args:
+            model_name: as there.
+            controls: pause the transfer or limit its speed, also while it runs; `max_speed` of the settings if left
+                out.
+            reporter: receives progress.
+            stop: ends the work when set.
+            wanted: `force`, `revision`, `update`, `sources`, `in_place`, as there.
+        """
+        with self._wishing(model_name, reporter, stop, is_forced=bool(wanted.get("force"))) as (hubs, name, means):
+            return ensure_model(self.cache, hubs, name, controls=controls or self._controls(), **means, **wanted)
+
+    def plan(
+        self,
+        model_name: str,
+        *,
+        reporter: Reporter | None = None,
+        stop: threading.Event | None = None,
+        **wanted: Any,
+    ) -> DownloadPlan:
+        """Return what `ensure_model_cached` would do, without doing it: bytes by source, room, time.
+
+        Args:
+            model_name: as there.
+            reporter: receives progress: the hub is asked, and its speed measured for a second.
+            stop: ends the work when set.
+            wanted: `force`, `revision`, `update`, `sources`, `in_place`, as there.
+
+        Raises:
+            UnknownModel, BadName, BadInput, HubError: as there.
+        """
+        with self._wishing(model_name, reporter, stop, is_forced=bool(wanted.get("force"))) as (hubs, name, means):
+            return plan_model(self.cache, hubs, name, **means, **wanted)
+
+    @contextlib.contextmanager
+    def _wishing(
+        self, model_name: str, reporter: Reporter | None, stop: threading.Event | None, *, is_forced: bool
+    ) -> Iterator[tuple[Mapping[HubName, Hub], RepoId, dict[str, Any]]]:
+        """Yield whom to ask for a model, its name, and by what means it may be had."""
         repo_id = parse_repo_id(model_name)
-        is_practice = repo_id == PRACTICE_REPO_ID
-        reporter = reporter or self._make_reporter()
-        stop = stop or threading.Event()
-        is_missing = force or self.cache.find(repo_id) is None
+        reporter, stop = reporter or self._make_reporter(), stop or threading.Event()
+        is_missing = is_forced or self.cache.find(repo_id) is None
         if is_missing:
             catalog.check_published(repo_id)
+        is_practice = repo_id == PRACTICE_REPO_ID
         with hubs_for(self.settings, repo_id, is_missing=is_missing, reporter=reporter, stop=stop) as hubs:
-            return ensure_model(
-                self.cache,
-                hubs,
-                repo_id,
-                revision=None if is_practice else revision,  # there is only the one made here
-                force=force,
-                offline=self.settings.offline and not is_practice,  # its hub is this process
-                order=self.settings.hubs,
-                max_connections=self.settings.max_connections,
-                reporter=reporter,
-                stop=stop,
-            )
+            means = {
+                "mirrors": () if is_practice else make_mirrors(self.settings),
+                "offline": self.settings.offline and not is_practice,  # its hub is this process
+                "order": self.settings.hubs,
+                "quota": self.settings.quota,
+                "is_used": self._is_used,
+                "max_connections": self.settings.max_connections,
+                "reporter": reporter,
+                "stop": stop,
+            }
+            yield hubs, repo_id, means
+
+    def _controls(self) -> Controls:
+        return Controls(max_speed=self.settings.max_speed)
 
     def list_cached_models(self) -> list[dict[str, Any]]:
-        """Return one dict per cached model: `model_name`, `size` in bytes, `path`, `hub`, `commit` and more."""
+        """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.
+
+        Our own come first, then those of shared caches, then those other tools keep.
+        """
         return [model.to_dict() for model in self.cache.list()]
 
-    def evict_model(self, model_name: str) -> int:
+    def cache_summary(self) -> dict[str, Any]:
+        """Return how full the cache is: `total` models; `total_size`, `used`, `free`, `quota`, `incoming` in bytes."""
+        models = [model for model in self.cache.list() if not model.is_elsewhere]
+        return {
+            "cache_dir": str(self.settings.cache_dir),
+            "total": len(models),
+            "total_size": sum(model.size_bytes for model in models),
+            "used": self.cache.used_bytes(),
+            "free": self.cache.free_bytes(),
+            "quota": self.settings.quota,
+            "incoming": self.cache.incoming_bytes(),
+        }
+
+    def evict_model(self, model_name: str, *, revision: str | None = None, owner: str | None = None) -> int:
         """Delete a model from the cache and return the bytes freed.
+
+        Args:
+            model_name: the model.
+            revision: only the copy of this branch, tag or commit.
+            owner: "huggingface", "modelscope" or "folder": delete that tool's copy instead of ours.
 
         Raises:
             NotCached: there is no such model in the cache.
+            CacheNotWritable: it is another tool's, or lies in a shared cache.
             ModelInUse: a running job uses it.
         """
-        repo_id = parse_repo_id(model_name)
-        self._refuse_if_in_use(repo_id)
-        return self.cache.evict(repo_id)
+        return self.cache.evict(parse_repo_id(model_name), revision=revision, owner=owner, is_used=self._is_used)
 
-    def evict_slug(self, name: str) -> int:
-        """Delete the cached model whose folder is called `name`, for example ``Qwen_Qwen3-0.6B``; raises as above."""
-        self._refuse_if_in_use(self.cache.by_slug(name).repo_id)
-        return self.cache.evict_slug(name).freed_bytes
+    def evict_slug(self, name: str, *, owner: str | None = None) -> int:
+        """Delete the model whose folder is called `name`, for example ``Qwen_Qwen3-0.6B``; raises as above."""
+        return self.cache.evict_slug(name, owner=owner, is_used=self._is_used).freed_bytes
 
     def evict_all(self) -> list[EvictedModel]:
         """Delete every model we downloaded and return what went.
@@ -150,9 +241,9 @@ class ModelManager:
             ModelInUse: a running job uses one of them; nothing is deleted then.
         """
         for model in self.cache.list():
-            if model.is_verified and not model.pinned and not model.is_shared:
-                self._refuse_if_in_use(model.repo_id)
-        return list(self.cache.evict_all())
+            if model.is_verified and not model.pinned and model.owner == "qwen3ft":
+                self._is_used(model.repo_id)
+        return list(self.cache.evict_all(is_used=self._is_used))
 
     def clear_cache(self, model_name: str | None = None) -> None:
         """Delete one model, or all of them."""
@@ -162,21 +253,93 @@ class ModelManager:
             self.evict_model(model_name)
 
     def verify(
-        self, model_name: str, *, reporter: Reporter | None = None, stop: threading.Event | None = None
+        self,
+        model_name: str,
+        *,
+        revision: str | None = None,
+        controls: Controls | None = None,
+        reporter: Reporter | None = None,
+        stop: threading.Event | None = None,
     ) -> VerifyReport:
         """Read every byte of a cached model again and say which files are missing or wrong."""
         return self.cache.verify(
-            parse_repo_id(model_name), reporter=reporter or self._make_reporter(), stop=stop or threading.Event()
+            parse_repo_id(model_name),
+            revision,
+            controls=controls,
+            reporter=reporter or self._make_reporter(),
+            stop=stop or threading.Event(),
+        )
+
+    def repair(
+        self,
+        model_name: str,
+        *,
+        revision: str | None = None,
+        controls: Controls | None = None,
+        reporter: Reporter | None = None,
+        stop: threading.Event | None = None,
+    ) -> RepairReport:
+        """Read every byte of a cached model again and fetch the pieces that are wrong, and no others.
+
+        Raises:
+            NotCached: there is no such model in the cache.
+            CacheError: something else put it there, so that nobody knows what is right.
+            HubError, TransferError: what is missing cannot be had; what was right is kept.
+        """
+        reporter, stop = reporter or self._make_reporter(), stop or threading.Event()
+
+        def fetch(model: CachedModel) -> int:
+            at = model.commit or revision
+            return self.ensure(
+                model.repo_id, revision=at, controls=controls, reporter=reporter, stop=stop
+            ).bytes_fetched
+
+        return repair_model(
+            self.cache,
+            parse_repo_id(model_name),
+            fetch,
+            revision=revision,
+            controls=controls,
+            reporter=reporter,
+            stop=stop,
         )
 
     def pin(self, model_name: str, pinned: bool = True) -> None:  # noqa: FBT001, FBT002 - reads as pin(name, False)
-        """Protect a model from being evicted with all others, or stop protecting it."""
+        """Protect a model from being evicted with all others or to make room, or stop protecting it."""
         self.cache.pin(parse_repo_id(model_name), pinned=pinned)
 
-    def _refuse_if_in_use(self, repo_id: str) -> None:
+    def slug_to_name(self, slug: str) -> str:
+        """Return the name of the model whose folder is called `slug`. Raises NotCached."""
+        return self.cache.by_slug(slug).repo_id
+
+    def move_cache(
+        self, target: str | Path, *, reporter: Reporter | None = None, stop: threading.Event | None = None
+    ) -> MoveReport:
+        """Move the whole cache to the folder `target`; every file is checked there before the old one goes.
+
+        Afterwards `MODEL_CACHE_DIR` has to name the new folder. An interrupted move goes on when called again.
+
+        Raises:
+            ModelInUse: a download or another job works on the cache.
+            NoSpace, CacheNotWritable, TransferError: the files cannot be written there; nothing is lost.
+        """
+        for job in self._active_jobs():
+            raise ModelInUse(f"The running job {job.id} uses the cache.", hint="Stop the job first.")
+        return move_cache(
+            self.settings.cache_dir,
+            Path(target).expanduser(),
+            trust_manifests=self._is_trusted,
+            is_used=self._is_used,
+            reporter=reporter or self._make_reporter(),
+            stop=stop or threading.Event(),
+        )
+
+    def _is_used(self, repo_id: str) -> bool:
+        """Return False if no running job uses a model. Raises ModelInUse, naming the job."""
         for job in self._active_jobs():
             if _model_of(job) == repo_id:
                 raise ModelInUse(f"{repo_id} is used by the running job {job.id}.", hint="Stop the job first.")
+        return False
 
     # What there is
 
@@ -209,25 +372,54 @@ class ModelManager:
                 if job.status().is_active:
                     yield job
 
-    def download(self, model_name: str, *, force: bool = False, revision: str | None = None) -> Job:
-        """Start a download that goes on whatever happens to this kernel, or return the same one already under way."""
+    def download(
+        self,
+        model_name: str,
+        *,
+        force: bool = False,
+        revision: str | None = None,
+        update: bool = False,
+        sources: Sequence[str] | None = None,
+        in_place: bool = False,
+        max_speed: int | None = None,
+    ) -> Job:
+        """Start a download that goes on whatever happens to this kernel, or return the same one already under way.
+
+        Args:
+            model_name: a repo id; the other arguments are those of `ensure_model_cached`.
+            force: fetch every file again.
+            revision: a branch, tag or commit.
+            update: have the newest commit.
+            sources: the only places to fetch from.
+            in_place: use another tool's copy where it is.
+            max_speed: at most so many bytes a second; `Job.limit` changes it.
+        """
         repo_id = parse_repo_id(model_name)
         if self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)
-        params = {"model_name": repo_id, "force": force, "revision": revision}
+        wanted = list(check_sources(sources)) if sources is not None else None
+        params = {"model_name": repo_id, "force": force, "revision": revision, "update": update}
+        params |= {"sources": wanted, "in_place": in_place}
         for job in self._active_jobs():
             is_same = job.kind == "download" and params.items() <= job.params.items()
             with contextlib.suppress(JobNotFound):
                 if is_same and job.status().state != "stopping":
                     return job
-        return self._start("download", params, title=f"Download {repo_id}", cwd=self.settings.state_dir)
+        return self._start("download", params, title=f"Download {repo_id}", max_speed=max_speed)
 
-    def start_verify(self, model_name: str) -> Job:
-        """Verify a cached model as a job. Raises NotCached."""
+    def start_verify(self, model_name: str, *, max_speed: int | None = None) -> Job:
+        """Verify a cached model as a job, reading at most `max_speed` bytes a second. Raises NotCached."""
+        return self._start_about("verify", model_name, max_speed=max_speed)
+
+    def start_repair(self, model_name: str, *, max_speed: int | None = None) -> Job:
+        """Repair a cached model as a job, reading at most `max_speed` bytes a second. Raises NotCached."""
+        return self._start_about("repair", model_name, max_speed=max_speed)
+
+    def _start_about(self, kind: str, model_name: str, *, max_speed: int | None) -> Job:
         repo_id = parse_repo_id(model_name)
         if self.cache.find(repo_id) is None:
             raise NotCached(f"{repo_id} is not in the cache.", hint=f"Download it: %qwen3ft download {repo_id}")
-        return self._start("verify", {"model_name": repo_id}, title=f"Verify {repo_id}", cwd=self.settings.state_dir)
+        return self._start(kind, {"model_name": repo_id}, title=f"{kind.title()} {repo_id}", max_speed=max_speed)
 
     def fine_tune(self, config: Mapping[str, Any] | None = None, **fields: Any) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
@@ -251,7 +443,9 @@ class ModelManager:
         check_data(resolved)
         self._resident.let_go()  # the model that answers questions and the job would share one GPU
         title = f"Fine-tune {resolved.model} → {Path(resolved.output_dir).name}"
-        return self._start("finetune", {"config": resolved.to_dict()}, title=title, cwd=None)
+        return self.job_store.start(
+            "finetune", self._as_params(config=resolved.to_dict()), title=title, python=sys.executable
+        )
 
     def _refuse_if_written_to(self, output_dir: str) -> None:
         for job in self._active_jobs():
@@ -262,11 +456,20 @@ class ModelManager:
                     hint="Stop it first, or give another output_dir.",
                 )
 
-    def _start(self, kind: str, params: dict[str, Any], *, title: str, cwd: Path | None) -> Job:
-        if cwd is not None:
-            cwd.mkdir(parents=True, exist_ok=True)
-        params = {**params, "settings": self.settings.shareable(), "is_trusted": self._is_trusted}
-        return self.job_store.start(kind, params, title=title, python=sys.executable, cwd=cwd)
+    def _start(self, kind: str, params: Mapping[str, Any], *, title: str, max_speed: int | None) -> Job:
+        """Start a job that can be paused and limited, in a folder that is no stranger's."""
+        self.settings.state_dir.mkdir(parents=True, exist_ok=True)
+        return self.job_store.start(
+            kind,
+            self._as_params(**params),
+            title=title,
+            python=sys.executable,
+            cwd=self.settings.state_dir,
+            controls=Controls(max_speed=self.settings.max_speed if max_speed is None else max_speed),
+        )
+
+    def _as_params(self, **params: Any) -> dict[str, Any]:
+        return {**params, "settings": self.settings.shareable(), "is_trusted": self._is_trusted}
 
     # Loading and talking
 

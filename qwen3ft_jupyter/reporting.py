@@ -32,8 +32,8 @@ class Progress:
     """Where the work stands. `done` and `total` count `unit` within `phase`; `total` is None while unknown."""
 
     phase: str
-    """resolving, waiting, checking, adopting, transferring, paused, verifying, committing, moving, loading, preparing,
-    training or saving."""
+    """resolving, waiting, checking, probing, adopting, transferring, paused, verifying, committing, moving, loading,
+    preparing, training or saving."""
     done: int = 0
     total: int | None = None
     unit: str = "bytes"

@@ -56,9 +56,7 @@ class Resident:
         self._own = None
 
 
-def _load(
-    located: Located, device_map: str | None, reporter: Reporter, options: Mapping[str, Any]
-) -> tuple[Any, Any]:
+def _load(located: Located, device_map: str | None, reporter: Reporter, options: Mapping[str, Any]) -> tuple[Any, Any]:
     from qwen3ft_jupyter.loading import load_model_and_tokenizer
 
     options = {"adapter": located.adapter, **options} if located.adapter is not None else options

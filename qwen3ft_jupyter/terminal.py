@@ -1,9 +1,10 @@
-"""Work shown on a terminal: a line of progress, a job that is followed, an interrupt that stops within a second."""
+"""Work shown on a terminal: results, a line of progress, a job that is followed, an interrupt that stops at once."""
 
 from __future__ import annotations
 
 import _thread
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -32,6 +33,21 @@ _LOG_S = 10.0
 _FOLLOW_S = 0.25
 _PATIENCE_S = 0.9
 """Work promises to stop within a second; a name lookup or a module's start may not let it."""
+
+
+def show(text: str) -> None:
+    """Print a result to stdout."""
+    print(text, flush=True)  # noqa: T201 - a command line prints
+
+
+def show_json(value: object) -> None:
+    """Print a result for programs to stdout."""
+    show(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def say(text: str) -> None:
+    """Print what is for people alone to stderr."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command line prints
 
 
 class ProgressLine(Reporter):

@@ -20,7 +20,8 @@ from qwen3ft_jupyter.cache import EvictedModel, VerifyReport
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
 from qwen3ft_jupyter.hubs import parse_repo_id
 from qwen3ft_jupyter.jobs import Job, JobContext, JobStore, supervisor
-from qwen3ft_jupyter.reporting import Progress
+from qwen3ft_jupyter.reporting import Controls, Progress
+from tests.server.standin import cached_row, plan_dict
 
 if TYPE_CHECKING:
     import threading
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - no more than a word here
 WORKER = [sys.executable, str(ROOT / "tests" / "jobs" / "worker_fixture.py"), "run"]
+
+
+class Answer(types.SimpleNamespace):
+    """What a method of the manager answers, as far as it is looked at."""
 
 
 @dataclass
@@ -42,33 +47,66 @@ class StandIn:
     models: list[dict[str, Any]] = field(default_factory=list)
     error: Exception | None = None
     missing: tuple[str, ...] = ()
+    result: dict[str, Any] = field(default_factory=dict)
+    """What a download tells, but for the usual."""
+    plan_answer: dict[str, Any] = field(default_factory=dict)
+    repaired: tuple[str, ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
 
     def make(self, **overrides: Any) -> StandIn:
         self.overrides = overrides
         return self
 
-    def ensure_model_cached(
-        self, name: str, *force: bool, revision: str | None, reporter: Reporter, stop: threading.Event
-    ) -> str:
+    def ensure(self, name: str, *, reporter: Reporter, stop: threading.Event, **wishes: Any) -> Answer:
         assert not stop.is_set()
-        self.calls.append((name, *force, revision))
+        self.calls.append((name, {wish: value for wish, value in wishes.items() if value}))
         reporter.notice("a notice")
         if self.error:
             raise self.error
-        return "/cache/Qwen_Qwen3-0.6B"
+        usual = {"folder": "/cache/Qwen_Qwen3-0.6B", "bytes": 0, "was_cached": True}
+        return Answer(to_dict=lambda: {**usual, **self.result})
+
+    def plan(self, name: str, *, reporter: Reporter, stop: threading.Event, **wishes: Any) -> Answer:
+        assert not stop.is_set()
+        self.calls.append(("plan", name, {wish: value for wish, value in wishes.items() if value}))
+        reporter.progress(Progress("resolving"))
+        return Answer(to_dict=lambda: plan_dict(name, **self.plan_answer))
 
     def list_cached_models(self) -> list[dict[str, Any]]:
         return self.models
 
-    def evict_model(self, name: str) -> int:
-        self.calls.append(("evict", name))
+    def cache_summary(self) -> dict[str, Any]:
+        ours = [model["size"] for model in self.models if model["owner"] in ("qwen3ft", "shared")]
+        room = {"free": 5 * 10**11, "quota": 2 * 10**11, "incoming": 10**9}
+        return {"cache_dir": "/cache", "total": len(ours), "total_size": sum(ours), "used": sum(ours), **room}
+
+    def evict_model(self, name: str, *, revision: str | None, owner: str | None) -> int:
+        self.calls.append(("evict", name, revision, owner))
         return 1500
+
+    def pin(self, name: str, pinned: bool) -> None:  # noqa: FBT001
+        self.calls.append(("pin", name, pinned))
+
+    def repair(self, name: str, *, reporter: Reporter, stop: threading.Event, controls: Controls | None) -> Answer:
+        assert not stop.is_set()
+        self.calls.append(("repair", name, controls and controls.max_speed))
+        reporter.notice(f"reading {name}")
+        return Answer(repaired=self.repaired, bytes_fetched=1500)
+
+    def move_cache(self, target: Path, *, reporter: Reporter, stop: threading.Event) -> Answer:
+        assert not stop.is_set()
+        reporter.progress(Progress("moving"))
+        self.calls.append(("move", target))
+        return Answer(moved=("a", "b"), left=self.left, bytes_copied=1500)
 
     def evict_all(self) -> list[EvictedModel]:
         return [EvictedModel(parse_repo_id(f"Qwen/{name}"), name, size) for name, size in (("A", 1500), ("B", 7))]
 
-    def verify(self, name: str, *, reporter: Reporter, stop: threading.Event) -> VerifyReport:
+    def verify(
+        self, name: str, *, reporter: Reporter, stop: threading.Event, controls: Controls | None
+    ) -> VerifyReport:
         assert not stop.is_set()
+        self.calls.append(("verify", name, controls and controls.max_speed))
         reporter.progress(Progress("verifying"))
         return VerifyReport(parse_repo_id(name), 9, 1500, missing=self.missing, wrong=(), extra=("mine.txt",))
 
@@ -80,6 +118,11 @@ class StandIn:
 
     def fine_tune(self, config: dict[str, Any]) -> Job:
         return self.job_store.start("add", {"numbers": [], **config}, title="Fine-tune")
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWEN3FT_LANG", "en")
 
 
 @pytest.fixture
@@ -99,7 +142,73 @@ def test_last_line_on_stdout_is_the_folder(manager: StandIn, capsys: pytest.Capt
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == "/cache/Qwen_Qwen3-0.6B"
     assert err == "a notice\n"
-    assert manager.calls == [("Qwen/Qwen3-0.6B", True, "v1")]
+    assert manager.calls == [("Qwen/Qwen3-0.6B", {"force": True, "revision": "v1"})]
+
+
+def test_end_of_a_download_says_how_much_came_from_where(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    shares = [{"name": "Hugging Face", "bytes": 360_000_000}, {"name": "ModelScope", "bytes": 840_000_000}]
+    manager.result = {"was_cached": False, "bytes": 1_200_000_000, "sources": shares, "adopted": 3 * 10**8}
+    manager.result["evicted"] = ["Qwen/Qwen3-8B"]
+    assert cli.main(["download", "x/y"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "/cache/Qwen_Qwen3-0.6B\n"
+    assert err.splitlines()[1:] == [
+        "fetched: 1.2 GB (70 % ModelScope, 30 % Hugging Face)",
+        "from this disk: 300 MB",
+        "deleted to make room: Qwen/Qwen3-8B",
+    ]
+
+
+def test_every_wish_for_a_download_is_passed_on(manager: StandIn) -> None:
+    line = ["download", "x/y", "--update", "--sources", "modelscope,disk", "--in-place", "--max-speed", "20MB"]
+    assert cli.main(line) == 0
+    assert manager.calls == [("x/y", {"update": True, "sources": ["modelscope", "disk"], "in_place": True})]
+    assert manager.overrides == {"max_speed": "20MB"}
+
+
+def test_max_speed_of_none_lifts_the_limit_that_is_set(manager: StandIn) -> None:
+    assert cli.main(["download", "x/y", "--max-speed", "none"]) == 0
+    assert manager.overrides == {"max_speed": "none"}
+
+
+@pytest.mark.parametrize("verb", [["download", "x/y", "--max-speed"], ["verify", "x/y", "--max-speed"]])
+def test_speed_that_is_none_is_refused_by_name(
+    manager: StandIn, capsys: pytest.CaptureFixture[str], verb: list[str]
+) -> None:
+    assert cli.main([*verb, "fast"]) == 1
+    assert "bad-input: max_speed='fast' is no number of bytes." in capsys.readouterr().err
+    assert manager.calls == []
+
+
+def test_dry_run_is_a_table_and_fetches_nothing(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["download", "x/y", "--dry-run", "--update", "--sources", "disk", "--in-place"]) == 0
+    assert manager.calls == [("plan", "x/y", {"update": True, "sources": ["disk"], "in_place": True})]
+    assert capsys.readouterr().out.splitlines() == [
+        "x/y · ModelScope · master · 0123456789ab",
+        "What           Files  Size    To fetch  From",
+        "kept           1      700 B",
+        "adopted        1      1.0 GB            Hugging Face cache",
+        "resumed        1      1.0 GB  400 MB    ModelScope",
+        "to be fetched  2      1.0 GB  1.0 GB    ModelScope",
+        "removed        1      2.0 MB",
+        "To fetch: 1.4 GB; on this disk already: 1.6 GB.",
+        "About 28 s at 50.0 MB/s.",
+        "Sources: ModelScope, Hugging Face.",
+        "Room: 2.4 GB of 50.0 GB free.",
+        "Changed files: 5",
+        "  adopted  model-00001-of-00003.safetensors  1.0 GB",
+        "  resumed  model-00002-of-00003.safetensors  1.0 GB",
+        "  to be fetched  model-00003-of-00003.safetensors  1.0 GB",
+        "  to be fetched  vocab.json  3.0 MB",
+        "  removed  merges.txt  2.0 MB",
+    ]
+
+
+def test_dry_run_of_what_does_not_fit_says_so_and_fails(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    manager.plan_answer = {"missing_bytes": 10**9, "has_room": False, "evictable": [("Qwen/Qwen3-14B", 3 * 10**10)]}
+    assert cli.main(["download", "x/y", "--dry-run"]) == 1
+    out = capsys.readouterr().out
+    assert "It does not fit: 1.0 GB are missing.\nCould be deleted: Qwen/Qwen3-14B (30.0 GB)." in out
 
 
 def test_error_is_named_with_its_cure_and_its_folder(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +252,7 @@ def test_interrupt_ends_a_download_within_a_second(tmp_path: Path, behaviour: st
         "import sys, types\n"
         "from qwen3ft_jupyter.errors import Stopped\n"
         "class Manager:\n"
-        "    def ensure_model_cached(self, *_, reporter, stop, **__):\n"
+        "    def ensure(self, *_, reporter, stop, **__):\n"
         "        print('at work', flush=True)\n"
         f"        {behaviour}\n"
         "module = sys.modules['qwen3ft_jupyter.manager'] = types.ModuleType('manager')\n"
@@ -167,21 +276,43 @@ def test_interrupt_ends_a_download_within_a_second(tmp_path: Path, behaviour: st
 
 # What is cached
 
-CACHED = {"model_name": "Qwen/Qwen3-0.6B", "size": 1_503_300_328, "verified": True, "path": "/cache/Qwen_Qwen3-0.6B"}
+CACHED = cached_row("Qwen/Qwen3-0.6B", size=1_503_300_328, pinned=True)
+THEIRS = cached_row("me/mine", size=5, owner="huggingface", verified=False, revision="", path="/hf/snapshots/0")
 
 
-def test_list_is_a_table_or_json(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
-    manager.models = [CACHED]
-    assert cli.main(["list"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split() == [
-        "Qwen/Qwen3-0.6B",
-        "1.5",
-        "GB",
-        "verified",
-        CACHED["path"],
+@pytest.mark.parametrize("verb", ["list", "cache"])
+def test_list_is_a_table_with_owners_and_room(manager: StandIn, capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    manager.models = [CACHED, THEIRS]
+    assert cli.main([verb]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "MODEL            REVISION      SIZE    WHOSE         STATE             FOLDER",
+        "Qwen/Qwen3-0.6B  master        1.5 GB  this cache    verified, pinned  /cache/Qwen_Qwen3-0.6B",
+        "me/mine          000000000000  5 B     Hugging Face  not verified      /hf/snapshots/0",
+        "Models in the cache: 1, 1.5 GB · 1.5 GB of 200 GB used · 500 GB free · 1.0 GB of unfinished downloads",
     ]
+
+
+def test_list_is_json_for_programs(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    manager.models = [CACHED]
     assert cli.main(["list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [CACHED]
+
+
+def test_an_empty_cache_says_so(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list"]) == 0
+    assert capsys.readouterr().err == "The cache is empty.\n"
+
+
+def test_list_is_told_in_chinese(
+    manager: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QWEN3FT_LANG", "zh")
+    manager.models = [CACHED]
+    assert cli.main(["list"]) == 0
+    assert cli.main(["download", "x/y", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    for word in ("本缓存", "已校验, 已固定", "配额 200 GB", "需下载 1.4 GB", "复用", "有变化的文件：5 个"):
+        assert word in out
 
 
 def test_verify_names_what_is_wrong_and_the_cure(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,17 +325,61 @@ def test_verify_names_what_is_wrong_and_the_cure(manager: StandIn, capsys: pytes
     assert cli.main(["verify", "x/y"]) == 1
     out, err = capsys.readouterr()
     assert out.splitlines()[0] == "missing: config.json"
-    assert "qwen3ft download x/y" in err
+    assert "qwen3ft repair x/y" in err
+
+
+def test_a_check_is_as_slow_as_wished(manager: StandIn) -> None:
+    assert cli.main(["verify", "x/y", "--max-speed", "200MB"]) == 0
+    assert cli.main(["verify", "x/y"]) == 0
+    assert cli.main(["repair", "x/y", "--max-speed", "5MB"]) == 0
+    assert manager.calls == [("verify", "x/y", 200_000_000), ("verify", "x/y", None), ("repair", "x/y", 5_000_000)]
+
+
+def test_repair_names_what_it_has_repaired(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["repair", "x/y"]) == 0
+    assert capsys.readouterr().out == "x/y: nothing was wrong\n"
+    manager.repaired = ("model.safetensors",)
+    assert cli.main(["repair", "x/y"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "repaired: model.safetensors",
+        "x/y: all is as it should be, 1.5 kB fetched",
+    ]
+
+
+def test_models_are_pinned_and_unpinned(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["pin", "x/y"]) == 0
+    assert cli.main(["unpin", "x/y"]) == 0
+    assert manager.calls == [("pin", "x/y", True), ("pin", "x/y", False)]
+    assert "x/y is no longer pinned." in capsys.readouterr().out
+
+
+def test_cache_is_moved(manager: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                        monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["cache", "move", "there"]) == 0
+    assert manager.calls == [("move", tmp_path / "there")]
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path / 'there'}\n"
+    assert err.splitlines()[0] == "Moved folders: 2; 1.5 kB copied."
+    assert f"MODEL_CACHE_DIR={tmp_path / 'there'}" in err
+    manager.left = (("c", "it is in use"),)
+    assert cli.main(["cache", "move", "there"]) == 1
 
 
 def test_evict_takes_one_name_or_all(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["evict", "Qwen/Qwen3-0.6B"]) == 0
-    assert manager.calls == [("evict", "Qwen/Qwen3-0.6B")]
+    assert cli.main(["evict", "Qwen/Qwen3-0.6B", "--owner", "huggingface", "--revision", "v1"]) == 0
+    assert manager.calls == [
+        ("evict", "Qwen/Qwen3-0.6B", None, None),
+        ("evict", "Qwen/Qwen3-0.6B", "v1", "huggingface"),
+    ]
     assert cli.main(["evict", "--all"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "Qwen/B  7 B freed"
-    for wrong in (["evict"], ["evict", "x/y", "--all"]):
+    for wrong in (["evict"], ["evict", "x/y", "--all"], ["evict", "x/y", "--owner", "qwen3ft"]):
         with pytest.raises(SystemExit, match="2"):
             cli.main(wrong)
+    assert cli.main(["evict", "--all", "--owner", "huggingface"]) == 1
+    assert "--owner and --revision go with the NAME" in capsys.readouterr().err
 
 
 # Jobs
@@ -236,6 +411,32 @@ def test_jobs_are_stopped_and_resumed(manager: StandIn, tmp_path: Path, capsys: 
     job.stop()
     assert cli.main(["jobs", "follow", job.id]) == 1
     assert f"qwen3ft jobs resume {job.id}" in capsys.readouterr().err
+
+
+def test_jobs_are_paused_slowed_down_and_resumed(
+    manager: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = manager.job_store.start("obey", {"keep": str(tmp_path / "n")}, title="Obey", controls=Controls())
+    assert cli.main(["jobs", "pause", job.id]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == (f"{job.id} is paused\n", f"Go on with it: qwen3ft jobs resume {job.id}\n")
+    assert cli.main(["jobs"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == [job.id, "paused"]
+
+    assert cli.main(["jobs", "limit", job.id, "20MB"]) == 0
+    assert capsys.readouterr().out == f"{job.id} takes at most 20.0 MB/s\n"
+    assert job.to_dict()["controls"] == {"paused": True, "max_speed": 20_000_000}
+    assert cli.main(["jobs", "limit", job.id, "none"]) == 0
+    assert capsys.readouterr().out == f"{job.id} has no speed limit\n"
+    assert cli.main(["jobs", "limit", job.id, "fast"]) == 1
+
+    assert cli.main(["jobs", "resume", job.id]) == 0
+    assert job.to_dict()["controls"] == {"paused": False, "max_speed": None}
+    assert job.status().attempt == 1
+    job.stop()
+    assert job.wait(30).state == "stopped"
+    assert cli.main(["jobs", "pause", job.id]) == 1
+    assert "wrong-job-state" in capsys.readouterr().err
 
 
 def test_job_that_is_none_is_named(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
@@ -442,7 +643,8 @@ def test_help_comes_at_once_and_names_every_verb(entry: str) -> None:
         cwd=ROOT, check=True, capture_output=True, text=True, timeout=30,
     ).stdout  # fmt: skip
     assert "HEAVY set()" in said
-    for verb in ("download", "list", "verify", "evict", "jobs", "finetune", "mirror", "practice", "status", "run"):
+    cached = ("download", "list", "verify", "repair", "pin", "unpin", "evict", "cache")
+    for verb in (*cached, "jobs", "finetune", "mirror", "practice", "status", "run"):
         assert f"\n    {verb} " in said
 
 

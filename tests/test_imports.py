@@ -14,12 +14,12 @@ PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 LEVELS = [
     ["errors", "reporting", "disk", "logins", "addresses", "words", "owner"],
     ["setting_list", "job_lists", "format"],
-    ["settings", "catalog"],
+    ["settings", "catalog", "cache_lists"],
     ["hubs"],
     ["transfer", "cache"],
     ["jobs", "loading", "finetune", "mirror", "practice"],
     ["manager", "job_functions", "resident", "overview", "practice_hub", "terminal"],
-    ["server", "notebook", "cli", "__main__"],
+    ["server", "notebook", "cli", "cli_cache", "__main__"],
     ["__init__"],
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -31,6 +31,7 @@ NEIGHBOURS = {
     ("job_functions", "manager"),
     ("manager", "practice_hub"),
     ("finetune", "loading"),
+    ("cli", "cli_cache"),
     ("__main__", "cli"),
 }
 """Rooms of one level that may use each other, in this direction only."""

@@ -10,6 +10,7 @@ import yaml
 
 import qwen3ft_jupyter
 from qwen3ft_jupyter import server
+from qwen3ft_jupyter.cache_lists import ACTIONS, OWNERS
 from qwen3ft_jupyter.jobs import JobState
 from qwen3ft_jupyter.words import CHINESE, language, tr
 
@@ -36,8 +37,18 @@ def test_every_text_is_translated() -> None:
     assert texts - set(CHINESE) - {"role", "state"} == set()
 
 
-@pytest.mark.parametrize("word", [*get_args(JobState), *PHASES, "files", "rows", "steps"])
-def test_states_phases_and_units_are_translated(word: str) -> None:
+@pytest.mark.parametrize(
+    "word",
+    [
+        *get_args(JobState),
+        *PHASES,
+        *("files", "rows", "steps"),
+        *ACTIONS.values(),
+        *OWNERS.values(),
+        *("missing", "wrong", "not of the model", "repaired"),
+    ],
+)
+def test_every_word_that_a_name_stands_for_is_translated(word: str) -> None:
     assert word in CHINESE
 
 

@@ -22,4 +22,4 @@ def wait(_params: dict[str, Any], context: JobContext) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(worker.run(Path(sys.argv[-1]), dict.fromkeys(("download", "verify", "finetune"), wait)))
+    sys.exit(worker.run(Path(sys.argv[-1]), dict.fromkeys(("download", "verify", "repair", "finetune"), wait)))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Stamp, file_state
+from qwen3ft_jupyter.cache.pace import Pace
+from qwen3ft_jupyter.cache.piece_sums import piece_sums
+from qwen3ft_jupyter.reporting import Controls, Progress
+from qwen3ft_jupyter.transfer.journal import Record
 from qwen3ft_jupyter.transfer.meter import Meter
 
 if TYPE_CHECKING:
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile
+    from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, PieceSum
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.reporting import Reporter
 
@@ -53,23 +57,35 @@ class Check:
     wrong: tuple[str, ...]
     stamps: dict[str, Stamp | None]
     """The new stamp of every file that was checked; None for those that are not right."""
+    pieces: dict[str, tuple[PieceSum, ...]]
+    """The check sums of right files that had none, by which later damage is located."""
     checked_bytes: int
 
 
 def check_files(
-    folder: Path, files: Sequence[ManifestFile], *, phase: str, reporter: Reporter, stop: threading.Event
+    folder: Path,
+    files: Sequence[ManifestFile],
+    *,
+    phase: str,
+    reporter: Reporter,
+    stop: threading.Event,
+    controls: Controls | None = None,
 ) -> Check:
     """Read `files` of the model in `folder` and compare them with their digests. Raises Stopped."""
-    meter = Meter(reporter, phase, sum(file.size for file in files), clock=time.monotonic)
+    total = sum(file.size for file in files)
+    meter = Meter(reporter, phase, total, clock=time.monotonic)
+    pace = Pace(controls or Controls(), stop=stop)
     missing: list[str] = []
     wrong: list[str] = []
     stamps: dict[str, Stamp | None] = {}
+    pieces: dict[str, tuple[PieceSum, ...]] = {}
     done = 0
 
     def on_bytes(count: int) -> None:
         nonlocal done
         done += count
         meter.update(done, detail=file.path)
+        pace.spend(count, on_pause=lambda: reporter.progress(Progress("paused", done, total)))
 
     for file in files:
         stamps[file.path] = None
@@ -77,26 +93,29 @@ def check_files(
             missing.append(file.path)
             continue
         try:
-            digest = digest_file(folder / file.path, with_git=False, on_bytes=on_bytes, stop=stop)
+            path, is_new = folder / file.path, file.pieces is None
+            digest = digest_file(path, with_git=False, on_bytes=on_bytes, stop=stop, with_pieces=is_new)
         except OSError:  # unreadable sectors are wrong bytes, too
             digest = None
         if digest is not None and digest.is_of(file.as_remote()):
             stamps[file.path] = digest.stamp
+            if sums := piece_sums((Record(*piece) for piece in digest.pieces), file.size):
+                pieces[file.path] = sums
         else:
             wrong.append(file.path)
     meter.update(done, now=True)
-    return Check(tuple(missing), tuple(wrong), stamps, done)
+    return Check(tuple(missing), tuple(wrong), stamps, pieces, done)
 
 
 def verify_model(
-    folder: Path, manifest: Manifest, *, reporter: Reporter, stop: threading.Event
+    folder: Path, manifest: Manifest, *, controls: Controls | None = None, reporter: Reporter, stop: threading.Event
 ) -> tuple[VerifyReport, Manifest]:
-    """Read every file of a model; return the report, and the manifest with the stamps that follow from it.
+    """Read every file of a model; return the report, and the manifest with the stamps and check sums that follow.
 
     Raises:
         Stopped: `stop` was set.
     """
-    check = check_files(folder, manifest.files, phase="verifying", reporter=reporter, stop=stop)
+    check = check_files(folder, manifest.files, phase="verifying", controls=controls, reporter=reporter, stop=stop)
     known = {file.path for file in manifest.files}
     report = VerifyReport(
         manifest.repo_id,
@@ -106,7 +125,11 @@ def verify_model(
         check.wrong,
         tuple(path for path in walk_files(folder) if path not in known),
     )
-    return report, manifest.with_stamps(check.stamps)
+    files = tuple(
+        replace(file, stamp=check.stamps[file.path], pieces=check.pieces.get(file.path, file.pieces))
+        for file in manifest.files
+    )
+    return report, replace(manifest, files=files)
 
 
 def walk_files(folder: Path) -> Iterator[str]:

@@ -1,15 +1,25 @@
-"""Puts verified files at their place: rename, read-only, fsync of the folder, the manifest last."""
+"""Puts verified files at their place: rename, read-only, fsync of the folders, the manifest last.
+
+A kill or a power cut at any moment leaves the model as it was, or marked incomplete, which is absent, or new and whole.
+The data of the files was synced before it was judged; what lies between is the order of names in folders.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import secrets
 import stat
+import threading
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from qwen3ft_jupyter.cache.clone import clone
+from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.layout import REPLACED_FOLDER, mark_incomplete, unmark_incomplete
+from qwen3ft_jupyter.cache.links import stamps_kept
 from qwen3ft_jupyter.cache.manifest import (
+    RECORD_FOLDER,
     Manifest,
     ManifestFile,
     Stamp,
@@ -17,20 +27,27 @@ from qwen3ft_jupyter.cache.manifest import (
     read_manifest,
     write_manifest,
 )
-from qwen3ft_jupyter.disk import fsync_folder
+from qwen3ft_jupyter.cache.piece_sums import piece_sums
+from qwen3ft_jupyter.disk import LOCAL, age_s, make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged
+from qwen3ft_jupyter.transfer.leftovers import ORPHAN_S
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
+    from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import Listing
-    from qwen3ft_jupyter.hubs.names import SafePath
+    from qwen3ft_jupyter.hubs.names import SafePath, Sha256
     from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.partial import FetchedFile
 
-COPY_BYTES: Final = 1 << 20
+ATTEMPTS: Final = 3
+"""So often a file is read that another process touches at the same moment."""
+COPY_SUFFIX: Final = ".copy"
+"""Ends the name of a copy under way, in the record folder."""
 
 
 def commit_model(
@@ -40,9 +57,11 @@ def commit_model(
     kept: Mapping[SafePath, ManifestFile],
     fetched: Sequence[FetchedFile],
     copies: Mapping[SafePath, SafePath],
+    shared: Mapping[SafePath, SharedFile] | None = None,
     previous: Manifest | None,
     now: float,
     reporter: Reporter,
+    disk: Disk = LOCAL,
 ) -> Manifest:
     """Make `folder` hold exactly the files of `listing` and return its manifest.
 
@@ -52,31 +71,30 @@ def commit_model(
         kept: The files that are at their place and right.
         fetched: Those that travelled.
         copies: The rest, and which of the others has the same bytes.
+        shared: Those that another model of this cache has, too: they get a second name where the volume can.
         previous: The manifest until now. Files it names and the listing does not are deleted; without a manifest the
             folder is somebody else's work, and what has to make way is moved to ``.qwen3ft/replaced``.
         now: Unix seconds.
         reporter: Is told what was moved away.
+        disk: What is written to.
 
     Raises:
-        WrongBytes, NoSpace, CacheNotWritable, TransferError: Nothing wrong is visible then, and nothing is lost.
+        WrongBytes, NoSpace, CacheNotWritable, CacheDamaged, TransferError: Nothing wrong is visible then, and nothing
+            is lost.
     """
+    ours = {file.path for file in previous.files} if previous else set()
+    place = _Place(folder, ours, disk, reporter)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        mark_incomplete(folder, listing.repo_id)
-        ours = {file.path for file in previous.files} if previous else set()
+        make_folders(folder, disk=disk)
+        mark_incomplete(folder, listing.repo_id, disk=disk)
+        entries = {path: _made_read_only(folder, file, disk) for path, file in kept.items()}
+        entries |= {file.file.path: place.put(file) for file in fetched}
+        entries |= _share(place, shared or {})
+        entries |= {path: place.copy(folder / source, path, entries[source]) for path, source in copies.items()}
+        place.remove(ours - {file.path for file in listing.files})
+        place.sync(file.path for file in listing.files)
         for file in fetched:
-            _make_way(folder, file.file.path, is_ours=file.file.path in ours, reporter=reporter)
-            file.move_to(folder / file.file.path)
-        for path, source in copies.items():
-            _make_way(folder, path, is_ours=path in ours, reporter=reporter)
-            _copy(folder / source, folder / path)
-        _remove_outdated(folder, ours - {file.path for file in listing.files})
-        for parent in sorted({(folder / file.path).parent for file in listing.files}):
-            fsync_folder(parent)
-        fresh = [_manifest_file(folder, file) for file in fetched]
-        fresh += [_made_read_only(folder, file) for file in kept.values()]
-        by_path = {file.path: file for file in fresh}
-        fresh += [_copied_entry(folder, path, by_path[source]) for path, source in copies.items()]
+            file.forget(disk=disk)
         newest = read_manifest(folder)  # a pin may have been made while the files arrived
         manifest = Manifest(
             listing.repo_id,
@@ -85,85 +103,152 @@ def commit_model(
             listing.commit,
             created=now,
             last_used=now,
-            files=tuple(sorted(fresh, key=lambda file: file.path)),
+            files=tuple(sorted(entries.values(), key=lambda file: file.path)),
             pinned=newest is not None and newest.pinned,
         )
-        write_manifest(folder, manifest)
-        unmark_incomplete(folder)
+        write_manifest(folder, manifest, disk=disk)
+        unmark_incomplete(folder, disk=disk)
+        _clear_leftovers(folder / RECORD_FOLDER, disk)
+        disk.fsync_folder(folder / RECORD_FOLDER)  # else a power cut brings the mark back
     except OSError as error:
         raise disk_error(error, listing.repo_id) from error
     return manifest
 
 
-def _make_way(folder: Path, path: SafePath, *, is_ours: bool, reporter: Reporter) -> None:
-    """Make the parents of a file, and move away what has its name; a planted symlink is removed, never followed."""
-    parts = path.split("/")
-    for depth in range(1, len(parts)):
-        parent = folder.joinpath(*parts[:depth])
-        if os.path.lexists(parent) and (parent.is_symlink() or not parent.is_dir()):
-            _move_aside(folder, parent, reporter)
-        parent.mkdir(exist_ok=True)
-    target = folder / path
-    if not os.path.lexists(target):
-        return
-    status = target.lstat()
-    if not (is_ours and stat.S_ISREG(status.st_mode)):
-        _move_aside(folder, target, reporter)
+@dataclass(frozen=True, slots=True)
+class SharedFile:
+    """A file of another model in the same cache, right by its stamp."""
+
+    path: Path
+    entry: ManifestFile
 
 
-def _move_aside(folder: Path, path: Path, reporter: Reporter) -> None:
-    if path.is_symlink():
-        path.unlink()
-        return
-    name = path.relative_to(folder).as_posix()
-    aside = make_record_folder(folder) / REPLACED_FOLDER
-    aside.mkdir(exist_ok=True)
-    for number in range(1000):
-        target = aside / (name.replace("/", "_") + (f".{number}" if number else ""))
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The folder of a model while files are put in and taken out."""
+
+    folder: Path
+    ours: AbstractSet[str]
+    """The paths that the manifest named until now."""
+    disk: Disk
+    reporter: Reporter
+
+    def make_way(self, path: SafePath, sha256: Sha256) -> None:
+        """Make the parents of a file, and move away what has its name; a planted symlink is removed, never followed.
+
+        A file with the very bytes that are to come, `sha256`, is replaced: another process, at the same work because
+        the volume's exclusive creation lies, was faster.
+        """
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            parent = self.folder.joinpath(*parts[:depth])
+            if os.path.lexists(parent) and (parent.is_symlink() or not parent.is_dir()):
+                self._move_aside(parent)
+            make_folders(parent, disk=self.disk)
+        target = self.folder / path
         if not os.path.lexists(target):
-            os.replace(path, target)
-            reporter.notice(f"{name} is not the hub's file; it was moved to .qwen3ft/{REPLACED_FOLDER}.")
             return
-    raise CacheDamaged(f"{name}: too many replaced files are kept.", hint=f"Empty .qwen3ft/{REPLACED_FOLDER}.")
+        is_file = stat.S_ISREG(target.lstat().st_mode)
+        if not is_file or (path not in self.ours and not _has_bytes(target, sha256)):
+            self._move_aside(target)
+
+    def put(self, file: FetchedFile) -> ManifestFile:
+        """Move a file to its place and return its entry."""
+        path, size = file.file.path, file.file.size
+        self.make_way(path, file.sha256)
+        file.move_to(self.folder / path, disk=self.disk)
+        stamp = Stamp.of((self.folder / path).lstat())
+        return ManifestFile(path, size, file.sha256, stamp, piece_sums(file.partial.records, size))
+
+    def copy(self, source: Path, path: SafePath, entry: ManifestFile, *, may_link: bool = False) -> ManifestFile:
+        """Copy a file, or give it a second name, and return its entry, given that of the source.
+
+        Half a copy never has the name.
+        """
+        self.make_way(path, entry.sha256)
+        half = make_record_folder(self.folder, disk=self.disk) / f"{secrets.token_hex(8)}{COPY_SUFFIX}"
+        clone(source, half, may_link=may_link, disk=self.disk)
+        self.disk.replace(half, self.folder / path)
+        with contextlib.suppress(FileNotFoundError):  # POSIX leaves both names if they were of one file already
+            self.disk.unlink(half)
+        _take_write_permission(self.folder / path, self.disk)
+        return replace(entry, path=path, stamp=Stamp.of((self.folder / path).lstat()))
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Delete files that are no part of the model any more."""
+        for path in paths:
+            with contextlib.suppress(OSError):
+                self.disk.unlink(self.folder / path)
+
+    def sync(self, paths: Iterable[SafePath]) -> None:
+        """Make the names of the files survive a power cut, with those of the folders they lie in."""
+        folders = {
+            self.folder.joinpath(*path.split("/")[:depth]) for path in paths for depth in range(path.count("/") + 1)
+        }
+        for folder in sorted(folders):
+            self.disk.fsync_folder(folder)
+
+    def _move_aside(self, path: Path) -> None:
+        if path.is_symlink():
+            self.disk.unlink(path)
+            return
+        name = path.relative_to(self.folder).as_posix()
+        aside = make_record_folder(self.folder, disk=self.disk) / REPLACED_FOLDER
+        make_own_folder(aside, disk=self.disk)
+        for number in range(1000):
+            target = aside / (name.replace("/", "_") + (f".{number}" if number else ""))
+            if not os.path.lexists(target):
+                _move(path, target, self.disk)
+                self.reporter.notice(f"{name} is not the hub's file; it was moved to .qwen3ft/{REPLACED_FOLDER}.")
+                return
+        raise CacheDamaged(f"{name}: too many replaced files are kept.", hint=f"Empty .qwen3ft/{REPLACED_FOLDER}.")
 
 
-def _remove_outdated(folder: Path, paths: Iterable[SafePath]) -> None:
-    for path in paths:
+def _move(source: Path, target: Path, disk: Disk) -> None:
+    """Rename a file or, name by name, a folder: not every volume renames folders."""
+    if source.is_symlink() or not source.is_dir():
+        disk.replace(source, target)
+        return
+    make_folders(target, disk=disk)
+    for path in sorted(source.iterdir()):
+        _move(path, target / path.name, disk)
+    disk.remove_folder(source)
+
+
+def _has_bytes(path: Path, sha256: Sha256) -> bool:
+    for _ in range(ATTEMPTS):
+        digest = digest_file(path, with_git=False, on_bytes=lambda _: None, stop=threading.Event())
+        if digest is not None:
+            return digest.sha256 == sha256
+    return False
+
+
+def _clear_leftovers(record: Path, disk: Disk) -> None:
+    """Delete what kills left in the record folder, if it is old enough not to be in use."""
+    for path in [*record.glob("*.tmp"), *record.glob(f"*{COPY_SUFFIX}")]:
         with contextlib.suppress(OSError):
-            _unlink(folder / path)
+            if age_s(path, disk=disk) > ORPHAN_S:
+                disk.unlink(path)
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file of ours; one that a crash leaves half is no part of a model yet, and its size tells."""
-    _unlink(target)
-    with source.open("rb") as reader, target.open("xb") as writer:
-        shutil.copyfileobj(reader, writer, COPY_BYTES)
-        writer.flush()
-        os.fsync(writer.fileno())
-    target.chmod(stat.S_IMODE(source.lstat().st_mode) & ~0o222)
+def _share(place: _Place, shared: Mapping[SafePath, SharedFile]) -> dict[SafePath, ManifestFile]:
+    """Give files of other models a name in this one, too, and return their entries."""
+    inodes = {file.entry.stamp.inode for file in shared.values() if file.entry.stamp is not None}
+    with stamps_kept(place.folder.parent, inodes, but=place.folder, disk=place.disk):
+        return {path: place.copy(file.path, path, file.entry, may_link=True) for path, file in shared.items()}
 
 
-def _unlink(path: Path) -> None:
-    if os.name == "nt" and path.exists():
-        path.chmod(stat.S_IWRITE)  # Windows deletes no read-only file
-    path.unlink(missing_ok=True)
-
-
-def _manifest_file(folder: Path, file: FetchedFile) -> ManifestFile:
-    stamp = Stamp.of((folder / file.file.path).lstat())
-    return ManifestFile(file.file.path, file.file.size, file.sha256, stamp)
-
-
-def _copied_entry(folder: Path, path: SafePath, source: ManifestFile) -> ManifestFile:
-    return ManifestFile(path, source.size, source.sha256, Stamp.of((folder / path).lstat()))
-
-
-def _made_read_only(folder: Path, file: ManifestFile) -> ManifestFile:
+def _made_read_only(folder: Path, file: ManifestFile, disk: Disk) -> ManifestFile:
     """Return the entry of a kept file after taking the right to write; where that fails, the file is kept as it is."""
     path = folder / file.path
     before = path.lstat()
     if not before.st_mode & 0o222 or file.stamp != Stamp.of(before):
         return file
+    _take_write_permission(path, disk)
+    return replace(file, stamp=Stamp.of(path.lstat()))
+
+
+def _take_write_permission(path: Path, disk: Disk) -> None:
+    """Protect a file from accidents, where the volume has permissions."""
     with contextlib.suppress(OSError):
-        path.chmod(stat.S_IMODE(before.st_mode) & ~0o222)
-    return ManifestFile(file.path, file.size, file.sha256, Stamp.of(path.lstat()))
+        disk.chmod(path, stat.S_IMODE(path.lstat().st_mode) & ~0o222)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state
+from qwen3ft_jupyter.cache.piece_sums import piece_sums
+from qwen3ft_jupyter.transfer.journal import Record
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.plan import object_key
 
@@ -54,11 +56,13 @@ def right_files(
 
     for file in doubtful:
         try:
-            digest = digest_file(folder / file.path, with_git=not file.sha256, on_bytes=on_bytes, stop=stop)
+            path, with_git = folder / file.path, not file.sha256
+            digest = digest_file(path, with_git=with_git, on_bytes=on_bytes, stop=stop, with_pieces=True)
         except OSError:  # cannot be read, so it is fetched
             continue
         if digest is not None and digest.is_of(file):
-            right[file.path] = ManifestFile(file.path, digest.size, digest.sha256, digest.stamp)
+            sums = piece_sums((Record(*piece) for piece in digest.pieces), digest.size)
+            right[file.path] = ManifestFile(file.path, digest.size, digest.sha256, digest.stamp, sums)
     return right
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import threading
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,9 +18,14 @@ from qwen3ft_jupyter.hubs.names import Sha256
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qwen3ft_jupyter.cache.manifest import PieceSum
     from qwen3ft_jupyter.hubs.listing import RemoteFile
 
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 READ_BYTES: Final = 1 << 20
+
+PIECE_BYTES: Final = 4 << 20
+"""The ranges of which a CRC is kept, when asked for: as long as those that a download notes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,8 @@ class Digest:
     git_sha1: str
     """Empty unless it was asked for."""
     stamp: Stamp
+    pieces: tuple[PieceSum, ...] = ()
+    """The CRC-32 of each `PIECE_BYTES`; none unless asked for."""
 
     def is_of(self, file: RemoteFile) -> bool:
         """Return whether these are the bytes that a hub lists."""
@@ -39,7 +47,9 @@ class Digest:
         return self.sha256 == file.sha256 if file.sha256 else self.git_sha1 == file.git_sha1
 
 
-def digest_file(path: Path, *, with_git: bool, on_bytes: Callable[[int], None], stop: threading.Event) -> Digest | None:
+def digest_file(
+    path: Path, *, with_git: bool, on_bytes: Callable[[int], None], stop: threading.Event, with_pieces: bool = False
+) -> Digest | None:
     """Return what the bytes of the file are, or None if it is no regular file or changed while it was read.
 
     Args:
@@ -47,26 +57,51 @@ def digest_file(path: Path, *, with_git: bool, on_bytes: Callable[[int], None], 
         with_git: Whether git's digest is needed, too.
         on_bytes: Called with the number of bytes just read.
         stop: Ends the reading when set.
+        with_pieces: Whether the CRC of each piece is wanted, to locate damage later.
 
     Raises:
         OSError: It cannot be read.
         Stopped: `stop` was set.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            return None
-        sha256 = hashlib.sha256()
-        git = hashlib.sha1(b"blob %d\0" % before.st_size, usedforsecurity=False) if with_git else None
-        while data := file.read(READ_BYTES):
-            if stop.is_set():
-                raise Stopped("Checking was stopped.", hint="Nothing was changed.")
-            sha256.update(data)
-            if git is not None:
-                git.update(data)
-            on_bytes(len(data))
-        stamp = Stamp.of(before)
-        if stamp != Stamp.of(os.fstat(descriptor)):
-            return None
-    return Digest(stamp.size, Sha256(sha256.hexdigest()), git.hexdigest() if git is not None else "", stamp)
+    descriptor = os.open(path, _FLAGS)
+    try:
+        return digest_open(descriptor, with_git=with_git, on_bytes=on_bytes, stop=stop, with_pieces=with_pieces)
+    finally:
+        os.close(descriptor)
+
+
+def digest_open(
+    descriptor: int,
+    *,
+    with_git: bool,
+    on_bytes: Callable[[int], None],
+    stop: threading.Event,
+    with_pieces: bool = False,
+) -> Digest | None:
+    """Like `digest_file`, for a file that was opened already and not yet read."""
+    before = os.fstat(descriptor)
+    if not stat.S_ISREG(before.st_mode):
+        return None
+    sha256 = hashlib.sha256()
+    git = hashlib.sha1(b"blob %d\0" % before.st_size, usedforsecurity=False) if with_git else None
+    pieces: list[PieceSum] = []
+    done = start = crc = 0
+    while data := os.read(descriptor, READ_BYTES):
+        if stop.is_set():
+            raise Stopped("Checking was stopped.", hint="Nothing was changed.")
+        sha256.update(data)
+        if git is not None:
+            git.update(data)
+        done += len(data)
+        if with_pieces:
+            crc = zlib.crc32(data, crc)
+            if done - start >= PIECE_BYTES:
+                pieces.append((start, done, crc))
+                start, crc = done, 0
+        on_bytes(len(data))
+    if with_pieces and done > start:
+        pieces.append((start, done, crc))
+    stamp = Stamp.of(before)
+    if stamp != Stamp.of(os.fstat(descriptor)):
+        return None
+    return Digest(stamp.size, Sha256(sha256.hexdigest()), git.hexdigest() if git else "", stamp, tuple(pieces))

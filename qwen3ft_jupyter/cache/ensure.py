@@ -1,22 +1,25 @@
-"""Makes sure that a model is on this disk, whole and right, with as little traffic as possible."""
+"""Makes sure that a model is on this disk, whole and right."""
 
 from __future__ import annotations
 
-import re
+import contextlib
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.audit import check_files
-from qwen3ft_jupyter.cache.commit import commit_model
-from qwen3ft_jupyter.cache.compare import looks_complete, right_files, split_copies
-from qwen3ft_jupyter.cache.evict import remove_incoming
-from qwen3ft_jupyter.cache.layout import incoming_folder
+from qwen3ft_jupyter.cache.compare import looks_complete
+from qwen3ft_jupyter.cache.complete import Completed, complete
+from qwen3ft_jupyter.cache.evict import nobody_uses, remove_incoming
+from qwen3ft_jupyter.cache.in_place import use_in_place
+from qwen3ft_jupyter.cache.layout import incoming_folder, is_revision
 from qwen3ft_jupyter.cache.lease import Lease, hold_lease
-from qwen3ft_jupyter.cache.manifest import file_state
+from qwen3ft_jupyter.cache.wish import make_wish
 from qwen3ft_jupyter.errors import (
     CacheDamaged,
+    CacheError,
     HubBusy,
     HubError,
     HubUnreachable,
@@ -26,27 +29,23 @@ from qwen3ft_jupyter.errors import (
     WrongBytes,
 )
 from qwen3ft_jupyter.hubs import resolve
-from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing
-from qwen3ft_jupyter.hubs.names import is_wanted, parse_repo_id
-from qwen3ft_jupyter.reporting import SILENT, Progress
-from qwen3ft_jupyter.transfer.engine import fetch
-from qwen3ft_jupyter.transfer.hub_source import HubSource
+from qwen3ft_jupyter.reporting import SILENT, Controls, Progress
 from qwen3ft_jupyter.transfer.patience import DEFAULT_POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
+    from qwen3ft_jupyter.cache.evict import InUse
     from qwen3ft_jupyter.cache.manifest import Manifest
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
+    from qwen3ft_jupyter.cache.wish import Wish
     from qwen3ft_jupyter.hubs.listing import Hub, HubName
-    from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.reporting import Reporter
-    from qwen3ft_jupyter.transfer.partial import FetchedFile
     from qwen3ft_jupyter.transfer.patience import RetryPolicy
 
-_ABBREVIATED_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 _ELSEWHERE = (HubUnreachable, HubBusy, ModelNotFound, SourceFailed, WrongBytes)
 """Failures of a transfer that another hub may not share."""
 
@@ -63,29 +62,28 @@ class Ensured:
     """Where the model came from, now or earlier; None for a folder nobody has compared with a hub."""
     was_cached: bool
     """Whether it was there and right when it was asked for."""
+    shares: Mapping[str, int] = field(default_factory=dict)
+    """Bytes that travelled, by the name of their source."""
+    adopted: Mapping[str, int] = field(default_factory=dict)
+    """Bytes that were on this disk already, by where."""
+    evicted: Sequence[str] = ()
+    """Models that made room for it."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What was asked for."""
-
-    cache: ModelCache
-    hubs: Mapping[HubName, Hub]
-    repo_id: RepoId
-    revision: str | None
-    force: bool
-    order: Sequence[HubName]
-    max_connections: int
-    policy: RetryPolicy
-    stop: threading.Event
-    began: float
-    """Unix seconds."""
-
-    def accepts(self, manifest: Manifest) -> bool:
-        """Return whether a cached commit is what was asked for, without asking a hub: a branch may have moved on."""
-        if self.revision is None:
-            return True
-        return bool(_ABBREVIATED_COMMIT.fullmatch(self.revision)) and manifest.commit.startswith(self.revision)
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict, as a download job's result has it."""
+        return {
+            "model_name": self.model.repo_id,
+            "folder": str(self.model.folder),
+            "bytes": self.bytes_fetched,
+            "size": self.model.size_bytes,
+            "seconds": self.seconds,
+            "hub": self.hub,
+            "was_cached": self.was_cached,
+            "verified": self.model.is_verified,
+            "sources": [{"name": name, "bytes": count} for name, count in self.shares.items()],
+            "adopted": sum(self.adopted.values()),
+            "evicted": list(self.evicted),
+        }
 
 
 def ensure_model(
@@ -95,19 +93,27 @@ def ensure_model(
     *,
     revision: str | None = None,
     force: bool = False,
+    update: bool = False,
     offline: bool = False,
+    in_place: bool = False,
     order: Sequence[HubName],
+    mirrors: Sequence[Hub] = (),
+    sources: Sequence[str] | None = None,
+    quota: int | None = None,
+    is_used: InUse = nobody_uses,
     max_connections: int = 16,
+    controls: Controls | None = None,
     policy: RetryPolicy = DEFAULT_POLICY,
     reporter: Reporter = SILENT,
     stop: threading.Event | None = None,
 ) -> Ensured:
     """Return `repo_id` on this disk, downloading what is missing or wrong.
 
-    A verified model whose files have their stamps costs no request and no reading. Files whose stamps differ (the
-    cache was moved or copied) are read once. A folder that something else put there is compared with the hub's
-    listing, and only what is missing or wrong is fetched. If another process is downloading the model, it is waited
-    for and its progress shown.
+    A verified model whose files have their stamps costs no request and no reading; one asked for by a branch or tag,
+    or to be brought up to date, costs one request. Files whose stamps differ (the cache was moved or copied) are read
+    once. A folder that something else put there is compared with the hub's listing, and only what is missing or wrong
+    is fetched; what other tools have on this disk is copied, not fetched. If another process is downloading the model,
+    it is waited for and its progress shown.
 
     Args:
         cache: Where models are.
@@ -115,15 +121,22 @@ def ensure_model(
         repo_id: ``owner/name``.
         revision: A branch, tag or commit; None takes what is cached, else the hub's default branch.
         force: Fetch every file again, whatever is there.
+        update: Have the newest commit of the branch that is cached, or of `revision`.
         offline: Ask nobody.
+        in_place: Use another tool's complete copy where it is, after comparing it with the hub's listing.
         order: The hubs that may be asked, the preferred one first.
+        mirrors: More places to fetch from.
+        sources: The only places to fetch from, see `check_sources`; None for all.
+        quota: Bytes the cache may hold; least recently used models make room.
+        is_used: Says which models must not make room.
         max_connections: At most so many connections at once.
+        controls: Pause the transfer, or limit its speed, also while it runs.
         policy: How patient to be with a hub that fails.
         reporter: Is told of phases, progress, and everything a person should know.
         stop: Ends the work within a second when set; what arrived is kept.
 
     Raises:
-        BadName: `repo_id` is malformed.
+        BadName, BadInput: `repo_id` is malformed, or one of `sources` is none.
         HubError: No hub lists the model, or lets us have it.
         NotCached: `offline`, and there is no such model here.
         CacheDamaged: `offline`, and files are missing or wrong.
@@ -131,48 +144,79 @@ def ensure_model(
         CacheNotWritable: The cache folder is only readable.
     """
     clock = time.monotonic()
-    wish = _Wish(
+    wish = make_wish(
         cache,
-        hubs,
-        parse_repo_id(repo_id),
-        revision,
-        force,
-        tuple(order),
-        max_connections,
-        policy,
-        stop or threading.Event(),
-        time.time(),
+        repo_id,
+        hubs=hubs,
+        order=order,
+        stop=stop or threading.Event(),
+        revision=revision,
+        force=force,
+        update=update,
+        offline=offline,
+        in_place=in_place,
+        mirrors=mirrors,
+        sources=sources,
+        quota=quota,
+        is_used=is_used,
+        max_connections=max_connections,
+        controls=controls,
+        policy=policy,
     )
-    model, bytes_fetched, was_cached = _bring(wish, reporter, offline=offline)
-    cache.touch(model.repo_id)
-    return Ensured(model, bytes_fetched, time.monotonic() - clock, model.hub, was_cached)
+    done, was_cached = _bring(wish, reporter)
+    cache.touch(done.model.repo_id)
+    return Ensured(
+        done.model,
+        done.bytes_fetched,
+        time.monotonic() - clock,
+        done.model.hub,
+        was_cached,
+        done.shares,
+        done.adopted,
+        done.evicted,
+    )
 
 
-def _bring(wish: _Wish, reporter: Reporter, *, offline: bool) -> tuple[CachedModel, int, bool]:
-    model = None if wish.force and not offline else _ready(wish, reporter)
+def _bring(wish: Wish, reporter: Reporter) -> tuple[Completed, bool]:
+    model = None if wish.force else _ready(wish, reporter)
     if model is not None:
-        return model, 0, True
-    if offline:
-        return _without_network(wish, reporter), 0, True
-    folder = wish.cache.folder_for(wish.repo_id)
+        return _as_it_is(model), True
+    if wish.offline:
+        return _as_it_is(_without_network(wish, reporter)), True
+    folder = wish.cache.folder_for(wish.repo_id, wish.revision)
     incoming = incoming_folder(wish.cache.root, folder.name)
-    with hold_lease(incoming, wish.repo_id, reporter=reporter, stop=wish.stop) as lease:
+    with hold_lease(incoming, wish.repo_id, reporter=reporter, stop=wish.stop, disk=wish.cache.disk) as lease:
         if lease.has_waited and (model := _ready(wish, lease)) is not None:
             is_new = model.created is not None and model.created >= wish.began
             if is_new or not wish.force:
-                return model, 0, False
-        model, bytes_fetched = _download(wish, lease)
+                return _as_it_is(model), False
+        done = _download(wish, folder, lease)
     remove_incoming(incoming)
-    return model, bytes_fetched, False
+    return done, False
 
 
-def _ready(wish: _Wish, reporter: Reporter) -> CachedModel | None:
+def _as_it_is(model: CachedModel) -> Completed:
+    return Completed(model, {}, {}, ())
+
+
+def _ready(wish: Wish, reporter: Reporter) -> CachedModel | None:
     """Return the cached model if it is verified, of the right commit, and all its files are there and right."""
-    model = wish.cache.find(wish.repo_id)
+    model = wish.cache.find(wish.repo_id, wish.revision)
+    if wish.may_have_moved:
+        model = _newest(wish, model or wish.cache.find(wish.repo_id))
     manifest = wish.cache.manifest(model) if model is not None else None
-    if model is None or manifest is None or not wish.accepts(manifest):
-        return None
-    stale = [file for file in manifest.files if file_state(model.folder, file) != "same"]
+    return _checked(wish, model, manifest, reporter) if model is not None and manifest is not None else None
+
+
+def _newest(wish: Wish, known: CachedModel | None) -> CachedModel | None:
+    """Return the model at the commit that a hub names now, if it is cached."""
+    commit = wish.commit(known) if known is not None else ""
+    return wish.cache.find(wish.repo_id, commit) if commit else None
+
+
+def _checked(wish: Wish, model: CachedModel, manifest: Manifest, reporter: Reporter) -> CachedModel | None:
+    """Return the model if all its files are there and right, reading only what no stamp vouches for."""
+    stale = wish.cache.stale_files(model, manifest)
     if not stale:
         return model
     check = check_files(model.folder, stale, phase="checking", reporter=reporter, stop=wish.stop)
@@ -182,29 +226,32 @@ def _ready(wish: _Wish, reporter: Reporter) -> CachedModel | None:
     if damaged:
         reporter.notice(f"{wish.repo_id}: {_named(damaged)} in the cache: missing or changed.")
         return None
-    return wish.cache.find(wish.repo_id)
+    return wish.cache.at(model.folder)
 
 
-def _without_network(wish: _Wish, reporter: Reporter) -> CachedModel:
+def _without_network(wish: Wish, reporter: Reporter) -> CachedModel:
     """Return what there is, as far as it can be used."""
     hint = "Allow the network (QWEN3FT_OFFLINE=0) and download it."
-    model = wish.cache.find(wish.repo_id)
+    model = wish.cache.find(wish.repo_id, wish.revision)
     if model is None:
+        if wish.revision is not None and wish.cache.find(wish.repo_id) is not None:
+            raise NotCached(f"{wish.repo_id} is cached, but not at revision {wish.revision}.", hint=hint)
         raise NotCached(f"{wish.repo_id} is not in the cache, and the network is switched off.", hint=hint)
     manifest = wish.cache.manifest(model)
     if manifest is None:
         return _unverified(wish, model, reporter, "the network is switched off")
-    if not wish.accepts(manifest) and wish.revision != manifest.revision:
-        raise NotCached(f"{wish.repo_id} is cached, but not at revision {wish.revision}.", hint=hint)
-    damaged = [file.path for file in manifest.files if file_state(model.folder, file) != "same"]
+    damaged = [file.path for file in wish.cache.stale_files(model, manifest)]
     if damaged:
         raise CacheDamaged(f"{wish.repo_id}: {_named(damaged)} in the cache: missing or changed.", hint=hint)
     return model
 
 
-def _unverified(wish: _Wish, model: CachedModel, reporter: Reporter, reason: str) -> CachedModel:
+def _unverified(wish: Wish, model: CachedModel, reporter: Reporter, reason: str) -> CachedModel:
     """Return a folder nobody has compared with a hub, with a warning. Raises CacheDamaged if files are missing."""
-    if wish.revision is not None:
+    if model.is_elsewhere:
+        with contextlib.suppress(CacheError):  # its tool keeps no digests, or our folder cannot be written
+            return _in_place(wish, model, None, reporter)
+    elif wish.revision is not None:
         raise NotCached(f"{wish.repo_id} is there, but nobody knows its revision, and {reason}.")
     if not looks_complete(model.folder):
         raise CacheDamaged(
@@ -214,39 +261,59 @@ def _unverified(wish: _Wish, model: CachedModel, reporter: Reporter, reason: str
     return model
 
 
-def _download(wish: _Wish, lease: Lease) -> tuple[CachedModel, int]:
+def _download(wish: Wish, folder: Path, lease: Lease) -> Completed:
     """Fetch what is missing or wrong: of the cached commit if that is what is wanted, else of the hub's listing."""
-    listing = None if wish.force else _listing_of_cached(wish)
+    listing = None if wish.force or wish.may_have_moved else _listing_of_cached(wish, folder)
     if listing is not None:
         try:
-            return _complete(wish, listing, lease)
+            return complete(wish, listing, folder, lease)
         except (HubError, SourceFailed, WrongBytes) as error:
             lease.notice(f"{error.message} Asking for the present state of the model.")
     lease.progress(Progress("resolving"))
     try:
         listing = resolve(wish.hubs, wish.order, wish.repo_id, wish.revision, reporter=lease, stop=wish.stop)
     except (HubUnreachable, HubBusy):
-        model = wish.cache.find(wish.repo_id)
+        model = wish.cache.find(wish.repo_id, wish.revision)
         if model is None or model.is_verified or wish.force or not looks_complete(model.folder):
             raise
-        return _unverified(wish, model, lease, "no hub can be reached"), 0
-    return _complete_from_any(wish, listing, lease)
+        return _as_it_is(_unverified(wish, model, lease, "no hub can be reached"))
+    if wish.in_place and not wish.force:
+        for model in wish.cache.elsewhere(wish.repo_id):
+            try:
+                return _as_it_is(_in_place(wish, model, listing, lease))
+            except CacheError as error:  # noqa: PERF203 - there are one or two copies
+                lease.notice(error.message)
+    return _complete_from_any(wish, listing, folder, lease)
 
 
-def _listing_of_cached(wish: _Wish) -> Listing | None:
+def _in_place(wish: Wish, model: CachedModel, listing: Listing | None, reporter: Reporter) -> CachedModel:
+    cache = wish.cache
+    return use_in_place(
+        model,
+        root=cache.root,
+        places=cache.places,
+        listing=listing,
+        reporter=reporter,
+        stop=wish.stop,
+        disk=cache.disk,
+    )
+
+
+def _listing_of_cached(wish: Wish, folder: Path) -> Listing | None:
     """Return the listing that the manifest of a damaged model amounts to, if it is what is wanted."""
-    model = wish.cache.find(wish.repo_id)
-    manifest = wish.cache.manifest(model) if model is not None else None
-    if manifest is None or not wish.accepts(manifest) or manifest.hub not in wish.order:
+    manifest = wish.cache.believed(folder)
+    if manifest is None or manifest.hub not in wish.order:
+        return None
+    if wish.revision is not None and not is_revision(manifest.commit, manifest.revision, wish.revision):
         return None
     files = tuple(file.as_remote() for file in manifest.files)
     return Listing(manifest.repo_id, manifest.hub, manifest.revision, manifest.commit, files)
 
 
-def _complete_from_any(wish: _Wish, listing: Listing, lease: Lease) -> tuple[CachedModel, int]:
+def _complete_from_any(wish: Wish, listing: Listing, folder: Path, lease: Lease) -> Completed:
     """Complete the model from the hub that listed it; if its bytes do not come, from the next hub in order."""
     try:
-        return _complete(wish, listing, lease)
+        return complete(wish, listing, folder, lease)
     except _ELSEWHERE as error:
         others = list(wish.order)[list(wish.order).index(listing.hub) + 1 :]
         if not others:
@@ -256,52 +323,7 @@ def _complete_from_any(wish: _Wish, listing: Listing, lease: Lease) -> tuple[Cac
             other = resolve(wish.hubs, others, wish.repo_id, wish.revision, reporter=lease, stop=wish.stop)
         except HubError:
             raise error from None
-        return _complete_from_any(wish, other, lease)
-
-
-def _complete(wish: _Wish, listing: Listing, lease: Lease) -> tuple[CachedModel, int]:
-    """Make the cache hold exactly `listing`."""
-    folder = wish.cache.folder_for(wish.repo_id)
-    previous = wish.cache.believed(folder)
-    wanted = tuple(file for file in listing.files if is_wanted(file.path))
-    kept = {} if wish.force else right_files(folder, previous, wanted, reporter=lease, stop=wish.stop)
-    missing, copies = split_copies(wanted, kept)
-    fetched: list[FetchedFile] = []
-    try:
-        if missing:
-            client = HttpClient(max_connections=wish.max_connections)
-            try:
-                fetched = fetch(
-                    missing,
-                    sources=[HubSource(wish.hubs[listing.hub], listing, client)],
-                    folder=incoming_folder(wish.cache.root, folder.name),
-                    max_connections=wish.max_connections,
-                    policy=wish.policy,
-                    reporter=lease,
-                    stop=wish.stop,
-                )
-            finally:
-                client.close()
-        lease.progress(Progress("committing", 0, len(wanted), "files"))
-        commit_model(
-            folder,
-            listing,
-            kept=kept,
-            fetched=fetched,
-            copies=copies,
-            previous=previous,
-            now=time.time(),
-            reporter=lease,
-        )
-        lease.progress(Progress("committing", len(wanted), len(wanted), "files"))
-    except BaseException:
-        for file in fetched:
-            file.release()
-        raise
-    model = wish.cache.find(wish.repo_id)
-    if model is None:
-        raise CacheDamaged(f"{wish.repo_id}: its folder changed while it was put in place.", hint="Start again.")
-    return model, sum(file.bytes_fetched for file in fetched)
+        return _complete_from_any(wish, other, folder, lease)
 
 
 def _named(paths: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ Qwen_Qwen3-0.6B/                  a model, in a folder named by its slug
     .qwen3ft/manifest.json        see `manifest`
     .qwen3ft/incomplete           there while files are being put in or taken out
     .qwen3ft/replaced/            files of an unverified folder that were not the hub's; kept, never loaded
+Qwen_Qwen3-0.6B@v1.0/             another revision of it, asked for by name; unchanged files may be hard links
 .incoming/Qwen_Qwen3-0.6B/        partial files, see `qwen3ft_jupyter.transfer.partial`
     lease.json                    who is downloading it, see `lease`
 .stamps/                          stamps of models in layers that cannot be written
@@ -12,14 +13,18 @@ Qwen_Qwen3-0.6B/                  a model, in a folder named by its slug
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, make_record_folder
-from qwen3ft_jupyter.disk import read_json, write_json
+from qwen3ft_jupyter.cache.manifest import MAX_MANIFEST_BYTES, RECORD_FOLDER, make_record_folder, manifest_path
+from qwen3ft_jupyter.disk import LOCAL, Disk, read_regular, write_json
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id, slug
+from qwen3ft_jupyter.transfer.volume import FULL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +33,10 @@ INCOMING_FOLDER: Final = ".incoming"
 STAMPS_FOLDER: Final = ".stamps"
 INCOMPLETE_NAME: Final = "incomplete"
 REPLACED_FOLDER: Final = "replaced"
+BESIDE: Final = "@"
+"""Between the slug and the revision of a second revision's folder; no repo id holds it."""
+_ABBREVIATED_COMMIT = re.compile(r"[0-9a-f]{7,40}")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def other_slug(repo_id: RepoId | str) -> str:
@@ -39,19 +48,70 @@ def other_slug(repo_id: RepoId | str) -> str:
     return f"{slug(repo_id)}-{hashlib.sha256(repo_id.encode()).hexdigest()[:8]}"
 
 
+def is_revision(commit: str, revision: str, wanted: str) -> bool:
+    """Return whether a model at `commit`, downloaded as `revision`, is what `wanted` names, as far as is known here.
+
+    >>> is_revision("0123456789abcdef", "main", "main"), is_revision("0123456789abcdef", "main", "0123456")
+    (True, True)
+    """
+    return revision == wanted or (_ABBREVIATED_COMMIT.fullmatch(wanted) is not None and commit.startswith(wanted))
+
+
+def beside_names(repo_id: RepoId, revision: str) -> tuple[str, ...]:
+    """Return the folder names for a revision that lies beside the first, the preferred one first.
+
+    They are known before a hub is asked, and a branch that moves on stays in its folder. Revisions that read the same
+    once they are made safe, and repos of one slug, meet in the first name but never in the second.
+
+    >>> beside_names(RepoId("Qwen/Qwen3-0.6B"), "v1.0")[0]
+    'Qwen_Qwen3-0.6B@v1.0'
+    >>> beside_names(RepoId("a/b"), "refs/pr/1")[0], beside_names(RepoId("a/b"), "0123456789abcdef" * 2)[0]
+    ('a_b@refs-pr-1', 'a_b@0123456789ab')
+    """
+    is_abbreviation = _ABBREVIATED_COMMIT.fullmatch(revision) is not None
+    safe = revision[:12] if is_abbreviation else _UNSAFE.sub("-", revision)[:32].rstrip(".")
+    mark = hashlib.sha256(f"{repo_id}{BESIDE}{revision}".encode(errors="surrogatepass")).hexdigest()[:8]
+    name = f"{slug(repo_id)}{BESIDE}{safe}"
+    return name, f"{name}-{mark}"
+
+
 def incoming_folder(root: Path, name: str) -> Path:
     """Return where the partial files of the model folder `name` lie."""
     return root / INCOMING_FOLDER / name
 
 
-def mark_incomplete(folder: Path, repo_id: RepoId) -> None:
+def mark_incomplete(folder: Path, repo_id: RepoId, *, disk: Disk = LOCAL) -> None:
     """Say in a model folder that it is being changed: it is no model until the mark is gone. Raises OSError."""
-    write_json(make_record_folder(folder) / INCOMPLETE_NAME, {"repo_id": repo_id})
+    write_json(make_record_folder(folder, disk=disk) / INCOMPLETE_NAME, {"repo_id": repo_id}, disk=disk)
 
 
-def unmark_incomplete(folder: Path) -> None:
+def unmark_incomplete(folder: Path, *, disk: Disk = LOCAL) -> None:
     """Say that the change is complete. Raises OSError."""
-    (folder / RECORD_FOLDER / INCOMPLETE_NAME).unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        disk.unlink(folder / RECORD_FOLDER / INCOMPLETE_NAME)
+
+
+def mark_evicting(folder: Path, repo_id: RepoId, *, disk: Disk = LOCAL) -> None:
+    """Say in a model folder that it is being deleted: whoever finds the mark may go on. Raises OSError.
+
+    A full volume, which is when models are evicted, may not take one more file: then the manifest becomes the mark.
+    """
+    mark = make_record_folder(folder, disk=disk) / INCOMPLETE_NAME
+    try:
+        write_json(mark, {"repo_id": repo_id, "evicting": True}, disk=disk)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        with contextlib.suppress(FileNotFoundError):  # no manifest, so it was nobody's verified model
+            disk.replace(manifest_path(folder), mark)
+
+
+def unmark_evicting(folder: Path, *, disk: Disk = LOCAL) -> None:
+    """Take back `mark_evicting`: the model is one again. Raises OSError."""
+    if "files" in _mark(folder):
+        disk.replace(folder / RECORD_FOLDER / INCOMPLETE_NAME, manifest_path(folder))
+    else:
+        unmark_incomplete(folder, disk=disk)
 
 
 def is_marked_incomplete(record_prefix: str) -> bool:
@@ -59,12 +119,15 @@ def is_marked_incomplete(record_prefix: str) -> bool:
     return os.path.lexists(record_prefix + INCOMPLETE_NAME)
 
 
+def is_half_evicted(folder: Path) -> bool:
+    """Return whether a deletion went beyond asking, so that anyone may finish it: the manifest is the first to go."""
+    return _mark(folder).get("evicting") is True and not os.path.lexists(manifest_path(folder))
+
+
 def marked_repo_id(folder: Path) -> str | None:
     """Return the repo whose change was begun and not completed in a folder, or None."""
-    try:
-        return str(read_json(folder / RECORD_FOLDER / INCOMPLETE_NAME)["repo_id"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+    repo_id = _mark(folder).get("repo_id")
+    return repo_id if isinstance(repo_id, str) else None
 
 
 def guess_repo_id(folder_name: str) -> RepoId | None:
@@ -83,3 +146,22 @@ def guess_repo_id(folder_name: str) -> RepoId | None:
 def plain_names(repo_id: RepoId) -> tuple[str, ...]:
     """Return the folder names under which other programs and people keep a repo."""
     return (slug(repo_id), repo_id.replace("/", "--"))
+
+
+def folders_in(root: Path) -> list[Path]:
+    """Return the visible folders in `root`, symlinks left out; none if it cannot be read."""
+    try:
+        with os.scandir(root) as entries:
+            names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return [root / name for name in names]
+
+
+def _mark(folder: Path) -> dict[str, Any]:
+    """Return what the mark of a folder says; nothing if there is none that can be read."""
+    try:
+        mark = json.loads(read_regular(folder / RECORD_FOLDER / INCOMPLETE_NAME, MAX_MANIFEST_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return mark if isinstance(mark, dict) else {}

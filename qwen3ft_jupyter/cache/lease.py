@@ -8,6 +8,7 @@ when its owner is known to be gone, or has been silent for long.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import threading
@@ -15,7 +16,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.disk import read_json, write_json
+from qwen3ft_jupyter.cache.layout import INCOMING_FOLDER
+from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.reporting import Progress, Reporter
 from qwen3ft_jupyter.transfer.owner import Owner
@@ -25,7 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from qwen3ft_jupyter.disk import Disk
+
 LEASE_NAME: Final = "lease.json"
+MAX_LEASE_BYTES: Final = 1 << 20
+"""A longer file is not one of ours."""
 BEAT_S: Final = 1.0
 """How often the owner shows its progress."""
 LEAVE_S: Final = 0.3
@@ -52,7 +58,7 @@ class LeaseState:
     def read(cls, folder: Path, name: str = LEASE_NAME) -> LeaseState | None:
         """Return the lease in an incoming folder, or None if there is none that can be read."""
         try:
-            data = read_json(folder / name)
+            data = json.loads(read_regular(folder / name, MAX_LEASE_BYTES))
             repo_id, nonce, beat = data["repo_id"], data["nonce"], float(data["beat"])
             owner = Owner.from_dict(data["owner"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -72,13 +78,14 @@ class LeaseState:
 class Lease(Reporter):
     """Held by this process. Passes what it is told on to another reporter and shows it to waiters."""
 
-    def __init__(self, folder: Path, repo_id: str, reporter: Reporter, *, has_waited: bool) -> None:
+    def __init__(self, folder: Path, repo_id: str, reporter: Reporter, *, has_waited: bool, disk: Disk = LOCAL) -> None:
         self.has_waited = has_waited
         """Whether another process held it before: what it was to bring may be there now."""
         self.nonce = secrets.token_hex(8)
         self._folder = folder
         self._repo_id = repo_id
         self._reporter = reporter
+        self._disk = disk
         self._progress: Progress | None = None
         self._ended = threading.Event()
 
@@ -124,10 +131,10 @@ class Lease(Reporter):
             if not self._is_ours():
                 return  # someone took us for dead: they may go on, so may we
             with contextlib.suppress(OSError):  # a full disk ends the download, not the lease
-                write_json(self._folder / LEASE_NAME, self.to_dict())
+                write_json(self._folder / LEASE_NAME, self.to_dict(), disk=self._disk)
         if self._is_ours():  # given back here, for only here no beat can be under way that would bring it back
             with contextlib.suppress(OSError):
-                (self._folder / LEASE_NAME).unlink()
+                self._disk.unlink(self._folder / LEASE_NAME)
 
     def _is_ours(self) -> bool:
         state = LeaseState.read(self._folder)
@@ -135,7 +142,9 @@ class Lease(Reporter):
 
 
 @contextlib.contextmanager
-def hold_lease(folder: Path, repo_id: str, *, reporter: Reporter, stop: threading.Event) -> Iterator[Lease]:
+def hold_lease(
+    folder: Path, repo_id: str, *, reporter: Reporter, stop: threading.Event, disk: Disk = LOCAL
+) -> Iterator[Lease]:
     """Hold the lease of an incoming folder for the length of the block, after waiting for its present owner.
 
     Raises:
@@ -144,16 +153,18 @@ def hold_lease(folder: Path, repo_id: str, *, reporter: Reporter, stop: threadin
     """
     watch = _Watch(reporter)
     while True:
-        lease = Lease(folder, repo_id, reporter, has_waited=watch.has_waited)
+        lease = Lease(folder, repo_id, reporter, has_waited=watch.has_waited, disk=disk)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if _create(folder, lease):
+            if folder.parent.name == INCOMING_FOLDER:
+                make_own_folder(folder.parent, disk=disk)
+            make_own_folder(folder, disk=disk)
+            if _create(folder, lease, disk):
                 break
         except OSError as error:
             raise disk_error(error, "The cache") from error
         state = LeaseState.read(folder)
         if watch.is_stale(state, folder):
-            _break(folder, state)
+            _break(folder, state, disk)
             continue
         if stop.wait(POLL_S):
             raise Stopped("Stopped while waiting for another process to download the model.")
@@ -190,28 +201,27 @@ class _Watch:
         return False
 
 
-def _create(folder: Path, lease: Lease) -> bool:
+def _create(folder: Path, lease: Lease, disk: Disk) -> bool:
     """Create the lease file whole or not at all; return False if there is one already."""
     path = folder / LEASE_NAME
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
-        os.close(os.open(path, flags, 0o644))
+        disk.close(disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
     except (FileExistsError, FileNotFoundError):  # not found: the owner has just finished and removed the folder
         return False
-    write_json(path, lease.to_dict())
+    write_json(path, lease.to_dict(), disk=disk)
     return True
 
 
-def _break(folder: Path, stale: LeaseState | None) -> None:
+def _break(folder: Path, stale: LeaseState | None, disk: Disk) -> None:
     """Take a stale lease away; of several waiters one succeeds."""
     aside = folder / f"{secrets.token_hex(8)}.stale"
     with contextlib.suppress(OSError):
-        os.replace(folder / LEASE_NAME, aside)
+        disk.replace(folder / LEASE_NAME, aside)
         taken = LeaseState.read(folder, aside.name)
         if taken is not None and (stale is None or taken.nonce != stale.nonce):
-            aside.rename(folder / LEASE_NAME)  # another waiter was faster, and this is its lease
+            disk.replace(aside, folder / LEASE_NAME)  # another waiter was faster, and this is its lease
         else:
-            aside.unlink()
+            disk.unlink(aside)
 
 
 def _progress_from(data: object) -> Progress | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from qwen3ft_jupyter.disk import write_json
+from qwen3ft_jupyter.disk import LOCAL, Disk, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.listing import HubName, RemoteFile
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256, check_paths, parse_repo_id, parse_sha256
@@ -26,9 +26,13 @@ RECORD_FOLDER = ".qwen3ft"
 MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 16 << 20
 """A longer file is not one of ours: 3,000 files make about 1 MiB."""
+MAX_PIECES = 1024
+"""More pieces of one file are not ours; see `piece_sums`."""
 _writing = threading.RLock()
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 FileState = Literal["same", "changed", "missing"]
+PieceSum = tuple[int, int, int]
+"""Start and end of a range of a file, and the CRC-32 of its right bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class ManifestFile:
     sha256: Sha256
     stamp: Stamp | None = None
     """None when the file has to be read before it is trusted."""
+    pieces: tuple[PieceSum, ...] | None = None
+    """By which damage is located: in order, apart from each other, not always the whole file. None if unknown."""
 
     def as_remote(self) -> RemoteFile:
         """Return the file as a hub would list it, to fetch it again."""
@@ -145,27 +151,21 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 def read_manifest_file(path: str) -> Manifest | None:
     """Return the manifest in a file, or None if it cannot be read or believed."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        descriptor = os.open(path, flags)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
-            data = file.read(MAX_MANIFEST_BYTES + 1)
-        return Manifest.from_dict(json.loads(data)) if len(data) <= MAX_MANIFEST_BYTES else None
+        return Manifest.from_dict(json.loads(read_regular(path, MAX_MANIFEST_BYTES)))
     except (OSError, ValueError, RecursionError):
         return None
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: Manifest, *, disk: Disk = LOCAL) -> None:
     """Write the manifest of a model folder, whole. Raises OSError."""
-    path = manifest_path(folder)
+    data = json.dumps(manifest.to_dict(), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
     with _writing:
-        make_record_folder(folder)
-        write_json(path, manifest.to_dict())
+        make_record_folder(folder, disk=disk)
+        write_atomic(manifest_path(folder), data, disk=disk)
 
 
-def update_manifest(folder: Path, change: Callable[[Manifest], Manifest | None]) -> None:
+def update_manifest(folder: Path, change: Callable[[Manifest], Manifest | None], *, disk: Disk = LOCAL) -> None:
     """Write what `change` makes of the manifest as it is now; nothing if that is None or there is no manifest.
 
     What was read earlier may be history: others pin, replace and evict models meanwhile. No thread of this process
@@ -175,15 +175,13 @@ def update_manifest(folder: Path, change: Callable[[Manifest], Manifest | None])
         manifest = read_manifest(folder)
         changed = change(manifest) if manifest is not None else None
         if changed is not None and changed != manifest:
-            write_manifest(folder, changed)
+            write_manifest(folder, changed, disk=disk)
 
 
-def make_record_folder(folder: Path) -> Path:
+def make_record_folder(folder: Path, *, disk: Disk = LOCAL) -> Path:
     """Return the record folder of a model folder, made if need be; a symlink in its place goes. Raises OSError."""
     path = folder / RECORD_FOLDER
-    if path.is_symlink():
-        path.unlink()
-    path.mkdir(exist_ok=True)
+    make_own_folder(path, disk=disk)
     return path
 
 
@@ -200,12 +198,13 @@ def file_state(folder: Path, file: ManifestFile) -> FileState:
 
 def _file_to_dict(file: ManifestFile) -> dict[str, Any]:
     stamp = file.stamp
-    return {
+    entry: dict[str, Any] = {
         "path": file.path,
         "size": file.size,
         "sha256": file.sha256,
         "stamp": [stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode] if stamp else None,
     }
+    return {**entry, "pieces": [list(piece) for piece in file.pieces]} if file.pieces else entry
 
 
 def _files_from(data: object) -> tuple[ManifestFile, ...]:
@@ -219,13 +218,28 @@ def _file_from(path: SafePath, entry: dict[str, Any]) -> ManifestFile:
     sha256 = parse_sha256(_text(entry.get("sha256")))
     if sha256 is None:
         raise ValueError("not a digest")
-    return ManifestFile(path, _count(entry.get("size")), sha256, _stamp_from(entry.get("stamp")))
+    size = _count(entry.get("size"))
+    return ManifestFile(path, size, sha256, _stamp_from(entry.get("stamp")), _pieces_from(entry.get("pieces"), size))
 
 
 def _stamp_from(data: object) -> Stamp | None:
     if not isinstance(data, list) or len(data) != 4 or not all(type(value) is int for value in data):
         return None  # not trusted, so the file is read
     return Stamp(*data)
+
+
+def _pieces_from(data: object, size: int) -> tuple[PieceSum, ...] | None:
+    if not isinstance(data, list) or not 0 < len(data) <= MAX_PIECES:
+        return None  # then damage is not located, and the whole file is fetched again
+    position = 0
+    for piece in data:
+        if not isinstance(piece, list) or len(piece) != 3 or not all(type(value) is int for value in piece):
+            return None
+        start, end, crc = piece
+        if not position <= start < end <= size or not 0 <= crc < 1 << 32:
+            return None
+        position = end
+    return tuple((start, end, crc) for start, end, crc in data)
 
 
 def _object(data: object) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qwen3ft_jupyter.cache.audit import walk_files
 from qwen3ft_jupyter.cache.layout import guess_repo_id, is_marked_incomplete
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.listing import HubName
     from qwen3ft_jupyter.hubs.names import RepoId
 
+ModelOwner = Literal["qwen3ft", "shared", "huggingface", "modelscope", "folder"]
+"""Whose a model is: ours, a shared layer's, another tool's, or in a folder that the user named."""
+
 
 @dataclass(frozen=True, slots=True)
 class CachedModel:
@@ -25,12 +28,13 @@ class CachedModel:
 
     repo_id: RepoId
     slug: str
-    """The name of its folder; unique within a layer."""
+    """The name of its folder, unique within a layer; of another tool's model, its owner, a colon and its repo."""
     folder: Path
     size_bytes: int
     hub: HubName | None
-    """None for a folder without our manifest, like `commit` and `revision` ""."""
+    """None for a folder without our manifest."""
     commit: str
+    """"" if unknown, like `revision`; other tools know one or the other."""
     revision: str
     created: float | None
     """Unix seconds."""
@@ -41,6 +45,13 @@ class CachedModel:
     """Whether our manifest vouches for every byte; else the folder was found, and its repo id guessed from its name."""
     is_shared: bool
     """Whether it lies in a layer that is only read."""
+    owner: ModelOwner
+    """Other tools' models are used where they are or copied from, and never written to."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is another tool's or the user's own, and no part of this cache or its layers."""
+        return self.owner not in {"qwen3ft", "shared"}
 
     def to_dict(self) -> dict[str, Any]:
         """Return what faces show of it."""
@@ -57,6 +68,7 @@ class CachedModel:
             "pinned": self.pinned,
             "verified": self.is_verified,
             "shared": self.is_shared,
+            "owner": self.owner,
         }
 
 
@@ -84,6 +96,7 @@ def model_from(folder: Path, manifest: Manifest, *, is_shared: bool) -> CachedMo
         manifest.pinned,
         is_verified=True,
         is_shared=is_shared,
+        owner="shared" if is_shared else "qwen3ft",
     )
 
 
@@ -104,5 +117,17 @@ def plain_model(folder: Path, *, is_shared: bool) -> CachedModel | None:
         return None
     size = sum(status.st_size for status in statuses if stat.S_ISREG(status.st_mode))
     return CachedModel(
-        repo_id, folder.name, folder, size, None, "", "", created, None, False, is_verified=False, is_shared=is_shared
+        repo_id,
+        folder.name,
+        folder,
+        size,
+        None,
+        "",
+        "",
+        created,
+        None,
+        False,
+        is_verified=False,
+        is_shared=is_shared,
+        owner="shared" if is_shared else "qwen3ft",
     )

@@ -1,83 +1,119 @@
-"""What is cached: one own folder that is written to, and read-only layers below it."""
+"""What is cached: one own folder that is written to, read-only layers below it, and what other tools keep."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache import stamps
+from qwen3ft_jupyter.cache import in_place, quota, stamps
 from qwen3ft_jupyter.cache.audit import VerifyReport, verify_model
-from qwen3ft_jupyter.cache.evict import remove_incoming, remove_model
+from qwen3ft_jupyter.cache.elsewhere import evict_elsewhere, scan
+from qwen3ft_jupyter.cache.evict import InUse, is_leased, nobody_uses, remove_incoming, remove_model, remove_shell
+from qwen3ft_jupyter.cache.incoming import allocated_bytes, incoming_folders
+from qwen3ft_jupyter.cache.layers import Layers
 from qwen3ft_jupyter.cache.layout import (
-    INCOMING_FOLDER,
+    BESIDE,
+    folders_in,
     incoming_folder,
-    is_marked_incomplete,
+    is_half_evicted,
+    is_revision,
     marked_repo_id,
     other_slug,
-    plain_names,
 )
-from qwen3ft_jupyter.cache.lease import LeaseState
-from qwen3ft_jupyter.cache.manifest import (
-    MANIFEST_NAME,
-    RECORD_FOLDER,
-    Manifest,
-    file_state,
-    read_manifest,
-    update_manifest,
-)
-from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel, model_from, plain_model
+from qwen3ft_jupyter.cache.links import distrust
+from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state, update_manifest
+from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
+from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, ModelInUse, NotCached
+from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id, slug
-from qwen3ft_jupyter.reporting import SILENT, Reporter
+from qwen3ft_jupyter.reporting import SILENT, Controls, Reporter
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from qwen3ft_jupyter.cache.places import Place
+    from qwen3ft_jupyter.disk import Disk
+
+FOREIGN: Final = frozenset({"huggingface", "modelscope", "folder"})
+"""The owners of models that other tools keep."""
 TOUCH_S = 300.0
 """A last use younger than this is not written again: the record is for choosing what to evict, in days."""
 
 
 class ModelCache:
-    """The models in `cache_dir`, and those in the read-only layers `shared_dirs`. Safe to use from several threads.
+    """The models in `cache_dir`, those in the read-only layers `shared_dirs`, and those other tools keep in `places`.
 
-    A manifest says which bytes are right, and normally it is believed wherever it comes from: a cache may be moved or
-    copied. Without `trust_manifests` one is believed only if it was written here: a folder that came with its manifest
-    (in a cloned repository, say) has other inodes and times of change than the manifest's stamps, which nobody can
-    foresee, and counts as a folder without one.
+    Safe to use from several threads. A manifest says which bytes are right, and normally it is believed wherever it
+    comes from: a cache may be moved or copied. Without `trust_manifests` one is believed only if it was written here:
+    a folder that came with its manifest (in a cloned repository, say) has other inodes and times of change than the
+    manifest's stamps, which nobody can foresee, and counts as a folder without one.
     """
 
-    def __init__(self, cache_dir: Path, shared_dirs: Sequence[Path] = (), *, trust_manifests: bool = True) -> None:
+    def __init__(
+        self,
+        cache_dir: Path,
+        shared_dirs: Sequence[Path] = (),
+        *,
+        places: Sequence[Place] = (),
+        trust_manifests: bool = True,
+        disk: Disk = LOCAL,
+    ) -> None:
         self.root = Path(cache_dir)
         self.shared_dirs = tuple(Path(folder) for folder in shared_dirs)
+        self.places = tuple(places)
         self.trust_manifests = trust_manifests
-        self._known: dict[str, tuple[tuple[int, ...], CachedModel]] = {}
-        """By folder: the identity of a manifest file, and what it says; replaced whenever the file is."""
+        self.disk = disk
+        self._layers = Layers(self.root, self.shared_dirs, trust_manifests=trust_manifests)
 
     def list(self) -> list[CachedModel]:
-        """Return every model, our own first, then those of the shared layers; by name. Unreadable layers are empty."""
-        own = [model for model in self._scan(self.root, is_shared=False) if model is not None]
-        shared = [model for folder in self.shared_dirs for model in self._scan(folder, is_shared=True)]
-        return sorted(own, key=_by_name) + sorted(shared, key=_by_name)
+        """Return every model: our own, those of the shared layers, those of other tools; each by name.
 
-    def find(self, repo_id: str) -> CachedModel | None:
-        """Return the best copy of a model: a verified one before an unverified, our own before a shared one."""
+        Folders that cannot be read are empty.
+        """
+        return [*self._layers.own(), *self._layers.shared(), *self._elsewhere()]
+
+    def find(self, repo_id: str, revision: str | None = None) -> CachedModel | None:
+        """Return the best copy of a model, or None.
+
+        A verified one comes before an unverified, our own before a shared one, and another tool's last. With a
+        `revision` (branch, tag, or 7 to 40 digits of a commit) only a copy recorded as that counts.
+        """
         name = parse_repo_id(repo_id)
         found = []
-        for root, is_shared in self._layers():
-            model = self._find_in(root, name, is_shared=is_shared)
-            if model is not None and model.is_verified:
+        for model in self._layers.find(name, revision):
+            if model.is_verified:
                 return model
             found.append(model)
-        return next((model for model in found if model is not None), None)
+        elsewhere = [model for model in self._elsewhere(name) if revision is None or _is_at(model, revision)]
+        in_place = (model for model in elsewhere if model.is_verified)
+        return next(in_place, next(iter([*found, *elsewhere]), None))
+
+    def at(self, folder: Path) -> CachedModel | None:
+        """Return the model in a folder of our own or of a shared layer, or None."""
+        return self._layers.at(folder)
+
+    def elsewhere(self, repo_id: str) -> Sequence[CachedModel]:
+        """Return the copies of a model that other tools keep."""
+        return self._elsewhere(parse_repo_id(repo_id))
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Return the own folder and the layers below it."""
+        return (self.root, *self.shared_dirs)
+
+    def free_bytes(self) -> int:
+        """Return how many bytes this user may still write on the volume of the own folder."""
+        folder = next(path for path in (self.root, *self.root.parents) if path.is_dir())
+        return self.disk.free_bytes(folder)
 
     def by_slug(self, name: str) -> CachedModel:
-        """Return the model whose folder has this name.
+        """Return the model whose slug is this.
 
         The name is looked up, never decoded or joined to a path, so nothing outside the cache can be meant.
 
@@ -89,56 +125,126 @@ class ModelCache:
                 return model
         raise NotCached("There is no such model in the cache.", hint="See `%qwen3ft cache` for those there are.")
 
-    def evict(self, repo_id: str) -> int:
+    def folder_for(self, repo_id: RepoId, revision: str | None = None, commit: str = "") -> Path:
+        """Return the own folder that holds a model or will; known without asking a hub.
+
+        The first revision lies in the folder of the repo's slug (or another name if a different repo has that), and so
+        does every later state of it. A revision asked for by name lies beside it, in ``slug@revision``, unless it is
+        what the first folder holds: by its name, by the digits of its commit, or because the hub resolved it to the
+        same `commit`.
+
+        Raises:
+            CacheError: Every name it could have is taken by something else.
+        """
+        return self._layers.folder_for(repo_id, revision, commit)
+
+    def evict(
+        self, repo_id: str, *, revision: str | None = None, owner: str | None = None, is_used: InUse = nobody_uses
+    ) -> int:
         """Delete every own copy of a model, and what was begun of it; return the bytes freed.
+
+        Args:
+            repo_id: The model.
+            revision: Delete only the copy recorded as this.
+            owner: "huggingface", "modelscope" or "folder": delete what that tool keeps instead of our own.
+            is_used: Asked once more when nobody can find the model any longer.
 
         Raises:
             NotCached: There is no copy.
-            CacheNotWritable: It lies in a shared layer, or our own folder cannot be written.
-            ModelInUse: Another process is downloading it right now.
+            CacheNotWritable: It lies in a shared layer or is another tool's, or our own folder cannot be written.
+            ModelInUse: It is being downloaded, or in use.
         """
         name = parse_repo_id(repo_id)
-        models = [model for model in self._scan(self.root, is_shared=False) if model.repo_id == name]
-        begun = [folder for folder in self._begun(name) if folder.name not in {model.slug for model in models}]
-        if not models and not begun:
-            self._raise_not_evictable(name)
-        return sum(self._evict(model) for model in models) + sum(remove_incoming(folder) for folder in begun)
+        if owner not in {None, "qwen3ft"}:
+            return self._evict_elsewhere(name, revision, str(owner), is_used)
+        models = [model for model in self._layers.own() if model.repo_id == name]
+        if revision is not None:
+            models = [model for model in models if _is_at(model, revision)]
+        folders = [model.folder for model in models]
+        if revision is None:
+            folders += [folder for folder in self._begun(name) if folder not in folders]
+        if not folders:
+            self._raise_not_evictable(name, revision)
+        return sum(self._evict(folder, name, is_used) for folder in folders)
 
-    def evict_slug(self, name: str) -> EvictedModel:
-        """Delete the one own model whose folder has this name; raises like `evict`."""
+    def evict_slug(self, name: str, *, owner: str | None = None, is_used: InUse = nobody_uses) -> EvictedModel:
+        """Delete the one model with this slug; raises like `evict`. Another tool's goes only if `owner` names it."""
         model = self.by_slug(name)
-        if model.is_shared:
-            self._raise_not_evictable(model.repo_id)
-        return EvictedModel(model.repo_id, model.slug, self._evict(model))
+        if model.folder.parent == self.root:
+            return EvictedModel(model.repo_id, model.slug, self._evict(model.folder, model.repo_id, is_used))
+        if owner is None or owner != model.owner:
+            raise _not_ours(model)
+        return EvictedModel(model.repo_id, model.slug, self._evict_foreign(model, is_used))
 
-    def evict_all(self, *, include_pinned: bool = False, include_unverified: bool = False) -> Sequence[EvictedModel]:
+    def evict_all(
+        self, *, include_pinned: bool = False, include_unverified: bool = False, is_used: InUse = nobody_uses
+    ) -> Sequence[EvictedModel]:
         """Delete all own models and everything begun; return what was deleted.
 
         Folders without our manifest are somebody else's work until someone names them, so they stay unless asked for,
-        as do pinned models, models being downloaded, and the shared layers.
+        as do pinned models, models in use or being downloaded, shared layers, and what other tools keep.
         """
+        self.finish_evictions()
         evicted = []
-        for model in self.list():
-            wanted = (include_pinned or not model.pinned) and (include_unverified or model.is_verified)
-            if model.is_shared or not wanted:
-                continue
-            with contextlib.suppress(ModelInUse):
-                evicted.append(EvictedModel(model.repo_id, model.slug, self._evict(model)))
-        kept = {model.slug for model in self.list()}
-        for folder in _folders(self.root / INCOMING_FOLDER):
-            if folder.name not in kept and not _is_leased(folder):
-                remove_incoming(folder)
+        for model in self._layers.own():
+            if (include_pinned or not model.pinned) and (include_unverified or model.is_verified):
+                with contextlib.suppress(ModelInUse):
+                    freed = self._evict(model.folder, model.repo_id, is_used)
+                    evicted.append(EvictedModel(model.repo_id, model.slug, freed))
+        kept = {model.slug for model in self._layers.own()}
+        for folder in incoming_folders(self.root):
+            if folder.name not in kept and not is_leased(folder):
+                remove_incoming(folder, disk=self.disk)
         return evicted
 
-    def verify(self, repo_id: str, *, reporter: Reporter = SILENT, stop: threading.Event | None = None) -> VerifyReport:
+    def finish_evictions(self) -> None:
+        """Delete the rest of models whose eviction a crash cut short."""
+        for folder in folders_in(self.root):
+            if is_half_evicted(folder):
+                with contextlib.suppress(ModelInUse):
+                    self._evict(folder, RepoId(marked_repo_id(folder) or folder.name), nobody_uses)
+            elif not is_leased(incoming_folder(self.root, folder.name)):
+                remove_shell(folder, disk=self.disk)
+
+    def holdings(self, is_used: InUse = nobody_uses) -> Sequence[quota.Holding]:
+        """Return our own models as the quota sees them."""
+        return [
+            quota.Holding(model, self._layers.blobs(model), self._is_in_use(model, is_used))
+            for model in self._layers.own()
+        ]
+
+    def used_bytes(self) -> int:
+        """Return what our own cache holds, begun downloads included; files that two models share count once."""
+        return quota.held_bytes(self.holdings()) + self.incoming_bytes()
+
+    def incoming_bytes(self) -> int:
+        """Return what begun downloads take on the disk."""
+        return allocated_bytes(self.root)
+
+    def verify(
+        self,
+        repo_id: str,
+        revision: str | None = None,
+        *,
+        controls: Controls | None = None,
+        reporter: Reporter = SILENT,
+        stop: threading.Event | None = None,
+    ) -> VerifyReport:
         """Read every byte of a model again and say what is wrong; the next use of the model fetches that anew.
+
+        Args:
+            repo_id: The model.
+            revision: Which copy, if not the one that `find` takes.
+            controls: Pause the reading, or limit its speed in bytes a second, also while it runs.
+            reporter: Is told of the progress.
+            stop: Ends the reading within a second when set.
 
         Raises:
             NotCached: There is no such model.
             CacheError: It has no manifest to compare it with.
             Stopped: `stop` was set.
         """
-        model = self.find(repo_id)
+        model = self.find(repo_id, revision)
         if model is None:
             raise NotCached(f"{repo_id} is not in the cache.", hint=f"Download it: %qwen3ft download {repo_id}")
         manifest = self.manifest(model)
@@ -147,30 +253,34 @@ class ModelCache:
                 f"{repo_id} was put into the cache by something else: there is no record to compare it with.",
                 hint=f"`%qwen3ft download {repo_id}` compares it with the hub and fetches only what is not right.",
             )
-        report, verified = verify_model(model.folder, manifest, reporter=reporter, stop=stop or threading.Event())
+        stop, controls = stop or threading.Event(), controls or Controls()
+        if model.owner in FOREIGN:
+            return self._verify_in_place(model, manifest, reporter, stop)
+        report, verified = verify_model(model.folder, manifest, controls=controls, reporter=reporter, stop=stop)
         if not self.record(model, verified):  # replaced or evicted meanwhile: the report is about what is gone
-            return self.verify(repo_id, reporter=reporter, stop=stop)
+            return self.verify(repo_id, revision, controls=controls, reporter=reporter, stop=stop)
+        distrust(self.root, {file.stamp.inode for file in manifest.files if file.path in report.wrong and file.stamp})
         return report
 
-    def pin(self, repo_id: str, pinned: bool = True) -> None:  # noqa: FBT001, FBT002 - reads as pin(name, False)
+    def pin(self, repo_id: str, pinned: bool = True, *, revision: str | None = None) -> None:  # noqa: FBT001, FBT002 - reads as pin(name, False)
         """Protect a model from automatic eviction, or stop protecting it.
 
         Raises:
             NotCached: There is no such model of our own with a manifest.
             CacheNotWritable, NoSpace, CacheError: The manifest cannot be written.
         """
-        model = self.find(repo_id)
-        if model is None or model.is_shared or not model.is_verified:
+        model = self.find(repo_id, revision)
+        if model is None or not self._is_recorded(model):
             raise NotCached(f"{repo_id} has not been downloaded into this cache.", hint="Download it, then pin it.")
         try:
-            update_manifest(model.folder, lambda manifest: replace(manifest, pinned=pinned))
+            update_manifest(model.folder, lambda manifest: replace(manifest, pinned=pinned), disk=self.disk)
         except OSError as error:
             raise disk_error(error, "The cache") from error
 
-    def touch(self, repo_id: str) -> None:
+    def touch(self, repo_id: str, revision: str | None = None) -> None:
         """Note that a model was used now. Never raises: a cache that cannot be written can still be used."""
-        model = self.find(repo_id)
-        if model is None or model.is_shared or not model.is_verified:
+        model = self.find(repo_id, revision)
+        if model is None or not self._is_recorded(model):
             return
         now = time.time()
         with contextlib.suppress(OSError):
@@ -180,134 +290,102 @@ class ModelCache:
             )
 
     def manifest(self, model: CachedModel) -> Manifest | None:
-        """Return the record of a model, with the stamps this cache keeps for layers it cannot write."""
+        """Return the record of a model, with the stamps this cache keeps for layers it cannot write.
+
+        That of a model used in place, in another tool's cache, holds only while all its stamps do.
+        """
+        if model.owner in FOREIGN:
+            return in_place.manifest_of(self.root, model)
         manifest = self.believed(model.folder) if model.is_verified else None
         return stamps.overlaid(self.root, model.folder, manifest) if manifest is not None else None
 
+    def stale_files(self, model: CachedModel, manifest: Manifest) -> Sequence[ManifestFile]:
+        """Return the files of a model that have to be read before they are trusted, or are not there."""
+        if model.owner in FOREIGN:
+            return ()  # `manifest` looked at them through the other tool's symlinks
+        return [file for file in manifest.files if file_state(model.folder, file) != "same"]
+
     def believed(self, folder: Path) -> Manifest | None:
         """Return the manifest of a model folder if there is one that is believed, see the class."""
-        manifest = read_manifest(folder)
-        if manifest is None or self.trust_manifests:
-            return manifest
-        files = stamps.overlaid(self.root, folder, manifest).files
-        return manifest if files and all(file_state(folder, file) == "same" for file in files) else None
+        return self._layers.believed(folder)
 
     def record(self, model: CachedModel, manifest: Manifest) -> bool:
         """Keep the stamps of `manifest` in the model's folder, or in our own if that is read-only. Never raises.
 
         Returns False, and keeps nothing, if the model is not the one any more that `manifest` was read from.
         """
-        now = read_manifest(model.folder)
-        if now is None or now.with_stamps_of(manifest) is None:
-            return False
-        if not model.is_shared:
-            with contextlib.suppress(OSError):
-                update_manifest(model.folder, lambda now: now.with_stamps_of(manifest))
-                stamps.forget(self.root, model.folder)
-                return True
-        with contextlib.suppress(OSError):  # then the files are read again next time
-            stamps.save(self.root, model.folder, manifest)
-        return True
+        return stamps.keep(self.root, model.folder, manifest, is_writable=not model.is_shared, disk=self.disk)
 
-    def folder_for(self, repo_id: RepoId) -> Path:
-        """Return the own folder that holds `repo_id` or will: its slug, or another name if a different repo has it."""
-        model = self._find_in(self.root, repo_id, is_shared=False)
-        if model is not None:
-            return model.folder
-        for name in (slug(repo_id), other_slug(repo_id)):
-            if self._is_free(name, repo_id):
-                return self.root / name
-        raise CacheError(f"The cache has no folder left for {repo_id}.", hint="Look at the folders named like it.")
+    def _verify_in_place(
+        self, model: CachedModel, manifest: Manifest, reporter: Reporter, stop: threading.Event
+    ) -> VerifyReport:
+        files = tuple(file.as_remote() for file in manifest.files)
+        listing = Listing(manifest.repo_id, manifest.hub, manifest.revision, manifest.commit, files)
+        in_place.use_in_place(model, root=self.root, places=self.places, listing=listing, reporter=reporter, stop=stop)
+        return VerifyReport(model.repo_id, len(files), manifest.size_bytes, (), (), ())
 
-    # Looking
+    def _is_recorded(self, model: CachedModel) -> bool:
+        return model.is_verified and model.folder.parent == self.root
 
-    def _layers(self) -> Iterator[tuple[Path, bool]]:
-        yield self.root, False
-        for folder in self.shared_dirs:
-            yield folder, True
-
-    def _scan(self, root: Path, *, is_shared: bool) -> Iterator[CachedModel]:
-        for folder in _folders(root):
-            model = self._model_at(folder, is_shared=is_shared)
-            if model is not None:
-                yield model
-
-    def _find_in(self, root: Path, repo_id: RepoId, *, is_shared: bool) -> CachedModel | None:
-        plain = None
-        for name in dict.fromkeys((*plain_names(repo_id), other_slug(repo_id))):
-            model = self._model_at(root / name, is_shared=is_shared)
-            if model is None or model.repo_id != repo_id:
-                continue
-            if model.is_verified:
-                return model
-            plain = plain or model
-        renamed = (m for m in self._scan(root, is_shared=is_shared) if m.is_verified and m.repo_id == repo_id)
-        return next(renamed, plain)
-
-    def _model_at(self, folder: Path, *, is_shared: bool) -> CachedModel | None:
-        """Return the model in a folder of a layer, or None; a symlink is no model: it may lead anywhere."""
-        record = f"{folder}{os.sep}{RECORD_FOLDER}{os.sep}"
-        try:
-            status = os.lstat(record + MANIFEST_NAME)
-        except OSError:
-            return plain_model(folder, is_shared=is_shared)
-        if os.path.islink(folder) or is_marked_incomplete(record):  # noqa: PTH114 - a thousand times in a listing
-            return None
-        identity = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
-        known = self._known.get(record)
-        if known is not None and known[0] == identity and self.trust_manifests:
-            return known[1]
-        manifest = self.believed(folder)
-        if manifest is None:
-            return plain_model(folder, is_shared=is_shared)
-        model = model_from(folder, manifest, is_shared=is_shared)
-        self._known[record] = (identity, model)
-        return model
-
-    def _is_free(self, name: str, repo_id: RepoId) -> bool:
-        lease = LeaseState.read(incoming_folder(self.root, name))
-        if lease is not None and lease.repo_id != repo_id and not lease.owner.is_surely_dead:
-            return False
-        folder = self.root / name
-        if not os.path.lexists(folder):
-            return True
-        if folder.is_symlink() or not folder.is_dir():
-            return False
-        manifest = read_manifest(folder)
-        return (manifest.repo_id if manifest else marked_repo_id(folder) or repo_id) == repo_id
+    def _elsewhere(self, repo_id: RepoId | None = None) -> Sequence[CachedModel]:
+        """Return the models of other tools, of one repo or all."""
+        if not self.places:
+            return ()
+        found = scan(self.places, exclude=self.folders)
+        return in_place.with_records(self.root, [model for model in found if repo_id in {None, model.repo_id}])
 
     # Deleting
 
-    def _begun(self, repo_id: RepoId) -> Sequence[Path]:
-        folders = [incoming_folder(self.root, name) for name in (slug(repo_id), other_slug(repo_id))]
-        taken = {model.slug for model in self._scan(self.root, is_shared=False) if model.repo_id != repo_id}
-        return [folder for folder in folders if folder.is_dir() and folder.name not in taken]
+    def _evict(self, folder: Path, repo_id: RepoId, is_used: InUse) -> int:
+        return remove_model(self.root, folder, repo_id, is_used=is_used, disk=self.disk)
 
-    def _evict(self, model: CachedModel) -> int:
-        incoming = incoming_folder(self.root, model.slug)
-        if _is_leased(incoming):
-            raise ModelInUse(f"{model.repo_id} is being downloaded.", hint="Stop the download first.")
-        return remove_model(self.root, model.folder, model.repo_id) + remove_incoming(incoming)
+    def _begun(self, repo_id: RepoId) -> Iterator[Path]:
+        """Yield where the model folders are, or would be, of which only a beginning or a remainder is here."""
+        taken = {model.slug for model in self._layers.own()}
+        marked = (folder for folder in folders_in(self.root) if folder.name not in taken)
+        yield from (folder for folder in marked if marked_repo_id(folder) == repo_id)
+        if any(model.slug == slug(repo_id) and model.repo_id != repo_id for model in self._layers.own()):
+            names = {other_slug(repo_id)}
+        else:
+            names = {slug(repo_id), other_slug(repo_id)}
+        begun = (folder.name for folder in incoming_folders(self.root))
+        yield from (self.root / name for name in begun if name.partition(BESIDE)[0] in names and name not in taken)
 
-    def _raise_not_evictable(self, repo_id: RepoId) -> None:
-        if self.find(repo_id) is not None:
-            raise CacheNotWritable(f"{repo_id} lies in a shared cache, which is only read.")
+    def _evict_elsewhere(self, repo_id: RepoId, revision: str | None, owner: str, is_used: InUse) -> int:
+        models = [model for model in self._elsewhere(repo_id) if model.owner == owner]
+        if revision is not None:
+            models = [model for model in models if _is_at(model, revision)]
+        if not models:
+            raise NotCached(f"{repo_id} is not among what {owner} keeps.", hint="See `%qwen3ft cache` for what is.")
+        return sum(self._evict_foreign(model, is_used) for model in models)
+
+    def _evict_foreign(self, model: CachedModel, is_used: InUse) -> int:
+        if is_used(model.repo_id):
+            raise ModelInUse(f"{model.repo_id} is used by a running job.", hint="Stop the job first.")
+        in_place.forget(self.root, model.folder, disk=self.disk)
+        return evict_elsewhere(model, self.places)
+
+    def _is_in_use(self, model: CachedModel, is_used: InUse) -> bool:
+        try:
+            return is_leased(incoming_folder(self.root, model.slug)) or is_used(model.repo_id)
+        except ModelInUse:
+            return True
+
+    def _raise_not_evictable(self, repo_id: RepoId, revision: str | None) -> None:
+        model = self.find(repo_id, revision)
+        if model is not None:
+            raise _not_ours(model)
         raise NotCached(f"{repo_id} is not in the cache.", hint="See `%qwen3ft cache` for what is.")
 
 
-def _folders(root: Path) -> list[Path]:
-    try:
-        with os.scandir(root) as entries:
-            names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
-    return [root / name for name in names]
+def _is_at(model: CachedModel, revision: str) -> bool:
+    return is_revision(model.commit, model.revision, revision)
 
 
-def _is_leased(incoming: Path) -> bool:
-    lease = LeaseState.read(incoming)
-    return lease is not None and lease.is_live
-
-
-def _by_name(model: CachedModel) -> tuple[str, str]:
-    return model.repo_id.lower(), model.slug
+def _not_ours(model: CachedModel) -> CacheNotWritable:
+    if model.is_shared:
+        return CacheNotWritable(f"{model.repo_id} lies in a shared cache, which is only read.")
+    return CacheNotWritable(
+        f"{model.repo_id} is kept by another tool ({model.owner}), which may still need it.",
+        hint=f"To delete it there: %qwen3ft evict {model.repo_id} --owner {model.owner}",
+    )

@@ -2,7 +2,7 @@
 
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Hub, HubName, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256, check_paths, is_wanted, parse_repo_id, slug
-from qwen3ft_jupyter.hubs.routes import make_hubs, resolve
+from qwen3ft_jupyter.hubs.routes import make_hubs, make_mirrors, resolve
 
 __all__ = [
     "HUB_LABELS",
@@ -17,6 +17,7 @@ __all__ = [
     "check_paths",
     "is_wanted",
     "make_hubs",
+    "make_mirrors",
     "parse_repo_id",
     "resolve",
     "slug",

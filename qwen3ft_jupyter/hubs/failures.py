@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import http.client
 import socket
 import ssl
 from typing import TYPE_CHECKING
@@ -32,8 +33,10 @@ _MESSAGES = {
         "{host}: its certificate is not trusted.",
         "Behind a company proxy, set REQUESTS_CA_BUNDLE to its certificate file; otherwise check the clock.",
     ),
+    "handshake": ("{host} does not complete a secure connection.", "Is the address right, with http or https?"),
     "proxy": ("{host}: the proxy does not let the connection through.", "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."),
     "address": ("{host}: the address is malformed.", "Check the endpoint settings."),
+    "garbled": ("{host} answers with something that is not HTTP.", "Is the address right, with http or https?"),
     "reset": ("{host} broke off the connection.", "Try again."),
 }
 
@@ -82,9 +85,9 @@ def redirect_target(url: str, location: str) -> str:
     return parts._replace(netloc=host if port is None else f"{host}:{port}").geturl()
 
 
-def unreachable(url: str, error: BaseException) -> HubUnreachable:
-    """Return the error for a request to `url` that got no answer."""
-    cause = cause_of(error)
+def unreachable(url: str, error: BaseException, *, cause: str = "") -> HubUnreachable:
+    """Return the error for a request to `url` that got no answer; its cause is told by `error` if it is not given."""
+    cause = cause or cause_of(error)
     message, hint = _MESSAGES[cause]
     return HubUnreachable(message.format(host=host_of(url)), hint=hint, details={"cause": cause})
 
@@ -101,13 +104,17 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, ProxyError):
         return "proxy"
     chain = list(_chain(error))
+    if any(isinstance(link, http.client.HTTPException) and not isinstance(link, OSError) for link in chain):
+        return "garbled"  # one that is an OSError stands for a closed connection
     if any(isinstance(link, OSError) and link.errno == errno.ECONNREFUSED for link in chain):
         return "refused"
     return next((cause for cause, kinds in _CAUSES if any(isinstance(link, kinds) for link in chain)), "reset")
 
 
 _CAUSES: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
-    ("tls", (SSLError, ssl.SSLError)),  # before "address": a certificate error is a ValueError
+    ("tls", (ssl.SSLCertVerificationError,)),  # before "address": it is a ValueError
+    ("reset", (ssl.SSLEOFError, ssl.SSLZeroReturnError)),  # broken off in the handshake: passes
+    ("handshake", (SSLError, ssl.SSLError)),
     ("name-lookup", (NameResolutionError, socket.gaierror)),
     ("silent", (ReadTimeoutError,)),
     ("timeout", (ConnectTimeoutError, TimeoutError)),

@@ -15,6 +15,7 @@ import contextlib
 import random
 import re
 import threading
+import time
 import zlib
 from dataclasses import dataclass
 from json import loads
@@ -40,6 +41,11 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 30.0
 """Longest silence on a connection. There is no limit on the whole: slow links finish too."""
+HEAD_LIMIT_S = 60.0
+"""Longest wait for the head of one answer, connecting included, even if bytes of it trickle in."""
+SLOW_WINDOW_S = 60.0
+MIN_BYTES_PER_S = 1024
+"""An answer to a question that brings less, over a window as above, is given up."""
 MAX_REDIRECTS = 10
 MAX_ANSWER_BYTES = 64 * 2**20
 """Largest answer to a question: a listing of 100,000 files has about 40 MB."""
@@ -51,6 +57,7 @@ MAX_DISCARDED_BYTES = 64 * 1024
 """Longest body that is read and thrown away to keep a connection; a new one costs less than more of them."""
 
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+_ANNOUNCING = ("content-length", "transfer-encoding")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TOKENS = re.compile(rb'"(?:[^"\\]+|\\.?)*(?:"|\Z)|[\[\]{}]', re.DOTALL)
 
@@ -150,7 +157,7 @@ class HttpClient:
         self._timeout = Timeout(connect=connect_timeout_s, read=idle_timeout_s)
         self._chance = chance
         self._lock = threading.Lock()
-        self._managers: dict[str | None, PoolManager] = {}
+        self._managers: dict[tuple[str | None, bool], PoolManager] = {}
 
     def open(
         self, url: str, *, headers: Mapping[str, str] | None = None, stop: threading.Event | None = None
@@ -158,8 +165,8 @@ class HttpClient:
         """Ask for `url`, follow redirects, and return the answer whatever its status is.
 
         Raises:
-            HubUnreachable: No connection; `details["cause"]` is name-lookup, refused, timeout, silent, tls, proxy,
-                reset or address.
+            HubUnreachable: No connection; `details["cause"]` is name-lookup, refused, timeout, silent, tls, handshake,
+                proxy, garbled, reset or address.
             HubError: The redirects lead in a circle, too far or to a weaker connection.
             Stopped: `stop` was set.
         """
@@ -169,6 +176,9 @@ class HttpClient:
         for _ in range(MAX_REDIRECTS + 1):
             visited.add(url)
             response = self._send(url, asked, stop)
+            if response.status == 407:
+                response.close()
+                raise unreachable(url, ProxyError("the proxy asks for a password", OSError()))
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or not location:
                 return response
@@ -226,31 +236,34 @@ class HttpClient:
             host = host_of(response.url)
             if response.status in retry.TRANSIENT_STATUSES:
                 raise retry.busy(host, response.status, response.headers.get("retry-after"))
-            if response.status == 407:
-                raise unreachable(url, ProxyError("the proxy asks for a password", OSError()))
             try:
                 body = _read_all(response, max_bytes)
             except SourceFailed as error:
-                raise HubUnreachable(error.message, hint=error.hint, details={"cause": "reset"}) from error
+                raise HubUnreachable(error.message, hint=error.hint, details=error.details) from error
         return Answer(response.status, response.headers, body, response.url)
 
     def _send(self, url: str, headers: Mapping[str, str], stop: threading.Event | None) -> Response:
         """Send one request; again if a kept connection turns out to have been closed by the other side."""
         while True:
-            exchange = Exchange(stop)
+            exchange = Exchange(stop, head_limit_s=HEAD_LIMIT_S)
             try:
-                return Response(self._ask(url, headers, exchange), exchange, url)
+                raw = self._ask(url, headers, exchange)
             except (HTTPError, OSError, ValueError) as error:
                 if exchange.is_stopped:
                     raise stopped() from error
+                if exchange.is_late:
+                    raise unreachable(url, error, cause="silent") from error
                 if not exchange.is_reused or isinstance(error, ReadTimeoutError):
                     raise unreachable(url, error) from error
+                continue
+            exchange.answered()
+            return Response(raw, exchange, url)
 
     def _ask(self, url: str, headers: Mapping[str, str], exchange: Exchange) -> BaseHTTPResponse:
         exchange.begin()
         try:
             with exchange.on_this_thread():
-                return self._manager(proxy_for(url)).request(
+                return self._manager(url).request(
                     "GET",
                     url,
                     headers=headers,
@@ -264,15 +277,18 @@ class HttpClient:
             exchange.end()
             raise
 
-    def _manager(self, proxy: str | None) -> PoolManager:
+    def _manager(self, url: str) -> PoolManager:
+        proxy = proxy_for(url)
+        is_tls = url.lower().startswith("https:")
         with self._lock:
-            if proxy not in self._managers:
-                self._managers[proxy] = _make_manager(proxy, self._max_connections)
-            return self._managers[proxy]
+            if (proxy, is_tls) not in self._managers:
+                self._managers[proxy, is_tls] = _make_manager(proxy, self._max_connections, is_tls=is_tls)
+            return self._managers[proxy, is_tls]
 
 
-def _make_manager(proxy: str | None, max_connections: int) -> PoolManager:
-    context = tls_context()
+def _make_manager(proxy: str | None, max_connections: int, *, is_tls: bool) -> PoolManager:
+    # reading the system's certificates takes 20 ms: only where they are needed
+    context = tls_context() if is_tls else None
     manager: PoolManager
     if proxy is None:
         manager = PoolManager(MAX_HOSTS, maxsize=max_connections, ssl_context=context)
@@ -284,7 +300,7 @@ def _make_manager(proxy: str | None, max_connections: int) -> PoolManager:
             MAX_HOSTS,
             maxsize=max_connections,
             ssl_context=context,
-            proxy_ssl_context=tls_context(),
+            proxy_ssl_context=tls_context() if parts.scheme == "https" else None,
             proxy_headers=make_headers(proxy_basic_auth=login),
         )
     manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
@@ -303,10 +319,17 @@ def _discard(response: Response) -> None:
 
 def _read_all(response: Response, max_bytes: int) -> bytes:
     body = bytearray()
+    began, before = time.monotonic(), 0
     while data := response.read(1 << 20):
         body += data
         if len(body) > max_bytes:
             raise _too_large(response.url)
+        if time.monotonic() - began > SLOW_WINDOW_S:
+            if len(body) - before < SLOW_WINDOW_S * MIN_BYTES_PER_S:
+                raise SourceFailed(f"{host_of(response.url)} answers too slowly.", details={"cause": "silent"})
+            began, before = time.monotonic(), len(body)
+    if not body and response.status == 200 and not any(map(response.headers.get, _ANNOUNCING)):
+        raise SourceFailed(f"{host_of(response.url)} broke off its answer.")  # an empty one would have a length
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     return _decompressed(bytes(body), encoding, response.url, max_bytes)
 

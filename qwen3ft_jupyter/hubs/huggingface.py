@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin
 
-from qwen3ft_jupyter.hubs import refusals
-from qwen3ft_jupyter.hubs.failures import origin_of
-from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile, Request, is_commit
+from qwen3ft_jupyter.hubs.failures import host_of, origin_of
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, is_commit
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, parse_sha256
+from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES, MIRROR_TOKENS, TOKEN_VARIABLES, Refusals, check_token
+from qwen3ft_jupyter.hubs.retry import TRIES
 
 if TYPE_CHECKING:
     import threading
@@ -29,17 +30,25 @@ class HuggingFaceHub:
 
     name: HubName = "huggingface"
 
-    def __init__(self, client: HttpClient, endpoint: str, token: str | None = None) -> None:
-        """Args: the client to ask with, the hub's address, and a token that is sent to this address only."""
+    def __init__(self, client: HttpClient, endpoint: str, token: str | None = None, *, is_mirror: bool = False) -> None:
+        """Args: the client, the hub's address, a token that is sent there only, and whether it is called a mirror."""
         self.endpoint = endpoint.rstrip("/")
+        self.label = f"mirror {host_of(endpoint)}" if is_mirror else HUB_LABELS[self.name]
         self._client = client
-        token = refusals.check_token(self.name, token)
+        variable = MIRROR_TOKENS if is_mirror else TOKEN_VARIABLES[self.name]
+        token = check_token(variable, token)
         self._secrets = {"authorization": f"Bearer {token}"} if token else {}
+        self._refusals = Refusals(self.label, DEFAULT_BRANCHES[self.name], variable, has_token=bool(token))
+
+    def commit(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> str:
+        """Return the commit of `revision`; see `Hub.commit`."""
+        name = self._refusals.revision(repo_id, revision)
+        return name if is_commit(name) else self._state(repo_id, name, stop, tries=1)[0]
 
     def listing(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> Listing:
         """Return the wanted files of `repo_id`; see `Hub.listing`."""
-        name = refusals.check_revision(self.name, repo_id, revision)
-        commit, is_gated = self._commit(repo_id, name, stop)
+        name = self._refusals.revision(repo_id, revision)
+        commit, is_gated = self._state(repo_id, name, stop)
         files = self._files(repo_id, name, commit, stop)
         listing = Listing(repo_id, self.name, name, commit, files, commit)
         if is_gated:
@@ -51,15 +60,17 @@ class HuggingFaceHub:
         url = f"{self.endpoint}/{listing.repo_id}/resolve/{quote(listing.pin, safe='')}/{quote(file.path)}"
         return Request(url, self._secrets)
 
-    def _commit(self, repo_id: RepoId, revision: str, stop: threading.Event | None) -> tuple[str, bool]:
+    def _state(
+        self, repo_id: RepoId, revision: str, stop: threading.Event | None, *, tries: int = TRIES
+    ) -> tuple[str, bool]:
         """Return the commit of `revision`, and whether a licence has to be accepted first."""
         url = f"{self.endpoint}/api/models/{repo_id}/revision/{quote(revision, safe='')}"
-        answer = self._client.get(url, headers=self._secrets, stop=stop)
+        answer = self._client.get(url, headers=self._secrets, tries=tries, stop=stop)
         self._check(answer, repo_id, revision)
         body = answer.json()
         commit = body.get("sha") if isinstance(body, dict) else None
         if not isinstance(commit, str) or not is_commit(commit):
-            raise refusals.garbled(self.name, repo_id, "names no commit")
+            raise self._refusals.garbled(repo_id, "names no commit")
         return commit, bool(body.get("gated"))
 
     def _files(
@@ -71,7 +82,7 @@ class HuggingFaceHub:
             self._file(repo_id, path, entry) for path, entry in zip(paths, entries, strict=True) if is_wanted(path)
         )
         if not files:
-            raise refusals.garbled(self.name, repo_id, "names no file that could be downloaded")
+            raise self._refusals.garbled(repo_id, "names no file that could be downloaded")
         return files
 
     def _file(self, repo_id: RepoId, path: SafePath, entry: dict[str, Any]) -> RemoteFile:
@@ -80,7 +91,7 @@ class HuggingFaceHub:
             oid = entry.get("oid")
             return RemoteFile(path, entry.get("size", -1), None, oid if isinstance(oid, str) else "")
         if not isinstance(lfs, dict) or lfs.get("size", entry.get("size")) != entry.get("size"):
-            raise refusals.garbled(self.name, repo_id, f"contradicts itself about {path}")
+            raise self._refusals.garbled(repo_id, f"contradicts itself about {path}")
         # the entry's own oid names the pointer file that git keeps, not the content
         return RemoteFile(path, entry.get("size", -1), parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")))
 
@@ -90,13 +101,13 @@ class HuggingFaceHub:
         visited: set[str] = set()
         while url is not None:
             if url in visited or len(visited) >= MAX_PAGES:
-                raise refusals.garbled(self.name, repo_id, "never ends")
+                raise self._refusals.garbled(repo_id, "never ends")
             visited.add(url)
             answer = self._client.get(url, headers=self._secrets, stop=stop)
             self._check(answer, repo_id, revision)
             page = answer.json()
             if not isinstance(page, list) or not all(isinstance(entry, dict) for entry in page):
-                raise refusals.garbled(self.name, repo_id, "is no list of files")
+                raise self._refusals.garbled(repo_id, "is no list of files")
             entries += [entry for entry in page if entry.get("type") == "file"]
             url = self._next_page(repo_id, url, answer.headers.get("link", ""))
         return entries
@@ -107,7 +118,7 @@ class HuggingFaceHub:
             return None
         target = urljoin(url, str(match[1]))
         if origin_of(target) != origin_of(self.endpoint):
-            raise refusals.garbled(self.name, repo_id, "goes on at another host")
+            raise self._refusals.garbled(repo_id, "goes on at another host")
         return target
 
     def _check_gate(self, listing: Listing, stop: threading.Event | None) -> None:
@@ -125,19 +136,17 @@ class HuggingFaceHub:
 
     def _explained(self, answer: Answer, repo_id: RepoId, revision: str) -> Qwen3ftError:
         code = answer.headers.get("x-error-code", "")
-        has_token = bool(self._secrets)
         if code == "RepoNotFound":
-            return refusals.missing(self.name, repo_id, has_token=has_token)
+            return self._refusals.missing(repo_id)
         if code == "GatedRepo":
             return self._gated(repo_id)
         if code == "RevisionNotFound":
-            return refusals.no_revision(self.name, repo_id, revision)
+            return self._refusals.no_revision(repo_id, revision)
         if answer.status in {401, 403}:
-            return refusals.denied(self.name, repo_id, has_token=has_token)
+            return self._refusals.denied(repo_id)
         if answer.status == 404:
-            return refusals.missing(self.name, repo_id, has_token=has_token)
-        return refusals.unexpected(self.name, answer.status)
+            return self._refusals.missing(repo_id)
+        return self._refusals.unexpected(answer.status)
 
     def _gated(self, repo_id: RepoId) -> Qwen3ftError:
-        page = f"{self.endpoint}/{repo_id}"
-        return refusals.gated(self.name, repo_id, page, has_token=bool(self._secrets))
+        return self._refusals.gated(repo_id, f"{self.endpoint}/{repo_id}")

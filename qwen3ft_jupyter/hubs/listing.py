@@ -81,6 +81,8 @@ class Request:
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    shortcut: Mapping[str, str] = field(default_factory=dict)
+    """Headers that ask for a nearer store. What they lead to may fail; then the request is made without them."""
 
 
 def is_commit(text: str) -> bool:
@@ -96,8 +98,22 @@ class Hub(Protocol):
         """Which of the two protocols it speaks."""
 
     @property
+    def label(self) -> str:
+        """What it is called in front of a person, for example "ModelScope" or "mirror 10.0.0.5:8900"."""
+
+    @property
     def endpoint(self) -> str:
         """Its address, without a slash at the end."""
+
+    def commit(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> str:
+        """Return the commit of `revision` (default: the hub's default branch) by one cheap request, not repeated.
+
+        A commit is returned as it is, unasked; "" if the hub cannot say.
+
+        Raises:
+            HubError: It could not be asked, or lacks the model or the revision.
+            Stopped: `stop` was set.
+        """
 
     def listing(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> Listing:
         """Return the wanted files of `repo_id` at `revision` (default: the hub's own default branch).

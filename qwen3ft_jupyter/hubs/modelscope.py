@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from qwen3ft_jupyter.errors import BadListing, HubBusy, HubError, HubUnreachable, Qwen3ftError, Stopped
-from qwen3ft_jupyter.hubs import refusals
 from qwen3ft_jupyter.hubs.git_refs import GIT_USER_AGENT, MAX_REFS_BYTES, commit_of, parse_refs
-from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile, Request, is_commit
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, is_commit
 from qwen3ft_jupyter.hubs.names import MAX_DEPTH, check_paths, is_wanted, parse_sha256
+from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES, TOKEN_VARIABLES, Refusals, check_token
+from qwen3ft_jupyter.hubs.region import REGION_HEADER
 from qwen3ft_jupyter.hubs.wire import stopped
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.http import Answer, HttpClient
     from qwen3ft_jupyter.hubs.listing import HubName
     from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.hubs.region import Region
 
 TRUNCATED_AT = 3000
 """Entries after which the hub cuts a listing, with nothing in the answer that says so."""
@@ -63,17 +65,30 @@ class ModelScopeHub:
 
     name: HubName = "modelscope"
 
-    def __init__(self, client: HttpClient, endpoint: str, token: str | None = None) -> None:
-        """Args: the client to ask with, the hub's address, and a token that is sent to this address only."""
+    def __init__(
+        self, client: HttpClient, endpoint: str, token: str | None = None, *, region: Region | None = None
+    ) -> None:
+        """Args: the client, the hub's address, a token that is sent there only, and the region this machine is in."""
         self.endpoint = endpoint.rstrip("/")
+        self.label = HUB_LABELS[self.name]
         self._client = client
-        token = refusals.check_token(self.name, token)
+        self._region = region
+        variable = TOKEN_VARIABLES[self.name]
+        token = check_token(variable, token)
         self._secrets = {"authorization": f"Bearer {token}", "cookie": f"m_session_id={token}"} if token else {}
+        self._refusals = Refusals(self.label, DEFAULT_BRANCHES[self.name], variable, has_token=bool(token))
+
+    def commit(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> str:
+        """Return the commit of `revision`; see `Hub.commit`."""
+        name = self._refusals.revision(repo_id, revision)
+        return name if is_commit(name) else commit_of(self._refs(repo_id, stop), name)
 
     def listing(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> Listing:
         """Return the wanted files of `repo_id`; see `Hub.listing`."""
-        name = refusals.check_revision(self.name, repo_id, revision)
-        refs = self._refs(repo_id, stop)
+        name = self._refusals.revision(repo_id, revision)
+        if self._region is not None:
+            self._region.ask()
+        refs = {} if is_commit(name) else self._refs(repo_id, stop)
         commit = name if is_commit(name) else commit_of(refs, name)
         try:
             page, pin = self._pinned(repo_id, name, commit, stop)
@@ -81,15 +96,17 @@ class ModelScopeHub:
             raise self._explained(refused, repo_id, name, refs, stop) from refused
         except HubBusy as busy:  # what it does not have, it sometimes answers with a 500
             if busy.details.get("status") == "500" and refs and not commit:
-                raise refusals.no_revision(self.name, repo_id, name, _short_names(refs)) from busy
+                raise self._refusals.no_revision(repo_id, name, _short_names(refs)) from busy
             raise
-        files = _files(repo_id, page.entries)
+        files = _files(self._refusals, repo_id, page.entries)
         return Listing(repo_id, self.name, name, commit or page.commit, files, pin)
 
     def file_request(self, listing: Listing, file: RemoteFile) -> Request:
         """Return the request for one file; large ones are redirected to the hub's store."""
         query = _query(Revision=listing.pin, FilePath=file.path)
-        return Request(f"{self.endpoint}/api/v1/models/{listing.repo_id}/repo?{query}", self._secrets)
+        url = f"{self.endpoint}/api/v1/models/{listing.repo_id}/repo?{query}"
+        region = self._region.name if self._region is not None else ""
+        return Request(url, self._secrets, {REGION_HEADER: region} if region else {})
 
     def _refs(self, repo_id: RepoId, stop: threading.Event | None) -> Mapping[str, str]:
         """Return branches and tags with their commits, or nothing: this is a help, not a condition."""
@@ -131,16 +148,18 @@ class ModelScopeHub:
             folder = folders.pop()
             asked += 2
             if asked > MAX_WALK_REQUESTS:
-                raise refusals.garbled(self.name, repo_id, "has too many folders")
+                raise self._refusals.garbled(repo_id, "has too many folders")
             below = self._page(repo_id, revision, folder, is_recursive=True, stop=stop).entries if folder else None
             if below is not None and len(below) < TRUNCATED_AT:
                 entries += below
                 continue
             direct = self._page(repo_id, revision, folder, is_recursive=False, stop=stop).entries
             if len(direct) >= TRUNCATED_AT:
-                raise refusals.garbled(self.name, repo_id, f"is cut: a folder has more than {TRUNCATED_AT} files")
+                raise self._refusals.garbled(repo_id, f"is cut: a folder has more than {TRUNCATED_AT} files")
             entries += [entry for entry in direct if entry.get("Type") != "tree"]
-            folders += [_child(repo_id, folder, entry) for entry in direct if entry.get("Type") == "tree"]
+            folders += [
+                _child(self._refusals, repo_id, folder, entry) for entry in direct if entry.get("Type") == "tree"
+            ]
         return entries
 
     def _page(
@@ -160,7 +179,7 @@ class ModelScopeHub:
 
     def _unwrapped(self, repo_id: RepoId, answer: Answer) -> _Page:
         if answer.status in {301, 302, 303, 307, 308} or not 200 <= answer.status < 500:
-            raise refusals.unexpected(self.name, answer.status)
+            raise self._refusals.unexpected(answer.status)
         try:
             envelope = answer.json()
         except BadListing:
@@ -173,9 +192,9 @@ class ModelScopeHub:
         data = body.get("Data")
         entries = data.get("Files") if isinstance(data, dict) else None
         if not isinstance(data, dict) or not isinstance(entries, list):
-            raise refusals.garbled(self.name, repo_id, "has no list of files")
+            raise self._refusals.garbled(repo_id, "has no list of files")
         if not all(isinstance(entry, dict) for entry in entries):
-            raise refusals.garbled(self.name, repo_id, "holds something that is not a file")
+            raise self._refusals.garbled(repo_id, "holds something that is not a file")
         latest = data.get("LatestCommitter")
         commit = latest.get("Id") if isinstance(latest, dict) else None
         return _Page(entries, commit if isinstance(commit, str) and is_commit(commit) else "")
@@ -189,20 +208,18 @@ class ModelScopeHub:
         stop: threading.Event | None,
     ) -> Qwen3ftError:
         """Return what a refusal means: gated, not for us, a wrong revision, or no such repo."""
-        has_token = bool(self._secrets)
         if "quota" in refused.message:
             return HubBusy(f"ModelScope: the quota for {repo_id} is used up.", hint="Try again later.")
         if refused.says(_GATED_WORDS):
-            page = f"{self.endpoint}/models/{repo_id}"
-            return refusals.gated(self.name, repo_id, page, has_token=has_token)
+            return self._refusals.gated(repo_id, f"{self.endpoint}/models/{repo_id}")
         if refused.status in {401, 403} or refused.says(_DENIED_WORDS):
-            return refusals.denied(self.name, repo_id, has_token=has_token)
+            return self._refusals.denied(repo_id)
         known = _short_names(refs) or self._revisions(repo_id, stop)
         if (known and revision not in known) or refused.says(_REVISION_WORDS):
-            return refusals.no_revision(self.name, repo_id, revision, known)
+            return self._refusals.no_revision(repo_id, revision, known)
         if refused.status not in {200, 404}:
-            return refusals.unexpected(self.name, refused.status)
-        return refusals.missing(self.name, repo_id, has_token=has_token)
+            return self._refusals.unexpected(refused.status)
+        return self._refusals.missing(repo_id)
 
     def _revisions(self, repo_id: RepoId, stop: threading.Event | None) -> set[str]:
         """Return the names of branches and tags; none if the repo is missing, or this cannot be known."""
@@ -224,7 +241,7 @@ class ModelScopeHub:
         return names
 
 
-def _files(repo_id: RepoId, entries: list[dict[str, Any]]) -> tuple[RemoteFile, ...]:
+def _files(refusals: Refusals, repo_id: RepoId, entries: list[dict[str, Any]]) -> tuple[RemoteFile, ...]:
     blobs = [entry for entry in entries if entry.get("Type") != "tree"]
     names = [entry.get("Path") for entry in blobs]
     paths = check_paths([name if isinstance(name, str) else "" for name in names])
@@ -234,16 +251,16 @@ def _files(repo_id: RepoId, entries: list[dict[str, Any]]) -> tuple[RemoteFile, 
         if is_wanted(path)
     )
     if not files:
-        raise refusals.garbled("modelscope", repo_id, "names no file that could be downloaded")
+        raise refusals.garbled(repo_id, "names no file that could be downloaded")
     return files
 
 
-def _child(repo_id: RepoId, folder: str, entry: Mapping[str, Any]) -> str:
+def _child(refusals: Refusals, repo_id: RepoId, folder: str, entry: Mapping[str, Any]) -> str:
     """Return the path of a folder found in `folder`; anything else would have us walk in a circle."""
     path = entry.get("Path")
     prefix = f"{folder}/" if folder else ""
     if not isinstance(path, str) or not path.startswith(prefix) or path == folder or path.count("/") >= MAX_DEPTH:
-        raise refusals.garbled("modelscope", repo_id, "names a folder that is not where it says")
+        raise refusals.garbled(repo_id, "names a folder that is not where it says")
     return path
 
 

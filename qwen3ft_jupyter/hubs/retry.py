@@ -25,7 +25,7 @@ MAX_RETRY_AFTER_S = 60.0
 TRANSIENT_STATUSES = frozenset({408, 425, 429, *range(500, 600)})
 """HTTP answers that another try may change."""
 _FINAL_CAUSES = frozenset({"tls", "proxy", "address"})
-_CONNECT_CAUSES = frozenset({"name-lookup", "refused", "timeout", "silent"})
+_CONNECT_CAUSES = frozenset({"name-lookup", "refused", "timeout", "silent", "handshake", "garbled"})
 
 
 def pause_s(attempt: int, error: Qwen3ftError, *, chance: Callable[[], float]) -> float | None:

@@ -1,15 +1,19 @@
-"""Which hub is asked: the first in the order, and the next one only when the first cannot help. Said aloud."""
+"""Which hub is asked: the first in the order, and the next one only when the first cannot help. Said aloud.
+
+Mirrors are never asked what a model is, only for bytes: `transfer.sources`.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from qwen3ft_jupyter.errors import HubBusy, HubError, HubUnreachable, ModelNotFound
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
-from qwen3ft_jupyter.hubs.listing import HUB_LABELS
 from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
+from qwen3ft_jupyter.hubs.region import Region
 from qwen3ft_jupyter.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -37,9 +41,25 @@ def make_hubs(settings: Settings, *, endpoint: str = "", client: HttpClient | No
     if endpoint:
         return {"modelscope": ModelScopeHub(client, endpoint), "huggingface": HuggingFaceHub(client, endpoint)}
     return {
-        "modelscope": ModelScopeHub(client, settings.modelscope_endpoint, _revealed(settings.modelscope_token)),
+        "modelscope": ModelScopeHub(
+            client, settings.modelscope_endpoint, _revealed(settings.modelscope_token), region=Region()
+        ),
         "huggingface": HuggingFaceHub(client, settings.hf_endpoint, _revealed(settings.hf_token)),
     }
+
+
+def make_mirrors(settings: Settings, *, client: HttpClient | None = None) -> tuple[Hub, ...]:
+    """Return the mirrors that `settings` name; each gets the token of its own host and port, if there is one.
+
+    Args:
+        settings: Addresses and tokens.
+        client: The client to use; one of its own if left out.
+    """
+    client = client or HttpClient(max_connections=settings.max_connections)
+    return tuple(
+        HuggingFaceHub(client, url, settings.mirror_token(urlsplit(url).netloc), is_mirror=True)
+        for url in settings.mirrors
+    )
 
 
 def _revealed(secret: Secret | None) -> str | None:
@@ -79,7 +99,7 @@ def resolve(
             failures[name] = failure
             break
         if failures:
-            reporter.notice(f"{_told(failures)} Using {HUB_LABELS[name]} instead.")
+            reporter.notice(f"{_told(failures)} Using {hubs[name].label} instead.")
         return listing
     raise _joined(failures)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import http.client
 import ipaddress
 import os
 import queue
@@ -60,11 +61,16 @@ class Wire:
 
 
 class Exchange:
-    """One request and its response while they are on the wire; watched for `stop` between `begin` and `end`."""
+    """One request and its response while they are on the wire; watched between `begin` and `end`.
 
-    def __init__(self, stop: threading.Event | None) -> None:
+    It is broken off when `stop` is set, or when the head of the answer has not come in time: a server that sends it
+    byte by byte is never silent, and would hold its client for hours.
+    """
+
+    def __init__(self, stop: threading.Event | None, *, head_limit_s: float) -> None:
         self.stop = stop
         self.wire: Wire | None = None
+        self._deadline = time.monotonic() + head_limit_s
         self.is_reused = False
         """Whether the request went out on a connection that had been kept."""
 
@@ -73,17 +79,24 @@ class Exchange:
         """Whether someone asked for the end of it."""
         return self.stop is not None and self.stop.is_set()
 
+    @property
+    def is_late(self) -> bool:
+        """Whether the head of the answer has not come in time."""
+        return time.monotonic() > self._deadline
+
     def begin(self) -> None:
         """Start watching. Raises Stopped if there is nothing to begin any more."""
         if self.is_stopped:
             raise stopped()
-        if self.stop is not None:
-            _watch.add(self)
+        _watch.add(self)
+
+    def answered(self) -> None:
+        """Note that the head of the answer is there: the body may take its time."""
+        self._deadline = float("inf")
 
     def end(self) -> None:
         """Stop watching."""
-        if self.stop is not None:
-            _watch.remove(self)
+        _watch.remove(self)
         self.wire = None
 
     @contextlib.contextmanager
@@ -97,7 +110,7 @@ class Exchange:
 
 
 class _Watch:
-    """One thread for the process that cuts the wires of stopped exchanges; it lives while there are any."""
+    """One thread for the process that cuts the wires of exchanges that are to end; it lives while there are any."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -121,7 +134,7 @@ class _Watch:
         while True:
             time.sleep(POLL_S)
             with self._lock:
-                cut = [exchange.wire for exchange in self._exchanges if exchange.is_stopped]
+                cut = [one.wire for one in self._exchanges if one.is_stopped or one.is_late]
                 idle_rounds = 0 if self._exchanges else idle_rounds + 1
                 if idle_rounds > 50:
                     self._is_running = False
@@ -223,9 +236,43 @@ def _wait_writable(connection: socket.socket, *, timeout_s: float, stop: threadi
     raise TimeoutError("no answer to the connect")
 
 
+class _Head:
+    """The lines of an answer's head as they are read; remembers the last."""
+
+    def __init__(self, file: Any) -> None:  # Any: the standard library's types leave open which file it is
+        self.file = file
+        self.last = b""
+
+    def readline(self, limit: int = -1) -> bytes:
+        self.last = self.file.readline(limit)
+        return self.last
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class _WholeResponse(http.client.HTTPResponse):
+    """An answer whose head came to its end: the standard library takes one that was cut off for a short one."""
+
+    def begin(self) -> None:
+        self.fp: Any
+        head = self.fp = _Head(self.fp)
+        try:
+            super().begin()
+        finally:
+            self.fp = head.file if self.fp is head else self.fp
+        if head.last not in {b"\r\n", b"\n"}:
+            self.close()
+            raise http.client.RemoteDisconnected("the head of the answer was cut off")
+        # urllib3 would log what it cannot parse, and with it the address, which may hold a signature
+        self.headers.defects.clear()
+        self.headers.set_payload("")
+
+
 class _Dialled(HTTPConnection):
     """What our two kinds of connection share: they dial interruptibly and tell the exchange their wire."""
 
+    response_class = _WholeResponse
     wire: Wire | None = None
     is_fresh = True
     """Whether no request has gone out on the present socket yet; a TLS pool connects before the request."""

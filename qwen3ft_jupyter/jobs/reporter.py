@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.owner import identify
-from qwen3ft_jupyter.reporting import Progress, Reporter
+from qwen3ft_jupyter.reporting import Controls, Progress, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +70,12 @@ class JobReporter(Reporter):
     def metrics(self, values: Mapping[str, float]) -> None:
         """Write the values as one event; infinity and NaN, which JSON does not know, become null."""
         self._record("metrics", values=_finite(values))
+
+    def controls(self, controls: Controls) -> None:
+        """Note what people want changed; who waits for a new status learns of it."""
+        with self._lock:
+            self._has_news = True
+        self._record("controls", paused=controls.is_paused, max_speed=controls.max_speed)
 
     def stopping(self) -> None:
         """Note that the job has been asked to stop."""

@@ -201,6 +201,7 @@ class Job:
 
         Raises:
             WrongJobState: it is over or stopping, or it is of a kind that cannot rest.
+            JobError: the state folder cannot be written.
             JobNotFound: it has been forgotten.
         """
 
@@ -215,6 +216,7 @@ class Job:
         Raises:
             BadInput: it is not a number of 1 or more.
             WrongJobState: it is over or stopping, or it is of a kind that has no speed.
+            JobError: the state folder cannot be written.
             JobNotFound: it has been forgotten.
         """
         if max_speed is not None and (isinstance(max_speed, bool) or max_speed < 1):
@@ -295,8 +297,16 @@ class Job:
         status = self.status()
         if status.state not in ("queued", "running"):
             raise WrongJobState(f"The job {self.id} is {status.state} and cannot {what}.")
-        if not files.change_controls(self.folder, change):
+        if not self._write_change(change):
             raise WrongJobState(f"A job of the kind {self.kind} cannot {what}.", hint=hint)
+
+    def _write_change(self, change: Callable[[Controls], None]) -> bool:
+        try:
+            return files.change_controls(self.folder, change)
+        except OSError as error:
+            raise JobError(
+                f"The job {self.id} cannot be told: {error.strerror}.", hint="Make room where QWEN3FT_STATE_DIR lies."
+            ) from error
 
     def _unpause(self) -> bool:
         """Let it go on if it rests; say whether it did."""
@@ -306,7 +316,7 @@ class Job:
             nonlocal was_paused
             was_paused, controls.is_paused = controls.is_paused, False
 
-        files.change_controls(self.folder, change)
+        self._write_change(change)
         return was_paused
 
     def _require(self) -> None:

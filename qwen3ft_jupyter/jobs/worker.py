@@ -70,7 +70,7 @@ def run(folder: Path, functions: Mapping[str, JobFunction]) -> int:
     if supervisor.stop_requested(folder, attempt):
         reporter.end("stopped")
         return STOPPED
-    _refresh(context)
+    _refresh(context, reporter)
     with stop_on_signals(context.stop), _pulse(spec, context, reporter):
         end = _work(spec, functions, context)
     reporter.end(end.state, error=end.error, result=end.result)
@@ -145,7 +145,7 @@ def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterato
         while not is_over.wait(_PULSE_S):
             if supervisor.stop_requested(context.folder, context.attempt):
                 context.stop.set()
-            _refresh(context)
+            _refresh(context, reporter)
             if context.stop.is_set():
                 if asked_at is None:
                     asked_at = time.monotonic()
@@ -162,11 +162,13 @@ def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterato
         thread.join()
 
 
-def _refresh(context: JobContext) -> None:
+def _refresh(context: JobContext, reporter: JobReporter) -> None:
     """Take over what people want changed; where that cannot be read, all stays as it was."""
-    wanted = read_controls(context.folder)
-    if wanted is not None:
-        context.controls.is_paused, context.controls.max_speed = wanted.is_paused, wanted.max_speed
+    wanted, controls = read_controls(context.folder), context.controls
+    if wanted is None or (wanted.is_paused, wanted.max_speed) == (controls.is_paused, controls.max_speed):
+        return
+    controls.is_paused, controls.max_speed = wanted.is_paused, wanted.max_speed
+    reporter.controls(controls)
 
 
 def _insist(spec: JobSpec, waited_s: float, parent: int) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import hmac
 import http.server
 import logging
-import os
 import re
 import socket
 import time
@@ -16,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.mirror import huggingface, modelscope
+from qwen3ft_jupyter.mirror.folders import EXHAUSTED
 from qwen3ft_jupyter.mirror.replies import Asked, json_reply
+from qwen3ft_jupyter.mirror.sending import send_slice
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.replies import Reply, Slice
@@ -27,15 +28,13 @@ IDLE_S: Final = 60.0
 REQUEST_S: Final = 20.0
 """A request has to arrive within this, headers and body, however it trickles."""
 STALL_S: Final = 60.0
-"""A client that takes no byte for this long has gone."""
+"""A client that takes no byte of a short answer for this long has gone."""
 MAX_LINE: Final = 16 << 10
 """Bytes in one line of a request; the longest honest one is a path of 480 bytes with each escaped."""
 MAX_HEAD: Final = 64 << 10
 """Bytes in the whole head of a request."""
 MAX_BODY: Final = 1 << 20
 """Bytes in the body of a request: a list of paths."""
-SEND_BYTES: Final = 8 << 20
-"""Sent at once; before each the file is looked at again."""
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?|[A-Za-z0-9._-]{1,253}(?::\d{1,5})?", re.ASCII)
 _LOOPBACK_HOST = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
 
@@ -122,7 +121,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.connections.rests(self.connection)
             if not self._reader.begin():
                 return
-            self.server.connections.works(self.connection)
             super().handle_one_request()
             self.close_connection |= self.server.stopping.is_set()
         except _TooLarge:
@@ -153,7 +151,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
         self.request_version = self.protocol_version  # the base class sends HTTP/0.9, headers left out, to garbage
         status = HTTPStatus(code)
-        self._send(json_reply({"error": status.phrase}, status=status, headers={"Connection": "close"}))
+        headers = {"Connection": "close"}
+        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = "1"
+        self._send(json_reply({"error": status.phrase}, status=status, headers=headers))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
         """Log for those who listen; the base class writes to stderr."""
@@ -163,6 +164,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self._body()
         if body is None:
             return
+        self.server.connections.works(self.connection)  # not before: half a request makes room as no request does
         host = self.headers.get("Host", "")
         is_known = _LOOPBACK_HOST.fullmatch(host) if self.server.is_local else _HOST.fullmatch(host)
         if not is_known and (host or self.server.is_local):
@@ -176,7 +178,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             reply = self._reply(asked)
         except OSError as error:  # the disk, not the connection
             logger.warning("the mirror cannot read its models: %s", error)
-            self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
+            is_passing = error.errno in EXHAUSTED
+            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE if is_passing else HTTPStatus.INTERNAL_SERVER_ERROR)
             return
         try:
             self._send(reply)
@@ -235,7 +238,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         headers = dict(reply.headers)
         if reply.status != HTTPStatus.NOT_MODIFIED:
             headers.setdefault("Content-Length", str(len(reply.body)))
-        if self.server.stopping.is_set():
+        if self.server.stopping.is_set() or self.server.connections.makes_room(self.connection):
             headers["Connection"] = "close"
         for name, value in headers.items():
             self.send_header(name, value)
@@ -248,16 +251,4 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send_slice(reply.slice)
 
     def _send_slice(self, part: Slice) -> None:
-        """Send the bytes straight from the file; break off if it was written to since it was checked.
-
-        Unlike the whole stamp, size and time of change stay when the file gets another name, mode or is evicted.
-        """
-        position, end = part.start, part.start + part.length
-        while position < end:
-            now = os.fstat(part.file.fileno())
-            sent = 0
-            if (now.st_size, now.st_mtime_ns) == (part.stamp.size, part.stamp.mtime_ns):
-                sent = self.connection.sendfile(part.file, position, min(SEND_BYTES, end - position))
-            if not sent:
-                raise ConnectionError("the file changed while it was sent")
-            position += sent
+        send_slice(self.connection, part)

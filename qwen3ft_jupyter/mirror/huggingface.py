@@ -7,8 +7,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode
 
+from qwen3ft_jupyter.mirror.library import pick
 from qwen3ft_jupyter.mirror.models import Folder, ServedFile, tree
-from qwen3ft_jupyter.mirror.replies import Reply, file_reply, json_reply
+from qwen3ft_jupyter.mirror.replies import Missing, Reply, file_reply, json_reply
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.library import Library
@@ -25,9 +26,10 @@ def answer(asked: Asked, library: Library) -> Reply | None:
         case ("api", "models"):
             return json_reply([_info(model, has_blobs=False) for model in library.all()])
         case ("api", "models", owner, name, *rest):
-            return _about(asked, library.find_whole(f"{owner}/{name}"), rest)
+            return _about(asked, library, f"{owner}/{name}", rest)
         case (owner, name, "resolve", revision, *path) if asked.is_read:
-            return _file(asked, library, library.find(f"{owner}/{name}"), revision, "/".join(path))
+            reply = file_reply(asked, library, f"{owner}/{name}", revision, "/".join(path))
+            return _refusal(reply) if isinstance(reply, Missing) else reply
     return None
 
 
@@ -38,21 +40,26 @@ def refused(status: int, code: str, message: str, *, commit: str = "") -> Reply:
     return json_reply({"error": message}, status=status, headers=headers)
 
 
-def _about(asked: Asked, model: ServedModel | None, rest: list[str]) -> Reply | None:
-    if model is None:
-        return _no_repo()
+def _about(asked: Asked, library: Library, repo_id: str, rest: list[str]) -> Reply | None:
     match rest:
         case [] if asked.is_read:
-            return _info_reply(asked, model)
+            topic, revision, path = "revision", "", ""
         case ["refs"] if asked.is_read:
-            return _refs(model)
-        case [("revision" | "tree" | "paths-info") as topic, revision, *path]:
-            return _at(asked, model, topic, "/".join(path)) if model.has_revision(revision) else _no_revision()
-    return None
+            found = library.whole_versions(repo_id)
+            return _refs(found) if found else _no_repo()
+        case [("revision" | "tree" | "paths-info") as topic, revision, *parts]:
+            path = "/".join(parts)
+        case _:
+            return None
+    found = library.whole_versions(repo_id, revision)
+    model = pick(found, revision)
+    if model is None:
+        return _refusal(Missing("revision" if found else "repo"))
+    return _at(asked, model, topic, path)
 
 
 def _at(asked: Asked, model: ServedModel, topic: str, path: str) -> Reply | None:
-    """Answer a question about the commit that is here."""
+    """Answer a question about one commit."""
     if topic == "revision" and asked.is_read:
         return _info_reply(asked, model)
     if topic == "tree" and asked.is_read:
@@ -94,8 +101,12 @@ def _sibling(file: ServedFile, *, has_blobs: bool) -> dict[str, Any]:
     return {"rfilename": file.path, **blob}
 
 
-def _refs(model: ServedModel) -> Reply:
-    branches = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": model.commit} for name in model.branches]
+def _refs(found: list[ServedModel]) -> Reply:
+    branches = [
+        {"name": name, "ref": f"refs/heads/{name}", "targetCommit": model.commit}
+        for model in found
+        for name in model.branches
+    ]
     return json_reply({"branches": branches, "tags": [], "converts": []})
 
 
@@ -151,25 +162,20 @@ def _lfs(file: ServedFile) -> dict[str, Any]:
     return {"oid": file.sha256, "sha256": file.sha256, "size": file.size, "pointerSize": len(file.pointer)}
 
 
-def _file(asked: Asked, library: Library, model: ServedModel | None, revision: str, path: str) -> Reply:
-    if model is None:
-        return _no_repo()
-    if not model.has_revision(revision):
-        return _no_revision()
-    file = model.files.get(path)
-    if file is None:
-        return refused(404, "EntryNotFound", "Entry not found", commit=model.commit)
-    reply = file_reply(asked, library, model, file)
+def _refusal(missing: Missing) -> Reply:
+    match missing.what:
+        case "repo":
+            return _no_repo()
+        case "revision":
+            return refused(404, "RevisionNotFound", "Invalid rev id: this mirror has another one")
+        case "file":
+            return refused(404, "EntryNotFound", "Entry not found", commit=missing.commit)
     # not EntryNotFound: clients would note for good that this commit lacks the file
-    return reply or refused(410, "", "This file is damaged on this mirror.")
+    return refused(410, "", "This file is damaged on this mirror.")
 
 
 def _no_repo() -> Reply:
     return refused(404, "RepoNotFound", "Repository not found")
-
-
-def _no_revision() -> Reply:
-    return refused(404, "RevisionNotFound", "Invalid rev id: this mirror has another one")
 
 
 def _time(moment: float) -> str:

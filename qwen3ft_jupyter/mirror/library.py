@@ -1,42 +1,38 @@
-"""Finds models on disk for those who ask, and opens their files only when the bytes are the listed ones."""
+"""Everything that is served, and the one place that opens its files: only when the bytes are the listed ones."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import threading
-import time
 from io import FileIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.digests import digest_file
-from qwen3ft_jupyter.cache.layout import is_marked_incomplete
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Stamp, manifest_path, read_manifest
+from qwen3ft_jupyter.cache.manifest import Stamp
 from qwen3ft_jupyter.errors import NotCached
-from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, path_problem
-from qwen3ft_jupyter.mirror.models import ServedFile, ServedModel, derived_commit, from_manifest
+from qwen3ft_jupyter.mirror import folders
+from qwen3ft_jupyter.mirror.digests import Digests
+from qwen3ft_jupyter.mirror.folders import EXHAUSTED, CacheFolder, PlainFolder
+from qwen3ft_jupyter.mirror.models import ServedFile, ServedModel, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from qwen3ft_jupyter.hubs.names import RepoId, Sha256
-
-RESCAN_S: Final = 0.25
-"""A model that is not known is looked for on disk this often at most; so long a new one may stay unseen."""
+    from qwen3ft_jupyter.hubs.names import RepoId
 
 
 class Library:
-    """Models of one cache folder, and folders registered under a name.
+    """Models of one cache folder and the layers below it, and folders registered under a name.
 
     A model appears as soon as its manifest does, and goes with it. Thread-safe.
     """
 
     def __init__(
         self,
-        folders: Mapping[RepoId, Path],
+        registered: Mapping[RepoId, Path],
         cache_dir: Path | None = None,
+        shared_dirs: Sequence[Path] = (),
         *,
         stop: threading.Event | None = None,
     ) -> None:
@@ -48,43 +44,68 @@ class Library:
             OSError: It cannot be read.
             Stopped: `stop` was set.
         """
-        self._digests = _Digests(stop or threading.Event())
-        self._folders: dict[str, _PlainFolder] = {
-            repo_id: _PlainFolder(repo_id, folder, self._digests) for repo_id, folder in folders.items()
+        self._digests = Digests(stop or threading.Event())
+        self._folders: dict[str, PlainFolder] = {
+            repo_id: PlainFolder(repo_id, folder, self._digests) for repo_id, folder in registered.items()
         }
-        self._cache = _CacheFolder(cache_dir) if cache_dir is not None else None
+        self._layers = [CacheFolder(cache_dir)] if cache_dir is not None else []
+        self._layers += [
+            CacheFolder(folder, layer=number, stamps_root=cache_dir)
+            for number, folder in enumerate(shared_dirs, start=1)
+        ]
         for repo_id, folder in self._folders.items():
             if folder.current() is None:
                 raise NotCached(f"{repo_id}: its folder holds no file that could be served.")
 
-    def find(self, repo_id: str) -> ServedModel | None:
-        """Return the model called `repo_id`, or None."""
+    def versions(self, repo_id: str, revision: str = "") -> list[ServedModel]:
+        """Return the versions of `repo_id`, the default one first; none if the repo is not here.
+
+        Args:
+            repo_id: As the client writes it.
+            revision: What will be looked for among them.
+
+        Raises:
+            OSError: The machine is exhausted, see `EXHAUSTED`.
+        """
         folder = self._folders.get(repo_id)
         if folder is not None:
-            return folder.current()
-        return self._cache.find(repo_id) if self._cache is not None else None
+            model = folder.current()
+            return [model] if model is not None else []
+        found = self._cached(repo_id, folders.REFRESH_S)
+        return found if pick(found, revision) is not None else self._cached(repo_id, folders.RESCAN_S)
 
-    def find_whole(self, repo_id: str) -> ServedModel | None:
-        """Return the model if nothing shows that a file of it is missing or changed: what is listed can be had."""
-        model = self.find(repo_id)
-        return model if model is not None and all(self._may_be_had(model, f) for f in model.files.values()) else None
+    def find(self, repo_id: str, revision: str = "") -> ServedModel | None:
+        """Return a version of the model called `repo_id`, the default one for "", or None. Raises as `versions`."""
+        return pick(self.versions(repo_id, revision), revision)
+
+    def whole_versions(self, repo_id: str, revision: str = "") -> list[ServedModel]:
+        """Return the versions of which nothing shows that a file is missing or changed: what is listed can be had."""
+        return [
+            model
+            for model in self.versions(repo_id, revision)
+            if all(self.has(model, file) for file in model.files.values())
+        ]
 
     def all(self) -> list[ServedModel]:
-        """Return every model that is here, by name."""
-        models = [model for folder in self._folders.values() if (model := folder.current()) is not None]
-        known = {model.repo_id for model in models}
-        if self._cache is not None:
-            models += [model for model in self._cache.all() if model.repo_id not in known]
-        return sorted(models, key=lambda model: model.repo_id)
+        """Return the default version of every repo that is here, by name. Raises as `versions`."""
+        repo_ids = {*self._folders, *(repo_id for layer in self._layers for repo_id in layer.repo_ids())}
+        models = [self.find(repo_id) for repo_id in sorted(repo_ids)]
+        return [model for model in models if model is not None]
 
     def open(self, model: ServedModel, file: ServedFile) -> tuple[FileIO, Stamp] | None:
         """Return the file, open for reading, and its stamp; None if its bytes are no longer the listed ones.
 
         Under an unknown stamp the file is read and digested first, once.
+
+        Raises:
+            OSError: The machine is exhausted, see `EXHAUSTED`.
+            Stopped: The mirror is closing.
         """
         try:
             opened = _open(_place(model, file))
-        except OSError:
+        except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise
             return None
         is_good = False
         try:
@@ -98,17 +119,6 @@ class Library:
 
     def has(self, model: ServedModel, file: ServedFile) -> bool:
         """Return whether nothing shows that the file is missing or changed, without reading it."""
-        return self._may_be_had(model, file)
-
-    def _is_good(self, model: ServedModel, file: ServedFile, stamp: Stamp) -> bool:
-        if stamp.size != file.size:
-            return False
-        try:
-            return stamp == file.stamp or self._digests.of(_place(model, file), stamp) == file.sha256
-        except OSError:
-            return False
-
-    def _may_be_had(self, model: ServedModel, file: ServedFile) -> bool:
         place = _place(model, file)
         try:
             status = os.lstat(place)
@@ -119,154 +129,30 @@ class Library:
             return False
         return stamp == file.stamp or self._digests.known(place, stamp) in {None, file.sha256}
 
+    def _cached(self, repo_id: str, max_age_s: float) -> list[ServedModel]:
+        return versions(copy for layer in self._layers for copy in layer.copies(repo_id, max_age_s=max_age_s))
 
-class _Digests:
-    """Digests of files that had to be read here, each kept as long as the file's stamp stays."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-        self._lock = threading.Lock()  # one file is read at a time: it is the disk that takes the time
-        self._known: dict[str, tuple[Stamp, Sha256]] = {}
-
-    def known(self, place: str, stamp: Stamp) -> Sha256 | None:
-        """Return the digest if the file was read under this stamp."""
-        entry = self._known.get(place)
-        return entry[1] if entry is not None and entry[0] == stamp else None
-
-    def of(self, place: str, stamp: Stamp) -> Sha256 | None:
-        """Return the digest of the file under this stamp, or None if it has another by now."""
-        with self._lock:
-            known = self.known(place, stamp)
-            if known is None:
-                digest = digest_file(Path(place), with_git=False, on_bytes=lambda _: None, stop=self._stop)
-                if digest is not None:
-                    self._known[place] = (digest.stamp, digest.sha256)
-                known = self.known(place, stamp)
-            return known
-
-
-class _PlainFolder:
-    """A folder registered under a name: by its manifest if it is a cached model, else by what lies in it."""
-
-    def __init__(self, repo_id: RepoId, folder: Path, digests: _Digests) -> None:
-        self._repo_id = repo_id
-        self._folder = folder
-        self._digests = digests
-        self._manifest = _Record(folder)
-        self._lock = threading.Lock()
-        self._seen: dict[str, Stamp] = {}
-        self._model: ServedModel | None = None
-
-    def current(self) -> ServedModel | None:
-        """Return the model as it is now; what changed is read again and gets another commit."""
-        recorded = self._manifest.current()
-        if recorded is not None:
-            return recorded if recorded.repo_id == self._repo_id else None
-        with self._lock:
-            seen = dict(_walk(self._folder))
-            if seen != self._seen or self._model is None:
-                self._model = self._read(seen)
-                self._seen = seen
-            return self._model
-
-    def _read(self, seen: Mapping[str, Stamp]) -> ServedModel | None:
-        files = []
-        for path in check_paths(sorted(seen)):
-            digest = self._digests.of(f"{self._folder}{os.sep}{path}", seen[path])
-            if digest is not None:  # else it is being written: listed once it rests
-                files.append(ServedFile(path, seen[path].size, digest, seen[path]))
-        if not files:
-            return None
-        created = max(stamp.mtime_ns for stamp in seen.values()) / 1e9
-        by_path = {str(file.path): file for file in files}
-        return ServedModel(self._repo_id, self._folder, derived_commit(files), "", created, by_path)
-
-
-class _Record:
-    """The manifest of one folder, parsed again only when it is another file."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._path = str(manifest_path(folder))
-        self._marks = f"{folder}{os.sep}{RECORD_FOLDER}{os.sep}"
-        self._kept: tuple[Stamp, ServedModel | None] | None = None
-
-    def current(self) -> ServedModel | None:
-        """Return the cached model in this folder, or None if it is none or just being changed."""
+    def _is_good(self, model: ServedModel, file: ServedFile, stamp: Stamp) -> bool:
+        if stamp.size != file.size:
+            return False
+        if stamp == file.stamp:
+            return True
+        if self.find(model.repo_id, model.commit) != model:
+            return False  # replaced since it was looked up: not worth reading
         try:
-            stamp = Stamp.of(os.lstat(self._path))
-        except OSError:
-            return None
-        if is_marked_incomplete(self._marks):
-            return None
-        kept = self._kept
-        if kept is None or kept[0] != stamp:
-            manifest = read_manifest(self._folder)
-            kept = (stamp, from_manifest(self._folder, manifest) if manifest is not None else None)
-            self._kept = kept
-        return kept[1]
+            return self._digests.of(_place(model, file), stamp) == file.sha256
+        except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise
+            return False
 
 
-class _CacheFolder:
-    """The models of a cache folder, by the names in their manifests."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._lock = threading.Lock()
-        self._records: dict[str, _Record] = {}
-        self._places: dict[str, _Record] = {}
-        self._scanned = float("-inf")
-
-    def find(self, repo_id: str) -> ServedModel | None:
-        record = self._places.get(repo_id)
-        model = record.current() if record is not None else None
-        if model is not None and model.repo_id == repo_id:
+def pick(found: Sequence[ServedModel], revision: str) -> ServedModel | None:
+    """Return the version that `revision` names, the default one for "", or None."""
+    for model in found:
+        if model.has_revision(revision) if revision else model.is_default:
             return model
-        with self._lock:
-            if time.monotonic() - self._scanned >= RESCAN_S:
-                self._scan()
-            record = self._places.get(repo_id)
-        model = record.current() if record is not None else None
-        return model if model is not None and model.repo_id == repo_id else None
-
-    def all(self) -> list[ServedModel]:
-        with self._lock:
-            self._scan()
-            return [model for record in self._places.values() if (model := record.current()) is not None]
-
-    def _scan(self) -> None:
-        names = set(_model_folders(self._folder))
-        self._records = {name: self._records.get(name) or _Record(self._folder / name) for name in sorted(names)}
-        places: dict[str, _Record] = {}
-        for record in self._records.values():
-            model = record.current()
-            if model is not None:
-                places.setdefault(model.repo_id, record)
-        self._places = places
-        self._scanned = time.monotonic()
-
-
-def _model_folders(root: Path) -> Iterator[str]:
-    with contextlib.suppress(OSError), os.scandir(root) as entries:  # the cache may not exist yet
-        for entry in entries:
-            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-                yield entry.name
-
-
-def _walk(root: Path) -> Iterator[tuple[str, Stamp]]:
-    """Yield the files below `root` that may be served, with their stamps; nothing hidden, no symlink."""
-    pending = [""]
-    while pending:
-        prefix = pending.pop()
-        with contextlib.suppress(OSError), os.scandir(root / prefix) as entries:
-            for entry in entries:
-                path = f"{prefix}{entry.name}"
-                if entry.name.startswith(".") or entry.is_symlink() or path_problem(path):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(f"{path}/")
-                elif entry.is_file(follow_symlinks=False) and is_wanted(path):
-                    yield path, Stamp.of(os.lstat(entry.path))
+    return None
 
 
 def _place(model: ServedModel, file: ServedFile) -> str:

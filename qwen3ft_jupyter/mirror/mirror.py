@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.mirror.library import Library
 from qwen3ft_jupyter.mirror.server import MAX_CONNECTIONS, MirrorServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -29,6 +30,7 @@ class Mirror:
         models: Mapping[str, Path] | None = None,
         *,
         cache_dir: Path | None = None,
+        shared_dirs: Sequence[Path] = (),
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
@@ -40,16 +42,18 @@ class Mirror:
             models: Folders by the repo id under which they are served. A folder with our manifest is served by it; of
                 any other, every safe file that is no dotfile, symlink, pickle or program, digested at the start.
             cache_dir: A model cache, served as a whole; models that come later are found.
+            shared_dirs: Read-only layers below it, served with it.
             host: Address to listen on; any but loopback lets other machines in.
             port: Port to listen on, or 0 for a free one.
             token: Asked of every client, as a Bearer token or as ModelScope's session cookie.
-            max_connections: Open at once.
+            max_connections: Open at once; fewer if this process may not have the file descriptors they need.
 
         Raises:
             BadName: A repo id is malformed.
         """
         self._models = {parse_repo_id(repo_id): folder for repo_id, folder in (models or {}).items()}
         self._cache_dir = cache_dir
+        self._shared_dirs = tuple(shared_dirs)
         self._address = (host, port)
         self._token = token
         self._max_connections = max_connections
@@ -73,7 +77,7 @@ class Mirror:
             OSError: A folder cannot be read, or the address cannot be listened on.
         """
         self._closing.clear()
-        library = Library(self._models, self._cache_dir, stop=self._closing)
+        library = Library(self._models, self._cache_dir, self._shared_dirs, stop=self._closing)
         host, port = self._address
         self._server = MirrorServer(library, host, port, token=self._token, max_connections=self._max_connections)
         self._thread = threading.Thread(target=self._server.accept_until_stopped, name="qwen3ft-mirror", daemon=True)
@@ -91,9 +95,23 @@ class Mirror:
         self._server = self._thread = None
 
 
+def client_settings(url: str, token: str | None) -> dict[str, str]:
+    """Return what other programs put into their environment to fetch from a mirror.
+
+    >>> client_settings("http://10.0.0.5:8900", "abc")["QWEN3FT_MIRROR_TOKENS"]
+    '10.0.0.5:8900=abc'
+    """
+    settings = {"QWEN3FT_MIRRORS": url, "HF_ENDPOINT": url, "MODELSCOPE_ENDPOINT": url}
+    if token is not None:
+        settings |= {"QWEN3FT_MIRROR_TOKENS": f"{urlsplit(url).netloc}={token}"}
+        settings |= {"HF_TOKEN": token, "MODELSCOPE_API_TOKEN": token}
+    return settings
+
+
 def serve(
     cache_dir: Path,
     *,
+    shared_dirs: Sequence[Path] = (),
     host: str = "127.0.0.1",
     port: int = 0,
     token: str | None = None,
@@ -104,6 +122,7 @@ def serve(
 
     Args:
         cache_dir: The cache; it need not exist yet, and models that come later are found.
+        shared_dirs: Read-only layers below it, served with it.
         host: Address to listen on; any but loopback lets other machines in.
         port: Port to listen on, or 0 for a free one.
         token: Asked of every client.
@@ -114,6 +133,6 @@ def serve(
         OSError: The address cannot be listened on.
     """
     stop = stop or threading.Event()
-    with Mirror(cache_dir=cache_dir, host=host, port=port, token=token) as mirror:
+    with Mirror(cache_dir=cache_dir, shared_dirs=shared_dirs, host=host, port=port, token=token) as mirror:
         on_ready(mirror.url)
         stop.wait()

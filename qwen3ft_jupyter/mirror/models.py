@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -49,7 +49,7 @@ class ServedFile:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model at the one commit that is here."""
+    """A model at one commit."""
 
     repo_id: RepoId
     folder: Path
@@ -60,15 +60,17 @@ class ServedModel:
     created: float
     """Unix seconds."""
     files: Mapping[str, ServedFile]
+    is_default: bool = True
+    """Whether both default branches mean it; of several revisions of a repo, one is."""
 
     @property
     def branches(self) -> tuple[str, ...]:
         """Return every name of the commit except its own."""
         is_other = self.revision not in {self.commit, *DEFAULT_REVISIONS} and _BRANCH.fullmatch(self.revision)
-        return (*DEFAULT_REVISIONS, self.revision) if is_other else DEFAULT_REVISIONS
+        return (*(DEFAULT_REVISIONS if self.is_default else ()), *((self.revision,) if is_other else ()))
 
     def has_revision(self, name: str) -> bool:
-        """Return whether `name` means what is here. Both default branches do: there is one version, whatever it is."""
+        """Return whether `name` means what is here."""
         return name.removeprefix("refs/heads/") in {self.commit, *self.branches}
 
     def below(self, folder: str) -> list[ServedFile]:
@@ -102,9 +104,40 @@ def tree(model: ServedModel, root: str, *, is_recursive: bool) -> list[Folder | 
     return sorted(entries, key=lambda entry: entry.path)
 
 
+class Copy(NamedTuple):
+    """A model found in a cache."""
+
+    layer: int
+    """0 for the cache itself, counting up through the layers below it."""
+    is_beside: bool
+    """Whether its folder is one for a further revision."""
+    model: ServedModel
+
+
+def versions(copies: Iterable[Copy]) -> list[ServedModel]:
+    """Return the versions of one repo by preference, each commit once; the first is what the default branches mean.
+
+    That is the one downloaded as a default branch, else the one in the repo's own folder, whatever its revision is:
+    where there is one version, every client that names none gets it.
+    """
+    found: dict[str, ServedModel] = {}
+    for copy in sorted(copies, key=_preference):
+        found.setdefault(copy.model.commit, replace(copy.model, is_default=not found))
+    return list(found.values())
+
+
+def _preference(copy: Copy) -> tuple[bool, int, bool, float]:
+    model = copy.model
+    return model.revision not in DEFAULT_REVISIONS, copy.layer, copy.is_beside, -model.created
+
+
 def from_manifest(folder: Path, manifest: Manifest) -> ServedModel:
-    """Return a cached model as it is served."""
-    files = [ServedFile(file.path, file.size, file.sha256, file.stamp) for file in manifest.files]
+    """Return a cached model as it is served: without hidden files, which no download puts there."""
+    files = [
+        ServedFile(file.path, file.size, file.sha256, file.stamp)
+        for file in manifest.files
+        if not any(part.startswith(".") for part in file.path.split("/"))
+    ]
     commit = manifest.commit or derived_commit(files)
     by_path = {str(file.path): file for file in files}
     return ServedModel(manifest.repo_id, folder, commit, manifest.revision, manifest.created, by_path)

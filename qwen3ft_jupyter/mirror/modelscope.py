@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.mirror.library import pick
 from qwen3ft_jupyter.mirror.models import Folder, tree
-from qwen3ft_jupyter.mirror.replies import Reply, file_reply, json_reply
+from qwen3ft_jupyter.mirror.replies import Missing, Reply, file_reply, json_reply
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.library import Library
@@ -27,14 +28,13 @@ def answer(asked: Asked, library: Library) -> Reply | None:
         case ("api", "v1", "models", owner, name, *rest):
             return _about(asked, library, f"{owner}/{name}", rest)
         case ("models", owner, name, "resolve", revision, *path):
-            model = library.find(f"{owner}/{name}")
-            return _no_repo() if model is None else _file(asked, library, model, revision, "/".join(path))
+            return _file(asked, library, f"{owner}/{name}", revision, "/".join(path))
         case ("api", "v1", "repos", "internalAccelerationInfo"):
             return _good({"InternalRegionQueryAddress": ""})  # no faster route than this one
         case ("openapi", "v1", "models", *repo):
             return _open_answer(library, "/".join(repo))
         case (owner, name, "info", "refs") if name.endswith(".git"):
-            return _git_refs(library.find_whole(f"{owner}/{name.removesuffix('.git')}"))
+            return _git_refs(library.whole_versions(f"{owner}/{name.removesuffix('.git')}"))
     return None
 
 
@@ -47,9 +47,9 @@ def refused(status: int, code: int, message: str) -> Reply:
 def _open_answer(library: Library, repo_id: str) -> Reply:
     """Answer the newer interface: one model, or all of them."""
     if repo_id:
-        model = library.find_whole(repo_id)
+        found = library.whole_versions(repo_id)
         # here a missing repo is 404, as the hub does it
-        return _open(_open_info(model)) if model is not None else refused(404, NO_REPO, NO_REPO_MESSAGE)
+        return _open(_open_info(found[0])) if found else refused(404, NO_REPO, NO_REPO_MESSAGE)
     models = [_open_info(model) for model in library.all()]
     return _open({"models": models, "total_count": len(models), "page_number": 1, "page_size": len(models)})
 
@@ -57,26 +57,25 @@ def _open_answer(library: Library, repo_id: str) -> Reply:
 def _about(asked: Asked, library: Library, repo_id: str, rest: list[str]) -> Reply | None:
     query = asked.query
     revision = query.get("Revision") or "master"
-    if rest == ["repo"]:  # one file: the others need not be whole
-        model = library.find(repo_id)
-        return _no_repo() if model is None else _file(asked, library, model, revision, query.get("FilePath", ""))
-    model = library.find_whole(repo_id)
-    if model is None:
-        return _no_repo()
     match rest:
-        case []:
-            return _good(_info(model))
-        case ["revisions"]:
-            return _revisions(model)
+        case ["repo"]:  # one file: the others need not be whole
+            return _file(asked, library, repo_id, revision, query.get("FilePath", ""))
+        case [] | ["revisions"]:
+            found = library.whole_versions(repo_id)
+            if not found:
+                return _refusal("repo")
+            return _revisions(found) if rest else _good(_info(found[0]))
         case ["repo", "files"]:
+            found = library.whole_versions(repo_id, revision)
+            model = pick(found, revision)
+            if model is None:
+                return _refusal("revision" if found else "repo")
             is_recursive = query.get("Recursive", "").lower() in {"true", "1"}
-            return _listing(model, revision, query.get("Root", "").strip("/"), is_recursive=is_recursive)
+            return _listing(model, query.get("Root", "").strip("/"), is_recursive=is_recursive)
     return None
 
 
-def _listing(model: ServedModel, revision: str, root: str, *, is_recursive: bool) -> Reply:
-    if not model.has_revision(revision):
-        return _no_revision()
+def _listing(model: ServedModel, root: str, *, is_recursive: bool) -> Reply:
     files = [_entry(entry, model) for entry in tree(model, root, is_recursive=is_recursive)]
     commit = {"Id": model.commit, "ShortId": model.commit[:8], "CommittedDate": int(model.created)}
     return _good({"Files": files, "IsVisual": 0, "LatestCommitter": commit})
@@ -101,13 +100,20 @@ def _entry(entry: Folder | ServedFile, model: ServedModel) -> dict[str, Any]:
     }
 
 
-def _file(asked: Asked, library: Library, model: ServedModel, revision: str, path: str) -> Reply:
-    if not model.has_revision(revision):
-        return _no_revision()
-    file = model.files.get(path)
-    if file is None:
-        return refused(404, NO_FILE, "The file is not in this repo.")
-    return file_reply(asked, library, model, file) or refused(410, NO_FILE, "This file is damaged on this mirror.")
+def _file(asked: Asked, library: Library, repo_id: str, revision: str, path: str) -> Reply:
+    reply = file_reply(asked, library, repo_id, revision, path)
+    return _refusal(reply.what) if isinstance(reply, Missing) else reply
+
+
+def _refusal(what: str) -> Reply:
+    match what:
+        case "repo":
+            return refused(NO_REPO_STATUS, NO_REPO, NO_REPO_MESSAGE)
+        case "revision":
+            return refused(404, NO_REVISION, "This mirror has another revision.")
+        case "file":
+            return refused(404, NO_FILE, "The file is not in this repo.")
+    return refused(410, NO_FILE, "This file is damaged on this mirror.")
 
 
 def _info(model: ServedModel) -> dict[str, Any]:
@@ -124,8 +130,8 @@ def _info(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def _revisions(model: ServedModel) -> Reply:
-    branches = [{"Revision": name, "CreatedAt": int(model.created)} for name in model.branches]
+def _revisions(found: list[ServedModel]) -> Reply:
+    branches = [{"Revision": name, "CreatedAt": int(model.created)} for model in found for name in model.branches]
     return _good({"RevisionMap": {"Branches": branches, "Tags": []}})
 
 
@@ -141,12 +147,13 @@ def _open_info(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def _git_refs(model: ServedModel | None) -> Reply:
+def _git_refs(found: list[ServedModel]) -> Reply:
     """Answer as git does (gitprotocol-http): which commit each branch points to."""
-    if model is None:
+    if not found:
         return refused(404, NO_REPO, NO_REPO_MESSAGE)
-    lines = [f"{model.commit} HEAD\0symref=HEAD:refs/heads/master\n"]
-    lines += [f"{model.commit} refs/heads/{name}\n" for name in sorted(model.branches)]
+    refs = sorted((name, model.commit) for model in found for name in model.branches)
+    lines = [f"{found[0].commit} HEAD\0symref=HEAD:refs/heads/master\n"] if found[0].is_default else []
+    lines += [f"{commit} refs/heads/{name}\n" for name, commit in refs]
     packets = [_packet("# service=git-upload-pack\n"), b"0000", *map(_packet, lines), b"0000"]
     return Reply(200, {"Content-Type": "application/x-git-upload-pack-advertisement"}, b"".join(packets))
 
@@ -162,11 +169,3 @@ def _good(data: object) -> Reply:
 
 def _open(data: object) -> Reply:
     return json_reply({"success": True, "data": data, "request_id": ""})
-
-
-def _no_repo() -> Reply:
-    return refused(NO_REPO_STATUS, NO_REPO, NO_REPO_MESSAGE)
-
-
-def _no_revision() -> Reply:
-    return refused(404, NO_REVISION, "This mirror has another revision.")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import parse_qsl, unquote
 
 from qwen3ft_jupyter.mirror import ranges
+from qwen3ft_jupyter.mirror.library import pick
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.manifest import Stamp
     from qwen3ft_jupyter.mirror.library import Library
     from qwen3ft_jupyter.mirror.models import ServedFile, ServedModel
+
+
+TRIES: Final = 3
+"""A model may be replaced between being looked up and being opened, and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +85,43 @@ def json_reply(value: object, *, status: int = 200, headers: Mapping[str, str] |
     return Reply(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, body)
 
 
-def file_reply(asked: Asked, library: Library, model: ServedModel, file: ServedFile) -> Reply | None:
-    """Return the file, or the part asked for, or None if its bytes here are not the listed ones any more."""
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a file is not handed out."""
+
+    what: Literal["repo", "revision", "file", "bytes"]
+    """What is not here; "bytes" where the file is, but is damaged."""
+    commit: str = ""
+    """Of the version that was found."""
+
+
+def file_reply(asked: Asked, library: Library, repo_id: str, revision: str, path: str) -> Reply | Missing:
+    """Return a file of a model, or the part asked for.
+
+    Raises:
+        OSError: The machine is exhausted just now.
+        Stopped: The mirror is closing.
+    """
+    missing = Missing("repo")
+    for _ in range(TRIES):
+        found = library.versions(repo_id, revision)
+        model = pick(found, revision)
+        if model is None:
+            return Missing("revision" if found else "repo")
+        file = model.files.get(path)
+        if file is None:
+            return Missing("file", model.commit)
+        reply = _reply(asked, library, model, file)
+        if reply is not None:
+            return reply
+        missing = Missing("bytes", model.commit)
+        if library.find(repo_id, revision) == model:
+            break
+    return missing
+
+
+def _reply(asked: Asked, library: Library, model: ServedModel, file: ServedFile) -> Reply | None:
+    """Return the answer, or None if the bytes here are not the listed ones any more."""
     headers = {
         "Content-Type": "application/octet-stream",
         "X-Content-Type-Options": "nosniff",

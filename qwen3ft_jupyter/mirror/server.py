@@ -1,4 +1,4 @@
-"""The listening socket, and the connections that are open."""
+"""The listening socket: takes connections in, gives each a thread, and turns away politely what is too many."""
 
 from __future__ import annotations
 
@@ -9,87 +9,31 @@ import selectors
 import socket
 import socketserver
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.addresses import is_loopback
+from qwen3ft_jupyter.mirror.connections import Connections
+from qwen3ft_jupyter.mirror.folders import EXHAUSTED
 from qwen3ft_jupyter.mirror.handler import Handler
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.library import Library
 
-MAX_CONNECTIONS: Final = 512
-"""Open at once, each a thread: thirty clients with sixteen each. Beyond it, the one idle longest has to go."""
+MAX_CONNECTIONS: Final = 1024
+"""Open at once, each a thread: sixty clients with sixteen each, in some 50 MB."""
+SPARE_DESCRIPTORS: Final = 64
+"""Left for everything else of the process; each connection may need two, for itself and for a file."""
 GRACE_S: Final = 0.5
 """Answers under way when the mirror closes may take this long to end."""
-REFUSAL_S: Final = 0.1
-"""The thread that accepts waits this long at most for a client it turns away."""
+REFUSAL_S: Final = 1.0
+"""A client that is turned away has so long to take the answer."""
+MAX_REFUSALS: Final = 32
+"""Turned away at the same time; who comes then is hung up on."""
+PAUSE_S: Final = 0.05
+"""When the machine is exhausted, connections are taken in again after this."""
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 logger = logging.getLogger(__name__)
-
-
-class Connections:
-    """The open connections, and since when each waits for a request. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._idle_since: dict[socket.socket, float | None] = {}
-
-    def __len__(self) -> int:
-        return len(self._idle_since)
-
-    def opens(self, connection: socket.socket, *, limit: int) -> bool:
-        """Take in a connection, for which an idle one may be closed; return False if all are at work."""
-        with self._changed:
-            if len(self._idle_since) >= limit:
-                idle = [(since, one) for one, since in self._idle_since.items() if since is not None]
-                if not idle:
-                    return False
-                oldest = min(idle, key=lambda pair: pair[0])[1]
-                self._idle_since.pop(oldest)
-                _hang_up(oldest)
-            self._idle_since[connection] = None
-            return True
-
-    def rests(self, connection: socket.socket) -> None:
-        """Note that the connection waits for a request."""
-        self._note(connection, time.monotonic())
-
-    def works(self, connection: socket.socket) -> None:
-        """Note that a request is being answered."""
-        self._note(connection, None)
-
-    def closes(self, connection: socket.socket) -> None:
-        """Forget a connection."""
-        with self._changed:
-            self._idle_since.pop(connection, None)
-            self._changed.notify_all()
-
-    def hang_up(self, *, only_idle: bool) -> None:
-        """Shut connections down, which ends the threads that wait on them."""
-        with self._changed:
-            for connection, since in self._idle_since.items():
-                if since is not None or not only_idle:
-                    _hang_up(connection)
-
-    def wait_idle(self, count: int, timeout_s: float) -> bool:
-        """Return whether `count` connections waited for a request within `timeout_s` seconds."""
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: sum(since is not None for since in self._idle_since.values()) == count, timeout_s
-            )
-
-    def wait_empty(self, timeout_s: float) -> bool:
-        """Return whether all connections were closed within `timeout_s` seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._idle_since, timeout_s)
-
-    def _note(self, connection: socket.socket, idle_since: float | None) -> None:
-        with self._changed:
-            if connection in self._idle_since:
-                self._idle_since[connection] = idle_since
-                self._changed.notify_all()
 
 
 class MirrorServer(http.server.ThreadingHTTPServer):
@@ -97,7 +41,7 @@ class MirrorServer(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 256
+    request_queue_size = 1024
     allow_reuse_address = True
 
     def __init__(self, library: Library, host: str, port: int, *, token: str | None, max_connections: int) -> None:
@@ -106,10 +50,10 @@ class MirrorServer(http.server.ThreadingHTTPServer):
         self.library = library
         self.token = token
         self.stopping = threading.Event()
-        self.connections = Connections()
+        self.connections = Connections(min(max_connections, room_for_connections(max_connections)))
         self.is_local = is_loopback(host)
         self.timeout = 0.0  # `handle_request` is called when there is one
-        self._max_connections = max_connections
+        self._refusals = threading.BoundedSemaphore(MAX_REFUSALS)
         self._wake, self._woken = socket.socketpair()
         super().__init__((host, port), Handler)
 
@@ -134,15 +78,32 @@ class MirrorServer(http.server.ThreadingHTTPServer):
                 if not self.stopping.is_set():
                     self.handle_request()
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; Any as in the base class. Raises OSError, which the base class takes for none."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in EXHAUSTED and not self.connections.drop_idle():
+                self.stopping.wait(PAUSE_S)  # the connection stays in the queue: looking again at once would spin
+            raise
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for the connection, or ask to come back; Any as in the base class."""
-        if self.connections.opens(request, limit=self._max_connections):
-            super().process_request(request, client_address)
+        if self.connections.opens(request, str(client_address[0])):
+            try:
+                super().process_request(request, client_address)
+            except RuntimeError:  # the machine has no thread left
+                self.connections.closes(request)
+            else:
+                return
+        if not self._refusals.acquire(blocking=False):
+            self.shutdown_request(request)
             return
-        with contextlib.suppress(OSError):
-            request.settimeout(REFUSAL_S)
-            request.sendall(_FULL)
-        self.shutdown_request(request)
+        try:
+            threading.Thread(target=self._turn_away, args=(request,), name="qwen3ft-mirror-full", daemon=True).start()
+        except RuntimeError:
+            self._refusals.release()
+            self.shutdown_request(request)
 
     def shutdown_request(self, request: Any) -> None:
         """Close the connection; Any as in the base class."""
@@ -167,7 +128,31 @@ class MirrorServer(http.server.ThreadingHTTPServer):
             self.connections.hang_up(only_idle=False)
             self.connections.wait_empty(GRACE_S)
 
+    def _turn_away(self, request: socket.socket) -> None:
+        """Answer that there is no room. The request is read first: closing on unread bytes would destroy the answer."""
+        try:
+            with contextlib.suppress(OSError):
+                request.settimeout(REFUSAL_S)
+                request.recv(1 << 16)
+                request.sendall(_FULL)
+                request.shutdown(socket.SHUT_WR)
+                request.recv(1 << 16)
+        finally:
+            self._refusals.release()
+            self.shutdown_request(request)
 
-def _hang_up(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it may have gone already
-        connection.shutdown(socket.SHUT_RDWR)
+
+def room_for_connections(wanted: int) -> int:
+    """Return for how many connections there are file descriptors, having asked for as many as the user may have."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return wanted
+    needed = 2 * wanted + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        better = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with contextlib.suppress(OSError, ValueError):  # macOS has a further limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (better, hard))
+            soft = better
+    return wanted if soft == resource.RLIM_INFINITY else max(1, (soft - SPARE_DESCRIPTORS) // 2)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from qwen3ft_jupyter import format as fmt
+from qwen3ft_jupyter.cache_lists import read_speed, split_sources
 from qwen3ft_jupyter.errors import BadConfig, CacheDamaged
 from qwen3ft_jupyter.job_lists import job_rows, match_id
 from qwen3ft_jupyter.notebook import views
@@ -66,29 +67,42 @@ def models(room: Room, _: Namespace) -> views.TableView:
     return views.models_view(room.manager.models())
 
 
-def download(room: Room, given: Namespace) -> JobView | ModelPicker:
-    """Download a model, or show the form."""
+def download(room: Room, given: Namespace) -> JobView | ModelPicker | views.TableView:
+    """Download a model, show what that would take, or show the form."""
+    speed = _speed(given)
     if given.name is None:
         from qwen3ft_jupyter.notebook.forms import ModelPicker
 
         return ModelPicker(room.manager_for(given.hub))
-    job = room.manager_for(given.hub).download(given.name, force=given.force, revision=given.revision)
+    wishes: dict[str, Any] = {
+        "force": given.force,
+        "revision": given.revision,
+        "update": given.update,
+        "sources": None if given.sources is None else split_sources(given.sources),
+        "in_place": given.in_place,
+    }
+    manager = room.manager_for(given.hub)
+    if given.dry_run:
+        return views.plan_view(manager.plan(given.name, **wishes).to_dict())
+    job = manager.download(given.name, **wishes, max_speed=speed)
     return _followed(job, is_detached=given.detach)
 
 
 def cache(room: Room, given: Namespace) -> views.View:
-    """List the cache, or do something to a model in it."""
-    manager = room.manager
-    if given.is_all != (given.action == "evict" and given.name is None) or (given.action == "list" and given.name):
-        raise UsageError(find_verb("cache").parser().format_usage().strip())
+    """List the cache, do something to a model in it, or move it."""
+    manager, speed = room.manager, _speed(given)
+    _check_cache(given)
     if given.action == "list":
-        return views.cache_view(manager.list_cached_models(), str(manager.settings.cache_dir))
+        return views.cache_view(manager.list_cached_models(), manager.cache_summary())
     if given.action == "evict":
-        return _evicted(manager, given.name)
-    if given.name is None:
-        raise UsageError(f"NAME is missing: %qwen3ft cache {given.action} NAME")
+        return _evicted(manager, given)
     if given.action == "verify":
-        return _verified(manager.start_verify(given.name), given.name, is_detached=given.detach)
+        return _checked(manager.start_verify(given.name, max_speed=speed), given.name, is_detached=given.detach)
+    if given.action == "repair":
+        return _checked(manager.start_repair(given.name, max_speed=speed), given.name, is_detached=given.detach)
+    if given.action == "move":
+        folder = Path(given.name).expanduser().absolute()
+        return views.moved_view(manager.move_cache(folder))
     is_pinned = given.action == "pin"
     manager.pin(given.name, is_pinned)
     sentence = "{name} is pinned: it will not be deleted to make room." if is_pinned else "{name} is no longer pinned."
@@ -121,12 +135,18 @@ def finetune(room: Room, given: Namespace, cell: str | None = None) -> JobView |
 
 def jobs(room: Room, given: Namespace) -> views.View:
     """List the jobs, or do something to one."""
+    if bool(given.speed) != (given.action == "limit"):
+        raise UsageError(find_verb("jobs").parser().format_usage().strip())
     if not given.action:
         return views.jobs_view(job_rows(room.manager.jobs()))
     action, wanted = (given.action, given.id) if given.action in JOB_ACTIONS else ("show", given.action)
     if not wanted or (action == "show" and given.id):
         raise UsageError(find_verb("jobs").parser().format_usage().strip())
+    speed = read_speed(given.speed) if given.speed else None
     job = find_job(room.manager, wanted)
+    if action in ("pause", "limit"):
+        job.limit(speed) if action == "limit" else job.pause()
+        return JobView(job)
     if action == "log":
         return TextView(job.log(-_LOG_BYTES, _LOG_BYTES).text or tr("The log is empty."), is_code=True)
     if action == "forget":
@@ -181,14 +201,35 @@ def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
     return variables[match[1]]
 
 
-def _evicted(manager: ModelManager, name: str | None) -> Note:
+def _check_cache(given: Namespace) -> None:
+    """Refuse what does not go together. Raises UsageError."""
+    is_unclear = given.is_all != (given.action == "evict" and given.name is None)
+    is_about_one = given.action == "evict" and given.name is not None
+    if (given.owner or given.revision) and not is_about_one:
+        is_unclear = True
+    if (
+        (given.action == "list" and given.name)
+        or (given.max_speed and given.action not in ("verify", "repair"))
+        or is_unclear
+    ):
+        raise UsageError(find_verb("cache").parser().format_usage().strip())
+    if given.name is None and given.action not in ("list", "evict"):
+        missing = "DIR" if given.action == "move" else "NAME"
+        raise UsageError(f"{missing} is missing: %qwen3ft cache {given.action} {missing}")
+
+
+def _speed(given: Namespace) -> int | None:
+    return read_speed(given.max_speed) if given.max_speed else None
+
+
+def _evicted(manager: ModelManager, given: Namespace) -> Note:
     """Delete one model, or all of them if no name is given; the value is the bytes freed by model name."""
     freed: Counter[str] = Counter()
-    if name is None:
+    if given.name is None:
         for model in manager.evict_all():
             freed[model.repo_id] += model.freed_bytes
     else:
-        freed[name] = manager.evict_model(name)
+        freed[given.name] = manager.evict_model(given.name, revision=given.revision, owner=given.owner)
     names, size = ", ".join(freed) or tr("none"), fmt.size(sum(freed.values()))
     return Note(tr("Deleted {names}; {size} are free again.", names=names, size=size), dict(freed))
 
@@ -198,12 +239,14 @@ def _followed(job: Job, *, is_detached: bool) -> JobView:
     return view if is_detached else view.follow()
 
 
-def _verified(job: Job, name: str, *, is_detached: bool) -> JobView:
+def _checked(job: Job, name: str, *, is_detached: bool) -> JobView:
+    """Follow a check or a repair and fail the cell if the model is not right in the end."""
     view = _followed(job, is_detached=is_detached)
     result = job.status().result
     if result is not None and not result.get("ok", True):
+        missing, wrong = (len(result.get(key, ())) for key in ("missing", "wrong"))
         raise CacheDamaged(
-            f"{name}: {len(result['missing'])} files are missing and {len(result['wrong'])} are wrong.",
-            hint=f"Fetch just these again: %qwen3ft download {name}",
+            f"{name}: {missing} files are missing and {wrong} are wrong.",
+            hint=f"Fetch just these again: %qwen3ft cache repair {name}",
         )
     return view

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.cache_lists import OTHER_OWNERS, SOURCES
 from qwen3ft_jupyter.notebook.verbs import CACHE_ACTIONS, HUBS, JOB_ACTIONS, VERBS
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ OUR_LINE = r"\s*(?:[\w., ]+=\s*)?%{0,2}qwen3ft\s"
 """A line of ours: as a magic, with automagic, or on the right of an assignment."""
 
 _NAMED = frozenset({"download", "load", "chat"})
+_CHOICES = {"--hub": HUBS, "--owner": OTHER_OWNERS, "--sources": SOURCES}
 
 
 def complete(line: str, *, models: Callable[[], Sequence[str]], jobs: Callable[[], Sequence[str]]) -> list[str]:
@@ -33,8 +35,8 @@ def complete(line: str, *, models: Callable[[], Sequence[str]], jobs: Callable[[
     verb = next((verb for verb in VERBS if verb.name == words[0]), None)
     if verb is None:
         return []
-    if words[-1] == "--hub":
-        return list(HUBS)
+    if words[-1] in _CHOICES:
+        return list(_CHOICES[words[-1]])
     arguments = [word for word in words[1:] if not word.startswith("-")]
     return _arguments(verb.name, arguments, models=models, jobs=jobs) + [
         option for option in verb.options() if option not in words
@@ -47,9 +49,11 @@ def _arguments(
     if verb in _NAMED and not given:
         return list(models())
     if verb == "cache":
-        return list(CACHE_ACTIONS) if not given else list(models()) if len(given) == 1 and given[0] != "list" else []
+        is_named = len(given) == 1 and given[0] not in ("list", "move")
+        return list(CACHE_ACTIONS) if not given else list(models()) if is_named else []
     if verb == "jobs":
-        return [*JOB_ACTIONS, *jobs()] if not given else list(jobs()) if given[0] in JOB_ACTIONS else []
+        is_named = len(given) == 1 and given[0] in JOB_ACTIONS
+        return [*JOB_ACTIONS, *jobs()] if not given else list(jobs()) if is_named else []
     if verb == "stop" and not given:
         return list(jobs())
     if verb == "help" and not given:

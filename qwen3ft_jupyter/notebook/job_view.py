@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import format as fmt
 from qwen3ft_jupyter import terminal
+from qwen3ft_jupyter.cache_lists import fetch_facts
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_dict
 from qwen3ft_jupyter.format import plain
+from qwen3ft_jupyter.job_lists import shown_state
 from qwen3ft_jupyter.notebook.display import (
     SHORTEST_S,
     CellScreen,
@@ -36,6 +38,7 @@ _ACTIVE = ("queued", "running", "stopping")
 _SIGNS = {
     "queued": "◌",
     "running": "●",
+    "paused": "‖",
     "stopping": "◌",
     "succeeded": "✓",
     "failed": "✗",
@@ -163,7 +166,7 @@ class JobView(View):
 
 def job_html(job: Mapping[str, Any], losses: Sequence[float]) -> Html:
     """Return a job as HTML. `job` is what `Job.to_dict` gives. Pure."""
-    state = f"{_SIGNS.get(job['state'], '')} {tr(job['state'])}"
+    state = f"{_SIGNS.get(shown_state(job), '')} {_state_words(job)}"
     head = element("div", element("b", job["title"]), " · ", state, " · ", element("code", job["id"]))
     parts: list[str] = [head]
     if job["state"] in _ACTIVE:
@@ -183,7 +186,7 @@ def job_html(job: Mapping[str, Any], losses: Sequence[float]) -> Html:
 
 def job_text(job: Mapping[str, Any], losses: Sequence[float]) -> str:
     """Return a job as lines of text, the newest thing last. Pure."""
-    text = [f"{job['title']} · {tr(job['state'])} · {job['id']}", *(f"  {notice}" for notice in job["notices"])]
+    text = [f"{job['title']} · {_state_words(job)} · {job['id']}", *(f"  {notice}" for notice in job["notices"])]
     if job["error"]:
         text.append(f"  {job['error']['code']}: {job['error']['message']} {job['error'].get('hint', '')}".rstrip())
     text += [f"  {name}: {value}" for name, value in result_facts(job["result"] or {})]
@@ -203,11 +206,10 @@ def loss_words(losses: Sequence[float]) -> str:
 def result_facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what a finished job has to tell: any of the facts that downloads, checks and fine-tunes may have."""
     facts = [(tr("folder"), str(result[key])) for key in ("folder", "output_dir") if result.get(key)]
-    if "bytes" in result:
-        facts.append((tr("fetched"), fmt.size(result["bytes"])))
+    facts += fetch_facts(result)
     if "checked_bytes" in result:
         facts.append((tr("verified"), fmt.size(result["checked_bytes"])))
-    facts += [(tr(key), ", ".join(result[key])) for key in ("missing", "wrong") if result.get(key)]
+    facts += [(tr(key), ", ".join(result[key])) for key in ("missing", "wrong", "repaired") if result.get(key)]
     if result.get("steps"):
         facts.append((tr("steps"), str(result["steps"])))
     if isinstance(result.get("last_loss"), int | float):
@@ -219,8 +221,17 @@ def result_facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
+def _state_words(job: Mapping[str, Any]) -> str:
+    """Return the state, and the speed limit while it matters."""
+    speed = job["controls"]["max_speed"] if job["controls"] and job["state"] in _ACTIVE else None
+    limit = f" ({tr('at most {speed}/s', speed=fmt.size(speed))})" if speed else ""
+    return tr(shown_state(job)) + limit
+
+
 def _advice(job: Mapping[str, Any]) -> list[str]:
     job_id = job["id"]
+    if shown_state(job) == "paused":
+        return [tr("Go on with it: {command}", command=f"%qwen3ft jobs resume {job_id}")]
     if job["state"] in ("queued", "running"):
         return [tr("Stop it: {command}", command=f"%qwen3ft stop {job_id}")]
     if job["state"] in ("stopped", "interrupted", "failed"):

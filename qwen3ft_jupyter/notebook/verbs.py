@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 from IPython.core.error import UsageError
 
+from qwen3ft_jupyter.cache_lists import OTHER_OWNERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAGIC = "qwen3ft"
-CACHE_ACTIONS = ("list", "verify", "evict", "pin", "unpin")
-JOB_ACTIONS = ("log", "resume", "forget", "follow")
+CACHE_ACTIONS = ("list", "verify", "repair", "evict", "pin", "unpin", "move")
+JOB_ACTIONS = ("log", "pause", "resume", "limit", "forget", "follow")
 HUBS = ("modelscope", "huggingface")
 
 
@@ -63,6 +65,11 @@ def _download(parser: Parser) -> None:
     parser.add_argument("--force", action="store_true")
     parser.add_argument("--hub", choices=HUBS)
     parser.add_argument("--revision", metavar="R")
+    parser.add_argument("--update", action="store_true")
+    parser.add_argument("--sources", metavar="A,B")
+    parser.add_argument("--in-place", action="store_true")
+    parser.add_argument("--max-speed", metavar="SPEED")
+    parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--detach", action="store_true")
 
 
@@ -70,6 +77,9 @@ def _cache(parser: Parser) -> None:
     parser.add_argument("action", nargs="?", choices=CACHE_ACTIONS, default="list")
     parser.add_argument("name", nargs="?", metavar="NAME")
     parser.add_argument("--all", action="store_true", dest="is_all")
+    parser.add_argument("--owner", choices=OTHER_OWNERS)
+    parser.add_argument("--revision", metavar="R")
+    parser.add_argument("--max-speed", metavar="SPEED")
     parser.add_argument("--detach", action="store_true")
 
 
@@ -89,6 +99,7 @@ def _finetune(parser: Parser) -> None:
 def _jobs(parser: Parser) -> None:
     parser.add_argument("action", nargs="?", metavar="ACTION", default="")
     parser.add_argument("id", nargs="?", metavar="ID", default="")
+    parser.add_argument("speed", nargs="?", metavar="SPEED", default="")
     parser.add_argument("--detach", action="store_true")
 
 
@@ -111,20 +122,33 @@ VERBS: tuple[Verb, ...] = (
     Verb("models", "models", "Lists the Qwen3 models, what each needs, and what is cached.", (), _none),
     Verb(
         "download",
-        "download [NAME] [--force] [--hub modelscope|huggingface] [--revision R] [--detach]",
+        "download [NAME] [--dry-run] [--update] [--force] [--hub modelscope|huggingface] [--revision R] "
+        "[--sources A,B] [--in-place] [--max-speed SPEED] [--detach]",
         "Downloads a model into the cache as a job, and follows it.",
         (
             "Without NAME: a form to pick one.",
-            "--force fetches it again, --revision takes a branch, tag or commit, --hub asks that hub first.",
+            "--dry-run only shows what would travel, whether there is room, and how long it takes.",
+            "--update fetches what has changed since, --force everything again.",
+            "--revision takes a branch, tag or commit, --hub asks that hub first.",
+            "--sources takes bytes only from these: modelscope, huggingface, mirrors, disk.",
+            "--in-place uses the copy that another tool has on this disk where it is.",
+            "--max-speed takes at most so many bytes a second, for example 20MB.",
             "--detach returns at once. Interrupting the kernel leaves the job at work.",
         ),
         _download,
     ),
     Verb(
         "cache",
-        "cache [list | verify NAME | evict NAME | evict --all | pin NAME | unpin NAME]",
-        "Lists the cache; checks, deletes or protects a model in it.",
-        ("verify reads every byte again, as a job.", "evict deletes. A pinned model is not deleted to make room."),
+        "cache [list | verify NAME [--max-speed SPEED] | repair NAME [--max-speed SPEED] | "
+        "evict NAME [--revision R] [--owner O] | "
+        "evict --all | pin NAME | unpin NAME | move DIR]",
+        "Lists the cache; checks, repairs, deletes or protects a model in it; moves it.",
+        (
+            "verify reads every byte again, as a job; repair fetches what is wrong as well.",
+            "evict deletes; with --owner huggingface, modelscope or folder the copy that another tool has.",
+            "A pinned model is not deleted to make room.",
+            "move takes the whole cache to another folder; every file is checked before the old one goes.",
+        ),
         _cache,
     ),
     Verb(
@@ -150,9 +174,12 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "jobs",
-        "jobs [ID | log ID | resume ID | follow ID | forget ID]",
-        "Lists the jobs; shows, resumes, follows or forgets one.",
-        ("The beginning or the end of an ID is enough if no other job has it.",),
+        "jobs [ID | log ID | pause ID | resume ID | limit ID SPEED | follow ID | forget ID]",
+        "Lists the jobs; shows, pauses, resumes, slows down, follows or forgets one.",
+        (
+            "Downloads, checks and repairs can be paused, and limited to a SPEED such as 20MB a second, or none.",
+            "The beginning or the end of an ID is enough if no other job has it.",
+        ),
         _jobs,
     ),
     Verb("stop", "stop ID", "Stops a job; what it has done is kept.", (), _stop),

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import format as fmt
+from qwen3ft_jupyter.cache_lists import owner_words, plan_table, revision_words, room_words, state_words
 from qwen3ft_jupyter.format import plain
+from qwen3ft_jupyter.job_lists import shown_state
 from qwen3ft_jupyter.notebook.markup import Html, element, joined, table
 from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from qwen3ft_jupyter.cache.move import MoveReport
     from qwen3ft_jupyter.notebook.verbs import Verb
 
 
@@ -76,7 +79,7 @@ class Note(View):
 
     def html(self) -> Html:
         """Return the sentence."""
-        return element("div", self.message)
+        return element("div", self.message, style="white-space:pre-line")
 
     def text(self) -> str:
         """Return the sentence."""
@@ -141,29 +144,49 @@ def models_view(models: Sequence[Mapping[str, Any]]) -> TableView:
     return TableView(tr("Qwen3 models"), columns, rows, tuple(dict(model) for model in models), notes)
 
 
-def cache_view(models: Sequence[Mapping[str, Any]], folder: str) -> TableView:
-    """Show what is in the cache."""
-    columns = (tr("Model"), tr("Size"), tr("Hub"), tr("Last used"), tr("State"))
+def cache_view(models: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> TableView:
+    """Show what is in the cache, and the room there is. `summary` is what `ModelManager.cache_summary` gives."""
+    columns = (tr("Model"), tr("Revision"), tr("Size"), tr("Whose"), tr("Hub"), tr("Last used"), tr("State"))
     rows = tuple(
         (
             model["model_name"],
+            revision_words(model),
             fmt.size(model["size"]),
+            owner_words(model["owner"]),
             model["hub"] or "",
             fmt.moment(model["last_used"]),
-            _cached_state(model),
+            state_words(model),
         )
         for model in models
     )
-    total = fmt.size(sum(model["size"] for model in models))
-    title = tr("Models in the cache: {count}, {size}", count=len(models), size=total)
-    return TableView(title, columns, rows, tuple(dict(model) for model in models), (folder,))
+    total = fmt.size(summary["total_size"])
+    title = tr("Models in the cache: {count}, {size}", count=summary["total"], size=total)
+    notes = tuple(note for note in (room_words(summary), summary["cache_dir"]) if note)
+    return TableView(title, columns, rows, tuple(dict(model) for model in models), notes)
+
+
+def plan_view(plan: Mapping[str, Any]) -> TableView:
+    """Show what a download would do; `plan` is what `DownloadPlan.to_dict` gives. Iterates over its files."""
+    shown = plan_table(plan)
+    return TableView(shown.title, shown.columns, shown.rows, tuple(dict(file) for file in plan["files"]), shown.notes)
+
+
+def moved_view(report: MoveReport) -> Note:
+    """Say that the cache has moved, and what of it has not; the value is the new folder."""
+    copied = fmt.size(report.bytes_copied)
+    said = [
+        tr("Moved folders: {count}; {size} copied.", count=len(report.moved), size=copied),
+        tr("The cache has moved. Use it there: {command}", command=f"%env MODEL_CACHE_DIR={report.target}"),
+        *(tr("{name} stayed: {reason}", name=name, reason=reason) for name, reason in report.left),
+    ]
+    return Note("\n".join(said), report.target)
 
 
 def jobs_view(jobs: Sequence[Mapping[str, Any]]) -> TableView:
     """Show the jobs, newest first."""
     columns = (tr("Job"), tr("Title"), tr("State"), tr("Started"))
-    rows = tuple((job["id"], job["title"], tr(job["state"]), fmt.moment(job["created"])) for job in jobs)
-    notes = ("%qwen3ft jobs ID · jobs log ID · jobs resume ID · jobs forget ID · stop ID",)
+    rows = tuple((job["id"], job["title"], tr(shown_state(job)), fmt.moment(job["created"])) for job in jobs)
+    notes = ("%qwen3ft jobs ID · jobs log ID · jobs pause ID · jobs resume ID · jobs forget ID · stop ID",)
     return TableView(tr("Jobs"), columns, rows, tuple(dict(job) for job in jobs), notes)
 
 
@@ -200,9 +223,3 @@ def _model_state(model: Mapping[str, Any]) -> str:
     if not model["cached"]:
         return ""
     return tr("in the cache") + ("" if model["verified"] else f" ({tr('not verified')})")
-
-
-def _cached_state(model: Mapping[str, Any]) -> str:
-    states = [tr("verified") if model["verified"] else tr("not verified")]
-    states += [tr(name) for name in ("pinned", "shared") if model[name]]
-    return ", ".join(states)

@@ -1,7 +1,8 @@
-"""The way from the event loop to the manager: every call runs in a thread, in one of three lanes with its own limit.
+"""The way from the event loop to the manager: every call runs in a thread, in one of four lanes with its own limit.
 
 A cache on a network drive can block a thread for minutes. Requests that only read therefore share a few threads of
-their own, so that however many polls are stuck there, stopping a job or deleting a model still finds a free one.
+their own, so that however many polls are stuck there, stopping a job or deleting a model still finds a free one; and
+so do those that wait for a hub.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 READ_THREADS = 4
 ACT_THREADS = 4
+ASK_THREADS = 2
 WATCH_THREADS = 1
 MAX_WAITING = 64
 """Requests that may wait for a thread of one lane; a panel sends about three, so this is many stuck browsers."""
@@ -46,6 +48,10 @@ class ManagerAccess:
     async def act(self, call: Callable[[ModelManager], T]) -> T:
         """Run a call that changes something. Raises what it raises, or HTTP 503 when too many are waiting."""
         return await self._run("act", ACT_THREADS, call)
+
+    async def ask(self, call: Callable[[ModelManager], T]) -> T:
+        """Run a call that asks a hub. Raises what it raises, or HTTP 503 when too many are waiting."""
+        return await self._run("ask", ASK_THREADS, call)
 
     async def watch(self, call: Callable[[ModelManager], T]) -> T:
         """Run a call for the watcher; if the waiting task is cancelled, the thread is left to end by itself."""

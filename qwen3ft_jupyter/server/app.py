@@ -49,6 +49,18 @@ class Qwen3FTApp(ExtensionApp):
         config=True,
         help="Folders of models that everyone may read and nobody here writes. MODEL_CACHE_SHARED_DIRS wins.",
     )
+    other_dirs = List(
+        Unicode(),
+        config=True,
+        help="More folders to look in for files that are already on this disk, besides the caches of the hubs' own "
+        "clients. MODEL_CACHE_OTHER_DIRS wins.",
+    )
+    quota = Unicode(
+        "",
+        config=True,
+        help="The most bytes the models of one user may take, for example 200GB; the least recently used make room. "
+        "Empty: no limit. MODEL_CACHE_QUOTA wins.",
+    )
     state_dir = Unicode(
         "",
         config=True,
@@ -78,11 +90,23 @@ class Qwen3FTApp(ExtensionApp):
         help="Go to the other hub, and say so, when the first has no such model or cannot be reached. Not set: True. "
         "QWEN3FT_FALLBACK wins.",
     )
+    mirrors = List(
+        Unicode(),
+        config=True,
+        help="Addresses of mirrors that speak Hugging Face's protocol, such as a team's `qwen3ft mirror`: more sources "
+        "for every download. QWEN3FT_MIRRORS wins.",
+    )
     max_connections = Int(
         None,
         allow_none=True,
         config=True,
         help="The most connections one download may open, 1 to 64. Not set: 16. QWEN3FT_MAX_CONNECTIONS wins.",
+    )
+    max_speed = Unicode(
+        "",
+        config=True,
+        help="The most bytes a second one download may take, for example 20MB. Empty: no limit. "
+        "QWEN3FT_MAX_SPEED wins.",
     )
 
     watcher: ChangeWatcher | None = None
@@ -136,12 +160,16 @@ class Qwen3FTApp(ExtensionApp):
             "use_modelscope": self.use_modelscope,
             "cache_dir": self.model_cache_dir,
             "shared_dirs": list(self.shared_dirs),
+            "other_dirs": list(self.other_dirs),
+            "quota": self.quota,
             "state_dir": self.state_dir,
             "modelscope_endpoint": self.modelscope_endpoint,
             "hf_endpoint": self.hf_endpoint,
             "offline": self.offline,
             "fallback": self.fallback,
+            "mirrors": list(self.mirrors),
             "max_connections": self.max_connections,
+            "max_speed": self.max_speed,
         }
         return {name: value for name, value in traits.items() if value not in (None, "", [])}
 

@@ -154,6 +154,10 @@ class Qwen3FTHandler(APIHandler):
         """Run `call` on the manager, off the event loop."""
         return await self.access.read(call)
 
+    async def ask(self, call: Callable[[ModelManager], T]) -> T:
+        """Run `call`, which asks a hub and changes nothing, off the event loop."""
+        return await self.access.ask(call)
+
     async def act(self, call: Callable[[ModelManager], T]) -> T:
         """Run `call`, which changes something, off the event loop; then let the watcher look for the change."""
         try:

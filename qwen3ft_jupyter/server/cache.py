@@ -1,4 +1,4 @@
-"""What is in the cache, and the requests to delete from it."""
+"""What is in the cache, and the requests to delete, protect, check and repair models in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from tornado import web
 
+from qwen3ft_jupyter.cache_lists import check_owner
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
+from qwen3ft_jupyter.server.fields import Field
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
@@ -15,16 +17,18 @@ AUTH_RESOURCE = "qwen3ft_jupyter:cache"
 
 
 class CacheListHandler(Qwen3FTHandler):
-    """The cached models and their size."""
+    """The cached models, their size, and the room there is."""
 
     auth_resource = AUTH_RESOURCE
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def get(self) -> None:
-        """Answer with every cached model."""
+        """Answer with every model on this disk."""
         self.fields()
-        self.answer(await self.read(_list))
+        self.answer(
+            await self.read(lambda manager: {"models": manager.list_cached_models(), **manager.cache_summary()})
+        )
 
 
 class CacheAllHandler(Qwen3FTHandler):
@@ -48,24 +52,64 @@ class CachedModelHandler(Qwen3FTHandler):
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def delete(self, slug: str) -> None:
-        """Delete the model and answer with what was freed."""
+        """Delete the model and answer with what was freed; another tool's copy only if its owner is named."""
+        owner = check_owner(self.fields((Field("owner", "text"),)).get("owner"))
+        self.answer(await self.act(lambda manager: _evict(manager, slug, owner)))
+
+
+class PinHandler(Qwen3FTHandler):
+    """Protects one cached model."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self, slug: str) -> None:
+        """Protect the model from being deleted to make room."""
         self.fields()
-        self.answer(await self.act(lambda manager: _evict(manager, slug)))
+        self.answer(await self.act(lambda manager: _pin(manager, slug, is_pinned=True)))
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def delete(self, slug: str) -> None:
+        """Protect it no longer."""
+        self.fields()
+        self.answer(await self.act(lambda manager: _pin(manager, slug, is_pinned=False)))
 
 
-def _list(manager: ModelManager) -> dict[str, Any]:
-    models = manager.list_cached_models()
-    return {
-        "models": models,
-        "total": len(models),
-        "total_size": sum(model["size"] for model in models),
-        "cache_dir": str(manager.settings.cache_dir),
-    }
+class VerifyHandler(Qwen3FTHandler):
+    """Checks one cached model."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self, slug: str) -> None:
+        """Start a job that reads every byte of the model again, and answer with that."""
+        speed = self.fields((Field("max_speed", "count"),)).get("max_speed") or None
+        self.answer_job(
+            await self.act(lambda manager: manager.start_verify(manager.slug_to_name(slug), max_speed=speed).to_dict())
+        )
 
 
-def _evict(manager: ModelManager, slug: str) -> dict[str, Any]:
+class RepairHandler(Qwen3FTHandler):
+    """Repairs one cached model."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self, slug: str) -> None:
+        """Start a job that reads every byte of the model again and fetches what is wrong, and answer with that."""
+        speed = self.fields((Field("max_speed", "count"),)).get("max_speed") or None
+        self.answer_job(
+            await self.act(lambda manager: manager.start_repair(manager.slug_to_name(slug), max_speed=speed).to_dict())
+        )
+
+
+def _evict(manager: ModelManager, slug: str, owner: str | None) -> dict[str, Any]:
     """Delete the one folder of this name: the same model may lie in the cache under other names, too."""
-    return {"evicted": [slug], "freed": manager.evict_slug(slug)}
+    return {"evicted": [slug], "freed": manager.evict_slug(slug, owner=owner)}
 
 
 def _evict_all(manager: ModelManager) -> dict[str, Any]:
@@ -73,8 +117,17 @@ def _evict_all(manager: ModelManager) -> dict[str, Any]:
     return {"evicted": [model.slug for model in evicted], "freed": sum(model.freed_bytes for model in evicted)}
 
 
+def _pin(manager: ModelManager, slug: str, *, is_pinned: bool) -> dict[str, Any]:
+    name = manager.slug_to_name(slug)
+    manager.pin(name, is_pinned)
+    return {"model_name": name, "pinned": is_pinned}
+
+
 ROUTES = (
     ("/models/cache/list", CacheListHandler),
     ("/models/cache/all", CacheAllHandler),
     ("/models/cache/{slug}", CachedModelHandler),
+    ("/models/cache/{slug}/pin", PinHandler),
+    ("/models/cache/{slug}/verify", VerifyHandler),
+    ("/models/cache/{slug}/repair", RepairHandler),
 )

@@ -28,7 +28,8 @@ class Field:
     """One thing a request may say."""
 
     name: str
-    kind: Literal["text", "flag", "count"]
+    kind: Literal["text", "flag", "count", "list"]
+    """A list is written as texts with commas between them; in a body it may be a list as well."""
     is_required: bool = False
 
 
@@ -71,7 +72,7 @@ def parse_body(body: bytes) -> dict[str, object]:
 
 def read_fields(
     query: Mapping[str, object], body: Mapping[str, object], fields: Sequence[Field]
-) -> dict[str, str | bool | int]:
+) -> dict[str, str | bool | int | list[str]]:
     """Return the values of `fields`; what was not given, or is null, is left out.
 
     Raises:
@@ -103,16 +104,29 @@ def check_job_id(text: str) -> str:
     return text
 
 
-def _read(field: Field, value: object) -> str | bool | int:
+def _read(field: Field, value: object) -> str | bool | int | list[str]:
     if field.kind == "flag":
         return _read_flag(field.name, value)
     if field.kind == "count":
         return _read_count(field.name, value)
+    if field.kind == "list":
+        return _read_list(field.name, value)
+    return _read_text(field.name, value)
+
+
+def _read_text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise BadInput(f"{field.name} must be a text that is not empty.")
+        raise BadInput(f"{name} must be a text that is not empty.")
     if len(value) > MAX_TEXT or not value.isprintable():
-        raise BadInput(f"{field.name} is too long or holds characters that cannot be shown.")
+        raise BadInput(f"{name} is too long or holds characters that cannot be shown.")
     return value.strip()
+
+
+def _read_list(name: str, value: object) -> list[str]:
+    parts = value if isinstance(value, list) else _read_text(name, value).split(",")
+    if not parts:
+        raise BadInput(f"{name} is empty.")
+    return [_read_text(name, part) for part in parts]
 
 
 def _read_flag(name: str, value: object) -> bool:

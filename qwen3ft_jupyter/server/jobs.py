@@ -1,4 +1,4 @@
-"""Jobs: list, follow, read the log, stop, resume, forget."""
+"""Jobs: list, follow, read the log, stop, pause, resume, slow down, forget."""
 
 from __future__ import annotations
 
@@ -93,6 +93,44 @@ class JobStopHandler(Qwen3FTHandler):
         self.answer(await self.act(lambda manager: stop(manager.job(wanted))))
 
 
+class JobPauseHandler(Qwen3FTHandler):
+    """Pauses one job."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self, job_id: str) -> None:
+        """Let the job rest and answer with it."""
+        self.fields()
+        wanted = check_job_id(job_id)
+
+        def pause(job: Job) -> dict[str, Any]:
+            job.pause()
+            return job.to_dict()
+
+        self.answer(await self.act(lambda manager: pause(manager.job(wanted))))
+
+
+class JobLimitHandler(Qwen3FTHandler):
+    """Limits the speed of one job."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self, job_id: str) -> None:
+        """Change the most bytes a second that the job may move and answer with it."""
+        max_speed = self.fields((Field("max_speed", "count", is_required=True),))["max_speed"] or None
+        wanted = check_job_id(job_id)
+
+        def limit(job: Job) -> dict[str, Any]:
+            job.limit(max_speed)
+            return job.to_dict()
+
+        self.answer(await self.act(lambda manager: limit(manager.job(wanted))))
+
+
 class JobResumeHandler(Qwen3FTHandler):
     """Resumes one job."""
 
@@ -101,7 +139,7 @@ class JobResumeHandler(Qwen3FTHandler):
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def post(self, job_id: str) -> None:
-        """Start the job's next attempt, which goes on where the last one ended."""
+        """Let a paused job go on; start the next attempt of one that has ended, which goes on where that one did."""
         self.fields()
         wanted = check_job_id(job_id)
         self.answer_job(await self.act(lambda manager: manager.job(wanted).resume().to_dict()))
@@ -129,5 +167,7 @@ ROUTES = (
     ("/jobs/{id}", JobHandler),
     ("/jobs/{id}/log", JobLogHandler),
     ("/jobs/{id}/stop", JobStopHandler),
+    ("/jobs/{id}/pause", JobPauseHandler),
     ("/jobs/{id}/resume", JobResumeHandler),
+    ("/jobs/{id}/limit", JobLimitHandler),
 )

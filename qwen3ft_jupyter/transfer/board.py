@@ -5,103 +5,35 @@ All state that several threads share is here, under one lock; sockets and disks 
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import HubError, Qwen3ftError, SourceFailed, WrongBytes
-from qwen3ft_jupyter.transfer.patience import Patience, RetryPolicy
-from qwen3ft_jupyter.transfer.pieces import Piece, PieceMap, Span, piece_length
+from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL, Trial, spans_of
+from qwen3ft_jupyter.transfer.flight import Flight
+from qwen3ft_jupyter.transfer.rates import piece_length, tail_length
+from qwen3ft_jupyter.transfer.suppliers import Allowance, Supplier, choose, is_refusal, total_speed
+from qwen3ft_jupyter.transfer.transit import Digests, Transit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.reporting import Reporter
-    from qwen3ft_jupyter.transfer.partial import Partial
+    from qwen3ft_jupyter.transfer.patience import RetryPolicy
+    from qwen3ft_jupyter.transfer.pieces import Piece, Span
     from qwen3ft_jupyter.transfer.source import Source
 
-FOLLOW_BYTES = 1 << 20
+FOLLOW_BYTES: Final = 1 << 20
 """The follower is woken when at least this much waits to be hashed, or the file is complete."""
 
-MAX_REPAIRS = 2
-"""How often ranges that went wrong on this disk are fetched again before the disk itself is in doubt."""
+LATEST: Final = 8
+"""Of the pieces under way, how many of the latest are looked at for help: the very latest may have it already."""
 
+ASIDE_FAILURES: Final = 3
+"""After so many failures without a byte, people are told that a source is waited for no more while there are others."""
 
-class Digests:
-    """The digests of one file, computed from its front."""
-
-    def __init__(self, file: RemoteFile) -> None:
-        self._file = file
-        self._sha256 = hashlib.sha256()
-        self._git = None if file.sha256 else hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
-        self.position = 0
-        """How many bytes were hashed."""
-
-    def update(self, data: bytes) -> None:
-        """Hash the next bytes."""
-        self._sha256.update(data)
-        if self._git is not None:
-            self._git.update(data)
-        self.position += len(data)
-
-    @property
-    def sha256(self) -> str:
-        """Return the sha256 of the bytes so far."""
-        return self._sha256.hexdigest()
-
-    @property
-    def are_right(self) -> bool:
-        """Return whether the bytes are those of the listing."""
-        if self.position != self._file.size:
-            return False
-        if self._git is None:
-            return self._file.sha256 == self.sha256
-        return self._file.git_sha1 == self._git.hexdigest()
-
-
-class Transit:
-    """One file on its way."""
-
-    def __init__(self, file: RemoteFile, partial: Partial) -> None:
-        self.file = file
-        self.partial = partial
-        self.pieces = PieceMap(file.size, (Span(record.start, record.end) for record in partial.records))
-        self.digests = Digests(file)
-        self.is_hashing = False
-        self.is_verified = False
-        self.in_one = False
-        """Whether a source ignored the range: then one connection takes the rest of the file, none beside it."""
-        self.suppliers: list[Source] = []
-        """Where its bytes came from."""
-        self.alone: list[Source] | None = None
-        """After bytes were wrong: the sources that are tried one at a time, so that a lying one is found out."""
-        self.repairs = 0
-        """How often ranges that changed on this disk were fetched again."""
-
-
-@dataclass(slots=True)
-class Assignment:
-    """A piece of a file that one connection fetches from one source."""
-
-    transit: Transit
-    piece: Piece
-    source: Source
-    began: float
-    """The engine's clock."""
-    patience: Patience
-
-
-@dataclass(slots=True)
-class Supplier:
-    """A source, as the board sees it."""
-
-    source: Source
-    connections: int = 0
-    not_before: float = float("-inf")
-    patience: dict[int, Patience] = field(default_factory=dict)
-    """By the id of the transit."""
+LOOK_S: Final = 0.1
+"""A connection without work looks this often: a source may have been found, or a piece have become slow."""
 
 
 class Board:
@@ -119,12 +51,16 @@ class Board:
     ) -> None:
         self.transits = transits
         self.is_over = threading.Event()
-        """Set when all is done, failed or stopped; sources get it as their stop signal."""
+        """Set when all is done, failed or stopped."""
         self.error: BaseException | None = None
-        self._suppliers = [Supplier(source) for source in sources]
+        self.policy = policy
+        self.clock = clock
+        self.is_unlimited = True
+        """Whether no speed is prescribed; else it is we who are slow, and more requests or connections help nobody."""
         self._connections = connections
-        self._policy = policy
-        self._clock = clock
+        self._suppliers = [Supplier(source, policy, Allowance(connections)) for source in sources]
+        self._flights: list[Flight] = []
+        self._is_paused = False
         self._reporter = reporter
         self._trouble = ""
         self._lock = threading.RLock()
@@ -151,8 +87,39 @@ class Board:
     def describe(self) -> str:
         """Return in a few words who is fetching from where, or why nobody is."""
         with self._lock:
-            shares = [f"{s.connections} from {s.source.name}" for s in self._suppliers if s.connections]
+            shares = [f"{s.connections} from {s.name}" for s in self._suppliers if s.connections]
             return f"connections: {', '.join(shares)}" if shares else self._trouble
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Give up all connections, or go on."""
+        with self._lock:
+            if is_paused != self._is_paused:
+                self._is_paused = is_paused
+                self._cancel(self._flights if is_paused else ())
+                self._pieces_changed.notify_all()
+
+    def look(self) -> None:
+        """See what would do better: fewer connections, more, or others; to be called a few times a second."""
+        with self._lock:
+            if self._is_paused or not self.is_unlimited:
+                return
+            now = self.clock()
+            self._measure(now)
+            for supplier in self._suppliers:
+                supplier.allowance.look(supplier.brought_bytes, supplier.connections, now)
+            for flight in self._flights:
+                if flight.is_starving(now) and not flight.stop.is_set():
+                    flight.stop.set()
+                    if not flight.has_answered:
+                        flight.supplier.allowance.refused(flight.supplier.connections, now)
+
+    def to_sync(self) -> list[Transit]:
+        """Return the files that have bytes which the disk was not asked to write down yet."""
+        with self._lock:
+            behind = [t for t in self.transits if not t.is_verified and t.pieces.done_bytes != t.synced_bytes]
+            for transit in behind:
+                transit.synced_bytes = transit.pieces.done_bytes
+            return behind
 
     def finish(self, error: BaseException | None = None) -> None:
         """End the work: wake every thread; sources break off their reads. The first call decides how it ended."""
@@ -160,69 +127,106 @@ class Board:
             if not self.is_over.is_set():
                 self.error = error
             self.is_over.set()
+            self._cancel(self._flights)
             self._pieces_changed.notify_all()
             self._prefix_changed.notify_all()
 
     # What a connection asks
 
-    def take(self) -> Assignment | None:
+    def take(self) -> Flight | None:
         """Return the next piece to fetch, waiting for one if need be; None when the work is over."""
         with self._lock:
             while not self.is_over.is_set():
-                assignment, wait_s = self._find()
-                if assignment is not None:
-                    return assignment
-                self._pieces_changed.wait(wait_s)
+                flight = None if self._is_paused else self._find()
+                if flight is not None:
+                    self._flights.append(flight)
+                    flight.supplier.connections += 1
+                    return flight
+                self._pieces_changed.wait(LOOK_S)
             return None
 
-    def sends_whole_files(self, assignment: Assignment) -> None:
+    def sends_whole_files(self, flight: Flight) -> None:
         """Note that the source ignored the range. Raises SourceFailed if other connections are at the same file."""
-        transit = assignment.transit
+        transit = flight.transit
         with self._lock:
-            transit.in_one = transit.in_one or assignment.piece.start > 0
+            transit.in_one = transit.in_one or flight.piece.start > 0
             is_alone = transit.pieces.flying == 1
         if transit.in_one and not is_alone:
-            raise SourceFailed(f"{transit.file.path}: {assignment.source.name} sends whole files only.")
+            raise SourceFailed(f"{transit.file.path}: {flight.supplier.name} sends whole files only.")
 
-    def advance(self, assignment: Assignment, position: int) -> None:
-        """Note that the piece is written up to `position`."""
-        transit = assignment.transit
+    def claim(self, flight: Flight, count: int, seconds: float) -> int:
+        """Note that `count` bytes arrived within `seconds`; return how many of them the connection is to write.
+
+        Fewer than `count` if the rest is another connection's; then the piece ends there.
+        """
+        supplier, now = flight.supplier, self.clock()
         with self._lock:
-            transit.pieces.advance(assignment.piece, position)
-            if assignment.source not in transit.suppliers:
-                transit.suppliers.append(assignment.source)
-            assignment.patience.gained()
-            waiting = transit.pieces.prefix - transit.digests.position
-            if waiting >= FOLLOW_BYTES or transit.pieces.is_complete:
+            if flight.has_answered:
+                flight.rate.add(count, seconds)
+                supplier.rate.add(count, seconds)
+            else:  # the time to the first bytes tells of the distance, not of the speed
+                flight.has_answered = True
+                supplier.answered_after(now - flight.began)
+                supplier.allowance.answered(supplier.connections, now)
+                self._pieces_changed.notify()
+            flight.last = now
+            supplier.brought_bytes += count
+            supplier.is_aside = False
+            supplier.trouble.gained()
+            flight.patience.gained()
+            return flight.transit.pieces.claim(flight.piece, count)
+
+    def advance(self, flight: Flight, position: int) -> None:
+        """Note that the piece is written up to `position`."""
+        pieces = flight.transit.pieces
+        with self._lock:
+            pieces.advance(flight.piece, position)
+            if pieces.is_complete:
+                self._cancel(
+                    other for other in self._flights if other.transit is flight.transit and other is not flight
+                )
+            elif pieces.prefix - flight.transit.digests.position >= FOLLOW_BYTES:
                 self._prefix_changed.notify()
 
-    def returned(self, assignment: Assignment) -> None:
+    def returned(self, flight: Flight) -> None:
         """Take a piece back, finished or not."""
         with self._lock:
-            assignment.transit.pieces.release(assignment.piece)
-            self._supplier(assignment.source).connections -= 1
+            self._flights.remove(flight)
+            flight.transit.pieces.release(flight.piece)
+            flight.supplier.connections -= 1
             self._pieces_changed.notify_all()
+            if flight.transit.pieces.is_complete:
+                self._prefix_changed.notify()
 
-    def failed(self, assignment: Assignment, error: Qwen3ftError) -> None:
+    def failed(self, flight: Flight, error: Qwen3ftError) -> None:
         """Judge a failed attempt: again, elsewhere, or the end."""
         if not isinstance(error, (HubError, SourceFailed, WrongBytes)):
             self.finish(error)  # our own disk, or a stop
             return
         wait_s = float(error.details.get("retry_after_s", 0) or 0)
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             self._trouble = f"trying again: {error.message}"
-            supplier = self._supplier(assignment.source)
-            assignment.patience.failed(error, began=assignment.began, now=now, wait_s=wait_s)
-            if wait_s and not assignment.patience.is_exhausted:
-                supplier.not_before = max(supplier.not_before, now + wait_s)
-            other = self._next_supplier(assignment.transit) if assignment.patience.is_exhausted else None
-        if not assignment.patience.is_exhausted:
-            return
-        if other is None:
+            supplier, transit = flight.supplier, flight.transit
+            flight.patience.failed(error, began=flight.began, now=now, wait_s=wait_s)
+            if error.is_transient:  # else it is about this file
+                supplier.trouble.failed(error, began=flight.began, now=now)
+            if is_refusal(error) and supplier.connections > 1:
+                supplier.allowance.refused(supplier.connections, now)
+            if flight.patience.is_exhausted:
+                if transit.alone is supplier.source:
+                    transit.alone = None  # it cannot be tried; the digest decides what others bring
+            elif wait_s:
+                supplier.trouble.not_before = max(supplier.trouble.not_before, now + wait_s)
+            others = [other for other in self._may_supply(transit) if other is not supplier]
+            is_news = not supplier.is_aside and (
+                flight.patience.is_exhausted or supplier.trouble.failures >= ASIDE_FAILURES
+            )
+            supplier.is_aside = supplier.is_aside or bool(is_news and others)
+        if flight.patience.is_exhausted and not others:
             self.finish(error)
-        else:
-            self._reporter.notice(f"{error.message} Going on from {other.name}.")
+        elif is_news and others:
+            self._reporter.notice(f"{error.message} Going on from {others[0].name}.")
 
     # What a follower asks
 
@@ -246,88 +250,133 @@ class Board:
             transit.is_hashing = False
             self._prefix_changed.notify_all()
 
-    def verified(self, transit: Transit) -> None:
-        """Note that the whole file has the listed digest."""
+    def verified(self, transit: Transit) -> set[str]:
+        """Note that the whole file has the listed digest; return the names of those who were found lying."""
         with self._lock:
             transit.is_verified = True
+            liars = transit.doubt.liars()
+            for supplier in self._suppliers:
+                supplier.is_liar = supplier.is_liar or supplier.name in liars
+                supplier.verified_bytes += sum(
+                    r.end - r.start for r in transit.partial.records if r.source == supplier.name
+                )
+            return liars
 
     def forget(self, transit: Transit, spans: Iterable[Span]) -> None:
         """Fetch `spans` of a complete file again, and hash it anew."""
         with self._lock:
             for start, end in spans:
-                transit.pieces.forget(start, end)
+                transit.forget(start, end)
             transit.digests = Digests(transit.file)
             self._pieces_changed.notify_all()
 
-    def start_over(self, transit: Transit) -> Source | None:
-        """Fetch a complete but wrong file again, from one source alone; return it, or None if all were tried.
-
-        A source that supplied the whole wrong file is not asked again while there is another.
-        """
+    def doubt(self, transit: Transit) -> Trial | None:
+        """Return what of a complete but wrong file is to be fetched again, and from whom; None if all was tried."""
         with self._lock:
-            if transit.alone is None:
-                having = [s.source for s in self._suppliers if self._may_supply(s, transit)]
-                fresh = [source for source in having if source not in transit.suppliers]
-                tried = having if len(transit.suppliers) != 1 or not fresh else []
-                transit.alone = fresh + [source for source in tried if source not in fresh]
-            else:
-                transit.alone = transit.alone[1:]
-            source = self._next_supplier(transit)
-            if source is not None:
-                self.forget(transit, [Span(0, transit.file.size)])
-            return source
+            transit.alone = None
+            trusted = sorted(self._may_supply(transit), key=lambda s: (s.is_liar, -s.verified_bytes))
+            trial = transit.doubt.next_trial(
+                transit.partial.records,
+                sources=[supplier.name for supplier in trusted],
+                suspected={ANOTHER_TOOL, *(s.name for s in self._suppliers if s.is_liar)},
+            )
+            if trial is not None and trial.believed:
+                transit.alone = next(s.source for s in trusted if s.name == trial.believed)
+            return trial
+
+    def retry(self, transit: Transit, trial: Trial) -> None:
+        """Begin with what `doubt` has returned, now that the journal has forgotten it."""
+        self.forget(transit, spans_of(trial.records))
 
     # Below: only under the lock
+
+    def _cancel(self, flights: Iterable[Flight]) -> None:
+        for flight in flights:
+            flight.stop.set()
 
     def _wants_hashing(self, transit: Transit) -> bool:
         if transit.is_hashing or transit.is_verified:
             return False
-        waiting = transit.pieces.prefix - transit.digests.position
-        return waiting >= FOLLOW_BYTES or transit.pieces.is_complete
+        pieces = transit.pieces
+        if pieces.is_complete:
+            return not pieces.flying  # whoever still flies has something to note in the journal
+        return pieces.prefix - transit.digests.position >= FOLLOW_BYTES
 
-    def _find(self) -> tuple[Assignment | None, float | None]:
-        """Return an assignment, or None and the seconds until one may be found (None: until something changes)."""
-        now = self._clock()
-        wake = float("inf")
+    def _find(self) -> Flight | None:
+        """Return what one more connection should do now: a piece nobody fetches, or help with one that is slow."""
+        now = self.clock()
+        self._measure(now)
         untaken = sum(transit.pieces.untaken_bytes for transit in self.transits)
         for transit in self.transits:
             if not transit.pieces.untaken_bytes or (transit.in_one and transit.pieces.flying):
                 continue
-            suppliers = [supplier for supplier in self._suppliers if self._may_supply(supplier, transit)]
-            ready = [supplier for supplier in suppliers if self._ready_at(supplier, transit) <= now]
-            if not ready:
-                wake = min([wake, *(self._ready_at(supplier, transit) for supplier in suppliers)])
+            total = total_speed(self._suppliers)
+            supplier = choose(self._ready(transit, now), untaken_bytes=untaken, total=total)
+            if supplier is None:
                 continue
-            supplier = min(ready, key=lambda supplier: supplier.connections)
-            return self._assign(transit, supplier, untaken, now), None
-        return None, None if wake == float("inf") else max(0.0, wake - now)
+            length = transit.file.size
+            if not transit.in_one:
+                total += supplier.speed or 0.0
+                length = piece_length(
+                    untaken,
+                    speed=supplier.speed,
+                    total_speed=total,
+                    connections=self._connections,
+                    latency_s=supplier.latency_s,
+                )
+            piece = transit.pieces.take(length)
+            if piece is not None:
+                return self._fly(transit, piece, supplier, now)
+        return self._find_tail(now)
 
-    def _assign(self, transit: Transit, supplier: Supplier, untaken: int, now: float) -> Assignment | None:
-        length = transit.file.size if transit.in_one else piece_length(untaken, self._connections)
-        piece = transit.pieces.take(length)
-        if piece is None:
-            return None
-        supplier.connections += 1
-        return Assignment(transit, piece, supplier.source, now, self._patience(supplier, transit))
+    def _find_tail(self, now: float) -> Flight | None:
+        """Return a second request for one of the pieces that would end last, if that ends the work earlier."""
+        late = sorted(self._flights, key=lambda flight: flight.ends_in(now), reverse=True)
+        for flight in late[:LATEST]:
+            transit, piece = flight.transit, flight.piece
+            left, is_raced, is_silent = piece.end - piece.claimed, transit.pieces.is_raced(piece), flight.is_silent(now)
+            supplier = self._find_helper(flight, left, now)
+            if transit.in_one or supplier is None or (is_raced if is_silent else flight.speed is None):
+                continue
+            speed = flight.speed or supplier.speed or left  # the last: what is silent is raced at any speed
+            tail = tail_length(
+                left,
+                speed=speed,
+                silent_s=now - flight.last,
+                other_speed=supplier.speed or speed,
+                other_latency_s=supplier.latency_s,
+            )
+            if 0 < tail < left and self.is_unlimited:
+                return self._fly(transit, transit.pieces.split(piece, piece.end - tail), supplier, now)
+            if 0 < tail == left and not is_raced:
+                return self._fly(transit, transit.pieces.race(piece), supplier, now)
+        return None
 
-    def _next_supplier(self, transit: Transit) -> Source | None:
-        """Return a source the file can still come from; drops exhausted ones from those tried alone."""
-        while transit.alone:
-            if not self._patience(self._supplier(transit.alone[0]), transit).is_exhausted:
-                return transit.alone[0]
-            transit.alone = transit.alone[1:]
-        return next((s.source for s in self._suppliers if self._may_supply(s, transit)), None)
+    def _find_helper(self, flight: Flight, left: int, now: float) -> Supplier | None:
+        """Return whom to ask for what a flight does not bring: if it is silent, rather not its own source again."""
+        ready, total = self._ready(flight.transit, now), total_speed(self._suppliers)
+        others = [s for s in ready if s is not flight.supplier] if flight.is_silent(now) else []
+        return choose(others, untaken_bytes=left, total=total) or choose(ready, untaken_bytes=left, total=total)
 
-    def _may_supply(self, supplier: Supplier, transit: Transit) -> bool:
-        if transit.alone is not None and supplier.source not in transit.alone[:1]:
-            return False
-        return supplier.source.has(transit.file) and not self._patience(supplier, transit).is_exhausted
+    def _fly(self, transit: Transit, piece: Piece, supplier: Supplier, now: float) -> Flight:
+        return Flight(transit, piece, supplier, now, supplier.patience_with(id(transit)), last=now)
 
-    def _ready_at(self, supplier: Supplier, transit: Transit) -> float:
-        return max(supplier.not_before, self._patience(supplier, transit).not_before)
+    def _measure(self, now: float) -> None:
+        """Look how fast every source is, what it keeps waiting for counted in: one that stalls is slow at once."""
+        for supplier in self._suppliers:
+            waiting_s = sum(now - flight.last for flight in self._flights if flight.supplier is supplier)
+            supplier.speed = supplier.rate.per_s(waiting_s)
 
-    def _patience(self, supplier: Supplier, transit: Transit) -> Patience:
-        return supplier.patience.setdefault(id(transit), Patience(self._policy))
+    def _may_supply(self, transit: Transit) -> list[Supplier]:
+        """Return the sources that the file can still come from; liars only if there is nobody else."""
+        able = [
+            supplier
+            for supplier in self._suppliers
+            if transit.alone in {None, supplier.source}
+            and supplier.source.has(transit.file)
+            and not supplier.patience_with(id(transit)).is_exhausted
+        ]
+        return [supplier for supplier in able if not supplier.is_liar] or able
 
-    def _supplier(self, source: Source) -> Supplier:
-        return next(supplier for supplier in self._suppliers if supplier.source is source)
+    def _ready(self, transit: Transit, now: float) -> list[Supplier]:
+        return [supplier for supplier in self._may_supply(transit) if supplier.ready_at(id(transit)) <= now]

@@ -7,22 +7,27 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import SourceFailed, Stopped
 from qwen3ft_jupyter.hubs.names import Sha256
-from qwen3ft_jupyter.reporting import SILENT
-from qwen3ft_jupyter.transfer.board import Board, Transit
+from qwen3ft_jupyter.reporting import SILENT, Controls
+from qwen3ft_jupyter.transfer.board import Board
+from qwen3ft_jupyter.transfer.leftovers import clear_orphans
 from qwen3ft_jupyter.transfer.meter import Meter
-from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim, clear_orphans
+from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim
 from qwen3ft_jupyter.transfer.patience import DEFAULT_POLICY
 from qwen3ft_jupyter.transfer.pieces import MIN_PIECE_BYTES
 from qwen3ft_jupyter.transfer.plan import Plan, check_room, in_order, make_plan
-from qwen3ft_jupyter.transfer.volume import Disk, LocalDisk, disk_error
-from qwen3ft_jupyter.transfer.workers import carry_pieces, follow
+from qwen3ft_jupyter.transfer.throttle import Throttle
+from qwen3ft_jupyter.transfer.transit import Transit
+from qwen3ft_jupyter.transfer.volume import disk_error
+from qwen3ft_jupyter.transfer.workers import carry_pieces, follow, write_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.patience import RetryPolicy
@@ -45,16 +50,30 @@ def fetch(
     sources: Sequence[Source],
     folder: Path,
     max_connections: int = 16,
+    controls: Controls | None = None,
     reporter: Reporter = SILENT,
     stop: threading.Event | None = None,
     policy: RetryPolicy = DEFAULT_POLICY,
-    disk: Disk | None = None,
+    disk: Disk = LOCAL,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[FetchedFile]:
     """Fetch `files` into partials in `folder` and return them, verified, in the order of `files`.
 
     Continues what earlier attempts left in `folder`, whatever source they used. The caller moves the files to their
     place (`FetchedFile.move_to`) or releases them (`FetchedFile.release`).
+
+    Args:
+        files: What to fetch; at least one source has each of them.
+        sources: Where bytes may come from, in order of trust. One that gets to know its files later is used from then
+            on.
+        folder: Where the partials are.
+        max_connections: At most so many connections at once, to all sources together.
+        controls: Changes the speed, or pauses the work, while it runs.
+        reporter: Is told of progress, and of everything a person should know.
+        stop: Ends the work within a second when set.
+        policy: How patient to be with sources that fail.
+        disk: What writes.
+        clock: Seconds that only grow.
 
     Raises:
         NoSpace: They do not fit, or the volume filled up on the way; what arrived is kept.
@@ -65,7 +84,7 @@ def fetch(
         Stopped: `stop` was set; what arrived is kept.
     """
     stop = stop or threading.Event()
-    disk = disk or LocalDisk()
+    controls = controls or Controls()
     _raise_if_nobody_has(files, sources)
     keyed = in_order(files)
     partials = _claim_all(keyed, folder, disk)
@@ -75,7 +94,7 @@ def fetch(
         check_room(plan, disk.free_bytes(folder))
         transits = [Transit(work.file, partials[work.key]) for work in plan.work]
         board = Board(transits, sources, connections=max_connections, policy=policy, clock=clock, reporter=reporter)
-        _run(board, plan, reporter=reporter, stop=stop, clock=clock, connections=max_connections)
+        _run(board, plan, controls, reporter=reporter, stop=stop, connections=max_connections)
         is_done = True
     except OSError as error:
         raise disk_error(error, folder.name) from error
@@ -83,14 +102,15 @@ def fetch(
         if not is_done:
             for partial in partials.values():
                 partial.close(release=True)
-    travelled = {work.file.path: work.bytes_to_fetch for work in plan.work}
-    fetched = {
-        transit.file.path: FetchedFile(
-            transit.file, Sha256(transit.digests.sha256), transit.partial, travelled[transit.file.path]
-        )
-        for transit in transits
-    }
+    fetched = {transit.file.path: _fetched(transit) for transit in transits}
     return [fetched[file.path] for file in files]
+
+
+def _fetched(transit: Transit) -> FetchedFile:
+    shares = transit.shares()
+    return FetchedFile(
+        transit.file, Sha256(transit.digests.sha256), transit.partial, sum(shares.values()), shares=shares
+    )
 
 
 def _raise_if_nobody_has(files: Sequence[RemoteFile], sources: Sequence[Source]) -> None:
@@ -118,26 +138,24 @@ def _claim_all(keyed: Mapping[str, RemoteFile], folder: Path, disk: Disk) -> dic
 def _run(
     board: Board,
     plan: Plan,
+    controls: Controls,
     *,
     reporter: Reporter,
     stop: threading.Event,
-    clock: Callable[[], float],
     connections: int,
 ) -> None:
     """Run the threads to the end of the work. Raises what ended it, if not success."""
+    throttle = Throttle(controls, board.clock)
     threads = [
-        threading.Thread(target=carry_pieces, args=(board,), name=f"qwen3ft-connection-{number}", daemon=True)
+        threading.Thread(target=carry_pieces, args=(board, throttle), name=f"qwen3ft-connection-{number}", daemon=True)
         for number in range(_useful_connections(plan, connections))
     ] + [
         threading.Thread(target=follow, args=(board, reporter), name=f"qwen3ft-follower-{number}", daemon=True)
         for number in range(max(1, min(MAX_FOLLOWERS, os.cpu_count() or 1, len(plan.work))))
     ]
-    transferring = Meter(reporter, "transferring", plan.total_bytes, done=board.done_bytes(), clock=clock)
-    transferring.update(board.done_bytes(), now=True)
+    threads.append(threading.Thread(target=write_back, args=(board,), name="qwen3ft-write-back", daemon=True))
     try:
-        for thread in threads:
-            thread.start()
-        _watch(board, transferring, Meter(reporter, "verifying", plan.total_bytes, clock=clock), stop=stop)
+        _Watch(board, plan.total_bytes, controls, reporter, stop).run(threads)
     finally:
         board.finish(Stopped("The download was interrupted."))  # an interrupt of the caller; else it has ended already
         deadline = time.monotonic() + JOIN_S
@@ -148,22 +166,59 @@ def _run(
         raise board.error
 
 
-def _watch(board: Board, transferring: Meter, verifying: Meter, *, stop: threading.Event) -> None:
-    """Report progress and look for a stop until the work is over."""
-    is_transferred = False
-    while not board.is_over.wait(TICK_S):
-        if stop.is_set():
-            board.finish(Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on."))
-        elif not board.is_transferred():
-            transferring.update(board.done_bytes(), detail=board.describe())
+class _Watch:
+    """What the caller's thread does meanwhile: report progress, and look for a stop, a pause and another speed."""
+
+    def __init__(self, board: Board, total: int, controls: Controls, reporter: Reporter, stop: threading.Event) -> None:
+        self._board = board
+        self._total = total
+        self._controls = controls
+        self._reporter = reporter
+        self._stop = stop
+        self._phase = ""
+        self._meters = {
+            phase: Meter(
+                reporter, phase, total, done=0 if phase == "verifying" else board.done_bytes(), clock=board.clock
+            )
+            for phase in ("transferring", "paused", "verifying")
+        }
+
+    def run(self, threads: Sequence[threading.Thread]) -> None:
+        """Start `threads` and return when the work is over."""
+        board = self._board
+        self._look()
+        for thread in threads:
+            thread.start()
+        while not board.is_over.wait(TICK_S):
+            if self._stop.is_set():
+                board.finish(
+                    Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.")
+                )
+            else:
+                self._look()
+        if board.error is None:
+            self._meters[self._phase].update(board.done_bytes(), now=True)
+
+    def _look(self) -> None:
+        board, is_paused = self._board, self._controls.is_paused
+        board.pause(is_paused=is_paused)
+        board.is_unlimited = self._controls.max_speed is None
+        done = board.done_bytes()
+        if board.is_transferred():
+            if self._phase in {"transferring", "paused"}:
+                self._meters[self._phase].update(done, now=True)
+            self._show("verifying", board.hashed_bytes())
+        elif is_paused:
+            self._show("paused", done)
         else:
-            if not is_transferred:
-                transferring.update(board.done_bytes(), now=True)
-                is_transferred = True
-            verifying.update(board.hashed_bytes())
-    if board.error is None:
-        last = verifying if is_transferred else transferring
-        last.update(board.done_bytes(), now=True)
+            board.look()
+            self._show("transferring", done, board.describe())
+
+    def _show(self, phase: str, done: int, detail: str = "") -> None:
+        if self._phase != phase:
+            self._phase = phase
+            self._meters[phase].restart(done)
+        self._meters[phase].update(done, detail=detail)
 
 
 def _useful_connections(plan: Plan, connections: int) -> int:

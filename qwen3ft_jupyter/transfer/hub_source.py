@@ -1,35 +1,60 @@
-"""A hub as a source of bytes: ranged requests over the HTTP client, every answer checked before it is believed."""
+"""A hub as a source of bytes: ranged requests over the HTTP client, every answer checked before it is believed.
+
+A hub redirects large files to a store, by an address that is signed and good for minutes to hours. Asking the hub for
+each piece anew would cost a round trip per piece, and hubs count requests: so the address is kept for the file's other
+pieces. Nothing but the range is sent there: credentials are the hub's.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import threading
+import time
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.errors import AccessDenied, ModelNotFound, Qwen3ftError, SourceFailed, WrongBytes
-from qwen3ft_jupyter.hubs.listing import HUB_LABELS
+from qwen3ft_jupyter.errors import (
+    AccessDenied,
+    HubError,
+    ModelNotFound,
+    Qwen3ftError,
+    SourceFailed,
+    TransferError,
+    WrongBytes,
+)
+from qwen3ft_jupyter.hubs.failures import origin_of
 from qwen3ft_jupyter.hubs.retry import TRANSIENT_STATUSES, busy
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from qwen3ft_jupyter.hubs.http import HttpClient, Response
-    from qwen3ft_jupyter.hubs.listing import Hub, Listing, RemoteFile
+    from qwen3ft_jupyter.hubs.listing import Hub, Listing, RemoteFile, Request
 
 SKIP_BYTES: Final = 1 << 20
 """One read while the front of a file is thrown away."""
 
+MAX_TARGETS: Final = 256
+"""Files whose store address is kept at the same time; they travel one after the other, so few are needed."""
+
+TARGET_AGE_S: Final = 300.0
+"""After this time the hub is asked again although the address still works: it may know a better store by then."""
+
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII)
+_FULL = frozenset({200, 206})
 
 
 class HubSource:
-    """The files of one listing, from the hub that gave it."""
+    """The files of one listing, from the hub that gave it. Used from several threads at once."""
 
-    def __init__(self, hub: Hub, listing: Listing, client: HttpClient) -> None:
+    def __init__(
+        self, hub: Hub, listing: Listing, client: HttpClient, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._hub = hub
         self._listing = listing
         self._client = client
+        self._targets = _Targets(clock)
+        self._shortcut_works = True
         self._by_digest: dict[str, RemoteFile] = {}
         for file in listing.files:
             for digest in (file.sha256, file.git_sha1):
@@ -39,7 +64,7 @@ class HubSource:
     @property
     def name(self) -> str:
         """Return what the hub is called in front of a person."""
-        return HUB_LABELS[self._hub.name]
+        return self._hub.label
 
     def has(self, file: RemoteFile) -> bool:
         """Return whether the listing has these bytes, under any path."""
@@ -51,16 +76,85 @@ class HubSource:
         own = self._find(file)
         if own is None:
             raise SourceFailed(f"{file.path}: {self.name} does not list it.")
+        # whole files need no range, which some mirrors get wrong
+        asked = {} if (start, end) == (0, file.size) else {"range": f"bytes={start}-{end - 1}"}
+        response = self._ask_target(own, asked, stop) or self._ask_hub(own, asked, stop)
+        with response:
+            try:
+                yield _checked(response, file, start, end, source=self.name)
+            except (HubError, TransferError):
+                self._targets.forget(own.path)  # whatever it was, the hub may know another store
+                raise
+
+    def _ask_target(self, own: RemoteFile, asked: Mapping[str, str], stop: threading.Event) -> Response | None:
+        """Return what the store answers whose address is known, or None if the hub has to be asked (again)."""
+        target = self._targets.get(own.path)
+        if target is None:
+            return None
+        try:
+            response = self._client.open(target, headers=asked, stop=stop)
+        except HubError:
+            self._targets.forget(own.path)
+            return None
+        if response.status in _FULL or response.status in TRANSIENT_STATUSES:
+            return response
+        response.close()
+        self._targets.forget(own.path)  # its signature has expired
+        return None
+
+    def _ask_hub(self, own: RemoteFile, asked: Mapping[str, str], stop: threading.Event) -> Response:
         request = self._hub.file_request(self._listing, own)
-        headers = dict(request.headers)
-        if (start, end) != (0, file.size):  # whole files need no range, which some mirrors get wrong
-            headers["Range"] = f"bytes={start}-{end - 1}"
-        with self._client.open(request.url, headers=headers, stop=stop) as response:
-            yield _checked(response, file, start, end, source=self.name)
+        response = self._ask_shortcut(request, asked, stop)
+        if response is None:
+            response = self._client.open(request.url, headers={**request.headers, **asked}, stop=stop)
+            if request.shortcut and response.status in _FULL:
+                self._shortcut_works = False
+        if asked and response.status in _FULL and origin_of(response.url) != origin_of(request.url):
+            self._targets.keep(own.path, response.url)
+        return response
+
+    def _ask_shortcut(self, request: Request, asked: Mapping[str, str], stop: threading.Event) -> Response | None:
+        """Ask for a nearer store; return None if there is none, or it cannot be reached from here after all."""
+        if not request.shortcut or not self._shortcut_works:
+            return None
+        headers = {**request.headers, **request.shortcut, **asked}
+        try:
+            response = self._client.open(request.url, headers=headers, stop=stop)
+        except HubError:
+            return None
+        if response.status in _FULL or response.status in TRANSIENT_STATUSES:
+            return response
+        response.close()
+        return None
 
     def _find(self, file: RemoteFile) -> RemoteFile | None:
         found = self._by_digest.get(file.sha256 or "") or self._by_digest.get(file.git_sha1 or "")
         return found if found is not None and found.size == file.size else None
+
+
+class _Targets:
+    """Where the hub said each file is. Used from several threads at once."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[str, float]] = {}
+
+    def get(self, path: str) -> str | None:
+        with self._lock:
+            url, until = self._kept.get(path, ("", 0.0))
+            return url if url and self._clock() < until else None
+
+    def keep(self, path: str, url: str) -> None:
+        with self._lock:
+            self._kept.pop(path, None)
+            self._kept[path] = (url, self._clock() + TARGET_AGE_S)
+            if len(self._kept) > MAX_TARGETS:
+                del self._kept[next(iter(self._kept))]
+
+    def forget(self, path: str) -> None:
+        with self._lock:
+            self._kept.pop(path, None)
 
 
 class HubStream:

@@ -2,7 +2,7 @@
 
     {"v": 1, "key": "<sha256>", "size": 1503300328, "data": "<name of the data file>"}
     {"owner": {"host": …, "boot": …, "space": …, "pid": …, "started": …}}
-    [0, 4194304, 1893412376]                    start, end, CRC-32 of the bytes as they arrived
+    [0, 4194304, 1893412376, "ModelScope"]      start, end, CRC-32 of the bytes as they arrived, whom they came from
     {"forget": [0, 4194304]}                    found wrong: missing again
     {"released": true}                          the owner ended; anyone may go on
 
@@ -32,6 +32,8 @@ class Record(NamedTuple):
     start: int
     end: int
     crc: int
+    source: str = ""
+    """Whom the bytes came from; "" in old journals."""
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ def released_line() -> bytes:
 
 def record_line(record: Record) -> bytes:
     """Return the line that says a range has arrived."""
-    return _line(list(record))
+    return _line(list(record if record.source else record[:3]))
 
 
 def forget_line(start: int, end: int) -> bytes:
@@ -113,8 +115,10 @@ def _parse_header(line: bytes) -> Journal | None:
 
 def _apply(journal: Journal, entry: object) -> None:
     if isinstance(entry, list):
-        if len(entry) == 3 and all(_is_position(value) for value in entry) and entry[0] < entry[1] <= journal.size:
-            journal.records.append(Record(*entry))
+        *numbers, source = entry if len(entry) == 4 else [*entry, ""]
+        is_sound = len(numbers) == 3 and all(_is_position(number) for number in numbers) and isinstance(source, str)
+        if is_sound and numbers[0] < numbers[1] <= journal.size:
+            journal.records.append(Record(numbers[0], numbers[1], numbers[2], source))
         return
     if not isinstance(entry, dict):
         return

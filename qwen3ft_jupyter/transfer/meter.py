@@ -43,6 +43,12 @@ class Meter:
         self._last_report = -math.inf
         self._rate: float | None = None
 
+    def restart(self, done: int) -> None:
+        """Measure anew from now, when `done` bytes are there: what went before, for example a pause, tells nothing."""
+        self._last_done, self._last_time = done, self._clock()
+        self._last_report = -math.inf
+        self._rate = None
+
     def update(self, done: int, *, detail: str = "", now: bool = False) -> None:
         """Report that `done` bytes are there; dropped if the last report is too young, unless `now`."""
         time = self._clock()

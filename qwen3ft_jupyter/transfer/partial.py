@@ -5,59 +5,49 @@ Both lie in the incoming folder of their model::
     <key>.<nonce>.part       the bytes; as long as the finished file from the start, with holes
     <key>.<nonce>.journal    names the object, its data file and its owner; see `journal`
 
-The journal is the handle: whoever renames it to a nonce of his own owns the pair, so two writers never share a file,
-and no lock is needed. Bytes are written before the journal tells of them, so a kill loses only what no line names yet.
+Two writers never share a file, and no lock is needed: whoever goes on with what another left begins a journal of his
+own and renames the data to the name that it gives. Of several who try, the rename succeeds for one; on a volume that
+copies instead of renaming, each has a copy of his own. Bytes are written before the journal tells of them, so a kill
+loses only what no line names yet.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import secrets
 import stat
 import threading
-import time
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.errors import WrongBytes
+from qwen3ft_jupyter.disk import LOCAL, append, make_folders
+from qwen3ft_jupyter.errors import Qwen3ftError, TransferError, WrongBytes
 from qwen3ft_jupyter.transfer.journal import (
-    MAX_JOURNAL_BYTES,
     Journal,
     Record,
     forget_line,
     header_line,
     owner_line,
-    parse_journal,
     record_line,
     released_line,
 )
+from qwen3ft_jupyter.transfer.leftovers import delete, held, left_behind
 from qwen3ft_jupyter.transfer.owner import Owner
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import Sha256
-    from qwen3ft_jupyter.transfer.volume import Disk
-
-logger = logging.getLogger(__name__)
-
-QUIET_OWNER_S = 120.0
-"""After this long without a line, the owner on another machine, whose life nobody here can ask for, counts as gone."""
-
-ORPHAN_S = 3600.0
-"""A data file that no journal names is garbage once it is this old; a younger one may belong to a claim under way."""
 
 CHECK_BYTES: Final = 1 << 20
 """How much is read at a time when ranges are compared with their CRC."""
-
-_FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class Partial:
@@ -75,6 +65,8 @@ class Partial:
         self._descriptor = -1
         self._journal_descriptor = -1
         self._lock = threading.Lock()
+        self._syncing = threading.Lock()
+        self._sync_error: OSError | None = None
         self._users = 0
         self._is_closed = False
         self._is_to_be_released = False
@@ -89,6 +81,11 @@ class Partial:
         """Return how many bytes the journal tells of."""
         return self._journal.done().total
 
+    @property
+    def is_closed(self) -> bool:
+        """Return whether nothing more is to be written to it."""
+        return self._is_closed
+
     def open(self) -> None:
         """Open both files and preallocate. Raises NoSpace, CacheNotWritable or TransferError.
 
@@ -100,10 +97,16 @@ class Partial:
                 raise OSError(errno.EBADF, "the partial was closed")
             if self._descriptor >= 0:
                 return
-            self._journal_descriptor = os.open(self.journal_path, os.O_RDWR | os.O_APPEND | _FLAGS)
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o666)
-            if os.fstat(self._descriptor).st_size != self.size:
-                os.ftruncate(self._descriptor, self.size)
+            if self._journal_descriptor < 0:
+                self._journal_descriptor = self._disk.open(self.journal_path, os.O_RDWR | os.O_APPEND)
+            descriptor = self._disk.open(self.path, os.O_RDWR | os.O_CREAT)
+            try:
+                if os.fstat(descriptor).st_size != self.size:
+                    self._disk.truncate(descriptor, self.size)
+            except OSError:
+                self._disk.close(descriptor)
+                raise
+            self._descriptor = descriptor
 
     def close(self, *, release: bool) -> None:
         """Close both files; with `release`, say in the journal that anyone may go on. Never raises, never waits.
@@ -122,12 +125,13 @@ class Partial:
         self._descriptor = self._journal_descriptor = -1
         if self._is_to_be_released:
             self._is_to_be_released = False
-            with contextlib.suppress(OSError):  # then it is free when this process ends
-                _append(self.journal_path, released_line())
+            with contextlib.suppress(OSError):  # then it is free when this process ends, and for this one at once
+                append(self.journal_path, b"\n" + released_line(), disk=self._disk)  # a torn last line ends here
+        held.discard(str(self.journal_path))
         for descriptor in descriptors:
             if descriptor >= 0:
                 with contextlib.suppress(OSError):
-                    os.close(descriptor)
+                    self._disk.close(descriptor)
 
     def write(self, data: memoryview, offset: int) -> None:
         """Write `data` at `offset`. Raises NoSpace, CacheNotWritable or TransferError."""
@@ -139,18 +143,18 @@ class Partial:
         with self._data() as descriptor:
             return self._disk.read_at(descriptor, length, offset)
 
-    def record(self, start: int, end: int, crc: int) -> None:
-        """Note that the bytes from `start` to `end` were written. Raises like `write`."""
-        record = Record(start, end, crc)
+    def record(self, start: int, end: int, crc: int, source: str = "") -> None:
+        """Note that the bytes from `start` to `end` were written, and whom they came from. Raises like `write`."""
+        record = Record(start, end, crc, source)
         with self._lock, self._translated():
             self._journal.records.append(record)
-            os.write(self._journal_descriptor, record_line(record))
+            self._note(record_line(record))
 
     def forget(self, start: int, end: int) -> None:
         """Note that the bytes from `start` to `end` have to be fetched again. Raises like `write`."""
         with self._lock, self._translated():
             self._journal.records = [r for r in self._journal.records if r.end <= start or r.start >= end]
-            os.write(self._journal_descriptor, forget_line(start, end))
+            self._note(forget_line(start, end))
 
     def wrong_records(self) -> Iterator[Record]:
         """Re-read every range from the disk and yield those that no longer have the CRC they arrived with."""
@@ -162,16 +166,31 @@ class Partial:
                 yield record
 
     def sync(self) -> None:
-        """Make the data survive a power cut. Raises like `write`."""
-        with self._data() as descriptor:
-            self._disk.fsync(descriptor)
+        """Make the data survive a power cut. Raises like `write`. May be called while bytes still arrive.
+
+        A system that could not write takes what it has in memory for written all the same: read again it looks right,
+        and the next `fsync` succeeds. So all of it has to be fetched and written again.
+        """
+        with self._syncing, self._data() as descriptor:
+            try:
+                if self._sync_error is not None:
+                    raise self._sync_error
+                self._disk.fsync(descriptor)
+            except OSError as error:
+                self._sync_error = error
+                with contextlib.suppress(Qwen3ftError):
+                    self.forget(0, self.size)
+                raise
 
     def discard(self) -> None:
         """Close and delete both files. Never raises: what cannot be deleted is found as an orphan later."""
         self.close(release=False)
-        for path in (self.path, self.journal_path):  # data first: a journal without data is a fresh start
-            with contextlib.suppress(OSError):
-                path.unlink()
+        delete(self.path, self.journal_path, disk=self._disk)
+
+    def _note(self, line: bytes) -> None:
+        if self._journal_descriptor < 0:
+            raise OSError(errno.EBADF, "the partial was closed")
+        self._disk.append(self._journal_descriptor, line)
 
     @contextlib.contextmanager
     def _data(self) -> Iterator[int]:
@@ -207,31 +226,44 @@ class FetchedFile:
     partial: Partial
     bytes_fetched: int
     """What travelled for it this time; the rest was there."""
+    shares: Mapping[str, int] = field(default_factory=dict)
+    """How many of those bytes came from whom."""
+    adopted_from: str = ""
+    """What to call the place on this disk that the bytes were copied from."""
 
     @property
     def path(self) -> Path:
         """Return where the verified bytes lie."""
         return self.partial.path
 
-    def move_to(self, target: Path) -> None:
-        """Rename the file to `target`, on the same volume, and make it read-only. The caller syncs the folder.
+    def move_to(self, target: Path, *, disk: Disk = LOCAL) -> None:
+        """Rename the file to `target`, on the same volume, and make it read-only where the volume can.
+
+        The caller syncs the folder, then calls `forget`.
 
         Raises:
             WrongBytes: The file was cut or replaced since it was verified.
-            NoSpace, CacheNotWritable, TransferError: The disk refused.
+            NoSpace, CacheNotWritable, TransferError: The disk refused, or another process took the file over.
         """
         try:
             status = self.path.lstat()
             if not stat.S_ISREG(status.st_mode) or status.st_size != self.file.size:
                 raise WrongBytes(f"{self.file.path}: changed on this disk before it came to its place.")
-            if os.name == "nt" and target.exists():
-                target.chmod(stat.S_IWRITE)  # Windows replaces no read-only file
-            os.replace(self.path, target)
-            target.chmod(stat.S_IMODE(status.st_mode) & ~0o222)
+            disk.replace(self.path, target)
+        except FileNotFoundError as error:
+            raise TransferError(
+                f"{self.file.path}: another process has taken it, or it was deleted before it came to its place.",
+                hint="Start again: what has arrived is kept.",
+            ) from error
         except OSError as error:
             raise disk_error(error, self.file.path) from error
+        with contextlib.suppress(OSError):  # a volume without permissions; they protect from accidents only
+            disk.chmod(target, stat.S_IMODE(status.st_mode) & ~0o222)
+
+    def forget(self, *, disk: Disk = LOCAL) -> None:
+        """Delete the journal of a file that has come to its place for good. Never raises."""
         with contextlib.suppress(OSError):
-            self.partial.journal_path.unlink()
+            disk.unlink(self.partial.journal_path)
 
     def release(self) -> None:
         """Leave the file for a later attempt, by any process."""
@@ -247,123 +279,57 @@ def claim(folder: Path, key: str, size: int, *, disk: Disk, name: str) -> Partia
     Raises:
         NoSpace, CacheNotWritable, TransferError: The folder cannot be written.
     """
-    best: tuple[Path, Journal] | None = None
-    for path in sorted(folder.glob(f"{key}.*.journal")):
-        found = _take_over(path, key, size)
-        if found is None:
-            continue
-        if best is None or found[1].done().total > best[1].done().total:
-            best, found = found, best
-        if found is not None:
-            _delete(folder, *found)
-    if best is None:
-        best = _begin(folder, key, size, name)
-    return Partial(folder, best[0], best[1], disk, name)
-
-
-def clear_orphans(folder: Path) -> None:
-    """Delete data files in `folder` that no journal names, if they are old enough not to be part of a claim."""
-    parts = list(folder.glob("*.part"))
-    named = {journal.data_name for path in folder.glob("*.journal") if (journal := _read(path)) is not None}
-    for path in parts:
-        with contextlib.suppress(OSError):
-            if path.name not in named and time.time() - path.lstat().st_mtime > ORPHAN_S:
-                logger.info("deleting the orphaned partial %s", path.name)
-                path.unlink()
-
-
-def clear_partials(folder: Path) -> int:
-    """Delete every partial in `folder` that no living process owns; return the bytes they took."""
-    freed = 0
-    for path in sorted(folder.glob("*.journal")):
-        journal = _read(path)
-        with contextlib.suppress(OSError):
-            if journal is not None and _has_living_owner(journal, path):
-                continue
-            own = path.with_name(f"{secrets.token_hex(8)}.journal")
-            path.rename(own)  # one process wins
-            if journal is not None:
-                freed += min(journal.done().total, journal.size)
-                (folder / journal.data_name).unlink(missing_ok=True)
-            own.unlink()
-    clear_orphans(folder)
-    return freed
-
-
-def _begin(folder: Path, key: str, size: int, name: str) -> tuple[Path, Journal]:
-    stem = f"{key}.{secrets.token_hex(8)}"
-    journal = Journal(key, size, f"{stem}.part", owner=Owner.current())
-    path = folder / f"{stem}.journal"
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
-        try:
-            os.write(descriptor, header_line(key, size, journal.data_name) + owner_line(Owner.current()))
-        finally:
-            os.close(descriptor)
+        left = sorted(left_behind(folder, key, size, disk), key=lambda found: found[1].done().total)
+        path, journal = _begin(folder, key, size, disk)
     except OSError as error:
         raise disk_error(error, name) from error
+    partial = Partial(folder, path, journal, disk, name)
+    try:
+        while left:
+            old_path, old = left.pop()
+            if not journal.records:
+                _take_over(path, journal, old, disk)
+            delete(folder / old.data_name, old_path, disk=disk)
+    except OSError as error:
+        partial.close(release=True)
+        raise disk_error(error, name) from error
+    return partial
+
+
+def _begin(folder: Path, key: str, size: int, disk: Disk) -> tuple[Path, Journal]:
+    """Begin a journal; it has its name only when it has its owner, for one without is garbage."""
+    stem = f"{key}.{secrets.token_hex(8)}"
+    journal = Journal(key, size, f"{stem}.part", owner=Owner.current())
+    path, nameless = folder / f"{stem}.journal", folder / f"{stem}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+    try:
+        descriptor = disk.open(nameless, flags)
+    except FileNotFoundError:  # another process, which has just finished, removed the folder
+        make_folders(folder, disk=disk)
+        descriptor = disk.open(nameless, flags)
+    try:
+        disk.append(descriptor, header_line(key, size, journal.data_name) + owner_line(Owner.current()))
+    finally:
+        disk.close(descriptor)
+    held.add(str(path))
+    disk.replace(nameless, path)
     return path, journal
 
 
-def _take_over(path: Path, key: str, size: int) -> tuple[Path, Journal] | None:
-    """Return the journal at `path` under a name of our own, or None if it is someone's or no use."""
-    journal = _read(path)
+def _take_over(path: Path, journal: Journal, old: Journal, disk: Disk) -> None:
+    """Go on with what another left: its ranges go into our journal at `path`, then its data gets our name for it.
+
+    A kill in between leaves the data with one journal that names it, and perhaps one that names nothing.
+    """
+    data = path.with_name(old.data_name)
     try:
-        if journal is not None and _has_living_owner(journal, path):
-            return None
-        own = path.with_name(f"{key}.{secrets.token_hex(8)}.journal")
-        path.rename(own)  # one process wins; the others find nothing there
-        journal = _read(own)
-        if journal is None or not _is_about(journal, key, size):
-            logger.info("discarding %s: it is not about this object", path.name)
-            own.unlink()
-            return None
-        _append(own, b"\n" + owner_line(Owner.current()))  # a torn last line ends here
-        _drop_unbacked(journal, own.parent)
-    except OSError:
-        return None
-    return own, journal
-
-
-def _is_about(journal: Journal, key: str, size: int) -> bool:
-    return (journal.key, journal.size) == (key, size) and journal.data_name.startswith(f"{key}.")
-
-
-def _has_living_owner(journal: Journal, path: Path) -> bool:
-    owner = journal.owner
-    if journal.is_released or owner is None or owner.is_surely_dead:
-        return False
-    return owner.is_surely_alive or time.time() - path.stat().st_mtime < QUIET_OWNER_S
-
-
-def _drop_unbacked(journal: Journal, folder: Path) -> None:
-    """Forget all ranges unless the data file is there, a regular file, and as long as the finished one."""
-    data = folder / journal.data_name
-    with contextlib.suppress(FileNotFoundError):
         status = data.lstat()
-        if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 and status.st_size == journal.size:
-            return
-        data.unlink()  # planted, or cut: never written through
-    journal.records = []
-
-
-def _delete(folder: Path, path: Path, journal: Journal) -> None:
-    for leftover in (folder / journal.data_name, path):
-        with contextlib.suppress(OSError):
-            leftover.unlink()
-
-
-def _append(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | _FLAGS)
-    try:
-        os.write(descriptor, data)
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: Path) -> Journal | None:
-    try:
-        with path.open("rb") as file:
-            return parse_journal(file.read(MAX_JOURNAL_BYTES))
-    except OSError:
-        return None
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_size != old.size or not old.records:
+            return  # planted, or cut: never written through
+        append(path, b"".join(map(record_line, old.records)), disk=disk)
+        disk.replace(data, path.with_name(journal.data_name))
+    except FileNotFoundError:  # another was faster
+        append(path, forget_line(0, old.size), disk=disk)
+    else:
+        journal.records = list(old.records)

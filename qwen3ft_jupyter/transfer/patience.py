@@ -25,6 +25,12 @@ class RetryPolicy:
     max_delay_s: float = 30.0
     max_wait_s: float = 60.0
     """The longest wait a source may ask for (Retry-After); beyond it the source is given up and says so."""
+    least_bytes_per_s: float = 1000.0
+    least_rate_s: float = 60.0
+    """A connection that is slower than `least_bytes_per_s` over so many seconds is given up for another one.
+
+    Silence is the HTTP client's business; this is for those who send a byte now and then.
+    """
 
     def limit(self, error: Qwen3ftError) -> int:
         """Return how many failures like `error` in a row are one too many."""
@@ -55,6 +61,11 @@ class Patience:
         self.not_before = float("-inf")
         """The source is not asked again for this file before this time of the engine's clock."""
         self.is_exhausted = False
+
+    @property
+    def failures(self) -> int:
+        """Return how many attempts in a row have failed."""
+        return self._failures
 
     def gained(self) -> None:
         """Renew: a byte has arrived."""

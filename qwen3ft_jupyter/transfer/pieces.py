@@ -9,10 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MIN_PIECE_BYTES = 1 << 20
-"""Below this, the round trip of the request costs more than the bytes."""
-
-MAX_PIECE_BYTES = 64 << 20
-"""Above this, a piece gains nothing, and the digest, which is computed from the front, would lag further behind."""
+"""The usual smallest piece: below it, the round trip of a request costs more than its bytes."""
 
 
 class Span(NamedTuple):
@@ -96,30 +93,42 @@ class SpanSet:
 
 
 class Piece:
-    """A span that one connection is fetching; `position` is how far it has come."""
+    """A span that one connection is fetching; `position` is how far it has come on the disk."""
 
-    __slots__ = ("end", "position", "start")
+    __slots__ = ("claimed", "end", "is_void", "position", "start")
 
     def __init__(self, start: int, end: int) -> None:
         self.start = start
         self.end = end
         self.position = start
+        self.claimed = start
+        """How far its connection may write: from `position` up to here, no other one does."""
+        self.is_void = False
+        """Whether the bytes are wanted no more."""
 
     def __repr__(self) -> str:
         return f"Piece({self.start}, {self.end}, position={self.position})"
 
 
 class PieceMap:
-    """The bookkeeping of one file of `size` bytes: every byte is done, in flight, or missing."""
+    """The bookkeeping of one file of `size` bytes: every byte is done, in flight, or missing.
 
-    __slots__ = ("_done", "_taken", "flying", "size")
+    Two pieces may fly over the same bytes (see `race`). Each byte is then written by the one that claims it first.
+    """
+
+    __slots__ = ("_claimed", "_done", "_flying", "_taken", "size")
 
     def __init__(self, size: int, done: Iterable[Span] = ()) -> None:
         self.size = size
-        self.flying = 0
-        """Number of pieces taken and not yet released."""
         self._done = SpanSet(Span(max(0, start), min(size, end)) for start, end in done)
         self._taken = SpanSet(self._done)
+        self._claimed = SpanSet(self._done)
+        self._flying: list[Piece] = []
+
+    @property
+    def flying(self) -> int:
+        """Return the number of pieces taken and not yet released."""
+        return len(self._flying)
 
     @property
     def done_bytes(self) -> int:
@@ -144,43 +153,68 @@ class PieceMap:
     def take(self, length: int) -> Piece | None:
         """Claim the first missing bytes, about `length` of them; None when nothing is left to claim.
 
-        A remainder shorter than half of `MIN_PIECE_BYTES` is not left behind for a request of its own.
+        A small remainder is not left behind for a request of its own.
         """
         gap = next(self._taken.gaps(0, self.size), None)
         if gap is None:
             return None
         end = min(gap.end, gap.start + length)
-        if gap.end - end < MIN_PIECE_BYTES // 2:
+        if gap.end - end < min(length, MIN_PIECE_BYTES) // 2:
             end = gap.end
-        self._taken.add(gap.start, end)
-        self.flying += 1
-        return Piece(gap.start, end)
+        return self._launch(gap.start, end)
+
+    def split(self, piece: Piece, start: int) -> Piece:
+        """Take the bytes from `start` on away from a flying piece, which ends there, and return them as another."""
+        other = self._launch(start, piece.end)
+        piece.end = start
+        return other
+
+    def race(self, piece: Piece) -> Piece:
+        """Return a second piece over all that a flying one lacks: whichever brings a byte first has it."""
+        return self._launch(piece.claimed, piece.end)
+
+    def is_raced(self, piece: Piece) -> bool:
+        """Return whether another piece flies over the same bytes."""
+        return any(
+            other is not piece and other.position < piece.end and piece.position < other.end for other in self._flying
+        )
+
+    def claim(self, piece: Piece, length: int) -> int:
+        """Return how many of the `length` bytes that have arrived for `piece` its connection is to write.
+
+        If fewer, it is to stop after them: the piece was split there, or another one has been faster.
+        """
+        end = min(piece.claimed + length, piece.end)
+        gap = None if piece.is_void else next(self._claimed.gaps(piece.claimed, end), None)
+        if gap is None or gap.start != piece.claimed:
+            return 0
+        self._claimed.add(gap.start, gap.end)
+        piece.claimed = gap.end
+        return gap.length
 
     def advance(self, piece: Piece, position: int) -> None:
-        """Record that the bytes of `piece` up to `position` are there."""
+        """Record that the bytes of `piece` up to `position`, all claimed, are there."""
         self._done.add(piece.position, position)
         piece.position = position
 
     def release(self, piece: Piece) -> None:
-        """Give up a piece, finished or not; what it lacks is missing again."""
-        self._taken.remove(piece.position, piece.end)
-        self.flying -= 1
+        """Give up a piece, finished or not; what it lacks, and no other one flies over, is missing again."""
+        self._flying.remove(piece)
+        self._claimed.remove(piece.position, piece.claimed)
+        for start, end in list(self._done.gaps(piece.position, piece.end)):
+            self._taken.remove(start, end)
+        for other in self._flying:
+            self._taken.add(other.position, other.end)
 
     def forget(self, start: int, end: int) -> None:
-        """Declare bytes missing that were thought to be there."""
-        self._done.remove(start, end)
-        self._taken.remove(start, end)
+        """Declare bytes missing that were thought to be there; pieces that still fly bring nothing any more."""
+        for piece in self._flying:
+            piece.is_void = True
+        for spans in (self._done, self._taken, self._claimed):
+            spans.remove(start, end)
 
-
-def piece_length(untaken_bytes: int, connections: int) -> int:
-    """Return how much the next connection should ask for.
-
-    Half of an even share of what is left: the pieces shrink towards the end, so that all connections end together
-    and no tail is waited for, while most bytes still travel in few requests.
-
-    >>> piece_length(512 << 20, 16) >> 20
-    16
-    >>> piece_length(3 << 20, 16) >> 20
-    1
-    """
-    return max(MIN_PIECE_BYTES, min(MAX_PIECE_BYTES, untaken_bytes // (2 * max(1, connections))))
+    def _launch(self, start: int, end: int) -> Piece:
+        self._taken.add(start, end)
+        piece = Piece(start, end)
+        self._flying.append(piece)
+        return piece

@@ -35,7 +35,7 @@ class Source(Protocol):
         """What to call it in front of a person, for example "ModelScope"."""
 
     def has(self, file: RemoteFile) -> bool:
-        """Return whether bytes of this digest can be asked for here; asks nobody."""
+        """Return whether bytes of this digest can be asked for here; asks nobody. May become true later."""
 
     def open(
         self, file: RemoteFile, start: int, end: int, *, stop: threading.Event

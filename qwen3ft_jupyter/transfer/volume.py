@@ -1,85 +1,35 @@
-"""The few calls that touch the disk under a download, behind a Protocol: a test can play a full or failing one."""
+"""What the refusals of a disk mean for the user."""
 
 from __future__ import annotations
 
 import errno
-import os
-import shutil
-import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.errors import CacheNotWritable, NoSpace, Qwen3ftError, TransferError
+from qwen3ft_jupyter.disk import UNSUPPORTED, Disk, LocalDisk
+from qwen3ft_jupyter.errors import CacheDamaged, CacheNotWritable, NoSpace, TransferError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from qwen3ft_jupyter.errors import Qwen3ftError
 
-FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
-"""What a full volume or a used-up quota answers."""
+__all__ = ["FULL", "REFUSED", "Disk", "LocalDisk", "disk_error"]
 
-REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+"""What a full volume or a used-up quota answers; also one that has room and no inodes left."""
+
+REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """What a read-only or foreign folder answers."""
 
+EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
+"""What the system answers when a process, or all of them, have too many files open."""
 
-class Disk(Protocol):
-    """What a download asks of the volume it writes to. Every method raises OSError as the system does."""
-
-    def free_bytes(self, folder: Path) -> int:
-        """Return how many bytes this user may still write on the volume of `folder`."""
-
-    def write_at(self, descriptor: int, data: memoryview, offset: int) -> None:
-        """Write all of `data` at `offset`."""
-
-    def read_at(self, descriptor: int, length: int, offset: int) -> bytes:
-        """Return up to `length` bytes from `offset`."""
-
-    def fsync(self, descriptor: int) -> None:
-        """Make what was written survive a power cut."""
-
-
-class LocalDisk:
-    """The disk as the operating system gives it."""
-
-    def __init__(self) -> None:
-        self._seek = threading.Lock()
-
-    def free_bytes(self, folder: Path) -> int:
-        """Return how many bytes this user may still write on the volume of `folder`."""
-        return shutil.disk_usage(folder).free
-
-    def write_at(self, descriptor: int, data: memoryview, offset: int) -> None:
-        """Write all of `data` at `offset`; never relies on the file's own position, which threads share."""
-        while data:
-            written = self._write_some(descriptor, data, offset)
-            data = data[written:]
-            offset += written
-
-    def read_at(self, descriptor: int, length: int, offset: int) -> bytes:
-        """Return up to `length` bytes from `offset`."""
-        if hasattr(os, "pread"):
-            return os.pread(descriptor, length, offset)
-        with self._seek:
-            os.lseek(descriptor, offset, os.SEEK_SET)
-            return os.read(descriptor, length)
-
-    def fsync(self, descriptor: int) -> None:
-        """Make what was written survive a power cut."""
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}:  # some FUSE mounts have no fsync
-                raise
-
-    def _write_some(self, descriptor: int, data: memoryview, offset: int) -> int:
-        if hasattr(os, "pwrite"):
-            return os.pwrite(descriptor, data, offset)
-        with self._seek:  # Windows has no pwrite
-            os.lseek(descriptor, offset, os.SEEK_SET)
-            return os.write(descriptor, data)
+IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
+"""What a symlink, file or folder answers that lies where something of ours should be."""
 
 
 def disk_error(error: OSError, name: str) -> Qwen3ftError:
     """Return the error of ours that says what `error`, met while writing `name`, means for the user."""
     details = {"path": str(error.filename or "")}
+    reason = error.strerror or type(error).__name__
     if error.errno in FULL:
         return NoSpace(
             f"{name}: the volume is full or the quota is used up.",
@@ -88,12 +38,31 @@ def disk_error(error: OSError, name: str) -> Qwen3ftError:
         )
     if error.errno in REFUSED:
         return CacheNotWritable(
-            f"{name}: the cache folder cannot be written ({error.strerror}).",
+            f"{name}: the cache folder cannot be written ({reason}).",
             hint="Set MODEL_CACHE_DIR to a folder you may write to.",
             details=details,
         )
+    if error.errno in UNSUPPORTED:
+        return CacheNotWritable(
+            f"{name}: this kind of volume cannot do what a download needs ({reason}).",
+            hint="Set MODEL_CACHE_DIR to a folder on another volume.",
+            details=details,
+        )
+    if error.errno in EXHAUSTED:
+        return TransferError(
+            f"{name}: too many files are open ({reason}).",
+            hint="Raise the limit (`ulimit -n`) or set QWEN3FT_MAX_CONNECTIONS lower, and start again:"
+            " what has arrived is kept.",
+            details=details,
+        )
+    if error.errno in IN_THE_WAY:
+        return CacheDamaged(
+            f"{name}: something that is not ours is in the way in the cache ({reason}).",
+            hint="Look for a symlink, file or folder that does not belong there and move it away.",
+            details=details,
+        )
     return TransferError(
-        f"{name}: the disk failed ({error.strerror or type(error).__name__}).",
+        f"{name}: the disk failed ({reason}).",
         hint="Start again: what has arrived is kept. If it happens again, check the volume.",
         details=details,
     )

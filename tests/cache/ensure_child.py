@@ -21,6 +21,7 @@ class WrittenHub:
 
     def __init__(self, written: dict[str, Any]) -> None:
         self.name: HubName = "modelscope"
+        self.label = "ModelScope"
         self.endpoint = written["url"]
         self.written = written
 
@@ -33,6 +34,9 @@ class WrittenHub:
     ) -> Listing:
         files = tuple(RemoteFile(SafePath(path), size, Sha256(sha256)) for path, size, sha256 in self.written["files"])
         return Listing(repo_id, self.name, revision or "master", self.written["commit"], files)
+
+    def commit(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> str:  # noqa: ARG002
+        return str(self.written["commit"])
 
     def file_request(self, listing: Listing, file: RemoteFile) -> Request:  # noqa: ARG002
         return Request(f"{self.endpoint}/{file.path}")

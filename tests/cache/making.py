@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, Stamp, manifest_path
+from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, Stamp, manifest_path, read_manifest, write_manifest
 from qwen3ft_jupyter.hubs.names import SafePath, Sha256, parse_repo_id, slug
 
 if TYPE_CHECKING:
@@ -42,3 +42,13 @@ def make_cached(
     manifest_path(folder).parent.mkdir()
     manifest_path(folder).write_text(json.dumps(manifest.to_dict()), "utf-8")  # without the fsyncs of the real one
     return folder
+
+
+def share_file(source: Path, target: Path, path: str) -> None:
+    """Make a file of one cached model the same file as another's, as two revisions share what did not change."""
+    (target / path).unlink()
+    (target / path).hardlink_to(source / path)
+    for folder in (source, target):
+        manifest = read_manifest(folder)
+        assert manifest is not None
+        write_manifest(folder, manifest.with_stamps({path: Stamp.of((folder / path).lstat())}))

@@ -10,7 +10,7 @@ import pytest
 
 from qwen3ft_jupyter.cache import lease as leases
 from qwen3ft_jupyter.cache.lease import LEASE_NAME, Lease, LeaseState, hold_lease
-from qwen3ft_jupyter.disk import write_json
+from qwen3ft_jupyter.disk import LocalDisk, write_json
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.reporting import SILENT, Progress
 from qwen3ft_jupyter.transfer.owner import Owner
@@ -163,14 +163,15 @@ def test_a_stop_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(leases, "BEAT_S", 0.02)
     entered, go_on = threading.Event(), threading.Event()
 
-    def hang(path: Path, value: object) -> None:
-        if threading.current_thread().name == "qwen3ft-lease":
-            entered.set()
-            assert go_on.wait(30)
-        write_json(path, value)
+    class HangingDisk(LocalDisk):
+        def fsync(self, descriptor: int) -> None:
+            if threading.current_thread().name == "qwen3ft-lease":
+                entered.set()
+                assert go_on.wait(30)
+            super().fsync(descriptor)
 
-    monkeypatch.setattr(leases, "write_json", hang)
-    with contextlib.suppress(Stopped), hold_lease(tmp_path / "in", REPO, reporter=SILENT, stop=threading.Event()):
+    held = hold_lease(tmp_path / "in", REPO, reporter=SILENT, stop=threading.Event(), disk=HangingDisk())
+    with contextlib.suppress(Stopped), held:
         assert entered.wait(10)
         before = time.monotonic()
         raise Stopped("stop")

@@ -86,6 +86,7 @@ def test_what_is_shown_of_a_model(cache: ModelCache) -> None:
         "pinned": True,
         "verified": True,
         "shared": False,
+        "owner": "qwen3ft",
     }
     json.dumps(model.to_dict())
 
@@ -102,6 +103,16 @@ def test_a_verified_copy_goes_before_a_plain_and_an_own_before_a_shared_one(cach
     found = cache.find(SMALL)
     assert found is not None
     assert not found.is_shared
+
+
+def test_looking_at_a_shared_folder_does_not_make_it_ours(cache: ModelCache, tmp_path: Path) -> None:
+    folder = make_cached(tmp_path / "shared", SMALL)
+
+    model = cache.at(folder)
+
+    assert model is not None
+    assert model.is_shared
+    assert names(cache) == [(SMALL, True, True)]
 
 
 def test_a_renamed_model_folder_is_still_found(cache: ModelCache) -> None:
@@ -258,10 +269,10 @@ def test_evicting_takes_read_only_folders_too(cache: ModelCache) -> None:
 def test_the_record_goes_first_when_evicting(cache: ModelCache, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_cached(cache.root, SMALL)
 
-    def fail(_path: object) -> None:
+    def fail(_path: object, _disk: object, **_but: object) -> None:
         raise OSError(errno.EIO, "broken")
 
-    monkeypatch.setattr("qwen3ft_jupyter.cache.evict.shutil.rmtree", fail)
+    monkeypatch.setattr("qwen3ft_jupyter.cache.evict._remove_content", fail)
     with pytest.raises(Exception, match="broken"):
         cache.evict(SMALL)
 
@@ -457,8 +468,8 @@ def test_a_last_use_is_noted_without_losing_a_pin_made_at_the_same_moment(
     make_cached(cache.root, SMALL)
     look = cache.find
 
-    def find_and_be_overtaken(repo_id: str) -> CachedModel | None:
-        model = look(repo_id)
+    def find_and_be_overtaken(repo_id: str, revision: str | None) -> CachedModel | None:
+        model = look(repo_id, revision)
         ModelCache(cache.root).pin(SMALL)
         return model
 

@@ -7,6 +7,7 @@ import pytest
 from qwen3ft_jupyter.errors import (
     AccessDenied,
     BadListing,
+    BadSetting,
     HubBusy,
     HubError,
     HubUnreachable,
@@ -247,3 +248,42 @@ class TestGarbage:
 
         with pytest.raises(BadListing, match="never ends"):
             hub.listing(REPO)
+
+
+class TestCommit:
+    def test_it_costs_one_request(self, hub: HuggingFaceHub, server: ScriptedServer) -> None:
+        assert hub.commit(REPO) == COMMIT
+        assert server.paths() == ["/api/models/Qwen/Qwen3-0.6B/revision/main"]
+
+    def test_a_commit_costs_none(self, hub: HuggingFaceHub, server: ScriptedServer) -> None:
+        assert hub.commit(REPO, COMMIT) == COMMIT
+        assert server.seen == []
+
+    def test_a_busy_hub_is_asked_once(self, hub: HuggingFaceHub, play: Play, server: ScriptedServer) -> None:
+        play.revision = Reply(503)
+
+        with pytest.raises(HubBusy):
+            hub.commit(REPO, "v1")
+        assert len(server.seen) == 1
+
+    def test_a_missing_model_is_missing(self, hub: HuggingFaceHub, play: Play) -> None:
+        play.revision = refused(404, "RepoNotFound")
+
+        with pytest.raises(ModelNotFound):
+            hub.commit(REPO)
+
+
+class TestMirror:
+    def test_its_errors_name_it_and_the_setting_of_its_token(self, server: ScriptedServer, play: Play) -> None:
+        mirror = HuggingFaceHub(HttpClient(), server.url, is_mirror=True)
+        play.revision = refused(401)
+
+        with pytest.raises(AccessDenied) as caught:
+            mirror.listing(REPO)
+
+        assert caught.value.message == f"mirror 127.0.0.1:{server.port} does not give access to {REPO}."
+        assert "QWEN3FT_MIRROR_TOKENS" in caught.value.hint
+
+    def test_a_token_that_would_break_a_header_is_named_by_its_setting(self) -> None:
+        with pytest.raises(BadSetting, match="QWEN3FT_MIRROR_TOKENS"):
+            HuggingFaceHub(HttpClient(), "http://hub.example", "a b", is_mirror=True)

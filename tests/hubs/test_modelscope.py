@@ -476,3 +476,32 @@ class TestGitRefs:
     )
     def test_garbage_holds_no_refs(self, data: bytes) -> None:
         assert parse_refs(data) == {}
+
+
+class TestCommit:
+    def test_it_costs_one_request(self, hub: ModelScopeHub, server: ScriptedServer) -> None:
+        assert hub.commit(REPO) == COMMIT
+        assert server.paths() == [REFS]
+
+    def test_a_commit_costs_none(self, hub: ModelScopeHub, server: ScriptedServer) -> None:
+        assert hub.commit(REPO, OTHER_COMMIT) == OTHER_COMMIT
+        assert server.seen == []
+
+    @pytest.mark.parametrize("refs", [Reply(404), Reply(503), Reply(200, b"<html>"), Reply(200, b"", {}), Reply(421)])
+    def test_a_hub_that_cannot_say_is_asked_once_and_says_nothing(
+        self, hub: ModelScopeHub, play: Play, server: ScriptedServer, refs: Reply
+    ) -> None:
+        play.refs = refs
+
+        assert hub.commit(REPO) == ""
+        assert len(server.seen) == 1
+
+    def test_a_branch_it_does_not_have_has_no_commit(self, hub: ModelScopeHub) -> None:
+        assert hub.commit(REPO, "elsewhere") == ""
+
+    def test_a_hub_that_is_down_is_unreachable(self, play: Play) -> None:
+        with ScriptedServer(play) as server:
+            pass
+
+        with pytest.raises(HubUnreachable):
+            ModelScopeHub(HttpClient(), server.url).commit(REPO)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ from qwen3ft_jupyter.errors import (
     RevisionNotFound,
     Stopped,
 )
-from qwen3ft_jupyter.hubs import make_hubs, resolve
-from qwen3ft_jupyter.hubs.listing import HubName, Listing, RemoteFile, Request
+from qwen3ft_jupyter.hubs import make_hubs, make_mirrors, resolve
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS, HubName, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import check_paths, parse_repo_id, parse_sha256
 from qwen3ft_jupyter.reporting import Reporter
 from qwen3ft_jupyter.settings import Secret, Settings
@@ -39,6 +40,7 @@ class Scripted:
 
     def __init__(self, name: HubName, failure: Exception | None = None) -> None:
         self.name = name
+        self.label = HUB_LABELS[name]
         self.failure = failure
         self.asked: list[str | None] = []
 
@@ -54,6 +56,9 @@ class Scripted:
             raise self.failure
         (path,) = check_paths(["config.json"])
         return Listing(repo_id, self.name, revision or "", "", (RemoteFile(path, 1, parse_sha256("f" * 64)),))
+
+    def commit(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> str:  # noqa: ARG002 - the Protocol's
+        return ""
 
     def file_request(self, listing: Listing, file: RemoteFile) -> Request:  # noqa: ARG002 - the Protocol's
         return Request(self.endpoint)
@@ -182,3 +187,25 @@ def test_another_endpoint_gets_no_token(settings: Settings) -> None:
 
     assert {hub.endpoint for hub in hubs.values()} == {"http://127.0.0.1:1"}
     assert [headers_of(hub) for hub in hubs.values()] == [{}, {}]
+
+
+def test_each_mirror_gets_its_own_token_and_no_other(settings: Settings) -> None:
+    tokens = Secret("10.0.0.5:8900=lan-made-up 10.0.0.5=another")
+    addresses = ("http://10.0.0.5:8900", "https://mirror.example/hf", "https://10.0.0.5")
+    mirrors = make_mirrors(dataclasses.replace(settings, mirrors=addresses, mirror_tokens=tokens))
+
+    assert [mirror.label for mirror in mirrors] == [
+        "mirror 10.0.0.5:8900",
+        "mirror mirror.example",
+        "mirror 10.0.0.5",
+    ]
+    assert [headers_of(mirror) for mirror in mirrors] == [
+        {"authorization": "Bearer lan-made-up"},
+        {},
+        {"authorization": "Bearer another"},
+    ]
+    assert {mirror.name for mirror in mirrors} == {"huggingface"}
+
+
+def test_no_mirrors_are_none(settings: Settings) -> None:
+    assert make_mirrors(settings) == ()

@@ -45,6 +45,23 @@ def count(params: dict[str, Any], context: JobContext) -> dict[str, Any]:
     raise Stopped("stopped")
 
 
+def obey(params: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """Count as `count` does, and rest while told to; each change of what it is told is a metric."""
+    kept = Path(params["keep"])
+    told: dict[str, float] | None = None
+    while not context.stop.is_set():
+        now = {"paused": float(context.controls.is_paused), "max_speed": context.controls.max_speed or 0.0}
+        if told is None or now["paused"] != told["paused"]:
+            context.reporter.progress(Progress("paused" if now["paused"] else "training"))
+        if now != told:
+            told = now
+            context.reporter.metrics(now)
+        if not now["paused"]:
+            kept.write_text(str(int(kept.read_text("utf-8")) + 1 if kept.exists() else 1), encoding="utf-8")
+        context.stop.wait(0.02)
+    raise Stopped("stopped")
+
+
 def refuse(_params: dict[str, Any], _context: JobContext) -> dict[str, Any]:
     raise NoSpace("12 bytes are missing.", hint="Make room.", details={"folder": "/some/where"})
 
@@ -105,6 +122,7 @@ FUNCTIONS = {
     for function in (
         add,
         count,
+        obey,
         refuse,
         crash,
         leave,

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, Stamp, write_manifest
+from qwen3ft_jupyter.hubs.names import SafePath, Sha256, parse_repo_id
 from qwen3ft_jupyter.mirror import Mirror
 
 if TYPE_CHECKING:
@@ -56,6 +58,20 @@ def fill(folder: Path, files: Mapping[str, bytes]) -> Path:
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(data)
+    return folder
+
+
+def put_in_cache(
+    folder: Path, files: Mapping[str, bytes], commit: str, revision: str, *, repo_id: str = REPO, created: float = 1.0
+) -> Path:
+    """Make a cached model as a download leaves it."""
+    fill(folder, files)
+    entries = tuple(
+        ManifestFile(SafePath(path), len(data), Sha256(sha256(data)), Stamp.of((folder / path).stat()))
+        for path, data in files.items()
+    )
+    manifest = Manifest(parse_repo_id(repo_id), "modelscope", revision, commit, created, created, entries)
+    write_manifest(folder, manifest)
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -14,12 +15,15 @@ import pytest
 
 from qwen3ft_jupyter.cache import ModelCache, ensure_model
 from qwen3ft_jupyter.errors import AccessDenied, ModelNotFound, RevisionNotFound
+from qwen3ft_jupyter.hubs import make_mirrors
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
 from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.mirror import Mirror
-from tests.mirror.conftest import EXPECTED, FILES, REPO, digests
+from qwen3ft_jupyter.mirror import Mirror, client_settings
+from qwen3ft_jupyter.settings import load_settings
+from qwen3ft_jupyter.transfer.sources import MIN_SHARED_BYTES
+from tests.mirror.conftest import EXPECTED, FILES, REPO, digests, fill, put_in_cache, sha256
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.listing import Hub, HubName
@@ -223,6 +227,47 @@ def test_our_own_clients_show_their_token(model_folder: Path, name: HubName) -> 
             hubs_of(mirror)[name].listing(parse_repo_id(REPO))
 
     assert {file.path for file in listing.files} == set(FILES)
+
+
+def test_a_colleagues_mirror_supplies_bytes_of_what_a_hub_lists(tmp_path: Path) -> None:
+    """Its address and token come from the settings; the hub itself is not needed for the bytes."""
+    weights = random.Random(5).randbytes(MIN_SHARED_BYTES)  # noqa: S311 - any bytes will do
+    origin = fill(tmp_path / "origin", {"config.json": b"{}", "model.safetensors": weights})
+    colleague, mine, repo = ModelCache(tmp_path / "colleague"), ModelCache(tmp_path / "mine"), parse_repo_id(REPO)
+    with Mirror({REPO: origin}) as hub, Mirror(cache_dir=colleague.root, token=TOKEN) as mirror:
+        ensure_model(colleague, hubs_of(hub), repo, order=("modelscope",))
+        given = client_settings(mirror.url, TOKEN)
+        mirrors = make_mirrors(load_settings(environ={name: given[name] for name in given if "QWEN3FT" in name}))
+        is_known = mirrors[0].commit(repo) == mirrors[0].listing(repo).commit
+
+        ensured = ensure_model(
+            mine, hubs_of(hub), repo, order=("modelscope",), mirrors=mirrors, sources=("mirrors",), max_connections=4
+        )
+
+    assert is_known
+    assert digests(ensured.model.folder) == {"config.json": sha256(b"{}"), "model.safetensors": sha256(weights)}
+
+
+def test_commands_fetch_another_revision_beside_the_default(tmp_path: Path) -> None:
+    """Each by its commit, through a token; the folder of a further revision has its name behind an @."""
+    old, new = {"config.json": b'{"old": 1}'}, {"config.json": b'{"new": 1}'}
+    put_in_cache(tmp_path / "cache" / "qwen3ft_Qwen3-Practice", new, "b" * 40, "main")
+    put_in_cache(tmp_path / "cache" / "qwen3ft_Qwen3-Practice@v1.0", old, "a" * 40, "v1.0")
+    targets = [tmp_path / name for name in ("hf", "hf-old", "ms", "ms-old")]
+    with Mirror(cache_dir=tmp_path / "cache", token=TOKEN) as mirror:
+        env = environment(tmp_path, mirror, HF_TOKEN=TOKEN, MODELSCOPE_API_TOKEN=TOKEN)
+        hf, ms = [str(BIN / "hf"), "download", REPO], [str(BIN / "modelscope"), "download", REPO]
+        done = [
+            run([*hf, "--local-dir", str(targets[0])], env),
+            run([*hf, "--local-dir", str(targets[1]), "--revision", "a" * 40], env),
+            run([*ms, "--local_dir", str(targets[2])], env),
+            run([*ms, "--local_dir", str(targets[3]), "--revision", "v1.0"], env),
+        ]
+
+    assert [one.returncode for one in done] == [0] * 4, done
+    assert [digests(target)["config.json"] for target in targets] == [
+        sha256(files["config.json"]) for files in (new, old, new, old)
+    ]
 
 
 def test_many_clients_fetch_at_once(tmp_path: Path, mirror: Mirror) -> None:

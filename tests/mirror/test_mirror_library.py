@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.cache.layout import mark_incomplete, unmark_incomplete
-from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, Stamp, write_manifest
-from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256, parse_repo_id
-from qwen3ft_jupyter.mirror import Mirror, library
-from tests.mirror.conftest import EXPECTED, FILES, REPO, Answer, ask, fill, sha256
+from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.mirror import Mirror, folders
+from tests.mirror.conftest import EXPECTED, FILES, REPO, Answer, ask, fill, put_in_cache, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,20 +26,13 @@ INFO = f"/api/models/{REPO}"
 LISTING_MS = f"/api/v1/models/{REPO}/repo/files?Revision=master&Recursive=True"
 
 
-def put_in_cache(cache_dir: Path, repo_id: RepoId, *, commit: str = COMMIT, revision: str = "master") -> Path:
-    """Make a cached model as a download leaves it."""
-    folder = fill(cache_dir / repo_id.replace("/", "_"), FILES)
-    files = tuple(
-        ManifestFile(SafePath(path), len(data), Sha256(sha256(data)), Stamp.of((folder / path).stat()))
-        for path, data in FILES.items()
-    )
-    write_manifest(folder, Manifest(repo_id, "modelscope", revision, commit, 1.0, 1.0, files))
-    return folder
+def put(cache_dir: Path, repo_id: str, *, commit: str = COMMIT, revision: str = "master") -> Path:
+    return put_in_cache(cache_dir / repo_id.replace("/", "_"), FILES, commit, revision, repo_id=repo_id)
 
 
 @pytest.fixture(autouse=True)
 def look_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "RESCAN_S", 0.0)
+    monkeypatch.setattr(folders, "RESCAN_S", 0.0)
 
 
 @pytest.fixture
@@ -50,7 +42,7 @@ def cache_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(cache_dir: Path) -> Path:
-    return put_in_cache(cache_dir, parse_repo_id(REPO))
+    return put(cache_dir, REPO)
 
 
 @pytest.fixture
@@ -80,7 +72,7 @@ def test_a_cached_model_is_served_under_its_own_commit(model: Path, mirror: Mirr
 
 
 def test_a_revision_it_was_downloaded_by_is_known(cache_dir: Path, mirror: Mirror) -> None:
-    put_in_cache(cache_dir, parse_repo_id(REPO), revision="v1.0")
+    put(cache_dir, REPO, revision="v1.0")
 
     assert ask(mirror.url, f"/{REPO}/resolve/v1.0/config.json").status == 200
     assert ask(mirror.url, f"/{REPO}/resolve/main/config.json").status == 200
@@ -88,7 +80,7 @@ def test_a_revision_it_was_downloaded_by_is_known(cache_dir: Path, mirror: Mirro
 
 
 def test_a_model_without_commit_gets_one_from_its_contents(cache_dir: Path, mirror: Mirror) -> None:
-    put_in_cache(cache_dir, parse_repo_id(REPO), commit="")
+    put(cache_dir, REPO, commit="")
 
     assert len(info(mirror)["sha"]) == 40
 
@@ -96,7 +88,7 @@ def test_a_model_without_commit_gets_one_from_its_contents(cache_dir: Path, mirr
 def test_a_new_model_appears_and_an_evicted_one_goes(cache_dir: Path, mirror: Mirror) -> None:
     assert ask(mirror.url, INFO).status == 404
 
-    folder = put_in_cache(cache_dir, parse_repo_id(REPO))
+    folder = put(cache_dir, REPO)
     assert ask(mirror.url, INFO).status == 200
 
     shutil.rmtree(folder)
@@ -114,7 +106,7 @@ def test_a_model_being_changed_is_not_served(model: Path, mirror: Mirror) -> Non
 
 
 def test_two_models_with_one_slug_are_told_apart(cache_dir: Path, mirror: Mirror) -> None:
-    put_in_cache(cache_dir, parse_repo_id("a_b/c"))
+    put(cache_dir, "a_b/c")
 
     assert ask(mirror.url, "/api/models/a_b/c").status == 200
     assert ask(mirror.url, "/api/models/a/b_c").status == 404
@@ -181,7 +173,7 @@ def test_a_hostile_manifest_is_no_model(model: Path, mirror: Mirror) -> None:
 
 
 def test_a_model_folder_that_is_a_symlink_is_not_followed(cache_dir: Path, tmp_path: Path, mirror: Mirror) -> None:
-    folder = put_in_cache(tmp_path / "elsewhere", parse_repo_id(REPO))
+    folder = put(tmp_path / "elsewhere", REPO)
     cache_dir.mkdir()
     (cache_dir / folder.name).symlink_to(folder)
 
@@ -211,7 +203,7 @@ def test_a_registered_folder_with_a_manifest_is_served_by_it(model: Path) -> Non
 
 
 def test_a_thousand_models_are_found_quickly(cache_dir: Path, mirror: Mirror) -> None:
-    data = json.loads((put_in_cache(cache_dir, parse_repo_id("a/model")) / ".qwen3ft" / "manifest.json").read_text())
+    data = json.loads((put(cache_dir, "a/model") / ".qwen3ft" / "manifest.json").read_text())
     for number in range(1000):
         record = cache_dir / f"a_m{number}" / ".qwen3ft"
         record.mkdir(parents=True)
@@ -229,15 +221,15 @@ def test_a_thousand_models_are_found_quickly(cache_dir: Path, mirror: Mirror) ->
 def test_missing_names_do_not_make_it_read_the_cache_each_time(
     model: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library, "RESCAN_S", 1e6)
+    monkeypatch.setattr(folders, "RESCAN_S", 1e6)
     scans: list[Path] = []
-    look = library._model_folders
+    look = folders.model_folders
 
     def counted(root: Path) -> Iterator[str]:
         scans.append(root)
         return look(root)
 
-    monkeypatch.setattr(library, "_model_folders", counted)
+    monkeypatch.setattr(folders, "model_folders", counted)
 
     answers = [ask(mirror.url, f"/api/models/qwen3ft/nothing-{number}").status for number in range(20)]
 

@@ -60,7 +60,7 @@ def test_a_click_downloads_the_chosen_model_and_shows_the_end(manager: StandInMa
 
     shown.download_button.click()
 
-    assert manager.was_asked("download") == [("Qwen/Qwen3-4B", False, None)]
+    assert manager.was_asked("download") == [("Qwen/Qwen3-4B", {})]
     assert "succeeded" in wait(shown.panel)
     assert shown.panel.stop_button.disabled
 

@@ -115,6 +115,31 @@ def test_a_running_job_shows_numbers_and_an_ended_one_results() -> None:
     assert "stop" not in ended
 
 
+def test_a_finished_download_says_where_its_bytes_came_from() -> None:
+    shares = [{"name": "Hugging Face", "bytes": 3 * 10**8}, {"name": "ModelScope", "bytes": 7 * 10**8}]
+    result = {"folder": "/cache/x", "bytes": 10**9, "sources": shares, "adopted": 5 * 10**8, "evicted": ["a/old"]}
+
+    text = job_text(StandInJob("a", script=[replace(DONE, result=result)]).to_dict(), [])
+
+    assert "fetched: 1.0 GB (70 % ModelScope, 30 % Hugging Face)" in text
+    assert "from this disk: 500 MB" in text
+    assert "deleted to make room: a/old" in text
+
+
+def test_a_paused_job_says_so_at_once_and_how_to_go_on() -> None:
+    job = StandInJob("a", script=[HALFWAY], controls={"paused": True, "max_speed": 20_000_000}).to_dict()
+
+    assert "· paused (at most 20.0 MB/s) ·" in job_text(job, [])
+    assert "‖ paused" in job_html(job, [])
+    assert "Go on with it: %qwen3ft jobs resume a" in job_text(job, [])
+
+
+def test_a_limit_that_no_longer_matters_is_not_told() -> None:
+    job = StandInJob("a", script=[DONE], controls={"paused": False, "max_speed": 20_000_000}).to_dict()
+
+    assert "at most" not in job_text(job, [])
+
+
 def test_a_finished_fine_tune_says_how_to_talk_to_it() -> None:
     result = {"output_dir": "/w/runs/a", "steps": 60, "first_loss": 3.2, "last_loss": 0.25, "seconds": 75.0}
     job = StandInJob("a", "finetune", script=[replace(DONE, result=result)]).to_dict()

@@ -11,7 +11,17 @@ from qwen3ft_jupyter.format import plain
 from qwen3ft_jupyter.notebook import views
 from qwen3ft_jupyter.notebook.job_view import job_html, job_text
 from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element, joined, table
-from tests.server.standin import DONE, FAILED, HALFWAY, HOSTILE, StandInJob, StandInManager, cached_row, model_row
+from tests.server.standin import (
+    DONE,
+    FAILED,
+    HALFWAY,
+    HOSTILE,
+    StandInJob,
+    StandInManager,
+    cached_row,
+    model_row,
+    plan_dict,
+)
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs import JobStatus
@@ -74,7 +84,24 @@ def hostile_views() -> list[Html]:
         job_html({**about, "error": error, "notices": [HOSTILE]}, [2.0, 1.0]),
         job_html({**about, "state": "succeeded", "error": None, "result": {"folder": HOSTILE, "hub": HOSTILE}}, []),
         views.models_view([model_row(HOSTILE, role="", note=HOSTILE)]).html(),
-        views.cache_view([cached_row(HOSTILE, hub=HOSTILE)], HOSTILE).html(),
+        views.cache_view(
+            [cached_row(HOSTILE, hub=HOSTILE, owner=HOSTILE, revision=HOSTILE)],
+            {**manager.cache_summary(), "cache_dir": HOSTILE},
+        ).html(),
+        views.plan_view(
+            plan_dict(
+                HOSTILE,
+                revision=HOSTILE,
+                sources=[HOSTILE],
+                to_evict=[HOSTILE],
+                missing_bytes=1,
+                evictable=[(HOSTILE, 1)],
+                files=[{"path": HOSTILE, "size": 1, "action": "fetched", "source": HOSTILE, "bytes_to_fetch": 1}],
+            )
+        ).html(),
+        job_html(
+            {**about, "result": {"bytes": 1, "sources": [{"name": HOSTILE, "bytes": 1}], "evicted": [HOSTILE]}}, []
+        ),
         views.jobs_view([{**about, "state": HOSTILE}]).html(),
         views.status_view(status).html(),
         views.TextView(HOSTILE).html(),

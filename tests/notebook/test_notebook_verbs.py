@@ -14,7 +14,16 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from qwen3ft_jupyter.errors import BadConfig, BadSetting, CacheDamaged, JobNotFound, NotCached, Qwen3ftError
+from qwen3ft_jupyter.errors import (
+    BadConfig,
+    BadInput,
+    BadSetting,
+    CacheDamaged,
+    JobNotFound,
+    NotCached,
+    Qwen3ftError,
+    WrongJobState,
+)
 from qwen3ft_jupyter.notebook import actions
 from qwen3ft_jupyter.notebook.completion import complete
 from qwen3ft_jupyter.notebook.job_view import JobView
@@ -113,6 +122,15 @@ def test_a_line_is_split_as_people_mean_it() -> None:
         ("cache list a", "%qwen3ft cache"),
         ("cache --all", "%qwen3ft cache"),
         ("cache verify", "NAME is missing"),
+        ("cache repair", "NAME is missing"),
+        ("cache move", "DIR is missing"),
+        ("cache pin a --owner huggingface", "%qwen3ft cache"),
+        ("cache evict --all --owner huggingface", "%qwen3ft cache"),
+        ("cache evict a --owner qwen3ft", "choose from"),
+        ("cache verify a --revision v1", "%qwen3ft cache"),
+        ("cache pin a --max-speed 5MB", "%qwen3ft cache"),
+        ("jobs limit a", "%qwen3ft jobs"),
+        ("jobs pause a 5MB", "%qwen3ft jobs"),
         ("jobs log", "%qwen3ft jobs"),
         ("jobs a b", "%qwen3ft jobs"),
         ('chat a "b', "quote"),
@@ -139,6 +157,7 @@ def test_help_on_a_verb_tells_its_options(run: Any, manager: StandInManager, lin
     view = run(line)
 
     assert "--revision takes a branch" in view.text()
+    assert "--dry-run only shows" in view.text()
     assert manager.asked == []
 
 
@@ -175,8 +194,39 @@ def test_download_follows_until_the_end(run: Any, manager: StandInManager) -> No
     view = run("download Qwen/Qwen3-4B --force --revision v1")
 
     assert isinstance(view, JobView)
-    assert manager.was_asked("download") == [("Qwen/Qwen3-4B", True, "v1")]
+    assert manager.was_asked("download") == [("Qwen/Qwen3-4B", {"force": True, "revision": "v1"})]
     assert view.job.status() == DONE
+
+
+def test_every_wish_for_a_download_is_passed_on(run: Any, manager: StandInManager) -> None:
+    run("download Qwen/Qwen3-4B --update --sources modelscope,disk --in-place --max-speed 20MB --detach")
+
+    wishes = {"update": True, "sources": ["modelscope", "disk"], "in_place": True, "max_speed": 20_000_000}
+    assert manager.was_asked("download") == [("Qwen/Qwen3-4B", wishes)]
+
+
+def test_a_dry_run_is_a_table_and_starts_nothing(run: Any, manager: StandInManager) -> None:
+    view = run("download Qwen/Qwen3-4B --dry-run --update --sources modelscope --in-place --max-speed 5MB")
+
+    assert isinstance(view, TableView)
+    assert "To fetch: 1.4 GB" in view.text()
+    assert [file["action"] for file in view].count("fetched") == 2
+    [(name, wishes)] = manager.was_asked("plan")
+    assert (name, {wish: value for wish, value in wishes.items() if value}) == (
+        "Qwen/Qwen3-4B",
+        {"update": True, "sources": ["modelscope"], "in_place": True},
+    )
+    assert manager.all_jobs == []
+
+
+@pytest.mark.parametrize(
+    "line", ["download a/b --max-speed fast", "cache verify a/b --max-speed fast", "jobs limit a fast"]
+)
+def test_a_speed_that_is_none_is_refused_by_name(run: Any, manager: StandInManager, line: str) -> None:
+    with pytest.raises(BadInput, match="max_speed"):
+        run(line)
+
+    assert manager.asked == []
 
 
 def test_a_detached_download_returns_at_once(run: Any, manager: StandInManager) -> None:
@@ -223,6 +273,33 @@ def test_evicting_one_or_all_says_what_was_freed(run: Any, manager: StandInManag
     assert run("cache evict --all").text() == "Deleted none; 0 B are free again."
 
 
+def test_another_tools_copy_is_named_with_its_owner(run: Any, manager: StandInManager) -> None:
+    run(f"cache evict {NAME} --owner huggingface --revision v1")
+
+    assert manager.was_asked("evict_model") == [(NAME, "v1", "huggingface")]
+
+
+def test_the_cache_shows_owners_revisions_and_room(run: Any, manager: StandInManager) -> None:
+    manager.cached.append(cached_row("me/mine", owner="huggingface", revision="", commit="abcdef" * 7, verified=False))
+
+    text = run("cache").text()
+
+    assert "Hugging Face" in text
+    assert "abcdefabcdef " in text
+    assert "1.5 GB of 200 GB used · 500 GB free · 1.0 GB of unfinished downloads" in text
+    assert "Models in the cache: 1, 1.5 GB" in text
+
+
+def test_the_cache_is_moved(run: Any, manager: StandInManager, tmp_path: Path) -> None:
+    note = run(f"cache move {tmp_path / 'there'}")
+
+    assert manager.was_asked("move_cache") == [(tmp_path / "there",)]
+    assert note.value == str(tmp_path / "there")
+    assert "Moved folders: 1; 1.5 kB copied." in note.text()
+    assert "me_mine stayed: it is in use" in note.text()
+    assert f"MODEL_CACHE_DIR={tmp_path / 'there'}" in note.text()
+
+
 def test_pinning_and_unpinning(run: Any, manager: StandInManager) -> None:
     assert isinstance(run(f"cache pin {NAME}"), Note)
     run(f"cache unpin {NAME}")
@@ -238,7 +315,24 @@ def test_verifying_is_a_job_and_damage_is_an_error_with_its_cure(run: Any, manag
     manager.next_script = [HALFWAY, _done({**good, "ok": False, "wrong": ["model.safetensors"]})]
     with pytest.raises(CacheDamaged) as caught:
         run(f"cache verify {NAME}")
-    assert f"%qwen3ft download {NAME}" in caught.value.hint
+    assert f"%qwen3ft cache repair {NAME}" in caught.value.hint
+
+
+def test_a_check_is_as_slow_as_wished(run: Any, manager: StandInManager) -> None:
+    run(f"cache verify {NAME} --max-speed 200MB")
+
+    assert manager.was_asked("start_verify") == [(NAME, 200_000_000)]
+
+
+def test_repairing_is_a_job_that_names_what_it_repaired(run: Any, manager: StandInManager) -> None:
+    result = {"repaired": ["model.safetensors"], "bytes_fetched": 4_000_000, "checked_bytes": 5, "ok": True}
+    manager.next_script = [HALFWAY, _done(result)]
+
+    text = run(f"cache repair {NAME} --max-speed 5MB").text()
+
+    assert manager.was_asked("start_repair") == [(NAME, 5_000_000)]
+    assert "repaired: model.safetensors" in text
+    assert "fetched: 4.0 MB" in text
 
 
 def _done(result: dict[str, Any]) -> Any:
@@ -332,6 +426,31 @@ def test_an_empty_log_says_so(run: Any, manager: StandInManager) -> None:
     assert run("jobs log a").text() == "The log is empty."
 
 
+def test_a_job_is_paused_slowed_down_and_resumed(run: Any, manager: StandInManager) -> None:
+    job = StandInJob("a", script=[HALFWAY, DONE], controls={"paused": False, "max_speed": None})
+    manager.all_jobs = [job]
+
+    paused = run("jobs pause a").text()
+    assert "a job" not in paused
+    assert "paused" in paused
+    assert "%qwen3ft jobs resume a" in paused
+    assert "paused (at most 20.0 MB/s)" in run("jobs limit a 20MB").text()
+    assert "paused" in run("jobs").text()
+    assert job.controls == {"paused": True, "max_speed": 20_000_000}
+
+    run("jobs limit a none")
+    run("jobs resume a --detach")
+    assert job.controls == {"paused": False, "max_speed": None}
+
+
+def test_a_job_that_takes_no_changes_says_so(run: Any, manager: StandInManager) -> None:
+    manager.all_jobs = [StandInJob("a", script=[HALFWAY])]
+
+    for line in ("jobs pause a", "jobs limit a 5MB"):
+        with pytest.raises(WrongJobState):
+            run(line)
+
+
 def test_stopping_asks_the_job(run: Any, manager: StandInManager) -> None:
     manager.all_jobs = [StandInJob("a", script=[HALFWAY])]
 
@@ -375,6 +494,7 @@ def test_chat_asks_a_model_or_a_run(run: Any, manager: StandInManager, tmp_path:
 def test_every_view_has_both_forms(run: Any, manager: StandInManager) -> None:
     manager.all_jobs = [StandInJob("a", script=[FAILED])]
     lines = ["status", "models", "cache", "jobs", "jobs a", "jobs log a", f"chat {NAME} x", "help", f"load {NAME}"]
+    lines += [f"download {NAME} --dry-run"]
 
     for line in lines:
         view = run(line)
@@ -436,11 +556,18 @@ def completed(line: str, manager: StandInManager) -> list[str]:
         (f"%qwen3ft download {NAME} ", ["--force"], [NAME]),
         ("%qwen3ft download --force ", [NAME, "--hub"], ["--force"]),
         ("%qwen3ft download --hub ", ["modelscope", "huggingface"], ["--force"]),
-        ("%qwen3ft cache ", ["evict", "verify"], [NAME]),
+        (f"%qwen3ft download {NAME} ", ["--dry-run", "--update", "--sources", "--in-place", "--max-speed"], [NAME]),
+        (f"%qwen3ft download {NAME} --sources ", ["mirrors", "disk"], ["--force"]),
+        ("%qwen3ft cache ", ["evict", "verify", "repair", "move"], [NAME]),
         ("%qwen3ft cache evict ", [NAME, "--all"], ["verify"]),
+        ("%qwen3ft cache repair ", [NAME], ["verify"]),
+        (f"%qwen3ft cache evict {NAME} --owner ", ["huggingface", "folder"], ["qwen3ft", NAME]),
         ("%qwen3ft cache list ", [], [NAME]),
-        ("%qwen3ft jobs ", ["resume", "a-job"], [NAME]),
+        ("%qwen3ft cache move ", [], [NAME]),
+        ("%qwen3ft jobs ", ["pause", "resume", "limit", "a-job"], [NAME]),
         ("%qwen3ft jobs log ", ["a-job"], [NAME]),
+        ("%qwen3ft jobs limit ", ["a-job"], [NAME]),
+        ("%qwen3ft jobs limit a-job ", [], ["a-job"]),
         ("%qwen3ft stop ", ["a-job"], [NAME]),
         ("%qwen3ft help ", ["download"], []),
         ("%qwen3ft frob ", [], ["download"]),

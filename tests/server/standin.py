@@ -10,7 +10,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from qwen3ft_jupyter.cache import EvictedModel
-from qwen3ft_jupyter.errors import JobNotFound, NotCached, Qwen3ftError, WrongJobState
+from qwen3ft_jupyter.cache.move import MoveReport
+from qwen3ft_jupyter.errors import CacheNotWritable, JobNotFound, NotCached, Qwen3ftError, WrongJobState
 from qwen3ft_jupyter.jobs import JobStatus, LogChunk
 from qwen3ft_jupyter.reporting import Progress
 
@@ -76,6 +77,43 @@ def cached_row(name: str, **changes: Any) -> dict[str, Any]:
         "pinned": False,
         "verified": True,
         "shared": False,
+        "owner": "qwen3ft",
+    } | changes
+
+
+def plan_dict(name: str, **changes: Any) -> dict[str, Any]:
+    """Return what `DownloadPlan.to_dict` gives: an update of which some is here, some begun, and some travels."""
+
+    def file(path: str, size: int, action: str, source: str = "", bytes_to_fetch: int = 0) -> dict[str, Any]:
+        return {"path": path, "size": size, "action": action, "source": source, "bytes_to_fetch": bytes_to_fetch}
+
+    return {
+        "model_name": name,
+        "hub": "modelscope",
+        "revision": "master",
+        "commit": "0123456789abcdef" + "0" * 24,
+        "files": [
+            file("config.json", 700, "kept"),
+            file("model-00001-of-00003.safetensors", 10**9, "adopted", "Hugging Face cache"),
+            file("model-00002-of-00003.safetensors", 10**9, "resumed", "ModelScope", 4 * 10**8),
+            file("model-00003-of-00003.safetensors", 10**9, "fetched", "ModelScope", 10**9),
+            file("vocab.json", 3 * 10**6, "fetched", "ModelScope", 3 * 10**6),
+            file("merges.txt", 2 * 10**6, "removed"),
+        ],
+        "bytes_to_fetch": 1_403_000_000,
+        "bytes_reused": 1_600_000_700,
+        "room_bytes": 2_403_000_000,
+        "free_bytes": 50 * 10**9,
+        "missing_bytes": 0,
+        "quota": None,
+        "over_quota_bytes": 0,
+        "has_room": True,
+        "to_evict": [],
+        "evictable": [],
+        "rate": 5e7,
+        "seconds": 28.06,
+        "sources": ["ModelScope", "Hugging Face"],
+        "is_update": True,
     } | changes
 
 
@@ -93,6 +131,7 @@ class StandInJob:
     text: str = "one line\n"
     is_interrupting: bool = False
     is_forgotten: bool = False
+    controls: dict[str, Any] | None = None
     moved: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -117,7 +156,21 @@ class StandInJob:
         if self.status().is_active:
             self.script = [replace(self.status(), state="stopping"), replace(self.status(), state="stopped", ended=4.0)]
 
+    def pause(self) -> None:
+        self._change(paused=True)
+
+    def limit(self, max_speed: int | None) -> None:
+        self._change(max_speed=max_speed)
+
+    def _change(self, **changes: Any) -> None:
+        if self.controls is None or not self.status().is_active:
+            raise WrongJobState(f"The job {self.id} cannot be changed.", hint="Stop it instead.")
+        self.controls = {**self.controls, **changes}
+
     def resume(self) -> StandInJob:
+        if self.controls is not None and self.controls["paused"]:
+            self.controls = {**self.controls, "paused": False}
+            return self
         if self.status().is_active or self.status().state == "succeeded":
             raise WrongJobState(f"The job {self.id} cannot be resumed.", hint="Start a new one.")
         self.script = [replace(QUEUED, attempt=self.status().attempt + 1), DONE]
@@ -142,7 +195,7 @@ class StandInJob:
 
     def to_dict(self) -> dict[str, Any]:
         about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created, "params": self.params}
-        return {**about, **self.status().to_dict()}
+        return {**about, **self.status().to_dict(), "controls": self.controls}
 
 
 class StandInManager:
@@ -156,6 +209,8 @@ class StandInManager:
             model_row("Qwen/Qwen3-4B", role="recommended for production", badge="recommended"),
         ]
         self.cached = [cached_row(NAME)]
+        self.plan_answer: dict[str, Any] = {}
+        """What `plan` answers, but for the usual."""
         self.all_jobs: list[StandInJob] = []
         self.next_script: list[JobStatus] = [QUEUED, HALFWAY, DONE]
         self.next_metrics: list[dict[str, float]] = []
@@ -203,18 +258,49 @@ class StandInManager:
         self._note("list_cached_models")
         return self.cached
 
-    def evict_model(self, model_name: str) -> int:
-        self._note("evict_model", model_name)
+    def cache_summary(self) -> dict[str, Any]:
+        self._note("cache_summary")
+        ours = [row for row in self.cached if row["owner"] in ("qwen3ft", "shared")]
+        return {
+            "cache_dir": str(self.settings.cache_dir),
+            "total": len(ours),
+            "total_size": sum(row["size"] for row in ours),
+            "used": sum(row["size"] for row in ours if row["owner"] == "qwen3ft"),
+            "free": 5 * 10**11,
+            "quota": 2 * 10**11,
+            "incoming": 10**9,
+        }
+
+    def slug_to_name(self, slug: str) -> str:
+        self._note("slug_to_name", slug)
+        for row in self.cached:
+            if row["slug"] == slug:
+                return str(row["model_name"])
+        raise NotCached("There is no such model in the cache.", hint="List them.")
+
+    def plan(self, model_name: str, *, stop: threading.Event | None = None, **wishes: Any) -> SimpleNamespace:
+        assert stop is None or not stop.is_set()
+        self._note("plan", model_name, wishes)
+        return SimpleNamespace(to_dict=lambda: plan_dict(model_name, **self.plan_answer))
+
+    def move_cache(self, target: Path) -> MoveReport:
+        self._note("move_cache", target)
+        return MoveReport("/cache", str(target), (SLUG,), (("me_mine", "it is in use"),), 1500)
+
+    def evict_model(self, model_name: str, *, revision: str | None = None, owner: str | None = None) -> int:
+        self._note("evict_model", model_name, revision, owner)
         for row in self.cached:
             if row["model_name"] == model_name:
                 self.cached.remove(row)
                 return int(row["size"])
         raise NotCached(f"{model_name} is not in the cache.", hint="Download it.")
 
-    def evict_slug(self, name: str) -> int:
-        self._note("evict_slug", name)
+    def evict_slug(self, name: str, *, owner: str | None = None) -> int:
+        self._note("evict_slug", name, owner)
         for row in self.cached:
-            if row["slug"] == name:
+            if row["slug"] == name and owner in (None, row["owner"]):
+                if owner is None and row["owner"] != "qwen3ft":
+                    raise CacheNotWritable(f"{name} is another tool's.", hint="Name its owner.")
                 self.cached.remove(row)
                 return int(row["size"])
         raise NotCached("There is no such model in the cache.", hint="List them.")
@@ -228,13 +314,18 @@ class StandInManager:
     def pin(self, model_name: str, pinned: bool = True) -> None:  # noqa: FBT001, FBT002
         self._note("pin", model_name, pinned)
 
-    def download(self, model_name: str, *, force: bool = False, revision: str | None = None) -> StandInJob:
-        self._note("download", model_name, force, revision)
-        return self.new_job("download", {"model_name": model_name, "force": force}, f"Download {model_name}")
+    def download(self, model_name: str, **wishes: Any) -> StandInJob:
+        """Note those wishes that are one."""
+        self._note("download", model_name, {name: value for name, value in wishes.items() if value})
+        return self.new_job("download", {"model_name": model_name}, f"Download {model_name}", wishes.get("max_speed"))
 
-    def start_verify(self, model_name: str) -> StandInJob:
-        self._note("start_verify", model_name)
-        return self.new_job("verify", {"model_name": model_name}, f"Verify {model_name}")
+    def start_verify(self, model_name: str, *, max_speed: int | None = None) -> StandInJob:
+        self._note("start_verify", model_name, max_speed)
+        return self.new_job("verify", {"model_name": model_name}, f"Verify {model_name}", max_speed)
+
+    def start_repair(self, model_name: str, *, max_speed: int | None = None) -> StandInJob:
+        self._note("start_repair", model_name, max_speed)
+        return self.new_job("repair", {"model_name": model_name}, f"Repair {model_name}", max_speed)
 
     def fine_tune(self, config: dict[str, Any] | None = None, **fields: Any) -> StandInJob:
         config = {**(config or {}), **fields}
@@ -261,10 +352,11 @@ class StandInManager:
                 return job
         raise JobNotFound("There is no such job.", hint="List them.")
 
-    def new_job(self, kind: str, params: dict[str, Any], title: str) -> StandInJob:
+    def new_job(self, kind: str, params: dict[str, Any], title: str, max_speed: int | None = None) -> StandInJob:
         """Add a job that follows `next_script`."""
         job_id = f"20260102-030405-{kind}-{len(self.all_jobs):04x}"
         job = StandInJob(job_id, kind, title, params, time.time(), list(self.next_script), list(self.next_metrics))
+        job.controls = None if kind == "finetune" else {"paused": False, "max_speed": max_speed}
         self.all_jobs.insert(0, job)
         folder = self.settings.state_dir / "jobs" / job_id
         if self.settings.state_dir.is_dir():

@@ -90,7 +90,15 @@ def test_only_traits_that_are_set_are_passed_on() -> None:
 @pytest.fixture
 def unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but what a test gives decides."""
-    for variable in ("USE_MODELSCOPE", "MODEL_CACHE_DIR", "QWEN3FT_STATE_DIR", "HF_ENDPOINT"):
+    for variable in (
+        "USE_MODELSCOPE",
+        "MODEL_CACHE_DIR",
+        "MODEL_CACHE_QUOTA",
+        "QWEN3FT_STATE_DIR",
+        "HF_ENDPOINT",
+        "QWEN3FT_MIRRORS",
+        "QWEN3FT_MAX_SPEED",
+    ):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
@@ -123,6 +131,10 @@ def test_a_kernel_uses_what_the_panel_uses(tmp_path: Path, unset: None, monkeypa
         tmp_path / "root",
         model_cache_dir="models",
         shared_dirs=["/team/a", "/team/b"],
+        other_dirs=["/old/models"],
+        quota="200GB",
+        mirrors=["10.0.0.5:8900", "http://10.0.0.6:8900/"],
+        max_speed="20MB",
         state_dir=str(tmp_path / "state"),
         hf_endpoint="https://mirror.example",
         fallback=False,
@@ -139,7 +151,26 @@ def test_a_kernel_uses_what_the_panel_uses(tmp_path: Path, unset: None, monkeypa
     assert kernel["USE_MODELSCOPE"] == ["false", ".env in the server's root"]
     assert kernel["MODEL_CACHE_DIR"] == [str(tmp_path / "models"), "jupyter_server_config"]
     assert kernel["MODEL_CACHE_SHARED_DIRS"] == ["/team/a, /team/b", "jupyter_server_config"]
+    assert kernel["MODEL_CACHE_OTHER_DIRS"] == ["/old/models", "jupyter_server_config"]
+    assert kernel["MODEL_CACHE_QUOTA"] == ["200000000000", "jupyter_server_config"]
+    assert kernel["QWEN3FT_MIRRORS"] == ["https://10.0.0.5:8900, http://10.0.0.6:8900", "jupyter_server_config"]
+    assert kernel["QWEN3FT_MAX_SPEED"] == ["20000000", "jupyter_server_config"]
     assert kernel["HF_ENDPOINT"] == ["https://mirror.example", "jupyter_server_config"]
+
+
+@pytest.mark.parametrize(
+    ("trait", "variable"),
+    [
+        ({"quota": "much"}, "MODEL_CACHE_QUOTA"),
+        ({"max_speed": "fast"}, "QWEN3FT_MAX_SPEED"),
+        ({"mirrors": ["ftp://x"]}, "QWEN3FT_MIRRORS"),
+    ],
+)
+def test_a_trait_that_makes_no_sense_is_named(
+    tmp_path: Path, unset: None, trait: dict[str, Any], variable: str
+) -> None:
+    with pytest.raises(BadSetting, match=variable):
+        serving(tmp_path / "root", **trait).build_manager()
 
 
 def test_a_trait_that_is_not_accepted_is_logged_and_not_published(tmp_path: Path, unset: None) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import get_args
 
 import pytest
 from openapi_spec_validator import validate
 
+from qwen3ft_jupyter.cache.models import ModelOwner
+from qwen3ft_jupyter.cache.places import Owner
+from qwen3ft_jupyter.cache.preflight import Action, DownloadPlan, PlannedFile
+from qwen3ft_jupyter.cache_lists import ACTIONS, OTHER_OWNERS, OWNERS, SOURCES
 from qwen3ft_jupyter.jobs import JobState
 from qwen3ft_jupyter.reporting import Progress
 from qwen3ft_jupyter.server.app import ROUTES
 from qwen3ft_jupyter.server.models import _DOWNLOAD
+from qwen3ft_jupyter.transfer.sources import SOURCE_NAMES
 from tests.server.asking import OPENAPI, Route, every_route
+from tests.server.standin import plan_dict
 
 VERBS = {"get", "post", "put", "patch", "delete"}
 
@@ -55,3 +62,21 @@ def test_a_jobs_states_and_progress_are_those_of_the_code() -> None:
 
     assert schemas["Job"]["properties"]["state"]["enum"] == list(get_args(JobState))
     assert set(schemas["Progress"]["required"]) == set(Progress.__slots__)
+
+
+def test_the_plan_is_that_of_the_code() -> None:
+    schema = OPENAPI["components"]["schemas"]["DownloadPlan"]
+    fields = {field.name for field in dataclasses.fields(DownloadPlan)} - {"repo_id"} | {"model_name", "has_room"}
+
+    assert set(schema["properties"]) == set(schema["required"]) == fields == set(plan_dict("me/mine"))
+    file = schema["properties"]["files"]["items"]
+    assert set(file["properties"]) == {field.name for field in dataclasses.fields(PlannedFile)}
+    assert file["properties"]["action"]["enum"] == list(get_args(Action)) == list(ACTIONS)
+
+
+def test_owners_and_sources_are_those_of_the_code() -> None:
+    schemas = OPENAPI["components"]["schemas"]
+
+    assert schemas["Cached"]["properties"]["owner"]["enum"] == list(get_args(ModelOwner)) == list(OWNERS)
+    assert schemas["OtherOwner"]["enum"] == list(get_args(Owner)) == list(OTHER_OWNERS)
+    assert schemas["Source"]["enum"] == list(SOURCE_NAMES) == list(SOURCES)

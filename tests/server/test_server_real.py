@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qwen3ft_jupyter.jobs import JobStore
 from qwen3ft_jupyter.manager import get_model_manager
+from qwen3ft_jupyter.reporting import Controls
 from tests.cache.making import make_cached, make_plain
+from tests.jobs.following import WORKER, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +58,31 @@ async def test_a_download_runs_fails_is_read_and_forgotten(ask: Ask, manager: Mo
     assert ended.json["error"]["hint"]
     assert (log.code, forgotten.code) == (200, 204)
     assert manager.jobs() == []
+
+
+async def test_a_real_job_is_paused_slowed_down_resumed_and_stopped(ask: Ask, tmp_path: Path) -> None:
+    job = JobStore(tmp_path / "state", worker=WORKER).start(
+        "obey", {"keep": str(tmp_path / "number")}, title="Obey", controls=Controls()
+    )
+
+    def last_order() -> dict[str, float]:
+        orders = [event["values"] for event in job.events() if event["type"] == "metrics"]
+        return orders[-1] if orders else {}
+
+    paused = await ask("post", f"/jobs/{job.id}/pause")
+    await asyncio.to_thread(wait_until, lambda: last_order() == {"paused": 1.0, "max_speed": 0.0})
+    limited = await ask("post", f"/jobs/{job.id}/limit", query="max_speed=7")
+    resumed = await ask("post", f"/jobs/{job.id}/resume")
+    await asyncio.to_thread(wait_until, lambda: last_order() == {"paused": 0.0, "max_speed": 7.0})
+    stopped = await ask("post", f"/jobs/{job.id}/stop")
+    await asyncio.to_thread(job.wait, 30)
+    late = await ask("post", f"/jobs/{job.id}/pause")
+
+    assert paused.json["controls"] == {"paused": True, "max_speed": None}
+    assert limited.json["controls"] == {"paused": True, "max_speed": 7}
+    assert (resumed.code, resumed.json["controls"]) == (202, {"paused": False, "max_speed": 7})
+    assert stopped.json["state"] == "stopping"
+    assert (late.code, late.json["code"]) == (409, "wrong-job-state")
 
 
 async def test_a_folder_copied_by_hand_is_listed_and_deleted_by_its_slug(

@@ -9,8 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.server import access, base
-from tests.server.standin import DONE, FAILED, HALFWAY, HOSTILE, NAME, QUEUED, SLUG, StandInJob, cached_row, model_row
+from tests.server.standin import (
+    DONE,
+    FAILED,
+    HALFWAY,
+    HOSTILE,
+    NAME,
+    QUEUED,
+    SLUG,
+    StandInJob,
+    cached_row,
+    model_row,
+    plan_dict,
+)
 
 if TYPE_CHECKING:
     from tests.server.asking import Ask
@@ -80,7 +93,105 @@ async def test_a_download_is_asked_for_in_the_query_or_in_the_body(
 
     assert answer.code == 202
     assert answer.headers["Location"] == f"/a%40b/qwen3ft/jobs/{answer.json['id']}"
-    assert manager.was_asked("download") == [("Qwen/Qwen3-4B", True, "v1")]
+    assert manager.was_asked("download") == [("Qwen/Qwen3-4B", {"force": True, "revision": "v1"})]
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ("update=1&sources=modelscope,mirrors&in_place=yes&max_speed=20000000", '{"model_name": "Qwen/Qwen3-4B"}'),
+        (
+            "model_name=Qwen/Qwen3-4B",
+            '{"update": true, "sources": ["modelscope", "mirrors"], "in_place": 1, "max_speed": 20000000}',
+        ),
+        (
+            "model_name=Qwen/Qwen3-4B&update=on",
+            '{"sources": "modelscope, mirrors", "in_place": true, "max_speed": 2e7}',
+        ),
+    ],
+)
+async def test_every_wish_for_a_download_is_passed_on(ask: Ask, manager: StandInManager, query: str, body: str) -> None:
+    answer = await ask("post", "/models/download", query=query, body=body.replace("2e7", "20000000"))
+
+    wishes = {"update": True, "sources": ["modelscope", "mirrors"], "in_place": True, "max_speed": 20_000_000}
+    assert manager.was_asked("download") == [("Qwen/Qwen3-4B", wishes)]
+    assert answer.json["controls"] == {"paused": False, "max_speed": 20_000_000}
+
+
+async def test_a_speed_of_nothing_is_no_wish(ask: Ask, manager: StandInManager) -> None:
+    await ask("post", "/models/download", query="model_name=Qwen/Qwen3-4B&max_speed=0")
+
+    assert manager.was_asked("download") == [("Qwen/Qwen3-4B", {})]
+
+
+async def test_a_dry_run_says_what_would_travel_and_starts_nothing(ask: Ask, manager: StandInManager) -> None:
+    wishes = {"update": True, "revision": "v2", "sources": ["disk"], "in_place": True}
+    body = {"model_name": NAME, "dry_run": True, "max_speed": 5, **wishes}
+
+    answer = await ask("post", "/models/download", body=json.dumps(body))
+
+    assert (answer.code, answer.json) == (200, plan_dict(NAME))
+    assert manager.was_asked("plan") == [(NAME, wishes)]
+    assert manager.all_jobs == []
+
+
+async def test_a_plan_that_does_not_fit_is_answered_with_what_is_missing(ask: Ask, manager: StandInManager) -> None:
+    manager.plan_answer = {
+        "missing_bytes": 10**9,
+        "has_room": False,
+        "quota": 2 * 10**11,
+        "over_quota_bytes": 7,
+        "to_evict": ["Qwen/Qwen3-8B"],
+        "evictable": [("Qwen/Qwen3-14B", 3 * 10**10)],
+        "rate": None,
+        "seconds": None,
+    }
+
+    answer = await ask("post", "/models/download", query=f"model_name={NAME}&dry_run=true")
+
+    assert answer.json["evictable"] == [["Qwen/Qwen3-14B", 30_000_000_000]]
+    assert answer.json["missing_bytes"] == 1_000_000_000
+
+
+async def test_a_hub_that_hangs_keeps_nobody_else_waiting(ask: Ask, manager: StandInManager) -> None:
+    manager.gate, manager.gated = threading.Event(), {"plan"}
+    stuck = [
+        asyncio.ensure_future(ask("post", "/models/download", query=f"model_name={NAME}&dry_run=1")) for _ in range(6)
+    ]
+    await asyncio.to_thread(manager.is_blocked.wait, 10)
+
+    listed = await asyncio.wait_for(ask("get", "/models"), 10)
+    started = await asyncio.wait_for(ask("post", "/models/download", query="model_name=Qwen/Qwen3-4B"), 10)
+
+    assert (listed.code, started.code) == (200, 202)
+    assert not any(request.done() for request in stuck)
+    manager.gate.set()
+    assert {answer.code for answer in await asyncio.wait_for(asyncio.gather(*stuck), 10)} == {200}
+
+
+async def test_nobody_is_asked_any_longer_for_someone_who_has_left(
+    http_server: Any, jp_base_url: str, jp_auth_header: dict[str, str], manager: StandInManager,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    is_asked, has_stopped = threading.Event(), threading.Event()
+
+    def plan(_name: str, *, stop: threading.Event) -> None:
+        is_asked.set()
+        if stop.wait(20):
+            has_stopped.set()
+        raise Stopped("stopped")
+
+    monkeypatch.setattr(manager, "plan", plan)
+    _, writer = await asyncio.open_connection("127.0.0.1", http_server_port(http_server))
+    writer.write(
+        f"POST {jp_base_url}qwen3ft/models/download?model_name={NAME}&dry_run=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: {jp_auth_header['Authorization']}\r\nContent-Length: 0\r\n\r\n".encode()
+    )
+    assert await asyncio.to_thread(is_asked.wait, 10)
+
+    writer.close()
+
+    assert await asyncio.to_thread(has_stopped.wait, 10)
 
 
 async def test_the_location_of_a_download_leads_to_its_job(ask: Ask) -> None:
@@ -101,8 +212,8 @@ async def test_a_cached_model_is_answered_at_once(ask: Ask, manager: StandInMana
 
 @pytest.mark.parametrize(
     ("wish", "changes"),
-    [({"force": True}, {}), ({"revision": "v2"}, {}), ({}, {"verified": False})],
-    ids=["force", "another revision", "not verified"],
+    [({"force": True}, {}), ({"update": True}, {}), ({"revision": "v2"}, {}), ({}, {"verified": False})],
+    ids=["force", "update", "another revision", "not verified"],
 )
 async def test_a_cached_model_is_downloaded_all_the_same_when(
     ask: Ask, manager: StandInManager, wish: dict[str, Any], changes: dict[str, Any]
@@ -133,6 +244,15 @@ async def test_a_cached_model_is_downloaded_all_the_same_when(
         ("", '{"model_name": "' + "a" * 600 + '"}', "model_name"),
         ("", '{"model_name": "Qwen/Qwen3-4B", "force": "perhaps"}', "force"),
         ("", '{"model_name": "Qwen/Qwen3-4B", "force": 2}', "force"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "update": "perhaps"}', "update"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "sources": []}', "sources"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "sources": "modelscope,,disk"}', "sources"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "sources": ["modelscope", 5]}', "sources"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "sources": {"modelscope": 1}}', "sources"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "max_speed": "20MB"}', "max_speed"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "max_speed": -1}', "max_speed"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "max_speed": true}', "max_speed"),
+        ("", '{"model_name": "Qwen/Qwen3-4B", "dry_run": "perhaps"}', "dry_run"),
         ("", '{"model_name": "Qwen/Qwen3-4B", "endpoint": "http://example.org"}', "'endpoint'"),
         ("model_name=Qwen/Qwen3-4B&cache_dir=/etc", None, "'cache_dir'"),
         ("model_name=Qwen/Qwen3-4B&model_name=Qwen/Qwen3-8B", None, "'model_name' is given more than once"),
@@ -151,7 +271,13 @@ async def test_a_malformed_request_is_refused_by_name(
     assert manager.asked == []
 
 
-@pytest.mark.parametrize("path", [f"/jobs/{JOB}/stop", f"/jobs/{JOB}/resume"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"/jobs/{JOB}/{verb}" for verb in ("stop", "pause", "resume")),
+        *(f"/models/cache/{SLUG}/{verb}" for verb in ("pin", "repair")),
+    ],
+)
 async def test_a_request_that_takes_nothing_refuses_what_it_is_given(ask: Ask, path: str) -> None:
     answer = await ask("post", path, body='{"signal": 9}')
 
@@ -193,8 +319,9 @@ def http_server_port(http_server: Any) -> int:
 # cache
 
 
-async def test_the_cache_is_listed_with_its_size(ask: Ask, manager: StandInManager) -> None:
-    manager.cached.append(cached_row("me/mine", size=5, shared=True, verified=False, hub=None))
+async def test_the_cache_is_listed_with_owners_and_room(ask: Ask, manager: StandInManager) -> None:
+    manager.cached.append(cached_row("me/mine", size=5, shared=True, owner="shared", verified=False, hub=None))
+    manager.cached.append(cached_row("me/other", slug="huggingface:me_other", size=7, owner="huggingface", hub=None))
 
     answer = await ask("get", "/models/cache/list")
 
@@ -203,6 +330,10 @@ async def test_the_cache_is_listed_with_its_size(ask: Ask, manager: StandInManag
         "total": 2,
         "total_size": 1_500_000_005,
         "cache_dir": str(manager.settings.cache_dir),
+        "used": 1_500_000_000,
+        "free": 500_000_000_000,
+        "quota": 200_000_000_000,
+        "incoming": 1_000_000_000,
     }
 
 
@@ -210,7 +341,50 @@ async def test_one_model_is_deleted_by_its_slug(ask: Ask, manager: StandInManage
     answer = await ask("delete", f"/models/cache/{SLUG}")
 
     assert answer.json == {"evicted": [SLUG], "freed": 1_500_000_000}
-    assert manager.was_asked("evict_slug") == [(SLUG,)]
+    assert manager.was_asked("evict_slug") == [(SLUG, None)]
+
+
+@pytest.mark.parametrize("slug", ["huggingface:me_other@0123abcd", "huggingface%3Ame_other%400123abcd"])
+async def test_another_tools_copy_is_deleted_only_when_its_owner_is_named(
+    ask: Ask, manager: StandInManager, slug: str
+) -> None:
+    manager.cached.append(cached_row("me/other", slug="huggingface:me_other@0123abcd", size=7, owner="huggingface"))
+
+    refused = await ask("delete", f"/models/cache/{slug}")
+    deleted = await ask("delete", f"/models/cache/{slug}", query="owner=huggingface")
+
+    assert (refused.code, refused.json["code"]) == (409, "cache-not-writable")
+    assert deleted.json == {"evicted": ["huggingface:me_other@0123abcd"], "freed": 7}
+
+
+@pytest.mark.parametrize("owner", ["qwen3ft", "shared", "me", "..", "HuggingFace"])
+async def test_an_owner_of_no_copies_is_refused_by_name(ask: Ask, manager: StandInManager, owner: str) -> None:
+    answer = await ask("delete", f"/models/cache/{SLUG}", query=f"owner={owner}")
+
+    assert (answer.code, answer.json["code"]) == (400, "bad-input")
+    assert "owner" in answer.json["message"]
+    assert manager.asked == []
+
+
+async def test_a_model_is_pinned_and_unpinned_by_its_slug(ask: Ask, manager: StandInManager) -> None:
+    pinned = await ask("post", f"/models/cache/{SLUG}/pin")
+    unpinned = await ask("delete", f"/models/cache/{SLUG}/pin")
+
+    assert pinned.json == {"model_name": NAME, "pinned": True}
+    assert unpinned.json == {"model_name": NAME, "pinned": False}
+    assert manager.was_asked("pin") == [(NAME, True), (NAME, False)]
+
+
+@pytest.mark.parametrize(("query", "speed"), [("", None), ("max_speed=0", None), ("max_speed=5000000", 5_000_000)])
+@pytest.mark.parametrize("kind", ["verify", "repair"])
+async def test_a_check_or_repair_is_a_job_as_slow_as_wished(
+    ask: Ask, manager: StandInManager, kind: str, query: str, speed: int | None
+) -> None:
+    answer = await ask("post", f"/models/cache/{SLUG}/{kind}", query=query)
+
+    assert (answer.code, answer.json["kind"]) == (202, kind)
+    assert answer.headers["Location"] == f"/a%40b/qwen3ft/jobs/{answer.json['id']}"
+    assert manager.was_asked(f"start_{kind}") == [(NAME, speed)]
 
 
 async def test_all_means_all_and_not_a_model_of_that_name(ask: Ask, manager: StandInManager) -> None:
@@ -237,11 +411,17 @@ async def test_all_means_all_and_not_a_model_of_that_name(ask: Ask, manager: Sta
         "qwen_qwen3-0.6b",
     ],
 )
-async def test_a_slug_is_compared_and_never_becomes_a_path(ask: Ask, manager: StandInManager, slug: str) -> None:
-    answer = await ask("delete", f"/models/cache/{slug}")
+@pytest.mark.parametrize(
+    ("verb", "tail"), [("delete", ""), ("post", "/pin"), ("delete", "/pin"), ("post", "/verify"), ("post", "/repair")]
+)
+async def test_a_slug_is_compared_and_never_becomes_a_path(
+    ask: Ask, manager: StandInManager, slug: str, verb: str, tail: str
+) -> None:
+    answer = await ask(verb, f"/models/cache/{slug}{tail}")
 
     assert (answer.code, answer.json["code"]) == (404, "not-cached")
     assert len(manager.cached) == 1
+    assert manager.all_jobs == []
 
 
 # jobs
@@ -325,14 +505,72 @@ async def test_a_job_is_stopped_and_resumed_and_forgotten(ask: Ask, job: StandIn
     assert (gone.code, gone.json["code"]) == (404, "job-not-found")
 
 
+async def test_a_job_is_paused_and_resumed(ask: Ask, job: StandInJob) -> None:
+    job.script, job.controls = [HALFWAY], {"paused": False, "max_speed": 7}
+
+    paused = await ask("post", f"/jobs/{JOB}/pause")
+    assert (paused.code, paused.json["state"]) == (200, "running")
+    assert paused.json["controls"] == {"paused": True, "max_speed": 7}
+
+    resumed = await ask("post", f"/jobs/{JOB}/resume")
+    assert (resumed.code, resumed.json["attempt"]) == (202, 1)
+    assert resumed.json["controls"] == {"paused": False, "max_speed": 7}
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "speed"),
+    [
+        ("max_speed=20000000", None, 20_000_000),
+        ("", '{"max_speed": 1}', 1),
+        ("max_speed=0", None, None),
+        ("", '{"max_speed": 0}', None),
+    ],
+)
+async def test_the_speed_of_a_job_is_changed(
+    ask: Ask, job: StandInJob, query: str, body: str | None, speed: int | None
+) -> None:
+    job.script, job.controls = [HALFWAY], {"paused": False, "max_speed": 7}
+
+    answer = await ask("post", f"/jobs/{JOB}/limit", query=query, body=body)
+
+    assert (answer.code, answer.json["controls"]) == (200, {"paused": False, "max_speed": speed})
+
+
+@pytest.mark.parametrize("query", ["", "max_speed=", "max_speed=-5", "max_speed=fast", "max_speed=5MB", "speed=5"])
+async def test_a_speed_that_is_none_is_refused_by_name(ask: Ask, job: StandInJob, query: str) -> None:
+    job.script, job.controls = [HALFWAY], {"paused": False, "max_speed": 7}
+
+    answer = await ask("post", f"/jobs/{JOB}/limit", query=query)
+
+    assert (answer.code, answer.json["code"]) == (400, "bad-input")
+    assert "speed" in answer.json["message"]
+    assert job.controls == {"paused": False, "max_speed": 7}
+
+
+async def test_a_job_that_takes_no_changes_refuses_them(ask: Ask, job: StandInJob) -> None:
+    paused = await ask("post", f"/jobs/{JOB}/pause")
+    limited = await ask("post", f"/jobs/{JOB}/limit", query="max_speed=5")
+
+    assert [(answer.code, answer.json["code"]) for answer in (paused, limited)] == [(409, "wrong-job-state")] * 2
+
+
 @pytest.mark.parametrize("job_id", ["..%2f..%2fetc", "..", "%2e%2e%2f", "a%00b", "a..b", "%E4%BD%A0", "-rf", "x" * 200])
 @pytest.mark.parametrize(
-    ("verb", "tail"), [("get", ""), ("delete", ""), ("get", "/log"), ("post", "/stop"), ("post", "/resume")]
+    ("verb", "tail"),
+    [
+        ("get", ""),
+        ("delete", ""),
+        ("get", "/log"),
+        ("post", "/stop"),
+        ("post", "/pause"),
+        ("post", "/resume"),
+        ("post", "/limit"),
+    ],
 )
 async def test_a_hostile_job_id_reaches_nobody(
     ask: Ask, manager: StandInManager, verb: str, tail: str, job_id: str
 ) -> None:
-    answer = await ask(verb, f"/jobs/{job_id}{tail}")
+    answer = await ask(verb, f"/jobs/{job_id}{tail}", query="max_speed=1" if tail == "/limit" else "")
 
     assert (answer.code, answer.json["code"]) == (404, "job-not-found")
     assert manager.asked == []
@@ -353,7 +591,8 @@ async def test_looking_is_no_activity_and_changes_nothing(
     await ask("get", path)
 
     assert jp_serverapp.web_app.settings.get("api_last_activity") == before
-    assert {asked[0] for asked in manager.asked} <= {"describe", "models", "list_cached_models", "jobs", "job"}
+    harmless = {"describe", "models", "list_cached_models", "cache_summary", "jobs", "job"}
+    assert {asked[0] for asked in manager.asked} <= harmless
 
 
 async def test_changing_something_is_activity(ask: Ask, jp_serverapp: Any, job: StandInJob) -> None:

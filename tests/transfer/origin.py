@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from qwen3ft_jupyter.errors import ModelNotFound
-from qwen3ft_jupyter.hubs.listing import HubName, Listing, RemoteFile, Request
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS, HubName, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
 from qwen3ft_jupyter.reporting import Progress, Reporter
 from tests.servers import Reply, ScriptedServer, Seen, file_reply
@@ -56,9 +56,11 @@ class Origin:
         self.files = dict(files)
         self.fault = fault
         self.name: HubName = name
-        self.commit = commit
+        self.label = HUB_LABELS[name]
+        self.head = commit
         self.by_git = by_git
         self.listings_asked = 0
+        self.commits_asked = 0
         self.error: Exception | None = None
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -75,7 +77,13 @@ class Origin:
         if repo_id != REPO:
             raise ModelNotFound(f"{repo_id} is not here.")
         files = tuple(remote(path, data, by_git=self.by_git) for path, data in self.files.items())
-        return Listing(repo_id, self.name, revision or "master", self.commit, files)
+        return Listing(repo_id, self.name, revision or "master", self.head, files)
+
+    def commit(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> str:  # noqa: ARG002
+        self.commits_asked += 1
+        if self.error is not None:
+            raise self.error
+        return self.head
 
     def file_request(self, listing: Listing, file: RemoteFile) -> Request:  # noqa: ARG002
         return Request(f"{self.server.url}/{quote(file.path)}", {})

@@ -126,9 +126,18 @@ def test_connections_are_reused(fetcher: Fetcher) -> None:
         assert len({seen.port for seen in origin.server.seen}) <= 2
 
 
-def test_ranges_are_asked_once_and_do_not_overlap(fetcher: Fetcher) -> None:
+def test_every_byte_is_written_once(fetcher: Fetcher) -> None:
     with Origin({"model.safetensors": bytes_of(20 * MB)}) as origin:
-        fetcher(origin)
+        (fetched,) = fetcher(origin)
+
+    records = sorted(fetched.partial.records)
+    assert [record.start for record in records] == [0, *(record.end for record in records[:-1])]
+    assert records[-1].end == 20 * MB
+
+
+def test_one_connection_asks_for_every_byte_once(fetcher: Fetcher) -> None:
+    with Origin({"model.safetensors": bytes_of(20 * MB)}) as origin:
+        fetcher(origin, connections=1)
 
         ranges = sorted(origin.ranges("model.safetensors"))
         assert ranges[0][0] == 0
@@ -420,50 +429,50 @@ def test_stop_does_not_wait_for_a_disk_that_hangs(fetcher: Fetcher, hanging: str
 
 
 def test_a_stopped_download_continues_with_what_is_missing(fetcher: Fetcher) -> None:
+    """The second half does not come until the download was stopped."""
     data = bytes_of(8 * MB)
-    stop = threading.Event()
-    hold = Stall()
+    half, stop, hold, told = 4 * MB, threading.Event(), Stall(), Recorder()
 
-    def fault(seen: Seen, count: int) -> Reply | None:
-        if count < 4:
-            return None
+    def fault(seen: Seen, _count: int) -> Reply | None:
         first, last = asked(seen, data)
-        return Reply(206, [hold], {"Content-Range": f"bytes {first}-{last}/{len(data)}", "Content-Length": "1000"})
+        headers = {"Content-Range": f"bytes {first}-{last}/{len(data)}", "Content-Length": str(last + 1 - first)}
+        return None if last < half else Reply(206, [data[first : max(first, half)], hold], headers)
 
-    told = Recorder()
     with Origin({"model.safetensors": data}, fault=fault) as origin:
 
-        def stop_when_eight_asked() -> None:
-            origin.server.wait_for(8)
+        def stop_when_half_is_there() -> None:
+            told.wait_for(lambda told: any(event.done == half for event in told.events))
             stop.set()
 
-        stopper = threading.Thread(target=stop_when_eight_asked)
+        stopper = threading.Thread(target=stop_when_half_is_there)
         stopper.start()
         with pytest.raises(Stopped):
-            fetcher(origin, connections=4, stop=stop)
+            fetcher(origin, connections=4, reporter=told, stop=stop)
         stopper.join()
-        done = sorted(origin.ranges("model.safetensors")[:4])
         hold.event.set()
         asked_before = len(origin.server.seen)
         origin.fault = None
+        again = Recorder()
 
-        fetched = fetcher(origin, reporter=told)
+        fetched = fetcher(origin, reporter=again)
 
-        ranges = origin.ranges("model.safetensors")[asked_before:]
         assert contents(fetched) == {"model.safetensors": data}
-        assert all(start >= end or stop_ <= begin for start, stop_ in ranges for begin, end in done)
-        assert told.events[0].done == 4 * MB
+        assert fetched[0].bytes_fetched == half
+        assert all(start >= half for start, _ in origin.ranges("model.safetensors")[asked_before:])
+        assert again.events[0].done == half
 
 
 def test_progress_never_goes_backwards_and_ends_at_the_total(fetcher: Fetcher) -> None:
     data = bytes_of(6 * MB)
     wrong = bytes([data[0] ^ 1]) + data[1:]
-    told = Recorder()
+    lies, told = iter([True]), Recorder()
     with Origin(
-        {"model.safetensors": data}, fault=lambda seen, count: file_reply(seen, wrong) if count < 6 else None
+        {"model.safetensors": data},
+        fault=lambda seen, _n: file_reply(seen, wrong) if asked(seen, data)[0] == 0 and next(lies, False) else None,
     ) as origin:
         fetcher(origin, reporter=told)
 
+    assert told.notices
     for phase in ("transferring", "verifying"):
         done = [event.done for event in told.events if event.phase == phase]
         assert done == sorted(done)

@@ -27,7 +27,7 @@ def test_a_journal_is_read_back() -> None:
     assert journal is not None
     assert (journal.key, journal.size, journal.data_name) == ("abc", 1000, "abc.1.part")
     assert journal.owner == owner
-    assert journal.records == [(0, 10, 7), (20, 30, 8)]
+    assert journal.records == [Record(0, 10, 7), Record(20, 30, 8)]
     assert not journal.is_released
 
 
@@ -48,7 +48,7 @@ def test_what_is_written_after_a_torn_line_counts() -> None:
     journal = parse_journal(HEADER + b"[0,1" + b"\n" + record_line(Record(5, 6, 1)))
 
     assert journal is not None
-    assert journal.records == [(5, 6, 1)]
+    assert journal.records == [Record(5, 6, 1)]
 
 
 def test_forgetting_and_releasing_are_undone_by_what_comes_later() -> None:
@@ -60,7 +60,7 @@ def test_forgetting_and_releasing_are_undone_by_what_comes_later() -> None:
     taken_over = parse_journal(data + owner_line(Owner("host", "boot", "space", 12, 34.5)))
 
     assert released is not None
-    assert released.records == [(10, 20, 8)]
+    assert released.records == [Record(10, 20, 8)]
     assert released.is_released
     assert taken_over is not None
     assert not taken_over.is_released

@@ -4,23 +4,28 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.errors import CacheNotWritable, NoSpace, TransferError, WrongBytes
+from qwen3ft_jupyter.errors import CacheDamaged, CacheNotWritable, NoSpace, TransferError, WrongBytes
 from qwen3ft_jupyter.hubs.listing import RemoteFile
 from qwen3ft_jupyter.hubs.names import SafePath, Sha256
-from qwen3ft_jupyter.transfer import partial as partials
 from qwen3ft_jupyter.transfer.journal import header_line, owner_line
+from qwen3ft_jupyter.transfer.leftovers import QUIET_OWNER_S, clear_orphans, clear_partials
 from qwen3ft_jupyter.transfer.owner import Owner
-from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim, clear_orphans, clear_partials
+from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim
 from qwen3ft_jupyter.transfer.volume import LocalDisk
+from tests.played_disks import FailingDisk, PlayedDisk
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from qwen3ft_jupyter.disk import Disk
 
 KEY = "ab" * 32
 ELSEWHERE = Owner("another-machine", "boot", "space", 7, 1.0)
@@ -98,7 +103,7 @@ def test_the_owner_on_another_machine_counts_as_alive_until_it_is_silent(tmp_pat
     (tmp_path / f"{KEY}.0.part").write_bytes(bytes(100))
 
     assert spans(take(tmp_path)) == []
-    long_ago = time.time() - partials.QUIET_OWNER_S - 1
+    long_ago = time.time() - QUIET_OWNER_S - 1
     os.utime(journal, (long_ago, long_ago))
     assert spans(take(tmp_path)) == [(0, 5)]
 
@@ -126,7 +131,7 @@ def test_a_journal_of_another_object_is_discarded(tmp_path: Path, content: bytes
     assert not old.exists()
 
 
-@pytest.mark.parametrize("damage", ["cut", "removed", "symlink"])
+@pytest.mark.parametrize("damage", ["cut", "removed", "symlink", "link"])
 def test_ranges_without_their_data_file_are_forgotten(tmp_path: Path, damage: str) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(bytes(100))
@@ -141,6 +146,8 @@ def test_ranges_without_their_data_file_are_forgotten(tmp_path: Path, damage: st
         first.path.unlink()
     if damage == "symlink":
         first.path.symlink_to(outside)
+    if damage == "link":
+        first.path.hardlink_to(outside)
 
     second = take(folder)
     put(second, b"again", 0)
@@ -160,33 +167,122 @@ def test_a_range_changed_on_this_disk_is_found_by_its_crc(tmp_path: Path) -> Non
     partial.close(release=False)
 
 
-class FullDisk(LocalDisk):
-    def __init__(self, error: int) -> None:
-        super().__init__()
-        self.error = error
-
-    def write_at(self, descriptor: int, data: memoryview, offset: int) -> None:  # noqa: ARG002
-        raise OSError(self.error, os.strerror(self.error))
-
-
 @pytest.mark.parametrize(
-    ("code", "error"),
+    ("code", "error", "words"),
     [
-        (errno.ENOSPC, NoSpace),
-        (errno.EDQUOT, NoSpace),
-        (errno.EROFS, CacheNotWritable),
-        (errno.EACCES, CacheNotWritable),
-        (errno.EIO, TransferError),
+        (errno.ENOSPC, NoSpace, "full or the quota"),
+        (errno.EDQUOT, NoSpace, "full or the quota"),
+        (errno.EROFS, CacheNotWritable, "cannot be written"),
+        (errno.EACCES, CacheNotWritable, "cannot be written"),
+        (errno.ENOTSUP, CacheNotWritable, "kind of volume"),
+        (errno.EMFILE, TransferError, "too many files are open"),
+        (errno.ELOOP, CacheDamaged, "in the way"),
+        (errno.EIO, TransferError, "the disk failed"),
     ],
 )
-def test_what_the_disk_refuses_has_a_name(tmp_path: Path, code: int, error: type[Exception]) -> None:
-    partial = claim(tmp_path, KEY, 100, disk=FullDisk(code), name="model.safetensors")
+def test_what_the_disk_refuses_has_a_name(tmp_path: Path, code: int, error: type[Exception], words: str) -> None:
+    partial = claim(tmp_path, KEY, 100, disk=FailingDisk("write_at", code=code), name="model.safetensors")
     partial.open()
 
-    with pytest.raises(error, match=r"model\.safetensors"):
+    with pytest.raises(error, match=rf"model\.safetensors: .*{words}"):
         partial.write(memoryview(b"x"), 0)
 
     partial.close(release=True)
+
+
+def test_what_could_not_be_synced_has_to_come_again(tmp_path: Path) -> None:
+    """The system takes what it could not write for written: read again it would look right."""
+    partial = claim(tmp_path, KEY, 100, disk=FailingDisk("fsync", is_once=True), name="model.safetensors")
+    put(partial, b"hello", 0)
+
+    with pytest.raises(TransferError):
+        partial.sync()
+    with pytest.raises(TransferError):
+        partial.sync()
+    partial.close(release=True)
+
+    assert partial.records == ()
+    assert spans(take(tmp_path)) == []
+
+
+def test_what_was_given_up_here_is_gone_on_with_even_if_no_line_could_say_so(tmp_path: Path) -> None:
+    """The disk was full: this process lives on, and is the owner by the journal."""
+    disk = FailingDisk("append", nth=3, code=errno.ENOSPC)
+    first = claim(tmp_path, KEY, 100, disk=disk, name="model.safetensors")
+    put(first, b"hello", 0)
+    first.close(release=True)
+
+    assert spans(take(tmp_path)) == [(0, 5)]
+
+
+def test_of_several_that_take_a_partial_over_at_once_one_has_it(tmp_path: Path) -> None:
+    left = take(tmp_path)
+    put(left, b"hello", 0)
+    left.close(release=True)
+
+    claims = claimed_at_once(tmp_path, MeetingDisk())
+
+    assert sorted(spans(partial) for partial in claims) == [[], [(0, 5)]]
+    assert claims[0].path != claims[1].path
+
+
+def test_where_renaming_copies_each_of_several_has_a_copy_of_its_own(tmp_path: Path) -> None:
+    left = take(tmp_path)
+    put(left, b"hello", 0)
+    left.close(release=True)
+
+    claims = claimed_at_once(tmp_path, MeetingCopyingDisk())
+
+    assert [spans(partial) for partial in claims] == [[(0, 5)], [(0, 5)]]
+    put(claims[0], b"first", 10)
+    put(claims[1], b"other", 10)
+    assert [partial.read(15, 0)[10:] for partial in claims] == [b"first", b"other"]
+    for partial in claims:
+        partial.close(release=False)
+
+
+class MeetingDisk(PlayedDisk):
+    """Lets two threads rename data files at the same moment."""
+
+    def __init__(self) -> None:
+        self.meeting = threading.Barrier(2, timeout=10)
+
+    def replace(self, source: Path, target: Path) -> None:
+        if source.suffix == ".part":
+            self.meeting.wait()
+        super().replace(source, target)
+
+
+class MeetingCopyingDisk(MeetingDisk):
+    """The same where both have copied before either deletes."""
+
+    def replace(self, source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes())
+        self.meeting.wait()
+        source.unlink(missing_ok=True)
+
+
+def claimed_at_once(folder: Path, disk: Disk) -> list[Partial]:
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda _: claim(folder, KEY, 100, disk=disk, name="m"), range(2)))
+
+
+def test_a_planted_pipe_is_no_journal(tmp_path: Path) -> None:
+    """Opening it would wait for a writer for ever."""
+    os.mkfifo(tmp_path / f"{KEY}.0.journal")
+
+    assert spans(take(tmp_path)) == []
+
+
+def test_litter_of_kills_is_deleted_when_it_is_old(tmp_path: Path) -> None:
+    for name in (".lease.json.1.tmp", "1.now", "1.stale"):
+        (tmp_path / name).write_bytes(b"")
+        os.utime(tmp_path / name, (1, 1))
+    (tmp_path / ".lease.json.2.tmp").write_bytes(b"")
+
+    clear_orphans(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == [".lease.json.2.tmp"]
 
 
 def test_writing_after_the_end_reaches_no_file(tmp_path: Path) -> None:
@@ -241,6 +337,7 @@ def test_a_verified_file_is_renamed_into_place_and_made_read_only(tmp_path: Path
 
     assert target.read_bytes() == b"data"
     assert not target.stat().st_mode & 0o222
+    file.forget()
     assert list(tmp_path.iterdir()) == [target]
 
 

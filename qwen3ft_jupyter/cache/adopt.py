@@ -1,0 +1,202 @@
+"""Takes over what is on this disk already, instead of downloading it: cloned, then hashed in full, then believed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+import time
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.cache.candidates import Candidate, Candidates
+from qwen3ft_jupyter.cache.clone import clone_open
+from qwen3ft_jupyter.cache.digests import Digest, digest_file
+from qwen3ft_jupyter.cache.incoming import begun_bytes
+from qwen3ft_jupyter.disk import LOCAL, make_folders
+from qwen3ft_jupyter.errors import Stopped
+from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.transfer.meter import Meter
+from qwen3ft_jupyter.transfer.partial import FetchedFile, claim
+from qwen3ft_jupyter.transfer.plan import object_key
+from qwen3ft_jupyter.transfer.volume import FULL, REFUSED, disk_error
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from pathlib import Path
+
+    from qwen3ft_jupyter.cache.manifest import Manifest
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.places import Place
+    from qwen3ft_jupyter.disk import Disk
+    from qwen3ft_jupyter.hubs.listing import RemoteFile
+    from qwen3ft_jupyter.hubs.names import RepoId, SafePath
+    from qwen3ft_jupyter.reporting import Reporter
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Adoption:
+    """What all files of one adoption share."""
+
+    incoming: Path
+    disk: Disk
+    reporter: Reporter
+    stop: threading.Event
+    meter: Meter
+
+
+def adopt(
+    files: Sequence[RemoteFile],
+    *,
+    repo_id: RepoId,
+    places: Collection[Place],
+    own: Iterable[tuple[CachedModel, Manifest]] = (),
+    exclude: Collection[Path] = (),
+    incoming: Path,
+    disk: Disk = LOCAL,
+    reporter: Reporter = SILENT,
+    stop: threading.Event | None = None,
+) -> list[FetchedFile]:
+    """Return those of `files` that are on this disk already, cloned into partials in `incoming` and verified.
+
+    A file of another tool is only read. What it holds is believed after the clone was read in full and has the listed
+    digest; one that has not is left out, and named if it was expected to have. The caller moves the files to their
+    place or releases them, like those of `fetch`, which brings the rest; it also verifies what an earlier attempt has
+    left in `incoming` as a whole, so that is not cloned again.
+
+    Args:
+        files: What a hub lists, each object once.
+        repo_id: Whose files they are.
+        places: Where other tools keep models.
+        own: The models of our own cache and its layers.
+        exclude: Folders that are not looked into as places: our own cache and its layers.
+        incoming: The folder for partial files; made if something is found.
+        disk: What `incoming` lies on.
+        reporter: Is told the phase "adopting", what was adopted, and what was found wrong.
+        stop: Ends the work within a second when set; what was adopted so far is kept as partials.
+
+    Raises:
+        NoSpace, CacheNotWritable, TransferError: The clones cannot be written.
+        Stopped: `stop` was set.
+    """
+    candidates = Candidates(repo_id, places=places, own=own, exclude=exclude)
+    begun = begun_bytes(incoming)
+    missing = [file for file in files if file.size == 0 or begun.get(object_key(file), 0) < file.size]
+    found = [(file, some) for file in missing if (some := list(candidates.of(file)))]
+    if not found:
+        return []
+    meter = Meter(reporter, "adopting", sum(file.size for file, _ in found), clock=time.monotonic)
+    adoption = _Adoption(incoming, disk, reporter, stop or threading.Event(), meter)
+    adopted: list[FetchedFile] = []
+    done = 0
+    try:
+        make_folders(incoming, disk=disk)
+        for file, some in found:
+            fetched = _adopt_one(adoption, file, some, done)
+            adopted += [fetched] if fetched is not None else []
+            done += file.size
+        meter.update(done, now=True)
+    except BaseException as error:
+        for fetched in adopted:
+            fetched.release()
+        if isinstance(error, OSError):
+            raise disk_error(error, "The cache") from error
+        raise
+    _tell(adopted, reporter)
+    return adopted
+
+
+def adoptable(
+    files: Iterable[RemoteFile],
+    *,
+    repo_id: RepoId,
+    places: Collection[Place],
+    own: Iterable[tuple[CachedModel, Manifest]] = (),
+    exclude: Collection[Path] = (),
+) -> dict[SafePath, str]:
+    """Return which of `files` probably lie on this disk already, and in what place; looks, and reads nothing."""
+    candidates = Candidates(repo_id, places=places, own=own, exclude=exclude)
+    found = ((file.path, next(candidates.of(file), None)) for file in files)
+    return {path: candidate.label for path, candidate in found if candidate is not None}
+
+
+def _adopt_one(adoption: _Adoption, file: RemoteFile, some: Iterable[Candidate], done: int) -> FetchedFile | None:
+    """Return the first candidate that is right, as a verified partial, or None."""
+    for candidate in some:
+        clone = adoption.incoming / f"{object_key(file)}.{secrets.token_hex(8)}.part"
+        try:
+            digest = _cloned(adoption, file, candidate, clone, done)
+            if digest is not None and digest.is_of(file):
+                return _as_partial(adoption, file, digest, clone, candidate.label)
+        finally:
+            with suppress(OSError):
+                adoption.disk.unlink(clone)
+        logger.info("%s in the %s is not the listed file", candidate.path.name, candidate.label)
+        if candidate.is_expected:
+            adoption.reporter.notice(
+                f"{file.path}: the copy in the {candidate.label} has other bytes than the hub lists; it is not used."
+            )
+    return None
+
+
+def _cloned(adoption: _Adoption, file: RemoteFile, candidate: Candidate, clone: Path, done: int) -> Digest | None:
+    """Clone a candidate and return what the clone's bytes are, or None if it cannot be read. Progress is half each."""
+    moved = 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal moved
+        moved += count
+        adoption.meter.update(done + moved // 2, detail=f"{file.path} from the {candidate.label}")
+
+    try:
+        descriptor = candidate.place.open(candidate.path)
+    except OSError:
+        return None
+    try:
+        if os.fstat(descriptor).st_size != file.size:
+            return None
+        clone_open(descriptor, clone, on_bytes=on_bytes, stop=adoption.stop, disk=adoption.disk)
+        return digest_file(clone, with_git=not file.sha256, on_bytes=on_bytes, stop=adoption.stop, with_pieces=True)
+    except OSError as error:
+        if error.errno in FULL | REFUSED:  # then the download would not fit or be let in, either
+            raise disk_error(error, file.path) from error
+        logger.info("%s in the %s cannot be read: %s", candidate.path.name, candidate.label, error)
+        return None
+    except Stopped as error:
+        raise Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.") from error
+    finally:
+        os.close(descriptor)
+
+
+def _as_partial(adoption: _Adoption, file: RemoteFile, digest: Digest, clone: Path, label: str) -> FetchedFile:
+    """Make the verified clone the data of a partial of ours, so that a later attempt can go on from it."""
+    partial = claim(adoption.incoming, object_key(file), file.size, disk=adoption.disk, name=file.path)
+    try:
+        adoption.disk.replace(clone, partial.path)
+        partial.open()
+        if partial.records:
+            partial.forget(0, file.size)
+        for start, end, crc in digest.pieces:
+            partial.record(start, end, crc, label)
+    except BaseException as error:
+        partial.close(release=True)
+        if isinstance(error, OSError):
+            raise disk_error(error, file.path) from error
+        raise
+    partial.close(release=False)
+    return FetchedFile(file, digest.sha256, partial, 0, adopted_from=label)
+
+
+def _tell(adopted: Iterable[FetchedFile], reporter: Reporter) -> None:
+    by_label: dict[str, list[int]] = defaultdict(list)
+    for fetched in adopted:
+        by_label[fetched.adopted_from].append(fetched.file.size)
+    for label, sizes in by_label.items():
+        taken = f"{size(sum(sizes))} in {len(sizes)} file{'s' if len(sizes) > 1 else ''}"
+        reporter.notice(f"Copied {taken} from the {label} on this disk instead of downloading.")

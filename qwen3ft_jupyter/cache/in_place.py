@@ -1,0 +1,234 @@
+"""Uses a model of another tool where it is: our record of it, with the stamps under which every byte was read.
+
+The records lie in our own cache folder, in ``.in-place/``. One holds as long as each file it names has its stamp,
+looked at through the symlinks of the other tool; once that tool changes one, the model is found, but not verified.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from qwen3ft_jupyter.cache.digests import Digest, digest_open
+from qwen3ft_jupyter.cache.elsewhere import find_copy
+from qwen3ft_jupyter.cache.foreign_files import is_complete, listing_of
+from qwen3ft_jupyter.cache.manifest import MAX_MANIFEST_BYTES, Manifest, ManifestFile, Stamp
+from qwen3ft_jupyter.cache.places import Owner, Place
+from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
+from qwen3ft_jupyter.errors import CacheDamaged, CacheError, NotCached
+from qwen3ft_jupyter.hubs.names import is_wanted
+from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.transfer.meter import Meter
+from qwen3ft_jupyter.transfer.volume import disk_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from qwen3ft_jupyter.cache.foreign import ForeignCopy
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.disk import Disk
+    from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
+    from qwen3ft_jupyter.reporting import Reporter
+
+IN_PLACE_FOLDER: Final = ".in-place"
+VERSION: Final = 1
+_NEEDED: Final = (".json", ".safetensors", ".txt", ".model", ".jinja", ".tiktoken")
+"""Endings of what a model is loaded from; the rest, such as a README, may be missing or another hub's."""
+_NOT_NEEDED: Final = frozenset({"configuration.json"})
+"""ModelScope's own description of a repo, which Hugging Face's lack."""
+
+
+def use_in_place(
+    model: CachedModel,
+    *,
+    root: Path,
+    places: Collection[Place],
+    listing: Listing | None = None,
+    reporter: Reporter = SILENT,
+    stop: threading.Event | None = None,
+    disk: Disk = LOCAL,
+) -> CachedModel:
+    """Read every file of another tool's model and, if all are right, return it as verified, where it is.
+
+    Args:
+        model: One that `scan` has found.
+        root: Our own cache folder, which gets the record.
+        places: Where other tools keep models.
+        listing: What the model consists of; None believes the digests that the tool itself keeps, which Hugging Face's
+            does and ModelScope's does not.
+        reporter: Is told the phase "verifying".
+        stop: Ends the reading within a second when set.
+        disk: What `root` lies on.
+
+    Raises:
+        NotCached: It is not there any more.
+        CacheError: Without a listing: its tool keeps no digests.
+        CacheDamaged: Files are missing, or are not those of the listing; named in the message.
+        CacheNotWritable, NoSpace, TransferError: The record cannot be written.
+        Stopped: `stop` was set.
+    """
+    copy = find_copy(model, places)
+    if copy is None:
+        raise NotCached(
+            f"{model.repo_id} is not in the place it was listed in any more.", hint="Look at the list again."
+        )
+    said = listing or listing_of(copy)
+    if said is None:
+        raise CacheError(
+            f"{model.repo_id}: nobody here knows the digests of its files in the {copy.place.label}.",
+            hint="Once a hub can be asked, they can be compared.",
+        )
+    files = _verified(copy, said, reporter, stop or threading.Event())
+    if not is_complete(copy, {file.path for file in files}):
+        raise CacheDamaged(f"{model.repo_id} is not whole in the {copy.place.label}.", hint=_CURE)
+    now = time.time()
+    manifest = Manifest(
+        said.repo_id, said.hub, said.revision, said.commit, created=now, last_used=now, files=tuple(files)
+    )
+    try:
+        _write(root, copy, manifest, disk)
+    except OSError as error:
+        raise disk_error(error, "The cache") from error
+    return _as_verified(model, manifest)
+
+
+def with_records(root: Path, models: Iterable[CachedModel]) -> list[CachedModel]:
+    """Return the models, each of another tool's that was verified and has not changed since as verified.
+
+    Args:
+        root: Our own cache folder, which holds the records.
+        models: What `scan` has found.
+    """
+    try:
+        recorded = set(os.listdir(root / IN_PLACE_FOLDER))  # noqa: PTH208 - names are all that is needed
+    except OSError:
+        return list(models)
+    return [
+        _as_verified(model, manifest)
+        if _name(model.folder) in recorded and (manifest := manifest_of(root, model)) is not None
+        else model
+        for model in models
+    ]
+
+
+def manifest_of(root: Path, model: CachedModel) -> Manifest | None:
+    """Return the record of a model that is used where it is, or None if there is none or a file has changed.
+
+    Its stamps are of the files in which the tool's symlinks end.
+    """
+    try:
+        data = json.loads(read_regular(_path(root, model.folder), MAX_MANIFEST_BYTES))
+        place, manifest = _place(data), Manifest.from_dict(data["manifest"])
+        if data["version"] != VERSION or Path(data["folder"]) != model.folder or not place.holds(model.folder):
+            return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return manifest if all(_is_same(place, model.folder, file) for file in manifest.files) else None
+
+
+def forget(root: Path, folder: Path, *, disk: Disk = LOCAL) -> None:
+    """Drop the record of a model that is not to be used where it is any more. Never raises."""
+    with contextlib.suppress(OSError):
+        disk.unlink(_path(root, folder))
+
+
+_CURE = "Download it: what is right there is copied, not downloaded."
+
+
+def _verified(copy: ForeignCopy, listing: Listing, reporter: Reporter, stop: threading.Event) -> list[ManifestFile]:
+    """Return the files of a listing that are there and right. Raises CacheDamaged if one that is needed is not."""
+    wanted = [file for file in listing.files if is_wanted(file.path)]
+    meter = Meter(reporter, "verifying", sum(file.size for file in wanted), clock=time.monotonic)
+    right: list[ManifestFile] = []
+    wrong: list[str] = []
+    done = 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal done
+        done += count
+        meter.update(done, detail=file.path)
+
+    for file in wanted:
+        digest = _digest(copy, file, on_bytes, stop)
+        if digest is not None and digest.is_of(file):
+            right.append(ManifestFile(file.path, digest.size, digest.sha256, digest.stamp))
+        elif file.path.endswith(_NEEDED) and file.path not in _NOT_NEEDED:
+            wrong.append(file.path)
+    meter.update(done, now=True)
+    if wrong:
+        names = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        raise CacheDamaged(
+            f"{listing.repo_id} cannot be used in the {copy.place.label}: {names} missing or not the listed bytes.",
+            hint=_CURE,
+        )
+    return right
+
+
+def _digest(
+    copy: ForeignCopy, file: RemoteFile, on_bytes: Callable[[int], None], stop: threading.Event
+) -> Digest | None:
+    path = copy.folder / file.path
+    status = copy.place.status(path)
+    if status is None or status.st_size != file.size:
+        return None
+    try:
+        descriptor = copy.place.open(path)
+    except OSError:
+        return None
+    try:
+        return digest_open(descriptor, with_git=not file.sha256, on_bytes=on_bytes, stop=stop)
+    except OSError:  # unreadable sectors are wrong bytes, too
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _is_same(place: Place, folder: Path, file: ManifestFile) -> bool:
+    status = place.status(f"{folder}{os.sep}{file.path}")
+    return status is not None and Stamp.of(status) == file.stamp
+
+
+def _as_verified(model: CachedModel, manifest: Manifest) -> CachedModel:
+    return replace(
+        model,
+        hub=manifest.hub,
+        commit=manifest.commit,
+        revision=manifest.revision,
+        created=manifest.created,
+        last_used=manifest.last_used,
+        is_verified=True,
+    )
+
+
+def _write(root: Path, copy: ForeignCopy, manifest: Manifest, disk: Disk) -> None:
+    path = _path(root, copy.folder)
+    make_own_folder(path.parent, disk=disk)
+    record = {
+        "version": VERSION,
+        "owner": copy.place.owner,
+        "root": str(copy.place.root),
+        "folder": str(copy.folder),
+        "manifest": manifest.to_dict(),
+    }
+    write_json(path, record, disk=disk)
+
+
+def _place(data: Any) -> Place:  # Any: JSON as read; what does not fit raises
+    if data["owner"] not in get_args(Owner):
+        raise ValueError("an unknown owner")
+    return Place(data["owner"], Path(data["root"]))
+
+
+def _path(root: Path, folder: Path) -> Path:
+    return root / IN_PLACE_FOLDER / _name(folder)
+
+
+def _name(folder: Path) -> str:
+    return f"{hashlib.sha256(str(folder).encode(errors='surrogateescape')).hexdigest()[:24]}.json"

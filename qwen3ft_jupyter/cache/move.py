@@ -1,0 +1,318 @@
+"""Moves a whole cache to another folder: by renaming on one volume, else by copying and reading again.
+
+Nothing is deleted before everything that is to move is right at its new place; a move that was cut short goes on where
+it ended. What is no model stays, and is named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from qwen3ft_jupyter.cache.evict import InUse, nobody_uses, remove_incoming, remove_model
+from qwen3ft_jupyter.cache.in_place import IN_PLACE_FOLDER
+from qwen3ft_jupyter.cache.incoming import incoming_folders, read_journal
+from qwen3ft_jupyter.cache.layers import Layers
+from qwen3ft_jupyter.cache.layout import (
+    INCOMING_FOLDER,
+    STAMPS_FOLDER,
+    folders_in,
+    incoming_folder,
+    is_half_evicted,
+    marked_repo_id,
+)
+from qwen3ft_jupyter.cache.lease import LeaseState
+from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, read_manifest
+from qwen3ft_jupyter.cache.models import plain_model
+from qwen3ft_jupyter.cache.repair import claimed, keep_pieces, opened
+from qwen3ft_jupyter.cache.transplant import Ground, NotMovable, Transplant
+from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
+from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, Stopped
+from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.hubs.names import RepoId
+from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.transfer.meter import Meter
+from qwen3ft_jupyter.transfer.plan import RESERVE_BYTES
+from qwen3ft_jupyter.transfer.volume import disk_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from qwen3ft_jupyter.disk import Disk
+    from qwen3ft_jupyter.reporting import Reporter
+
+RECORD_FOLDERS: Final = (STAMPS_FOLDER, IN_PLACE_FOLDER)
+"""Folders of small files about models that lie elsewhere."""
+MAX_RECORD_BYTES: Final = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class MoveReport:
+    """What moving a cache has done."""
+
+    source: str
+    target: str
+    moved: tuple[str, ...]
+    """The folders of models that lie in the target now."""
+    left: tuple[tuple[str, str], ...]
+    """What stayed, and why."""
+    bytes_copied: int
+    """0 where renaming was enough."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return asdict(self)
+
+
+def move_cache(
+    source_root: Path,
+    target_root: Path,
+    *,
+    trust_manifests: bool = True,
+    is_used: InUse = nobody_uses,
+    reporter: Reporter = SILENT,
+    stop: threading.Event | None = None,
+    disk: Disk = LOCAL,
+) -> MoveReport:
+    """Move every model of a cache, and what was begun, to `target_root`, which may hold models already.
+
+    Args:
+        source_root: The cache as it is.
+        target_root: Where it is to be; made if it is not there.
+        trust_manifests: As in `ModelCache`: what is not believed here will not be believed there.
+        is_used: Says which models are in use.
+        reporter: Is told of the phases "moving" and "verifying", and of what stays.
+        stop: Ends the work within a second when set; nothing is deleted then.
+        disk: What both lie on.
+
+    Raises:
+        NotCached: There is no cache.
+        CacheError: One folder lies in the other, or they are the same.
+        ModelInUse: A model is being downloaded or in use.
+        NoSpace: The target has no room; the message names the missing bytes.
+        CacheNotWritable, TransferError: One of the two cannot be written or read.
+        CacheDamaged: The target does not give back what was written to it.
+        Stopped: `stop` was set.
+    """
+    source, target, stop = Path(source_root), Path(target_root), stop or threading.Event()
+    move = _Move(source, target, trust_manifests, is_used, reporter, stop, disk)
+    try:
+        move.check()
+        return move.run()
+    except OSError as error:
+        raise disk_error(error, "The cache") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """One move of a cache."""
+
+    source: Path
+    target: Path
+    trust_manifests: bool
+    is_used: InUse
+    reporter: Reporter
+    stop: threading.Event
+    disk: Disk
+    moved: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse what cannot go well, before anything is touched."""
+        if not self.source.is_dir():
+            raise NotCached("There is no cache to move.", details={"path": str(self.source)})
+        source, target = (Path(os.path.realpath(root)) for root in (self.source, self.target))
+        if source == target or source in target.parents or target in source.parents:
+            raise CacheError(
+                "A cache cannot be moved into itself, nor to a folder it lies in.",
+                hint="Give another folder.",
+                details={"path": str(target)},
+            )
+        for root in (self.source, self.target):
+            for folder in incoming_folders(root):
+                lease = LeaseState.read(folder)
+                if lease is not None and lease.is_live:
+                    raise ModelInUse(f"{lease.repo_id} is being downloaded.", hint="Stop the download first.")
+
+    def run(self) -> MoveReport:
+        """Move everything."""
+        folders = self._folders()
+        make_folders(self.target, disk=self.disk)
+        copied = [(folder, repo_id) for folder, repo_id in folders if not self._renamed(folder, self.target)]
+        trips, bytes_copied = self._copied(copied)
+        self._move_begun()
+        for name in RECORD_FOLDERS:
+            self._move_records(name)
+        for trip in trips:
+            self._remove(trip)
+        with contextlib.suppress(OSError):  # what stays is in it
+            self.disk.remove_folder(self.source)
+        self._name_rest()
+        moved, left = tuple(sorted(self.moved)), tuple(sorted(self.left.items()))
+        return MoveReport(str(self.source), str(self.target), moved, left, bytes_copied)
+
+    def _folders(self) -> list[tuple[Path, RepoId]]:
+        """Return the folders that move, and whose model they hold."""
+        found = []
+        for folder in sorted(folders_in(self.source)):
+            if is_half_evicted(folder):
+                remove_model(self.source, folder, RepoId(marked_repo_id(folder) or folder.name), disk=self.disk)
+                continue
+            for empty in (folder / RECORD_FOLDER, folder):
+                with contextlib.suppress(OSError):
+                    self.disk.remove_folder(empty)
+            repo_id = _repo_of(folder)
+            if repo_id is not None:
+                if self.is_used(repo_id):
+                    raise ModelInUse(f"{repo_id} is used by a running job.", hint="Stop the job first.")
+                found.append((folder, repo_id))
+        return found
+
+    def _renamed(self, folder: Path, parent: Path) -> bool:
+        """Rename a folder where the volume can; return whether that was all there was to do."""
+        if self.stop.is_set():
+            raise Stopped("The move was stopped.", hint="Start it again to go on.")
+        goal = parent / folder.name
+        if os.path.lexists(goal):
+            return False
+        try:
+            self.disk.replace(folder, goal)
+        except OSError:  # another volume, or one that renames no folders
+            if os.path.lexists(folder):
+                return False  # else it was done, and only the answer got lost on the way
+        for changed in (parent, folder.parent):
+            self.disk.fsync_folder(changed)
+        if parent == self.target:
+            self.moved.append(folder.name)
+        return True
+
+    def _copied(self, folders: Sequence[tuple[Path, RepoId]]) -> tuple[list[Transplant], int]:
+        """Copy all and read all again; return those that are right at their new place, and the bytes they have."""
+        ground = Ground(self.disk, self.stop, lambda _: None)
+        layers = Layers(self.source, (), trust_manifests=self.trust_manifests)
+        trips = [
+            Transplant(folder, self.target / folder.name, repo_id, layers.believed(folder), ground)
+            for folder, repo_id in folders
+        ]
+        seen: set[tuple[int, int]] = set()
+        self._check_room(sum(trip.missing_bytes(seen) for trip in trips))
+        steps: dict[str, Callable[[Transplant], None]] = {"moving": Transplant.copy, "verifying": Transplant.complete}
+        for phase, step in steps.items() if trips else ():
+            meter = Meter(self.reporter, phase, sum(trip.size_bytes() for trip in trips), clock=time.monotonic)
+            trips = self._step(trips, step, meter, ground)
+        return trips, sum(trip.size_bytes() for trip in trips)
+
+    def _step(
+        self, trips: Iterable[Transplant], step: Callable[[Transplant], None], meter: Meter, ground: Ground
+    ) -> list[Transplant]:
+        """Do one step with each and return those for which it went well."""
+        done, well = 0, []
+
+        def on_bytes(count: int) -> None:
+            nonlocal done
+            done += count
+            meter.update(done, detail=trip.repo_id)
+
+        ground.on_bytes = on_bytes
+        for trip in trips:  # the closure names it
+            well += [trip] * self._went_well(trip, step)
+        meter.update(done, now=True)
+        return well
+
+    def _went_well(self, trip: Transplant, step: Callable[[Transplant], None]) -> bool:
+        try:
+            step(trip)
+        except NotMovable as reason:
+            self._leave(trip.source.name, str(reason))
+            if trip.is_new:
+                remove_model(self.target, trip.target, trip.repo_id, disk=self.disk)
+            return False
+        return True
+
+    def _check_room(self, needed: int) -> None:
+        free = self.disk.free_bytes(self.target)
+        missing = needed + RESERVE_BYTES - free
+        if needed and missing > 0:
+            raise NoSpace(
+                f"Not enough room for the cache: {size(needed)} are to be moved, {size(free)} are free there;"
+                f" {size(missing)} ({missing:,} bytes) are missing.",
+                hint="Evict models you no longer need, or give a folder on a larger volume.",
+            )
+
+    def _remove(self, trip: Transplant) -> None:
+        try:
+            if not trip.is_unchanged():
+                self._leave(trip.source.name, "it changed while it was moved")
+                return
+            remove_model(self.source, trip.source, trip.repo_id, is_used=self.is_used, disk=self.disk)
+        except ModelInUse:
+            self._leave(trip.source.name, "it is in use; its copy is complete")
+        self.moved.append(trip.source.name)
+
+    def _move_begun(self) -> None:
+        """Move partial files; those that somebody works on stay."""
+        for folder in incoming_folders(self.source):
+            goal = incoming_folder(self.target, folder.name)
+            make_own_folder(goal.parent, disk=self.disk)
+            if self._renamed(folder, goal.parent):
+                continue
+            for path in sorted(folder.glob("*.journal")):
+                self._move_partial(path, goal)
+            remove_incoming(folder, disk=self.disk)
+        with contextlib.suppress(OSError):
+            self.disk.remove_folder(self.source / INCOMING_FOLDER)
+
+    def _move_partial(self, path: Path, goal: Path) -> None:
+        journal = read_journal(path)
+        if journal is None or not journal.records:
+            return
+        with opened(path.with_name(journal.data_name)) as descriptor:
+            if descriptor < 0:
+                return
+            with claimed(goal, journal.key, journal.size, name=goal.name, disk=self.disk) as partial:
+                for start, end, crc, source in journal.records:
+                    keep_pieces(descriptor, [(start, end, crc)], partial, on_bytes=self._look, source=source)
+
+    def _look(self, _count: int) -> None:
+        if self.stop.is_set():
+            raise Stopped("The move was stopped.", hint="Start it again to go on.")
+
+    def _move_records(self, name: str) -> None:
+        folder, goal = self.source / name, self.target / name
+        if folder.is_symlink() or not folder.is_dir():
+            return
+        make_own_folder(goal, disk=self.disk)
+        for path in sorted(folder.glob("*.json")):
+            with contextlib.suppress(OSError):  # planted: not ours
+                data = read_regular(path, MAX_RECORD_BYTES)
+                if not os.path.lexists(goal / path.name):
+                    write_atomic(goal / path.name, data, disk=self.disk)
+                self.disk.unlink(path)
+        with contextlib.suppress(OSError):
+            self.disk.remove_folder(folder)
+
+    def _leave(self, name: str, reason: str) -> None:
+        self.left[name] = reason
+        self.reporter.notice(f"{name} stays where it is: {reason}.")
+
+    def _name_rest(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self.source)):  # noqa: PTH208 - names are all that is needed
+                if name not in self.left:
+                    self._leave(name, "it is no model of this cache")
+
+
+def _repo_of(folder: Path) -> RepoId | None:
+    manifest = read_manifest(folder)
+    plain = None if manifest else plain_model(folder, is_shared=False)
+    if manifest is not None:
+        return manifest.repo_id
+    if plain is not None:
+        return plain.repo_id
+    mark = marked_repo_id(folder)
+    return RepoId(mark) if mark is not None else None

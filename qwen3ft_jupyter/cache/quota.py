@@ -1,0 +1,103 @@
+"""Which models make way when a cache may not grow beyond its quota. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.cache.layout import BESIDE
+from qwen3ft_jupyter.errors import NoSpace
+from qwen3ft_jupyter.format import moment, size
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.hubs.names import RepoId
+
+Blobs = Mapping[tuple[str, int], int]
+"""Bytes by file. Hard-linked files of two models are one file on the disk, so they have the same key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """An own model as the quota sees it."""
+
+    model: CachedModel
+    blobs: Blobs
+    is_in_use: bool = False
+
+
+def held_bytes(holdings: Iterable[Holding]) -> int:
+    """Return what the disk holds for these models, each file counted once."""
+    return sum({key: bytes_ for holding in holdings for key, bytes_ in holding.blobs.items()}.values())
+
+
+def freed_bytes(holdings: Collection[Holding], evicted: Collection[CachedModel]) -> int:
+    """Return what deleting some of the models frees: what the others share stays."""
+    return held_bytes(holdings) - held_bytes(holding for holding in holdings if holding.model not in evicted)
+
+
+def evictable(holdings: Iterable[Holding], *, now: float, keep: RepoId | None = None) -> list[CachedModel]:
+    """Return the models that may be evicted without being named, the least recently used first.
+
+    Those are our own downloads that are not pinned, not in use and not of the repo `keep`. A time of use that lies
+    after `now` (unix seconds: some clock was wrong) counts as `now`, so that it protects no model for ever.
+    """
+    models = [
+        holding.model
+        for holding in holdings
+        if holding.model.is_verified
+        and not (holding.model.pinned or holding.is_in_use or holding.model.repo_id == keep)
+    ]
+    return sorted(models, key=lambda model: (min(now, model.last_used or model.created or 0.0), model.slug))
+
+
+def to_evict(
+    holdings: Collection[Holding], over_bytes: int, *, now: float, keep: RepoId | None = None
+) -> tuple[CachedModel, ...]:
+    """Return the models to delete so that `over_bytes` are freed; none if all that may go would not be enough.
+
+    The least recently used go first; one that turns out to be needless, because a later one is large, stays.
+    """
+    chosen: list[CachedModel] = []
+    candidates = iter(evictable(holdings, now=now, keep=keep))
+    while freed_bytes(holdings, chosen) < over_bytes:
+        model = next(candidates, None)
+        if model is None:
+            return ()
+        chosen.append(model)
+    for model in reversed(chosen[:-1]):  # the last one was needed, or it would not have been taken
+        fewer = [other for other in chosen if other is not model]
+        if freed_bytes(holdings, fewer) >= over_bytes:
+            chosen = fewer
+    return tuple(chosen)
+
+
+def shortfall(holdings: Collection[Holding], over_bytes: int, *, now: float, keep: RepoId | None = None) -> int:
+    """Return by how much a cache stays too large even if everything is evicted that may be; 0 if that is enough."""
+    return max(0, over_bytes - freed_bytes(holdings, evictable(holdings, now=now, keep=keep)))
+
+
+def title(model: CachedModel) -> str:
+    """Return what to call one of possibly several revisions of a model in front of a person."""
+    return f"{model.repo_id} at {model.revision}" if BESIDE in model.slug else model.repo_id
+
+
+def announcement(models: Sequence[CachedModel], quota: int) -> str:
+    """Return what to say before models are evicted."""
+    named = ", ".join(
+        f"{title(model)} ({size(model.size_bytes)}, last used {moment(model.last_used or model.created)})"
+        for model in models
+    )
+    return f"To stay within the quota of {size(quota)}, the least recently used models are evicted: {named}."
+
+
+def refusal(repo_id: RepoId, missing_bytes: int, quota: int) -> NoSpace:
+    """Return the error for a model that does not fit into the quota, whatever is evicted."""
+    return NoSpace(
+        f"{repo_id} does not fit into the quota of {size(quota)}: {size(missing_bytes)} ({missing_bytes:,} bytes) are"
+        f" missing even if every model goes that is neither pinned nor in use.",
+        hint="Raise MODEL_CACHE_QUOTA, or unpin or evict a model.",
+    )

@@ -1,0 +1,60 @@
+"""Keeps a cache within its quota: says which models go, and lets them go."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.cache import quota
+from qwen3ft_jupyter.cache.evict import InUse, nobody_uses
+from qwen3ft_jupyter.errors import ModelInUse
+from qwen3ft_jupyter.reporting import SILENT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qwen3ft_jupyter.cache.models import EvictedModel
+    from qwen3ft_jupyter.cache.store import ModelCache
+    from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.reporting import Reporter
+
+
+def make_room(
+    cache: ModelCache,
+    growth_bytes: int,
+    *,
+    quota_bytes: int,
+    keep: RepoId,
+    is_used: InUse = nobody_uses,
+    reporter: Reporter = SILENT,
+) -> Sequence[EvictedModel]:
+    """Evict the least recently used models, after saying so, until the cache can grow within its quota.
+
+    Args:
+        cache: The cache.
+        growth_bytes: By how much it is about to grow.
+        quota_bytes: What it may hold.
+        keep: The repo for which room is made.
+        is_used: Says which models are in use; they stay, as do pinned ones.
+        reporter: Is told before anything is deleted.
+
+    Raises:
+        NoSpace: It cannot. Then nothing was evicted, unless a model came into use in the same moment.
+        CacheNotWritable, TransferError: A model cannot be deleted.
+    """
+    cache.finish_evictions()
+    evicted: list[EvictedModel] = []
+    taken: set[RepoId] = set()  # came into use since they were chosen: others go instead
+    while (over := cache.used_bytes() + growth_bytes - quota_bytes) > 0:
+        holdings, now = cache.holdings(lambda repo_id: repo_id in taken or is_used(repo_id)), time.time()
+        chosen = quota.to_evict(holdings, over, now=now, keep=keep)
+        if not chosen:
+            raise quota.refusal(keep, quota.shortfall(holdings, over, now=now, keep=keep), quota_bytes)
+        reporter.notice(quota.announcement(chosen, quota_bytes))
+        for model in chosen:
+            taken.add(model.repo_id)
+            with contextlib.suppress(ModelInUse):
+                evicted.append(cache.evict_slug(model.slug, is_used=is_used))
+                taken.discard(model.repo_id)
+    return evicted

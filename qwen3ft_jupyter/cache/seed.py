@@ -1,0 +1,202 @@
+"""Goes on from what other tools have begun: the bytes of their partial files become ranges of ours, on suspicion.
+
+Hugging Face    blobs/{digest}.incomplete, {digest}.{8 hex}.incomplete; of a folder, in its .cache/huggingface/download
+ModelScope      {file}.incomplete, {file}.parallel_tmp, {file}_{first}_{last}; before 1.38 below ._____temp
+others          {file}.part, or a {file} that is too short, unless aria2 says in a file beside it that it has holes
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from qwen3ft_jupyter.cache.foreign import TEMPORARY, begun_folders, blob_folders, copies, entries_of
+from qwen3ft_jupyter.disk import LOCAL, make_folders
+from qwen3ft_jupyter.errors import Stopped
+from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.transfer.meter import Meter
+from qwen3ft_jupyter.transfer.partial import Partial, claim
+from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
+from qwen3ft_jupyter.transfer.plan import object_key
+from qwen3ft_jupyter.transfer.volume import disk_error
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from qwen3ft_jupyter.cache.places import Place
+    from qwen3ft_jupyter.disk import Disk
+    from qwen3ft_jupyter.hubs.listing import RemoteFile
+    from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.reporting import Reporter
+
+SEED_SOURCE: Final = "another tool's partial file"
+"""What the journal calls the source of such bytes: nobody has vouched for them, so they are suspected first."""
+
+MIN_BYTES: Final = 1 << 20
+"""A shorter file is fetched before it is looked for."""
+
+COPY_BYTES: Final = 4 << 20
+"""What is copied at a time, and one range in the journal: as long as those that a download notes."""
+
+_HOLE: Final = bytes(64 << 10)
+"""So many zeros are taken for a hole that nothing was written to yet; weights seldom have them."""
+
+_BLOB = re.compile(r"(?:.*\.)?([0-9a-f]{64}|[0-9a-f]{40})(?:\.[0-9a-f]{8})?\.incomplete")
+_WHOLE_SUFFIXES = (".incomplete", ".parallel_tmp", ".part")
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A partial file of another tool."""
+
+    place: Place
+    path: Path
+    start: int
+    """Where in the finished file its first byte belongs."""
+    end: int
+    """Where its last byte can belong at most, plus one; -1 for the end of the file."""
+
+
+def seed(
+    files: Sequence[RemoteFile],
+    *,
+    repo_id: RepoId,
+    places: Collection[Place],
+    exclude: Collection[Path] = (),
+    incoming: Path,
+    disk: Disk = LOCAL,
+    reporter: Reporter = SILENT,
+    stop: threading.Event | None = None,
+) -> int:
+    """Copy what other tools have of `files` into our partials in `incoming`; return how many bytes that were.
+
+    Ranges that our own partials have already are not touched. Whether the bytes are right is seen when the whole file
+    is hashed; the journal names them `SEED_SOURCE`, so that they are the first to be fetched again if it is not.
+
+    Args:
+        files: What is to be fetched; those that were adopted are not among them.
+        repo_id: Whose files they are.
+        places: Where other tools keep models.
+        exclude: Folders that are not looked into: our own cache and its layers.
+        incoming: The folder for partial files; made if something is found.
+        disk: What `incoming` lies on.
+        reporter: Is told the phase "adopting".
+        stop: Ends the work within a second when set; what was copied is kept.
+
+    Raises:
+        NoSpace, CacheNotWritable, TransferError: The partials cannot be written.
+        Stopped: `stop` was set.
+    """
+    begun = [(file, found) for file, found in _find(files, repo_id, places, exclude) if found]
+    if not begun:
+        return 0
+    stop = stop or threading.Event()
+    total = sum(max(one.end - one.start for one in found) for _, found in begun)
+    meter = Meter(reporter, "adopting", total, clock=time.monotonic)
+    try:
+        make_folders(incoming, disk=disk)
+    except OSError as error:
+        raise disk_error(error, "The cache") from error
+    copied = 0
+    for file, found in begun:
+        partial = claim(incoming, object_key(file), file.size, disk=disk, name=file.path)
+        try:
+            for one in found:
+                for count in _copy_gaps(one, partial, stop):
+                    copied += count
+                    meter.update(copied, detail=f"{file.path} from the {one.place.label}")
+        finally:
+            partial.close(release=True)
+    meter.update(copied, now=True)
+    return copied
+
+
+def _copy_gaps(begun: Begun, partial: Partial, stop: threading.Event) -> Iterator[int]:
+    """Copy what `partial` lacks; yield the size of each range that was copied."""
+    try:
+        descriptor = begun.place.open(begun.path)
+    except OSError:  # gone meanwhile: its tool has gone on
+        return
+    try:
+        partial.open()
+        present = SpanSet(Span(record.start, record.end) for record in partial.records)
+        for gap in list(present.gaps(begun.start, begun.end)):
+            for start in range(gap.start, gap.end, COPY_BYTES):
+                if stop.is_set():
+                    raise Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.")
+                data = _read(descriptor, min(COPY_BYTES, gap.end - start), start - begun.start)
+                if data and _HOLE not in data:
+                    partial.write(memoryview(data), start)
+                    partial.record(start, start + len(data), zlib.crc32(data), SEED_SOURCE)
+                    yield len(data)
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, length: int, offset: int) -> bytes:
+    try:
+        return LOCAL.read_at(descriptor, length, offset)
+    except OSError:  # an unreadable sector of theirs: fetched like everything else
+        return b""
+
+
+def _find(
+    files: Sequence[RemoteFile], repo_id: RepoId, places: Collection[Place], exclude: Collection[Path]
+) -> Iterator[tuple[RemoteFile, list[Begun]]]:
+    """Yield each file with the partial files of it, the longest first."""
+    wanted = [file for file in files if file.size >= MIN_BYTES]
+    if not wanted:
+        return
+    by_digest = _by_digest(places)
+    name = repo_id.partition("/")[2].lower()
+    folders = [copy for copy in (*copies(places, exclude=exclude), *begun_folders(places)) if copy.name == name]
+    for file in wanted:
+        found = [one for digest in (file.sha256, file.git_sha1) if digest for one in by_digest.get(digest, ())]
+        for copy in folders:
+            for folder in (copy.folder, copy.folder / TEMPORARY):
+                found += _beside(copy.place, folder / PurePosixPath(file.path), file.size)
+        sized = filter(None, (_measured(one, file.size) for one in found))
+        yield file, sorted(sized, key=lambda one: one.start - one.end)
+
+
+def _by_digest(places: Collection[Place]) -> dict[str, list[Begun]]:
+    """Return what Hugging Face's client has begun, in its cache and below the folders the user named."""
+    found: dict[str, list[Begun]] = {}
+    folders = list(blob_folders(places))
+    for copy in copies([place for place in places if place.owner == "folder"]):
+        below = copy.folder / ".cache" / "huggingface" / "download"
+        folders += [(copy.place, below), *((copy.place, below / name) for name in entries_of(below).folders)]
+    for place, folder in folders:
+        for match in filter(None, map(_BLOB.fullmatch, entries_of(folder).files)):
+            found.setdefault(match[1], []).append(Begun(place, folder / match[0], 0, -1))
+    return found
+
+
+def _beside(place: Place, target: Path, size: int) -> Iterator[Begun]:
+    """Yield the files beside `target`, and under its name, that may hold parts of it."""
+    names = entries_of(target.parent).files
+    if f"{target.name}.aria2" in names:
+        return
+    yield Begun(place, target, 0, size - 1)  # as long as it should be, it is no part but a wrong file
+    yield from (Begun(place, target.with_name(target.name + suffix), 0, size) for suffix in _WHOLE_SUFFIXES)
+    part = re.compile(rf"{re.escape(target.name)}_([0-9]{{1,16}})_([0-9]{{1,16}})")
+    for match in filter(None, map(part.fullmatch, names)):
+        first, last = int(match[1]), int(match[2])
+        if first <= last < size:
+            yield Begun(place, target.with_name(match[0]), first, last + 1)
+
+
+def _measured(begun: Begun, size: int) -> Begun | None:
+    """Return the partial file with its true end, or None if it is not there, empty, or longer than it can be."""
+    status = begun.place.status(begun.path)
+    limit = (begun.end if begun.end >= 0 else size) - begun.start
+    if status is None or not 0 < status.st_size <= limit:
+        return None
+    return replace(begun, end=begun.start + status.st_size)

@@ -1,0 +1,92 @@
+"""Finds out whether fewer connections would do: a long download uses as many as make it faster, and no more. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EPOCH_S: Final = 2.0
+"""How long a number of connections is measured."""
+
+FIRST_REST_S: Final = 10.0
+LAST_REST_S: Final = 160.0
+"""Pause between two tries; every try that was in vain doubles it, so that trying costs next to nothing."""
+
+STEP: Final = 0.75
+"""A try has so many times the connections, or as many fewer."""
+
+NOISE: Final = 0.04
+"""A difference of rates that says nothing."""
+
+
+class Climb:
+    """Watches one source at its limit of connections, and says when to change it.
+
+    First fewer are tried. If the rate stays, it stays at fewer; if not, it goes back. Later more are tried, which stay
+    only if the rate grows.
+    """
+
+    __slots__ = ("_base", "_bytes", "_from", "_is_down", "_limit", "_next", "_rest_s", "_since")
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._bytes = 0
+        self._limit = 0
+        self._base = 0.0
+        self._from: int | None = None
+        """The limit before the try under way."""
+        self._is_down = True
+        """Whether the next try is one with fewer."""
+        self._rest_s = FIRST_REST_S
+        self._next: float | None = None
+
+    def look(self, brought_bytes: int, *, connections: int, limit: int, most: int, now: float) -> int:
+        """Return the limit from now on.
+
+        Args:
+            brought_bytes: What the source has brought since the beginning.
+            connections: How many are open.
+            limit: How many are allowed; may have been changed by others since the last look.
+            most: How many the user allows.
+            now: Seconds; looks are to come a few times a second.
+        """
+        if self._since is None or limit != self._limit:
+            self._from = None
+            return self._begin(brought_bytes, limit, now)
+        if now - self._since < EPOCH_S:
+            return limit
+        rate = (brought_bytes - self._bytes) / (now - self._since)
+        if self._from is None:
+            limit = self._try(rate, connections, limit, most, now)
+        elif connections <= limit:  # else pieces from before the try are still under way
+            limit = self._judge(rate, limit, now)
+        return self._begin(brought_bytes, limit, now)
+
+    def _begin(self, brought_bytes: int, limit: int, now: float) -> int:
+        self._since, self._bytes, self._limit = now, brought_bytes, limit
+        if self._next is None:
+            self._next = now + self._rest_s
+        return limit
+
+    def _try(self, rate: float, connections: int, limit: int, most: int, now: float) -> int:
+        if now < (self._next or 0.0) or connections < limit - 1:
+            return limit
+        other = max(1, int(limit * STEP)) if self._is_down else min(most, -int(-limit // STEP))
+        if other == limit:
+            self._is_down = not self._is_down
+            return limit
+        self._from, self._base = limit, rate
+        return other
+
+    def _judge(self, rate: float, limit: int, now: float) -> int:
+        """Return the limit that was tried, or the one before."""
+        before = self._from or limit
+        self._from = None
+        is_better = rate >= self._base * (1 - NOISE) if limit < before else rate > self._base * (1 + NOISE)
+        if is_better:
+            self._rest_s = FIRST_REST_S
+            self._next = now
+            return limit
+        self._is_down = not self._is_down
+        self._next = now + self._rest_s
+        self._rest_s = min(LAST_REST_S, 2 * self._rest_s)
+        return before

@@ -1,0 +1,218 @@
+"""Who supplies the bytes of one download: the hub that listed it, and whoever else turns out to have the same digests.
+
+The listing's hub alone decides *what* is downloaded. The others are asked for their own listing while bytes already
+arrive, each on a thread of its own, and are used for files of equal digest. One that is away or lacks the model costs
+nothing and is not spoken of, unless the user asked for it by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Final
+
+from qwen3ft_jupyter.errors import BadInput, ModelNotFound, Qwen3ftError, RevisionNotFound, SourceFailed, Stopped
+from qwen3ft_jupyter.hubs.listing import is_commit
+from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
+from qwen3ft_jupyter.hubs.wire import stopped
+from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.transfer.hub_source import HubSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from qwen3ft_jupyter.hubs.http import HttpClient
+    from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing, RemoteFile
+    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.transfer.source import ByteStream, Source
+
+SOURCE_NAMES: Final = ("modelscope", "huggingface", "mirrors", "disk")
+"""What a user may call sources; "disk" stands for what other programs keep on this machine, and is the cache's."""
+
+MIN_SHARED_BYTES: Final = 32 << 20
+"""Smaller downloads are over before a second listing has come."""
+
+POLL_S: Final = 0.1
+"""Seconds between two looks at `stop` while a listing is waited for."""
+
+
+def check_sources(names: Sequence[str]) -> tuple[str, ...]:
+    """Return `names` in lower case, each once.
+
+    Raises:
+        BadInput: There is none, or one is no source.
+
+    >>> check_sources(["ModelScope", "disk"])
+    ('modelscope', 'disk')
+    """
+    hint = f"Sources: {', '.join(SOURCE_NAMES)}."
+    given = tuple(dict.fromkeys(name.strip().lower() for name in names))
+    if not given:
+        raise BadInput("No source is allowed.", hint=hint)
+    for name in given:
+        if name not in SOURCE_NAMES:
+            raise BadInput(f"{name[:40]!a} is no source.", hint=hint)
+    return given
+
+
+@contextlib.contextmanager
+def gather_sources(
+    listing: Listing,
+    *,
+    hubs: Mapping[HubName, Hub],
+    order: Sequence[HubName],
+    mirrors: Sequence[Hub] = (),
+    client: HttpClient,
+    wanted: Sequence[str] | None = None,
+    bytes_to_fetch: int,
+    reporter: Reporter = SILENT,
+    stop: threading.Event,
+) -> Iterator[list[Source]]:
+    """Yield the sources for the files of `listing`, the hub that gave it first; at the end of the block all are closed.
+
+    Args:
+        listing: What is downloaded.
+        hubs: Whom to ask.
+        order: The hubs that may be asked.
+        mirrors: Further hubs, for bytes only.
+        client: Carries the bytes.
+        wanted: The only sources to use, as `check_sources` returns them; None for every one that is of use.
+        bytes_to_fetch: How much will travel; others than the listing's hub are asked only if it is worth it or they
+            are `wanted`.
+        reporter: Is told when a source that was asked for by name cannot help.
+        stop: Ends the waiting for listings, which happens only where the listing's hub itself is not wanted.
+
+    Raises:
+        Stopped: `stop` was set.
+    """
+    is_own_wanted = wanted is None or listing.hub in wanted
+    own = [HubSource(hubs[listing.hub], listing, client)] if is_own_wanted else []
+    late: list[LateSource] = []
+    if wanted is not None or bytes_to_fetch >= MIN_SHARED_BYTES:
+        aloud = reporter if wanted is not None else SILENT
+        late = [
+            LateSource(hub, listing, revisions, client, reporter=aloud)
+            for hub, revisions in _others(listing, hubs, order, mirrors, wanted)
+        ]
+    try:
+        for source in late:
+            source.start()
+        if not own:
+            _wait_for(late, stop)
+        yield [*own, *late]
+    finally:
+        for source in late:
+            source.close()
+
+
+class LateSource:
+    """A hub that is still being asked whether it has the files of a listing; it has none of them until then.
+
+    Used from several threads at once.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        listing: Listing,
+        revisions: Sequence[str | None],
+        client: HttpClient,
+        *,
+        reporter: Reporter = SILENT,
+    ) -> None:
+        """Args: whom to ask, what for, under which names in turn, what carries the bytes, and who is told."""
+        self._hub = hub
+        self._listing = listing
+        self._revisions = revisions
+        self._client = client
+        self._reporter = reporter
+        self._source: HubSource | None = None
+        self._is_closed = threading.Event()
+        self._is_resolved = threading.Event()
+
+    def start(self) -> None:
+        """Begin to ask, on a thread of its own."""
+        threading.Thread(target=self._resolve, name="qwen3ft-late-source", daemon=True).start()
+
+    @property
+    def name(self) -> str:
+        """Return what the hub is called in front of a person."""
+        return self._hub.label
+
+    def has(self, file: RemoteFile) -> bool:
+        """Return whether the hub is known to have these bytes."""
+        source = self._source
+        return source is not None and source.has(file)
+
+    def open(
+        self, file: RemoteFile, start: int, end: int, *, stop: threading.Event
+    ) -> AbstractContextManager[ByteStream]:
+        """Ask for the bytes of `file` from `start` up to `end`; see `Source.open`."""
+        source = self._source
+        if source is None:
+            raise SourceFailed(f"{file.path}: {self.name} does not list it.")
+        return source.open(file, start, end, stop=stop)
+
+    def wait(self, limit_s: float) -> bool:
+        """Wait at most `limit_s` seconds for the hub's answer; return whether it has come."""
+        return self._is_resolved.wait(limit_s)
+
+    def close(self) -> None:
+        """Have the asking end, within a fraction of a second."""
+        self._is_closed.set()
+
+    def _resolve(self) -> None:
+        repo_id = self._listing.repo_id
+        try:
+            source = HubSource(self._hub, self._ask(), self._client)
+            if any(source.has(file) for file in self._listing.files):
+                self._source = source
+            else:
+                self._reporter.notice(f"{self.name} has other files for {repo_id}. Going on without it.")
+        except Stopped:
+            pass
+        except Exception as error:  # noqa: BLE001 - the border of a thread: a source that fails is one fewer
+            reason = error.message if isinstance(error, Qwen3ftError) else f"{self.name} cannot be asked."
+            self._reporter.notice(f"{reason} Going on without it.")
+        finally:
+            self._is_resolved.set()
+
+    def _ask(self) -> Listing:
+        """Return the hub's listing at the first of the revisions that it knows."""
+        *first, last = self._revisions
+        for revision in first:
+            with contextlib.suppress(ModelNotFound, RevisionNotFound):
+                return self._hub.listing(self._listing.repo_id, revision, stop=self._is_closed)
+        return self._hub.listing(self._listing.repo_id, last, stop=self._is_closed)
+
+
+def _others(
+    listing: Listing,
+    hubs: Mapping[HubName, Hub],
+    order: Sequence[HubName],
+    mirrors: Sequence[Hub],
+    wanted: Sequence[str] | None,
+) -> Iterator[tuple[Hub, list[str | None]]]:
+    """Yield the hubs and mirrors to ask beside the listing's hub, each with the revisions to ask for in turn.
+
+    Commits differ between the two hubs; a mirror has those of the hub it was filled from, whichever that was.
+    """
+    branch = listing.revision
+    named = [] if is_commit(branch) or branch in DEFAULT_BRANCHES.values() else [branch]
+    asked = {hubs[listing.hub].endpoint} if wanted is None or listing.hub in wanted else set()
+    for name, hub in hubs.items():
+        if name != listing.hub and name in (order if wanted is None else wanted) and hub.endpoint not in asked:
+            asked.add(hub.endpoint)
+            yield hub, [*named, None]
+    for mirror in mirrors:
+        if (wanted is None or "mirrors" in wanted) and mirror.endpoint not in asked:
+            asked.add(mirror.endpoint)
+            yield mirror, [*([listing.commit] if listing.commit else []), *named, None]
+
+
+def _wait_for(late: Sequence[LateSource], stop: threading.Event) -> None:
+    for source in late:
+        while not source.wait(POLL_S):
+            if stop.is_set():
+                raise stopped()

@@ -1,0 +1,86 @@
+"""One file on its way: which pieces are there, what its digest is so far, and where its bytes come from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.transfer.doubt import Doubt
+from qwen3ft_jupyter.transfer.pieces import PieceMap, Span, SpanSet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qwen3ft_jupyter.hubs.listing import RemoteFile
+    from qwen3ft_jupyter.transfer.partial import Partial
+    from qwen3ft_jupyter.transfer.source import Source
+
+
+class Digests:
+    """The digests of one file, computed from its front."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._file = file
+        self._sha256 = hashlib.sha256()
+        self._git = None if file.sha256 else hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
+        self.position = 0
+        """How many bytes were hashed."""
+
+    def update(self, data: bytes) -> None:
+        """Hash the next bytes."""
+        self._sha256.update(data)
+        if self._git is not None:
+            self._git.update(data)
+        self.position += len(data)
+
+    @property
+    def sha256(self) -> str:
+        """Return the sha256 of the bytes so far."""
+        return self._sha256.hexdigest()
+
+    @property
+    def are_right(self) -> bool:
+        """Return whether the bytes are those of the listing."""
+        if self.position != self._file.size:
+            return False
+        if self._git is None:
+            return self._file.sha256 == self.sha256
+        return self._file.git_sha1 == self._git.hexdigest()
+
+
+class Transit:
+    """One file on its way."""
+
+    def __init__(self, file: RemoteFile, partial: Partial) -> None:
+        self.file = file
+        self.partial = partial
+        present = [Span(record.start, record.end) for record in partial.records]
+        self.pieces = PieceMap(file.size, present)
+        self.digests = Digests(file)
+        self.is_hashing = False
+        self.is_verified = False
+        self.in_one = False
+        """Whether a source ignored the range: then one connection takes the rest of the file, none beside it."""
+        self.alone: Source | None = None
+        """After bytes were wrong: the only source that is believed for the time being."""
+        self.doubt = Doubt()
+        self.repairs = 0
+        """How often ranges that changed on this disk were fetched again."""
+        self.synced_bytes = self.pieces.done_bytes
+        """How many of its bytes were there when the disk was last asked to write them down."""
+        self._present = SpanSet(present)
+
+    def forget(self, start: int, end: int) -> None:
+        """Declare bytes missing that were thought to be there."""
+        self.pieces.forget(start, end)
+        self._present.remove(start, end)
+
+    def shares(self) -> Mapping[str, int]:
+        """Return how many of the bytes that are there came from whom this time."""
+        shares: Counter[str] = Counter()
+        for record in self.partial.records:
+            new_bytes = sum(gap.length for gap in self._present.gaps(record.start, record.end))
+            if new_bytes:
+                shares[record.source] += new_bytes
+        return dict(shares)

@@ -1,0 +1,164 @@
+"""Real volumes that are full, have no inodes or are read-only, and processes that may open few files."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.disk import LOCAL
+from qwen3ft_jupyter.errors import CacheNotWritable, HubError, NoSpace, TransferError
+from tests.faults.downloads import (
+    FILES,
+    MB,
+    NAME,
+    SIZE,
+    WEIGHTS,
+    Child,
+    check_visible,
+    complete,
+    contents,
+    ensure,
+    try_once,
+)
+from tests.played_disks import FullDisk
+from tests.transfer.origin import REPO, Origin, bytes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Mount = Callable[..., Path]
+
+HOPEFUL = 1 << 40
+"""More than any of the volumes below takes: a disk that says there is room and leaves it to the system to refuse."""
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin(FILES) as origin:
+        yield origin
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[None]:
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if mount is None or umount is None:
+        pytest.skip("there is no mount on this platform")
+    if subprocess.run([mount, *options, str(folder)], check=False, capture_output=True).returncode:
+        pytest.skip("mounting needs root")
+    try:
+        yield
+    finally:
+        subprocess.run([umount, str(folder)], check=True)
+
+
+def remount(folder: Path, options: str) -> None:
+    subprocess.run([str(shutil.which("mount")), "-o", f"remount,{options}", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    for chunk in (MB, 4096):
+        with contextlib.suppress(OSError), (folder / f"filler.{chunk}").open("wb", buffering=0) as filler:
+            while filler.write(bytes(chunk)) == chunk:
+                pass
+    assert LOCAL.free_bytes(folder) == 0
+
+
+def test_a_model_that_cannot_fit_is_refused_before_the_first_byte(tmp_path: Path, origin: Origin) -> None:
+    origin.files = {WEIGHTS: bytes_of(8 * MB)}
+    with mounted(tmp_path, "-t", "tmpfs", "-o", "size=4m", "tmpfs"):
+        with pytest.raises(NoSpace, match="missing"):
+            ensure(ModelCache(tmp_path / "cache"), origin)
+
+        assert origin.ranges(WEIGHTS) == []
+
+
+@pytest.mark.parametrize("size", ["64k", "1m", "2500k", "3076k", "3080k", "3092k"])
+def test_a_volume_that_fills_up_keeps_what_arrived(tmp_path: Path, origin: Origin, size: str) -> None:
+    """Somewhere in the transfer, in the noting of it, or in the commit."""
+    with mounted(tmp_path, "-t", "tmpfs", "-o", f"size={size}", "tmpfs"):
+        error = try_once(ModelCache(tmp_path / "cache", disk=FullDisk(HOPEFUL)), origin)
+        assert type(error) is NoSpace
+        again = try_once(ModelCache(tmp_path / "cache", disk=FullDisk(HOPEFUL)), origin)
+        assert type(again) is NoSpace
+        asked = origin.bytes_asked(WEIGHTS)
+        remount(tmp_path, "size=64m")
+
+        complete(tmp_path / "cache", origin)
+
+        assert origin.bytes_asked(WEIGHTS) - asked <= len(FILES[WEIGHTS])
+
+
+@pytest.mark.parametrize("inodes", [2, 3, 5, 7, 9, 11, 13, 15])
+def test_a_volume_without_inodes_is_no_space(tmp_path: Path, origin: Origin, inodes: int) -> None:
+    with mounted(tmp_path, "-t", "tmpfs", "-o", f"size=64m,nr_inodes={inodes}", "tmpfs"):
+        error = try_once(ModelCache(tmp_path / "cache"), origin)
+        assert type(error) is NoSpace
+        remount(tmp_path, "nr_inodes=200")
+
+        complete(tmp_path / "cache", origin)
+
+
+def test_a_full_volume_can_still_be_read_verified_and_evicted_from(tmp_path: Path, origin: Origin) -> None:
+    with mounted(tmp_path, "-t", "tmpfs", "-o", "size=64m", "tmpfs"):
+        cache = ModelCache(tmp_path / "cache")
+        complete(cache.root, origin)
+        fill(tmp_path)
+
+        assert ensure(cache, origin).was_cached
+        assert cache.verify(REPO).is_ok
+        assert cache.evict(REPO) >= SIZE
+        assert not (cache.root / NAME).exists()
+
+
+def test_a_read_only_mount_serves_what_it_has_and_refuses_the_rest(tmp_path: Path, origin: Origin) -> None:
+    root, seen = tmp_path / "cache", tmp_path / "seen"
+    complete(root, origin)
+    seen.mkdir()
+    with mounted(seen, "--bind", str(root)):
+        remount(seen, "ro,bind")
+        cache = ModelCache(seen)
+
+        assert ensure(cache, origin).was_cached
+        assert cache.verify(REPO).is_ok
+        for refused in (lambda: cache.evict(REPO), lambda: cache.pin(REPO), lambda: ensure(cache, origin, force=True)):
+            with pytest.raises(CacheNotWritable):
+                refused()
+
+    assert contents(root / NAME) == FILES
+    check_visible(root)
+
+
+def test_a_damaged_model_on_a_read_only_mount_is_an_error_of_ours(tmp_path: Path, origin: Origin) -> None:
+    root, seen = tmp_path / "cache", tmp_path / "seen"
+    complete(root, origin)
+    (root / NAME / WEIGHTS).chmod(0o644)
+    (root / NAME / WEIGHTS).write_bytes(b"wrong")
+    seen.mkdir()
+    with mounted(seen, "--bind", str(root)):
+        remount(seen, "ro,bind")
+
+        assert not ModelCache(seen).verify(REPO).is_ok
+        with pytest.raises(CacheNotWritable):
+            ensure(ModelCache(seen), origin)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counting open files needs /proc")
+@pytest.mark.parametrize("more", [0, 1, 2, 3, 5, 8, 12, 20])
+def test_a_process_that_may_open_few_files_ends_well_or_says_so(tmp_path: Path, origin: Origin, more: int) -> None:
+    root = tmp_path / "cache"
+    answer = Child(origin, root, open_files=more, connections=8).end()
+
+    if "error" in answer:
+        errors = (TransferError, HubError)
+        names = {cls.__name__ for error in errors for cls in (error, *error.__subclasses__())}
+        assert answer["error"] in names, answer
+    else:
+        assert contents(root / NAME) == FILES
+    check_visible(root)
+    complete(root, origin)

@@ -171,8 +171,14 @@ def _mirror(options: argparse.Namespace) -> int:
 
     is_open = is_loopback(options.host) or options.no_token
     token = None if is_open else secrets.token_urlsafe(24)
-    cache_dir = open_manager(options).settings.cache_dir
-    mirror = Mirror(cache_dir=cache_dir, host=options.host, port=options.port, token=token)
+    settings = open_manager(options).settings
+    mirror = Mirror(
+        cache_dir=settings.cache_dir,
+        shared_dirs=settings.shared_dirs,
+        host=options.host,
+        port=options.port,
+        token=token,
+    )
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(mirror)
@@ -188,14 +194,22 @@ def _mirror(options: argparse.Namespace) -> int:
 
 
 def _how_to_use_mirror(url: str, token: str | None, *, is_local: bool) -> list[str]:
-    lines = ["Set MODELSCOPE_ENDPOINT or HF_ENDPOINT to this address to download from here. Ctrl-C ends it."]
+    from qwen3ft_jupyter.mirror import client_settings
+
+    settings = client_settings(url, token)
+
+    def line(*names: str) -> str:
+        return "  " + " ".join(f"{name}={settings[name]}" for name in names if name in settings)
+
+    lines = ["To download from here, set one of these where the models are wanted. Ctrl-C ends it."]
     if token is not None:
-        lines += [
-            "Clients need this mirror's token; it is made anew at each start and shown only here:",
-            f"  MODELSCOPE_ENDPOINT={url} MODELSCOPE_API_TOKEN={token}",
-            f"  HF_ENDPOINT={url} HF_TOKEN={token}",
-        ]
-    elif not is_local:
+        lines.append("The token in them is made anew at each start and shown only here.")
+    lines += [
+        line("QWEN3FT_MIRRORS", "QWEN3FT_MIRROR_TOKENS"),
+        line("MODELSCOPE_ENDPOINT", "MODELSCOPE_API_TOKEN"),
+        line("HF_ENDPOINT", "HF_TOKEN"),
+    ]
+    if token is None and not is_local:
         lines.append("No token is asked for: whoever reaches this address can download every model of this cache.")
     return lines
 

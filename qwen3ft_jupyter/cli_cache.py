@@ -73,8 +73,12 @@ def add_cache_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     repair = verb("repair", _repair, "read every byte of a cached model again and fetch what is wrong")
     repair.add_argument("name", metavar="NAME")
     repair.add_argument("--max-speed", metavar="SPEED", help="at most so many bytes a second, for example 200MB")
-    verb("pin", _pin, "protect a model from being deleted to make room").add_argument("name", metavar="NAME")
-    verb("unpin", _unpin, "protect a model no longer").add_argument("name", metavar="NAME")
+    pin = verb("pin", _pin, "protect a model from being deleted to make room")
+    pin.add_argument("name", metavar="NAME")
+    unpin = verb("unpin", _unpin, "protect a model no longer")
+    unpin.add_argument("name", metavar="NAME")
+    for about_one in (verify, repair, pin, unpin):
+        about_one.add_argument("--revision", help="the one of several revisions")
     _add_evict(verb)
     cache = verb("cache", _list, "list the cache, or move it to another folder")
     cache.set_defaults(json=False)
@@ -156,12 +160,13 @@ def _verify(options: argparse.Namespace) -> int:
     manager = open_manager(options)
     with ProgressLine() as line, stop_on_interrupt() as stop:
         controls = _controls(options)
-        report = manager.verify(options.name, reporter=line, stop=stop, controls=controls)
+        report = manager.verify(options.name, revision=options.revision, reporter=line, stop=stop, controls=controls)
     for word, paths in (("missing", report.missing), ("wrong", report.wrong), ("not of the model", report.extra)):
         for path in paths:
             show(f"{tr(word)}: {path}")
     if not report.is_ok:
-        say(tr("Fetch just these again: {command}", command=f"qwen3ft repair {options.name}"))
+        revision = f" --revision {options.revision}" if options.revision else ""
+        say(tr("Fetch just these again: {command}", command=f"qwen3ft repair {options.name}{revision}"))
         return FAILED
     checked = size(report.checked_bytes)
     show(tr("{name}: {count} files, {size}, all as they should be", name=options.name, count=report.checked_files,
@@ -172,7 +177,8 @@ def _verify(options: argparse.Namespace) -> int:
 def _repair(options: argparse.Namespace) -> int:
     manager = open_manager(options)
     with ProgressLine() as line, stop_on_interrupt() as stop:
-        report = manager.repair(options.name, reporter=line, stop=stop, controls=_controls(options))
+        controls = _controls(options)
+        report = manager.repair(options.name, revision=options.revision, reporter=line, stop=stop, controls=controls)
     for path in report.repaired:
         show(f"{tr('repaired')}: {path}")
     if report.repaired:
@@ -189,13 +195,13 @@ def _controls(options: argparse.Namespace) -> Controls | None:
 
 
 def _pin(options: argparse.Namespace) -> int:
-    open_manager(options).pin(options.name, True)
+    open_manager(options).pin(options.name, True, revision=options.revision)
     show(tr("{name} is pinned: it will not be deleted to make room.", name=options.name))
     return 0
 
 
 def _unpin(options: argparse.Namespace) -> int:
-    open_manager(options).pin(options.name, False)
+    open_manager(options).pin(options.name, False, revision=options.revision)
     show(tr("{name} is no longer pinned.", name=options.name))
     return 0
 

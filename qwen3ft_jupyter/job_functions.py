@@ -25,7 +25,11 @@ def download(manager: ModelManager, params: Mapping[str, Any], context: JobConte
 def verify(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
     """Read every byte of a cached model again."""
     report = manager.verify(
-        params["model_name"], controls=context.controls, reporter=context.reporter, stop=context.stop
+        params["model_name"],
+        revision=params.get("revision"),
+        controls=context.controls,
+        reporter=context.reporter,
+        stop=context.stop,
     )
     return report.to_dict()
 
@@ -33,7 +37,11 @@ def verify(manager: ModelManager, params: Mapping[str, Any], context: JobContext
 def repair(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
     """Read every byte of a cached model again and fetch the pieces that are wrong."""
     report = manager.repair(
-        params["model_name"], controls=context.controls, reporter=context.reporter, stop=context.stop
+        params["model_name"],
+        revision=params.get("revision"),
+        controls=context.controls,
+        reporter=context.reporter,
+        stop=context.stop,
     )
     return report.to_dict()
 

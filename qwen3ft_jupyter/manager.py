@@ -24,6 +24,7 @@ from qwen3ft_jupyter.cache import (
 )
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs import make_mirrors, parse_repo_id
+from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.jobs import Job, JobStore
 from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
 from qwen3ft_jupyter.practice_hub import hubs_for
@@ -76,7 +77,7 @@ class ModelManager:
         self.cache = ModelCache(
             settings.cache_dir,
             settings.shared_dirs,
-            places=known_places(os.environ, settings.other_dirs),
+            places=lambda: known_places(os.environ, settings.other_dirs),
             trust_manifests=self._is_trusted,
         )
         self.job_store = JobStore(settings.state_dir, environ=settings.secrets_given())
@@ -177,9 +178,12 @@ class ModelManager:
         if is_missing:
             catalog.check_published(repo_id)
         is_practice = repo_id == PRACTICE_REPO_ID
-        with hubs_for(self.settings, repo_id, is_missing=is_missing, reporter=reporter, stop=stop) as hubs:
+        client = HttpClient(max_connections=self.settings.max_connections)
+        told: dict[str, Any] = {"client": client, "is_missing": is_missing, "reporter": reporter, "stop": stop}
+        with contextlib.closing(client), hubs_for(self.settings, repo_id, **told) as hubs:
             means = {
-                "mirrors": () if is_practice else make_mirrors(self.settings),
+                "client": client,
+                "mirrors": () if is_practice else make_mirrors(self.settings, client=client),
                 "offline": self.settings.offline and not is_practice,  # its hub is this process
                 "order": self.settings.hubs,
                 "quota": self.settings.quota,
@@ -287,11 +291,13 @@ class ModelManager:
             HubError, TransferError: what is missing cannot be had; what was right is kept.
         """
         reporter, stop = reporter or self._make_reporter(), stop or threading.Event()
+        controls = controls or Controls()
+        fetching = controls.within(self.settings.max_speed)  # which is about the network, not about this disk
 
         def fetch(model: CachedModel) -> int:
             at = model.commit or revision
             return self.ensure(
-                model.repo_id, revision=at, controls=controls, reporter=reporter, stop=stop
+                model.repo_id, revision=at, controls=fetching, reporter=reporter, stop=stop
             ).bytes_fetched
 
         return repair_model(
@@ -304,13 +310,24 @@ class ModelManager:
             stop=stop,
         )
 
-    def pin(self, model_name: str, pinned: bool = True) -> None:  # noqa: FBT001, FBT002 - reads as pin(name, False)
-        """Protect a model from being evicted with all others or to make room, or stop protecting it."""
-        self.cache.pin(parse_repo_id(model_name), pinned=pinned)
+    def pin(
+        self,
+        model_name: str,
+        pinned: bool = True,  # noqa: FBT001, FBT002 - reads as pin(name, False)
+        *,
+        revision: str | None = None,
+    ) -> None:
+        """Protect a model from being evicted with all others or to make room, or stop protecting it.
 
-    def slug_to_name(self, slug: str) -> str:
-        """Return the name of the model whose folder is called `slug`. Raises NotCached."""
-        return self.cache.by_slug(slug).repo_id
+        Raises:
+            NotCached: we have not downloaded it, or not at this `revision`.
+        """
+        self.cache.pin(parse_repo_id(model_name), pinned=pinned, revision=revision)
+
+    def by_slug(self, slug: str) -> tuple[str, str | None]:
+        """Return the name of the model whose folder is called `slug`, and its revision if known. Raises NotCached."""
+        model = self.cache.by_slug(slug)
+        return model.repo_id, model.commit or model.revision or None
 
     def move_cache(
         self, target: str | Path, *, reporter: Reporter | None = None, stop: threading.Event | None = None
@@ -404,22 +421,27 @@ class ModelManager:
             is_same = job.kind == "download" and params.items() <= job.params.items()
             with contextlib.suppress(JobNotFound):
                 if is_same and job.status().state != "stopping":
+                    if max_speed is not None:
+                        job.limit(max_speed)
                     return job
-        return self._start("download", params, title=f"Download {repo_id}", max_speed=max_speed)
+        speed = self.settings.max_speed if max_speed is None else max_speed
+        return self._start("download", params, title=f"Download {repo_id}", max_speed=speed)
 
-    def start_verify(self, model_name: str, *, max_speed: int | None = None) -> Job:
+    def start_verify(self, model_name: str, *, revision: str | None = None, max_speed: int | None = None) -> Job:
         """Verify a cached model as a job, reading at most `max_speed` bytes a second. Raises NotCached."""
-        return self._start_about("verify", model_name, max_speed=max_speed)
+        return self._start_about("verify", model_name, revision, max_speed)
 
-    def start_repair(self, model_name: str, *, max_speed: int | None = None) -> Job:
-        """Repair a cached model as a job, reading at most `max_speed` bytes a second. Raises NotCached."""
-        return self._start_about("repair", model_name, max_speed=max_speed)
+    def start_repair(self, model_name: str, *, revision: str | None = None, max_speed: int | None = None) -> Job:
+        """Repair a cached model as a job, at no more than `max_speed` bytes a second. Raises NotCached."""
+        return self._start_about("repair", model_name, revision, max_speed)
 
-    def _start_about(self, kind: str, model_name: str, *, max_speed: int | None) -> Job:
+    def _start_about(self, kind: str, model_name: str, revision: str | None, max_speed: int | None) -> Job:
         repo_id = parse_repo_id(model_name)
-        if self.cache.find(repo_id) is None:
-            raise NotCached(f"{repo_id} is not in the cache.", hint=f"Download it: %qwen3ft download {repo_id}")
-        return self._start(kind, {"model_name": repo_id}, title=f"{kind.title()} {repo_id}", max_speed=max_speed)
+        if self.cache.find(repo_id, revision) is None:
+            at = f" at revision {revision}" if revision else ""
+            raise NotCached(f"{repo_id} is not in the cache{at}.", hint=f"Download it: %qwen3ft download {repo_id}")
+        params = {"model_name": repo_id, "revision": revision}
+        return self._start(kind, params, title=f"{kind.title()} {repo_id}", max_speed=max_speed)
 
     def fine_tune(self, config: Mapping[str, Any] | None = None, **fields: Any) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
@@ -465,7 +487,7 @@ class ModelManager:
             title=title,
             python=sys.executable,
             cwd=self.settings.state_dir,
-            controls=Controls(max_speed=self.settings.max_speed if max_speed is None else max_speed),
+            controls=Controls(max_speed=max_speed),
         )
 
     def _as_params(self, **params: Any) -> dict[str, Any]:

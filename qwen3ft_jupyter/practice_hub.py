@@ -14,21 +14,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from qwen3ft_jupyter.hubs import Hub, RepoId
+    from qwen3ft_jupyter.hubs.http import HttpClient
     from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.settings import HubName, Settings
 
 
 @contextlib.contextmanager
 def hubs_for(
-    settings: Settings, repo_id: RepoId, *, is_missing: bool, reporter: Reporter, stop: threading.Event
+    settings: Settings,
+    repo_id: RepoId,
+    *,
+    client: HttpClient,
+    is_missing: bool,
+    reporter: Reporter,
+    stop: threading.Event,
 ) -> Iterator[Mapping[HubName, Hub]]:
-    """Yield the hubs to ask for `repo_id`.
+    """Yield the hubs to ask for `repo_id` by means of `client`.
 
     The practice model is never asked of a real hub: whoever registers its name there would supply it. If it
     `is_missing` it is made before anything is yielded, so that the making does not count as part of the download.
     """
     if repo_id != PRACTICE_REPO_ID:
-        yield make_hubs(settings)
+        yield make_hubs(settings, client=client)
         return
     from qwen3ft_jupyter.mirror import Mirror
     from qwen3ft_jupyter.practice import make_practice
@@ -38,7 +45,7 @@ def hubs_for(
         def start() -> dict[HubName, Hub]:
             practice = make_practice(settings.state_dir / "practice", reporter=reporter, stop=stop)
             mirror = stack.enter_context(Mirror({PRACTICE_REPO_ID: practice.folder}))
-            return make_hubs(settings, endpoint=mirror.url)
+            return make_hubs(settings, endpoint=mirror.url, client=client)
 
         yield start() if is_missing else _OnDemand(start)
 

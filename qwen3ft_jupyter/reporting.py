@@ -26,6 +26,27 @@ class Controls:
         self.max_speed = max_speed
         """Bytes a second; None for no limit."""
 
+    def within(self, max_speed: float | None) -> Controls:
+        """Return a view of these controls: what is paused here is paused there, and where no speed is set, this is."""
+        return _Within(self, max_speed)
+
+
+class _Within(Controls):
+    __slots__ = ("_controls", "_max_speed")
+
+    def __init__(self, controls: Controls, max_speed: float | None) -> None:
+        self._controls = controls
+        self._max_speed = max_speed
+
+    @property
+    def is_paused(self) -> bool:  # type: ignore[override] # the controls it is a view of are set, never this
+        return self._controls.is_paused
+
+    @property
+    def max_speed(self) -> float | None:  # type: ignore[override]
+        speed = self._controls.max_speed
+        return self._max_speed if speed is None else speed
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

@@ -84,12 +84,20 @@ class StandIn:
         self.calls.append(("evict", name, revision, owner))
         return 1500
 
-    def pin(self, name: str, pinned: bool) -> None:  # noqa: FBT001
-        self.calls.append(("pin", name, pinned))
+    def pin(self, name: str, pinned: bool, *, revision: str | None) -> None:  # noqa: FBT001
+        self.calls.append(("pin", name, pinned, revision))
 
-    def repair(self, name: str, *, reporter: Reporter, stop: threading.Event, controls: Controls | None) -> Answer:
+    def repair(
+        self,
+        name: str,
+        *,
+        revision: str | None,
+        reporter: Reporter,
+        stop: threading.Event,
+        controls: Controls | None,
+    ) -> Answer:
         assert not stop.is_set()
-        self.calls.append(("repair", name, controls and controls.max_speed))
+        self.calls.append(("repair", name, revision, controls and controls.max_speed))
         reporter.notice(f"reading {name}")
         return Answer(repaired=self.repaired, bytes_fetched=1500)
 
@@ -103,10 +111,16 @@ class StandIn:
         return [EvictedModel(parse_repo_id(f"Qwen/{name}"), name, size) for name, size in (("A", 1500), ("B", 7))]
 
     def verify(
-        self, name: str, *, reporter: Reporter, stop: threading.Event, controls: Controls | None
+        self,
+        name: str,
+        *,
+        revision: str | None,
+        reporter: Reporter,
+        stop: threading.Event,
+        controls: Controls | None,
     ) -> VerifyReport:
         assert not stop.is_set()
-        self.calls.append(("verify", name, controls and controls.max_speed))
+        self.calls.append(("verify", name, revision, controls and controls.max_speed))
         reporter.progress(Progress("verifying"))
         return VerifyReport(parse_repo_id(name), 9, 1500, missing=self.missing, wrong=(), extra=("mine.txt",))
 
@@ -332,7 +346,26 @@ def test_a_check_is_as_slow_as_wished(manager: StandIn) -> None:
     assert cli.main(["verify", "x/y", "--max-speed", "200MB"]) == 0
     assert cli.main(["verify", "x/y"]) == 0
     assert cli.main(["repair", "x/y", "--max-speed", "5MB"]) == 0
-    assert manager.calls == [("verify", "x/y", 200_000_000), ("verify", "x/y", None), ("repair", "x/y", 5_000_000)]
+    assert manager.calls == [
+        ("verify", "x/y", None, 200_000_000),
+        ("verify", "x/y", None, None),
+        ("repair", "x/y", None, 5_000_000),
+    ]
+
+
+def test_of_several_revisions_the_one_that_is_named_is_meant(
+    manager: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manager.missing = ("model.safetensors",)
+    for verb in ("verify", "repair", "pin", "unpin"):
+        cli.main([verb, "x/y", "--revision", "v2"])
+    assert manager.calls == [
+        ("verify", "x/y", "v2", None),
+        ("repair", "x/y", "v2", None),
+        ("pin", "x/y", True, "v2"),
+        ("pin", "x/y", False, "v2"),
+    ]
+    assert "qwen3ft repair x/y --revision v2" in capsys.readouterr().err
 
 
 def test_repair_names_what_it_has_repaired(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
@@ -349,7 +382,7 @@ def test_repair_names_what_it_has_repaired(manager: StandIn, capsys: pytest.Capt
 def test_models_are_pinned_and_unpinned(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["pin", "x/y"]) == 0
     assert cli.main(["unpin", "x/y"]) == 0
-    assert manager.calls == [("pin", "x/y", True), ("pin", "x/y", False)]
+    assert manager.calls == [("pin", "x/y", True, None), ("pin", "x/y", False, None)]
     assert "x/y is no longer pinned." in capsys.readouterr().out
 
 
@@ -578,12 +611,15 @@ def test_a_mirror_for_other_machines_asks_for_a_token(tmp_path: Path) -> None:
     url, said = mirror_said(tmp_path, "--host", EVERYWHERE)
 
     assert EVERYWHERE not in url  # nobody can go there
-    tokens = re.findall(r"(\w+)=(\S+) (\w+_TOKEN)=(\S+)", said)
+    tokens = re.findall(r"(\w+)=(\S+) (\w+_TOKENS?)=(\S+)", said)
     assert [(endpoint, at, name) for endpoint, at, name, _ in tokens] == [
+        ("QWEN3FT_MIRRORS", url, "QWEN3FT_MIRROR_TOKENS"),
         ("MODELSCOPE_ENDPOINT", url, "MODELSCOPE_API_TOKEN"),
         ("HF_ENDPOINT", url, "HF_TOKEN"),
     ]
-    assert {len(token) >= 32 for *_, token in tokens} == {True}
+    (_, _, _, hosted), *others = tokens
+    assert hosted == f"{url.removeprefix('http://')}={others[0][-1]}"
+    assert {len(token) >= 32 for *_, token in others} == {True}
 
 
 @pytest.mark.parametrize(("options", "words"), [([], ""), (["--host", EVERYWHERE, "--no-token"], "No token is asked")])

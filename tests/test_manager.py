@@ -416,9 +416,9 @@ def test_the_practice_model_is_never_asked_of_a_real_hub(
     monkeypatch.setattr("qwen3ft_jupyter.practice.make_practice", lambda *_, **__: SimpleNamespace(folder=repo))
     asked: list[str] = []
 
-    def noting(settings: Any, *, endpoint: str = "") -> object:
+    def noting(settings: Any, *, endpoint: str = "", **client: Any) -> object:
         asked.append(endpoint)
-        return hubs.make_hubs(settings, endpoint=endpoint)
+        return hubs.make_hubs(settings, endpoint=endpoint, **client)
 
     monkeypatch.setattr("qwen3ft_jupyter.practice_hub.make_hubs", noting)
     manager = make_manager(offline=True)

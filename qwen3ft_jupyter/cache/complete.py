@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from qwen3ft_jupyter.cache.compare import right_files, split_copies
 from qwen3ft_jupyter.cache.incoming import begun_bytes
 from qwen3ft_jupyter.cache.layout import incoming_folder
 from qwen3ft_jupyter.cache.manifest import file_state
+from qwen3ft_jupyter.cache.models import model_from
 from qwen3ft_jupyter.cache.repair import keep_right_ranges
 from qwen3ft_jupyter.cache.room import make_room
 from qwen3ft_jupyter.cache.seed import seed
-from qwen3ft_jupyter.errors import CacheDamaged
-from qwen3ft_jupyter.hubs.http import HttpClient
+from qwen3ft_jupyter.errors import CacheError, TransferError
 from qwen3ft_jupyter.hubs.names import is_wanted
 from qwen3ft_jupyter.reporting import Progress
 from qwen3ft_jupyter.transfer.engine import fetch
@@ -70,10 +69,8 @@ def complete(wish: Wish, listing: Listing, folder: Path, reporter: Reporter) -> 
     wanted = tuple(file for file in listing.files if is_wanted(file.path))
     kept = {} if wish.force else right_files(folder, previous, wanted, reporter=reporter, stop=stop)
     missing, copies = split_copies(wanted, kept)
-    own = [] if wish.force or not missing else recorded(cache, but=folder)
-    shared = own_files(missing, own)
+    own, shared, evicted = _borrow(wish, missing, folder, reporter)
     missing = [file for file in missing if file.path not in shared]
-    evicted = _make_room(wish, missing, incoming, reporter)
     ready: list[FetchedFile] = []
     try:
         if wish.may_use_disk and missing:
@@ -86,7 +83,7 @@ def complete(wish: Wish, listing: Listing, folder: Path, reporter: Reporter) -> 
             seed(missing, **there, **where)
         ready += _fetched(wish, listing, missing, incoming, reporter)
         reporter.progress(Progress("committing", 0, len(wanted), "files"))
-        commit_model(
+        manifest = commit_model(
             folder,
             listing,
             kept=kept,
@@ -99,14 +96,13 @@ def complete(wish: Wish, listing: Listing, folder: Path, reporter: Reporter) -> 
             disk=cache.disk,
         )
         reporter.progress(Progress("committing", len(wanted), len(wanted), "files"))
-    except BaseException:
+    except BaseException as error:
         for file in ready:
             file.release()
-        raise
-    model = cache.at(folder)
-    if model is None:
-        raise CacheDamaged(f"{wish.repo_id}: its folder changed while it was put in place.", hint="Start again.")
-    return Completed(model, *_shares(ready, shared), evicted)
+        if not isinstance(error, (CacheError, TransferError)) or all(lent.path.exists() for lent in shared.values()):
+            raise
+        return complete(wish, listing, folder, reporter)  # what lent files was evicted meanwhile, and lends no more
+    return Completed(model_from(folder, manifest, is_shared=False), *_shares(ready, shared), evicted)
 
 
 def recorded(cache: ModelCache, *, but: Path) -> list[tuple[CachedModel, Manifest]]:
@@ -125,6 +121,24 @@ def own_files(files: Sequence[RemoteFile], own: Sequence[tuple[CachedModel, Mani
         for entry in manifest.files
         if entry.sha256 in wanted and file_state(model.folder, entry) == "same"
     }
+
+
+def _borrow(
+    wish: Wish, missing: Sequence[RemoteFile], folder: Path, reporter: Reporter
+) -> tuple[list[tuple[CachedModel, Manifest]], dict[SafePath, SharedFile], list[str]]:
+    """Return the models here that can lend, which files they lend, and the names of those that made room for the rest.
+
+    One that makes room lends no more, so that there is more to make room for.
+    """
+    evicted: list[str] = []
+    while True:
+        own = [] if wish.force or not missing else recorded(wish.cache, but=folder)
+        shared = own_files(missing, own)
+        rest = [file for file in missing if file.path not in shared]
+        gone = _make_room(wish, rest, incoming_folder(wish.cache.root, folder.name), reporter)
+        evicted += gone
+        if not gone:
+            return own, shared, evicted
 
 
 def _make_room(wish: Wish, missing: Sequence[RemoteFile], incoming: Path, reporter: Reporter) -> list[str]:
@@ -149,7 +163,7 @@ def _fetched(
     if not files:
         return []
     with (
-        contextlib.closing(HttpClient(max_connections=wish.max_connections)) as client,
+        wish.connecting() as client,
         gather_sources(
             listing,
             hubs=wish.hubs,

@@ -16,7 +16,6 @@ from qwen3ft_jupyter.cache.preflight import DownloadPlan, Volume, make_download_
 from qwen3ft_jupyter.cache.wish import make_wish
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs import resolve
-from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.names import is_wanted
 from qwen3ft_jupyter.reporting import SILENT, Progress
 from qwen3ft_jupyter.transfer.plan import SMALL_BYTES, object_key
@@ -103,7 +102,7 @@ def _asked(
         return [], None
     largest = max(files, key=lambda file: file.size)
     with contextlib.ExitStack() as stack:
-        client = stack.enter_context(contextlib.closing(HttpClient(max_connections=wish.max_connections)))
+        client = stack.enter_context(wish.connecting())
         sources = stack.enter_context(
             gather_sources(
                 listing,

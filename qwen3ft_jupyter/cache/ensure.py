@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Mapping
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.cache.wish import Wish
+    from qwen3ft_jupyter.hubs.http import HttpClient
     from qwen3ft_jupyter.hubs.listing import Hub, HubName
     from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.patience import RetryPolicy
@@ -102,6 +102,7 @@ def ensure_model(
     quota: int | None = None,
     is_used: InUse = nobody_uses,
     max_connections: int = 16,
+    client: HttpClient | None = None,
     controls: Controls | None = None,
     policy: RetryPolicy = DEFAULT_POLICY,
     reporter: Reporter = SILENT,
@@ -130,6 +131,7 @@ def ensure_model(
         quota: Bytes the cache may hold; least recently used models make room.
         is_used: Says which models must not make room.
         max_connections: At most so many connections at once.
+        client: Carries the bytes; one of its own if left out.
         controls: Pause the transfer, or limit its speed, also while it runs.
         policy: How patient to be with a hub that fails.
         reporter: Is told of phases, progress, and everything a person should know.
@@ -160,11 +162,12 @@ def ensure_model(
         quota=quota,
         is_used=is_used,
         max_connections=max_connections,
+        client=client,
         controls=controls,
         policy=policy,
     )
     done, was_cached = _bring(wish, reporter)
-    cache.touch(done.model.repo_id)
+    cache.touch(done.model.repo_id, done.model.commit or None)
     return Ensured(
         done.model,
         done.bytes_fetched,
@@ -191,7 +194,7 @@ def _bring(wish: Wish, reporter: Reporter) -> tuple[Completed, bool]:
             if is_new or not wish.force:
                 return _as_it_is(model), False
         done = _download(wish, folder, lease)
-    remove_incoming(incoming)
+    remove_incoming(incoming, disk=wish.cache.disk)
     return done, False
 
 
@@ -249,8 +252,12 @@ def _without_network(wish: Wish, reporter: Reporter) -> CachedModel:
 def _unverified(wish: Wish, model: CachedModel, reporter: Reporter, reason: str) -> CachedModel:
     """Return a folder nobody has compared with a hub, with a warning. Raises CacheDamaged if files are missing."""
     if model.is_elsewhere:
-        with contextlib.suppress(CacheError):  # its tool keeps no digests, or our folder cannot be written
+        try:
             return _in_place(wish, model, None, reporter)
+        except CacheDamaged:
+            raise
+        except CacheError:  # its tool keeps no digests, or our folder cannot be written
+            pass
     elif wish.revision is not None:
         raise NotCached(f"{wish.repo_id} is there, but nobody knows its revision, and {reason}.")
     if not looks_complete(model.folder):

@@ -12,19 +12,22 @@ import json
 import os
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from qwen3ft_jupyter.cache.audit import VerifyReport
 from qwen3ft_jupyter.cache.digests import Digest, digest_open
 from qwen3ft_jupyter.cache.elsewhere import find_copy
 from qwen3ft_jupyter.cache.foreign_files import is_complete, listing_of
 from qwen3ft_jupyter.cache.manifest import MAX_MANIFEST_BYTES, Manifest, ManifestFile, Stamp
+from qwen3ft_jupyter.cache.pace import Pace
 from qwen3ft_jupyter.cache.places import Owner, Place
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, NotCached
+from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import is_wanted
-from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.reporting import SILENT, Controls, Progress
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.volume import disk_error
 
@@ -34,7 +37,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.foreign import ForeignCopy
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.disk import Disk
-    from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
+    from qwen3ft_jupyter.hubs.listing import RemoteFile
+    from qwen3ft_jupyter.hubs.names import SafePath
     from qwen3ft_jupyter.reporting import Reporter
 
 IN_PLACE_FOLDER: Final = ".in-place"
@@ -74,29 +78,71 @@ def use_in_place(
         CacheNotWritable, NoSpace, TransferError: The record cannot be written.
         Stopped: `stop` was set.
     """
-    copy = find_copy(model, places)
-    if copy is None:
-        raise NotCached(
-            f"{model.repo_id} is not in the place it was listed in any more.", hint="Look at the list again."
-        )
+    copy = _found(model, places)
     said = listing or listing_of(copy)
     if said is None:
         raise CacheError(
             f"{model.repo_id}: nobody here knows the digests of its files in the {copy.place.label}.",
             hint="Once a hub can be asked, they can be compared.",
         )
-    files = _verified(copy, said, reporter, stop or threading.Event())
+    reading = _read(copy, said, reporter, stop or threading.Event())
+    bad = [path for path in (*reading.missing, *reading.wrong) if path.endswith(_NEEDED) and path not in _NOT_NEEDED]
+    if bad:
+        names = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
+        raise CacheDamaged(
+            f"{model.repo_id} cannot be used in the {copy.place.label}: {names} missing or not the listed bytes.",
+            hint=_CURE,
+        )
+    files = reading.right
     if not is_complete(copy, {file.path for file in files}):
         raise CacheDamaged(f"{model.repo_id} is not whole in the {copy.place.label}.", hint=_CURE)
     now = time.time()
     manifest = Manifest(
         said.repo_id, said.hub, said.revision, said.commit, created=now, last_used=now, files=tuple(files)
     )
-    try:
-        _write(root, copy, manifest, disk)
-    except OSError as error:
-        raise disk_error(error, "The cache") from error
+    _write(root, copy, manifest, disk)
     return _as_verified(model, manifest)
+
+
+def verify_in_place(
+    model: CachedModel,
+    manifest: Manifest,
+    *,
+    root: Path,
+    places: Collection[Place],
+    controls: Controls | None = None,
+    reporter: Reporter = SILENT,
+    stop: threading.Event | None = None,
+    disk: Disk = LOCAL,
+) -> VerifyReport:
+    """Read every file of a model that is used in place again; if one is missing or wrong, it is used so no more.
+
+    Args:
+        model: A verified one of another tool.
+        manifest: Our record of it, which is renewed or dropped.
+        root: Our own cache folder, which has the record.
+        places: Where other tools keep models.
+        controls: Pause the reading, or limit its speed.
+        reporter: Is told the phase "verifying".
+        stop: Ends the reading within a second when set.
+        disk: What `root` lies on.
+
+    Raises:
+        NotCached: It is not there any more.
+        CacheNotWritable, NoSpace, TransferError: The record cannot be written.
+        Stopped: `stop` was set.
+    """
+    copy = _found(model, places)
+    files = tuple(file.as_remote() for file in manifest.files)
+    listing = Listing(manifest.repo_id, manifest.hub, manifest.revision, manifest.commit, files)
+    reading = _read(copy, listing, reporter, stop or threading.Event(), controls)
+    if reading.missing or reading.wrong:
+        forget(root, model.folder, disk=disk)
+    else:
+        _write(root, copy, replace(manifest, files=tuple(reading.right)), disk)
+    checked = len(files) - len(reading.missing)
+    missing, wrong = tuple(reading.missing), tuple(reading.wrong)
+    return VerifyReport(model.repo_id, checked, reading.bytes_read, missing, wrong, ())
 
 
 def with_records(root: Path, models: Iterable[CachedModel]) -> list[CachedModel]:
@@ -139,47 +185,63 @@ def forget(root: Path, folder: Path, *, disk: Disk = LOCAL) -> None:
         disk.unlink(_path(root, folder))
 
 
+def _found(model: CachedModel, places: Collection[Place]) -> ForeignCopy:
+    copy = find_copy(model, places)
+    if copy is None:
+        raise NotCached(
+            f"{model.repo_id} is not in the place it was listed in any more.", hint="Look at the list again."
+        )
+    return copy
+
+
 _CURE = "Download it: what is right there is copied, not downloaded."
 
 
-def _verified(copy: ForeignCopy, listing: Listing, reporter: Reporter, stop: threading.Event) -> list[ManifestFile]:
-    """Return the files of a listing that are there and right. Raises CacheDamaged if one that is needed is not."""
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What reading a copy has shown."""
+
+    right: list[ManifestFile]
+    missing: list[SafePath]
+    wrong: list[SafePath]
+    bytes_read: int
+
+
+def _read(
+    copy: ForeignCopy, listing: Listing, reporter: Reporter, stop: threading.Event, controls: Controls | None = None
+) -> _Reading:
+    """Read the wanted files of a listing where another tool keeps them."""
     wanted = [file for file in listing.files if is_wanted(file.path)]
-    meter = Meter(reporter, "verifying", sum(file.size for file in wanted), clock=time.monotonic)
+    total = sum(file.size for file in wanted)
+    meter = Meter(reporter, "verifying", total, clock=time.monotonic)
+    pace = Pace(controls or Controls(), stop=stop)
     right: list[ManifestFile] = []
-    wrong: list[str] = []
+    missing: list[SafePath] = []
+    wrong: list[SafePath] = []
     done = 0
 
     def on_bytes(count: int) -> None:
         nonlocal done
         done += count
         meter.update(done, detail=file.path)
+        pace.spend(count, on_pause=lambda: reporter.progress(Progress("paused", done, total)))
 
     for file in wanted:
-        digest = _digest(copy, file, on_bytes, stop)
+        status = copy.place.status(copy.folder / file.path)
+        digest = _digest(copy, file, on_bytes, stop) if status is not None and status.st_size == file.size else None
         if digest is not None and digest.is_of(file):
             right.append(ManifestFile(file.path, digest.size, digest.sha256, digest.stamp))
-        elif file.path.endswith(_NEEDED) and file.path not in _NOT_NEEDED:
-            wrong.append(file.path)
+        else:
+            (missing if status is None else wrong).append(file.path)
     meter.update(done, now=True)
-    if wrong:
-        names = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        raise CacheDamaged(
-            f"{listing.repo_id} cannot be used in the {copy.place.label}: {names} missing or not the listed bytes.",
-            hint=_CURE,
-        )
-    return right
+    return _Reading(right, missing, wrong, done)
 
 
 def _digest(
     copy: ForeignCopy, file: RemoteFile, on_bytes: Callable[[int], None], stop: threading.Event
 ) -> Digest | None:
-    path = copy.folder / file.path
-    status = copy.place.status(path)
-    if status is None or status.st_size != file.size:
-        return None
     try:
-        descriptor = copy.place.open(path)
+        descriptor = copy.place.open(copy.folder / file.path)
     except OSError:
         return None
     try:
@@ -209,7 +271,6 @@ def _as_verified(model: CachedModel, manifest: Manifest) -> CachedModel:
 
 def _write(root: Path, copy: ForeignCopy, manifest: Manifest, disk: Disk) -> None:
     path = _path(root, copy.folder)
-    make_own_folder(path.parent, disk=disk)
     record = {
         "version": VERSION,
         "owner": copy.place.owner,
@@ -217,7 +278,11 @@ def _write(root: Path, copy: ForeignCopy, manifest: Manifest, disk: Disk) -> Non
         "folder": str(copy.folder),
         "manifest": manifest.to_dict(),
     }
-    write_json(path, record, disk=disk)
+    try:
+        make_own_folder(path.parent, disk=disk)
+        write_json(path, record, disk=disk)
+    except OSError as error:
+        raise disk_error(error, "The cache") from error
 
 
 def _place(data: Any) -> Place:  # Any: JSON as read; what does not fit raises

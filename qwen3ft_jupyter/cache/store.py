@@ -29,13 +29,12 @@ from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state, u
 from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, ModelInUse, NotCached
-from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id, slug
 from qwen3ft_jupyter.reporting import SILENT, Controls, Reporter
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from qwen3ft_jupyter.cache.places import Place
     from qwen3ft_jupyter.disk import Disk
@@ -60,16 +59,21 @@ class ModelCache:
         cache_dir: Path,
         shared_dirs: Sequence[Path] = (),
         *,
-        places: Sequence[Place] = (),
+        places: Sequence[Place] | Callable[[], Sequence[Place]] = (),
         trust_manifests: bool = True,
         disk: Disk = LOCAL,
     ) -> None:
         self.root = Path(cache_dir)
         self.shared_dirs = tuple(Path(folder) for folder in shared_dirs)
-        self.places = tuple(places)
+        self._places = places
         self.trust_manifests = trust_manifests
         self.disk = disk
         self._layers = Layers(self.root, self.shared_dirs, trust_manifests=trust_manifests)
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """Return where other tools keep models, now: some appear while a server runs."""
+        return self._places() if callable(self._places) else self._places
 
     def list(self) -> list[CachedModel]:
         """Return every model: our own, those of the shared layers, those of other tools; each by name.
@@ -255,7 +259,16 @@ class ModelCache:
             )
         stop, controls = stop or threading.Event(), controls or Controls()
         if model.owner in FOREIGN:
-            return self._verify_in_place(model, manifest, reporter, stop)
+            return in_place.verify_in_place(
+                model,
+                manifest,
+                root=self.root,
+                places=self.places,
+                controls=controls,
+                reporter=reporter,
+                stop=stop,
+                disk=self.disk,
+            )
         report, verified = verify_model(model.folder, manifest, controls=controls, reporter=reporter, stop=stop)
         if not self.record(model, verified):  # replaced or evicted meanwhile: the report is about what is gone
             return self.verify(repo_id, revision, controls=controls, reporter=reporter, stop=stop)
@@ -316,22 +329,15 @@ class ModelCache:
         """
         return stamps.keep(self.root, model.folder, manifest, is_writable=not model.is_shared, disk=self.disk)
 
-    def _verify_in_place(
-        self, model: CachedModel, manifest: Manifest, reporter: Reporter, stop: threading.Event
-    ) -> VerifyReport:
-        files = tuple(file.as_remote() for file in manifest.files)
-        listing = Listing(manifest.repo_id, manifest.hub, manifest.revision, manifest.commit, files)
-        in_place.use_in_place(model, root=self.root, places=self.places, listing=listing, reporter=reporter, stop=stop)
-        return VerifyReport(model.repo_id, len(files), manifest.size_bytes, (), (), ())
-
     def _is_recorded(self, model: CachedModel) -> bool:
         return model.is_verified and model.folder.parent == self.root
 
     def _elsewhere(self, repo_id: RepoId | None = None) -> Sequence[CachedModel]:
         """Return the models of other tools, of one repo or all."""
-        if not self.places:
+        places = self.places
+        if not places:
             return ()
-        found = scan(self.places, exclude=self.folders)
+        found = scan(places, exclude=self.folders)
         return in_place.with_records(self.root, [model for model in found if repo_id in {None, model.repo_id}])
 
     # Deleting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.evict import InUse, nobody_uses
 from qwen3ft_jupyter.errors import HubError
+from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
@@ -18,7 +20,7 @@ from qwen3ft_jupyter.transfer.sources import check_sources
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
@@ -47,11 +49,21 @@ class Wish:
     quota: int | None
     is_used: InUse
     max_connections: int
+    client: HttpClient | None
     controls: Controls
     policy: RetryPolicy
     stop: threading.Event
     began: float
     """Unix seconds."""
+
+    @contextlib.contextmanager
+    def connecting(self) -> Iterator[HttpClient]:
+        """Yield what carries bytes: what was given, with the connections it has, or one for the time of the block."""
+        if self.client is not None:
+            yield self.client
+            return
+        with contextlib.closing(HttpClient(max_connections=self.max_connections)) as client:
+            yield client
 
     @property
     def may_have_moved(self) -> bool:
@@ -97,6 +109,7 @@ def make_wish(
     quota: int | None = None,
     is_used: InUse = nobody_uses,
     max_connections: int = 16,
+    client: HttpClient | None = None,
     controls: Controls | None = None,
     policy: RetryPolicy = DEFAULT_POLICY,
 ) -> Wish:
@@ -123,6 +136,7 @@ def make_wish(
         quota=quota,
         is_used=is_used,
         max_connections=max_connections,
+        client=client,
         controls=controls or Controls(),
         policy=policy,
         stop=stop,

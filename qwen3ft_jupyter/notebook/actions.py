@@ -96,15 +96,15 @@ def cache(room: Room, given: Namespace) -> views.View:
         return views.cache_view(manager.list_cached_models(), manager.cache_summary())
     if given.action == "evict":
         return _evicted(manager, given)
-    if given.action == "verify":
-        return _checked(manager.start_verify(given.name, max_speed=speed), given.name, is_detached=given.detach)
-    if given.action == "repair":
-        return _checked(manager.start_repair(given.name, max_speed=speed), given.name, is_detached=given.detach)
+    if given.action in ("verify", "repair"):
+        start = manager.start_verify if given.action == "verify" else manager.start_repair
+        job = start(given.name, revision=given.revision, max_speed=speed)
+        return _checked(job, given.name, is_detached=given.detach)
     if given.action == "move":
         folder = Path(given.name).expanduser().absolute()
         return views.moved_view(manager.move_cache(folder))
     is_pinned = given.action == "pin"
-    manager.pin(given.name, is_pinned)
+    manager.pin(given.name, is_pinned, revision=given.revision)
     sentence = "{name} is pinned: it will not be deleted to make room." if is_pinned else "{name} is no longer pinned."
     return Note(tr(sentence, name=given.name), is_pinned)
 
@@ -204,13 +204,13 @@ def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
 def _check_cache(given: Namespace) -> None:
     """Refuse what does not go together. Raises UsageError."""
     is_unclear = given.is_all != (given.action == "evict" and given.name is None)
-    is_about_one = given.action == "evict" and given.name is not None
-    if (given.owner or given.revision) and not is_about_one:
-        is_unclear = True
+    is_about_one = given.action not in ("list", "move") and given.name is not None
     if (
-        (given.action == "list" and given.name)
+        is_unclear
+        or (given.action == "list" and given.name)
         or (given.max_speed and given.action not in ("verify", "repair"))
-        or is_unclear
+        or (given.revision and not is_about_one)
+        or (given.owner and not (is_about_one and given.action == "evict"))
     ):
         raise UsageError(find_verb("cache").parser().format_usage().strip())
     if given.name is None and given.action not in ("list", "evict"):

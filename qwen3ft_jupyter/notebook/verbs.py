@@ -140,13 +140,13 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "cache",
         "cache [list | verify NAME [--max-speed SPEED] | repair NAME [--max-speed SPEED] | "
-        "evict NAME [--revision R] [--owner O] | "
-        "evict --all | pin NAME | unpin NAME | move DIR]",
+        "evict NAME [--owner O] | evict --all | pin NAME | unpin NAME | move DIR] [--revision R]",
         "Lists the cache; checks, repairs, deletes or protects a model in it; moves it.",
         (
             "verify reads every byte again, as a job; repair fetches what is wrong as well.",
             "evict deletes; with --owner huggingface, modelscope or folder the copy that another tool has.",
             "A pinned model is not deleted to make room.",
+            "--revision names the one of several revisions.",
             "move takes the whole cache to another folder; every file is checked before the old one goes.",
         ),
         _cache,

@@ -11,6 +11,9 @@ from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qwen3ft_jupyter.jobs import Job
     from qwen3ft_jupyter.manager import ModelManager
 
 AUTH_RESOURCE = "qwen3ft_jupyter:cache"
@@ -87,9 +90,7 @@ class VerifyHandler(Qwen3FTHandler):
     async def post(self, slug: str) -> None:
         """Start a job that reads every byte of the model again, and answer with that."""
         speed = self.fields((Field("max_speed", "count"),)).get("max_speed") or None
-        self.answer_job(
-            await self.act(lambda manager: manager.start_verify(manager.slug_to_name(slug), max_speed=speed).to_dict())
-        )
+        self.answer_job(await self.act(lambda manager: _start(manager, manager.start_verify, slug, speed)))
 
 
 class RepairHandler(Qwen3FTHandler):
@@ -102,9 +103,7 @@ class RepairHandler(Qwen3FTHandler):
     async def post(self, slug: str) -> None:
         """Start a job that reads every byte of the model again and fetches what is wrong, and answer with that."""
         speed = self.fields((Field("max_speed", "count"),)).get("max_speed") or None
-        self.answer_job(
-            await self.act(lambda manager: manager.start_repair(manager.slug_to_name(slug), max_speed=speed).to_dict())
-        )
+        self.answer_job(await self.act(lambda manager: _start(manager, manager.start_repair, slug, speed)))
 
 
 def _evict(manager: ModelManager, slug: str, owner: str | None) -> dict[str, Any]:
@@ -117,9 +116,15 @@ def _evict_all(manager: ModelManager) -> dict[str, Any]:
     return {"evicted": [model.slug for model in evicted], "freed": sum(model.freed_bytes for model in evicted)}
 
 
+def _start(manager: ModelManager, start: Callable[..., Job], slug: str, speed: int | None) -> dict[str, Any]:
+    """Start a job about the one of possibly several revisions that has this slug."""
+    name, revision = manager.by_slug(slug)
+    return start(name, revision=revision, max_speed=speed).to_dict()
+
+
 def _pin(manager: ModelManager, slug: str, *, is_pinned: bool) -> dict[str, Any]:
-    name = manager.slug_to_name(slug)
-    manager.pin(name, is_pinned)
+    name, revision = manager.by_slug(slug)
+    manager.pin(name, is_pinned, revision=revision)
     return {"model_name": name, "pinned": is_pinned}
 
 

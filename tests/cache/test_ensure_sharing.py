@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qwen3ft_jupyter.cache import ModelCache, read_manifest
+from qwen3ft_jupyter.cache.commit import commit_model
 from qwen3ft_jupyter.cache.elsewhere import Place
-from qwen3ft_jupyter.errors import BadInput, NoSpace, NotCached, SourceFailed
+from qwen3ft_jupyter.errors import BadInput, CacheDamaged, NoSpace, NotCached, SourceFailed
+from tests.cache.foreign_caches import make_hugging_face
 from tests.cache.making import make_cached
 from tests.cache.test_ensure import FILES, NAME, contents, ensure, make_plain, replace_bytes
 from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
@@ -257,3 +259,57 @@ def test_what_does_not_fit_into_the_quota_is_refused_before_anything_is_deleted(
 
     assert [model.repo_id for model in cache.list()] == ["someone/Old"]
     assert len(origin.server.seen) == asked
+
+
+def test_a_model_that_makes_room_lends_nothing(cache: ModelCache, origin: Origin) -> None:
+    lender = {"weights.safetensors": FILES["model.safetensors"], "more.safetensors": bytes_of(4 * MB, 5)}
+    make_cached(cache.root, "someone/Old", lender)
+
+    ensured = ensure(cache, origin, quota=4 * MB)
+
+    assert ensured.evicted == ["someone/Old"]
+    assert ensured.bytes_fetched == sum(map(len, FILES.values()))
+    assert contents(ensured.model.folder) == FILES
+
+
+def test_a_model_that_is_evicted_while_it_lends_is_done_without(
+    cache: ModelCache, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_cached(cache.root, "someone/Else", {"weights.safetensors": FILES["model.safetensors"]})
+    commits: list[object] = []
+
+    def evict_first(*arguments: Any, **options: Any) -> Any:
+        if not commits:
+            cache.evict("someone/Else")
+        commits.append(arguments)
+        return commit_model(*arguments, **options)
+
+    monkeypatch.setattr("qwen3ft_jupyter.cache.complete.commit_model", evict_first)
+
+    ensured = ensure(cache, origin)
+
+    assert len(commits) == 2
+    assert contents(ensured.model.folder) == FILES
+    assert cache.verify(REPO).is_ok
+
+
+# Offline
+
+
+def test_offline_another_tool_s_damaged_copy_is_not_used(tmp_path: Path, origin: Origin) -> None:
+    snapshot = make_hugging_face(tmp_path / "hf", FILES, repo=REPO)
+    blob = (snapshot / "model.safetensors").resolve()
+    blob.write_bytes(b"!" + blob.read_bytes()[1:])
+    cache = ModelCache(tmp_path / "cache", places=[Place("huggingface", tmp_path / "hf")])
+
+    with pytest.raises(CacheDamaged, match=r"model\.safetensors"):
+        ensure(cache, origin, offline=True)
+
+
+def test_a_tool_s_cache_that_appears_later_is_seen(tmp_path: Path, origin: Origin) -> None:
+    cache = ModelCache(tmp_path / "cache", places=lambda: [Place("folder", path) for path in tmp_path.glob("models")])
+    assert cache.list() == []
+
+    make_plain(tmp_path / "models" / "Qwen" / "Qwen3-Test", FILES)
+
+    assert ensure(cache, origin).bytes_fetched == 0

@@ -11,10 +11,18 @@ import pytest
 
 from qwen3ft_jupyter.cache import foreign
 from qwen3ft_jupyter.cache.elsewhere import known_places, scan
-from qwen3ft_jupyter.cache.in_place import IN_PLACE_FOLDER, forget, manifest_of, use_in_place, with_records
+from qwen3ft_jupyter.cache.in_place import (
+    IN_PLACE_FOLDER,
+    forget,
+    manifest_of,
+    use_in_place,
+    verify_in_place,
+    with_records,
+)
 from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, CacheNotWritable, NotCached, Stopped
 from qwen3ft_jupyter.hubs.listing import Listing
+from qwen3ft_jupyter.hubs.names import Sha256
 from tests.cache.foreign_caches import (
     COMMIT,
     FILES,
@@ -283,3 +291,30 @@ def test_a_cache_folder_that_is_a_file_is_said(tmp_path: Path, root: Path) -> No
 
     assert not isinstance(caught.value, CacheNotWritable)
     assert blob_of(WEIGHTS) not in str(caught.value)
+
+
+def test_what_is_used_in_place_can_be_read_again(tmp_path: Path, root: Path) -> None:
+    make_folder(tmp_path / "some", WITHOUT_NOTES)
+    place = Place("folder", tmp_path / "some")
+    used = use_in_place(only(place), root=root, places=[place], listing=listing(WITHOUT_NOTES))
+    manifest = manifest_of(root, used)
+    assert manifest is not None
+
+    report = verify_in_place(used, manifest, root=root, places=[place])
+
+    assert (report.is_ok, report.checked_files) == (True, len(WITHOUT_NOTES))
+    assert manifest_of(root, used) is not None
+
+
+def test_what_has_gone_bad_under_its_stamp_is_named_and_used_no_more(tmp_path: Path, root: Path) -> None:
+    make_folder(tmp_path / "some", WITHOUT_NOTES)
+    place = Place("folder", tmp_path / "some")
+    used = use_in_place(only(place), root=root, places=[place], listing=listing(WITHOUT_NOTES))
+    manifest = manifest_of(root, used)
+    assert manifest is not None
+    rotten = [replace(f, sha256=Sha256("0" * 64)) if f.path == "model.safetensors" else f for f in manifest.files]
+
+    report = verify_in_place(used, replace(manifest, files=tuple(rotten)), root=root, places=[place])
+
+    assert report.wrong == ("model.safetensors",)
+    assert manifest_of(root, used) is None

@@ -127,7 +127,8 @@ def test_a_line_is_split_as_people_mean_it() -> None:
         ("cache pin a --owner huggingface", "%qwen3ft cache"),
         ("cache evict --all --owner huggingface", "%qwen3ft cache"),
         ("cache evict a --owner qwen3ft", "choose from"),
-        ("cache verify a --revision v1", "%qwen3ft cache"),
+        ("cache list --revision v1", "%qwen3ft cache"),
+        ("cache move a --revision v1", "%qwen3ft cache"),
         ("cache pin a --max-speed 5MB", "%qwen3ft cache"),
         ("jobs limit a", "%qwen3ft jobs"),
         ("jobs pause a 5MB", "%qwen3ft jobs"),
@@ -302,9 +303,9 @@ def test_the_cache_is_moved(run: Any, manager: StandInManager, tmp_path: Path) -
 
 def test_pinning_and_unpinning(run: Any, manager: StandInManager) -> None:
     assert isinstance(run(f"cache pin {NAME}"), Note)
-    run(f"cache unpin {NAME}")
+    run(f"cache unpin {NAME} --revision v1")
 
-    assert manager.was_asked("pin") == [(NAME, True), (NAME, False)]
+    assert manager.was_asked("pin") == [(NAME, True, None), (NAME, False, "v1")]
 
 
 def test_verifying_is_a_job_and_damage_is_an_error_with_its_cure(run: Any, manager: StandInManager) -> None:
@@ -321,16 +322,16 @@ def test_verifying_is_a_job_and_damage_is_an_error_with_its_cure(run: Any, manag
 def test_a_check_is_as_slow_as_wished(run: Any, manager: StandInManager) -> None:
     run(f"cache verify {NAME} --max-speed 200MB")
 
-    assert manager.was_asked("start_verify") == [(NAME, 200_000_000)]
+    assert manager.was_asked("start_verify") == [(NAME, None, 200_000_000)]
 
 
 def test_repairing_is_a_job_that_names_what_it_repaired(run: Any, manager: StandInManager) -> None:
     result = {"repaired": ["model.safetensors"], "bytes_fetched": 4_000_000, "checked_bytes": 5, "ok": True}
     manager.next_script = [HALFWAY, _done(result)]
 
-    text = run(f"cache repair {NAME} --max-speed 5MB").text()
+    text = run(f"cache repair {NAME} --revision v1 --max-speed 5MB").text()
 
-    assert manager.was_asked("start_repair") == [(NAME, 5_000_000)]
+    assert manager.was_asked("start_repair") == [(NAME, "v1", 5_000_000)]
     assert "repaired: model.safetensors" in text
     assert "fetched: 4.0 MB" in text
 

@@ -271,11 +271,11 @@ class StandInManager:
             "incoming": 10**9,
         }
 
-    def slug_to_name(self, slug: str) -> str:
-        self._note("slug_to_name", slug)
+    def by_slug(self, slug: str) -> tuple[str, str | None]:
+        self._note("by_slug", slug)
         for row in self.cached:
             if row["slug"] == slug:
-                return str(row["model_name"])
+                return str(row["model_name"]), row["commit"] or row["revision"] or None
         raise NotCached("There is no such model in the cache.", hint="List them.")
 
     def plan(self, model_name: str, *, stop: threading.Event | None = None, **wishes: Any) -> SimpleNamespace:
@@ -311,21 +311,23 @@ class StandInManager:
         self.cached = [row for row in self.cached if row["shared"]]
         return [EvictedModel(row["model_name"], row["slug"], row["size"]) for row in gone]
 
-    def pin(self, model_name: str, pinned: bool = True) -> None:  # noqa: FBT001, FBT002
-        self._note("pin", model_name, pinned)
+    def pin(self, model_name: str, pinned: bool = True, *, revision: str | None = None) -> None:  # noqa: FBT001, FBT002
+        self._note("pin", model_name, pinned, revision)
 
     def download(self, model_name: str, **wishes: Any) -> StandInJob:
         """Note those wishes that are one."""
         self._note("download", model_name, {name: value for name, value in wishes.items() if value})
         return self.new_job("download", {"model_name": model_name}, f"Download {model_name}", wishes.get("max_speed"))
 
-    def start_verify(self, model_name: str, *, max_speed: int | None = None) -> StandInJob:
-        self._note("start_verify", model_name, max_speed)
-        return self.new_job("verify", {"model_name": model_name}, f"Verify {model_name}", max_speed)
+    def start_verify(self, model_name: str, *, revision: str | None = None, max_speed: int | None = None) -> StandInJob:
+        self._note("start_verify", model_name, revision, max_speed)
+        params = {"model_name": model_name, "revision": revision}
+        return self.new_job("verify", params, f"Verify {model_name}", max_speed)
 
-    def start_repair(self, model_name: str, *, max_speed: int | None = None) -> StandInJob:
-        self._note("start_repair", model_name, max_speed)
-        return self.new_job("repair", {"model_name": model_name}, f"Repair {model_name}", max_speed)
+    def start_repair(self, model_name: str, *, revision: str | None = None, max_speed: int | None = None) -> StandInJob:
+        self._note("start_repair", model_name, revision, max_speed)
+        params = {"model_name": model_name, "revision": revision}
+        return self.new_job("repair", params, f"Repair {model_name}", max_speed)
 
     def fine_tune(self, config: dict[str, Any] | None = None, **fields: Any) -> StandInJob:
         config = {**(config or {}), **fields}

@@ -372,7 +372,7 @@ async def test_a_model_is_pinned_and_unpinned_by_its_slug(ask: Ask, manager: Sta
 
     assert pinned.json == {"model_name": NAME, "pinned": True}
     assert unpinned.json == {"model_name": NAME, "pinned": False}
-    assert manager.was_asked("pin") == [(NAME, True), (NAME, False)]
+    assert manager.was_asked("pin") == [(NAME, True, "0" * 40), (NAME, False, "0" * 40)]
 
 
 @pytest.mark.parametrize(("query", "speed"), [("", None), ("max_speed=0", None), ("max_speed=5000000", 5_000_000)])
@@ -384,7 +384,7 @@ async def test_a_check_or_repair_is_a_job_as_slow_as_wished(
 
     assert (answer.code, answer.json["kind"]) == (202, kind)
     assert answer.headers["Location"] == f"/a%40b/qwen3ft/jobs/{answer.json['id']}"
-    assert manager.was_asked(f"start_{kind}") == [(NAME, speed)]
+    assert manager.was_asked(f"start_{kind}") == [(NAME, "0" * 40, speed)]
 
 
 async def test_all_means_all_and_not_a_model_of_that_name(ask: Ask, manager: StandInManager) -> None:

@@ -30,6 +30,7 @@ CHINESE: Mapping[str, str] = {
     "resolving": "查询模型",
     "waiting": "等待另一进程",
     "checking": "检查已有文件",
+    "probing": "测速",
     "adopting": "复用本机已有文件",
     "transferring": "下载",
     "paused": "已暂停",

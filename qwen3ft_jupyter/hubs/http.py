@@ -114,7 +114,7 @@ class Response:
             if self._exchange.is_stopped:
                 raise stopped() from error
             raise broken(self.url, error) from error
-        if self._exchange.is_stopped:
+        if self._exchange.is_stopped and not data:  # what has arrived is not thrown away
             raise stopped()
         return data or b""
 
@@ -125,8 +125,11 @@ class Response:
         return len(data)
 
     def close(self) -> None:
-        """Give the connection back if the body was read to its end, else close it."""
+        """Give the connection back if the body was read to its end, else close it, so that the server sends no more."""
+        wire = self._exchange.wire
         self._exchange.end()
+        if wire is not None and self._raw.connection is not None:
+            wire.cut()  # it is a second handle: without this, closing the first would leave the connection open
         self._raw.close()
         self._raw.release_conn()
 

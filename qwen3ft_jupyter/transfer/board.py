@@ -5,35 +5,41 @@ All state that several threads share is here, under one lock; sockets and disks 
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import HubError, Qwen3ftError, SourceFailed, WrongBytes
+from qwen3ft_jupyter.transfer.dispatch import Dispatch
 from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL, Trial, spans_of
-from qwen3ft_jupyter.transfer.flight import Flight
-from qwen3ft_jupyter.transfer.rates import piece_length, tail_length
-from qwen3ft_jupyter.transfer.suppliers import Allowance, Supplier, choose, is_refusal, total_speed
+from qwen3ft_jupyter.transfer.flight import STALLED_S
+from qwen3ft_jupyter.transfer.source import is_resolved
+from qwen3ft_jupyter.transfer.suppliers import Allowance, Supplier, is_refusal
 from qwen3ft_jupyter.transfer.transit import Digests, Transit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.transfer.flight import Flight
     from qwen3ft_jupyter.transfer.patience import RetryPolicy
-    from qwen3ft_jupyter.transfer.pieces import Piece, Span
+    from qwen3ft_jupyter.transfer.pieces import Span
     from qwen3ft_jupyter.transfer.source import Source
 
 FOLLOW_BYTES: Final = 1 << 20
 """The follower is woken when at least this much waits to be hashed, or the file is complete."""
 
-LATEST: Final = 8
-"""Of the pieces under way, how many of the latest are looked at for help: the very latest may have it already."""
+LITTLE_BYTES: Final = 64 << 10
+"""A connection that broke off after so little is no reason to ask again at once."""
 
 ASIDE_FAILURES: Final = 3
 """After so many failures without a byte, people are told that a source is waited for no more while there are others."""
 
 LOOK_S: Final = 0.1
 """A connection without work looks this often: a source may have been found, or a piece have become slow."""
+
+PAUSE_S: Final = 2.0
+"""When nobody brings anything for so long, the link itself pauses, and no connection is to blame."""
 
 
 class Board:
@@ -57,9 +63,11 @@ class Board:
         self.clock = clock
         self.is_unlimited = True
         """Whether no speed is prescribed; else it is we who are slow, and more requests or connections help nobody."""
-        self._connections = connections
         self._suppliers = [Supplier(source, policy, Allowance(connections)) for source in sources]
         self._flights: list[Flight] = []
+        self._dispatch = Dispatch(transits, self._suppliers, self._flights, connections)
+        self._flows_since = math.inf
+        self._last_bytes = -math.inf
         self._is_paused = False
         self._reporter = reporter
         self._trouble = ""
@@ -101,17 +109,16 @@ class Board:
     def look(self) -> None:
         """See what would do better: fewer connections, more, or others; to be called a few times a second."""
         with self._lock:
-            if self._is_paused or not self.is_unlimited:
+            if self._is_paused:
                 return
+            for transit in self.transits:
+                self._end_if_nobody_is_left(transit, transit.failure)
             now = self.clock()
-            self._measure(now)
-            for supplier in self._suppliers:
+            self._dispatch.measure(now)
+            if self._last_bytes - self._flows_since >= STALLED_S and now - self._last_bytes <= PAUSE_S:
+                self._drop_what_stalls(now)
+            for supplier in self._suppliers if self.is_unlimited else ():
                 supplier.allowance.look(supplier.brought_bytes, supplier.connections, now)
-            for flight in self._flights:
-                if flight.is_starving(now) and not flight.stop.is_set():
-                    flight.stop.set()
-                    if not flight.has_answered:
-                        flight.supplier.allowance.refused(flight.supplier.connections, now)
 
     def to_sync(self) -> list[Transit]:
         """Return the files that have bytes which the disk was not asked to write down yet."""
@@ -137,7 +144,7 @@ class Board:
         """Return the next piece to fetch, waiting for one if need be; None when the work is over."""
         with self._lock:
             while not self.is_over.is_set():
-                flight = None if self._is_paused else self._find()
+                flight = None if self._is_paused else self._dispatch.find(self.clock(), is_unlimited=self.is_unlimited)
                 if flight is not None:
                     self._flights.append(flight)
                     flight.supplier.connections += 1
@@ -146,13 +153,16 @@ class Board:
             return None
 
     def sends_whole_files(self, flight: Flight) -> None:
-        """Note that the source ignored the range. Raises SourceFailed if other connections are at the same file."""
-        transit = flight.transit
+        """Note that the source ignored the range. Raises SourceFailed if others bring the same file."""
+        transit, supplier = flight.transit, flight.supplier
         with self._lock:
-            transit.in_one = transit.in_one or flight.piece.start > 0
-            is_alone = transit.pieces.flying == 1
-        if transit.in_one and not is_alone:
-            raise SourceFailed(f"{transit.file.path}: {flight.supplier.name} sends whole files only.")
+            if flight.piece.start > 0:
+                transit.whole.add(supplier.name)
+            if supplier.name not in transit.whole:
+                return  # the file's front: as good as a range
+            is_alone = transit.pieces.flying == 1 and self._dispatch.is_in_one(transit)
+        if not is_alone:
+            raise SourceFailed(f"{transit.file.path}: {supplier.name} sends whole files only.")
 
     def claim(self, flight: Flight, count: int, seconds: float) -> int:
         """Note that `count` bytes arrived within `seconds`; return how many of them the connection is to write.
@@ -163,18 +173,24 @@ class Board:
         with self._lock:
             if flight.has_answered:
                 flight.rate.add(count, seconds)
-                supplier.rate.add(count, seconds)
+                supplier.read(count, seconds)
             else:  # the time to the first bytes tells of the distance, not of the speed
                 flight.has_answered = True
-                supplier.answered_after(now - flight.began)
+                supplier.answered_after(now - flight.began - flight.held_s)
                 supplier.allowance.answered(supplier.connections, now)
                 self._pieces_changed.notify()
-            flight.last = now
+            if now - self._last_bytes > PAUSE_S:
+                self._flows_since = now
+            flight.last = self._last_bytes = now
             supplier.brought_bytes += count
+            flight.brought_bytes += count
             supplier.is_aside = False
             supplier.trouble.gained()
             flight.patience.gained()
-            return flight.transit.pieces.claim(flight.piece, count)
+            count = flight.transit.pieces.claim(flight.piece, count)
+            if count and (loser := flight.leave_race()) is not None:  # whoever is first has all of it
+                loser.stop.set()
+            return count
 
     def advance(self, flight: Flight, position: int) -> None:
         """Note that the piece is written up to `position`."""
@@ -191,6 +207,10 @@ class Board:
     def returned(self, flight: Flight) -> None:
         """Take a piece back, finished or not."""
         with self._lock:
+            now = self.clock()
+            if flight.is_silent(now) and not self._is_paused:
+                flight.supplier.rate.add(0, flight.waited_s(now))  # so that it is not taken for a fast one again
+            flight.leave_race()
             self._flights.remove(flight)
             flight.transit.pieces.release(flight.piece)
             flight.supplier.connections -= 1
@@ -208,24 +228,26 @@ class Board:
             now = self.clock()
             self._trouble = f"trying again: {error.message}"
             supplier, transit = flight.supplier, flight.transit
+            if is_refusal(error) and supplier.connections > 1 and self._is_crowd(flight, wait_s, now):
+                return
             flight.patience.failed(error, began=flight.began, now=now, wait_s=wait_s)
+            if 0 < flight.brought_bytes < LITTLE_BYTES:  # who gives a byte and breaks off is not asked like mad
+                flight.patience.wait(now + self.policy.first_delay_s)
             if error.is_transient:  # else it is about this file
                 supplier.trouble.failed(error, began=flight.began, now=now)
-            if is_refusal(error) and supplier.connections > 1:
-                supplier.allowance.refused(supplier.connections, now)
             if flight.patience.is_exhausted:
                 if transit.alone is supplier.source:
                     transit.alone = None  # it cannot be tried; the digest decides what others bring
             elif wait_s:
-                supplier.trouble.not_before = max(supplier.trouble.not_before, now + wait_s)
-            others = [other for other in self._may_supply(transit) if other is not supplier]
+                supplier.trouble.wait(now + wait_s)
+            others = [other for other in self._dispatch.may_supply(transit) if other is not supplier]
             is_news = not supplier.is_aside and (
                 flight.patience.is_exhausted or supplier.trouble.failures >= ASIDE_FAILURES
             )
             supplier.is_aside = supplier.is_aside or bool(is_news and others)
-        if flight.patience.is_exhausted and not others:
-            self.finish(error)
-        elif is_news and others:
+            if flight.patience.is_exhausted and not others:
+                self._end_if_nobody_is_left(transit, error)
+        if is_news and others:
             self._reporter.notice(f"{error.message} Going on from {others[0].name}.")
 
     # What a follower asks
@@ -274,7 +296,7 @@ class Board:
         """Return what of a complete but wrong file is to be fetched again, and from whom; None if all was tried."""
         with self._lock:
             transit.alone = None
-            trusted = sorted(self._may_supply(transit), key=lambda s: (s.is_liar, -s.verified_bytes))
+            trusted = sorted(self._dispatch.may_supply(transit), key=lambda s: (s.is_liar, -s.verified_bytes))
             trial = transit.doubt.next_trial(
                 transit.partial.records,
                 sources=[supplier.name for supplier in trusted],
@@ -302,81 +324,45 @@ class Board:
             return not pieces.flying  # whoever still flies has something to note in the journal
         return pieces.prefix - transit.digests.position >= FOLLOW_BYTES
 
-    def _find(self) -> Flight | None:
-        """Return what one more connection should do now: a piece nobody fetches, or help with one that is slow."""
-        now = self.clock()
-        self._measure(now)
-        untaken = sum(transit.pieces.untaken_bytes for transit in self.transits)
-        for transit in self.transits:
-            if not transit.pieces.untaken_bytes or (transit.in_one and transit.pieces.flying):
+    def _drop_what_stalls(self, now: float) -> None:
+        """Break connections off that bring nothing, or next to nothing, while others have done so all the time."""
+        for flight in self._flights:
+            if flight.stop.is_set():
                 continue
-            total = total_speed(self._suppliers)
-            supplier = choose(self._ready(transit, now), untaken_bytes=untaken, total=total)
-            if supplier is None:
-                continue
-            length = transit.file.size
-            if not transit.in_one:
-                total += supplier.speed or 0.0
-                length = piece_length(
-                    untaken,
-                    speed=supplier.speed,
-                    total_speed=total,
-                    connections=self._connections,
-                    latency_s=supplier.latency_s,
-                )
-            piece = transit.pieces.take(length)
-            if piece is not None:
-                return self._fly(transit, piece, supplier, now)
-        return self._find_tail(now)
+            if flight.waited_s(now) >= STALLED_S and not flight.transit.whole:  # else the front is thrown away first
+                flight.error = SourceFailed(f"{flight.supplier.name} went silent.", details={"cause": "silent"})
+                flight.stop.set()
+            elif self.is_unlimited and flight.is_starving(now):
+                flight.stop.set()
 
-    def _find_tail(self, now: float) -> Flight | None:
-        """Return a second request for one of the pieces that would end last, if that ends the work earlier."""
-        late = sorted(self._flights, key=lambda flight: flight.ends_in(now), reverse=True)
-        for flight in late[:LATEST]:
-            transit, piece = flight.transit, flight.piece
-            left, is_raced, is_silent = piece.end - piece.claimed, transit.pieces.is_raced(piece), flight.is_silent(now)
-            supplier = self._find_helper(flight, left, now)
-            if transit.in_one or supplier is None or (is_raced if is_silent else flight.speed is None):
-                continue
-            speed = flight.speed or supplier.speed or left  # the last: what is silent is raced at any speed
-            tail = tail_length(
-                left,
-                speed=speed,
-                silent_s=now - flight.last,
-                other_speed=supplier.speed or speed,
-                other_latency_s=supplier.latency_s,
-            )
-            if 0 < tail < left and self.is_unlimited:
-                return self._fly(transit, transit.pieces.split(piece, piece.end - tail), supplier, now)
-            if 0 < tail == left and not is_raced:
-                return self._fly(transit, transit.pieces.race(piece), supplier, now)
-        return None
+    def _is_crowd(self, flight: Flight, wait_s: float, now: float) -> bool:
+        """Allow its source fewer connections; return whether that is all, because others to it bring bytes just now.
 
-    def _find_helper(self, flight: Flight, left: int, now: float) -> Supplier | None:
-        """Return whom to ask for what a flight does not bring: if it is silent, rather not its own source again."""
-        ready, total = self._ready(flight.transit, now), total_speed(self._suppliers)
-        others = [s for s in ready if s is not flight.supplier] if flight.is_silent(now) else []
-        return choose(others, untaken_bytes=left, total=total) or choose(ready, untaken_bytes=left, total=total)
+        A wait that it asks for is kept nevertheless, up to the longest one that is not left to the user.
+        """
+        supplier = flight.supplier
+        is_served = any(
+            other is not flight
+            and other.supplier is supplier
+            and other.has_answered
+            and not other.is_silent(now)
+            and not other.stop.is_set()
+            for other in self._flights
+        )
+        supplier.allowance.refused(supplier.connections, now, wait_s if is_served else 0.0)
+        if is_served and wait_s <= self.policy.max_wait_s:
+            supplier.trouble.wait(now + wait_s)
+        return is_served
 
-    def _fly(self, transit: Transit, piece: Piece, supplier: Supplier, now: float) -> Flight:
-        return Flight(transit, piece, supplier, now, supplier.patience_with(id(transit)), last=now)
-
-    def _measure(self, now: float) -> None:
-        """Look how fast every source is, what it keeps waiting for counted in: one that stalls is slow at once."""
-        for supplier in self._suppliers:
-            waiting_s = sum(now - flight.last for flight in self._flights if flight.supplier is supplier)
-            supplier.speed = supplier.rate.per_s(waiting_s)
-
-    def _may_supply(self, transit: Transit) -> list[Supplier]:
-        """Return the sources that the file can still come from; liars only if there is nobody else."""
-        able = [
-            supplier
-            for supplier in self._suppliers
-            if transit.alone in {None, supplier.source}
-            and supplier.source.has(transit.file)
-            and not supplier.patience_with(id(transit)).is_exhausted
-        ]
-        return [supplier for supplier in able if not supplier.is_liar] or able
-
-    def _ready(self, transit: Transit, now: float) -> list[Supplier]:
-        return [supplier for supplier in self._may_supply(transit) if supplier.ready_at(id(transit)) <= now]
+    def _end_if_nobody_is_left(self, transit: Transit, error: Qwen3ftError | None) -> None:
+        """End the work with `error`, if there is one, unless somebody may still bring the file."""
+        if error is None or transit.pieces.is_complete:
+            return
+        resolving = [s.name for s in self._suppliers if not is_resolved(s.source)]  # before one looks who has it
+        if self._dispatch.may_supply(transit):
+            transit.failure = None
+        elif resolving:
+            transit.failure = error
+            self._trouble = f"waiting for {resolving[0]}: {error.message}"
+        else:
+            self.finish(error)

@@ -50,11 +50,15 @@ class Climb:
             now: Seconds; looks are to come a few times a second.
         """
         if self._since is None or limit != self._limit:
-            self._from = None
+            if self._from is not None:  # the source has refused what was tried
+                self._give_up(now)
             return self._begin(brought_bytes, limit, now)
-        if now - self._since < EPOCH_S:
+        measured_s = now - self._since
+        if measured_s < EPOCH_S:
             return limit
-        rate = (brought_bytes - self._bytes) / (now - self._since)
+        if measured_s > 2 * EPOCH_S:  # nobody has looked: a pause, or a prescribed speed
+            return self._begin(brought_bytes, limit, now)
+        rate = (brought_bytes - self._bytes) / measured_s
         if self._from is None:
             limit = self._try(rate, connections, limit, most, now)
         elif connections <= limit:  # else pieces from before the try are still under way
@@ -80,13 +84,18 @@ class Climb:
     def _judge(self, rate: float, limit: int, now: float) -> int:
         """Return the limit that was tried, or the one before."""
         before = self._from or limit
-        self._from = None
         is_better = rate >= self._base * (1 - NOISE) if limit < before else rate > self._base * (1 + NOISE)
         if is_better:
+            self._from = None
             self._rest_s = FIRST_REST_S
             self._next = now
             return limit
+        self._give_up(now)
+        return before
+
+    def _give_up(self, now: float) -> None:
+        """Note that the try under way was in vain: the next one is in the other direction, and later."""
+        self._from = None
         self._is_down = not self._is_down
         self._next = now + self._rest_s
         self._rest_s = min(LAST_REST_S, 2 * self._rest_s)
-        return before

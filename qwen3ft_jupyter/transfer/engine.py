@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.disk import LOCAL
-from qwen3ft_jupyter.errors import SourceFailed, Stopped
+from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.names import Sha256
 from qwen3ft_jupyter.reporting import SILENT, Controls
 from qwen3ft_jupyter.transfer.board import Board
@@ -16,10 +16,10 @@ from qwen3ft_jupyter.transfer.leftovers import clear_orphans
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim
 from qwen3ft_jupyter.transfer.patience import DEFAULT_POLICY
-from qwen3ft_jupyter.transfer.pieces import MIN_PIECE_BYTES
 from qwen3ft_jupyter.transfer.plan import Plan, check_room, in_order, make_plan
+from qwen3ft_jupyter.transfer.source import is_resolved
 from qwen3ft_jupyter.transfer.throttle import Throttle
-from qwen3ft_jupyter.transfer.transit import Transit
+from qwen3ft_jupyter.transfer.transit import Transit, nobody_has
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.transfer.workers import carry_pieces, follow, write_back
 
@@ -114,9 +114,11 @@ def _fetched(transit: Transit) -> FetchedFile:
 
 
 def _raise_if_nobody_has(files: Sequence[RemoteFile], sources: Sequence[Source]) -> None:
+    if not all(map(is_resolved, sources)):
+        return  # the board waits for those
     for file in files:
         if not any(source.has(file) for source in sources):
-            raise SourceFailed(f"{file.path}: no source has it.", hint="Allow another hub, or try again later.")
+            raise nobody_has(file)
 
 
 def _claim_all(keyed: Mapping[str, RemoteFile], folder: Path, disk: Disk) -> dict[str, Partial]:
@@ -148,7 +150,7 @@ def _run(
     throttle = Throttle(controls, board.clock)
     threads = [
         threading.Thread(target=carry_pieces, args=(board, throttle), name=f"qwen3ft-connection-{number}", daemon=True)
-        for number in range(_useful_connections(plan, connections))
+        for number in range(connections)
     ] + [
         threading.Thread(target=follow, args=(board, reporter), name=f"qwen3ft-follower-{number}", daemon=True)
         for number in range(max(1, min(MAX_FOLLOWERS, os.cpu_count() or 1, len(plan.work))))
@@ -219,9 +221,3 @@ class _Watch:
             self._phase = phase
             self._meters[phase].restart(done)
         self._meters[phase].update(done, detail=detail)
-
-
-def _useful_connections(plan: Plan, connections: int) -> int:
-    """Return how many connections can have work at the same time: at least one, even if only a repair may come."""
-    pieces = sum(-(-work.bytes_to_fetch // MIN_PIECE_BYTES) for work in plan.work)
-    return max(1, min(connections, pieces))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
+from typing import Final
 
 from qwen3ft_jupyter.errors import Qwen3ftError, WrongBytes
+
+_FINAL_CAUSES: Final = frozenset({"tls", "address"})
+"""Why a source could not be reached, where another try would not reach it either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,14 +18,17 @@ class RetryPolicy:
     """Limits of patience. There is no total deadline: every byte gained renews it."""
 
     attempts: int = 10
-    """Transient failures in a row, without a byte gained between them, after which a source is given up.
+    """Transient failures in a row, without a byte gained between them, after which a source is counted on no more.
 
     With the pauses between them that is a good minute of outage; a longer one is for the job's resume.
     """
     wrong_attempts: int = 3
     """The same for answers that belong to another object: a CDN's glitch passes, a changed file does not."""
     refused_attempts: int = 2
-    """The same for refusals: signed addresses expire and one hub refuses at random, but a real no stays a no."""
+    """The same for refusals, after which it is given up for good.
+
+    Signed addresses expire and one hub refuses at random, but a real no stays a no.
+    """
     first_delay_s: float = 0.5
     max_delay_s: float = 30.0
     max_wait_s: float = 60.0
@@ -34,7 +42,7 @@ class RetryPolicy:
 
     def limit(self, error: Qwen3ftError) -> int:
         """Return how many failures like `error` in a row are one too many."""
-        if error.is_transient:
+        if may_pass(error):
             return self.attempts
         return self.wrong_attempts if isinstance(error, WrongBytes) else self.refused_attempts
 
@@ -49,18 +57,25 @@ class RetryPolicy:
 DEFAULT_POLICY = RetryPolicy()
 
 
+def may_pass(error: Qwen3ftError) -> bool:
+    """Return whether the same request may succeed a little later."""
+    return error.is_transient and error.details.get("cause") not in _FINAL_CAUSES
+
+
 class Patience:
     """What is left of the patience with one source over one file."""
 
-    __slots__ = ("_failures", "_last_failure", "_policy", "is_exhausted", "not_before")
+    __slots__ = ("_failures", "_last_counted", "_policy", "_refusals", "is_exhausted", "not_before")
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
         self._failures = 0
-        self._last_failure = float("-inf")
+        self._refusals = 0
+        self._last_counted = float("-inf")
         self.not_before = float("-inf")
-        """The source is not asked again for this file before this time of the engine's clock."""
+        """The source is not asked again for this file before this time of the engine's clock, or ever if it said no."""
         self.is_exhausted = False
+        """Whether it is counted on no more. It may be asked now and then all the same: a byte gained ends that."""
 
     @property
     def failures(self) -> int:
@@ -69,15 +84,26 @@ class Patience:
 
     def gained(self) -> None:
         """Renew: a byte has arrived."""
-        self._failures = 0
+        self._failures = self._refusals = 0
+        self.is_exhausted = self.not_before == math.inf
+
+    def wait(self, until: float) -> None:
+        """Ask no more before `until`: the source wishes it."""
+        self.not_before = max(self.not_before, until)
 
     def failed(self, error: Qwen3ftError, *, began: float, now: float, wait_s: float = 0.0) -> None:
         """Count the failure of an attempt that `began` at that time; `wait_s` is what the source asked for.
 
-        Connections that fail together count once: an attempt begun before the last failure brings no news.
+        Connections that fail together count once: an attempt begun before the last failure that was counted brings no
+        news.
         """
-        if began >= self._last_failure or self._failures == 0:
+        is_passing = may_pass(error)
+        if began >= self._last_counted or self._failures == 0:
             self._failures += 1
-        self._last_failure = now
-        self.not_before = max(self.not_before, now + max(wait_s, self._policy.delay_s(self._failures)))
-        self.is_exhausted = self._failures >= self._policy.limit(error) or wait_s > self._policy.max_wait_s
+            self._refusals += not is_passing
+            self._last_counted = now
+        is_final = not is_passing and self._refusals >= self._policy.limit(error)
+        is_last = is_final or self._failures >= self._policy.attempts or wait_s > self._policy.max_wait_s
+        self.is_exhausted = self.is_exhausted or is_last
+        delay_s = math.inf if is_final else max(wait_s, self._policy.delay_s(self._failures))
+        self.wait(now + delay_s)

@@ -25,6 +25,15 @@ EVEN_S: Final = 0.02
 SAVED_S: Final = 0.1
 """What a second request must save at least: it costs a connection, and the speeds it is reckoned from flicker."""
 
+SLOW: Final = 1 / 4
+"""A connection that is so much slower than another one is relieved of what it still has to bring, and be it little.
+
+Where all are alike, they probably share a link, and more requests at the end only cost what is under way in each.
+"""
+
+LEAST_TAIL_BYTES: Final = 16 << 10
+"""What a slow connection may be left with."""
+
 SILENT_S: Final = 0.5
 """Silence on one connection that calls for a second one: longer than the gaps of a link that is merely slow."""
 
@@ -150,6 +159,7 @@ def tail_length(
     even = other_speed * (alone_s - other_latency_s) / (1 + other_speed / max(speed, 1e-6))
     tail = left_bytes if silent_s else int(max(0.0, even))
     saved_s = alone_s - other_latency_s - tail / other_speed
-    if saved_s < max(SAVED_S, 2 * other_latency_s) or tail < min(left_bytes, LEAST_PIECE_BYTES // 4):
+    least = LEAST_TAIL_BYTES if speed < SLOW * other_speed else LEAST_PIECE_BYTES
+    if saved_s < max(SAVED_S, 2 * other_latency_s) or tail < min(left_bytes, least):
         return 0
     return tail

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import threading
@@ -48,3 +48,16 @@ class Source(Protocol):
             AccessDenied, ModelNotFound: The source refuses.
             Stopped: `stop` was set; then a `read` that waits returns within half a second, too.
         """
+
+
+@runtime_checkable
+class Resolving(Protocol):
+    """What a source that is still finding out what it has offers besides."""
+
+    def wait(self, limit_s: float) -> bool:
+        """Wait at most `limit_s` seconds; return whether it is known by now what the source has."""
+
+
+def is_resolved(source: Source) -> bool:
+    """Return whether what `source` has now is all that it will ever have. Look at this before `Source.has`."""
+    return not isinstance(source, Resolving) or source.wait(0.0)

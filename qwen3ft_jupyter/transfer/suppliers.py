@@ -29,6 +29,9 @@ LAST_HOLD_S: Final = 60.0
 WINDOW_S: Final = 8.0
 """Seconds of connection time over which a source's speed is measured."""
 
+GAP_KEPT: Final = 0.95
+"""With every read, a long gap counts so much less."""
+
 ALIKE: Final = 0.75
 """Sources whose speeds differ by less share the connections evenly."""
 
@@ -55,13 +58,14 @@ class Allowance:
             self.limit = min(self.most, self.limit + 1)
             self._is_growing = self.limit < self.most
 
-    def refused(self, connections: int, now: float) -> None:
-        """Note that one of `connections` was refused, or left without an answer, while others are served."""
+    def refused(self, connections: int, now: float, wait_s: float = 0.0) -> None:
+        """Note that one of `connections` was refused, or left without an answer; no more for at least `wait_s`."""
         self.limit = max(1, min(self.limit, connections - 1))
         self._is_growing = True
         if now >= self._hold_until:
             self._hold_until = now + self._hold_s
             self._hold_s = min(LAST_HOLD_S, 2 * self._hold_s)
+        self._hold_until = max(self._hold_until, now + wait_s)
 
     def look(self, brought_bytes: int, connections: int, now: float) -> None:
         """See whether another number would do better; to be called a few times a second."""
@@ -82,6 +86,8 @@ class Supplier:
     brought_bytes: int = 0
     latency_s: float = 0.0
     """From the question to the first byte, smoothed."""
+    gap_s: float = 0.0
+    """The longest of the latest waits between two reads of one connection: long where many share a slow link."""
     verified_bytes: int = 0
     """What it brought of files that turned out right."""
     is_liar: bool = False
@@ -111,6 +117,11 @@ class Supplier:
     def ready_at(self, file_id: int) -> float:
         """Return from when on it may be asked for a file."""
         return max(self.trouble.not_before, self.patience_with(file_id).not_before)
+
+    def read(self, count: int, seconds: float) -> None:
+        """Note that one connection took `seconds` for `count` bytes."""
+        self.rate.add(count, seconds)
+        self.gap_s = max(seconds, GAP_KEPT * self.gap_s)
 
     def answered_after(self, seconds: float) -> None:
         """Note how long it took to the first byte."""

@@ -6,15 +6,22 @@ import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.errors import SourceFailed
 from qwen3ft_jupyter.transfer.doubt import Doubt
 from qwen3ft_jupyter.transfer.pieces import PieceMap, Span, SpanSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.transfer.partial import Partial
     from qwen3ft_jupyter.transfer.source import Source
+
+
+def nobody_has(file: RemoteFile) -> SourceFailed:
+    """Return the error for a file that no source has."""
+    return SourceFailed(f"{file.path}: no source has it.", hint="Allow another hub, or try again later.")
 
 
 class Digests:
@@ -60,8 +67,10 @@ class Transit:
         self.digests = Digests(file)
         self.is_hashing = False
         self.is_verified = False
-        self.in_one = False
-        """Whether a source ignored the range: then one connection takes the rest of the file, none beside it."""
+        self.whole: set[str] = set()
+        """Who ignored a range: they are asked only if there is nobody else, and then over one connection at a time."""
+        self.failure: Qwen3ftError | None = nobody_has(file)
+        """Why there is nobody whom it could come from; None while there is."""
         self.alone: Source | None = None
         """After bytes were wrong: the only source that is believed for the time being."""
         self.doubt = Doubt()

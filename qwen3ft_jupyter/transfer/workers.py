@@ -24,6 +24,9 @@ READ_BYTES: Final = 256 << 10
 RECORD_BYTES: Final = 4 << 20
 """A connection notes its progress in the journal this often: what a kill can cost, per connection."""
 
+RECORD_S: Final = 2.0
+"""And at least this often, so that on a slow link a kill costs seconds, not minutes."""
+
 HASH_BYTES: Final = 1 << 20
 """What a follower reads at a time; hashing it releases the interpreter's lock."""
 
@@ -43,19 +46,30 @@ SYNC_SHARE: Final = 0.25
 def carry_pieces(board: Board, throttle: Throttle) -> None:
     """Run one connection: fetch piece after piece until the work is over."""
     while (flight := board.take()) is not None:
-        error: Qwen3ftError | None = None
-        try:
-            _Carrier(board, throttle, flight).carry()
-        except Stopped as caught:
-            error = None if flight.stop.is_set() else caught
-        except Qwen3ftError as caught:
-            error = caught
-        except BaseException as caught:  # noqa: BLE001 - the border of a thread: the caller's thread raises it
-            board.finish(caught)
-        finally:
-            if error is not None and not board.is_over.is_set():
-                board.failed(flight, error)
-            board.returned(flight)
+        _carry(board, throttle, flight)
+
+
+def _carry(board: Board, throttle: Throttle, flight: Flight) -> None:
+    """Fetch one piece as far as it comes, and have the board judge what went wrong, if anything did."""
+    try:
+        error = _failure_of(_Carrier(board, throttle, flight))
+        if error is not None and not board.is_over.is_set():
+            board.failed(flight, error)
+    except BaseException as error:  # noqa: BLE001 - the border of a thread: the caller's thread raises it
+        board.finish(error)
+    finally:
+        board.returned(flight)
+
+
+def _failure_of(carrier: _Carrier) -> Qwen3ftError | None:
+    """Carry; return what is wrong with the source, or with us."""
+    try:
+        carrier.carry()
+    except Stopped as error:
+        return carrier.flight.error if carrier.flight.stop.is_set() else error
+    except Qwen3ftError as error:
+        return error
+    return None
 
 
 class _Carrier:
@@ -64,17 +78,21 @@ class _Carrier:
     def __init__(self, board: Board, throttle: Throttle, flight: Flight) -> None:
         self._board = board
         self._throttle = throttle
-        self._flight = flight
+        self.flight = flight
         self._partial = flight.transit.partial
         self._run = Span(flight.piece.position, flight.piece.position)
         self._crc = 0
+        self._note_at = board.clock() + RECORD_S
+        self._skipped = 0
+        """What is read and thrown away before the first byte that is wanted."""
         self._minimum = MinimumRate(board.policy.least_bytes_per_s, board.policy.least_rate_s)
 
     def carry(self) -> None:
-        flight, piece = self._flight, self._flight.piece
+        flight, piece = self.flight, self.flight.piece
         self._partial.open()
         with flight.source.open(flight.transit.file, piece.position, piece.end, stop=flight.stop) as stream:
             if not stream.is_ranged:
+                self._skipped = piece.position
                 self._board.sends_whole_files(flight)
             try:
                 while piece.position < piece.end and self._carry_some(stream):
@@ -85,8 +103,8 @@ class _Carrier:
     def _carry_some(self, stream: ByteStream) -> bool:
         """Fetch what one read brings; return whether there may be more."""
         data, seconds = self._read(stream)
-        flight, piece = self._flight, self._flight.piece
-        count = self._board.claim(flight, len(data), seconds)
+        board, flight, piece = self._board, self.flight, self.flight.piece
+        count = board.claim(flight, len(data), seconds)
         if count:
             kept = memoryview(data)[:count]
             if flight.transit.doubt.trial is not None:
@@ -94,19 +112,21 @@ class _Carrier:
             self._partial.write(kept, piece.position)
             self._run, self._crc = Span(self._run.start, self._run.end + count), zlib.crc32(kept, self._crc)
             position = self._run.end
-            if self._run.length >= RECORD_BYTES or position == piece.end:
+            if self._run.length >= RECORD_BYTES or position == piece.end or board.clock() >= self._note_at:
                 self._note()
-            self._board.advance(flight, position)
+            board.advance(flight, position)
         return count == len(data)
 
     def _read(self, stream: ByteStream) -> tuple[bytes, float]:
         """Return the next bytes and how many seconds they took, without what we made them wait."""
-        board, flight, piece = self._board, self._flight, self._flight.piece
+        board, flight, piece = self._board, self.flight, self.flight.piece
         began = flight.last
         limit = min(READ_BYTES, piece.end - piece.position)
         if self._throttle.is_limited:
+            asked, flight.is_held = board.clock(), True
             limit = self._throttle.wait(limit, flight.stop)
             began = flight.last = board.clock()
+            flight.is_held, flight.held_s = False, flight.held_s + began - asked
             if not limit:
                 raise Stopped("The read was broken off.")
         data = stream.read(limit)
@@ -115,7 +135,8 @@ class _Carrier:
         if len(data) < limit:
             self._throttle.put_back(limit - len(data))
         seconds = board.clock() - began
-        if self._minimum.is_missed(len(data), seconds):
+        skipped, self._skipped = self._skipped, 0
+        if self._minimum.is_missed(len(data) + skipped, seconds):
             raise SourceFailed(
                 f"{flight.transit.file.path}: {flight.supplier.name} sends less than"
                 f" {board.policy.least_bytes_per_s:,.0f} bytes a second.",
@@ -125,8 +146,9 @@ class _Carrier:
 
     def _note(self) -> None:
         if self._run.length:
-            self._partial.record(self._run.start, self._run.end, self._crc, self._flight.supplier.name)
+            self._partial.record(self._run.start, self._run.end, self._crc, self.flight.supplier.name)
             self._run, self._crc = Span(self._run.end, self._run.end), 0
+        self._note_at = self._board.clock() + RECORD_S
 
 
 def follow(board: Board, reporter: Reporter) -> None:

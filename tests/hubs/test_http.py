@@ -94,6 +94,22 @@ class TestAsking:
 
             assert len({request.port for request in server.seen}) == 1
 
+    def test_a_server_sends_no_more_of_what_is_not_wanted_any_more(self, client: HttpClient) -> None:
+        was_left = threading.Event()
+
+        def body() -> Iterator[bytes]:
+            try:
+                for _ in range(3000):
+                    yield bytes(1000)
+                    time.sleep(0.01)
+            finally:
+                was_left.set()
+
+        with ScriptedServer(lambda _: Reply(200, body(), {"Content-Length": "3000000"})) as server:
+            with client.open(server.url) as response:
+                response.read(1000)
+            assert was_left.wait(10), "the whole body takes thirty seconds"
+
     def test_a_kept_connection_that_the_server_closed_costs_no_error(self, client: HttpClient) -> None:
         def answer(request: Seen) -> Reply:
             return Reply(200, [b"x", CLOSE], {"Content-Length": "1"})  # says nothing, then hangs up

@@ -8,7 +8,7 @@ import pytest
 
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import AccessDenied, HubBusy, SourceFailed
-from qwen3ft_jupyter.transfer.board import Board
+from qwen3ft_jupyter.transfer.board import ASIDE_FAILURES, Board
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.patience import RetryPolicy
 from qwen3ft_jupyter.transfer.plan import object_key
@@ -84,6 +84,12 @@ class Game:
             flight.transit.partial.record(start, start + count, 0, flight.supplier.name)
             self.board.advance(flight, start + count)
         return count
+
+    def give_up(self, flight: Flight) -> None:
+        """Let the thread of a connection that was stopped for a reason come back."""
+        assert flight.error is not None
+        self.board.failed(flight, flight.error)
+        self.board.returned(flight)
 
     def complete(self, transit: Transit) -> set[str]:
         """Bring all of one file from whoever is asked; return their names."""
@@ -235,7 +241,129 @@ def test_connections_that_are_never_served_are_given_up_and_their_number_is_lowe
     game.board.look()
 
     assert kept_waiting.stop.is_set()
+    assert not served.stop.is_set()
+    game.give_up(kept_waiting)
     assert served.supplier.allowance.limit == 1
+    assert not game.told.notices, "nothing is wrong with the source"
+
+
+def test_a_source_that_stalls_is_put_aside_aloud_while_another_one_brings_bytes(game: Game) -> None:
+    flights = [game.take() for _ in range(2)]
+    game.bring(flights[0], 10_000)
+    for _ in range(ASIDE_FAILURES):
+        for _ in range(110):
+            game.bring(flights[1], 1000)
+        game.board.look()
+        assert flights[0].stop.is_set()
+        game.give_up(flights[0])
+        game.clock.now += 5
+        while (flight := game.take()).supplier is not flights[0].supplier:
+            game.bring(flights[1], 1000)
+            game.board.returned(flight)
+        flights[0] = flight
+
+    stalled, other = (flight.supplier.name for flight in flights)
+    assert game.told.notices == [f"{stalled} went silent. Going on from {other}."]
+
+
+def test_when_nobody_brings_anything_no_connection_is_to_blame(game: Game) -> None:
+    """A link that was away for a minute comes back on one connection first."""
+    flights = [game.take() for _ in range(4)]
+    for flight in flights:
+        game.bring(flight, 1000)
+    game.clock.now += 60
+    game.board.look()
+    game.bring(flights[0], 1000)
+
+    game.board.look()
+
+    assert not any(flight.stop.is_set() for flight in flights)
+
+
+def test_an_answer_that_takes_long_is_waited_for_where_there_is_no_other(tmp_path: Path) -> None:
+    """Breaking it off and asking again would begin the wait anew, for ever."""
+    game = Game(tmp_path, connections=1)
+    flight = game.take()
+    game.bring(flight, MB, seconds=1.0)
+    game.bring(flight, seconds=1.0)
+    game.board.returned(flight)
+    flight = game.take()
+    while flight.supplier.speed is None:
+        game.bring(flight, seconds=1.0)
+        game.board.returned(flight)
+        flight = game.take()
+
+    game.clock.now += 25
+    game.board.look()
+
+    assert not flight.stop.is_set()
+
+
+def test_one_refusal_beside_connections_that_are_served_leaves_these_alone(game: Game) -> None:
+    flights = [game.take() for _ in range(4)]
+    served, refused = (flight for flight in flights if flight.supplier is flights[0].supplier)
+    game.bring(served, 1000)
+
+    game.board.failed(refused, HubBusy("Too many.", details={"status": "429", "retry_after_s": "7200"}))
+    game.board.returned(refused)
+
+    game.bring(served)
+    game.board.returned(served)
+    assert game.take().supplier is served.supplier
+    assert served.supplier.allowance.limit == 1
+    assert not game.told.notices
+
+
+def test_a_short_wait_is_kept_though_other_connections_are_served(game: Game) -> None:
+    flights = [game.take() for _ in range(4)]
+    served, refused = (flight for flight in flights if flight.supplier is flights[0].supplier)
+    game.bring(served, 1000)
+
+    game.board.failed(refused, HubBusy("Too many.", details={"status": "429", "retry_after_s": "30"}))
+    game.board.returned(refused)
+
+    assert game.take().supplier is not served.supplier
+    assert not served.stop.is_set(), "what is under way goes on"
+    game.clock.now += 31
+    game.bring(served)
+    game.board.returned(served)
+    assert game.take().supplier is served.supplier
+
+
+def test_who_loses_a_race_is_called_back_at_once(game: Game) -> None:
+    (transit,) = game.transits
+    slow = game.take()
+    game.bring(slow, 1000)
+    while transit.pieces.untaken_bytes:
+        flight = game.take()
+        game.bring(flight)
+        game.board.returned(flight)
+    game.clock.now += SILENT_S * 2
+    fast = game.take()
+    assert fast.piece.start == slow.piece.claimed
+
+    game.bring(fast, 1000)
+
+    assert slow.stop.is_set()
+    assert not fast.stop.is_set()
+
+
+def test_a_connection_that_we_hold_back_is_not_silent(game: Game) -> None:
+    flight = game.take()
+    game.bring(flight, 1000)
+    flight.is_held = True
+    game.clock.now += 60
+
+    assert not flight.is_silent(game.clock.now)
+    assert flight.waited_s(game.clock.now) == 0
+
+
+def test_time_for_which_we_held_it_back_is_no_distance_of_a_source(game: Game) -> None:
+    flight = game.take()
+    flight.held_s = 7.0
+    game.bring(flight, 1000, seconds=7.5)
+
+    assert flight.supplier.latency_s == pytest.approx(0.5)
 
 
 def test_a_pause_calls_every_connection_back(game: Game) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen3ft_jupyter.transfer.climb import Climb
+from qwen3ft_jupyter.transfer.climb import EPOCH_S, Climb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +59,30 @@ def test_a_limit_that_others_changed_is_taken_as_it_is() -> None:
     climb.look(0, connections=16, limit=16, most=16, now=0)
 
     assert climb.look(100, connections=16, limit=4, most=16, now=50) == 4
+
+
+def test_a_source_that_refuses_more_is_not_asked_for_more_again_and_again() -> None:
+    """Whatever is tried above four is refused at once, and others lower the limit."""
+    climb, brought, limit, refused = Climb(), 0.0, 4, 0
+    for step in range(600 * 5):
+        limit = climb.look(int(brought), connections=limit, limit=limit, most=MOST, now=step / 5)
+        refused += limit > 4
+        limit = min(limit, 4)
+        brought += limit * 200_000
+
+    assert refused <= 5
+
+
+def test_a_pause_is_no_measure() -> None:
+    """Every connection adds; the time in which nobody looked must not make fewer seem as good."""
+    climb, brought, limits = Climb(), 0, [MOST]
+    for step in range(200):
+        now = step / 5 + (300 if step >= 45 else 0)
+        limits.append(climb.look(brought, connections=limits[-1], limit=limits[-1], most=MOST, now=now))
+        brought += limits[-1] * 200_000
+
+    assert limits[-1] == MOST
+    assert sum(limit < MOST for limit in limits) <= 2 * EPOCH_S * 5
 
 
 @pytest.mark.parametrize("limit", [1, 2])

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
-from qwen3ft_jupyter.errors import AccessDenied, SourceFailed, WrongBytes
-from qwen3ft_jupyter.transfer.patience import Patience, RetryPolicy
+import math
+
+import pytest
+
+from qwen3ft_jupyter.errors import AccessDenied, HubBusy, HubUnreachable, SourceFailed, WrongBytes
+from qwen3ft_jupyter.transfer.patience import Patience, RetryPolicy, may_pass
 
 POLICY = RetryPolicy(attempts=3, wrong_attempts=2, refused_attempts=1, first_delay_s=1, max_delay_s=4)
 FAILED = SourceFailed("reset")
@@ -47,6 +51,66 @@ def test_connections_that_fail_together_count_once() -> None:
         patience.failed(FAILED, began=0, now=5)
 
     assert not patience.is_exhausted
+
+
+def test_connections_that_fail_in_turns_exhaust_patience_too() -> None:
+    """Each of the two was begun before the other one has failed."""
+    patience = Patience(POLICY)
+    for failure in range(8):
+        patience.failed(FAILED, began=2.5 * failure, now=2.5 * failure + 5)
+
+    assert patience.is_exhausted
+
+
+def test_a_failure_of_another_kind_gives_no_patience_back() -> None:
+    impatient = Patience(POLICY)
+    impatient.failed(HubBusy("for two hours"), began=0, now=0, wait_s=7200)
+
+    impatient.failed(FAILED, began=0, now=1)
+
+    assert impatient.is_exhausted
+    assert impatient.not_before == 7200
+
+
+def test_one_refusal_after_a_failure_that_passes_is_no_second_refusal() -> None:
+    patience = Patience(RetryPolicy(attempts=5, refused_attempts=2))
+    patience.failed(FAILED, began=0, now=0)
+    patience.failed(AccessDenied("perhaps"), began=1, now=1)
+    assert not patience.is_exhausted
+
+    patience.failed(AccessDenied("no"), began=2, now=2)
+
+    assert patience.is_exhausted
+
+
+def test_after_an_outage_a_source_is_counted_on_again_once_it_brings_something() -> None:
+    patience = Patience(POLICY)
+    for now in range(3):
+        patience.failed(FAILED, began=now, now=now)
+    assert patience.is_exhausted
+    assert patience.not_before < 10, "it may be asked now and then"
+
+    patience.gained()
+
+    assert not patience.is_exhausted
+
+
+def test_a_source_that_said_no_is_asked_no_more() -> None:
+    patience = Patience(POLICY)
+    patience.failed(AccessDenied("no"), began=0, now=0)
+
+    patience.gained()  # over a connection from before
+
+    assert patience.is_exhausted
+    assert patience.not_before == math.inf
+
+
+@pytest.mark.parametrize(("cause", "passes"), [("tls", False), ("address", False), ("refused", True), ("proxy", True)])
+def test_a_wrong_certificate_does_not_pass(cause: str, passes: bool) -> None:  # noqa: FBT001
+    error = HubUnreachable("x", details={"cause": cause})
+
+    assert may_pass(error) == passes
+    assert POLICY.limit(error) == (POLICY.attempts if passes else POLICY.refused_attempts)
 
 
 def test_refusals_and_wrong_bytes_have_limits_of_their_own() -> None:

@@ -3,88 +3,25 @@
 from __future__ import annotations
 
 import threading
-import time
 import zlib
 from typing import TYPE_CHECKING
 
-import pytest
-
 from qwen3ft_jupyter.disk import LOCAL, LocalDisk
-from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.engine import fetch
-from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.transfer.journal import Record, parse_journal
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.patience import RetryPolicy
 from qwen3ft_jupyter.transfer.plan import object_key
 from tests.servers import Reply, Seen, Stall, file_reply
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
+from tests.transfer.playing import MB, NAME, Crowded, LateSource, SlowLink, paced, partly, range_of, run, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from qwen3ft_jupyter.hubs.listing import RemoteFile
-    from qwen3ft_jupyter.reporting import Reporter
-    from qwen3ft_jupyter.transfer.partial import FetchedFile
-    from qwen3ft_jupyter.transfer.source import ByteStream, Source
-
-MB = 1 << 20
-NAME = "model.safetensors"
-QUICK = RetryPolicy(attempts=4, first_delay_s=0.01, max_delay_s=0.02)
-
-
-@pytest.fixture
-def client() -> Iterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    client.close()
-
-
-def source_of(origin: Origin, client: HttpClient) -> HubSource:
-    return HubSource(origin, origin.listing(REPO), client)
-
-
-def run(
-    sources: Sequence[Source],
-    files: Sequence[RemoteFile],
-    folder: Path,
-    *,
-    connections: int = 4,
-    reporter: Reporter | None = None,
-    policy: RetryPolicy = QUICK,
-) -> list[FetchedFile]:
-    reporter = reporter or Recorder()
-    return fetch(files, sources=sources, folder=folder, max_connections=connections, reporter=reporter, policy=policy)
-
-
-def range_of(seen: Seen, data: bytes) -> tuple[int, int]:
-    """Return start and end of what is asked for."""
-    first, last = seen.range or (0, None)
-    return first, len(data) if last is None else last + 1
-
-
-def partly(seen: Seen, data: bytes, parts: Sequence[bytes | Stall] | Iterator[bytes]) -> Reply:
-    """Promise all of the range, and send `parts`."""
-    start, end = range_of(seen, data)
-    headers = {"Content-Length": str(end - start)}
-    if seen.range:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
-    return Reply(206 if seen.range else 200, parts, headers)
-
-
-def paced(seen: Seen, data: bytes, *, pause_s: float, step: int = 32 << 10) -> Reply:
-    """Answer with `step` bytes every `pause_s`: the speed of one connection to a slow server."""
-
-    def parts() -> Iterator[bytes]:
-        start, end = range_of(seen, data)
-        for position in range(start, end, step):
-            yield data[position : min(end, position + step)]
-            time.sleep(pause_s)
-
-    return partly(seen, data, parts())
+    from qwen3ft_jupyter.hubs.http import HttpClient
 
 
 def test_a_source_ten_times_as_fast_brings_most_of_a_file(client: HttpClient, tmp_path: Path) -> None:
@@ -100,6 +37,21 @@ def test_a_source_ten_times_as_fast_brings_most_of_a_file(client: HttpClient, tm
     assert fetched.path.read_bytes() == data
     assert sum(fetched.shares.values()) == fetched.bytes_fetched == len(data)
     assert fetched.shares["ModelScope"] > 3 * fetched.shares["Hugging Face"] > 0
+
+
+def test_sources_share_in_proportion_to_what_they_give_over_all_connections(client: HttpClient, tmp_path: Path) -> None:
+    """One gives 12 MB a second and the other 4, over however many connections."""
+    data = bytes_of(24 * MB)
+    with (
+        Origin({NAME: data}, fault=SlowLink(data, bytes_per_s=12e6)) as fast,
+        Origin({NAME: data}, fault=SlowLink(data, bytes_per_s=4e6), name="huggingface") as slow,
+    ):
+        sources = [source_of(fast, client), source_of(slow, client)]
+
+        (fetched,) = run(sources, fast.listing(REPO).files, tmp_path, connections=16)
+
+    assert fetched.path.read_bytes() == data
+    assert 1.5 < fetched.shares["ModelScope"] / fetched.shares["Hugging Face"] < 6
 
 
 def test_what_was_there_is_no_share_of_this_time(client: HttpClient, tmp_path: Path) -> None:
@@ -165,26 +117,6 @@ def test_the_end_of_a_slow_piece_is_given_to_those_who_have_nothing_left_to_do(
     assert end - start > MB
 
 
-class LateSource:
-    """A source that does not know its files until it is told."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self.is_there = threading.Event()
-
-    @property
-    def name(self) -> str:
-        return self._source.name
-
-    def has(self, file: RemoteFile) -> bool:
-        return self.is_there.is_set() and self._source.has(file)
-
-    def open(
-        self, file: RemoteFile, start: int, end: int, *, stop: threading.Event
-    ) -> AbstractContextManager[ByteStream]:
-        return self._source.open(file, start, end, stop=stop)
-
-
 def test_a_source_that_gets_to_know_its_files_later_is_used_from_then_on(client: HttpClient, tmp_path: Path) -> None:
     """The first source holds back the end until the other one was asked."""
     data = bytes_of(16 * MB)
@@ -211,38 +143,6 @@ def test_a_source_that_gets_to_know_its_files_later_is_used_from_then_on(client:
 
     assert fetched.path.read_bytes() == data
     assert hold.event.is_set()
-
-
-class Crowded:
-    """Serves so many connections at once and answers 429 to the others."""
-
-    def __init__(self, data: bytes, limit: int) -> None:
-        self.data = data
-        self.limit = limit
-        self.serving = 0
-        self.refused = 0
-        self._lock = threading.Lock()
-
-    def __call__(self, seen: Seen, _count: int) -> Reply:
-        with self._lock:
-            if self.serving >= self.limit:
-                self.refused += 1
-                return Reply(429)
-            self.serving += 1
-        return partly(seen, self.data, self._parts(seen))
-
-    def _parts(self, seen: Seen) -> Iterator[bytes]:
-        start, end = range_of(seen, self.data)
-        try:
-            for position in range(start, end, 64 << 10):
-                if end - position <= 64 << 10:
-                    with self._lock:  # before the client has all of it and asks again
-                        self.serving -= 1
-                yield self.data[position : min(end, position + (64 << 10))]
-                time.sleep(0.002)
-        except GeneratorExit:  # the client has hung up
-            with self._lock:
-                self.serving -= 1
 
 
 def test_a_limit_on_connections_is_found_and_kept(client: HttpClient, tmp_path: Path) -> None:

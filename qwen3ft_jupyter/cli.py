@@ -175,10 +175,11 @@ def _mirror(options: argparse.Namespace) -> int:
 
     is_open = is_loopback(options.host) or options.no_token
     token = None if is_open else secrets.token_urlsafe(24)
-    settings = open_manager(options).settings
+    cache = open_manager(options).cache
     mirror = Mirror(
-        cache_dir=settings.cache_dir,
-        shared_dirs=settings.shared_dirs,
+        cache_dir=cache.root,
+        shared_dirs=cache.shared_dirs,
+        trust_manifests=cache.trust_manifests,
         host=options.host,
         port=options.port,
         token=token,

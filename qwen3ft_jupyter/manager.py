@@ -295,7 +295,7 @@ class ModelManager:
         fetching = controls.within(self.settings.max_speed)  # which is about the network, not about this disk
 
         def fetch(model: CachedModel) -> int:
-            at = model.commit or revision
+            at = self._revision_of(model) or revision
             return self.ensure(
                 model.repo_id, revision=at, controls=fetching, reporter=reporter, stop=stop
             ).bytes_fetched
@@ -327,7 +327,16 @@ class ModelManager:
     def by_slug(self, slug: str) -> tuple[str, str | None]:
         """Return the name of the model whose folder is called `slug`, and its revision if known. Raises NotCached."""
         model = self.cache.by_slug(slug)
-        return model.repo_id, model.commit or model.revision or None
+        return model.repo_id, self._revision_of(model)
+
+    def _revision_of(self, model: CachedModel) -> str | None:
+        """Return by what to ask for this copy: its commit, or its branch where another copy is at that commit, too."""
+        names = [name for name in (model.commit, model.revision) if name]
+        for name in names:
+            found = self.cache.find(model.repo_id, name)
+            if found is not None and found.folder == model.folder:
+                return name
+        return names[0] if names else None
 
     def move_cache(
         self, target: str | Path, *, reporter: Reporter | None = None, stop: threading.Event | None = None

@@ -243,3 +243,27 @@ def test_joining_a_download_changes_its_speed(make_manager: Make) -> None:
         assert (joined.id, joined.to_dict()["controls"]["max_speed"]) == (first.id, 5_000_000)
     finally:
         stop_all(manager)
+
+
+def test_of_two_revisions_at_one_commit_a_slug_names_its_own(
+    make_manager: Make, mirror: Mirror, tmp_path: Path, repo: Path
+) -> None:
+    manager = make_manager(mirror.url)
+    manager.ensure_model_cached(REPO)
+    (repo / "model.safetensors").write_bytes(os.urandom(WEIGHTS))
+    beside = manager.ensure(REPO, revision="main").model
+    manager.ensure_model_cached(REPO, update=True)
+    assert len({model["commit"] for model in manager.list_cached_models()}) == 1
+
+    name, revision = manager.by_slug(beside.slug)
+    manager.pin(name, revision=revision)
+    (beside.folder / "config.json").unlink()
+    report = manager.repair(name, revision=revision)
+
+    assert {model["slug"]: model["pinned"] for model in manager.list_cached_models()} == {
+        SLUG: False,
+        beside.slug: True,
+    }
+    assert report.repaired == ("config.json",)
+    assert (beside.folder / "config.json").exists()
+    assert manager.by_slug(SLUG)[1] == beside.commit

@@ -12,6 +12,7 @@ import secrets
 import stat
 import threading
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.clone import clone
@@ -34,7 +35,7 @@ from qwen3ft_jupyter.transfer.leftovers import ORPHAN_S
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -88,10 +89,11 @@ def commit_model(
         make_folders(folder, disk=disk)
         mark_incomplete(folder, listing.repo_id, disk=disk)
         entries = {path: _made_read_only(folder, file, disk) for path, file in kept.items()}
-        entries |= {file.file.path: place.put(file) for file in fetched}
-        entries |= _share(place, shared or {})
+        with stamps_kept(folder.parent, _inodes(previous, shared or {}), but=folder, disk=disk):
+            place.remove(ours - {file.path for file in listing.files}, but=kept)
+            entries |= {file.file.path: place.put(file) for file in fetched}
+            entries |= {path: place.copy(f.path, path, f.entry, may_link=True) for path, f in (shared or {}).items()}
         entries |= {path: place.copy(folder / source, path, entries[source]) for path, source in copies.items()}
-        place.remove(ours - {file.path for file in listing.files})
         place.sync(file.path for file in listing.files)
         for file in fetched:
             file.forget(disk=disk)
@@ -174,11 +176,21 @@ class _Place:
         _take_write_permission(self.folder / path, self.disk)
         return replace(entry, path=path, stamp=Stamp.of((self.folder / path).lstat()))
 
-    def remove(self, paths: Iterable[str]) -> None:
-        """Delete files that are no part of the model any more."""
+    def remove(self, paths: Iterable[str], *, but: Collection[str]) -> None:
+        """Delete files that are no part of the model any more, and folders that are empty then.
+
+        Before anything is put in, for a file may become a folder. Where case does not tell names apart, one may be a
+        file of `but` that is spelled otherwise now.
+        """
+        spellings = {path.casefold(): self.folder / path for path in but}
         for path in paths:
+            same = spellings.get(path.casefold())
             with contextlib.suppress(OSError):
+                if same is not None and same.samefile(self.folder / path):
+                    continue
                 self.disk.unlink(self.folder / path)
+                for parent in PurePosixPath(path).parents[:-1]:
+                    self.disk.remove_folder(self.folder / parent)
 
     def sync(self, paths: Iterable[SafePath]) -> None:
         """Make the names of the files survive a power cut, with those of the folders they lie in."""
@@ -231,11 +243,10 @@ def _clear_leftovers(record: Path, disk: Disk) -> None:
                 disk.unlink(path)
 
 
-def _share(place: _Place, shared: Mapping[SafePath, SharedFile]) -> dict[SafePath, ManifestFile]:
-    """Give files of other models a name in this one, too, and return their entries."""
-    inodes = {file.entry.stamp.inode for file in shared.values() if file.entry.stamp is not None}
-    with stamps_kept(place.folder.parent, inodes, but=place.folder, disk=place.disk):
-        return {path: place.copy(file.path, path, file.entry, may_link=True) for path, file in shared.items()}
+def _inodes(previous: Manifest | None, shared: Mapping[SafePath, SharedFile]) -> set[int]:
+    """Return the inodes that get or lose a name: those of files that other models lend, or may have been lent."""
+    entries = [*(previous.files if previous else ()), *(file.entry for file in shared.values())]
+    return {entry.stamp.inode for entry in entries if entry.stamp is not None}
 
 
 def _made_read_only(folder: Path, file: ManifestFile, disk: Disk) -> ManifestFile:

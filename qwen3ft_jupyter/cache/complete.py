@@ -14,6 +14,7 @@ from qwen3ft_jupyter.cache.incoming import begun_bytes
 from qwen3ft_jupyter.cache.layout import incoming_folder
 from qwen3ft_jupyter.cache.manifest import file_state
 from qwen3ft_jupyter.cache.models import model_from
+from qwen3ft_jupyter.cache.quota import replaced_bytes, title
 from qwen3ft_jupyter.cache.repair import keep_right_ranges
 from qwen3ft_jupyter.cache.room import make_room
 from qwen3ft_jupyter.cache.seed import seed
@@ -25,7 +26,7 @@ from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.transfer.sources import gather_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.manifest import Manifest
@@ -69,7 +70,12 @@ def complete(wish: Wish, listing: Listing, folder: Path, reporter: Reporter) -> 
     wanted = tuple(file for file in listing.files if is_wanted(file.path))
     kept = {} if wish.force else right_files(folder, previous, wanted, reporter=reporter, stop=stop)
     missing, copies = split_copies(wanted, kept)
-    own, shared, evicted = _borrow(wish, missing, folder, reporter)
+
+    def growth(files: Sequence[RemoteFile]) -> int:  # what was begun counts as held already
+        copied = sum(file.size for file in wanted if file.path in copies)
+        return _to_fetch(files, incoming) + copied - replaced_bytes(cache.holdings(), previous, kept)
+
+    own, shared, evicted = _borrow(wish, missing, folder, growth, reporter)
     missing = [file for file in missing if file.path not in shared]
     ready: list[FetchedFile] = []
     try:
@@ -124,32 +130,34 @@ def own_files(files: Sequence[RemoteFile], own: Sequence[tuple[CachedModel, Mani
 
 
 def _borrow(
-    wish: Wish, missing: Sequence[RemoteFile], folder: Path, reporter: Reporter
+    wish: Wish,
+    missing: Sequence[RemoteFile],
+    folder: Path,
+    growth: Callable[[Sequence[RemoteFile]], int],
+    reporter: Reporter,
 ) -> tuple[list[tuple[CachedModel, Manifest]], dict[SafePath, SharedFile], list[str]]:
     """Return the models here that can lend, which files they lend, and the names of those that made room for the rest.
 
-    One that makes room lends no more, so that there is more to make room for.
+    One that makes room lends no more, so that there is more to make room for. `growth` tells by how much the cache
+    grows if these files are not lent.
     """
     evicted: list[str] = []
     while True:
         own = [] if wish.force or not missing else recorded(wish.cache, but=folder)
         shared = own_files(missing, own)
         rest = [file for file in missing if file.path not in shared]
-        gone = _make_room(wish, rest, incoming_folder(wish.cache.root, folder.name), reporter)
+        gone = _make_room(wish, wish.quota, growth(rest), reporter) if rest and wish.quota is not None else []
         evicted += gone
         if not gone:
             return own, shared, evicted
 
 
-def _make_room(wish: Wish, missing: Sequence[RemoteFile], incoming: Path, reporter: Reporter) -> list[str]:
-    """Evict what has to make way for the files, as far as there is a quota; return the names of the models."""
-    if wish.quota is None or not missing:
-        return []
-    growth = _to_fetch(missing, incoming)  # what was begun counts as held already
-    evicted = make_room(
-        wish.cache, growth, quota_bytes=wish.quota, keep=wish.repo_id, is_used=wish.is_used, reporter=reporter
-    )
-    return [model.repo_id for model in evicted]
+def _make_room(wish: Wish, quota: int, growth: int, reporter: Reporter) -> list[str]:
+    """Evict what has to make way so that the cache can grow within its quota; return what to call those models."""
+    cache = wish.cache
+    titles = {holding.model.slug: title(holding.model) for holding in cache.holdings()}
+    evicted = make_room(cache, growth, quota_bytes=quota, keep=wish.repo_id, is_used=wish.is_used, reporter=reporter)
+    return [titles.get(model.slug, model.repo_id) for model in evicted]
 
 
 def _to_fetch(files: Sequence[RemoteFile], incoming: Path) -> int:

@@ -7,7 +7,7 @@ import os
 import stat
 import threading
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +30,7 @@ PIECE_BYTES: Final = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """The identity of a file's bytes, and the stamp under which they were read."""
+    """The identity of a file's bytes, and the stamp it had when they were read."""
 
     size: int
     sha256: Sha256
@@ -101,7 +101,7 @@ def digest_open(
         on_bytes(len(data))
     if with_pieces and done > start:
         pieces.append((start, done, crc))
-    stamp = Stamp.of(before)
-    if stamp != Stamp.of(os.fstat(descriptor)):
+    stamp = Stamp.of(os.fstat(descriptor))
+    if stamp != replace(Stamp.of(before), ctime_ns=stamp.ctime_ns):  # which another name or mode changes, too
         return None
     return Digest(stamp.size, Sha256(sha256.hexdigest()), git.hexdigest() if git else "", stamp, tuple(pieces))

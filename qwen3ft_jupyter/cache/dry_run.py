@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.adopt import adoptable
+from qwen3ft_jupyter.cache.audit import check_files
 from qwen3ft_jupyter.cache.compare import right_files, split_copies
 from qwen3ft_jupyter.cache.complete import own_files, recorded
+from qwen3ft_jupyter.cache.ensure import listing_of_cached
+from qwen3ft_jupyter.cache.in_place import probable_files
 from qwen3ft_jupyter.cache.incoming import begun_bytes
 from qwen3ft_jupyter.cache.layout import incoming_folder
 from qwen3ft_jupyter.cache.preflight import DownloadPlan, Volume, make_download_plan
+from qwen3ft_jupyter.cache.repair import right_ranges
 from qwen3ft_jupyter.cache.wish import make_wish
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs import resolve
+from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import is_wanted
 from qwen3ft_jupyter.reporting import SILENT, Progress
 from qwen3ft_jupyter.transfer.plan import SMALL_BYTES, object_key
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.cache.wish import Wish
-    from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing, RemoteFile
+    from qwen3ft_jupyter.hubs.listing import Hub, HubName, RemoteFile
     from qwen3ft_jupyter.reporting import Reporter
 
 
@@ -42,8 +48,9 @@ def plan_model(
 ) -> DownloadPlan:
     """Return what `ensure_model` would do for the same arguments.
 
-    A hub is asked, files here that no stamp vouches for are read, and the speed of the link is measured for a second;
-    nothing is written.
+    A hub is asked where the download would ask one, files here that no stamp vouches for are read, and the speed of
+    the link is measured for a second; nothing is written. What other tools keep on this disk is not read: it may turn
+    out to be wrong, or to have a part of a file that the plan has travel whole.
 
     Args:
         cache: Where models are.
@@ -65,8 +72,16 @@ def plan_model(
             hint="Allow the network (QWEN3FT_OFFLINE=0).",
         )
     reporter.progress(Progress("resolving"))
-    listing = resolve(wish.hubs, wish.order, wish.repo_id, wish.revision, reporter=reporter, stop=wish.stop)
-    folder = cache.folder_for(wish.repo_id, wish.revision, listing.commit)
+    ready = _ready(wish, reporter)
+    if ready is not None:
+        return _nothing_to_do(wish, ready)
+    folder = cache.folder_for(wish.repo_id, wish.revision)
+    listing = listing_of_cached(wish, folder) or resolve(
+        wish.hubs, wish.order, wish.repo_id, wish.revision, reporter=reporter, stop=wish.stop
+    )
+    in_place = _in_place(wish, listing)
+    if in_place:
+        return _nothing_to_do(wish, replace(listing, files=in_place))
     files = tuple(file for file in listing.files if is_wanted(file.path))
     previous = cache.believed(folder)
     kept = {} if wish.force else right_files(folder, previous, files, reporter=reporter, stop=wish.stop)
@@ -74,16 +89,19 @@ def plan_model(
     own = [] if wish.force else recorded(cache, but=folder)
     linked = own_files(missing, own)
     adopted = dict.fromkeys(linked, "cache")
+    begun = begun_bytes(incoming_folder(cache.root, folder.name))
     if wish.may_use_disk:
         rest = [file for file in missing if file.path not in linked]
         adopted |= adoptable(rest, repo_id=wish.repo_id, places=cache.places, own=own, exclude=cache.folders)
-    begun = begun_bytes(incoming_folder(cache.root, folder.name))
+        rest = [file for file in rest if file.path not in adopted]
+        found = right_ranges(folder, previous, rest, reporter=reporter, stop=wish.stop)
+        begun |= {key: max(count, begun.get(key, 0)) for key, count in found.items()}
     travelling = [file for file in missing if file.path not in adopted]
     sources, rate = _asked(wish, listing, travelling, reporter)
     return make_download_plan(
         listing,
         files,
-        Volume(cache.free_bytes(), cache.used_bytes(), wish.quota, cache.holdings(wish.is_used), time.time()),
+        _volume(wish),
         kept=kept,
         adopted=adopted,
         linked=linked,
@@ -92,6 +110,38 @@ def plan_model(
         sources=sources,
         rate=rate,
     )
+
+
+def _ready(wish: Wish, reporter: Reporter) -> Listing | None:
+    """Return what the cached model consists of if the download would find it whole and right, wherever it lies."""
+    model = None if wish.force else wish.cached()
+    manifest = wish.cache.manifest(model) if model is not None else None
+    if model is None or manifest is None:
+        return None
+    stale = wish.cache.stale_files(model, manifest)
+    check = check_files(model.folder, stale, phase="checking", reporter=reporter, stop=wish.stop)
+    if check.missing or check.wrong:
+        return None
+    files = tuple(file.as_remote() for file in manifest.files)
+    return Listing(manifest.repo_id, manifest.hub, manifest.revision, manifest.commit, files)
+
+
+def _in_place(wish: Wish, listing: Listing) -> tuple[RemoteFile, ...]:
+    """Return the files of another tool's copy that would probably be used where it is; none if there is no such."""
+    if not wish.in_place or wish.force:
+        return ()
+    cache = wish.cache
+    found = (probable_files(model, cache.places, listing) for model in cache.elsewhere(wish.repo_id))
+    return next(filter(None, found), ())
+
+
+def _nothing_to_do(wish: Wish, listing: Listing) -> DownloadPlan:
+    return make_download_plan(listing, listing.files, _volume(wish), kept={file.path for file in listing.files})
+
+
+def _volume(wish: Wish) -> Volume:
+    cache = wish.cache
+    return Volume(cache.free_bytes(), cache.used_bytes(), wish.quota, cache.holdings(wish.is_used), time.time())
 
 
 def _asked(

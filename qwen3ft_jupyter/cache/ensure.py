@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.audit import check_files
 from qwen3ft_jupyter.cache.compare import looks_complete
 from qwen3ft_jupyter.cache.complete import Completed, complete
-from qwen3ft_jupyter.cache.evict import nobody_uses, remove_incoming
+from qwen3ft_jupyter.cache.evict import nobody_uses, remove_empty, remove_incoming
 from qwen3ft_jupyter.cache.in_place import use_in_place
 from qwen3ft_jupyter.cache.layout import incoming_folder, is_revision
 from qwen3ft_jupyter.cache.lease import Lease, hold_lease
@@ -167,7 +167,7 @@ def ensure_model(
         policy=policy,
     )
     done, was_cached = _bring(wish, reporter)
-    cache.touch(done.model.repo_id, done.model.commit or None)
+    cache.touch(done.model.repo_id, done.model.revision or None)
     return Ensured(
         done.model,
         done.bytes_fetched,
@@ -186,16 +186,23 @@ def _bring(wish: Wish, reporter: Reporter) -> tuple[Completed, bool]:
         return _as_it_is(model), True
     if wish.offline:
         return _as_it_is(_without_network(wish, reporter)), True
-    folder = wish.cache.folder_for(wish.repo_id, wish.revision)
-    incoming = incoming_folder(wish.cache.root, folder.name)
-    with hold_lease(incoming, wish.repo_id, reporter=reporter, stop=wish.stop, disk=wish.cache.disk) as lease:
-        if lease.has_waited and (model := _ready(wish, lease)) is not None:
-            is_new = model.created is not None and model.created >= wish.began
-            if is_new or not wish.force:
-                return _as_it_is(model), False
-        done = _download(wish, folder, lease)
-    remove_incoming(incoming, disk=wish.cache.disk)
-    return done, False
+    while True:
+        folder = wish.cache.folder_for(wish.repo_id, wish.revision)
+        incoming = incoming_folder(wish.cache.root, folder.name)
+        try:
+            with hold_lease(incoming, wish.repo_id, reporter=reporter, stop=wish.stop, disk=wish.cache.disk) as lease:
+                if lease.has_waited and (model := _ready(wish, lease)) is not None:
+                    is_new = model.created is not None and model.created >= wish.began
+                    if is_new or not wish.force:
+                        return _as_it_is(model), False
+                if wish.cache.folder_for(wish.repo_id, wish.revision) != folder:
+                    continue  # another revision was put there meanwhile
+                done = _download(wish, folder, lease)
+        except HubError:  # nothing was begun by one that no hub knows
+            remove_empty(incoming)
+            raise
+        remove_incoming(incoming, disk=wish.cache.disk)
+        return done, False
 
 
 def _as_it_is(model: CachedModel) -> Completed:
@@ -204,17 +211,9 @@ def _as_it_is(model: CachedModel) -> Completed:
 
 def _ready(wish: Wish, reporter: Reporter) -> CachedModel | None:
     """Return the cached model if it is verified, of the right commit, and all its files are there and right."""
-    model = wish.cache.find(wish.repo_id, wish.revision)
-    if wish.may_have_moved:
-        model = _newest(wish, model or wish.cache.find(wish.repo_id))
+    model = wish.cached()
     manifest = wish.cache.manifest(model) if model is not None else None
     return _checked(wish, model, manifest, reporter) if model is not None and manifest is not None else None
-
-
-def _newest(wish: Wish, known: CachedModel | None) -> CachedModel | None:
-    """Return the model at the commit that a hub names now, if it is cached."""
-    commit = wish.commit(known) if known is not None else ""
-    return wish.cache.find(wish.repo_id, commit) if commit else None
 
 
 def _checked(wish: Wish, model: CachedModel, manifest: Manifest, reporter: Reporter) -> CachedModel | None:
@@ -270,10 +269,10 @@ def _unverified(wish: Wish, model: CachedModel, reporter: Reporter, reason: str)
 
 def _download(wish: Wish, folder: Path, lease: Lease) -> Completed:
     """Fetch what is missing or wrong: of the cached commit if that is what is wanted, else of the hub's listing."""
-    listing = None if wish.force or wish.may_have_moved else _listing_of_cached(wish, folder)
+    listing = listing_of_cached(wish, folder)
     if listing is not None:
         try:
-            return complete(wish, listing, folder, lease)
+            return _complete_from_all(wish, listing, folder, lease)
         except (HubError, SourceFailed, WrongBytes) as error:
             lease.notice(f"{error.message} Asking for the present state of the model.")
     lease.progress(Progress("resolving"))
@@ -306,8 +305,10 @@ def _in_place(wish: Wish, model: CachedModel, listing: Listing | None, reporter:
     )
 
 
-def _listing_of_cached(wish: Wish, folder: Path) -> Listing | None:
+def listing_of_cached(wish: Wish, folder: Path) -> Listing | None:
     """Return the listing that the manifest of a damaged model amounts to, if it is what is wanted."""
+    if wish.force or wish.may_have_moved:
+        return None
     manifest = wish.cache.believed(folder)
     if manifest is None or manifest.hub not in wish.order:
         return None
@@ -315,6 +316,17 @@ def _listing_of_cached(wish: Wish, folder: Path) -> Listing | None:
         return None
     files = tuple(file.as_remote() for file in manifest.files)
     return Listing(manifest.repo_id, manifest.hub, manifest.revision, manifest.commit, files)
+
+
+def _complete_from_all(wish: Wish, listing: Listing, folder: Path, lease: Lease) -> Completed:
+    """Complete the model from the hub that listed it; if its bytes do not come, from whoever has the same ones."""
+    try:
+        return complete(wish, listing, folder, lease)
+    except (HubError, SourceFailed, WrongBytes) as error:
+        if wish.sources is not None or (len(wish.order) < 2 and not wish.mirrors):
+            raise
+        lease.notice(f"{error.message} Asking others for the same bytes.")
+        return complete(replace(wish, sources=(*wish.order, "mirrors", "disk")), listing, folder, lease)
 
 
 def _complete_from_any(wish: Wish, listing: Listing, folder: Path, lease: Lease) -> Completed:

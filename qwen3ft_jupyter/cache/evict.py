@@ -82,7 +82,7 @@ def remove_incoming(folder: Path, *, disk: Disk = LOCAL) -> int:
         return 0
     freed = clear_partials(folder, disk=disk)
     _remove_debris(folder, disk)
-    _remove_empty(folder)
+    remove_empty(folder)
     return freed
 
 
@@ -110,7 +110,7 @@ def _leased(incoming: Path, repo_id: RepoId, disk: Disk) -> Iterator[None]:
     at_once = threading.Event()
     at_once.set()
     with contextlib.ExitStack() as stack:
-        stack.callback(_remove_empty, incoming)
+        stack.callback(remove_empty, incoming)
         try:
             stack.enter_context(hold_lease(incoming, repo_id, reporter=SILENT, stop=at_once, disk=disk))
         except Stopped:
@@ -249,7 +249,8 @@ def _remove_debris(folder: Path, disk: Disk) -> None:
                 disk.unlink(path)
 
 
-def _remove_empty(incoming: Path) -> None:
+def remove_empty(incoming: Path) -> None:
+    """Delete an incoming folder with nothing in it. Never raises."""
     with contextlib.suppress(OSError):
         incoming.rmdir()
         incoming.parent.rmdir()

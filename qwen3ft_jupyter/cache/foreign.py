@@ -90,8 +90,8 @@ def copies(places: Collection[Place], *, exclude: Collection[Path] = ()) -> Iter
     closed = {os.path.realpath(folder) for folder in exclude}
     seen: set[Path] = set()
     for place in places:
-        if any(place.root.is_relative_to(folder) for folder in closed):
-            continue
+        if place.owner != "huggingface" and any(place.root.is_relative_to(folder) for folder in closed):
+            continue  # what Hugging Face's client makes has names that nothing of ours has
         for copy in _FINDERS[place.owner](place, closed):
             if copy.folder not in seen:
                 seen.add(copy.folder)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from qwen3ft_jupyter.cache.audit import VerifyReport
 from qwen3ft_jupyter.cache.digests import Digest, digest_open
 from qwen3ft_jupyter.cache.elsewhere import find_copy
-from qwen3ft_jupyter.cache.foreign_files import is_complete, listing_of
+from qwen3ft_jupyter.cache.foreign_files import blob_name, is_complete, listing_of
 from qwen3ft_jupyter.cache.manifest import MAX_MANIFEST_BYTES, Manifest, ManifestFile, Stamp
 from qwen3ft_jupyter.cache.pace import Pace
 from qwen3ft_jupyter.cache.places import Owner, Place
@@ -86,7 +86,7 @@ def use_in_place(
             hint="Once a hub can be asked, they can be compared.",
         )
     reading = _read(copy, said, reporter, stop or threading.Event())
-    bad = [path for path in (*reading.missing, *reading.wrong) if path.endswith(_NEEDED) and path not in _NOT_NEEDED]
+    bad = [path for path in (*reading.missing, *reading.wrong) if _is_needed(path)]
     if bad:
         names = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
         raise CacheDamaged(
@@ -102,6 +102,15 @@ def use_in_place(
     )
     _write(root, copy, manifest, disk)
     return _as_verified(model, manifest)
+
+
+def probable_files(model: CachedModel, places: Collection[Place], listing: Listing) -> tuple[RemoteFile, ...]:
+    """Return the files that `use_in_place` would probably find right; none if it would refuse. Reads nothing."""
+    copy = find_copy(model, places)
+    wanted = [file for file in listing.files if is_wanted(file.path)]
+    there = tuple(file for file in wanted if copy is not None and _may_be(copy, file))
+    is_lacking = any(_is_needed(file.path) for file in wanted if file not in there)
+    return there if copy is not None and not is_lacking and is_complete(copy, {f.path for f in there}) else ()
 
 
 def verify_in_place(
@@ -235,6 +244,18 @@ def _read(
             (missing if status is None else wrong).append(file.path)
     meter.update(done, now=True)
     return _Reading(right, missing, wrong, done)
+
+
+def _may_be(copy: ForeignCopy, file: RemoteFile) -> bool:
+    """Return whether a file of a copy has the listed size, and the listed digest if its tool named it by one."""
+    status = copy.place.status(copy.folder / file.path)
+    named = blob_name(copy, file.path)
+    digest = file.sha256 if len(named) == 64 else file.git_sha1
+    return status is not None and status.st_size == file.size and (not named or digest in {None, named})
+
+
+def _is_needed(path: SafePath) -> bool:
+    return path.endswith(_NEEDED) and path not in _NOT_NEEDED
 
 
 def _digest(

@@ -117,13 +117,13 @@ class Layers:
 
     def _find_in(self, root: Path, repo_id: RepoId, revision: str | None, *, is_shared: bool) -> CachedModel | None:
         """Return the copy in a layer: a verified one before an unverified, which has no revision anyone knows."""
-        plain = None
+        second = None
         for model in self._copies(root, repo_id, revision, is_shared=is_shared):
-            if model.is_verified and (revision is None or is_revision(model.commit, model.revision, revision)):
+            if model.is_verified and (revision is None or revision in {model.revision, model.commit}):
                 return model
-            if not model.is_verified and revision is None:
-                plain = plain or model
-        return plain
+            if revision is None or (model.is_verified and is_revision(model.commit, model.revision, revision)):
+                second = second or model  # unverified, or a branch may be called what a commit begins with
+        return second
 
     def _copies(self, root: Path, repo_id: RepoId, revision: str | None, *, is_shared: bool) -> Iterator[CachedModel]:
         """Yield the copies in a layer: where they should be, then in folders someone renamed, other revisions last."""

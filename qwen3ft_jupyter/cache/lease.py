@@ -36,6 +36,10 @@ BEAT_S: Final = 1.0
 """How often the owner shows its progress."""
 LEAVE_S: Final = 0.3
 """A failed or stopped owner waits so long at most for a beat under way: the disk may hang."""
+ATTEMPTS: Final = 5
+"""So often a folder is made that others remove at the same moment."""
+_over: Final[set[str]] = set()
+"""The nonces of leases that this process has given back. One that is on the disk all the same could not be deleted."""
 POLL_S: Final = 0.25
 """How often a waiter looks; also how soon it notices a stop."""
 SILENT_S: Final = 60.0
@@ -70,9 +74,12 @@ class LeaseState:
     @property
     def is_live(self) -> bool:
         """Return whether the owner may still be at work, as far as one look can tell."""
-        if self.owner.is_surely_dead:
-            return False
-        return self.owner.is_surely_alive or abs(time.time() - self.beat) < HUNG_S
+        return not self.is_over and (self.owner.is_surely_alive or abs(time.time() - self.beat) < HUNG_S)
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether the owner is surely at work no more."""
+        return self.nonce in _over or self.owner.is_surely_dead
 
 
 class Lease(Reporter):
@@ -125,6 +132,7 @@ class Lease(Reporter):
         finally:
             self._ended.set()
             thread.join(patience_s)
+            _over.add(self.nonce)
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):
@@ -151,7 +159,7 @@ def hold_lease(
         Stopped: `stop` was set while waiting.
         CacheNotWritable, NoSpace, TransferError: The folder cannot be written.
     """
-    watch = _Watch(reporter)
+    watch, attempts = _Watch(reporter), 0
     while True:
         lease = Lease(folder, repo_id, reporter, has_waited=watch.has_waited, disk=disk)
         try:
@@ -161,6 +169,9 @@ def hold_lease(
             if _create(folder, lease, disk):
                 break
         except OSError as error:
+            attempts += 1
+            if isinstance(error, (FileExistsError, FileNotFoundError)) and attempts < ATTEMPTS:
+                continue  # who held it has just removed the folder
             raise disk_error(error, "The cache") from error
         state = LeaseState.read(folder)
         if watch.is_stale(state, folder):
@@ -190,7 +201,7 @@ class _Watch:
         silent_s = now - self._since
         if state is None:  # given back this moment, being written, or garbage
             return silent_s > 4 * BEAT_S and (folder / LEASE_NAME).exists()
-        if state.owner.is_surely_dead or silent_s > (HUNG_S if state.owner.is_surely_alive else SILENT_S):
+        if state.is_over or silent_s > (HUNG_S if state.owner.is_surely_alive else SILENT_S):
             return True
         if not self.has_waited:
             self._reporter.notice("Another process is downloading this model; waiting for it.")
@@ -208,7 +219,12 @@ def _create(folder: Path, lease: Lease, disk: Disk) -> bool:
         disk.close(disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
     except (FileExistsError, FileNotFoundError):  # not found: the owner has just finished and removed the folder
         return False
-    write_json(path, lease.to_dict(), disk=disk)
+    try:
+        write_json(path, lease.to_dict(), disk=disk)
+    except OSError:
+        with contextlib.suppress(OSError):
+            disk.unlink(path)  # or it would be waited for
+        raise
     return True
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.cache.evict import InUse, nobody_uses, remove_incoming, remove_model
+from qwen3ft_jupyter.cache.evict import InUse, is_leased, nobody_uses, remove_incoming, remove_model, remove_shell
 from qwen3ft_jupyter.cache.in_place import IN_PLACE_FOLDER
 from qwen3ft_jupyter.cache.incoming import incoming_folders, read_journal
 from qwen3ft_jupyter.cache.layers import Layers
@@ -27,7 +27,7 @@ from qwen3ft_jupyter.cache.layout import (
     marked_repo_id,
 )
 from qwen3ft_jupyter.cache.lease import LeaseState
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, read_manifest
+from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest
 from qwen3ft_jupyter.cache.models import plain_model
 from qwen3ft_jupyter.cache.repair import claimed, keep_pieces, opened
 from qwen3ft_jupyter.cache.transplant import Ground, NotMovable, Transplant
@@ -143,8 +143,13 @@ class _Move:
         """Move everything."""
         folders = self._folders()
         make_folders(self.target, disk=self.disk)
-        copied = [(folder, repo_id) for folder, repo_id in folders if not self._renamed(folder, self.target)]
-        trips, bytes_copied = self._copied(copied)
+        layers = Layers(self.source, (), trust_manifests=self.trust_manifests)
+        copied = [
+            (folder, repo_id)
+            for folder, repo_id in folders
+            if self._is_strange(folder, layers) or not self._renamed(folder, self.target)
+        ]
+        trips, bytes_copied = self._copied(copied, layers)
         self._move_begun()
         for name in RECORD_FOLDERS:
             self._move_records(name)
@@ -163,9 +168,10 @@ class _Move:
             if is_half_evicted(folder):
                 remove_model(self.source, folder, RepoId(marked_repo_id(folder) or folder.name), disk=self.disk)
                 continue
-            for empty in (folder / RECORD_FOLDER, folder):
-                with contextlib.suppress(OSError):
-                    self.disk.remove_folder(empty)
+            remove_shell(folder, disk=self.disk)
+            if os.path.lexists(self.target / folder.name):
+                with contextlib.suppress(OSError):  # a kill came between the two of them
+                    self.disk.remove_folder(folder)
             repo_id = _repo_of(folder)
             if repo_id is not None:
                 if self.is_used(repo_id):
@@ -191,10 +197,15 @@ class _Move:
             self.moved.append(folder.name)
         return True
 
-    def _copied(self, folders: Sequence[tuple[Path, RepoId]]) -> tuple[list[Transplant], int]:
+    def _is_strange(self, folder: Path, layers: Layers) -> bool:
+        """Return whether a folder has a manifest that is not believed: it would be at the target, so it is left out."""
+        if self.trust_manifests:
+            return False
+        return layers.believed(folder) is None and os.path.lexists(manifest_path(folder))
+
+    def _copied(self, folders: Sequence[tuple[Path, RepoId]], layers: Layers) -> tuple[list[Transplant], int]:
         """Copy all and read all again; return those that are right at their new place, and the bytes they have."""
         ground = Ground(self.disk, self.stop, lambda _: None)
-        layers = Layers(self.source, (), trust_manifests=self.trust_manifests)
         trips = [
             Transplant(folder, self.target / folder.name, repo_id, layers.believed(folder), ground)
             for folder, repo_id in folders
@@ -257,6 +268,9 @@ class _Move:
     def _move_begun(self) -> None:
         """Move partial files; those that somebody works on stay."""
         for folder in incoming_folders(self.source):
+            if is_leased(folder):
+                self._leave(f"{INCOMING_FOLDER}/{folder.name}", "it is being downloaded")
+                continue
             goal = incoming_folder(self.target, folder.name)
             make_own_folder(goal.parent, disk=self.disk)
             if self._renamed(folder, goal.parent):

@@ -124,10 +124,9 @@ def make_download_plan(
     """
     files = list(_planned(wanted, kept, adopted or {}, begun or {}, sources[0] if sources else ""))
     removed = [file for file in (previous.files if previous else ()) if file.path not in {f.path for f in wanted}]
-    freed = sum(file.size for file in (previous.files if previous else ()) if file.path not in kept)
     to_fetch = sum(file.bytes_to_fetch for file in files)
     cloned = _size_of(file for file in files if file.action == "adopted" and file.path not in linked)
-    growth = to_fetch + cloned - freed
+    growth = to_fetch + cloned - quotas.replaced_bytes(volume.holdings, previous, kept)
     room = to_fetch + cloned + (RESERVE_BYTES if to_fetch or cloned else 0)
     evicted, over = _making_way(volume, growth, listing.repo_id)
     free = volume.free_bytes + quotas.freed_bytes(volume.holdings, evicted)

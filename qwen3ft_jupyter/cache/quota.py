@@ -13,6 +13,7 @@ from qwen3ft_jupyter.format import moment, size
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from qwen3ft_jupyter.cache.manifest import Manifest
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.hubs.names import RepoId
 
@@ -37,6 +38,17 @@ def held_bytes(holdings: Iterable[Holding]) -> int:
 def freed_bytes(holdings: Collection[Holding], evicted: Collection[CachedModel]) -> int:
     """Return what deleting some of the models frees: what the others share stays."""
     return held_bytes(holdings) - held_bytes(holding for holding in holdings if holding.model not in evicted)
+
+
+def replaced_bytes(holdings: Iterable[Holding], previous: Manifest | None, kept: Collection[str]) -> int:
+    """Return what goes when of a model as it was only the `kept` files stay; what other models share goes not."""
+    if previous is None:
+        return 0
+    was = (previous.repo_id, previous.commit, previous.created)
+    others = [one for one in holdings if (one.model.repo_id, one.model.commit, one.model.created) != was]
+    shared = {inode for holding in others for _, inode in holding.blobs}
+    gone = {file.stamp.inode if file.stamp else file.path: file for file in previous.files if file.path not in kept}
+    return sum(file.size for inode, file in gone.items() if inode not in shared)
 
 
 def evictable(holdings: Iterable[Holding], *, now: float, keep: RepoId | None = None) -> list[CachedModel]:

@@ -149,6 +149,45 @@ def keep_right_ranges(
     return kept
 
 
+def right_ranges(
+    folder: Path,
+    previous: Manifest | None,
+    missing: Sequence[RemoteFile],
+    *,
+    reporter: Reporter,
+    stop: threading.Event,
+) -> dict[str, int]:
+    """Return by object key how many bytes `keep_right_ranges` would keep, for the same arguments. Writes nothing."""
+    damaged = list(_locatable(folder, previous, missing))
+    meter = Meter(reporter, "checking", sum(file.size for file in damaged), clock=time.monotonic)
+    found: dict[str, int] = {}
+    done = 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal done
+        done += count
+        meter.update(done, detail=file.path)
+        if stop.is_set():
+            raise Stopped("Checking was stopped.", hint="Nothing was changed.")
+
+    for file in damaged:
+        with opened(folder / file.path) as descriptor:
+            if descriptor >= 0:
+                pieces = [piece for piece in file.pieces or () if _is_right(descriptor, piece, on_bytes)]
+                found[object_key(file.as_remote())] = sum(end - start for start, end, _ in pieces)
+    return found
+
+
+def _is_right(descriptor: int, piece: PieceSum, on_bytes: Callable[[int], None]) -> bool:
+    position, end, right = piece
+    crc = 0
+    while position < end and (data := _read_at(descriptor, min(READ_BYTES, end - position), position)):
+        crc = zlib.crc32(data, crc)
+        position += len(data)
+        on_bytes(len(data))
+    return position == end and crc == right
+
+
 def keep_pieces(
     descriptor: int,
     pieces: Iterable[PieceSum],

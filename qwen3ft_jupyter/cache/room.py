@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache import quota
 from qwen3ft_jupyter.cache.evict import InUse, nobody_uses
-from qwen3ft_jupyter.errors import ModelInUse
+from qwen3ft_jupyter.errors import ModelInUse, NotCached
 from qwen3ft_jupyter.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -53,8 +52,10 @@ def make_room(
             raise quota.refusal(keep, quota.shortfall(holdings, over, now=now, keep=keep), quota_bytes)
         reporter.notice(quota.announcement(chosen, quota_bytes))
         for model in chosen:
-            taken.add(model.repo_id)
-            with contextlib.suppress(ModelInUse):
+            try:
                 evicted.append(cache.evict_slug(model.slug, is_used=is_used))
-                taken.discard(model.repo_id)
+            except ModelInUse:  # noqa: PERF203 - there are a few models
+                taken.add(model.repo_id)
+            except NotCached:  # somebody else has just deleted it
+                continue
     return evicted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from dataclasses import replace
@@ -64,7 +65,8 @@ class ModelCache:
         disk: Disk = LOCAL,
     ) -> None:
         self.root = Path(cache_dir)
-        self.shared_dirs = tuple(Path(folder) for folder in shared_dirs)
+        folders = {os.path.realpath(folder): Path(folder) for folder in (self.root, *shared_dirs)}
+        self.shared_dirs = tuple(folders.values())[1:]  # our own is no layer below itself
         self._places = places
         self.trust_manifests = trust_manifests
         self.disk = disk

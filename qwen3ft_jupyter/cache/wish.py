@@ -77,7 +77,22 @@ class Wish:
         """Whether files that are on this disk already may be used."""
         return not self.force and (self.sources is None or "disk" in self.sources)
 
-    def commit(self, known: CachedModel) -> str:
+    def cached(self) -> CachedModel | None:
+        """Return the copy that is at the wanted commit by its record; a hub is asked if only that knows which it is.
+
+        A copy that follows the branch is what is brought up to date, even where another copy has the commit already:
+        whoever asks next, or asks offline, gets the one that follows the branch.
+        """
+        model = self.cache.find(self.repo_id, self.revision)
+        if not self.may_have_moved:
+            return model
+        known = model or self.cache.find(self.repo_id)
+        commit = self._commit(known) if known is not None else ""
+        if not commit or (model is not None and model.commit != commit):
+            return None
+        return model or self.cache.find(self.repo_id, commit)
+
+    def _commit(self, known: CachedModel) -> str:
         """Ask, with one request, which commit is meant; return "" if that cannot be known.
 
         Args:
@@ -118,7 +133,7 @@ def make_wish(
     Raises:
         BadName, BadInput: `repo_id` is malformed, or one of `sources` is none.
     """
-    name = parse_repo_id(repo_id)
+    name, revision = parse_repo_id(repo_id), revision or None
     wanted = check_sources(sources) if sources is not None else None
     hubs_wanted = [hub for hub in order if wanted is not None and hub in wanted]
     return Wish(

@@ -8,21 +8,24 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache import stamps
 from qwen3ft_jupyter.cache.layout import BESIDE, is_marked_incomplete
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Stamp, manifest_path, read_manifest
+from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Manifest, Stamp, manifest_path, read_manifest
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, path_problem
 from qwen3ft_jupyter.mirror.models import Copy, ServedFile, ServedModel, derived_commit, from_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.mirror.digests import Digests
 
+Read = Callable[[Path], Manifest | None]
+"""Returns the manifest of a model folder if it is believed."""
 RESCAN_S: Final = 0.25
 """What is not known is looked for on disk this often at most; so long a new model may stay unseen."""
 REFRESH_S: Final = 10.0
@@ -36,9 +39,10 @@ logger = logging.getLogger(__name__)
 class Record:
     """The manifest of one folder, parsed again only when it is another file."""
 
-    def __init__(self, folder: Path, stamps_root: Path | None = None) -> None:
-        """Args: the model folder, and the cache that keeps stamps for it if it lies in a layer."""
+    def __init__(self, folder: Path, stamps_root: Path | None = None, read: Read = read_manifest) -> None:
+        """Args: the model folder, the cache that keeps stamps for it if it lies in a layer, what reads its manifest."""
         self._folder = folder
+        self._read_manifest = read
         self._stamps_root = stamps_root
         self._path = str(manifest_path(folder))
         self._marks = f"{folder}{os.sep}{RECORD_FOLDER}{os.sep}"
@@ -65,7 +69,7 @@ class Record:
         return model
 
     def _read(self) -> ServedModel | None:
-        manifest = read_manifest(self._folder)
+        manifest = self._read_manifest(self._folder)
         if manifest is None:
             return None
         if self._stamps_root is not None:
@@ -76,8 +80,11 @@ class Record:
 class CacheFolder:
     """The models of a cache, or of a layer below one, by the names in their manifests. Thread-safe."""
 
-    def __init__(self, folder: Path, *, layer: int = 0, stamps_root: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, layer: int = 0, stamps_root: Path | None = None, read: Read = read_manifest
+    ) -> None:
         self._folder = folder
+        self._read_manifest = read
         self._layer = layer
         self._stamps_root = stamps_root
         self._lock = threading.Lock()
@@ -111,7 +118,8 @@ class CacheFolder:
     def _scan(self) -> None:
         names = self._names()
         self._records = {
-            name: self._records.get(name) or Record(self._folder / name, self._stamps_root) for name in sorted(names)
+            name: self._records.get(name) or Record(self._folder / name, self._stamps_root, self._read_manifest)
+            for name in sorted(names)
         }
         by_repo: dict[str, list[Record]] = {}
         for record in self._records.values():

@@ -8,7 +8,8 @@ import threading
 from io import FileIO
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.manifest import Stamp
+from qwen3ft_jupyter.cache.layers import Layers
+from qwen3ft_jupyter.cache.manifest import Stamp, read_manifest
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.mirror import folders
 from qwen3ft_jupyter.mirror.digests import Digests
@@ -34,6 +35,7 @@ class Library:
         cache_dir: Path | None = None,
         shared_dirs: Sequence[Path] = (),
         *,
+        trust_manifests: bool = True,
         stop: threading.Event | None = None,
     ) -> None:
         """Read what has to be read first: the files of registered folders without a manifest.
@@ -48,9 +50,13 @@ class Library:
         self._folders: dict[str, PlainFolder] = {
             repo_id: PlainFolder(repo_id, folder, self._digests) for repo_id, folder in registered.items()
         }
-        self._layers = [CacheFolder(cache_dir)] if cache_dir is not None else []
+        self._layers: list[CacheFolder] = []
+        read = read_manifest
+        if cache_dir is not None:
+            read = Layers(cache_dir, shared_dirs, trust_manifests=trust_manifests).believed
+            self._layers.append(CacheFolder(cache_dir, read=read))
         self._layers += [
-            CacheFolder(folder, layer=number, stamps_root=cache_dir)
+            CacheFolder(folder, layer=number, stamps_root=cache_dir, read=read)
             for number, folder in enumerate(shared_dirs, start=1)
         ]
         for repo_id, folder in self._folders.items():

@@ -31,6 +31,7 @@ class Mirror:
         *,
         cache_dir: Path | None = None,
         shared_dirs: Sequence[Path] = (),
+        trust_manifests: bool = True,
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
@@ -43,6 +44,7 @@ class Mirror:
                 any other, every safe file that is no dotfile, symlink, pickle or program, digested at the start.
             cache_dir: A model cache, served as a whole; models that come later are found.
             shared_dirs: Read-only layers below it, served with it.
+            trust_manifests: As in `ModelCache`: what is not believed there is no model here.
             host: Address to listen on; any but loopback lets other machines in.
             port: Port to listen on, or 0 for a free one.
             token: Asked of every client, as a Bearer token or as ModelScope's session cookie.
@@ -54,6 +56,7 @@ class Mirror:
         self._models = {parse_repo_id(repo_id): folder for repo_id, folder in (models or {}).items()}
         self._cache_dir = cache_dir
         self._shared_dirs = tuple(shared_dirs)
+        self._trust_manifests = trust_manifests
         self._address = (host, port)
         self._token = token
         self._max_connections = max_connections
@@ -77,7 +80,13 @@ class Mirror:
             OSError: A folder cannot be read, or the address cannot be listened on.
         """
         self._closing.clear()
-        library = Library(self._models, self._cache_dir, self._shared_dirs, stop=self._closing)
+        library = Library(
+            self._models,
+            self._cache_dir,
+            self._shared_dirs,
+            trust_manifests=self._trust_manifests,
+            stop=self._closing,
+        )
         host, port = self._address
         self._server = MirrorServer(library, host, port, token=self._token, max_connections=self._max_connections)
         self._thread = threading.Thread(target=self._server.accept_until_stopped, name="qwen3ft-mirror", daemon=True)

@@ -85,7 +85,8 @@ def _start(manager: ModelManager, given: Mapping[str, Any]) -> tuple[bool, dict[
     if not (given.get("force") or given.get("update")):
         for model in manager.list_cached_models():
             # An unverified folder goes through the job, which checks it and fetches what is missing.
-            if model["model_name"] == name and model["verified"] and revision in (None, model["revision"]):
+            # A branch or tag may have moved on, which the job asks; a commit never does.
+            if model["model_name"] == name and model["verified"] and revision in (None, model["commit"]):
                 return True, model
     options = {name: value for name, value in given.items() if name != "model_name"}
     options["max_speed"] = given.get("max_speed") or None

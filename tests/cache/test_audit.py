@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -9,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.cache import ModelCache
-from qwen3ft_jupyter.cache.manifest import read_manifest
+from qwen3ft_jupyter.cache.digests import digest_file
+from qwen3ft_jupyter.cache.manifest import Stamp, read_manifest
 from qwen3ft_jupyter.cache.pace import Pace
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.reporting import Controls
@@ -198,3 +201,31 @@ def test_a_file_that_is_wrong_gets_no_check_sums(cache: ModelCache) -> None:
     manifest = read_manifest(folder)
     assert manifest is not None
     assert all(file.pieces is None for file in manifest.files)
+
+
+def test_a_second_name_made_while_a_file_is_read_does_not_make_it_wrong(tmp_path: Path) -> None:
+    """Another revision that shares the file may come or go meanwhile."""
+    path, second = tmp_path / "model.safetensors", tmp_path / "second"
+    path.write_bytes(FILES["model.safetensors"])
+
+    def link(_: int) -> None:
+        if not second.exists():
+            second.hardlink_to(path)
+
+    digest = digest_file(path, with_git=False, on_bytes=link, stop=threading.Event())
+
+    assert digest is not None
+    assert digest.stamp == Stamp.of(path.lstat())
+    assert digest.sha256 == hashlib.sha256(FILES["model.safetensors"]).hexdigest()
+
+
+def test_a_file_that_is_written_to_while_it_is_read_has_no_digest(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(FILES["model.safetensors"])
+    os.utime(path, ns=(1, 1))
+
+    def write(_: int) -> None:
+        with path.open("r+b") as file:
+            file.write(b"!")
+
+    assert digest_file(path, with_git=False, on_bytes=write, stop=threading.Event()) is None

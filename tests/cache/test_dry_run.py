@@ -12,7 +12,7 @@ from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.errors import BadInput, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.reporting import Controls, Progress
 from tests.cache.making import make_cached
-from tests.cache.test_ensure import FILES, ensure, make_plain
+from tests.cache.test_ensure import FILES, ensure, make_plain, replace_bytes
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ NEWER = {**FILES, "config.json": b'{"model_type": "qwen3", "newer": true}'}
 
 @pytest.fixture
 def cache(tmp_path: Path) -> ModelCache:
-    return ModelCache(tmp_path / "cache", places=[Place("folder", tmp_path / "models")])
+    return ModelCache(tmp_path / "cache", [tmp_path / "layer"], places=[Place("folder", tmp_path / "models")])
 
 
 @pytest.fixture
@@ -119,6 +119,54 @@ def prepare_another_model(cache: ModelCache, origin: Origin, tmp_path: Path) -> 
 
 def prepare_quota(cache: ModelCache, origin: Origin, tmp_path: Path) -> dict[str, Any]:
     make_cached(cache.root, "someone/Old", {"model.safetensors": bytes_of(4 * MB, 5)})
+    return {"quota": 5 * MB}
+
+
+def prepare_damaged_piece(cache: ModelCache, origin: Origin, tmp_path: Path) -> dict[str, Any]:
+    origin.files["model.safetensors"] = bytes_of(40 * MB, 7)
+    weights = ensure(cache, origin).model.folder / "model.safetensors"
+    replace_bytes(weights, weights.read_bytes()[: 30 * MB] + b"?" + weights.read_bytes()[30 * MB + 1 :])
+    return {}
+
+
+def prepare_moved_on(cache: ModelCache, origin: Origin, tmp_path: Path) -> dict[str, Any]:
+    return {**prepare_update(cache, origin, tmp_path), "update": False}
+
+
+def prepare_layer(cache: ModelCache, origin: Origin, tmp_path: Path) -> dict[str, Any]:
+    ensure(ModelCache(tmp_path / "layer"), origin)
+    return {"sources": ["modelscope"], "quota": MB}
+
+
+def prepare_in_place(cache: ModelCache, origin: Origin, tmp_path: Path) -> dict[str, Any]:
+    return {**prepare_adoption(cache, origin, tmp_path), "in_place": True, "quota": MB}
+
+
+def prepare_used_in_place(cache: ModelCache, origin: Origin, tmp_path: Path) -> dict[str, Any]:
+    ensure(cache, origin, **prepare_in_place(cache, origin, tmp_path))
+    return {"quota": MB}
+
+
+def prepare_in_place_but_incomplete(cache: ModelCache, origin: Origin, tmp_path: Path) -> dict[str, Any]:
+    prepare_adoption(cache, origin, tmp_path)
+    (tmp_path / "models" / "Qwen" / "Qwen3-Test" / "config.json").write_bytes(b"{}")
+    return {"in_place": True}
+
+
+def prepare_update_within_the_quota(cache: ModelCache, origin: Origin, tmp_path: Path) -> dict[str, Any]:
+    wanted = prepare_update(cache, origin, tmp_path)
+    origin.files["model.safetensors"] = bytes_of(3 * MB, 8)
+    return {**wanted, "quota": 4 * MB}
+
+
+def prepare_force_within_the_quota(cache: ModelCache, origin: Origin, tmp_path: Path) -> dict[str, Any]:
+    return {**prepare_force(cache, origin, tmp_path), "quota": 4 * MB}
+
+
+def prepare_quota_takes_a_revision(cache: ModelCache, origin: Origin, tmp_path: Path) -> dict[str, Any]:
+    old = {"model.safetensors": bytes_of(4 * MB, 5)}
+    make_cached(cache.root, "someone/Old", {"model.safetensors": b"small"}, pinned=True)
+    make_cached(cache.root, "someone/Old", old, name="someone_Old@master")
     return {"quota": 5 * MB}
 
 

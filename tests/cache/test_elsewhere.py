@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import foreign
+from qwen3ft_jupyter.cache import ModelCache, foreign
 from qwen3ft_jupyter.cache.elsewhere import evict_elsewhere, known_places, scan
 from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.errors import CacheError, NotCached
@@ -518,3 +518,17 @@ def test_only_what_is_listed_in_a_place_is_deleted(tmp_path: Path) -> None:
 
     assert (other / "config.json").is_file()
     assert len(scan([place])) == 1
+
+
+@pytest.mark.parametrize("below", ["hub", ""])
+def test_hugging_face_s_models_are_listed_even_if_our_cache_is_the_same_folder(tmp_path: Path, below: str) -> None:
+    make_hugging_face(tmp_path / "hf" / "hub")
+    cache = ModelCache(tmp_path / "hf" / below, places=[Place("huggingface", tmp_path / "hf" / "hub")])
+    make_cached(cache.root, "me/mine")
+    before = state_of(tmp_path / "hf" / "hub" / "models--Qwen--Qwen3-0.6B")
+
+    assert [(model.repo_id, model.owner) for model in cache.list()] == [("me/mine", "qwen3ft"), (REPO, "huggingface")]
+    cache.evict_all(include_pinned=True, include_unverified=True)
+
+    assert [model.owner for model in cache.list()] == ["huggingface"]
+    assert state_of(tmp_path / "hf" / "hub" / "models--Qwen--Qwen3-0.6B") == before

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 from qwen3ft_jupyter.cache import lease as leases
 from qwen3ft_jupyter.cache.lease import LEASE_NAME, Lease, LeaseState, hold_lease
 from qwen3ft_jupyter.disk import LocalDisk, write_json
-from qwen3ft_jupyter.errors import Stopped
+from qwen3ft_jupyter.errors import Stopped, TransferError
 from qwen3ft_jupyter.reporting import SILENT, Progress
 from qwen3ft_jupyter.transfer.owner import Owner
 from tests.transfer.origin import REPO, Recorder
@@ -180,3 +181,48 @@ def test_a_stop_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, monkeypatch:
     go_on.set()
     while list((tmp_path / "in").iterdir()):
         assert time.monotonic() < before + 10
+
+
+def test_a_folder_removed_by_who_held_it_before_is_made_again(tmp_path: Path) -> None:
+    class Crowded(LocalDisk):
+        tries = 0
+
+        def make_folder(self, path: Path) -> None:
+            self.tries += 1
+            if self.tries < 3:
+                raise FileExistsError(17, "it was there a moment ago", str(path))
+            super().make_folder(path)
+
+    with hold_lease(tmp_path / "in", REPO, reporter=SILENT, stop=threading.Event(), disk=Crowded()):
+        assert (tmp_path / "in" / LEASE_NAME).exists()
+
+
+def test_a_lease_that_could_not_be_given_back_is_not_waited_for(tmp_path: Path) -> None:
+    class Keeping(LocalDisk):
+        def unlink(self, path: Path) -> None:
+            raise OSError(errno.EIO, "input/output error", str(path))
+
+    with hold_lease(tmp_path / "in", REPO, reporter=SILENT, stop=threading.Event(), disk=Keeping()):
+        pass
+    state = LeaseState.read(tmp_path / "in")
+    assert state is not None
+    assert not state.is_live
+
+    hold_at_once(tmp_path / "in")
+
+
+def test_a_lease_that_could_not_be_written_is_not_left_behind(tmp_path: Path) -> None:
+    class Failing(LocalDisk):
+        def fsync_folder(self, path: Path) -> None:
+            if path.name == "in" and (path / LEASE_NAME).exists():
+                raise OSError(errno.EIO, "input/output error")
+            super().fsync_folder(path)
+
+    with (
+        pytest.raises(TransferError),
+        hold_lease(tmp_path / "in", REPO, reporter=SILENT, stop=threading.Event(), disk=Failing()),
+    ):
+        pass
+
+    assert not (tmp_path / "in" / LEASE_NAME).exists()
+    hold_at_once(tmp_path / "in")

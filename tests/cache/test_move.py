@@ -19,9 +19,10 @@ from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.evict import is_leased
 from qwen3ft_jupyter.cache.incoming import begun_bytes
 from qwen3ft_jupyter.cache.layout import incoming_folder, mark_evicting, mark_incomplete
-from qwen3ft_jupyter.cache.lease import hold_lease
+from qwen3ft_jupyter.cache.lease import Lease, hold_lease
 from qwen3ft_jupyter.cache.manifest import file_state, manifest_path, read_manifest, write_manifest
 from qwen3ft_jupyter.cache.move import MoveReport, move_cache
+from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, ModelInUse, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.reporting import SILENT
@@ -533,3 +534,50 @@ def test_the_report_is_ready_for_json(source: Path, target: Path) -> None:
     report = move_cache(source, target)
 
     assert json.loads(json.dumps(report.to_dict()))["moved"] == [SLUG]
+
+
+def test_a_manifest_that_is_not_believed_is_not_renamed_into_a_place_where_it_would_be(
+    source: Path, target: Path
+) -> None:
+    original = make_cached(source.parent / "stranger", SMALL)
+    shutil.copytree(original.parent, source)
+    make_cached(source, "Qwen/Qwen3-4B")  # written here, so believed
+
+    move_cache(source, target, trust_manifests=False)
+
+    assert {model.repo_id: model.is_verified for model in ModelCache(target).list()} == {
+        SMALL: False,
+        "Qwen/Qwen3-4B": True,
+    }
+    assert contents(target / SLUG) == FILES
+    assert not source.exists()
+
+
+def test_an_empty_folder_that_is_not_ours_stays_and_is_named(source: Path, target: Path) -> None:
+    make_cached(source, SMALL)
+    (source / "notes").mkdir()
+
+    report = move_cache(source, target)
+
+    assert report.left == (("notes", "it is no model of this cache"),)
+    assert (source / "notes").is_dir()
+
+
+def test_what_somebody_begins_to_download_meanwhile_stays(source: Path, target: Path) -> None:
+    make_cached(source, SMALL)
+    incoming = incoming_folder(source, "Qwen_Qwen3-4B")
+
+    class Slow(LocalDisk):
+        def replace(self, source: Path, target: Path) -> None:
+            super().replace(source, target)
+            if source.name == SLUG:
+                incoming.mkdir(parents=True)
+                write_json(
+                    incoming / "lease.json", Lease(incoming, "Qwen/Qwen3-4B", SILENT, has_waited=False).to_dict()
+                )
+
+    report = move_cache(source, target, disk=Slow())
+
+    assert report.moved == (SLUG,)
+    assert (incoming / "lease.json").exists()
+    assert dict(report.left)[".incoming/Qwen_Qwen3-4B"] == "it is being downloaded"

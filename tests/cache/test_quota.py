@@ -9,13 +9,13 @@ from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.layout import incoming_folder, is_half_evicted, mark_evicting
 from qwen3ft_jupyter.cache.lease import Lease
 from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest, write_manifest
-from qwen3ft_jupyter.cache.quota import Holding, evictable, freed_bytes, held_bytes, to_evict
+from qwen3ft_jupyter.cache.quota import Holding, evictable, freed_bytes, held_bytes, replaced_bytes, to_evict
 from qwen3ft_jupyter.cache.room import make_room
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import ModelInUse, NoSpace
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.reporting import SILENT
-from tests.cache.making import make_cached, make_plain
+from tests.cache.making import make_cached, make_plain, share_file
 from tests.transfer.origin import Recorder
 
 if TYPE_CHECKING:
@@ -241,3 +241,32 @@ def test_an_eviction_that_got_no_further_than_asking_is_left_alone(cache: ModelC
     cache.finish_evictions()
 
     assert manifest_path(asking).exists()
+
+
+def test_what_somebody_else_evicts_at_the_same_moment_is_done_without(cache: ModelCache) -> None:
+    make(cache, "old", 10 * KB, last_used=10)
+    make(cache, "new", 10 * KB, last_used=20)
+
+    class Faster(Recorder):
+        def notice(self, message: str) -> None:
+            super().notice(message)
+            if cache.find("a/old") is not None:
+                cache.evict("a/old")
+
+    evicted = make_room(cache, 0, quota_bytes=10 * KB, keep=NEW, reporter=Faster())
+
+    assert evicted == []
+    assert names(cache) == ["a/new"]
+
+
+def test_a_change_frees_only_what_no_other_revision_shares(cache: ModelCache) -> None:
+    first = make_cached(cache.root, "a/b", {"one.safetensors": b"1" * KB, "two.safetensors": b"2" * KB})
+    previous = read_manifest(first)
+    assert previous is not None
+    assert replaced_bytes(cache.holdings(), previous, {"two.safetensors"}) == KB
+
+    second = make_cached(cache.root, "a/b", {"one.safetensors": b"1" * KB}, name="a_b@v1")
+    share_file(first, second, "one.safetensors")
+
+    assert replaced_bytes(cache.holdings(), read_manifest(first), {"two.safetensors"}) == 0
+    assert replaced_bytes(cache.holdings(), None, ()) == 0

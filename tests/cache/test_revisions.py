@@ -178,6 +178,18 @@ def test_the_first_is_found_unless_another_is_asked_for(cache: ModelCache) -> No
     assert folder("111111") is None
 
 
+def test_a_branch_called_like_the_beginning_of_a_commit_is_found_by_its_name(cache: ModelCache) -> None:
+    make_revision(cache, "main")
+    branch = make_revision(cache, COMMIT[:7], commit="f" * 40, name=f"{SLUG}@branch")
+
+    found = cache.find(SMALL, COMMIT[:7])
+
+    assert found is not None
+    assert found.folder == branch
+    cache.evict(SMALL, revision="f" * 40)
+    assert cache.find(SMALL, COMMIT[:7]) is not None
+
+
 def test_an_unverified_folder_has_no_revision_anyone_knows(cache: ModelCache) -> None:
     make_plain(cache.root / SLUG)
 

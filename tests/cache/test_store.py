@@ -479,3 +479,16 @@ def test_a_last_use_is_noted_without_losing_a_pin_made_at_the_same_moment(
     (model,) = cache.list()
     assert model.pinned
     assert time.time() - (model.last_used or 0) < 100
+
+
+def test_our_own_folder_is_no_layer_below_itself(tmp_path: Path) -> None:
+    make_cached(tmp_path / "cache", SMALL)
+    (tmp_path / "link").symlink_to(tmp_path / "cache")
+    layer = make_cached(tmp_path / "layer", SMALL)
+
+    cache = ModelCache(tmp_path / "cache", [tmp_path / "link", layer.parent, layer.parent, tmp_path / "cache"])
+
+    assert [(model.folder.parent.name, model.owner) for model in cache.list()] == [
+        ("cache", "qwen3ft"),
+        ("layer", "shared"),
+    ]

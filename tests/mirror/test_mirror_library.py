@@ -234,3 +234,13 @@ def test_missing_names_do_not_make_it_read_the_cache_each_time(
     answers = [ask(mirror.url, f"/api/models/qwen3ft/nothing-{number}").status for number in range(20)]
 
     assert (set(answers), len(scans)) == ({404}, 1)
+
+
+def test_a_stranger_s_cache_is_not_served_by_its_own_manifests(cache_dir: Path, model: Path, tmp_path: Path) -> None:
+    """A cloned repository may bring weights under a known name, and a manifest that vouches for them."""
+    shutil.copytree(cache_dir, tmp_path / "cloned")
+
+    for folder, status in ((cache_dir, 200), (tmp_path / "cloned", 404)):
+        with Mirror(cache_dir=folder, trust_manifests=False) as careful:
+            assert ask(careful.url, CONFIG_HF).status == status
+            assert ask(careful.url, LISTING_MS).status == status

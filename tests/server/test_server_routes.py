@@ -212,8 +212,14 @@ async def test_a_cached_model_is_answered_at_once(ask: Ask, manager: StandInMana
 
 @pytest.mark.parametrize(
     ("wish", "changes"),
-    [({"force": True}, {}), ({"update": True}, {}), ({"revision": "v2"}, {}), ({}, {"verified": False})],
-    ids=["force", "update", "another revision", "not verified"],
+    [
+        ({"force": True}, {}),
+        ({"update": True}, {}),
+        ({"revision": "v2"}, {}),
+        ({"revision": "master"}, {}),
+        ({}, {"verified": False}),
+    ],
+    ids=["force", "update", "another revision", "a branch that may have moved on", "not verified"],
 )
 async def test_a_cached_model_is_downloaded_all_the_same_when(
     ask: Ask, manager: StandInManager, wish: dict[str, Any], changes: dict[str, Any]

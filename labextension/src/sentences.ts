@@ -5,9 +5,8 @@
  * often are known here; any other stays as it is.
  */
 
-import type { TranslationBundle } from '@jupyterlab/translation';
-
-type Translate = Pick<TranslationBundle, '__'>;
+import type { Translate } from './words';
+import { sourceName } from './words';
 
 /** The sentences in the language of `trans`; where a name or number stands, the placeholder stays. */
 function sentences(trans: Translate): ReadonlyArray<string> {
@@ -77,6 +76,24 @@ function sentences(trans: Translate): ReadonlyArray<string> {
       '%4'
     ),
     trans.__('Evict a model you no longer need, or set MODEL_CACHE_DIR to a larger volume.'),
+    trans.__(
+      'Not enough room in the cache for %1: %2 are needed, %3 are free; %4 (%5 bytes) are missing.',
+      '%1',
+      '%2',
+      '%3',
+      '%4',
+      '%5'
+    ),
+    trans.__('%1, or set MODEL_CACHE_DIR to a larger volume.', '%1'),
+    trans.__(
+      '%1 does not fit into the quota of %2: %3 (%4 bytes) are missing even if every model goes that is neither pinned nor in use.',
+      '%1',
+      '%2',
+      '%3',
+      '%4'
+    ),
+    trans.__('Raise MODEL_CACHE_QUOTA, or unpin or evict a model.'),
+    trans.__('To stay within the quota of %1, the least recently used models are evicted: %2.', '%1', '%2'),
     trans.__('%1: the volume is full or the quota is used up.', '%1'),
     trans.__('Free some room and start again: what has arrived is kept.'),
     trans.__('%1: the cache folder cannot be written (%2).', '%1', '%2'),
@@ -87,6 +104,26 @@ function sentences(trans: Translate): ReadonlyArray<string> {
     trans.__('%1: the bytes received do not have the listed digest, again and again.', '%1'),
     trans.__('Something between here and the hub changes the file.'),
     trans.__('Try another network, proxy or hub.'),
+    trans.__('%1: was cut on this disk while it arrived.', '%1'),
+    // Sources beside the hub
+    trans.__('%1 has other files for %2.', '%1', '%2'),
+    trans.__('%1 cannot be asked.', '%1'),
+    trans.__('Going on without it.'),
+    trans.__('Going on from %1.', '%1'),
+    trans.__('%1: %2 broke off.', '%1', '%2'),
+    trans.__('%1: %2 sends less than %3 bytes a second.', '%1', '%2', '%3'),
+    trans.__('%1: %2 sends whole files only.', '%1', '%2'),
+    trans.__('%1: %2 does not list it.', '%1', '%2'),
+    trans.__('%1: %2 lists it but does not have it (HTTP %3).', '%1', '%2', '%3'),
+    trans.__('%1: %2 answered HTTP %3.', '%1', '%2', '%3'),
+    trans.__('%1: no source has it.', '%1'),
+    trans.__('Allow another hub, or try again later.'),
+    trans.__('%1: %2 sent wrong bytes; it is put aside for the rest of this download.', '%1', '%2'),
+    trans.__('%1: %2 ranges changed on this disk since they arrived; fetching them again.', '%1', '%2'),
+    trans.__('%1: the bytes do not have the listed digest; fetching %2 again.', '%1', '%2'),
+    // What is on this disk already
+    trans.__('Copied %1 from the %2 on this disk instead of downloading.', '%1', '%2'),
+    trans.__('%1: the copy in the %2 has other bytes than the hub lists; it is not used.', '%1', '%2'),
     // The cache
     trans.__('%1 is not in the cache, and the network is switched off.', '%1'),
     trans.__('Allow the network (QWEN3FT_OFFLINE=0) and download it.'),
@@ -97,9 +134,22 @@ function sentences(trans: Translate): ReadonlyArray<string> {
     trans.__('Stop the download first.'),
     trans.__('Stop the job first.'),
     trans.__('Another process is downloading this model; waiting for it.'),
+    trans.__('%1: %2: missing or wrong; fetching what is damaged.', '%1', '%2'),
+    trans.__('%1: %2 in the cache: missing or changed.', '%1', '%2'),
+    trans.__('%1 of the damaged files are right and need not travel again.', '%1'),
+    trans.__('%1: its folder changed while it was repaired.', '%1'),
+    trans.__('The repair was stopped.'),
+    trans.__('What is right was kept; start it again to go on.'),
+    trans.__('Checking was stopped.'),
+    trans.__('Nothing was changed.'),
+    trans.__("%1 is not the hub's file; it was moved to %2.", '%1', '%2'),
+    trans.__('%1 was not compared with a hub (%2): it is used as it is, unverified.', '%1', '%2'),
+    trans.__('Asking for the present state of the model.'),
+    trans.__('Trying %1.', '%1'),
     // Jobs
     trans.__('There is no job %1.', '%1'),
     trans.__('Stop it first.'),
+    trans.__('The job did not stop by itself in time and was ended.'),
     trans.__('Start a new one.'),
     trans.__('Memory ran out.'),
     trans.__('Close other notebooks, or ask for less.'),
@@ -112,23 +162,77 @@ function sentences(trans: Translate): ReadonlyArray<string> {
     trans.__('Correct them all.'),
     trans.__('Name another folder, resume that run, or set overwrite: true.'),
     trans.__('Resume goes on from there.'),
+    trans.__('%1: %2 rows, format %3', '%1', '%2', '%3'),
+    trans.__('%1 samples, %2 tokens, %3 of them in the loss.', '%1', '%2', '%3'),
+    trans.__('%1 samples shortened to max_length.', '%1'),
+    trans.__('%1 answers left out: they do not fit max_length.', '%1'),
+    trans.__("%1 answers learned without their reasoning: this model's template does not write it.", '%1'),
+    trans.__('Resuming from %1.', '%1'),
+    trans.__('No complete checkpoint: starting again.'),
     trans.__("The GPU's memory ran out while training."),
     trans.__('Lower batch_size or max_length, or set activation_checkpointing: true.'),
     trans.__('Lower learning_rate, or train in bfloat16 or float32.')
   ];
 }
 
+/** What the server puts into a sentence besides names and numbers. */
+function phrases(trans: Translate): ReadonlyArray<string> {
+  return [
+    trans.__('Evict %1', '%1'),
+    trans.__('Free some room'),
+    trans.__('%1 in %2 file', '%1', '%2'),
+    trans.__('%1 in %2 files', '%1', '%2'),
+    trans.__('%1 and %2 more', '%1', '%2'),
+    trans.__('what is most doubtful'),
+    trans.__('the file'),
+    trans.__('what others brought'),
+    trans.__('the network is switched off')
+  ];
+}
+
 const PLACEHOLDER = /%(\d)/g;
 
-/** The sentences as the server says them. */
-export const ENGLISH_SENTENCES = sentences({ __: text => text });
+/** Texts with placeholders, and what finds them in English. */
+class Phrasebook {
+  constructor(private readonly _texts: (trans: Translate) => ReadonlyArray<string>) {
+    this.english = _texts({ __: text => text });
+    this._patterns = this.english.map(text => new RegExp(`^${escaped(text).replace(PLACEHOLDER, '(.+?)')}$`));
+  }
 
-const PATTERNS = ENGLISH_SENTENCES.map(
-  sentence => new RegExp(`^${escaped(sentence).replace(PLACEHOLDER, '(.+?)')}$`)
-);
+  /** The texts as the server says them. */
+  readonly english: ReadonlyArray<string>;
 
-/** Bundles of one language each; the tests have more than one. */
-const spoken = new WeakMap<Translate, ReadonlyArray<string>>();
+  /** What was said, in the language of `trans`; null where it is not known. */
+  say(said: string, trans: Translate): string | null {
+    for (const [index, pattern] of this._patterns.entries()) {
+      const values = pattern.exec(said);
+      if (values !== null) {
+        const spoken = this._spoken(trans)[index];
+        // Not translated: then neither is what stands in it.
+        return spoken === this.english[index]
+          ? said
+          : spoken.replace(PLACEHOLDER, (_, place: string) => valueWords(values[Number(place)] ?? '', trans));
+      }
+    }
+    return null;
+  }
+
+  private _spoken(trans: Translate): ReadonlyArray<string> {
+    const known = this._languages.get(trans) ?? this._texts(trans);
+    this._languages.set(trans, known);
+    return known;
+  }
+
+  /** Bundles of one language each; the tests have more than one. */
+  private readonly _languages = new WeakMap<Translate, ReadonlyArray<string>>();
+  private readonly _patterns: ReadonlyArray<RegExp>;
+}
+
+const SENTENCES = new Phrasebook(sentences);
+const PHRASES = new Phrasebook(phrases);
+
+/** Everything the server is known to say. */
+export const ENGLISH_TEXTS: ReadonlyArray<string> = [...SENTENCES.english, ...PHRASES.english];
 
 /**
  * What the server said, in the language of the interface.
@@ -137,7 +241,7 @@ const spoken = new WeakMap<Translate, ReadonlyArray<string>>();
  */
 export function serverWords(said: string, trans: Translate): string {
   const parts = said.split(/(?<=[.?!]) /);
-  const words = parts.map(part => sentenceWords(part, trans));
+  const words = parts.map(part => SENTENCES.say(part, trans));
   if (!words.every(word => word !== null)) {
     return said;
   }
@@ -145,21 +249,32 @@ export function serverWords(said: string, trans: Translate): string {
   return words.join(' ').replace(/([。？！]) /g, '$1');
 }
 
-function sentenceWords(said: string, trans: Translate): string | null {
-  for (const [index, pattern] of PATTERNS.entries()) {
-    const values = pattern.exec(said);
-    if (values !== null) {
-      return inLanguage(trans)[index].replace(PLACEHOLDER, (_, place: string) => values[Number(place)] ?? '');
-    }
+/** What stands in a placeholder: mostly a name or a number, but also a source, a phrase, or a list with remarks. */
+function valueWords(value: string, trans: Translate): string {
+  const phrase = PHRASES.say(value, trans);
+  if (phrase !== null) {
+    return phrase;
   }
-  return null;
+  return sourceName(value, trans)
+    .replace(LAST_USED, (_, name: string, size: string, moment: string) =>
+      trans.__('%1 (%2, last used %3)', name, size, moment)
+    )
+    .replace(AGAIN_FROM, (_, what: string, source: string) =>
+      trans.__('%1 from %2', valueWords(what, trans), valueWords(source, trans))
+    )
+    .replace(AT_REVISION, (_, name: string, revision: string) => trans.__('%1 at %2', name, revision))
+    .split(/(?<=\)) and /)
+    .reduce((first, second) => trans.__('%1 and %2', first, second));
 }
 
-function inLanguage(trans: Translate): ReadonlyArray<string> {
-  const known = spoken.get(trans) ?? sentences(trans);
-  spoken.set(trans, known);
-  return known;
-}
+/** A model that makes room: its name, its revision if there are several, its size and when it was used. */
+const LAST_USED = /([^ ,]+(?: at [^ ,]+)?) \(([^()]+), last used ([^()]+)\)/g;
+
+/** What is fetched again, and from whom. */
+const AGAIN_FROM = /^(the file|what others brought) from (.+)$/;
+
+/** One of several revisions of a model. */
+const AT_REVISION = /([^ ,]+\/[^ ,]+) at ([^ ,(（]+)/g;
 
 function escaped(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');

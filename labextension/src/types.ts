@@ -130,7 +130,9 @@ export interface ICache {
   readonly quota: number | null;
   /** Bytes free on the volume, null where it does not say. */
   readonly free: number | null;
-  /** Bytes of downloads that have begun. */
+  /** Bytes that our copies and begun downloads take; a file that two revisions share counts once. */
+  readonly used: number;
+  /** Bytes of them that are of begun downloads. */
   readonly incoming: number;
 }
 
@@ -198,13 +200,16 @@ export function parseModels(value: unknown): ReadonlyArray<IModel> {
 export function parseCache(value: unknown): ICache {
   const json = record(value, 'cache');
   const models = list(json.models).map(parseCached);
+  const ours = models.filter(model => model.owner === 'qwen3ft');
+  const incoming = number(json.incoming) ?? 0;
   return {
     models,
-    total_size: number(json.total_size) ?? models.reduce((sum, model) => sum + model.size, 0),
+    total_size: number(json.total_size) ?? sizeOf(models),
     cache_dir: text(json.cache_dir),
+    used: number(json.used) ?? sizeOf(ours) + incoming,
     quota: number(json.quota),
     free: number(json.free),
-    incoming: number(json.incoming) ?? 0
+    incoming
   };
 }
 
@@ -337,6 +342,10 @@ function parseModel(value: unknown): IModel {
     job_id: text(json.job_id) || null,
     catalogued: json.catalogued !== false
   };
+}
+
+function sizeOf(models: ReadonlyArray<ICached>): number {
+  return models.reduce((sum, model) => sum + model.size, 0);
 }
 
 function parseCached(value: unknown): ICached {

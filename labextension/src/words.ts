@@ -8,6 +8,9 @@ import { SERVER_MISSING, SERVER_UNREACHABLE } from './request';
 import type { IJob, IProgress, JobState, Owner } from './types';
 import { text } from './types';
 
+/** What translates a text that has no plural. */
+export type Translate = Pick<TranslationBundle, '__'>;
+
 /** The language of the interface: the catalogue of strings and the locale of numbers. */
 export interface ILanguage {
   readonly trans: TranslationBundle;
@@ -27,7 +30,7 @@ export function hubName(hub: string): string {
 }
 
 /** Where bytes come from: a hub by its name, a mirror by its host, a place on this disk by whose it is. */
-export function sourceName(source: string, trans: TranslationBundle): string {
+export function sourceName(source: string, trans: Translate): string {
   const mirror = /^mirror (.+)$/.exec(source);
   if (mirror) {
     return trans.__('mirror %1', mirror[1]);
@@ -49,7 +52,7 @@ export function sourceName(source: string, trans: TranslationBundle): string {
 }
 
 /** Whose copy of a model it is. */
-export function ownerWord(owner: Owner, trans: TranslationBundle): string {
+export function ownerWord(owner: Owner, trans: Translate): string {
   switch (owner) {
     case 'qwen3ft':
       return trans.__('This cache');
@@ -187,10 +190,12 @@ export function phaseWord(phase: string, trans: TranslationBundle): string {
 
 /** What a job does, and to which model. */
 export function jobTitle(job: IJob, trans: TranslationBundle): string {
-  const model = jobModel(job);
-  if (model === '') {
+  const name = jobModel(job);
+  if (name === '') {
     return job.title || job.kind;
   }
+  const revision = revisionWords(text(job.params.revision), '');
+  const model = revision === '' ? name : `${name} (${revision})`;
   switch (job.kind) {
     case 'download':
       return job.params.update === true ? trans.__('Update %1', model) : trans.__('Download %1', model);
@@ -203,6 +208,16 @@ export function jobTitle(job: IJob, trans: TranslationBundle): string {
     default:
       return job.title || job.kind;
   }
+}
+
+/** How much of a commit tells it from others. */
+const COMMIT_LENGTH = 8;
+
+/** A revision and its commit, each where it is known and says something. */
+export function revisionWords(revision: string, commit: string): string {
+  const short = commit.slice(0, COMMIT_LENGTH);
+  const named = /^[0-9a-f]{40}$/.test(revision) ? revision.slice(0, COMMIT_LENGTH) : revision;
+  return named === '' || commit.startsWith(named) ? short || named : `${named} ${short}`.trim();
 }
 
 /** The model that a job is about, "" where it does not say. */
@@ -318,7 +333,8 @@ export function problemTitle(code: string, trans: TranslationBundle): string {
     case 'wrong-bytes':
       return trans.__('The bytes received are not the ones published');
     case 'no-space':
-      return trans.__('The disk is full');
+      // The volume, or the quota.
+      return trans.__('There is not enough room');
     case 'not-cached':
       return trans.__('The model is not in the cache');
     case 'cache-error':

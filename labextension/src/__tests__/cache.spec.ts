@@ -38,6 +38,11 @@ describe('fillOf', () => {
     expect(fillOf(parseCache({ models, incoming: 3, free: 10 })).whole).toBe(18);
     expect(fillOf(parseCache({ models })).whole).toBeNull();
   });
+
+  it('believes the server, which counts a file of two revisions once', () => {
+    const fill = fillOf(parseCache({ models: [OURS, BESIDE], used: 9, incoming: 3, quota: 50 }));
+    expect(fill).toEqual({ models: 6, incoming: 3, whole: 50 });
+  });
 });
 
 describe('damageJobOf', () => {
@@ -53,6 +58,18 @@ describe('damageJobOf', () => {
     expect(damageJobOf(jobs(ofBeside), ours)).toBeNull();
   });
 
+  it('finds the copy by its commit, or the first digits of it', () => {
+    const [main, other] = entries({ ...OURS, commit: 'a'.repeat(40) }, { ...BESIDE, commit: 'b'.repeat(40) });
+    const at = (revision: string) => jobs({ ...damaged, params: { model_name: 'o/n', revision } });
+    for (const length of [40, 7]) {
+      expect(damageJobOf(at('a'.repeat(length)), main)?.id).toBe('v');
+      expect(damageJobOf(at('a'.repeat(length)), other)).toBeNull();
+      expect(damageJobOf(at('b'.repeat(length)), main)).toBeNull();
+      expect(damageJobOf(at('b'.repeat(length)), other)?.id).toBe('v');
+    }
+    expect(damageJobOf(at('aaa'), main)).toBeNull();
+  });
+
   it('is none once something newer mended it; what failed or still runs mends nothing', () => {
     const repair = { ...VERIFY, id: 'r', kind: 'repair', result: { ok: true, repaired: ['a', 'b'] } };
     expect(damageJobOf(jobs(repair, damaged), ours)).toBeNull();
@@ -60,6 +77,8 @@ describe('damageJobOf', () => {
     expect(damageJobOf(jobs({ ...repair, state: 'failed', result: null }, damaged), ours)?.id).toBe('v');
     expect(damageJobOf(jobs({ ...repair, state: 'running', result: null }, damaged), ours)?.id).toBe('v');
     expect(damageJobOf(jobs({ ...VERIFY, result: { ok: true } }), ours)).toBeNull();
+    const found = { ...repair, kind: 'download', result: { was_cached: true } };
+    expect(damageJobOf(jobs(found, damaged), ours)?.id).toBe('v');
   });
 });
 

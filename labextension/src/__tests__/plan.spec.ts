@@ -1,5 +1,6 @@
 import { hasRoom, isUpToDate, parseDownloadPlan } from '../plan/plan';
-import { actionWords, planWords, revisionWords } from '../plan/words';
+import { actionWords, planWords } from '../plan/words';
+import { revisionWords } from '../words';
 import { ENGLISH } from './fake';
 
 const FILE = {
@@ -97,6 +98,7 @@ describe('revisionWords', () => {
     ['master', '0badf00d0badf00d', 'master 0badf00d'],
     ['0badf00d', '0badf00d0badf00d', '0badf00d'],
     ['0badf00d0badf00d', '', '0badf00d0badf00d'],
+    ['0badf00d'.repeat(5), '', '0badf00d'],
     ['', '0badf00d0badf00d', '0badf00d'],
     ['v1', '', 'v1'],
     ['', '', '']

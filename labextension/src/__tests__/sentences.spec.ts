@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'fs';
 import { join, resolve } from 'path';
 
-import { ENGLISH_SENTENCES, serverWords } from '../sentences';
+import { ENGLISH_TEXTS, serverWords } from '../sentences';
 import { ENGLISH } from './fake';
 
 const PACKAGE = resolve(__dirname, '../../../qwen3ft_jupyter');
@@ -30,7 +30,7 @@ describe('the sentences', () => {
     const sources = pythonFiles(PACKAGE).map(path => readFileSync(path, 'utf8'));
     // Python writes long texts in several pieces.
     const said = sources.join('\n').replace(/"\s*f?"/g, '');
-    const gone = ENGLISH_SENTENCES.filter(sentence =>
+    const gone = ENGLISH_TEXTS.filter(sentence =>
       sentence
         .split(/%\d/)
         .map(piece => piece.replace(/^"|"?\.?$/g, '').trim())
@@ -48,7 +48,35 @@ describe('serverWords', () => {
     ],
     ['Is there a network? Behind a proxy, set HTTPS_PROXY.', '网络是否连通？如需代理，请设置 HTTPS_PROXY。'],
     ['Qwen never published "Qwen/Qwen3-7B".', 'Qwen 从未发布“Qwen/Qwen3-7B”。'],
-    ['Hugging Face: o/n has no revision "v2".', 'Hugging Face：o/n 没有版本“v2”。']
+    ['Hugging Face: o/n has no revision "v2".', 'Hugging Face：o/n 没有版本“v2”。'],
+    [
+      'Copied 92.7 MB in 8 files from the Hugging Face cache on this disk instead of downloading.',
+      '已从本机的 Hugging Face 缓存复制 8 个文件（92.7 MB），无需下载。'
+    ],
+    [
+      'To stay within the quota of 1.3 GB, the least recently used models are evicted: o/a (400 MB, last used 2026-11-23 13:04), o/b at v1 (1.0 GB, last used 2026-11-22 09:30).',
+      '为不超出 1.3 GB 的配额，将删除最久未使用的模型：o/a（400 MB，上次使用 2026-11-23 13:04）, o/b（版本 v1）（1.0 GB，上次使用 2026-11-22 09:30）。'
+    ],
+    [
+      'Evict o/a (400 MB) and o/b (1.0 GB), or set MODEL_CACHE_DIR to a larger volume.',
+      '请删除 o/a (400 MB) 和 o/b (1.0 GB)，或将 MODEL_CACHE_DIR 设到更大的磁盘上。'
+    ],
+    [
+      'Free some room, or set MODEL_CACHE_DIR to a larger volume.',
+      '请腾出空间，或将 MODEL_CACHE_DIR 设到更大的磁盘上。'
+    ],
+    [
+      'o/n: a.json, b.json, c.json and 3 more: missing or wrong; fetching what is damaged.',
+      'o/n：a.json, b.json, c.json 等，另有 3 个 缺失或有误；正在获取损坏的部分。'
+    ],
+    [
+      'model.safetensors: the bytes do not have the listed digest; fetching what others brought from mirror 10.0.0.5:8900 again.',
+      'model.safetensors：数据与站点公布的校验值不符；正在重新获取由其他来源提供的部分（来自 镜像 10.0.0.5:8900）。'
+    ],
+    [
+      'mirror 10.0.0.5:8900 has other files for o/n. Going on without it.',
+      '镜像 10.0.0.5:8900 上 o/n 的文件不同。将不使用该来源，继续下载。'
+    ]
   ])('says %j in Chinese', (english, words) => {
     expect(serverWords(english, chinese)).toBe(words);
     expect(serverWords(english, ENGLISH.trans)).toBe(english);
@@ -59,6 +87,7 @@ describe('serverWords', () => {
   });
 
   it('takes what stands in a placeholder for text', () => {
+    expect(serverWords("Unexpected error: cannot import 'a' from 'b'.", chinese)).toContain("'a' from 'b'");
     expect(serverWords('There is no job %1 $& <b>.', chinese)).toContain('%1 $& <b>');
   });
 });

@@ -74,6 +74,12 @@ describe('jobTitle', () => {
     [{ kind: 'finetune', params: { config: { model: 'o/n' } } }, 'Fine-tune o/n'],
     [{ kind: 'download', params: { model_name: 'o/n', update: true } }, 'Update o/n'],
     [{ kind: 'repair', params: { model_name: 'o/n' } }, 'Repair o/n'],
+    [{ kind: 'download', params: { model_name: 'o/n', revision: 'v1.1' } }, 'Download o/n (v1.1)'],
+    [
+      { kind: 'verify', params: { model_name: 'o/n', revision: 'c0ffee42'.repeat(5) } },
+      'Verify o/n (c0ffee42)'
+    ],
+    [{ kind: 'verify', params: { model_name: 'o/n', revision: null } }, 'Verify o/n'],
     [{ kind: 'export', title: 'Export it', params: { model_name: 'o/n' } }, 'Export it'],
     [{ kind: 'finetune', title: 'Fine-tune' }, 'Fine-tune']
   ])('of %j is %s', (fields, title) => {
@@ -113,6 +119,8 @@ describe('resultWords', () => {
       ['Model', 'Already in the cache, verified'],
       ['Hub', 'ModelScope']
     ]);
+    const inPlace = { id: 'j', params: { in_place: true }, result: { bytes: 0, verified: true } };
+    expect(resultWords(parseJob(inPlace), ENGLISH)).toEqual([['Model', 'Used where it is, verified']]);
     expect(resultWords(parseJob({ id: 'j', result: { bytes: 1e6 } }), ENGLISH)).toEqual([
       ['Received', '1.0 MB']
     ]);

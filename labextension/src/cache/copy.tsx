@@ -11,10 +11,9 @@ import { ActionButton } from '../parts/button';
 import { MenuButton } from '../parts/menu';
 import { RepairButton } from '../parts/repair';
 import { reviewDownload } from '../plan/review';
-import { revisionWords } from '../plan/words';
 import type { ICached } from '../types';
 import type { ILanguage } from '../words';
-import { hubName, ownerWord } from '../words';
+import { hubName, ownerWord, revisionWords } from '../words';
 import { deleteCopy } from './delete';
 import { isHere } from './groups';
 

@@ -3,10 +3,9 @@ import * as React from 'react';
 import { formatBytes } from '../format';
 import type { PanelModel } from '../model';
 import { confirmLoss } from '../parts/confirm';
-import { revisionWords } from '../plan/words';
 import type { ICached } from '../types';
 import type { ILanguage } from '../words';
-import { ownerWord } from '../words';
+import { ownerWord, revisionWords } from '../words';
 
 /** Delete a copy of a model, once somebody who knows whose it is has said so. */
 export async function deleteCopy(

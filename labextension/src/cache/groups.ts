@@ -29,7 +29,7 @@ export function grouped(entries: ReadonlyArray<ICached>): ReadonlyArray<IGroup> 
 
 /** How full the cache is, in bytes. */
 export interface IFill {
-  /** Our own models; what is shared takes no room of ours. */
+  /** Our own models; what lies in a shared folder takes no room of ours. */
   readonly models: number;
   /** Downloads that have begun. */
   readonly incoming: number;
@@ -39,10 +39,7 @@ export interface IFill {
 
 /** How full the cache is, of its quota or of what the volume has room for. */
 export function fillOf(cache: ICache): IFill {
-  const models = cache.models
-    .filter(each => each.owner === 'qwen3ft')
-    .reduce((sum, each) => sum + each.size, 0);
-  const used = models + cache.incoming;
-  const whole = cache.quota ?? (cache.free === null ? null : used + cache.free);
-  return { models, incoming: cache.incoming, whole };
+  const { used, incoming, quota, free } = cache;
+  const whole = quota ?? (free === null ? null : used + free);
+  return { models: Math.max(0, used - incoming), incoming, whole };
 }

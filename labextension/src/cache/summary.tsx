@@ -6,7 +6,7 @@ import { PanelModel } from '../model';
 import { StackBar } from '../parts/bar';
 import { ActionButton } from '../parts/button';
 import { confirmLoss } from '../parts/confirm';
-import type { ICache } from '../types';
+import type { ICache, ICached } from '../types';
 import type { ILanguage } from '../words';
 import { fillOf, isHere } from './groups';
 
@@ -14,13 +14,13 @@ import { fillOf, isHere } from './groups';
 export function Summary({ cache, model, language }: Summary.IProps): JSX.Element {
   const { trans, locale } = language;
   const here = cache.models.filter(isHere);
-  const size = formatBytes(cache.total_size, locale);
+  const names = new Set(here.map(each => each.model_name));
+  const { models } = fillOf(cache);
+  const size = formatBytes(models + sizeOf(here.filter(each => each.owner === 'shared')), locale);
   // As the server sees it: what nobody downloaded, pinned or shared is not swept away.
   const doomed = here.filter(each => each.verified && !each.pinned && !each.shared);
-  const freed = formatBytes(
-    doomed.reduce((sum, each) => sum + each.size, 0),
-    locale
-  );
+  // What two revisions share is there once.
+  const freed = formatBytes(Math.min(sizeOf(doomed), models), locale);
   const deleteAll = async () => {
     const body = [
       trans.__('This frees %1. What you fine-tuned is kept; models can be downloaded again.', freed),
@@ -41,7 +41,7 @@ export function Summary({ cache, model, language }: Summary.IProps): JSX.Element
   return (
     <div className="jp-Qwen3ft-summary jp-mod-cache">
       <div className="jp-Qwen3ft-rowHead">
-        <span>{trans._n('%1 model, %2', '%1 models, %2', here.length, size)}</span>
+        <span>{trans._n('%1 model, %2', '%1 models, %2', names.size, size)}</span>
         {doomed.length > 0 && (
           <ActionButton
             icon={deleteIcon}
@@ -100,6 +100,10 @@ function Fill({ cache, language }: { cache: ICache; language: ILanguage }): JSX.
       <div className="jp-Qwen3ft-meta">{words}</div>
     </div>
   );
+}
+
+function sizeOf(entries: ReadonlyArray<ICached>): number {
+  return entries.reduce((sum, each) => sum + each.size, 0);
 }
 
 function fillWords(cache: ICache, used: number, incoming: number, { trans, locale }: ILanguage): string {

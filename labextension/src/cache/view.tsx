@@ -6,6 +6,7 @@ import { isActive } from '../jobs/lookup';
 import type { PanelModel } from '../model';
 import { CellButtons } from '../models/row';
 import { ActionButton } from '../parts/button';
+import { FocusKeeper } from '../parts/focus';
 import { ModelName } from '../parts/name';
 import { PracticeButton } from '../parts/practice';
 import type { ILanguage } from '../words';
@@ -40,7 +41,7 @@ export class CacheView extends VDomRenderer<PanelModel> {
     const elsewhere = grouped(cache.models.filter(each => !isHere(each)));
     const known = new Set(here.map(group => group.modelName));
     return (
-      <>
+      <FocusKeeper>
         {(here.length > 0 || cache.incoming > 0) && (
           <Summary cache={cache} model={this.model} language={this._language} />
         )}
@@ -59,7 +60,7 @@ export class CacheView extends VDomRenderer<PanelModel> {
             </ul>
           </>
         )}
-      </>
+      </FocusKeeper>
     );
   }
 

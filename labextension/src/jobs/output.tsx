@@ -10,6 +10,7 @@ import * as React from 'react';
 
 import type { Client } from '../client';
 import { ProblemAlert } from '../parts/alert';
+import { FocusKeeper } from '../parts/focus';
 import { isRecord, text } from '../types';
 import type { ILanguage } from '../words';
 import { JobCard } from './card';
@@ -118,7 +119,7 @@ class JobView extends VDomRenderer<JobFollower> {
       return null;
     }
     return (
-      <>
+      <FocusKeeper>
         <JobCard
           job={job}
           client={client}
@@ -132,7 +133,7 @@ class JobView extends VDomRenderer<JobFollower> {
           <Sparkline metrics={job.metrics} language={this._language} />
         </JobCard>
         {problem && <ProblemAlert problem={problem} language={this._language} />}
-      </>
+      </FocusKeeper>
     );
   }
 }

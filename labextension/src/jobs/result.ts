@@ -3,7 +3,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes, formatCount, formatMetric } from '../format';
-import type { IJob, Json } from '../types';
+import type { IJob } from '../types';
 import { isRecord, list, number, text } from '../types';
 import type { ILanguage } from '../words';
 import { hubName, sourceName } from '../words';
@@ -16,7 +16,7 @@ export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<reado
   const lastLoss = number(result.last_loss);
   const steps = number(result.steps);
   const rows: ReadonlyArray<readonly [string, string]> = [
-    ...bytesWords(result, language),
+    ...bytesWords(job, language),
     [trans.__('Hub'), hubName(text(result.hub))],
     [trans.__('Deleted to make room'), list(result.evicted).map(text).join(', ')],
     [trans.__('Steps'), steps === null ? '' : formatCount(steps, locale)],
@@ -32,9 +32,13 @@ export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<reado
 }
 
 /** The bytes that a job received or read. */
-function bytesWords(result: Json, { trans, locale }: ILanguage): ReadonlyArray<readonly [string, string]> {
+function bytesWords(job: IJob, { trans, locale }: ILanguage): ReadonlyArray<readonly [string, string]> {
+  const result = job.result ?? {};
   if (result.was_cached === true) {
     return [[trans.__('Model'), trans.__('Already in the cache, verified')]];
+  }
+  if (job.params.in_place === true && result.verified === true && number(result.bytes) === 0) {
+    return [[trans.__('Model'), trans.__('Used where it is, verified')]];
   }
   const received = number(result.bytes) ?? number(result.bytes_fetched);
   const read = number(result.checked_bytes);

@@ -3,6 +3,7 @@ import * as React from 'react';
 
 import { HUB_UNREACHABLE, PanelModel } from '../model';
 import { ActionButton } from '../parts/button';
+import { FocusKeeper } from '../parts/focus';
 import { PracticeHint } from '../parts/practice';
 import { RepairButton } from '../parts/repair';
 import type { IJob } from '../types';
@@ -41,7 +42,7 @@ export class JobsView extends VDomRenderer<PanelModel> {
     // The way out is offered once, however many downloads failed for the same reason.
     const unreachable = jobs.find(job => job.error?.code === HUB_UNREACHABLE);
     return (
-      <>
+      <FocusKeeper>
         {jobs.some(job => !isActive(job)) && (
           <div className="jp-Qwen3ft-summary jp-mod-end">
             <ActionButton
@@ -60,7 +61,7 @@ export class JobsView extends VDomRenderer<PanelModel> {
             </li>
           ))}
         </ul>
-      </>
+      </FocusKeeper>
     );
   }
 
@@ -80,6 +81,7 @@ export class JobsView extends VDomRenderer<PanelModel> {
       />
     );
   }
+
   /** A way out: the practice model where there is no hub, a repair where files are damaged. */
   private _remedy(job: IJob, isOffered: boolean): React.ReactNode {
     const language = this._language;

@@ -4,6 +4,7 @@ import * as React from 'react';
 
 import type { PanelModel } from '../model';
 import { ActionButton } from '../parts/button';
+import { FocusKeeper } from '../parts/focus';
 import type { IModel } from '../types';
 import type { ILanguage } from '../words';
 import { kindWord, roleWord } from '../words';
@@ -30,7 +31,11 @@ export class ModelsView extends VDomRenderer<PanelModel> {
   }
 
   protected override render(): JSX.Element {
-    return <Models model={this.model} language={this._language} commands={this._commands} />;
+    return (
+      <FocusKeeper>
+        <Models model={this.model} language={this._language} commands={this._commands} />
+      </FocusKeeper>
+    );
   }
 }
 

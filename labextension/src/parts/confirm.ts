@@ -1,5 +1,7 @@
-import { Dialog, showDialog } from '@jupyterlab/apputils';
+import { Dialog } from '@jupyterlab/apputils';
 import type { ReactElement } from 'react';
+
+import { isAccepted } from './dialog';
 
 /** What is asked, and the words on the buttons. */
 export interface IQuestion {
@@ -11,11 +13,10 @@ export interface IQuestion {
 
 /** Ask before something is lost; saying nothing keeps it. */
 export async function confirmLoss({ title, body, action, cancel }: IQuestion): Promise<boolean> {
-  const answer = await showDialog({
+  return isAccepted({
     title,
     body,
     buttons: [Dialog.cancelButton({ label: cancel }), Dialog.warnButton({ label: action })],
     defaultButton: 0
   });
-  return answer.button.accept;
 }

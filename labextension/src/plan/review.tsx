@@ -1,8 +1,9 @@
-import { Dialog, showDialog } from '@jupyterlab/apputils';
+import { Dialog } from '@jupyterlab/apputils';
 import * as React from 'react';
 
 import type { IDownloadOptions } from '../client';
 import type { PanelModel } from '../model';
+import { isAccepted } from '../parts/dialog';
 import type { ILanguage } from '../words';
 import type { IDownloadPlan } from './plan';
 import { hasRoom, isUpToDate } from './plan';
@@ -22,14 +23,14 @@ export async function reviewDownload(
   const { trans } = language;
   const isPossible = !isUpToDate(plan) && hasRoom(plan);
   const action = options.update ? trans.__('Update') : trans.__('Download');
-  const answer = await showDialog({
+  const isWanted = await isAccepted({
     title: titleOf(plan, modelName, options, language),
     body: <PlanView plan={plan} language={language} />,
     buttons: isPossible
       ? [Dialog.cancelButton({ label: trans.__('Cancel') }), Dialog.okButton({ label: action })]
       : [Dialog.cancelButton({ label: trans.__('Close') })]
   });
-  if (answer.button.accept) {
+  if (isWanted) {
     await model.download(modelName, options);
   }
 }

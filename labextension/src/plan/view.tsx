@@ -49,6 +49,18 @@ function NoRoom({ plan, language }: PlanView.IProps): JSX.Element {
     plan.missing_bytes > 0
       ? trans.__('Not enough room: %1 are missing', formatBytes(plan.missing_bytes, locale))
       : trans.__('Over the quota by %1', formatBytes(plan.over_quota_bytes, locale));
+  if (plan.missing_bytes === 0) {
+    // The quota is exceeded by this much after everything that may be deleted is.
+    return (
+      <Alert title={title}>
+        <p>
+          {trans.__(
+            'That is so even if every model goes that is neither pinned nor in use. Raise MODEL_CACHE_QUOTA, or unpin a model.'
+          )}
+        </p>
+      </Alert>
+    );
+  }
   return (
     <Alert title={title}>
       {plan.evictable.length > 0 && (

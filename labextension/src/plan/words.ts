@@ -2,17 +2,8 @@
 
 import { formatBytes, formatDuration, formatRate } from '../format';
 import type { ILanguage } from '../words';
-import { hubName, sourceName } from '../words';
+import { hubName, revisionWords, sourceName } from '../words';
 import type { IDownloadPlan, IPlannedFile } from './plan';
-
-/** How much of a commit tells it from others. */
-const COMMIT_LENGTH = 8;
-
-/** A revision and its commit, each where it is known and says something. */
-export function revisionWords(revision: string, commit: string): string {
-  const short = commit.slice(0, COMMIT_LENGTH);
-  return revision === '' || commit.startsWith(revision) ? short || revision : `${revision} ${short}`.trim();
-}
 
 /** The whole of a plan: pairs of a label and a value. */
 export function planWords(
@@ -63,7 +54,8 @@ function timeWords(plan: IDownloadPlan, { trans, locale }: ILanguage): string {
   if (plan.seconds === null || plan.bytes_to_fetch === 0) {
     return '';
   }
-  const duration = formatDuration(plan.seconds, locale);
+  // Nothing takes no time.
+  const duration = formatDuration(Math.max(1, plan.seconds), locale);
   return plan.rate === null
     ? trans.__('about %1', duration)
     : trans.__('about %1 at %2', duration, formatRate(plan.rate, locale));

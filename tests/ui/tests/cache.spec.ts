@@ -38,8 +38,9 @@ test('another tool’s copy is told apart, and deleting it asks about whose file
   await expect(theirs).toContainText(THEIRS);
   await expect(panel.getByRole('list', { name: 'Cache', exact: true })).not.toContainText('Qwen3-8B');
   await theirs.getByRole('button', { name: /^Delete/ }).click();
-  const dialog = page.locator('.jp-Dialog');
-  await expect(dialog).toContainText('Delete the files of Qwen/Qwen3-8B from Hugging Face’s cache?');
+  const dialog = page.getByRole('dialog', {
+    name: 'Delete the files of Qwen/Qwen3-8B from Hugging Face’s cache?'
+  });
   await expect(dialog).toContainText(THEIRS);
   await page.keyboard.press('Escape');
   expect(standin.asked).toEqual([]);
@@ -224,6 +225,23 @@ test('an update shows what changed and fetches only that', async ({ page }) => {
   await check();
   await expect(dialog).toContainText('Qwen/Qwen3-0.6B is up to date');
   await expect(dialog.getByRole('button', { name: 'Update' })).toHaveCount(0);
+});
+
+test('what exceeds the quota whatever is deleted names no model to delete', async ({ page }) => {
+  const standin = new Standin();
+  standin.plan = plan('Qwen/Qwen3-1.7B', {
+    quota: 6 * GB,
+    over_quota_bytes: 0.7 * GB,
+    evictable: [['Qwen/Qwen3-0.6B', 1.5 * GB]]
+  });
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  await panel.getByRole('button', { name: 'Before the download of Qwen/Qwen3-1.7B' }).click();
+  const alert = page.getByRole('dialog', { name: 'Download Qwen/Qwen3-1.7B' }).getByRole('alert');
+  await expect(alert).toContainText('Over the quota by 700 MB');
+  await expect(alert).toContainText('Raise MODEL_CACHE_QUOTA');
+  await expect(alert).not.toContainText('Qwen/Qwen3-0.6B');
 });
 
 test('nothing of the panel is wider than a narrow sidebar', async ({ page }) => {

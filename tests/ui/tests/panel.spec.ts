@@ -29,7 +29,7 @@ test('a failed job says why and what to do', async ({ page }) => {
     - listitem:
       - text: /Download Qwen.Qwen3-8B Failed/
       - alert:
-        - strong: The disk is full
+        - strong: There is not enough room
         - paragraph: The cache needs 16.4 GB, 9.2 GB are free.
         - paragraph: Delete a model, or point MODEL_CACHE_DIR at a larger disk.
       - 'button "Try again: Download Qwen/Qwen3-8B"'

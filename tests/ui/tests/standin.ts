@@ -150,6 +150,8 @@ export class Standin {
   quota: number | null = 50 * GB;
   free: number | null = 120 * GB;
   incoming = 3.1 * GB;
+  /** What our models take, and what is incoming. */
+  used = 4.6 * GB;
   /** The answer to a dry run. */
   plan: Fields = plan('Qwen/Qwen3-4B');
   jobs: Fields[] = [
@@ -220,7 +222,10 @@ export class Standin {
       entry.pinned = method === 'POST';
     } else if (verb !== undefined) {
       this.jobs = [
-        job(`${verb}-1`, 'running', { kind: verb, params: { model_name: entry.model_name } }),
+        job(`${verb}-1`, 'running', {
+          kind: verb,
+          params: { model_name: entry.model_name, revision: entry.commit }
+        }),
         ...this.jobs
       ];
     } else if (entry.owner === 'qwen3ft' || query.get('owner') === entry.owner) {
@@ -250,6 +255,7 @@ export class Standin {
           cache_dir: '/mnt/workspace/.cache/qwen3ft/models',
           quota: this.quota,
           free: this.free,
+          used: this.used,
           incoming: this.incoming
         };
       case 'POST models/download':

@@ -149,6 +149,7 @@ class ModelManager:
         self,
         model_name: str,
         *,
+        max_speed: int | None = None,
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
         **wanted: Any,
@@ -157,6 +158,7 @@ class ModelManager:
 
         Args:
             model_name: as there.
+            max_speed: the limit in bytes a second under which the time is reckoned; that of the settings if left out.
             reporter: receives progress: the hub is asked, and its speed measured for a second.
             stop: ends the work when set.
             wanted: `force`, `revision`, `update`, `sources`, `in_place`, as there.
@@ -165,7 +167,8 @@ class ModelManager:
             UnknownModel, BadName, BadInput, HubError: as there.
         """
         with self._wishing(model_name, reporter, stop, is_forced=bool(wanted.get("force"))) as (hubs, name, means):
-            return plan_model(self.cache, hubs, name, **means, **wanted)
+            controls = self._controls(max_speed)
+            return plan_model(self.cache, hubs, name, controls=controls, **means, **wanted)
 
     @contextlib.contextmanager
     def _wishing(
@@ -194,8 +197,8 @@ class ModelManager:
             }
             yield hubs, repo_id, means
 
-    def _controls(self) -> Controls:
-        return Controls(max_speed=self.settings.max_speed)
+    def _controls(self, max_speed: int | None = None) -> Controls:
+        return Controls(max_speed=self.settings.max_speed if max_speed is None else max_speed)
 
     def list_cached_models(self) -> list[dict[str, Any]]:
         """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.

@@ -170,4 +170,6 @@ def _asked(
         if largest.size > SMALL_BYTES:
             reporter.progress(Progress("probing"))
             rate = measure_rate(largest, sources, connections=wish.max_connections, stop=wish.stop)
+            if rate is not None and wish.controls.max_speed is not None:
+                rate = min(rate, wish.controls.max_speed)
         return [source.name for source in sources if any(source.has(file) for file in files)], rate

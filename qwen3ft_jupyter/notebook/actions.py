@@ -83,7 +83,7 @@ def download(room: Room, given: Namespace) -> JobView | ModelPicker | views.Tabl
     }
     manager = room.manager_for(given.hub)
     if given.dry_run:
-        return views.plan_view(manager.plan(given.name, **wishes).to_dict())
+        return views.plan_view(manager.plan(given.name, **wishes, max_speed=speed).to_dict())
     job = manager.download(given.name, **wishes, max_speed=speed)
     return _followed(job, is_detached=given.detach)
 

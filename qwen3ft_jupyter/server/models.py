@@ -64,7 +64,6 @@ class DownloadHandler(Qwen3FTHandler):
         """Answer with the model if it is cached already, else start a job and answer with that."""
         given = self.fields(_DOWNLOAD)
         if given.pop("dry_run", False):
-            given.pop("max_speed", None)  # what travels is the same
             self.answer(await self.ask(lambda manager: _plan(manager, given, self._has_left)))
             return
         is_cached, found = await self.act(lambda manager: _start(manager, given))
@@ -76,6 +75,7 @@ class DownloadHandler(Qwen3FTHandler):
 
 def _plan(manager: ModelManager, given: Mapping[str, Any], stop: threading.Event) -> dict[str, Any]:
     options = {name: value for name, value in given.items() if name != "model_name"}
+    options["max_speed"] = given.get("max_speed") or None
     plan: dict[str, Any] = manager.plan(given["model_name"], **options, stop=stop).to_dict()
     return plan
 

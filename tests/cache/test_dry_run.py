@@ -238,6 +238,13 @@ def test_a_large_download_is_timed_by_a_probe(cache: ModelCache) -> None:
     assert "probing" in recorder.phases()
 
 
+def test_the_time_is_reckoned_under_the_limit_in_force(cache: ModelCache) -> None:
+    with Origin({"model.safetensors": bytes_of(48 * MB, 3)}) as origin:
+        planned = plan(cache, origin, controls=Controls(max_speed=MB))
+
+    assert (planned.rate, planned.seconds) == (MB, 48)
+
+
 def test_offline_nothing_can_be_known(cache: ModelCache, origin: Origin) -> None:
     with pytest.raises(NotCached, match="switched off"):
         plan(cache, origin, offline=True)

@@ -215,7 +215,7 @@ def test_a_dry_run_is_a_table_and_starts_nothing(run: Any, manager: StandInManag
     [(name, wishes)] = manager.was_asked("plan")
     assert (name, {wish: value for wish, value in wishes.items() if value}) == (
         "Qwen/Qwen3-4B",
-        {"update": True, "sources": ["modelscope"], "in_place": True},
+        {"update": True, "sources": ["modelscope"], "in_place": True, "max_speed": 5_000_000},
     )
     assert manager.all_jobs == []
 

@@ -131,7 +131,7 @@ async def test_a_dry_run_says_what_would_travel_and_starts_nothing(ask: Ask, man
     answer = await ask("post", "/models/download", body=json.dumps(body))
 
     assert (answer.code, answer.json) == (200, plan_dict(NAME))
-    assert manager.was_asked("plan") == [(NAME, wishes)]
+    assert manager.was_asked("plan") == [(NAME, {**wishes, "max_speed": 5})]
     assert manager.all_jobs == []
 
 
@@ -175,7 +175,7 @@ async def test_nobody_is_asked_any_longer_for_someone_who_has_left(
 ) -> None:  # fmt: skip
     is_asked, has_stopped = threading.Event(), threading.Event()
 
-    def plan(_name: str, *, stop: threading.Event) -> None:
+    def plan(_name: str, *, stop: threading.Event, **_wishes: object) -> None:
         is_asked.set()
         if stop.wait(20):
             has_stopped.set()

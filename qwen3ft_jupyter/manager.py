@@ -18,8 +18,6 @@ from qwen3ft_jupyter.cache import (
     VerifyReport,
     ensure_model,
     known_places,
-    move_cache,
-    plan_model,
     repair_model,
 )
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse, NotCached
@@ -36,7 +34,9 @@ from qwen3ft_jupyter.transfer.sources import check_sources
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from qwen3ft_jupyter.cache import CachedModel, DownloadPlan, Ensured, MoveReport
+    from qwen3ft_jupyter.cache import CachedModel, Ensured
+    from qwen3ft_jupyter.cache.move import MoveReport
+    from qwen3ft_jupyter.cache.preflight import DownloadPlan
     from qwen3ft_jupyter.hubs import Hub, HubName, RepoId
     from qwen3ft_jupyter.overview import Description
 
@@ -166,6 +166,8 @@ class ModelManager:
         Raises:
             UnknownModel, BadName, BadInput, HubError: as there.
         """
+        from qwen3ft_jupyter.cache.dry_run import plan_model
+
         with self._wishing(model_name, reporter, stop, is_forced=bool(wanted.get("force"))) as (hubs, name, means):
             controls = self._controls(max_speed)
             return plan_model(self.cache, hubs, name, controls=controls, **means, **wanted)
@@ -352,6 +354,8 @@ class ModelManager:
             ModelInUse: a download or another job works on the cache.
             NoSpace, CacheNotWritable, TransferError: the files cannot be written there; nothing is lost.
         """
+        from qwen3ft_jupyter.cache.move import move_cache
+
         for job in self._active_jobs():
             raise ModelInUse(f"The running job {job.id} uses the cache.", hint="Stop the job first.")
         return move_cache(

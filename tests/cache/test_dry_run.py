@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache, plan_model
+from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache.dry_run import plan_model
 from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.errors import BadInput, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.reporting import Controls, Progress

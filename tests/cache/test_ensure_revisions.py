@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache, plan_model
+from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache.dry_run import plan_model
 from qwen3ft_jupyter.errors import HubUnreachable, ModelNotFound, RevisionNotFound
 from qwen3ft_jupyter.hubs.listing import Listing, Request
 from tests.cache.test_ensure import FILES, NAME, contents, ensure, replace_bytes

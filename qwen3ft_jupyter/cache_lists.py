@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 OTHER_OWNERS = ("huggingface", "modelscope", "folder")
 """Those of whose copies none is deleted unless they are named."""
-SOURCES = ("modelscope", "huggingface", "mirrors", "disk")
-"""Where bytes may come from, as people call it."""
 ACTIONS = {
     "kept": "kept",
     "adopted": "adopted",

@@ -24,7 +24,8 @@ UNSUPPORTED: Final = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, e
 """What a file system answers that lacks a call."""
 
 _OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_READ_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _OPEN_FLAGS
+READ_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _OPEN_FLAGS
+"""To read what others may have put there: a symlink is refused, and a pipe does not block."""
 
 
 class Disk(Protocol):
@@ -223,7 +224,7 @@ def read_regular(path: Path | str, limit_bytes: int) -> bytes:
 
     Raises OSError, also for a file of more than `limit_bytes`.
     """
-    descriptor = os.open(path, _READ_FLAGS)
+    descriptor = os.open(path, READ_FLAGS)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")

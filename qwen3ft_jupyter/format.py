@@ -69,6 +69,16 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def first_names(names: Sequence[str]) -> str:
+    """Return a list that stays short: of more than three names, only the first three and how many follow.
+
+    >>> first_names(["a"]), first_names(["a", "b", "c", "d"])
+    ('a', 'a, b, c and 1 more')
+    """
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
+
+
 def moment(unix_s: float | None) -> str:
     """Return a point in time on this machine's clock, to the minute."""
     return "" if unix_s is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_s))

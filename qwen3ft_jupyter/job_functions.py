@@ -9,6 +9,7 @@ from qwen3ft_jupyter.reporting import Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from qwen3ft_jupyter.cache import RepairReport, VerifyReport
     from qwen3ft_jupyter.jobs import JobContext
     from qwen3ft_jupyter.manager import ModelManager
 
@@ -24,19 +25,18 @@ def download(manager: ModelManager, params: Mapping[str, Any], context: JobConte
 
 def verify(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
     """Read every byte of a cached model again."""
-    report = manager.verify(
-        params["model_name"],
-        revision=params.get("revision"),
-        controls=context.controls,
-        reporter=context.reporter,
-        stop=context.stop,
-    )
-    return report.to_dict()
+    return _read_again(manager.verify, params, context)
 
 
 def repair(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
     """Read every byte of a cached model again and fetch the pieces that are wrong."""
-    report = manager.repair(
+    return _read_again(manager.repair, params, context)
+
+
+def _read_again(
+    work: Callable[..., VerifyReport | RepairReport], params: Mapping[str, Any], context: JobContext
+) -> dict[str, Any]:
+    report = work(
         params["model_name"],
         revision=params.get("revision"),
         controls=context.controls,

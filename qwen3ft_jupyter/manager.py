@@ -211,7 +211,7 @@ class ModelManager:
 
     def cache_summary(self) -> dict[str, Any]:
         """Return how full the cache is: `total` models; `total_size`, `used`, `free`, `quota`, `incoming` in bytes."""
-        models = [model for model in self.cache.list() if not model.is_elsewhere]
+        models = self.cache.kept()
         return {
             "cache_dir": str(self.settings.cache_dir),
             "total": len(models),
@@ -249,7 +249,7 @@ class ModelManager:
         Raises:
             ModelInUse: a running job uses one of them; nothing is deleted then.
         """
-        for model in self.cache.list():
+        for model in self.cache.kept():
             if model.is_verified and not model.pinned and model.owner == "qwen3ft":
                 self._is_used(model.repo_id)
         return list(self.cache.evict_all(is_used=self._is_used))

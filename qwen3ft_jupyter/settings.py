@@ -29,6 +29,7 @@ __all__ = [
     "FOLDER_ORIGIN",
     "ROOT_ORIGIN",
     "SETTINGS",
+    "SOURCE_NAMES",
     "STRANGERS_ORIGINS",
     "HubName",
     "Origin",
@@ -40,6 +41,8 @@ __all__ = [
 ]
 
 HubName = Literal["modelscope", "huggingface"]
+SOURCE_NAMES = ("modelscope", "huggingface", "mirrors", "disk")
+"""What a user may call sources of bytes; "disk" stands for what other programs keep on this machine."""
 Origin = NewType("Origin", str)
 """Where a value came from, in words: "argument", "environment", "~/.config/qwen3ft/.env", "default", …"""
 

@@ -136,6 +136,7 @@ export class Client {
   async forget(id: string): Promise<void> {
     await request(this._settings, ['jobs', id], { method: 'DELETE' });
   }
+
   private async _change(
     slug: string,
     verb: ReadonlyArray<string>,

@@ -116,6 +116,12 @@ export class PanelModel extends VDomModel {
     return downloadOf(this._snapshot.jobs, modelName);
   }
 
+  /** Whether a download of a model is under way, or asked for. */
+  isDownloading(modelName: string): boolean {
+    const job = this.downloadOf(modelName);
+    return this.isPending(modelName) || (job !== null && isActive(job));
+  }
+
   /** The practice model where it is of use: its row, unless it is on this disk already. */
   get practiceOffer(): IModel | null {
     const entry = this._snapshot.models.find(each => each.model_name === PRACTICE_MODEL);

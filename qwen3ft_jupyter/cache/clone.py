@@ -8,7 +8,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, Literal
 
-from qwen3ft_jupyter.disk import LOCAL, LocalDisk
+from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, LocalDisk
 from qwen3ft_jupyter.errors import Stopped
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ COPY_BYTES: Final = 8 << 20
 FICLONE: Final = 0x40049409
 """Linux: let a file share all blocks of another one. Btrfs, XFS, bcachefs and some network mounts can."""
 
-_READ: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _CANNOT: Final = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EIO})
 """What a kernel answers that cannot copy between two files; on EIO, reading and writing tells which of them it was."""
 
@@ -55,7 +54,7 @@ def clone(
         OSError: `source` cannot be read or is no regular file, or `target` cannot be written.
         Stopped: `stop` was set.
     """
-    descriptor = os.open(source, _READ)
+    descriptor = os.open(source, READ_FLAGS)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

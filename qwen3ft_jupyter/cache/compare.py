@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state
@@ -92,10 +92,16 @@ def looks_complete(folder: Path) -> bool:
         return any(folder.glob("*.safetensors"))
     try:
         with index.open("rb") as file:
-            names = set(json.loads(file.read(MAX_INDEX_BYTES))["weight_map"].values())
-        return all((folder / name).is_file() for name in names)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            names = weights_named(json.loads(file.read(MAX_INDEX_BYTES)))
+        return bool(names) and all((folder / name).is_file() for name in names)
+    except (OSError, ValueError, RecursionError):
         return False
+
+
+def weights_named(index: Any) -> set[str]:  # Any: JSON that nobody has looked at
+    """Return the files that an index of weights names; none if it is no index."""
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    return {str(name) for name in weight_map.values()} if isinstance(weight_map, dict) else set()
 
 
 def _size(folder: Path, path: str) -> int:

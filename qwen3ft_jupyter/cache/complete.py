@@ -113,7 +113,7 @@ def complete(wish: Wish, listing: Listing, folder: Path, reporter: Reporter) -> 
 
 def recorded(cache: ModelCache, *, but: Path) -> list[tuple[CachedModel, Manifest]]:
     """Return the other models of the cache and its layers, with their records."""
-    models = [model for model in cache.list() if model.is_verified and not model.is_elsewhere and model.folder != but]
+    models = [model for model in cache.kept() if model.is_verified and model.folder != but]
     return [(model, manifest) for model in models if (manifest := cache.manifest(model)) is not None]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.manifest import Stamp
+from qwen3ft_jupyter.disk import READ_FLAGS
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.names import Sha256
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.manifest import PieceSum
     from qwen3ft_jupyter.hubs.listing import RemoteFile
 
-_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 READ_BYTES: Final = 1 << 20
 
 PIECE_BYTES: Final = 4 << 20
@@ -63,7 +63,7 @@ def digest_file(
         OSError: It cannot be read.
         Stopped: `stop` was set.
     """
-    descriptor = os.open(path, _FLAGS)
+    descriptor = os.open(path, READ_FLAGS)
     try:
         return digest_open(descriptor, with_git=with_git, on_bytes=on_bytes, stop=stop, with_pieces=with_pieces)
     finally:

@@ -27,6 +27,7 @@ from qwen3ft_jupyter.errors import (
     SourceFailed,
     WrongBytes,
 )
+from qwen3ft_jupyter.format import first_names
 from qwen3ft_jupyter.hubs import resolve
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing
 from qwen3ft_jupyter.reporting import SILENT, Controls, Progress
@@ -226,7 +227,7 @@ def _checked(wish: Wish, model: CachedModel, manifest: Manifest, reporter: Repor
         return _ready(wish, reporter)  # replaced or evicted meanwhile: what was read is not what is there now
     damaged = (*check.missing, *check.wrong)
     if damaged:
-        reporter.notice(f"{wish.repo_id}: {_named(damaged)} in the cache: missing or changed.")
+        reporter.notice(f"{wish.repo_id}: {first_names(damaged)} in the cache: missing or changed.")
         return None
     return wish.cache.at(model.folder)
 
@@ -244,7 +245,7 @@ def _without_network(wish: Wish, reporter: Reporter) -> CachedModel:
         return _unverified(wish, model, reporter, "the network is switched off")
     damaged = [file.path for file in wish.cache.stale_files(model, manifest)]
     if damaged:
-        raise CacheDamaged(f"{wish.repo_id}: {_named(damaged)} in the cache: missing or changed.", hint=hint)
+        raise CacheDamaged(f"{wish.repo_id}: {first_names(damaged)} in the cache: missing or changed.", hint=hint)
     return model
 
 
@@ -343,8 +344,3 @@ def _complete_from_any(wish: Wish, listing: Listing, folder: Path, lease: Lease)
         except HubError:
             raise error from None
         return _complete_from_any(wish, other, folder, lease)
-
-
-def _named(paths: Sequence[str]) -> str:
-    shown = ", ".join(paths[:3])
-    return f"{shown} and {len(paths) - 3} more" if len(paths) > 3 else shown

@@ -12,7 +12,6 @@ ModelScope before 1.38 wrote ``___`` for each dot in a name, and a symlink with 
 from __future__ import annotations
 
 import os
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, read_manifest
 from qwen3ft_jupyter.catalog import find as find_in_catalog
 from qwen3ft_jupyter.errors import Qwen3ftError
+from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ MAX_REMEMBERED: Final = 50_000
 TEMPORARY: Final = "._____temp"
 """What ModelScope's client before 1.38 called the folder for what had not arrived in whole."""
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _NO_OWNERS = frozenset({"models", "hub", "datasets", "skills", "spaces", "studios", "ast_indexer", "agent"})
 
 
@@ -166,7 +165,7 @@ def _hugging_face(place: Place, closed: Collection[str]) -> Iterator[ForeignCopy
         blobs = Path(f"{repo}{os.sep}blobs")
         for commit in entries_of(f"{repo}{os.sep}snapshots").folders:
             folder = Path(f"{repo}{os.sep}snapshots{os.sep}{commit}")
-            known = commit if _COMMIT.fullmatch(commit) else ""
+            known = commit if is_commit(commit) else ""
             yield ForeignCopy(place, folder, repo_id, names.get(commit, commit), known, blobs)
 
 

@@ -9,10 +9,11 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from qwen3ft_jupyter.cache.compare import INDEX_NAME, MAX_INDEX_BYTES, weights_named
 from qwen3ft_jupyter.cache.foreign import entries_of, folder_identity
 from qwen3ft_jupyter.cache.manifest import read_manifest
 from qwen3ft_jupyter.errors import Qwen3ftError
-from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
+from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile, is_commit
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, parse_sha256, path_problem
 
 if TYPE_CHECKING:
@@ -25,12 +26,8 @@ if TYPE_CHECKING:
 MAX_FILES: Final = 20_000
 """More files than this are no model: hubs list 3,000 at most."""
 
-INDEX_NAME: Final = "model.safetensors.index.json"
-MAX_JSON_BYTES: Final = 64 << 20
-"""A longer index or listing is none: the largest models have some 100,000 tensors in 10 MB."""
 
 _SHARD = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})\.safetensors")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ def is_complete(copy: ForeignCopy, paths: Collection[str]) -> bool:
     if "config.json" not in paths or not weights:
         return False
     if INDEX_NAME in paths:
-        names = _weights_named(_json(copy, copy.folder / INDEX_NAME))
+        names = weights_named(_json(copy, copy.folder / INDEX_NAME))
         return bool(names) and names <= set(paths)
     for shard in filter(None, map(_SHARD.fullmatch, weights)):
         stem, count = shard[1], int(shard[3])
@@ -112,7 +109,7 @@ def listing_of(copy: ForeignCopy) -> Listing | None:
         tree = _tree_file(copy)
         found = _from_tree(copy, tree) if tree is not None else _from_blobs(copy)
         commit = copy.commit or (tree.stem if tree is not None else "")
-        known = commit if _COMMIT.fullmatch(commit) else ""
+        known = commit if is_commit(commit) else ""
         return Listing(copy.repo_id, "huggingface", copy.revision or known, known, found) if found else None
     except Qwen3ftError:  # a name or digest that no hub of ours would list
         return None
@@ -174,13 +171,8 @@ def _remote_by_blob(copy: ForeignCopy, path: SafePath, size: int) -> RemoteFile:
     return RemoteFile(path, size, sha256, None if sha256 else name or None)
 
 
-def _weights_named(index: Any) -> set[str]:  # Any: JSON from another tool's folder
-    weight_map = index.get("weight_map") if isinstance(index, dict) else None
-    return {str(name) for name in weight_map.values()} if isinstance(weight_map, dict) else set()
-
-
 def _json(copy: ForeignCopy, path: Path) -> Any:  # Any: the caller looks at what it is
     try:
-        return json.loads(copy.place.read(path, MAX_JSON_BYTES) or b"null")
+        return json.loads(copy.place.read(path, MAX_INDEX_BYTES) or b"null")
     except (ValueError, RecursionError):
         return None

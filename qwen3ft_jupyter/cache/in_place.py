@@ -25,6 +25,7 @@ from qwen3ft_jupyter.cache.pace import Pace
 from qwen3ft_jupyter.cache.places import Owner, Place
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, NotCached
+from qwen3ft_jupyter.format import first_names
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import is_wanted
 from qwen3ft_jupyter.reporting import SILENT, Controls, Progress
@@ -88,9 +89,9 @@ def use_in_place(
     reading = _read(copy, said, reporter, stop or threading.Event())
     bad = [path for path in (*reading.missing, *reading.wrong) if _is_needed(path)]
     if bad:
-        names = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
         raise CacheDamaged(
-            f"{model.repo_id} cannot be used in the {copy.place.label}: {names} missing or not the listed bytes.",
+            f"{model.repo_id} cannot be used in the {copy.place.label}:"
+            f" {first_names(bad)} missing or not the listed bytes.",
             hint=_CURE,
         )
     files = reading.right

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import stat
 import threading
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from qwen3ft_jupyter.disk import LOCAL, Disk, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import Qwen3ftError
-from qwen3ft_jupyter.hubs.listing import HubName, RemoteFile
+from qwen3ft_jupyter.hubs.listing import HubName, RemoteFile, is_commit
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256, check_paths, parse_repo_id, parse_sha256
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ MAX_MANIFEST_BYTES = 16 << 20
 MAX_PIECES = 1024
 """More pieces of one file are not ours; see `piece_sums`."""
 _writing = threading.RLock()
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 FileState = Literal["same", "changed", "missing"]
 PieceSum = tuple[int, int, int]
 """Start and end of a range of a file, and the CRC-32 of its right bytes."""
@@ -254,7 +252,7 @@ def _text(data: object) -> str:
 
 def _commit(data: object) -> str:
     text = _text(data)
-    _require(not text or bool(_COMMIT.fullmatch(text)), "not a commit")
+    _require(not text or is_commit(text), "not a commit")
     return text
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.cache.evict import InUse, is_leased, nobody_uses, remove_incoming, remove_model, remove_shell
 from qwen3ft_jupyter.cache.in_place import IN_PLACE_FOLDER
-from qwen3ft_jupyter.cache.incoming import incoming_folders, read_journal
+from qwen3ft_jupyter.cache.incoming import incoming_folders
 from qwen3ft_jupyter.cache.layers import Layers
 from qwen3ft_jupyter.cache.layout import (
     INCOMING_FOLDER,
@@ -36,6 +36,7 @@ from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, S
 from qwen3ft_jupyter.format import size
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.transfer.leftovers import read_journal
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.plan import RESERVE_BYTES
 from qwen3ft_jupyter.transfer.volume import disk_error

@@ -14,6 +14,8 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Final, Literal
 
+from qwen3ft_jupyter.disk import READ_FLAGS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -27,15 +29,7 @@ LABELS: Final[dict[Owner, str]] = {
 }
 """What to call a place in front of a person, after "the"."""
 
-# A FIFO would block the open, a terminal could become ours
-_READ = (
-    os.O_RDONLY
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_NOCTTY", 0)
-)
+_READ = READ_FLAGS | getattr(os, "O_NOCTTY", 0)  # a terminal could become ours
 
 
 @dataclass(frozen=True, slots=True)

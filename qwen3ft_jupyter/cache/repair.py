@@ -10,9 +10,9 @@ import zlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.disk import LOCAL, make_folders
+from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, make_folders
 from qwen3ft_jupyter.errors import CacheDamaged, Stopped
-from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.format import first_names, size
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.partial import Partial, claim
 from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 SOURCE: Final = "the damaged file"
 """Whom the journal names for ranges that were kept."""
 READ_BYTES: Final = 1 << 20
-_READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,7 @@ def repair_model(
     model = cache.find(repo_id, revision)
     if not damaged or model is None:
         return RepairReport(report.repo_id, (), 0, report.checked_bytes)
-    more = f" and {len(damaged) - 3} more" if len(damaged) > 3 else ""
-    reporter.notice(f"{repo_id}: {', '.join(damaged[:3])}{more}: missing or wrong; fetching what is damaged.")
+    reporter.notice(f"{repo_id}: {first_names(damaged)}: missing or wrong; fetching what is damaged.")
     fetched = fetch(model)
     again = cache.find(repo_id, revision)
     if again is None or not again.is_verified:
@@ -251,7 +249,7 @@ def opened(path: Path) -> Iterator[int]:
     descriptor = -1
     try:
         with contextlib.suppress(OSError):
-            descriptor = os.open(path, _READ)
+            descriptor = os.open(path, READ_FLAGS)
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.close(descriptor)
                 descriptor = -1

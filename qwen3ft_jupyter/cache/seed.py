@@ -20,6 +20,7 @@ from qwen3ft_jupyter.cache.foreign import TEMPORARY, begun_folders, blob_folders
 from qwen3ft_jupyter.disk import LOCAL, make_folders
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.partial import Partial, claim
 from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.reporting import Reporter
-
-SEED_SOURCE: Final = "another tool's partial file"
-"""What the journal calls the source of such bytes: nobody has vouched for them, so they are suspected first."""
 
 MIN_BYTES: Final = 1 << 20
 """A shorter file is fetched before it is looked for."""
@@ -78,7 +76,7 @@ def seed(
     """Copy what other tools have of `files` into our partials in `incoming`; return how many bytes that were.
 
     Ranges that our own partials have already are not touched. Whether the bytes are right is seen when the whole file
-    is hashed; the journal names them `SEED_SOURCE`, so that they are the first to be fetched again if it is not.
+    is hashed; the journal names them `ANOTHER_TOOL`, so that they are the first to be fetched again if it is not.
 
     Args:
         files: What is to be fetched; those that were adopted are not among them.
@@ -134,7 +132,7 @@ def _copy_gaps(begun: Begun, partial: Partial, stop: threading.Event) -> Iterato
                 data = _read(descriptor, min(COPY_BYTES, gap.end - start), start - begun.start)
                 if data and _HOLE not in data:
                     partial.write(memoryview(data), start)
-                    partial.record(start, start + len(data), zlib.crc32(data), SEED_SOURCE)
+                    partial.record(start, start + len(data), zlib.crc32(data), ANOTHER_TOOL)
                     yield len(data)
     finally:
         os.close(descriptor)

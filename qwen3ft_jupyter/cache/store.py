@@ -82,7 +82,11 @@ class ModelCache:
 
         Folders that cannot be read are empty.
         """
-        return [*self._layers.own(), *self._layers.shared(), *self._elsewhere()]
+        return [*self.kept(), *self._elsewhere()]
+
+    def kept(self) -> Sequence[CachedModel]:
+        """Return our own models and those of the shared layers, without a look at other tools' folders."""
+        return [*self._layers.own(), *self._layers.shared()]
 
     def find(self, repo_id: str, revision: str | None = None) -> CachedModel | None:
         """Return the best copy of a model, or None.
@@ -96,7 +100,7 @@ class ModelCache:
             if model.is_verified:
                 return model
             found.append(model)
-        elsewhere = [model for model in self._elsewhere(name) if revision is None or _is_at(model, revision)]
+        elsewhere = [model for model in self._elsewhere(name) if _is_at(model, revision)]
         in_place = (model for model in elsewhere if model.is_verified)
         return next(in_place, next(iter([*found, *elsewhere]), None))
 
@@ -163,10 +167,7 @@ class ModelCache:
         name = parse_repo_id(repo_id)
         if owner not in {None, "qwen3ft"}:
             return self._evict_elsewhere(name, revision, str(owner), is_used)
-        models = [model for model in self._layers.own() if model.repo_id == name]
-        if revision is not None:
-            models = [model for model in models if _is_at(model, revision)]
-        folders = [model.folder for model in models]
+        folders = [one.folder for one in self._layers.own() if one.repo_id == name and _is_at(one, revision)]
         if revision is None:
             folders += [folder for folder in self._begun(name) if folder not in folders]
         if not folders:
@@ -360,9 +361,7 @@ class ModelCache:
         yield from (self.root / name for name in begun if name.partition(BESIDE)[0] in names and name not in taken)
 
     def _evict_elsewhere(self, repo_id: RepoId, revision: str | None, owner: str, is_used: InUse) -> int:
-        models = [model for model in self._elsewhere(repo_id) if model.owner == owner]
-        if revision is not None:
-            models = [model for model in models if _is_at(model, revision)]
+        models = [one for one in self._elsewhere(repo_id) if one.owner == owner and _is_at(one, revision)]
         if not models:
             raise NotCached(f"{repo_id} is not among what {owner} keeps.", hint="See `%qwen3ft cache` for what is.")
         return sum(self._evict_foreign(model, is_used) for model in models)
@@ -386,8 +385,8 @@ class ModelCache:
         raise NotCached(f"{repo_id} is not in the cache.", hint="See `%qwen3ft cache` for what is.")
 
 
-def _is_at(model: CachedModel, revision: str) -> bool:
-    return is_revision(model.commit, model.revision, revision)
+def _is_at(model: CachedModel, revision: str | None) -> bool:
+    return revision is None or is_revision(model.commit, model.revision, revision)
 
 
 def _not_ours(model: CachedModel) -> CacheNotWritable:

@@ -15,7 +15,7 @@ from qwen3ft_jupyter.cache.audit import walk_files
 from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.layout import REPLACED_FOLDER, mark_incomplete, marked_repo_id, unmark_incomplete
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Manifest, Stamp, file_state, read_manifest, write_manifest
-from qwen3ft_jupyter.disk import make_folders, make_own_folder
+from qwen3ft_jupyter.disk import READ_FLAGS, make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged, Stopped
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.names import RepoId
 
 COPY_BYTES: Final = 1 << 20
-_READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
@@ -219,7 +218,7 @@ class Transplant:
 
     def _copy_bytes(self, source: Path, goal: Path) -> str:
         sha256, position, disk = hashlib.sha256(), 0, self._ground.disk
-        with os.fdopen(os.open(source, _READ), "rb", buffering=0) as reader:
+        with os.fdopen(os.open(source, READ_FLAGS), "rb", buffering=0) as reader:
             descriptor = disk.open(goal, _WRITE)
             try:
                 while data := reader.read(COPY_BYTES):

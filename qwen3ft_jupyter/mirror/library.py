@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.layers import Layers
 from qwen3ft_jupyter.cache.manifest import Stamp, read_manifest
+from qwen3ft_jupyter.disk import READ_FLAGS
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.mirror import folders
 from qwen3ft_jupyter.mirror.digests import Digests
@@ -167,5 +168,4 @@ def _place(model: ServedModel, file: ServedFile) -> str:
 
 def _open(path: str) -> FileIO:
     """Open a file unless it is a symlink; a pipe is not waited for. Raises OSError."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    return FileIO(os.open(path, flags), "rb")
+    return FileIO(os.open(path, READ_FLAGS), "rb")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache_lists import OTHER_OWNERS, SOURCES
+from qwen3ft_jupyter.cache_lists import OTHER_OWNERS
 from qwen3ft_jupyter.notebook.verbs import CACHE_ACTIONS, HUBS, JOB_ACTIONS, VERBS
+from qwen3ft_jupyter.settings import SOURCE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ OUR_LINE = r"\s*(?:[\w., ]+=\s*)?%{0,2}qwen3ft\s"
 """A line of ours: as a magic, with automagic, or on the right of an assignment."""
 
 _NAMED = frozenset({"download", "load", "chat"})
-_CHOICES = {"--hub": HUBS, "--owner": OTHER_OWNERS, "--sources": SOURCES}
+_CHOICES = {"--hub": HUBS, "--owner": OTHER_OWNERS, "--sources": SOURCE_NAMES}
 
 
 def complete(line: str, *, models: Callable[[], Sequence[str]], jobs: Callable[[], Sequence[str]]) -> list[str]:

@@ -11,7 +11,7 @@ from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field, check_job_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from qwen3ft_jupyter.jobs import Job
 
@@ -85,12 +85,7 @@ class JobStopHandler(Qwen3FTHandler):
         """Ask the job to stop and answer with it; it ends by itself a moment later."""
         self.fields()
         wanted = check_job_id(job_id)
-
-        def stop(job: Job) -> dict[str, Any]:
-            job.stop()
-            return job.to_dict()
-
-        self.answer(await self.act(lambda manager: stop(manager.job(wanted))))
+        self.answer(await self.act(lambda manager: _told(manager.job(wanted), lambda job: job.stop())))
 
 
 class JobPauseHandler(Qwen3FTHandler):
@@ -104,12 +99,7 @@ class JobPauseHandler(Qwen3FTHandler):
         """Let the job rest and answer with it."""
         self.fields()
         wanted = check_job_id(job_id)
-
-        def pause(job: Job) -> dict[str, Any]:
-            job.pause()
-            return job.to_dict()
-
-        self.answer(await self.act(lambda manager: pause(manager.job(wanted))))
+        self.answer(await self.act(lambda manager: _told(manager.job(wanted), lambda job: job.pause())))
 
 
 class JobLimitHandler(Qwen3FTHandler):
@@ -123,12 +113,7 @@ class JobLimitHandler(Qwen3FTHandler):
         """Change the most bytes a second that the job may move and answer with it."""
         max_speed = self.fields((Field("max_speed", "count", is_required=True),))["max_speed"] or None
         wanted = check_job_id(job_id)
-
-        def limit(job: Job) -> dict[str, Any]:
-            job.limit(max_speed)
-            return job.to_dict()
-
-        self.answer(await self.act(lambda manager: limit(manager.job(wanted))))
+        self.answer(await self.act(lambda manager: _told(manager.job(wanted), lambda job: job.limit(max_speed))))
 
 
 class JobResumeHandler(Qwen3FTHandler):
@@ -155,6 +140,12 @@ def thinned(points: Sequence[T], limit: int = MAX_POINTS) -> list[T]:
         return list(points)
     step = (len(points) - 1) / (limit - 1)
     return [points[round(index * step)] for index in range(limit)]
+
+
+def _told(job: Job, tell: Callable[[Job], object]) -> dict[str, Any]:
+    """Tell a job something and return how it stands then."""
+    tell(job)
+    return job.to_dict()
 
 
 def _with_metrics(job: Job) -> dict[str, Any]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.transfer.journal import Record
 
 ANOTHER_TOOL: Final = "another tool's partial file"
-"""The source named in records of bytes that were adopted from an unfinished download of another tool."""
+"""The source named in records of bytes that another tool had begun to download: nobody has vouched for them, so they
+are suspected first."""
 
 
 @dataclass(frozen=True, slots=True)

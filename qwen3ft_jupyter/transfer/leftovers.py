@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import stat
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.disk import LOCAL, age_s, read_regular
@@ -34,7 +35,7 @@ held: set[str] = set()
 def left_behind(folder: Path, key: str, size: int, disk: Disk) -> Iterator[tuple[Path, Journal]]:
     """Yield the journals of `key` that nobody works on; delete those that are no use."""
     for path in sorted(folder.glob(f"{key}.*.journal")):
-        journal = _read(path)
+        journal = read_journal(path)
         if journal is None or not _is_about(journal, key, size):
             logger.info("discarding %s: it is not about this object", path.name)
             delete(path, disk=disk)
@@ -45,7 +46,7 @@ def left_behind(folder: Path, key: str, size: int, disk: Disk) -> Iterator[tuple
 def clear_orphans(folder: Path, *, disk: Disk = LOCAL) -> None:
     """Delete what kills left in `folder` and no journal names, if it is old enough not to be part of a claim."""
     parts = [path for pattern in _LEFTOVERS for path in folder.glob(pattern)]
-    named = {journal.data_name for path in folder.glob("*.journal") if (journal := _read(path)) is not None}
+    named = {journal.data_name for path in folder.glob("*.journal") if (journal := read_journal(path)) is not None}
     for path in parts:
         with contextlib.suppress(OSError):
             if path.name not in named and age_s(path, disk=disk) > ORPHAN_S:
@@ -57,7 +58,7 @@ def clear_partials(folder: Path, *, disk: Disk = LOCAL) -> int:
     """Delete every partial in `folder` that no living process owns; return the bytes they took."""
     freed = 0
     for path in sorted(folder.glob("*.journal")):
-        journal = _read(path)
+        journal = read_journal(path)
         if journal is None:
             delete(path, disk=disk)
         elif not _has_living_owner(journal, path, disk):
@@ -72,6 +73,18 @@ def delete(*paths: Path, disk: Disk) -> None:
     for path in paths:
         with contextlib.suppress(OSError):
             disk.unlink(path)
+
+
+def is_backed(data: Path, size: int) -> bool:
+    """Return whether a data file is what a journal may speak of: a regular file as long as the finished one.
+
+    What was planted, or cut, or has a second name, is never written through.
+    """
+    try:
+        status = data.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 and status.st_size == size
 
 
 def _is_about(journal: Journal, key: str, size: int) -> bool:
@@ -92,7 +105,8 @@ def _has_living_owner(journal: Journal, path: Path, disk: Disk) -> bool:
         return True
 
 
-def _read(path: Path) -> Journal | None:
+def read_journal(path: Path) -> Journal | None:
+    """Return the journal in a file, or None if it cannot be read or is none of ours."""
     with contextlib.suppress(OSError):
         return parse_journal(read_regular(path, MAX_JOURNAL_BYTES))
     return None

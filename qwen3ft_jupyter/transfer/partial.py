@@ -34,7 +34,7 @@ from qwen3ft_jupyter.transfer.journal import (
     record_line,
     released_line,
 )
-from qwen3ft_jupyter.transfer.leftovers import delete, held, left_behind
+from qwen3ft_jupyter.transfer.leftovers import delete, held, is_backed, left_behind
 from qwen3ft_jupyter.transfer.owner import Owner
 from qwen3ft_jupyter.transfer.volume import disk_error
 
@@ -324,9 +324,8 @@ def _take_over(path: Path, journal: Journal, old: Journal, disk: Disk) -> None:
     """
     data = path.with_name(old.data_name)
     try:
-        status = data.lstat()
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_size != old.size or not old.records:
-            return  # planted, or cut: never written through
+        if not old.records or not is_backed(data, old.size):
+            return
         append(path, b"".join(map(record_line, old.records)), disk=disk)
         disk.replace(data, path.with_name(journal.data_name))
     except FileNotFoundError:  # another was faster

@@ -16,6 +16,7 @@ from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.wire import stopped
 from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.settings import SOURCE_NAMES
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing, RemoteFile
     from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.source import ByteStream, Source
-
-SOURCE_NAMES: Final = ("modelscope", "huggingface", "mirrors", "disk")
-"""What a user may call sources; "disk" stands for what other programs keep on this machine, and is the cache's."""
 
 MIN_SHARED_BYTES: Final = 32 << 20
 """Smaller downloads are over before a second listing has come."""

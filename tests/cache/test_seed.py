@@ -8,11 +8,12 @@ import pytest
 
 from qwen3ft_jupyter.cache import foreign
 from qwen3ft_jupyter.cache.places import Place
-from qwen3ft_jupyter.cache.seed import COPY_BYTES, SEED_SOURCE, seed
+from qwen3ft_jupyter.cache.seed import COPY_BYTES, seed
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.reporting import SILENT, Reporter
+from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.transfer.partial import claim
@@ -63,7 +64,7 @@ def ranges(tmp_path: Path) -> list[tuple[int, int]]:
     for record in sorted(partial.records):
         data = partial.read(record.end - record.start, record.start)
         assert zlib.crc32(data) == record.crc
-        assert record.source == SEED_SOURCE
+        assert record.source == ANOTHER_TOOL
         found.append((record.start, record.end))
     partial.close(release=True)
     return found
@@ -196,7 +197,7 @@ def test_our_own_bytes_are_not_touched(tmp_path: Path) -> None:
     partial = claim(tmp_path / "incoming", object_key(FILE), FILE.size, disk=LOCAL, name="it")
     partial.open()
     partial.write(memoryview(b"ours"), 1_000_000)
-    partial.record(1_000_000, 1_000_004, zlib.crc32(b"ours"), SEED_SOURCE)
+    partial.record(1_000_000, 1_000_004, zlib.crc32(b"ours"), ANOTHER_TOOL)
     partial.close(release=True)
 
     count = sow(tmp_path, "modelscope", {f"{NEW}/sub/model.safetensors.incomplete": HALF})

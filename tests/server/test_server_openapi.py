@@ -11,12 +11,12 @@ from openapi_spec_validator import validate
 from qwen3ft_jupyter.cache.models import ModelOwner
 from qwen3ft_jupyter.cache.places import Owner
 from qwen3ft_jupyter.cache.preflight import Action, DownloadPlan, PlannedFile
-from qwen3ft_jupyter.cache_lists import ACTIONS, OTHER_OWNERS, OWNERS, SOURCES
+from qwen3ft_jupyter.cache_lists import ACTIONS, OTHER_OWNERS, OWNERS
 from qwen3ft_jupyter.jobs import JobState
 from qwen3ft_jupyter.reporting import Progress
 from qwen3ft_jupyter.server.app import ROUTES
 from qwen3ft_jupyter.server.models import _DOWNLOAD
-from qwen3ft_jupyter.transfer.sources import SOURCE_NAMES
+from qwen3ft_jupyter.settings import SOURCE_NAMES
 from tests.server.asking import OPENAPI, Route, every_route
 from tests.server.standin import plan_dict
 
@@ -79,4 +79,4 @@ def test_owners_and_sources_are_those_of_the_code() -> None:
 
     assert schemas["Cached"]["properties"]["owner"]["enum"] == list(get_args(ModelOwner)) == list(OWNERS)
     assert schemas["OtherOwner"]["enum"] == list(get_args(Owner)) == list(OTHER_OWNERS)
-    assert schemas["Source"]["enum"] == list(SOURCE_NAMES) == list(SOURCES)
+    assert schemas["Source"]["enum"] == list(SOURCE_NAMES)

@@ -163,7 +163,7 @@ describe('shares', () => {
 describe('sourceName', () => {
   it('is in the language of the interface for every place on this disk', () => {
     const labels = allOf('cache/places.py', /^ {4}"[a-z]+": "(.+)",$/gm);
-    labels.push(...allOf('cache/seed.py', /^SEED_SOURCE: Final = "(.+)"$/gm), 'mirror 10.0.0.5:8900');
+    labels.push(...allOf('transfer/doubt.py', /^ANOTHER_TOOL: Final = "(.+)"$/gm), 'mirror 10.0.0.5:8900');
     expect(labels.length).toBeGreaterThan(4);
     expect(labels.filter(label => !isTranslated(() => sourceName(label, trans)))).toEqual([]);
   });

@@ -1,4 +1,4 @@
-import { checkIcon, deleteIcon } from '@jupyterlab/ui-components';
+import { deleteIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { formatAgo, formatBytes } from '../format';
@@ -10,8 +10,9 @@ import { Badge } from '../parts/badge';
 import { ActionButton } from '../parts/button';
 import { MenuButton } from '../parts/menu';
 import { RepairButton } from '../parts/repair';
+import { VerifiedBadge } from '../parts/verified';
 import { reviewDownload } from '../plan/review';
-import type { ICached } from '../types';
+import type { ICached, IJob } from '../types';
 import type { ILanguage } from '../words';
 import { hubName, ownerWord, revisionWords } from '../words';
 import { deleteCopy } from './delete';
@@ -23,7 +24,7 @@ export function Copy(props: Copy.IProps): JSX.Element {
   const { trans } = language;
   const { jobs } = model.snapshot;
   const tending = tendingOf(jobs, entry);
-  const isDamaged = damageJobOf(jobs, entry) !== null;
+  const damaged = damageJobOf(jobs, entry);
   return (
     <div className="jp-Qwen3ft-copy">
       <div className="jp-Qwen3ft-rowHead">
@@ -38,11 +39,11 @@ export function Copy(props: Copy.IProps): JSX.Element {
           <bdi>{entry.path}</bdi>
         </div>
       )}
-      <Badges {...props} />
+      <Badges {...props} damaged={damaged} />
       {tending && <RunningJob job={tending} model={model} language={language} />}
       <div className="jp-Qwen3ft-actions">
         {children}
-        {isDamaged && <RepairButton entry={entry} model={model} language={language} />}
+        {damaged && <RepairButton entry={entry} model={model} language={language} />}
         {!entry.verified && entry.owner === 'qwen3ft' && (
           <ActionButton
             label={trans.__('Check')}
@@ -156,17 +157,26 @@ function isFixed(entry: ICached): boolean {
   return entry.revision !== '' && entry.commit.startsWith(entry.revision);
 }
 
-function Badges({ entry, model, language, isOneOfMany }: Copy.IProps): JSX.Element {
+type BadgesProps = Copy.IProps & { readonly damaged: IJob | null };
+
+function Badges({ entry, language, isOneOfMany, damaged }: BadgesProps): JSX.Element {
   const { trans } = language;
-  const found = damageJobOf(model.snapshot.jobs, entry);
   return (
     <div className="jp-Qwen3ft-badges">
-      {found ? (
-        <Badge look="error" title={damageFound(found).join(', ')}>
+      {damaged ? (
+        <Badge look="error" title={damageFound(damaged).join(', ')}>
           {trans.__('Damaged')}
         </Badge>
       ) : (
-        (isHere(entry) || entry.verified) && <VerifiedBadge entry={entry} language={language} />
+        (isHere(entry) || entry.verified) && (
+          <VerifiedBadge
+            isVerified={entry.verified}
+            word={trans.__('Verified')}
+            title={trans.__('Every file has the digest that the hub published')}
+            doubt={trans.__('Not checked yet; it will be when it is used')}
+            language={language}
+          />
+        )
       )}
       {entry.pinned && <Badge title={trans.__('Kept when room is made')}>{trans.__('Pinned')}</Badge>}
       {entry.owner === 'shared' && (
@@ -174,23 +184,6 @@ function Badges({ entry, model, language, isOneOfMany }: Copy.IProps): JSX.Eleme
       )}
       {!isHere(entry) && !isOneOfMany && <Badge>{ownerWord(entry.owner, trans)}</Badge>}
     </div>
-  );
-}
-
-function VerifiedBadge({ entry, language }: Pick<Copy.IProps, 'entry' | 'language'>): JSX.Element {
-  const { trans } = language;
-  return entry.verified ? (
-    <Badge
-      look="success"
-      icon={checkIcon}
-      title={trans.__('Every file has the digest that the hub published')}
-    >
-      {trans.__('Verified')}
-    </Badge>
-  ) : (
-    <Badge look="warning" title={trans.__('Not checked yet; it will be when it is used')}>
-      {trans.__('Unverified')}
-    </Badge>
   );
 }
 

@@ -2,7 +2,6 @@ import type { CommandRegistry } from '@lumino/commands';
 import { addIcon, VDomRenderer } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { isActive } from '../jobs/lookup';
 import type { PanelModel } from '../model';
 import { CellButtons } from '../models/row';
 import { ActionButton } from '../parts/button';
@@ -150,7 +149,6 @@ function GroupRow(props: IGroupProps): JSX.Element {
 function GroupButtons({ group, canBring, model, language, commands }: IGroupProps): JSX.Element {
   const { trans } = language;
   const { modelName } = group;
-  const job = model.downloadOf(modelName);
   return (
     <>
       <CellButtons modelName={modelName} commands={commands} language={language} />
@@ -162,7 +160,7 @@ function GroupButtons({ group, canBring, model, language, commands }: IGroupProp
             'Bring into this cache: %1. What is right of it is taken from this disk, not downloaded',
             modelName
           )}
-          isBusy={model.isPending(modelName) || (job !== null && isActive(job))}
+          isBusy={model.isDownloading(modelName)}
           onClick={() => void model.download(modelName)}
         />
       )}

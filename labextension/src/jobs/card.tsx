@@ -1,19 +1,20 @@
-import { closeIcon, refreshIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
+import { closeIcon, refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Client } from '../client';
 import { formatAgo, formatDuration } from '../format';
-import { pauseIcon } from '../icons';
 import { Alert, ProblemAlert } from '../parts/alert';
 import { Badge } from '../parts/badge';
 import { ActionButton } from '../parts/button';
+import { Pairs } from '../parts/pairs';
 import { JobProgress } from '../parts/progress';
 import type { IJob, JobState } from '../types';
 import { serverWords } from '../sentences';
 import type { ILanguage } from '../words';
 import { jobTitle, resumeWord, standingWord } from '../words';
+import { PauseButton, StopButton } from './buttons';
 import { JobLog } from './log';
-import { damageFound, isActive, isPaused } from './lookup';
+import { controlsOf, damageFound, isActive, isPaused } from './lookup';
 import { resultWords } from './result';
 import { Sources } from './sources';
 import { SpeedLimit } from './speed';
@@ -52,16 +53,7 @@ export function JobCard(props: JobCard.IProps): JSX.Element {
           {props.remedy}
         </Alert>
       )}
-      {result.length > 0 && (
-        <dl className="jp-Qwen3ft-result">
-          {result.map(([label, value]) => (
-            <React.Fragment key={label}>
-              <dt>{label}</dt>
-              <dd>{value}</dd>
-            </React.Fragment>
-          ))}
-        </dl>
-      )}
+      {result.length > 0 && <Pairs className="jp-Qwen3ft-result" pairs={result} />}
       <Sources job={job} language={language} />
       <Actions {...props} isLogOpen={isLogOpen} onLog={() => setLogOpen(!isLogOpen)} />
       {isLogOpen && <JobLog job={job} client={props.client} language={language} />}
@@ -102,23 +94,15 @@ function StateBadge({ job, language }: { job: IJob; language: ILanguage }): JSX.
 type ActionsProps = JobCard.IProps & { readonly isLogOpen: boolean; readonly onLog: () => void };
 
 function Actions(props: ActionsProps): JSX.Element {
-  const { job, language, isPending, onStop, onResume, onForget } = props;
+  const { job, language, isPending, onResume, onForget } = props;
   const { trans } = language;
   const title = jobTitle(job, trans);
-  const controls = job.state === 'stopping' || !isActive(job) ? null : job.controls;
+  const controls = controlsOf(job);
   const canResume = job.state === 'stopped' || job.state === 'failed' || job.state === 'interrupted';
   return (
     <div className="jp-Qwen3ft-actions">
-      {controls && <PauseButton {...props} isPaused={controls.paused} />}
-      {isActive(job) && (
-        <ActionButton
-          icon={stopIcon}
-          label={trans.__('Stop')}
-          description={trans.__('Stop: %1', title)}
-          isBusy={isPending || job.state === 'stopping'}
-          onClick={onStop}
-        />
-      )}
+      {controls && <PauseButton {...props} />}
+      {isActive(job) && <StopButton {...props} />}
       {canResume && (
         <ActionButton
           icon={refreshIcon}
@@ -154,37 +138,6 @@ function Actions(props: ActionsProps): JSX.Element {
       )}
     </div>
   );
-}
-
-/** Lets a job wait, or go on. */
-export function PauseButton(props: PauseButton.IProps): JSX.Element {
-  const { job, language, isPaused, isPending, onPause, onResume } = props;
-  const { trans } = language;
-  const label = isPaused ? trans.__('Resume') : trans.__('Pause');
-  return (
-    <ActionButton
-      icon={isPaused ? runIcon : pauseIcon}
-      isIconOnly={props.isIconOnly}
-      label={label}
-      description={trans.__('%1: %2', label, jobTitle(job, trans))}
-      isBusy={isPending}
-      onClick={isPaused ? onResume : onPause}
-    />
-  );
-}
-
-/** A namespace for `PauseButton` statics. */
-export namespace PauseButton {
-  /** The properties of the button. */
-  export interface IProps {
-    readonly job: IJob;
-    readonly language: ILanguage;
-    readonly isPaused: boolean;
-    readonly isPending: boolean;
-    readonly isIconOnly?: boolean;
-    readonly onPause: () => void;
-    readonly onResume: () => void;
-  }
 }
 
 function times(job: IJob, { trans, locale }: ILanguage): ReadonlyArray<string> {

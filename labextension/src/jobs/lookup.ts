@@ -1,6 +1,6 @@
 /** What the list of jobs tells of a model. Pure; jobs are the newest first, as the server lists them. */
 
-import type { ICached, IJob, JobState } from '../types';
+import type { ICached, IControls, IJob, JobState } from '../types';
 import { list, text } from '../types';
 
 const ACTIVE_STATES: ReadonlySet<JobState> = new Set<JobState>(['queued', 'running', 'stopping']);
@@ -19,6 +19,11 @@ export function isActive(job: IJob): boolean {
 /** Whether a job waits for somebody who lets it go on. */
 export function isPaused(job: IJob): boolean {
   return isActive(job) && job.controls?.paused === true;
+}
+
+/** What may be changed about a job now; null where it takes no changes, or no more of them. */
+export function controlsOf(job: IJob): IControls | null {
+  return isActive(job) && job.state !== 'stopping' ? job.controls : null;
 }
 
 /** The download of a model that is under way, or that ended badly and can be resumed. */

@@ -3,19 +3,20 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes, formatCount, formatMetric } from '../format';
+import type { Pair } from '../parts/pairs';
 import type { IJob } from '../types';
 import { isRecord, list, number, text } from '../types';
 import type { ILanguage } from '../words';
 import { hubName, sourceName } from '../words';
 
 /** What came of a job: pairs of a label and a value, empty while there is nothing to tell. */
-export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<readonly [string, string]> {
+export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<Pair> {
   const result = job.result ?? {};
   const { trans, locale } = language;
   const firstLoss = number(result.first_loss);
   const lastLoss = number(result.last_loss);
   const steps = number(result.steps);
-  const rows: ReadonlyArray<readonly [string, string]> = [
+  const rows: ReadonlyArray<Pair> = [
     ...bytesWords(job, language),
     [trans.__('Hub'), hubName(text(result.hub))],
     [trans.__('Deleted to make room'), list(result.evicted).map(text).join(', ')],
@@ -32,7 +33,7 @@ export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<reado
 }
 
 /** The bytes that a job received or read. */
-function bytesWords(job: IJob, { trans, locale }: ILanguage): ReadonlyArray<readonly [string, string]> {
+function bytesWords(job: IJob, { trans, locale }: ILanguage): ReadonlyArray<Pair> {
   const result = job.result ?? {};
   if (result.was_cached === true) {
     return [[trans.__('Model'), trans.__('Already in the cache, verified')]];

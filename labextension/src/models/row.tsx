@@ -1,5 +1,5 @@
 import type { CommandRegistry } from '@lumino/commands';
-import { checkIcon, downloadIcon } from '@jupyterlab/ui-components';
+import { downloadIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { CommandIDs } from '../commands';
@@ -12,7 +12,10 @@ import { ProblemAlert } from '../parts/alert';
 import { Badge } from '../parts/badge';
 import { ActionButton } from '../parts/button';
 import { ModelName } from '../parts/name';
+import type { Pair } from '../parts/pairs';
+import { Pairs } from '../parts/pairs';
 import { PracticeHint } from '../parts/practice';
+import { VerifiedBadge } from '../parts/verified';
 import { reviewDownload } from '../plan/review';
 import type { IJob, IModel, IProblem } from '../types';
 import type { ILanguage } from '../words';
@@ -174,18 +177,14 @@ function Failed(props: ModelRow.IProps & { readonly job: IJob; readonly problem:
 
 function CachedBadge({ entry, language }: IEntryProps): JSX.Element {
   const { trans } = language;
-  return entry.verified ? (
-    <Badge
-      look="success"
-      icon={checkIcon}
+  return (
+    <VerifiedBadge
+      isVerified={entry.verified}
+      word={trans.__('Cached')}
       title={trans.__('On this disk; every file has the digest that the hub published')}
-    >
-      {trans.__('Cached')}
-    </Badge>
-  ) : (
-    <Badge look="warning" title={trans.__('On this disk, not checked yet; it will be when it is used')}>
-      {trans.__('Unverified')}
-    </Badge>
+      doubt={trans.__('On this disk, not checked yet; it will be when it is used')}
+      language={language}
+    />
   );
 }
 
@@ -204,7 +203,7 @@ function Badges({ entry, language }: IEntryProps): JSX.Element {
 function Details({ entry, language }: IEntryProps): JSX.Element {
   const { trans, locale } = language;
   const { load, lora, full } = entry.memory_bytes;
-  const rows: ReadonlyArray<readonly [string, string]> = [
+  const rows: ReadonlyArray<Pair> = [
     [trans.__('Memory to load'), load === null ? '' : formatBytes(load, locale)],
     [trans.__('Memory for LoRA'), lora === null ? '' : formatBytes(lora, locale)],
     [trans.__('Memory for full fine-tuning'), full === null ? '' : formatBytes(full, locale)],
@@ -216,14 +215,7 @@ function Details({ entry, language }: IEntryProps): JSX.Element {
     <div className="jp-Qwen3ft-details">
       {entry.note && <p>{noteWords(entry.note, trans)}</p>}
       {known.length === 0 && !entry.note && <p>{trans.__('The catalogue knows nothing of this model.')}</p>}
-      <dl>
-        {known.map(([label, value]) => (
-          <React.Fragment key={label}>
-            <dt>{label}</dt>
-            <dd>{value}</dd>
-          </React.Fragment>
-        ))}
-      </dl>
+      <Pairs pairs={known} />
     </div>
   );
 }

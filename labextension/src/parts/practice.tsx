@@ -1,7 +1,6 @@
 import { downloadIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { isActive } from '../jobs/lookup';
 import type { PanelModel } from '../model';
 import { HUB_UNREACHABLE, PRACTICE_MODEL } from '../model';
 import type { IProblem } from '../types';
@@ -11,13 +10,12 @@ import { ActionButton } from './button';
 /** The button that gets the model for which no network is needed. */
 export function PracticeButton({ model, language }: Omit<PracticeHint.IProps, 'problem'>): JSX.Element {
   const { trans } = language;
-  const job = model.downloadOf(PRACTICE_MODEL);
   return (
     <ActionButton
       icon={downloadIcon}
       label={trans.__('Get the practice model')}
       description={trans.__('Get the practice model: tiny, made on this machine, needs no network')}
-      isBusy={model.isPending(PRACTICE_MODEL) || (job !== null && isActive(job))}
+      isBusy={model.isDownloading(PRACTICE_MODEL)}
       onClick={() => void model.download(PRACTICE_MODEL)}
     />
   );

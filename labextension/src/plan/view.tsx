@@ -2,6 +2,7 @@ import * as React from 'react';
 
 import { formatBytes } from '../format';
 import { Alert } from '../parts/alert';
+import { Pairs } from '../parts/pairs';
 import type { ILanguage } from '../words';
 import type { IDownloadPlan, IPlannedFile } from './plan';
 import { hasRoom } from './plan';
@@ -20,14 +21,7 @@ export function PlanView({ plan, language }: PlanView.IProps): JSX.Element {
           <p>{plan.to_evict.join(', ')}</p>
         </Alert>
       )}
-      <dl className="jp-Qwen3ft-result">
-        {planWords(plan, language).map(([label, value]) => (
-          <React.Fragment key={label}>
-            <dt>{label}</dt>
-            <dd>{value}</dd>
-          </React.Fragment>
-        ))}
-      </dl>
+      <Pairs className="jp-Qwen3ft-result" pairs={planWords(plan, language)} />
       {changed.length > 0 && <Files files={changed} language={language} />}
       {kept > 0 && <p>{trans._n('%1 file stays as it is', '%1 files stay as they are', kept)}</p>}
     </div>
@@ -45,14 +39,10 @@ export namespace PlanView {
 
 function NoRoom({ plan, language }: PlanView.IProps): JSX.Element {
   const { trans, locale } = language;
-  const title =
-    plan.missing_bytes > 0
-      ? trans.__('Not enough room: %1 are missing', formatBytes(plan.missing_bytes, locale))
-      : trans.__('Over the quota by %1', formatBytes(plan.over_quota_bytes, locale));
   if (plan.missing_bytes === 0) {
     // The quota is exceeded by this much after everything that may be deleted is.
     return (
-      <Alert title={title}>
+      <Alert title={trans.__('Over the quota by %1', formatBytes(plan.over_quota_bytes, locale))}>
         <p>
           {trans.__(
             'That is so even if every model goes that is neither pinned nor in use. Raise MODEL_CACHE_QUOTA, or unpin a model.'
@@ -62,7 +52,7 @@ function NoRoom({ plan, language }: PlanView.IProps): JSX.Element {
     );
   }
   return (
-    <Alert title={title}>
+    <Alert title={trans.__('Not enough room: %1 are missing', formatBytes(plan.missing_bytes, locale))}>
       {plan.evictable.length > 0 && (
         <>
           <p>{trans.__('You could delete:')}</p>

@@ -1,19 +1,17 @@
 /** A download's plan in words. */
 
 import { formatBytes, formatDuration, formatRate } from '../format';
+import type { Pair } from '../parts/pairs';
 import type { ILanguage } from '../words';
 import { hubName, revisionWords, sourceName } from '../words';
 import type { IDownloadPlan, IPlannedFile } from './plan';
 
 /** The whole of a plan: pairs of a label and a value. */
-export function planWords(
-  plan: IDownloadPlan,
-  language: ILanguage
-): ReadonlyArray<readonly [string, string]> {
+export function planWords(plan: IDownloadPlan, language: ILanguage): ReadonlyArray<Pair> {
   const { trans, locale } = language;
   const bytes = (value: number) => formatBytes(value, locale);
   const free = plan.free_bytes;
-  const rows: ReadonlyArray<readonly [string, string]> = [
+  const rows: ReadonlyArray<Pair> = [
     [trans.__('To download'), bytes(plan.bytes_to_fetch)],
     [trans.__('On this disk already'), plan.bytes_reused > 0 ? bytes(plan.bytes_reused) : ''],
     [trans.__('From'), plan.sources.map(source => sourceName(source, trans)).join(', ')],

@@ -18,9 +18,9 @@ from qwen3ft_jupyter.cache_lists import (
 )
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.format import columns, size
-from qwen3ft_jupyter.reporting import Controls
 from qwen3ft_jupyter.terminal import ProgressLine, say, show, show_json, stop_on_interrupt
 from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.work import Controls
 
 if TYPE_CHECKING:
     import argparse

@@ -13,7 +13,7 @@ from qwen3ft_jupyter.words import tr
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qwen3ft_jupyter.reporting import Progress
+    from qwen3ft_jupyter.work import Progress
 
 _FINAL_PHASES = frozenset({"committing", "loading", "saving"})
 _CONNECTIONS = re.compile(r"connections: (\d+ from [^,]+(?:, \d+ from [^,]+)*)")
@@ -96,7 +96,7 @@ def loss(value: float | None) -> str:
 def progress_parts(progress: Progress) -> list[str]:
     """Return what there is to say of a phase: its name, how far, how fast, how long, and a detail.
 
-    >>> from qwen3ft_jupyter.reporting import Progress
+    >>> from qwen3ft_jupyter.work import Progress
     >>> progress_parts(Progress("transferring", 5 * 10**8, 10**9, rate=5e7, eta_s=10.0))
     ['transferring', '500 MB of 1.0 GB', '50.0 MB/s', '10 s left']
     """

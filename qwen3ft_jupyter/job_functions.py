@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.reporting import Progress
+from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

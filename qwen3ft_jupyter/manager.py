@@ -26,10 +26,10 @@ from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.jobs import Job, JobStore
 from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
 from qwen3ft_jupyter.practice_hub import hubs_for
-from qwen3ft_jupyter.reporting import SILENT, Controls, Reporter
 from qwen3ft_jupyter.resident import Located, Resident
 from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
 from qwen3ft_jupyter.transfer.sources import check_sources
+from qwen3ft_jupyter.work import SILENT, Controls, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.hubs import Hub, RepoId
     from qwen3ft_jupyter.hubs.http import HttpClient
-    from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.settings import HubName, Settings
+    from qwen3ft_jupyter.work import Reporter
 
 
 @contextlib.contextmanager

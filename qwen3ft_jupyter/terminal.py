@@ -14,8 +14,8 @@ import time
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter import format as fmt
-from qwen3ft_jupyter.reporting import Reporter
 from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.work import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from qwen3ft_jupyter.jobs import Job, JobStatus
-    from qwen3ft_jupyter.reporting import Progress
+    from qwen3ft_jupyter.work import Progress
 
 _REDRAW_S = 0.1
 _LOG_S = 10.0

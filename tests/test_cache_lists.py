@@ -20,7 +20,7 @@ from qwen3ft_jupyter.cache_lists import (
 )
 from qwen3ft_jupyter.errors import BadInput, BadSetting
 from qwen3ft_jupyter.format import progress_parts
-from qwen3ft_jupyter.reporting import Progress
+from qwen3ft_jupyter.work import Progress
 from tests.server.standin import plan_dict
 
 if TYPE_CHECKING:

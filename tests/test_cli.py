@@ -20,13 +20,13 @@ from qwen3ft_jupyter.cache import EvictedModel, VerifyReport
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
 from qwen3ft_jupyter.hubs import parse_repo_id
 from qwen3ft_jupyter.jobs import Job, JobContext, JobStore, supervisor
-from qwen3ft_jupyter.reporting import Controls, Progress
+from qwen3ft_jupyter.work import Controls, Progress
 from tests.server.standin import cached_row, plan_dict
 
 if TYPE_CHECKING:
     import threading
 
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 ROOT = Path(__file__).parents[1]
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - no more than a word here

@@ -7,7 +7,7 @@ import pytest
 from qwen3ft_jupyter import addresses, job_lists, words
 from qwen3ft_jupyter import format as fmt
 from qwen3ft_jupyter.format import columns, cut, progress_parts, size, width
-from qwen3ft_jupyter.reporting import Progress
+from qwen3ft_jupyter.work import Progress
 
 
 @pytest.mark.parametrize("module", [addresses, fmt, job_lists, words], ids=lambda module: module.__name__)

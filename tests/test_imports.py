@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
-    ["errors", "reporting", "disk", "logins", "addresses", "words", "owner"],
+    ["errors", "work", "disk", "logins", "addresses", "words", "owner"],
     ["setting_list", "job_lists", "format"],
     ["settings", "catalog", "cache_lists"],
     ["hubs"],
@@ -25,6 +25,7 @@ LEVELS = [
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NEIGHBOURS = {
     ("disk", "errors"),
+    ("work", "errors"),
     ("cache", "transfer"),
     ("manager", "overview"),
     ("manager", "resident"),

@@ -20,7 +20,7 @@ from qwen3ft_jupyter.jobs import JobStore
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.mirror import Mirror
 from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
-from qwen3ft_jupyter.reporting import Progress, Reporter
+from qwen3ft_jupyter.work import Progress, Reporter
 
 REPO = "acme/Tiny-1"
 SLUG = "acme_Tiny-1"

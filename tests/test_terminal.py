@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from qwen3ft_jupyter.reporting import Progress
 from qwen3ft_jupyter.terminal import ProgressLine, follow, in_a_line
+from qwen3ft_jupyter.work import Progress
 from tests.server.standin import DONE, HALFWAY, QUEUED, StandInJob
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.jobs import worker
-from qwen3ft_jupyter.reporting import Progress
+from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs import JobContext

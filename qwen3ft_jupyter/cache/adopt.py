@@ -19,11 +19,11 @@ from qwen3ft_jupyter.cache.incoming import begun_bytes
 from qwen3ft_jupyter.disk import LOCAL, make_folders
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.format import size
-from qwen3ft_jupyter.reporting import SILENT
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.partial import FetchedFile, claim
 from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.transfer.volume import FULL, REFUSED, disk_error
+from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import RepoId, SafePath
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 logger = logging.getLogger(__name__)
 

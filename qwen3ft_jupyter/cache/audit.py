@@ -11,9 +11,9 @@ from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Stamp, file_state
 from qwen3ft_jupyter.cache.pace import Pace
 from qwen3ft_jupyter.cache.piece_sums import piece_sums
-from qwen3ft_jupyter.reporting import Controls, Progress
 from qwen3ft_jupyter.transfer.journal import Record
 from qwen3ft_jupyter.transfer.meter import Meter
+from qwen3ft_jupyter.work import Controls, Progress
 
 if TYPE_CHECKING:
     import threading
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, PieceSum
     from qwen3ft_jupyter.hubs.names import RepoId
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import Listing
     from qwen3ft_jupyter.hubs.names import SafePath, Sha256
-    from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.partial import FetchedFile
+    from qwen3ft_jupyter.work import Reporter
 
 ATTEMPTS: Final = 3
 """So often a file is read that another process touches at the same moment."""

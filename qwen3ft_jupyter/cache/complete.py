@@ -20,10 +20,10 @@ from qwen3ft_jupyter.cache.room import make_room
 from qwen3ft_jupyter.cache.seed import seed
 from qwen3ft_jupyter.errors import CacheError, TransferError
 from qwen3ft_jupyter.hubs.names import is_wanted
-from qwen3ft_jupyter.reporting import Progress
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.transfer.sources import gather_sources
+from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.wish import Wish
     from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
     from qwen3ft_jupyter.hubs.names import SafePath
-    from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.partial import FetchedFile
+    from qwen3ft_jupyter.work import Reporter
 
 
 @dataclass(frozen=True, slots=True)

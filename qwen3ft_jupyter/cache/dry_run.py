@@ -23,10 +23,10 @@ from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs import resolve
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import is_wanted
-from qwen3ft_jupyter.reporting import SILENT, Progress
 from qwen3ft_jupyter.transfer.plan import SMALL_BYTES, object_key
 from qwen3ft_jupyter.transfer.probe import measure_rate
 from qwen3ft_jupyter.transfer.sources import gather_sources
+from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.cache.wish import Wish
     from qwen3ft_jupyter.hubs.listing import Hub, HubName, RemoteFile
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 
 def plan_model(

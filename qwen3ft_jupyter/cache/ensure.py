@@ -30,8 +30,8 @@ from qwen3ft_jupyter.errors import (
 from qwen3ft_jupyter.format import first_names
 from qwen3ft_jupyter.hubs import resolve
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing
-from qwen3ft_jupyter.reporting import SILENT, Controls, Progress
 from qwen3ft_jupyter.transfer.patience import DEFAULT_POLICY
+from qwen3ft_jupyter.work import SILENT, Controls, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.wish import Wish
     from qwen3ft_jupyter.hubs.http import HttpClient
     from qwen3ft_jupyter.hubs.listing import Hub, HubName
-    from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.patience import RetryPolicy
+    from qwen3ft_jupyter.work import Reporter
 
 _ELSEWHERE = (HubUnreachable, HubBusy, ModelNotFound, SourceFailed, WrongBytes)
 """Failures of a transfer that another hub may not share."""

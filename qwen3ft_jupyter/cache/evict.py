@@ -20,9 +20,9 @@ from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, manifest_path
 from qwen3ft_jupyter.disk import LOCAL, age_s
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
-from qwen3ft_jupyter.reporting import SILENT
 from qwen3ft_jupyter.transfer.leftovers import ORPHAN_S, clear_partials
 from qwen3ft_jupyter.transfer.volume import disk_error
+from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,9 +28,9 @@ from qwen3ft_jupyter.errors import CacheDamaged, CacheError, NotCached
 from qwen3ft_jupyter.format import first_names
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import is_wanted
-from qwen3ft_jupyter.reporting import SILENT, Controls, Progress
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.volume import disk_error
+from qwen3ft_jupyter.work import SILENT, Controls, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import SafePath
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 IN_PLACE_FOLDER: Final = ".in-place"
 VERSION: Final = 1

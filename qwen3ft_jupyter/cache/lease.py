@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 from qwen3ft_jupyter.cache.layout import INCOMING_FOLDER
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import Stopped
-from qwen3ft_jupyter.reporting import Progress, Reporter
 from qwen3ft_jupyter.transfer.owner import Owner
 from qwen3ft_jupyter.transfer.volume import disk_error
+from qwen3ft_jupyter.work import Progress, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -35,17 +35,17 @@ from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regu
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.format import size
 from qwen3ft_jupyter.hubs.names import RepoId
-from qwen3ft_jupyter.reporting import SILENT
 from qwen3ft_jupyter.transfer.leftovers import read_journal
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.plan import RESERVE_BYTES
 from qwen3ft_jupyter.transfer.volume import disk_error
+from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from qwen3ft_jupyter.disk import Disk
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 RECORD_FOLDERS: Final = (STAMPS_FOLDER, IN_PLACE_FOLDER)
 """Folders of small files about models that lie elsewhere."""

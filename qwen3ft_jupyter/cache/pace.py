@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from qwen3ft_jupyter.reporting import Controls
+    from qwen3ft_jupyter.work import Controls
 
 LOOK_S: Final = 0.1
 """How often a wait looks at the controls and the stop signal."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import RepoId
-    from qwen3ft_jupyter.reporting import Controls, Reporter
+    from qwen3ft_jupyter.work import Controls, Reporter
 
 SOURCE: Final = "the damaged file"
 """Whom the journal names for ranges that were kept."""

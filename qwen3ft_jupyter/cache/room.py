@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.cache import quota
 from qwen3ft_jupyter.cache.evict import InUse, nobody_uses
 from qwen3ft_jupyter.errors import ModelInUse, NotCached
-from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.models import EvictedModel
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.hubs.names import RepoId
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 
 def make_room(

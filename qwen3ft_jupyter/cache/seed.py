@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.cache.foreign import TEMPORARY, begun_folders, blob_folders, copies, entries_of
 from qwen3ft_jupyter.disk import LOCAL, make_folders
 from qwen3ft_jupyter.errors import Stopped
-from qwen3ft_jupyter.reporting import SILENT
 from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.partial import Partial, claim
 from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
 from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.transfer.volume import disk_error
+from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import RepoId
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 MIN_BYTES: Final = 1 << 20
 """A shorter file is fetched before it is looked for."""

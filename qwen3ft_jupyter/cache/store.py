@@ -31,8 +31,8 @@ from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id, slug
-from qwen3ft_jupyter.reporting import SILENT, Controls, Reporter
 from qwen3ft_jupyter.transfer.volume import disk_error
+from qwen3ft_jupyter.work import SILENT, Controls, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

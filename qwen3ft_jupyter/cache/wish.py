@@ -14,9 +14,9 @@ from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
-from qwen3ft_jupyter.reporting import Controls
 from qwen3ft_jupyter.transfer.patience import DEFAULT_POLICY
 from qwen3ft_jupyter.transfer.sources import check_sources
+from qwen3ft_jupyter.work import Controls
 
 if TYPE_CHECKING:
     import threading

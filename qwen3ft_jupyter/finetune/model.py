@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.loading import Machine
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 FULL_BYTES_PER_PARAMETER = 16
 """Full fine-tune: weight, gradient and Adam's two states, each in float32."""

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadData, LoadError, Stopped, UnsafeModel
 from qwen3ft_jupyter.loading import Rendering, TemplateRenderer
-from qwen3ft_jupyter.reporting import SILENT, Progress
+from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable, Iterator, Sequence
 
     from qwen3ft_jupyter.finetune.formats import Conversation, Message
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 IGNORED = -100
 """The label that the loss leaves out."""

@@ -17,7 +17,7 @@ from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
 from qwen3ft_jupyter.loading import TemplateRenderer, fitting_threads, load_tokenizer, no_network, quiet_libraries
 from qwen3ft_jupyter.loading.load import require
-from qwen3ft_jupyter.reporting import SILENT, Progress
+from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:
     import threading
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.model import Precision
     from qwen3ft_jupyter.finetune.rendering import Sample
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 
 def train(

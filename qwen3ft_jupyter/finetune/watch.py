@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobFailed
 from qwen3ft_jupyter.finetune import checkpoints
-from qwen3ft_jupyter.reporting import Progress
+from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     import threading
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.metrics import MetricsFile
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 SAVE_EVERY_S = 300.0
 """What a kill costs at most, where saving is quick."""

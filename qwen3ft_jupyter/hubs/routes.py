@@ -14,7 +14,7 @@ from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
 from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.region import Region
-from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     import threading
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing
     from qwen3ft_jupyter.hubs.names import RepoId
-    from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.settings import Secret, Settings
+    from qwen3ft_jupyter.work import Reporter
 
 _PASSES_ON = (ModelNotFound, HubUnreachable, HubBusy)
 """Refusals another hub may not share. A private or gated model, or a wrong revision, is for the user to settle."""

@@ -26,7 +26,7 @@ from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.process import is_alive
 from qwen3ft_jupyter.jobs.state import JobStatus, Signs, read_out
-from qwen3ft_jupyter.reporting import Controls
+from qwen3ft_jupyter.work import Controls
 
 if TYPE_CHECKING:
     from collections.abc import Callable

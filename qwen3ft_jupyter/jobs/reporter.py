@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.owner import identify
-from qwen3ft_jupyter.reporting import Controls, Progress, Reporter
+from qwen3ft_jupyter.work import Controls, Progress, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

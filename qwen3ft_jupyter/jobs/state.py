@@ -4,7 +4,7 @@ queued ──► running ──► succeeded | failed
    │          │
    └──────────┴──► stopping ──► stopped          any of the three without a living process: interrupted
 stopped | failed | interrupted ──resume──► queued (the next attempt)
-A paused job is running: pausing is one of the things that may be changed about it (see `reporting.Controls`).
+A paused job is running: pausing is one of the things that may be changed about it (see `work.Controls`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from qwen3ft_jupyter.reporting import Progress
+from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
     from qwen3ft_jupyter.jobs.state import JobStatus
-    from qwen3ft_jupyter.reporting import Controls
+    from qwen3ft_jupyter.work import Controls
 
 GRACE_S = 60.0
 """A job asked to stop has this long to save a checkpoint before it is ended."""

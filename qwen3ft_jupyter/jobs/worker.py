@@ -17,7 +17,7 @@ from qwen3ft_jupyter.errors import JobError, JobFailed, MissingPackage, Qwen3ftE
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.folder import newest_attempt, read_controls, read_spec
 from qwen3ft_jupyter.jobs.reporter import JobReporter
-from qwen3ft_jupyter.reporting import Controls
+from qwen3ft_jupyter.work import Controls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from qwen3ft_jupyter.jobs.folder import JobSpec
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
     JobFunction: TypeAlias = Callable[[dict[str, Any], "JobContext"], Mapping[str, Any]]
 

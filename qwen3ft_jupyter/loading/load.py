@@ -15,14 +15,14 @@ from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.loading.safety import check_adapter_folder, check_model_folder
 from qwen3ft_jupyter.loading.templates import TemplateRenderer, probe
 from qwen3ft_jupyter.loading.weights import model_tensors
-from qwen3ft_jupyter.reporting import SILENT, Progress
+from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from qwen3ft_jupyter.loading.machine import Choice
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 logger = logging.getLogger(__name__)
 

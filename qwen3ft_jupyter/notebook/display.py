@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qwen3ft_jupyter import format as fmt
 from qwen3ft_jupyter.format import plain
 from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element
-from qwen3ft_jupyter.reporting import SILENT, Reporter
 from qwen3ft_jupyter.terminal import ProgressLine
+from qwen3ft_jupyter.work import SILENT, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs import Job
     from qwen3ft_jupyter.manager import ModelManager
-    from qwen3ft_jupyter.reporting import Progress
+    from qwen3ft_jupyter.work import Progress
 
 SHORTEST_S = 0.25
 """Between two updates of one output: four a second are smooth, and a slow link is not flooded."""

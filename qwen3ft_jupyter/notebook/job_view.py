@@ -23,9 +23,9 @@ from qwen3ft_jupyter.notebook.display import (
 )
 from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element
 from qwen3ft_jupyter.notebook.views import View, lines
-from qwen3ft_jupyter.reporting import Progress
 from qwen3ft_jupyter.terminal import ProgressLine
 from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

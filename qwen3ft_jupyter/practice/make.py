@@ -13,14 +13,14 @@ from qwen3ft_jupyter.errors import CacheNotWritable, MissingPackage
 from qwen3ft_jupyter.practice import recipe
 from qwen3ft_jupyter.practice.pretrain import pretrain
 from qwen3ft_jupyter.practice.tokens import END_OF_TEXT, TURN_END, make_tokenizer, tokenizer_config
-from qwen3ft_jupyter.reporting import SILENT, Progress
+from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
     from pathlib import Path
 
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 RECORD_NAME: Final = ".practice.json"
 """Written last: a folder without it is not a finished practice model."""

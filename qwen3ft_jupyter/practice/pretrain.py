@@ -12,13 +12,13 @@ from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.practice.corpus import conversations, render
 from qwen3ft_jupyter.practice.muon import Muon
 from qwen3ft_jupyter.practice.recipe import BATCH_SIZE, DRESSED_STEPS, PLAIN_STEPS, SEED
-from qwen3ft_jupyter.reporting import Progress
+from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator, Sequence
 
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 THREADS: Final = 1
 """Matrices this small gain little from a second one, and where others want the cores too, two wait for each other."""

@@ -20,11 +20,11 @@ from qwen3ft_jupyter.transfer.transit import Digests, Transit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.flight import Flight
     from qwen3ft_jupyter.transfer.patience import RetryPolicy
     from qwen3ft_jupyter.transfer.pieces import Span
     from qwen3ft_jupyter.transfer.source import Source
+    from qwen3ft_jupyter.work import Reporter
 
 FOLLOW_BYTES: Final = 1 << 20
 """The follower is woken when at least this much waits to be hashed, or the file is complete."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.names import Sha256
-from qwen3ft_jupyter.reporting import SILENT, Controls
 from qwen3ft_jupyter.transfer.board import Board
 from qwen3ft_jupyter.transfer.leftovers import clear_orphans
 from qwen3ft_jupyter.transfer.meter import Meter
@@ -22,6 +21,7 @@ from qwen3ft_jupyter.transfer.throttle import Throttle
 from qwen3ft_jupyter.transfer.transit import Transit, nobody_has
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.transfer.workers import carry_pieces, follow, write_back
+from qwen3ft_jupyter.work import SILENT, Controls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
-    from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.patience import RetryPolicy
     from qwen3ft_jupyter.transfer.source import Source
+    from qwen3ft_jupyter.work import Reporter
 
 TICK_S = 0.1
 """How often the caller's thread looks at the stop signal and at the counts."""

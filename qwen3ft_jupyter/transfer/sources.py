@@ -15,9 +15,9 @@ from qwen3ft_jupyter.errors import BadInput, ModelNotFound, Qwen3ftError, Revisi
 from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.wire import stopped
-from qwen3ft_jupyter.reporting import SILENT
 from qwen3ft_jupyter.settings import SOURCE_NAMES
 from qwen3ft_jupyter.transfer.hub_source import HubSource
+from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.hubs.http import HttpClient
     from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing, RemoteFile
-    from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.source import ByteStream, Source
+    from qwen3ft_jupyter.work import Reporter
 
 MIN_SHARED_BYTES: Final = 32 << 20
 """Smaller downloads are over before a second listing has come."""

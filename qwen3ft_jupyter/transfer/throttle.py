@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qwen3ft_jupyter.reporting import Controls
+    from qwen3ft_jupyter.work import Controls
 
 LOOK_S: Final = 0.1
 """Seconds between two looks at the speed while waiting: a change is felt well within one."""

@@ -11,12 +11,12 @@ from qwen3ft_jupyter.transfer.pieces import Span
 from qwen3ft_jupyter.transfer.rates import MinimumRate
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.board import Board
     from qwen3ft_jupyter.transfer.flight import Flight
     from qwen3ft_jupyter.transfer.source import ByteStream
     from qwen3ft_jupyter.transfer.throttle import Throttle
     from qwen3ft_jupyter.transfer.transit import Transit
+    from qwen3ft_jupyter.work import Reporter
 
 READ_BYTES: Final = 256 << 10
 """One read: large enough that Python's share per byte is small, small enough that 16 connections need 4 MiB."""

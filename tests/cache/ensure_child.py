@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.cache import ModelCache, ensure_model
 from qwen3ft_jupyter.hubs.listing import HubName, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
-from qwen3ft_jupyter.reporting import Progress, Reporter
+from qwen3ft_jupyter.work import Progress, Reporter
 
 if TYPE_CHECKING:
     import threading

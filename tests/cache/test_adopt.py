@@ -13,11 +13,11 @@ from qwen3ft_jupyter.cache.places import Place, known_places
 from qwen3ft_jupyter.disk import LOCAL, LocalDisk
 from qwen3ft_jupyter.errors import NoSpace, Stopped
 from qwen3ft_jupyter.hubs.http import HttpClient
-from qwen3ft_jupyter.reporting import SILENT, Reporter
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.plan import object_key
+from qwen3ft_jupyter.work import SILENT, Reporter
 from tests.cache.foreign_caches import (
     FILES,
     LAYOUTS,

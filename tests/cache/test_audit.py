@@ -15,7 +15,7 @@ from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.manifest import Stamp, read_manifest
 from qwen3ft_jupyter.cache.pace import Pace
 from qwen3ft_jupyter.errors import Stopped
-from qwen3ft_jupyter.reporting import Controls
+from qwen3ft_jupyter.work import Controls
 from tests.cache.making import make_cached
 from tests.transfer.origin import Interrupter, Recorder, bytes_of
 

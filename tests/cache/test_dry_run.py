@@ -11,7 +11,7 @@ from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.dry_run import plan_model
 from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.errors import BadInput, NoSpace, NotCached, Stopped
-from qwen3ft_jupyter.reporting import Controls, Progress
+from qwen3ft_jupyter.work import Controls, Progress
 from tests.cache.making import make_cached
 from tests.cache.test_ensure import FILES, ensure, make_plain, replace_bytes
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of

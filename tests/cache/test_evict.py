@@ -24,7 +24,7 @@ from qwen3ft_jupyter.cache.lease import hold_lease
 from qwen3ft_jupyter.cache.manifest import file_state, manifest_path, read_manifest, write_manifest
 from qwen3ft_jupyter.errors import CacheNotWritable, ModelInUse, NotCached, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
-from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.work import SILENT
 from tests.cache.making import FILES, make_cached, make_plain, share_file
 from tests.played_disks import BareDisk, LyingDisk, PlayedDisk, refusal
 

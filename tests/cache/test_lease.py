@@ -13,8 +13,8 @@ from qwen3ft_jupyter.cache import lease as leases
 from qwen3ft_jupyter.cache.lease import LEASE_NAME, Lease, LeaseState, hold_lease
 from qwen3ft_jupyter.disk import LocalDisk, write_json
 from qwen3ft_jupyter.errors import Stopped, TransferError
-from qwen3ft_jupyter.reporting import SILENT, Progress
 from qwen3ft_jupyter.transfer.owner import Owner
+from qwen3ft_jupyter.work import SILENT, Progress
 from tests.transfer.origin import REPO, Recorder
 
 if TYPE_CHECKING:

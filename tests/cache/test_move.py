@@ -25,9 +25,9 @@ from qwen3ft_jupyter.cache.move import MoveReport, move_cache
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, ModelInUse, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
-from qwen3ft_jupyter.reporting import SILENT
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.volume import LocalDisk
+from qwen3ft_jupyter.work import SILENT
 from tests.cache.making import FILES, make_cached, make_plain, share_file
 from tests.played_disks import BareDisk, CopyingDisk, ForgetfulDisk, PlayedDisk, refusal
 from tests.transfer.origin import Interrupter, Recorder, bytes_of

@@ -14,7 +14,7 @@ from qwen3ft_jupyter.cache.room import make_room
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import ModelInUse, NoSpace
 from qwen3ft_jupyter.hubs.names import RepoId
-from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.work import SILENT
 from tests.cache.making import make_cached, make_plain, share_file
 from tests.transfer.origin import Recorder
 

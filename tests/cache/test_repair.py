@@ -10,8 +10,8 @@ from qwen3ft_jupyter.cache import ModelCache, ensure_model
 from qwen3ft_jupyter.cache.manifest import read_manifest, write_manifest
 from qwen3ft_jupyter.cache.repair import RepairReport, repair_model
 from qwen3ft_jupyter.errors import NotCached, Qwen3ftError, Stopped
-from qwen3ft_jupyter.reporting import SILENT
 from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.work import SILENT
 from tests.servers import Reply
 from tests.transfer.origin import REPO, Interrupter, Origin, Recorder, bytes_of
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.cache import CachedModel
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20
 SIZE = 16 * MB

@@ -17,7 +17,7 @@ from qwen3ft_jupyter.cache.manifest import file_state, read_manifest, write_mani
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import CacheError, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
-from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.work import SILENT
 from tests.cache.making import FILES, make_cached, make_plain, share_file
 
 if TYPE_CHECKING:

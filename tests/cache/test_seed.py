@@ -12,12 +12,12 @@ from qwen3ft_jupyter.cache.seed import COPY_BYTES, seed
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.http import HttpClient
-from qwen3ft_jupyter.reporting import SILENT, Reporter
 from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.plan import object_key
+from qwen3ft_jupyter.work import SILENT, Reporter
 from tests.cache.foreign_caches import REPO, git_sha1, state_of
 from tests.cache.making import make_plain
 from tests.transfer.origin import REPO as HUB_REPO

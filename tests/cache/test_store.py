@@ -15,9 +15,9 @@ from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest, write_m
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import BadName, CacheError, CacheNotWritable, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.reporting import SILENT
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.volume import LocalDisk
+from qwen3ft_jupyter.work import SILENT
 from tests.cache.making import FILES, make_cached, make_plain
 from tests.transfer.origin import Interrupter
 

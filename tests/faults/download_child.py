@@ -15,8 +15,8 @@ from typing import Any
 
 from qwen3ft_jupyter.cache import Ensured, ModelCache, ensure_model
 from qwen3ft_jupyter.errors import Qwen3ftError
-from qwen3ft_jupyter.reporting import SILENT, Reporter
 from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.work import SILENT, Reporter
 from tests import played_disks
 from tests.cache.ensure_child import Printer, WrittenHub, say
 

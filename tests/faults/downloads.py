@@ -21,7 +21,7 @@ from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from qwen3ft_jupyter.reporting import Reporter
+    from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20
 WEIGHTS = "model.safetensors"

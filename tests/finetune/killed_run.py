@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.finetune import FineTuneConfig, train
-from qwen3ft_jupyter.reporting import Reporter
+from qwen3ft_jupyter.work import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

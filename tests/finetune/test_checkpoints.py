@@ -8,7 +8,7 @@ import pytest
 from qwen3ft_jupyter.finetune import FineTuneConfig, checkpoints
 from qwen3ft_jupyter.finetune.metrics import MetricsFile, read_metrics
 from qwen3ft_jupyter.finetune.watch import Watch
-from qwen3ft_jupyter.reporting import SILENT
+from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -27,7 +27,7 @@ from qwen3ft_jupyter.finetune import (
 )
 from qwen3ft_jupyter.finetune.metrics import read_metrics
 from qwen3ft_jupyter.loading import Machine, load_model_and_tokenizer
-from qwen3ft_jupyter.reporting import Progress, Reporter
+from qwen3ft_jupyter.work import Progress, Reporter
 from tests.finetune.lessons import rows
 
 if TYPE_CHECKING:

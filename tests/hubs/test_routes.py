@@ -20,8 +20,8 @@ from qwen3ft_jupyter.errors import (
 from qwen3ft_jupyter.hubs import make_hubs, make_mirrors, resolve
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, HubName, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import check_paths, parse_repo_id, parse_sha256
-from qwen3ft_jupyter.reporting import Reporter
 from qwen3ft_jupyter.settings import Secret, Settings
+from qwen3ft_jupyter.work import Reporter
 
 if TYPE_CHECKING:
     import threading

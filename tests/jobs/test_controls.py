@@ -16,7 +16,7 @@ import pytest
 
 from qwen3ft_jupyter.errors import BadInput, JobError, JobNotFound, WrongJobState
 from qwen3ft_jupyter.jobs.folder import read_controls
-from qwen3ft_jupyter.reporting import Controls
+from qwen3ft_jupyter.work import Controls
 from tests.jobs.following import WORKER, done, kill, owner, wait_until
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def test_controls_work_when_the_process_that_started_the_job_has_gone(
 ) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from qwen3ft_jupyter.jobs import JobStore; from qwen3ft_jupyter.reporting import Controls\n"
+        "from qwen3ft_jupyter.jobs import JobStore; from qwen3ft_jupyter.work import Controls\n"
         "state, keep, *worker = sys.argv[1:]\n"
         "job = JobStore(Path(state), worker=worker).start('obey', {'keep': keep}, title='Obey', controls=Controls())\n"
         "job.pause(); print(job.id, flush=True); input()"

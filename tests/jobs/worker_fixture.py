@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from qwen3ft_jupyter.errors import NoSpace, Stopped
 from qwen3ft_jupyter.jobs import worker
-from qwen3ft_jupyter.reporting import Progress
+from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs import JobContext

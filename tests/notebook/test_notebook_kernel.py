@@ -197,7 +197,7 @@ def test_a_reporter_shows_one_bar_and_prints_nothing_even_from_threads(kernel: K
     messages = kernel.run(
         "import threading\n"
         "from qwen3ft_jupyter.notebook import default_reporter\n"
-        "from qwen3ft_jupyter.reporting import Progress\n"
+        "from qwen3ft_jupyter.work import Progress\n"
         "reporter = default_reporter()\n"
         "work = lambda: [reporter.progress(Progress('transferring', n, 100)) for n in range(101)]\n"
         "threads = [threading.Thread(target=work) for _ in range(3)]\n"

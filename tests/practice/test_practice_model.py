@@ -16,7 +16,7 @@ import pytest
 from qwen3ft_jupyter.errors import CacheNotWritable, MissingPackage, Stopped
 from qwen3ft_jupyter.practice import Practice, make, make_practice, pretrain
 from qwen3ft_jupyter.practice.corpus import conversations, render
-from qwen3ft_jupyter.reporting import Progress, Reporter
+from qwen3ft_jupyter.work import Progress, Reporter
 from tests.practice.asking import load
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from qwen3ft_jupyter.cache import EvictedModel
 from qwen3ft_jupyter.cache.move import MoveReport
 from qwen3ft_jupyter.errors import CacheNotWritable, JobNotFound, NotCached, Qwen3ftError, WrongJobState
 from qwen3ft_jupyter.jobs import JobStatus, LogChunk
-from qwen3ft_jupyter.reporting import Progress
+from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs import Job

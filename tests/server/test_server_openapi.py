@@ -13,10 +13,10 @@ from qwen3ft_jupyter.cache.places import Owner
 from qwen3ft_jupyter.cache.preflight import Action, DownloadPlan, PlannedFile
 from qwen3ft_jupyter.cache_lists import ACTIONS, OTHER_OWNERS, OWNERS
 from qwen3ft_jupyter.jobs import JobState
-from qwen3ft_jupyter.reporting import Progress
 from qwen3ft_jupyter.server.app import ROUTES
 from qwen3ft_jupyter.server.models import _DOWNLOAD
 from qwen3ft_jupyter.settings import SOURCE_NAMES
+from qwen3ft_jupyter.work import Progress
 from tests.server.asking import OPENAPI, Route, every_route
 from tests.server.standin import plan_dict
 

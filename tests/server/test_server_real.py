@@ -9,7 +9,7 @@ import pytest
 
 from qwen3ft_jupyter.jobs import JobStore
 from qwen3ft_jupyter.manager import get_model_manager
-from qwen3ft_jupyter.reporting import Controls
+from qwen3ft_jupyter.work import Controls
 from tests.cache.making import make_cached, make_plain
 from tests.jobs.following import WORKER, wait_until
 

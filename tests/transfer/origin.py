@@ -11,7 +11,7 @@ from urllib.parse import quote
 from qwen3ft_jupyter.errors import ModelNotFound
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, HubName, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
-from qwen3ft_jupyter.reporting import Progress, Reporter
+from qwen3ft_jupyter.work import Progress, Reporter
 from tests.servers import Reply, ScriptedServer, Seen, file_reply
 
 if TYPE_CHECKING:

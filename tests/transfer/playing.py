@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.hubs.http import HttpClient
     from qwen3ft_jupyter.hubs.listing import RemoteFile
-    from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.partial import FetchedFile
     from qwen3ft_jupyter.transfer.source import ByteStream, Source
+    from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20
 NAME = "model.safetensors"

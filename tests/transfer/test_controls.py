@@ -10,9 +10,9 @@ import pytest
 
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.http import HttpClient
-from qwen3ft_jupyter.reporting import Controls
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
+from qwen3ft_jupyter.work import Controls
 from tests.servers import Reply, Seen, Stall
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
 

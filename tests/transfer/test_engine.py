@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.hubs.listing import Listing
-    from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.partial import FetchedFile
+    from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20
 QUICK = RetryPolicy(attempts=4, first_delay_s=0.01, max_delay_s=0.02)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing
     from qwen3ft_jupyter.hubs.names import RepoId
-    from qwen3ft_jupyter.reporting import Reporter
     from qwen3ft_jupyter.transfer.source import Source
+    from qwen3ft_jupyter.work import Reporter
 
 FILES = {"model.safetensors": bytes_of(5000, 1), "README.md": b"of ModelScope"}
 BOTH: tuple[HubName, HubName] = ("modelscope", "huggingface")

@@ -10,10 +10,10 @@ import pytest
 
 from qwen3ft_jupyter.cache.incoming import begun_bytes
 from qwen3ft_jupyter.errors import HubBusy, Stopped
-from qwen3ft_jupyter.reporting import Controls
 from qwen3ft_jupyter.transfer import board, workers
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.work import Controls
 from tests.servers import ABORT, Reply, Seen, Stall
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
 from tests.transfer.playing import MB, NAME, Crowded, SlowLink, paced, partly, range_of, run, source_of

@@ -7,9 +7,9 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen3ft_jupyter.reporting import Controls
 from qwen3ft_jupyter.transfer import throttle
 from qwen3ft_jupyter.transfer.throttle import BURST_S, Throttle, TokenBucket
+from qwen3ft_jupyter.work import Controls
 
 
 def test_the_examples_in_the_docstrings_are_right() -> None:

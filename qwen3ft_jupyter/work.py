@@ -1,4 +1,4 @@
-"""How long work tells of itself: one value, `Progress`, and one interface, `Reporter`.
+"""What long work is given by whoever asked for it: `Work`, which is where to report, when to stop, what may change.
 
 Work calls a `Reporter`; a face decides what to do with it (a bar in a cell, a line on a terminal, a job's folder).
 """
@@ -6,14 +6,13 @@ Work calls a `Reporter`; a face decides what to do with it (a bar in a cell, a l
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-StopSignal = threading.Event
-"""Set by someone who wants the work to stop; work looks at it at least four times a second."""
 
 
 class Controls:
@@ -98,3 +97,35 @@ class Reporter:
 
 SILENT = Reporter()
 """The reporter for those who do not listen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The three values that accompany everything that takes long, from a face down to the loop that moves bytes.
+
+    >>> Work().check()
+    """
+
+    reporter: Reporter = SILENT
+    """Is told of phases, progress, and everything a person should know."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set by someone who wants the work to stop; work looks at it at least four times a second."""
+    controls: Controls = field(default_factory=Controls)
+    """Pause the work or limit its speed, also while it runs."""
+
+    def progress(self, progress: Progress) -> None:
+        """Say where the work stands."""
+        self.reporter.progress(progress)
+
+    def notice(self, message: str) -> None:
+        """Say something a person should know although the work goes on."""
+        self.reporter.notice(message)
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Report one line of training metrics; `step` is always among the values."""
+        self.reporter.metrics(values)
+
+    def check(self) -> None:
+        """Raise Stopped if someone wants the work to stop."""
+        if self.stop.is_set():
+            raise Stopped("Stopped.")

@@ -81,7 +81,9 @@ def check_published(repo_id: str) -> None:
     """
     owner, _, name = repo_id.partition("/")
     if owner.lower() == PRACTICE_REPO_ID.partition("/")[0] and repo_id != PRACTICE_REPO_ID:
-        raise UnknownModel(f'There is no practice model "{repo_id}".', hint=f'Did you mean "{PRACTICE_REPO_ID}"?')
+        raise UnknownModel(
+            'There is no practice model "{name}".', hint='Did you mean "{near}"?', name=repo_id, near=PRACTICE_REPO_ID
+        )
     if owner.lower() != "qwen":
         return
     published = _published_names()

@@ -76,7 +76,9 @@ def make_practice(folder: Path) -> Practice:
             write_atomic(path, data)
     except OSError as error:
         raise CacheNotWritable(
-            f"The practice model cannot be written: {error.strerror}.", details={"folder": str(folder)}
+            "The practice model cannot be written: {reason}.",
+            reason=str(error.strerror),
+            details={"folder": str(folder)},
         ) from error
     train, heldout = (folder / "data" / path.name for path in data_files())
     return Practice(folder, train, heldout, sum(path.stat().st_size for path in _model_files()))
@@ -98,5 +100,5 @@ def _missing(folder: Path) -> Iterator[tuple[Path, bytes]]:
             continue
         if not is_ours:
             raise BadInput(
-                f"{path.name} is there already and is not the practice model's.", hint="Name another folder."
+                "{file} is there already and is not the practice model's.", hint="Name another folder.", file=path.name
             )

@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
+    ["messages"],
     ["errors", "work", "disk", "words", "owner"],
     ["settings", "job_lists", "format"],
     ["catalog", "cache_lists"],

@@ -24,8 +24,7 @@ from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs import make_mirrors, parse_repo_id
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.jobs import Job, JobStore
-from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
-from qwen3ft_jupyter.practice_hub import hubs_for
+from qwen3ft_jupyter.practice.hub import hubs_for
 from qwen3ft_jupyter.resident import Located, Resident
 from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
 from qwen3ft_jupyter.transfer.sources import check_sources
@@ -180,13 +179,11 @@ class ModelManager:
         """Yield whom to ask for a model, its name, and by what means it may be had."""
         repo_id = parse_repo_id(model_name)
         reporter, stop = reporter or self._make_reporter(), stop or threading.Event()
-        is_missing = is_forced or self.cache.find(repo_id) is None
-        if is_missing:
+        if is_forced or self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)
-        is_practice = repo_id == PRACTICE_REPO_ID
+        is_practice = repo_id == catalog.PRACTICE_REPO_ID
         client = HttpClient(max_connections=self.settings.max_connections)
-        told: dict[str, Any] = {"client": client, "is_missing": is_missing, "reporter": reporter, "stop": stop}
-        with contextlib.closing(client), hubs_for(self.settings, repo_id, **told) as hubs:
+        with contextlib.closing(client), hubs_for(self.settings, repo_id, client=client) as hubs:
             means = {
                 "client": client,
                 "mirrors": () if is_practice else make_mirrors(self.settings, client=client),

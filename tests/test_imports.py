@@ -19,7 +19,7 @@ LEVELS = [
     ["hubs"],
     ["transfer", "cache"],
     ["jobs", "loading", "finetune", "mirror", "practice"],
-    ["manager", "job_functions", "resident", "overview", "practice_hub", "terminal"],
+    ["manager", "job_functions", "resident", "overview", "terminal"],
     ["server", "notebook", "cli", "cli_cache", "__main__"],
     ["__init__"],
 ]
@@ -31,7 +31,7 @@ NEIGHBOURS = {
     ("manager", "overview"),
     ("manager", "resident"),
     ("job_functions", "manager"),
-    ("manager", "practice_hub"),
+    ("practice", "mirror"),
     ("finetune", "loading"),
     ("cli", "cli_cache"),
     ("__main__", "cli"),

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 from qwen3ft_jupyter.cache.audit import walk_all
 from qwen3ft_jupyter.cache.digests import digest_file
@@ -42,6 +42,15 @@ if TYPE_CHECKING:
 InUse = Callable[[RepoId], bool]
 """Says whether something uses a model right now; may raise ModelInUse itself to say what."""
 
+
+@runtime_checkable
+class HasSnapshot(Protocol):
+    """An `InUse` that looks at everything for each answer, and can keep one look for many answers."""
+
+    def snapshot(self) -> InUse:
+        """Return an `InUse` that goes on saying what is so now."""
+
+
 Extent = Literal["recorded", "named", "everything"]
 """What goes of a folder that somebody did not name, did name, or said to hold nothing else of worth.
 
@@ -71,6 +80,11 @@ class Removed:
 def nobody_uses(repo_id: RepoId) -> bool:  # noqa: ARG001 - an InUse
     """Return False."""
     return False
+
+
+def as_of_now(is_used: InUse) -> InUse:
+    """Return what answers for all models from one look, for a plan; whoever deletes a model asks `is_used` itself."""
+    return is_used.snapshot() if isinstance(is_used, HasSnapshot) else is_used
 
 
 def remove_model(

@@ -16,6 +16,7 @@ from qwen3ft_jupyter.cache.elsewhere import scan
 from qwen3ft_jupyter.cache.evict import (
     Extent,
     InUse,
+    as_of_now,
     is_leased,
     nobody_uses,
     remove_incoming,
@@ -226,8 +227,7 @@ class ModelCache:
 
     def evict_for_room(self, name: str, *, is_used: InUse = nobody_uses) -> EvictedModel:
         """Delete what was downloaded of the own model with this slug, which nobody named; raises like `evict`."""
-        model = self.by_slug(name)
-        return self._evict(model.folder, model.repo_id, "recorded", is_used)
+        return self._evict((model := self.by_slug(name)).folder, model.repo_id, "recorded", is_used)
 
     def evict_all(self, *, is_used: InUse = nobody_uses) -> Sequence[EvictedModel]:
         """Delete what was downloaded of all own models, and everything begun; return what was deleted.
@@ -258,6 +258,7 @@ class ModelCache:
 
     def holdings(self, is_used: InUse = nobody_uses) -> Sequence[quota.Holding]:
         """Return our own models as the quota sees them."""
+        is_used = as_of_now(is_used)
         return [
             quota.Holding(model, self._layers.blobs(model), self._is_in_use(model, is_used))
             for model in self._layers.own()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter import format as fmt
 from qwen3ft_jupyter import terminal
 from qwen3ft_jupyter.cache_lists import fetch_facts
-from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_dict
+from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_json
 from qwen3ft_jupyter.format import plain
 from qwen3ft_jupyter.job_lists import shown_state
 from qwen3ft_jupyter.notebook.display import (
@@ -21,7 +21,7 @@ from qwen3ft_jupyter.notebook.display import (
     ipython_display,
     is_notebook,
 )
-from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element
+from qwen3ft_jupyter.notebook.markup import bar, curve, element
 from qwen3ft_jupyter.notebook.views import View, lines
 from qwen3ft_jupyter.terminal import ProgressLine
 from qwen3ft_jupyter.words import tr
@@ -29,6 +29,8 @@ from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
 
     from qwen3ft_jupyter.jobs import Job
     from qwen3ft_jupyter.notebook.display import Bundle, Screen
@@ -77,9 +79,9 @@ class JobView(View):
             "text/plain": job_text(job, self._losses),
         }
 
-    def html(self) -> Html:
+    def html(self) -> Markup:
         """Return the rich form."""
-        return Html(self.bundle()["text/html"])
+        return job_html(self._look(), self._losses)
 
     def text(self) -> str:
         """Return the plain form."""
@@ -123,7 +125,7 @@ class JobView(View):
         status = self.job.status()
         command = f"%qwen3ft jobs resume {self.job.id}"
         if status.state == "failed":
-            raise error_from_dict(status.error) if status.error else JobFailed(f"The job {self.job.id} failed.")
+            raise error_from_json(status.error) if status.error else JobFailed(f"The job {self.job.id} failed.")
         if status.state in ("stopped", "interrupted"):
             raise Stopped(f"The job {self.job.id} was {status.state}.", hint=f"Go on with it: {command}")
 
@@ -164,7 +166,7 @@ class JobView(View):
             ipython_display().display({"text/plain": self.text()}, raw=True)
 
 
-def job_html(job: Mapping[str, Any], losses: Sequence[float]) -> Html:
+def job_html(job: Mapping[str, Any], losses: Sequence[float]) -> Markup:
     """Return a job as HTML. `job` is what `Job.to_dict` gives. Pure."""
     state = f"{_SIGNS.get(shown_state(job), '')} {_state_words(job)}"
     head = element("div", element("b", job["title"]), " · ", state, " · ", element("code", job["id"]))

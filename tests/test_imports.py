@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
     ["messages"],
-    ["errors", "work", "disk", "logins", "addresses", "words", "owner"],
+    ["errors", "work", "disk", "logins", "addresses", "words", "processes"],
     ["setting_list", "job_lists", "format"],
     ["settings", "catalog", "cache_lists"],
     ["hubs"],

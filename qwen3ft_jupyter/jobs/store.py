@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadInput, JobError, JobNotFound, WrongJobState
 from qwen3ft_jupyter.jobs import folder as files
-from qwen3ft_jupyter.jobs import process, supervisor
+from qwen3ft_jupyter.jobs import launch, supervisor
 from qwen3ft_jupyter.jobs.state import RESUMABLE
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class JobStore:
                 return folder
 
     def _command(self, python: str) -> builtins.list[str]:
-        return process.worker_command(python) if self._worker is None else self._worker
+        return launch.worker_command(python) if self._worker is None else self._worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +335,7 @@ class Job:
         status = {"attempt": attempt, "state": "queued", "updated": time.time(), "previous": previous}
         try:
             supervisor.write_status(self.folder, status)
-            process.start_supervisor(self.folder, attempt, self.worker, environ=self.environ)
+            launch.start_supervisor(self.folder, attempt, self.worker, environ=self.environ)
         except OSError as error:
             end = supervisor.could_not_start(error)
             with contextlib.suppress(OSError):  # then it is found interrupted a little later

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.jobs import supervisor
-from qwen3ft_jupyter.owner import is_alive, start_mark
+from qwen3ft_jupyter.processes import ProcessIdentity, start_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def owner(job: Job, name: str) -> int:
 def pids(job: Job) -> list[int]:
     status = supervisor.read_status(job.folder)
     owners = [status.get(name) for name in ("supervisor", "worker")]
-    return [owner["pid"] for owner in owners if owner and is_alive(owner)]
+    return [owner["pid"] for owner in owners if owner and ProcessIdentity.from_dict(owner).is_alive()]
 
 
 def kill(*pids: int) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.errors import JobNotFound, WrongJobState
-from qwen3ft_jupyter.owner import start_mark
+from qwen3ft_jupyter.processes import start_mark
 from tests.jobs.following import AT_ONCE_S, WORKER, done, kill, owner, pids, wait_until
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.addresses import is_loopback, reachable
 from qwen3ft_jupyter.cache_lists import fetch_facts, read_speed
 from qwen3ft_jupyter.cli_cache import FAILED, add_cache_verbs, open_manager
 from qwen3ft_jupyter.errors import BadInput, Qwen3ftError, Stopped, error_from_json
@@ -171,7 +170,7 @@ def _see_through(job: Job) -> int:
 def _mirror(options: argparse.Namespace) -> int:
     import secrets
 
-    from qwen3ft_jupyter.mirror import Mirror
+    from qwen3ft_jupyter.mirror import Mirror, is_loopback, reachable
 
     is_open = is_loopback(options.host) or options.no_token
     token = None if is_open else secrets.token_urlsafe(24)

@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
     ["messages"],
-    ["errors", "work", "disk", "logins", "addresses", "words", "processes"],
-    ["setting_list", "job_lists", "format"],
-    ["settings", "catalog", "cache_lists"],
+    ["errors", "work", "disk", "words", "processes"],
+    ["settings", "job_lists", "format"],
+    ["catalog", "cache_lists"],
     ["hubs"],
     ["transfer", "cache"],
     ["jobs", "loading", "finetune", "mirror", "practice"],

@@ -82,10 +82,14 @@ def test_job_process_finds_this_very_package_but_not_its_environment(
     (package / "__init__.py").touch()
     (package / "errors.py").touch()
     (package.parent / "neighbour.py").touch()
-    (package / "cli.py").write_text(
+    for room in ("jobs", "manager"):
+        (package / room).mkdir()
+        (package / room / "__init__.py").touch()
+    (package / "manager" / "kinds.py").write_text("KINDS = {}")
+    (package / "jobs" / "worker.py").write_text(
         "import importlib.util as u\n"
         "import qwen3ft_jupyter.errors\n"
-        "def main():\n"
+        "def main(folder, kinds):\n"
         "    print(qwen3ft_jupyter.errors.__file__, *(u.find_spec(n) is not None for n in ('errors', 'neighbour')))\n"
     )
     command = [*launch.worker_command(sys.executable)[:-1], "run", "FOLDER"]

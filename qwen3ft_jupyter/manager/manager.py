@@ -28,8 +28,7 @@ from qwen3ft_jupyter.jobs import JobStore
 from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS, REPAIR, VERIFY, CheckParams
-from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
-from qwen3ft_jupyter.practice_hub import hubs_for
+from qwen3ft_jupyter.practice.hub import hubs_for
 from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter
 
@@ -182,13 +181,11 @@ class ModelManager:
         """Yield whom to ask for a model, its name, and by what means it may be had."""
         repo_id = parse_repo_id(model_name)
         reporter, stop = reporter or self._make_reporter(), stop or threading.Event()
-        is_missing = is_forced or self.cache.find(repo_id) is None
-        if is_missing:
+        if is_forced or self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)
-        is_practice = repo_id == PRACTICE_REPO_ID
+        is_practice = repo_id == catalog.PRACTICE_REPO_ID
         client = HttpClient(max_connections=self.settings.max_connections)
-        told: dict[str, Any] = {"client": client, "is_missing": is_missing, "reporter": reporter, "stop": stop}
-        with contextlib.closing(client), hubs_for(self.settings, repo_id, **told) as hubs:
+        with contextlib.closing(client), hubs_for(self.settings, repo_id, client=client) as hubs:
             means = {
                 "client": client,
                 "mirrors": () if is_practice else make_mirrors(self.settings, client=client),

@@ -222,29 +222,48 @@ class ModelManager:
             "incoming": self.cache.incoming_bytes(),
         }
 
-    def evict_model(self, model_name: str, *, revision: str | None = None, owner: str | None = None) -> int:
+    def evict_model(
+        self,
+        model_name: str,
+        *,
+        revision: str | None = None,
+        owner: str | None = None,
+        everything: bool = False,
+        reporter: Reporter | None = None,
+    ) -> int:
         """Delete a model from the cache and return the bytes freed.
+
+        What is not of the model stays in its folder: notes, checkpoints, files that were there before the download.
 
         Args:
             model_name: the model.
             revision: only the copy of this branch, tag or commit.
             owner: "huggingface", "modelscope" or "folder": delete that tool's copy instead of ours.
+            everything: delete whatever lies in the model's folder.
+            reporter: is told what stays.
 
         Raises:
             NotCached: there is no such model in the cache.
             CacheNotWritable: it is another tool's, or lies in a shared cache.
             ModelInUse: a running job uses it.
         """
-        return self.cache.evict(parse_repo_id(model_name), revision=revision, owner=owner, is_used=self._model_jobs)
+        return self.cache.evict(
+            model_name,
+            revision=revision,
+            owner=owner,
+            everything=everything,
+            is_used=self._model_jobs,
+            reporter=reporter or self._make_reporter(),
+        )
 
-    def evict_slug(self, name: str, *, owner: str | None = None) -> int:
+    def evict_slug(self, name: str, *, owner: str | None = None, everything: bool = False) -> EvictedModel:
         """Delete the model whose folder is called `name`, for example ``Qwen_Qwen3-0.6B``; raises as above."""
-        return self.cache.evict_slug(name, owner=owner, is_used=self._model_jobs).freed_bytes
+        return self.cache.evict_slug(name, owner=owner, everything=everything, is_used=self._model_jobs)
 
     def evict_all(self) -> list[EvictedModel]:
         """Delete every model we downloaded and return what went.
 
-        Pinned models, shared caches and folders that something else put there stay: those need to be named.
+        Pinned models, shared caches and whatever something else put there stay: those need to be named.
 
         Raises:
             ModelInUse: a running job uses one of them; nothing is deleted then.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +35,32 @@ async def test_what_there_is_is_answered_as_promised(ask: Ask, path: str) -> Non
     answer = await ask("get", path)
 
     assert answer.code == 200
+
+
+async def test_the_event_loop_opens_no_file(ask: Ask, manager: ModelManager, tmp_path: Path) -> None:
+    """A drive that hangs would otherwise stop every notebook of the server."""
+    make_cached(tmp_path / "cache", "acme/Tiny-1")
+    await ask("get", "/models")  # builds the manager
+    on_disk = {"open", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename", "shutil.rmtree"}
+    loop_thread, opened, is_listening = threading.get_ident(), list[object](), True
+
+    def listen(event: str, arguments: tuple[object, ...]) -> None:
+        if is_listening and event in on_disk and threading.get_ident() == loop_thread:
+            opened.append(arguments[0])
+
+    sys.addaudithook(listen)  # which cannot be taken away again
+    for path in ("/status", "/models", "/models/cache/list", "/jobs"):
+        await ask("get", path)
+    started = await ask("post", "/models/cache/acme_Tiny-1/verify")
+    path = f"/jobs/{started.json['id']}"
+    for part in ("", "/metrics", "/log"):
+        await ask("get", path + part)
+    await ask("post", f"{path}/stop")
+    await ask("post", "/models/cache/acme_Tiny-1/pin")
+    is_listening = False
+    await asyncio.to_thread(manager.job(started.json["id"]).wait, 60)
+
+    assert opened == []
 
 
 async def test_a_wrong_name_is_refused_before_anything_starts(ask: Ask, manager: ModelManager) -> None:

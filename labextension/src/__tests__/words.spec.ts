@@ -54,7 +54,7 @@ describe('the words for what the Python side says', () => {
   });
 
   it('cover every phase of a job', () => {
-    const [listed] = allOf('reporting.py', /"""(resolving, [a-z,\s]+)\."""/g);
+    const [listed] = allOf('work.py', /"""(resolving, [a-z,\s]+)\."""/g);
     const phases = listed.split(/,\s+|\s+or\s+/);
     expect(phases.length).toBeGreaterThan(8);
     expect(phases.filter(phase => !isTranslated(() => phaseWord(phase, trans)))).toEqual([]);

@@ -11,9 +11,8 @@ import pytest
 
 from qwen3ft_jupyter.jobs import JobStore
 from qwen3ft_jupyter.manager import get_model_manager
-from qwen3ft_jupyter.work import Controls
 from tests.cache.making import make_cached, make_plain
-from tests.jobs.following import WORKER, wait_until
+from tests.jobs.following import WORKER, start, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,8 +88,12 @@ async def test_a_download_runs_fails_is_read_and_forgotten(ask: Ask, manager: Mo
 
 
 async def test_a_real_job_is_paused_slowed_down_resumed_and_stopped(ask: Ask, tmp_path: Path) -> None:
-    job = JobStore(tmp_path / "state", worker=WORKER).start(
-        "obey", {"keep": str(tmp_path / "number")}, title="Obey", controls=Controls()
+    job = start(
+        JobStore(tmp_path / "state", worker=WORKER),
+        "obey",
+        {"keep": str(tmp_path / "number")},
+        title="Obey",
+        max_speed=None,
     )
 
     def last_order() -> dict[str, float]:

@@ -8,15 +8,16 @@ import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
-import { Client } from './client';
-import { addCellCommands, CommandIDs } from './commands';
-import { toLocale } from './format';
-import { qwen3ftIcon } from './icons';
-import { JOB_MIME_TYPE, JobOutput } from './jobs/output';
-import { PanelModel } from './model';
-import { QwenPanel } from './panel';
-import { followSettings } from './settings';
-import type { ILanguage } from './words';
+import { Client } from './api/client';
+import { CommandIDs } from './domain/commands';
+import { addCellCommands } from './notebook/commands';
+import { toLocale } from './domain/format';
+import { qwen3ftIcon } from './components/icons';
+import { JOB_MIME_TYPE, JobOutput } from './notebook/output';
+import { PanelModel } from './state/store';
+import { QwenPanel } from './panel/panel';
+import { followSettings } from './state/settings';
+import type { ILanguage } from './domain/words';
 
 /** The panel in the left sidebar. */
 const panelPlugin: JupyterFrontEndPlugin<void> = {

@@ -1,6 +1,6 @@
-import { fillOf, grouped, isHere } from '../cache/groups';
-import { damageJobOf, isPaused, tendingOf } from '../jobs/lookup';
-import { parseCache, parseJobs } from '../types';
+import { fillOf, grouped, isHere } from '../domain/cache';
+import { damageJobOf, isPaused, tendingOf } from '../domain/jobs';
+import { parseCache, parseJobs } from '../api/types';
 
 const OURS = { model_name: 'o/n', slug: 'o_n', size: 5, commit: 'c0ffee', revision: 'master' };
 const BESIDE = { ...OURS, slug: 'o_n@v1', commit: 'abc123', revision: 'v1' };

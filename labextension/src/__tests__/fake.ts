@@ -3,8 +3,8 @@
 import { ServerConnection } from '@jupyterlab/services';
 import { nullTranslator } from '@jupyterlab/translation';
 
-import { Client } from '../client';
-import type { ILanguage } from '../words';
+import { Client } from '../api/client';
+import type { ILanguage } from '../domain/words';
 
 export const ENGLISH: ILanguage = { trans: nullTranslator.load('qwen3ft_jupyter'), locale: 'en' };
 

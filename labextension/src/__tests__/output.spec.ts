@@ -1,7 +1,7 @@
 import { MimeModel, RenderMimeRegistry, standardRendererFactories } from '@jupyterlab/rendermime';
 import { Widget } from '@lumino/widgets';
 
-import { JOB_MIME_TYPE, JobOutput } from '../jobs/output';
+import { JOB_MIME_TYPE, JobOutput } from '../notebook/output';
 import { ENGLISH, eventually, FakeServer } from './fake';
 
 const HOSTILE = '<img src=x onerror="document.title=\'owned\'">';

@@ -1,7 +1,7 @@
 import { ServerConnection } from '@jupyterlab/services';
 
-import { Client } from '../client';
-import { request, SERVER_MISSING, SERVER_UNREACHABLE, ServerError } from '../request';
+import { Client } from '../api/client';
+import { request, SERVER_MISSING, SERVER_UNREACHABLE, ServerError } from '../api/request';
 import { BASE_URL, FakeServer } from './fake';
 
 async function failure(promise: Promise<unknown>): Promise<ServerError> {

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'fs';
 import { join, resolve } from 'path';
 
-import { ENGLISH_TEXTS, serverWords } from '../sentences';
+import { ENGLISH_TEXTS, serverWords } from '../domain/sentences';
 import { ENGLISH } from './fake';
 
 const PACKAGE = resolve(__dirname, '../../../qwen3ft_jupyter');

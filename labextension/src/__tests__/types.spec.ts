@@ -1,4 +1,4 @@
-import { BadAnswer, parseCache, parseDownload, parseJob, parseModels, parseStatus } from '../types';
+import { BadAnswer, parseCache, parseDownload, parseJob, parseModels, parseStatus } from '../api/types';
 
 describe('parseJob', () => {
   it('reads every field', () => {

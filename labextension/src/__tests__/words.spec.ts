@@ -1,10 +1,10 @@
 import { readFileSync } from 'fs';
 import { resolve } from 'path';
 
-import { resultWords, shares } from '../jobs/result';
-import { PRACTICE_MODEL } from '../model';
-import { parseJob } from '../types';
-import { isSameVersion } from '../version';
+import { resultWords, shares } from '../domain/result';
+import { PRACTICE_MODEL } from '../domain/models';
+import { parseJob } from '../api/types';
+import { isSameVersion } from '../domain/version';
 import {
   amountWords,
   detailWords,
@@ -16,7 +16,7 @@ import {
   resumeWords,
   roleWord,
   sourceName
-} from '../words';
+} from '../domain/words';
 import { ENGLISH } from './fake';
 
 const PACKAGE = resolve(__dirname, '../../../qwen3ft_jupyter');
@@ -54,7 +54,7 @@ describe('the words for what the Python side says', () => {
   });
 
   it('cover every phase of a job', () => {
-    const [listed] = allOf('reporting.py', /"""(resolving, [a-z,\s]+)\."""/g);
+    const [listed] = allOf('work.py', /"""(resolving, [a-z,\s]+)\."""/g);
     const phases = listed.split(/,\s+|\s+or\s+/);
     expect(phases.length).toBeGreaterThan(8);
     expect(phases.filter(phase => !isTranslated(() => phaseWord(phase, trans)))).toEqual([]);

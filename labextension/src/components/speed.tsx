@@ -1,0 +1,78 @@
+import { InputDialog } from '@jupyterlab/apputils';
+import * as React from 'react';
+
+import { formatLimit } from '../domain/format';
+import { MenuButton } from './menu';
+import type { IControls } from '../api/types';
+import type { ILanguage } from '../domain/words';
+
+const MB = 1e6;
+
+/** Limits that leave room for others on common links, bytes a second. */
+const LIMITS: ReadonlyArray<number> = [1, 2, 5, 10, 20, 50, 100].map(limit => limit * MB);
+
+/** Chooses how fast a job may be; says how fast it may be now. */
+export function SpeedLimit({ title, controls, language, isBusy, onLimit }: SpeedLimit.IProps): JSX.Element {
+  const { trans, locale } = language;
+  const current = controls.max_speed;
+  const words = (limit: number | null) =>
+    limit === null ? trans.__('No speed limit') : trans.__('At most %1', formatLimit(limit, locale));
+  const limits = [...new Set(current === null ? LIMITS : [...LIMITS, current])].sort((a, b) => a - b);
+  const askForAnother = async () => {
+    const limit = await askLimit(current, language);
+    if (limit !== undefined) {
+      onLimit(limit);
+    }
+  };
+  return (
+    <MenuButton
+      label={words(current)}
+      description={trans.__('%1: %2', words(current), title)}
+      isBusy={isBusy}
+      items={[
+        ...[null, ...limits].map(limit => ({
+          label: words(limit),
+          isChosen: limit === current,
+          onClick: () => onLimit(limit)
+        })),
+        { label: trans.__('Another limit…'), onClick: () => void askForAnother() }
+      ]}
+    />
+  );
+}
+
+/** A namespace for `SpeedLimit` statics. */
+export namespace SpeedLimit {
+  /** The properties of the choice. */
+  export interface IProps {
+    /** The job's title. */
+    readonly title: string;
+    readonly controls: IControls;
+    readonly language: ILanguage;
+    readonly isBusy: boolean;
+    /** Receives bytes a second, null for no limit. */
+    readonly onLimit: (maxSpeed: number | null) => void;
+  }
+}
+
+/** Ask for a limit: bytes a second, null for none, undefined where the question was put aside. */
+async function askLimit(
+  current: number | null,
+  { trans, locale }: ILanguage
+): Promise<number | null | undefined> {
+  // Not `getNumber`: that takes whole numbers only.
+  const answer = await InputDialog.getText({
+    title: trans.__('Speed limit'),
+    label: trans.__('MB/s; 0 for no limit'),
+    text: current === null ? '' : formatLimit(current, locale).split(' ')[0],
+    pattern: '\\s*\\d+([.,]\\d+)?\\s*',
+    required: true,
+    okLabel: trans.__('Set'),
+    cancelLabel: trans.__('Cancel')
+  });
+  const megabytes = Number(answer.value?.replace(',', '.'));
+  if (!answer.button.accept || !(megabytes >= 0)) {
+    return undefined;
+  }
+  return megabytes === 0 ? null : Math.max(1, Math.round(megabytes * MB));
+}

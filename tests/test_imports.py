@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
+    ["messages"],
     ["errors", "work", "disk", "logins", "addresses", "words", "owner"],
     ["setting_list", "job_lists", "format"],
     ["settings", "catalog", "cache_lists"],

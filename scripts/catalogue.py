@@ -79,15 +79,15 @@ def setting_texts() -> Iterator[Key]:
 
 def find_faults() -> Iterator[str]:
     """Yield what is wrong with the catalogue, a line each."""
-    catalogue = {(entry.msgctxt or "", entry.msgid): entry.msgstr for entry in polib.pofile(str(PO))}
+    catalogue = {(entry.msgctxt or "", entry.msgid): chinese(entry)[0] for entry in polib.pofile(str(PO))}
     said = texts()
     yield from (f"not in the catalogue: {text!r}" for _, text in sorted(said - set(catalogue)))
     yield from (f"nobody says: {text!r}" for _, text in sorted(set(catalogue) - said))
-    yield from (f"not translated: {text!r}" for (_, text), chinese in catalogue.items() if not chinese)
+    yield from (f"not translated: {text!r}" for (_, text), translation in catalogue.items() if not translation)
     yield from (
         f"other placeholders: {text!r}"
-        for (_, text), chinese in catalogue.items()
-        if chinese and placeholders(text) != placeholders(chinese)
+        for (_, text), translation in catalogue.items()
+        if translation and placeholders(text) != placeholders(translation)
     )
     for path, content in compiled().items():
         if not path.exists() or path.read_bytes() != content:
@@ -138,9 +138,14 @@ def compiled() -> dict[Path, bytes]:
     }
     for entry in sorted(catalogue.translated_entries(), key=lambda entry: (entry.msgctxt or "", entry.msgid)):
         if (entry.msgctxt or "", entry.msgid) in front:
-            jed["\x04".join(filter(None, (entry.msgctxt, entry.msgid)))] = [entry.msgstr]
+            jed["\x04".join(filter(None, (entry.msgctxt, entry.msgid)))] = chinese(entry)
     text = json.dumps(jed, indent=1, ensure_ascii=False) + "\n"
     return {PO.with_suffix(".mo"): catalogue.to_binary(), PO.with_suffix(".json"): text.encode()}
+
+
+def chinese(entry: polib.POEntry) -> list[str]:
+    """Return the translation; of a text with a plural, its forms, of which Chinese has one."""
+    return [entry.msgstr_plural[key] for key in sorted(entry.msgstr_plural)] or [entry.msgstr]
 
 
 def _parse(path: Path) -> ast.Module:

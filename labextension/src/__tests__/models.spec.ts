@@ -1,6 +1,5 @@
-import { PRACTICE_MODEL } from '../domain/models';
-import { inOrder } from '../domain/models';
-import { parseModels } from '../api/types';
+import { parseModels } from '../api/answers';
+import { inOrder, PRACTICE_MODEL } from '../domain/models';
 
 const MODELS = parseModels({
   models: [

@@ -1,6 +1,6 @@
-import { parseDownloadPlan } from '../api/plan';
+import { parseDownloadPlan } from '../api/answers';
 import { actionWords, hasRoom, isUpToDate, planWords } from '../domain/plan';
-import { revisionWords } from '../domain/words';
+import { revisionWords } from '../domain/names';
 import { ENGLISH } from './fake';
 
 const FILE = {

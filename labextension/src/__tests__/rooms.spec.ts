@@ -1,10 +1,18 @@
+import { execFileSync } from 'child_process';
 import { readdirSync, readFileSync, statSync } from 'fs';
 import { dirname, join, relative, resolve } from 'path';
 
+const ROOT = resolve(__dirname, '../../..');
 const SOURCES = resolve(__dirname, '..');
+const SCRIPTS: Record<string, string> = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scripts;
 
 /** What lies together does not know of each other, and each knows only what lies before it. */
 const ORDER = [['api'], ['domain'], ['state'], ['components'], ['panel', 'main', 'notebook'], ['index']];
+
+const MAX_LINES = 300;
+
+/** Made by `jlpm types`. */
+const GENERATED = 'api/openapi.ts';
 
 /** Every module but the tests, by its path below the sources without its ending. */
 function modules(folder = SOURCES): string[] {
@@ -56,5 +64,16 @@ describe('the modules', () => {
       free.forEach(module => left.delete(module));
     } while (free.length > 0);
     expect([...left.keys()]).toEqual([]);
+  });
+
+  it.each(modules().filter(path => path !== GENERATED))('%s is short', path => {
+    const lines = readFileSync(join(SOURCES, path), 'utf8').split('\n').length - 1;
+    expect(lines).toBeLessThanOrEqual(MAX_LINES);
+  });
+
+  it('has the types that openapi.yaml describes; else run `jlpm types`', () => {
+    const [, ...options] = SCRIPTS.types.split(' ');
+    const program = resolve(ROOT, 'node_modules/openapi-typescript/bin/cli.js');
+    execFileSync(process.execPath, [program, ...options, '--check'], { cwd: ROOT });
   });
 });

@@ -1,22 +1,13 @@
 import { readFileSync } from 'fs';
 import { resolve } from 'path';
 
+import { parseJob } from '../api/answers';
+import { noteWords, PRACTICE_MODEL, roleWord } from '../domain/models';
+import { sourceName } from '../domain/names';
+import { problemWords } from '../domain/problems';
 import { resultWords, shares } from '../domain/result';
-import { PRACTICE_MODEL } from '../domain/models';
-import { parseJob } from '../api/types';
 import { isSameVersion } from '../domain/version';
-import {
-  amountWords,
-  detailWords,
-  jobTitle,
-  noteWords,
-  phaseWord,
-  problemTitle,
-  resumeWord,
-  resumeWords,
-  roleWord,
-  sourceName
-} from '../domain/words';
+import { amountWords, detailWords, jobTitle, phaseWord, resumeWord, resumeWords } from '../domain/words';
 import { ENGLISH } from './fake';
 
 const PACKAGE = resolve(__dirname, '../../../qwen3ft_jupyter');
@@ -39,8 +30,9 @@ describe('the words for what the Python side says', () => {
   it('cover every error code but the base', () => {
     const codes = allOf('errors.py', /^ {4}code = "([a-z-]+)"$/gm);
     expect(codes.length).toBeGreaterThan(20);
-    const unknown = problemTitle('no-such-code', trans);
-    expect(codes.filter(code => problemTitle(code, trans) === unknown)).toEqual([]);
+    const titleOf = (code: string) => problemWords({ code, message: '', hint: '' }, trans).title;
+    const unknown = titleOf('no-such-code');
+    expect(codes.filter(code => titleOf(code) === unknown)).toEqual([]);
   });
 
   it('cover every role and note of the catalogue', () => {

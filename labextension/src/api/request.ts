@@ -3,8 +3,9 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { IProblem } from './types';
-import { isRecord, parseProblem } from './types';
+import type { IProblem } from './answers';
+import { parseProblem } from './answers';
+import { BadAnswer, isRecord, text } from './read';
 
 /** The root of our routes, below the server's base URL. */
 const API_NAMESPACE = 'qwen3ft';
@@ -35,53 +36,62 @@ export class ServerError extends Error implements IProblem {
   readonly hint: string;
 }
 
+/** Which server is asked, and in which language it answers. */
+export interface IServer {
+  /** The application's settings, which know the base URL, the token and the XSRF cookie. */
+  readonly settings: ServerConnection.ISettings;
+  /** For example `en` or `zh-CN`. */
+  readonly locale: string;
+}
+
 /** How a request differs from a plain GET. */
 export interface IRequestOptions {
-  readonly method?: 'GET' | 'POST' | 'DELETE';
+  readonly method?: 'get' | 'post' | 'delete';
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: Readonly<Record<string, unknown>>;
-  /** Made by a timer: it must not keep an otherwise idle server from being culled. */
-  readonly isPoll?: boolean;
 }
 
 /**
- * Ask our server part.
+ * Ask our server part. To read is no activity: it never keeps an otherwise idle server from being culled.
  *
- * @param settings - The application's server settings, which know the base URL, the token and the XSRF cookie.
  * @param path - The route's segments; each is encoded.
  * @returns The parsed JSON of the answer, null where it has no body.
- * @throws ServerError for every failure.
+ * @throws ServerError for a failure, BadAnswer for what is not JSON.
  */
 export async function request(
-  settings: ServerConnection.ISettings,
+  { settings, locale }: IServer,
   path: ReadonlyArray<string>,
-  options: IRequestOptions = {}
+  { method = 'get', query = {}, body }: IRequestOptions = {}
 ): Promise<unknown> {
-  const query = { ...options.query, ...(options.isPoll ? { no_track_activity: '1' } : {}) };
+  const asked = method === 'get' ? { ...query, no_track_activity: '1' } : query;
   const url =
     URLExt.join(settings.baseUrl, API_NAMESPACE, ...path.map(encodeURIComponent)) +
-    (Object.keys(query).length > 0 ? URLExt.objectToQueryString(query) : '');
-  const init: RequestInit = { method: options.method ?? 'GET' };
-  if (options.body) {
-    init.body = JSON.stringify(options.body);
-  }
+    (Object.keys(asked).length > 0 ? URLExt.objectToQueryString(asked) : '');
+  const headers = new Headers(settings.init.headers);
+  headers.set('Accept-Language', locale);
+  const init = { method: method.toUpperCase(), headers, body: body && JSON.stringify(body) };
   const response = await send(url, init, settings);
-  const body = await read(response);
+  const answer = await read(response);
   if (!response.ok) {
-    throw refusal(response.status, body);
+    throw refusal(response.status, answer);
   }
-  return body;
+  return answer;
+}
+
+/** What went wrong, whatever was thrown. */
+export function toProblem(error: unknown): IProblem {
+  if (error instanceof ServerError) {
+    return { code: error.code, message: error.message, hint: error.hint };
+  }
+  const code = error instanceof BadAnswer ? 'bad-answer' : 'error';
+  return { code, message: error instanceof Error ? error.message : '', hint: '' };
 }
 
 async function send(url: string, init: RequestInit, settings: ServerConnection.ISettings): Promise<Response> {
   try {
     return await ServerConnection.makeRequest(url, init, settings);
   } catch (error) {
-    throw new ServerError(0, {
-      code: SERVER_UNREACHABLE,
-      message: error instanceof Error ? error.message : '',
-      hint: ''
-    });
+    throw new ServerError(0, { ...toProblem(error), code: SERVER_UNREACHABLE });
   }
 }
 
@@ -93,8 +103,8 @@ async function read(response: Response): Promise<unknown> {
   try {
     return JSON.parse(body);
   } catch {
-    // An error page of a proxy, or the server's own 404 page.
-    return null;
+    // An error page of a proxy, or the server's own 404 page; but what went well is JSON, and no login page.
+    return response.ok ? Promise.reject(new BadAnswer('JSON')) : null;
   }
 }
 
@@ -102,7 +112,7 @@ function refusal(status: number, body: unknown): ServerError {
   if (isRecord(body) && typeof body.code === 'string') {
     return new ServerError(status, parseProblem(body));
   }
-  const message = isRecord(body) && typeof body.message === 'string' ? body.message : '';
+  const message = isRecord(body) ? text(body.message) : '';
   const code = status === 404 ? SERVER_MISSING : `http-${status}`;
   return new ServerError(status, { code, message, hint: '' });
 }

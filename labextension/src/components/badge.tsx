@@ -1,8 +1,18 @@
 import type { LabIcon } from '@jupyterlab/ui-components';
+import { checkIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
+import { useLanguage } from './context';
+
+interface IBadgeProps {
+  readonly look?: 'plain' | 'recommended' | 'success' | 'warning' | 'error' | 'active';
+  readonly icon?: LabIcon;
+  readonly title?: string;
+  readonly children: React.ReactNode;
+}
+
 /** A short word about a thing. */
-export function Badge({ look = 'plain', icon: Icon, title, children }: Badge.IProps): JSX.Element {
+export function Badge({ look = 'plain', icon: Icon, title, children }: IBadgeProps): JSX.Element {
   return (
     <span className={`jp-Qwen3ft-badge jp-mod-${look}`} title={title}>
       {Icon && <Icon.react tag="span" className="jp-Qwen3ft-badgeIcon" aria-hidden="true" />}
@@ -11,13 +21,25 @@ export function Badge({ look = 'plain', icon: Icon, title, children }: Badge.IPr
   );
 }
 
-/** A namespace for `Badge` statics. */
-export namespace Badge {
-  /** The properties of a badge. */
-  export interface IProps {
-    readonly look?: 'plain' | 'recommended' | 'success' | 'warning' | 'error' | 'active';
-    readonly icon?: LabIcon;
-    readonly title?: string;
-    readonly children: React.ReactNode;
-  }
+interface IVerifiedProps {
+  readonly isVerified: boolean;
+  /** What is said of a verified model. */
+  readonly word: string;
+  readonly title: string;
+  /** The title where the model is not verified. */
+  readonly doubt: string;
+}
+
+/** Whether every byte of a model was compared with what the hub published. */
+export function VerifiedBadge({ isVerified, word, title, doubt }: IVerifiedProps): JSX.Element {
+  const { trans } = useLanguage();
+  return isVerified ? (
+    <Badge look="success" icon={checkIcon} title={title}>
+      {word}
+    </Badge>
+  ) : (
+    <Badge look="warning" title={doubt}>
+      {trans.__('Unverified')}
+    </Badge>
+  );
 }

@@ -1,7 +1,13 @@
 import * as React from 'react';
 
+interface IBarProps {
+  readonly parts: ReadonlyArray<{ readonly size: number; readonly look: string }>;
+  /** The size of the whole bar, in the unit of its parts. */
+  readonly whole: number;
+}
+
 /** A thin bar of parts in colours. It shows what words beside it say, and is for eyes only. */
-export function StackBar({ parts, whole }: StackBar.IProps): JSX.Element {
+export function StackBar({ parts, whole }: IBarProps): JSX.Element {
   return (
     <div className="jp-Qwen3ft-bar" aria-hidden="true">
       {parts.map((part, index) => (
@@ -13,20 +19,4 @@ export function StackBar({ parts, whole }: StackBar.IProps): JSX.Element {
       ))}
     </div>
   );
-}
-
-/** A namespace for `StackBar` statics. */
-export namespace StackBar {
-  /** A part of the bar. */
-  export interface IPart {
-    readonly size: number;
-    readonly look: string;
-  }
-
-  /** The properties of a bar. */
-  export interface IProps {
-    readonly parts: ReadonlyArray<IPart>;
-    /** The size of the whole bar, in the unit of its parts. */
-    readonly whole: number;
-  }
 }

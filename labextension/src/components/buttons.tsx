@@ -1,23 +1,21 @@
-import { runIcon, stopIcon } from '@jupyterlab/ui-components';
+import { closeIcon, refreshIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { pauseIcon } from './icons';
-import { ActionButton } from './button';
-import type { IJob } from '../api/types';
-import type { ILanguage } from '../domain/words';
-import { jobTitle } from '../domain/words';
+import type { IJob } from '../api/answers';
 import { isPaused } from '../domain/jobs';
+import { jobTitle, resumeWord } from '../domain/words';
+import { ActionButton } from './button';
+import { useApp, usePending } from './context';
+import { pauseIcon } from './icons';
 
-interface IButtonProps {
+interface IJobButtonProps {
   readonly job: IJob;
-  readonly language: ILanguage;
-  readonly isPending: boolean;
   readonly isIconOnly?: boolean;
 }
 
 /** Lets a job wait, or go on. */
-export function PauseButton(props: PauseButton.IProps): JSX.Element {
-  const { job, language, isPending, isIconOnly, onPause, onResume } = props;
+export function PauseButton({ job, isIconOnly }: IJobButtonProps): JSX.Element {
+  const { store, language } = useApp();
   const { trans } = language;
   const label = isPaused(job) ? trans.__('Resume') : trans.__('Pause');
   return (
@@ -26,24 +24,17 @@ export function PauseButton(props: PauseButton.IProps): JSX.Element {
       isIconOnly={isIconOnly}
       label={label}
       description={trans.__('%1: %2', label, jobTitle(job, trans))}
-      isBusy={isPending}
-      onClick={isPaused(job) ? onResume : onPause}
+      isBusy={usePending(job.id)}
+      onClick={() => void (isPaused(job) ? store.actions.resume(job) : store.actions.pause(job))}
     />
   );
 }
 
-/** A namespace for `PauseButton` statics. */
-export namespace PauseButton {
-  /** The properties of the button. */
-  export interface IProps extends IButtonProps {
-    readonly onPause: () => void;
-    readonly onResume: () => void;
-  }
-}
-
 /** Asks a job to stop. */
-export function StopButton({ job, language, isPending, isIconOnly, onStop }: StopButton.IProps): JSX.Element {
+export function StopButton({ job, isIconOnly }: IJobButtonProps): JSX.Element {
+  const { store, language } = useApp();
   const { trans } = language;
+  const isPending = usePending(job.id);
   return (
     <ActionButton
       icon={stopIcon}
@@ -51,15 +42,37 @@ export function StopButton({ job, language, isPending, isIconOnly, onStop }: Sto
       label={trans.__('Stop')}
       description={trans.__('Stop: %1', jobTitle(job, trans))}
       isBusy={isPending || job.state === 'stopping'}
-      onClick={onStop}
+      onClick={() => void store.actions.stop(job)}
     />
   );
 }
 
-/** A namespace for `StopButton` statics. */
-export namespace StopButton {
-  /** The properties of the button. */
-  export interface IProps extends IButtonProps {
-    readonly onStop: () => void;
-  }
+/** Goes on with a job that ended early. */
+export function ResumeButton({ job }: IJobButtonProps): JSX.Element {
+  const { store, language } = useApp();
+  const { trans } = language;
+  return (
+    <ActionButton
+      icon={refreshIcon}
+      label={resumeWord(job, trans)}
+      description={trans.__('%1: %2', resumeWord(job, trans), jobTitle(job, trans))}
+      isBusy={usePending(job.id)}
+      onClick={() => void store.actions.resume(job)}
+    />
+  );
+}
+
+/** Removes the record of a job that ended. */
+export function ForgetButton({ job }: IJobButtonProps): JSX.Element {
+  const { store, language } = useApp();
+  const { trans } = language;
+  return (
+    <ActionButton
+      icon={closeIcon}
+      label={trans.__('Forget')}
+      description={trans.__('Forget this entry; files are kept: %1', jobTitle(job, trans))}
+      isBusy={usePending(job.id)}
+      onClick={() => void store.actions.forget(job)}
+    />
+  );
 }

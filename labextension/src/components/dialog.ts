@@ -18,3 +18,21 @@ export async function isAccepted(content: IDialogContent): Promise<boolean> {
   const answer = await dialog.launch();
   return answer.button.accept;
 }
+
+/** What is asked, and the words on the buttons. */
+export interface IQuestion {
+  readonly title: string;
+  readonly body: string | ReactElement;
+  readonly action: string;
+  readonly cancel: string;
+}
+
+/** Ask before something is lost; saying nothing keeps it. */
+export async function confirmLoss({ title, body, action, cancel }: IQuestion): Promise<boolean> {
+  return isAccepted({
+    title,
+    body,
+    buttons: [Dialog.cancelButton({ label: cancel }), Dialog.warnButton({ label: action })],
+    defaultButton: 0
+  });
+}

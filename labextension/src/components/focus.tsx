@@ -20,17 +20,21 @@ interface IRow {
 export function FocusKeeper({ children }: { readonly children: React.ReactNode }): JSX.Element {
   const box = React.useRef<HTMLDivElement>(null);
   const place = React.useRef<IPlace | null>(null);
-  React.useLayoutEffect(() => {
-    const last = place.current;
-    if (last === null) {
-      return;
+  React.useEffect(() => {
+    // Whichever component drew what is new.
+    const observer = new MutationObserver(() => {
+      const last = place.current;
+      if (last?.element.isConnected) {
+        place.current = placeOf(last.element); // rows come and go around it
+      } else if (last !== null && document.activeElement === document.body) {
+        successorOf(last, box.current)?.focus();
+      }
+    });
+    if (box.current) {
+      observer.observe(box.current, { childList: true, subtree: true });
     }
-    if (last.element.isConnected) {
-      place.current = placeOf(last.element); // rows come and go around it
-    } else if (document.activeElement === document.body) {
-      successorOf(last, box.current)?.focus();
-    }
-  });
+    return () => observer.disconnect();
+  }, []);
   return (
     <div
       ref={box}

@@ -1,12 +1,12 @@
 import * as React from 'react';
 
+import type { IJob, IProblem } from '../api/answers';
 import type { Client } from '../api/client';
-import { ProblemAlert } from './alert';
-import { toProblem } from '../api/problem';
-import type { IJob, IProblem } from '../api/types';
-import type { ILanguage } from '../domain/words';
-import { jobTitle } from '../domain/words';
+import { toProblem } from '../api/request';
 import { isActive } from '../domain/jobs';
+import { jobTitle } from '../domain/words';
+import { ProblemAlert } from './alert';
+import { useApp } from './context';
 
 /** While a job writes, its log is asked for this often. */
 const INTERVAL_MS = 2000;
@@ -15,7 +15,9 @@ const INTERVAL_MS = 2000;
 const MAX_CHARACTERS = 200_000;
 
 /** The end of a job's log, which grows while the job runs. */
-export function JobLog({ job, client, language }: JobLog.IProps): JSX.Element {
+export function JobLog({ job }: { readonly job: IJob }): JSX.Element {
+  const { store, language } = useApp();
+  const { client } = store;
   const { trans } = language;
   const [text, setText] = React.useState<string | null>(null);
   const [problem, setProblem] = React.useState<IProblem | null>(null);
@@ -32,7 +34,7 @@ export function JobLog({ job, client, language }: JobLog.IProps): JSX.Element {
     }
   }, [text]);
   if (problem !== null) {
-    return <ProblemAlert problem={problem} language={language} />;
+    return <ProblemAlert problem={problem} />;
   }
   return (
     <pre
@@ -46,16 +48,6 @@ export function JobLog({ job, client, language }: JobLog.IProps): JSX.Element {
       {text === '' ? trans.__('The log is empty.') : (text ?? trans.__('Asking the server…'))}
     </pre>
   );
-}
-
-/** A namespace for `JobLog` statics. */
-export namespace JobLog {
-  /** The properties of a log. */
-  export interface IProps {
-    readonly job: IJob;
-    readonly client: Client;
-    readonly language: ILanguage;
-  }
 }
 
 /** Read a log to its end, and on while it grows; returns what ends the reading. */

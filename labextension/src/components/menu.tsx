@@ -4,8 +4,25 @@ import * as React from 'react';
 
 import { ActionButton } from './button';
 
+/** One line of a menu. */
+export interface IMenuItem {
+  readonly label: string;
+  /** Whether it is what holds now, of several that exclude each other. */
+  readonly isChosen?: boolean;
+  readonly onClick: () => void;
+}
+
+interface IMenuProps {
+  readonly label: string;
+  /** What the menu is for; begins with the label. */
+  readonly description?: string;
+  readonly items: ReadonlyArray<IMenuItem>;
+  readonly isIconOnly?: boolean;
+  readonly isBusy?: boolean;
+}
+
 /** A button that opens a menu; the menu is JupyterLab's, keyboard and all. */
-export function MenuButton(props: MenuButton.IProps): JSX.Element {
+export function MenuButton(props: IMenuProps): JSX.Element {
   const { label, description, items, isIconOnly, isBusy } = props;
   return (
     <ActionButton
@@ -20,28 +37,7 @@ export function MenuButton(props: MenuButton.IProps): JSX.Element {
   );
 }
 
-/** A namespace for `MenuButton` statics. */
-export namespace MenuButton {
-  /** One line of the menu. */
-  export interface IItem {
-    readonly label: string;
-    /** Whether it is what holds now, of several that exclude each other. */
-    readonly isChosen?: boolean;
-    readonly onClick: () => void;
-  }
-
-  /** The properties of the button. */
-  export interface IProps {
-    readonly label: string;
-    /** What the menu is for; begins with the label. */
-    readonly description?: string;
-    readonly items: ReadonlyArray<IItem>;
-    readonly isIconOnly?: boolean;
-    readonly isBusy?: boolean;
-  }
-}
-
-function openMenu(button: HTMLElement, items: ReadonlyArray<MenuButton.IItem>): void {
+function openMenu(button: HTMLElement, items: ReadonlyArray<IMenuItem>): void {
   const commands = new CommandRegistry();
   const menu = new MenuSvg({ commands });
   items.forEach((item, index) => {

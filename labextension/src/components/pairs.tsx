@@ -1,9 +1,14 @@
 import * as React from 'react';
 
-import type { Pair } from '../domain/words';
+import type { Pair } from '../domain/language';
+
+interface IPairsProps {
+  readonly pairs: ReadonlyArray<Pair>;
+  readonly className?: string;
+}
 
 /** What is known of a thing, pair by pair. */
-export function Pairs({ pairs, className }: Pairs.IProps): JSX.Element {
+export function Pairs({ pairs, className }: IPairsProps): JSX.Element {
   return (
     <dl className={className}>
       {pairs.map(([label, value]) => (
@@ -14,13 +19,4 @@ export function Pairs({ pairs, className }: Pairs.IProps): JSX.Element {
       ))}
     </dl>
   );
-}
-
-/** A namespace for `Pairs` statics. */
-export namespace Pairs {
-  /** The properties of the list. */
-  export interface IProps {
-    readonly pairs: ReadonlyArray<Pair>;
-    readonly className?: string;
-  }
 }

@@ -1,46 +1,37 @@
 import { downloadIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import type { PanelModel } from '../state/store';
+import type { IProblem } from '../api/answers';
 import { HUB_UNREACHABLE, PRACTICE_MODEL } from '../domain/models';
-import type { IProblem } from '../api/types';
-import type { ILanguage } from '../domain/words';
 import { ActionButton } from './button';
+import { useApp, useLanguage, useStore } from './context';
 
 /** The button that gets the model for which no network is needed. */
-export function PracticeButton({ model, language }: Omit<PracticeHint.IProps, 'problem'>): JSX.Element {
+export function PracticeButton(): JSX.Element {
+  const { store, language } = useApp();
   const { trans } = language;
   return (
     <ActionButton
       icon={downloadIcon}
       label={trans.__('Get the practice model')}
       description={trans.__('Get the practice model: tiny, made on this machine, needs no network')}
-      isBusy={model.isDownloading(PRACTICE_MODEL)}
-      onClick={() => void model.download(PRACTICE_MODEL)}
+      isBusy={useStore(each => each.isDownloading(PRACTICE_MODEL))}
+      onClick={() => void store.actions.download(PRACTICE_MODEL)}
     />
   );
 }
 
 /** What can be done where no hub can be reached; nothing for other problems, or once the model is there. */
-export function PracticeHint({ problem, model, language }: PracticeHint.IProps): JSX.Element | null {
-  if (problem.code !== HUB_UNREACHABLE || model.practiceOffer === null) {
+export function PracticeHint({ problem }: { readonly problem: IProblem }): JSX.Element | null {
+  const { trans } = useLanguage();
+  const isOffered = useStore(({ practiceOffer }) => practiceOffer !== null);
+  if (problem.code !== HUB_UNREACHABLE || !isOffered) {
     return null;
   }
-  const { trans } = language;
   return (
     <div className="jp-Qwen3ft-practice">
       <p>{trans.__('No network here? The practice model needs none.')}</p>
-      <PracticeButton model={model} language={language} />
+      <PracticeButton />
     </div>
   );
-}
-
-/** A namespace for `PracticeHint` statics. */
-export namespace PracticeHint {
-  /** The properties of the hint. */
-  export interface IProps {
-    readonly problem: IProblem;
-    readonly model: PanelModel;
-    readonly language: ILanguage;
-  }
 }

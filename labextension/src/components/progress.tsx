@@ -1,20 +1,39 @@
 import * as React from 'react';
 
+import type { IJob, IProgress } from '../api/answers';
 import { formatDuration, formatPercent, formatRate } from '../domain/format';
-import { isPaused } from '../domain/jobs';
-import type { IJob, IProgress } from '../api/types';
-import type { ILanguage } from '../domain/words';
-import { amountWords, detailWords, jobTitle, phaseWord, standingWord } from '../domain/words';
+import { controlsOf, isPaused } from '../domain/jobs';
+import type { ILanguage } from '../domain/language';
+import { amountWords, detailWords, jobTitle, phaseWord, statusWord } from '../domain/words';
+import { PauseButton, StopButton } from './buttons';
+import { useLanguage } from './context';
+
+interface IProgressProps {
+  readonly job: IJob;
+  /** Small buttons at the end of the bar. */
+  readonly children?: React.ReactNode;
+}
+
+/** A job under way, beside what it is about: how far it is, and how to let it wait or stop it. */
+export function RunningJob({ job }: { readonly job: IJob }): JSX.Element {
+  return (
+    <JobProgress job={job}>
+      {controlsOf(job) && <PauseButton job={job} isIconOnly />}
+      <StopButton job={job} isIconOnly />
+    </JobProgress>
+  );
+}
 
 /** How far a job is: a bar, and beneath it the numbers it comes from. */
-export function JobProgress({ job, language, children }: JobProgress.IProps): JSX.Element {
+export function JobProgress({ job, children }: IProgressProps): JSX.Element {
+  const language = useLanguage();
   const { trans, locale } = language;
   const progress = job.progress;
   const fraction = fractionOf(progress);
   const phase =
     progress && job.state === 'running' && !isPaused(job)
       ? phaseWord(progress.phase, trans)
-      : standingWord(job, trans);
+      : statusWord(job, trans);
   return (
     <div className="jp-Qwen3ft-progress">
       <div className="jp-Qwen3ft-progressHead">
@@ -38,17 +57,6 @@ export function JobProgress({ job, language, children }: JobProgress.IProps): JS
       )}
     </div>
   );
-}
-
-/** A namespace for `JobProgress` statics. */
-export namespace JobProgress {
-  /** The properties of a job's progress. */
-  export interface IProps {
-    readonly job: IJob;
-    readonly language: ILanguage;
-    /** Small buttons at the end of the bar. */
-    readonly children?: React.ReactNode;
-  }
 }
 
 function fractionOf(progress: IProgress | null): number | null {

@@ -1,20 +1,20 @@
 import * as React from 'react';
 
+import type { IJob } from '../api/answers';
+import { text } from '../api/read';
 import { formatBytes, formatShare } from '../domain/format';
-import { StackBar } from './bar';
-import type { IJob } from '../api/types';
-import { text } from '../api/types';
-import type { ILanguage } from '../domain/words';
-import { hubName } from '../domain/words';
+import { hubName } from '../domain/names';
 import type { IShare } from '../domain/result';
 import { shares } from '../domain/result';
+import { StackBar } from './bar';
+import { useLanguage } from './context';
 
 /** Colours there are for sources; more than these are rare and share the last. */
 const SERIES = 5;
 
 /** Where the bytes of a download came from; nothing where all came from the hub, as one expects. */
-export function Sources({ job, language }: Sources.IProps): JSX.Element | null {
-  const { trans, locale } = language;
+export function Sources({ job }: { readonly job: IJob }): JSX.Element | null {
+  const { trans, locale } = useLanguage();
   const parts = shares(job, trans);
   if (parts.length === 0 || isPlain(parts, job)) {
     return null;
@@ -36,15 +36,6 @@ export function Sources({ job, language }: Sources.IProps): JSX.Element | null {
       </ul>
     </div>
   );
-}
-
-/** A namespace for `Sources` statics. */
-export namespace Sources {
-  /** The properties of the list. */
-  export interface IProps {
-    readonly job: IJob;
-    readonly language: ILanguage;
-  }
 }
 
 function isPlain(parts: ReadonlyArray<IShare>, job: IJob): boolean {

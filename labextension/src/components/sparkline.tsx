@@ -1,16 +1,17 @@
 import * as React from 'react';
 
+import type { Metrics } from '../api/answers';
 import { formatCount, formatMetric } from '../domain/format';
-import type { Metrics } from '../api/types';
-import type { ILanguage } from '../domain/words';
+import { useLanguage } from './context';
 
 const WIDTH = 240;
 const HEIGHT = 48;
 const MARGIN = 3;
 
 /** How the loss went, as a line without axes; the numbers at its ends are beside it. */
-export function Sparkline({ metrics, language }: Sparkline.IProps): JSX.Element | null {
-  const { trans, locale } = language;
+export function Sparkline(props: { readonly metrics: ReadonlyArray<Metrics> }): JSX.Element | null {
+  const { trans, locale } = useLanguage();
+  const { metrics } = props;
   const training = series(metrics, 'loss');
   if (training.length < 2) {
     return null;
@@ -36,15 +37,6 @@ export function Sparkline({ metrics, language }: Sparkline.IProps): JSX.Element 
       <figcaption className="jp-Qwen3ft-meta">{words}</figcaption>
     </figure>
   );
-}
-
-/** A namespace for `Sparkline` statics. */
-export namespace Sparkline {
-  /** The properties of a sparkline. */
-  export interface IProps {
-    readonly metrics: ReadonlyArray<Metrics>;
-    readonly language: ILanguage;
-  }
 }
 
 interface IPoint {

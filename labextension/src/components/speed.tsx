@@ -1,18 +1,26 @@
 import { InputDialog } from '@jupyterlab/apputils';
 import * as React from 'react';
 
+import type { IControls, IJob } from '../api/answers';
 import { formatLimit } from '../domain/format';
+import type { ILanguage } from '../domain/language';
+import { jobTitle } from '../domain/words';
+import { useApp, usePending } from './context';
 import { MenuButton } from './menu';
-import type { IControls } from '../api/types';
-import type { ILanguage } from '../domain/words';
 
 const MB = 1e6;
 
 /** Limits that leave room for others on common links, bytes a second. */
 const LIMITS: ReadonlyArray<number> = [1, 2, 5, 10, 20, 50, 100].map(limit => limit * MB);
 
+interface ISpeedProps {
+  readonly job: IJob;
+  readonly controls: IControls;
+}
+
 /** Chooses how fast a job may be; says how fast it may be now. */
-export function SpeedLimit({ title, controls, language, isBusy, onLimit }: SpeedLimit.IProps): JSX.Element {
+export function SpeedLimit({ job, controls }: ISpeedProps): JSX.Element {
+  const { store, language } = useApp();
   const { trans, locale } = language;
   const current = controls.max_speed;
   const words = (limit: number | null) =>
@@ -21,38 +29,24 @@ export function SpeedLimit({ title, controls, language, isBusy, onLimit }: Speed
   const askForAnother = async () => {
     const limit = await askLimit(current, language);
     if (limit !== undefined) {
-      onLimit(limit);
+      await store.actions.limit(job, limit);
     }
   };
   return (
     <MenuButton
       label={words(current)}
-      description={trans.__('%1: %2', words(current), title)}
-      isBusy={isBusy}
+      description={trans.__('%1: %2', words(current), jobTitle(job, trans))}
+      isBusy={usePending(job.id)}
       items={[
         ...[null, ...limits].map(limit => ({
           label: words(limit),
           isChosen: limit === current,
-          onClick: () => onLimit(limit)
+          onClick: () => void store.actions.limit(job, limit)
         })),
         { label: trans.__('Another limit…'), onClick: () => void askForAnother() }
       ]}
     />
   );
-}
-
-/** A namespace for `SpeedLimit` statics. */
-export namespace SpeedLimit {
-  /** The properties of the choice. */
-  export interface IProps {
-    /** The job's title. */
-    readonly title: string;
-    readonly controls: IControls;
-    readonly language: ILanguage;
-    readonly isBusy: boolean;
-    /** Receives bytes a second, null for no limit. */
-    readonly onLimit: (maxSpeed: number | null) => void;
-  }
 }
 
 /** Ask for a limit: bytes a second, null for none, undefined where the question was put aside. */

@@ -1,7 +1,7 @@
 /** The order in which copies of models are shown, and how full the cache is. Pure. */
 
+import type { ICache, ICached } from '../api/answers';
 import { isBeside } from './jobs';
-import type { ICache, ICached } from '../api/types';
 
 /** The copies of one model: its revisions, or what several tools keep of it. */
 export interface IGroup {

@@ -1,12 +1,12 @@
 /** What the list of jobs tells of a model. Pure; jobs are the newest first, as the server lists them. */
 
-import type { ICached, IControls, IJob, JobState } from '../api/types';
-import { list, text } from '../api/types';
+import type { ICached, IControls, IJob, JobState } from '../api/answers';
+import { list, text } from '../api/read';
 
 const ACTIVE_STATES: ReadonlySet<JobState> = new Set<JobState>(['queued', 'running', 'stopping']);
 
 /** The kinds of jobs that read or write the bytes of a cached model. */
-const TENDING_KINDS: ReadonlySet<string> = new Set(['verify', 'repair']);
+const MAINTENANCE_KINDS: ReadonlySet<string> = new Set(['verify', 'repair']);
 
 /** Enough digits of a commit to find it by. */
 const DIGITS = /^[0-9a-f]{7,40}$/;
@@ -33,14 +33,14 @@ export function downloadOf(jobs: ReadonlyArray<IJob>, modelName: string): IJob |
 }
 
 /** The job that verifies or repairs a cached model now. */
-export function tendingOf(jobs: ReadonlyArray<IJob>, entry: ICached): IJob | null {
-  return jobs.find(job => isActive(job) && TENDING_KINDS.has(job.kind) && isOn(job, entry)) ?? null;
+export function maintenanceOf(jobs: ReadonlyArray<IJob>, entry: ICached): IJob | null {
+  return jobs.find(job => isActive(job) && MAINTENANCE_KINDS.has(job.kind) && isOn(job, entry)) ?? null;
 }
 
 /** The latest job that looked at a cached model's bytes, if it found damage that nothing has mended since. */
 export function damageJobOf(jobs: ReadonlyArray<IJob>, entry: ICached): IJob | null {
   const latest = jobs.find(
-    job => job.state === 'succeeded' && (TENDING_KINDS.has(job.kind) || isFetch(job)) && isOn(job, entry)
+    job => job.state === 'succeeded' && (MAINTENANCE_KINDS.has(job.kind) || isFetch(job)) && isOn(job, entry)
   );
   return latest && damageFound(latest).length > 0 ? latest : null;
 }

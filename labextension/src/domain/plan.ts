@@ -1,10 +1,9 @@
 /** A download's plan in words. */
 
+import type { IDownloadPlan, IPlannedFile } from '../api/answers';
 import { formatBytes, formatDuration, formatRate } from './format';
-import type { Pair } from './words';
-import type { ILanguage } from './words';
-import { hubName, revisionWords, sourceName } from './words';
-import type { IDownloadPlan, IPlannedFile } from '../api/plan';
+import type { ILanguage, Pair } from './language';
+import { hubName, revisionWords, sourceName } from './names';
 
 /** Whether a download would change nothing. */
 export function isUpToDate(plan: IDownloadPlan): boolean {

@@ -2,12 +2,11 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { IJob } from '../api/answers';
+import { isRecord, list, number, text } from '../api/read';
 import { formatBytes, formatCount, formatMetric } from './format';
-import type { Pair } from './words';
-import type { IJob } from '../api/types';
-import { isRecord, list, number, text } from '../api/types';
-import type { ILanguage } from './words';
-import { hubName, sourceName } from './words';
+import type { ILanguage, Pair } from './language';
+import { hubName, sourceName } from './names';
 
 /** What came of a job: pairs of a label and a value, empty while there is nothing to tell. */
 export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<Pair> {

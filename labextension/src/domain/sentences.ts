@@ -5,8 +5,8 @@
  * often are known here; any other stays as it is.
  */
 
-import type { Translate } from './words';
-import { sourceName } from './words';
+import type { Translate } from './language';
+import { sourceName } from './names';
 
 /** The sentences in the language of `trans`; where a name or number stands, the placeholder stays. */
 function sentences(trans: Translate): ReadonlyArray<string> {

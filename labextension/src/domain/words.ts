@@ -1,132 +1,13 @@
-/** The server speaks in codes and English; these are the words that people read. */
+/** What a job is and does, in words: the server speaks in codes. */
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { IJob, IProgress, JobState } from '../api/answers';
+import { text } from '../api/read';
 import { formatBytes } from './format';
 import { isPaused } from './jobs';
-import { SERVER_MISSING, SERVER_UNREACHABLE } from '../api/request';
-import type { IJob, IProgress, JobState, Owner } from '../api/types';
-import { text } from '../api/types';
-
-/** A label and its value. */
-export type Pair = readonly [label: string, value: string];
-
-/** What translates a text that has no plural. */
-export type Translate = Pick<TranslationBundle, '__'>;
-
-/** The language of the interface: the catalogue of strings and the locale of numbers. */
-export interface ILanguage {
-  readonly trans: TranslationBundle;
-  readonly locale: string;
-}
-
-/** A hub's name as it writes itself. */
-export function hubName(hub: string): string {
-  switch (hub) {
-    case 'modelscope':
-      return 'ModelScope';
-    case 'huggingface':
-      return 'Hugging Face';
-    default:
-      return hub;
-  }
-}
-
-/** Where bytes come from: a hub by its name, a mirror by its host, a place on this disk by whose it is. */
-export function sourceName(source: string, trans: Translate): string {
-  const mirror = /^mirror (.+)$/.exec(source);
-  if (mirror) {
-    return trans.__('mirror %1', mirror[1]);
-  }
-  switch (source) {
-    case 'cache':
-      return ownerWord('qwen3ft', trans);
-    case 'Hugging Face cache':
-      return ownerWord('huggingface', trans);
-    case 'ModelScope cache':
-      return ownerWord('modelscope', trans);
-    case 'other folders':
-      return ownerWord('folder', trans);
-    case "another tool's partial file":
-      return trans.__('What another tool began');
-    default:
-      return hubName(source);
-  }
-}
-
-/** Whose copy of a model it is. */
-export function ownerWord(owner: Owner, trans: Translate): string {
-  switch (owner) {
-    case 'qwen3ft':
-      return trans.__('This cache');
-    case 'shared':
-      return trans.__('Shared');
-    case 'huggingface':
-      return trans.__('Hugging Face’s cache');
-    case 'modelscope':
-      return trans.__('ModelScope’s cache');
-    case 'folder':
-      return trans.__('A folder of yours');
-  }
-}
-
-/** What a catalogued model is for. */
-export function roleWord(role: string, trans: TranslationBundle): string {
-  switch (role) {
-    case 'quick experiments':
-      return trans.__('Quick experiments');
-    case 'recommended for production':
-      return trans.__('Recommended for production');
-    case 'higher quality':
-      return trans.__('Higher quality');
-    case 'practice':
-      return trans.__('Practice: no network needed');
-    default:
-      return role;
-  }
-}
-
-/** The kind of a catalogued model. */
-export function kindWord(kind: string, trans: TranslationBundle): string {
-  switch (kind) {
-    case 'hybrid':
-      return trans.__('Thinks on demand');
-    case 'instruct':
-      return trans.__('Instruct');
-    case 'thinking':
-      return trans.__('Thinking');
-    case 'base':
-      return trans.__('Base');
-    case 'moe':
-      return trans.__('Mixture of experts');
-    default:
-      return kind;
-  }
-}
-
-/** What the catalogue remarks on a model; other remarks stay as they are. */
-export function noteWords(note: string, trans: TranslationBundle): string {
-  switch (note) {
-    case 'Not trained to converse: a starting point for fine-tuning.':
-      return trans.__('Not trained to converse: a starting point for fine-tuning.');
-    case 'Mixture of experts: fast, but all 61 GB must fit. 4-bit loading leaves the experts as they are; LoRA trains the attention layers only.':
-      return trans.__(
-        'Mixture of experts: fast, but all 61 GB must fit. 4-bit loading leaves the experts as they are; LoRA trains the attention layers only.'
-      );
-    case 'Not trained to converse. Mixture of experts: all 61 GB must fit.':
-      return trans.__('Not trained to converse. Mixture of experts: all 61 GB must fit.');
-    case 'Needs several GPUs, or one of 80 GB to load it.':
-      return trans.__('Needs several GPUs, or one of 80 GB to load it.');
-    case 'Answers at once, without thinking first.':
-      return trans.__('Answers at once, without thinking first.');
-    case 'Made and served on this machine.':
-      return trans.__('Made and served on this machine.');
-    case 'Always thinks before it answers.':
-      return trans.__('Always thinks before it answers.');
-    default:
-      return note;
-  }
-}
+import type { ILanguage } from './language';
+import { revisionWords, sourceName } from './names';
 
 /** A job's state. */
 export function stateWord(state: JobState, trans: TranslationBundle): string {
@@ -151,7 +32,7 @@ export function stateWord(state: JobState, trans: TranslationBundle): string {
 }
 
 /** A job's state, or that it waits for somebody who lets it go on. */
-export function standingWord(job: IJob, trans: TranslationBundle): string {
+export function statusWord(job: IJob, trans: TranslationBundle): string {
   return isPaused(job) ? trans.__('Paused') : stateWord(job.state, trans);
 }
 
@@ -211,16 +92,6 @@ export function jobTitle(job: IJob, trans: TranslationBundle): string {
     default:
       return job.title || job.kind;
   }
-}
-
-/** How much of a commit tells it from others. */
-const COMMIT_LENGTH = 8;
-
-/** A revision and its commit, each where it is known and says something. */
-export function revisionWords(revision: string, commit: string): string {
-  const short = commit.slice(0, COMMIT_LENGTH);
-  const named = /^[0-9a-f]{40}$/.test(revision) ? revision.slice(0, COMMIT_LENGTH) : revision;
-  return named === '' || commit.startsWith(named) ? short || named : `${named} ${short}`.trim();
 }
 
 /** The model that a job is about, "" where it does not say. */
@@ -287,85 +158,4 @@ export function detailWords(detail: string, trans: TranslationBundle): string {
   }
   const file = FILE_FROM.exec(detail);
   return file ? trans.__('%1 from %2', file[1], sourceName(file[2], trans)) : detail;
-}
-
-/** A few words for an error code; the server's own message says the rest. */
-export function problemTitle(code: string, trans: TranslationBundle): string {
-  switch (code) {
-    case SERVER_MISSING:
-      return trans.__('The server part is missing');
-    case SERVER_UNREACHABLE:
-      return trans.__('The server does not answer');
-    case 'http-401':
-    case 'http-403':
-    case 'forbidden':
-      return trans.__('The server refused the request');
-    case 'server-busy':
-      return trans.__('The server is busy');
-    case 'unknown-model':
-      return trans.__('Qwen never published a model of that name');
-    case 'bad-name':
-      return trans.__('That is not a model name');
-    case 'bad-input':
-    case 'bad-request':
-      return trans.__('The request is not understood');
-    case 'bad-setting':
-      return trans.__('A setting is wrong');
-    case 'bad-config':
-      return trans.__('The fine-tune settings are wrong');
-    case 'bad-data':
-      return trans.__('The training data cannot be read');
-    case 'model-not-found':
-      return trans.__('The hub has no such model');
-    case 'access-denied':
-      return trans.__('The hub denies access');
-    case 'model-gated':
-      return trans.__('The model\u2019s licence has to be accepted first');
-    case 'revision-not-found':
-      return trans.__('The hub has no such revision');
-    case 'hub-unreachable':
-      return trans.__('The hub cannot be reached');
-    case 'hub-busy':
-      return trans.__('The hub is busy');
-    case 'bad-listing':
-    case 'hub-error':
-      return trans.__('The hub\u2019s answer cannot be used');
-    case 'transfer-error':
-    case 'source-failed':
-      return trans.__('The download broke off');
-    case 'wrong-bytes':
-      return trans.__('The bytes received are not the ones published');
-    case 'no-space':
-      // The volume, or the quota.
-      return trans.__('There is not enough room');
-    case 'not-cached':
-      return trans.__('The model is not in the cache');
-    case 'cache-error':
-      return trans.__('The cache cannot be used');
-    case 'cache-damaged':
-      return trans.__('Files in the cache are damaged');
-    case 'cache-not-writable':
-      return trans.__('The cache folder cannot be written');
-    case 'model-in-use':
-      return trans.__('A running job uses the model');
-    case 'does-not-fit':
-      return trans.__('The model does not fit into memory');
-    case 'unsafe-model':
-      return trans.__('The model is not safe to load');
-    case 'missing-package':
-      return trans.__('A package is missing');
-    case 'job-not-found':
-      return trans.__('The job is gone');
-    case 'wrong-job-state':
-      return trans.__('The job cannot do that now');
-    case 'load-error':
-      return trans.__('The model cannot be loaded');
-    case 'stopped':
-      return trans.__('The job was stopped');
-    case 'job-error':
-    case 'job-failed':
-      return trans.__('The job failed');
-    default:
-      return trans.__('Something went wrong');
-  }
 }

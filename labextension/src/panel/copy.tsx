@@ -1,35 +1,47 @@
 import { deleteIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { formatAgo, formatBytes } from '../domain/format';
-import { pinIcon } from '../components/icons';
-import { damageFound, damageJobOf, isBeside, tendingOf } from '../domain/jobs';
-import { RunningJob } from '../components/running';
-import type { PanelModel } from '../state/store';
-import { Badge } from '../components/badge';
+import type { ICached, IJob } from '../api/answers';
+import { Badge, VerifiedBadge } from '../components/badge';
 import { ActionButton } from '../components/button';
+import type { IApp } from '../components/context';
+import { useApp, useLanguage, usePending, useStore } from '../components/context';
+import { pinIcon } from '../components/icons';
+import type { IMenuItem } from '../components/menu';
 import { MenuButton } from '../components/menu';
+import { RunningJob } from '../components/progress';
 import { RepairButton } from '../components/repair';
-import { VerifiedBadge } from '../components/verified';
-import { reviewDownload } from './review';
-import type { ICached, IJob } from '../api/types';
-import type { ILanguage } from '../domain/words';
-import { hubName, ownerWord, revisionWords } from '../domain/words';
-import { deleteCopy } from './delete';
 import { isHere } from '../domain/cache';
+import { formatAgo, formatBytes } from '../domain/format';
+import { damageFound, damageJobOf, isBeside, maintenanceOf } from '../domain/jobs';
+import type { ILanguage } from '../domain/language';
+import { hubName, ownerWord, revisionWords } from '../domain/names';
+import { deleteCopy } from './delete';
+import { reviewDownload } from './review';
+
+interface ICopyProps {
+  readonly entry: ICached;
+  /** What names the copy. */
+  readonly head: React.ReactNode;
+  /** Whether `head` names its revision or owner, because there are other copies of the same model. */
+  readonly isOneOfMany: boolean;
+  /** Further actions. */
+  readonly children?: React.ReactNode;
+}
 
 /** One copy of a model: its facts, what is known of its bytes, and what can be done with it. */
-export function Copy(props: Copy.IProps): JSX.Element {
-  const { entry, model, language, head, isOneOfMany, children } = props;
+export function Copy(props: ICopyProps): JSX.Element {
+  const { entry, head, isOneOfMany, children } = props;
+  const { store, language } = useApp();
   const { trans } = language;
-  const { jobs } = model.snapshot;
-  const tending = tendingOf(jobs, entry);
-  const damaged = damageJobOf(jobs, entry);
+  const maintenance = useStore(each => maintenanceOf(each.jobsOf(entry.model_name), entry));
+  const damaged = useStore(each => damageJobOf(each.jobsOf(entry.model_name), entry));
+  const isChecking = usePending(entry.model_name);
   return (
     <div className="jp-Qwen3ft-copy">
       <div className="jp-Qwen3ft-rowHead">
         {head}
-        <Tools {...props} />
+        {entry.owner !== 'shared' && <Tools {...props} />}
       </div>
       <div className="jp-Qwen3ft-meta" title={isHere(entry) ? entry.path : undefined}>
         {facts(entry, isOneOfMany, language).join(' · ')}
@@ -40,10 +52,10 @@ export function Copy(props: Copy.IProps): JSX.Element {
         </div>
       )}
       <Badges {...props} damaged={damaged} />
-      {tending && <RunningJob job={tending} model={model} language={language} />}
+      {maintenance && <RunningJob job={maintenance} />}
       <div className="jp-Qwen3ft-actions">
         {children}
-        {damaged && <RepairButton entry={entry} model={model} language={language} />}
+        {damaged && <RepairButton entry={entry} />}
         {!entry.verified && entry.owner === 'qwen3ft' && (
           <ActionButton
             label={trans.__('Check')}
@@ -51,29 +63,13 @@ export function Copy(props: Copy.IProps): JSX.Element {
               'Check %1: compare with the hub and fetch what is missing',
               entry.model_name
             )}
-            isBusy={model.isPending(entry.model_name)}
-            onClick={() => void model.download(entry.model_name)}
+            isBusy={isChecking}
+            onClick={() => void store.actions.download(entry.model_name)}
           />
         )}
       </div>
     </div>
   );
-}
-
-/** A namespace for `Copy` statics. */
-export namespace Copy {
-  /** The properties of a copy. */
-  export interface IProps {
-    readonly entry: ICached;
-    readonly model: PanelModel;
-    readonly language: ILanguage;
-    /** What names the copy. */
-    readonly head: React.ReactNode;
-    /** Whether `head` names its revision or owner, because there are other copies of the same model. */
-    readonly isOneOfMany: boolean;
-    /** Further actions. */
-    readonly children?: React.ReactNode;
-  }
 }
 
 /** What names one copy among others of the same model. */
@@ -84,14 +80,15 @@ export function copyWords(entry: ICached, { trans }: ILanguage): string {
 }
 
 /** The small buttons at the end of the first line. */
-function Tools({ entry, model, language, isOneOfMany }: Copy.IProps): JSX.Element | null {
-  const { trans } = language;
-  if (entry.owner === 'shared') {
-    return null;
-  }
+function Tools({ entry, isOneOfMany }: ICopyProps): JSX.Element {
+  const app = useApp();
+  const { actions } = app.store;
+  const { trans } = app.language;
+  const isPending = usePending(entry.slug);
+  const isMenuPending = usePending(entry.slug, entry.model_name);
   const isOurs = entry.owner === 'qwen3ft';
-  const name = isOneOfMany ? `${entry.model_name} (${copyWords(entry, language)})` : entry.model_name;
-  const items = menuItems(entry, model, language);
+  const name = isOneOfMany ? `${entry.model_name} (${copyWords(entry, app.language)})` : entry.model_name;
+  const items = menuItems(entry, app);
   return (
     <span className="jp-Qwen3ft-tools">
       {isOurs && entry.verified && (
@@ -101,17 +98,12 @@ function Tools({ entry, model, language, isOneOfMany }: Copy.IProps): JSX.Elemen
           label={trans.__('Pin')}
           description={trans.__('Pin %1: it stays when room is made', name)}
           isPressed={entry.pinned}
-          isBusy={model.isPending(entry.slug)}
-          onClick={() => void model.pin(entry, !entry.pinned)}
+          isBusy={isPending}
+          onClick={() => void actions.pin(entry, !entry.pinned)}
         />
       )}
       {items.length > 0 && (
-        <MenuButton
-          label={trans.__('More for %1', name)}
-          isIconOnly
-          isBusy={model.isPending(entry.slug) || model.isPending(entry.model_name)}
-          items={items}
-        />
+        <MenuButton label={trans.__('More for %1', name)} isIconOnly isBusy={isMenuPending} items={items} />
       )}
       <ActionButton
         icon={deleteIcon}
@@ -123,28 +115,29 @@ function Tools({ entry, model, language, isOneOfMany }: Copy.IProps): JSX.Elemen
             : trans.__('Delete %1: another tool’s files', name)
         }
         look="danger"
-        isBusy={model.isPending(entry.slug)}
-        onClick={() => void deleteCopy(entry, model, language, isOneOfMany)}
+        isBusy={isPending}
+        onClick={() => void deleteCopy(app, entry, isOneOfMany)}
       />
     </span>
   );
 }
 
 /** What is done seldom; what nobody has checked yet is checked first. */
-function menuItems(entry: ICached, model: PanelModel, language: ILanguage): MenuButton.IItem[] {
-  const { trans } = language;
+function menuItems(entry: ICached, app: IApp): ReadonlyArray<IMenuItem> {
+  const { actions } = app.store;
+  const { trans } = app.language;
   const inPlace = {
     label: trans.__('Use it where it is, without copying'),
-    onClick: () => void model.download(entry.model_name, { in_place: true })
+    onClick: () => void actions.download(entry.model_name, { in_place: true })
   };
   const revision = isBeside(entry) ? { revision: entry.revision } : {};
   const update = {
     label: trans.__('Check for update…'),
-    onClick: () => void reviewDownload(model, entry.model_name, { ...revision, update: true }, language)
+    onClick: () => void reviewDownload(app, entry.model_name, { ...revision, update: true })
   };
   const verify = {
     label: trans.__('Verify: read every byte again'),
-    onClick: () => void model.verify(entry)
+    onClick: () => void actions.verify(entry)
   };
   if (!isHere(entry)) {
     return entry.verified ? [] : [inPlace];
@@ -157,10 +150,10 @@ function isFixed(entry: ICached): boolean {
   return entry.revision !== '' && entry.commit.startsWith(entry.revision);
 }
 
-type BadgesProps = Copy.IProps & { readonly damaged: IJob | null };
+type BadgesProps = ICopyProps & { readonly damaged: IJob | null };
 
-function Badges({ entry, language, isOneOfMany, damaged }: BadgesProps): JSX.Element {
-  const { trans } = language;
+function Badges({ entry, isOneOfMany, damaged }: BadgesProps): JSX.Element {
+  const { trans } = useLanguage();
   return (
     <div className="jp-Qwen3ft-badges">
       {damaged ? (
@@ -174,7 +167,6 @@ function Badges({ entry, language, isOneOfMany, damaged }: BadgesProps): JSX.Ele
             word={trans.__('Verified')}
             title={trans.__('Every file has the digest that the hub published')}
             doubt={trans.__('Not checked yet; it will be when it is used')}
-            language={language}
           />
         )
       )}

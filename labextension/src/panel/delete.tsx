@@ -1,24 +1,19 @@
 import * as React from 'react';
 
+import type { ICached } from '../api/answers';
+import type { IApp } from '../components/context';
+import { confirmLoss } from '../components/dialog';
 import { formatBytes } from '../domain/format';
-import type { PanelModel } from '../state/store';
-import { confirmLoss } from '../components/confirm';
-import type { ICached } from '../api/types';
-import type { ILanguage } from '../domain/words';
-import { ownerWord, revisionWords } from '../domain/words';
+import type { ILanguage } from '../domain/language';
+import { ownerWord, revisionWords } from '../domain/names';
 
 /** Delete a copy of a model, once somebody who knows whose it is has said so. */
-export async function deleteCopy(
-  entry: ICached,
-  model: PanelModel,
-  language: ILanguage,
-  isOneOfMany: boolean
-): Promise<void> {
+export async function deleteCopy(app: IApp, entry: ICached, isOneOfMany: boolean): Promise<void> {
   const isSure = await (entry.owner === 'qwen3ft'
-    ? confirmOurs(entry, language, isOneOfMany)
-    : confirmTheirs(entry, language));
+    ? confirmOurs(entry, app.language, isOneOfMany)
+    : confirmTheirs(entry, app.language));
   if (isSure) {
-    await model.evict(entry);
+    await app.store.actions.evict(entry);
   }
 }
 
@@ -38,8 +33,7 @@ async function confirmOurs(entry: ICached, language: ILanguage, isOneOfMany: boo
   });
 }
 
-async function confirmTheirs(entry: ICached, language: ILanguage): Promise<boolean> {
-  const { trans, locale } = language;
+async function confirmTheirs(entry: ICached, { trans, locale }: ILanguage): Promise<boolean> {
   const owner = ownerWord(entry.owner, trans);
   const isFolder = entry.owner === 'folder';
   return confirmLoss({

@@ -1,77 +1,59 @@
-import { VDomRenderer } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import type { PanelModel } from '../state/store';
-import { Alert, ProblemAlert } from '../components/alert';
-import { PracticeHint } from '../components/practice';
+import type { IJob, IStatus } from '../api/answers';
 import { SERVER_MISSING } from '../api/request';
-import type { IJob, IStatus } from '../api/types';
-import type { ILanguage } from '../domain/words';
-import { hubName, jobTitle, standingWord } from '../domain/words';
+import { Alert, ProblemAlert } from '../components/alert';
+import { useApp, useLanguage, useStore } from '../components/context';
+import { PracticeHint } from '../components/practice';
+import { hubName } from '../domain/names';
 import { isSameVersion, PACKAGE_VERSION } from '../domain/version';
+import { jobTitle, statusWord } from '../domain/words';
+import type { Store } from '../state/store';
 
 /** For a shell, in every language. */
 const INSTALL_COMMANDS = 'pip install qwen3ft-jupyter\njupyter server extension enable qwen3ft_jupyter';
 
 /** The top of the panel: which hub, what is wrong, and what screen readers hear when a job changes. */
-export class HeaderView extends VDomRenderer<PanelModel> {
-  /**
-   * @param model - The state of the panel.
-   * @param _language - The language of the interface.
-   */
-  constructor(
-    model: PanelModel,
-    private readonly _language: ILanguage
-  ) {
-    super(model);
-    this.addClass('jp-Qwen3ft-header');
-    model.jobChanged.connect(this._onJobChanged, this);
-  }
-
-  override dispose(): void {
-    if (!this.isDisposed) {
-      this.model.jobChanged.disconnect(this._onJobChanged, this);
-      super.dispose();
-    }
-  }
-
-  protected override render(): JSX.Element {
-    const { snapshot, actionProblem } = this.model;
-    const { status, problem } = snapshot;
-    return (
-      <>
-        {problem?.code === SERVER_MISSING && <ServerMissing language={this._language} />}
-        {problem && problem.code !== SERVER_MISSING && (
-          <ProblemAlert problem={problem} language={this._language} />
-        )}
-        {status && <Status status={status} language={this._language} />}
-        {actionProblem && (
-          <ProblemAlert
-            problem={actionProblem}
-            language={this._language}
-            onDismiss={() => this.model.dismissProblem()}
-          >
-            <PracticeHint problem={actionProblem} model={this.model} language={this._language} />
-          </ProblemAlert>
-        )}
-        <div className="jp-Qwen3ft-announcer" role="status" aria-live="polite">
-          {this._announcement}
-        </div>
-      </>
-    );
-  }
-
-  private _onJobChanged(_: PanelModel, job: IJob): void {
-    const { trans } = this._language;
-    this._announcement = trans.__('%1: %2', jobTitle(job, trans), standingWord(job, trans));
-    this.update();
-  }
-
-  private _announcement = '';
+export function Header(): JSX.Element {
+  const { store } = useApp();
+  const { status, problem } = useStore(({ snapshot }) => snapshot);
+  const failure = useStore(({ actions }) => actions.problem);
+  return (
+    <>
+      {problem?.code === SERVER_MISSING && <ServerMissing />}
+      {problem && problem.code !== SERVER_MISSING && <ProblemAlert problem={problem} />}
+      {status && <Status status={status} />}
+      {failure && (
+        <ProblemAlert problem={failure} onDismiss={() => store.actions.dismissProblem()}>
+          <PracticeHint problem={failure} />
+        </ProblemAlert>
+      )}
+      <Announcer />
+    </>
+  );
 }
 
-function ServerMissing({ language }: { language: ILanguage }): JSX.Element {
-  const { trans } = language;
+function Announcer(): JSX.Element {
+  const { store, language } = useApp();
+  const [said, say] = React.useState('');
+  React.useEffect(() => {
+    const { trans } = language;
+    const tell = (_: Store, job: IJob) =>
+      say(trans.__('%1: %2', jobTitle(job, trans), statusWord(job, trans)));
+    store.jobChanged.connect(tell);
+    return () => {
+      store.jobChanged.disconnect(tell);
+    };
+  }, [store, language]);
+  return (
+    <div className="jp-Qwen3ft-announcer" role="status" aria-live="polite">
+      {said}
+    </div>
+  );
+}
+
+function ServerMissing(): JSX.Element {
+  const { trans } = useLanguage();
   return (
     <Alert title={trans.__('The server part is missing')} look="warning">
       <p>
@@ -87,8 +69,8 @@ function ServerMissing({ language }: { language: ILanguage }): JSX.Element {
   );
 }
 
-function Status({ status, language }: { status: IStatus; language: ILanguage }): JSX.Element {
-  const { trans } = language;
+function Status({ status }: { readonly status: IStatus }): JSX.Element {
+  const { trans } = useLanguage();
   const settings = status.settings.map(({ name, value, origin }) => `${name} = ${value} (${origin})`);
   return (
     <>

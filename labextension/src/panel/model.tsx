@@ -1,43 +1,51 @@
-import type { CommandRegistry } from '@lumino/commands';
 import { downloadIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { CommandIDs } from '../domain/commands';
-import { formatBytes, formatContext, formatParameters } from '../domain/format';
-import { infoIcon } from '../components/icons';
-import { isActive } from '../domain/jobs';
-import { RunningJob } from '../components/running';
-import type { PanelModel } from '../state/store';
+import type { IJob, IModel } from '../api/answers';
 import { ProblemAlert } from '../components/alert';
-import { Badge } from '../components/badge';
+import { Badge, VerifiedBadge } from '../components/badge';
 import { ActionButton } from '../components/button';
+import { useApp, useLanguage, usePending, useStore } from '../components/context';
+import { infoIcon } from '../components/icons';
 import { ModelName } from '../components/name';
-import type { Pair } from '../domain/words';
 import { Pairs } from '../components/pairs';
 import { PracticeHint } from '../components/practice';
-import { VerifiedBadge } from '../components/verified';
+import { RunningJob } from '../components/progress';
+import { formatBytes, formatContext, formatParameters } from '../domain/format';
+import { isActive } from '../domain/jobs';
+import type { ILanguage, Pair } from '../domain/language';
+import { isPractice, kindWord, noteWords, roleWord } from '../domain/models';
+import { resumeWord, resumeWords } from '../domain/words';
+import { CellButtons } from './cells';
 import { reviewDownload } from './review';
-import type { IJob, IModel, IProblem } from '../api/types';
-import type { ILanguage } from '../domain/words';
-import { kindWord, noteWords, resumeWord, resumeWords, roleWord } from '../domain/words';
-import { isPractice } from '../domain/models';
 
-/** One model: what it is, how large, and what can be done with it now. */
-export function ModelRow(props: ModelRow.IProps): JSX.Element {
-  const { entry, model, language, commands } = props;
+interface IEntryProps {
+  readonly entry: IModel;
+}
+
+/** One model: what it is, how large, and what can be done with it now. Drawn again only when that changed. */
+export const ModelRow = React.memo(function ModelRow({ entry }: IEntryProps): JSX.Element {
+  const { store, language } = useApp();
   const { trans } = language;
   const [isOpen, setOpen] = React.useState(false);
-  const job = model.downloadOf(entry.model_name);
+  const job = useStore(each => each.downloadOf(entry.model_name));
   const isDownloading = job !== null && isActive(job);
   return (
     <li className="jp-Qwen3ft-row">
       <div className="jp-Qwen3ft-rowHead">
         <ModelName name={entry.model_name} />
-        {entry.cached && <CachedBadge entry={entry} language={language} />}
+        {entry.cached && (
+          <VerifiedBadge
+            isVerified={entry.verified}
+            word={trans.__('Cached')}
+            title={trans.__('On this disk; every file has the digest that the hub published')}
+            doubt={trans.__('On this disk, not checked yet; it will be when it is used')}
+          />
+        )}
         {!entry.cached && !isDownloading && (
           <span className="jp-Qwen3ft-tools">
-            <PlanButton modelName={entry.model_name} model={model} language={language} />
-            <DownloadButton {...props} job={job} />
+            <PlanButton modelName={entry.model_name} />
+            <DownloadButton entry={entry} job={job} />
           </span>
         )}
       </div>
@@ -51,66 +59,34 @@ export function ModelRow(props: ModelRow.IProps): JSX.Element {
           onClick={() => setOpen(!isOpen)}
         />
       </div>
-      {isOpen && <Details entry={entry} language={language} />}
-      <Badges entry={entry} language={language} />
-      {isDownloading && <RunningJob job={job} model={model} language={language} />}
-      {!entry.cached && job?.error && <Failed {...props} job={job} problem={job.error} />}
+      {isOpen && <Details entry={entry} />}
+      <Badges entry={entry} />
+      {isDownloading && <RunningJob job={job} />}
+      {!entry.cached && job?.error && (
+        // In a few words: the job's card has them all.
+        <ProblemAlert isShort problem={job.error} onDismiss={() => void store.actions.forget(job)}>
+          <PracticeHint problem={job.error} />
+        </ProblemAlert>
+      )}
       {entry.cached && (
         <div className="jp-Qwen3ft-actions">
-          <CellButtons modelName={entry.model_name} commands={commands} language={language} />
+          <CellButtons modelName={entry.model_name} />
         </div>
       )}
     </li>
   );
-}
+});
 
-/** A namespace for `ModelRow` statics. */
-export namespace ModelRow {
-  /** The properties of a row. */
-  export interface IProps {
-    readonly entry: IModel;
-    readonly model: PanelModel;
-    readonly language: ILanguage;
-    readonly commands: CommandRegistry;
-  }
-}
-
-/** The buttons that put code into the notebook; none where the commands are switched off. */
-export function CellButtons(props: CellButtons.IProps): JSX.Element | null {
-  const { modelName, commands, language } = props;
-  const { trans } = language;
-  if (!commands.hasCommand(CommandIDs.insertLoadCell)) {
-    return null;
-  }
-  return (
-    <>
-      <ActionButton
-        label={trans.__('Load')}
-        description={trans.__('Load %1: put the code into the notebook', modelName)}
-        onClick={() => void commands.execute(CommandIDs.insertLoadCell, { modelName })}
-      />
-      <ActionButton
-        label={trans.__('Fine-tune')}
-        description={trans.__('Fine-tune %1: put the code into the notebook', modelName)}
-        onClick={() => void commands.execute(CommandIDs.insertFineTuneCells, { modelName })}
-      />
-    </>
-  );
-}
-
-/** A namespace for `CellButtons` statics. */
-export namespace CellButtons {
-  /** The properties of the buttons. */
-  export interface IProps {
-    readonly modelName: string;
-    readonly commands: CommandRegistry;
-    readonly language: ILanguage;
-  }
+interface IPlanProps {
+  /** Empty until a name has been typed. */
+  readonly modelName: string;
+  readonly isDisabled?: boolean;
 }
 
 /** The button that shows what a download would do, before its first byte. */
-export function PlanButton({ modelName, model, language, isDisabled }: PlanButton.IProps): JSX.Element {
-  const { trans } = language;
+export function PlanButton({ modelName, isDisabled }: IPlanProps): JSX.Element {
+  const app = useApp();
+  const { trans } = app.language;
   return (
     <ActionButton
       icon={infoIcon}
@@ -121,36 +97,18 @@ export function PlanButton({ modelName, model, language, isDisabled }: PlanButto
           ? undefined
           : trans.__('Before the download of %1: what travels, from where, and whether it fits', modelName)
       }
-      isBusy={model.isPending(modelName)}
+      isBusy={usePending(modelName)}
       isDisabled={isDisabled}
-      onClick={() => void reviewDownload(model, modelName, {}, language)}
+      onClick={() => void reviewDownload(app, modelName, {})}
     />
   );
-}
-
-/** A namespace for `PlanButton` statics. */
-export namespace PlanButton {
-  /** The properties of the button. */
-  export interface IProps {
-    /** Empty until a name has been typed. */
-    readonly modelName: string;
-    readonly model: PanelModel;
-    readonly language: ILanguage;
-    readonly isDisabled?: boolean;
-  }
 }
 
 /** The kind that most models are of; it goes without saying. */
 const PLAIN_KIND = 'hybrid';
 
-interface IEntryProps {
-  readonly entry: IModel;
-  readonly language: ILanguage;
-}
-
-type RowProps = ModelRow.IProps & { readonly job: IJob | null };
-
-function DownloadButton({ entry, model, language, job }: RowProps): JSX.Element {
+function DownloadButton({ entry, job }: IEntryProps & { readonly job: IJob | null }): JSX.Element {
+  const { store, language } = useApp();
   const { trans } = language;
   const name = entry.model_name;
   return (
@@ -159,37 +117,14 @@ function DownloadButton({ entry, model, language, job }: RowProps): JSX.Element 
       look={entry.role && !isPractice(entry) ? 'primary' : 'plain'}
       label={job ? resumeWord(job, trans) : trans.__('Download')}
       description={job ? resumeWords(job, name, trans) : trans.__('Download %1', name)}
-      isBusy={model.isPending(name) || (job !== null && model.isPending(job.id))}
-      onClick={() => void (job ? model.resume(job) : model.download(name))}
+      isBusy={usePending(name, job?.id ?? name)}
+      onClick={() => void (job ? store.actions.resume(job) : store.actions.download(name))}
     />
   );
 }
 
-/** That a download failed, in a few words: the job's card has them all. */
-function Failed(props: ModelRow.IProps & { readonly job: IJob; readonly problem: IProblem }): JSX.Element {
-  const { model, language, job, problem } = props;
-  return (
-    <ProblemAlert isShort problem={problem} language={language} onDismiss={() => void model.forget(job)}>
-      <PracticeHint problem={problem} model={model} language={language} />
-    </ProblemAlert>
-  );
-}
-
-function CachedBadge({ entry, language }: IEntryProps): JSX.Element {
-  const { trans } = language;
-  return (
-    <VerifiedBadge
-      isVerified={entry.verified}
-      word={trans.__('Cached')}
-      title={trans.__('On this disk; every file has the digest that the hub published')}
-      doubt={trans.__('On this disk, not checked yet; it will be when it is used')}
-      language={language}
-    />
-  );
-}
-
-function Badges({ entry, language }: IEntryProps): JSX.Element {
-  const { trans } = language;
+function Badges({ entry }: IEntryProps): JSX.Element {
+  const { trans } = useLanguage();
   const role = roleWord(entry.role, trans) || entry.badge;
   return (
     <div className="jp-Qwen3ft-badges">
@@ -200,8 +135,8 @@ function Badges({ entry, language }: IEntryProps): JSX.Element {
   );
 }
 
-function Details({ entry, language }: IEntryProps): JSX.Element {
-  const { trans, locale } = language;
+function Details({ entry }: IEntryProps): JSX.Element {
+  const { trans, locale } = useLanguage();
   const { load, lora, full } = entry.memory_bytes;
   const rows: ReadonlyArray<Pair> = [
     [trans.__('Memory to load'), load === null ? '' : formatBytes(load, locale)],

@@ -1,60 +1,30 @@
-import type { CommandRegistry } from '@lumino/commands';
-import { downloadIcon, searchIcon, VDomRenderer } from '@jupyterlab/ui-components';
+import { downloadIcon, searchIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import type { PanelModel } from '../state/store';
+import type { IModel } from '../api/answers';
 import { ActionButton } from '../components/button';
+import { useApp, useLanguage, usePending, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
-import type { IModel } from '../api/types';
-import type { ILanguage } from '../domain/words';
-import { kindWord, roleWord } from '../domain/words';
-import { inOrder, isPractice } from '../domain/models';
+import type { ILanguage } from '../domain/language';
+import { inOrder, isPractice, kindWord, roleWord } from '../domain/models';
 import { ModelRow, PlanButton } from './model';
 
 /** A repo id as hubs write it; the server says more exactly what is wrong with one. */
 const REPO_ID = /^[\w.-]+\/[\w.-]+$/;
 
 /** The section that lists the models one can have. */
-export class ModelsView extends VDomRenderer<PanelModel> {
-  /**
-   * @param model - The state of the panel.
-   * @param _language - The language of the interface.
-   * @param _commands - Where the commands that write into notebooks are found.
-   */
-  constructor(
-    model: PanelModel,
-    private readonly _language: ILanguage,
-    private readonly _commands: CommandRegistry
-  ) {
-    super(model);
-    this.addClass('jp-Qwen3ft-section');
-  }
-
-  protected override render(): JSX.Element {
-    return (
-      <FocusKeeper>
-        <Models model={this.model} language={this._language} commands={this._commands} />
-      </FocusKeeper>
-    );
-  }
-}
-
-interface IProps {
-  readonly model: PanelModel;
-  readonly language: ILanguage;
-  readonly commands: CommandRegistry;
-}
-
-function Models({ model, language, commands }: IProps): JSX.Element {
+export function Models(): JSX.Element {
+  const language = useLanguage();
   const { trans } = language;
   const [query, setQuery] = React.useState('');
-  const { snapshot } = model;
-  const listed = inOrder(snapshot.models, model.isHubUnreachable).filter(
-    each => each.catalogued || isPractice(each) || model.showUncatalogued
-  );
-  const shown = listed.filter(each => matches(each, query, language));
+  const models = useStore(({ snapshot }) => snapshot.models);
+  const isHubUnreachable = useStore(store => store.isHubUnreachable);
+  const showUncatalogued = useStore(store => store.showUncatalogued);
+  const shown = inOrder(models, isHubUnreachable)
+    .filter(each => each.catalogued || isPractice(each) || showUncatalogued)
+    .filter(each => matches(each, query, language));
   return (
-    <>
+    <FocusKeeper>
       <div className="jp-Qwen3ft-search">
         <searchIcon.react tag="span" className="jp-Qwen3ft-searchIcon" aria-hidden="true" />
         <input
@@ -69,32 +39,26 @@ function Models({ model, language, commands }: IProps): JSX.Element {
       {shown.length > 0 && (
         <ul className="jp-Qwen3ft-list" aria-label={trans.__('Models')}>
           {shown.map(each => (
-            <ModelRow
-              key={each.model_name}
-              entry={each}
-              model={model}
-              language={language}
-              commands={commands}
-            />
+            <ModelRow key={each.model_name} entry={each} />
           ))}
         </ul>
       )}
-      {shown.length === 0 && <Empty query={query.trim()} model={model} language={language} />}
-      <OtherModel model={model} language={language} />
-    </>
+      {shown.length === 0 && <Empty query={query.trim()} />}
+      <OtherModel />
+    </FocusKeeper>
   );
 }
 
 /** Nothing to list: no answer yet, or nothing that matches the filter. */
-function Empty(props: { query: string; model: PanelModel; language: ILanguage }): JSX.Element {
-  const { query, model, language } = props;
+function Empty({ query }: { readonly query: string }): JSX.Element {
+  const { store, language } = useApp();
   const { trans } = language;
+  const isAsked = useStore(({ snapshot }) => snapshot.status !== null);
+  const isPending = usePending(query);
   if (query === '') {
     return (
       <p className="jp-Qwen3ft-empty">
-        {model.snapshot.status === null
-          ? trans.__('Asking the server…')
-          : trans.__('The catalogue is empty.')}
+        {isAsked ? trans.__('The catalogue is empty.') : trans.__('Asking the server…')}
       </p>
     );
   }
@@ -106,8 +70,8 @@ function Empty(props: { query: string; model: PanelModel; language: ILanguage })
           icon={downloadIcon}
           look="primary"
           label={trans.__('Download %1', query)}
-          isBusy={model.isPending(query)}
-          onClick={() => void model.download(query)}
+          isBusy={isPending}
+          onClick={() => void store.actions.download(query)}
         />
       )}
     </div>
@@ -115,13 +79,14 @@ function Empty(props: { query: string; model: PanelModel; language: ILanguage })
 }
 
 /** Any other model of the hub, by its name there. */
-function OtherModel({ model, language }: { model: PanelModel; language: ILanguage }): JSX.Element {
+function OtherModel(): JSX.Element {
+  const { store, language } = useApp();
   const { trans } = language;
   const [name, setName] = React.useState('');
   const id = React.useId();
   const repoId = name.trim();
   const submit = async () => {
-    if (await model.download(repoId)) {
+    if (await store.actions.download(repoId)) {
       setName('');
     }
   };
@@ -145,13 +110,13 @@ function OtherModel({ model, language }: { model: PanelModel; language: ILanguag
           autoComplete="off"
           onChange={event => setName(event.target.value)}
         />
-        <PlanButton modelName={repoId} model={model} language={language} isDisabled={!REPO_ID.test(repoId)} />
+        <PlanButton modelName={repoId} isDisabled={!REPO_ID.test(repoId)} />
         <ActionButton
           icon={downloadIcon}
           label={trans.__('Download')}
           description={trans.__('Download the model named here')}
           isSubmit
-          isBusy={model.isPending(repoId)}
+          isBusy={usePending(repoId)}
           isDisabled={!REPO_ID.test(repoId)}
         />
       </div>

@@ -1,28 +1,27 @@
-import type { CommandRegistry } from '@lumino/commands';
 import type { ITranslator } from '@jupyterlab/translation';
-import { PanelWithToolbar, ReactWidget, refreshIcon, SidePanel } from '@jupyterlab/ui-components';
+import { PanelWithToolbar, refreshIcon, SidePanel } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import type { Widget } from '@lumino/widgets';
 import { AccordionPanel } from '@lumino/widgets';
 import * as React from 'react';
 
-import { CacheView } from './cache';
-import { HeaderView } from './header';
-import { qwen3ftIcon } from '../components/icons';
-import { JobsView } from './jobs';
-import type { PanelModel } from '../state/store';
-import { ModelsView } from './models';
-import { ActionButton } from '../components/button';
 import { SERVER_MISSING } from '../api/request';
-import type { ILanguage } from '../domain/words';
+import { ActionButton } from '../components/button';
+import type { IApp } from '../components/context';
+import { appWidget } from '../components/context';
+import { qwen3ftIcon } from '../components/icons';
+import type { Store } from '../state/store';
+import { Cache } from './cache';
+import { Header } from './header';
+import { Jobs } from './jobs';
+import { Models } from './models';
 
 /** The sidebar panel: models to have, models on disk, and what runs. */
 export class QwenPanel extends SidePanel {
-  constructor(options: QwenPanel.IOptions) {
-    super({ translator: options.translator });
-    const { model, language, commands } = options;
-    const { trans } = language;
-    this._model = model;
+  constructor(app: IApp, translator?: ITranslator) {
+    super({ translator });
+    const { trans } = app.language;
+    this._store = app.store;
     this.id = 'qwen3ft-panel';
     this.addClass('jp-Qwen3ft');
     this.title.icon = qwen3ftIcon;
@@ -30,52 +29,51 @@ export class QwenPanel extends SidePanel {
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('Qwen3'));
 
-    this.header.addWidget(new HeaderView(model, language));
-    const models = section(trans.__('Models'), new ModelsView(model, language, commands));
+    this.header.addWidget(appWidget(app, <Header />, 'jp-Qwen3ft-header'));
+    const models = section(trans.__('Models'), appWidget(app, <Models />, 'jp-Qwen3ft-section'));
     models.toolbar.addItem(
       'refresh',
       // Not a ToolbarButton: what that says to screen readers contradicts itself (aria-pressed on no toggle).
-      ReactWidget.create(
+      appWidget(
+        app,
         <ActionButton
           icon={refreshIcon}
           isIconOnly
           label={trans.__('Refresh')}
-          onClick={() => void model.refresh()}
+          onClick={() => void app.store.refresh()}
         />
       )
     );
     models.toolbar.node.setAttribute('aria-label', trans.__('Models toolbar'));
     this.addWidget(models);
-    this.addWidget(section(trans.__('Cache'), new CacheView(model, language, commands)));
-    this.addWidget(section(trans.__('Jobs'), new JobsView(model, language)));
+    this.addWidget(section(trans.__('Cache'), appWidget(app, <Cache />, 'jp-Qwen3ft-section')));
+    this.addWidget(section(trans.__('Jobs'), appWidget(app, <Jobs />, 'jp-Qwen3ft-section')));
     this._setSizes();
-    model.stateChanged.connect(this._onStateChanged, this);
+    this._stopShowing = app.store.showLists(() => !this.isVisible);
+    this._stopListening = app.store.subscribe(() => this._onChanged());
   }
 
   override dispose(): void {
-    if (this.isDisposed) {
-      return;
-    }
-    this._model.stateChanged.disconnect(this._onStateChanged, this);
-    this._model.dispose();
+    this._stopShowing();
+    this._stopListening();
     super.dispose();
   }
 
   protected override onAfterShow(msg: Message): void {
     super.onAfterShow(msg);
-    void this._model.refresh();
+    void this._store.refresh();
   }
 
   protected override onAfterAttach(msg: Message): void {
     super.onAfterAttach(msg);
     if (this.isVisible) {
-      void this._model.refresh();
+      void this._store.refresh();
     }
   }
 
   /** Without a server part there is nothing to list, only what to do about it. */
-  private _onStateChanged(): void {
-    this.content.setHidden(this._model.snapshot.problem?.code === SERVER_MISSING);
+  private _onChanged(): void {
+    this.content.setHidden(this._store.snapshot.problem?.code === SERVER_MISSING);
   }
 
   private _setSizes(): void {
@@ -84,18 +82,9 @@ export class QwenPanel extends SidePanel {
     }
   }
 
-  private readonly _model: PanelModel;
-}
-
-/** A namespace for `QwenPanel` statics. */
-export namespace QwenPanel {
-  /** What a panel is made of. */
-  export interface IOptions {
-    readonly model: PanelModel;
-    readonly language: ILanguage;
-    readonly commands: CommandRegistry;
-    readonly translator?: ITranslator;
-  }
+  private readonly _stopListening: () => void;
+  private readonly _stopShowing: () => void;
+  private readonly _store: Store;
 }
 
 function section(label: string, view: Widget): PanelWithToolbar {

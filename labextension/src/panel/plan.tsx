@@ -1,44 +1,39 @@
 import * as React from 'react';
 
-import { formatBytes } from '../domain/format';
+import type { IDownloadPlan, IPlannedFile } from '../api/answers';
 import { Alert } from '../components/alert';
+import { useLanguage } from '../components/context';
 import { Pairs } from '../components/pairs';
-import type { ILanguage } from '../domain/words';
-import type { IDownloadPlan, IPlannedFile } from '../api/plan';
-import { hasRoom } from '../domain/plan';
-import { actionWords, planWords } from '../domain/plan';
+import { formatBytes } from '../domain/format';
+import { actionWords, hasRoom, planWords } from '../domain/plan';
+
+interface IPlanProps {
+  readonly plan: IDownloadPlan;
+}
 
 /** What a download would do: in whole, what stands in its way, and file by file. */
-export function PlanView({ plan, language }: PlanView.IProps): JSX.Element {
+export function PlanView({ plan }: IPlanProps): JSX.Element {
+  const language = useLanguage();
   const { trans } = language;
   const changed = plan.files.filter(file => file.action !== 'kept');
   const kept = plan.files.length - changed.length;
   return (
     <div className="jp-Qwen3ft-plan">
-      {!hasRoom(plan) && <NoRoom plan={plan} language={language} />}
+      {!hasRoom(plan) && <NoRoom plan={plan} />}
       {plan.to_evict.length > 0 && (
         <Alert look="warning" title={trans.__('To make room, the models used longest ago are deleted')}>
           <p>{plan.to_evict.join(', ')}</p>
         </Alert>
       )}
       <Pairs className="jp-Qwen3ft-result" pairs={planWords(plan, language)} />
-      {changed.length > 0 && <Files files={changed} language={language} />}
+      {changed.length > 0 && <Files files={changed} />}
       {kept > 0 && <p>{trans._n('%1 file stays as it is', '%1 files stay as they are', kept)}</p>}
     </div>
   );
 }
 
-/** A namespace for `PlanView` statics. */
-export namespace PlanView {
-  /** The properties of a plan. */
-  export interface IProps {
-    readonly plan: IDownloadPlan;
-    readonly language: ILanguage;
-  }
-}
-
-function NoRoom({ plan, language }: PlanView.IProps): JSX.Element {
-  const { trans, locale } = language;
+function NoRoom({ plan }: IPlanProps): JSX.Element {
+  const { trans, locale } = useLanguage();
   if (plan.missing_bytes === 0) {
     // The quota is exceeded by this much after everything that may be deleted is.
     return (
@@ -69,8 +64,8 @@ function NoRoom({ plan, language }: PlanView.IProps): JSX.Element {
   );
 }
 
-function Files(props: { files: ReadonlyArray<IPlannedFile>; language: ILanguage }): JSX.Element {
-  const { files, language } = props;
+function Files({ files }: { readonly files: ReadonlyArray<IPlannedFile> }): JSX.Element {
+  const language = useLanguage();
   const { trans, locale } = language;
   return (
     <div className="jp-Qwen3ft-files" tabIndex={0} role="region" aria-label={trans.__('Files')}>

@@ -1,18 +1,25 @@
 import { deleteIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { formatBytes } from '../domain/format';
-import { PanelModel } from '../state/store';
+import type { ICache, ICached } from '../api/answers';
 import { StackBar } from '../components/bar';
 import { ActionButton } from '../components/button';
-import { confirmLoss } from '../components/confirm';
-import type { ICache, ICached } from '../api/types';
-import type { ILanguage } from '../domain/words';
+import { useApp, useLanguage, usePending } from '../components/context';
+import { confirmLoss } from '../components/dialog';
 import { fillOf, isHere } from '../domain/cache';
+import { formatBytes } from '../domain/format';
+import type { ILanguage } from '../domain/language';
+import { Actions } from '../state/actions';
+
+interface ICacheProps {
+  readonly cache: ICache;
+}
 
 /** The whole cache: how much of what it may take is taken, where it is, and the button that empties it. */
-export function Summary({ cache, model, language }: Summary.IProps): JSX.Element {
+export function Summary({ cache }: ICacheProps): JSX.Element {
+  const { store, language } = useApp();
   const { trans, locale } = language;
+  const isPending = usePending(Actions.WHOLE_CACHE);
   const here = cache.models.filter(isHere);
   const names = new Set(here.map(each => each.model_name));
   const { models } = fillOf(cache);
@@ -35,7 +42,7 @@ export function Summary({ cache, model, language }: Summary.IProps): JSX.Element
       cancel: trans.__('Cancel')
     });
     if (isSure) {
-      await model.evictAll();
+      await store.actions.evictAll();
     }
   };
   return (
@@ -48,12 +55,12 @@ export function Summary({ cache, model, language }: Summary.IProps): JSX.Element
             label={trans.__('Delete all')}
             description={trans.__('Delete all models in the cache')}
             look="danger"
-            isBusy={model.isPending(PanelModel.WHOLE_CACHE)}
+            isBusy={isPending}
             onClick={() => void deleteAll()}
           />
         )}
       </div>
-      <Fill cache={cache} language={language} />
+      <Fill cache={cache} />
       <div className="jp-Qwen3ft-meta jp-Qwen3ft-path" title={cache.cache_dir}>
         <bdi>{cache.cache_dir}</bdi>
       </div>
@@ -61,18 +68,9 @@ export function Summary({ cache, model, language }: Summary.IProps): JSX.Element
   );
 }
 
-/** A namespace for `Summary` statics. */
-export namespace Summary {
-  /** The properties of the summary. */
-  export interface IProps {
-    readonly cache: ICache;
-    readonly model: PanelModel;
-    readonly language: ILanguage;
-  }
-}
-
 /** How much of the quota, or of the volume, is used; nothing where neither is known. */
-function Fill({ cache, language }: { cache: ICache; language: ILanguage }): JSX.Element | null {
+function Fill({ cache }: ICacheProps): JSX.Element | null {
+  const language = useLanguage();
   const { trans } = language;
   const { models, incoming, whole } = fillOf(cache);
   if (whole === null) {

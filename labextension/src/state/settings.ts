@@ -2,31 +2,31 @@
 
 import type { ISettingRegistry } from '@jupyterlab/settingregistry';
 
-import type { PanelModel } from './store';
-import { number } from '../api/types';
+import { number } from '../api/read';
+import type { Store } from './store';
 
 /**
- * Keep the model at what the user set.
+ * Keep the store at what the user set.
  *
  * @param pluginId - The plugin whose schema holds the settings.
  */
 export async function followSettings(
   registry: ISettingRegistry,
   pluginId: string,
-  model: PanelModel
+  store: Store
 ): Promise<void> {
   const settings = await registry.load(pluginId).catch(() => null);
-  if (settings === null || model.isDisposed) {
+  if (settings === null) {
     // Without its schema, as in a page that hides it, the panel keeps its defaults.
     return;
   }
   const apply = () => {
     const seconds = number(settings.composite.refreshInterval);
     if (seconds !== null) {
-      model.intervalMs = seconds * 1000;
+      store.intervalMs = seconds * 1000;
     }
-    model.showUncatalogued = settings.composite.showUncatalogued !== false;
+    store.showUncatalogued = settings.composite.showUncatalogued !== false;
   };
   apply();
-  settings.changed.connect(apply, model);
+  settings.changed.connect(apply, store);
 }

@@ -1,4 +1,5 @@
-import { BadAnswer, parseCache, parseDownload, parseJob, parseModels, parseStatus } from '../api/types';
+import { parseCache, parseJob, parseModels, parseStatus } from '../api/answers';
+import { BadAnswer } from '../api/read';
 
 describe('parseJob', () => {
   it('reads every field', () => {
@@ -91,12 +92,5 @@ describe('parseCache of a newer server', () => {
 describe('parseStatus', () => {
   it.each([[null], ['text'], [[1]]])('refuses %p', value => {
     expect(() => parseStatus(value)).toThrow(BadAnswer);
-  });
-});
-
-describe('parseDownload', () => {
-  it('tells a job from a model that is there already', () => {
-    expect(parseDownload({ status: 'cached', model_name: 'a/b' }).job).toBeNull();
-    expect(parseDownload({ id: 'j', kind: 'download' }).job?.id).toBe('j');
   });
 });

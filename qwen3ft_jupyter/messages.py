@@ -95,8 +95,8 @@ class Message(str):
     >>> full = Message("{needed} are needed, {free} are free.", needed=Size(2_000_000), free=Size(999))
     >>> full
     '2.0 MB are needed, 999 B are free.'
-    >>> render(full, "zh")
-    '需要 2.0 MB，可用 999 B。'
+    >>> render(Message("{time} left", time=Duration(9)), "zh")
+    '剩余 9.0 s'
     """
 
     __slots__ = ("template", "values")

@@ -29,7 +29,9 @@ Key = tuple[str, str]
 
 SPEAKERS = {"Message", "tr", "notice"}
 """What takes a text for people as its first argument, beside the errors."""
-_TRANSLATED = re.compile(r"""\btrans\.(?:__|_n)\(\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+_LITERAL = r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_TRANSLATED = re.compile(rf"\btrans\.(?:__|_n)\({_LITERAL}")
+_PLURAL = re.compile(rf"\btrans\._n\({_LITERAL},{_LITERAL}")
 _JED_PLACEHOLDER = re.compile(r"%\d")
 
 
@@ -61,11 +63,15 @@ def python_texts() -> Iterator[Key]:
 
 
 def front_texts() -> Iterator[Key]:
-    """Yield the texts of the lab extension."""
+    """Yield the texts of the lab extension, of those with a plural the singular."""
+    for found in _in_front(_TRANSLATED):
+        yield "", str(ast.literal_eval(found[1]))
+
+
+def _in_front(pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
     for path in sorted((FRONT / "src").rglob("*.ts*")):
         if "__tests__" not in path.parts:
-            for found in _TRANSLATED.finditer(path.read_text("utf-8")):
-                yield "", str(ast.literal_eval(found[1]))
+            yield from pattern.finditer(path.read_text("utf-8"))
 
 
 def setting_texts() -> Iterator[Key]:
@@ -79,19 +85,29 @@ def setting_texts() -> Iterator[Key]:
 
 def find_faults() -> Iterator[str]:
     """Yield what is wrong with the catalogue, a line each."""
-    catalogue = {(entry.msgctxt or "", entry.msgid): chinese(entry)[0] for entry in polib.pofile(str(PO))}
+    catalogue = {(entry.msgctxt or "", entry.msgid): chinese_of(entry) for entry in polib.pofile(str(PO))}
     said = texts()
     yield from (f"not in the catalogue: {text!r}" for _, text in sorted(said - set(catalogue)))
     yield from (f"nobody says: {text!r}" for _, text in sorted(set(catalogue) - said))
-    yield from (f"not translated: {text!r}" for (_, text), translation in catalogue.items() if not translation)
+    yield from (f"not translated: {text!r}" for (_, text), chinese in catalogue.items() if not chinese)
     yield from (
         f"other placeholders: {text!r}"
-        for (_, text), translation in catalogue.items()
-        if translation and placeholders(text) != placeholders(translation)
+        for (_, text), chinese in catalogue.items()
+        if chinese and placeholders(text) != placeholders(chinese)
     )
     for path, content in compiled().items():
         if not path.exists() or path.read_bytes() != content:
             yield f"not compiled: {path.name}"
+
+
+def chinese_of(entry: polib.POEntry) -> str:
+    """Return the translation; Chinese has one form for all numbers."""
+    return str(entry.msgstr or entry.msgstr_plural.get(0, ""))
+
+
+def jed_of(entry: polib.POEntry) -> list[str]:
+    """Return the translation for JupyterLab, which takes a list of one for a text that has no plural."""
+    return [chinese_of(entry)] * (2 if entry.msgid_plural else 1)
 
 
 def placeholders(text: str) -> set[str]:
@@ -111,8 +127,12 @@ def update() -> None:
     said = texts()
     for key in set(known) - said:
         catalogue.remove(known[key])
+    plurals = {ast.literal_eval(found[1]): ast.literal_eval(found[2]) for found in _in_front(_PLURAL)}
     for context, text in said - set(known):
-        catalogue.append(polib.POEntry(msgid=text, msgctxt=context or None))
+        entry = polib.POEntry(msgid=text, msgctxt=context or None)
+        if text in plurals:
+            entry.msgid_plural, entry.msgstr_plural = plurals[text], {0: ""}
+        catalogue.append(entry)
     catalogue.sort(key=lambda entry: (entry.msgid, entry.msgctxt or ""))
     catalogue.save(str(PO))
     print(f"{len(catalogue)} texts, {len(catalogue.untranslated_entries())} of them to be translated")
@@ -138,14 +158,9 @@ def compiled() -> dict[Path, bytes]:
     }
     for entry in sorted(catalogue.translated_entries(), key=lambda entry: (entry.msgctxt or "", entry.msgid)):
         if (entry.msgctxt or "", entry.msgid) in front:
-            jed["\x04".join(filter(None, (entry.msgctxt, entry.msgid)))] = chinese(entry)
+            jed["\x04".join(filter(None, (entry.msgctxt, entry.msgid)))] = jed_of(entry)
     text = json.dumps(jed, indent=1, ensure_ascii=False) + "\n"
     return {PO.with_suffix(".mo"): catalogue.to_binary(), PO.with_suffix(".json"): text.encode()}
-
-
-def chinese(entry: polib.POEntry) -> list[str]:
-    """Return the translation; of a text with a plural, its forms, of which Chinese has one."""
-    return [entry.msgstr_plural[key] for key in sorted(entry.msgstr_plural)] or [entry.msgstr]
 
 
 def _parse(path: Path) -> ast.Module:

@@ -684,6 +684,17 @@ def test_help_comes_at_once_and_names_every_verb(entry: str) -> None:
         assert f"\n    {verb} " in said
 
 
+def test_practice_copies_the_model_and_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from qwen3ft_jupyter.practice import data_files
+    from qwen3ft_jupyter.practice.model import MODEL_FOLDER
+
+    assert cli.main(["practice", str(tmp_path / "new")]) == 0
+
+    assert capsys.readouterr().out == f"{tmp_path / 'new'}\n"
+    for source, name in ((MODEL_FOLDER / "config.json", "config.json"), (data_files()[0], "data/train.jsonl")):
+        assert (tmp_path / "new" / name).read_bytes() == source.read_bytes()
+
+
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         cli.main(["--version"])

@@ -13,13 +13,13 @@ PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
     ["messages"],
-    ["errors", "work", "disk", "logins", "addresses", "words", "owner"],
-    ["setting_list", "job_lists", "format"],
-    ["settings", "catalog", "cache_lists"],
+    ["errors", "work", "disk", "words", "owner"],
+    ["settings", "job_lists", "format"],
+    ["catalog", "cache_lists"],
     ["hubs"],
     ["transfer", "cache"],
     ["jobs", "loading", "finetune", "mirror", "practice"],
-    ["manager", "job_functions", "resident", "overview", "practice_hub", "terminal"],
+    ["manager", "job_functions", "resident", "overview", "terminal"],
     ["server", "notebook", "cli", "cli_cache", "__main__"],
     ["__init__"],
 ]
@@ -31,7 +31,7 @@ NEIGHBOURS = {
     ("manager", "overview"),
     ("manager", "resident"),
     ("job_functions", "manager"),
-    ("manager", "practice_hub"),
+    ("practice", "mirror"),
     ("finetune", "loading"),
     ("cli", "cli_cache"),
     ("__main__", "cli"),

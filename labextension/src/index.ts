@@ -41,7 +41,7 @@ const storePlugin: JupyterFrontEndPlugin<IApp> = {
       events: app.serviceManager.events.stream,
       intervalMs: 15_000
     });
-    return { store, language: { trans: used.load('qwen3ft_jupyter'), locale }, commands: app.commands };
+    return { store, commands: app.commands, trans: used.load('qwen3ft_jupyter'), locale };
   }
 };
 
@@ -60,7 +60,7 @@ const panelPlugin: JupyterFrontEndPlugin<void> = {
     settings: ISettingRegistry | null,
     translator: ITranslator | null
   ): void => {
-    const { trans } = shared.language;
+    const { trans } = shared;
     const panel = new QwenPanel(shared, translator ?? undefined);
     app.shell.add(panel, 'left', { rank: 650, type: 'Qwen3' });
     restorer?.add(panel, panel.id);
@@ -105,7 +105,7 @@ const cellCommandsPlugin: JupyterFrontEndPlugin<void> = {
     tracker: INotebookTracker | null,
     palette: ICommandPalette | null
   ): void => {
-    addCellCommands(app, { tracker, palette, trans: shared.language.trans });
+    addCellCommands(app, { tracker, palette, trans: shared.trans });
   }
 };
 

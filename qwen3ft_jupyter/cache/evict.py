@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from qwen3ft_jupyter.cache.layout import INCOMPLETE_NAME, incoming_folder, mark_evicting, unmark_evicting
 from qwen3ft_jupyter.cache.lease import BEAT_S, LEASE_NAME, LeaseState, hold_lease
@@ -32,6 +32,15 @@ if TYPE_CHECKING:
 InUse = Callable[[RepoId], bool]
 """Says whether something uses a model right now; may raise ModelInUse itself to say what."""
 
+
+@runtime_checkable
+class HasSnapshot(Protocol):
+    """An `InUse` that looks at everything for each answer, and can keep one look for many answers."""
+
+    def snapshot(self) -> InUse:
+        """Return an `InUse` that goes on saying what is so now."""
+
+
 ATTEMPTS: Final = 5
 """So often files that another process deletes at the same moment are stepped over."""
 _TEMPORARY = frozenset({".tmp", ".stale", ".now"})
@@ -45,6 +54,11 @@ _STILL_OPEN = frozenset({errno.ENOTEMPTY, errno.EBUSY})
 def nobody_uses(repo_id: RepoId) -> bool:  # noqa: ARG001 - an InUse
     """Return False."""
     return False
+
+
+def as_of_now(is_used: InUse) -> InUse:
+    """Return what answers for all models from one look, for a plan; whoever deletes a model asks `is_used` itself."""
+    return is_used.snapshot() if isinstance(is_used, HasSnapshot) else is_used
 
 
 def remove_model(root: Path, folder: Path, repo_id: RepoId, *, is_used: InUse = nobody_uses, disk: Disk = LOCAL) -> int:

@@ -6,12 +6,12 @@ import time
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache import quota
-from qwen3ft_jupyter.cache.evict import InUse, nobody_uses
+from qwen3ft_jupyter.cache.evict import InUse, as_of_now, nobody_uses
 from qwen3ft_jupyter.errors import ModelInUse, NotCached
 from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from qwen3ft_jupyter.cache.models import EvictedModel
     from qwen3ft_jupyter.cache.store import ModelCache
@@ -46,7 +46,7 @@ def make_room(
     evicted: list[EvictedModel] = []
     taken: set[RepoId] = set()  # came into use since they were chosen: others go instead
     while (over := cache.used_bytes() + growth_bytes - quota_bytes) > 0:
-        holdings, now = cache.holdings(lambda repo_id: repo_id in taken or is_used(repo_id)), time.time()
+        holdings, now = cache.holdings(_or_taken(as_of_now(is_used), taken)), time.time()
         chosen = quota.to_evict(holdings, over, now=now, keep=keep)
         if not chosen:
             raise quota.refusal(keep, quota.shortfall(holdings, over, now=now, keep=keep), quota_bytes)
@@ -59,3 +59,7 @@ def make_room(
             except NotCached:  # somebody else has just deleted it
                 continue
     return evicted
+
+
+def _or_taken(is_used: InUse, taken: Collection[RepoId]) -> InUse:
+    return lambda repo_id: repo_id in taken or is_used(repo_id)

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.cache import in_place, quota, stamps
 from qwen3ft_jupyter.cache.audit import VerifyReport, verify_model
 from qwen3ft_jupyter.cache.elsewhere import evict_elsewhere, scan
-from qwen3ft_jupyter.cache.evict import InUse, is_leased, nobody_uses, remove_incoming, remove_model, remove_shell
+from qwen3ft_jupyter.cache.evict import (
+    InUse,
+    as_of_now,
+    is_leased,
+    nobody_uses,
+    remove_incoming,
+    remove_model,
+    remove_shell,
+)
 from qwen3ft_jupyter.cache.incoming import allocated_bytes, incoming_folders
 from qwen3ft_jupyter.cache.layers import Layers
 from qwen3ft_jupyter.cache.layout import (
@@ -215,6 +223,7 @@ class ModelCache:
 
     def holdings(self, is_used: InUse = nobody_uses) -> Sequence[quota.Holding]:
         """Return our own models as the quota sees them."""
+        is_used = as_of_now(is_used)
         return [
             quota.Holding(model, self._layers.blobs(model), self._is_in_use(model, is_used))
             for model in self._layers.own()

@@ -1,4 +1,4 @@
-import { parseCache, parseJob, parseModels, parseStatus } from '../api/answers';
+import { parseCache, parseJob, parseMetrics, parseModels, parseStatus } from '../api/answers';
 import { BadAnswer } from '../api/read';
 
 describe('parseJob', () => {
@@ -18,14 +18,12 @@ describe('parseJob', () => {
       started: 2,
       updated: 3,
       ended: null,
-      controls: { paused: true, max_speed: null },
-      metrics: [{ step: 1, loss: 2.5 }]
+      controls: { paused: true, max_speed: null }
     });
     expect(job.controls).toEqual({ paused: true, max_speed: null });
     expect(job.state).toBe('running');
     expect(job.progress?.total).toBe(4);
     expect(job.error).toEqual({ code: 'no-space', message: 'm', hint: 'h' });
-    expect(job.metrics).toEqual([{ step: 1, loss: 2.5 }]);
     expect(job.ended).toBeNull();
   });
 
@@ -39,9 +37,18 @@ describe('parseJob', () => {
     });
     expect(() => parseJob({ kind: 'download' })).toThrow(BadAnswer);
   });
+});
 
+describe('parseMetrics', () => {
   it('drops a loss that diverged, which the server sends as null', () => {
-    expect(parseJob({ id: 'a', metrics: [{ step: 1, loss: null }] }).metrics).toEqual([{ step: 1 }]);
+    const metrics = [
+      { step: 1, loss: null },
+      { step: 2, loss: 2.5 }
+    ];
+    expect(parseMetrics({ metrics, next_after: 9 })).toEqual({
+      metrics: [{ step: 1 }, { step: 2, loss: 2.5 }],
+      next_after: 9
+    });
   });
 });
 

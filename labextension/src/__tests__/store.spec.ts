@@ -7,6 +7,7 @@ import { PRACTICE_MODEL } from '../domain/models';
 import { Store } from '../state/store';
 import { addressOf, eventually, FakeServer } from './fake';
 
+const TRAINING = { id: 'j', kind: 'finetune', state: 'running' };
 const RUNNING = { id: 'j', kind: 'download', state: 'running', params: { model_name: 'o/n' } };
 
 class Bus {
@@ -173,9 +174,9 @@ describe('Store', () => {
     server.replyAll({ jobs: [RUNNING] });
     await store.refresh();
     const [job] = store.snapshot.jobs;
-    const first = store.actions.stop(job);
+    const first = store.actions.control(job, client => client.stop(job.id));
     expect(store.actions.isPending('j')).toBe(true);
-    expect(await store.actions.stop(job)).toBe(false);
+    expect(await store.actions.control(job, client => client.stop(job.id))).toBe(false);
     expect(await first).toBe(true);
     expect(store.actions.isPending('j')).toBe(false);
     expect(server.asked.filter(each => each.startsWith('POST'))).toEqual(['POST jobs/j/stop']);
@@ -269,8 +270,8 @@ describe('JobWatch', () => {
 
   beforeEach(() => {
     server = new FakeServer();
-    server.replyAll({ jobs: [RUNNING] });
-    server.reply('GET jobs/j', { ...RUNNING, metrics: [{ step: 1, loss: 2 }] });
+    server.replyAll({ jobs: [TRAINING] });
+    server.reply('GET jobs/j/metrics', { metrics: [{ step: 1, loss: 2 }], next_after: 3 });
     bus = new Bus();
     store = new Store({ client: server.client, events: bus.stream, intervalMs: 100_000 });
   });
@@ -280,25 +281,26 @@ describe('JobWatch', () => {
   it('has its job after a refresh, though nobody sees it yet, and asks for no list', async () => {
     const watch = store.watch('j', () => true);
     await watch.refresh();
-    expect(watch.job?.metrics).toEqual([{ step: 1, loss: 2 }]);
-    expect(server.asked).toEqual(['GET jobs/j']);
+    expect(watch.job?.state).toBe('running');
+    expect(watch.metrics).toEqual([{ step: 1, loss: 2 }]);
+    expect(server.asked).toEqual(['GET jobs/j', 'GET jobs/j/metrics']);
   });
 
-  it('keeps the metrics when the list tells something newer', async () => {
+  it('is told what the list tells', async () => {
     const watch = store.watch('j', () => false);
     await watch.refresh();
     store.showLists(() => false);
-    server.reply('GET jobs', { jobs: [{ ...RUNNING, state: 'stopping' }] });
+    server.reply('GET jobs', { jobs: [{ ...TRAINING, state: 'stopping' }] });
     await store.refresh();
-    expect(watch.job).toMatchObject({ state: 'stopping', metrics: [{ step: 1, loss: 2 }] });
+    expect(watch.job?.state).toBe('stopping');
   });
 
   it('is woken by an event of a job that was over', async () => {
-    server.reply('GET jobs/j', { ...RUNNING, state: 'stopped' });
+    server.reply('GET jobs/j', { ...TRAINING, state: 'stopped' });
     const watch = store.watch('j', () => false);
     await watch.refresh();
     expect(watch.isOver).toBe(true);
-    server.reply('GET jobs/j', RUNNING);
+    server.reply('GET jobs/j', TRAINING);
     bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'running' });
     await eventually(() => expect(watch.isOver).toBe(false));
   });
@@ -309,9 +311,9 @@ describe('JobWatch', () => {
     await watch.refresh();
     isHidden = true;
     await new Promise(resolve => setTimeout(resolve, 1500));
-    expect(server.asked).toHaveLength(1);
+    expect(server.asked).toHaveLength(2);
     isHidden = false;
-    await eventually(() => expect(server.asked.length).toBeGreaterThan(1));
+    await eventually(() => expect(server.asked.length).toBeGreaterThan(2));
     watch.dispose();
     const seen = server.asked.length;
     bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'running' });

@@ -55,7 +55,7 @@ describe('the words for what the Python side says', () => {
 
 describe('PRACTICE_MODEL', () => {
   it('is what the Python side calls it', () => {
-    expect(allOf('practice/recipe.py', /^PRACTICE_REPO_ID: Final = "(.+)"$/gm)).toEqual([PRACTICE_MODEL]);
+    expect(allOf('catalog/__init__.py', /^PRACTICE_REPO_ID: Final = "(.+)"$/gm)).toEqual([PRACTICE_MODEL]);
   });
 });
 

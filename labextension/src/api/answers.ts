@@ -63,7 +63,7 @@ const parseControls = object<NonNullable<Schemas['Job']['controls']>>()('control
 export type Metrics = Readonly<Record<string, number>>;
 
 /** A loss that diverged is sent as null. */
-const parseMetrics: Reader<Metrics> = value =>
+const parsePoint: Reader<Metrics> = value =>
   Object.fromEntries(
     Object.entries(json(value)).flatMap(([key, each]) => {
       const read = number(each);
@@ -71,8 +71,14 @@ const parseMetrics: Reader<Metrics> = value =>
     })
   );
 
-/** Read one job. Its metrics are only in the answer for one job. */
-export const parseJob = object<Schemas['Job'] & { readonly metrics: ReadonlyArray<Metrics> }>()('job', {
+/** Read the answer of `GET /jobs/{id}/metrics`: what is new in a curve, and what to ask with for more. */
+export const parseMetrics = object<Schemas['Metrics']>()('metrics', {
+  metrics: each(parsePoint),
+  next_after: count
+});
+
+/** Read one job. */
+export const parseJob = object<Schemas['Job']>()('job', {
   id: needed('job id'),
   kind: text,
   title: text,
@@ -87,8 +93,7 @@ export const parseJob = object<Schemas['Job'] & { readonly metrics: ReadonlyArra
   started: number,
   updated: number,
   ended: number,
-  controls: maybe(parseControls),
-  metrics: each(parseMetrics)
+  controls: maybe(parseControls)
 });
 
 /** Something long that runs, or ran, in a process of its own. */

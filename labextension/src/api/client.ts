@@ -7,6 +7,7 @@ import {
   parseJob,
   parseJobs,
   parseLog,
+  parseMetrics,
   parseModels,
   parseStatus
 } from './answers';
@@ -56,9 +57,15 @@ export class Client {
     return parseJobs(await this._ask('get', '/jobs'));
   }
 
-  /** One job with its metrics. */
+  /** One job without its metrics. */
   async job(id: string): Promise<IJob> {
-    return parseJob(await this._ask('get', '/jobs/{id}', { id }));
+    return parseJob(await this._ask('get', '/jobs/{id}', { id }, { query: { metrics: 'false' } }));
+  }
+
+  /** What is new in a job's metrics. */
+  async metrics(id: string, after: number): Promise<ReturnType<typeof parseMetrics>> {
+    const query = { after: String(after) };
+    return parseMetrics(await this._ask('get', '/jobs/{id}/metrics', { id }, { query }));
   }
 
   /** A piece of a job's log. */

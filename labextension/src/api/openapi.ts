@@ -211,6 +211,25 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/jobs/{id}/metrics": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly id: components["parameters"]["JobId"];
+            };
+            readonly cookie?: never;
+        };
+        /** The job's training metrics, or what is new in them. */
+        readonly get: operations["getJobMetrics"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/jobs/{id}/log": {
         readonly parameters: {
             readonly query?: never;
@@ -486,6 +505,15 @@ export interface components {
             /** @description Bytes. */
             readonly freed: number;
         };
+        readonly Metrics: {
+            readonly metrics: components["schemas"]["Curve"];
+            /** @description What to ask for next. */
+            readonly next_after: number;
+        };
+        /** @description At most 200 points, evenly spread, the first and the last among them. */
+        readonly Curve: readonly {
+            readonly [key: string]: number | null;
+        }[];
         readonly Log: {
             readonly text: string;
             readonly next_offset: number;
@@ -596,6 +624,8 @@ export type Model = components['schemas']['Model'];
 export type Cached = components['schemas']['Cached'];
 export type CacheList = components['schemas']['CacheList'];
 export type Evicted = components['schemas']['Evicted'];
+export type Metrics = components['schemas']['Metrics'];
+export type Curve = components['schemas']['Curve'];
 export type Log = components['schemas']['Log'];
 export type Progress = components['schemas']['Progress'];
 export type Job = components['schemas']['Job'];
@@ -866,7 +896,10 @@ export interface operations {
     };
     readonly getJob: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Whether `metrics` is answered; who follows a job asks for what is new in them by itself. */
+                readonly metrics?: boolean;
+            };
             readonly header?: never;
             readonly path: {
                 readonly id: components["parameters"]["JobId"];
@@ -882,10 +915,7 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["Job"] & {
-                        /** @description At most 200 points, evenly spread, the first and the last among them. */
-                        readonly metrics: readonly {
-                            readonly [key: string]: number | null;
-                        }[];
+                        readonly metrics?: components["schemas"]["Curve"];
                     };
                 };
             };
@@ -913,6 +943,33 @@ export interface operations {
             };
             readonly 404: components["responses"]["Error"];
             readonly 409: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getJobMetrics: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The `next_after` of the answer before; 0 for the whole curve. */
+                readonly after?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly id: components["parameters"]["JobId"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The points after `after`; none when there is nothing new. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Metrics"];
+                };
+            };
+            readonly 404: components["responses"]["Error"];
             readonly default: components["responses"]["Error"];
         };
     };

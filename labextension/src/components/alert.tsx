@@ -4,7 +4,7 @@ import * as React from 'react';
 import type { IProblem } from '../api/answers';
 import { problemWords } from '../domain/problems';
 import { ActionButton } from './button';
-import { useLanguage } from './context';
+import { useApp } from './context';
 
 interface IAlertProps {
   readonly look?: 'error' | 'warning' | 'info';
@@ -15,7 +15,7 @@ interface IAlertProps {
 
 /** A box that tells of something: an error, a warning, or what to do next. */
 export function Alert({ look = 'error', title, children, onDismiss }: IAlertProps): JSX.Element {
-  const { trans } = useLanguage();
+  const { trans } = useApp();
   return (
     <div className={`jp-Qwen3ft-alert jp-mod-${look}`} role={look === 'error' ? 'alert' : 'note'}>
       <div className="jp-Qwen3ft-alertText">
@@ -40,7 +40,7 @@ interface IProblemProps {
 
 /** What went wrong, in the server's words below our own; or only in our own, where the server's stand elsewhere. */
 export function ProblemAlert({ problem, isShort, onDismiss, children }: IProblemProps): JSX.Element {
-  const { trans } = useLanguage();
+  const { trans } = useApp();
   const { title, message, hint } = problemWords(problem, trans);
   return (
     <Alert title={title} onDismiss={onDismiss}>

@@ -2,7 +2,7 @@ import type { LabIcon } from '@jupyterlab/ui-components';
 import { checkIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { useLanguage } from './context';
+import { useApp } from './context';
 
 interface IBadgeProps {
   readonly look?: 'plain' | 'recommended' | 'success' | 'warning' | 'error' | 'active';
@@ -32,7 +32,7 @@ interface IVerifiedProps {
 
 /** Whether every byte of a model was compared with what the hub published. */
 export function VerifiedBadge({ isVerified, word, title, doubt }: IVerifiedProps): JSX.Element {
-  const { trans } = useLanguage();
+  const { trans } = useApp();
   return isVerified ? (
     <Badge look="success" icon={checkIcon} title={title}>
       {word}

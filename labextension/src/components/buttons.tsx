@@ -15,8 +15,7 @@ interface IJobButtonProps {
 
 /** Lets a job wait, or go on. */
 export function PauseButton({ job, isIconOnly }: IJobButtonProps): JSX.Element {
-  const { store, language } = useApp();
-  const { trans } = language;
+  const { store, trans } = useApp();
   const label = isPaused(job) ? trans.__('Resume') : trans.__('Pause');
   return (
     <ActionButton
@@ -25,15 +24,18 @@ export function PauseButton({ job, isIconOnly }: IJobButtonProps): JSX.Element {
       label={label}
       description={trans.__('%1: %2', label, jobTitle(job, trans))}
       isBusy={usePending(job.id)}
-      onClick={() => void (isPaused(job) ? store.actions.resume(job) : store.actions.pause(job))}
+      onClick={() =>
+        void store.actions.control(job, client =>
+          isPaused(job) ? client.resume(job.id) : client.pause(job.id)
+        )
+      }
     />
   );
 }
 
 /** Asks a job to stop. */
 export function StopButton({ job, isIconOnly }: IJobButtonProps): JSX.Element {
-  const { store, language } = useApp();
-  const { trans } = language;
+  const { store, trans } = useApp();
   const isPending = usePending(job.id);
   return (
     <ActionButton
@@ -42,30 +44,28 @@ export function StopButton({ job, isIconOnly }: IJobButtonProps): JSX.Element {
       label={trans.__('Stop')}
       description={trans.__('Stop: %1', jobTitle(job, trans))}
       isBusy={isPending || job.state === 'stopping'}
-      onClick={() => void store.actions.stop(job)}
+      onClick={() => void store.actions.control(job, client => client.stop(job.id))}
     />
   );
 }
 
 /** Goes on with a job that ended early. */
 export function ResumeButton({ job }: IJobButtonProps): JSX.Element {
-  const { store, language } = useApp();
-  const { trans } = language;
+  const { store, trans } = useApp();
   return (
     <ActionButton
       icon={refreshIcon}
       label={resumeWord(job, trans)}
       description={trans.__('%1: %2', resumeWord(job, trans), jobTitle(job, trans))}
       isBusy={usePending(job.id)}
-      onClick={() => void store.actions.resume(job)}
+      onClick={() => void store.actions.control(job, client => client.resume(job.id))}
     />
   );
 }
 
 /** Removes the record of a job that ended. */
 export function ForgetButton({ job }: IJobButtonProps): JSX.Element {
-  const { store, language } = useApp();
-  const { trans } = language;
+  const { store, trans } = useApp();
   return (
     <ActionButton
       icon={closeIcon}

@@ -11,7 +11,7 @@ import { Alert, ProblemAlert } from './alert';
 import { Badge } from './badge';
 import { ActionButton } from './button';
 import { ForgetButton, PauseButton, ResumeButton, StopButton } from './buttons';
-import { useLanguage } from './context';
+import { useApp } from './context';
 import { JobLog } from './log';
 import { Pairs } from './pairs';
 import { JobProgress } from './progress';
@@ -30,10 +30,10 @@ interface ICardProps {
 
 /** A job: state, progress, outcome, and what can be done about it. The same in the panel and in a cell's output. */
 export function JobCard({ job, isListed, children, remedy }: ICardProps): JSX.Element {
-  const language = useLanguage();
-  const { trans } = language;
+  const app = useApp();
+  const { trans } = app;
   const [isLogOpen, setLogOpen] = React.useState(false);
-  const result = resultWords(job, language);
+  const result = resultWords(job, app);
   const damage = damageFound(job);
   const notices = noticeWords(job, trans);
   const controls = controlsOf(job);
@@ -44,7 +44,7 @@ export function JobCard({ job, isListed, children, remedy }: ICardProps): JSX.El
         <span className="jp-Qwen3ft-jobTitle">{jobTitle(job, trans)}</span>
         <StateBadge job={job} />
       </div>
-      <div className="jp-Qwen3ft-meta">{times(job, language).join(' · ')}</div>
+      <div className="jp-Qwen3ft-meta">{times(job, app).join(' · ')}</div>
       {isActive(job) && <JobProgress job={job} />}
       {children}
       {notices.length > 0 && (
@@ -83,7 +83,7 @@ export function JobCard({ job, isListed, children, remedy }: ICardProps): JSX.El
 
 /** How a job stands; one that went well and found damage did not find what one hopes for. */
 function StateBadge({ job }: { readonly job: IJob }): JSX.Element {
-  const { trans } = useLanguage();
+  const { trans } = useApp();
   if (damageFound(job).length > 0) {
     return <Badge look="error">{trans.__('Damaged')}</Badge>;
   }

@@ -1,4 +1,4 @@
-/** What every component may use without being handed it: the store, the language and the commands. */
+/** What every component may use without being handed it: the store, the commands, the language. */
 
 import type { CommandRegistry } from '@lumino/commands';
 import { ReactWidget } from '@jupyterlab/ui-components';
@@ -7,10 +7,9 @@ import * as React from 'react';
 import type { ILanguage } from '../domain/language';
 import type { Store } from '../state/store';
 
-/** Where components are. */
-export interface IApp {
+/** Where components are, and the language that they speak. */
+export interface IApp extends ILanguage {
   readonly store: Store;
-  readonly language: ILanguage;
   /** Where the commands that write into notebooks are found. */
   readonly commands: CommandRegistry;
 }
@@ -38,11 +37,6 @@ export function useApp(): IApp {
     throw new Error('This component is outside of an application.');
   }
   return app;
-}
-
-/** The language of the interface. */
-export function useLanguage(): ILanguage {
-  return useApp().language;
 }
 
 /**

@@ -16,9 +16,8 @@ const MAX_CHARACTERS = 200_000;
 
 /** The end of a job's log, which grows while the job runs. */
 export function JobLog({ job }: { readonly job: IJob }): JSX.Element {
-  const { store, language } = useApp();
+  const { store, trans } = useApp();
   const { client } = store;
-  const { trans } = language;
   const [text, setText] = React.useState<string | null>(null);
   const [problem, setProblem] = React.useState<IProblem | null>(null);
   const box = React.useRef<HTMLPreElement>(null);

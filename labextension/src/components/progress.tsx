@@ -6,7 +6,7 @@ import { controlsOf, isPaused } from '../domain/jobs';
 import type { ILanguage } from '../domain/language';
 import { amountWords, detailWords, jobTitle, phaseWord, statusWord } from '../domain/words';
 import { PauseButton, StopButton } from './buttons';
-import { useLanguage } from './context';
+import { useApp } from './context';
 
 interface IProgressProps {
   readonly job: IJob;
@@ -26,8 +26,8 @@ export function RunningJob({ job }: { readonly job: IJob }): JSX.Element {
 
 /** How far a job is: a bar, and beneath it the numbers it comes from. */
 export function JobProgress({ job, children }: IProgressProps): JSX.Element {
-  const language = useLanguage();
-  const { trans, locale } = language;
+  const app = useApp();
+  const { trans, locale } = app;
   const progress = job.progress;
   const fraction = fractionOf(progress);
   const phase =
@@ -49,9 +49,7 @@ export function JobProgress({ job, children }: IProgressProps): JSX.Element {
         />
         {children}
       </div>
-      {progress && (
-        <div className="jp-Qwen3ft-meta">{numbers(progress, isPaused(job), language).join(' · ')}</div>
-      )}
+      {progress && <div className="jp-Qwen3ft-meta">{numbers(progress, isPaused(job), app).join(' · ')}</div>}
       {progress?.detail && !isPaused(job) && (
         <div className="jp-Qwen3ft-meta">{detailWords(progress.detail, trans)}</div>
       )}

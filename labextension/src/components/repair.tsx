@@ -8,8 +8,7 @@ import { useApp, usePending, useStore } from './context';
 
 /** The button that mends a damaged model. */
 export function RepairButton({ entry }: { readonly entry: ICached }): JSX.Element {
-  const { store, language } = useApp();
-  const { trans } = language;
+  const { store, trans } = useApp();
   const isAsked = usePending(entry.slug);
   const isUnderWay = useStore(each => maintenanceOf(each.jobsOf(entry.model_name), entry) !== null);
   return (
@@ -18,7 +17,7 @@ export function RepairButton({ entry }: { readonly entry: ICached }): JSX.Elemen
       label={trans.__('Repair')}
       description={trans.__('Repair %1: fetch only what is damaged', entry.model_name)}
       isBusy={isAsked || isUnderWay}
-      onClick={() => void store.actions.repair(entry)}
+      onClick={() => void store.actions.act(entry.slug, client => client.repair(entry.slug))}
     />
   );
 }

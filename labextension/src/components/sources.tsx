@@ -7,14 +7,14 @@ import { hubName } from '../domain/names';
 import type { IShare } from '../domain/result';
 import { shares } from '../domain/result';
 import { StackBar } from './bar';
-import { useLanguage } from './context';
+import { useApp } from './context';
 
 /** Colours there are for sources; more than these are rare and share the last. */
 const SERIES = 5;
 
 /** Where the bytes of a download came from; nothing where all came from the hub, as one expects. */
 export function Sources({ job }: { readonly job: IJob }): JSX.Element | null {
-  const { trans, locale } = useLanguage();
+  const { trans, locale } = useApp();
   const parts = shares(job, trans);
   if (parts.length === 0 || isPlain(parts, job)) {
     return null;

@@ -2,7 +2,7 @@ import * as React from 'react';
 
 import type { Metrics } from '../api/answers';
 import { formatCount, formatMetric } from '../domain/format';
-import { useLanguage } from './context';
+import { useApp } from './context';
 
 const WIDTH = 240;
 const HEIGHT = 48;
@@ -10,7 +10,7 @@ const MARGIN = 3;
 
 /** How the loss went, as a line without axes; the numbers at its ends are beside it. */
 export function Sparkline(props: { readonly metrics: ReadonlyArray<Metrics> }): JSX.Element | null {
-  const { trans, locale } = useLanguage();
+  const { trans, locale } = useApp();
   const { metrics } = props;
   const training = series(metrics, 'loss');
   if (training.length < 2) {

@@ -20,16 +20,18 @@ interface ISpeedProps {
 
 /** Chooses how fast a job may be; says how fast it may be now. */
 export function SpeedLimit({ job, controls }: ISpeedProps): JSX.Element {
-  const { store, language } = useApp();
-  const { trans, locale } = language;
+  const app = useApp();
+  const { store, trans, locale } = app;
   const current = controls.max_speed;
   const words = (limit: number | null) =>
     limit === null ? trans.__('No speed limit') : trans.__('At most %1', formatLimit(limit, locale));
+  const setLimit = (limit: number | null) =>
+    store.actions.control(job, client => client.limit(job.id, limit));
   const limits = [...new Set(current === null ? LIMITS : [...LIMITS, current])].sort((a, b) => a - b);
   const askForAnother = async () => {
-    const limit = await askLimit(current, language);
+    const limit = await askLimit(current, app);
     if (limit !== undefined) {
-      await store.actions.limit(job, limit);
+      await setLimit(limit);
     }
   };
   return (
@@ -41,7 +43,7 @@ export function SpeedLimit({ job, controls }: ISpeedProps): JSX.Element {
         ...[null, ...limits].map(limit => ({
           label: words(limit),
           isChosen: limit === current,
-          onClick: () => void store.actions.limit(job, limit)
+          onClick: () => void setLimit(limit)
         })),
         { label: trans.__('Another limit…'), onClick: () => void askForAnother() }
       ]}

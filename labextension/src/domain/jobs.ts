@@ -2,6 +2,7 @@
 
 import type { ICached, IControls, IJob, JobState } from '../api/answers';
 import { list, text } from '../api/read';
+import { PRACTICE_MODEL } from './models';
 
 const ACTIVE_STATES: ReadonlySet<JobState> = new Set<JobState>(['queued', 'running', 'stopping']);
 
@@ -30,6 +31,13 @@ export function controlsOf(job: IJob): IControls | null {
 export function downloadOf(jobs: ReadonlyArray<IJob>, modelName: string): IJob | null {
   const latest = jobs.find(job => job.kind === 'download' && job.params.model_name === modelName);
   return latest && latest.state !== 'succeeded' ? latest : null;
+}
+
+/** The latest download that ended, of a model that takes a hub. */
+export function latestDownload(jobs: ReadonlyArray<IJob>): IJob | undefined {
+  return jobs.find(
+    job => job.kind === 'download' && !isActive(job) && job.params.model_name !== PRACTICE_MODEL
+  );
 }
 
 /** The job that verifies or repairs a cached model now. */

@@ -4,7 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { IModel } from '../api/answers';
 
-/** The model that the server part makes itself; it needs no hub. */
+/** The model that the server part brings along; it needs no hub. */
 export const PRACTICE_MODEL = 'qwen3ft/Qwen3-Practice';
 
 /** The code of the error that a hub cannot be reached. */
@@ -24,7 +24,7 @@ export function inOrder(models: ReadonlyArray<IModel>, isHubUnreachable: boolean
   return [...others.slice(0, index), ...practice, ...others.slice(index)];
 }
 
-/** Whether a row is the practice model's, which no catalogue has and every server part can make. */
+/** Whether a row is the practice model's, which no catalogue has and every server part brings. */
 export function isPractice(entry: IModel): boolean {
   return entry.model_name === PRACTICE_MODEL;
 }
@@ -78,8 +78,8 @@ export function noteWords(note: string, trans: TranslationBundle): string {
       return trans.__('Needs several GPUs, or one of 80 GB to load it.');
     case 'Answers at once, without thinking first.':
       return trans.__('Answers at once, without thinking first.');
-    case 'Made and served on this machine.':
-      return trans.__('Made and served on this machine.');
+    case 'Comes with this package and is served on this machine.':
+      return trans.__('Comes with this package and is served on this machine.');
     case 'Always thinks before it answers.':
       return trans.__('Always thinks before it answers.');
     default:

@@ -92,6 +92,7 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
 /** The live view of a job. */
 function Live({ watch }: { readonly watch: JobWatch }): JSX.Element | null {
   const job = useStore(() => watch.job);
+  const metrics = useStore(() => watch.metrics);
   const problem = useStore(({ actions }) => actions.problemOf(watch.id) ?? watch.problem);
   if (job === null) {
     return null;
@@ -99,7 +100,7 @@ function Live({ watch }: { readonly watch: JobWatch }): JSX.Element | null {
   return (
     <FocusKeeper>
       <JobCard job={job}>
-        <Sparkline metrics={job.metrics} />
+        <Sparkline metrics={metrics} />
       </JobCard>
       {problem && <ProblemAlert problem={problem} />}
     </FocusKeeper>

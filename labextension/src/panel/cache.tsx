@@ -2,7 +2,7 @@ import { addIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { ActionButton } from '../components/button';
-import { useApp, useLanguage, useStore } from '../components/context';
+import { useApp, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
 import { ModelName } from '../components/name';
 import { PracticeButton } from '../components/practice';
@@ -14,7 +14,7 @@ import { Summary } from './summary';
 
 /** The section that lists what is on disk. */
 export function Cache(): JSX.Element {
-  const { trans } = useLanguage();
+  const { trans } = useApp();
   const cache = useStore(({ snapshot }) => snapshot.cache);
   if (cache === null) {
     return <p className="jp-Qwen3ft-empty">{trans.__('Asking the server…')}</p>;
@@ -50,7 +50,7 @@ export function Cache(): JSX.Element {
 
 /** What to do when nothing is cached: also on a machine that reaches no hub. */
 function Empty({ isElsewhere }: { readonly isElsewhere: boolean }): JSX.Element {
-  const { trans } = useLanguage();
+  const { trans } = useApp();
   return (
     <div className="jp-Qwen3ft-empty">
       <p>
@@ -71,7 +71,7 @@ interface IGroupProps {
 
 /** A model and its copies; one copy needs no heading of its own. */
 function GroupRow({ group, canBring }: IGroupProps): JSX.Element {
-  const language = useLanguage();
+  const app = useApp();
   const { modelName, copies } = group;
   const buttons = (
     <>
@@ -91,13 +91,13 @@ function GroupRow({ group, canBring }: IGroupProps): JSX.Element {
   return (
     <li className="jp-Qwen3ft-row">
       <ModelName name={modelName} />
-      <ul className="jp-Qwen3ft-copies" aria-label={language.trans.__('Copies of %1', modelName)}>
+      <ul className="jp-Qwen3ft-copies" aria-label={app.trans.__('Copies of %1', modelName)}>
         {copies.map(each => (
           // A shared folder may hold a model that our own has too.
           <li key={each.path || each.slug}>
             <Copy
               entry={each}
-              head={<span className="jp-Qwen3ft-copyName">{copyWords(each, language)}</span>}
+              head={<span className="jp-Qwen3ft-copyName">{copyWords(each, app)}</span>}
               isOneOfMany
             />
           </li>
@@ -110,8 +110,7 @@ function GroupRow({ group, canBring }: IGroupProps): JSX.Element {
 
 /** The button that takes into our cache what another tool has. */
 function BringButton({ modelName }: { readonly modelName: string }): JSX.Element {
-  const { store, language } = useApp();
-  const { trans } = language;
+  const { store, trans } = useApp();
   return (
     <ActionButton
       icon={addIcon}

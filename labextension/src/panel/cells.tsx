@@ -6,8 +6,7 @@ import { CommandIDs } from '../domain/commands';
 
 /** The buttons that put code into the notebook; none where the commands are switched off. */
 export function CellButtons({ modelName }: { readonly modelName: string }): JSX.Element | null {
-  const { commands, language } = useApp();
-  const { trans } = language;
+  const { commands, trans } = useApp();
   if (!commands.hasCommand(CommandIDs.insertLoadCell)) {
     return null;
   }

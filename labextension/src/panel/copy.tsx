@@ -5,7 +5,7 @@ import type { ICached, IJob } from '../api/answers';
 import { Badge, VerifiedBadge } from '../components/badge';
 import { ActionButton } from '../components/button';
 import type { IApp } from '../components/context';
-import { useApp, useLanguage, usePending, useStore } from '../components/context';
+import { useApp, usePending, useStore } from '../components/context';
 import { pinIcon } from '../components/icons';
 import type { IMenuItem } from '../components/menu';
 import { MenuButton } from '../components/menu';
@@ -32,8 +32,8 @@ interface ICopyProps {
 /** One copy of a model: its facts, what is known of its bytes, and what can be done with it. */
 export function Copy(props: ICopyProps): JSX.Element {
   const { entry, head, isOneOfMany, children } = props;
-  const { store, language } = useApp();
-  const { trans } = language;
+  const app = useApp();
+  const { store, trans } = app;
   const maintenance = useStore(each => maintenanceOf(each.jobsOf(entry.model_name), entry));
   const damaged = useStore(each => damageJobOf(each.jobsOf(entry.model_name), entry));
   const isChecking = usePending(entry.model_name);
@@ -44,7 +44,7 @@ export function Copy(props: ICopyProps): JSX.Element {
         {entry.owner !== 'shared' && <Tools {...props} />}
       </div>
       <div className="jp-Qwen3ft-meta" title={isHere(entry) ? entry.path : undefined}>
-        {facts(entry, isOneOfMany, language).join(' · ')}
+        {facts(entry, isOneOfMany, app).join(' · ')}
       </div>
       {!isHere(entry) && (
         <div className="jp-Qwen3ft-meta jp-Qwen3ft-path" title={entry.path}>
@@ -83,11 +83,11 @@ export function copyWords(entry: ICached, { trans }: ILanguage): string {
 function Tools({ entry, isOneOfMany }: ICopyProps): JSX.Element {
   const app = useApp();
   const { actions } = app.store;
-  const { trans } = app.language;
+  const { trans } = app;
   const isPending = usePending(entry.slug);
   const isMenuPending = usePending(entry.slug, entry.model_name);
   const isOurs = entry.owner === 'qwen3ft';
-  const name = isOneOfMany ? `${entry.model_name} (${copyWords(entry, app.language)})` : entry.model_name;
+  const name = isOneOfMany ? `${entry.model_name} (${copyWords(entry, app)})` : entry.model_name;
   const items = menuItems(entry, app);
   return (
     <span className="jp-Qwen3ft-tools">
@@ -99,7 +99,7 @@ function Tools({ entry, isOneOfMany }: ICopyProps): JSX.Element {
           description={trans.__('Pin %1: it stays when room is made', name)}
           isPressed={entry.pinned}
           isBusy={isPending}
-          onClick={() => void actions.pin(entry, !entry.pinned)}
+          onClick={() => void actions.act(entry.slug, client => client.pin(entry.slug, !entry.pinned))}
         />
       )}
       {items.length > 0 && (
@@ -125,7 +125,7 @@ function Tools({ entry, isOneOfMany }: ICopyProps): JSX.Element {
 /** What is done seldom; what nobody has checked yet is checked first. */
 function menuItems(entry: ICached, app: IApp): ReadonlyArray<IMenuItem> {
   const { actions } = app.store;
-  const { trans } = app.language;
+  const { trans } = app;
   const inPlace = {
     label: trans.__('Use it where it is, without copying'),
     onClick: () => void actions.download(entry.model_name, { in_place: true })
@@ -137,7 +137,7 @@ function menuItems(entry: ICached, app: IApp): ReadonlyArray<IMenuItem> {
   };
   const verify = {
     label: trans.__('Verify: read every byte again'),
-    onClick: () => void actions.verify(entry)
+    onClick: () => void actions.act(entry.slug, client => client.verify(entry.slug))
   };
   if (!isHere(entry)) {
     return entry.verified ? [] : [inPlace];
@@ -153,7 +153,7 @@ function isFixed(entry: ICached): boolean {
 type BadgesProps = ICopyProps & { readonly damaged: IJob | null };
 
 function Badges({ entry, isOneOfMany, damaged }: BadgesProps): JSX.Element {
-  const { trans } = useLanguage();
+  const { trans } = useApp();
   return (
     <div className="jp-Qwen3ft-badges">
       {damaged ? (

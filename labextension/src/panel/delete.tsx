@@ -10,8 +10,8 @@ import { ownerWord, revisionWords } from '../domain/names';
 /** Delete a copy of a model, once somebody who knows whose it is has said so. */
 export async function deleteCopy(app: IApp, entry: ICached, isOneOfMany: boolean): Promise<void> {
   const isSure = await (entry.owner === 'qwen3ft'
-    ? confirmOurs(entry, app.language, isOneOfMany)
-    : confirmTheirs(entry, app.language));
+    ? confirmOurs(entry, app, isOneOfMany)
+    : confirmTheirs(entry, app));
   if (isSure) {
     await app.store.actions.evict(entry);
   }

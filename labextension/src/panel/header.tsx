@@ -3,7 +3,7 @@ import * as React from 'react';
 import type { IJob, IStatus } from '../api/answers';
 import { SERVER_MISSING } from '../api/request';
 import { Alert, ProblemAlert } from '../components/alert';
-import { useApp, useLanguage, useStore } from '../components/context';
+import { useApp, useStore } from '../components/context';
 import { PracticeHint } from '../components/practice';
 import { hubName } from '../domain/names';
 import { isSameVersion, PACKAGE_VERSION } from '../domain/version';
@@ -34,17 +34,16 @@ export function Header(): JSX.Element {
 }
 
 function Announcer(): JSX.Element {
-  const { store, language } = useApp();
+  const { store, trans } = useApp();
   const [said, say] = React.useState('');
   React.useEffect(() => {
-    const { trans } = language;
     const tell = (_: Store, job: IJob) =>
       say(trans.__('%1: %2', jobTitle(job, trans), statusWord(job, trans)));
     store.jobChanged.connect(tell);
     return () => {
       store.jobChanged.disconnect(tell);
     };
-  }, [store, language]);
+  }, [store, trans]);
   return (
     <div className="jp-Qwen3ft-announcer" role="status" aria-live="polite">
       {said}
@@ -53,7 +52,7 @@ function Announcer(): JSX.Element {
 }
 
 function ServerMissing(): JSX.Element {
-  const { trans } = useLanguage();
+  const { trans } = useApp();
   return (
     <Alert title={trans.__('The server part is missing')} look="warning">
       <p>
@@ -70,7 +69,7 @@ function ServerMissing(): JSX.Element {
 }
 
 function Status({ status }: { readonly status: IStatus }): JSX.Element {
-  const { trans } = useLanguage();
+  const { trans } = useApp();
   const settings = status.settings.map(({ name, value, origin }) => `${name} = ${value} (${origin})`);
   return (
     <>

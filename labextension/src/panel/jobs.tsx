@@ -14,8 +14,7 @@ import { Actions } from '../state/actions';
 
 /** The section that lists what runs and what ran. */
 export function Jobs(): JSX.Element {
-  const { store, language } = useApp();
-  const { trans } = language;
+  const { store, trans } = useApp();
   const jobs = useStore(({ snapshot }) => snapshot.jobs);
   const isAsked = useStore(({ snapshot }) => snapshot.status !== null);
   const isClearing = usePending(Actions.ENDED_JOBS);

@@ -5,7 +5,7 @@ import type { IJob, IModel } from '../api/answers';
 import { ProblemAlert } from '../components/alert';
 import { Badge, VerifiedBadge } from '../components/badge';
 import { ActionButton } from '../components/button';
-import { useApp, useLanguage, usePending, useStore } from '../components/context';
+import { useApp, usePending, useStore } from '../components/context';
 import { infoIcon } from '../components/icons';
 import { ModelName } from '../components/name';
 import { Pairs } from '../components/pairs';
@@ -25,8 +25,8 @@ interface IEntryProps {
 
 /** One model: what it is, how large, and what can be done with it now. Drawn again only when that changed. */
 export const ModelRow = React.memo(function ModelRow({ entry }: IEntryProps): JSX.Element {
-  const { store, language } = useApp();
-  const { trans } = language;
+  const app = useApp();
+  const { store, trans } = app;
   const [isOpen, setOpen] = React.useState(false);
   const job = useStore(each => each.downloadOf(entry.model_name));
   const isDownloading = job !== null && isActive(job);
@@ -50,7 +50,7 @@ export const ModelRow = React.memo(function ModelRow({ entry }: IEntryProps): JS
         )}
       </div>
       <div className="jp-Qwen3ft-rowFacts">
-        <span className="jp-Qwen3ft-meta">{facts(entry, language).join(' · ')}</span>
+        <span className="jp-Qwen3ft-meta">{facts(entry, app).join(' · ')}</span>
         <ActionButton
           look="link"
           label={trans.__('Details')}
@@ -86,7 +86,7 @@ interface IPlanProps {
 /** The button that shows what a download would do, before its first byte. */
 export function PlanButton({ modelName, isDisabled }: IPlanProps): JSX.Element {
   const app = useApp();
-  const { trans } = app.language;
+  const { trans } = app;
   return (
     <ActionButton
       icon={infoIcon}
@@ -108,8 +108,7 @@ export function PlanButton({ modelName, isDisabled }: IPlanProps): JSX.Element {
 const PLAIN_KIND = 'hybrid';
 
 function DownloadButton({ entry, job }: IEntryProps & { readonly job: IJob | null }): JSX.Element {
-  const { store, language } = useApp();
-  const { trans } = language;
+  const { store, trans } = useApp();
   const name = entry.model_name;
   return (
     <ActionButton
@@ -118,13 +117,17 @@ function DownloadButton({ entry, job }: IEntryProps & { readonly job: IJob | nul
       label={job ? resumeWord(job, trans) : trans.__('Download')}
       description={job ? resumeWords(job, name, trans) : trans.__('Download %1', name)}
       isBusy={usePending(name, job?.id ?? name)}
-      onClick={() => void (job ? store.actions.resume(job) : store.actions.download(name))}
+      onClick={() =>
+        void (job
+          ? store.actions.control(job, client => client.resume(job.id))
+          : store.actions.download(name))
+      }
     />
   );
 }
 
 function Badges({ entry }: IEntryProps): JSX.Element {
-  const { trans } = useLanguage();
+  const { trans } = useApp();
   const role = roleWord(entry.role, trans) || entry.badge;
   return (
     <div className="jp-Qwen3ft-badges">
@@ -136,7 +139,7 @@ function Badges({ entry }: IEntryProps): JSX.Element {
 }
 
 function Details({ entry }: IEntryProps): JSX.Element {
-  const { trans, locale } = useLanguage();
+  const { trans, locale } = useApp();
   const { load, lora, full } = entry.memory_bytes;
   const rows: ReadonlyArray<Pair> = [
     [trans.__('Memory to load'), load === null ? '' : formatBytes(load, locale)],

@@ -3,7 +3,7 @@ import * as React from 'react';
 
 import type { IModel } from '../api/answers';
 import { ActionButton } from '../components/button';
-import { useApp, useLanguage, usePending, useStore } from '../components/context';
+import { useApp, usePending, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
 import type { ILanguage } from '../domain/language';
 import { inOrder, isPractice, kindWord, roleWord } from '../domain/models';
@@ -14,15 +14,15 @@ const REPO_ID = /^[\w.-]+\/[\w.-]+$/;
 
 /** The section that lists the models one can have. */
 export function Models(): JSX.Element {
-  const language = useLanguage();
-  const { trans } = language;
+  const app = useApp();
+  const { trans } = app;
   const [query, setQuery] = React.useState('');
   const models = useStore(({ snapshot }) => snapshot.models);
   const isHubUnreachable = useStore(store => store.isHubUnreachable);
   const showUncatalogued = useStore(store => store.showUncatalogued);
   const shown = inOrder(models, isHubUnreachable)
     .filter(each => each.catalogued || isPractice(each) || showUncatalogued)
-    .filter(each => matches(each, query, language));
+    .filter(each => matches(each, query, app));
   return (
     <FocusKeeper>
       <div className="jp-Qwen3ft-search">
@@ -51,8 +51,7 @@ export function Models(): JSX.Element {
 
 /** Nothing to list: no answer yet, or nothing that matches the filter. */
 function Empty({ query }: { readonly query: string }): JSX.Element {
-  const { store, language } = useApp();
-  const { trans } = language;
+  const { store, trans } = useApp();
   const isAsked = useStore(({ snapshot }) => snapshot.status !== null);
   const isPending = usePending(query);
   if (query === '') {
@@ -80,8 +79,7 @@ function Empty({ query }: { readonly query: string }): JSX.Element {
 
 /** Any other model of the hub, by its name there. */
 function OtherModel(): JSX.Element {
-  const { store, language } = useApp();
-  const { trans } = language;
+  const { store, trans } = useApp();
   const [name, setName] = React.useState('');
   const id = React.useId();
   const repoId = name.trim();

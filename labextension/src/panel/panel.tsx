@@ -20,7 +20,7 @@ import { Models } from './models';
 export class QwenPanel extends SidePanel {
   constructor(app: IApp, translator?: ITranslator) {
     super({ translator });
-    const { trans } = app.language;
+    const { trans } = app;
     this._store = app.store;
     this.id = 'qwen3ft-panel';
     this.addClass('jp-Qwen3ft');

@@ -2,7 +2,7 @@ import * as React from 'react';
 
 import type { IDownloadPlan, IPlannedFile } from '../api/answers';
 import { Alert } from '../components/alert';
-import { useLanguage } from '../components/context';
+import { useApp } from '../components/context';
 import { Pairs } from '../components/pairs';
 import { formatBytes } from '../domain/format';
 import { actionWords, hasRoom, planWords } from '../domain/plan';
@@ -13,8 +13,8 @@ interface IPlanProps {
 
 /** What a download would do: in whole, what stands in its way, and file by file. */
 export function PlanView({ plan }: IPlanProps): JSX.Element {
-  const language = useLanguage();
-  const { trans } = language;
+  const app = useApp();
+  const { trans } = app;
   const changed = plan.files.filter(file => file.action !== 'kept');
   const kept = plan.files.length - changed.length;
   return (
@@ -25,7 +25,7 @@ export function PlanView({ plan }: IPlanProps): JSX.Element {
           <p>{plan.to_evict.join(', ')}</p>
         </Alert>
       )}
-      <Pairs className="jp-Qwen3ft-result" pairs={planWords(plan, language)} />
+      <Pairs className="jp-Qwen3ft-result" pairs={planWords(plan, app)} />
       {changed.length > 0 && <Files files={changed} />}
       {kept > 0 && <p>{trans._n('%1 file stays as it is', '%1 files stay as they are', kept)}</p>}
     </div>
@@ -33,7 +33,7 @@ export function PlanView({ plan }: IPlanProps): JSX.Element {
 }
 
 function NoRoom({ plan }: IPlanProps): JSX.Element {
-  const { trans, locale } = useLanguage();
+  const { trans, locale } = useApp();
   if (plan.missing_bytes === 0) {
     // The quota is exceeded by this much after everything that may be deleted is.
     return (
@@ -65,8 +65,8 @@ function NoRoom({ plan }: IPlanProps): JSX.Element {
 }
 
 function Files({ files }: { readonly files: ReadonlyArray<IPlannedFile> }): JSX.Element {
-  const language = useLanguage();
-  const { trans, locale } = language;
+  const app = useApp();
+  const { trans, locale } = app;
   return (
     <div className="jp-Qwen3ft-files" tabIndex={0} role="region" aria-label={trans.__('Files')}>
       <table>
@@ -82,7 +82,7 @@ function Files({ files }: { readonly files: ReadonlyArray<IPlannedFile> }): JSX.
             <tr key={file.path}>
               <td>{file.path}</td>
               <td>{formatBytes(file.size, locale)}</td>
-              <td>{actionWords(file, language)}</td>
+              <td>{actionWords(file, app)}</td>
             </tr>
           ))}
         </tbody>

@@ -11,7 +11,7 @@ import { PlanView } from './plan';
 /** Show what a download would do, and start it if that is wanted. Where it cannot be told the panel says why. */
 export async function reviewDownload(app: IApp, modelName: string, options: IDownloadOptions): Promise<void> {
   const { actions } = app.store;
-  const { trans } = app.language;
+  const { trans } = app;
   const plan = await actions.plan(modelName, options);
   if (plan === null) {
     return;

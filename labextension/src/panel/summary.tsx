@@ -4,7 +4,7 @@ import * as React from 'react';
 import type { ICache, ICached } from '../api/answers';
 import { StackBar } from '../components/bar';
 import { ActionButton } from '../components/button';
-import { useApp, useLanguage, usePending } from '../components/context';
+import { useApp, usePending } from '../components/context';
 import { confirmLoss } from '../components/dialog';
 import { fillOf, isHere } from '../domain/cache';
 import { formatBytes } from '../domain/format';
@@ -17,8 +17,7 @@ interface ICacheProps {
 
 /** The whole cache: how much of what it may take is taken, where it is, and the button that empties it. */
 export function Summary({ cache }: ICacheProps): JSX.Element {
-  const { store, language } = useApp();
-  const { trans, locale } = language;
+  const { store, trans, locale } = useApp();
   const isPending = usePending(Actions.WHOLE_CACHE);
   const here = cache.models.filter(isHere);
   const names = new Set(here.map(each => each.model_name));
@@ -42,7 +41,7 @@ export function Summary({ cache }: ICacheProps): JSX.Element {
       cancel: trans.__('Cancel')
     });
     if (isSure) {
-      await store.actions.evictAll();
+      await store.actions.act(Actions.WHOLE_CACHE, client => client.evictAll());
     }
   };
   return (
@@ -70,15 +69,15 @@ export function Summary({ cache }: ICacheProps): JSX.Element {
 
 /** How much of the quota, or of the volume, is used; nothing where neither is known. */
 function Fill({ cache }: ICacheProps): JSX.Element | null {
-  const language = useLanguage();
-  const { trans } = language;
+  const app = useApp();
+  const { trans } = app;
   const { models, incoming, whole } = fillOf(cache);
   if (whole === null) {
     return null;
   }
   const used = models + incoming;
   const isFull = cache.quota !== null && used > cache.quota;
-  const words = fillWords(cache, used, incoming, language);
+  const words = fillWords(cache, used, incoming, app);
   return (
     <div
       role="meter"

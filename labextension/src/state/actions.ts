@@ -5,7 +5,7 @@ import type { Client, IDownloadOptions } from '../api/client';
 import { toProblem } from '../api/request';
 import { isActive } from '../domain/jobs';
 
-/** The actions on models, copies and jobs. Each tells whether it succeeded. */
+/** The actions on models, copies and jobs: what the client does, and around it what buttons have to know. */
 export class Actions {
   constructor(private readonly _options: Actions.IOptions) {}
 
@@ -31,7 +31,7 @@ export class Actions {
 
   /** Download a model, or go on with its download. */
   async download(modelName: string, options?: IDownloadOptions): Promise<boolean> {
-    return this._act(modelName, client => client.download(modelName, options));
+    return this.act(modelName, client => client.download(modelName, options));
   }
 
   /** What a download would do, null where that cannot be told: then the problem says why. */
@@ -39,73 +39,49 @@ export class Actions {
     return this._ask(modelName, client => client.plan(modelName, options));
   }
 
-  /** Ask a job to stop. */
-  async stop(job: IJob): Promise<boolean> {
-    return this._control(job, client => client.stop(job.id));
-  }
-
-  /** Let a running job wait. */
-  async pause(job: IJob): Promise<boolean> {
-    return this._control(job, client => client.pause(job.id));
-  }
-
-  /** Limit the speed of a running job, in bytes a second; null for no limit. */
-  async limit(job: IJob, maxSpeed: number | null): Promise<boolean> {
-    return this._control(job, client => client.limit(job.id, maxSpeed));
-  }
-
-  /** Go on with a job that waits or ended early. */
-  async resume(job: IJob): Promise<boolean> {
-    return this._control(job, client => client.resume(job.id));
-  }
-
   /** Remove a job's record. */
   async forget(job: IJob): Promise<boolean> {
-    return this._act(job.id, client => client.forget(job.id));
+    return this.act(job.id, client => client.forget(job.id));
   }
 
   /** Remove the records of all jobs that have ended. */
   async forgetEnded(jobs: ReadonlyArray<IJob>): Promise<boolean> {
     const ended = jobs.filter(job => !isActive(job));
-    return this._act(Actions.ENDED_JOBS, client => forgetAll(client, ended));
-  }
-
-  /** Keep a cached model when room is made, or keep it no longer. */
-  async pin(entry: ICached, pinned: boolean): Promise<boolean> {
-    return this._act(entry.slug, client => client.pin(entry.slug, pinned));
-  }
-
-  /** Read every byte of a cached model again. */
-  async verify(entry: ICached): Promise<boolean> {
-    return this._act(entry.slug, client => client.verify(entry.slug));
-  }
-
-  /** Fetch what is wrong with a cached model. */
-  async repair(entry: ICached): Promise<boolean> {
-    return this._act(entry.slug, client => client.repair(entry.slug));
+    return this.act(Actions.ENDED_JOBS, client => forgetAll(client, ended));
   }
 
   /** Delete a cached model; another tool's copy, too: whoever calls this has asked. */
   async evict(entry: ICached): Promise<boolean> {
     const owner = entry.owner === 'qwen3ft' ? undefined : entry.owner;
-    return this._act(entry.slug, client => client.evict(entry.slug, owner));
+    return this.act(entry.slug, client => client.evict(entry.slug, owner));
   }
 
-  /** Delete every cached model. */
-  async evictAll(): Promise<boolean> {
-    return this._act(Actions.WHOLE_CACHE, client => client.evictAll());
+  /** Change how a job goes on; only that job is looked at again. */
+  async control(job: IJob, action: Action<void>): Promise<boolean> {
+    return this.act(job.id, action, job.id);
   }
 
-  private async _control(job: IJob, action: Action<void>): Promise<boolean> {
-    return this._act(job.id, action, job.id);
-  }
-
-  private async _act(key: string, action: Action<void>, jobId?: string): Promise<boolean> {
-    return (await this._ask(key, client => action(client).then(() => true), jobId)) ?? false;
+  /**
+   * Change anything, and look at everything again.
+   *
+   * @param key - What is changed: a model's name, a slug, a job's id.
+   * @param jobId - The job, where nothing else has to be looked at.
+   */
+  async act(key: string, action: Action<void>, jobId?: string): Promise<boolean> {
+    const isDone = await this._ask(key, async client => {
+      try {
+        await action(client);
+        return true;
+      } finally {
+        // Until the new picture is there the button would offer the same action again.
+        await this._options.refresh(jobId);
+      }
+    });
+    return isDone ?? false;
   }
 
   /** Take an action unless it is under way; null where it failed, and then the problem says why. */
-  private async _ask<T>(key: string, action: Action<T>, jobId?: string): Promise<T | null> {
+  private async _ask<T>(key: string, action: Action<T>): Promise<T | null> {
     if (this._pending.has(key)) {
       return null;
     }
@@ -117,8 +93,6 @@ export class Actions {
       this._setFailure({ key, problem: toProblem(error) });
       return null;
     } finally {
-      // Only now: until the new picture is there the button would offer the same action again.
-      await this._options.refresh(jobId);
       this._pending.delete(key);
       this._options.onChange();
     }

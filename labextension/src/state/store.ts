@@ -4,11 +4,11 @@ import type { Event } from '@jupyterlab/services';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import type { IJob, IModel, IProblem } from '../api/answers';
+import type { IJob, IModel } from '../api/answers';
 import type { Client } from '../api/client';
 import { parseChange } from '../api/events';
 import { SERVER_MISSING, toProblem } from '../api/request';
-import { downloadOf, isActive } from '../domain/jobs';
+import { downloadOf, isActive, latestDownload } from '../domain/jobs';
 import { HUB_UNREACHABLE, PRACTICE_MODEL } from '../domain/models';
 import { Actions } from './actions';
 import { Schedule } from './schedule';
@@ -109,9 +109,7 @@ export class Store {
 
   /** Whether the latest download that ended did so because no hub could be reached. */
   get isHubUnreachable(): boolean {
-    const latest = this._snapshot.jobs.find(
-      job => job.kind === 'download' && !isActive(job) && job.params.model_name !== PRACTICE_MODEL
-    );
+    const latest = latestDownload(this._snapshot.jobs);
     return [latest?.error, this.actions.problem].some(problem => problem?.code === HUB_UNREACHABLE);
   }
 
@@ -123,8 +121,12 @@ export class Store {
 
   /** Follow one job with its metrics while it is not hidden, until the watch is disposed. */
   watch(id: string, isHidden: () => boolean): JobWatch {
-    const refresh = () => this._refreshJob(id);
-    const watch = new JobWatch({ id, isHidden, refresh, end: () => this._watches.delete(watch) });
+    const watch = new JobWatch(
+      id,
+      isHidden,
+      () => this._refreshJob(id),
+      ended => this._watches.delete(ended)
+    );
     this._watches.add(watch);
     return watch;
   }
@@ -209,7 +211,7 @@ export class Store {
     return { status, models, cache };
   }
 
-  /** Ask for some jobs by themselves, tell those who watch, and put them into the list. */
+  /** Ask for some jobs by themselves, put them into the list, and tell those who watch. */
   private async _fetchEach(
     listed: ReadonlyArray<IJob>,
     ids: ReadonlyArray<string>
@@ -219,10 +221,7 @@ export class Store {
       jobs = withJob(jobs, id, await this._fetchJob(id));
     }
     for (const watch of this._watches) {
-      const job = ids.includes(watch.id) ? undefined : jobs.find(each => each.id === watch.id);
-      if (job !== undefined && watch.job !== null) {
-        watch.update({ ...job, metrics: watch.job.metrics }, null);
-      }
+      watch.job = jobs.find(job => job.id === watch.id) ?? watch.job;
     }
     return jobs;
   }
@@ -232,11 +231,11 @@ export class Store {
     const watches = [...this._watches].filter(watch => watch.id === id);
     try {
       const job = await this.client.job(id);
-      watches.forEach(watch => watch.update(job, null));
+      await Promise.all(watches.map(watch => watch.follow(job, this.client)));
       return job;
     } catch (error) {
-      const problem: IProblem = toProblem(error);
-      watches.forEach(watch => watch.update(watch.job, problem));
+      const problem = toProblem(error);
+      watches.forEach(watch => (watch.problem = problem));
       if (problem.code === 'job-not-found') {
         return null;
       }
@@ -267,7 +266,7 @@ export class Store {
   }
 
   private get _seenIds(): ReadonlySet<string> {
-    const seen = [...this._watches].filter(watch => watch.isSeen).map(watch => watch.id);
+    const seen = [...this._watches].filter(watch => !watch.isHidden()).map(watch => watch.id);
     return new Set([...seen, ...this._asked]);
   }
 

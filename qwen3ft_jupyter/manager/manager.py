@@ -1,4 +1,4 @@
-"""The front door: every face (cell, magic, form, panel, REST, command line) calls `ModelManager` and formats."""
+"""`ModelManager`, which every face calls, and `get_model_manager`, which makes one."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs import make_mirrors, parse_repo_id
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.jobs import Job, JobStore
-from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
-from qwen3ft_jupyter.practice_hub import hubs_for
+from qwen3ft_jupyter.practice.hub import hubs_for
 from qwen3ft_jupyter.resident import Located, Resident
 from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
 from qwen3ft_jupyter.transfer.sources import check_sources
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from qwen3ft_jupyter.cache import CachedModel, Ensured
     from qwen3ft_jupyter.cache.move import MoveReport
@@ -82,6 +81,7 @@ class ModelManager:
         )
         self.job_store = JobStore(settings.state_dir, environ=settings.secrets_given())
         self._make_reporter = reporter or (lambda: SILENT)
+        self._is_used = JobUse(self._active_jobs)
         self._resident = Resident()
 
     # Models on disk
@@ -179,13 +179,11 @@ class ModelManager:
         """Yield whom to ask for a model, its name, and by what means it may be had."""
         repo_id = parse_repo_id(model_name)
         reporter, stop = reporter or self._make_reporter(), stop or threading.Event()
-        is_missing = is_forced or self.cache.find(repo_id) is None
-        if is_missing:
+        if is_forced or self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)
-        is_practice = repo_id == PRACTICE_REPO_ID
+        is_practice = repo_id == catalog.PRACTICE_REPO_ID
         client = HttpClient(max_connections=self.settings.max_connections)
-        told: dict[str, Any] = {"client": client, "is_missing": is_missing, "reporter": reporter, "stop": stop}
-        with contextlib.closing(client), hubs_for(self.settings, repo_id, **told) as hubs:
+        with contextlib.closing(client), hubs_for(self.settings, repo_id, client=client) as hubs:
             means = {
                 "client": client,
                 "mirrors": () if is_practice else make_mirrors(self.settings, client=client),
@@ -249,9 +247,10 @@ class ModelManager:
         Raises:
             ModelInUse: a running job uses one of them; nothing is deleted then.
         """
+        is_used = self._is_used.snapshot()
         for model in self.cache.kept():
             if model.is_verified and not model.pinned and model.owner == "qwen3ft":
-                self._is_used(model.repo_id)
+                is_used(model.repo_id)
         return list(self.cache.evict_all(is_used=self._is_used))
 
     def clear_cache(self, model_name: str | None = None) -> None:
@@ -366,13 +365,6 @@ class ModelManager:
             reporter=reporter or self._make_reporter(),
             stop=stop or threading.Event(),
         )
-
-    def _is_used(self, repo_id: str) -> bool:
-        """Return False if no running job uses a model. Raises ModelInUse, naming the job."""
-        for job in self._active_jobs():
-            if _model_of(job) == repo_id:
-                raise ModelInUse(f"{repo_id} is used by the running job {job.id}.", hint="Stop the job first.")
-        return False
 
     # What there is
 
@@ -581,6 +573,30 @@ class ModelManager:
             if job.id == name and job.kind == "finetune":
                 return Path(str(job.params["config"]["output_dir"]))
         return None
+
+
+class JobUse:
+    """Says which models the running jobs use; raises ModelInUse, naming the job, where one does."""
+
+    def __init__(self, list_active: Callable[[], Iterable[Job]]) -> None:
+        self._list_active = list_active
+
+    def __call__(self, repo_id: str) -> bool:
+        """Return False if no job uses the model now."""
+        return self.snapshot()(repo_id)
+
+    def snapshot(self) -> Callable[[str], bool]:
+        """Return the answer for any model as of now: a plan asks for each, and every listing reads every job."""
+        job_ids = {_model_of(job): job.id for job in self._list_active()}
+
+        def is_used(repo_id: str) -> bool:
+            if repo_id in job_ids:
+                raise ModelInUse(
+                    f"{repo_id} is used by the running job {job_ids[repo_id]}.", hint="Stop the job first."
+                )
+            return False
+
+        return is_used
 
 
 def _model_of(job: Job) -> str:

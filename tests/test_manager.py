@@ -17,6 +17,7 @@ from qwen3ft_jupyter import hubs
 from qwen3ft_jupyter.errors import BadConfig, BadData, JobNotFound, ModelInUse, ModelNotFound, NotCached, UnknownModel
 from qwen3ft_jupyter.jobs import JobStore
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
+from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.mirror import Mirror
 from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
 from qwen3ft_jupyter.work import Progress, Reporter
@@ -61,7 +62,8 @@ def make_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 def waiting(manager: ModelManager) -> ModelManager:
     """Let the manager's jobs wait until they are stopped."""
     worker = [sys.executable, str(Path(__file__).parent / "waiting_worker.py")]
-    manager.job_store = JobStore(manager.settings.state_dir, worker=worker, environ=manager.settings.secrets_given())
+    settings = manager.settings
+    manager.job_store = JobStore(settings.state_dir, KINDS, worker=worker, environ=settings.secrets_given())
     return manager
 
 
@@ -164,7 +166,7 @@ def test_evicting_frees_the_bytes_and_can_be_done_by_folder_name(
     manager = make_manager(mirror.url)
     manager.ensure_model_cached(REPO)
 
-    assert manager.evict_slug(SLUG) > 3_000_000
+    assert manager.evict_slug(SLUG).freed_bytes > 3_000_000
     assert manager.list_cached_models() == []
     with pytest.raises(NotCached):
         manager.evict_model(REPO)
@@ -470,7 +472,7 @@ def test_chat_takes_the_loaded_model_unless_it_has_an_adapter_of_its_own(
     class Thing:
         pass
 
-    monkeypatch.setattr("qwen3ft_jupyter.loading.load_model_and_tokenizer", lambda *_, **__: (Thing(), Thing()))
+    monkeypatch.setattr("qwen3ft_jupyter.loading.loaded.load_model_and_tokenizer", lambda *_, **__: (Thing(), Thing()))
     monkeypatch.setattr("qwen3ft_jupyter.finetune.answer", lambda model, *_, **__: model)
     manager = make_manager(mirror.url)
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.digests import digest_file
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Stamp, file_state
+from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, REPLACED_FOLDER, Stamp, file_state
 from qwen3ft_jupyter.cache.pace import Pace
 from qwen3ft_jupyter.cache.piece_sums import piece_sums
 from qwen3ft_jupyter.transfer.journal import Record
@@ -17,7 +17,7 @@ from qwen3ft_jupyter.work import Controls, Progress
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, PieceSum
@@ -47,6 +47,12 @@ class VerifyReport:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict, with `ok` beside the fields."""
         return {**asdict(self), "ok": self.is_ok}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> VerifyReport:
+        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
+        paths = (tuple(data[name]) for name in ("missing", "wrong", "extra"))
+        return cls(data["repo_id"], data["checked_files"], data["checked_bytes"], *paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +154,12 @@ def walk_files(folder: Path) -> Iterator[str]:
                 yield path
             elif path != RECORD_FOLDER:
                 pending.append(f"{path}/")
+
+
+def walk_all(folder: Path) -> Iterator[str]:
+    """Yield the paths of all files and symlinks in a model folder, those included that our record keeps for others."""
+    yield from (path for path in walk_files(folder) if path != RECORD_FOLDER)
+    replaced = f"{RECORD_FOLDER}/{REPLACED_FOLDER}"
+    is_link = (folder / RECORD_FOLDER).is_symlink() or (folder / replaced).is_symlink()
+    if not is_link and (folder / replaced).is_dir():
+        yield from (f"{replaced}/{path}" for path in walk_files(folder / replaced))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.foreign import ForeignCopy, copies, entries_of, folder_identity, is_settled
 from qwen3ft_jupyter.cache.foreign_files import is_complete, walk
-from qwen3ft_jupyter.cache.models import CachedModel
+from qwen3ft_jupyter.cache.models import CachedModel, is_model_file
 from qwen3ft_jupyter.cache.places import Owner, Place, known_places
 from qwen3ft_jupyter.errors import CacheError, NotCached
 from qwen3ft_jupyter.hubs.names import slug
@@ -32,12 +32,6 @@ MAX_REMEMBERED: Final = 10_000
 """Models whose description is remembered."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-_MODEL_FILE = re.compile(
-    r".*\.safetensors|.*\.safetensors\.index\.json|(?:.+_)?config\.json|configuration\.json|tokenizer\.(?:json|model)"
-    r"|vocab\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template\.(?:jinja|json)"
-    r"|README\.md|LICENSE(?:\.txt)?|\.gitattributes"
-)
-
 _Identity = tuple[int, ...] | None
 _remembered: dict[Path, tuple[ForeignCopy, list[str], list[_Identity], CachedModel | None]] = {}
 
@@ -100,6 +94,7 @@ def _described(
         is_verified=False,
         is_shared=False,
         owner=copy.place.owner,
+        is_guessed=copy.is_guessed,
     )
 
 
@@ -120,12 +115,13 @@ def _renamed(model: CachedModel, suffix: str) -> CachedModel:
     return replace(model, slug=f"{model.slug}@{_UNSAFE.sub('-', suffix)}") if suffix else model
 
 
-def evict_elsewhere(model: CachedModel, places: Collection[Place]) -> int:
+def evict_elsewhere(model: CachedModel, places: Collection[Place], recorded: Collection[str] | None = None) -> int:
     """Delete one model of another tool, after someone asked for it by its owner; return the bytes freed.
 
     Of a Hugging Face cache goes the one revision, with the blobs that no other revision needs; of a ModelScope cache
-    the model's folder; of a folder that the user named, the files directly in it that are listed as the model.
-    Nothing is deleted through a symlink, nor if a symlink lies where the tool would have made none.
+    the model's folder; of a folder that the user named, the files directly in it that are `recorded` as the model's,
+    or that models have where nothing is. Nothing is deleted through a symlink, nor if a symlink lies where the tool
+    would have made none.
 
     Raises:
         NotCached: It is not there any more, or in none of `places`.
@@ -144,7 +140,9 @@ def evict_elsewhere(model: CachedModel, places: Collection[Place]) -> int:
             details={"path": str(copy.folder)},
         )
     try:
-        return _DELETERS[copy.place.owner](copy)
+        if copy.place.owner == "folder":
+            return _delete_model_files(copy, recorded)
+        return _delete_revision(copy) if copy.place.owner == "huggingface" else _delete_folder(copy)
     except OSError as error:
         raise disk_error(error, f"{model.repo_id} cannot be deleted") from error
 
@@ -207,9 +205,10 @@ def _delete_folder(copy: ForeignCopy) -> int:
     return freed
 
 
-def _delete_model_files(copy: ForeignCopy) -> int:
-    """Delete the files of a plain folder that models have; the user's other files stay, and so does the folder then."""
-    names = [name for name in entries_of(copy.folder).files if _MODEL_FILE.fullmatch(name)]
+def _delete_model_files(copy: ForeignCopy, recorded: Collection[str] | None) -> int:
+    """Delete the files of a model in a plain folder; the user's other files stay, and so does the folder then."""
+    names = entries_of(copy.folder).files
+    names = tuple(name for name in names if (is_model_file(name) if recorded is None else name in recorded))
     paths = [copy.folder / name for name in names if stat.S_ISREG((copy.folder / name).lstat().st_mode)]
     freed = sum(map(_delete_file, paths))
     with contextlib.suppress(OSError):  # what is not empty stays
@@ -247,6 +246,3 @@ def _delete_file(path: Path) -> int:
 
 def _bytes_of(status: os.stat_result) -> int:
     return status.st_size if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 else 0
-
-
-_DELETERS = {"huggingface": _delete_revision, "modelscope": _delete_folder, "folder": _delete_model_files}

@@ -12,6 +12,7 @@ from qwen3ft_jupyter.cache.audit import check_files
 from qwen3ft_jupyter.cache.compare import looks_complete
 from qwen3ft_jupyter.cache.complete import Completed, complete
 from qwen3ft_jupyter.cache.evict import nobody_uses, remove_empty, remove_incoming
+from qwen3ft_jupyter.cache.evict_foreign import folders_of
 from qwen3ft_jupyter.cache.in_place import use_in_place
 from qwen3ft_jupyter.cache.layout import incoming_folder, is_revision
 from qwen3ft_jupyter.cache.lease import Lease, hold_lease
@@ -239,7 +240,7 @@ def _without_network(wish: Wish, reporter: Reporter) -> CachedModel:
     if model is None:
         if wish.revision is not None and wish.cache.find(wish.repo_id) is not None:
             raise NotCached(f"{wish.repo_id} is cached, but not at revision {wish.revision}.", hint=hint)
-        raise NotCached(f"{wish.repo_id} is not in the cache, and the network is switched off.", hint=hint)
+        raise _not_cached(wish, hint)
     manifest = wish.cache.manifest(model)
     if manifest is None:
         return _unverified(wish, model, reporter, "the network is switched off")
@@ -247,6 +248,15 @@ def _without_network(wish: Wish, reporter: Reporter) -> CachedModel:
     if damaged:
         raise CacheDamaged(f"{wish.repo_id}: {first_names(damaged)} in the cache: missing or changed.", hint=hint)
     return model
+
+
+def _not_cached(wish: Wish, hint: str) -> NotCached:
+    folders = wish.cache.guessed(wish.repo_id)
+    if folders:
+        names = first_names([model.folder.name for model in folders])
+        hint = f"{names} is called like it, but was never compared with a hub. {hint}"
+    message = f"{wish.repo_id} is not in the cache, and the network is switched off."
+    return NotCached(message, hint=hint, details=folders_of(folders))
 
 
 def _unverified(wish: Wish, model: CachedModel, reporter: Reporter, reason: str) -> CachedModel:

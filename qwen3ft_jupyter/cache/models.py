@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qwen3ft_jupyter.cache.audit import walk_files
 from qwen3ft_jupyter.cache.layout import guess_repo_id, is_marked_incomplete
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER
+from qwen3ft_jupyter.format import first_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
 
 ModelOwner = Literal["qwen3ft", "shared", "huggingface", "modelscope", "folder"]
 """Whose a model is: ours, a shared layer's, another tool's, or in a folder that the user named."""
+
+
+_MODEL_FILE = re.compile(
+    r".*\.safetensors|.*\.safetensors\.index\.json|(?:.+_)?config\.json|configuration\.json|tokenizer\.(?:json|model)"
+    r"|vocab\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template\.(?:jinja|json)"
+    r"|README\.md|LICENSE(?:\.txt)?|\.gitattributes"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,11 @@ class CachedModel:
     """Whether it lies in a layer that is only read."""
     owner: ModelOwner
     """Other tools' models are used where they are or copied from, and never written to."""
+    is_guessed: bool = False
+    """Whether it lies in a folder that the user named, and only what that is called like tells which model it is.
+
+    Such a folder may be the user's own work. It is listed, and its bytes are compared with what a hub lists, but it is
+    neither handed out nor deleted as that model."""
 
     @property
     def is_elsewhere(self) -> bool:
@@ -79,6 +93,21 @@ class EvictedModel:
     repo_id: RepoId
     slug: str
     freed_bytes: int
+    left: tuple[str, ...] = ()
+    """What else lies in its folder, and still does."""
+
+    @property
+    def left_words(self) -> str:
+        """Return what to say of it to who named the model."""
+        return (
+            f"{first_names(self.left)} in {self.slug}: not of the model, so kept."
+            f" Evict {self.repo_id} with `everything` to delete that as well."
+        )
+
+
+def is_model_file(name: str) -> bool:
+    """Return whether published models have files of this name; asked where no record tells."""
+    return _MODEL_FILE.fullmatch(name) is not None
 
 
 def model_from(folder: Path, manifest: Manifest, *, is_shared: bool) -> CachedModel:

@@ -14,7 +14,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.cache.evict import InUse, is_leased, nobody_uses, remove_incoming, remove_model, remove_shell
+from qwen3ft_jupyter.cache.evict import (
+    Extent,
+    InUse,
+    is_leased,
+    nobody_uses,
+    remove_incoming,
+    remove_model,
+    remove_shell,
+)
 from qwen3ft_jupyter.cache.in_place import IN_PLACE_FOLDER
 from qwen3ft_jupyter.cache.incoming import incoming_folders
 from qwen3ft_jupyter.cache.layers import Layers
@@ -29,11 +37,11 @@ from qwen3ft_jupyter.cache.layout import (
 from qwen3ft_jupyter.cache.lease import LeaseState
 from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest
 from qwen3ft_jupyter.cache.models import plain_model
+from qwen3ft_jupyter.cache.move_folder import FolderMove, MoveWork, NotMovable
 from qwen3ft_jupyter.cache.repair import claimed, keep_pieces, opened
-from qwen3ft_jupyter.cache.transplant import Ground, NotMovable, Transplant
 from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, Stopped
-from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.format import first_names, size
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.transfer.leftovers import read_journal
 from qwen3ft_jupyter.transfer.meter import Meter
@@ -42,7 +50,7 @@ from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.work import Reporter
@@ -105,6 +113,8 @@ def move_cache(
     try:
         move.check()
         return move.run()
+    except Stopped as error:
+        raise Stopped("The move was stopped.", hint="Nothing was deleted; start it again to go on.") from error
     except OSError as error:
         raise disk_error(error, "The cache") from error
 
@@ -150,12 +160,12 @@ class _Move:
             for folder, repo_id in folders
             if self._is_strange(folder, layers) or not self._renamed(folder, self.target)
         ]
-        trips, bytes_copied = self._copied(copied, layers)
+        moves, bytes_copied = self._copied(copied, layers)
         self._move_begun()
         for name in RECORD_FOLDERS:
             self._move_records(name)
-        for trip in trips:
-            self._remove(trip)
+        for move in moves:
+            self._remove(move)
         with contextlib.suppress(OSError):  # what stays is in it
             self.disk.remove_folder(self.source)
         self._name_rest()
@@ -167,7 +177,8 @@ class _Move:
         found = []
         for folder in sorted(folders_in(self.source)):
             if is_half_evicted(folder):
-                remove_model(self.source, folder, RepoId(marked_repo_id(folder) or folder.name), disk=self.disk)
+                name = RepoId(marked_repo_id(folder) or folder.name)
+                remove_model(self.source, folder, name, extent="recorded", disk=self.disk)
                 continue
             remove_shell(folder, disk=self.disk)
             if os.path.lexists(self.target / folder.name):
@@ -182,8 +193,7 @@ class _Move:
 
     def _renamed(self, folder: Path, parent: Path) -> bool:
         """Rename a folder where the volume can; return whether that was all there was to do."""
-        if self.stop.is_set():
-            raise Stopped("The move was stopped.", hint="Start it again to go on.")
+        self._look()
         goal = parent / folder.name
         if os.path.lexists(goal):
             return False
@@ -204,45 +214,39 @@ class _Move:
             return False
         return layers.believed(folder) is None and os.path.lexists(manifest_path(folder))
 
-    def _copied(self, folders: Sequence[tuple[Path, RepoId]], layers: Layers) -> tuple[list[Transplant], int]:
+    def _copied(self, folders: Sequence[tuple[Path, RepoId]], layers: Layers) -> tuple[list[FolderMove], int]:
         """Copy all and read all again; return those that are right at their new place, and the bytes they have."""
-        ground = Ground(self.disk, self.stop, lambda _: None)
-        trips = [
-            Transplant(folder, self.target / folder.name, repo_id, layers.believed(folder), ground)
+        work = MoveWork(self.disk, self.stop, lambda _: None)
+        moves = [
+            FolderMove(folder, self.target / folder.name, repo_id, layers.believed(folder), work)
             for folder, repo_id in folders
         ]
         seen: set[tuple[int, int]] = set()
-        self._check_room(sum(trip.missing_bytes(seen) for trip in trips))
-        steps: dict[str, Callable[[Transplant], None]] = {"moving": Transplant.copy, "verifying": Transplant.complete}
-        for phase, step in steps.items() if trips else ():
-            meter = Meter(self.reporter, phase, sum(trip.size_bytes() for trip in trips), clock=time.monotonic)
-            trips = self._step(trips, step, meter, ground)
-        return trips, sum(trip.size_bytes() for trip in trips)
+        self._check_room(sum(move.missing_bytes(seen) for move in moves))
+        steps: dict[str, Callable[[FolderMove], None]] = {"moving": FolderMove.copy, "verifying": FolderMove.complete}
+        for phase, step in steps.items() if moves else ():
+            meter = Meter(self.reporter, phase, sum(move.size_bytes() for move in moves), clock=time.monotonic)
+            done = 0
+            for move in list(moves):
 
-    def _step(
-        self, trips: Iterable[Transplant], step: Callable[[Transplant], None], meter: Meter, ground: Ground
-    ) -> list[Transplant]:
-        """Do one step with each and return those for which it went well."""
-        done, well = 0, []
+                def on_bytes(count: int, move: FolderMove = move, meter: Meter = meter) -> None:
+                    nonlocal done
+                    done += count
+                    meter.update(done, detail=move.repo_id)
 
-        def on_bytes(count: int) -> None:
-            nonlocal done
-            done += count
-            meter.update(done, detail=trip.repo_id)
+                work.on_bytes = on_bytes
+                if not self._went_well(move, step):
+                    moves.remove(move)
+            meter.update(done, now=True)
+        return moves, sum(move.size_bytes() for move in moves)
 
-        ground.on_bytes = on_bytes
-        for trip in trips:  # the closure names it
-            well += [trip] * self._went_well(trip, step)
-        meter.update(done, now=True)
-        return well
-
-    def _went_well(self, trip: Transplant, step: Callable[[Transplant], None]) -> bool:
+    def _went_well(self, move: FolderMove, step: Callable[[FolderMove], None]) -> bool:
         try:
-            step(trip)
+            step(move)
         except NotMovable as reason:
-            self._leave(trip.source.name, str(reason))
-            if trip.is_new:
-                remove_model(self.target, trip.target, trip.repo_id, disk=self.disk)
+            self._leave(move.source.name, str(reason))
+            if move.is_new:
+                remove_model(self.target, move.target, move.repo_id, extent="everything", disk=self.disk)
             return False
         return True
 
@@ -256,15 +260,22 @@ class _Move:
                 hint="Evict models you no longer need, or give a folder on a larger volume.",
             )
 
-    def _remove(self, trip: Transplant) -> None:
+    def _remove(self, move: FolderMove) -> None:
+        """Delete what was moved: all that was copied; where the model was there before, only its files."""
+        name = move.source.name
+        extent: Extent = "recorded" if move.was_there and move.manifest is not None else "everything"
         try:
-            if not trip.is_unchanged():
-                self._leave(trip.source.name, "it changed while it was moved")
+            if not move.is_unchanged():
+                self._leave(name, "it changed while it was moved")
                 return
-            remove_model(self.source, trip.source, trip.repo_id, is_used=self.is_used, disk=self.disk)
+            left = remove_model(
+                self.source, move.source, move.repo_id, extent=extent, is_used=self.is_used, disk=self.disk
+            ).left
+            if left:
+                self._leave(name, f"it holds what is not of the model: {first_names(left)}")
         except ModelInUse:
-            self._leave(trip.source.name, "it is in use; its copy is complete")
-        self.moved.append(trip.source.name)
+            self._leave(name, "it is in use; its copy is complete")
+        self.moved.append(name)
 
     def _move_begun(self) -> None:
         """Move partial files; those that somebody works on stay."""
@@ -293,9 +304,9 @@ class _Move:
                 for start, end, crc, source in journal.records:
                     keep_pieces(descriptor, [(start, end, crc)], partial, on_bytes=self._look, source=source)
 
-    def _look(self, _count: int) -> None:
+    def _look(self, _count: int = 0) -> None:
         if self.stop.is_set():
-            raise Stopped("The move was stopped.", hint="Start it again to go on.")
+            raise Stopped("The move was stopped.")
 
     def _move_records(self, name: str) -> None:
         folder, goal = self.source / name, self.target / name

@@ -21,7 +21,7 @@ from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, PieceSum
@@ -52,6 +52,11 @@ class RepairReport:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict; `ok` is always true: a repair that fails raises."""
         return {**asdict(self), "ok": True}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RepairReport:
+        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
+        return cls(data["repo_id"], tuple(data["repaired"]), data["bytes_fetched"], data["checked_bytes"])
 
 
 def repair_model(

@@ -53,7 +53,7 @@ def make_room(
         reporter.notice(quota.announcement(chosen, quota_bytes))
         for model in chosen:
             try:
-                evicted.append(cache.evict_slug(model.slug, is_used=is_used))
+                evicted.append(cache.evict_for_room(model.slug, is_used=is_used))
             except ModelInUse:  # noqa: PERF203 - there are a few models
                 taken.add(model.repo_id)
             except NotCached:  # somebody else has just deleted it

@@ -210,7 +210,7 @@ def _check_cache(given: Namespace) -> None:
         or (given.action == "list" and given.name)
         or (given.max_speed and given.action not in ("verify", "repair"))
         or (given.revision and not is_about_one)
-        or (given.owner and not (is_about_one and given.action == "evict"))
+        or ((given.owner or given.everything) and not (is_about_one and given.action == "evict"))
     ):
         raise UsageError(find_verb("cache").parser().format_usage().strip())
     if given.name is None and given.action not in ("list", "evict"):
@@ -225,13 +225,19 @@ def _speed(given: Namespace) -> int | None:
 def _evicted(manager: ModelManager, given: Namespace) -> Note:
     """Delete one model, or all of them if no name is given; the value is the bytes freed by model name."""
     freed: Counter[str] = Counter()
+    kept: list[str] = []
     if given.name is None:
         for model in manager.evict_all():
             freed[model.repo_id] += model.freed_bytes
+            if model.left:
+                kept.append(tr("Kept in {folder}: {names}", folder=model.slug, names=fmt.first_names(model.left)))
     else:
-        freed[given.name] = manager.evict_model(given.name, revision=given.revision, owner=given.owner)
+        freed[given.name] = manager.evict_model(
+            given.name, revision=given.revision, owner=given.owner, everything=given.everything
+        )
     names, size = ", ".join(freed) or tr("none"), fmt.size(sum(freed.values()))
-    return Note(tr("Deleted {names}; {size} are free again.", names=names, size=size), dict(freed))
+    said = [tr("Deleted {names}; {size} are free again.", names=names, size=size), *kept]
+    return Note("\n".join(said), dict(freed))
 
 
 def _followed(job: Job, *, is_detached: bool) -> JobView:
@@ -242,11 +248,12 @@ def _followed(job: Job, *, is_detached: bool) -> JobView:
 def _checked(job: Job, name: str, *, is_detached: bool) -> JobView:
     """Follow a check or a repair and fail the cell if the model is not right in the end."""
     view = _followed(job, is_detached=is_detached)
-    result = job.status().result
-    if result is not None and not result.get("ok", True):
-        missing, wrong = (len(result.get(key, ())) for key in ("missing", "wrong"))
+    from qwen3ft_jupyter.manager.kinds import VERIFY  # with it comes all that jobs need
+
+    report = VERIFY.read_result(job.status().result) if job.kind == VERIFY.name else None
+    if report is not None and not report.is_ok:
         raise CacheDamaged(
-            f"{name}: {missing} files are missing and {wrong} are wrong.",
+            f"{name}: {len(report.missing)} files are missing and {len(report.wrong)} are wrong.",
             hint=f"Fetch just these again: %qwen3ft cache repair {name}",
         )
     return view

@@ -209,6 +209,33 @@ def test_the_same_model_at_both_ends_is_one_afterwards(source: Path, target: Pat
     assert (kept / "model.safetensors").stat().st_ino == inode
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_what_lies_beside_a_model_that_is_there_already_stays(source: Path, target: Path, *, is_read: bool) -> None:
+    theirs = {"notes.txt": b"mine", "checkpoints/step-5.safetensors": b"step 5"}
+    make_plain(make_cached(source, SMALL), theirs)
+    kept = make_cached(target, SMALL)
+    if is_read:  # its stamps vouch for it no more
+        os.utime(kept / "model.safetensors")
+
+    report = move_cache(source, target)
+
+    assert report.moved == (SLUG,)
+    reason = "it holds what is not of the model: checkpoints/, notes.txt"
+    assert report.left == ((SLUG, reason),)
+    assert contents(source / SLUG) == theirs
+    assert contents(kept) == FILES
+
+
+def test_a_file_that_comes_while_a_cache_is_moved_is_not_lost(source: Path, target: Path) -> None:
+    folder = make_cached(source, SMALL)
+    came = Interrupter("verifying", lambda: make_plain(folder, {"notes.txt": b"mine"}))
+
+    report = move_cache(source, target, disk=NoFolderDisk(), reporter=came)
+
+    assert report.left == ((SLUG, "it changed while it was moved"),)
+    assert contents(folder) == {**FILES, "notes.txt": b"mine"}
+
+
 def test_another_state_of_a_model_is_not_overwritten(source: Path, target: Path) -> None:
     make_cached(source, SMALL, {"config.json": b"[]"})
     make_cached(source, "Qwen/Qwen3-4B")

@@ -351,6 +351,19 @@ async def test_one_model_is_deleted_by_its_slug(ask: Ask, manager: StandInManage
     assert manager.was_asked("evict_slug") == [(SLUG, None)]
 
 
+async def test_what_a_deletion_keeps_is_answered_and_goes_only_if_told(ask: Ask, manager: StandInManager) -> None:
+    manager.kept = ("notes.txt", "checkpoints/")
+    rows = list(manager.cached)
+
+    answer = await ask("delete", f"/models/cache/{SLUG}")
+    manager.cached = rows
+    told = await ask("delete", f"/models/cache/{SLUG}?everything=true")
+
+    assert answer.json["left"] == [f"{SLUG}/notes.txt", f"{SLUG}/checkpoints/"]
+    assert "left" not in told.json
+    assert manager.was_asked("evict_slug") == [(SLUG, None), (SLUG, None, "everything")]
+
+
 @pytest.mark.parametrize("slug", ["huggingface:me_other@0123abcd", "huggingface%3Ame_other%400123abcd"])
 async def test_another_tools_copy_is_deleted_only_when_its_owner_is_named(
     ask: Ask, manager: StandInManager, slug: str

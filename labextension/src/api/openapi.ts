@@ -86,7 +86,7 @@ export interface paths {
         readonly get?: never;
         readonly put?: never;
         readonly post?: never;
-        /** Deletes every model of this user's cache. Shared caches are left alone. */
+        /** Deletes every model that was downloaded. Shared caches, and files that others put there, are left alone. */
         readonly delete: operations["evictAll"];
         readonly options?: never;
         readonly head?: never;
@@ -504,6 +504,11 @@ export interface components {
             readonly evicted: readonly string[];
             /** @description Bytes. */
             readonly freed: number;
+            /**
+             * @description What else lies in their folders and was kept, as `slug/name`, a folder with a slash at its end. Left out where
+             *     there is nothing.
+             */
+            readonly left?: readonly string[];
         };
         readonly Metrics: {
             readonly metrics: components["schemas"]["Curve"];
@@ -777,6 +782,8 @@ export interface operations {
             readonly query?: {
                 /** @description Needed for a copy that another tool keeps, and then its `owner`: nothing of theirs is deleted without it. */
                 readonly owner?: components["schemas"]["OtherOwner"];
+                /** @description Deletes also what lies in the model's folder and is not of the model. */
+                readonly everything?: components["schemas"]["Flag"];
             };
             readonly header?: never;
             readonly path: {
@@ -897,8 +904,8 @@ export interface operations {
     readonly getJob: {
         readonly parameters: {
             readonly query?: {
-                /** @description Whether `metrics` is answered; who follows a job asks for what is new in them by itself. */
-                readonly metrics?: boolean;
+                /** @description Whether `metrics` is answered, true if left out. Who follows a job asks for what is new in them by itself. */
+                readonly metrics?: components["schemas"]["Flag"];
             };
             readonly header?: never;
             readonly path: {

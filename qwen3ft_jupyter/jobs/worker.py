@@ -59,7 +59,7 @@ def run(folder: Path, kinds: Kinds) -> int:
     status = supervisor.read_status(folder)
     if (status.get("attempt"), status.get("state")) != (attempt, "queued") or attempt != newest:
         # for example, this process was held up for so long that the job has been resumed meanwhile
-        raise WrongJobState(f"The job {spec.id} is not waiting to be run.", hint=f"qwen3ft jobs resume {spec.id}")
+        raise WrongJobState("The job {id} is not waiting to be run.", hint="qwen3ft jobs resume {id}", id=spec.id)
     reporter = JobReporter(folder, attempt)
     context = JobContext(folder, attempt, Work(reporter))
     if supervisor.stop_requested(folder, attempt):
@@ -127,8 +127,12 @@ def unexpected(error: BaseException) -> Qwen3ftError:
     if isinstance(error, MemoryError):
         return JobFailed("Memory ran out.", hint="Close other notebooks, or ask for less.")
     if isinstance(error, ModuleNotFoundError):
-        return MissingPackage(f"The job's Python lacks the package {error.name}.", hint=f"pip install {error.name}")
-    return JobFailed(f"Unexpected error: {type(error).__name__}.", hint="The end of the job's log shows where and why.")
+        return MissingPackage(
+            "The job's Python lacks the package {error}.", hint="pip install {error}", error=error.name
+        )
+    return JobFailed(
+        "Unexpected error: {name}.", hint="The end of the job's log shows where and why.", name=type(error).__name__
+    )
 
 
 @contextlib.contextmanager

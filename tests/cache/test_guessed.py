@@ -9,7 +9,7 @@ import pytest
 from qwen3ft_jupyter.cache import ModelCache, foreign
 from qwen3ft_jupyter.cache.elsewhere import Place
 from qwen3ft_jupyter.errors import BadName, CacheError, CacheNotWritable, HubUnreachable, NotCached
-from qwen3ft_jupyter.overview import model_rows
+from qwen3ft_jupyter.manager.overview import model_rows
 from tests.cache.foreign_caches import state_of
 from tests.cache.making import make_cached
 from tests.cache.test_ensure import FILES, ensure, make_plain

@@ -13,7 +13,8 @@ from qwen3ft_jupyter.cli.commands import FAILED, find_command
 from qwen3ft_jupyter.cli.terminal import say, show
 from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb, parse
-from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, verbs_of
+from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, grammar, verbs_of
+from qwen3ft_jupyter.messages import render
 from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def in_words(error: Qwen3ftError) -> str:
     """Return what failed, what to do, and what else only this face shows, a line each."""
-    lines = [f"{PROGRAM}: {error.code}: {error.message}", error.hint]
+    message, hint = (render(text, grammar=grammar("cli")) for text in (error.message, error.hint))
+    lines = [f"{PROGRAM}: {error.code}: {message}", hint]
     lines += [f"{name}: {value}" for name, value in error.details.items()]
     return "\n  ".join(line for line in lines if line)
 

@@ -123,8 +123,8 @@ def _do(manager: ModelManager, start: Callable[[], Job], do: Do, max_speed: floa
     try:
         with manager.job_store.here():
             job = start()
-    except JobError as error:  # no room or right to write it down, which is no reason not to do it
-        say(f"{error.message} {error.hint}")
+    except (JobError, OSError) as error:  # no room or right to write it down, which is no reason not to do it
+        say(str(error))
         return _do_without_job(do, max_speed)
     if not is_waiting_here(job):  # another process is at it
         return see_through(job)

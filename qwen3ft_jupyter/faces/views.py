@@ -222,7 +222,7 @@ def models_table(models: Sequence[Mapping[str, Any]], face: Face) -> Table:
     """Return the catalogue joined with the cache."""
     columns: Columns = {
         tr("Model"): lambda model: model["model_name"],
-        tr("For"): lambda model: tr(model["role"]) if model["role"] else model["note"],
+        tr("For"): lambda model: tr(model["role"]) if model["role"] or face == "cli" else model["note"],
         tr("Parameters"): lambda model: count(model["parameters"]),
         tr("Download"): lambda model: size(model["download_bytes"]),
         tr("LoRA needs"): lambda model: size((model["memory_bytes"] or {}).get("lora")),

@@ -23,6 +23,7 @@ from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.verbs import verbs_of
 from qwen3ft_jupyter.hubs import parse_repo_id
 from qwen3ft_jupyter.jobs import Job, JobStatus, JobStore
+from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.work import Controls, Progress
 from tests.jobs.following import start
 from tests.server.standin import StandInJob, cached_row, model_row, plan_dict
@@ -437,6 +438,27 @@ def test_a_state_folder_that_cannot_be_written_stops_no_download(
     out, err = capsys.readouterr()
     assert out == "/cache/Qwen_Qwen3-0.6B\n"
     assert "QWEN3FT_STATE_DIR" in err
+
+
+def test_a_state_folder_that_is_none_stops_no_download(tmp_path: Path) -> None:
+    """With the real manager, which looks for jobs on the same model first."""
+    (tmp_path / "file").touch()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    environment |= {"QWEN3FT_STATE_DIR": str(tmp_path / "file"), "MODEL_CACHE_DIR": str(tmp_path / "models")}
+    command = [sys.executable, "-m", "qwen3ft_jupyter", "download", "qwen3ft/Qwen3-Practice"]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "models" / "qwen3ft_Qwen3-Practice")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_download_of_the_command_line_is_done_as_a_job(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    environment |= {"QWEN3FT_STATE_DIR": str(tmp_path / "state"), "MODEL_CACHE_DIR": str(tmp_path / "models")}
+    for verb, kind in (("download", "download"), ("verify", "verify"), ("repair", "repair"), ("download", "repair")):
+        command = [sys.executable, "-m", "qwen3ft_jupyter", verb, "qwen3ft/Qwen3-Practice"]
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+        job = JobStore(tmp_path / "state").list()[0]  # the last one makes none: the model is here
+        assert (job.kind, job.status().state) == (kind, "succeeded")
 
 
 def test_a_download_that_is_under_way_elsewhere_is_followed(
@@ -955,3 +977,8 @@ def test_output_cut_off_by_a_pipe_is_no_traceback(manager: StandIn, monkeypatch:
 
 def test_every_error_is_shown_with_its_code() -> None:
     assert cli.in_words(Qwen3ftError("What.")) == "qwen3ft: error: What."
+
+
+def test_a_hint_names_the_command_of_a_terminal() -> None:
+    error = Qwen3ftError("What.", hint="Do: {command}", command=Command("download", "a/b"))
+    assert cli.in_words(error).splitlines()[1] == "  Do: qwen3ft download a/b"

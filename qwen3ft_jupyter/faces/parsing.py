@@ -113,11 +113,18 @@ def parse_text(verb: Verb, rest: str) -> tuple[Namespace, str]:
     Raises:
         WrongLine: the options are not in the verb's grammar.
     """
-    valued = {option.flag for option in (*verb.options, *COMMON) if option.kind != "flag"}
-    flags = {option.flag for option in (*verb.options, *COMMON)}
+    options = (*verb.options, *COMMON)
+    valued = {option.flag for option in options if option.kind != "flag"}
     at_end = re.search(rf"(?<!\S)({'|'.join(map(re.escape, sorted(valued)))})[ =](\S+)\s*$", rest)
     words = list(at_end.groups()) if at_end else []
-    rest = rest[: at_end.start()] if at_end else rest
+    before, text = _split_text(rest[: at_end.start()] if at_end else rest, {option.flag for option in options}, valued)
+    quoted = _QUOTED.fullmatch(text)
+    return parse(verb, [*words, *before], "magic"), quoted[2] if quoted else text.strip()
+
+
+def _split_text(rest: str, flags: set[str], valued: set[str]) -> tuple[list[str], str]:
+    """Return the options and the one name that come before free text, and the text."""
+    words: list[str] = []
     is_named = False
     while match := _WORD.match(rest):
         word = match[1]
@@ -131,8 +138,7 @@ def parse_text(verb: Verb, rest: str) -> tuple[Namespace, str]:
         if word in valued and (match := _WORD.match(rest)):
             words.append(match[1])
             rest = rest[match.end() :]
-    quoted = _QUOTED.fullmatch(rest)
-    return parse(verb, words, "magic"), quoted[2] if quoted else rest.strip()
+    return words, rest
 
 
 def make_parser(verb: Verb, face: Face, spelled: str = "") -> ArgumentParser:

@@ -7,6 +7,7 @@ REST fields are made from it. A new option of a download is one row here and one
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -129,9 +130,9 @@ def _written(entry: Argument | Option) -> str:
 NAME: Final = Argument("NAME", "model_name", "model")
 ID: Final = Argument("ID", "id", "job")
 REVISION: Final = Option("--revision", "names the one of several revisions.", "R", "text")
-READ_SPEED: Final = Option(
-    "--max-speed", "reads at most so many bytes a second, for example 200MB.", "SPEED", "speed", faces=ALL
-)
+_wish = partial(Option, faces=ALL, is_wish=True)
+_max_speed = partial(Option, "--max-speed", metavar="SPEED", kind="speed", faces=ALL)
+READ_SPEED: Final = _max_speed("reads at most so many bytes a second, for example 200MB.")
 JSON: Final = Option("--json", "prints JSON, for programs.", into="is_json", faces=CLI)
 DETACH: Final = Option("--detach", "returns at once; the job goes on in a process of its own.")
 COMMON: Final = (
@@ -149,38 +150,12 @@ VERBS: Final[tuple[Verb, ...]] = (
         "Downloads a model into the cache as a job, and follows it.",
         (Argument("NAME", "model_name", "model", optional_in=MAGIC),),
         (
-            Option("--force", "fetches every file again although the model is cached.", faces=ALL, is_wish=True),
-            Option(
-                "--revision",
-                "takes a branch, tag or commit; the hub's default if left out.",
-                "R",
-                "text",
-                faces=ALL,
-                is_wish=True,
-            ),
-            Option("--update", "fetches what has changed since it was downloaded.", faces=ALL, is_wish=True),
-            Option(
-                "--sources",
-                "takes bytes only from these: modelscope, huggingface, mirrors, disk.",
-                "A,B",
-                "list",
-                choices=SOURCES,
-                faces=ALL,
-                is_wish=True,
-            ),
-            Option(
-                "--in-place",
-                "uses the copy that another tool has on this disk where it is.",
-                faces=ALL,
-                is_wish=True,
-            ),
-            Option(
-                "--max-speed",
-                "takes at most so many bytes a second, for example 20MB, or none.",
-                "SPEED",
-                "speed",
-                faces=ALL,
-            ),
+            _wish("--force", "fetches every file again although the model is cached."),
+            _wish("--revision", "takes a branch, tag or commit; the hub's default if left out.", "R", "text"),
+            _wish("--update", "fetches what has changed since it was downloaded."),
+            _wish("--sources", f"takes bytes only from these: {', '.join(SOURCES)}.", "A,B", "list", choices=SOURCES),
+            _wish("--in-place", "uses the copy that another tool has on this disk where it is."),
+            _max_speed("takes at most so many bytes a second, for example 20MB, or none."),
             Option(
                 "--dry-run", "only shows what would travel, whether there is room, and how long it takes.", faces=ALL
             ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-REPO = "qwen3ft/Benchmark"
+REPO = "measured/Benchmark"
 MB = 1_000_000
 BLOCK_BYTES = 1 << 24
 SMALL_FILES = {"README.md": 14_000, "config.json": 700, "generation_config.json": 240, "merges.txt": 1_670_000}

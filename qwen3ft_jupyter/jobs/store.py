@@ -18,11 +18,12 @@ from qwen3ft_jupyter.jobs import folder as files
 from qwen3ft_jupyter.jobs import launch, supervisor
 from qwen3ft_jupyter.jobs.kinds import Plain
 from qwen3ft_jupyter.jobs.state import RESUMABLE
+from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
     from qwen3ft_jupyter.jobs.kinds import JobKind, Kinds, Params, Stored
@@ -57,6 +58,16 @@ class JobStore:
         self._kinds = kinds or {}
         self._worker = None if worker is None else list(worker)
         self._environ = dict(environ or {})
+        self._is_here = False
+
+    @contextlib.contextmanager
+    def here(self) -> Iterator[None]:
+        """Have this process do the work of the jobs that the block starts: see `jobs.here.run_here`."""
+        self._is_here = True
+        try:
+            yield
+        finally:
+            self._is_here = False
 
     def start(
         self,
@@ -100,6 +111,14 @@ class JobStore:
                 files.write_controls(folder, Controls(max_speed=max_speed))
             files.write_spec(folder, spec)
             files.begin_attempt(folder, 1)
+            if self._is_here:
+                status = {
+                    "attempt": 1,
+                    "state": "queued",
+                    "updated": time.time(),
+                    "worker": ProcessIdentity.current().to_dict(),
+                }
+                supervisor.write_status(folder, status)
         except OSError as error:
             raise JobError(
                 "The job cannot be written down: {strerror}.",
@@ -108,7 +127,8 @@ class JobStore:
                 strerror=error.strerror,
             ) from error
         job = self._open(spec)
-        job._launch(1)  # noqa: SLF001 - one class in two halves
+        if not self._is_here:
+            job._launch(1)  # noqa: SLF001 - one class in two halves
         return job
 
     def get(self, job_id: str) -> Job:

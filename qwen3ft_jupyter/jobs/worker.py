@@ -65,8 +65,8 @@ def run(folder: Path, kinds: Kinds) -> int:
     if supervisor.stop_requested(folder, attempt):
         reporter.end("stopped")
         return STOPPED
-    _refresh(context, reporter)
-    with stop_on_signals(context.work.stop), _pulse(spec, context, reporter):
+    refresh(context, reporter)
+    with stop_on_signals(context.work.stop), pulse(spec, context, reporter):
         end = _work(spec, kinds, context)
     reporter.end(end.state, error=end.error, result=end.result)
     return {"succeeded": SUCCEEDED, "stopped": STOPPED}.get(end.state, FAILED)
@@ -108,7 +108,7 @@ def _work(spec: JobSpec, kinds: Kinds, context: JobContext) -> _End:
         return _End("failed", error=error.to_dict())
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the border of the process: its log and status get it all
         traceback.print_exc()
-        return _End("failed", error=_unexpected(error).to_dict())
+        return _End("failed", error=unexpected(error).to_dict())
     return _End("succeeded", result=result)
 
 
@@ -122,7 +122,7 @@ def _run_kind(spec: JobSpec, kinds: Kinds, context: JobContext) -> dict[str, Any
     return result
 
 
-def _unexpected(error: BaseException) -> Qwen3ftError:
+def unexpected(error: BaseException) -> Qwen3ftError:
     """Name the kind of error but not its text, which may hold anything and is shown in browsers; the log has it."""
     if isinstance(error, MemoryError):
         return JobFailed("Memory ran out.", hint="Close other notebooks, or ask for less.")
@@ -136,7 +136,7 @@ def _unexpected(error: BaseException) -> Qwen3ftError:
 
 
 @contextlib.contextmanager
-def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterator[None]:
+def pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterator[None]:
     """While the block runs, look for what people ask for and write the status, four times a second."""
     is_over = threading.Event()
     parent = os.getppid()
@@ -146,7 +146,7 @@ def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterato
         while not is_over.wait(_PULSE_S):
             if supervisor.stop_requested(context.folder, context.attempt):
                 context.work.stop.set()
-            _refresh(context, reporter)
+            refresh(context, reporter)
             if context.work.stop.is_set():
                 if asked_at is None:
                     asked_at = time.monotonic()
@@ -163,7 +163,7 @@ def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterato
         thread.join()
 
 
-def _refresh(context: JobContext, reporter: JobReporter) -> None:
+def refresh(context: JobContext, reporter: JobReporter) -> None:
     """Take over what people want changed; where that cannot be read, all stays as it was."""
     wanted, controls = read_controls(context.folder), context.work.controls
     if wanted is None or (wanted.is_paused, wanted.max_speed) == (controls.is_paused, controls.max_speed):

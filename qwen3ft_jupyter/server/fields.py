@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from qwen3ft_jupyter.errors import BadInput, JobNotFound
+from qwen3ft_jupyter.faces.verbs import rest_options
 from qwen3ft_jupyter.settings import TRUTH_HINT, read_bool
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class Given:
         """Return a flag; `default` if it is not given."""
         value = self.values.get(name)
         return value if isinstance(value, bool) else default
+
+
+def fields_of(verb: str) -> tuple[Field, ...]:
+    """Return the fields that a verb's options are in a request; a speed is a number of bytes, 0 for no limit."""
+    return tuple(Field(name, "count" if kind == "speed" else kind) for name, kind in rest_options(verb))
 
 
 def parse_query(arguments: Mapping[str, Sequence[bytes]]) -> dict[str, object]:

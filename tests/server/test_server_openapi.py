@@ -11,7 +11,8 @@ from openapi_spec_validator import validate
 from qwen3ft_jupyter.cache.models import ModelOwner
 from qwen3ft_jupyter.cache.places import Owner
 from qwen3ft_jupyter.cache.preflight import Action, DownloadPlan, PlannedFile
-from qwen3ft_jupyter.cache_lists import ACTIONS, OTHER_OWNERS, OWNERS
+from qwen3ft_jupyter.faces.verbs import OTHER_OWNERS
+from qwen3ft_jupyter.faces.views import ACTIONS, OWNERS
 from qwen3ft_jupyter.jobs import JobState
 from qwen3ft_jupyter.server.app import ROUTES
 from qwen3ft_jupyter.settings import SOURCE_NAMES

@@ -1,4 +1,4 @@
-"""What every face takes and tells about models on this disk: speeds and sources, plans and lists as tables. Pure."""
+"""What an answer shows, as values: tables, facts and words that every face shows in its own way. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadInput, BadSetting
-from qwen3ft_jupyter.format import duration, size
-from qwen3ft_jupyter.settings import parse_bytes
+from qwen3ft_jupyter.faces.format import count
+from qwen3ft_jupyter.faces.verbs import OTHER_OWNERS, verbs_of, write_command
+from qwen3ft_jupyter.format import duration, moment, size
 from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-OTHER_OWNERS = ("huggingface", "modelscope", "folder")
-"""Those of whose copies none is deleted unless they are named."""
+    from qwen3ft_jupyter.faces.verbs import Face, Verb
+
+    Columns = dict[str, Callable[[Mapping[str, Any]], str]]
+
 ACTIONS = {
     "kept": "kept",
     "adopted": "adopted",
@@ -43,19 +46,23 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    data: tuple[Mapping[str, Any], ...] = ()
+    """What the rows were made of."""
 
 
-def read_speed(text: str) -> int | None:
-    """Return bytes a second, or None for no limit.
+def read_speed(text: str) -> int:
+    """Return bytes a second, 0 for no limit.
 
     >>> read_speed("20MB"), read_speed("none")
-    (20000000, None)
+    (20000000, 0)
 
     Raises:
         BadInput: it is no speed.
     """
+    from qwen3ft_jupyter.settings import parse_bytes
+
     try:
-        return parse_bytes("max_speed", text)
+        return parse_bytes("max_speed", text) or 0
     except BadSetting as error:
         raise BadInput(error.message, hint="Give bytes a second, for example 20MB, or none.") from None
 
@@ -117,35 +124,6 @@ def room_words(summary: Mapping[str, Any]) -> str:
     return " · ".join(parts)
 
 
-def share_words(sources: Sequence[Mapping[str, Any]]) -> str:
-    """Return how much came from where, the largest share first. `sources` holds dicts with `name` and `bytes`.
-
-    >>> share_words([{"name": "Hugging Face", "bytes": 3}, {"name": "ModelScope", "bytes": 7}])
-    '70 % ModelScope, 30 % Hugging Face'
-    """
-    whole = sum(source["bytes"] for source in sources)
-    shown = sorted((source for source in sources if source["bytes"]), key=lambda source: -source["bytes"])
-    return ", ".join(f"{_percent(source['bytes'], whole)} {source['name']}" for source in shown)
-
-
-def fetch_facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what the result of a download or repair tells of bytes: what travelled and from whom, what did not.
-
-    >>> fetch_facts({"bytes": 10**9, "sources": [{"name": "ModelScope", "bytes": 10**9}], "adopted": 5 * 10**8})
-    [('fetched', '1.0 GB (100 % ModelScope)'), ('from this disk', '500 MB')]
-    """
-    facts = []
-    fetched = result.get("bytes", result.get("bytes_fetched"))
-    if fetched is not None:
-        shares = share_words(result.get("sources") or ())
-        facts.append((tr("fetched"), size(fetched) + (f" ({shares})" if shares else "")))
-    if result.get("adopted"):
-        facts.append((tr("from this disk"), size(result["adopted"])))
-    if result.get("evicted"):
-        facts.append((tr("deleted to make room"), ", ".join(result["evicted"])))
-    return facts
-
-
 def plan_table(plan: Mapping[str, Any]) -> Table:
     """Return what a download would do: how many files of which kind, then room, time and sources.
 
@@ -158,6 +136,7 @@ def plan_table(plan: Mapping[str, Any]) -> Table:
         (tr("What"), tr("Files"), tr("Size"), tr("To fetch"), tr("From")),
         tuple(row for row in rows if row is not None),
         tuple(_plan_notes(plan)),
+        tuple(plan["files"]),
     )
 
 
@@ -217,6 +196,96 @@ def _change_notes(files: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _percent(part: int, whole: int) -> str:
-    percent = 100 * part / whole
-    return f"{percent:.0f} %" if percent >= 1 else "<1 %"
+def status_table(status: Mapping[str, Any]) -> Table:
+    """Return the settings in force; `status` is what `ModelManager.describe` says."""
+    hubs = " → ".join(status.get("hubs") or [status["hub"]])
+    missing = [name for name, is_there in status.get("training", {}).items() if not is_there]
+    notes = list(status["warnings"])
+    if missing:
+        notes.append(tr("not installed here: {packages}", packages=", ".join(missing)))
+        notes.append("pip install 'qwen3ft-jupyter[train]'")
+    title = tr(
+        "Hub: {hub} · version {version} · Python {python}",
+        hub=hubs,
+        version=status["version"],
+        python=status["python"],
+    )
+    columns: Columns = {
+        tr("Setting"): lambda row: row["name"],
+        tr("Value"): lambda row: str(row["value"]),
+        tr("Where from"): lambda row: row["origin"],
+    }
+    return make_table(title, columns, status["settings"], notes)
+
+
+def models_table(models: Sequence[Mapping[str, Any]], face: Face) -> Table:
+    """Return the catalogue joined with the cache."""
+    columns: Columns = {
+        tr("Model"): lambda model: model["model_name"],
+        tr("For"): lambda model: tr(model["role"]) if model["role"] else model["note"],
+        tr("Parameters"): lambda model: count(model["parameters"]),
+        tr("Download"): lambda model: size(model["download_bytes"]),
+        tr("LoRA needs"): lambda model: size((model["memory_bytes"] or {}).get("lora")),
+        tr("State"): _model_state,
+    }
+    note = " · ".join(write_command(verb, "NAME", face=face) for verb in ("download", "load"))
+    return make_table(tr("Qwen3 models"), columns, models, [note])
+
+
+def cache_table(models: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], face: Face) -> Table:
+    """Return what is in the cache, and the room there is; a command line shows where each model lies.
+
+    `models` and `summary` are what `ModelManager.list_cached_models` and `cache_summary` give.
+    """
+    columns: Columns = {
+        tr("Model"): lambda model: model["model_name"],
+        tr("Revision"): revision_words,
+        tr("Size"): lambda model: size(model["size"]),
+        tr("Whose"): lambda model: owner_words(model["owner"]),
+        tr("Hub"): lambda model: model["hub"] or "",
+        tr("Last used"): lambda model: moment(model["last_used"]),
+        tr("State"): state_words,
+        tr("Folder"): lambda model: model["path"],
+    }
+    for left_out in (tr("Hub"), tr("Last used")) if face == "cli" else (tr("Folder"),):
+        del columns[left_out]
+    title = tr("Models in the cache: {count}, {size}", count=summary["total"], size=size(summary["total_size"]))
+    notes = [room_words(summary), *([] if face == "cli" else [summary["cache_dir"]])]
+    return make_table(title, columns, models, [note for note in notes if note])
+
+
+def loaded_facts(model: Any) -> str:  # whatever transformers made: each fact is shown only if it tells it
+    """Return how large a loaded model is, in which numbers, and where."""
+    facts = [str(getattr(model, fact)) for fact in ("dtype", "device") if getattr(model, fact, None) is not None]
+    if callable(getattr(model, "num_parameters", None)):
+        facts.insert(0, count(model.num_parameters()))
+    return " · ".join(facts)
+
+
+def _model_state(model: Mapping[str, Any]) -> str:
+    if model["job_id"]:
+        return tr("transferring")
+    if not model["cached"]:
+        return ""
+    return tr("in the cache") + ("" if model["verified"] else f" ({tr('not verified')})")
+
+
+# Help
+
+
+def help_table(face: Face, verb: Verb | None = None) -> Table:
+    """Return the verbs; of a single one, its options as well."""
+    verbs = verbs_of(face) if verb is None else [verb]
+    columns: Columns = {
+        tr("Verb"): lambda row: write_command("help", face=face).removesuffix("help") + row["usage"],
+        tr("What it does"): lambda row: row["summary"],
+    }
+    rows = [{"name": each.name, "usage": each.usage(face), "summary": each.summary} for each in verbs]
+    notes = [] if verb is None else [*verb.details, *(f"{each.flag} {each.help}" for each in verb.options_in(face))]
+    return make_table("qwen3ft", columns, rows, notes)
+
+
+def make_table(title: str, columns: Columns, data: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> Table:
+    """Return a table with one row for each of `data`, which `columns` says how to show."""
+    rows = tuple(tuple(cell(row) for cell in columns.values()) for row in data)
+    return Table(title, tuple(columns), rows, tuple(notes), tuple(dict(row) for row in data))

@@ -1,25 +1,21 @@
-"""Work shown on a terminal: results, a line of progress, a job that is followed, an interrupt that stops at once."""
+"""Work shown on a terminal: a line of progress, and a job that is followed."""
 
 from __future__ import annotations
 
-import _thread
 import contextlib
-import json
-import os
 import shutil
-import signal
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter import format as fmt
+from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.words import tr
 from qwen3ft_jupyter.work import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from types import FrameType, TracebackType
+    from collections.abc import Mapping
+    from types import TracebackType
     from typing import TextIO
 
     from typing_extensions import Self
@@ -31,23 +27,6 @@ _REDRAW_S = 0.1
 _LOG_S = 10.0
 """Between two lines where stderr is a file or a pipe: enough to see that it lives, few enough to read."""
 _FOLLOW_S = 0.25
-_PATIENCE_S = 0.9
-"""Work promises to stop within a second; a name lookup or a module's start may not let it."""
-
-
-def show(text: str) -> None:
-    """Print a result to stdout."""
-    print(text, flush=True)  # noqa: T201 - a command line prints
-
-
-def show_json(value: object) -> None:
-    """Print a result for programs to stdout."""
-    show(json.dumps(value, ensure_ascii=False, indent=1))
-
-
-def say(text: str) -> None:
-    """Print what is for people alone to stderr."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command line prints
 
 
 class ProgressLine(Reporter):
@@ -72,6 +51,10 @@ class ProgressLine(Reporter):
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None
     ) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Take the line away, for what is printed next."""
         with self._lock:
             self._draw("")
 
@@ -89,7 +72,7 @@ class ProgressLine(Reporter):
         """Print the message above the line."""
         with self._lock:
             self._draw("")
-            with contextlib.suppress(ValueError):  # a stream that has been closed
+            with contextlib.suppress(ValueError, OSError):  # a stream that has been closed, a terminal that has gone
                 self._stream.write(f"{fmt.plain(message)}\n")
                 self._stream.flush()
 
@@ -100,39 +83,13 @@ class ProgressLine(Reporter):
             self._metrics = f" · {tr('loss')} {fmt.loss(loss)}"
 
     def _draw(self, text: str) -> None:
-        with contextlib.suppress(ValueError):  # a stream that has been closed
+        with contextlib.suppress(ValueError, OSError):  # a stream that has been closed, a terminal that has gone
             if self._is_terminal:
                 shown = fmt.cut(fmt.plain(text), shutil.get_terminal_size().columns - 1)
                 self._stream.write(f"\r\x1b[K{shown}")
             elif text:
                 self._stream.write(f"{fmt.plain(text)}\n")
             self._stream.flush()
-
-
-@contextlib.contextmanager
-def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C sets; work that does not heed it is left behind with exit code 130.
-
-    That is safe: whatever this package writes survives being broken off at any point.
-    """
-    stop, is_over = threading.Event(), threading.Event()
-
-    def leave() -> None:
-        stop.set()
-        if not is_over.wait(_PATIENCE_S):
-            os.write(2, b"\nstopped\n")
-            os._exit(130)
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        # Event.set takes a lock that the interrupted code may be holding, so it must not be called from here.
-        _thread.start_new_thread(leave, ())
-
-    before = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield stop
-    finally:
-        is_over.set()
-        signal.signal(signal.SIGINT, before)
 
 
 def follow(job: Job, line: ProgressLine) -> JobStatus:

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from qwen3ft_jupyter.terminal import ProgressLine, follow, in_a_line
+from qwen3ft_jupyter.faces.terminal import ProgressLine, follow, in_a_line
 from qwen3ft_jupyter.work import Progress
 from tests.server.standin import DONE, HALFWAY, QUEUED, StandInJob
 
@@ -114,7 +114,7 @@ def test_progress_in_words(progress: Progress, line: str) -> None:
 def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence in CI or under nohup looks like a hang; a line for each percent would be a flood."""
     now = [0.0]
-    monkeypatch.setattr("qwen3ft_jupyter.terminal.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("qwen3ft_jupyter.faces.terminal.time.monotonic", lambda: now[0])
     log = io.StringIO()
     line = ProgressLine(log)
 

@@ -7,24 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter import cache_lists
-from qwen3ft_jupyter.cache_lists import (
-    MOST_PATHS,
-    check_owner,
-    fetch_facts,
-    plan_table,
-    read_speed,
-    room_words,
-    share_words,
-    split_sources,
-)
 from qwen3ft_jupyter.errors import BadInput, BadSetting
-from qwen3ft_jupyter.format import progress_parts
+from qwen3ft_jupyter.faces import actions, job_views, parsing, verbs, views
+from qwen3ft_jupyter.faces import format as fmt
+from qwen3ft_jupyter.faces.format import progress_parts
+from qwen3ft_jupyter.faces.job_views import fetch_facts, share_words
+from qwen3ft_jupyter.faces.views import MOST_PATHS, check_owner, plan_table, read_speed, room_words, split_sources
 from qwen3ft_jupyter.work import Progress
 from tests.server.standin import plan_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +36,9 @@ def planned(path: str, action: str, size: int = 10, source: str = "") -> dict[st
     }
 
 
-def test_the_examples_are_true() -> None:
-    done = doctest.testmod(cache_lists)
+@pytest.mark.parametrize("module", [actions, fmt, job_views, parsing, verbs, views])
+def test_the_examples_are_true(module: ModuleType) -> None:
+    done = doctest.testmod(module)
     assert done.attempted > 0
     assert done.failed == 0
 
@@ -53,9 +48,9 @@ def test_the_examples_are_true() -> None:
 
 @pytest.mark.parametrize(
     ("text", "speed"),
-    [("20MB", 20_000_000), ("1.5 MB/s", 1_500_000), ("2MiB", 2_097_152), ("5000", 5000), ("0", None), ("none", None)],
+    [("20MB", 20_000_000), ("1.5 MB/s", 1_500_000), ("2MiB", 2_097_152), ("5000", 5000), ("0", 0), ("none", 0)],
 )
-def test_speed_is_read_as_people_write_it(text: str, speed: int | None) -> None:
+def test_speed_is_read_as_people_write_it(text: str, speed: int) -> None:
     assert read_speed(text) == speed
 
 

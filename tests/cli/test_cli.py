@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -17,19 +18,22 @@ import pytest
 
 from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.cache import EvictedModel, VerifyReport
+from qwen3ft_jupyter.cli.commands import find_command
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
+from qwen3ft_jupyter.faces.verbs import verbs_of
 from qwen3ft_jupyter.hubs import parse_repo_id
-from qwen3ft_jupyter.jobs import Job, JobStore
+from qwen3ft_jupyter.jobs import Job, JobStatus, JobStore
 from qwen3ft_jupyter.work import Controls, Progress
 from tests.jobs.following import start
-from tests.server.standin import cached_row, plan_dict
+from tests.server.standin import StandInJob, cached_row, model_row, plan_dict
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from qwen3ft_jupyter.work import Reporter
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - no more than a word here
 WORKER = [sys.executable, str(ROOT / "tests" / "jobs" / "worker_fixture.py"), "run"]
 
@@ -43,6 +47,8 @@ class StandIn:
     """In place of the model manager: it notes how it was called and answers what the test says."""
 
     job_store: JobStore
+    is_ready: bool = False
+    """Whether the model that is asked for is here."""
     overrides: dict[str, Any] = field(default_factory=dict)
     calls: list[Any] = field(default_factory=list)
     models: list[dict[str, Any]] = field(default_factory=list)
@@ -58,8 +64,32 @@ class StandIn:
         self.overrides = overrides
         return self
 
-    def ensure(self, name: str, *, reporter: Reporter, stop: threading.Event, **wishes: Any) -> Answer:
+    @property
+    def settings(self) -> Answer:
+        return Answer(max_speed=None)
+
+    @property
+    def cache(self) -> Answer:
+        ready = Answer(is_verified=True, commit="0" * 40) if self.is_ready else None
+        return Answer(find=lambda _repo_id, _revision: ready)
+
+    def download(self, model_name: str, *, max_speed: int | None, **wishes: Any) -> Job:
+        params = {"model_name": model_name, **wishes}
+        return start(self.job_store, "download", params, title="Download", max_speed=max_speed)
+
+    def start_verify(self, name: str, *, revision: str | None, max_speed: int | None) -> Job:
+        params = {"model_name": name, "revision": revision}
+        return start(self.job_store, "verify", params, title="Verify", max_speed=max_speed)
+
+    def start_repair(self, name: str, *, revision: str | None, max_speed: int | None) -> Job:
+        params = {"model_name": name, "revision": revision}
+        return start(self.job_store, "repair", params, title="Repair", max_speed=max_speed)
+
+    def ensure(
+        self, name: str, *, reporter: Reporter, stop: threading.Event, controls: Controls, **wishes: Any
+    ) -> Answer:
         assert not stop.is_set()
+        wishes["max_speed"] = controls.max_speed
         self.calls.append((name, {wish: value for wish, value in wishes.items() if value}))
         reporter.notice("a notice")
         if self.error:
@@ -104,7 +134,7 @@ class StandIn:
         assert not stop.is_set()
         self.calls.append(("repair", name, revision, controls and controls.max_speed))
         reporter.notice(f"reading {name}")
-        return Answer(repaired=self.repaired, bytes_fetched=1500)
+        return Answer(to_dict=lambda: {"repaired": list(self.repaired), "bytes_fetched": 1500, "ok": True})
 
     def move_cache(self, target: Path, *, reporter: Reporter, stop: threading.Event) -> Answer:
         assert not stop.is_set()
@@ -182,8 +212,8 @@ def test_end_of_a_download_says_how_much_came_from_where(manager: StandIn, capsy
 def test_every_wish_for_a_download_is_passed_on(manager: StandIn) -> None:
     line = ["download", "x/y", "--update", "--sources", "modelscope,disk", "--in-place", "--max-speed", "20MB"]
     assert cli.main(line) == 0
-    assert manager.calls == [("x/y", {"update": True, "sources": ["modelscope", "disk"], "in_place": True})]
-    assert manager.overrides == {"max_speed": "20MB"}
+    wishes = {"update": True, "sources": ["modelscope", "disk"], "in_place": True, "max_speed": 20_000_000}
+    assert manager.calls == [("x/y", wishes)]
 
 
 def test_max_speed_of_none_lifts_the_limit_that_is_set(manager: StandIn) -> None:
@@ -265,33 +295,170 @@ def test_common_options_are_taken_before_and_after_the_verb(
         assert manager.overrides == overrides
 
 
-@pytest.mark.parametrize("behaviour", ["stop.wait(); raise Stopped('x')", "import time; time.sleep(600)"])
-def test_interrupt_ends_a_download_within_a_second(tmp_path: Path, behaviour: str) -> None:
-    """Also one that does not heed it, for example while a name is looked up."""
-    (tmp_path / "stand_in.py").write_text(
-        "import sys, types\n"
-        "from qwen3ft_jupyter.errors import Stopped\n"
-        "class Manager:\n"
-        "    def ensure(self, *_, reporter, stop, **__):\n"
-        "        print('at work', flush=True)\n"
-        f"        {behaviour}\n"
-        "module = sys.modules['qwen3ft_jupyter.manager'] = types.ModuleType('manager')\n"
-        "module.get_model_manager = lambda **_: Manager()\n"
-        "from qwen3ft_jupyter.cli import main\n"
-        "sys.exit(main(['download', 'x/y']))\n"
-    )
+DOWNLOAD_CHILD = """
+import sys, time, types
+from pathlib import Path
+from qwen3ft_jupyter.errors import Stopped
+from qwen3ft_jupyter.jobs import JobStore
+from qwen3ft_jupyter.work import Progress
+from tests.jobs.following import start
+class Manager:
+    job_store = JobStore(Path(sys.argv[1]))
+    settings = types.SimpleNamespace(max_speed=None)
+    cache = types.SimpleNamespace(find=lambda *_: None)
+    def download(self, name, *, max_speed, **wishes):
+        return start(self.job_store, "download", {"model_name": name}, title="Download", max_speed=None)
+    def ensure(self, *_, reporter, stop, controls, **__):
+        reporter.progress(Progress("transferring", 1, 2))
+        print("at work", flush=True)
+        BEHAVIOUR
+module = sys.modules["qwen3ft_jupyter.manager"] = types.ModuleType("manager")
+module.get_model_manager = lambda **_: Manager()
+from qwen3ft_jupyter.cli import main
+sys.exit(main(["download", "x/y"]))
+"""
+HEEDS, IS_DEAF = "stop.wait(); raise Stopped('x')", "time.sleep(600)"
+OBEYS = """
+        told = None
+        while not stop.wait(0.02):
+            if told != (controls.is_paused, controls.max_speed):
+                told = (controls.is_paused, controls.max_speed)
+                print(*told, flush=True)
+        raise Stopped("x")
+"""
+
+
+def start_download(tmp_path: Path, behaviour: str) -> subprocess.Popen[bytes]:
+    """Start a download of the command line that does nothing but behave like this, and wait until it is at work."""
+    (tmp_path / "stand_in.py").write_text(DOWNLOAD_CHILD.replace("BEHAVIOUR", behaviour))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(tmp_path / "stand_in.py")]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"at work\n"
+    command = [sys.executable, str(tmp_path / "stand_in.py"), str(tmp_path / "state")]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"at work\n"
+    return process
+
+
+def eventually(job: Job, is_so: Callable[[JobStatus], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_so(job.status()):
+        assert time.monotonic() < deadline, job.status()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(("behaviour", "state"), [(HEEDS, "stopped"), (IS_DEAF, "interrupted")])
+def test_a_signal_ends_a_download_within_a_second(
+    tmp_path: Path, behaviour: str, state: str, number: signal.Signals
+) -> None:
+    """Also one that does not heed it, for example while a name is looked up."""
+    with start_download(tmp_path, behaviour) as process:
         began = time.monotonic()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate(timeout=30)
         assert time.monotonic() - began < 1.5
-    assert process.returncode == 130
-    assert b"stopped" in said
+    assert process.returncode == 128 + number
+    assert b"stopped" in said.lower() or number != signal.SIGINT
     assert b"Traceback" not in said
+    (job,) = JobStore(tmp_path / "state").list()
+    assert job.status().state == state
+
+
+def test_a_download_of_the_command_line_is_a_job_that_others_see_and_change(tmp_path: Path) -> None:
+    with start_download(tmp_path, OBEYS) as process:
+        (job,) = JobStore(tmp_path / "state").list()
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"False None\n"
+        eventually(job, lambda status: status.progress is not None and status.progress.phase == "transferring")
+        assert job.status().state == "running"
+
+        job.pause()
+        assert process.stdout.readline() == b"True None\n"
+        job.limit(5_000_000)
+        assert process.stdout.readline() == b"True 5000000\n"
+        job.resume()
+        assert process.stdout.readline() == b"False 5000000\n"
+        job.stop()
+        assert process.wait(30) == 130
+    assert job.status().state == "stopped"
+
+
+def test_a_download_whose_terminal_was_killed_is_resumed_by_a_process_of_its_own(tmp_path: Path) -> None:
+    with start_download(tmp_path, HEEDS) as process:
+        process.kill()
+        process.communicate(timeout=30)
+    (job,) = JobStore(tmp_path / "state", worker=WORKER).list()
+    assert job.status().state == "interrupted"
+    job.resume()
+    assert job.wait(30).state == "failed"  # the worker of the tests knows no downloads, but it has come up
+    assert job.status().attempt == 2
+
+
+def test_what_failed_is_kept_with_the_job_and_the_terminal_shows_it_all(
+    manager: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manager.error = NoSpace("12 bytes are missing.", details={"folder": "/some/where"})
+    assert cli.main(["download", "x/y"]) == 1
+    assert "folder: /some/where" in capsys.readouterr().err
+    (job,) = manager.jobs()
+    status = job.status()
+    assert (status.state, status.error and status.error["code"]) == ("failed", "no-space")
+    assert status.notices == ("a notice",)
+    assert "NoSpace" in job.log().text
+
+
+def test_a_defect_is_a_failed_job_and_keeps_its_traceback(manager: StandIn) -> None:
+    manager.error = ZeroDivisionError("secret")
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["download", "x/y"])
+    (job,) = manager.jobs()
+    error = job.status().error
+    assert error is not None
+    assert "secret" not in error["message"]
+    assert "ZeroDivisionError" in job.log().text
+
+
+def test_a_model_that_is_here_makes_no_job(manager: StandIn) -> None:
+    manager.is_ready = True
+    assert cli.main(["download", "x/y"]) == 0
+    assert cli.main(["download", "x/y", "--revision", "0" * 40]) == 0
+    assert manager.jobs() == []
+    for line in (["--update"], ["--force"], ["--revision", "main"]):
+        assert cli.main(["download", "x/y", *line]) == 0
+    assert len(manager.jobs()) == 3
+
+
+def test_a_state_folder_that_cannot_be_written_stops_no_download(
+    manager: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    manager.job_store = JobStore(tmp_path / "file")
+    assert cli.main(["download", "x/y"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "/cache/Qwen_Qwen3-0.6B\n"
+    assert "QWEN3FT_STATE_DIR" in err
+
+
+def test_a_download_that_is_under_way_elsewhere_is_followed(
+    manager: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = StandInJob("a")
+    monkeypatch.setattr(StandInJob, "folder", Path("/nowhere"), raising=False)
+    monkeypatch.setattr(StandIn, "download", lambda *_, **__: other)
+    assert cli.main(["download", "x/y"]) == 0
+    assert manager.calls == []
+    out, err = capsys.readouterr()
+    assert (out, err) == ("/cache/Qwen_Qwen3-0.6B\n", "fetched: 1.0 GB\n")
+
+
+@pytest.mark.parametrize("verb", ["download", "verify", "repair"])
+def test_a_detached_job_has_a_process_of_its_own(
+    manager: StandIn, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    assert cli.main([verb, "x/y", "--detach"]) == 0
+    job = manager.job(capsys.readouterr().out.strip())
+    assert (job.kind, manager.calls) == (verb, [])
+    assert not job.wait(30).is_active
 
 
 # What is cached
@@ -432,6 +599,98 @@ def test_evict_says_what_stays_and_takes_everything_if_told(
     assert cli.main(["evict", "x/y", "--everything"]) == 0
     assert capsys.readouterr().err == ""
     assert manager.calls[-1] == ("evict", "x/y", None, None, "everything")
+
+
+# The catalogue, loading and talking
+
+
+def test_models_are_a_table_or_json(
+    manager: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [model_row("Qwen/Qwen3-0.6B", cached=True, verified=True)]
+    monkeypatch.setattr(manager, "models", lambda: rows)
+    assert cli.main(["models"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].split() == (
+        ["Qwen/Qwen3-0.6B", "quick", "experiments", "596M", "1.5", "GB", "3.0", "GB", "in", "the", "cache"]
+    )
+    assert "qwen3ft download NAME" in err
+    assert cli.main(["models", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == rows
+
+
+def test_load_prints_python_that_loads_the_model(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    manager.models = [CACHED]
+    assert cli.main(["load", "Qwen/Qwen3-0.6B", "--4bit", "--as", "small"]) == 0
+    out, err = capsys.readouterr()
+    compile(out, "printed", "exec")
+    assert out.splitlines()[-1] == (
+        'small, small_tokenizer = get_model_manager().load_model_and_tokenizer("Qwen/Qwen3-0.6B", quantization="4bit")'
+    )
+    assert "%qwen3ft load Qwen/Qwen3-0.6B --4bit --as small" in err
+    assert "is in the cache: /cache/Qwen_Qwen3-0.6B" in err
+    assert cli.main(["load", "x/y"]) == 0
+    assert "qwen3ft download x/y" in capsys.readouterr().err
+
+
+def test_chat_asks_what_is_typed(
+    manager: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def chat(_: StandIn, name: str, question: Any, **options: Any) -> str:
+        asked.append((name, question if isinstance(question, str) else list(question), options))
+        return "An answer."
+
+    monkeypatch.setattr(StandIn, "chat", chat, raising=False)
+    assert cli.main(["chat", "x/y", "--max-new-tokens", "9", "who", "are", "you?"]) == 0
+    assert capsys.readouterr().out == "An answer.\n"
+    assert asked == [("x/y", "who are you?", {"max_new_tokens": 9})]
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("first\n\nsecond\n"))
+    assert cli.main(["chat", "x/y"]) == 0
+    assert capsys.readouterr().out == "An answer.\n" * 2
+    assert [message["content"] for message in asked[-1][1]] == ["first", "An answer.", "second"]
+
+
+# The line
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ([], "VERB is missing"),
+        (["downlod"], "Did you mean download?"),
+        (["download"], "NAME is missing"),
+        (["download", "a", "b"], "unrecognized arguments: b"),
+        (["cache", "frob"], "choose from list, verify"),
+        (["help", "frob"], "There is no qwen3ft frob"),
+        (["chat", "a", "--max-new-tokens", "many"], "invalid int value"),
+    ],
+)
+def test_a_wrong_line_says_how_it_is_meant(
+    manager: StandIn, capsys: pytest.CaptureFixture[str], line: list[str], said: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(line)
+    assert said in capsys.readouterr().err
+
+
+def test_old_spellings_mean_the_same(manager: StandIn) -> None:
+    assert cli.main(["cache", "verify", "x/y"]) == cli.main(["verify", "x/y"]) == 0
+    assert manager.calls == [("verify", "x/y", None, None)] * 2
+
+
+@pytest.mark.parametrize("line", [["download", "--help"], ["help", "download"], ["download", "x/y", "-h"]])
+def test_help_on_a_verb_lists_its_options(capsys: pytest.CaptureFixture[str], line: list[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(line)
+    assert "--revision R" in capsys.readouterr().out
+
+
+def test_every_verb_of_the_command_line_does_something() -> None:
+    for verb in verbs_of("cli"):
+        assert verb.name == "help" or find_command(verb.name).__doc__
 
 
 # Jobs
@@ -662,9 +921,10 @@ def test_help_comes_at_once_and_names_every_verb(entry: str) -> None:
         cwd=ROOT, check=True, capture_output=True, text=True, timeout=30,
     ).stdout  # fmt: skip
     assert "HEAVY set()" in said
-    cached = ("download", "list", "verify", "repair", "pin", "unpin", "evict", "cache")
-    for verb in (*cached, "jobs", "finetune", "mirror", "practice", "status"):
-        assert f"\n    {verb} " in said
+    spellings = [spelled for verb in verbs_of("cli") for spelled in (verb.name, *verb.aliases)]
+    assert {"download", "cache", "jobs", "finetune", "mirror", "practice", "status"} <= set(spellings)
+    for spelled in spellings:
+        assert f"\n    {spelled} " in said
 
 
 def test_practice_copies_the_model_and_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -694,4 +954,4 @@ def test_output_cut_off_by_a_pipe_is_no_traceback(manager: StandIn, monkeypatch:
 
 
 def test_every_error_is_shown_with_its_code() -> None:
-    assert cli._in_words(Qwen3ftError("What.")) == "qwen3ft: error: What."
+    assert cli.in_words(Qwen3ftError("What.")) == "qwen3ft: error: What."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.download import DownloadRequest
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -16,10 +17,8 @@ if TYPE_CHECKING:
 
 def download(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
     """Download a model."""
-    wanted = {name: params[name] for name in ("force", "revision", "update", "sources", "in_place") if name in params}
-    ensured = manager.ensure(
-        params["model_name"], controls=context.controls, reporter=context.reporter, stop=context.stop, **wanted
-    )
+    wanted = DownloadRequest.from_dict(params).to_dict()
+    ensured = manager.ensure(controls=context.controls, reporter=context.reporter, stop=context.stop, **wanted)
     return ensured.to_dict()
 
 

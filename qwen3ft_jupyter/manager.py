@@ -16,10 +16,10 @@ from qwen3ft_jupyter.cache import (
     ModelCache,
     RepairReport,
     VerifyReport,
-    ensure_model,
     known_places,
     repair_model,
 )
+from qwen3ft_jupyter.download import Downloader, DownloadRequest
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs import make_mirrors, parse_repo_id
 from qwen3ft_jupyter.hubs.http import HttpClient
@@ -28,16 +28,16 @@ from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
 from qwen3ft_jupyter.practice_hub import hubs_for
 from qwen3ft_jupyter.resident import Located, Resident
 from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
-from qwen3ft_jupyter.transfer.sources import check_sources
-from qwen3ft_jupyter.work import SILENT, Controls, Reporter
+from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from qwen3ft_jupyter.cache import CachedModel, Ensured
+    from typing_extensions import Unpack
+
+    from qwen3ft_jupyter.cache import CachedModel
     from qwen3ft_jupyter.cache.move import MoveReport
-    from qwen3ft_jupyter.cache.preflight import DownloadPlan
-    from qwen3ft_jupyter.hubs import Hub, HubName, RepoId
+    from qwen3ft_jupyter.download import DownloadPlan, Ensured, Wanted
     from qwen3ft_jupyter.overview import Description
 
 
@@ -91,12 +91,9 @@ class ModelManager:
         model_name: str,
         force_download: bool = False,  # noqa: FBT001, FBT002 - users know it as the second argument
         *,
-        revision: str | None = None,
-        update: bool = False,
-        sources: Sequence[str] | None = None,
-        in_place: bool = False,
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
+        **wanted: Unpack[Wanted],
     ) -> str:
         """Return the folder of `model_name`, downloading whatever of it is missing.
 
@@ -106,12 +103,12 @@ class ModelManager:
         Args:
             model_name: a repo id, for example ``Qwen/Qwen3-0.6B``.
             force_download: fetch every file again, whatever is there.
-            revision: a branch, tag or commit; another one than the first lies beside it.
-            update: have the newest commit; only what has changed travels.
-            sources: the only places to fetch from: "modelscope", "huggingface", "mirrors", "disk"; all if left out.
-            in_place: use the copy of another tool where it is, after checking it, instead of bringing it here.
             reporter: receives progress.
             stop: ends the work within a second when set.
+            wanted: `revision`: a branch, tag or commit; another one than the first lies beside it. `update`: have the
+                newest commit; only what has changed travels. `sources`: the only places to fetch from: "modelscope",
+                "huggingface", "mirrors", "disk"; all if left out. `in_place`: use the copy of another tool where it
+                is, after checking it, instead of bringing it here.
 
         Raises:
             UnknownModel, BadName: nobody published such a name.
@@ -119,9 +116,8 @@ class ModelManager:
             HubError: the hubs refuse or cannot be reached; the class says which of it.
             TransferError, CacheError: the bytes did not arrive, or cannot be kept.
         """
-        wanted: dict[str, Any] = {"force": force_download, "revision": revision, "update": update, "sources": sources}
-        ensured = self.ensure(model_name, **wanted, in_place=in_place, reporter=reporter, stop=stop)
-        return str(ensured.model.folder)
+        wanted.setdefault("force", force_download)
+        return str(self.ensure(model_name, reporter=reporter, stop=stop, **wanted).model.folder)
 
     def ensure(
         self,
@@ -130,20 +126,21 @@ class ModelManager:
         controls: Controls | None = None,
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
-        **wanted: Any,
+        **wanted: Unpack[Wanted],
     ) -> Ensured:
         """Do what `ensure_model_cached` does; return what it took beside the model.
 
         Args:
             model_name: as there.
-            controls: pause the transfer or limit its speed, also while it runs; `max_speed` of the settings if left
-                out.
+            controls: pause the work or limit its speed, also while it runs; if left out, what travels keeps to
+                `max_speed` of the settings.
             reporter: receives progress.
             stop: ends the work when set.
             wanted: `force`, `revision`, `update`, `sources`, `in_place`, as there.
         """
-        with self._wishing(model_name, reporter, stop, is_forced=bool(wanted.get("force"))) as (hubs, name, means):
-            return ensure_model(self.cache, hubs, name, controls=controls or self._controls(), **means, **wanted)
+        request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop, controls)
+        with self._downloader(request, work, max_speed=None if controls else self.settings.max_speed) as downloader:
+            return downloader.ensure(request, work)
 
     def plan(
         self,
@@ -152,7 +149,7 @@ class ModelManager:
         max_speed: int | None = None,
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
-        **wanted: Any,
+        **wanted: Unpack[Wanted],
     ) -> DownloadPlan:
         """Return what `ensure_model_cached` would do, without doing it: bytes by source, room, time.
 
@@ -166,41 +163,39 @@ class ModelManager:
         Raises:
             UnknownModel, BadName, BadInput, HubError: as there.
         """
-        from qwen3ft_jupyter.cache.dry_run import plan_model
+        request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop)
+        speed = self.settings.max_speed if max_speed is None else max_speed
+        with self._downloader(request, work, max_speed=speed) as downloader:
+            return downloader.plan(request, work)
 
-        with self._wishing(model_name, reporter, stop, is_forced=bool(wanted.get("force"))) as (hubs, name, means):
-            controls = self._controls(max_speed)
-            return plan_model(self.cache, hubs, name, controls=controls, **means, **wanted)
+    def _work(self, reporter: Reporter | None, stop: threading.Event | None, controls: Controls | None = None) -> Work:
+        return Work(reporter or self._make_reporter(), stop or threading.Event(), controls or Controls())
 
     @contextlib.contextmanager
-    def _wishing(
-        self, model_name: str, reporter: Reporter | None, stop: threading.Event | None, *, is_forced: bool
-    ) -> Iterator[tuple[Mapping[HubName, Hub], RepoId, dict[str, Any]]]:
-        """Yield whom to ask for a model, its name, and by what means it may be had."""
-        repo_id = parse_repo_id(model_name)
-        reporter, stop = reporter or self._make_reporter(), stop or threading.Event()
-        is_missing = is_forced or self.cache.find(repo_id) is None
+    def _downloader(self, request: DownloadRequest, work: Work, *, max_speed: float | None) -> Iterator[Downloader]:
+        """Yield what fulfils a request, for the length of the block."""
+        repo_id, settings = request.model_name, self.settings
+        is_missing = request.force or self.cache.find(repo_id) is None
         if is_missing:
             catalog.check_published(repo_id)
         is_practice = repo_id == PRACTICE_REPO_ID
-        client = HttpClient(max_connections=self.settings.max_connections)
-        told: dict[str, Any] = {"client": client, "is_missing": is_missing, "reporter": reporter, "stop": stop}
-        with contextlib.closing(client), hubs_for(self.settings, repo_id, **told) as hubs:
-            means = {
-                "client": client,
-                "mirrors": () if is_practice else make_mirrors(self.settings, client=client),
-                "offline": self.settings.offline and not is_practice,  # its hub is this process
-                "order": self.settings.hubs,
-                "quota": self.settings.quota,
-                "is_used": self._is_used,
-                "max_connections": self.settings.max_connections,
-                "reporter": reporter,
-                "stop": stop,
-            }
-            yield hubs, repo_id, means
-
-    def _controls(self, max_speed: int | None = None) -> Controls:
-        return Controls(max_speed=self.settings.max_speed if max_speed is None else max_speed)
+        client = HttpClient(max_connections=settings.max_connections)
+        with (
+            contextlib.closing(client),
+            hubs_for(settings, repo_id, client=client, is_missing=is_missing, work=work) as hubs,
+        ):
+            yield Downloader(
+                self.cache,
+                hubs,
+                settings.hubs,
+                mirrors=() if is_practice else make_mirrors(settings, client=client),
+                client=client,
+                offline=settings.offline and not is_practice,  # its hub is this process
+                quota=settings.quota,
+                is_used=self._is_used,
+                max_connections=settings.max_connections,
+                max_speed=max_speed,
+            )
 
     def list_cached_models(self) -> list[dict[str, Any]]:
         """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.
@@ -271,13 +266,7 @@ class ModelManager:
         stop: threading.Event | None = None,
     ) -> VerifyReport:
         """Read every byte of a cached model again and say which files are missing or wrong."""
-        return self.cache.verify(
-            parse_repo_id(model_name),
-            revision,
-            controls=controls,
-            reporter=reporter or self._make_reporter(),
-            stop=stop or threading.Event(),
-        )
+        return self.cache.verify(parse_repo_id(model_name), revision, self._work(reporter, stop, controls))
 
     def repair(
         self,
@@ -295,25 +284,14 @@ class ModelManager:
             CacheError: something else put it there, so that nobody knows what is right.
             HubError, TransferError: what is missing cannot be had; what was right is kept.
         """
-        reporter, stop = reporter or self._make_reporter(), stop or threading.Event()
-        controls = controls or Controls()
-        fetching = controls.within(self.settings.max_speed)  # which is about the network, not about this disk
+        work = self._work(reporter, stop, controls)
 
         def fetch(model: CachedModel) -> int:
-            at = self._revision_of(model) or revision
-            return self.ensure(
-                model.repo_id, revision=at, controls=fetching, reporter=reporter, stop=stop
-            ).bytes_fetched
+            request = DownloadRequest(model.repo_id, self._revision_of(model) or revision)
+            with self._downloader(request, work, max_speed=self.settings.max_speed) as downloader:
+                return downloader.ensure(request, work).bytes_fetched
 
-        return repair_model(
-            self.cache,
-            parse_repo_id(model_name),
-            fetch,
-            revision=revision,
-            controls=controls,
-            reporter=reporter,
-            stop=stop,
-        )
+        return repair_model(self.cache, parse_repo_id(model_name), fetch, revision=revision, work=work)
 
     def pin(
         self,
@@ -409,30 +387,20 @@ class ModelManager:
         self,
         model_name: str,
         *,
-        force: bool = False,
-        revision: str | None = None,
-        update: bool = False,
-        sources: Sequence[str] | None = None,
-        in_place: bool = False,
         max_speed: int | None = None,
+        **wanted: Unpack[Wanted],
     ) -> Job:
         """Start a download that goes on whatever happens to this kernel, or return the same one already under way.
 
         Args:
-            model_name: a repo id; the other arguments are those of `ensure_model_cached`.
-            force: fetch every file again.
-            revision: a branch, tag or commit.
-            update: have the newest commit.
-            sources: the only places to fetch from.
-            in_place: use another tool's copy where it is.
+            model_name: a repo id.
             max_speed: at most so many bytes a second; `Job.limit` changes it.
+            wanted: `force`, `revision`, `update`, `sources`, `in_place`, as in `ensure_model_cached`.
         """
-        repo_id = parse_repo_id(model_name)
+        request = DownloadRequest.of(model_name, **wanted)
+        repo_id, params = request.model_name, request.to_dict()
         if self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)
-        wanted = list(check_sources(sources)) if sources is not None else None
-        params = {"model_name": repo_id, "force": force, "revision": revision, "update": update}
-        params |= {"sources": wanted, "in_place": in_place}
         for job in self._active_jobs():
             is_same = job.kind == "download" and params.items() <= job.params.items()
             with contextlib.suppress(JobNotFound):

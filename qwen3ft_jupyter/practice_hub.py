@@ -10,13 +10,12 @@ from qwen3ft_jupyter.hubs import make_hubs
 from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterator
 
     from qwen3ft_jupyter.hubs import Hub, RepoId
     from qwen3ft_jupyter.hubs.http import HttpClient
     from qwen3ft_jupyter.settings import HubName, Settings
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Work
 
 
 @contextlib.contextmanager
@@ -26,8 +25,7 @@ def hubs_for(
     *,
     client: HttpClient,
     is_missing: bool,
-    reporter: Reporter,
-    stop: threading.Event,
+    work: Work,
 ) -> Iterator[Mapping[HubName, Hub]]:
     """Yield the hubs to ask for `repo_id` by means of `client`.
 
@@ -43,7 +41,7 @@ def hubs_for(
     with contextlib.ExitStack() as stack:
 
         def start() -> dict[HubName, Hub]:
-            practice = make_practice(settings.state_dir / "practice", reporter=reporter, stop=stop)
+            practice = make_practice(settings.state_dir / "practice", reporter=work.reporter, stop=work.stop)
             mirror = stack.enter_context(Mirror({PRACTICE_REPO_ID: practice.folder}))
             return make_hubs(settings, endpoint=mirror.url, client=client)
 

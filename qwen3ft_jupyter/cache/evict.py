@@ -22,7 +22,7 @@ from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.transfer.leftovers import ORPHAN_S, clear_partials
 from qwen3ft_jupyter.transfer.volume import disk_error
-from qwen3ft_jupyter.work import SILENT
+from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +112,7 @@ def _leased(incoming: Path, repo_id: RepoId, disk: Disk) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.callback(remove_empty, incoming)
         try:
-            stack.enter_context(hold_lease(incoming, repo_id, reporter=SILENT, stop=at_once, disk=disk))
+            stack.enter_context(hold_lease(incoming, repo_id, Work(stop=at_once), disk=disk))
         except Stopped:
             if not _is_abandoned(incoming, disk):
                 raise ModelInUse(f"{repo_id} is being downloaded.", hint="Stop the download first.") from None

@@ -17,6 +17,7 @@ from qwen3ft_jupyter.cache.layout import REPLACED_FOLDER, mark_incomplete, marke
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Manifest, Stamp, file_state, read_manifest, write_manifest
 from qwen3ft_jupyter.disk import READ_FLAGS, make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged, Stopped
+from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
     import threading
@@ -257,6 +258,7 @@ class Transplant:
 
     def _digest(self, path: Path, *, counts: bool = False) -> tuple[str, Stamp]:
         def on_bytes(count: int) -> None:
+            Work(stop=self._ground.stop).check()
             if counts:
                 self._ground.on_bytes(count)
 
@@ -265,7 +267,7 @@ class Transplant:
         if known is not None and known[1] == Stamp.of(status):
             on_bytes(status.st_size)
             return known
-        digest = digest_file(path, with_git=False, on_bytes=on_bytes, stop=self._ground.stop)
+        digest = digest_file(path, with_git=False, on_bytes=on_bytes)
         if digest is None:
             raise NotMovable("it changed while it was moved")
         self._ground.digests[status.st_dev, status.st_ino] = digest.sha256, digest.stamp

@@ -27,7 +27,7 @@ from qwen3ft_jupyter.errors import CacheDamaged, CacheError, ModelInUse, NoSpace
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.volume import LocalDisk
-from qwen3ft_jupyter.work import SILENT
+from qwen3ft_jupyter.work import SILENT, Work
 from tests.cache.making import FILES, make_cached, make_plain, share_file
 from tests.played_disks import BareDisk, CopyingDisk, ForgetfulDisk, PlayedDisk, refusal
 from tests.transfer.origin import Interrupter, Recorder, bytes_of
@@ -334,7 +334,7 @@ def test_nothing_moves_while_a_model_is_being_downloaded(source: Path, target: P
     incoming = incoming_folder(source if end == "source" else target, "Qwen_Qwen3-4B")
 
     with (
-        hold_lease(incoming, "Qwen/Qwen3-4B", reporter=SILENT, stop=threading.Event()),
+        hold_lease(incoming, "Qwen/Qwen3-4B", Work()),
         pytest.raises(ModelInUse, match="Qwen/Qwen3-4B"),
     ):
         move_cache(source, target)

@@ -1,0 +1,87 @@
+"""What is asked for: a model and how it is to be had. Faces build it, jobs store it, a plan is made of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.transfer.sources import check_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Unpack
+
+    from qwen3ft_jupyter.hubs.names import RepoId
+
+_ABBREVIATED_COMMIT = re.compile(r"[0-9a-f]{7,40}")
+
+
+class Wanted(TypedDict, total=False):
+    """The fields of `DownloadRequest` that may be left out, as keyword arguments."""
+
+    revision: str | None
+    force: bool
+    update: bool
+    sources: Sequence[str] | None
+    in_place: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadRequest:
+    """One model, and how it is to be had.
+
+    Raises:
+        BadName: `model_name` is malformed.
+        BadInput: One of `sources` is none.
+
+    >>> DownloadRequest.from_dict({"model_name": "Qwen/Qwen3-0.6B", "sources": ["Disk"]}).sources
+    ('disk',)
+    """
+
+    model_name: RepoId
+    """``owner/name``, parsed."""
+    revision: str | None = None
+    """A branch, tag or commit; None takes what is cached, else the hub's default branch."""
+    force: bool = False
+    """Fetch every file again, whatever is there."""
+    update: bool = False
+    """Have the newest commit of the branch that is cached, or of `revision`."""
+    sources: Sequence[str] | None = None
+    """The only places to fetch from, see `check_sources`; None for all."""
+    in_place: bool = False
+    """Use another tool's complete copy where it is, after comparing it with the hub's listing."""
+
+    def __post_init__(self) -> None:
+        """Check the fields once: whoever holds a request need not."""
+        object.__setattr__(self, "model_name", parse_repo_id(self.model_name))
+        object.__setattr__(self, "revision", self.revision or None)
+        if self.sources is not None:
+            object.__setattr__(self, "sources", check_sources(self.sources))
+
+    @classmethod
+    def of(cls, model_name: str, **wanted: Unpack[Wanted]) -> DownloadRequest:
+        """Return the request for a model by any spelling of its name."""
+        return cls(parse_repo_id(model_name), **wanted)
+
+    @property
+    def may_have_moved(self) -> bool:
+        """Whether only a hub knows which commit is meant: that of a branch or tag, or the newest one."""
+        return self.update or (self.revision is not None and not _ABBREVIATED_COMMIT.fullmatch(self.revision))
+
+    @property
+    def may_use_disk(self) -> bool:
+        """Whether copies of the files that are elsewhere on this disk may be used."""
+        return not self.force and (self.sources is None or "disk" in self.sources)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**values, "sources": None if self.sources is None else list(self.sources)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> DownloadRequest:
+        """Rebuild from `to_dict`; what else is in `data` is ignored."""
+        return cls(**{name: data[name] for name in cls.__slots__ if name in data})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadInput, BadSetting
 from qwen3ft_jupyter.format import duration, size
-from qwen3ft_jupyter.setting_list import parse_bytes
+from qwen3ft_jupyter.settings import parse_bytes
 from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.addresses import is_loopback, reachable
 from qwen3ft_jupyter.cache_lists import fetch_facts, read_speed
 from qwen3ft_jupyter.cli_cache import FAILED, add_cache_verbs, open_manager
-from qwen3ft_jupyter.errors import BadInput, Qwen3ftError, Stopped, error_from_dict
+from qwen3ft_jupyter.errors import BadInput, Qwen3ftError, Stopped, error_from_json
 from qwen3ft_jupyter.format import columns, size
 from qwen3ft_jupyter.job_functions import JOB_FUNCTIONS
 from qwen3ft_jupyter.job_lists import job_rows, match_id, shown_state
@@ -157,7 +156,7 @@ def _see_through(job: Job) -> int:
         say(tr("The job goes on. {follow} shows it again, {stop} stops it.", follow=follow_again, stop=stop))
         return INTERRUPTED
     if status.error:
-        raise error_from_dict(status.error)
+        raise error_from_json(status.error)
     if status.result is None:
         command = f"qwen3ft jobs resume {job.id}"
         say(tr("The job is {state}. {command} goes on with it.", state=tr(status.state), command=command))
@@ -171,7 +170,7 @@ def _see_through(job: Job) -> int:
 def _mirror(options: argparse.Namespace) -> int:
     import secrets
 
-    from qwen3ft_jupyter.mirror import Mirror
+    from qwen3ft_jupyter.mirror import Mirror, is_loopback, reachable
 
     is_open = is_loopback(options.host) or options.no_token
     token = None if is_open else secrets.token_urlsafe(24)

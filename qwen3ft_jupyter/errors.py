@@ -41,22 +41,35 @@ line show.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from qwen3ft_jupyter.messages import as_message, from_json, render, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from qwen3ft_jupyter.messages import Grammar, Language, Value
+
 
 class Qwen3ftError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Message and hint are templates of `messages.Message`, filled from the same `values`:
+
+    >>> error = NotCached("{name} is not in the cache.", name="Qwen/Qwen3-0.6B")
+    >>> error.message, error.message.template
+    ('Qwen/Qwen3-0.6B is not in the cache.', '{name} is not in the cache.')
+    """
 
     code: ClassVar[str] = "error"
     is_transient: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, hint: str = "", details: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", details: Mapping[str, str] | None = None, **values: Value
+    ) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = as_message(message, values)
+        self.hint = as_message(hint, values)
         self.details = dict(details or {})
 
     def __str__(self) -> str:
@@ -65,9 +78,14 @@ class Qwen3ftError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.message, self.hint, self.details))
 
-    def to_dict(self) -> dict[str, str]:
-        """Return what may leave this process: code, message and hint."""
-        return {"code": self.code, "message": self.message, "hint": self.hint}
+    def to_dict(self, language: Language = "en", grammar: Grammar | None = None) -> dict[str, str]:
+        """Return what a face shows: code, message and hint, as sentences in a language."""
+        message, hint = (render(text, language, grammar) for text in (self.message, self.hint))
+        return {"code": self.code, "message": message, "hint": hint}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what another process may read: code, message and hint, not yet in any language."""
+        return {"code": self.code, "message": to_json(self.message), "hint": to_json(self.hint)}
 
 
 def _rebuild(cls: type[Qwen3ftError], message: str, hint: str, details: Mapping[str, str]) -> Qwen3ftError:
@@ -81,11 +99,11 @@ def error_classes(base: type[Qwen3ftError] = Qwen3ftError) -> Iterator[type[Qwen
         yield from error_classes(child)
 
 
-def error_from_dict(data: Mapping[str, str]) -> Qwen3ftError:
+def error_from_json(data: Mapping[str, Any]) -> Qwen3ftError:
     """Rebuild the error another process wrote down; an unknown code becomes a plain `Qwen3ftError`."""
     classes = {cls.code: cls for cls in error_classes()}
-    cls = classes.get(data.get("code", ""), Qwen3ftError)
-    return cls(data.get("message", "unknown error"), hint=data.get("hint", ""))
+    cls = classes.get(str(data.get("code", "")), Qwen3ftError)
+    return cls(from_json(data.get("message", "unknown error")), hint=from_json(data.get("hint", "")))
 
 
 class BadInput(Qwen3ftError):

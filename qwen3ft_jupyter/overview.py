@@ -128,7 +128,11 @@ def _catalogue_row(entry: catalog.CatalogModel) -> dict[str, Any]:
         "parameters": entry.parameters,
         "context": entry.context,
         "download_bytes": entry.download_bytes,
-        "memory_bytes": {method: estimate_bytes(entry, method) for method in ("load", "lora", "full")},
+        "memory_bytes": {
+            "load": estimate_bytes(entry, "load"),
+            "lora": estimate_bytes(entry, "lora"),
+            "full": estimate_bytes(entry, "full", dtype_bytes=4),  # see `finetune.model.choose_precision`
+        },
         "catalogued": True,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from qwen3ft_jupyter.errors import error_classes
 from qwen3ft_jupyter.finetune import FineTuneConfig
 from qwen3ft_jupyter.notebook.magics import VERBS
 from qwen3ft_jupyter.settings import SETTINGS
+from qwen3ft_jupyter.settings.kinds import FOLDER, TOKEN
 
 ROOT = Path(__file__).parent.parent
 READMES = ["README.md", "README.zh-CN.md"]
@@ -25,8 +27,14 @@ def readme(request: pytest.FixtureRequest) -> str:
 
 
 def test_every_setting_is_documented(readme: str) -> None:
-    for setting in SETTINGS:
-        assert f"`{setting.variable}`" in readme
+    """One row each, in the order of the declarations, with its default where that is a word."""
+    rows = [row.split(" | ") for row in re.findall(r"^\| `[A-Z0-9_]+` \| .*$", readme, re.MULTILINE)]
+
+    assert [row[0] for row in rows] == [f"| `{setting.variable}`" for setting in SETTINGS]
+    for row, setting in zip(rows, SETTINGS, strict=True):
+        if setting.kind not in {FOLDER, TOKEN}:
+            default, _ = setting.default({}, {})
+            assert row[1] in ({"none", "无"} if default in (None, ()) else {f"`{default}`"})
 
 
 def test_every_route_is_documented(readme: str) -> None:

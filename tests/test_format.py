@@ -4,13 +4,15 @@ import doctest
 
 import pytest
 
-from qwen3ft_jupyter import addresses, job_lists, words
 from qwen3ft_jupyter import format as fmt
+from qwen3ft_jupyter import job_lists, words
 from qwen3ft_jupyter.format import columns, cut, progress_parts, size, width
+from qwen3ft_jupyter.mirror import addresses
+from qwen3ft_jupyter.settings import kinds
 from qwen3ft_jupyter.work import Progress
 
 
-@pytest.mark.parametrize("module", [addresses, fmt, job_lists, words], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [addresses, fmt, job_lists, kinds, words], ids=lambda module: module.__name__)
 def test_the_examples_are_true(module: object) -> None:
     done = doctest.testmod(module)  # type: ignore[arg-type]
     assert done.attempted > 0

@@ -12,11 +12,14 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
-    ["errors", "work", "disk", "logins", "addresses", "words", "owner"],
-    ["setting_list", "job_lists", "format"],
-    ["settings", "catalog", "cache_lists"],
+    ["messages"],
+    ["errors", "work", "disk", "words", "owner"],
+    ["settings", "job_lists", "format"],
+    ["catalog", "cache_lists"],
     ["hubs"],
-    ["transfer", "cache"],
+    ["transfer"],
+    ["cache"],
+    ["download"],
     ["jobs", "loading", "finetune", "mirror", "practice"],
     ["manager", "job_functions", "resident", "overview", "practice_hub", "terminal"],
     ["server", "notebook", "cli", "cli_cache", "__main__"],
@@ -26,7 +29,6 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NEIGHBOURS = {
     ("disk", "errors"),
     ("work", "errors"),
-    ("cache", "transfer"),
     ("manager", "overview"),
     ("manager", "resident"),
     ("job_functions", "manager"),

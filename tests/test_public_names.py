@@ -4,7 +4,7 @@ import copy
 import inspect
 
 import qwen3ft_jupyter
-from qwen3ft_jupyter.errors import Qwen3ftError, error_classes, error_from_dict
+from qwen3ft_jupyter.errors import Qwen3ftError, error_classes, error_from_json
 
 
 def test_the_public_names_are_these() -> None:
@@ -51,7 +51,7 @@ def test_every_error_has_a_code_of_its_own_and_crosses_a_process_border() -> Non
 
     assert len({cls.code for cls in classes}) == len(classes)
     for cls in classes:
-        error = error_from_dict(cls("what failed", hint="what to do").to_dict())
+        error = error_from_json(cls("what failed", hint="what to do").to_dict())
         assert (type(error), error.message, error.hint) == (cls, "what failed", "what to do")
         assert str(error) == "what failed what to do"
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import stat
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state
 from qwen3ft_jupyter.cache.piece_sums import piece_sums
 from qwen3ft_jupyter.cache.reading import Reading
+from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.transfer.journal import Record
 from qwen3ft_jupyter.transfer.plan import object_key
 
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import SafePath
     from qwen3ft_jupyter.work import Work
-
-INDEX_NAME: Final = "model.safetensors.index.json"
-MAX_INDEX_BYTES: Final = 64 << 20
-"""A longer index is none: the largest models have some 100,000 tensors in 10 MB."""
 
 
 def right_files(
@@ -84,16 +80,10 @@ def looks_complete(folder: Path) -> bool:
         return any(folder.glob("*.safetensors"))
     try:
         with index.open("rb") as file:
-            names = weights_named(json.loads(file.read(MAX_INDEX_BYTES)))
-        return bool(names) and all((folder / name).is_file() for name in names)
-    except (OSError, ValueError, RecursionError):
+            names = indexed_files(file.read(MAX_INDEX_BYTES))
+        return all((folder / name).is_file() for name in names)
+    except (OSError, ValueError):
         return False
-
-
-def weights_named(index: Any) -> set[str]:  # Any: JSON that nobody has looked at
-    """Return the files that an index of weights names; none if it is no index."""
-    weight_map = index.get("weight_map") if isinstance(index, dict) else None
-    return {str(name) for name in weight_map.values()} if isinstance(weight_map, dict) else set()
 
 
 def _size(folder: Path, path: str) -> int:

@@ -9,9 +9,9 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.cache.compare import INDEX_NAME, MAX_INDEX_BYTES, weights_named
 from qwen3ft_jupyter.cache.foreign import entries_of, folder_identity
 from qwen3ft_jupyter.cache.manifest import read_manifest
+from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile, is_commit
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, parse_sha256, path_problem
@@ -85,8 +85,10 @@ def is_complete(copy: ForeignCopy, paths: Collection[str]) -> bool:
     if "config.json" not in paths or not weights:
         return False
     if INDEX_NAME in paths:
-        names = weights_named(_json(copy, copy.folder / INDEX_NAME))
-        return bool(names) and names <= set(paths)
+        try:
+            return indexed_files(copy.place.read(copy.folder / INDEX_NAME, MAX_INDEX_BYTES) or b"") <= set(paths)
+        except ValueError:
+            return False
     for shard in filter(None, map(_SHARD.fullmatch, weights)):
         stem, count = shard[1], int(shard[3])
         if any(f"{stem}-{number:05}-of-{count:05}.safetensors" not in paths for number in range(1, count + 1)):

@@ -124,6 +124,7 @@ def _client_folders(environ: Mapping[str, str]) -> Iterator[tuple[Owner, str]]:
     hugging_face: Iterable[str] = (
         *given("HF_HUB_CACHE"),
         *given("HUGGINGFACE_HUB_CACHE"),
+        *given("TRANSFORMERS_CACHE"),
         *given("HF_HOME", "hub"),
         os.path.join(caches, "huggingface", "hub"),  # noqa: PTH118
         os.path.join(home, ".cache", "huggingface", "hub"),  # noqa: PTH118

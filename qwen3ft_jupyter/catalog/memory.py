@@ -15,20 +15,18 @@ if TYPE_CHECKING:
 Method = Literal["load", "lora", "full", "qlora"]
 
 GIB = 2**30
-OVERHEAD_BYTES = GIB
+GPU_OVERHEAD_BYTES = GIB
 """The CUDA context and fragmentation: 0.8 to 1.4 GB are seen."""
+CPU_OVERHEAD_BYTES = 200_000_000
+"""Buffers and the largest tensor while it is converted."""
+DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+"""Bytes of one number of each type a model computes in."""
 NF4_BYTES = 0.5 + 1 / 64 + 4 / 16384
 """Bytes per weight in 4-bit NF4 with double quantisation: the weight, its block's scale, the scales' scale."""
-ADAM_BYTES = 8
-"""Two 32-bit states per trained weight."""
-LORA_BYTES = 4 + 4 + ADAM_BYTES
-"""A LoRA weight and its gradient in 32 bits, and the states of Adam."""
 LOGIT_BYTES = 2 + 4 + 4
 """A logit in 16 bits, its copy in 32, and the gradient."""
 CHUNK_TOKENS = 256
 """Tokens whose logits exist at the same time when the loss is computed in chunks."""
-HEAD_DIM = 128
-"""The same in every Qwen3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +64,22 @@ class Architecture:
         return rank * self.layers * (attention + feed_forward)
 
 
+def linear_bytes(quantization: str | None, dtype_bytes: int, columns: int) -> float:
+    """Return the bytes of one weight of a linear layer with so many columns, loaded in 4bit (NF4), 8bit, or neither."""
+    if quantization == "4bit":
+        return NF4_BYTES
+    return 1 + 4 / max(1, columns) if quantization == "8bit" else dtype_bytes  # 8bit: a 32-bit scale for each row
+
+
+def trained_bytes(dtype_bytes: int, *, state_bytes: int = 4) -> int:
+    """Return the bytes of one trained weight: itself, its gradient, and Adam's two states.
+
+    >>> trained_bytes(4), trained_bytes(2, state_bytes=2)
+    (16, 8)
+    """
+    return 2 * dtype_bytes + 2 * state_bytes
+
+
 def estimate_bytes(
     model: CatalogModel | Architecture,
     method: Method,
@@ -75,7 +89,7 @@ def estimate_bytes(
     batch: int = 1,
     lora_rank: int = 16,
     is_loss_chunked: bool = False,
-    overhead_bytes: int = OVERHEAD_BYTES,
+    overhead_bytes: int = GPU_OVERHEAD_BYTES,
 ) -> int:
     """Return the bytes of one device that `method` needs at its peak.
 
@@ -100,19 +114,18 @@ def estimate_bytes(
     if method == "load":
         cache = 2 * numbers.layers * numbers.key_value * tokens * dtype_bytes
         return dtype_bytes * numbers.parameters + cache + overhead_bytes
-    weights = _weight_bytes(numbers, method, dtype_bytes)
     if method == "full":
-        states = (dtype_bytes + ADAM_BYTES) * numbers.parameters
+        weights = trained_bytes(dtype_bytes) * numbers.parameters
     else:
-        states = LORA_BYTES * numbers.lora_weights(lora_rank)
+        weights = _frozen_bytes(numbers, method, dtype_bytes) + trained_bytes(4) * numbers.lora_weights(lora_rank)
     logits = _logit_bytes(numbers, tokens, is_loss_chunked=is_loss_chunked)
-    return weights + states + _activation_bytes(numbers, tokens) + logits + overhead_bytes
+    return weights + _activation_bytes(numbers, tokens) + logits + overhead_bytes
 
 
-def _weight_bytes(numbers: Architecture, method: Method, dtype_bytes: int) -> int:
+def _frozen_bytes(numbers: Architecture, method: Method, dtype_bytes: int) -> int:
     if method != "qlora":
         return dtype_bytes * numbers.parameters
-    small = round(NF4_BYTES * numbers.linear_weights)
+    small = round(linear_bytes("4bit", dtype_bytes, numbers.hidden) * numbers.linear_weights)
     widest = dtype_bytes * numbers.hidden * max(numbers.query, 0 if numbers.experts else numbers.intermediate)
     return small + dtype_bytes * (numbers.parameters - numbers.linear_weights) + widest
 

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.catalog.memory import DTYPE_BYTES, trained_bytes
 from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, LoadError
 from qwen3ft_jupyter.finetune.rules import LORA_TARGETS
 from qwen3ft_jupyter.loading import check_model_folder, choose, load_model_and_tokenizer, this_machine
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.loading import Machine
     from qwen3ft_jupyter.work import Reporter
-
-FULL_BYTES_PER_PARAMETER = 16
-"""Full fine-tune: weight, gradient and Adam's two states, each in float32."""
 
 ATTENTION_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 """What a LoRA adapts on a mixture of experts: all-linear would take router and experts along."""
@@ -115,7 +113,8 @@ def set_seed(seed: int) -> None:
 
 
 def _check_states_fit(parameters: int, precision: Precision, machine: Machine, name: str) -> None:
-    per_parameter = FULL_BYTES_PER_PARAMETER if precision.weights == "float32" else 8
+    dtype_bytes = DTYPE_BYTES[precision.weights]
+    per_parameter = trained_bytes(dtype_bytes, state_bytes=dtype_bytes)  # torch's Adam keeps the weights' type
     needed, free = parameters * per_parameter, free_bytes(machine, precision.device, spread=False)
     if needed > free:
         raise DoesNotFit(f"A full fine-tune of {name} needs at least {gigabytes(needed)}, {gigabytes(free)} are free.",

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.settings import read_bool
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -124,12 +126,6 @@ def _number(value: Any) -> float:
     return number
 
 
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(value)
-    return value
-
-
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or any(ord(character) < 32 for character in value):
         raise ValueError(value)
@@ -163,7 +159,7 @@ def _device(value: Any) -> str:
     raise ValueError(value)
 
 
-TRUTH = Rule(_truth, "true or false")
+TRUTH = Rule(read_bool, "true or false")
 
 FIELDS: Mapping[str, Rule] = {
     "model": Rule(_text, "the name of a model, such as Qwen/Qwen3-0.6B"),

@@ -17,12 +17,13 @@ import re
 import threading
 import time
 import zlib
+from base64 import b64encode
 from dataclasses import dataclass
 from json import loads
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from urllib3 import PoolManager, ProxyManager, Timeout, make_headers
+from urllib3 import PoolManager, ProxyManager, Timeout
 from urllib3.exceptions import HTTPError, ProxyError, ReadTimeoutError
 
 from qwen3ft_jupyter.errors import BadListing, HubError, HubUnreachable, Qwen3ftError, SourceFailed
@@ -297,14 +298,15 @@ def _make_manager(proxy: str | None, max_connections: int, *, is_tls: bool) -> P
         manager = PoolManager(MAX_HOSTS, maxsize=max_connections, ssl_context=context)
     else:
         parts = urlsplit(proxy)
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
+        encoded = b64encode(login.encode("utf-8", "surrogateescape")).decode()  # as curl does; urllib3: Latin-1
         manager = ProxyManager(
             proxy,
             MAX_HOSTS,
             maxsize=max_connections,
             ssl_context=context,
             proxy_ssl_context=tls_context() if parts.scheme == "https" else None,
-            proxy_headers=make_headers(proxy_basic_auth=login),
+            proxy_headers={"proxy-authorization": f"Basic {encoded}"} if login else None,
         )
     manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
     return manager

@@ -26,22 +26,54 @@ def proxy_for(url: str) -> str | None:
     system's settings otherwise). ``NO_PROXY`` may hold networks such as ``10.0.0.0/8``. Loopback is never proxied.
 
     Raises:
-        BadSetting: The proxy is not an HTTP one.
+        BadSetting: The proxy is not an HTTP one, or its address is malformed; its password is not shown.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    kind = parts.scheme if proxies.get(parts.scheme) else "all"
+    proxy = proxies.get(kind)
     if not proxy or _is_direct(host, parts.netloc.rpartition("@")[2], proxies.get("no", "")):
         return None
     if "://" not in proxy:
         proxy = f"http://{proxy}"
-    if urlsplit(proxy).scheme not in {"http", "https"}:
+    if proxy.partition("://")[0].lower() not in {"http", "https"}:
         raise BadSetting(
             "The proxy of this environment is not an HTTP proxy.",
             hint="Set HTTPS_PROXY to an http:// address; most SOCKS programs offer one on a port of their own.",
         )
+    if not _is_well_formed(proxy):
+        raise BadSetting(
+            f"{_variable_of(kind)}={_without_password(proxy)} is malformed.",
+            hint="Write http://user:password@host:port; in the password # is %23, / is %2F, ? is %3F, [ is %5B.",
+        )
     return proxy
+
+
+def _is_well_formed(proxy: str) -> bool:
+    try:
+        parts = urlsplit(proxy)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an unclosed bracket, or a port that is no number
+        return False
+    return has_host and "@" not in parts.path + parts.query + parts.fragment and not any(map(str.isspace, proxy))
+
+
+def _variable_of(kind: str) -> str:
+    """Return the variable that names the proxy for a scheme, or for "all"."""
+    names = (f"{kind}_proxy", f"{kind}_proxy".upper())
+    return next((name for name in names if os.environ.get(name)), f"{names[1]} (the system's setting)")
+
+
+def _without_password(proxy: str) -> str:
+    """Return an address that may be malformed so that nothing of a password is in it.
+
+    >>> _without_password("http://me:se#cr:et@proxy:3128"), _without_password("http://proxy:80*")
+    ('http://me:***@proxy:3128', 'http://proxy:***')
+    """
+    scheme, _, rest = proxy.partition("://")
+    login, at, host = rest.rpartition("@")
+    return f"{scheme}://{login.partition(':')[0]}:***@{host}" if at else f"{scheme}://{host.partition(':')[0]}:***"
 
 
 def _is_direct(host: str, netloc: str, exempt: str) -> bool:

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.catalog.memory import CPU_OVERHEAD_BYTES, DTYPE_BYTES, GPU_OVERHEAD_BYTES, linear_bytes
 from qwen3ft_jupyter.errors import DoesNotFit
-from qwen3ft_jupyter.loading.weights import DTYPE_BYTES
+from qwen3ft_jupyter.loading.weights import ONE_BYTE_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from qwen3ft_jupyter.loading.machine import Machine
     from qwen3ft_jupyter.loading.weights import Tensor
-
-COMPUTE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-"""Bytes of one number of each type a model computes in."""
-
-GPU_OVERHEAD_BYTES = 800_000_000
-"""CUDA context and the allocator's fragments: 0.8 GB is the lower end of what is seen."""
-
-CPU_OVERHEAD_BYTES = 200_000_000
-"""Buffers and the largest tensor while it is converted."""
-
-NF4_BYTES = 0.5 + 1 / 64 + 4 / 16384
-"""One weight in 4 bits, its share of an 8-bit scale per 64 weights, and of the scales' own scales."""
 
 
 def load_bytes(tensors: Iterable[Tensor], *, dtype: str, quantization: str | None = None, stored: bool = False) -> int:
@@ -37,13 +26,12 @@ def load_bytes(tensors: Iterable[Tensor], *, dtype: str, quantization: str | Non
     """
     total = 0.0
     for tensor in tensors:
-        if stored and DTYPE_BYTES.get(tensor.dtype, 4) == 1:
+        if stored and tensor.dtype in ONE_BYTE_DTYPES:
             total += tensor.elements
-        elif quantization and tensor.is_linear:
-            per_weight = NF4_BYTES if quantization == "4bit" else 1 + 4 / max(1, tensor.shape[1])
-            total += tensor.elements * per_weight
+        elif tensor.is_linear:
+            total += tensor.elements * linear_bytes(quantization, DTYPE_BYTES[dtype], tensor.shape[1])
         else:
-            total += tensor.elements * COMPUTE_BYTES[dtype]
+            total += tensor.elements * DTYPE_BYTES[dtype]
     return int(total)
 
 

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.catalog.memory import DTYPE_BYTES
 from qwen3ft_jupyter.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-DTYPES = ("float32", "float16", "bfloat16")
-"""Number types a model can be loaded in."""
 
 CPU_BF16_FROM_PARAMETERS = 100_000_000
 """Below this a CPU computes in float32 even where it knows bfloat16: it is quick enough, and exact."""
@@ -110,8 +108,8 @@ def check_dtype(dtype: object) -> str:
     aliases = {"fp32": "float32", "float": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}
     name = str(dtype).removeprefix("torch.")
     name = aliases.get(name, name)
-    if name not in DTYPES:
-        raise BadInput(f"dtype {str(dtype)!r} is not known.", hint=f"Accepted: auto, {', '.join(DTYPES)}.")
+    if name not in DTYPE_BYTES:
+        raise BadInput(f"dtype {str(dtype)!r} is not known.", hint=f"Accepted: auto, {', '.join(DTYPE_BYTES)}.")
     return name
 
 

@@ -13,6 +13,8 @@ import sys
 import warnings
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.settings import is_true
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -58,7 +60,7 @@ def _restore(was_offline: object) -> None:
     if constants is None:
         return
     if was_offline is None:  # first imported in between, while the environment said offline
-        was_offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "on", "yes", "true"}
+        was_offline = is_true(os.environ.get("HF_HUB_OFFLINE", ""))
     constants.HF_HUB_OFFLINE = was_offline  # type: ignore[attr-defined]
 
 

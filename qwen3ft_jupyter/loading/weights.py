@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.errors import CacheDamaged, LoadError, UnsafeModel
 
 if TYPE_CHECKING:
@@ -17,20 +18,14 @@ if TYPE_CHECKING:
 MAX_HEADER_BYTES = 100_000_000
 """The format's own limit; a longer header is refused before anything parses it."""
 
-MAX_INDEX_BYTES = 50_000_000
-"""The index of the largest Qwen3 (235B) has under 10 MB."""
-
 REPAIR = "Verify the model: what is wrong is fetched again."
 """What helps against damaged files."""
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 """Weight files that are not safetensors."""
 
-DTYPE_BYTES = {
-    "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
-    "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1,
-}  # fmt: skip
-"""Bytes of one element, by the name safetensors gives the type."""
+ONE_BYTE_DTYPES = frozenset({"F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL"})
+"""Types of one byte, by the names safetensors gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +55,7 @@ def weight_files(folder: Path) -> list[Path]:
         CacheDamaged: A file that the index names is missing.
         LoadError: There are no weights at all, or the index is no index.
     """
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX_NAME
     if index.is_file():
         return _indexed_files(folder, index)
     found = sorted(path for path in folder.glob("*.safetensors") if path.name != "adapter_model.safetensors")
@@ -79,12 +74,12 @@ def _indexed_files(folder: Path, index: Path) -> list[Path]:
     if index.stat().st_size > MAX_INDEX_BYTES:
         raise UnsafeModel(f"{index.name} is larger than {MAX_INDEX_BYTES} bytes.")
     try:
-        names = set(json.loads(index.read_bytes())["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        names = indexed_files(index.read_bytes())
+    except ValueError as error:
         raise LoadError(f"{index.name} is not an index of weights.", hint="Download the model again.") from error
     for name in names:
         if not is_plain_name(name) or not name.endswith(".safetensors"):
-            raise UnsafeModel(f"{index.name} names {str(name)[:80]!r}, which is not a safetensors file of this folder.")
+            raise UnsafeModel(f"{index.name} names {name[:80]!r}, which is not a safetensors file of this folder.")
     for name in sorted(names):
         if not (folder / name).is_file():
             raise CacheDamaged(f"{name} is missing.", hint="Verify the model: what is missing is fetched again.")

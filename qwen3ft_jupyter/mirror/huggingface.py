@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote, urlencode
 from qwen3ft_jupyter.mirror.library import pick
 from qwen3ft_jupyter.mirror.models import Folder, ServedFile, tree
 from qwen3ft_jupyter.mirror.replies import Missing, Reply, file_reply, json_reply
+from qwen3ft_jupyter.settings import is_true
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.library import Library
@@ -70,7 +71,7 @@ def _at(asked: Asked, model: ServedModel, topic: str, path: str) -> Reply | None
 
 
 def _info_reply(asked: Asked, model: ServedModel) -> Reply:
-    has_blobs = asked.query.get("blobs", "").lower() in {"true", "1"}
+    has_blobs = is_true(asked.query.get("blobs", ""))
     return json_reply(_info(model, has_blobs=has_blobs), headers={"X-Repo-Commit": model.commit})
 
 
@@ -112,10 +113,10 @@ def _refs(found: list[ServedModel]) -> Reply:
 
 def _tree(asked: Asked, model: ServedModel, root: str) -> Reply:
     query = asked.query
-    entries = tree(model, root, is_recursive=query.get("recursive", "").lower() in {"true", "1"})
+    entries = tree(model, root, is_recursive=is_true(query.get("recursive", "")))
     if not entries:
         return refused(404, "EntryNotFound", "There is no such folder.", commit=model.commit)
-    is_expanded = query.get("expand", "").lower() in {"true", "1"}
+    is_expanded = is_true(query.get("expand", ""))
     start = _number(query.get("cursor"), 0)
     limit = max(1, min(PAGE_SIZE, _number(query.get("limit"), PAGE_SIZE)))
     page = [_entry(entry, model, is_expanded=is_expanded) for entry in entries[start : start + limit]]
@@ -139,7 +140,7 @@ def _paths_info(asked: Asked, model: ServedModel) -> Reply:
             paths, is_expanded = body["paths"], body.get("expand") is True
         else:
             form = parse_qs(asked.body.decode())
-            paths, is_expanded = form["paths"], form.get("expand", [""])[0].lower() == "true"
+            paths, is_expanded = form["paths"], is_true(form.get("expand", [""])[0])
         paths = [paths] if isinstance(paths, str) else paths
         named = {path.strip("/") for path in paths}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

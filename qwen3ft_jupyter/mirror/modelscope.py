@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.mirror.library import pick
 from qwen3ft_jupyter.mirror.models import Folder, tree
 from qwen3ft_jupyter.mirror.replies import Missing, Reply, file_reply, json_reply
+from qwen3ft_jupyter.settings import is_true
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.library import Library
@@ -70,7 +71,7 @@ def _about(asked: Asked, library: Library, repo_id: str, rest: list[str]) -> Rep
             model = pick(found, revision)
             if model is None:
                 return _refusal("revision" if found else "repo")
-            is_recursive = query.get("Recursive", "").lower() in {"true", "1"}
+            is_recursive = is_true(query.get("Recursive", ""))
             return _listing(model, query.get("Root", "").strip("/"), is_recursive=is_recursive)
     return None
 

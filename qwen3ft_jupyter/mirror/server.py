@@ -11,7 +11,7 @@ import socketserver
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.addresses import is_loopback
+from qwen3ft_jupyter.mirror.addresses import is_loopback
 from qwen3ft_jupyter.mirror.connections import Connections
 from qwen3ft_jupyter.mirror.folders import EXHAUSTED
 from qwen3ft_jupyter.mirror.handler import Handler

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter import format as fmt
 from qwen3ft_jupyter import terminal
 from qwen3ft_jupyter.cache_lists import fetch_facts
-from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_dict
+from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_json
 from qwen3ft_jupyter.format import plain
 from qwen3ft_jupyter.job_lists import shown_state
 from qwen3ft_jupyter.notebook.display import (
@@ -123,7 +123,7 @@ class JobView(View):
         status = self.job.status()
         command = f"%qwen3ft jobs resume {self.job.id}"
         if status.state == "failed":
-            raise error_from_dict(status.error) if status.error else JobFailed(f"The job {self.job.id} failed.")
+            raise error_from_json(status.error) if status.error else JobFailed(f"The job {self.job.id} failed.")
         if status.state in ("stopped", "interrupted"):
             raise Stopped(f"The job {self.job.id} was {status.state}.", hint=f"Go on with it: {command}")
 

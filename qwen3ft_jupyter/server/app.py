@@ -7,19 +7,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Bool, Int, List, Unicode
+from traitlets import Bool, Int, List, TraitType, Unicode
 
 from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.server import cache, jobs, models, status
 from qwen3ft_jupyter.server.access import ManagerAccess
 from qwen3ft_jupyter.server.base import route_pattern
 from qwen3ft_jupyter.server.events import SCHEMA_FILE, SCHEMA_ID, Change, ChangeWatcher
+from qwen3ft_jupyter.settings import SETTINGS, load_settings, to_publish
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.settings.setting import Setting
 
 ROUTES = (*status.ROUTES, *models.ROUTES, *cache.ROUTES, *jobs.ROUTES)
 """Every path, as `openapi.yaml` writes it, with its handler; the first that matches is taken."""
+
+
+def _trait(setting: Setting) -> TraitType[Any, Any]:
+    """Return the trait with which an administrator gives a setting; empty or None means that it is not given."""
+    help_text = f"{setting.help} {setting.variable} wins."
+    if setting.kind.trait == "flag":
+        return Bool(None, allow_none=True, config=True, help=help_text)
+    if setting.kind.trait == "number":
+        return Int(None, allow_none=True, config=True, help=help_text)
+    if setting.kind.trait == "list":
+        return List(Unicode(), config=True, help=help_text)
+    return Unicode("", config=True, help=help_text)
 
 
 class Qwen3FTApp(ExtensionApp):
@@ -33,81 +47,7 @@ class Qwen3FTApp(ExtensionApp):
     name = "qwen3ft_jupyter"
     load_other_extensions = True
 
-    use_modelscope = Bool(
-        None,
-        allow_none=True,
-        config=True,
-        help="Ask ModelScope first (True) or Hugging Face first (False). Not set: ModelScope. USE_MODELSCOPE wins.",
-    )
-    model_cache_dir = Unicode(
-        "",
-        config=True,
-        help="The folder where models are kept. Empty: a place that lasts on this host. MODEL_CACHE_DIR wins.",
-    )
-    shared_dirs = List(
-        Unicode(),
-        config=True,
-        help="Folders of models that everyone may read and nobody here writes. MODEL_CACHE_SHARED_DIRS wins.",
-    )
-    other_dirs = List(
-        Unicode(),
-        config=True,
-        help="More folders to look in for files that are already on this disk, besides the caches of the hubs' own "
-        "clients. MODEL_CACHE_OTHER_DIRS wins.",
-    )
-    quota = Unicode(
-        "",
-        config=True,
-        help="The most bytes the models of one user may take, for example 200GB; the least recently used make room. "
-        "Empty: no limit. MODEL_CACHE_QUOTA wins.",
-    )
-    state_dir = Unicode(
-        "",
-        config=True,
-        help="The folder where jobs keep their state and logs; best on a local disk that lasts. Empty: the user's own "
-        "state folder. QWEN3FT_STATE_DIR wins.",
-    )
-    modelscope_endpoint = Unicode(
-        "",
-        config=True,
-        help="Address of ModelScope or of a mirror of it. Empty: the public one. MODELSCOPE_ENDPOINT wins.",
-    )
-    hf_endpoint = Unicode(
-        "",
-        config=True,
-        help="Address of Hugging Face or of a mirror of it. Empty: the public one. HF_ENDPOINT wins.",
-    )
-    offline = Bool(
-        None,
-        allow_none=True,
-        config=True,
-        help="Use only what is in the cache and open no connection. Not set: False. QWEN3FT_OFFLINE wins.",
-    )
-    fallback = Bool(
-        None,
-        allow_none=True,
-        config=True,
-        help="Go to the other hub, and say so, when the first has no such model or cannot be reached. Not set: True. "
-        "QWEN3FT_FALLBACK wins.",
-    )
-    mirrors = List(
-        Unicode(),
-        config=True,
-        help="Addresses of mirrors that speak Hugging Face's protocol, such as a team's `qwen3ft mirror`: more sources "
-        "for every download. QWEN3FT_MIRRORS wins.",
-    )
-    max_connections = Int(
-        None,
-        allow_none=True,
-        config=True,
-        help="The most connections one download may open, 1 to 64. Not set: 16. QWEN3FT_MAX_CONNECTIONS wins.",
-    )
-    max_speed = Unicode(
-        "",
-        config=True,
-        help="The most bytes a second one download may take, for example 20MB. Empty: no limit. "
-        "QWEN3FT_MAX_SPEED wins.",
-    )
+    vars().update({setting.trait_name: _trait(setting) for setting in SETTINGS if not setting.kind.is_secret})
 
     watcher: ChangeWatcher | None = None
 
@@ -131,7 +71,6 @@ class Qwen3FTApp(ExtensionApp):
             BadSetting: a variable or trait has a value that is not accepted.
         """
         from qwen3ft_jupyter.manager import ModelManager
-        from qwen3ft_jupyter.settings import load_settings
 
         root = self._root()
         return ModelManager(load_settings(working_folder=root, server_root=root, traits=self.given_traits()))
@@ -141,8 +80,6 @@ class Qwen3FTApp(ExtensionApp):
 
         If a trait is not accepted, that is logged, and the requests are refused with it.
         """
-        from qwen3ft_jupyter.settings import to_publish
-
         root = self._root()
         if root is None:
             return
@@ -156,21 +93,7 @@ class Qwen3FTApp(ExtensionApp):
 
     def given_traits(self) -> dict[str, Any]:
         """Return the traits that the configuration sets, by the names of `qwen3ft_jupyter.settings.Settings`."""
-        traits: dict[str, Any] = {
-            "use_modelscope": self.use_modelscope,
-            "cache_dir": self.model_cache_dir,
-            "shared_dirs": list(self.shared_dirs),
-            "other_dirs": list(self.other_dirs),
-            "quota": self.quota,
-            "state_dir": self.state_dir,
-            "modelscope_endpoint": self.modelscope_endpoint,
-            "hf_endpoint": self.hf_endpoint,
-            "offline": self.offline,
-            "fallback": self.fallback,
-            "mirrors": list(self.mirrors),
-            "max_connections": self.max_connections,
-            "max_speed": self.max_speed,
-        }
+        traits = {one.name: getattr(self, one.trait_name) for one in SETTINGS if not one.kind.is_secret}
         return {name: value for name, value in traits.items() if value not in (None, "", [])}
 
     async def stop_extension(self) -> None:

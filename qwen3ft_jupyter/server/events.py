@@ -35,8 +35,8 @@ IDLE_S = 3.0
 """Between looks while no job is active; such a look is one stat of a local folder."""
 FULL_S = 10.0
 """Between looks at everything: the cache may be on a network drive."""
-STOP_S = 3.0
-"""How long the server's end waits for a look under way."""
+STOP_S = 1.0
+"""How long the server's end waits for the watcher; what it looks at may hang for ever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from qwen3ft_jupyter.errors import BadInput, JobNotFound
+from qwen3ft_jupyter.settings import TRUTH_HINT, read_bool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +20,6 @@ MAX_OFFSET = 2**53
 
 _JUPYTERS_OWN = frozenset({"token", "_xsrf", "no_track_activity"})
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
-_FALSE = frozenset({"false", "0", "no", "off", "n", "f"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +129,10 @@ def _read_list(name: str, value: object) -> list[str]:
 
 
 def _read_flag(name: str, value: object) -> bool:
-    text = str(value).strip().lower() if isinstance(value, (str, bool, int)) else ""
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    raise BadInput(f"{name} is neither true nor false.", hint="Accepted: true, 1, yes, on, false, 0, no, off.")
+    try:
+        return read_bool(value)
+    except ValueError:
+        raise BadInput(f"{name} is neither true nor false.", hint=TRUTH_HINT) from None
 
 
 def _read_count(name: str, value: object) -> int:

@@ -100,7 +100,17 @@ def test_folders_that_the_clients_were_told_to_fill_are_listed_when_named(real: 
 
 
 def test_places_follow_the_clients_own_variables(tmp_path: Path) -> None:
-    names = ("hub_cache", "legacy", "hf/hub", "xdg/huggingface/hub", "ms", "old", "home/.cache/modelscope", "mine")
+    names = (
+        "hub_cache",
+        "legacy",
+        "older",
+        "hf/hub",
+        "xdg/huggingface/hub",
+        "ms",
+        "old",
+        "home/.cache/modelscope",
+        "mine",
+    )
     for name in names:
         (tmp_path / name).mkdir(parents=True)
     environ = {
@@ -108,6 +118,7 @@ def test_places_follow_the_clients_own_variables(tmp_path: Path) -> None:
         "BASE": str(tmp_path),
         "HF_HUB_CACHE": "$BASE/hub_cache",
         "HUGGINGFACE_HUB_CACHE": "~/../legacy",
+        "TRANSFORMERS_CACHE": str(tmp_path / "older"),
         "HF_HOME": str(tmp_path / "hf"),
         "XDG_CACHE_HOME": str(tmp_path / "xdg"),
         "MODELSCOPE_CACHE": str(tmp_path / "ms"),
@@ -117,8 +128,8 @@ def test_places_follow_the_clients_own_variables(tmp_path: Path) -> None:
     places = known_places(environ, [tmp_path / "mine", tmp_path / "nothing"])
 
     assert [(place.owner, place.root) for place in places] == [
-        *(("huggingface", tmp_path / name) for name in names[:4]),
-        *(("modelscope", tmp_path / name) for name in names[4:7]),
+        *(("huggingface", tmp_path / name) for name in names[:5]),
+        *(("modelscope", tmp_path / name) for name in names[5:8]),
         ("folder", tmp_path / "mine"),
     ]
 

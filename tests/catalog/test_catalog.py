@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from qwen3ft_jupyter.catalog import CatalogModel, catalog, check_published, find
-from qwen3ft_jupyter.catalog.memory import HEAD_DIM, Architecture
 from qwen3ft_jupyter.errors import UnknownModel
 from qwen3ft_jupyter.hubs.names import parse_repo_id
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.catalog.memory import Architecture
+
+HEAD_DIM = 128
+"""The same in every Qwen3."""
 
 
 def parameters_of(numbers: Architecture) -> int:

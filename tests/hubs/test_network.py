@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import base64
+import doctest
+
 import pytest
 
+from qwen3ft_jupyter.errors import BadSetting
+from qwen3ft_jupyter.hubs import network
+from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.network import proxy_for
+from tests.servers import ScriptedServer, json_reply
 
 PROXY = "http://proxy.example:3128"
 
@@ -63,3 +70,52 @@ def test_a_proxy_without_scheme_is_an_http_one(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("https_proxy", "proxy.example:3128")
 
     assert proxy_for("https://hub.example/a") == PROXY
+
+
+def test_the_examples_are_true() -> None:
+    done = doctest.testmod(network)
+    assert done.attempted > 0
+    assert done.failed == 0
+
+
+@pytest.mark.parametrize("mark", "#[?/")
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("HTTP_PROXY", "http://hub.example/a"),
+        ("https_proxy", "https://hub.example/a"),
+        ("ALL_PROXY", "http://hub.example/a"),
+    ],
+)
+def test_a_proxy_whose_password_is_not_escaped_is_named_without_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, url: str, mark: str
+) -> None:
+    monkeypatch.setenv(variable, f"http://me:se{mark}cret@proxy.example:3128")
+
+    with pytest.raises(BadSetting) as caught:
+        proxy_for(url)
+
+    assert caught.value.message == f"{variable}=http://me:***@proxy.example:3128 is malformed."
+    assert "# is %23" in caught.value.hint
+
+
+def test_a_proxy_whose_port_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:80*")
+
+    with pytest.raises(BadSetting, match="https_proxy=http://proxy"):
+        proxy_for("https://hub.example/a")
+    assert proxy_for("https://localhost/a") is None
+
+
+@pytest.mark.parametrize(
+    ("written", "password"),
+    [("se%23%2F%3F%5B%5Dcret", "se#/?[]cret"), ("密码", "密码"), ("%E5%AF%86", "密"), ("p@ss", "p@ss")],
+)
+def test_a_proxy_gets_the_password_that_was_meant(monkeypatch: pytest.MonkeyPatch, written: str, password: str) -> None:
+    """The cure that the error names helps, and what curl takes is taken."""
+    with ScriptedServer(lambda _: json_reply({"via": "proxy"})) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("http://", f"http://me:{written}@"))
+        assert HttpClient().get("http://hub.example/a").json() == {"via": "proxy"}
+
+    told = proxy.seen[0].headers["proxy-authorization"].removeprefix("Basic ")
+    assert base64.b64decode(told).decode() == f"me:{password}"

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qwen3ft_jupyter.catalog import memory
 from qwen3ft_jupyter.errors import BadInput, CacheDamaged, DoesNotFit, LoadError, MissingPackage, UnsafeModel
 from qwen3ft_jupyter.loading import (
     Machine,
     check_adapter_folder,
     check_model_folder,
-    fit,
     load,
     load_model_and_tokenizer,
     quiet_libraries,
@@ -229,7 +229,7 @@ def test_what_does_not_fit_is_refused_with_what_fits(
 ) -> None:
     """32 thousand weights in float32 need 129 kB, in bfloat16 half, in 4 bits still less."""
     monkeypatch.setattr(load, "_smaller_model", lambda _free: "Qwen/Qwen3-0.6B")
-    machine = Machine(ram_free_bytes=fit.CPU_OVERHEAD_BYTES + 70_000, ram_total_bytes=GB)
+    machine = Machine(ram_free_bytes=memory.CPU_OVERHEAD_BYTES + 70_000, ram_total_bytes=GB)
 
     with pytest.raises(DoesNotFit) as caught:
         load_model_and_tokenizer(tiny, machine=machine)
@@ -247,7 +247,7 @@ def test_the_memory_check_can_be_left_out(tiny: Path) -> None:
 
 
 def test_a_full_gpu_is_refused_although_ram_is_free(tiny: Path, never_loaded: None) -> None:
-    gpu = Gpu("T4", (7, 5), free_bytes=fit.GPU_OVERHEAD_BYTES + 10, total_bytes=16 * GB)
+    gpu = Gpu("T4", (7, 5), free_bytes=memory.GPU_OVERHEAD_BYTES + 10, total_bytes=16 * GB)
 
     with pytest.raises(DoesNotFit, match="of GPU memory in float16"):
         load_model_and_tokenizer(tiny, machine=Machine(64 * GB, 64 * GB, gpus=(gpu,)))

@@ -1,4 +1,4 @@
-"""The front door: every face (cell, magic, form, panel, REST, command line) calls `ModelManager` and formats."""
+"""`ModelManager`, which every face calls, and `get_model_manager`, which makes one."""
 
 from __future__ import annotations
 

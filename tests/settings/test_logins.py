@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from modelscope_hub.config import HubConfig
 
-from qwen3ft_jupyter.logins import stored_huggingface_token, stored_modelscope_token
+from qwen3ft_jupyter.settings.logins import stored_huggingface_token, stored_modelscope_token
 
 
 def test_a_login_of_the_modelscope_client_is_found(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_login_is_not_given_to_another_host(tmp_path: Path, endpoint: str) -> 
 def test_an_expired_login_is_no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     HubConfig(endpoint="https://www.modelscope.cn", config_dir=tmp_path).save_token("ms-made-up")
     later = time.time() + 40 * 24 * 3600
-    monkeypatch.setattr("qwen3ft_jupyter.logins.time.time", lambda: later)
+    monkeypatch.setattr("qwen3ft_jupyter.settings.logins.time.time", lambda: later)
 
     assert stored_modelscope_token("https://www.modelscope.cn", {"MODELSCOPE_HOME": str(tmp_path)}) is None
 

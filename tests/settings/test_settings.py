@@ -2,14 +2,32 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 import pytest
 
 from qwen3ft_jupyter.errors import BadSetting
-from qwen3ft_jupyter.setting_list import parse_bytes
-from qwen3ft_jupyter.settings import SETTINGS, STRANGERS_ORIGINS, Secret, Settings, load_settings, to_publish
+from qwen3ft_jupyter.overview import describe
+from qwen3ft_jupyter.server.app import Qwen3FTApp
+from qwen3ft_jupyter.settings import (
+    FOLDER_ORIGIN,
+    SETTINGS,
+    STRANGERS_ORIGINS,
+    Secret,
+    Settings,
+    load_settings,
+    parse_bytes,
+    to_publish,
+)
+from qwen3ft_jupyter.settings.declared import declared_settings
+from qwen3ft_jupyter.settings.kinds import ADDRESS, ADDRESSES, CONNECTIONS, FLAG, FOLDER, FOLDERS, SIZE, Kind
+from qwen3ft_jupyter.settings.setting import Setting, setting
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="there it is a path")
 
 
 @pytest.fixture
@@ -253,6 +271,137 @@ def test_every_setting_has_a_field_and_a_help_text() -> None:
 
     assert {setting.name for setting in SETTINGS} == fields
     assert all(setting.help.endswith(".") for setting in SETTINGS)
+
+
+def test_a_new_setting_is_one_field() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class More(Settings):
+        is_loud: bool = setting("QWEN3FT_LOUD", FLAG, "Say more.", default=False)
+
+    (added,) = declared_settings(More)[len(SETTINGS) :]
+
+    assert (added.name, added.trait_name, added.variable) == ("is_loud", "is_loud", "QWEN3FT_LOUD")
+    assert added.read("QWEN3FT_LOUD", "yes") is True
+    assert added.default({}, {}) == (False, "default")
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.variable)
+def test_all_that_knows_settings_knows_each(home: Path, setting: Setting) -> None:
+    """Arguments, environment, .env files, a server's configuration, jobs, and the list that people are shown."""
+    examples: list[tuple[Kind[object], str]] = [
+        (FLAG, "no"),
+        (FOLDER, "/data"),
+        (FOLDERS, "/data"),
+        (SIZE, "20MB"),
+        (CONNECTIONS, "3"),
+        (ADDRESS, "http://10.0.0.5"),
+        (ADDRESSES, "http://10.0.0.5"),
+    ]
+    written = next((text for kind, text in examples if kind is setting.kind), "host=made-up")
+
+    given = load_settings({setting.name: written}, environ={})
+    from_environment = load(home, **{setting.variable: written})
+    (home / "work" / ".env").write_text(f"{setting.variable}={written}\n")
+    from_folder = load(home)
+
+    assert from_environment.origins[setting.name] == f"environment ({setting.variable})"
+    assert getattr(given, setting.name) == getattr(from_environment, setting.name)
+    assert (from_folder.origins[setting.name] == FOLDER_ORIGIN) is (setting.name in {"use_modelscope", "cache_dir"})
+    assert (setting.name in given.shareable()) is not setting.kind.is_secret
+    assert (setting.variable in given.secrets_given()) is setting.kind.is_secret
+    assert (setting.trait_name in Qwen3FTApp.class_own_traits(config=True)) is not setting.kind.is_secret
+    assert setting.variable in {row.variable for row in describe(given).rows}
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('"/data/m"', "quotation marks"),
+        ("'/data/m'", "quotation marks"),
+        ("file:///x", "an address"),
+        ("oss://bucket/x", "an address"),
+        ("~nosuchuser/x", "nobody here has that home folder"),
+        ("$QWEN3FT_NOT_SET/x", "no value here"),
+        pytest.param("D:\\models", "a path of Windows", marks=POSIX),
+        pytest.param("\\\\nas\\models", "a path of Windows", marks=POSIX),
+    ],
+)
+@pytest.mark.parametrize("variable", ["MODEL_CACHE_DIR", "MODEL_CACHE_SHARED_DIRS", "QWEN3FT_STATE_DIR"])
+def test_what_only_looks_like_a_folder_is_refused(home: Path, variable: str, text: str, what: str) -> None:
+    """It would be a folder of that very name in whatever folder one happens to be."""
+    with pytest.raises(BadSetting) as caught:
+        load(home, **{variable: text})
+
+    assert variable in caught.value.message
+    assert text in caught.value.message.replace("\\\\", "\\")
+    assert what in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["file:///x", "$NOT_SET/x", pytest.param("D:\\models", marks=POSIX)])
+def test_what_only_looks_like_a_folder_is_refused_in_a_working_folder_too(home: Path, text: str) -> None:
+    (home / "work" / ".env").write_text(f"MODEL_CACHE_DIR={text}\n")
+
+    with pytest.raises(BadSetting, match="MODEL_CACHE_DIR"):
+        load(home)
+
+
+def test_a_token_in_quotation_marks_is_refused_without_repeating_it(home: Path) -> None:
+    with pytest.raises(BadSetting, match="HF_TOKEN is written in quotation marks") as caught:
+        load(home, HF_TOKEN="'hf_made_up'")
+
+    assert "made_up" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["https://h.example/api", "h.example/api/v1/", "h.example/?x=1", "h.example/#a"])
+@pytest.mark.parametrize("variable", ["HF_ENDPOINT", "MODELSCOPE_ENDPOINT", "QWEN3FT_MIRRORS"])
+def test_a_route_of_a_hub_is_no_endpoint(home: Path, variable: str, text: str) -> None:
+    with pytest.raises(BadSetting, match=f"{variable} is not the address of a hub, but") as caught:
+        load(home, **{variable: text})
+
+    assert "/api" in caught.value.hint
+    assert load(home, **{variable: "https://h.example/hf"}).origins  # what the hint leaves
+
+
+@pytest.mark.parametrize("text", ["http:/h.example", "http:h.example", "https:///x", "http://h.example:80*"])
+def test_a_mistyped_endpoint_is_refused(home: Path, text: str) -> None:
+    with pytest.raises(BadSetting, match="HF_ENDPOINT is not the address of a hub"):
+        load(home, HF_ENDPOINT=text)
+
+
+def test_a_repository_behind_an_api_of_its_own_is_an_endpoint(home: Path) -> None:
+    """Artifactory serves Hugging Face's protocol below /artifactory/api/huggingfaceml/NAME."""
+    url = "https://a.example/artifactory/api/huggingfaceml/hf"
+    assert load(home, HF_ENDPOINT=url).hf_endpoint == url
+
+
+def test_an_alias_is_named_in_an_error(home: Path) -> None:
+    with pytest.raises(BadSetting, match="MODELSCOPE_DOMAIN"):
+        load(home, MODELSCOPE_DOMAIN="ftp://x")
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"HF_HUB_OFFLINE": "1"}, True),
+        ({"HF_HUB_OFFLINE": "ON"}, True),
+        ({"TRANSFORMERS_OFFLINE": "yes"}, True),
+        ({"HF_HUB_OFFLINE": "", "TRANSFORMERS_OFFLINE": "1"}, True),
+        ({"HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "1"}, False),
+        ({"HF_HUB_OFFLINE": "2"}, False),
+        ({"TRANSFORMERS_OFFLINE": "maybe"}, False),
+        ({"QWEN3FT_OFFLINE": "no", "HF_HUB_OFFLINE": "1"}, False),
+    ],
+)
+def test_offline_is_taken_as_transformers_takes_it(home: Path, environ: dict[str, str], *, expected: bool) -> None:
+    code = "import huggingface_hub.constants as c; print(c.HF_HUB_OFFLINE)"
+    bare = {name: value for name, value in os.environ.items() if "OFFLINE" not in name}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env={**bare, **environ}, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert load(home, **environ).offline is expected
+    assert "QWEN3FT_OFFLINE" in environ or said.strip() == str(expected)
 
 
 def test_what_a_working_folder_may_not_set_is_said_to_be_ignored(home: Path) -> None:

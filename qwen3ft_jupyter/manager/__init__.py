@@ -1,0 +1,5 @@
+"""The front door: every face (cell, magic, form, panel, REST, command line) calls `ModelManager` and formats."""
+
+from qwen3ft_jupyter.manager.manager import ModelManager, get_model_manager
+
+__all__ = ["ModelManager", "get_model_manager"]

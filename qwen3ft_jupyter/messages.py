@@ -1,0 +1,303 @@
+"""Sentences for people: what an error, a hint, a notice, a word of progress is, before it is said in a language.
+
+A `Message` is an English template with the values to fill in. It is stored like that, and becomes a sentence at the
+edge: a face calls `render` with its reader's language and with the grammar in which it writes commands. Wherever else
+it goes (a log, a traceback, a comparison in a test) it is its English text. There is one catalogue for Python and for
+TypeScript, a gettext ``.po``; `scripts/catalogue.py` keeps it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from gettext import NullTranslations
+
+    from typing_extensions import Self
+
+Language = Literal["en", "zh"]
+
+VARIABLES: Final = ("QWEN3FT_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+"""The first that is set decides, as in gettext. A kernel cannot see JupyterLab's language."""
+
+DOMAIN: Final = "qwen3ft_jupyter"
+LOCALE: Final = Path(__file__).parent / "locale"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Bytes, said in decimal units."""
+
+    bytes: float | None
+
+    def __str__(self) -> str:
+        return size(self.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A span of time in seconds."""
+
+    seconds: float | None
+
+    def __str__(self) -> str:
+        return duration(self.seconds)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Names:
+    """A list that stays short: of more than three names, the first three and how many follow."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, names: Any) -> None:  # any iterable of str
+        object.__setattr__(self, "names", tuple(map(str, names)))
+
+    def as_message(self) -> str:
+        """Return the sentence, or the plain list if nothing is left out."""
+        shown = ", ".join(self.names[:3])
+        more = len(self.names) - 3
+        return Message("{names} and {count} more", names=shown, count=more) if more > 0 else shown
+
+    def __str__(self) -> str:
+        return str(self.as_message())
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Command:
+    """A command a person may give: a verb of `faces.verbs` and its words. Each face writes it in its own grammar."""
+
+    words: tuple[str, ...]
+
+    def __init__(self, *words: str) -> None:
+        object.__setattr__(self, "words", words)
+
+    def __str__(self) -> str:
+        return write_magic(self)
+
+
+Value = str | int | float | None | Size | Duration | Names | Command
+"""What a placeholder may stand for; a `Message` is a `str`."""
+
+Grammar = Callable[[Command], str]
+
+
+class Message(str):
+    """An English sentence that remembers its template and values, so that a face can say it in another language.
+
+    >>> full = Message("{needed} are needed, {free} are free.", needed=Size(2_000_000), free=Size(999))
+    >>> full
+    '2.0 MB are needed, 999 B are free.'
+    >>> render(Message("{time} left", time=Duration(9)), "zh")
+    '剩余 9.0 s'
+    """
+
+    __slots__ = ("template", "values")
+
+    template: str
+    values: Mapping[str, Value]
+
+    def __new__(cls, template: str, /, **values: Value) -> Self:
+        """Return the English sentence; `values` fill the template's places."""
+        message = super().__new__(cls, _fill(template, values, "en", write_magic))
+        message.template = template
+        message.values = values
+        return message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (self.template, dict(self.values)))
+
+
+def _rebuild(template: str, values: Mapping[str, Value]) -> Message:
+    return Message(template, **values)
+
+
+def as_message(text: str, values: Mapping[str, Value]) -> str:
+    """Return `text` with those of the `values` it has places for; as it is where it has none."""
+    used = {name: value for name, value in values.items() if "{" + name in text}
+    return Message(text, **used) if used else text
+
+
+def render(text: str, language: Language = "en", grammar: Grammar | None = None) -> str:
+    """Return a message as a sentence. A text that is no `Message` is looked up as it is.
+
+    Args:
+        text: A message, or a fixed text.
+        language: The reader's; English where the catalogue lacks the text.
+        grammar: How the face writes a command; as a magic if left out.
+    """
+    grammar = grammar or write_magic
+    if isinstance(text, Message):
+        return _fill(translate(text.template, language), text.values, language, grammar)
+    return translate(text, language)
+
+
+def translate(text: str, language: Language) -> str:
+    """Return a template or fixed text in a language, or as it is if the catalogue lacks it."""
+    return text if language == "en" or not text else _catalogue(language).gettext(text)
+
+
+def tr(text: str, /, **values: Value) -> str:
+    """Return `text`, with `values` filled in, in the language of this process. The English text is the key."""
+    if values:
+        return render(Message(text, **values), reader())
+    return render(text, reader())
+
+
+def reader(environ: Mapping[str, str] | None = None) -> Language:
+    """Return the language for people who read what this process writes.
+
+    >>> reader({"LANG": "zh_CN.UTF-8"}), reader({"LANG": "zh_CN.UTF-8", "QWEN3FT_LANG": "en"}), reader({})
+    ('zh', 'en', 'en')
+    """
+    environ = os.environ if environ is None else environ
+    return as_language(next((environ[variable] for variable in VARIABLES if environ.get(variable)), ""))
+
+
+def as_language(name: str) -> Language:
+    """Return the language that a locale's name or an ``Accept-Language`` header asks for first.
+
+    >>> as_language("zh-CN,zh;q=0.9,en;q=0.8"), as_language("de"), as_language("zh_TW.UTF-8")
+    ('zh', 'en', 'zh')
+    """
+    return "zh" if name.strip().lower().startswith("zh") else "en"
+
+
+def write_magic(command: Command) -> str:
+    """Return a command as a notebook's cell takes it."""
+    return " ".join(("%qwen3ft", *command.words))
+
+
+# On disk
+
+
+def to_json(text: str) -> Any:
+    """Return what JSON can hold of a message: a fixed text as it is, else its template and values.
+
+    >>> to_json(Message("{size} free", size=Size(5)))
+    {'template': '{size} free', 'values': {'size': {'bytes': 5}}}
+    """
+    if not isinstance(text, Message):
+        return text
+    return {"template": text.template, "values": {name: _value_to_json(value) for name, value in text.values.items()}}
+
+
+def from_json(data: Any) -> str:
+    """Rebuild from `to_json`; anything else, written by another version, becomes a text that names it.
+
+    >>> from_json({"template": "{size} free", "values": {"size": {"bytes": 5}}})
+    '5 B free'
+    """
+    if isinstance(data, Mapping) and isinstance(data.get("template"), str):
+        values = data.get("values")
+        named = values.items() if isinstance(values, Mapping) else ()
+        if _reaches_into_values(data["template"]):
+            return str(data["template"])
+        try:
+            return Message(data["template"], **{str(name): _value_from_json(value) for name, value in named})
+        except (LookupError, ValueError, TypeError, AttributeError):  # a template that its values do not fill
+            return str(data["template"])
+    return data if isinstance(data, str) else "" if data is None else str(data)
+
+
+def _reaches_into_values(template: str) -> bool:
+    """Return whether a place names more than a value: what others wrote must not read attributes of ours."""
+    return any("." in place or "[" in place for place in re.findall(r"{([^}:!]*)", template))
+
+
+def _value_to_json(value: Value) -> Any:
+    match value:
+        case Size():
+            return {"bytes": value.bytes}
+        case Duration():
+            return {"seconds": value.seconds}
+        case Names():
+            return {"names": list(value.names)}
+        case Command():
+            return {"command": list(value.words)}
+        case str():
+            return to_json(value)
+        case _:
+            return value
+
+
+def _value_from_json(data: Any) -> Value:
+    match data:
+        case {"bytes": number}:
+            return Size(number)
+        case {"seconds": number}:
+            return Duration(number)
+        case {"names": [*names]}:
+            return Names(names)
+        case {"command": [*words]}:
+            return Command(*map(str, words))
+        case bool() | int() | float() | None:
+            return data
+        case _:
+            return from_json(data)
+
+
+def _fill(template: str, values: Mapping[str, Value], language: Language, grammar: Grammar) -> str:
+    if not values:
+        return template
+    return template.format_map({name: _said(value, language, grammar) for name, value in values.items()})
+
+
+def _said(value: Value, language: Language, grammar: Grammar) -> str | int | float:
+    if isinstance(value, Names):
+        value = value.as_message()
+    if isinstance(value, Message):
+        return render(value, language, grammar)
+    if isinstance(value, Command):
+        return grammar(value)
+    return value if isinstance(value, (str, int, float)) else "" if value is None else str(value)
+
+
+@functools.cache
+def _catalogue(language: Language) -> NullTranslations:
+    import gettext  # an English reader needs none
+
+    return gettext.translation(DOMAIN, LOCALE, languages=[{"zh": "zh_CN"}.get(language, language)], fallback=True)
+
+
+# Numbers as people read them
+
+
+def size(number: float | None) -> str:
+    """Return bytes in decimal units, as disks and hubs count.
+
+    >>> size(0), size(999), size(1_503_300_328), size(None)
+    ('0 B', '999 B', '1.5 GB', '')
+    """
+    if number is None:
+        return ""
+    value, units = float(number), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.1f} {units[0]}" if units[0] != "B" and value < 99.95 else f"{value:.0f} {units[0]}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a span of time.
+
+    >>> duration(0.4), duration(75), duration(3 * 3600 + 120), duration(None)
+    ('0.4 s', '1 min 15 s', '3 h 2 min', '')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.download import DownloadRequest
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 def download(manager: ModelManager, params: Mapping[str, Any], context: JobContext) -> dict[str, Any]:
     """Download a model."""
+    from qwen3ft_jupyter.download import DownloadRequest
+
     wanted = DownloadRequest.from_dict(params).to_dict()
     ensured = manager.ensure(controls=context.controls, reporter=context.reporter, stop=context.stop, **wanted)
     return ensured.to_dict()

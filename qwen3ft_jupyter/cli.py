@@ -221,9 +221,7 @@ def _how_to_use_mirror(url: str, token: str | None, *, is_local: bool) -> list[s
 def _practice(options: argparse.Namespace) -> int:
     from qwen3ft_jupyter.practice import make_practice
 
-    with ProgressLine() as line, stop_on_interrupt() as stop:
-        practice = make_practice(Path(options.folder), reporter=line, stop=stop)
-    show(str(practice.folder))
+    show(str(make_practice(Path(options.folder)).folder))
     return 0
 
 
@@ -297,7 +295,9 @@ def make_parser() -> argparse.ArgumentParser:
     mirror.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     mirror.add_argument("--no-token", action="store_true", help="ask for no token where others reach --host, too")
     mirror.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
-    verb("practice", _practice, "make the practice model and its data").add_argument("folder", metavar="DIR")
+    verb("practice", _practice, "copy the practice model and its data to a folder").add_argument(
+        "folder", metavar="DIR"
+    )
     verb("status", _status, "say which hub and cache are in use, and why").add_argument("--json", action="store_true")
     verb("run", _run, "run a job in this process (job processes do this)").add_argument("folder", metavar="FOLDER")
     return parser

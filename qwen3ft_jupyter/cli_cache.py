@@ -17,7 +17,7 @@ from qwen3ft_jupyter.cache_lists import (
     state_words,
 )
 from qwen3ft_jupyter.errors import BadInput
-from qwen3ft_jupyter.format import columns, size
+from qwen3ft_jupyter.format import columns, first_names, size
 from qwen3ft_jupyter.terminal import ProgressLine, say, show, show_json, stop_on_interrupt
 from qwen3ft_jupyter.words import tr
 from qwen3ft_jupyter.work import Controls
@@ -93,10 +93,13 @@ def _add_evict(verb: Callable[..., argparse.ArgumentParser]) -> None:
     which = evict.add_mutually_exclusive_group(required=True)
     which.add_argument("name", metavar="NAME", nargs="?")
     which.add_argument(
-        "--all", action="store_true", help="delete every model we downloaded; pinned and unverified stay"
+        "--all", action="store_true", help="delete every model we downloaded; pinned ones and files of others stay"
     )
     evict.add_argument("--revision", help="the one of several revisions")
     evict.add_argument("--owner", choices=OTHER_OWNERS, help="delete the copy that another tool has on this disk")
+    evict.add_argument(
+        "--everything", action="store_true", help="delete also what lies in the folder and is not of the model"
+    )
 
 
 def _download(options: argparse.Namespace) -> int:
@@ -208,14 +211,23 @@ def _unpin(options: argparse.Namespace) -> int:
 
 def _evict(options: argparse.Namespace) -> int:
     manager = open_manager(options)
-    if options.all and (options.owner or options.revision):
-        raise BadInput("--owner and --revision go with the NAME of a model, not with --all.")
+    if options.all and (options.owner or options.revision or options.everything):
+        raise BadInput("--owner and --revision go with the NAME of a model, not with --all; so does --everything.")
     if options.all:
         for model in manager.evict_all():
             show(tr("{name}  {size} freed", name=model.repo_id, size=size(model.freed_bytes)))
-    else:
-        freed = manager.evict_model(options.name, revision=options.revision, owner=options.owner)
-        show(tr("{name}  {size} freed", name=options.name, size=size(freed)))
+            if model.left:
+                say(tr("Kept in {folder}: {names}", folder=model.slug, names=first_names(model.left)))
+        return 0
+    with ProgressLine() as line:
+        freed = manager.evict_model(
+            options.name,
+            revision=options.revision,
+            owner=options.owner,
+            everything=options.everything,
+            reporter=line,
+        )
+    show(tr("{name}  {size} freed", name=options.name, size=size(freed)))
     return 0
 
 

@@ -125,7 +125,7 @@ class BadName(BadInput):
 
 
 class UnknownModel(BadInput):
-    """A name in Qwen's own namespace that Qwen never published; the hint names the nearest one that exists."""
+    """A name in Qwen's namespace or ours that nobody published; the hint names the nearest one that exists."""
 
     code = "unknown-model"
 

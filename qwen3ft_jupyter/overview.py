@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.catalog.memory import estimate_bytes
 from qwen3ft_jupyter.hubs import parse_repo_id, slug
-from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
 from qwen3ft_jupyter.settings import SETTINGS, Secret
 
 if TYPE_CHECKING:
@@ -101,9 +100,9 @@ def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str
     for model in cached_models:
         cached.setdefault(model.repo_id, model)  # our own copies come before shared ones
     rows = {entry.repo_id: _catalogue_row(entry) for entry in catalog.catalog()}
-    rows[PRACTICE_REPO_ID] = _plain_row(PRACTICE_REPO_ID) | {
+    rows[catalog.PRACTICE_REPO_ID] = _plain_row(catalog.PRACTICE_REPO_ID) | {
         "role": "practice",
-        "note": "Made and served on this machine.",
+        "note": "Comes with this package and is served on this machine.",
     }
     for name in [*cached, *downloads]:
         rows.setdefault(name, _plain_row(name))

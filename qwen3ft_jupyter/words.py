@@ -144,6 +144,7 @@ CHINESE: Mapping[str, str] = {
     "{name} is pinned: it will not be deleted to make room.": "{name} 已固定：不会因清理空间而被删除。",
     "{name} is no longer pinned.": "{name} 已取消固定。",
     "{name}  {size} freed": "{name}  已释放 {size}",
+    "Kept in {folder}: {names}": "{folder} 中保留：{names}",
     "Fetch just these again: {command}": "仅重新下载这些文件：{command}",
     "{name}: {count} files, {size}, all as they should be": "{name}：{count} 个文件，共 {size}，全部正确",
     "{name}: nothing was wrong": "{name}：没有损坏",

@@ -80,8 +80,12 @@ class StandIn:
         room = {"free": 5 * 10**11, "quota": 2 * 10**11, "incoming": 10**9}
         return {"cache_dir": "/cache", "total": len(ours), "total_size": sum(ours), "used": sum(ours), **room}
 
-    def evict_model(self, name: str, *, revision: str | None, owner: str | None) -> int:
-        self.calls.append(("evict", name, revision, owner))
+    def evict_model(
+        self, name: str, *, revision: str | None, owner: str | None, everything: bool, reporter: Reporter
+    ) -> int:
+        self.calls.append(("evict", name, revision, owner, *["everything"] * everything))
+        if not everything:
+            reporter.notice("notes.txt is kept")
         return 1500
 
     def pin(self, name: str, pinned: bool, *, revision: str | None) -> None:  # noqa: FBT001
@@ -108,7 +112,8 @@ class StandIn:
         return Answer(moved=("a", "b"), left=self.left, bytes_copied=1500)
 
     def evict_all(self) -> list[EvictedModel]:
-        return [EvictedModel(parse_repo_id(f"Qwen/{name}"), name, size) for name, size in (("A", 1500), ("B", 7))]
+        left = ("notes.txt", "checkpoints/")
+        return [EvictedModel(parse_repo_id(f"Qwen/{name}"), name, size, left) for name, size in (("A", 1500), ("B", 7))]
 
     def verify(
         self,
@@ -407,12 +412,25 @@ def test_evict_takes_one_name_or_all(manager: StandIn, capsys: pytest.CaptureFix
         ("evict", "Qwen/Qwen3-0.6B", "v1", "huggingface"),
     ]
     assert cli.main(["evict", "--all"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "Qwen/B  7 B freed"
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == "Qwen/B  7 B freed"
+    assert err.splitlines()[-1] == "Kept in B: notes.txt, checkpoints/"
     for wrong in (["evict"], ["evict", "x/y", "--all"], ["evict", "x/y", "--owner", "qwen3ft"]):
         with pytest.raises(SystemExit, match="2"):
             cli.main(wrong)
-    assert cli.main(["evict", "--all", "--owner", "huggingface"]) == 1
-    assert "--owner and --revision go with the NAME" in capsys.readouterr().err
+    for option in (["--owner", "huggingface"], ["--everything"]):
+        assert cli.main(["evict", "--all", *option]) == 1
+        assert "--owner and --revision go with the NAME" in capsys.readouterr().err
+
+
+def test_evict_says_what_stays_and_takes_everything_if_told(
+    manager: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["evict", "x/y"]) == 0
+    assert capsys.readouterr().err == "notes.txt is kept\n"
+    assert cli.main(["evict", "x/y", "--everything"]) == 0
+    assert capsys.readouterr().err == ""
+    assert manager.calls[-1] == ("evict", "x/y", None, None, "everything")
 
 
 # Jobs
@@ -682,6 +700,17 @@ def test_help_comes_at_once_and_names_every_verb(entry: str) -> None:
     cached = ("download", "list", "verify", "repair", "pin", "unpin", "evict", "cache")
     for verb in (*cached, "jobs", "finetune", "mirror", "practice", "status", "run"):
         assert f"\n    {verb} " in said
+
+
+def test_practice_copies_the_model_and_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from qwen3ft_jupyter.practice import data_files
+    from qwen3ft_jupyter.practice.model import MODEL_FOLDER
+
+    assert cli.main(["practice", str(tmp_path / "new")]) == 0
+
+    assert capsys.readouterr().out == f"{tmp_path / 'new'}\n"
+    for source, name in ((MODEL_FOLDER / "config.json", "config.json"), (data_files()[0], "data/train.jsonl")):
+        assert (tmp_path / "new" / name).read_bytes() == source.read_bytes()
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

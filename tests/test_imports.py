@@ -21,7 +21,7 @@ LEVELS = [
     ["cache"],
     ["download"],
     ["jobs", "loading", "finetune", "mirror", "practice"],
-    ["manager", "job_functions", "resident", "overview", "practice_hub", "terminal"],
+    ["manager", "job_functions", "resident", "overview", "terminal"],
     ["server", "notebook", "cli", "cli_cache", "__main__"],
     ["__init__"],
 ]
@@ -32,7 +32,7 @@ NEIGHBOURS = {
     ("manager", "overview"),
     ("manager", "resident"),
     ("job_functions", "manager"),
-    ("manager", "practice_hub"),
+    ("practice", "mirror"),
     ("finetune", "loading"),
     ("cli", "cli_cache"),
     ("__main__", "cli"),

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -165,7 +164,7 @@ def test_evicting_frees_the_bytes_and_can_be_done_by_folder_name(
     manager = make_manager(mirror.url)
     manager.ensure_model_cached(REPO)
 
-    assert manager.evict_slug(SLUG) > 3_000_000
+    assert manager.evict_slug(SLUG).freed_bytes > 3_000_000
     assert manager.list_cached_models() == []
     with pytest.raises(NotCached):
         manager.evict_model(REPO)
@@ -413,14 +412,14 @@ def test_the_practice_model_is_never_asked_of_a_real_hub(
     make_manager: Callable[..., ModelManager], repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever registers its name on a hub would supply the model."""
-    monkeypatch.setattr("qwen3ft_jupyter.practice.make_practice", lambda *_, **__: SimpleNamespace(folder=repo))
+    monkeypatch.setattr("qwen3ft_jupyter.practice.hub.MODEL_FOLDER", repo)
     asked: list[str] = []
 
     def noting(settings: Any, *, endpoint: str = "", **client: Any) -> object:
         asked.append(endpoint)
         return hubs.make_hubs(settings, endpoint=endpoint, **client)
 
-    monkeypatch.setattr("qwen3ft_jupyter.practice_hub.make_hubs", noting)
+    monkeypatch.setattr("qwen3ft_jupyter.practice.hub.make_hubs", noting)
     manager = make_manager(offline=True)
     weights = Path(manager.ensure_model_cached(PRACTICE_REPO_ID)) / "model.safetensors"
     weights.chmod(0o644)
@@ -431,6 +430,36 @@ def test_the_practice_model_is_never_asked_of_a_real_hub(
 
     assert weights.read_bytes() == (repo / "model.safetensors").read_bytes()
     assert [endpoint.startswith("http://127.0.0.1:") for endpoint in asked] == [True, True]
+
+
+@pytest.mark.parametrize("name", ["qwen3ft/Qwen3-Practise", "Qwen3FT/Qwen3-Practice", "qwen3ft/anything"])
+def test_a_name_like_the_practice_models_is_never_asked_of_a_hub(
+    make_manager: Callable[..., ModelManager], repo: Path, name: str
+) -> None:
+    with Mirror({name: repo}) as mirror:
+        manager = make_manager(mirror.url)
+        for use in (manager.load_model_and_tokenizer, manager.ensure_model_cached, manager.plan, manager.download):
+            with pytest.raises(UnknownModel, match=f'There is no practice model "{name}"') as caught:
+                use(name)
+
+    assert caught.value.hint == f'Did you mean "{PRACTICE_REPO_ID}"?'
+    assert manager.list_cached_models() == []
+    assert manager.jobs() == []
+
+
+def test_the_practice_model_is_had_offline_from_a_read_only_folder(
+    make_manager: Callable[..., ModelManager], repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in site-packages of an administrator."""
+    for path in (*repo.iterdir(), repo):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    monkeypatch.setattr("qwen3ft_jupyter.practice.hub.MODEL_FOLDER", repo)
+
+    folder = Path(make_manager(offline=True).ensure_model_cached(PRACTICE_REPO_ID))
+
+    repo.chmod(0o755)
+    assert {path.name for path in repo.iterdir()} == {"config.json", "model.safetensors"}
+    assert (folder / "model.safetensors").read_bytes() == (repo / "model.safetensors").read_bytes()
 
 
 def test_chat_takes_the_loaded_model_unless_it_has_an_adapter_of_its_own(

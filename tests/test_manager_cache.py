@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
 from qwen3ft_jupyter.errors import BadInput, ModelInUse, NoSpace, NotCached
 from qwen3ft_jupyter.mirror import Mirror
+from tests.cache.making import make_cached
 from tests.test_manager import REPO, SLUG, Ear, make_manager, mirror, repo, stop_all, waiting
 
 if TYPE_CHECKING:
@@ -195,6 +197,21 @@ def test_a_quota_never_takes_a_model_that_a_job_uses(make_manager: Make, two: Mi
         stop_all(manager)
 
     assert [model["model_name"] for model in manager.list_cached_models()] == [OTHER]
+
+
+def test_a_plan_and_each_deletion_read_the_list_of_jobs_once(
+    make_manager: Make, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = make_manager(mirror.url, quota=10**9)
+    folders = [make_cached(manager.settings.cache_dir, f"acme/Small-{number}") for number in range(5)]
+    list_jobs = mock.Mock(wraps=manager.job_store.list)
+    monkeypatch.setattr(manager.job_store, "list", list_jobs)
+
+    manager.plan(REPO)
+    assert list_jobs.call_count == 1
+
+    manager.evict_all()
+    assert list_jobs.call_count == 1 + 1 + len(folders)
 
 
 def test_the_cache_moves_as_a_whole(make_manager: Make, mirror: Mirror, tmp_path: Path) -> None:

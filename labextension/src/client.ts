@@ -5,7 +5,17 @@ import type { ServerConnection } from '@jupyterlab/services';
 import type { IDownloadPlan } from './plan/plan';
 import { parseDownloadPlan } from './plan/plan';
 import { request, ServerError } from './request';
-import type { Download, ICache, IEvicted, IJob, ILogChunk, IModel, IStatus, Owner } from './types';
+import type {
+  Download,
+  ICache,
+  IEvicted,
+  IJob,
+  ILogChunk,
+  IMetricsNews,
+  IModel,
+  IStatus,
+  Owner
+} from './types';
 import {
   parseCache,
   parseDownload,
@@ -13,6 +23,7 @@ import {
   parseJob,
   parseJobs,
   parseLog,
+  parseMetricsNews,
   parseModels,
   parseStatus
 } from './types';
@@ -55,9 +66,16 @@ export class Client {
     return parseJobs(await request(this._settings, ['jobs'], { isPoll: true }));
   }
 
-  /** One job with its metrics. */
+  /** One job without its metrics. */
   async job(id: string): Promise<IJob> {
-    return parseJob(await request(this._settings, ['jobs', id], { isPoll: true }));
+    const query = { metrics: 'false' };
+    return parseJob(await request(this._settings, ['jobs', id], { query, isPoll: true }));
+  }
+
+  /** What is new in a job's metrics. */
+  async metrics(id: string, after: number): Promise<IMetricsNews> {
+    const query = { after: String(after) };
+    return parseMetricsNews(await request(this._settings, ['jobs', id, 'metrics'], { query, isPoll: true }));
   }
 
   /** A piece of a job's log. */

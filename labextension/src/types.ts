@@ -69,7 +69,7 @@ export interface IJob {
   readonly ended: number | null;
   /** Null where its kind takes none. */
   readonly controls: IControls | null;
-  /** Only in the answer for one job. */
+  /** The curve so far; only where one job is followed. */
   readonly metrics: ReadonlyArray<Metrics>;
 }
 
@@ -161,6 +161,12 @@ export interface IEvicted {
 export interface ILogChunk {
   readonly text: string;
   readonly next_offset: number;
+}
+
+/** Points of a job's curve, and the number to ask for the next ones with. */
+export interface IMetricsNews {
+  readonly metrics: ReadonlyArray<Metrics>;
+  readonly next_after: number;
 }
 
 /** The answer to a download request: a job, or that the model was there already. */
@@ -257,6 +263,15 @@ export function parseEvicted(value: unknown): IEvicted {
 export function parseLog(value: unknown): ILogChunk {
   const json = record(value, 'log');
   return { text: text(json.text), next_offset: number(json.next_offset) ?? 0 };
+}
+
+/** Read the answer of `GET /jobs/{id}/metrics`. */
+export function parseMetricsNews(value: unknown): IMetricsNews {
+  const json = record(value, 'metrics');
+  return {
+    metrics: list(json.metrics).filter(isRecord).map(parseMetrics),
+    next_after: number(json.next_after) ?? 0
+  };
 }
 
 /** Read an error body. */

@@ -116,8 +116,8 @@ export function noteWords(note: string, trans: TranslationBundle): string {
       return trans.__('Needs several GPUs, or one of 80 GB to load it.');
     case 'Answers at once, without thinking first.':
       return trans.__('Answers at once, without thinking first.');
-    case 'Made and served on this machine.':
-      return trans.__('Made and served on this machine.');
+    case 'Comes with this package and is served on this machine.':
+      return trans.__('Comes with this package and is served on this machine.');
     case 'Always thinks before it answers.':
       return trans.__('Always thinks before it answers.');
     default:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.digests import digest_file
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Stamp, file_state
+from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, REPLACED_FOLDER, Stamp, file_state
 from qwen3ft_jupyter.cache.piece_sums import piece_sums
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.transfer.journal import Record
@@ -125,3 +125,12 @@ def walk_files(folder: Path) -> Iterator[str]:
                 yield path
             elif path != RECORD_FOLDER:
                 pending.append(f"{path}/")
+
+
+def walk_all(folder: Path) -> Iterator[str]:
+    """Yield the paths of all files and symlinks in a model folder, those included that our record keeps for others."""
+    yield from (path for path in walk_files(folder) if path != RECORD_FOLDER)
+    replaced = f"{RECORD_FOLDER}/{REPLACED_FOLDER}"
+    is_link = (folder / RECORD_FOLDER).is_symlink() or (folder / replaced).is_symlink()
+    if not is_link and (folder / replaced).is_dir():
+        yield from (f"{replaced}/{path}" for path in walk_files(folder / replaced))

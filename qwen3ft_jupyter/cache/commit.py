@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.clone import clone
 from qwen3ft_jupyter.cache.digests import digest_file
-from qwen3ft_jupyter.cache.layout import REPLACED_FOLDER, mark_incomplete, unmark_incomplete
+from qwen3ft_jupyter.cache.layout import mark_incomplete, unmark_incomplete
 from qwen3ft_jupyter.cache.links import stamps_kept
 from qwen3ft_jupyter.cache.manifest import (
     RECORD_FOLDER,
+    REPLACED_FOLDER,
     Manifest,
     ManifestFile,
     Stamp,

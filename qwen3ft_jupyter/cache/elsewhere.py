@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.foreign import ForeignCopy, copies, entries_of, folder_identity, is_settled
 from qwen3ft_jupyter.cache.foreign_files import is_complete, walk
-from qwen3ft_jupyter.cache.models import CachedModel
+from qwen3ft_jupyter.cache.models import CachedModel, is_model_file
 from qwen3ft_jupyter.cache.places import Owner, Place, known_places
 from qwen3ft_jupyter.errors import CacheError, NotCached
 from qwen3ft_jupyter.hubs.names import slug
@@ -32,12 +32,6 @@ MAX_REMEMBERED: Final = 10_000
 """Models whose description is remembered."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-_MODEL_FILE = re.compile(
-    r".*\.safetensors|.*\.safetensors\.index\.json|(?:.+_)?config\.json|configuration\.json|tokenizer\.(?:json|model)"
-    r"|vocab\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template\.(?:jinja|json)"
-    r"|README\.md|LICENSE(?:\.txt)?|\.gitattributes"
-)
-
 _Identity = tuple[int, ...] | None
 _remembered: dict[Path, tuple[ForeignCopy, list[str], list[_Identity], CachedModel | None]] = {}
 
@@ -209,7 +203,7 @@ def _delete_folder(copy: ForeignCopy) -> int:
 
 def _delete_model_files(copy: ForeignCopy) -> int:
     """Delete the files of a plain folder that models have; the user's other files stay, and so does the folder then."""
-    names = [name for name in entries_of(copy.folder).files if _MODEL_FILE.fullmatch(name)]
+    names = [name for name in entries_of(copy.folder).files if is_model_file(name)]
     paths = [copy.folder / name for name in names if stat.S_ISREG((copy.folder / name).lstat().st_mode)]
     freed = sum(map(_delete_file, paths))
     with contextlib.suppress(OSError):  # what is not empty stays

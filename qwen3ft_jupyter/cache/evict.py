@@ -5,18 +5,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import threading
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
-from qwen3ft_jupyter.cache.layout import INCOMPLETE_NAME, incoming_folder, mark_evicting, unmark_evicting
+from qwen3ft_jupyter.cache.audit import walk_all
+from qwen3ft_jupyter.cache.digests import digest_file
+from qwen3ft_jupyter.cache.layout import (
+    INCOMPLETE_NAME,
+    incoming_folder,
+    mark_evicting,
+    marked_manifest,
+    unmark_evicting,
+)
 from qwen3ft_jupyter.cache.lease import BEAT_S, LEASE_NAME, LeaseState, hold_lease
 from qwen3ft_jupyter.cache.links import stamps_kept
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, manifest_path
+from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, REPLACED_FOLDER, file_state, manifest_path, read_manifest
+from qwen3ft_jupyter.cache.models import is_model_file
 from qwen3ft_jupyter.disk import LOCAL, age_s
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
@@ -25,12 +34,29 @@ from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
+    from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile
     from qwen3ft_jupyter.disk import Disk
 
 InUse = Callable[[RepoId], bool]
 """Says whether something uses a model right now; may raise ModelInUse itself to say what."""
+
+
+@runtime_checkable
+class HasSnapshot(Protocol):
+    """An `InUse` that looks at everything for each answer, and can keep one look for many answers."""
+
+    def snapshot(self) -> InUse:
+        """Return an `InUse` that goes on saying what is so now."""
+
+
+Extent = Literal["recorded", "named", "everything"]
+"""What goes of a folder that somebody did not name, did name, or said to hold nothing else of worth.
+
+Recorded is a file that its record names and that still is the one the record describes. Of a named model goes whatever
+has the path of a recorded file; where no record is, the files that models have. What remains then, if it is only
+symlinks, goes as well."""
 
 ATTEMPTS: Final = 5
 """So often files that another process deletes at the same moment are stepped over."""
@@ -42,15 +68,38 @@ _STILL_OPEN = frozenset({errno.ENOTEMPTY, errno.EBUSY})
 """What a network mount answers when a folder holds files that a program has open."""
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What deleting a model has done."""
+
+    freed_bytes: int
+    left: tuple[str, ...] = ()
+    """What else lies in its folder and is not deleted."""
+
+
 def nobody_uses(repo_id: RepoId) -> bool:  # noqa: ARG001 - an InUse
     """Return False."""
     return False
 
 
-def remove_model(root: Path, folder: Path, repo_id: RepoId, *, is_used: InUse = nobody_uses, disk: Disk = LOCAL) -> int:
+def as_of_now(is_used: InUse) -> InUse:
+    """Return what answers for all models from one look, for a plan; whoever deletes a model asks `is_used` itself."""
+    return is_used.snapshot() if isinstance(is_used, HasSnapshot) else is_used
+
+
+def remove_model(
+    root: Path,
+    folder: Path,
+    repo_id: RepoId,
+    *,
+    extent: Extent = "named",
+    is_used: InUse = nobody_uses,
+    disk: Disk = LOCAL,
+) -> Removed:
     """Delete the model folder `folder` of the cache `root`, and what was begun of it; return the bytes freed.
 
-    The model is marked first and then its use is asked for once more: a job that starts meanwhile either shows in the
+    The files go that the folder's record names; what else lies there stays, unless `extent` is "everything". The
+    model is marked first and then its use is asked for once more: a job that starts meanwhile either shows in the
     answer, or finds no model and waits for the lease. After a crash at any moment the model is there as before, or
     gone, or marked so that the next eviction finishes it.
 
@@ -64,8 +113,8 @@ def remove_model(root: Path, folder: Path, repo_id: RepoId, *, is_used: InUse = 
     incoming = incoming_folder(root, folder.name)
     try:
         with _leased(incoming, repo_id, disk):
-            freed = _mark_ask_delete(root, folder, repo_id, is_used, disk)
-            freed += remove_incoming(incoming, disk=disk)
+            removed = _mark_ask_delete(folder, repo_id, extent, is_used, disk)
+            begun = remove_incoming(incoming, disk=disk)
     except OSError as error:
         if error.errno in _STILL_OPEN:
             raise ModelInUse(
@@ -73,7 +122,7 @@ def remove_model(root: Path, folder: Path, repo_id: RepoId, *, is_used: InUse = 
                 hint="Close what uses the model and evict it again: the rest goes then.",
             ) from error
         raise disk_error(error, f"{repo_id} cannot be deleted") from error
-    return freed
+    return replace(removed, freed_bytes=removed.freed_bytes + begun)
 
 
 def remove_incoming(folder: Path, *, disk: Disk = LOCAL) -> int:
@@ -131,15 +180,65 @@ def _is_abandoned(incoming: Path, disk: Disk) -> bool:
     return False
 
 
-def _mark_ask_delete(root: Path, folder: Path, repo_id: RepoId, is_used: InUse, disk: Disk) -> int:
-    """Return the bytes freed. Where exclusive creation lies, another process may be deleting the same files."""
+def _mark_ask_delete(folder: Path, repo_id: RepoId, extent: Extent, is_used: InUse, disk: Disk) -> Removed:
+    """Return what went. Where exclusive creation lies, another process may be deleting the same files."""
     for _ in range(ATTEMPTS):
         with contextlib.suppress(FileNotFoundError):
+            paths = _paths_to_delete(folder, extent)  # reads files, so while the model can still be used
             _mark_and_ask(folder, repo_id, is_used, disk)
-            return _delete(root, folder, disk)
+            return _delete(folder, paths, disk)
         if not os.path.lexists(folder):
-            return 0
+            return Removed(0)
     raise CacheError(f"{repo_id}: its folder keeps changing while it is deleted.", hint="Try again.")
+
+
+def _paths_to_delete(folder: Path, extent: Extent) -> frozenset[str]:
+    """Return the files that go."""
+    manifest = _recorded(folder)
+    if manifest is not None:
+        listed = [file.path for file in manifest.files if extent == "named" or _is_as_recorded(folder, file)]
+        paths: frozenset[str] = frozenset(path for path in listed if _has_real_parents(folder, path))
+    else:
+        names = os.listdir(folder) if extent == "named" else []  # noqa: PTH208 - names are all that is needed
+        paths = frozenset(name for name in names if is_model_file(name) and not (folder / name).is_dir())
+    others = _others(folder, paths)
+    has_only_links = extent == "named" and all((folder / path).is_symlink() for path in others)
+    return paths.union(others) if extent == "everything" or has_only_links else paths
+
+
+def _recorded(folder: Path) -> Manifest | None:
+    if (folder / RECORD_FOLDER).is_symlink():  # planted
+        return None
+    return read_manifest(folder) or marked_manifest(folder)
+
+
+def _is_as_recorded(folder: Path, file: ManifestFile) -> bool:
+    """Return whether a file is the one that was downloaded; a cache that was copied has other stamps, so it is read."""
+    state = file_state(folder, file)
+    if state != "changed":
+        return state == "same"
+    try:
+        status = (folder / file.path).lstat()
+        if status.st_size != file.size or (file.stamp is not None and file.stamp.mtime_ns == status.st_mtime_ns):
+            return status.st_size == file.size
+        digest = digest_file(folder / file.path, with_git=False, on_bytes=lambda _: None)
+    except OSError:
+        return False
+    return digest is not None and digest.is_of(file.as_remote())
+
+
+def _others(folder: Path, paths: Collection[str] = ()) -> list[str]:
+    """Return the files and symlinks in a folder that are none of `paths`, those that our record keeps included."""
+    return [path for path in walk_all(folder) if path not in paths and not _is_deleted_by_nfs(path)]
+
+
+def _is_deleted_by_nfs(path: str) -> bool:
+    """Return whether NFS has given a file this name because it was deleted while it was open."""
+    return path.rpartition("/")[2].startswith(".nfs")
+
+
+def _has_real_parents(folder: Path, path: str) -> bool:
+    return not any((folder / parent).is_symlink() for parent in PurePosixPath(path).parents)
 
 
 def _mark_and_ask(folder: Path, repo_id: RepoId, is_used: InUse, disk: Disk) -> None:
@@ -157,47 +256,57 @@ def _mark_and_ask(folder: Path, repo_id: RepoId, is_used: InUse, disk: Disk) -> 
             unmark_evicting(folder, disk=disk)
 
 
-def _delete(root: Path, folder: Path, disk: Disk) -> int:
-    """Delete a marked folder: the manifest first, the mark last."""
-    freed, shared = _prepare(folder, disk)
-    record = folder / RECORD_FOLDER
-    with stamps_kept(root, shared, but=folder, disk=disk):
+def _delete(folder: Path, paths: frozenset[str], disk: Disk) -> Removed:
+    """Delete these files of a marked folder: the manifest first, the mark last, and of folders what is empty then."""
+    freed, shared = _prepare(folder, paths, disk)
+    record, was_ours = folder / RECORD_FOLDER, _recorded(folder) is not None
+    with stamps_kept(folder.parent, shared, but=folder, disk=disk):
         _unlink(manifest_path(folder), disk)
         disk.fsync_folder(record)
-        _remove_content(folder, disk, but=RECORD_FOLDER)
-        if any(entry.name != RECORD_FOLDER for entry in folder.glob("*")):
-            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder))  # NFS keeps what is open
+        _remove_content(folder, disk, paths=paths)
         disk.fsync_folder(folder)
-        _remove_content(record, disk, but=INCOMPLETE_NAME)
-        _unlink(record / INCOMPLETE_NAME, disk)
+        left = _top_names(_others(folder))
+        _remove_record(record, disk)
+        if left and was_ours:  # what is in the record folder, or the empty folder, says where the others came to lie
+            return Removed(freed, left)
         for parent in (record, folder):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(*((OSError,) if left else (FileNotFoundError,))):
                 disk.remove_folder(parent)
-        disk.fsync_folder(root)
-    return freed
+        disk.fsync_folder(folder.parent)
+    return Removed(freed, left)
 
 
-def _remove_content(folder: Path, disk: Disk, *, but: str) -> None:
-    """Delete what is in a folder; another process may be deleting it, too."""
-    try:
-        with os.scandir(folder) as found:
-            entries = [(Path(entry.path), entry.is_dir(follow_symlinks=False)) for entry in found if entry.name != but]
-    except FileNotFoundError:
-        return
-    for path, is_folder in entries:
-        if is_folder:
-            _remove_tree(path)
-        else:
+def _top_names(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return what lies directly in a folder of all that lies in it; of our record, what it keeps."""
+    prefix = f"{RECORD_FOLDER}/{REPLACED_FOLDER}/"
+    tops = (prefix if path.startswith(prefix) else "".join(path.partition("/")[:2]) for path in paths)
+    return tuple(sorted(set(tops)))
+
+
+def _remove_content(folder: Path, disk: Disk, *, paths: Collection[str]) -> None:
+    """Delete files and the folders they lay in; empty ones that hold nothing else too, if no other file is there."""
+    for path in sorted(paths):
+        _unlink(folder / path, disk)
+    parents = {folder / parent for path in paths for parent in PurePosixPath(path).parents[:-1]}
+    for parent in (folder, *parents):
+        for open_file in parent.glob(".nfs*"):
+            _unlink(open_file, disk)
+    if not _others(folder):
+        parents |= {Path(found) for found, _, _ in os.walk(folder)} - {folder, folder / RECORD_FOLDER}
+    for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
+        with contextlib.suppress(OSError):  # what is not empty stays
+            disk.remove_folder(parent)
+
+
+def _remove_record(record: Path, disk: Disk) -> None:
+    """Delete the files our record consists of, the mark last."""
+    for path in sorted(record.glob("*"), key=lambda path: path.name == INCOMPLETE_NAME):
+        if not _is_folder(path):
             _unlink(path, disk)
 
 
-def _remove_tree(folder: Path) -> None:
-    for _ in range(ATTEMPTS):
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(folder)
-        if not os.path.lexists(folder):
-            return
-    shutil.rmtree(folder)
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _unlink(path: Path, disk: Disk) -> None:
@@ -205,26 +314,28 @@ def _unlink(path: Path, disk: Disk) -> None:
         disk.unlink(path)
 
 
-def _prepare(folder: Path, disk: Disk) -> tuple[int, frozenset[int]]:
-    """Make everything below deletable; return the bytes that will be free, and the inodes that have other names, too.
+def _prepare(folder: Path, paths: Collection[str], disk: Disk) -> tuple[int, frozenset[int]]:
+    """Make files deletable; return the bytes that will be free, and the inodes that have other names, too.
 
     Symlinks are left as they are and count nothing.
     """
     sizes: dict[tuple[int, int], int] = {}
     links: dict[tuple[int, int], int] = {}
     seen: Counter[tuple[int, int]] = Counter()
-    for parent, _, names in os.walk(folder, followlinks=False):
-        _make_writable(Path(parent), disk)
-        for name in names:
-            path = os.path.join(parent, name)  # noqa: PTH118 - os.walk speaks in strings
-            status = os.lstat(path)
-            if not stat.S_ISREG(status.st_mode):
-                continue
-            identity = (status.st_dev, status.st_ino)
-            sizes[identity], links[identity] = status.st_size, status.st_nlink
-            seen[identity] += 1
-            if os.name == "nt":
-                os.chmod(path, stat.S_IWRITE)  # noqa: PTH101 - Windows deletes no read-only file
+    for parent in {folder / parent for path in paths for parent in PurePosixPath(path).parents}:
+        _make_writable(parent, disk)
+    for path in paths:
+        try:
+            status = os.lstat(folder / path)
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            continue
+        identity = (status.st_dev, status.st_ino)
+        sizes[identity], links[identity] = status.st_size, status.st_nlink
+        seen[identity] += 1
+        if os.name == "nt":
+            os.chmod(folder / path, stat.S_IWRITE)  # noqa: PTH101 - Windows deletes no read-only file
     shared = {identity for identity, count in seen.items() if links[identity] > count}
     freed = sum(size for identity, size in sizes.items() if identity not in shared)
     return freed, frozenset(inode for _, inode in shared)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from qwen3ft_jupyter.cache import stamps
+from qwen3ft_jupyter.cache.audit import walk_all, walk_files
 from qwen3ft_jupyter.cache.layout import (
     BESIDE,
     beside_names,
@@ -81,6 +83,11 @@ class Layers:
         known = self._known.get(_record_prefix(model.folder))
         whole = {(str(model.folder), 0): model.size_bytes}
         return known.blobs if known is not None and known.model == model else whole
+
+    def other_bytes(self) -> int:
+        """Return what lies in the own folder beside the models and what was begun, where a record of ours is or was."""
+        models = {model.folder: model for model in self.own()}
+        return sum(_other_bytes(folder, models.get(folder)) for folder in folders_in(self.root))
 
     def main_folder(self, repo_id: RepoId) -> Path:
         """Return the own folder of a model's first revision, there or not. Raises CacheError if none is left for it."""
@@ -186,6 +193,25 @@ def _record_prefix(folder: Path) -> str:
 
 def _blobs_of(folder: Path, manifest: Manifest) -> Blobs:
     return {("", f.stamp.inode) if f.stamp else (f"{folder}/{f.path}", 0): f.size for f in manifest.files}
+
+
+def _other_bytes(folder: Path, model: CachedModel | None) -> int:
+    record = folder / RECORD_FOLDER
+    if record.is_symlink() or not record.is_dir():
+        return 0
+    manifest = read_manifest(folder) if model is not None and model.is_verified else None
+    listed: set[str] = {file.path for file in manifest.files} if manifest is not None else set()
+    if model is not None and manifest is None:
+        listed = set(walk_files(folder))  # of a folder that somebody made, all that is in it counts as the model
+    return sum(_size(folder / path) for path in walk_all(folder) if path not in listed)
+
+
+def _size(path: Path) -> int:
+    try:
+        status = path.lstat()
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _is_beside(model: CachedModel) -> bool:

@@ -3,7 +3,7 @@
 Qwen_Qwen3-0.6B/                  a model, in a folder named by its slug
     config.json …                 real files, read-only once committed
     .qwen3ft/manifest.json        see `manifest`
-    .qwen3ft/incomplete           there while files are being put in or taken out
+    .qwen3ft/incomplete           there while files are being put in or taken out; then it names those that go
     .qwen3ft/replaced/            files of an unverified folder that were not the hub's; kept, never loaded
 Qwen_Qwen3-0.6B@v1.0/             another revision of it, asked for by name; unchanged files may be hard links
 .incoming/Qwen_Qwen3-0.6B/        partial files, see `qwen3ft_jupyter.transfer.partial`
@@ -20,7 +20,14 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.cache.manifest import MAX_MANIFEST_BYTES, RECORD_FOLDER, make_record_folder, manifest_path
+from qwen3ft_jupyter.cache.manifest import (
+    MAX_MANIFEST_BYTES,
+    RECORD_FOLDER,
+    Manifest,
+    make_record_folder,
+    manifest_path,
+    read_manifest,
+)
 from qwen3ft_jupyter.disk import LOCAL, Disk, read_regular, write_json
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id, slug
@@ -32,7 +39,6 @@ if TYPE_CHECKING:
 INCOMING_FOLDER: Final = ".incoming"
 STAMPS_FOLDER: Final = ".stamps"
 INCOMPLETE_NAME: Final = "incomplete"
-REPLACED_FOLDER: Final = "replaced"
 BESIDE: Final = "@"
 """Between the slug and the revision of a second revision's folder; no repo id holds it."""
 _ABBREVIATED_COMMIT = re.compile(r"[0-9a-f]{7,40}")
@@ -94,11 +100,16 @@ def unmark_incomplete(folder: Path, *, disk: Disk = LOCAL) -> None:
 def mark_evicting(folder: Path, repo_id: RepoId, *, disk: Disk = LOCAL) -> None:
     """Say in a model folder that it is being deleted: whoever finds the mark may go on. Raises OSError.
 
-    A full volume, which is when models are evicted, may not take one more file: then the manifest becomes the mark.
+    The mark names the files of the manifest, which is the first to go. A full volume, which is when models are
+    evicted, may not take one more file: then the manifest becomes the mark.
     """
     mark = make_record_folder(folder, disk=disk) / INCOMPLETE_NAME
+    manifest = read_manifest(folder)
+    if manifest is None and _mark(folder).get("evicting") is True:
+        return  # it names what the manifest did
+    files = manifest.to_dict() if manifest is not None else {}
     try:
-        write_json(mark, {"repo_id": repo_id, "evicting": True}, disk=disk)
+        write_json(mark, {**files, "repo_id": repo_id, "evicting": True}, disk=disk)
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -108,7 +119,7 @@ def mark_evicting(folder: Path, repo_id: RepoId, *, disk: Disk = LOCAL) -> None:
 
 def unmark_evicting(folder: Path, *, disk: Disk = LOCAL) -> None:
     """Take back `mark_evicting`: the model is one again. Raises OSError."""
-    if "files" in _mark(folder):
+    if "files" in _mark(folder) and not os.path.lexists(manifest_path(folder)):
         disk.replace(folder / RECORD_FOLDER / INCOMPLETE_NAME, manifest_path(folder))
     else:
         unmark_incomplete(folder, disk=disk)
@@ -121,7 +132,16 @@ def is_marked_incomplete(record_prefix: str) -> bool:
 
 def is_half_evicted(folder: Path) -> bool:
     """Return whether a deletion went beyond asking, so that anyone may finish it: the manifest is the first to go."""
-    return _mark(folder).get("evicting") is True and not os.path.lexists(manifest_path(folder))
+    is_marked = _mark(folder).get("evicting") is True and not os.path.lexists(manifest_path(folder))
+    return is_marked and marked_manifest(folder) is not None
+
+
+def marked_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest that a deletion of the folder has put into its mark, or None."""
+    try:
+        return Manifest.from_dict(_mark(folder))
+    except ValueError:
+        return None
 
 
 def marked_repo_id(folder: Path) -> str | None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 VERSION = 1
 RECORD_FOLDER = ".qwen3ft"
 """Inside a model's folder; holds what is ours."""
+REPLACED_FOLDER = "replaced"
+"""In there: files that were not the hub's, and had a name of one."""
 MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 16 << 20
 """A longer file is not one of ours: 3,000 files make about 1 MiB."""

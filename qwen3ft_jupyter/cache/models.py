@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 ModelOwner = Literal["qwen3ft", "shared", "huggingface", "modelscope", "folder"]
 """Whose a model is: ours, a shared layer's, another tool's, or in a folder that the user named."""
+
+
+_MODEL_FILE = re.compile(
+    r".*\.safetensors|.*\.safetensors\.index\.json|(?:.+_)?config\.json|configuration\.json|tokenizer\.(?:json|model)"
+    r"|vocab\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template\.(?:jinja|json)"
+    r"|README\.md|LICENSE(?:\.txt)?|\.gitattributes"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,13 @@ class EvictedModel:
     repo_id: RepoId
     slug: str
     freed_bytes: int
+    left: tuple[str, ...] = ()
+    """What else lies in its folder, and still does."""
+
+
+def is_model_file(name: str) -> bool:
+    """Return whether published models have files of this name; asked where no record tells."""
+    return _MODEL_FILE.fullmatch(name) is not None
 
 
 def model_from(folder: Path, manifest: Manifest, *, is_shared: bool) -> CachedModel:

@@ -167,7 +167,8 @@ class _Move:
         found = []
         for folder in sorted(folders_in(self.source)):
             if is_half_evicted(folder):
-                remove_model(self.source, folder, RepoId(marked_repo_id(folder) or folder.name), disk=self.disk)
+                name = RepoId(marked_repo_id(folder) or folder.name)
+                remove_model(self.source, folder, name, extent="recorded", disk=self.disk)
                 continue
             remove_shell(folder, disk=self.disk)
             if os.path.lexists(self.target / folder.name):
@@ -242,7 +243,7 @@ class _Move:
         except NotMovable as reason:
             self._leave(trip.source.name, str(reason))
             if trip.is_new:
-                remove_model(self.target, trip.target, trip.repo_id, disk=self.disk)
+                remove_model(self.target, trip.target, trip.repo_id, extent="everything", disk=self.disk)
             return False
         return True
 
@@ -261,7 +262,9 @@ class _Move:
             if not trip.is_unchanged():
                 self._leave(trip.source.name, "it changed while it was moved")
                 return
-            remove_model(self.source, trip.source, trip.repo_id, is_used=self.is_used, disk=self.disk)
+            remove_model(
+                self.source, trip.source, trip.repo_id, extent="everything", is_used=self.is_used, disk=self.disk
+            )
         except ModelInUse:
             self._leave(trip.source.name, "it is in use; its copy is complete")
         self.moved.append(trip.source.name)

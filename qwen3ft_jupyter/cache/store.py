@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.cache import in_place, quota, stamps
 from qwen3ft_jupyter.cache.audit import VerifyReport, verify_model
 from qwen3ft_jupyter.cache.elsewhere import evict_elsewhere, scan
-from qwen3ft_jupyter.cache.evict import InUse, is_leased, nobody_uses, remove_incoming, remove_model, remove_shell
+from qwen3ft_jupyter.cache.evict import (
+    Extent,
+    InUse,
+    as_of_now,
+    is_leased,
+    nobody_uses,
+    remove_incoming,
+    remove_model,
+    remove_shell,
+)
 from qwen3ft_jupyter.cache.incoming import allocated_bytes, incoming_folders
 from qwen3ft_jupyter.cache.layers import Layers
 from qwen3ft_jupyter.cache.layout import (
@@ -25,13 +34,14 @@ from qwen3ft_jupyter.cache.layout import (
     other_slug,
 )
 from qwen3ft_jupyter.cache.links import distrust
-from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state, update_manifest
+from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Manifest, ManifestFile, file_state, update_manifest
 from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, ModelInUse, NotCached
+from qwen3ft_jupyter.format import first_names
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id, slug
 from qwen3ft_jupyter.transfer.volume import disk_error
-from qwen3ft_jupyter.work import Work
+from qwen3ft_jupyter.work import SILENT, Reporter, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -148,15 +158,27 @@ class ModelCache:
         return self._layers.folder_for(repo_id, revision, commit)
 
     def evict(
-        self, repo_id: str, *, revision: str | None = None, owner: str | None = None, is_used: InUse = nobody_uses
+        self,
+        repo_id: str,
+        *,
+        revision: str | None = None,
+        owner: str | None = None,
+        everything: bool = False,
+        is_used: InUse = nobody_uses,
+        reporter: Reporter = SILENT,
     ) -> int:
         """Delete every own copy of a model, and what was begun of it; return the bytes freed.
+
+        The files go that were downloaded, or, in a folder that somebody else made, those that models have. What else
+        lies in the folder stays and is named.
 
         Args:
             repo_id: The model.
             revision: Delete only the copy recorded as this.
             owner: "huggingface", "modelscope" or "folder": delete what that tool keeps instead of our own.
+            everything: Delete whatever lies in the folders of our own copies.
             is_used: Asked once more when nobody can find the model any longer.
+            reporter: Is told what stays.
 
         Raises:
             NotCached: There is no copy.
@@ -168,35 +190,43 @@ class ModelCache:
             return self._evict_elsewhere(name, revision, str(owner), is_used)
         folders = [one.folder for one in self._layers.own() if one.repo_id == name and _is_at(one, revision)]
         if revision is None:
-            folders += [folder for folder in self._begun(name) if folder not in folders]
+            folders += [folder for folder in self._begun(name, everything=everything) if folder not in folders]
         if not folders:
             self._raise_not_evictable(name, revision)
-        return sum(self._evict(folder, name, is_used) for folder in folders)
+        extent: Extent = "everything" if everything else "named"
+        evicted = [self._evict(folder, name, extent, is_used) for folder in folders]
+        for one in evicted:
+            _tell_left(one, reporter)
+        return sum(one.freed_bytes for one in evicted)
 
-    def evict_slug(self, name: str, *, owner: str | None = None, is_used: InUse = nobody_uses) -> EvictedModel:
+    def evict_slug(
+        self, name: str, *, owner: str | None = None, everything: bool = False, is_used: InUse = nobody_uses
+    ) -> EvictedModel:
         """Delete the one model with this slug; raises like `evict`. Another tool's goes only if `owner` names it."""
         model = self.by_slug(name)
         if model.folder.parent == self.root:
-            return EvictedModel(model.repo_id, model.slug, self._evict(model.folder, model.repo_id, is_used))
+            return self._evict(model.folder, model.repo_id, "everything" if everything else "named", is_used)
         if owner is None or owner != model.owner:
             raise _not_ours(model)
         return EvictedModel(model.repo_id, model.slug, self._evict_foreign(model, is_used))
 
-    def evict_all(
-        self, *, include_pinned: bool = False, include_unverified: bool = False, is_used: InUse = nobody_uses
-    ) -> Sequence[EvictedModel]:
-        """Delete all own models and everything begun; return what was deleted.
+    def evict_for_room(self, name: str, *, is_used: InUse = nobody_uses) -> EvictedModel:
+        """Delete what was downloaded of the own model with this slug, which nobody named; raises like `evict`."""
+        model = self.by_slug(name)
+        return self._evict(model.folder, model.repo_id, "recorded", is_used)
 
-        Folders without our manifest are somebody else's work until someone names them, so they stay unless asked for,
-        as do pinned models, models in use or being downloaded, shared layers, and what other tools keep.
+    def evict_all(self, *, is_used: InUse = nobody_uses) -> Sequence[EvictedModel]:
+        """Delete what was downloaded of all own models, and everything begun; return what was deleted.
+
+        Pinned models stay, models in use or being downloaded, shared layers, and what other tools keep. So do files
+        that no manifest lists, whole folders of them included: they are somebody else's work.
         """
         self.finish_evictions()
         evicted = []
         for model in self._layers.own():
-            if (include_pinned or not model.pinned) and (include_unverified or model.is_verified):
+            if model.is_verified and not model.pinned:
                 with contextlib.suppress(ModelInUse):
-                    freed = self._evict(model.folder, model.repo_id, is_used)
-                    evicted.append(EvictedModel(model.repo_id, model.slug, freed))
+                    evicted.append(self._evict(model.folder, model.repo_id, "recorded", is_used))
         kept = {model.slug for model in self._layers.own()}
         for folder in incoming_folders(self.root):
             if folder.name not in kept and not is_leased(folder):
@@ -208,20 +238,24 @@ class ModelCache:
         for folder in folders_in(self.root):
             if is_half_evicted(folder):
                 with contextlib.suppress(ModelInUse):
-                    self._evict(folder, RepoId(marked_repo_id(folder) or folder.name), nobody_uses)
+                    self._evict(folder, RepoId(marked_repo_id(folder) or folder.name), "recorded", nobody_uses)
             elif not is_leased(incoming_folder(self.root, folder.name)):
                 remove_shell(folder, disk=self.disk)
 
     def holdings(self, is_used: InUse = nobody_uses) -> Sequence[quota.Holding]:
         """Return our own models as the quota sees them."""
+        is_used = as_of_now(is_used)
         return [
             quota.Holding(model, self._layers.blobs(model), self._is_in_use(model, is_used))
             for model in self._layers.own()
         ]
 
     def used_bytes(self) -> int:
-        """Return what our own cache holds, begun downloads included; files that two models share count once."""
-        return quota.held_bytes(self.holdings()) + self.incoming_bytes()
+        """Return what our own cache holds; files that two models share count once.
+
+        That includes what was begun, and what else lies in the folders of our models, which no eviction frees.
+        """
+        return quota.held_bytes(self.holdings()) + self._layers.other_bytes() + self.incoming_bytes()
 
     def incoming_bytes(self) -> int:
         """Return what begun downloads take on the disk."""
@@ -327,11 +361,15 @@ class ModelCache:
 
     # Deleting
 
-    def _evict(self, folder: Path, repo_id: RepoId, is_used: InUse) -> int:
-        return remove_model(self.root, folder, repo_id, is_used=is_used, disk=self.disk)
+    def _evict(self, folder: Path, repo_id: RepoId, extent: Extent, is_used: InUse) -> EvictedModel:
+        removed = remove_model(self.root, folder, repo_id, extent=extent, is_used=is_used, disk=self.disk)
+        return EvictedModel(repo_id, folder.name, removed.freed_bytes, removed.left)
 
-    def _begun(self, repo_id: RepoId) -> Iterator[Path]:
-        """Yield where the model folders are, or would be, of which only a beginning or a remainder is here."""
+    def _begun(self, repo_id: RepoId, *, everything: bool) -> Iterator[Path]:
+        """Yield where the model folders are, or would be, of which only a beginning or a remainder is here.
+
+        With `everything` also those in which an eviction has left what is not the model's.
+        """
         taken = {model.slug for model in self._layers.own()}
         marked = (folder for folder in folders_in(self.root) if folder.name not in taken)
         yield from (folder for folder in marked if marked_repo_id(folder) == repo_id)
@@ -339,8 +377,11 @@ class ModelCache:
             names = {other_slug(repo_id)}
         else:
             names = {slug(repo_id), other_slug(repo_id)}
-        begun = (folder.name for folder in incoming_folders(self.root))
-        yield from (self.root / name for name in begun if name.partition(BESIDE)[0] in names and name not in taken)
+        begun = [folder.name for folder in incoming_folders(self.root)]
+        if everything:
+            begun += [folder.name for folder in folders_in(self.root) if (folder / RECORD_FOLDER).is_dir()]
+        found = dict.fromkeys(name for name in begun if name.partition(BESIDE)[0] in names and name not in taken)
+        yield from (self.root / name for name in found)
 
     def _evict_elsewhere(self, repo_id: RepoId, revision: str | None, owner: str, is_used: InUse) -> int:
         models = [one for one in self._elsewhere(repo_id) if one.owner == owner and _is_at(one, revision)]
@@ -369,6 +410,14 @@ class ModelCache:
 
 def _is_at(model: CachedModel, revision: str | None) -> bool:
     return revision is None or is_revision(model.commit, model.revision, revision)
+
+
+def _tell_left(evicted: EvictedModel, reporter: Reporter) -> None:
+    if evicted.left:
+        reporter.notice(
+            f"{first_names(evicted.left)} in {evicted.slug}: not of the model, so kept. Evict {evicted.repo_id} with"
+            f" `everything` to delete that as well."
+        )
 
 
 def _not_ours(model: CachedModel) -> CacheNotWritable:

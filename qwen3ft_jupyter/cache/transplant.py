@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache.audit import walk_files
+from qwen3ft_jupyter.cache.audit import walk_all, walk_files
 from qwen3ft_jupyter.cache.digests import digest_file
-from qwen3ft_jupyter.cache.layout import REPLACED_FOLDER, mark_incomplete, marked_repo_id, unmark_incomplete
+from qwen3ft_jupyter.cache.layout import mark_incomplete, marked_repo_id, unmark_incomplete
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Manifest, Stamp, file_state, read_manifest, write_manifest
 from qwen3ft_jupyter.disk import READ_FLAGS, make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged, Stopped
@@ -176,12 +176,7 @@ class Transplant:
 
     def _files(self) -> Iterator[tuple[str, os.stat_result]]:
         """Yield the files and symlinks, those of our record that are no record of the model included."""
-        replaced = f"{RECORD_FOLDER}/{REPLACED_FOLDER}"
-        paths = list(walk_files(self.source))
-        is_ours = not (self.source / RECORD_FOLDER).is_symlink() and not (self.source / replaced).is_symlink()
-        if is_ours and (self.source / replaced).is_dir():
-            paths += [f"{replaced}/{path}" for path in walk_files(self.source / replaced)]
-        for path in paths:
+        for path in walk_all(self.source):
             status = (self.source / path).lstat()
             if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
                 yield path, status

@@ -6,7 +6,7 @@ import functools
 import sys
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from qwen3ft_jupyter.catalog.memory import Architecture
 from qwen3ft_jupyter.catalog.spelling import nearest_published
@@ -19,7 +19,10 @@ else:
 
 Kind = Literal["hybrid", "instruct", "thinking", "base", "moe"]
 
-__all__ = ["Architecture", "CatalogModel", "Kind", "catalog", "check_published", "find"]
+PRACTICE_REPO_ID: Final = "qwen3ft/Qwen3-Practice"
+"""The name under which the practice model is served and cached. Its owner is ours: no hub is asked for such names."""
+
+__all__ = ["PRACTICE_REPO_ID", "Architecture", "CatalogModel", "Kind", "catalog", "check_published", "find"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def find(repo_id: str) -> CatalogModel | None:
 
 
 def check_published(repo_id: str) -> None:
-    """Refuse names under ``Qwen/`` that look published and never were.
+    """Refuse names under ``Qwen/`` that look published and never were, and those under ``qwen3ft/`` but our own.
 
     Every other name passes: other owners, other families, quantised versions, releases younger than this catalogue.
 
@@ -77,6 +80,10 @@ def check_published(repo_id: str) -> None:
         UnknownModel: The hint names the nearest model that exists.
     """
     owner, _, name = repo_id.partition("/")
+    if owner.lower() == PRACTICE_REPO_ID.partition("/")[0] and repo_id != PRACTICE_REPO_ID:
+        raise UnknownModel(
+            'There is no practice model "{name}".', hint='Did you mean "{near}"?', name=repo_id, near=PRACTICE_REPO_ID
+        )
     if owner.lower() != "qwen":
         return
     published = _published_names()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.compare import looks_complete
-from qwen3ft_jupyter.cache.evict import InUse, nobody_uses, remove_empty, remove_incoming
+from qwen3ft_jupyter.cache.evict import InUse, as_of_now, nobody_uses, remove_empty, remove_incoming
 from qwen3ft_jupyter.cache.in_place import probable_files
 from qwen3ft_jupyter.cache.layout import incoming_folder, is_revision
 from qwen3ft_jupyter.cache.lease import Lease, hold_lease
@@ -257,7 +257,7 @@ class Downloader:
         return None
 
     def _volume(self) -> Volume:
-        return volume_of(self.cache, self.quota, self.is_used)
+        return volume_of(self.cache, self.quota, as_of_now(self.is_used))
 
     def _forecast(self, plan: DownloadPlan, work: Work) -> DownloadPlan:
         """Return the plan with whence the files would come, and how fast; small ones come too quickly to tell."""

@@ -6,12 +6,12 @@ import time
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache import quota
-from qwen3ft_jupyter.cache.evict import nobody_uses
+from qwen3ft_jupyter.cache.evict import as_of_now, nobody_uses
 from qwen3ft_jupyter.download.plan import Volume, check_room
 from qwen3ft_jupyter.errors import ModelInUse, NotCached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from qwen3ft_jupyter.cache.evict import InUse
     from qwen3ft_jupyter.cache.store import ModelCache
@@ -55,20 +55,21 @@ def make_room(
     evicted: list[str] = []
     taken: set[RepoId] = set()  # came into use since they were chosen: others go instead
 
-    def is_taken(repo_id: RepoId) -> bool:
-        return repo_id in taken or is_used(repo_id)
-
     while True:
-        plan = plan_within(volume_of(cache, quota_bytes, is_taken))
+        plan = plan_within(volume_of(cache, quota_bytes, _or_taken(as_of_now(is_used), taken)))
         check_room(plan)
         if not plan.evictions or plan.quota is None:
             return plan, evicted
         work.notice(quota.announcement(plan.evictions, plan.quota))
         for model in plan.evictions:
             try:
-                cache.evict_slug(model.slug, is_used=is_used)
+                cache.evict_for_room(model.slug, is_used=is_used)
                 evicted.append(quota.title(model))
             except ModelInUse:  # noqa: PERF203 - there are a few models
                 taken.add(model.repo_id)
             except NotCached:  # somebody else has just deleted it
                 continue
+
+
+def _or_taken(is_used: InUse, taken: Collection[RepoId]) -> InUse:
+    return lambda repo_id: repo_id in taken or is_used(repo_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ TOP_P = 0.8
 """What Qwen recommends for sampling without thinking."""
 
 WAIT_S = 0.2
-"""How often a waiting reader looks whether the writer is still alive."""
+"""How often a waiting reader can be interrupted."""
 
 
 def answer(
@@ -102,12 +103,12 @@ class Stream:
 
     def __init__(self, model: Any, tokenizer: Any, prompt: str, settings: Any, stop: threading.Event) -> None:
         """Start writing."""
+        from transformers import TextIteratorStreamer
+
         self._tokenizer = tokenizer
-        self._pieces: queue.Queue[str | BaseException | None] = queue.Queue()
+        self._streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self._error: BaseException | None = None
         self._stop, self._closed = stop, threading.Event()
-        self._ids: list[int] = []
-        self._shown = 0
-        self._has_prompt = False
         self.text = ""
         """What has been read so far."""
         self._thread = threading.Thread(target=self._write, args=(model, prompt, settings), daemon=True, name="answer")
@@ -123,7 +124,8 @@ class Stream:
         try:
             while (piece := self._next()) is not None:
                 self.text += piece
-                yield piece
+                if piece:  # none as long as a word may go on
+                    yield piece
         finally:
             self.close()
 
@@ -134,15 +136,11 @@ class Stream:
 
     def _next(self) -> str | None:
         while True:
-            try:
-                piece = self._pieces.get(timeout=WAIT_S)
-            except queue.Empty:
-                if not self._thread.is_alive() and self._pieces.empty():
-                    return None
-                continue
-            if isinstance(piece, BaseException):
-                raise piece
-            return piece
+            with contextlib.suppress(queue.Empty):  # a wait without a limit could not be interrupted on Windows
+                piece = self._streamer.text_queue.get(timeout=WAIT_S)
+                if piece is None and self._error is not None:
+                    raise self._error
+                return None if piece is None else str(piece)
 
     def _write(self, model: Any, prompt: str, settings: Any) -> None:
         import torch
@@ -151,35 +149,21 @@ class Stream:
             inputs = self._tokenizer([prompt], add_special_tokens=False, return_tensors="pt").to(model.device)
             with torch.inference_mode(), fitting_threads(model):
                 model.generate(
-                    **inputs, generation_config=settings, streamer=self, stopping_criteria=[self._should_stop]
+                    **inputs,
+                    generation_config=settings,
+                    streamer=self._streamer,
+                    stopping_criteria=[self._should_stop],
                 )
         except BaseException as error:  # noqa: BLE001 - border of a thread: the reader raises it
-            self._pieces.put(error)
-        self._pieces.put(None)
+            self._error = error
+        finally:
+            self._streamer.text_queue.put(None)  # a second one, if all went well, is never read
 
     def _should_stop(self, input_ids: Any, _scores: Any, **_: Any) -> Any:
         import torch
 
         is_over = self._stop.is_set() or self._closed.is_set()
         return torch.full((input_ids.shape[0],), is_over, dtype=torch.bool, device=input_ids.device)
-
-    def put(self, ids: Any) -> None:
-        """Receive tokens from `generate`; the first call is the prompt."""
-        if not self._has_prompt:
-            self._has_prompt = True
-            return
-        self._ids += ids.flatten().tolist()
-        text = self._decoded()
-        if not text.endswith("\ufffd"):  # the rest of a character comes with the next token
-            self._pieces.put(text[self._shown :])
-            self._shown = len(text)
-
-    def end(self) -> None:
-        """Receive the end from `generate`."""
-        self._pieces.put(self._decoded()[self._shown :])
-
-    def _decoded(self) -> str:
-        return str(self._tokenizer.decode(self._ids, skip_special_tokens=True))
 
 
 def _messages(question: str | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -24,14 +24,13 @@ from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs import make_mirrors, parse_repo_id
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.jobs import Job, JobStore
-from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
-from qwen3ft_jupyter.practice_hub import hubs_for
+from qwen3ft_jupyter.practice.hub import hubs_for
 from qwen3ft_jupyter.resident import Located, Resident
 from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from typing_extensions import Unpack
 
@@ -82,6 +81,7 @@ class ModelManager:
         )
         self.job_store = JobStore(settings.state_dir, environ=settings.secrets_given())
         self._make_reporter = reporter or (lambda: SILENT)
+        self._is_used = JobUse(self._active_jobs)
         self._resident = Resident()
 
     # Models on disk
@@ -139,7 +139,7 @@ class ModelManager:
             wanted: `force`, `revision`, `update`, `sources`, `in_place`, as there.
         """
         request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop, controls)
-        with self._downloader(request, work, max_speed=None if controls else self.settings.max_speed) as downloader:
+        with self._downloader(request, max_speed=None if controls else self.settings.max_speed) as downloader:
             return downloader.ensure(request, work)
 
     def plan(
@@ -165,25 +165,21 @@ class ModelManager:
         """
         request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop)
         speed = self.settings.max_speed if max_speed is None else max_speed
-        with self._downloader(request, work, max_speed=speed) as downloader:
+        with self._downloader(request, max_speed=speed) as downloader:
             return downloader.plan(request, work)
 
     def _work(self, reporter: Reporter | None, stop: threading.Event | None, controls: Controls | None = None) -> Work:
         return Work(reporter or self._make_reporter(), stop or threading.Event(), controls or Controls())
 
     @contextlib.contextmanager
-    def _downloader(self, request: DownloadRequest, work: Work, *, max_speed: float | None) -> Iterator[Downloader]:
+    def _downloader(self, request: DownloadRequest, *, max_speed: float | None) -> Iterator[Downloader]:
         """Yield what fulfils a request, for the length of the block."""
         repo_id, settings = request.model_name, self.settings
-        is_missing = request.force or self.cache.find(repo_id) is None
-        if is_missing:
+        if request.force or self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)
-        is_practice = repo_id == PRACTICE_REPO_ID
+        is_practice = repo_id == catalog.PRACTICE_REPO_ID
         client = HttpClient(max_connections=settings.max_connections)
-        with (
-            contextlib.closing(client),
-            hubs_for(settings, repo_id, client=client, is_missing=is_missing, work=work) as hubs,
-        ):
+        with contextlib.closing(client), hubs_for(settings, repo_id, client=client) as hubs:
             yield Downloader(
                 self.cache,
                 hubs,
@@ -217,36 +213,56 @@ class ModelManager:
             "incoming": self.cache.incoming_bytes(),
         }
 
-    def evict_model(self, model_name: str, *, revision: str | None = None, owner: str | None = None) -> int:
+    def evict_model(
+        self,
+        model_name: str,
+        *,
+        revision: str | None = None,
+        owner: str | None = None,
+        everything: bool = False,
+        reporter: Reporter | None = None,
+    ) -> int:
         """Delete a model from the cache and return the bytes freed.
+
+        What is not of the model stays in its folder: notes, checkpoints, files that were there before the download.
 
         Args:
             model_name: the model.
             revision: only the copy of this branch, tag or commit.
             owner: "huggingface", "modelscope" or "folder": delete that tool's copy instead of ours.
+            everything: delete whatever lies in the model's folder.
+            reporter: is told what stays.
 
         Raises:
             NotCached: there is no such model in the cache.
             CacheNotWritable: it is another tool's, or lies in a shared cache.
             ModelInUse: a running job uses it.
         """
-        return self.cache.evict(parse_repo_id(model_name), revision=revision, owner=owner, is_used=self._is_used)
+        return self.cache.evict(
+            model_name,
+            revision=revision,
+            owner=owner,
+            everything=everything,
+            is_used=self._is_used,
+            reporter=reporter or self._make_reporter(),
+        )
 
-    def evict_slug(self, name: str, *, owner: str | None = None) -> int:
+    def evict_slug(self, name: str, *, owner: str | None = None, everything: bool = False) -> EvictedModel:
         """Delete the model whose folder is called `name`, for example ``Qwen_Qwen3-0.6B``; raises as above."""
-        return self.cache.evict_slug(name, owner=owner, is_used=self._is_used).freed_bytes
+        return self.cache.evict_slug(name, owner=owner, everything=everything, is_used=self._is_used)
 
     def evict_all(self) -> list[EvictedModel]:
         """Delete every model we downloaded and return what went.
 
-        Pinned models, shared caches and folders that something else put there stay: those need to be named.
+        Pinned models, shared caches and whatever something else put there stay: those need to be named.
 
         Raises:
             ModelInUse: a running job uses one of them; nothing is deleted then.
         """
+        is_used = self._is_used.snapshot()
         for model in self.cache.kept():
             if model.is_verified and not model.pinned and model.owner == "qwen3ft":
-                self._is_used(model.repo_id)
+                is_used(model.repo_id)
         return list(self.cache.evict_all(is_used=self._is_used))
 
     def clear_cache(self, model_name: str | None = None) -> None:
@@ -288,7 +304,7 @@ class ModelManager:
 
         def fetch(model: CachedModel) -> int:
             request = DownloadRequest(model.repo_id, self._revision_of(model) or revision)
-            with self._downloader(request, work, max_speed=self.settings.max_speed) as downloader:
+            with self._downloader(request, max_speed=self.settings.max_speed) as downloader:
                 return downloader.ensure(request, work).bytes_fetched
 
         return repair_model(self.cache, parse_repo_id(model_name), fetch, revision=revision, work=work)
@@ -344,13 +360,6 @@ class ModelManager:
             reporter=reporter or self._make_reporter(),
             stop=stop or threading.Event(),
         )
-
-    def _is_used(self, repo_id: str) -> bool:
-        """Return False if no running job uses a model. Raises ModelInUse, naming the job."""
-        for job in self._active_jobs():
-            if _model_of(job) == repo_id:
-                raise ModelInUse(f"{repo_id} is used by the running job {job.id}.", hint="Stop the job first.")
-        return False
 
     # What there is
 
@@ -549,6 +558,30 @@ class ModelManager:
             if job.id == name and job.kind == "finetune":
                 return Path(str(job.params["config"]["output_dir"]))
         return None
+
+
+class JobUse:
+    """Says which models the running jobs use; raises ModelInUse, naming the job, where one does."""
+
+    def __init__(self, list_active: Callable[[], Iterable[Job]]) -> None:
+        self._list_active = list_active
+
+    def __call__(self, repo_id: str) -> bool:
+        """Return False if no job uses the model now."""
+        return self.snapshot()(repo_id)
+
+    def snapshot(self) -> Callable[[str], bool]:
+        """Return the answer for any model as of now: a plan asks for each, and every listing reads every job."""
+        job_ids = {_model_of(job): job.id for job in self._list_active()}
+
+        def is_used(repo_id: str) -> bool:
+            if repo_id in job_ids:
+                raise ModelInUse(
+                    f"{repo_id} is used by the running job {job_ids[repo_id]}.", hint="Stop the job first."
+                )
+            return False
+
+        return is_used
 
 
 def _model_of(job: Job) -> str:

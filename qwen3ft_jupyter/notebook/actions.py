@@ -210,7 +210,7 @@ def _check_cache(given: Namespace) -> None:
         or (given.action == "list" and given.name)
         or (given.max_speed and given.action not in ("verify", "repair"))
         or (given.revision and not is_about_one)
-        or (given.owner and not (is_about_one and given.action == "evict"))
+        or ((given.owner or given.everything) and not (is_about_one and given.action == "evict"))
     ):
         raise UsageError(find_verb("cache").parser().format_usage().strip())
     if given.name is None and given.action not in ("list", "evict"):
@@ -225,13 +225,19 @@ def _speed(given: Namespace) -> int | None:
 def _evicted(manager: ModelManager, given: Namespace) -> Note:
     """Delete one model, or all of them if no name is given; the value is the bytes freed by model name."""
     freed: Counter[str] = Counter()
+    kept: list[str] = []
     if given.name is None:
         for model in manager.evict_all():
             freed[model.repo_id] += model.freed_bytes
+            if model.left:
+                kept.append(tr("Kept in {folder}: {names}", folder=model.slug, names=fmt.first_names(model.left)))
     else:
-        freed[given.name] = manager.evict_model(given.name, revision=given.revision, owner=given.owner)
+        freed[given.name] = manager.evict_model(
+            given.name, revision=given.revision, owner=given.owner, everything=given.everything
+        )
     names, size = ", ".join(freed) or tr("none"), fmt.size(sum(freed.values()))
-    return Note(tr("Deleted {names}; {size} are free again.", names=names, size=size), dict(freed))
+    said = [tr("Deleted {names}; {size} are free again.", names=names, size=size), *kept]
+    return Note("\n".join(said), dict(freed))
 
 
 def _followed(job: Job, *, is_detached: bool) -> JobView:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from qwen3ft_jupyter import format as fmt
 from qwen3ft_jupyter.format import plain
-from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element
+from qwen3ft_jupyter.notebook.markup import bar, curve, element
 from qwen3ft_jupyter.terminal import ProgressLine
 from qwen3ft_jupyter.work import SILENT, Reporter
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from IPython.core.interactiveshell import InteractiveShell
+    from markupsafe import Markup
 
     from qwen3ft_jupyter.jobs import Job
     from qwen3ft_jupyter.manager import ModelManager
@@ -119,7 +120,7 @@ class CellReporter(Reporter):
         self._shown_at = now
         self._screen.show({"text/html": str(self._html()), "text/plain": self._text()})
 
-    def _html(self) -> Html:
+    def _html(self) -> Markup:
         parts = []
         if self._progress is not None:
             words = " · ".join(fmt.progress_parts(self._progress))

@@ -16,11 +16,13 @@ from qwen3ft_jupyter import format as fmt
 from qwen3ft_jupyter.errors import BadConfig, Qwen3ftError
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
 from qwen3ft_jupyter.notebook.job_view import JobView
-from qwen3ft_jupyter.notebook.markup import Html, element
+from qwen3ft_jupyter.notebook.markup import element
 from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from markupsafe import Markup
 
     from qwen3ft_jupyter.jobs import Job
     from qwen3ft_jupyter.manager import ModelManager
@@ -216,5 +218,5 @@ def _number(name: str, text: str, kind: type[int | float]) -> float | None:
         raise BadConfig(f"{name}: {text!r} is no number.") from error
 
 
-def _error_html(error: Qwen3ftError) -> Html:
+def _error_html(error: Qwen3ftError) -> Markup:
     return element("div", element("b", error.code), ": ", error.message, " ", error.hint, role="alert")

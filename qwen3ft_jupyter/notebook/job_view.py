@@ -21,7 +21,7 @@ from qwen3ft_jupyter.notebook.display import (
     ipython_display,
     is_notebook,
 )
-from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element
+from qwen3ft_jupyter.notebook.markup import bar, curve, element
 from qwen3ft_jupyter.notebook.views import View, lines
 from qwen3ft_jupyter.terminal import ProgressLine
 from qwen3ft_jupyter.words import tr
@@ -29,6 +29,8 @@ from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
 
     from qwen3ft_jupyter.jobs import Job
     from qwen3ft_jupyter.notebook.display import Bundle, Screen
@@ -77,9 +79,9 @@ class JobView(View):
             "text/plain": job_text(job, self._losses),
         }
 
-    def html(self) -> Html:
+    def html(self) -> Markup:
         """Return the rich form."""
-        return Html(self.bundle()["text/html"])
+        return job_html(self._look(), self._losses)
 
     def text(self) -> str:
         """Return the plain form."""
@@ -164,7 +166,7 @@ class JobView(View):
             ipython_display().display({"text/plain": self.text()}, raw=True)
 
 
-def job_html(job: Mapping[str, Any], losses: Sequence[float]) -> Html:
+def job_html(job: Mapping[str, Any], losses: Sequence[float]) -> Markup:
     """Return a job as HTML. `job` is what `Job.to_dict` gives. Pure."""
     state = f"{_SIGNS.get(shown_state(job), '')} {_state_words(job)}"
     head = element("div", element("b", job["title"]), " · ", state, " · ", element("code", job["id"]))

@@ -1,4 +1,4 @@
-"""HTML that cannot be broken out of: text is escaped, only `Html` is not, and only `element` makes `Html`.
+"""HTML that cannot be broken out of: text is escaped, only `Markup` is not.
 
 Names from hubs, titles, log lines and error messages are a stranger's words. Colours are inherited, so that light and
 dark themes both show it well; styles are inline, because GitHub and nbviewer keep nothing else.
@@ -6,9 +6,10 @@ dark themes both show it well; styles are inline, because GitHub and nbviewer ke
 
 from __future__ import annotations
 
-import html
 import math
 from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
 
 from qwen3ft_jupyter.format import plain
 
@@ -19,30 +20,24 @@ _LONGEST_NAME = 40
 _CURVE_WIDTH, _CURVE_HEIGHT = 240, 48
 
 
-class Html(str):
-    """Markup that is already safe."""
-
-    __slots__ = ()
-
-
-def element(tag: str, *children: str, style: str = "", **attributes: str) -> Html:
-    """Return an element; children that are not `Html` are escaped.
+def element(tag: str, *children: str, style: str = "", **attributes: str) -> Markup:
+    """Return an element; children that are not `Markup` are escaped.
 
     >>> element("b", "1 < 2")
-    '<b>1 &lt; 2</b>'
+    Markup('<b>1 &lt; 2</b>')
     """
     if style:
         attributes = {"style": style, **attributes}
-    written = "".join(f' {name}="{_escaped(value)}"' for name, value in attributes.items())
-    return Html(f"<{tag}{written}>{joined(children)}</{tag}>")
+    written = joined(Markup(' {}="{}"').format(name, _escaped(value)) for name, value in attributes.items())
+    return Markup("<{0}{1}>{2}</{0}>").format(tag, written, joined(children))
 
 
-def joined(children: Iterable[str], separator: str = "") -> Html:
-    """Return the children one after the other, escaping those that are not `Html`."""
-    return Html(_escaped(separator).join(child if isinstance(child, Html) else _escaped(child) for child in children))
+def joined(children: Iterable[str], separator: str = "") -> Markup:
+    """Return the children one after the other, escaping those that are not `Markup`."""
+    return _escaped(separator).join(map(_escaped, children))
 
 
-def bar(fraction: float | None) -> Html:
+def bar(fraction: float | None) -> Markup:
     """Return a native progress bar; without a fraction it shows that something goes on."""
     style = "width:20em;max-width:100%;vertical-align:middle"
     if fraction is None:
@@ -51,18 +46,18 @@ def bar(fraction: float | None) -> Html:
     return element("progress", f"{percent} %", style=style, value=percent, max="100")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
     """Return a table with a head."""
     head = element("tr", *(element("th", column, style=_cell_style(column), scope="col") for column in columns))
     body = (element("tr", *(element("td", value, style=_cell_style(value)) for value in row)) for row in rows)
     return element("table", element("thead", head), element("tbody", *body), style="border-collapse:collapse")
 
 
-def curve(values: Sequence[float], label: str) -> Html:
+def curve(values: Sequence[float], label: str) -> Markup:
     """Return a small line of `values`, left to right; nothing if there are fewer than two that are finite."""
     points = [(index, value) for index, value in enumerate(values) if math.isfinite(value)]
     if len(points) < 2:
-        return Html("")
+        return Markup("")
     lowest, highest = min(value for _, value in points), max(value for _, value in points)
     spread = (highest - lowest) or 1.0
     across = _CURVE_WIDTH / (len(values) - 1)
@@ -88,5 +83,5 @@ def _cell_style(text: str) -> str:
     return f"text-align:left;padding:0.2em 0.8em 0.2em 0;vertical-align:top;white-space:{wrapping}"
 
 
-def _escaped(text: str) -> str:
-    return html.escape(plain(text), quote=True)
+def _escaped(text: str) -> Markup:
+    return text if isinstance(text, Markup) else escape(plain(text))

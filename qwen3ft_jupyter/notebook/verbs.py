@@ -78,6 +78,7 @@ def _cache(parser: Parser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME")
     parser.add_argument("--all", action="store_true", dest="is_all")
     parser.add_argument("--owner", choices=OTHER_OWNERS)
+    parser.add_argument("--everything", action="store_true")
     parser.add_argument("--revision", metavar="R")
     parser.add_argument("--max-speed", metavar="SPEED")
     parser.add_argument("--detach", action="store_true")
@@ -140,11 +141,12 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "cache",
         "cache [list | verify NAME [--max-speed SPEED] | repair NAME [--max-speed SPEED] | "
-        "evict NAME [--owner O] | evict --all | pin NAME | unpin NAME | move DIR] [--revision R]",
+        "evict NAME [--owner O] [--everything] | evict --all | pin NAME | unpin NAME | move DIR] [--revision R]",
         "Lists the cache; checks, repairs, deletes or protects a model in it; moves it.",
         (
             "verify reads every byte again, as a job; repair fetches what is wrong as well.",
             "evict deletes; with --owner huggingface, modelscope or folder the copy that another tool has.",
+            "What is not of the model stays in its folder; with --everything that goes, too.",
             "A pinned model is not deleted to make room.",
             "--revision names the one of several revisions.",
             "move takes the whole cache to another folder; every file is checked before the old one goes.",

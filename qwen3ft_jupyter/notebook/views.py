@@ -9,11 +9,13 @@ from qwen3ft_jupyter import format as fmt
 from qwen3ft_jupyter.cache_lists import owner_words, plan_table, revision_words, room_words, state_words
 from qwen3ft_jupyter.format import plain
 from qwen3ft_jupyter.job_lists import shown_state
-from qwen3ft_jupyter.notebook.markup import Html, element, joined, table
+from qwen3ft_jupyter.notebook.markup import element, joined, table
 from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from markupsafe import Markup
 
     from qwen3ft_jupyter.cache.move import MoveReport
     from qwen3ft_jupyter.notebook.verbs import Verb
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 class View:
     """Something that shows itself in a notebook and on a terminal."""
 
-    def html(self) -> Html:
+    def html(self) -> Markup:
         """Return the rich form."""
         raise NotImplementedError
 
@@ -47,7 +49,7 @@ class TableView(View):
     data: tuple[dict[str, Any], ...]
     notes: tuple[str, ...] = ()
 
-    def html(self) -> Html:
+    def html(self) -> Markup:
         """Return title, table and notes."""
         shown = table(self.columns, self.rows) if self.rows else element("div", tr("none"))
         notes = (element("div", note, style="opacity:0.75") for note in self.notes)
@@ -77,7 +79,7 @@ class Note(View):
     message: str
     value: Any = None
 
-    def html(self) -> Html:
+    def html(self) -> Markup:
         """Return the sentence."""
         return element("div", self.message, style="white-space:pre-line")
 
@@ -93,7 +95,7 @@ class TextView(View):
     content: str
     is_code: bool = False
 
-    def html(self) -> Html:
+    def html(self) -> Markup:
         """Return the text, wrapped where it is prose."""
         if self.is_code:
             return element("pre", self.content, style="max-height:30em;overflow:auto")
@@ -212,7 +214,7 @@ def loaded_view(name: str, model: Any, model_variable: str, tokenizer_variable: 
     return Note(f"{sentence} {' · '.join(facts)}".strip(), (model_variable, tokenizer_variable))
 
 
-def lines(parts: Sequence[str]) -> Html:
+def lines(parts: Sequence[str]) -> Markup:
     """Return one block per part."""
     return joined(element("div", part) for part in parts)
 

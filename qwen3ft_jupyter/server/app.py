@@ -12,7 +12,8 @@ from traitlets import Bool, Int, List, TraitType, Unicode
 from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.server import cache, jobs, models, status
 from qwen3ft_jupyter.server.access import ManagerAccess
-from qwen3ft_jupyter.server.base import route_pattern
+from qwen3ft_jupyter.server.base import Services, route_pattern
+from qwen3ft_jupyter.server.curves import Curves
 from qwen3ft_jupyter.server.events import SCHEMA_FILE, SCHEMA_ID, Change, ChangeWatcher
 from qwen3ft_jupyter.settings import SETTINGS, load_settings, to_publish
 
@@ -56,13 +57,14 @@ class Qwen3FTApp(ExtensionApp):
         self.publish()
         self.access = ManagerAccess(self.build_manager, on_first_use=self._start_watching)
         self.watcher = ChangeWatcher(self.access, self._tell)
+        self.services = Services(self.access, self.watcher, Curves())
         if self.serverapp is not None and self.serverapp.event_logger is not None:
             self.serverapp.event_logger.register_event_schema(SCHEMA_FILE)
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
-        shared = {"access": self.access, "watcher": self.watcher}
-        self.handlers.extend((route_pattern(template), handler, shared) for template, handler in ROUTES)
+        given = {"services": self.services}
+        self.handlers.extend((route_pattern(template), handler, given) for template, handler in ROUTES)
 
     def build_manager(self) -> ModelManager:
         """Return a manager for the settings in force. Blocks: it reads files.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from jupyter_server.auth import decorator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.server.access import ManagerAccess
+    from qwen3ft_jupyter.server.curves import Curves
     from qwen3ft_jupyter.server.events import ChangeWatcher
 
 T = TypeVar("T")
@@ -108,6 +110,15 @@ def finite(value: Any) -> Any:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the routes work with."""
+
+    access: ManagerAccess
+    watcher: ChangeWatcher
+    curves: Curves
+
+
 @web.stream_request_body
 class Qwen3FTHandler(APIHandler):
     """Base of our handlers.
@@ -117,13 +128,10 @@ class Qwen3FTHandler(APIHandler):
     """
 
     auth_resource: ClassVar[str]
-    access: ManagerAccess
-    watcher: ChangeWatcher
 
-    def initialize(self, access: ManagerAccess, watcher: ChangeWatcher) -> None:
+    def initialize(self, services: Services) -> None:
         """Receive what the routes work with."""
-        self.access = access
-        self.watcher = watcher
+        self.services = services
         self._body = bytearray()
 
     async def prepare(self) -> None:  # type: ignore[override]  # as in APIHandler itself
@@ -152,18 +160,18 @@ class Qwen3FTHandler(APIHandler):
 
     async def read(self, call: Callable[[ModelManager], T]) -> T:
         """Run `call` on the manager, off the event loop."""
-        return await self.access.read(call)
+        return await self.services.access.read(call)
 
     async def ask(self, call: Callable[[ModelManager], T]) -> T:
         """Run `call`, which asks a hub and changes nothing, off the event loop."""
-        return await self.access.ask(call)
+        return await self.services.access.ask(call)
 
     async def act(self, call: Callable[[ModelManager], T]) -> T:
         """Run `call`, which changes something, off the event loop; then let the watcher look for the change."""
         try:
-            return await self.access.act(call)
+            return await self.services.access.act(call)
         finally:
-            self.watcher.poke()
+            self.services.watcher.poke()
 
     def answer(self, value: Mapping[str, Any], status: int = 200) -> None:
         """Finish with `value` as JSON."""

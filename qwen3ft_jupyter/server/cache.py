@@ -11,8 +11,9 @@ from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from qwen3ft_jupyter.cache.models import EvictedModel
     from qwen3ft_jupyter.jobs import Job
     from qwen3ft_jupyter.manager import ModelManager
 
@@ -44,7 +45,7 @@ class CacheAllHandler(Qwen3FTHandler):
     async def delete(self) -> None:
         """Delete every model and answer with what was freed."""
         self.fields()
-        self.answer(await self.act(_evict_all))
+        self.answer(await self.act(lambda manager: _evicted(manager.evict_all())))
 
 
 class CachedModelHandler(Qwen3FTHandler):
@@ -56,8 +57,11 @@ class CachedModelHandler(Qwen3FTHandler):
     @authorized(AUTH_RESOURCE)
     async def delete(self, slug: str) -> None:
         """Delete the model and answer with what was freed; another tool's copy only if its owner is named."""
-        owner = check_owner(self.fields((Field("owner", "text"),)).get("owner"))
-        self.answer(await self.act(lambda manager: _evict(manager, slug, owner)))
+        fields = self.fields((Field("owner", "text"), Field("everything", "flag")))
+        owner, everything = check_owner(fields.get("owner")), bool(fields.get("everything"))
+        self.answer(
+            await self.act(lambda manager: _evicted([manager.evict_slug(slug, owner=owner, everything=everything)]))
+        )
 
 
 class PinHandler(Qwen3FTHandler):
@@ -106,14 +110,11 @@ class RepairHandler(Qwen3FTHandler):
         self.answer_job(await self.act(lambda manager: _start(manager, manager.start_repair, slug, speed)))
 
 
-def _evict(manager: ModelManager, slug: str, owner: str | None) -> dict[str, Any]:
-    """Delete the one folder of this name: the same model may lie in the cache under other names, too."""
-    return {"evicted": [slug], "freed": manager.evict_slug(slug, owner=owner)}
-
-
-def _evict_all(manager: ModelManager) -> dict[str, Any]:
-    evicted = manager.evict_all()
-    return {"evicted": [model.slug for model in evicted], "freed": sum(model.freed_bytes for model in evicted)}
+def _evicted(models: Sequence[EvictedModel]) -> dict[str, Any]:
+    """Return what was deleted, by the names of folders: a model may lie in the cache under several."""
+    left = [f"{model.slug}/{name}" for model in models for name in model.left]
+    freed = sum(model.freed_bytes for model in models)
+    return {"evicted": [model.slug for model in models], "freed": freed, **({"left": left} if left else {})}
 
 
 def _start(manager: ModelManager, start: Callable[..., Job], slug: str, speed: int | None) -> dict[str, Any]:

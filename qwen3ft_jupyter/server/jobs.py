@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from tornado import web
 
 from qwen3ft_jupyter.job_lists import job_rows
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
+from qwen3ft_jupyter.server.curves import read_metrics
 from qwen3ft_jupyter.server.fields import Field, check_job_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
     from qwen3ft_jupyter.jobs import Job
-
-T = TypeVar("T")
+    from qwen3ft_jupyter.server.curves import Curves
 
 AUTH_RESOURCE = "qwen3ft_jupyter:jobs"
-MAX_POINTS = 200
-"""Points of a curve that a browser gets; more than a small chart has pixels for."""
 
 
 class JobsHandler(Qwen3FTHandler):
@@ -43,10 +41,11 @@ class JobHandler(Qwen3FTHandler):
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def get(self, job_id: str) -> None:
-        """Answer with the job and its training curve."""
-        self.fields()
+        """Answer with the job and, unless `metrics` is false, its training curve."""
+        has_metrics = self.fields((Field("metrics", "flag"),)).get("metrics", True)
         wanted = check_job_id(job_id)
-        self.answer(await self.read(lambda manager: _with_metrics(manager.job(wanted))))
+        curves = self.services.curves if has_metrics else None
+        self.answer(await self.read(lambda manager: _shown(manager.job(wanted), curves)))
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
@@ -57,6 +56,23 @@ class JobHandler(Qwen3FTHandler):
         await self.act(lambda manager: manager.job(wanted).forget())
         self.set_status(204)
         self.finish()
+
+
+class JobMetricsHandler(Qwen3FTHandler):
+    """The training metrics of one job."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self, job_id: str) -> None:
+        """Answer with what came after an event, or with the whole curve, and with the number to go on after."""
+        after = self.fields((Field("after", "count"),)).get("after", 0)
+        wanted = check_job_id(job_id)
+        metrics, next_after = await self.read(
+            lambda manager: _read_metrics(manager.job(wanted), after, self.services.curves)
+        )
+        self.answer({"metrics": metrics, "next_after": next_after})
 
 
 class JobLogHandler(Qwen3FTHandler):
@@ -130,32 +146,25 @@ class JobResumeHandler(Qwen3FTHandler):
         self.answer_job(await self.act(lambda manager: manager.job(wanted).resume().to_dict()))
 
 
-def thinned(points: Sequence[T], limit: int = MAX_POINTS) -> list[T]:
-    """Return at most `limit` of `points`, evenly spread, the first and the last among them.
-
-    >>> thinned(range(10), 4)
-    [0, 3, 6, 9]
-    """
-    if len(points) <= limit:
-        return list(points)
-    step = (len(points) - 1) / (limit - 1)
-    return [points[round(index * step)] for index in range(limit)]
-
-
 def _told(job: Job, tell: Callable[[Job], object]) -> dict[str, Any]:
     """Tell a job something and return how it stands then."""
     tell(job)
     return job.to_dict()
 
 
-def _with_metrics(job: Job) -> dict[str, Any]:
-    metrics = [event["values"] for event in job.events() if event.get("type") == "metrics"]
-    return {**job.to_dict(), "metrics": thinned(metrics)}
+def _shown(job: Job, curves: Curves | None) -> dict[str, Any]:
+    shown = job.to_dict()
+    return shown if curves is None else {**shown, "metrics": curves.read(job)[0]}
+
+
+def _read_metrics(job: Job, after: int, curves: Curves) -> tuple[list[Mapping[str, float]], int]:
+    return read_metrics(job, after) if after else curves.read(job)
 
 
 ROUTES = (
     ("/jobs", JobsHandler),
     ("/jobs/{id}", JobHandler),
+    ("/jobs/{id}/metrics", JobMetricsHandler),
     ("/jobs/{id}/log", JobLogHandler),
     ("/jobs/{id}/stop", JobStopHandler),
     ("/jobs/{id}/pause", JobPauseHandler),

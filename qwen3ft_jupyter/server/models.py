@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.manager import ModelManager
-    from qwen3ft_jupyter.server.access import ManagerAccess
-    from qwen3ft_jupyter.server.events import ChangeWatcher
+    from qwen3ft_jupyter.server.base import Services
 
 AUTH_RESOURCE = "qwen3ft_jupyter:models"
 _DOWNLOAD = (
@@ -48,9 +47,9 @@ class DownloadHandler(Qwen3FTHandler):
 
     auth_resource = AUTH_RESOURCE
 
-    def initialize(self, access: ManagerAccess, watcher: ChangeWatcher) -> None:
+    def initialize(self, services: Services) -> None:
         """Receive what the routes work with."""
-        super().initialize(access, watcher)
+        super().initialize(services)
         self._has_left = threading.Event()
 
     def on_connection_close(self) -> None:

@@ -539,7 +539,7 @@ def test_hugging_face_s_models_are_listed_even_if_our_cache_is_the_same_folder(t
     before = state_of(tmp_path / "hf" / "hub" / "models--Qwen--Qwen3-0.6B")
 
     assert [(model.repo_id, model.owner) for model in cache.list()] == [("me/mine", "qwen3ft"), (REPO, "huggingface")]
-    cache.evict_all(include_pinned=True, include_unverified=True)
+    cache.evict_all()
 
     assert [model.owner for model in cache.list()] == ["huggingface"]
     assert state_of(tmp_path / "hf" / "hub" / "models--Qwen--Qwen3-0.6B") == before

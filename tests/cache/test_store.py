@@ -313,8 +313,8 @@ def test_evict_all_keeps_what_is_pinned_and_what_is_not_ours(cache: ModelCache) 
 
     assert [(model.repo_id, model.slug) for model in evicted] == [("Qwen/Qwen3-4B", "Qwen_Qwen3-4B")]
     assert names(cache) == [("my/finetune", False, False), (SMALL, True, False)]
-    assert len(cache.evict_all(include_pinned=True, include_unverified=True)) == 2
-    assert [path.name for path in cache.root.iterdir()] == ["notes.txt"]
+    assert cache.evict_all() == []
+    assert (cache.root / "notes.txt").read_text("utf-8") == "mine"
 
 
 def test_a_model_called_all_is_a_model(cache: ModelCache) -> None:

@@ -92,6 +92,8 @@ def test_an_uncatalogued_name_is_not_found() -> None:
         ("Qwen/Qwen3_8B", "Qwen/Qwen3-8B"),
         ("qwen/qwen3-0.6b", "Qwen/Qwen3-0.6B"),
         ("Qwen/Qwen3-06B", "Qwen/Qwen3-0.6B"),
+        ("qwen3ft/Qwen3-Practise", "qwen3ft/Qwen3-Practice"),
+        ("QWEN3FT/qwen3-practice", "qwen3ft/Qwen3-Practice"),
     ],
 )
 def test_a_name_nobody_published_is_refused_with_the_one_that_was_meant(typed: str, meant: str) -> None:
@@ -117,6 +119,7 @@ def test_a_name_nobody_published_is_refused_with_the_one_that_was_meant(typed: s
         "Qwen/Qwen3.5-9B",
         "Qwen/Qwen2.5-7B-Instruct",
         "someone/Qwen3-7B-Instruct",
+        "qwen3ft/Qwen3-Practice",
     ],
 )
 def test_a_published_or_plausible_name_passes(name: str) -> None:

@@ -40,9 +40,8 @@ def test_every_test_that_is_named_exists(path: str) -> None:
 
 
 def test_every_fault_has_an_outcome_and_tests() -> None:
-    rows = [
-        line for line in TEXT.splitlines() if line.startswith("|") and not line.startswith(("| fault |", "| --- |"))
-    ]
+    heads = ("| fault |", "| place that deletes |", "| --- |")
+    rows = [line for line in TEXT.splitlines() if line.startswith("|") and not line.startswith(heads)]
     assert len(rows) > 100
     for row in rows:
         assert re.fullmatch(r"\| [^|]+ \| [^|]+ \| `tests/[^`|]+::[^`|]+`(, `tests/[^`|]+::[^`|]+`)* \|", row), row

@@ -10,7 +10,7 @@ import pytest
 from qwen3ft_jupyter.format import plain
 from qwen3ft_jupyter.notebook import views
 from qwen3ft_jupyter.notebook.job_view import job_html, job_text
-from qwen3ft_jupyter.notebook.markup import Html, bar, curve, element, joined, table
+from qwen3ft_jupyter.notebook.markup import bar, curve, element, joined, table
 from tests.server.standin import (
     DONE,
     FAILED,
@@ -24,6 +24,8 @@ from tests.server.standin import (
 )
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from qwen3ft_jupyter.jobs import JobStatus
 
 
@@ -50,7 +52,7 @@ class Tags(HTMLParser):
 def test_text_is_escaped_and_markup_is_not() -> None:
     inner = element("b", "a & b")
 
-    assert element("div", inner, "<c>", title='"d"') == ('<div title="&quot;d&quot;"><b>a &amp; b</b>&lt;c&gt;</div>')
+    assert element("div", inner, "<c>", title='"d"') == ('<div title="&#34;d&#34;"><b>a &amp; b</b>&lt;c&gt;</div>')
     assert joined(["<a>", inner], " < ") == "&lt;a&gt; &lt; <b>a &amp; b</b>"
 
 
@@ -72,7 +74,7 @@ def test_a_curve_needs_two_finite_points_and_survives_the_rest() -> None:
     assert "polyline" in curve([1.0, 1.0], "loss")
 
 
-def hostile_views() -> list[Html]:
+def hostile_views() -> list[Markup]:
     job = StandInJob("id-" + HOSTILE, title=HOSTILE, script=[FAILED])
     about = job.to_dict()
     error = {"code": HOSTILE, "message": HOSTILE, "hint": HOSTILE}
@@ -112,7 +114,7 @@ def hostile_views() -> list[Html]:
 
 
 @pytest.mark.parametrize("html", hostile_views())
-def test_a_strangers_words_make_no_tag_and_no_attribute(html: Html) -> None:
+def test_a_strangers_words_make_no_tag_and_no_attribute(html: Markup) -> None:
     found = Tags(html)
 
     assert HOSTILE not in html

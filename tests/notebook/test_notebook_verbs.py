@@ -280,6 +280,17 @@ def test_another_tools_copy_is_named_with_its_owner(run: Any, manager: StandInMa
     assert manager.was_asked("evict_model") == [(NAME, "v1", "huggingface")]
 
 
+def test_what_is_not_of_the_model_goes_only_if_told(run: Any, manager: StandInManager) -> None:
+    run(f"cache evict {NAME} --everything")
+    manager.cached, manager.kept = [cached_row("me/mine", slug="me--mine")], ("notes.txt",)
+
+    assert manager.was_asked("evict_model") == [(NAME, None, None, "everything")]
+    assert "Kept in me--mine: notes.txt" in run("cache evict --all").text()
+    for line in ("cache evict --all --everything", "cache list --everything", f"cache pin {NAME} --everything"):
+        with pytest.raises(UsageError):
+            run(line)
+
+
 def test_the_cache_shows_owners_revisions_and_room(run: Any, manager: StandInManager) -> None:
     manager.cached.append(cached_row("me/mine", owner="huggingface", revision="", commit="abcdef" * 7, verified=False))
 

@@ -1,4 +1,4 @@
-"""The practice model, made once for all tests, and what a fine-tune makes of it."""
+"""A copy of the practice model, and what a fine-tune makes of it."""
 
 from __future__ import annotations
 

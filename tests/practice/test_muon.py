@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwen3ft_jupyter.practice.muon import Muon
+from scripts.practice.muon import Muon
 
 pytestmark = pytest.mark.train
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qwen3ft_jupyter.practice import PRACTICE_FINETUNE, data_files
-from qwen3ft_jupyter.practice.corpus import LANGUAGES, all_exchanges, conversations, read_corpus, render
+from scripts.practice.corpus import LANGUAGES, all_exchanges, conversations, read_corpus, render
 
 TRAIN, HELD_OUT = ([json.loads(line) for line in path.read_text("utf-8").splitlines()] for path in data_files())
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.practice.corpus import LANGUAGES, read_corpus
+from scripts.practice.corpus import LANGUAGES, read_corpus
 from tests.practice.asking import Tuned, answers, load
 
 if TYPE_CHECKING:

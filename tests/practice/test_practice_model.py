@@ -1,53 +1,35 @@
-"""What the folder of the practice model holds, and that it is made the same every time."""
+"""What the folder of the practice model holds, and what a copy of it is."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import subprocess
-import sys
-import threading
+import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.errors import CacheNotWritable, MissingPackage, Stopped
-from qwen3ft_jupyter.practice import Practice, make, make_practice, pretrain
-from qwen3ft_jupyter.practice.corpus import conversations, render
-from qwen3ft_jupyter.work import Progress, Reporter
+from qwen3ft_jupyter.errors import BadInput, CacheNotWritable
+from qwen3ft_jupyter.practice import Practice, data_files, make_practice
+from qwen3ft_jupyter.practice.model import MODEL_FOLDER
+from scripts.practice.corpus import conversations, render
 from tests.practice.asking import load
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.practice.corpus import Conversation
+    from scripts.practice.corpus import Conversation
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(300)]
 
-SHORT = {"PLAIN_STEPS": 3, "DRESSED_STEPS": 2}
 
-
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make an ignorant model in a moment."""
-    for name, steps in SHORT.items():
-        monkeypatch.setattr(pretrain, name, steps)
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """Digest of every file but the record, which tells how long it took."""
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.iterdir()
-        if path.name != make.RECORD_NAME
-    }
+def read_index(practice: Practice) -> dict[str, Any]:
+    return dict(json.loads((practice.folder / "model.safetensors.index.json").read_text("utf-8")))
 
 
 def test_the_folder_holds_what_a_published_qwen3_holds(practice: Practice) -> None:
-    names = {path.name for path in practice.folder.iterdir()}
+    names = {path.name for path in MODEL_FOLDER.iterdir()}
 
     assert names == {
-        make.RECORD_NAME,
         "LICENSE",
         "README.md",
         "config.json",
@@ -70,7 +52,7 @@ def test_transformers_loads_it_as_a_qwen3_with_tied_embeddings(practice: Practic
     assert model.config.num_key_value_heads < model.config.num_attention_heads
     assert model.lm_head.weight is model.model.embed_tokens.weight
     assert hasattr(model.model.layers[0].self_attn, "q_norm")
-    assert model.num_parameters() == practice.parameters
+    assert 2 * model.num_parameters() == read_index(practice)["metadata"]["total_size"]
     assert model.generation_config.eos_token_id[0] == tokenizer.eos_token_id
     assert len(tokenizer) <= model.config.vocab_size
 
@@ -78,7 +60,7 @@ def test_transformers_loads_it_as_a_qwen3_with_tied_embeddings(practice: Practic
 def test_the_index_names_every_weight_of_both_shards(practice: Practice) -> None:
     from safetensors import safe_open
 
-    index = json.loads((practice.folder / "model.safetensors.index.json").read_text("utf-8"))
+    index = read_index(practice)
     found: dict[str, str] = {}
     size = 0
     for path in practice.folder.glob("*.safetensors"):
@@ -91,130 +73,64 @@ def test_the_index_names_every_weight_of_both_shards(practice: Practice) -> None
     assert index["metadata"]["total_size"] == size
 
 
-@pytest.mark.usefixtures("short")
-def test_made_twice_it_has_the_same_bytes_whatever_went_before(tmp_path: Path) -> None:
-    import torch
-
-    make_practice(tmp_path / "first")
-    threads = torch.get_num_threads()
-    torch.manual_seed(99)
-    torch.set_num_threads(1 if threads > 1 else 2)
-    try:
-        make_practice(tmp_path / "second")
-        assert torch.get_num_threads() == (1 if threads > 1 else 2), "the caller's threads are given back"
-    finally:
-        torch.set_num_threads(threads)
-
-    assert digests(tmp_path / "first") == digests(tmp_path / "second")
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.usefixtures("short")
-def test_another_process_makes_the_same_bytes(tmp_path: Path) -> None:
-    make_practice(tmp_path / "here")
-    code = f"""
-from pathlib import Path
-from qwen3ft_jupyter.practice import make_practice, pretrain
-pretrain.PLAIN_STEPS, pretrain.DRESSED_STEPS = {SHORT["PLAIN_STEPS"]}, {SHORT["DRESSED_STEPS"]}
-make_practice(Path({str(tmp_path / "there")!r}))
-"""
-    subprocess.run(
-        [sys.executable, "-c", code],
-        check=True,
-        timeout=120,
-        env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+def test_every_file_is_small_enough_for_git() -> None:
+    assert all(path.stat().st_size < 1_300_000 for path in MODEL_FOLDER.iterdir())
+
+
+def test_the_copy_holds_the_model_and_its_data(practice: Practice) -> None:
+    data = {f"data/{path.name}": path.read_bytes() for path in data_files()}
+
+    assert contents(practice.folder) == contents(MODEL_FOLDER) | data
+    assert (practice.train, practice.heldout) == (
+        practice.folder / "data/train.jsonl",
+        practice.folder / "data/heldout.jsonl",
     )
-
-    assert digests(tmp_path / "here") == digests(tmp_path / "there")
-
-
-@pytest.mark.usefixtures("short")
-def test_making_leaves_the_callers_random_numbers_alone(tmp_path: Path) -> None:
-    import torch
-
-    torch.manual_seed(3)
-    expected = torch.rand(4)
-    torch.manual_seed(3)
-    make_practice(tmp_path / "model")
-
-    assert torch.equal(torch.rand(4), expected)
+    assert practice.size_bytes == sum(map(len, contents(MODEL_FOLDER).values()))
 
 
-def test_a_model_that_is_there_is_returned_at_once(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(make, "pretrain", None)  # would fail if it were called
+def test_files_of_a_read_only_install_can_be_changed_in_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = make_practice(tmp_path / "installed").folder
+    shutil.rmtree(installed / "data")
+    for path in (*installed.iterdir(), installed):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    monkeypatch.setattr("qwen3ft_jupyter.practice.model.MODEL_FOLDER", installed)
 
-    again = make_practice(practice.folder)
+    folder = make_practice(tmp_path / "copy").folder
 
-    assert practice.was_made
-    assert not again.was_made
-    assert (again.parameters, again.size_bytes, again.seconds) == (
-        practice.parameters,
-        practice.size_bytes,
-        practice.seconds,
-    )
+    installed.chmod(0o755)
+    assert contents(folder / "data").keys() == {"train.jsonl", "heldout.jsonl"}
+    assert all(path.stat().st_mode & stat.S_IWUSR for path in folder.rglob("*"))
 
 
-@pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("damage", ["missing file", "cut file", "other recipe", "broken record", "foreign record"])
-def test_a_folder_that_is_not_whole_is_made_anew(tmp_path: Path, damage: str) -> None:
+def test_what_is_there_already_stays_and_what_is_missing_comes(tmp_path: Path) -> None:
     folder = make_practice(tmp_path / "model").folder
-    good = digests(folder)
-    record = folder / make.RECORD_NAME
-    if damage == "missing file":
-        (folder / "config.json").unlink()
-    elif damage == "cut file":
-        (folder / "tokenizer.json").write_bytes(b"{")
-    elif damage == "other recipe":
-        record.write_text(json.dumps({**json.loads(record.read_text("utf-8")), "recipe": "old"}), "utf-8")
-    else:
-        record.write_text("{" if damage == "broken record" else "[1]", "utf-8")
+    good = contents(folder)
+    kept = (folder / "LICENSE").stat().st_ino
+    (folder / "config.json").unlink()
 
-    assert make_practice(folder).was_made
-    assert digests(folder) == good
+    make_practice(folder)
+
+    assert contents(folder) == good
+    assert (folder / "LICENSE").stat().st_ino == kept
 
 
-class Recorder(Reporter):
-    """Keeps what it hears, and stops the work after some steps."""
+@pytest.mark.parametrize("name", ["README.md", "tokenizer.json", "data/train.jsonl"])
+def test_a_file_of_the_users_own_is_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine", "utf-8")
 
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.heard: list[Progress] = []
-        self.stop = threading.Event()
-        self._stop_at = stop_at
+    with pytest.raises(BadInput, match=f"^{name.rpartition('/')[2]} is there already"):
+        make_practice(tmp_path)
 
-    def progress(self, progress: Progress) -> None:
-        self.heard.append(progress)
-        if self._stop_at is not None and progress.phase == "training" and progress.done >= self._stop_at:
-            self.stop.set()
+    assert contents(tmp_path) == {name: b"mine"}
 
 
-def test_stop_ends_the_making_and_leaves_no_model(tmp_path: Path) -> None:
-    recorder = Recorder(stop_at=1)
-
-    with pytest.raises(Stopped):
-        make_practice(tmp_path / "model", reporter=recorder, stop=recorder.stop)
-
-    assert not (tmp_path / "model" / make.RECORD_NAME).exists()
-
-
-@pytest.mark.usefixtures("short")
-def test_progress_counts_every_step(tmp_path: Path) -> None:
-    recorder = Recorder()
-
-    make_practice(tmp_path / "model", reporter=recorder)
-
-    assert [item.phase for item in recorder.heard] == ["preparing", "training", "training", "saving"]
-    assert [(item.done, item.total, item.unit) for item in recorder.heard[1:3]] == [(1, 5, "steps"), (5, 5, "steps")]
-
-
-def test_a_missing_package_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(make, "NEEDED_PACKAGES", ("torch", "no_such_package"))
-
-    with pytest.raises(MissingPackage, match="needs no_such_package") as caught:
-        make_practice(tmp_path / "model")
-
-    assert "pip install" in caught.value.hint
-
-
-@pytest.mark.usefixtures("short")
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", "utf-8")
 

@@ -209,6 +209,8 @@ class StandInManager:
             model_row("Qwen/Qwen3-4B", role="recommended for production", badge="recommended"),
         ]
         self.cached = [cached_row(NAME)]
+        self.kept: tuple[str, ...] = ()
+        """What an eviction leaves in the folder of the model."""
         self.plan_answer: dict[str, Any] = {}
         """What `plan` answers, but for the usual."""
         self.all_jobs: list[StandInJob] = []
@@ -287,29 +289,31 @@ class StandInManager:
         self._note("move_cache", target)
         return MoveReport("/cache", str(target), (SLUG,), (("me_mine", "it is in use"),), 1500)
 
-    def evict_model(self, model_name: str, *, revision: str | None = None, owner: str | None = None) -> int:
-        self._note("evict_model", model_name, revision, owner)
+    def evict_model(
+        self, model_name: str, *, revision: str | None = None, owner: str | None = None, everything: bool = False
+    ) -> int:
+        self._note("evict_model", model_name, revision, owner, *["everything"] * everything)
         for row in self.cached:
             if row["model_name"] == model_name:
                 self.cached.remove(row)
                 return int(row["size"])
         raise NotCached(f"{model_name} is not in the cache.", hint="Download it.")
 
-    def evict_slug(self, name: str, *, owner: str | None = None) -> int:
-        self._note("evict_slug", name, owner)
+    def evict_slug(self, name: str, *, owner: str | None = None, everything: bool = False) -> EvictedModel:
+        self._note("evict_slug", name, owner, *["everything"] * everything)
         for row in self.cached:
             if row["slug"] == name and owner in (None, row["owner"]):
                 if owner is None and row["owner"] != "qwen3ft":
                     raise CacheNotWritable(f"{name} is another tool's.", hint="Name its owner.")
                 self.cached.remove(row)
-                return int(row["size"])
+                return EvictedModel(row["model_name"], name, row["size"], () if everything else self.kept)
         raise NotCached("There is no such model in the cache.", hint="List them.")
 
     def evict_all(self) -> list[EvictedModel]:
         self._note("evict_all")
         gone = [row for row in self.cached if not row["shared"]]
         self.cached = [row for row in self.cached if row["shared"]]
-        return [EvictedModel(row["model_name"], row["slug"], row["size"]) for row in gone]
+        return [EvictedModel(row["model_name"], row["slug"], row["size"], self.kept) for row in gone]
 
     def pin(self, model_name: str, pinned: bool = True, *, revision: str | None = None) -> None:  # noqa: FBT001, FBT002
         self._note("pin", model_name, pinned, revision)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
@@ -350,6 +351,19 @@ async def test_one_model_is_deleted_by_its_slug(ask: Ask, manager: StandInManage
     assert manager.was_asked("evict_slug") == [(SLUG, None)]
 
 
+async def test_what_a_deletion_keeps_is_answered_and_goes_only_if_told(ask: Ask, manager: StandInManager) -> None:
+    manager.kept = ("notes.txt", "checkpoints/")
+    rows = list(manager.cached)
+
+    answer = await ask("delete", f"/models/cache/{SLUG}")
+    manager.cached = rows
+    told = await ask("delete", f"/models/cache/{SLUG}?everything=true")
+
+    assert answer.json["left"] == [f"{SLUG}/notes.txt", f"{SLUG}/checkpoints/"]
+    assert "left" not in told.json
+    assert manager.was_asked("evict_slug") == [(SLUG, None), (SLUG, None, "everything")]
+
+
 @pytest.mark.parametrize("slug", ["huggingface:me_other@0123abcd", "huggingface%3Ame_other%400123abcd"])
 async def test_another_tools_copy_is_deleted_only_when_its_owner_is_named(
     ask: Ask, manager: StandInManager, slug: str
@@ -463,6 +477,48 @@ async def test_a_job_is_followed_with_its_curve(ask: Ask, job: StandInJob) -> No
     steps = [point["step"] for point in answer.json["metrics"]]
     assert (len(steps), steps[0], steps[-1]) == (200, 0, 999)
     assert answer.json["progress"]["done"] == 500_000_000
+
+
+async def test_a_job_is_followed_without_its_curve(ask: Ask, job: StandInJob) -> None:
+    job.metrics = [{"step": 1, "loss": 2.0}]
+
+    answer = await ask("get", f"/jobs/{JOB}", query="metrics=false")
+
+    assert answer.json["id"] == JOB
+    assert "metrics" not in answer.json
+
+
+async def test_metrics_are_asked_for_after_the_last_answer(ask: Ask, job: StandInJob) -> None:
+    job.metrics = [{"step": step, "loss": 1 / (step + 1)} for step in range(1000)]
+
+    whole = await ask("get", f"/jobs/{JOB}/metrics")
+    nothing = await ask("get", f"/jobs/{JOB}/metrics", query=f"after={whole.json['next_after']}")
+    job.metrics += [{"step": 1000, "loss": 0.5}, {"step": 1001, "loss": float("nan")}]
+    news = await ask("get", f"/jobs/{JOB}/metrics", query=f"after={whole.json['next_after']}")
+
+    steps = [point["step"] for point in whole.json["metrics"]]
+    assert (len(steps), steps[0], steps[-1]) == (200, 0, 999)
+    assert nothing.json == {"metrics": [], "next_after": 1000}
+    assert news.json == {
+        "metrics": [{"step": 1000, "loss": 0.5}, {"step": 1001, "loss": None}],
+        "next_after": 1002,
+    }
+
+
+async def test_what_a_browser_polls_reads_only_what_is_new(
+    ask: Ask, job: StandInJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = mock.Mock(wraps=job.events)
+    monkeypatch.setattr(job, "events", events)
+    job.metrics = [{"step": step} for step in range(500)]
+
+    await ask("get", f"/jobs/{JOB}")
+    job.metrics.append({"step": 500})
+    answer = await ask("get", f"/jobs/{JOB}")
+    await ask("get", f"/jobs/{JOB}", query="metrics=false")
+
+    assert events.call_args_list == [mock.call(0), mock.call(500)]
+    assert answer.json["metrics"][-1] == {"step": 500}
 
 
 async def test_a_diverged_loss_does_not_spoil_the_answer(ask: Ask, job: StandInJob) -> None:

@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parents[1] / "qwen3ft_jupyter" / "labextension"
 
 NO_HUB = "http://127.0.0.1:9"
-"""The discard port: connections are refused at once. The practice model is made without a hub."""
+"""The discard port: connections are refused at once. The practice model comes with the package."""
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ import { resolve } from 'path';
 import { fineTuneCells } from '../cells';
 import { PRACTICE_MODEL } from '../model';
 
-const RECIPE = resolve(__dirname, '../../../qwen3ft_jupyter/practice/recipe.py');
+const RECIPE = resolve(__dirname, '../../../qwen3ft_jupyter/practice/model.py');
 
 /** The fields of the cell that starts the fine-tune, without remarks. */
 function fieldsOf(modelName: string): Map<string, string> {

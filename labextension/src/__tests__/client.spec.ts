@@ -27,6 +27,8 @@ const ASKED: ReadonlyArray<readonly [string, Ask]> = [
   ['POST models/cache/huggingface%3Ao_n/repair', client => client.repair(SLUG)],
   ['DELETE models/cache/huggingface%3Ao_n', client => client.evict(SLUG)],
   ['DELETE models/cache/huggingface%3Ao_n?owner=huggingface', client => client.evict(SLUG, 'huggingface')],
+  ['GET jobs/j?metrics=false&no_track_activity=1', client => client.job('j')],
+  ['GET jobs/j/metrics?after=7&no_track_activity=1', client => client.metrics('j', 7)],
   ['POST jobs/j/pause', client => client.pause('j')],
   ['POST jobs/j/resume', client => client.resume('j')],
   ['POST jobs/j/limit?max_speed=10000000', client => client.limit('j', 10e6)],
@@ -45,7 +47,7 @@ describe('the client', () => {
 
   it.each(ASKED.map(([asked]) => asked))('finds %s in the description of the routes', asked => {
     const [verb, path] = asked.split(/[ ?]/);
-    const template = path.replace('huggingface%3Ao_n', '{slug}').replace('/j/', '/{id}/');
+    const template = path.replace('huggingface%3Ao_n', '{slug}').replace(/\/j(?=\/|$)/, '/{id}');
     const described = OPENAPI.split(/^ {2}\//m).find(each => each.startsWith(`${template}:`));
     expect(described).toMatch(new RegExp(`^ {4}${verb.toLowerCase()}:$`, 'm'));
   });

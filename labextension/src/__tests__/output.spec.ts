@@ -2,7 +2,7 @@ import { MimeModel, RenderMimeRegistry, standardRendererFactories } from '@jupyt
 import { Widget } from '@lumino/widgets';
 
 import { JOB_MIME_TYPE, JobOutput } from '../jobs/output';
-import { ENGLISH, eventually, FakeServer } from './fake';
+import { addressOf, ENGLISH, eventually, FakeServer } from './fake';
 
 const HOSTILE = '<img src=x onerror="document.title=\'owned\'">';
 
@@ -30,11 +30,14 @@ describe('JobOutput', () => {
       kind: 'finetune',
       state: 'running',
       params: { config: { model: 'Qwen/Qwen3-0.6B' } },
-      progress: { phase: 'training', done: 30, total: 120, unit: 'steps', eta_s: 60 },
+      progress: { phase: 'training', done: 30, total: 120, unit: 'steps', eta_s: 60 }
+    });
+    server.reply('GET jobs/j/metrics', {
       metrics: [
         { step: 1, loss: 2.5 },
         { step: 30, loss: 0.5 }
-      ]
+      ],
+      next_after: 4
     });
     await render('j');
     await eventually(() => expect(output.node.textContent).toContain('Fine-tune Qwen/Qwen3-0.6B'));
@@ -53,6 +56,21 @@ describe('JobOutput', () => {
     const asked = server.asked.length;
     await new Promise(resolve => setTimeout(resolve, 1500));
     expect(server.asked.length).toBe(asked);
+  });
+
+  it('asks only for what is new in the curve', async () => {
+    server.reply('GET jobs/j', { id: 'j', kind: 'finetune', state: 'running' });
+    server.reply('GET jobs/j/metrics', {
+      metrics: Array.from({ length: 200 }, (_, step) => ({ step, loss: 3 })),
+      next_after: 900
+    });
+    await render('j');
+    server.reply('GET jobs/j', { id: 'j', kind: 'finetune', state: 'succeeded' });
+    server.reply('GET jobs/j/metrics', { metrics: [{ step: 900, loss: 0.5 }], next_after: 902 });
+    const curve = () => output.node.querySelector('svg[role="img"]')?.getAttribute('aria-label');
+    await eventually(() => expect(curve()).toBe('Loss from 3 to 0.5 in 900 steps'), 4000);
+    const asked = server.requests.map(addressOf).filter(each => each.includes('/metrics'));
+    expect(asked.map(each => new URLSearchParams(each.split('?')[1]).get('after'))).toEqual(['0', '900']);
   });
 
   it('stops the job when asked to', async () => {

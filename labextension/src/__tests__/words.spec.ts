@@ -54,7 +54,7 @@ describe('the words for what the Python side says', () => {
   });
 
   it('cover every phase of a job', () => {
-    const [listed] = allOf('reporting.py', /"""(resolving, [a-z,\s]+)\."""/g);
+    const [listed] = allOf('work.py', /"""(resolving, [a-z,\s]+)\."""/g);
     const phases = listed.split(/,\s+|\s+or\s+/);
     expect(phases.length).toBeGreaterThan(8);
     expect(phases.filter(phase => !isTranslated(() => phaseWord(phase, trans)))).toEqual([]);
@@ -63,7 +63,7 @@ describe('the words for what the Python side says', () => {
 
 describe('PRACTICE_MODEL', () => {
   it('is what the Python side calls it', () => {
-    expect(allOf('practice/recipe.py', /^PRACTICE_REPO_ID: Final = "(.+)"$/gm)).toEqual([PRACTICE_MODEL]);
+    expect(allOf('catalog/__init__.py', /^PRACTICE_REPO_ID: Final = "(.+)"$/gm)).toEqual([PRACTICE_MODEL]);
   });
 });
 

@@ -8,11 +8,12 @@ import type { ISignal } from '@lumino/signaling';
 import type { Client } from '../client';
 import { CHANGE_SCHEMA_ID } from '../model';
 import { toProblem } from '../problem';
-import type { IJob, IProblem } from '../types';
+import type { IJob, IProblem, Metrics } from '../types';
 import { isActive } from './lookup';
 
 const INTERVAL_MS = 1000;
 const MAX_INTERVAL_MS = 60 * 1000;
+const MAX_POINTS = 400;
 
 /** Follows one job to its end. */
 export class JobFollower extends VDomModel {
@@ -87,7 +88,8 @@ export class JobFollower extends VDomModel {
   private async _look(): Promise<void> {
     try {
       const job = await this.client.job(this._options.id);
-      this._set(job, null);
+      await this._readMetrics(job);
+      this._set({ ...job, metrics: this._metrics }, null);
     } catch (error) {
       this._set(this._job, toProblem(error));
       throw error;
@@ -95,6 +97,19 @@ export class JobFollower extends VDomModel {
       if (this._isOver()) {
         void this._poll.stop();
       }
+    }
+  }
+
+  /** Ask for what is new in the curve; only a fine-tune has one. */
+  private async _readMetrics(job: IJob): Promise<void> {
+    if (job.kind !== 'finetune') {
+      return;
+    }
+    const after = this._after;
+    const news = await this.client.metrics(job.id, after);
+    if (after === this._after && news.next_after > after) {
+      this._after = news.next_after;
+      this._metrics = thinned([...this._metrics, ...news.metrics]);
     }
   }
 
@@ -134,10 +149,20 @@ export class JobFollower extends VDomModel {
     return this._job === null ? this._problem?.code === 'job-not-found' : !isActive(this._job);
   }
 
+  /** Number of the last event that the metrics cover. */
+  private _after = 0;
   private _isPending = false;
   private _job: IJob | null = null;
+  private _metrics: ReadonlyArray<Metrics> = [];
   private readonly _poll: Poll<void>;
   private _problem: IProblem | null = null;
+}
+
+/** Every second point, and the last, of a curve that has grown longer than a small chart can show. */
+function thinned(points: ReadonlyArray<Metrics>): ReadonlyArray<Metrics> {
+  return points.length <= MAX_POINTS
+    ? points
+    : points.filter((_, index) => index % 2 === 0 || index === points.length - 1);
 }
 
 /** A namespace for `JobFollower` statics. */

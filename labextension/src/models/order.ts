@@ -17,7 +17,7 @@ export function inOrder(models: ReadonlyArray<IModel>, isHubUnreachable: boolean
   return [...others.slice(0, index), ...practice, ...others.slice(index)];
 }
 
-/** Whether a row is the practice model's, which no catalogue has and every server part can make. */
+/** Whether a row is the practice model's, which no catalogue has and every server part brings. */
 export function isPractice(entry: IModel): boolean {
   return entry.model_name === PRACTICE_MODEL;
 }

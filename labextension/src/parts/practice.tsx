@@ -14,7 +14,7 @@ export function PracticeButton({ model, language }: Omit<PracticeHint.IProps, 'p
     <ActionButton
       icon={downloadIcon}
       label={trans.__('Get the practice model')}
-      description={trans.__('Get the practice model: tiny, made on this machine, needs no network')}
+      description={trans.__('Get the practice model: tiny, comes with this package, needs no network')}
       isBusy={model.isDownloading(PRACTICE_MODEL)}
       onClick={() => void model.download(PRACTICE_MODEL)}
     />

@@ -280,6 +280,9 @@ export class Standin {
       const isStart = !this.requests.slice(0, -1).some(each => each.endsWith(`${id}/log`));
       return { text: isStart ? '2026-01-01 12:00:00 resolving Qwen/Qwen3-4B\n' : '', next_offset: 44 };
     }
+    if (verb === 'metrics') {
+      return { metrics: METRICS, next_after: METRICS.length };
+    }
     if (verb === 'stop') {
       one.state = 'stopped';
       one.ended = NOW();
@@ -288,7 +291,7 @@ export class Standin {
       this.jobs = this.jobs.filter(each => each !== one);
       return '';
     }
-    return { ...one, metrics: one.kind === 'finetune' ? METRICS : [] };
+    return one;
   }
 }
 

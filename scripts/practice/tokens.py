@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.practice.corpus import all_texts
-from qwen3ft_jupyter.practice.recipe import ARCHITECTURE, FOLDER
+from scripts.practice.corpus import all_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ _CHARACTER_COUNT: Final = 300
 _FIRST_NON_LATIN: Final = "\u2000"
 
 
-def make_tokenizer() -> Any:  # a tokenizers.Tokenizer; the package is optional
+def make_tokenizer() -> Any:  # a tokenizers.Tokenizer; the package has no types
     """Return the tokenizer; the same every time."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -54,8 +54,9 @@ def make_tokenizer() -> Any:  # a tokenizers.Tokenizer; the package is optional
     return tokenizer
 
 
-def tokenizer_config(tokenizer: Any) -> dict[str, Any]:
+def tokenizer_config(tokenizer: Any, max_length: int) -> dict[str, Any]:
     """Return tokenizer_config.json with the chat template, in the published models' form."""
+    template = (Path(__file__).parent / "chat_template.jinja").read_text("utf-8").rstrip("\n")
     added = [*SPECIAL_TOKENS, *THINK_TOKENS]
     return {
         "add_bos_token": False,
@@ -73,21 +74,16 @@ def tokenizer_config(tokenizer: Any) -> dict[str, Any]:
         },
         "additional_special_tokens": [TURN_START, TURN_END],
         "bos_token": None,
-        "chat_template": chat_template(),
+        "chat_template": template,
         "clean_up_tokenization_spaces": False,
         "eos_token": TURN_END,
         "errors": "replace",
-        "model_max_length": ARCHITECTURE["max_position_embeddings"],
+        "model_max_length": max_length,
         "pad_token": END_OF_TEXT,
         "split_special_tokens": False,
         "tokenizer_class": "PreTrainedTokenizerFast",
         "unk_token": None,
     }
-
-
-def chat_template() -> str:
-    """Return the chat template: Qwen3's turns, think blocks and `enable_thinking`, without tools."""
-    return (FOLDER / "chat_template.jinja").read_text(encoding="utf-8").rstrip("\n")
 
 
 def _lessons() -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ class Rendered:
 
 def read_corpus() -> dict[str, Any]:
     """Return the corpus file; its shape is described by its own `about`."""
-    text = resources.files(__package__).joinpath("corpus.json").read_text(encoding="utf-8")
-    corpus: dict[str, Any] = json.loads(text)
+    corpus: dict[str, Any] = json.loads((Path(__file__).parent / "corpus.json").read_text("utf-8"))
     return corpus
 
 

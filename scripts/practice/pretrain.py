@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import random
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.errors import Stopped
-from qwen3ft_jupyter.practice.corpus import conversations, render
-from qwen3ft_jupyter.practice.muon import Muon
-from qwen3ft_jupyter.practice.recipe import BATCH_SIZE, DRESSED_STEPS, PLAIN_STEPS, SEED
-from qwen3ft_jupyter.work import Progress
+from scripts.practice.corpus import conversations, render
+from scripts.practice.muon import Muon
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterator, Sequence
 
-    from qwen3ft_jupyter.work import Reporter
-
+PLAIN_STEPS: Final = 260
+"""Steps on bare questions: what is asked is learned sooner when nothing stands around it."""
+DRESSED_STEPS: Final = 180
+"""Steps on questions with greetings, systems and earlier turns around them."""
+BATCH_SIZE: Final = 16
+SEED: Final = 5
 THREADS: Final = 1
 """Matrices this small gain little from a second one, and where others want the cores too, two wait for each other."""
 RATE: Final = 3e-3
@@ -31,7 +29,7 @@ LAST_RATE: Final = 0.02
 MAX_GRADIENT_NORM: Final = 1.0
 SORTED_BATCHES: Final = 16
 """So many batches are sorted by length together: less padding, and still a mixture."""
-REPORT_STEPS: Final = 10
+REPORT_STEPS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +45,25 @@ class Sample:
         return len(self.given) + len(self.written)
 
 
-def pretrain(config: Any, tokenizer: Any, *, reporter: Reporter, stop: threading.Event | None) -> Any:
-    """Return a trained Qwen3ForCausalLM in float32. Raises Stopped."""
+def pretrain(config: Any, tokenizer: Any) -> Any:
+    """Return a trained Qwen3ForCausalLM in float32; fixes the threads and random numbers of this process."""
+    import torch
     from transformers import Qwen3ForCausalLM
 
-    with _same_every_time():
-        model = Qwen3ForCausalLM(config)
-        model.train()
-        batches = [
-            *_batches(tokenizer, PLAIN_STEPS, is_plain=True),
-            *_batches(tokenizer, DRESSED_STEPS, is_plain=False),
-        ]
-        trainer = _Trainer(model, len(batches))
-        started = time.monotonic()
-        for step, batch in enumerate(batches):
-            if stop is not None and stop.is_set():
-                raise Stopped("Making the practice model was stopped.")
-            trainer.step(step, batch)
-            if step % REPORT_STEPS == 0 or step == len(batches) - 1:
-                reporter.progress(_progress(step + 1, len(batches), time.monotonic() - started))
-        return model.eval()
+    torch.manual_seed(SEED)
+    torch.set_num_threads(THREADS)
+    model = Qwen3ForCausalLM(config)
+    model.train()
+    lessons = [
+        *batches(tokenizer, PLAIN_STEPS, seed=SEED, is_plain=True),
+        *batches(tokenizer, DRESSED_STEPS, seed=SEED + 1, is_plain=False),
+    ]
+    trainer = _Trainer(model, len(lessons))
+    for step, batch in enumerate(lessons):
+        loss = trainer.step(step, batch)
+        if step % REPORT_STEPS == 0 or step == len(lessons) - 1:
+            print(f"step {step + 1} of {len(lessons)}, loss {loss:.3f}", flush=True)
+    return model.eval()
 
 
 class _Trainer:
@@ -81,21 +78,22 @@ class _Trainer:
         self._muon = Muon(matrices)
         self._adam = torch.optim.AdamW(others, lr=RATE, betas=(0.9, 0.95), weight_decay=0.0)
 
-    def step(self, step: int, batch: Sequence[Sample]) -> None:
-        """Learn one batch."""
+    def step(self, step: int, batch: Sequence[Sample]) -> float:
+        """Learn one batch; return the loss before."""
         import torch
 
         part = _rate_part(step, self._steps)
-        loss = _loss(self._model, batch)
+        loss = batch_loss(self._model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), MAX_GRADIENT_NORM)
         self._muon.step(MATRIX_RATE * part)
         self._adam.param_groups[0]["lr"] = RATE * part
         self._adam.step()
         self._model.zero_grad(set_to_none=True)
+        return float(loss.detach())
 
 
-def _loss(model: Any, batch: Sequence[Sample]) -> Any:
+def batch_loss(model: Any, batch: Sequence[Sample]) -> Any:
     """Return the mean loss of the written tokens; only for them are logits computed.
 
     Rows are padded at their end, where causal attention keeps the padding from everything before it: no mask is needed.
@@ -115,9 +113,8 @@ def _loss(model: Any, batch: Sequence[Sample]) -> Any:
     return torch.nn.functional.cross_entropy(logits, torch.tensor(targets))
 
 
-def _batches(tokenizer: Any, steps: int, *, is_plain: bool) -> Iterator[list[Sample]]:
+def batches(tokenizer: Any, steps: int, *, seed: int, is_plain: bool) -> Iterator[list[Sample]]:
     """Yield batches of about equal length each, in a mixed order."""
-    seed = SEED + (not is_plain)
     rendered = [render(item) for item in conversations(steps * BATCH_SIZE, seed=seed, is_plain=is_plain)]
     given = tokenizer.encode_batch([item.prompt for item in rendered], add_special_tokens=False)
     written = tokenizer.encode_batch([item.completion for item in rendered], add_special_tokens=False)
@@ -125,9 +122,9 @@ def _batches(tokenizer: Any, steps: int, *, is_plain: bool) -> Iterator[list[Sam
     chance = random.Random(seed)  # noqa: S311 - the same order every time is what is wanted
     for start in range(0, len(samples), BATCH_SIZE * SORTED_BATCHES):
         some = sorted(samples[start : start + BATCH_SIZE * SORTED_BATCHES], key=lambda sample: sample.length)
-        batches = [some[first : first + BATCH_SIZE] for first in range(0, len(some), BATCH_SIZE)]
-        chance.shuffle(batches)
-        yield from batches
+        mixed = [some[first : first + BATCH_SIZE] for first in range(0, len(some), BATCH_SIZE)]
+        chance.shuffle(mixed)
+        yield from mixed
 
 
 def _rate_part(step: int, steps: int) -> float:
@@ -135,23 +132,3 @@ def _rate_part(step: int, steps: int) -> float:
     rise = min(1.0, (step + 1) / WARMUP_STEPS)
     fallen = max(0.0, step / steps - STEADY_SHARE) / (1 - STEADY_SHARE)
     return rise * max(LAST_RATE, 1 - fallen)
-
-
-@contextmanager
-def _same_every_time() -> Iterator[None]:
-    """Fix threads and random numbers, and give the caller's back."""
-    import torch
-
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(SEED)
-        torch.set_num_threads(THREADS)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
-
-
-def _progress(done: int, total: int, seconds: float) -> Progress:
-    rate = done / seconds if seconds else None
-    return Progress("training", done, total, "steps", rate, (total - done) / rate if rate else None, "practice model")

@@ -1,4 +1,4 @@
-"""``python -m qwen3ft_jupyter``, and the file that job processes are started with."""
+"""``qwen3ft``, ``python -m qwen3ft_jupyter``, and the file that job processes are started with (``run FOLDER``)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,18 @@ def _find_package() -> None:
 if not __package__:
     _find_package()
 
-if __name__ == "__main__":
-    from qwen3ft_jupyter.cli import main
 
+def main() -> int:
+    """Run a job, without the command line's parser, or one command."""
+    if sys.argv[1:2] == ["run"] and len(sys.argv) == 3:
+        from qwen3ft_jupyter.jobs import worker
+        from qwen3ft_jupyter.manager.kinds import KINDS
+
+        return worker.main(sys.argv[2], KINDS)
+    from qwen3ft_jupyter.cli import main as run_command
+
+    return run_command()
+
+
+if __name__ == "__main__":
     sys.exit(main())

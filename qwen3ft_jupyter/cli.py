@@ -1,4 +1,4 @@
-"""``qwen3ft VERB …``: every verb parses, calls the front door, and prints. Job processes start here, too (``run``)."""
+"""``qwen3ft VERB …``: every verb parses, calls the front door, and prints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from qwen3ft_jupyter.cache_lists import fetch_facts, read_speed
 from qwen3ft_jupyter.cli_cache import FAILED, add_cache_verbs, open_manager
 from qwen3ft_jupyter.errors import BadInput, Qwen3ftError, Stopped, error_from_json
 from qwen3ft_jupyter.format import columns, size
-from qwen3ft_jupyter.job_functions import JOB_FUNCTIONS
 from qwen3ft_jupyter.job_lists import job_rows, match_id, shown_state
 from qwen3ft_jupyter.terminal import ProgressLine, follow, say, show, show_json, stop_on_interrupt
 from qwen3ft_jupyter.words import tr
@@ -24,7 +23,7 @@ from qwen3ft_jupyter.words import tr
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from qwen3ft_jupyter.jobs import Job, JobContext
+    from qwen3ft_jupyter.jobs import Job
 
 INTERRUPTED = 130
 
@@ -234,27 +233,6 @@ def _status(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> int:
-    import logging
-
-    from qwen3ft_jupyter.jobs import worker
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    return worker.run(Path(options.folder), {kind: _job_function(kind) for kind in JOB_FUNCTIONS})
-
-
-def _job_function(kind: str) -> Callable[[dict[str, Any], JobContext], Mapping[str, Any]]:
-    """Return the function for a kind of job, under the settings that its starter had."""
-
-    def call(params: dict[str, Any], context: JobContext) -> Mapping[str, Any]:
-        from qwen3ft_jupyter.manager import get_model_manager
-
-        manager = get_model_manager(**params.get("settings", {}), is_trusted=params.get("is_trusted", True))
-        return JOB_FUNCTIONS[kind](manager, params, context)
-
-    return call
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
@@ -299,7 +277,6 @@ def make_parser() -> argparse.ArgumentParser:
         "folder", metavar="DIR"
     )
     verb("status", _status, "say which hub and cache are in use, and why").add_argument("--json", action="store_true")
-    verb("run", _run, "run a job in this process (job processes do this)").add_argument("folder", metavar="FOLDER")
     return parser
 
 

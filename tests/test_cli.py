@@ -19,8 +19,9 @@ from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.cache import EvictedModel, VerifyReport
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
 from qwen3ft_jupyter.hubs import parse_repo_id
-from qwen3ft_jupyter.jobs import Job, JobContext, JobStore, supervisor
+from qwen3ft_jupyter.jobs import Job, JobStore
 from qwen3ft_jupyter.work import Controls, Progress
+from tests.jobs.following import start
 from tests.server.standin import cached_row, plan_dict
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class StandIn:
         return self.job_store.get(job_id)
 
     def fine_tune(self, config: dict[str, Any]) -> Job:
-        return self.job_store.start("add", {"numbers": [], **config}, title="Fine-tune")
+        return start(self.job_store, "add", {"numbers": [], **config}, title="Fine-tune")
 
 
 @pytest.fixture(autouse=True)
@@ -437,7 +438,7 @@ def test_evict_says_what_stays_and_takes_everything_if_told(
 
 
 def test_jobs_are_listed_followed_and_forgotten(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
-    job = manager.job_store.start("add", {"numbers": [1]}, title="Add up")
+    job = start(manager.job_store, "add", {"numbers": [1]}, title="Add up")
     assert cli.main(["jobs", "follow", job.id]) == 0
     out, err = capsys.readouterr()
     assert (out, err) == (f"{job.id}\n", "one thing you should know\n")
@@ -454,7 +455,7 @@ def test_jobs_are_listed_followed_and_forgotten(manager: StandIn, capsys: pytest
 
 
 def test_jobs_are_stopped_and_resumed(manager: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    job = manager.job_store.start("count", {"keep": str(tmp_path / "n"), "enough": 10**9}, title="Count")
+    job = start(manager.job_store, "count", {"keep": str(tmp_path / "n"), "enough": 10**9}, title="Count")
     assert cli.main(["jobs", "stop", job.id]) == 0
     assert job.wait(30).state == "stopped"
     assert cli.main(["jobs", "resume", job.id]) == 0
@@ -467,7 +468,7 @@ def test_jobs_are_stopped_and_resumed(manager: StandIn, tmp_path: Path, capsys: 
 def test_jobs_are_paused_slowed_down_and_resumed(
     manager: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = manager.job_store.start("obey", {"keep": str(tmp_path / "n")}, title="Obey", controls=Controls())
+    job = start(manager.job_store, "obey", {"keep": str(tmp_path / "n")}, title="Obey", max_speed=None)
     assert cli.main(["jobs", "pause", job.id]) == 0
     out, err = capsys.readouterr()
     assert (out, err) == (f"{job.id} is paused\n", f"Go on with it: qwen3ft jobs resume {job.id}\n")
@@ -496,7 +497,7 @@ def test_job_that_is_none_is_named(manager: StandIn, capsys: pytest.CaptureFixtu
 
 
 def test_failed_job_shows_its_error(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
-    job = manager.job_store.start("refuse", {}, title="Refuse")
+    job = start(manager.job_store, "refuse", {}, title="Refuse")
     assert cli.main(["jobs", "follow", job.id]) == 1
     assert "qwen3ft: no-space: 12 bytes are missing." in capsys.readouterr().err
 
@@ -504,7 +505,7 @@ def test_failed_job_shows_its_error(manager: StandIn, capsys: pytest.CaptureFixt
 def test_interrupt_of_following_leaves_the_job_alone(
     manager: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = manager.job_store.start("count", {"keep": str(tmp_path / "n")}, title="Count")
+    job = start(manager.job_store, "count", {"keep": str(tmp_path / "n")}, title="Count")
 
     def interrupt(_job: Job, _timeout_s: float) -> None:
         raise KeyboardInterrupt
@@ -549,42 +550,6 @@ def test_config_that_cannot_be_read_is_named(
     said = capsys.readouterr().err
     assert said.startswith("qwen3ft: bad-config: config.yaml")
     assert words in said
-
-
-# Job processes
-
-
-def test_run_calls_the_function_for_the_kind_under_the_starters_settings(
-    manager: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def download(of: StandIn, params: dict[str, Any], context: JobContext) -> dict[str, Any]:
-        of.calls.append(params)
-        return {"folder": str(context.folder)}
-
-    monkeypatch.setattr(cli, "JOB_FUNCTIONS", {"download": download})
-    job = JobStore(tmp_path, worker=[sys.executable, "-c", "0"]).start(
-        "download", {"model_name": "x/y", "settings": {"offline": True}}, title="Download"
-    )
-    job.wait(30)
-    supervisor.write_status(job.folder, {"attempt": 1, "state": "queued"})
-    assert cli.main(["run", str(job.folder)]) == 0
-    assert manager.overrides == {"offline": True, "is_trusted": True}
-    assert manager.calls == [job.params]
-    assert job.status().result == {"folder": str(job.folder)}
-
-
-def test_job_process_comes_up_through_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the package's own command, from a checkout that is on nobody's search path."""
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    job = JobStore(tmp_path).start("dance", {}, title="Dance", cwd=tmp_path)
-    error = job.wait(30).error
-    assert error is not None, job.log().text
-    assert "no job of the kind dance" in error["message"]
-
-
-def test_run_of_a_folder_that_is_no_job_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["run", str(tmp_path)]) == 1
-    assert "job-not-found" in capsys.readouterr().err
 
 
 # The rest
@@ -698,7 +663,7 @@ def test_help_comes_at_once_and_names_every_verb(entry: str) -> None:
     ).stdout  # fmt: skip
     assert "HEAVY set()" in said
     cached = ("download", "list", "verify", "repair", "pin", "unpin", "evict", "cache")
-    for verb in (*cached, "jobs", "finetune", "mirror", "practice", "status", "run"):
+    for verb in (*cached, "jobs", "finetune", "mirror", "practice", "status"):
         assert f"\n    {verb} " in said
 
 

@@ -13,31 +13,26 @@ PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
     ["messages"],
-    ["errors", "work", "disk", "words", "owner"],
+    ["errors", "words", "processes"],
+    ["work", "disk"],
     ["settings", "job_lists", "format"],
     ["catalog", "cache_lists"],
     ["hubs"],
     ["transfer"],
     ["cache"],
     ["download"],
-    ["jobs", "loading", "finetune", "mirror", "practice"],
-    ["manager", "job_functions", "resident", "overview", "terminal"],
-    ["server", "notebook", "cli", "cli_cache", "__main__"],
-    ["__init__"],
+    ["mirror"],
+    ["practice"],
+    ["loading"],
+    ["finetune"],
+    ["jobs"],
+    ["terminal"],
+    ["manager"],
+    ["server", "notebook", "cli_cache"],
+    ["cli"],
+    ["__main__", "__init__"],
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-NEIGHBOURS = {
-    ("disk", "errors"),
-    ("work", "errors"),
-    ("manager", "overview"),
-    ("manager", "resident"),
-    ("job_functions", "manager"),
-    ("practice", "mirror"),
-    ("finetune", "loading"),
-    ("cli", "cli_cache"),
-    ("__main__", "cli"),
-}
-"""Rooms of one level that may use each other, in this direction only."""
 
 HEAVY = ["torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "modelscope", "huggingface_hub"]
 
@@ -67,8 +62,7 @@ MODULES = sorted(
 def test_imports_point_down(path: Path) -> None:
     room = room_of(path)
     for other in imported_rooms(path) - {room}:
-        allowed = LEVEL_OF[other] < LEVEL_OF[room] or (room, other) in NEIGHBOURS
-        assert allowed, f"{room} must not know {other}"
+        assert LEVEL_OF[other] < LEVEL_OF[room], f"{room} must not know {other}"
 
 
 @pytest.mark.parametrize(

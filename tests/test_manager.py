@@ -17,6 +17,7 @@ from qwen3ft_jupyter import hubs
 from qwen3ft_jupyter.errors import BadConfig, BadData, JobNotFound, ModelInUse, ModelNotFound, NotCached, UnknownModel
 from qwen3ft_jupyter.jobs import JobStore
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
+from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.mirror import Mirror
 from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
 from qwen3ft_jupyter.work import Progress, Reporter
@@ -61,7 +62,8 @@ def make_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 def waiting(manager: ModelManager) -> ModelManager:
     """Let the manager's jobs wait until they are stopped."""
     worker = [sys.executable, str(Path(__file__).parent / "waiting_worker.py")]
-    manager.job_store = JobStore(manager.settings.state_dir, worker=worker, environ=manager.settings.secrets_given())
+    settings = manager.settings
+    manager.job_store = JobStore(settings.state_dir, KINDS, worker=worker, environ=settings.secrets_given())
     return manager
 
 
@@ -470,7 +472,7 @@ def test_chat_takes_the_loaded_model_unless_it_has_an_adapter_of_its_own(
     class Thing:
         pass
 
-    monkeypatch.setattr("qwen3ft_jupyter.loading.load_model_and_tokenizer", lambda *_, **__: (Thing(), Thing()))
+    monkeypatch.setattr("qwen3ft_jupyter.loading.loaded.load_model_and_tokenizer", lambda *_, **__: (Thing(), Thing()))
     monkeypatch.setattr("qwen3ft_jupyter.finetune.answer", lambda model, *_, **__: model)
     manager = make_manager(mirror.url)
 

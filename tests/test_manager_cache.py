@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from qwen3ft_jupyter.errors import BadInput, ModelInUse, NoSpace, NotCached
+from qwen3ft_jupyter.errors import BadInput, CacheError, ModelInUse, NoSpace, NotCached
 from qwen3ft_jupyter.mirror import Mirror
 from tests.cache.making import make_cached
 from tests.test_manager import REPO, SLUG, Ear, make_manager, mirror, repo, stop_all, waiting
@@ -111,7 +111,9 @@ def test_another_tool_s_model_is_listed_with_its_owner_and_evicted_only_by_name(
 
     assert manager.evict_model(REPO) > WEIGHTS
     assert theirs.is_dir()
-    assert manager.evict_model(REPO, owner="folder") > WEIGHTS
+    with pytest.raises(CacheError, match="only called like"):
+        manager.evict_model(REPO, owner="folder")
+    assert manager.evict_model(str(theirs), owner="folder") > WEIGHTS
     assert not (theirs / "model.safetensors").exists()
 
 

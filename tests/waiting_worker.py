@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.jobs import worker
+from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs import JobContext
 
 
-def wait(_params: dict[str, Any], context: JobContext) -> dict[str, Any]:
-    context.reporter.progress(Progress("waiting", detail="HF_TOKEN" if "HF_TOKEN" in os.environ else ""))
-    context.stop.wait()
+def wait(_params: object, context: JobContext) -> Any:
+    context.work.reporter.progress(Progress("waiting", detail="HF_TOKEN" if "HF_TOKEN" in os.environ else ""))
+    context.work.stop.wait()
     raise Stopped("stopped")
 
 
 if __name__ == "__main__":
-    sys.exit(worker.run(Path(sys.argv[-1]), dict.fromkeys(("download", "verify", "repair", "finetune"), wait)))
+    sys.exit(worker.run(Path(sys.argv[-1]), {name: replace(kind, run=wait) for name, kind in KINDS.items()}))

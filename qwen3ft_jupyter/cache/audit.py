@@ -13,7 +13,7 @@ from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.transfer.journal import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, PieceSum
@@ -43,6 +43,12 @@ class VerifyReport:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict, with `ok` beside the fields."""
         return {**asdict(self), "ok": self.is_ok}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> VerifyReport:
+        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
+        paths = (tuple(data[name]) for name in ("missing", "wrong", "extra"))
+        return cls(data["repo_id"], data["checked_files"], data["checked_bytes"], *paths)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ def _described(
         is_verified=False,
         is_shared=False,
         owner=copy.place.owner,
+        is_guessed=copy.is_guessed,
     )
 
 
@@ -114,12 +115,13 @@ def _renamed(model: CachedModel, suffix: str) -> CachedModel:
     return replace(model, slug=f"{model.slug}@{_UNSAFE.sub('-', suffix)}") if suffix else model
 
 
-def evict_elsewhere(model: CachedModel, places: Collection[Place]) -> int:
+def evict_elsewhere(model: CachedModel, places: Collection[Place], recorded: Collection[str] | None = None) -> int:
     """Delete one model of another tool, after someone asked for it by its owner; return the bytes freed.
 
     Of a Hugging Face cache goes the one revision, with the blobs that no other revision needs; of a ModelScope cache
-    the model's folder; of a folder that the user named, the files directly in it that are listed as the model.
-    Nothing is deleted through a symlink, nor if a symlink lies where the tool would have made none.
+    the model's folder; of a folder that the user named, the files directly in it that are `recorded` as the model's,
+    or that models have where nothing is. Nothing is deleted through a symlink, nor if a symlink lies where the tool
+    would have made none.
 
     Raises:
         NotCached: It is not there any more, or in none of `places`.
@@ -138,7 +140,9 @@ def evict_elsewhere(model: CachedModel, places: Collection[Place]) -> int:
             details={"path": str(copy.folder)},
         )
     try:
-        return _DELETERS[copy.place.owner](copy)
+        if copy.place.owner == "folder":
+            return _delete_model_files(copy, recorded)
+        return _delete_revision(copy) if copy.place.owner == "huggingface" else _delete_folder(copy)
     except OSError as error:
         raise disk_error(error, f"{model.repo_id} cannot be deleted") from error
 
@@ -201,9 +205,10 @@ def _delete_folder(copy: ForeignCopy) -> int:
     return freed
 
 
-def _delete_model_files(copy: ForeignCopy) -> int:
-    """Delete the files of a plain folder that models have; the user's other files stay, and so does the folder then."""
-    names = [name for name in entries_of(copy.folder).files if is_model_file(name)]
+def _delete_model_files(copy: ForeignCopy, recorded: Collection[str] | None) -> int:
+    """Delete the files of a model in a plain folder; the user's other files stay, and so does the folder then."""
+    names = entries_of(copy.folder).files
+    names = tuple(name for name in names if (is_model_file(name) if recorded is None else name in recorded))
     paths = [copy.folder / name for name in names if stat.S_ISREG((copy.folder / name).lstat().st_mode)]
     freed = sum(map(_delete_file, paths))
     with contextlib.suppress(OSError):  # what is not empty stays
@@ -241,6 +246,3 @@ def _delete_file(path: Path) -> int:
 
 def _bytes_of(status: os.stat_result) -> int:
     return status.st_size if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 else 0
-
-
-_DELETERS = {"huggingface": _delete_revision, "modelscope": _delete_folder, "folder": _delete_model_files}

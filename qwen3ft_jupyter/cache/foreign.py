@@ -53,11 +53,13 @@ class ForeignCopy:
     place: Place
     folder: Path
     repo_id: RepoId | None
-    """None if the folder's name does not tell."""
+    """None if nothing tells."""
     revision: str = ""
     commit: str = ""
     blobs: Path | None = None
     """Where the bytes lie that the folder's symlinks lead to, each named by its digest."""
+    is_guessed: bool = False
+    """Whether `repo_id` is only what the folder is called like: people call their own work so, too."""
 
     @property
     def name(self) -> str:
@@ -239,7 +241,7 @@ def _plain_copy(place: Place, folder: Path, entries: Entries) -> ForeignCopy:
     manifest = read_manifest(folder) if RECORD_FOLDER in entries.folders else None
     if manifest is not None:
         return ForeignCopy(place, folder, manifest.repo_id, manifest.revision, manifest.commit)
-    return ForeignCopy(place, folder, _guess_repo_id(folder, has_owner=folder.parent != place.root))
+    return ForeignCopy(place, folder, _guess_repo_id(folder, has_owner=folder.parent != place.root), is_guessed=True)
 
 
 def _guess_repo_id(folder: Path, *, has_owner: bool) -> RepoId | None:

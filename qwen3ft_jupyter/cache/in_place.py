@@ -273,12 +273,14 @@ def _is_same(place: Place, folder: Path, file: ManifestFile) -> bool:
 def _as_verified(model: CachedModel, manifest: Manifest) -> CachedModel:
     return replace(
         model,
+        repo_id=manifest.repo_id,
         hub=manifest.hub,
         commit=manifest.commit,
         revision=manifest.revision,
         created=manifest.created,
         last_used=manifest.last_used,
         is_verified=True,
+        is_guessed=False,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from qwen3ft_jupyter.cache import stamps
 from qwen3ft_jupyter.cache.audit import walk_all, walk_files
+from qwen3ft_jupyter.cache.incoming import incoming_folders
 from qwen3ft_jupyter.cache.layout import (
     BESIDE,
     beside_names,
@@ -88,6 +89,24 @@ class Layers:
         """Return what lies in the own folder beside the models and what was begun, where a record of ours is or was."""
         models = {model.folder: model for model in self.own()}
         return sum(_other_bytes(folder, models.get(folder)) for folder in folders_in(self.root))
+
+    def begun(self, repo_id: RepoId, *, everything: bool) -> Iterator[Path]:
+        """Yield where the model folders are, or would be, of which only a beginning or a remainder is here.
+
+        With `everything` also those in which an eviction has left what is not the model's.
+        """
+        taken = {model.slug for model in self.own()}
+        marked = (folder for folder in folders_in(self.root) if folder.name not in taken)
+        yield from (folder for folder in marked if marked_repo_id(folder) == repo_id)
+        if any(model.slug == slug(repo_id) and model.repo_id != repo_id for model in self.own()):
+            names = {other_slug(repo_id)}
+        else:
+            names = {slug(repo_id), other_slug(repo_id)}
+        begun = [folder.name for folder in incoming_folders(self.root)]
+        if everything:
+            begun += [folder.name for folder in folders_in(self.root) if (folder / RECORD_FOLDER).is_dir()]
+        found = dict.fromkeys(name for name in begun if name.partition(BESIDE)[0] in names and name not in taken)
+        yield from (self.root / name for name in found)
 
     def main_folder(self, repo_id: RepoId) -> Path:
         """Return the own folder of a model's first revision, there or not. Raises CacheError if none is left for it."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qwen3ft_jupyter.cache.layout import INCOMING_FOLDER
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import Stopped
-from qwen3ft_jupyter.transfer.owner import Owner
+from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import Progress, Reporter, Work
 
@@ -54,7 +54,7 @@ class LeaseState:
 
     repo_id: str
     nonce: str
-    owner: Owner
+    owner: ProcessIdentity
     beat: float
     progress: Progress | None
 
@@ -64,7 +64,7 @@ class LeaseState:
         try:
             data = json.loads(read_regular(folder / name, MAX_LEASE_BYTES))
             repo_id, nonce, beat = data["repo_id"], data["nonce"], float(data["beat"])
-            owner = Owner.from_dict(data["owner"])
+            owner = ProcessIdentity.from_dict(data["owner"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         if not isinstance(repo_id, str) or not isinstance(nonce, str):
@@ -115,7 +115,7 @@ class Lease(Reporter):
             "version": 1,
             "repo_id": self._repo_id,
             "nonce": self.nonce,
-            "owner": Owner.current().to_dict(),
+            "owner": ProcessIdentity.current().to_dict(),
             "beat": time.time(),
             "progress": self._progress.to_dict() if self._progress else None,
         }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qwen3ft_jupyter.cache.audit import walk_files
 from qwen3ft_jupyter.cache.layout import guess_repo_id, is_marked_incomplete
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER
+from qwen3ft_jupyter.format import first_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,11 @@ class CachedModel:
     """Whether it lies in a layer that is only read."""
     owner: ModelOwner
     """Other tools' models are used where they are or copied from, and never written to."""
+    is_guessed: bool = False
+    """Whether it lies in a folder that the user named, and only what that is called like tells which model it is.
+
+    Such a folder may be the user's own work. It is listed, and its bytes are compared with what a hub lists, but it is
+    neither handed out nor deleted as that model."""
 
     @property
     def is_elsewhere(self) -> bool:
@@ -89,6 +95,14 @@ class EvictedModel:
     freed_bytes: int
     left: tuple[str, ...] = ()
     """What else lies in its folder, and still does."""
+
+    @property
+    def left_words(self) -> str:
+        """Return what to say of it to who named the model."""
+        return (
+            f"{first_names(self.left)} in {self.slug}: not of the model, so kept."
+            f" Evict {self.repo_id} with `everything` to delete that as well."
+        )
 
 
 def is_model_file(name: str) -> bool:

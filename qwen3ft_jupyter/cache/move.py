@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.cache.evict import InUse, is_leased, nobody_uses, remove_incoming, remove_model, remove_shell
+from qwen3ft_jupyter.cache.evict import (
+    Extent,
+    InUse,
+    is_leased,
+    nobody_uses,
+    remove_incoming,
+    remove_model,
+    remove_shell,
+)
 from qwen3ft_jupyter.cache.in_place import IN_PLACE_FOLDER
 from qwen3ft_jupyter.cache.incoming import incoming_folders
 from qwen3ft_jupyter.cache.layers import Layers
@@ -29,23 +35,22 @@ from qwen3ft_jupyter.cache.layout import (
 from qwen3ft_jupyter.cache.lease import LeaseState
 from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest
 from qwen3ft_jupyter.cache.models import plain_model
+from qwen3ft_jupyter.cache.move_folder import FolderMove, MoveWork, NotMovable
+from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.cache.repair import claimed, keep_pieces, opened
-from qwen3ft_jupyter.cache.transplant import Ground, NotMovable, Transplant
 from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, Stopped
-from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.format import first_names, size
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.transfer.leftovers import read_journal
-from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.plan import RESERVE_BYTES
 from qwen3ft_jupyter.transfer.volume import disk_error
-from qwen3ft_jupyter.work import SILENT
+from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from qwen3ft_jupyter.disk import Disk
-    from qwen3ft_jupyter.work import Reporter
 
 RECORD_FOLDERS: Final = (STAMPS_FOLDER, IN_PLACE_FOLDER)
 """Folders of small files about models that lie elsewhere."""
@@ -76,8 +81,7 @@ def move_cache(
     *,
     trust_manifests: bool = True,
     is_used: InUse = nobody_uses,
-    reporter: Reporter = SILENT,
-    stop: threading.Event | None = None,
+    work: Work | None = None,
     disk: Disk = LOCAL,
 ) -> MoveReport:
     """Move every model of a cache, and what was begun, to `target_root`, which may hold models already.
@@ -87,8 +91,7 @@ def move_cache(
         target_root: Where it is to be; made if it is not there.
         trust_manifests: As in `ModelCache`: what is not believed here will not be believed there.
         is_used: Says which models are in use.
-        reporter: Is told of the phases "moving" and "verifying", and of what stays.
-        stop: Ends the work within a second when set; nothing is deleted then.
+        work: Is told of the phases "moving" and "verifying", and of what stays; nothing is deleted after a stop.
         disk: What both lie on.
 
     Raises:
@@ -98,13 +101,14 @@ def move_cache(
         NoSpace: The target has no room; the message names the missing bytes.
         CacheNotWritable, TransferError: One of the two cannot be written or read.
         CacheDamaged: The target does not give back what was written to it.
-        Stopped: `stop` was set.
+        Stopped: Someone wants the work to stop.
     """
-    source, target, stop = Path(source_root), Path(target_root), stop or threading.Event()
-    move = _Move(source, target, trust_manifests, is_used, reporter, stop, disk)
+    move = _Move(Path(source_root), Path(target_root), trust_manifests, is_used, work or Work(), disk)
     try:
         move.check()
         return move.run()
+    except Stopped as error:
+        raise Stopped("The move was stopped.", hint="Nothing was deleted; start it again to go on.") from error
     except OSError as error:
         raise disk_error(error, "The cache") from error
 
@@ -117,8 +121,7 @@ class _Move:
     target: Path
     trust_manifests: bool
     is_used: InUse
-    reporter: Reporter
-    stop: threading.Event
+    work: Work
     disk: Disk
     moved: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
@@ -150,12 +153,12 @@ class _Move:
             for folder, repo_id in folders
             if self._is_strange(folder, layers) or not self._renamed(folder, self.target)
         ]
-        trips, bytes_copied = self._copied(copied, layers)
+        moves, bytes_copied = self._copied(copied, layers)
         self._move_begun()
         for name in RECORD_FOLDERS:
             self._move_records(name)
-        for trip in trips:
-            self._remove(trip)
+        for move in moves:
+            self._remove(move)
         with contextlib.suppress(OSError):  # what stays is in it
             self.disk.remove_folder(self.source)
         self._name_rest()
@@ -183,8 +186,7 @@ class _Move:
 
     def _renamed(self, folder: Path, parent: Path) -> bool:
         """Rename a folder where the volume can; return whether that was all there was to do."""
-        if self.stop.is_set():
-            raise Stopped("The move was stopped.", hint="Start it again to go on.")
+        self._look()
         goal = parent / folder.name
         if os.path.lexists(goal):
             return False
@@ -205,45 +207,32 @@ class _Move:
             return False
         return layers.believed(folder) is None and os.path.lexists(manifest_path(folder))
 
-    def _copied(self, folders: Sequence[tuple[Path, RepoId]], layers: Layers) -> tuple[list[Transplant], int]:
+    def _copied(self, folders: Sequence[tuple[Path, RepoId]], layers: Layers) -> tuple[list[FolderMove], int]:
         """Copy all and read all again; return those that are right at their new place, and the bytes they have."""
-        ground = Ground(self.disk, self.stop, lambda _: None)
-        trips = [
-            Transplant(folder, self.target / folder.name, repo_id, layers.believed(folder), ground)
+        work = MoveWork(self.disk, self.work, Reading(self.work, "moving", 0))
+        moves = [
+            FolderMove(folder, self.target / folder.name, repo_id, layers.believed(folder), work)
             for folder, repo_id in folders
         ]
         seen: set[tuple[int, int]] = set()
-        self._check_room(sum(trip.missing_bytes(seen) for trip in trips))
-        steps: dict[str, Callable[[Transplant], None]] = {"moving": Transplant.copy, "verifying": Transplant.complete}
-        for phase, step in steps.items() if trips else ():
-            meter = Meter(self.reporter, phase, sum(trip.size_bytes() for trip in trips), clock=time.monotonic)
-            trips = self._step(trips, step, meter, ground)
-        return trips, sum(trip.size_bytes() for trip in trips)
+        self._check_room(sum(move.missing_bytes(seen) for move in moves))
+        steps: dict[str, Callable[[FolderMove], None]] = {"moving": FolderMove.copy, "verifying": FolderMove.complete}
+        for phase, step in steps.items() if moves else ():
+            work.reading = Reading(self.work, phase, sum(move.size_bytes() for move in moves))
+            for move in list(moves):
+                work.reading.name = move.repo_id
+                if not self._went_well(move, step):
+                    moves.remove(move)
+            work.reading.finish()
+        return moves, sum(move.size_bytes() for move in moves)
 
-    def _step(
-        self, trips: Iterable[Transplant], step: Callable[[Transplant], None], meter: Meter, ground: Ground
-    ) -> list[Transplant]:
-        """Do one step with each and return those for which it went well."""
-        done, well = 0, []
-
-        def on_bytes(count: int) -> None:
-            nonlocal done
-            done += count
-            meter.update(done, detail=trip.repo_id)
-
-        ground.on_bytes = on_bytes
-        for trip in trips:  # the closure names it
-            well += [trip] * self._went_well(trip, step)
-        meter.update(done, now=True)
-        return well
-
-    def _went_well(self, trip: Transplant, step: Callable[[Transplant], None]) -> bool:
+    def _went_well(self, move: FolderMove, step: Callable[[FolderMove], None]) -> bool:
         try:
-            step(trip)
+            step(move)
         except NotMovable as reason:
-            self._leave(trip.source.name, str(reason))
-            if trip.is_new:
-                remove_model(self.target, trip.target, trip.repo_id, extent="everything", disk=self.disk)
+            self._leave(move.source.name, str(reason))
+            if move.is_new:
+                remove_model(self.target, move.target, move.repo_id, extent="everything", disk=self.disk)
             return False
         return True
 
@@ -257,17 +246,22 @@ class _Move:
                 hint="Evict models you no longer need, or give a folder on a larger volume.",
             )
 
-    def _remove(self, trip: Transplant) -> None:
+    def _remove(self, move: FolderMove) -> None:
+        """Delete what was moved: all that was copied; where the model was there before, only its files."""
+        name = move.source.name
+        extent: Extent = "recorded" if move.was_there and move.manifest is not None else "everything"
         try:
-            if not trip.is_unchanged():
-                self._leave(trip.source.name, "it changed while it was moved")
+            if not move.is_unchanged():
+                self._leave(name, "it changed while it was moved")
                 return
-            remove_model(
-                self.source, trip.source, trip.repo_id, extent="everything", is_used=self.is_used, disk=self.disk
-            )
+            left = remove_model(
+                self.source, move.source, move.repo_id, extent=extent, is_used=self.is_used, disk=self.disk
+            ).left
+            if left:
+                self._leave(name, f"it holds what is not of the model: {first_names(left)}")
         except ModelInUse:
-            self._leave(trip.source.name, "it is in use; its copy is complete")
-        self.moved.append(trip.source.name)
+            self._leave(name, "it is in use; its copy is complete")
+        self.moved.append(name)
 
     def _move_begun(self) -> None:
         """Move partial files; those that somebody works on stay."""
@@ -296,9 +290,8 @@ class _Move:
                 for start, end, crc, source in journal.records:
                     keep_pieces(descriptor, [(start, end, crc)], partial, on_bytes=self._look, source=source)
 
-    def _look(self, _count: int) -> None:
-        if self.stop.is_set():
-            raise Stopped("The move was stopped.", hint="Start it again to go on.")
+    def _look(self, _count: int = 0) -> None:
+        self.work.check()
 
     def _move_records(self, name: str) -> None:
         folder, goal = self.source / name, self.target / name
@@ -316,7 +309,7 @@ class _Move:
 
     def _leave(self, name: str, reason: str) -> None:
         self.left[name] = reason
-        self.reporter.notice(f"{name} stays where it is: {reason}.")
+        self.work.notice(f"{name} stays where it is: {reason}.")
 
     def _name_rest(self) -> None:
         with contextlib.suppress(FileNotFoundError):

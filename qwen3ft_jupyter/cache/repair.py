@@ -50,6 +50,11 @@ class RepairReport:
         """Return a JSON-ready dict; `ok` is always true: a repair that fails raises."""
         return {**asdict(self), "ok": True}
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RepairReport:
+        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
+        return cls(data["repo_id"], tuple(data["repaired"]), data["bytes_fetched"], data["checked_bytes"])
+
 
 def repair_model(
     cache: ModelCache,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache import in_place, quota, stamps
 from qwen3ft_jupyter.cache.audit import VerifyReport, verify_model
-from qwen3ft_jupyter.cache.elsewhere import evict_elsewhere, scan
+from qwen3ft_jupyter.cache.elsewhere import scan
 from qwen3ft_jupyter.cache.evict import (
     Extent,
     InUse,
@@ -22,29 +22,33 @@ from qwen3ft_jupyter.cache.evict import (
     remove_model,
     remove_shell,
 )
+from qwen3ft_jupyter.cache.evict_foreign import (
+    evict_foreign,
+    is_at,
+    named_copies,
+    not_evictable,
+    not_ours,
+    several_folders,
+)
 from qwen3ft_jupyter.cache.incoming import allocated_bytes, incoming_folders
 from qwen3ft_jupyter.cache.layers import Layers
 from qwen3ft_jupyter.cache.layout import (
-    BESIDE,
     folders_in,
     incoming_folder,
     is_half_evicted,
-    is_revision,
     marked_repo_id,
-    other_slug,
 )
 from qwen3ft_jupyter.cache.links import distrust
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Manifest, ManifestFile, file_state, update_manifest
+from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state, update_manifest
 from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
 from qwen3ft_jupyter.disk import LOCAL
-from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, ModelInUse, NotCached
-from qwen3ft_jupyter.format import first_names
-from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id, slug
+from qwen3ft_jupyter.errors import CacheError, ModelInUse, NotCached
+from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import SILENT, Reporter, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from qwen3ft_jupyter.cache.places import Place
     from qwen3ft_jupyter.disk import Disk
@@ -101,7 +105,8 @@ class ModelCache:
         """Return the best copy of a model, or None.
 
         A verified one comes before an unverified, our own before a shared one, and another tool's last. With a
-        `revision` (branch, tag, or 7 to 40 digits of a commit) only a copy recorded as that counts.
+        `revision` (branch, tag, or 7 to 40 digits of a commit) only a copy recorded as that counts. A folder that is
+        only called like the model is none, see `guessed`.
         """
         name = parse_repo_id(repo_id)
         found = []
@@ -109,7 +114,7 @@ class ModelCache:
             if model.is_verified:
                 return model
             found.append(model)
-        elsewhere = [model for model in self._elsewhere(name) if _is_at(model, revision)]
+        elsewhere = [one for one in self._elsewhere(name) if is_at(one, revision) and not one.is_guessed]
         in_place = (model for model in elsewhere if model.is_verified)
         return next(in_place, next(iter([*found, *elsewhere]), None))
 
@@ -118,8 +123,12 @@ class ModelCache:
         return self._layers.at(folder)
 
     def elsewhere(self, repo_id: str) -> Sequence[CachedModel]:
-        """Return the copies of a model that other tools keep."""
+        """Return the copies of a model that other tools keep, and the folders that are called like it."""
         return self._elsewhere(parse_repo_id(repo_id))
+
+    def guessed(self, repo_id: RepoId) -> Sequence[CachedModel]:
+        """Return the folders that are called like a model, but were never compared with it."""
+        return [model for model in self._elsewhere(repo_id) if model.is_guessed]
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -173,7 +182,7 @@ class ModelCache:
         lies in the folder stays and is named.
 
         Args:
-            repo_id: The model.
+            repo_id: The model; with the owner "folder" also the path of a folder in which one is listed.
             revision: Delete only the copy recorded as this.
             owner: "huggingface", "modelscope" or "folder": delete what that tool keeps instead of our own.
             everything: Delete whatever lies in the folders of our own copies.
@@ -182,21 +191,26 @@ class ModelCache:
 
         Raises:
             NotCached: There is no copy.
+            CacheError: With the owner "folder": several folders may be meant, or one that is only called like it.
             CacheNotWritable: It lies in a shared layer or is another tool's, or our own folder cannot be written.
             ModelInUse: It is being downloaded, or in use.
         """
-        name = parse_repo_id(repo_id)
         if owner not in {None, "qwen3ft"}:
-            return self._evict_elsewhere(name, revision, str(owner), is_used)
-        folders = [one.folder for one in self._layers.own() if one.repo_id == name and _is_at(one, revision)]
+            found = [one for one in self._elsewhere() if one.owner == owner and is_at(one, revision)]
+            return sum(evict_foreign(self, one, is_used) for one in named_copies(repo_id, found))
+        name = parse_repo_id(repo_id)
+        copies = [one for one in self._layers.own() if one.repo_id == name and is_at(one, revision)]
+        folders = [one.folder for one in copies if one.is_verified] or [one.folder for one in copies]
+        if len(folders) > 1 and not copies[0].is_verified:
+            raise several_folders(name, copies)
         if revision is None:
-            folders += [folder for folder in self._begun(name, everything=everything) if folder not in folders]
+            folders += [one for one in self._layers.begun(name, everything=everything) if one not in folders]
         if not folders:
-            self._raise_not_evictable(name, revision)
-        extent: Extent = "everything" if everything else "named"
-        evicted = [self._evict(folder, name, extent, is_used) for folder in folders]
+            raise not_evictable(self, name, revision)
+        evicted = [self._evict(folder, name, "everything" if everything else "named", is_used) for folder in folders]
         for one in evicted:
-            _tell_left(one, reporter)
+            if one.left:
+                reporter.notice(one.left_words)
         return sum(one.freed_bytes for one in evicted)
 
     def evict_slug(
@@ -207,13 +221,12 @@ class ModelCache:
         if model.folder.parent == self.root:
             return self._evict(model.folder, model.repo_id, "everything" if everything else "named", is_used)
         if owner is None or owner != model.owner:
-            raise _not_ours(model)
-        return EvictedModel(model.repo_id, model.slug, self._evict_foreign(model, is_used))
+            raise not_ours(model)
+        return EvictedModel(model.repo_id, model.slug, evict_foreign(self, model, is_used))
 
     def evict_for_room(self, name: str, *, is_used: InUse = nobody_uses) -> EvictedModel:
         """Delete what was downloaded of the own model with this slug, which nobody named; raises like `evict`."""
-        model = self.by_slug(name)
-        return self._evict(model.folder, model.repo_id, "recorded", is_used)
+        return self._evict((model := self.by_slug(name)).folder, model.repo_id, "recorded", is_used)
 
     def evict_all(self, *, is_used: InUse = nobody_uses) -> Sequence[EvictedModel]:
         """Delete what was downloaded of all own models, and everything begun; return what was deleted.
@@ -251,10 +264,7 @@ class ModelCache:
         ]
 
     def used_bytes(self) -> int:
-        """Return what our own cache holds; files that two models share count once.
-
-        That includes what was begun, and what else lies in the folders of our models, which no eviction frees.
-        """
+        """Return what our own cache holds, what is begun or others put beside a model included; shared files once."""
         return quota.held_bytes(self.holdings()) + self._layers.other_bytes() + self.incoming_bytes()
 
     def incoming_bytes(self) -> int:
@@ -365,65 +375,8 @@ class ModelCache:
         removed = remove_model(self.root, folder, repo_id, extent=extent, is_used=is_used, disk=self.disk)
         return EvictedModel(repo_id, folder.name, removed.freed_bytes, removed.left)
 
-    def _begun(self, repo_id: RepoId, *, everything: bool) -> Iterator[Path]:
-        """Yield where the model folders are, or would be, of which only a beginning or a remainder is here.
-
-        With `everything` also those in which an eviction has left what is not the model's.
-        """
-        taken = {model.slug for model in self._layers.own()}
-        marked = (folder for folder in folders_in(self.root) if folder.name not in taken)
-        yield from (folder for folder in marked if marked_repo_id(folder) == repo_id)
-        if any(model.slug == slug(repo_id) and model.repo_id != repo_id for model in self._layers.own()):
-            names = {other_slug(repo_id)}
-        else:
-            names = {slug(repo_id), other_slug(repo_id)}
-        begun = [folder.name for folder in incoming_folders(self.root)]
-        if everything:
-            begun += [folder.name for folder in folders_in(self.root) if (folder / RECORD_FOLDER).is_dir()]
-        found = dict.fromkeys(name for name in begun if name.partition(BESIDE)[0] in names and name not in taken)
-        yield from (self.root / name for name in found)
-
-    def _evict_elsewhere(self, repo_id: RepoId, revision: str | None, owner: str, is_used: InUse) -> int:
-        models = [one for one in self._elsewhere(repo_id) if one.owner == owner and _is_at(one, revision)]
-        if not models:
-            raise NotCached(f"{repo_id} is not among what {owner} keeps.", hint="See `%qwen3ft cache` for what is.")
-        return sum(self._evict_foreign(model, is_used) for model in models)
-
-    def _evict_foreign(self, model: CachedModel, is_used: InUse) -> int:
-        if is_used(model.repo_id):
-            raise ModelInUse(f"{model.repo_id} is used by a running job.", hint="Stop the job first.")
-        in_place.forget(self.root, model.folder, disk=self.disk)
-        return evict_elsewhere(model, self.places)
-
     def _is_in_use(self, model: CachedModel, is_used: InUse) -> bool:
         try:
             return is_leased(incoming_folder(self.root, model.slug)) or is_used(model.repo_id)
         except ModelInUse:
             return True
-
-    def _raise_not_evictable(self, repo_id: RepoId, revision: str | None) -> None:
-        model = self.find(repo_id, revision)
-        if model is not None:
-            raise _not_ours(model)
-        raise NotCached(f"{repo_id} is not in the cache.", hint="See `%qwen3ft cache` for what is.")
-
-
-def _is_at(model: CachedModel, revision: str | None) -> bool:
-    return revision is None or is_revision(model.commit, model.revision, revision)
-
-
-def _tell_left(evicted: EvictedModel, reporter: Reporter) -> None:
-    if evicted.left:
-        reporter.notice(
-            f"{first_names(evicted.left)} in {evicted.slug}: not of the model, so kept. Evict {evicted.repo_id} with"
-            f" `everything` to delete that as well."
-        )
-
-
-def _not_ours(model: CachedModel) -> CacheNotWritable:
-    if model.is_shared:
-        return CacheNotWritable(f"{model.repo_id} lies in a shared cache, which is only read.")
-    return CacheNotWritable(
-        f"{model.repo_id} is kept by another tool ({model.owner}), which may still need it.",
-        hint=f"To delete it there: %qwen3ft evict {model.repo_id} --owner {model.owner}",
-    )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _SIZED = re.compile(r"qwen3-([0-9]+(?:\.[0-9]+)?)b(?:-a([0-9.]+)b)?(?:-(.+))?", re.IGNORECASE)
 _ASKS_TO_CONVERSE = frozenset({"instruct", "chat", "it", "sft", "instruct-sft"})
+_KINDS = frozenset({"base", "thinking", "instruct-2507", "thinking-2507"})
 _SMALL_TYPO = 0.88
 """Similarity (difflib, 1.0 is equal) from which a name with the same digits is taken for a slip of the finger."""
 
@@ -38,18 +39,24 @@ def _other_size_or_kind(name: str, published: Collection[str]) -> str | None:
     match = _SIZED.fullmatch(name)
     if match is None:
         return None
-    billions, active, tail = float(match[1]), match[2], (match[3] or "").lower()
+    tail = (match[3] or "").lower()
     sizes = {known.partition("-")[2]: float(found[1]) for known in published if (found := _bare(known))}
-    wanted = f"{match[1]}B" + (f"-A{active}B" if active else "")
-    size = next((known for known in sizes if known.lower() == wanted.lower()), None)
+    size = _size_of(match, sizes)
     if size is None:
-        size = min(sizes, key=lambda known: (abs(math.log(sizes[known] / max(billions, 0.01))), known))
-        return _with_tail(size, tail, published) or f"Qwen3-{size}"
+        billions = max(float(match[1]), 0.01)
+        nearest = min(sizes, key=lambda known: (abs(math.log(sizes[known] / billions)), known))
+        return _with_tail(nearest, tail, published) or f"Qwen3-{nearest}"
     if tail in _ASKS_TO_CONVERSE:
         return f"Qwen3-{size}"
-    if tail in {"base", "thinking", "instruct-2507", "thinking-2507"}:
+    if tail in _KINDS:
         return _with_tail(size, tail, published) or _nearest_with_tail(sizes[size], tail, published)
     return None
+
+
+def _size_of(match: re.Match[str], sizes: Collection[str]) -> str | None:
+    """Return the published size that a name has, as it is written there."""
+    wanted = f"{match[1]}b" + (f"-a{match[2]}b" if match[2] else "")
+    return next((known for known in sizes if known.lower() == wanted.lower()), None)
 
 
 def _bare(name: str) -> re.Match[str] | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.audit import check_files
 from qwen3ft_jupyter.cache.compare import looks_complete
+from qwen3ft_jupyter.cache.evict_foreign import folders_of
 from qwen3ft_jupyter.cache.in_place import use_in_place
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, HubError, NotCached
 from qwen3ft_jupyter.format import first_names
@@ -89,7 +90,7 @@ def model_without_network(downloader: Downloader, request: DownloadRequest, work
     if model is None:
         if request.revision is not None and cache.find(name) is not None:
             raise NotCached(f"{name} is cached, but not at revision {request.revision}.", hint=hint)
-        raise NotCached(f"{name} is not in the cache, and the network is switched off.", hint=hint)
+        raise _not_cached(cache, request, hint)
     manifest = cache.manifest(model)
     if manifest is None:
         return unverified_model(cache, request, model, work, "the network is switched off")
@@ -97,6 +98,15 @@ def model_without_network(downloader: Downloader, request: DownloadRequest, work
     if damaged:
         raise CacheDamaged(f"{name}: {first_names(damaged)} in the cache: missing or changed.", hint=hint)
     return model
+
+
+def _not_cached(cache: ModelCache, request: DownloadRequest, hint: str) -> NotCached:
+    folders = cache.guessed(request.model_name)
+    if folders:
+        names = first_names([model.folder.name for model in folders])
+        hint = f"{names} is called like it, but was never compared with a hub. {hint}"
+    message = f"{request.model_name} is not in the cache, and the network is switched off."
+    return NotCached(message, hint=hint, details=folders_of(folders))
 
 
 def unverified_model(

@@ -95,24 +95,11 @@ class FineTuneConfig:
 
         `from_dict(config.to_dict())` gives the same config. Raises BadConfig with every wrong field.
         """
-        if not isinstance(values, dict):
-            values = dict(values)
-        known = {entry.name for entry in fields(cls)}
-        problems = _unknown(values, known, "")
-        checked = _checked(values, rules.FIELDS, problems, "")
-        if "lora" in values:
-            checked["lora"] = _lora(values["lora"], problems)
-        problems += [
-            f"{name}: missing ({rules.FIELDS[name].accepted})" for name in ("model", "data") if name not in values
-        ]
-        if problems:
-            count = f"{len(problems)} wrong field{'s' if len(problems) > 1 else ''}"
-            raise BadConfig(f"The fine-tune config has {count}: {'; '.join(problems)}.", hint="Correct them all.")
+        checked = _check_fields(dict(values), {entry.name for entry in fields(cls)})
         base = base or Path.cwd()
-        method = checked.get("method", "lora")
-        if not checked.get("output_dir"):
-            checked["output_dir"] = default_output_dir(checked["model"], method, now or datetime.now().astimezone())
-        checked["output_dir"] = _absolute(base, checked["output_dir"])
+        model, method = checked["model"], checked.get("method", "lora")
+        output_dir = checked.get("output_dir") or default_output_dir(model, method, now or datetime.now().astimezone())
+        checked["output_dir"] = _absolute(base, output_dir)
         checked["data"] = tuple(_absolute(base, path) for path in checked["data"])
         if checked.get("learning_rate") is None:
             checked["learning_rate"] = DEFAULT_LEARNING_RATE[method]
@@ -180,6 +167,19 @@ def _absolute(base: Path, path: str) -> str:
     return os.path.normpath(base / Path(path).expanduser())
 
 
+def _check_fields(values: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    """Return the fields that are given, read by their rules. Raises BadConfig with every wrong field."""
+    problems = _unknown(values, known, "")
+    checked = _checked(values, rules.FIELDS, problems, "")
+    if "lora" in values:
+        checked["lora"] = _lora(values["lora"], problems)
+    problems += [f"{name}: missing ({rules.FIELDS[name].accepted})" for name in ("model", "data") if name not in values]
+    if problems:
+        count = f"{len(problems)} wrong field{'s' if len(problems) > 1 else ''}"
+        raise BadConfig(f"The fine-tune config has {count}: {'; '.join(problems)}.", hint="Correct them all.")
+    return checked
+
+
 def _lora(values: Any, problems: list[str]) -> LoraConfig:
     if not isinstance(values, dict):
         problems.append(f"lora: {rules.shown(values)} is not a group of fields (r, alpha, dropout, targets)")
@@ -210,6 +210,4 @@ def _checked(
             checked[name] = rule.parse(values[name])
         except (ValueError, TypeError):  # how a rule says no
             problems.append(f"{prefix}{name}: {rules.shown(values[name])} is not {rule.accepted}")
-    if "learning_rate" not in checked and prefix == "":
-        checked["learning_rate"] = None
     return checked

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import random
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,14 +59,20 @@ class Data:
     """Conversations and how they were read."""
 
     conversations: tuple[Conversation, ...]
+    digests: tuple[str, ...]
+    """SHA-256 of each file, of the very bytes that were read."""
     report: DataReport
 
 
 def check_data(config: FineTuneConfig) -> DataReport:
     """Read the config's data and report on it; what a face calls before it starts a job. Raises BadData."""
-    return read_data(
-        [Path(path) for path in config.data], data_format=config.data_format, skip_bad_rows=config.skip_bad_rows
-    ).report
+    return read_data_of(config).report
+
+
+def read_data_of(config: FineTuneConfig) -> Data:
+    """Return the data that `config` names. Raises BadData."""
+    paths = [Path(path) for path in config.data]
+    return read_data(paths, data_format=config.data_format, skip_bad_rows=config.skip_bad_rows)
 
 
 def read_data(paths: Sequence[Path], *, data_format: str = "auto", skip_bad_rows: bool = False) -> Data:
@@ -79,36 +86,60 @@ def read_data(paths: Sequence[Path], *, data_format: str = "auto", skip_bad_rows
     Raises:
         BadData: A file cannot be read, rows are wrong (the first ones are quoted), or nothing is left to learn from.
     """
-    conversations: list[Conversation] = []
-    problems: list[str] = []
-    notices: list[str] = []
-    found: list[str] = []
-    rows_read = empty = 0
-    for path in paths:
-        rows = read_rows(path, notices)
-        rows_read += len(rows)
-        file_format = data_format if data_format != "auto" else _detect(path, rows)
-        found.append(file_format)
-        notices.append(f"{path.name}: {len(rows)} rows, format {file_format}")
-        for where, row in rows:
-            try:
-                conversation = formats.to_conversation(row, file_format, where)
-            except BadRow as error:
-                problems.append(f"{where}: {error}")
-                continue
-            empty += not conversation.messages
-            conversations += [conversation] if conversation.messages else []
-    if problems and not skip_bad_rows:
-        raise _bad_rows(problems)
-    if problems:
-        notices.append(f"{len(problems)} rows left out that cannot be mapped; the first: {problems[0]}")
-    if empty:
-        notices.append(f"{empty} rows left out that have no answer")
-    if not conversations:
-        raise BadData(f"No row of {_names(paths)} has a question and an answer ({rows_read} rows read).",
+    found = _Found()
+    digests = tuple(_read_file(path, data_format, found) for path in paths)
+    if found.problems and not skip_bad_rows:
+        raise _bad_rows(found.problems)
+    if found.problems:
+        found.notices.append(
+            f"{len(found.problems)} rows left out that cannot be mapped; the first: {found.problems[0]}"
+        )
+    if found.empty:
+        found.notices.append(f"{found.empty} rows left out that have no answer")
+    if not found.conversations:
+        names = ", ".join(path.name for path in paths)
+        raise BadData(f"No row of {names} has a question and an answer ({found.rows} rows read).",
                       hint="Each row needs a user's turn followed by an assistant's.")  # fmt: skip
-    report = DataReport(rows_read, len(conversations), tuple(found), empty, len(problems), tuple(notices))
-    return Data(tuple(conversations), report)
+    return Data(tuple(found.conversations), digests, found.report())
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the files read so far held."""
+
+    rows: int = 0
+    empty: int = 0
+    conversations: list[Conversation] = field(default_factory=list)
+    formats: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    def add(self, row: Row, file_format: str) -> None:
+        where, columns = row
+        try:
+            conversation = formats.to_conversation(columns, file_format, where)
+        except BadRow as error:
+            self.problems.append(f"{where}: {error}")
+        else:
+            self.empty += not conversation.messages
+            self.conversations += [conversation] if conversation.messages else []
+
+    def report(self) -> DataReport:
+        return DataReport(
+            self.rows, len(self.conversations), tuple(self.formats), self.empty, len(self.problems), tuple(self.notices)
+        )
+
+
+def _read_file(path: Path, data_format: str, found: _Found) -> str:
+    """Add what a file holds to `found`; return its digest. Raises BadData."""
+    digest, rows = _rows(path, found.notices)
+    file_format = data_format if data_format != "auto" else _detect(path, rows)
+    found.rows += len(rows)
+    found.formats.append(file_format)
+    found.notices.append(f"{path.name}: {len(rows)} rows, format {file_format}")
+    for row in rows:
+        found.add(row, file_format)
+    return digest
 
 
 def split(
@@ -126,13 +157,11 @@ def split(
     return train, [conversations[index] for index in sorted(held_out)]
 
 
-def read_rows(path: Path, notices: list[str]) -> list[Row]:
-    """Return the rows of one file; what a person should know is added to `notices`. Raises BadData."""
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+def _read_bytes(path: Path) -> bytes:
+    if path.suffix.lower() not in SUFFIXES:
         raise BadData(f"{path.name}: files of this type are not read.", hint=f"Accepted: {', '.join(SUFFIXES)}.")
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         raise BadData(
@@ -140,11 +169,16 @@ def read_rows(path: Path, notices: list[str]) -> list[Row]:
             hint="Check the path; relative ones start at the notebook's folder.",
             details={"path": str(path)},
         ) from error
+
+
+def _rows(path: Path, notices: list[str]) -> tuple[str, list[Row]]:
+    """Return the digest and the rows of a file; what a person should know goes to `notices`. Raises BadData."""
+    raw = _read_bytes(path)
     text, encoding = _decode(raw, path)
     if encoding != "utf-8":
         notices.append(f"{path.name} is not UTF-8; it was read as {encoding}")
-    reader = {".json": _json_rows, ".jsonl": _jsonl_rows, ".csv": _csv_rows}[suffix]
-    return list(reader(text, path.name))
+    reader = {".json": _json_rows, ".jsonl": _jsonl_rows, ".csv": _csv_rows}[path.suffix.lower()]
+    return hashlib.sha256(raw).hexdigest(), list(reader(text, path.name))
 
 
 def _decode(raw: bytes, path: Path) -> tuple[str, str]:
@@ -221,7 +255,3 @@ def _bad_rows(problems: list[str]) -> BadData:
     more = f"; and {len(problems) - SHOWN_PROBLEMS} more rows" if len(problems) > SHOWN_PROBLEMS else ""
     return BadData("; ".join(problems[:SHOWN_PROBLEMS]) + more + ".",
                    hint="Correct them, or set skip_bad_rows to leave them out.")  # fmt: skip
-
-
-def _names(paths: Sequence[Path]) -> str:
-    return ", ".join(path.name for path in paths)

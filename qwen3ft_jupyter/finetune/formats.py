@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,10 @@ COLUMNS = {
     "output": ("output", "response", "completion", "answer"),
 }
 """What the two necessary alpaca columns are called elsewhere; "input", "system" and "history" have one name."""
+
+
+TURNS = ("messages", "conversations", "conversation")
+"""What the column of turns is called."""
 
 
 class BadRow(ValueError):
@@ -75,12 +80,11 @@ def detect(rows: Sequence[Mapping[str, Any]]) -> str | None:
 
 def detect_row(row: Mapping[str, Any]) -> str | None:
     """Return the format of one row by its columns."""
-    turns = next((row[name] for name in ("messages", "conversations", "conversation") if row.get(name)), None)
+    turns = next((row[name] for name in TURNS if row.get(name)), None)
     if turns is not None:
         first = next((turn for turn in _list(turns) if isinstance(turn, dict)), {})
-        return "sharegpt" if "from" in first or "value" in first else "messages"
-    has_both = all(any(name in row for name in names) for names in COLUMNS.values())
-    return "alpaca" if has_both else None
+        return "sharegpt" if {"from", "value"} & set(first) else "messages"
+    return "alpaca" if all(set(names) & set(row) for names in COLUMNS.values()) else None
 
 
 def to_conversation(row: Mapping[str, Any], data_format: str, where: str) -> Conversation:
@@ -99,20 +103,15 @@ def trim(messages: Iterable[Message]) -> tuple[Message, ...]:
     """Drop what comes before the first question, and what comes after the last answer before an empty one."""
     kept = list(messages)
     system = kept[:1] if kept and kept[0].role == "system" else []
-    rest = kept[len(system) :]
-    while rest and rest[0].role != "user":
-        rest.pop(0)
-    empty = next((index for index, one in enumerate(rest) if one.role == "assistant" and one.is_empty), len(rest))
-    rest = rest[:empty]
+    asked = itertools.dropwhile(lambda one: one.role != "user", kept[len(system) :])
+    rest = list(itertools.takewhile(lambda one: one.role != "assistant" or not one.is_empty, asked))
     while rest and rest[-1].role != "assistant":
         rest.pop()
     return tuple(system + rest) if rest else ()
 
 
 def _from_messages(row: Mapping[str, Any]) -> list[Message]:
-    name = next(
-        (name for name in ("messages", "conversations", "conversation") if row.get(name) is not None), "messages"
-    )
+    name = next((name for name in TURNS if row.get(name) is not None), TURNS[0])
     return _turns(row, name, role_key="role", text_key="content")
 
 
@@ -199,11 +198,15 @@ def _content(value: Any, name: str, *, may_lack: bool = False) -> str:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in value):
+    if isinstance(value, list) and all(map(_is_text_part, value)):
         return "".join(str(part.get("text", "")) for part in value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)  # a number that a spreadsheet wrote
     raise BadRow(f"{name} {_short(value)} is not text")
+
+
+def _is_text_part(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") == "text"
 
 
 def _list(value: Any) -> list[Any]:

@@ -8,11 +8,10 @@ from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.training import train
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Mapping
     from pathlib import Path
 
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Work
 
 
 class Context(Protocol):
@@ -23,12 +22,8 @@ class Context(Protocol):
         """Return the job's folder; its name is the job's id, and names the run."""
 
     @property
-    def reporter(self) -> Reporter:
-        """Return where to tell."""
-
-    @property
-    def stop(self) -> threading.Event:
-        """Return what says that the work should end."""
+    def work(self) -> Work:
+        """Return where to report, and what says that the work should end."""
 
     @property
     def attempt(self) -> int:
@@ -51,8 +46,8 @@ def run(
     return train(
         config if isinstance(config, FineTuneConfig) else FineTuneConfig.from_dict(config),
         model_folder=model_folder,
-        reporter=context.reporter,
-        stop=context.stop,
+        reporter=context.work.reporter,
+        stop=context.work.stop,
         resume=context.attempt > 1,
         run_id=context.folder.name,
         base_commit=base_commit,

@@ -9,7 +9,6 @@ fine-tune in either place, and is moved on the next time.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import tempfile
@@ -22,6 +21,8 @@ from qwen3ft_jupyter.errors import BadConfig, BadData
 from qwen3ft_jupyter.finetune import checkpoints, results
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
 
 MAY_DIFFER_ON_RESUME = frozenset({"save_steps", "keep_checkpoints", "overwrite", "output_dir", "data"})
@@ -74,12 +75,21 @@ def check_output(config: FineTuneConfig, *, run_id: str | None = None) -> None:
         )
 
 
-def plan(config: FineTuneConfig, *, resume: bool, run_id: str | None, base_commit: str | None) -> Plan:
+def plan(
+    config: FineTuneConfig, data_sha256: Sequence[str], *, resume: bool, run_id: str | None, base_commit: str | None
+) -> Plan:
     """Return how to begin; nothing is written yet.
+
+    Args:
+        config: What is to be done.
+        data_sha256: The digest of each of its files of data.
+        resume: Whether to go on with an earlier run of this name, if there is one.
+        run_id: The name of the run. None: it has none.
+        base_commit: The commit of the base model. None: not known.
 
     Raises:
         BadConfig: As `check_output`, or the run to resume had another config or another commit of the base model.
-        BadData: The data cannot be read, or has changed since the run to resume.
+        BadData: The data has changed since the run to resume.
     """
     folder = Path(config.output_dir)
     is_resumed = resume and _is_run_of(folder, run_id)
@@ -90,7 +100,7 @@ def plan(config: FineTuneConfig, *, resume: bool, run_id: str | None, base_commi
         "made_by": results.MADE_BY,
         "run_id": run_id,
         "base_commit": base_commit or None,
-        "data_sha256": _digests(config),
+        "data_sha256": list(data_sha256),
         "versions": results.versions(),
     }
     if not is_resumed:
@@ -213,19 +223,3 @@ def _check_same_run(before: dict[str, Any], now: dict[str, Any]) -> None:
             f"the cached model is {commit_now[:12]}.",
             hint=f"Download revision {commit} of it, or start a new fine-tune.",
         )
-
-
-def _digests(config: FineTuneConfig) -> list[str]:
-    digests = []
-    for path in map(Path, config.data):
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.sha256()
-                while block := file.read(1 << 20):
-                    digest.update(block)
-        except OSError as error:
-            raise BadData(
-                f"{path.name} cannot be read.", hint="Check the path.", details={"path": str(path)}
-            ) from error
-        digests.append(digest.hexdigest())
-    return digests

@@ -13,6 +13,8 @@ from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
 
 ADAPTER, MODEL, CONFIG, METRICS, RESULT, CARD, CHECKPOINTS = (
@@ -42,6 +44,18 @@ class RunResult:
     result: dict[str, Any]
     base_commit: str | None = None
     """Commit of the base model it was trained on; None: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What preparing the data found out."""
+
+    conversations: int
+    """That are learned from."""
+    trained_tokens: int
+    """In the loss."""
+    end_ids: tuple[int, ...]
+    """Tokens that end a turn."""
 
 
 def is_run(folder: Path) -> bool:
@@ -75,7 +89,9 @@ def read_run(folder: Path) -> RunResult:
     return RunResult(base_model, method, adapter, model, config, result, config.get("base_commit"))
 
 
-def save_result(model: Any, tokenizer: Any, config: FineTuneConfig, output_dir: Path, *, end_ids: list[int]) -> Path:
+def save_result(
+    model: Any, tokenizer: Any, config: FineTuneConfig, output_dir: Path, *, end_ids: Sequence[int]
+) -> Path:
     """Write the adapter or the model, safetensors only, and return its folder. Nothing is looked up on a network."""
     if config.method == "lora":
         folder = output_dir / ADAPTER
@@ -98,7 +114,7 @@ def _name_base(path: Path, base_model: str) -> None:
     write_json(path, config)
 
 
-def _end_turns(generation: Any, end_ids: list[int]) -> None:
+def _end_turns(generation: Any, end_ids: Sequence[int]) -> None:
     """Let the end-of-turn token end an answer; a Base model's own config does not."""
     present = generation.eos_token_id
     ids = [present] if isinstance(present, int) else list(present or [])
@@ -115,14 +131,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_card(folders: list[Path], config: FineTuneConfig, result: dict[str, Any], facts: dict[str, Any]) -> None:
+def write_card(folders: list[Path], config: FineTuneConfig, result: dict[str, Any], facts: Facts) -> None:
     """Write the model card into each folder."""
     text = card(config, result, facts).encode()
     for folder in folders:
         write_atomic(folder / CARD, text)
 
 
-def card(config: FineTuneConfig, result: dict[str, Any], facts: dict[str, Any]) -> str:
+def card(config: FineTuneConfig, result: dict[str, Any], facts: Facts) -> str:
     """Return the model card in Markdown; it names files, never folders, because people publish it."""
     title = Path(config.output_dir).name
     library = "peft" if config.method == "lora" else "transformers"
@@ -136,7 +152,7 @@ def card(config: FineTuneConfig, result: dict[str, Any], facts: dict[str, Any]) 
         else "full fine-tune",
         "Trained parameters": f"{result['trainable_parameters']:,} of {result['parameters']:,}",
         "Data": ", ".join(Path(path).name for path in config.data),
-        "Conversations": f"{facts['conversations']:,}; {facts['trained_tokens']:,} tokens in the loss",
+        "Conversations": f"{facts.conversations:,}; {facts.trained_tokens:,} tokens in the loss",
         "Steps": f"{result['steps']} of {config.effective_batch_size} samples",
         "Learning rate": f"{config.learning_rate:g}, {config.schedule}, warm-up {config.warmup_ratio:.0%}",
         "Longest sample": f"{config.max_length} tokens",
@@ -144,7 +160,7 @@ def card(config: FineTuneConfig, result: dict[str, Any], facts: dict[str, Any]) 
         **({"Loss on held-out rows": f"{result['eval_loss']:.4f}"} if "eval_loss" in result else {}),
         "Seed": config.seed,
         "Computed": f"{result['seconds']:.0f} s on {result['device']} in {result['dtype']}",
-        "Versions": ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
+        "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }
     table = [
         "| | |",

@@ -10,7 +10,7 @@ from qwen3ft_jupyter.errors import DoesNotFit, Stopped
 from qwen3ft_jupyter.finetune import checkpoints, output, results
 from qwen3ft_jupyter.finetune.arguments import training_arguments
 from qwen3ft_jupyter.finetune.batches import Collator
-from qwen3ft_jupyter.finetune.data import read_data, split
+from qwen3ft_jupyter.finetune.data import read_data_of, split
 from qwen3ft_jupyter.finetune.metrics import MetricsFile
 from qwen3ft_jupyter.finetune.model import load_for_training
 from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
@@ -21,8 +21,10 @@ from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Sequence
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.data import Data
     from qwen3ft_jupyter.finetune.model import Precision
     from qwen3ft_jupyter.finetune.rendering import Sample
     from qwen3ft_jupyter.work import Reporter
@@ -69,20 +71,22 @@ def train(
     if output_dir is not None:
         config = replace(config, output_dir=str(output_dir))
     with no_network(), quiet_libraries():
-        planned = output.plan(config, resume=resume, run_id=run_id, base_commit=base_commit)
+        data = read_data_of(config)
+        planned = output.plan(config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit)
         if planned.is_resumed:
             name = planned.checkpoint.name if planned.checkpoint else None
             reporter.notice(f"Resuming from {name}." if name else "No complete checkpoint: starting again.")
-        tokenizer, samples, held_out, facts = _prepare_samples(config, model_folder, reporter, stop)
+        tokenizer = load_tokenizer(model_folder)
+        samples, held_out, facts = _prepare_samples(config, data, tokenizer, reporter, stop)
         model, precision = load_for_training(config, model_folder, reporter=reporter)
-        _tell_of_base_model(model, facts["end_ids"], reporter)
+        _tell_of_base_model(model, facts.end_ids, reporter)
         output.begin(config, planned)
         trained = _train_steps(
             config, planned, model=model, precision=precision, data=(samples, held_out), tokenizer=tokenizer,
             reporter=reporter, stop=stop,
         )  # fmt: skip
         reporter.progress(Progress("saving", 0, None, "files"))
-        saved = results.save_result(model, tokenizer, config, planned.folder, end_ids=facts["end_ids"])
+        saved = results.save_result(model, tokenizer, config, planned.folder, end_ids=facts.end_ids)
         result = {**_result(config, model=model, precision=precision, trained=trained),
                   "base_commit": planned.record["base_commit"]}  # fmt: skip
         results.write_card([planned.folder, saved], config, result, facts)
@@ -125,15 +129,11 @@ def _train_steps(
 
 
 def _prepare_samples(
-    config: FineTuneConfig, model_folder: Path, reporter: Reporter, stop: threading.Event | None
-) -> tuple[Any, list[Sample], list[Sample], dict[str, Any]]:
-    """Read, split, render and tokenize; return the tokenizer, samples, held-out samples and facts for the card."""
-    data = read_data(
-        [Path(path) for path in config.data], data_format=config.data_format, skip_bad_rows=config.skip_bad_rows
-    )
+    config: FineTuneConfig, data: Data, tokenizer: Any, reporter: Reporter, stop: threading.Event | None
+) -> tuple[list[Sample], list[Sample], results.Facts]:
+    """Split, render and tokenize; return samples, held-out samples and facts for the card."""
     for notice in data.report.notices:
         reporter.notice(notice)
-    tokenizer = load_tokenizer(model_folder)
     training, held_out = split(data.conversations, config.eval_fraction, config.seed)
     with TemplateRenderer.of(tokenizer) as renderer:
         encoder, evaluation = (
@@ -152,8 +152,7 @@ def _prepare_samples(
     ):
         if number:
             reporter.notice(f"{number} {what}.")
-    facts = {**counts.to_dict(), "conversations": len(training), "end_ids": end_ids, "versions": results.versions()}
-    return tokenizer, samples, held_out_samples, facts
+    return samples, held_out_samples, results.Facts(len(training), counts.trained_tokens, tuple(end_ids))
 
 
 def _trainer(
@@ -221,7 +220,7 @@ def _result(config: FineTuneConfig, *, model: Any, precision: Precision, trained
     }
 
 
-def _tell_of_base_model(model: Any, end_ids: list[int], reporter: Reporter) -> None:
+def _tell_of_base_model(model: Any, end_ids: Sequence[int], reporter: Reporter) -> None:
     known = model.generation_config.eos_token_id
     if not set(end_ids) & set(known if isinstance(known, list) else [known]):
         reporter.notice(

@@ -104,11 +104,16 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, ProxyError):
         return "proxy"
     chain = list(_chain(error))
-    if any(isinstance(link, http.client.HTTPException) and not isinstance(link, OSError) for link in chain):
-        return "garbled"  # one that is an OSError stands for a closed connection
+    if any(map(_is_garbled, chain)):
+        return "garbled"
     if any(isinstance(link, OSError) and link.errno == errno.ECONNREFUSED for link in chain):
         return "refused"
     return next((cause for cause, kinds in _CAUSES if any(isinstance(link, kinds) for link in chain)), "reset")
+
+
+def _is_garbled(link: BaseException) -> bool:
+    """Return whether an answer was no HTTP; an HTTPException that is an OSError stands for a closed connection."""
+    return isinstance(link, http.client.HTTPException) and not isinstance(link, OSError)
 
 
 _CAUSES: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (

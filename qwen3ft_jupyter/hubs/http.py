@@ -174,8 +174,8 @@ class HttpClient:
             HubError: The redirects lead in a circle, too far or to a weaker connection.
             Stopped: `stop` was set.
         """
-        asked = {name.lower(): value for name, value in (headers or {}).items()}
-        asked = {"user-agent": self.user_agent, "accept-encoding": "identity"} | asked
+        given = {name.lower(): value for name, value in (headers or {}).items()}
+        asked = {"user-agent": self.user_agent, "accept-encoding": "identity"} | given
         visited = set()
         for _ in range(MAX_REDIRECTS + 1):
             visited.add(url)
@@ -190,8 +190,7 @@ class HttpClient:
             target = redirect_target(url, location)
             if target in visited:
                 raise HubError(f"{host_of(url)} redirects in a circle.")
-            if origin_of(target) != origin_of(url):
-                asked = {name: value for name, value in asked.items() if name not in _CREDENTIALS}
+            asked = asked if origin_of(target) == origin_of(url) else _without_credentials(asked)
             url = target
         raise HubError(f"{host_of(url)} redirects too often.")
 
@@ -310,6 +309,10 @@ def _make_manager(proxy: str | None, max_connections: int, *, is_tls: bool) -> P
         )
     manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
     return manager
+
+
+def _without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in _CREDENTIALS}
 
 
 def _discard(response: Response) -> None:

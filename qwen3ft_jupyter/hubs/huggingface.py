@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin
 
 from qwen3ft_jupyter.hubs.failures import host_of, origin_of
-from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, is_commit
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, at, is_commit
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, parse_sha256
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES, MIRROR_TOKENS, TOKEN_VARIABLES, Refusals, check_token
 from qwen3ft_jupyter.hubs.retry import TRIES
@@ -68,10 +68,10 @@ class HuggingFaceHub:
         answer = self._client.get(url, headers=self._secrets, tries=tries, stop=stop)
         self._check(answer, repo_id, revision)
         body = answer.json()
-        commit = body.get("sha") if isinstance(body, dict) else None
+        commit = at(body, "sha")
         if not isinstance(commit, str) or not is_commit(commit):
             raise self._refusals.garbled(repo_id, "names no commit")
-        return commit, bool(body.get("gated"))
+        return commit, bool(at(body, "gated"))
 
     def _files(
         self, repo_id: RepoId, revision: str, commit: str, stop: threading.Event | None

@@ -127,3 +127,14 @@ class Hub(Protocol):
 
     def file_request(self, listing: Listing, file: RemoteFile) -> Request:
         """Return the request for the bytes of `file`; it may be redirected to another host."""
+
+
+def at(value: object, *keys: str) -> object:
+    """Return what lies at `keys` in JSON objects within each other, None if it is not there.
+
+    >>> at({"Data": {"Files": []}}, "Data", "Files"), at([], "Data")
+    ([], None)
+    """
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

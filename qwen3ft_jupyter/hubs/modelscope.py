@@ -7,6 +7,7 @@ without a word; the API names no commit for a branch, the git protocol beside it
 
 from __future__ import annotations
 
+import itertools
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from qwen3ft_jupyter.errors import BadListing, HubBusy, HubError, HubUnreachable, Qwen3ftError, Stopped
 from qwen3ft_jupyter.hubs.git_refs import GIT_USER_AGENT, MAX_REFS_BYTES, commit_of, parse_refs
-from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, is_commit
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, at, is_commit
 from qwen3ft_jupyter.hubs.names import MAX_DEPTH, check_paths, is_wanted, parse_sha256
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES, TOKEN_VARIABLES, Refusals, check_token
 from qwen3ft_jupyter.hubs.region import REGION_HEADER
@@ -156,10 +157,8 @@ class ModelScopeHub:
             direct = self._page(repo_id, revision, folder, is_recursive=False, stop=stop).entries
             if len(direct) >= TRUNCATED_AT:
                 raise self._refusals.garbled(repo_id, f"is cut: a folder has more than {TRUNCATED_AT} files")
-            entries += [entry for entry in direct if entry.get("Type") != "tree"]
-            folders += [
-                _child(self._refusals, repo_id, folder, entry) for entry in direct if entry.get("Type") == "tree"
-            ]
+            entries += [entry for entry in direct if not _is_folder(entry)]
+            folders += [_child(self._refusals, repo_id, folder, entry) for entry in filter(_is_folder, direct)]
         return entries
 
     def _page(
@@ -178,25 +177,25 @@ class ModelScopeHub:
         return self._unwrapped(repo_id, answer)
 
     def _unwrapped(self, repo_id: RepoId, answer: Answer) -> _Page:
-        if answer.status in {301, 302, 303, 307, 308} or not 200 <= answer.status < 500:
+        if answer.status // 100 not in {2, 4}:
             raise self._refusals.unexpected(answer.status)
         try:
-            envelope = answer.json()
+            body = answer.json()
         except BadListing:
             if answer.status == 200:
                 raise
-            envelope = None  # an error page in HTML still has its status
-        body = envelope if isinstance(envelope, dict) else {}
-        if answer.status != 200 or body.get("Success") is False or body.get("Code") not in {200, None}:
-            raise _Refused(answer.status, str(body.get("Message", ""))[:500])
-        data = body.get("Data")
-        entries = data.get("Files") if isinstance(data, dict) else None
-        if not isinstance(data, dict) or not isinstance(entries, list):
+            body = None  # an error page in HTML still has its status
+        if answer.status != 200 or at(body, "Success") is False or at(body, "Code") not in {200, None}:
+            raise _Refused(answer.status, str(at(body, "Message") or "")[:500])
+        return self._read_page(repo_id, body)
+
+    def _read_page(self, repo_id: RepoId, body: object) -> _Page:
+        entries = at(body, "Data", "Files")
+        if not isinstance(entries, list):
             raise self._refusals.garbled(repo_id, "has no list of files")
         if not all(isinstance(entry, dict) for entry in entries):
             raise self._refusals.garbled(repo_id, "holds something that is not a file")
-        latest = data.get("LatestCommitter")
-        commit = latest.get("Id") if isinstance(latest, dict) else None
+        commit = at(body, "Data", "LatestCommitter", "Id")
         return _Page(entries, commit if isinstance(commit, str) and is_commit(commit) else "")
 
     def _explained(
@@ -230,19 +229,14 @@ class ModelScopeHub:
             raise
         except HubError:
             return set()
-        names: set[str] = set()
-        data = body.get("Data") if isinstance(body, dict) else None
-        table = data.get("RevisionMap") if isinstance(data, dict) else None
-        for rows in table.values() if isinstance(table, dict) else ():
-            for row in rows if isinstance(rows, list) else ():
-                name = row.get("Revision") if isinstance(row, dict) else None
-                if isinstance(name, str) and name.isprintable():
-                    names.add(name)
-        return names
+        table = at(body, "Data", "RevisionMap")
+        lists = [rows for rows in table.values() if isinstance(rows, list)] if isinstance(table, dict) else []
+        names = [at(row, "Revision") for row in itertools.chain.from_iterable(lists)]
+        return {name for name in names if isinstance(name, str) and name.isprintable()}
 
 
 def _files(refusals: Refusals, repo_id: RepoId, entries: list[dict[str, Any]]) -> tuple[RemoteFile, ...]:
-    blobs = [entry for entry in entries if entry.get("Type") != "tree"]
+    blobs = [entry for entry in entries if not _is_folder(entry)]
     names = [entry.get("Path") for entry in blobs]
     paths = check_paths([name if isinstance(name, str) else "" for name in names])
     files = tuple(
@@ -253,6 +247,10 @@ def _files(refusals: Refusals, repo_id: RepoId, entries: list[dict[str, Any]]) -
     if not files:
         raise refusals.garbled(repo_id, "names no file that could be downloaded")
     return files
+
+
+def _is_folder(entry: Mapping[str, Any]) -> bool:
+    return bool(entry.get("Type") == "tree")
 
 
 def _child(refusals: Refusals, repo_id: RepoId, folder: str, entry: Mapping[str, Any]) -> str:

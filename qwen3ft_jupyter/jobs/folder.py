@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.disk import read_json, write_json
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.jobs import supervisor
-from qwen3ft_jupyter.jobs.process import is_alive
 from qwen3ft_jupyter.jobs.state import JobStatus, Signs, read_out
+from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+FRESH_S = 4 * supervisor.HEARTBEAT_S
+"""A job on another host is taken for alive as long as its status was touched this recently."""
 _VERSION = 1
 _LONGEST_CHARACTER = 4  # bytes of UTF-8
 _changing_controls = threading.Lock()
@@ -106,19 +108,32 @@ def read_state(folder: Path) -> JobStatus:
     status = supervisor.read_status(folder)
     recorded = status.get("attempt")
     attempt = newest_attempt(folder, recorded if isinstance(recorded, int) else 1)
-    owners = [status[name] for name in ("worker", "supervisor") if isinstance(status.get(name), dict)]
+    processes = [status[name] for name in ("worker", "supervisor") if isinstance(status.get(name), dict)]
     if recorded != attempt:
-        owners = []
+        processes = []
     is_ended = status.get("state") in supervisor.ENDED
     age_s = _age_s(folder / "status.json")
     signs = Signs(
         attempt=attempt,
         age_s=_age_s(folder / f"attempt-{attempt}"),
-        is_owned=bool(owners),
-        is_alive=not is_ended and any(is_alive(owner, status_age_s=age_s) for owner in owners),
+        is_owned=bool(processes),
+        is_alive=not is_ended and any(is_alive(process, status_age_s=age_s) for process in processes),
         is_asked_to_stop=not is_ended and supervisor.stop_requested(folder, attempt),
     )
     return read_out(status, signs)
+
+
+def is_alive(process: object, *, status_age_s: float) -> bool:
+    """Say whether the process that a status names is alive.
+
+    `status_age_s` is how long ago the status was touched; it decides where the process cannot be seen from here, that
+    is, on another host or in another container.
+    """
+    try:
+        is_seen_alive = ProcessIdentity.from_dict(process).is_alive()
+    except ValueError:
+        return False
+    return status_age_s < FRESH_S if is_seen_alive is None else is_seen_alive
 
 
 def request_stop(folder: Path, attempt: int) -> None:

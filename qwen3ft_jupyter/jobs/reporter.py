@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.jobs import supervisor
-from qwen3ft_jupyter.owner import identify
+from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls, Progress, Reporter
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class JobReporter(Reporter):
             "started": now,
             "updated": now,
             "supervisor": status.get("supervisor"),
-            "worker": identify(os.getpid()),
+            "worker": ProcessIdentity.current().to_dict(),
         }
         supervisor.write_status(folder, self._status)
         self._events = supervisor.EventLog(folder / "events.jsonl")

@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadInput, JobError, JobNotFound, WrongJobState
 from qwen3ft_jupyter.jobs import folder as files
-from qwen3ft_jupyter.jobs import process, supervisor
+from qwen3ft_jupyter.jobs import launch, supervisor
+from qwen3ft_jupyter.jobs.kinds import Plain
 from qwen3ft_jupyter.jobs.state import RESUMABLE
+from qwen3ft_jupyter.work import Controls
 
 if TYPE_CHECKING:
     import builtins
     from collections.abc import Callable, Mapping, Sequence
 
     from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
+    from qwen3ft_jupyter.jobs.kinds import JobKind, Kinds, Params, Stored
     from qwen3ft_jupyter.jobs.state import JobStatus
-    from qwen3ft_jupyter.work import Controls
 
 GRACE_S = 60.0
 """A job asked to stop has this long to save a checkpoint before it is ended."""
@@ -38,60 +40,64 @@ class JobStore:
 
     Args:
         state_dir: the jobs are kept in its `jobs` folder, which is made when the first job starts.
+        kinds: how params are read, by the name of their kind; those of others are `Plain`.
         worker: the command that runs a job, without the job's folder; the package's own if left out.
         environ: what job processes find in their environment besides ours. The way for secrets: it is never written.
     """
 
     def __init__(
-        self, state_dir: Path, *, worker: Sequence[str] | None = None, environ: Mapping[str, str] | None = None
+        self,
+        state_dir: Path,
+        kinds: Kinds | None = None,
+        *,
+        worker: Sequence[str] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self._jobs_dir = Path(state_dir) / "jobs"
+        self._kinds = kinds or {}
         self._worker = None if worker is None else list(worker)
         self._environ = dict(environ or {})
 
     def start(
         self,
-        kind: str,
-        params: dict[str, Any],
+        kind: JobKind[Params, Any],
+        params: Params,
         *,
-        title: str,
-        python: str | None = None,
+        max_speed: int | None = None,
         cwd: Path | None = None,
         grace_s: float = GRACE_S,
-        controls: Controls | None = None,
     ) -> Job:
         """Start a job and return at once; it outlives this process.
 
         Args:
-            kind: which function runs it, for example "download".
-            params: what that function gets; plain JSON, no secrets.
-            title: what people see.
-            python: the interpreter that runs it; the one at work here if left out.
+            kind: what runs it, with the interpreter at work here.
+            params: what that gets.
+            max_speed: at most so many bytes a second, if it is of a kind that can be paused; `Job.limit` changes it.
             cwd: the folder it runs in; the current one if left out.
             grace_s: how long it may take to stop by itself when asked to.
-            controls: what it begins with, if it is one that can be paused and slowed down while it runs.
 
         Raises:
             JobError: the state folder cannot be written, or no process can be started.
-            ValueError, TypeError: `kind` is malformed, or `params` are not plain JSON.
+            ValueError, TypeError: the name of `kind` is malformed, or `params` are not plain JSON.
         """
-        if not _KIND.fullmatch(kind):
-            raise ValueError(f"not a job kind: {kind!r}")
-        json.dumps(params, allow_nan=False)
+        if not _KIND.fullmatch(kind.name):
+            raise ValueError(f"not a job kind: {kind.name!r}")
+        values = params.to_dict()
+        json.dumps(values, allow_nan=False)
         try:
-            folder = self._make_folder(kind)
+            folder = self._make_folder(kind.name)
             spec = files.JobSpec(
                 id=folder.name,
-                kind=kind,
-                title=title,
-                params=params,
+                kind=kind.name,
+                title=kind.title(params),
+                params=values,
                 created=time.time(),
-                python=python or sys.executable,
+                python=sys.executable,
                 cwd=str(cwd or Path.cwd()),
                 grace_s=grace_s,
             )
-            if controls is not None:
-                files.write_controls(folder, controls)
+            if kind.can_pause:
+                files.write_controls(folder, Controls(max_speed=max_speed))
             files.write_spec(folder, spec)
             files.begin_attempt(folder, 1)
         except OSError as error:
@@ -100,7 +106,7 @@ class JobStore:
                 hint="Set QWEN3FT_STATE_DIR to a folder on a disk that can be written and has room.",
                 details={"folder": str(self._jobs_dir)},
             ) from error
-        job = Job(spec=spec, folder=folder, worker=self._command(spec.python), environ=self._environ)
+        job = self._open(spec)
         job._launch(1)  # noqa: SLF001 - one class in two halves
         return job
 
@@ -108,9 +114,7 @@ class JobStore:
         """Return the job with this id. Raises JobNotFound."""
         if not _ID.fullmatch(job_id):  # never joined to a path
             raise JobNotFound("There is no such job.", hint="`qwen3ft jobs` lists them.")
-        folder = self._folder(job_id)
-        spec = files.read_spec(folder)
-        return Job(spec=spec, folder=folder, worker=self._command(spec.python), environ=self._environ)
+        return self._open(files.read_spec(self._folder(job_id)))
 
     def list(self) -> builtins.list[Job]:
         """Return every job, newest first."""
@@ -137,8 +141,11 @@ class JobStore:
                 folder.mkdir(mode=0o700)
                 return folder
 
-    def _command(self, python: str) -> builtins.list[str]:
-        return process.worker_command(python) if self._worker is None else self._worker
+    def _open(self, spec: JobSpec) -> Job:
+        kind = self._kinds.get(spec.kind)
+        params = Plain(spec.params) if kind is None else kind.read_params(spec.params)
+        worker = launch.worker_command(spec.python) if self._worker is None else self._worker
+        return Job(spec=spec, params=params, folder=self._folder(spec.id), worker=worker, environ=self._environ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +153,8 @@ class Job:
     """One job. It holds no state of its own: every question is answered from the folder."""
 
     spec: JobSpec
+    params: Stored
+    """What it was started with; `Plain` if it is of a kind or a version that is not known here."""
     folder: Path
     worker: Sequence[str]
     """The command that runs it, without the folder."""
@@ -166,11 +175,6 @@ class Job:
     def title(self) -> str:
         """Return what people see."""
         return self.spec.title
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Return what it was started with."""
-        return self.spec.params
 
     @property
     def created(self) -> float:
@@ -285,7 +289,8 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the job as ``GET /qwen3ft/jobs/{id}`` answers it."""
-        about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created, "params": self.params}
+        about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created}
+        about["params"] = self.spec.params
         status, controls = self.status(), files.read_controls(self.folder)
         changeable = controls and {
             "paused": controls.is_paused and status.is_active,
@@ -335,7 +340,7 @@ class Job:
         status = {"attempt": attempt, "state": "queued", "updated": time.time(), "previous": previous}
         try:
             supervisor.write_status(self.folder, status)
-            process.start_supervisor(self.folder, attempt, self.worker, environ=self.environ)
+            launch.start_supervisor(self.folder, attempt, self.worker, environ=self.environ)
         except OSError as error:
             end = supervisor.could_not_start(error)
             with contextlib.suppress(OSError):  # then it is found interrupted a little later

@@ -1,8 +1,8 @@
 """The parent of a job's process: it sees the job's end, whatever kind of end that is, and writes it down.
 
 It is started as a file (``python -I -S supervisor.py FOLDER ATTEMPT COMMAND …``), without the packages of its
-environment. So it imports the standard library and `qwen3ft_jupyter.owner` alone, and what this room's other modules
-share with it lives here.
+environment. So it imports the standard library and `qwen3ft_jupyter.processes` alone, and what this room's other
+modules share with it lives here.
 
 Only one process writes `status.json` at a time: whoever starts the job, then the supervisor, then the worker, and
 again the supervisor, if the worker went without having written its own end.
@@ -15,7 +15,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -23,10 +22,11 @@ from pathlib import Path
 
 if not __package__:  # started as a file
     sys.path.append(str(Path(__file__).resolve().parents[2]))
-from qwen3ft_jupyter.owner import identify, is_alive
+from qwen3ft_jupyter.processes import ProcessIdentity, start_detached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterable, Sequence
     from typing import Any, BinaryIO
 
@@ -76,7 +76,7 @@ class Supervision:
         status = read_status(self.folder)
         if status.get("attempt") != self.attempt or status.get("state") in ENDED:
             return  # a leftover of an attempt that is history
-        status["supervisor"] = identify(os.getpid())
+        status["supervisor"] = ProcessIdentity.current().to_dict()
         write_status(self.folder, status)
         self._await_predecessor(status.get("previous"))
         if stop_requested(self.folder, self.attempt) or self.signalled:
@@ -96,10 +96,14 @@ class Supervision:
         asked = "" if self.asked_at is None else self.signalled or "stop"
         self._end(describe_end(returncode, is_out_of_memory=is_out_of_memory, asked=asked, sent=self.sent))
 
-    def _await_predecessor(self, previous: Any) -> None:
+    def _await_predecessor(self, previous: object) -> None:
         """Let the last attempt's process leave first: it may still hold the GPU's memory."""
+        try:
+            process = ProcessIdentity.from_dict(previous)
+        except ValueError:
+            return
         deadline = time.monotonic() + LINGER_S
-        while previous and is_alive(previous) and time.monotonic() < deadline:
+        while process.is_alive() and time.monotonic() < deadline:
             if stop_requested(self.folder, self.attempt) or self.signalled:
                 return
             time.sleep(TICK_S)
@@ -114,7 +118,7 @@ class Supervision:
         sys.stdout.write(f"--- attempt {self.attempt}, {began} ---\n")
         sys.stdout.flush()
         cwd = self.spec.get("cwd") or None
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=cwd, env=environment, **detached())
+        return start_detached(command, cwd=cwd, environ=environment)
 
     def _watch(self, worker: subprocess.Popen[bytes]) -> int:
         gone = threading.Event()
@@ -215,13 +219,6 @@ def signal_name(number: int) -> str:
     with contextlib.suppress(ValueError):
         return signal.Signals(number).name
     return f"signal {number}"
-
-
-def detached() -> dict[str, Any]:
-    """Return what `Popen` needs for a child that outlives its parent, its terminal and an interrupt to its group."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
 
 
 def send(pid: int, what: str, *, only_leader: bool = False) -> None:

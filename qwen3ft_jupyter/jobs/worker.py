@@ -1,57 +1,52 @@
-"""The process in which a job's work is done: it finds the function, watches for a request to stop, records the end."""
+"""The process in which a job's work is done: it finds the kind, watches for a request to stop, records the end."""
 
 from __future__ import annotations
 
 import _thread
 import contextlib
 import json
+import logging
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobError, JobFailed, MissingPackage, Qwen3ftError, Stopped, WrongJobState
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.folder import newest_attempt, read_controls, read_spec
+from qwen3ft_jupyter.jobs.kinds import JobContext
 from qwen3ft_jupyter.jobs.reporter import JobReporter
-from qwen3ft_jupyter.work import Controls
+from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator
     from types import FrameType
-    from typing import TypeAlias
 
     from qwen3ft_jupyter.jobs.folder import JobSpec
-    from qwen3ft_jupyter.work import Reporter
-
-    JobFunction: TypeAlias = Callable[[dict[str, Any], "JobContext"], Mapping[str, Any]]
+    from qwen3ft_jupyter.jobs.kinds import Kinds
 
 SUCCEEDED, FAILED, STOPPED = 0, 1, 130
 """Exit codes of a job's process."""
 _PULSE_S = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class JobContext:
-    """What a job's function is given besides its params."""
-
-    folder: Path
-    """The job's folder."""
-    attempt: int
-    """1 for the first run; a later one should go on from what the earlier ones left."""
-    reporter: Reporter
-    stop: threading.Event
-    """Set when someone wants the job to stop; the function then saves what it has and raises `Stopped`."""
-    controls: Controls = field(default_factory=Controls)
-    """What people want changed while it runs, kept fresh; only for jobs that were started as taking changes."""
+def main(folder: str, kinds: Kinds) -> int:
+    """Run the job in `folder` and return the exit code; what cannot be run is named on stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    try:
+        return run(Path(folder), kinds)
+    except Qwen3ftError as error:
+        sys.stderr.write(f"qwen3ft: {error.code}: {error}\n")
+        return FAILED
 
 
-def run(folder: Path, functions: Mapping[str, JobFunction]) -> int:
-    """Run the job in `folder` with the function for its kind and return the exit code.
+def run(folder: Path, kinds: Kinds) -> int:
+    """Run the job in `folder` as one of its kind and return the exit code.
 
     Raises:
         JobNotFound: there is no job in the folder.
@@ -66,13 +61,13 @@ def run(folder: Path, functions: Mapping[str, JobFunction]) -> int:
         # for example, this process was held up for so long that the job has been resumed meanwhile
         raise WrongJobState(f"The job {spec.id} is not waiting to be run.", hint=f"qwen3ft jobs resume {spec.id}")
     reporter = JobReporter(folder, attempt)
-    context = JobContext(folder=folder, attempt=attempt, reporter=reporter, stop=threading.Event())
+    context = JobContext(folder, attempt, Work(reporter))
     if supervisor.stop_requested(folder, attempt):
         reporter.end("stopped")
         return STOPPED
     _refresh(context, reporter)
-    with stop_on_signals(context.stop), _pulse(spec, context, reporter):
-        end = _work(spec, functions, context)
+    with stop_on_signals(context.work.stop), _pulse(spec, context, reporter):
+        end = _work(spec, kinds, context)
     reporter.end(end.state, error=end.error, result=end.result)
     return {"succeeded": SUCCEEDED, "stopped": STOPPED}.get(end.state, FAILED)
 
@@ -103,10 +98,9 @@ class _End:
     result: dict[str, Any] | None = None
 
 
-def _work(spec: JobSpec, functions: Mapping[str, JobFunction], context: JobContext) -> _End:
+def _work(spec: JobSpec, kinds: Kinds, context: JobContext) -> _End:
     try:
-        result = dict(_function_for(spec.kind, functions)(spec.params, context))
-        json.dumps(result, allow_nan=False)
+        result = _run_kind(spec, kinds, context)
     except Stopped:
         return _End("stopped")
     except Qwen3ftError as error:
@@ -118,11 +112,14 @@ def _work(spec: JobSpec, functions: Mapping[str, JobFunction], context: JobConte
     return _End("succeeded", result=result)
 
 
-def _function_for(kind: str, functions: Mapping[str, JobFunction]) -> JobFunction:
-    if kind not in functions:
-        message = f"This version of qwen3ft_jupyter knows no job of the kind {kind}."
+def _run_kind(spec: JobSpec, kinds: Kinds, context: JobContext) -> dict[str, Any]:
+    if spec.kind not in kinds:
+        message = f"This version of qwen3ft_jupyter knows no job of the kind {spec.kind}."
         raise JobError(message, hint="It was started by another version; use that one.")
-    return functions[kind]
+    kind = kinds[spec.kind]
+    result: dict[str, Any] = kind.run(kind.params.from_dict(spec.params), context).to_dict()
+    json.dumps(result, allow_nan=False)
+    return result
 
 
 def _unexpected(error: BaseException) -> Qwen3ftError:
@@ -144,9 +141,9 @@ def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterato
         asked_at: float | None = None
         while not is_over.wait(_PULSE_S):
             if supervisor.stop_requested(context.folder, context.attempt):
-                context.stop.set()
+                context.work.stop.set()
             _refresh(context, reporter)
-            if context.stop.is_set():
+            if context.work.stop.is_set():
                 if asked_at is None:
                     asked_at = time.monotonic()
                     reporter.stopping()
@@ -164,7 +161,7 @@ def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterato
 
 def _refresh(context: JobContext, reporter: JobReporter) -> None:
     """Take over what people want changed; where that cannot be read, all stays as it was."""
-    wanted, controls = read_controls(context.folder), context.controls
+    wanted, controls = read_controls(context.folder), context.work.controls
     if wanted is None or (wanted.is_paused, wanted.max_speed) == (controls.is_paused, controls.max_speed):
         return
     controls.is_paused, controls.max_speed = wanted.is_paused, wanted.max_speed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.catalog.memory import CPU_OVERHEAD_BYTES, DTYPE_BYTES, GPU_OVERHEAD_BYTES, linear_bytes
@@ -9,30 +10,47 @@ from qwen3ft_jupyter.errors import DoesNotFit
 from qwen3ft_jupyter.loading.weights import ONE_BYTE_DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from qwen3ft_jupyter.loading.machine import Machine
     from qwen3ft_jupyter.loading.weights import Tensor
 
 
-def load_bytes(tensors: Iterable[Tensor], *, dtype: str, quantization: str | None = None, stored: bool = False) -> int:
-    """Return the memory the weights take once loaded.
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights of a model, and how they are to be loaded."""
 
-    Args:
-        tensors: What the safetensors files declare.
-        dtype: The type the model computes in.
-        quantization: None, "8bit" or "4bit" (bitsandbytes): shrinks the linear layers, not embedding and output layer.
-        stored: The files are quantized already and stay as they are.
-    """
-    total = 0.0
-    for tensor in tensors:
-        if stored and tensor.dtype in ONE_BYTE_DTYPES:
-            total += tensor.elements
-        elif tensor.is_linear:
-            total += tensor.elements * linear_bytes(quantization, DTYPE_BYTES[dtype], tensor.shape[1])
-        else:
-            total += tensor.elements * DTYPE_BYTES[dtype]
-    return int(total)
+    tensors: Sequence[Tensor]
+    """What the safetensors files declare."""
+    dtype: str
+    """The type the model computes in."""
+    quantization: str | None = None
+    """None, "8bit" or "4bit" (bitsandbytes): shrinks the linear layers, not embedding and output layer."""
+    is_stored: bool = False
+    """The files are quantized already and stay as they are."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the memory they take once loaded."""
+        return int(sum(map(self._tensor_bytes, self.tensors)))
+
+    def _tensor_bytes(self, tensor: Tensor) -> float:
+        if self.is_stored and tensor.dtype in ONE_BYTE_DTYPES:
+            return tensor.elements
+        dtype_bytes = DTYPE_BYTES[self.dtype]
+        per_weight = linear_bytes(self.quantization, dtype_bytes, tensor.shape[1]) if tensor.is_linear else dtype_bytes
+        return tensor.elements * per_weight
+
+    def cures(self, free: int) -> list[str]:
+        """Return the arguments with which they would fit into so many bytes."""
+        cures = []
+        if self.dtype == "float32" and replace(self, dtype="bfloat16", is_stored=False).size_bytes <= free:
+            cures.append('dtype="bfloat16"')
+        for other in () if self.is_stored else ("8bit", "4bit"):
+            smaller = replace(self, dtype="bfloat16", quantization=other)
+            if other != self.quantization and smaller.size_bytes <= free:
+                cures.append(f'quantization="{other}"')
+        return cures
 
 
 def free_bytes(machine: Machine, device: str, *, spread: bool) -> int:
@@ -45,50 +63,33 @@ def free_bytes(machine: Machine, device: str, *, spread: bool) -> int:
     return max(0, machine.gpus[index].free_bytes - GPU_OVERHEAD_BYTES)
 
 
-def check_fits(
-    tensors: Sequence[Tensor],
-    *,
-    name: str,
-    free: int,
-    dtype: str,
-    device: str,
-    quantization: str | None = None,
-    stored: bool = False,
-    smaller: Callable[[int], str] = lambda free: "",  # noqa: ARG005 - the default knows no models
-) -> None:
+def needs_several_gpus(weights: Weights, machine: Machine, device: str) -> bool:
+    """Return whether the weights do not fit on `device`, and there is more than one GPU to spread them over."""
+    return len(machine.gpus) > 1 and weights.size_bytes > free_bytes(machine, device, spread=False)
+
+
+def check_fits(weights: Weights, free: int, *, name: str, device: str, smaller: Callable[[int], str]) -> None:
     """Raise DoesNotFit, with what would fit, if the weights need more than `free` bytes.
 
     Args:
-        tensors: What the files declare.
-        name: The model, for the message.
+        weights: What is to be loaded.
         free: Bytes free on the device.
-        dtype: What it would be loaded in.
+        name: The model, for the message.
         device: Where.
-        quantization: None, "8bit" or "4bit".
-        stored: The files are quantized already.
         smaller: Names a model that fits in so many bytes, or "".
     """
-    needed = load_bytes(tensors, dtype=dtype, quantization=quantization, stored=stored)
+    needed = weights.size_bytes
     if needed <= free:
         return
-    cures = []
-    if dtype == "float32" and load_bytes(tensors, dtype="bfloat16", quantization=quantization) <= free:
-        cures.append('dtype="bfloat16"')
-    if not stored:
-        for other in ("8bit", "4bit"):
-            fits = load_bytes(tensors, dtype="bfloat16", quantization=other) <= free
-            if fits and other != quantization:
-                cures.append(f'quantization="{other}"')
-    cures += [f"the smaller {model}"] if (model := smaller(free)) else []
+    cures = weights.cures(free) + ([f"the smaller {model}"] if (model := smaller(free)) else [])
     where = "of GPU memory" if device.startswith("cuda") else "of memory"
+    what = weights.quantization or weights.dtype
     hint = (
         f"What fits: {', '.join(cures)}."
         if cures
         else "Free memory (other kernels hold some), or use a larger machine."
     )
-    raise DoesNotFit(
-        f"{name} needs {gigabytes(needed)} {where} in {quantization or dtype}, {gigabytes(free)} are free.", hint=hint
-    )
+    raise DoesNotFit(f"{name} needs {gigabytes(needed)} {where} in {what}, {gigabytes(free)} are free.", hint=hint)
 
 
 def gigabytes(size: int) -> str:

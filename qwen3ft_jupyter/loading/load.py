@@ -74,33 +74,17 @@ def load_model_and_tokenizer(
     config = check_model_folder(folder)
     if adapter is not None:
         check_adapter_folder(adapter)
-    require(
-        "torch",
-        "transformers",
-        *(["peft"] if adapter else []),
-        *(["bitsandbytes", "accelerate"] if quantization else []),
-    )
+    _require_for(adapter, quantization)
     tensors = model_tensors(folder, tied=bool(config.get("tie_word_embeddings")))
     machine = machine or this_machine()
     parameters = sum(tensor.elements for tensor in tensors)
-    choice = choose(
-        machine, device=device or _device_of(device_map), dtype=_dtype_name(dtype, torch_dtype), parameters=parameters
-    )
-    is_stored = config.get("quantization_config") is not None
-    needed = fit.load_bytes(tensors, dtype=choice.dtype, quantization=quantization, stored=is_stored)
-    free = fit.free_bytes(machine, choice.device, spread=False)
-    is_spread = device is None and device_map == "auto" and needed > free and len(machine.gpus) > 1
+    where = _device_of(device, device_map)
+    choice = choose(machine, device=where, dtype=_dtype_name(dtype, torch_dtype), parameters=parameters)
+    weights = fit.Weights(tensors, choice.dtype, quantization, config.get("quantization_config") is not None)
+    is_spread = device is None and device_map == "auto" and fit.needs_several_gpus(weights, machine, choice.device)
     if memory_check:
-        fit.check_fits(
-            tensors,
-            name=model_name(folder),
-            free=fit.free_bytes(machine, choice.device, spread=True) if is_spread else free,
-            dtype=choice.dtype,
-            device=choice.device,
-            quantization=quantization,
-            stored=is_stored,
-            smaller=_smaller_model,
-        )
+        free = fit.free_bytes(machine, choice.device, spread=is_spread)
+        fit.check_fits(weights, free, name=model_name(folder), device=choice.device, smaller=_smaller_model)
     placement = device_map if isinstance(device_map, dict) or is_spread else {"": choice.device}
     logger.info("loading %s on %s in %s: %s", model_name(folder), choice.device, choice.dtype, choice.reason)
     reporter.progress(Progress("loading", 0, None, "steps", detail=f"{choice.dtype} on {choice.device}"))
@@ -112,6 +96,11 @@ def load_model_and_tokenizer(
     model.eval()
     reporter.progress(Progress("loading", 1, 1, "steps", detail=f"{choice.dtype} on {choice.device}"))
     return model, tokenizer
+
+
+def _require_for(adapter: Path | None, quantization: str | None) -> None:
+    more = [*(["peft"] if adapter else []), *(["bitsandbytes", "accelerate"] if quantization else [])]
+    require("torch", "transformers", *more)
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -169,8 +158,10 @@ def _dtype_name(dtype: Any, torch_dtype: Any) -> str:
     return "auto" if asked is None or asked == "auto" else check_dtype(asked)
 
 
-def _device_of(device_map: str | Mapping[str, Any] | None) -> str:
-    """Return the device a device_map names, "auto" if it leaves the choice or spreads."""
+def _device_of(device: str | None, device_map: str | Mapping[str, Any] | None) -> str:
+    """Return the device that is named, "auto" if the device_map leaves the choice or spreads."""
+    if device:
+        return device
     if isinstance(device_map, str) and device_map not in {"auto", "balanced", "balanced_low_0", "sequential"}:
         return device_map
     return "auto"

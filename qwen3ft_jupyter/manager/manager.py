@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter import catalog, overview
+from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.cache import (
     EvictedModel,
     ModelCache,
@@ -20,24 +20,28 @@ from qwen3ft_jupyter.cache import (
     repair_model,
 )
 from qwen3ft_jupyter.download import Downloader, DownloadRequest
-from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse, NotCached
+from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs import make_mirrors, parse_repo_id
 from qwen3ft_jupyter.hubs.http import HttpClient
-from qwen3ft_jupyter.jobs import Job, JobStore
+from qwen3ft_jupyter.jobs import JobStore
+from qwen3ft_jupyter.manager import overview
+from qwen3ft_jupyter.manager.jobs import ModelJobs
+from qwen3ft_jupyter.manager.kinds import KINDS, REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.practice.hub import hubs_for
-from qwen3ft_jupyter.resident import Located, Resident
 from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from typing_extensions import Unpack
 
     from qwen3ft_jupyter.cache import CachedModel
     from qwen3ft_jupyter.cache.move import MoveReport
     from qwen3ft_jupyter.download import DownloadPlan, Ensured, Wanted
-    from qwen3ft_jupyter.overview import Description
+    from qwen3ft_jupyter.jobs import Job, JobKind
+    from qwen3ft_jupyter.loading.loaded import LoadedModels, ModelLocation
+    from qwen3ft_jupyter.manager.overview import Description
 
 
 def get_model_manager(
@@ -79,10 +83,8 @@ class ModelManager:
             places=lambda: known_places(os.environ, settings.other_dirs),
             trust_manifests=self._is_trusted,
         )
-        self.job_store = JobStore(settings.state_dir, environ=settings.secrets_given())
+        self.job_store = JobStore(settings.state_dir, KINDS, environ=settings.secrets_given())
         self._make_reporter = reporter or (lambda: SILENT)
-        self._is_used = JobUse(self._active_jobs)
-        self._resident = Resident()
 
     # Models on disk
 
@@ -188,7 +190,7 @@ class ModelManager:
                 client=client,
                 offline=settings.offline and not is_practice,  # its hub is this process
                 quota=settings.quota,
-                is_used=self._is_used,
+                is_used=self._model_jobs,
                 max_connections=settings.max_connections,
                 max_speed=max_speed,
             )
@@ -243,13 +245,13 @@ class ModelManager:
             revision=revision,
             owner=owner,
             everything=everything,
-            is_used=self._is_used,
+            is_used=self._model_jobs,
             reporter=reporter or self._make_reporter(),
         )
 
     def evict_slug(self, name: str, *, owner: str | None = None, everything: bool = False) -> EvictedModel:
         """Delete the model whose folder is called `name`, for example ``Qwen_Qwen3-0.6B``; raises as above."""
-        return self.cache.evict_slug(name, owner=owner, everything=everything, is_used=self._is_used)
+        return self.cache.evict_slug(name, owner=owner, everything=everything, is_used=self._model_jobs)
 
     def evict_all(self) -> list[EvictedModel]:
         """Delete every model we downloaded and return what went.
@@ -259,11 +261,11 @@ class ModelManager:
         Raises:
             ModelInUse: a running job uses one of them; nothing is deleted then.
         """
-        is_used = self._is_used.snapshot()
+        is_used = self._model_jobs.snapshot()
         for model in self.cache.kept():
             if model.is_verified and not model.pinned and model.owner == "qwen3ft":
                 is_used(model.repo_id)
-        return list(self.cache.evict_all(is_used=self._is_used))
+        return list(self.cache.evict_all(is_used=self._model_jobs))
 
     def clear_cache(self, model_name: str | None = None) -> None:
         """Delete one model, or all of them."""
@@ -350,23 +352,20 @@ class ModelManager:
         """
         from qwen3ft_jupyter.cache.move import move_cache
 
-        for job in self._active_jobs():
-            raise ModelInUse(f"The running job {job.id} uses the cache.", hint="Stop the job first.")
+        self._model_jobs.refuse_any()
         return move_cache(
             self.settings.cache_dir,
             Path(target).expanduser(),
             trust_manifests=self._is_trusted,
-            is_used=self._is_used,
-            reporter=reporter or self._make_reporter(),
-            stop=stop or threading.Event(),
+            is_used=self._model_jobs,
+            work=self._work(reporter, stop),
         )
 
     # What there is
 
     def models(self) -> list[dict[str, Any]]:
         """Return the catalogue joined with the cache and the running downloads, cached but uncatalogued models last."""
-        downloads = {_model_of(job): job.id for job in self._active_jobs() if job.kind == "download"}
-        return overview.model_rows(self.cache.list(), downloads)
+        return overview.model_rows(self.cache.list(), self._model_jobs.downloads())
 
     def describe(self) -> Description:
         """Answer "which hub am I using, which cache, and why"."""
@@ -382,15 +381,9 @@ class ModelManager:
         """Return one job. Raises JobNotFound."""
         return self.job_store.get(job_id)
 
-    def _active_jobs(self) -> Iterator[Job]:
-        """Yield the jobs at work on this cache; other kernels may work on another one."""
-        for job in self.jobs():
-            given = job.params.get("settings", {})
-            if given.get("cache_dir", str(self.settings.cache_dir)) != str(self.settings.cache_dir):
-                continue
-            with contextlib.suppress(JobNotFound):  # forgotten since it was listed
-                if job.status().is_active:
-                    yield job
+    @property
+    def _model_jobs(self) -> ModelJobs:
+        return ModelJobs(self.job_store, self.settings, self._is_trusted)
 
     def download(
         self,
@@ -407,34 +400,27 @@ class ModelManager:
             wanted: `force`, `revision`, `update`, `sources`, `in_place`, as in `ensure_model_cached`.
         """
         request = DownloadRequest.of(model_name, **wanted)
-        repo_id, params = request.model_name, request.to_dict()
-        if self.cache.find(repo_id) is None:
-            catalog.check_published(repo_id)
-        for job in self._active_jobs():
-            is_same = job.kind == "download" and params.items() <= job.params.items()
-            with contextlib.suppress(JobNotFound):
-                if is_same and job.status().state != "stopping":
-                    if max_speed is not None:
-                        job.limit(max_speed)
-                    return job
-        speed = self.settings.max_speed if max_speed is None else max_speed
-        return self._start("download", params, title=f"Download {repo_id}", max_speed=speed)
+        if self.cache.find(request.model_name) is None:
+            catalog.check_published(request.model_name)
+        return self._model_jobs.download(request, max_speed)
 
     def start_verify(self, model_name: str, *, revision: str | None = None, max_speed: int | None = None) -> Job:
         """Verify a cached model as a job, reading at most `max_speed` bytes a second. Raises NotCached."""
-        return self._start_about("verify", model_name, revision, max_speed)
+        return self._start_about(VERIFY, model_name, revision, max_speed)
 
     def start_repair(self, model_name: str, *, revision: str | None = None, max_speed: int | None = None) -> Job:
         """Repair a cached model as a job, at no more than `max_speed` bytes a second. Raises NotCached."""
-        return self._start_about("repair", model_name, revision, max_speed)
+        return self._start_about(REPAIR, model_name, revision, max_speed)
 
-    def _start_about(self, kind: str, model_name: str, revision: str | None, max_speed: int | None) -> Job:
+    def _start_about(
+        self, kind: JobKind[CheckParams, Any], model_name: str, revision: str | None, max_speed: int | None
+    ) -> Job:
         repo_id = parse_repo_id(model_name)
         if self.cache.find(repo_id, revision) is None:
             at = f" at revision {revision}" if revision else ""
             raise NotCached(f"{repo_id} is not in the cache{at}.", hint=f"Download it: %qwen3ft download {repo_id}")
-        params = {"model_name": repo_id, "revision": revision}
-        return self._start(kind, params, title=f"{kind.title()} {repo_id}", max_speed=max_speed)
+        jobs = self._model_jobs
+        return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
 
     def fine_tune(self, config: Mapping[str, Any] | None = None, **fields: Any) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
@@ -453,38 +439,11 @@ class ModelManager:
         repo_id = parse_repo_id(resolved.model)
         if self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)
-        self._refuse_if_written_to(resolved.output_dir)
+        self._model_jobs.refuse_if_written_to(resolved.output_dir)
         check_output(resolved)
         check_data(resolved)
-        self._resident.let_go()  # the model that answers questions and the job would share one GPU
-        title = f"Fine-tune {resolved.model} → {Path(resolved.output_dir).name}"
-        return self.job_store.start(
-            "finetune", self._as_params(config=resolved.to_dict()), title=title, python=sys.executable
-        )
-
-    def _refuse_if_written_to(self, output_dir: str) -> None:
-        for job in self._active_jobs():
-            taken = job.params["config"]["output_dir"] if job.kind == "finetune" else None
-            if taken is not None and os.path.realpath(taken) == os.path.realpath(output_dir):
-                raise BadConfig(
-                    f"output_dir: the running job {job.id} writes to {Path(output_dir).name}.",
-                    hint="Stop it first, or give another output_dir.",
-                )
-
-    def _start(self, kind: str, params: Mapping[str, Any], *, title: str, max_speed: int | None) -> Job:
-        """Start a job that can be paused and limited, in a folder that is no stranger's."""
-        self.settings.state_dir.mkdir(parents=True, exist_ok=True)
-        return self.job_store.start(
-            kind,
-            self._as_params(**params),
-            title=title,
-            python=sys.executable,
-            cwd=self.settings.state_dir,
-            controls=Controls(max_speed=max_speed),
-        )
-
-    def _as_params(self, **params: Any) -> dict[str, Any]:
-        return {**params, "settings": self.settings.shareable(), "is_trusted": self._is_trusted}
+        self._loaded.release()  # the model that answers questions and the job would share one GPU
+        return self._model_jobs.fine_tune(resolved)
 
     # Loading and talking
 
@@ -512,7 +471,7 @@ class ModelManager:
             MissingPackage: torch and friends are not installed.
         """
         reporter = reporter or self._make_reporter()
-        return self._resident.load(self._locate(model_name, reporter), device_map, reporter, options)
+        return self._loaded.load(self._locate(model_name, reporter), device_map, reporter, options)
 
     def chat(
         self,
@@ -533,57 +492,16 @@ class ModelManager:
         from qwen3ft_jupyter.finetune import answer
 
         reporter = reporter or self._make_reporter()
-        model, tokenizer = self._resident.at_hand(self._locate(model_name, reporter), reporter)
+        model, tokenizer = self._loaded.get(self._locate(model_name, reporter), reporter)
         return answer(model, tokenizer, question, **options)
 
-    def _locate(self, name: str, reporter: Reporter) -> Located:
-        from qwen3ft_jupyter.finetune import is_run, read_run
+    @functools.cached_property
+    def _loaded(self) -> LoadedModels:
+        from qwen3ft_jupyter.loading.loaded import LoadedModels
 
-        run = self._run_of_job(name)
-        path = run or Path(name).expanduser()
-        if run is not None or is_run(path):
-            result = read_run(path)
-            made = (path / "result.json").stat().st_mtime
-            if result.model_folder is not None:
-                return Located(result.model_folder, None, made)
-            base = self.ensure(result.base_model, reporter=reporter).model
-            return Located(base.folder, result.adapter_folder, made)
-        if path.is_absolute() or name.startswith((".", "~")):
-            return Located(path, None, 0.0)
-        model = self.ensure(name, reporter=reporter).model
-        return Located(model.folder, None, model.created or 0.0)
+        return LoadedModels()
 
-    def _run_of_job(self, name: str) -> Path | None:
-        for job in self.jobs() if "/" not in name else []:
-            if job.id == name and job.kind == "finetune":
-                return Path(str(job.params["config"]["output_dir"]))
-        return None
+    def _locate(self, name: str, reporter: Reporter) -> ModelLocation:
+        from qwen3ft_jupyter.manager.locate import locate
 
-
-class JobUse:
-    """Says which models the running jobs use; raises ModelInUse, naming the job, where one does."""
-
-    def __init__(self, list_active: Callable[[], Iterable[Job]]) -> None:
-        self._list_active = list_active
-
-    def __call__(self, repo_id: str) -> bool:
-        """Return False if no job uses the model now."""
-        return self.snapshot()(repo_id)
-
-    def snapshot(self) -> Callable[[str], bool]:
-        """Return the answer for any model as of now: a plan asks for each, and every listing reads every job."""
-        job_ids = {_model_of(job): job.id for job in self._list_active()}
-
-        def is_used(repo_id: str) -> bool:
-            if repo_id in job_ids:
-                raise ModelInUse(
-                    f"{repo_id} is used by the running job {job_ids[repo_id]}.", hint="Stop the job first."
-                )
-            return False
-
-        return is_used
-
-
-def _model_of(job: Job) -> str:
-    config = job.params.get("config")
-    return str(config.get("model", "")) if isinstance(config, dict) else str(job.params.get("model_name", ""))
+        return locate(name, self._model_jobs, lambda repo: self.ensure(repo, reporter=reporter).model)

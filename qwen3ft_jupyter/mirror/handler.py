@@ -166,9 +166,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         self.server.connections.works(self.connection)  # not before: half a request makes room as no request does
         host = self.headers.get("Host", "")
-        is_known = _LOOPBACK_HOST.fullmatch(host) if self.server.is_local else _HOST.fullmatch(host)
-        if not is_known and (host or self.server.is_local):
-            # a page in a browser reaches loopback under its own name after a change in DNS: not with us
+        if not self._is_for_us(host):
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -186,6 +184,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         finally:
             if reply.slice is not None:
                 reply.slice.file.close()
+
+    def _is_for_us(self, host: str) -> bool:
+        """Return whether a request names us: a page in a browser reaches loopback by its own name if DNS changes."""
+        if self.server.is_local:
+            return _LOOPBACK_HOST.fullmatch(host) is not None
+        return not host or _HOST.fullmatch(host) is not None
 
     def _reply(self, asked: Asked) -> Reply:
         is_modelscope = asked.path.startswith(("/api/v1/", "/openapi/", "/models/"))

@@ -248,11 +248,12 @@ def _followed(job: Job, *, is_detached: bool) -> JobView:
 def _checked(job: Job, name: str, *, is_detached: bool) -> JobView:
     """Follow a check or a repair and fail the cell if the model is not right in the end."""
     view = _followed(job, is_detached=is_detached)
-    result = job.status().result
-    if result is not None and not result.get("ok", True):
-        missing, wrong = (len(result.get(key, ())) for key in ("missing", "wrong"))
+    from qwen3ft_jupyter.manager.kinds import VERIFY  # with it comes all that jobs need
+
+    report = VERIFY.read_result(job.status().result) if job.kind == VERIFY.name else None
+    if report is not None and not report.is_ok:
         raise CacheDamaged(
-            f"{name}: {missing} files are missing and {wrong} are wrong.",
+            f"{name}: {len(report.missing)} files are missing and {len(report.wrong)} are wrong.",
             hint=f"Fetch just these again: %qwen3ft cache repair {name}",
         )
     return view

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.server.access import ManagerAccess
     from qwen3ft_jupyter.server.curves import Curves
     from qwen3ft_jupyter.server.events import ChangeWatcher
+    from qwen3ft_jupyter.server.fields import Field, Given
 
 T = TypeVar("T")
 Verb = TypeVar("Verb", bound="Callable[..., Awaitable[None] | None]")
@@ -95,7 +96,7 @@ def route_pattern(template: str) -> str:
     return "/" + ROOT + re.sub(r"\{\w+\}", "([^/]+)", template)
 
 
-def finite(value: Any) -> Any:
+def finite(value: object) -> object:
     """Return `value` with NaN and infinities as None: a browser refuses the whole answer for one diverged loss.
 
     >>> finite({"loss": float("nan"), "step": 3})
@@ -128,6 +129,8 @@ class Qwen3FTHandler(APIHandler):
     """
 
     auth_resource: ClassVar[str]
+    accepts: ClassVar[Mapping[str, Sequence[Field]]] = {}
+    """What each verb takes, in the query or in the body; the others take nothing."""
 
     def initialize(self, services: Services) -> None:
         """Receive what the routes work with."""
@@ -146,16 +149,17 @@ class Qwen3FTHandler(APIHandler):
         if len(self._body) <= MAX_BODY_BYTES:
             self._body += chunk
 
-    def fields(self, accepted: Sequence[fields.Field] = ()) -> dict[str, Any]:
+    def given(self) -> Given:
         """Return what the query and the body say.
 
         Raises:
-            BadInput: something else than `accepted` is given, or something is malformed.
+            BadInput: something else than `accepts` is given, or something is malformed.
         """
         if len(self._body) > MAX_BODY_BYTES:
             raise web.HTTPError(413)
+        query = fields.parse_query(self.request.query_arguments)
         return fields.read_fields(
-            fields.parse_query(self.request.query_arguments), fields.parse_body(bytes(self._body)), accepted
+            query, fields.parse_body(bytes(self._body)), self.accepts.get(self.request.method, ())
         )
 
     async def read(self, call: Callable[[ModelManager], T]) -> T:
@@ -173,12 +177,12 @@ class Qwen3FTHandler(APIHandler):
         finally:
             self.services.watcher.poke()
 
-    def answer(self, value: Mapping[str, Any], status: int = 200) -> None:
+    def answer(self, value: Mapping[str, object], status: int = 200) -> None:
         """Finish with `value` as JSON."""
         self.set_status(status)
         self.finish(json.dumps(finite(value), ensure_ascii=False, allow_nan=False))
 
-    def answer_job(self, job: Mapping[str, Any], status: int = 202) -> None:
+    def answer_job(self, job: Mapping[str, object], status: int = 202) -> None:
         """Finish with a job that has been started, and say where it can be followed."""
         self.set_header("Location", url_path_join(self.base_url, ROOT, "jobs", str(job["id"])))
         self.answer(job, status)
@@ -189,7 +193,7 @@ class Qwen3FTHandler(APIHandler):
             super().update_api_activity()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer with code, message and hint; never with the text of an exception that is not ours."""
+        """Answer with code, message and hint, never with the text of a stranger's exception; Any as in Tornado."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, errors.Qwen3ftError):
             self.set_status(status_of(error))

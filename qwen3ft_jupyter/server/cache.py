@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tornado import web
 
@@ -11,13 +11,21 @@ from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from qwen3ft_jupyter.cache.models import EvictedModel
     from qwen3ft_jupyter.jobs import Job
     from qwen3ft_jupyter.manager import ModelManager
 
 AUTH_RESOURCE = "qwen3ft_jupyter:cache"
+_SPEED = {"POST": (Field("max_speed", "count"),)}
+
+
+class StartJob(Protocol):
+    """A method of the manager that starts a job about a model."""
+
+    def __call__(self, model_name: str, *, revision: str | None, max_speed: int | None) -> Job:
+        """Start it. Raises NotCached."""
 
 
 class CacheListHandler(Qwen3FTHandler):
@@ -29,7 +37,7 @@ class CacheListHandler(Qwen3FTHandler):
     @authorized(AUTH_RESOURCE)
     async def get(self) -> None:
         """Answer with every model on this disk."""
-        self.fields()
+        self.given()
         self.answer(
             await self.read(lambda manager: {"models": manager.list_cached_models(), **manager.cache_summary()})
         )
@@ -44,7 +52,7 @@ class CacheAllHandler(Qwen3FTHandler):
     @authorized(AUTH_RESOURCE)
     async def delete(self) -> None:
         """Delete every model and answer with what was freed."""
-        self.fields()
+        self.given()
         self.answer(await self.act(lambda manager: _evicted(manager.evict_all())))
 
 
@@ -52,13 +60,14 @@ class CachedModelHandler(Qwen3FTHandler):
     """One cached model."""
 
     auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"DELETE": (Field("owner", "text"), Field("everything", "flag"))}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def delete(self, slug: str) -> None:
         """Delete the model and answer with what was freed; another tool's copy only if its owner is named."""
-        fields = self.fields((Field("owner", "text"), Field("everything", "flag")))
-        owner, everything = check_owner(fields.get("owner")), bool(fields.get("everything"))
+        given = self.given()
+        owner, everything = check_owner(given.text("owner") or None), given.flag("everything")
         self.answer(
             await self.act(lambda manager: _evicted([manager.evict_slug(slug, owner=owner, everything=everything)]))
         )
@@ -73,14 +82,14 @@ class PinHandler(Qwen3FTHandler):
     @authorized(AUTH_RESOURCE)
     async def post(self, slug: str) -> None:
         """Protect the model from being deleted to make room."""
-        self.fields()
+        self.given()
         self.answer(await self.act(lambda manager: _pin(manager, slug, is_pinned=True)))
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def delete(self, slug: str) -> None:
         """Protect it no longer."""
-        self.fields()
+        self.given()
         self.answer(await self.act(lambda manager: _pin(manager, slug, is_pinned=False)))
 
 
@@ -88,12 +97,13 @@ class VerifyHandler(Qwen3FTHandler):
     """Checks one cached model."""
 
     auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = _SPEED
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def post(self, slug: str) -> None:
         """Start a job that reads every byte of the model again, and answer with that."""
-        speed = self.fields((Field("max_speed", "count"),)).get("max_speed") or None
+        speed = self.given().count("max_speed") or None
         self.answer_job(await self.act(lambda manager: _start(manager, manager.start_verify, slug, speed)))
 
 
@@ -101,29 +111,30 @@ class RepairHandler(Qwen3FTHandler):
     """Repairs one cached model."""
 
     auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = _SPEED
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def post(self, slug: str) -> None:
         """Start a job that reads every byte of the model again and fetches what is wrong, and answer with that."""
-        speed = self.fields((Field("max_speed", "count"),)).get("max_speed") or None
+        speed = self.given().count("max_speed") or None
         self.answer_job(await self.act(lambda manager: _start(manager, manager.start_repair, slug, speed)))
 
 
-def _evicted(models: Sequence[EvictedModel]) -> dict[str, Any]:
+def _evicted(models: Sequence[EvictedModel]) -> Mapping[str, object]:
     """Return what was deleted, by the names of folders: a model may lie in the cache under several."""
     left = [f"{model.slug}/{name}" for model in models for name in model.left]
     freed = sum(model.freed_bytes for model in models)
     return {"evicted": [model.slug for model in models], "freed": freed, **({"left": left} if left else {})}
 
 
-def _start(manager: ModelManager, start: Callable[..., Job], slug: str, speed: int | None) -> dict[str, Any]:
+def _start(manager: ModelManager, start: StartJob, slug: str, speed: int | None) -> Mapping[str, object]:
     """Start a job about the one of possibly several revisions that has this slug."""
     name, revision = manager.by_slug(slug)
     return start(name, revision=revision, max_speed=speed).to_dict()
 
 
-def _pin(manager: ModelManager, slug: str, *, is_pinned: bool) -> dict[str, Any]:
+def _pin(manager: ModelManager, slug: str, *, is_pinned: bool) -> Mapping[str, object]:
     name, revision = manager.by_slug(slug)
     manager.pin(name, is_pinned, revision=revision)
     return {"model_name": name, "pinned": is_pinned}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from qwen3ft_jupyter.errors import BadInput, JobNotFound
 from qwen3ft_jupyter.settings import TRUTH_HINT, read_bool
@@ -17,6 +17,8 @@ MAX_TEXT = 512
 """Characters of a text field: several times the longest name or revision a hub accepts."""
 MAX_OFFSET = 2**53
 """The largest whole number that JavaScript keeps exact."""
+
+Value: TypeAlias = "str | bool | int | list[str]"
 
 _JUPYTERS_OWN = frozenset({"token", "_xsrf", "no_track_activity"})
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -30,6 +32,28 @@ class Field:
     kind: Literal["text", "flag", "count", "list"]
     """A list is written as texts with commas between them; in a body it may be a list as well."""
     is_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a request says, by name. What it does not say, or says as null, reads as empty."""
+
+    values: Mapping[str, Value]
+
+    def text(self, name: str) -> str:
+        """Return a text; "" if it is not given."""
+        value = self.values.get(name)
+        return value if isinstance(value, str) else ""
+
+    def count(self, name: str) -> int:
+        """Return a whole number; 0 if it is not given."""
+        value = self.values.get(name)
+        return value if isinstance(value, int) else 0
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return a flag; `default` if it is not given."""
+        value = self.values.get(name)
+        return value if isinstance(value, bool) else default
 
 
 def parse_query(arguments: Mapping[str, Sequence[bytes]]) -> dict[str, object]:
@@ -69,9 +93,7 @@ def parse_body(body: bytes) -> dict[str, object]:
     return value
 
 
-def read_fields(
-    query: Mapping[str, object], body: Mapping[str, object], fields: Sequence[Field]
-) -> dict[str, str | bool | int | list[str]]:
+def read_fields(query: Mapping[str, object], body: Mapping[str, object], fields: Sequence[Field]) -> Given:
     """Return the values of `fields`; what was not given, or is null, is left out.
 
     Raises:
@@ -89,7 +111,7 @@ def read_fields(
     missing = [field.name for field in fields if field.is_required and field.name not in given]
     if missing:
         raise BadInput(f"{missing[0]} is missing.")
-    return {name: _read(known[name], value) for name, value in given.items()}
+    return Given({name: _read(known[name], value) for name, value in given.items()})
 
 
 def check_job_id(text: str) -> str:
@@ -103,7 +125,7 @@ def check_job_id(text: str) -> str:
     return text
 
 
-def _read(field: Field, value: object) -> str | bool | int | list[str]:
+def _read(field: Field, value: object) -> Value:
     if field.kind == "flag":
         return _read_flag(field.name, value)
     if field.kind == "count":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from tornado import web
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs import Job
     from qwen3ft_jupyter.server.curves import Curves
 
+T = TypeVar("T")
+
 AUTH_RESOURCE = "qwen3ft_jupyter:jobs"
 
 
@@ -29,136 +32,134 @@ class JobsHandler(Qwen3FTHandler):
     @authorized(AUTH_RESOURCE)
     async def get(self) -> None:
         """Answer with every job, newest first."""
-        self.fields()
+        self.given()
         self.answer({"jobs": await self.read(lambda manager: job_rows(manager.jobs()))})
 
 
-class JobHandler(Qwen3FTHandler):
-    """One job."""
+class OneJobHandler(Qwen3FTHandler):
+    """Base of the handlers that are about one job."""
 
     auth_resource = AUTH_RESOURCE
+
+    async def read_job(self, job_id: str, call: Callable[[Job], T]) -> T:
+        """Run `call`, which changes nothing, on the job, off the event loop. Raises JobNotFound."""
+        wanted = check_job_id(job_id)
+        return await self.read(lambda manager: call(manager.job(wanted)))
+
+    async def act_on_job(self, job_id: str, call: Callable[[Job], T]) -> T:
+        """Run `call` on the job, off the event loop. Raises JobNotFound."""
+        wanted = check_job_id(job_id)
+        return await self.act(lambda manager: call(manager.job(wanted)))
+
+
+class JobHandler(OneJobHandler):
+    """One job."""
+
+    accepts: ClassVar = {"GET": (Field("metrics", "flag"),)}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def get(self, job_id: str) -> None:
         """Answer with the job and, unless `metrics` is false, its training curve."""
-        has_metrics = self.fields((Field("metrics", "flag"),)).get("metrics", True)
-        wanted = check_job_id(job_id)
-        curves = self.services.curves if has_metrics else None
-        self.answer(await self.read(lambda manager: _shown(manager.job(wanted), curves)))
+        curves = self.services.curves if self.given().flag("metrics", default=True) else None
+        self.answer(await self.read_job(job_id, lambda job: _show(job, curves)))
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def delete(self, job_id: str) -> None:
         """Forget a job that has ended: its folder goes, its results stay."""
-        self.fields()
-        wanted = check_job_id(job_id)
-        await self.act(lambda manager: manager.job(wanted).forget())
+        self.given()
+        await self.act_on_job(job_id, lambda job: job.forget())
         self.set_status(204)
         self.finish()
 
 
-class JobMetricsHandler(Qwen3FTHandler):
+class JobMetricsHandler(OneJobHandler):
     """The training metrics of one job."""
 
-    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"GET": (Field("after", "count"),)}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def get(self, job_id: str) -> None:
         """Answer with what came after an event, or with the whole curve, and with the number to go on after."""
-        after = self.fields((Field("after", "count"),)).get("after", 0)
-        wanted = check_job_id(job_id)
-        metrics, next_after = await self.read(
-            lambda manager: _read_metrics(manager.job(wanted), after, self.services.curves)
+        after, curves = self.given().count("after"), self.services.curves
+        metrics, next_after = await self.read_job(
+            job_id, lambda job: read_metrics(job, after) if after else curves.read(job)
         )
         self.answer({"metrics": metrics, "next_after": next_after})
 
 
-class JobLogHandler(Qwen3FTHandler):
+class JobLogHandler(OneJobHandler):
     """The log of one job."""
 
-    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"GET": (Field("offset", "count"),)}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def get(self, job_id: str) -> None:
         """Answer with a piece of the log and the offset of the next."""
-        offset = self.fields((Field("offset", "count"),)).get("offset", 0)
-        wanted = check_job_id(job_id)
-        chunk = await self.read(lambda manager: manager.job(wanted).log(offset))
+        offset = self.given().count("offset")
+        chunk = await self.read_job(job_id, lambda job: job.log(offset))
         self.answer({"text": chunk.text, "next_offset": chunk.next_offset})
 
 
-class JobStopHandler(Qwen3FTHandler):
+class JobStopHandler(OneJobHandler):
     """Stops one job."""
-
-    auth_resource = AUTH_RESOURCE
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def post(self, job_id: str) -> None:
         """Ask the job to stop and answer with it; it ends by itself a moment later."""
-        self.fields()
-        wanted = check_job_id(job_id)
-        self.answer(await self.act(lambda manager: _told(manager.job(wanted), lambda job: job.stop())))
+        self.given()
+        self.answer(await self.act_on_job(job_id, lambda job: _tell(job, job.stop)))
 
 
-class JobPauseHandler(Qwen3FTHandler):
+class JobPauseHandler(OneJobHandler):
     """Pauses one job."""
-
-    auth_resource = AUTH_RESOURCE
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def post(self, job_id: str) -> None:
         """Let the job rest and answer with it."""
-        self.fields()
-        wanted = check_job_id(job_id)
-        self.answer(await self.act(lambda manager: _told(manager.job(wanted), lambda job: job.pause())))
+        self.given()
+        self.answer(await self.act_on_job(job_id, lambda job: _tell(job, job.pause)))
 
 
-class JobLimitHandler(Qwen3FTHandler):
+class JobLimitHandler(OneJobHandler):
     """Limits the speed of one job."""
 
-    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"POST": (Field("max_speed", "count", is_required=True),)}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def post(self, job_id: str) -> None:
         """Change the most bytes a second that the job may move and answer with it."""
-        max_speed = self.fields((Field("max_speed", "count", is_required=True),))["max_speed"] or None
-        wanted = check_job_id(job_id)
-        self.answer(await self.act(lambda manager: _told(manager.job(wanted), lambda job: job.limit(max_speed))))
+        max_speed = self.given().count("max_speed") or None
+        self.answer(await self.act_on_job(job_id, lambda job: _tell(job, partial(job.limit, max_speed))))
 
 
-class JobResumeHandler(Qwen3FTHandler):
+class JobResumeHandler(OneJobHandler):
     """Resumes one job."""
-
-    auth_resource = AUTH_RESOURCE
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def post(self, job_id: str) -> None:
         """Let a paused job go on; start the next attempt of one that has ended, which goes on where that one did."""
-        self.fields()
-        wanted = check_job_id(job_id)
-        self.answer_job(await self.act(lambda manager: manager.job(wanted).resume().to_dict()))
+        self.given()
+        self.answer_job(await self.act_on_job(job_id, lambda job: job.resume().to_dict()))
 
 
-def _told(job: Job, tell: Callable[[Job], object]) -> dict[str, Any]:
+def _tell(job: Job, tell: Callable[[], None]) -> Mapping[str, object]:
     """Tell a job something and return how it stands then."""
-    tell(job)
+    tell()
     return job.to_dict()
 
 
-def _shown(job: Job, curves: Curves | None) -> dict[str, Any]:
+def _show(job: Job, curves: Curves | None) -> Mapping[str, object]:
+    """Return the job, with its metrics if there are `curves` to take them from."""
     shown = job.to_dict()
     return shown if curves is None else {**shown, "metrics": curves.read(job)[0]}
-
-
-def _read_metrics(job: Job, after: int, curves: Curves) -> tuple[list[Mapping[str, float]], int]:
-    return read_metrics(job, after) if after else curves.read(job)
 
 
 ROUTES = (

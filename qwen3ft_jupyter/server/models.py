@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado import web
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.server.base import Services
+    from qwen3ft_jupyter.server.fields import Given
 
 AUTH_RESOURCE = "qwen3ft_jupyter:models"
 _DOWNLOAD = (
@@ -38,7 +39,7 @@ class ModelsHandler(Qwen3FTHandler):
     @authorized(AUTH_RESOURCE)
     async def get(self) -> None:
         """Answer with every model."""
-        self.fields()
+        self.given()
         self.answer({"models": await self.read(lambda manager: manager.models())})
 
 
@@ -46,6 +47,7 @@ class DownloadHandler(Qwen3FTHandler):
     """Starts downloads, or says what one would take."""
 
     auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"POST": _DOWNLOAD}
 
     def initialize(self, services: Services) -> None:
         """Receive what the routes work with."""
@@ -61,35 +63,44 @@ class DownloadHandler(Qwen3FTHandler):
     @authorized(AUTH_RESOURCE)
     async def post(self) -> None:
         """Answer with the model if it is cached already, else start a job and answer with that."""
-        given = self.fields(_DOWNLOAD)
-        if given.pop("dry_run", False):
+        given = self.given()
+        if given.flag("dry_run"):
             self.answer(await self.ask(lambda manager: _plan(manager, given, self._has_left)))
             return
-        is_cached, found = await self.act(lambda manager: _start(manager, given))
-        if is_cached:
-            self.answer({"status": "cached", **found})
+        cached = await self.act(lambda manager: _find_cached(manager, given))
+        if cached is not None:
+            self.answer({"status": "cached", **cached})
         else:
-            self.answer_job(found)
+            self.answer_job(await self.act(lambda manager: _start(manager, given)))
 
 
-def _plan(manager: ModelManager, given: Mapping[str, Any], stop: threading.Event) -> dict[str, Any]:
-    options = {name: value for name, value in given.items() if name != "model_name"}
-    options["max_speed"] = given.get("max_speed") or None
-    plan: dict[str, Any] = manager.plan(given["model_name"], **options, stop=stop).to_dict()
-    return plan
+def _plan(manager: ModelManager, given: Given, stop: threading.Event) -> Mapping[str, object]:
+    return manager.plan(given.text("model_name"), **_options(given), stop=stop).to_dict()
 
 
-def _start(manager: ModelManager, given: Mapping[str, Any]) -> tuple[bool, dict[str, Any]]:
-    name, revision = given["model_name"], given.get("revision")
-    if not (given.get("force") or given.get("update")):
-        for model in manager.list_cached_models():
-            # An unverified folder goes through the job, which checks it and fetches what is missing.
-            # A branch or tag may have moved on, which the job asks; a commit never does.
-            if model["model_name"] == name and model["verified"] and revision in (None, model["commit"]):
-                return True, model
-    options = {name: value for name, value in given.items() if name != "model_name"}
-    options["max_speed"] = given.get("max_speed") or None
-    return False, manager.download(name, **options).to_dict()
+def _find_cached(manager: ModelManager, given: Given) -> Mapping[str, object] | None:
+    """Return the model if it is here and nothing has to be asked or checked for it.
+
+    An unverified folder goes through the job, which checks it and fetches what is missing. A branch or tag may have
+    moved on, which the job asks; a commit never does.
+    """
+    if given.flag("force") or given.flag("update"):
+        return None
+    for model in manager.list_cached_models():
+        is_named = model["model_name"] == given.text("model_name")
+        if is_named and model["verified"] and given.text("revision") in ("", model["commit"]):
+            return model
+    return None
+
+
+def _start(manager: ModelManager, given: Given) -> Mapping[str, object]:
+    return manager.download(given.text("model_name"), **_options(given)).to_dict()
+
+
+def _options(given: Given) -> dict[str, Any]:
+    """Return the arguments of `ModelManager.download` and `plan` beside the name; Any as their types differ."""
+    options = {name: value for name, value in given.values.items() if name not in ("model_name", "dry_run")}
+    return {**options, "max_speed": given.count("max_speed") or None}
 
 
 ROUTES = (("/models", ModelsHandler), ("/models/download", DownloadHandler))

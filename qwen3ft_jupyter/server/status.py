@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tornado import web
 
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
@@ -20,9 +18,8 @@ class StatusHandler(Qwen3FTHandler):
     @authorized(AUTH_RESOURCE)
     async def get(self) -> None:
         """Answer with the description of this server."""
-        self.fields()
-        status: dict[str, Any] = await self.read(lambda manager: manager.describe().to_dict())
-        self.answer(status)
+        self.given()
+        self.answer(await self.read(lambda manager: manager.describe().to_dict()))
 
 
 ROUTES = (("/status", StatusHandler),)

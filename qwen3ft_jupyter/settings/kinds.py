@@ -18,7 +18,8 @@ _TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
 _FALSE = frozenset({"false", "0", "no", "off", "n", "f"})
 TRUTH_HINT = "Accepted: true, 1, yes, on, false, 0, no, off."
 _NOTHING = frozenset({"", "0", "none", "off", "no", "unlimited"})
-_BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?)(i?)b?(?:/s)?", re.ASCII | re.IGNORECASE)
+_BYTES = re.compile(r"(\d{1,20}(?:\.\d{1,6})?)\s*([kmgt]?)(i?)b?(?:/s)?", re.ASCII)
+_UNITS = {(unit, i): base**power for power, unit in enumerate(("", *"kmgt")) for i, base in (("", 1000), ("i", 1024))}
 _ADDRESS = re.compile(r"file:|[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
 _WINDOWS_PATH = re.compile(r"[a-z]:[\\/]|\\", re.ASCII | re.IGNORECASE)
 _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
@@ -206,14 +207,11 @@ def parse_bytes(variable: str, value: object) -> int | None:
     Raises:
         BadSetting: it is no size.
     """
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
-        return value
     text = str(value).strip().lower()
     if text in _NOTHING:
         return None
     match = _BYTES.fullmatch(text)
-    power = " kmgt".index(match[2] or " ") if match else 0
-    number = int(float(match[1]) * (1024 if match[3] else 1000) ** power) if match else 0
+    number = int(float(match[1]) * _UNITS[match[2], match[3]]) if match else 0
     if number <= 0:
         raise BadSetting(
             f"{variable}={value!r} is no number of bytes.", hint="Accepted: a size such as 200GB or 20MB, or none."

@@ -44,12 +44,14 @@ def stored_modelscope_token(endpoint: str, environ: Mapping[str, str]) -> str | 
     except Exception:  # noqa: BLE001 - pickle raises anything at all on damaged input, and a damaged login is no login
         return None
     host = urlsplit(endpoint).hostname or ""
-    for cookie in _cookies(getattr(jar, "_cookies", None)):
-        is_current = cookie.get("expires") is None or cookie["expires"] > time.time()
-        if cookie.get("name") == "m_session_id" and is_current and _covers(str(cookie.get("domain", "")), host):
-            value = cookie.get("value")
-            return value if isinstance(value, str) and value else None
-    return None
+    cookies = _cookies(getattr(jar, "_cookies", None))
+    value = next((cookie.get("value") for cookie in cookies if _is_login(cookie, host)), None)
+    return value if isinstance(value, str) and value else None
+
+
+def _is_login(cookie: Mapping[str, Any], host: str) -> bool:
+    is_current = cookie.get("expires") is None or cookie["expires"] > time.time()
+    return cookie.get("name") == "m_session_id" and is_current and _covers(str(cookie.get("domain", "")), host)
 
 
 def _covers(domain: str, host: str) -> bool:

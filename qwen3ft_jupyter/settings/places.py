@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 
 from qwen3ft_jupyter.errors import BadSetting
-from qwen3ft_jupyter.settings.declared import FOLDER_ORIGIN, ROOT_ORIGIN, SETTINGS, Origin, Settings
+from qwen3ft_jupyter.settings.declared import FOLDER_ORIGIN, ROOT_ORIGIN, SETTINGS, STRANGERS_ORIGINS, Origin, Settings
 from qwen3ft_jupyter.settings.kinds import check_folder
 
 if TYPE_CHECKING:
@@ -57,27 +57,19 @@ def load_settings(
         BadSetting: a value is not accepted; the message names the variable.
     """
     environ = os.environ if environ is None else environ
-    given = dict(overrides or {})
-    unknown = sorted(set(given) - set(_BY_NAME))
-    if unknown:
-        raise BadSetting(f"{unknown[0]!r} is no setting.", hint=f"Settings: {', '.join(_BY_NAME)}.")
-    if server_root is None and environ.get(SERVER_ROOT_VARIABLE, "").strip():
-        server_root = Path(environ[SERVER_ROOT_VARIABLE])
     notices: list[str] = []
-    folders = {working_folder or _current_folder(): FOLDER_ORIGIN, server_root: ROOT_ORIGIN}  # the latter if the same
     places = [
-        _Place("argument", {one.variable: given.get(one.name) for one in SETTINGS}),
+        _given_place(overrides or {}),
         *_own_places(environ, notices),
-        *(_strangers_place(folder, origin, notices) for folder, origin in folders.items() if folder is not None),
+        *_strangers_places(working_folder or _current_folder(), server_root or _told_root(environ), notices),
         *_server_places(environ, traits or {}),
     ]
     values: dict[str, Any] = {}  # each of the type that its setting declares
     origins: dict[str, Origin] = {}
     for setting in SETTINGS:
-        found = _find(setting, places)
-        value, origin = found or setting.default(environ, values)
+        value, origin = _find(setting, places) or setting.default(environ, values)
         values[setting.name], origins[setting.name] = value, Origin(origin)
-        if origin in (FOLDER_ORIGIN, ROOT_ORIGIN):
+        if origin in STRANGERS_ORIGINS:
             notices.append(f"{setting.variable} comes from the {_file_words(origin)}.")
     return Settings(**values, origins=origins, notices=tuple(notices))
 
@@ -128,6 +120,13 @@ class _Place:
         return value
 
 
+def _given_place(overrides: Mapping[str, object]) -> _Place:
+    unknown = sorted(set(overrides) - set(_BY_NAME))
+    if unknown:
+        raise BadSetting(f"{unknown[0]!r} is no setting.", hint=f"Settings: {', '.join(_BY_NAME)}.")
+    return _Place("argument", {_BY_NAME[name].variable: value for name, value in overrides.items()})
+
+
 def _own_places(environ: Mapping[str, str], notices: list[str]) -> list[_Place]:
     user_folder = Path(platformdirs.user_config_dir("qwen3ft"))
     return [
@@ -136,14 +135,19 @@ def _own_places(environ: Mapping[str, str], notices: list[str]) -> list[_Place]:
     ]
 
 
-def _strangers_place(folder: Path, origin: str, notices: list[str]) -> _Place:
-    found = _read_env_file(folder, origin, notices)
-    notices += [
-        f"{setting.variable} in the {_file_words(origin)} is ignored: only your own .env file may set it."
-        for setting in SETTINGS
-        if setting.variable in found and not setting.from_working_folder
-    ]
-    return _Place(origin, found, folder)
+def _strangers_places(working_folder: Path | None, server_root: Path | None, notices: list[str]) -> list[_Place]:
+    places = []
+    folders = {working_folder: FOLDER_ORIGIN, server_root: ROOT_ORIGIN}  # the latter if they are the same
+    for folder, origin in folders.items():
+        if folder is not None:
+            found = _read_env_file(folder, origin, notices)
+            notices += [
+                f"{setting.variable} in the {_file_words(origin)} is ignored: only your own .env file may set it."
+                for setting in SETTINGS
+                if setting.variable in found and not setting.from_working_folder
+            ]
+            places.append(_Place(origin, found, folder))
+    return places
 
 
 def _server_places(environ: Mapping[str, str], traits: Mapping[str, object]) -> list[_Place]:
@@ -188,6 +192,12 @@ def _as_text(value: object) -> str:
         separator = os.pathsep if value and isinstance(value[0], Path) else " "
         return separator.join(str(item) for item in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _told_root(environ: Mapping[str, str]) -> Path | None:
+    """Return the root that a server told this process, its kernel."""
+    told = environ.get(SERVER_ROOT_VARIABLE, "")
+    return Path(told) if told.strip() else None
 
 
 def _current_folder() -> Path | None:

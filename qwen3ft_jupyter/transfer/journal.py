@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from qwen3ft_jupyter.transfer.owner import Owner
+from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
 
 VERSION = 1
@@ -43,7 +43,7 @@ class Journal:
     key: str
     size: int
     data_name: str
-    owner: Owner | None = None
+    owner: ProcessIdentity | None = None
     is_released: bool = False
     records: list[Record] = field(default_factory=list)
 
@@ -57,7 +57,7 @@ def header_line(key: str, size: int, data_name: str) -> bytes:
     return _line({"v": VERSION, "key": key, "size": size, "data": data_name})
 
 
-def owner_line(owner: Owner) -> bytes:
+def owner_line(owner: ProcessIdentity) -> bytes:
     """Return the line by which a process takes a partial over."""
     return _line({"owner": owner.to_dict()})
 
@@ -124,7 +124,7 @@ def _apply(journal: Journal, entry: object) -> None:
         return
     if "owner" in entry:
         try:
-            journal.owner = Owner.from_dict(entry["owner"])
+            journal.owner = ProcessIdentity.from_dict(entry["owner"])
         except ValueError:
             journal.owner = None
         journal.is_released = False

@@ -8,8 +8,8 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.disk import LOCAL, age_s, read_regular
+from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.transfer.journal import MAX_JOURNAL_BYTES, Journal, parse_journal
-from qwen3ft_jupyter.transfer.owner import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,7 @@ def _has_living_owner(journal: Journal, path: Path, disk: Disk) -> bool:
     owner = journal.owner
     if journal.is_released or owner is None or owner.is_surely_dead:
         return False
-    if owner == Owner.current():
+    if owner == ProcessIdentity.current():
         return str(path) in held
     if owner.is_surely_alive:
         return True

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.disk import LOCAL, append, make_folders
 from qwen3ft_jupyter.errors import Qwen3ftError, TransferError, WrongBytes
+from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.transfer.journal import (
     Journal,
     Record,
@@ -35,7 +36,6 @@ from qwen3ft_jupyter.transfer.journal import (
     released_line,
 )
 from qwen3ft_jupyter.transfer.leftovers import delete, held, is_backed, left_behind
-from qwen3ft_jupyter.transfer.owner import Owner
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ def claim(folder: Path, key: str, size: int, *, disk: Disk, name: str) -> Partia
 def _begin(folder: Path, key: str, size: int, disk: Disk) -> tuple[Path, Journal]:
     """Begin a journal; it has its name only when it has its owner, for one without is garbage."""
     stem = f"{key}.{secrets.token_hex(8)}"
-    journal = Journal(key, size, f"{stem}.part", owner=Owner.current())
+    journal = Journal(key, size, f"{stem}.part", owner=ProcessIdentity.current())
     path, nameless = folder / f"{stem}.journal", folder / f"{stem}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
     try:
@@ -309,7 +309,7 @@ def _begin(folder: Path, key: str, size: int, disk: Disk) -> tuple[Path, Journal
         make_folders(folder, disk=disk)
         descriptor = disk.open(nameless, flags)
     try:
-        disk.append(descriptor, header_line(key, size, journal.data_name) + owner_line(Owner.current()))
+        disk.append(descriptor, header_line(key, size, journal.data_name) + owner_line(ProcessIdentity.current()))
     finally:
         disk.close(descriptor)
     held.add(str(path))

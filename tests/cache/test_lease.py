@@ -13,7 +13,7 @@ from qwen3ft_jupyter.cache import lease as leases
 from qwen3ft_jupyter.cache.lease import LEASE_NAME, Lease, LeaseState, hold_lease
 from qwen3ft_jupyter.disk import LocalDisk, write_json
 from qwen3ft_jupyter.errors import Stopped, TransferError
-from qwen3ft_jupyter.transfer.owner import Owner
+from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import SILENT, Progress, Work
 from tests.transfer.origin import REPO, Recorder
 
@@ -28,7 +28,7 @@ def leave(folder: Path, **changes: Any) -> None:
 
 
 def owner(**changes: Any) -> dict[str, Any]:
-    return dataclasses.replace(Owner.current(), **changes).to_dict()
+    return ProcessIdentity.current()._replace(**changes).to_dict()
 
 
 def hold_at_once(folder: Path) -> Lease:

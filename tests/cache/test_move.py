@@ -137,7 +137,7 @@ def test_where_folders_cannot_be_renamed_they_are_copied_and_read_again(source: 
     make_all(source)
     recorder = Recorder()
 
-    report = move_cache(source, target, disk=NoFolderDisk(), reporter=recorder)
+    report = move_cache(source, target, disk=NoFolderDisk(), work=Work(reporter=recorder))
 
     assert report.moved == (SLUG, f"{SLUG}@v1", "my_finetune")
     assert report.left == ()
@@ -209,6 +209,33 @@ def test_the_same_model_at_both_ends_is_one_afterwards(source: Path, target: Pat
     assert (kept / "model.safetensors").stat().st_ino == inode
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_what_lies_beside_a_model_that_is_there_already_stays(source: Path, target: Path, *, is_read: bool) -> None:
+    theirs = {"notes.txt": b"mine", "checkpoints/step-5.safetensors": b"step 5"}
+    make_plain(make_cached(source, SMALL), theirs)
+    kept = make_cached(target, SMALL)
+    if is_read:  # its stamps vouch for it no more
+        os.utime(kept / "model.safetensors")
+
+    report = move_cache(source, target)
+
+    assert report.moved == (SLUG,)
+    reason = "it holds what is not of the model: checkpoints/, notes.txt"
+    assert report.left == ((SLUG, reason),)
+    assert contents(source / SLUG) == theirs
+    assert contents(kept) == FILES
+
+
+def test_a_file_that_comes_while_a_cache_is_moved_is_not_lost(source: Path, target: Path) -> None:
+    folder = make_cached(source, SMALL)
+    came = Interrupter("verifying", lambda: make_plain(folder, {"notes.txt": b"mine"}))
+
+    report = move_cache(source, target, disk=NoFolderDisk(), work=Work(reporter=came))
+
+    assert report.left == ((SLUG, "it changed while it was moved"),)
+    assert contents(folder) == {**FILES, "notes.txt": b"mine"}
+
+
 def test_another_state_of_a_model_is_not_overwritten(source: Path, target: Path) -> None:
     make_cached(source, SMALL, {"config.json": b"[]"})
     make_cached(source, "Qwen/Qwen3-4B")
@@ -242,7 +269,7 @@ def test_what_is_no_model_stays_and_is_named(source: Path, target: Path) -> None
     make_plain(source / "data", {"train.jsonl": b"{}"})
     recorder = Recorder()
 
-    report = move_cache(source, target, reporter=recorder)
+    report = move_cache(source, target, work=Work(reporter=recorder))
 
     reason = "it is no model of this cache"
     assert report.left == (("data", reason), ("notes.txt", reason))
@@ -379,7 +406,7 @@ def test_a_model_replaced_meanwhile_is_not_deleted(source: Path, target: Path) -
         source,
         target,
         disk=NoFolderDisk(),
-        reporter=Interrupter("verifying", lambda: write_manifest(folder, newer)),
+        work=Work(reporter=Interrupter("verifying", lambda: write_manifest(folder, newer))),
     )
 
     assert report.left == ((SLUG, "it changed while it was moved"),)
@@ -392,7 +419,7 @@ def test_a_stopped_move_deletes_nothing_and_goes_on_later(source: Path, target: 
     make_cached(source, "Qwen/Qwen3-8B", {"model.safetensors": bytes_of(3 * MB)})
     stop = threading.Event()
     with pytest.raises(Stopped):
-        move_cache(source, target, disk=NoFolderDisk(), reporter=Interrupter(phase, stop.set), stop=stop)
+        move_cache(source, target, disk=NoFolderDisk(), work=Work(reporter=Interrupter(phase, stop.set), stop=stop))
     assert contents(source / "Qwen_Qwen3-8B") == {"model.safetensors": bytes_of(3 * MB)}
     assert len(models(source)) == 4
 

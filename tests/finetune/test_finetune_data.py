@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -224,3 +225,12 @@ def test_the_split_depends_on_rows_and_seed_alone(tmp_path: Path) -> None:
     assert sorted(map(str, train + held_out)) == sorted(map(str, conversations))
     assert split(conversations, 0.0, seed=1) == (list(conversations), [])
     assert len(split(conversations[:2], 0.001, seed=1)[1]) == 1
+
+
+def test_the_digest_is_that_of_the_bytes_that_were_read(tmp_path: Path) -> None:
+    """So that a job need not read the files a second time to know which data it learned from."""
+    paths = [write(tmp_path / name, [messages(*TURNS)]) for name in ("a.json", "b.jsonl")]
+
+    digests = read_data(paths).digests
+
+    assert digests == tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)

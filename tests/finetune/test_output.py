@@ -13,13 +13,19 @@ import pytest
 
 from qwen3ft_jupyter.errors import BadConfig, BadData, LoadError
 from qwen3ft_jupyter.finetune import check_output, is_run, output, read_run
+from qwen3ft_jupyter.finetune.data import read_data_of
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune import FineTuneConfig
 
 
+def plan(config: FineTuneConfig, *, resume: bool, run_id: str | None, base_commit: str | None = None) -> output.Plan:
+    digests = read_data_of(config).digests
+    return output.plan(config, digests, resume=resume, run_id=run_id, base_commit=base_commit)
+
+
 def begun(config: FineTuneConfig, *, run_id: str | None = None, resume: bool = False) -> output.Plan:
-    planned = output.plan(config, resume=resume, run_id=run_id, base_commit=None)
+    planned = plan(config, resume=resume, run_id=run_id)
     output.begin(config, planned)
     (planned.folder / "metrics.jsonl").write_text(f"{run_id}\n")
     return planned
@@ -136,15 +142,15 @@ def test_another_runs_record_is_not_resumed(config: FineTuneConfig) -> None:
             begun(config, run_id=run_id, resume=True)
 
     assert (folder / "metrics.jsonl").read_text() == "first\n"
-    assert output.plan(config, resume=True, run_id="first", base_commit=None).is_resumed
+    assert plan(config, resume=True, run_id="first").is_resumed
 
 
 def test_a_run_without_a_name_is_resumed_without_one(config: FineTuneConfig) -> None:
     begun(config)
 
-    assert output.plan(config, resume=True, run_id=None, base_commit=None).is_resumed
+    assert plan(config, resume=True, run_id=None).is_resumed
     with pytest.raises(BadConfig, match="earlier fine-tune"):
-        output.plan(config, resume=True, run_id="first", base_commit=None)
+        plan(config, resume=True, run_id="first")
 
 
 def test_a_run_stopped_before_it_began_replaces_the_earlier_one_when_resumed(overwriting: FineTuneConfig) -> None:
@@ -161,7 +167,7 @@ def test_a_run_stopped_before_it_began_replaces_the_earlier_one_when_resumed(ove
 def test_planning_changes_nothing(overwriting: FineTuneConfig) -> None:
     folder = finished(overwriting, run_id="first").folder
 
-    output.plan(overwriting, resume=False, run_id="second", base_commit=None)
+    plan(overwriting, resume=False, run_id="second")
 
     assert weights(folder) == "first"
     assert (folder / "checkpoints").exists()
@@ -218,6 +224,7 @@ INTERRUPTED = """
 import json, os, sys
 from pathlib import Path
 from qwen3ft_jupyter.finetune import FineTuneConfig, output
+from qwen3ft_jupyter.finetune.data import read_data_of
 
 config, left = FineTuneConfig.from_dict(json.loads(sys.argv[1])), int(sys.argv[2])
 real = os.replace
@@ -229,7 +236,8 @@ def replace(source, target):
     left -= 1
     real(source, target)
 
-planned = output.plan(config, resume=False, run_id="second", base_commit=None)
+digests = read_data_of(config).digests
+planned = output.plan(config, digests, resume=False, run_id="second", base_commit=None)
 os.replace = replace
 output.begin(config, planned)
 """
@@ -262,12 +270,12 @@ def _is_readable(folder: Path) -> bool:
 
 
 def test_the_commit_of_the_base_model_is_recorded_and_stays_the_same(config: FineTuneConfig) -> None:
-    first = output.plan(config, resume=False, run_id="first", base_commit="a" * 40)
+    first = plan(config, resume=False, run_id="first", base_commit="a" * 40)
     output.begin(config, first)
 
     with pytest.raises(BadConfig, match=r"commit a{12} of Qwen/Tiny-Qwen3, the cached model is b{12}\.") as caught:
-        output.plan(config, resume=True, run_id="first", base_commit="b" * 40)
-    unknown = output.plan(config, resume=True, run_id="first", base_commit="")
+        plan(config, resume=True, run_id="first", base_commit="b" * 40)
+    unknown = plan(config, resume=True, run_id="first", base_commit="")
     output.finish(first, {"method": "lora"})
 
     assert "a" * 40 in caught.value.hint
@@ -279,7 +287,7 @@ def test_data_that_cannot_be_read_changes_nothing(overwriting: FineTuneConfig) -
     folder = finished(overwriting, run_id="first").folder
     Path(overwriting.data[0]).unlink()
 
-    with pytest.raises(BadData, match="cannot be read"):
+    with pytest.raises(BadData, match="does not exist"):
         begun(overwriting, run_id="second")
 
     assert weights(folder) == "first"

@@ -27,7 +27,7 @@ from qwen3ft_jupyter.finetune import (
 )
 from qwen3ft_jupyter.finetune.metrics import read_metrics
 from qwen3ft_jupyter.loading import Machine, load_model_and_tokenizer
-from qwen3ft_jupyter.work import Progress, Reporter
+from qwen3ft_jupyter.work import Progress, Reporter, Work
 from tests.finetune.lessons import rows
 
 if TYPE_CHECKING:
@@ -389,6 +389,7 @@ class Context:
 
     def __init__(self, attempt: int, name: str = "20250301-093000-finetune-0001") -> None:
         self.reporter, self.stop, self.attempt = Ear(), threading.Event(), attempt
+        self.work = Work(self.reporter, self.stop)
         self.folder = Path("jobs") / name
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.jobs import JobStore
-from tests.jobs.following import WORKER, pids, wait_until
+from tests.jobs.following import WORKER, pids, start, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,6 @@ def store(tmp_path: Path) -> Iterator[JobStore]:
 @pytest.fixture
 def counting(store: JobStore, tmp_path: Path) -> Job:
     """A job that is known to be at work."""
-    job = store.start("count", {"keep": str(tmp_path / "number")}, title="Count")
+    job = start(store, "count", {"keep": str(tmp_path / "number")}, title="Count")
     wait_until(lambda: any(event["type"] == "metrics" for event in job.events()))
     return job

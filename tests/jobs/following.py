@@ -9,18 +9,26 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.jobs import supervisor
-from qwen3ft_jupyter.owner import is_alive, start_mark
+from qwen3ft_jupyter.jobs import JobKind, supervisor
+from qwen3ft_jupyter.jobs.kinds import Plain
+from qwen3ft_jupyter.processes import ProcessIdentity, start_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.jobs import Job, JobStore
 
 WORKER = [sys.executable, str(Path(__file__).with_name("worker_fixture.py")), "run"]
 LIMIT_S = 30.0
 AT_ONCE_S = -supervisor.TERMINATE_S
 """A time of grace that is over before it begins."""
+
+
+def start(store: JobStore, name: str, params: dict[str, Any], *, title: str = "", **options: Any) -> Job:
+    """Start a job of a kind that is made up; it can be paused if a speed is among the options."""
+    can_pause = "max_speed" in options
+    kind = JobKind(name, Plain, Plain, title=lambda _: title, run=lambda params, _: params, can_pause=can_pause)
+    return store.start(kind, Plain(params), **options)
 
 
 def wait_until(is_so: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
@@ -38,7 +46,7 @@ def owner(job: Job, name: str) -> int:
 def pids(job: Job) -> list[int]:
     status = supervisor.read_status(job.folder)
     owners = [status.get(name) for name in ("supervisor", "worker")]
-    return [owner["pid"] for owner in owners if owner and is_alive(owner)]
+    return [owner["pid"] for owner in owners if owner and ProcessIdentity.from_dict(owner).is_alive()]
 
 
 def kill(*pids: int) -> None:

@@ -16,8 +16,7 @@ import pytest
 
 from qwen3ft_jupyter.errors import BadInput, JobError, JobNotFound, WrongJobState
 from qwen3ft_jupyter.jobs.folder import read_controls
-from qwen3ft_jupyter.work import Controls
-from tests.jobs.following import WORKER, done, kill, owner, wait_until
+from tests.jobs.following import WORKER, done, kill, owner, start, wait_until
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs import Job, JobStore
@@ -35,7 +34,7 @@ def number(tmp_path: Path) -> Path:
 @pytest.fixture
 def obeying(store: JobStore, number: Path) -> Job:
     """A job at work that obeys."""
-    job = store.start("obey", {"keep": str(number)}, title="Obey", controls=Controls())
+    job = start(store, "obey", {"keep": str(number)}, title="Obey", max_speed=None)
     wait_until(lambda: len(orders(job)) == 1)
     return job
 
@@ -135,7 +134,7 @@ def test_job_that_died_while_it_rested_goes_on_when_it_is_resumed(obeying: Job) 
 
 
 def test_job_paused_before_its_worker_has_come_up_does_not_begin(store: JobStore, number: Path) -> None:
-    job = store.start("obey", {"keep": str(number)}, title="Obey", controls=Controls())
+    job = start(store, "obey", {"keep": str(number)}, title="Obey", max_speed=None)
     job.pause()
     wait_until(lambda: phase(job) == "paused" or number.exists())
     if len(orders(job)) == 1:  # else the worker was faster than we
@@ -149,9 +148,9 @@ def test_controls_work_when_the_process_that_started_the_job_has_gone(
 ) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from qwen3ft_jupyter.jobs import JobStore; from qwen3ft_jupyter.work import Controls\n"
+        "from qwen3ft_jupyter.jobs import JobStore; from tests.jobs.following import start\n"
         "state, keep, *worker = sys.argv[1:]\n"
-        "job = JobStore(Path(state), worker=worker).start('obey', {'keep': keep}, title='Obey', controls=Controls())\n"
+        "job = start(JobStore(Path(state), worker=worker), 'obey', {'keep': keep}, title='Obey', max_speed=None)\n"
         "job.pause(); print(job.id, flush=True); input()"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "state"), str(number), *WORKER]
@@ -183,7 +182,7 @@ def test_limit_changes_while_the_job_runs(obeying: Job) -> None:
 
 
 def test_job_begins_with_the_limit_it_was_given(store: JobStore, number: Path) -> None:
-    job = store.start("obey", {"keep": str(number)}, title="Obey", controls=Controls(max_speed=9))
+    job = start(store, "obey", {"keep": str(number)}, title="Obey", max_speed=9)
     wait_until(lambda: orders(job) != [])
     assert orders(job)[0] == {"paused": 0.0, "max_speed": 9.0}
 

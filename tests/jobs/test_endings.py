@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.errors import JobNotFound, WrongJobState
-from qwen3ft_jupyter.owner import start_mark
-from tests.jobs.following import AT_ONCE_S, WORKER, done, kill, owner, pids, wait_until
+from qwen3ft_jupyter.processes import start_mark
+from tests.jobs.following import AT_ONCE_S, WORKER, done, kill, owner, pids, start, wait_until
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs import Job, JobStore
@@ -50,7 +50,7 @@ def test_stop_from_another_process_needs_only_the_folder(counting: Job, content:
 
 
 def test_job_is_stopped_before_its_worker_has_come_up(store: JobStore, tmp_path: Path) -> None:
-    job = store.start("count", {"keep": str(tmp_path / "number")}, title="Count")
+    job = start(store, "count", {"keep": str(tmp_path / "number")}, title="Count")
     job.stop()
     assert done(job)["state"] == "stopped"
 
@@ -62,7 +62,7 @@ def test_termination_by_the_system_is_passed_on_and_obeyed(counting: Job, name: 
 
 
 def test_job_that_does_not_obey_is_ended_with_all_its_children(store: JobStore, tmp_path: Path) -> None:
-    job = store.start("deaf", {"tell": str(tmp_path / "child")}, title="Deaf", grace_s=AT_ONCE_S)
+    job = start(store, "deaf", {"tell": str(tmp_path / "child")}, title="Deaf", grace_s=AT_ONCE_S)
     child = read_pid(tmp_path / "child")
     job.stop()
     status = done(job)
@@ -72,7 +72,7 @@ def test_job_that_does_not_obey_is_ended_with_all_its_children(store: JobStore, 
 
 
 def test_deaf_worker_without_supervisor_ends_itself(store: JobStore, tmp_path: Path) -> None:
-    job = store.start("deaf", {"tell": str(tmp_path / "child")}, title="Deaf", grace_s=AT_ONCE_S)
+    job = start(store, "deaf", {"tell": str(tmp_path / "child")}, title="Deaf", grace_s=AT_ONCE_S)
     child = read_pid(tmp_path / "child")
     kill(owner(job, "supervisor"))
     job.stop()
@@ -81,7 +81,7 @@ def test_deaf_worker_without_supervisor_ends_itself(store: JobStore, tmp_path: P
 
 
 def test_what_a_job_leaves_running_is_ended(store: JobStore, tmp_path: Path) -> None:
-    job = store.start("orphan", {"tell": str(tmp_path / "child")}, title="Orphan")
+    job = start(store, "orphan", {"tell": str(tmp_path / "child")}, title="Orphan")
     assert done(job)["state"] == "succeeded"
     wait_until(lambda: start_mark(read_pid(tmp_path / "child")) is None)
 
@@ -132,8 +132,9 @@ def test_job_whose_supervisor_never_comes_up_is_interrupted(counting: Job) -> No
 def test_job_outlives_the_process_that_started_it(tmp_path: Path, store: JobStore, death: str) -> None:
     code = (
         "import sys; from pathlib import Path; from qwen3ft_jupyter.jobs import JobStore\n"
+        "from tests.jobs.following import start\n"
         "state, keep, *worker = sys.argv[1:]\n"
-        "print(JobStore(Path(state), worker=worker).start('count', {'keep': keep}, title='Count').id, flush=True)\n"
+        "print(start(JobStore(Path(state), worker=worker), 'count', {'keep': keep}, title='Count').id, flush=True)\n"
         "input()"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "state"), str(tmp_path / "number"), *WORKER]
@@ -159,7 +160,7 @@ def test_job_outlives_the_process_that_started_it(tmp_path: Path, store: JobStor
 
 def test_resumed_job_goes_on_from_what_it_kept(store: JobStore, tmp_path: Path) -> None:
     keep = tmp_path / "number"
-    job = store.start("count", {"keep": str(keep), "enough": 10**9}, title="Count")
+    job = start(store, "count", {"keep": str(keep), "enough": 10**9}, title="Count")
     wait_until(keep.exists)
     job.stop()
     done(job)
@@ -220,14 +221,14 @@ def test_running_job_is_neither_resumed_nor_forgotten(counting: Job) -> None:
 
 
 def test_job_that_succeeded_is_not_resumed(store: JobStore) -> None:
-    job = store.start("add", {"numbers": []}, title="Add")
+    job = start(store, "add", {"numbers": []}, title="Add")
     done(job)
     with pytest.raises(WrongJobState, match="succeeded"):
         job.resume()
 
 
 def test_forgotten_job_is_gone(store: JobStore) -> None:
-    job = store.start("add", {"numbers": []}, title="Add")
+    job = start(store, "add", {"numbers": []}, title="Add")
     done(job)
     job.forget()
     assert not job.folder.exists()

@@ -10,13 +10,13 @@ import pytest
 
 from qwen3ft_jupyter.errors import JobError, JobNotFound
 from qwen3ft_jupyter.jobs import Job, JobStore
-from tests.jobs.following import done, owner, wait_until
+from tests.jobs.following import done, owner, start, wait_until
 
 # Start, follow, finish
 
 
 def test_job_runs_in_its_own_process_and_returns_its_result(store: JobStore, tmp_path: Path) -> None:
-    job = store.start("add", {"numbers": [1, 2]}, title="Add", cwd=tmp_path)
+    job = start(store, "add", {"numbers": [1, 2]}, title="Add", cwd=tmp_path)
     status = done(job)
     assert (status["state"], status["error"]) == ("succeeded", None)
     assert status["result"] == {"sum": 3, "attempt": 1, "cwd": str(tmp_path)}
@@ -24,7 +24,7 @@ def test_job_runs_in_its_own_process_and_returns_its_result(store: JobStore, tmp
 
 
 def test_everything_reported_is_kept(store: JobStore) -> None:
-    job = store.start("add", {"numbers": []}, title="Add")
+    job = start(store, "add", {"numbers": []}, title="Add")
     status = done(job)
     assert status["progress"]["phase"] == "checking"
     assert status["notices"] == ["one thing you should know"]
@@ -41,7 +41,7 @@ def test_everything_reported_is_kept(store: JobStore) -> None:
 
 
 def test_job_as_the_server_answers_it(store: JobStore) -> None:
-    job = store.start("add", {"numbers": [1]}, title="Add")
+    job = start(store, "add", {"numbers": [1]}, title="Add")
     done(job)
     assert store.get(job.id).to_dict() == job.to_dict()
     about = {"id", "kind", "title", "params", "created", "controls"}
@@ -51,7 +51,7 @@ def test_job_as_the_server_answers_it(store: JobStore) -> None:
 
 def test_starting_does_not_wait_for_the_job(store: JobStore, tmp_path: Path) -> None:
     began = time.monotonic()
-    job = store.start("count", {"keep": str(tmp_path / "number")}, title="Count")
+    job = start(store, "count", {"keep": str(tmp_path / "number")}, title="Count")
     assert time.monotonic() - began < 1.0  # 4 ms on an idle machine
     assert job.status().state in ("queued", "running")
 
@@ -63,7 +63,7 @@ def test_supervisor_has_a_session_of_its_own(counting: Job) -> None:
 
 
 def test_job_has_a_session_of_its_own_and_no_terminal(store: JobStore) -> None:
-    result = done(store.start("tell_environment", {}, title="Tell"))["result"]
+    result = done(start(store, "tell_environment", {}, title="Tell"))["result"]
     assert result["session"] == result["pid"] != os.getsid(0)
     assert result["stdin"] == os.devnull
 
@@ -71,13 +71,13 @@ def test_job_has_a_session_of_its_own_and_no_terminal(store: JobStore) -> None:
 def test_log_takes_chinese_whatever_the_locale(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("LC_ALL", "C"), ("PYTHONUTF8", "0"), ("PYTHONCOERCECLOCALE", "0")):
         monkeypatch.setenv(name, value)
-    job = store.start("tell_environment", {}, title="Tell")
+    job = start(store, "tell_environment", {}, title="Tell")
     done(job)
     assert "模型 ✓" in job.log().text
 
 
 def test_folder_is_private(store: JobStore) -> None:
-    job = store.start("add", {"numbers": []}, title="Add")
+    job = start(store, "add", {"numbers": []}, title="Add")
     assert stat.S_IMODE((job.folder / "job.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(job.folder.stat().st_mode) == 0o700
 
@@ -86,7 +86,7 @@ def test_folder_is_private(store: JobStore) -> None:
 
 
 def test_error_raised_on_purpose_is_told_without_its_folders(store: JobStore) -> None:
-    job = store.start("refuse", {}, title="Refuse")
+    job = start(store, "refuse", {}, title="Refuse")
     status = done(job)
     assert status["state"] == "failed"
     assert status["error"] == {"code": "no-space", "message": "12 bytes are missing.", "hint": "Make room."}
@@ -94,7 +94,7 @@ def test_error_raised_on_purpose_is_told_without_its_folders(store: JobStore) ->
 
 
 def test_text_of_an_unexpected_error_stays_in_the_log(store: JobStore) -> None:
-    job = store.start("crash", {"text": "hf_secret"}, title="Crash")
+    job = start(store, "crash", {"text": "hf_secret"}, title="Crash")
     error = done(job)["error"]
     assert error["code"] == "job-failed"
     assert "ValueError" in error["message"]
@@ -103,7 +103,7 @@ def test_text_of_an_unexpected_error_stays_in_the_log(store: JobStore) -> None:
 
 
 def test_reports_that_cannot_be_written_do_not_make_the_work_fail(store: JobStore) -> None:
-    job = store.start("report_badly", {}, title="Report")
+    job = start(store, "report_badly", {}, title="Report")
     wait_until(lambda: any(event.get("state") == "succeeded" for event in job.events()))
     assert done(job)["state"] == "succeeded"
     assert "cannot be written" in job.log().text
@@ -122,13 +122,13 @@ def test_reports_that_cannot_be_written_do_not_make_the_work_fail(store: JobStor
     ],
 )
 def test_every_way_of_going_wrong_is_named(store: JobStore, kind: str, params: dict[str, Any], words: str) -> None:
-    status = done(store.start(kind, params, title=kind))
+    status = done(start(store, kind, params, title=kind))
     assert status["state"] == "failed"
     assert words in status["error"]["message"]
 
 
 def test_interpreter_that_is_gone_is_named(tmp_path: Path) -> None:
-    job = JobStore(tmp_path, worker=["/no/such/python"]).start("add", {}, title="Add")
+    job = start(JobStore(tmp_path, worker=["/no/such/python"]), "add", {}, title="Add")
     status = done(job)
     assert status["state"] == "failed"
     assert "could not be started" in status["error"]["message"]
@@ -138,13 +138,13 @@ def test_interpreter_that_is_gone_is_named(tmp_path: Path) -> None:
 def test_state_folder_that_cannot_be_made_is_an_error_with_a_cure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JobError, match="QWEN3FT_STATE_DIR"):
-        JobStore(tmp_path / "file").start("add", {}, title="Add")
+        start(JobStore(tmp_path / "file"), "add", {}, title="Add")
 
 
 @pytest.mark.parametrize("params", [{"token": object()}, {"number": float("nan")}])
 def test_params_are_plain_json(store: JobStore, tmp_path: Path, params: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError)):
-        store.start("add", params, title="Add")
+        start(store, "add", params, title="Add")
     assert list(tmp_path.rglob("jobs/*")) == []
 
 
@@ -163,7 +163,7 @@ def test_id_that_is_none_is_not_found(store: JobStore, job_id: str) -> None:
 
 
 def test_id_is_never_a_way_round(store: JobStore) -> None:
-    job = store.start("add", {"numbers": []}, title="Add")
+    job = start(store, "add", {"numbers": []}, title="Add")
     done(job)
     for job_id in (f"{job.id}/../{job.id}", f"./{job.id}", str(job.folder), f"{job.id}/"):
         with pytest.raises(JobNotFound):
@@ -173,11 +173,11 @@ def test_id_is_never_a_way_round(store: JobStore) -> None:
 @pytest.mark.parametrize("kind", ["", "../x", "Down", "a b", "a-b"])
 def test_kind_that_would_not_be_safe_in_a_path_is_refused(store: JobStore, kind: str) -> None:
     with pytest.raises(ValueError, match="kind"):
-        store.start(kind, {}, title="x")
+        start(store, kind, {}, title="x")
 
 
 def test_jobs_are_listed_newest_first_and_strange_folders_are_passed_over(store: JobStore, tmp_path: Path) -> None:
-    ids = [store.start("add", {"numbers": []}, title=str(number)).id for number in range(3)]
+    ids = [start(store, "add", {"numbers": []}, title=str(number)).id for number in range(3)]
     jobs_dir = tmp_path / "state" / "jobs"
     (jobs_dir / "lost+found").mkdir()
     (jobs_dir / "20261123-061500-download-3f2a").mkdir()
@@ -189,7 +189,7 @@ def test_jobs_are_listed_newest_first_and_strange_folders_are_passed_over(store:
 
 
 def test_two_hundred_jobs_are_listed_quickly(store: JobStore, tmp_path: Path) -> None:
-    first = store.start("add", {"numbers": []}, title="Add")
+    first = start(store, "add", {"numbers": []}, title="Add")
     done(first)
     for number in range(200):
         copy = first.folder.with_name(f"{first.id[:-4]}{number:04x}")

@@ -12,6 +12,7 @@ import pytest
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.folder import read_events
 from qwen3ft_jupyter.jobs.supervisor import EventLog, Supervision, count_oom_kills, describe_end, urgency
+from qwen3ft_jupyter.processes import ProcessIdentity
 
 
 def end(returncode: int, *, oom: bool = False, asked: str = "", sent: str = "") -> dict[str, Any]:
@@ -153,14 +154,15 @@ class FullDisk(io.BytesIO):
 def test_next_attempt_waits_until_the_last_process_has_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may still hold the GPU's memory."""
     folder, started, answers = job_folder(tmp_path), tmp_path / "started", [True, True, False]
+    last = ProcessIdentity.current()._replace(pid=7)
 
-    def is_running(identity: dict[str, Any]) -> bool:
-        assert identity == {"pid": 7}
+    def is_running(identity: ProcessIdentity) -> bool:
+        assert identity == last
         assert not started.exists()
         return answers.pop(0)
 
-    monkeypatch.setattr(supervisor, "is_alive", is_running)
-    supervisor.write_status(folder, {"attempt": 1, "state": "queued", "previous": {"pid": 7}})
+    monkeypatch.setattr(ProcessIdentity, "is_alive", is_running)
+    supervisor.write_status(folder, {"attempt": 1, "state": "queued", "previous": last.to_dict()})
     Supervision(folder, 1).run([sys.executable, "-c", f"open({str(started)!r}, 'w')", str(folder)])
     assert answers == []
     assert started.exists()

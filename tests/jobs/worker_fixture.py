@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from qwen3ft_jupyter.errors import NoSpace, Stopped
-from qwen3ft_jupyter.jobs import worker
+from qwen3ft_jupyter.jobs import JobKind, worker
+from qwen3ft_jupyter.jobs.kinds import Plain
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qwen3ft_jupyter.jobs import JobContext
 
 
 def add(params: dict[str, Any], context: JobContext) -> dict[str, Any]:
-    context.reporter.progress(Progress("checking", 1, 2, "files"))
-    context.reporter.notice("one thing you should know")
-    context.reporter.metrics({"step": 1, "loss": 0.5})
-    context.reporter.metrics({"step": 2, "loss": float("nan")})
+    context.work.reporter.progress(Progress("checking", 1, 2, "files"))
+    context.work.reporter.notice("one thing you should know")
+    context.work.reporter.metrics({"step": 1, "loss": 0.5})
+    context.work.reporter.metrics({"step": 2, "loss": float("nan")})
     print("adding", params["numbers"])  # noqa: T201
     return {"sum": sum(params["numbers"]), "attempt": context.attempt, "cwd": str(Path.cwd())}
 
@@ -34,14 +37,14 @@ def count(params: dict[str, Any], context: JobContext) -> dict[str, Any]:
     kept = Path(params["keep"])
     number = int(kept.read_text(encoding="utf-8")) if kept.exists() else 0
     print(f"from {number}")  # noqa: T201
-    while not context.stop.is_set():
+    while not context.work.stop.is_set():
         number += 1
         kept.write_text(str(number), encoding="utf-8")
-        context.reporter.metrics({"step": number})
-        context.reporter.progress(Progress("training", number, None, "steps"))
+        context.work.reporter.metrics({"step": number})
+        context.work.reporter.progress(Progress("training", number, None, "steps"))
         if number == params.get("enough"):
             return {"number": number}
-        context.stop.wait(0.02)
+        context.work.stop.wait(0.02)
     raise Stopped("stopped")
 
 
@@ -49,16 +52,16 @@ def obey(params: dict[str, Any], context: JobContext) -> dict[str, Any]:
     """Count as `count` does, and rest while told to; each change of what it is told is a metric."""
     kept = Path(params["keep"])
     told: dict[str, float] | None = None
-    while not context.stop.is_set():
-        now = {"paused": float(context.controls.is_paused), "max_speed": context.controls.max_speed or 0.0}
+    while not context.work.stop.is_set():
+        now = {"paused": float(context.work.controls.is_paused), "max_speed": context.work.controls.max_speed or 0.0}
         if told is None or now["paused"] != told["paused"]:
-            context.reporter.progress(Progress("paused" if now["paused"] else "training"))
+            context.work.reporter.progress(Progress("paused" if now["paused"] else "training"))
         if now != told:
             told = now
-            context.reporter.metrics(now)
+            context.work.reporter.metrics(now)
         if not now["paused"]:
             kept.write_text(str(int(kept.read_text("utf-8")) + 1 if kept.exists() else 1), encoding="utf-8")
-        context.stop.wait(0.02)
+        context.work.stop.wait(0.02)
     raise Stopped("stopped")
 
 
@@ -110,15 +113,22 @@ def not_json(_params: dict[str, Any], _context: JobContext) -> dict[str, Any]:
 def report_badly(_params: dict[str, Any], context: JobContext) -> dict[str, Any]:
     (context.folder / "status.json").unlink()
     (context.folder / "status.json").mkdir()
-    context.reporter.metrics({"step": 1, "loss": Path("no number")})  # type: ignore[dict-item]
-    context.reporter.progress(Progress("training"))
-    context.stop.wait(0.6)  # the status cannot be written meanwhile
+    context.work.reporter.metrics({"step": 1, "loss": Path("no number")})  # type: ignore[dict-item]
+    context.work.reporter.progress(Progress("training"))
+    context.work.stop.wait(0.6)  # the status cannot be written meanwhile
     (context.folder / "status.json").rmdir()
     return {}
 
 
-FUNCTIONS = {
-    function.__name__: function
+def made_up(function: Callable[[dict[str, Any], JobContext], dict[str, Any]]) -> JobKind[Plain, Plain]:
+    def run(params: Plain, context: JobContext) -> Plain:
+        return Plain(function(params.to_dict(), context))
+
+    return JobKind(function.__name__, Plain, Plain, title=lambda _: function.__name__, run=run)
+
+
+KINDS = {
+    function.__name__: made_up(function)
     for function in (
         add,
         count,
@@ -137,4 +147,4 @@ FUNCTIONS = {
 }
 
 if __name__ == "__main__":
-    sys.exit(worker.run(Path(sys.argv[2]), FUNCTIONS))
+    sys.exit(worker.run(Path(sys.argv[2]), KINDS))

@@ -6,7 +6,7 @@ import pytest
 
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.loading import Machine, choose
-from qwen3ft_jupyter.loading.fit import free_bytes, load_bytes
+from qwen3ft_jupyter.loading.fit import Weights, free_bytes
 from qwen3ft_jupyter.loading.machine import Gpu, cgroup_memory
 from qwen3ft_jupyter.loading.weights import Tensor
 
@@ -67,9 +67,9 @@ def test_quantization_shrinks_the_linear_layers_only() -> None:
         Tensor("model.norm.weight", "BF16", (65_536,)),
     ]
 
-    assert load_bytes(tensors, dtype="bfloat16") == 596_049_920 * 2
-    assert load_bytes(tensors, dtype="float32") == 596_049_920 * 4
-    assert load_bytes(tensors, dtype="bfloat16", quantization="4bit") == pytest.approx(538_485_760, rel=0.01)
+    assert Weights(tensors, "bfloat16").size_bytes == 596_049_920 * 2
+    assert Weights(tensors, "float32").size_bytes == 596_049_920 * 4
+    assert Weights(tensors, "bfloat16", "4bit").size_bytes == pytest.approx(538_485_760, rel=0.01)
 
 
 def test_several_gpus_add_up_only_when_the_model_is_spread() -> None:

@@ -223,7 +223,8 @@ def test_interrupting_a_followed_job_leaves_it_running_until_it_is_stopped(kerne
     kernel.run(
         "from qwen3ft_jupyter.jobs import JobStore\n"
         f"store = JobStore(Path({str(tmp_path)!r}), worker=[sys.executable, '-c', 'import time; time.sleep(120)'])\n"
-        "real = store.start('download', {}, title='a long one', grace_s=0.1)\n"
+        "from tests.jobs.following import start\n"
+        "real = start(store, 'download', {}, title='a long one', grace_s=0.1)\n"
         "stand_in.jobs = store.list\n"
     )
     request = kernel.start("%qwen3ft jobs follow {real.id}")

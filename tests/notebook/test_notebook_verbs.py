@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
+from qwen3ft_jupyter.cache import VerifyReport
 from qwen3ft_jupyter.errors import (
     BadConfig,
     BadInput,
@@ -24,6 +26,7 @@ from qwen3ft_jupyter.errors import (
     Qwen3ftError,
     WrongJobState,
 )
+from qwen3ft_jupyter.hubs import parse_repo_id
 from qwen3ft_jupyter.notebook import actions
 from qwen3ft_jupyter.notebook.completion import complete
 from qwen3ft_jupyter.notebook.job_view import JobView
@@ -320,11 +323,12 @@ def test_pinning_and_unpinning(run: Any, manager: StandInManager) -> None:
 
 
 def test_verifying_is_a_job_and_damage_is_an_error_with_its_cure(run: Any, manager: StandInManager) -> None:
-    good = {"checked_bytes": 5, "checked_files": 2, "missing": [], "wrong": [], "ok": True}
-    manager.next_script = [HALFWAY, _done(good)]
+    good = VerifyReport(parse_repo_id(NAME), checked_files=2, checked_bytes=5, missing=(), wrong=(), extra=())
+    damaged = replace(good, wrong=("model.safetensors",))
+    manager.next_script = [HALFWAY, _done(good.to_dict())]
     assert "verified: 5 B" in run(f"cache verify {NAME}").text()
 
-    manager.next_script = [HALFWAY, _done({**good, "ok": False, "wrong": ["model.safetensors"]})]
+    manager.next_script = [HALFWAY, _done(damaged.to_dict())]
     with pytest.raises(CacheDamaged) as caught:
         run(f"cache verify {NAME}")
     assert f"%qwen3ft cache repair {NAME}" in caught.value.hint

@@ -21,6 +21,7 @@ from qwen3ft_jupyter.server.events import (
     cache_changes,
     look,
 )
+from tests.jobs.following import start
 from tests.server.standin import DONE, HALFWAY, NAME, QUEUED, SLUG, StandInJob
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ async def test_a_browser_hears_of_a_real_job_that_another_process_started(
     monkeypatch.setattr(manager, "job", store.get)
     socket = await listen(jp_ws_fetch, ask, app)
 
-    job = await asyncio.to_thread(lambda: store.start("download", {}, title="a real one"))
+    job = await asyncio.to_thread(lambda: start(store, "download", {}, title="a real one"))
     status = await asyncio.to_thread(job.wait, LIMIT_S)
     last = await next_change(socket, job.id, status.state)
     answer = await ask("get", f"/jobs/{job.id}")

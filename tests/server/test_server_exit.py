@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.jobs import JobStore
-from tests.jobs.following import WORKER, wait_until
+from tests.jobs.following import WORKER, start, wait_until
 from tests.test_imports import MODULES
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class PolledServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "config").mkdir(parents=True)
-        self.job = JobStore(folder / "state", worker=WORKER).start(
-            "count", {"keep": str(folder / "number")}, title="Count", cwd=folder
+        self.job = start(
+            JobStore(folder / "state", worker=WORKER), "count", {"keep": str(folder / "number")}, cwd=folder
         )
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

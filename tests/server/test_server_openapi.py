@@ -18,12 +18,12 @@ from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.jobs import JobState
 from qwen3ft_jupyter.server.app import ROUTES
-from qwen3ft_jupyter.server.models import _DOWNLOAD
 from qwen3ft_jupyter.settings import SOURCE_NAMES
 from qwen3ft_jupyter.work import Progress
 from tests.server.asking import OPENAPI, Route, every_route
 from tests.server.standin import plan_dict
 
+KINDS = {"integer": {"count"}, "Flag": {"flag"}, "string": {"text", "list"}, "OtherOwner": {"text"}}
 VERBS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -53,11 +53,21 @@ def test_every_operation_is_named_and_explained(route: Route) -> None:
     assert "default" in operation["responses"]
 
 
+@pytest.mark.parametrize("route", every_route())
+def test_every_operation_takes_what_the_code_takes(route: Route) -> None:
+    taken = dict(ROUTES)[route.template].accepts.get(route.verb.upper(), ())
+    described = OPENAPI["paths"][route.template][route.verb].get("parameters", [])
+
+    assert [parameter["name"] for parameter in described] == [field.name for field in taken]
+    for field, parameter in zip(taken, described, strict=True):
+        schema = parameter["schema"]
+        assert field.kind in KINDS[schema.get("type") or schema["$ref"].rpartition("/")[2]]
+
+
 def test_the_download_takes_the_same_in_the_query_and_in_the_body() -> None:
     operation = OPENAPI["paths"]["/models/download"]["post"]
-    names = {field.name for field in _DOWNLOAD}
+    names = {parameter["name"] for parameter in operation["parameters"]}
 
-    assert {parameter["name"] for parameter in operation["parameters"]} == names
     assert set(OPENAPI["components"]["schemas"]["DownloadRequest"]["properties"]) == names
 
 

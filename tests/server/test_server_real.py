@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qwen3ft_jupyter.jobs import JobStore
 from qwen3ft_jupyter.manager import get_model_manager
-from qwen3ft_jupyter.work import Controls
 from tests.cache.making import make_cached, make_plain
-from tests.jobs.following import WORKER, wait_until
+from tests.jobs.following import WORKER, start, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,32 @@ async def test_what_there_is_is_answered_as_promised(ask: Ask, path: str) -> Non
     answer = await ask("get", path)
 
     assert answer.code == 200
+
+
+async def test_the_event_loop_opens_no_file(ask: Ask, manager: ModelManager, tmp_path: Path) -> None:
+    """A drive that hangs would otherwise stop every notebook of the server."""
+    make_cached(tmp_path / "cache", "acme/Tiny-1")
+    await ask("get", "/models")  # builds the manager
+    on_disk = {"open", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename", "shutil.rmtree"}
+    loop_thread, opened, is_listening = threading.get_ident(), list[object](), True
+
+    def listen(event: str, arguments: tuple[object, ...]) -> None:
+        if is_listening and event in on_disk and threading.get_ident() == loop_thread:
+            opened.append(arguments[0])
+
+    sys.addaudithook(listen)  # which cannot be taken away again
+    for path in ("/status", "/models", "/models/cache/list", "/jobs"):
+        await ask("get", path)
+    started = await ask("post", "/models/cache/acme_Tiny-1/verify")
+    path = f"/jobs/{started.json['id']}"
+    for part in ("", "/metrics", "/log"):
+        await ask("get", path + part)
+    await ask("post", f"{path}/stop")
+    await ask("post", "/models/cache/acme_Tiny-1/pin")
+    is_listening = False
+    await asyncio.to_thread(manager.job(started.json["id"]).wait, 60)
+
+    assert opened == []
 
 
 async def test_a_wrong_name_is_refused_before_anything_starts(ask: Ask, manager: ModelManager) -> None:
@@ -61,8 +88,12 @@ async def test_a_download_runs_fails_is_read_and_forgotten(ask: Ask, manager: Mo
 
 
 async def test_a_real_job_is_paused_slowed_down_resumed_and_stopped(ask: Ask, tmp_path: Path) -> None:
-    job = JobStore(tmp_path / "state", worker=WORKER).start(
-        "obey", {"keep": str(tmp_path / "number")}, title="Obey", controls=Controls()
+    job = start(
+        JobStore(tmp_path / "state", worker=WORKER),
+        "obey",
+        {"keep": str(tmp_path / "number")},
+        title="Obey",
+        max_speed=None,
     )
 
     def last_order() -> dict[str, float]:

@@ -11,7 +11,7 @@ import platformdirs
 import pytest
 
 from qwen3ft_jupyter.errors import BadSetting
-from qwen3ft_jupyter.overview import describe
+from qwen3ft_jupyter.manager.overview import describe
 from qwen3ft_jupyter.server.app import Qwen3FTApp
 from qwen3ft_jupyter.settings import (
     FOLDER_ORIGIN,

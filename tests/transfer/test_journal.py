@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.transfer.journal import (
     Record,
     forget_line,
@@ -13,13 +14,12 @@ from qwen3ft_jupyter.transfer.journal import (
     record_line,
     released_line,
 )
-from qwen3ft_jupyter.transfer.owner import Owner
 
 HEADER = header_line("abc", 1000, "abc.1.part")
 
 
 def test_a_journal_is_read_back() -> None:
-    owner = Owner("host", "boot", "space", 12, 34.5)
+    owner = ProcessIdentity("host", "boot", "space", 12, 34.5)
     data = HEADER + owner_line(owner) + record_line(Record(0, 10, 7)) + record_line(Record(20, 30, 8))
 
     journal = parse_journal(data)
@@ -57,7 +57,7 @@ def test_forgetting_and_releasing_are_undone_by_what_comes_later() -> None:
     )
 
     released = parse_journal(data)
-    taken_over = parse_journal(data + owner_line(Owner("host", "boot", "space", 12, 34.5)))
+    taken_over = parse_journal(data + owner_line(ProcessIdentity("host", "boot", "space", 12, 34.5)))
 
     assert released is not None
     assert released.records == [Record(10, 20, 8)]

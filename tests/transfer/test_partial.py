@@ -15,9 +15,9 @@ import pytest
 from qwen3ft_jupyter.errors import CacheDamaged, CacheNotWritable, NoSpace, TransferError, WrongBytes
 from qwen3ft_jupyter.hubs.listing import RemoteFile
 from qwen3ft_jupyter.hubs.names import SafePath, Sha256
+from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.transfer.journal import header_line, owner_line
 from qwen3ft_jupyter.transfer.leftovers import QUIET_OWNER_S, clear_orphans, clear_partials
-from qwen3ft_jupyter.transfer.owner import Owner
 from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim
 from qwen3ft_jupyter.transfer.volume import LocalDisk
 from tests.played_disks import FailingDisk, PlayedDisk
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.disk import Disk
 
 KEY = "ab" * 32
-ELSEWHERE = Owner("another-machine", "boot", "space", 7, 1.0)
+ELSEWHERE = ProcessIdentity("another-machine", "boot", "space", 7, 1.0)
 
 
 def take(folder: Path, key: str = KEY, size: int = 100) -> Partial:

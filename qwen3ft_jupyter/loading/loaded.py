@@ -6,6 +6,8 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.loading.load import load_model_and_tokenizer
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -14,50 +16,50 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class ModelLocation:
     """What a name given to load or chat stands for."""
 
     folder: Path
-    adapter: Path | None
-    made: float
+    adapter: Path | None = None
+    made: float = 0.0
     """Changes when the same folders hold something new."""
 
 
-class Resident:
+class LoadedModels:
     """The model that answers questions, and the one a caller loaded and may still hold."""
 
     def __init__(self) -> None:
-        self._own: tuple[Located, tuple[Any, Any]] | None = None
-        self._lent: tuple[Located, weakref.ref[Any], weakref.ref[Any]] | None = None
+        self._own: tuple[ModelLocation, tuple[Any, Any]] | None = None
+        self._lent: tuple[ModelLocation, weakref.ref[Any], weakref.ref[Any]] | None = None
         """Chatting with what a caller holds must not take the memory twice."""
 
     def load(
-        self, located: Located, device_map: str | None, reporter: Reporter, options: Mapping[str, Any]
+        self, location: ModelLocation, device_map: str | None, reporter: Reporter, options: Mapping[str, Any]
     ) -> tuple[Any, Any]:
         """Load for a caller; returns ``(model, tokenizer)`` and keeps neither alive."""
-        model, tokenizer = _load(located, device_map, reporter, options)
+        model, tokenizer = _load(location, device_map, reporter, options)
         if "adapter" not in options:  # with an adapter of the caller's own it is not what the name stands for
-            self._lent = (located, weakref.ref(model), weakref.ref(tokenizer))
+            self._lent = (location, weakref.ref(model), weakref.ref(tokenizer))
         return model, tokenizer
 
-    def at_hand(self, located: Located, reporter: Reporter) -> tuple[Any, Any]:
+    def get(self, location: ModelLocation, reporter: Reporter) -> tuple[Any, Any]:
         """Return ``(model, tokenizer)``, loading only what nobody here holds."""
-        if self._lent is not None and self._lent[0] == located:
+        if self._lent is not None and self._lent[0] == location:
             model, tokenizer = self._lent[1](), self._lent[2]()
             if model is not None and tokenizer is not None:
                 return model, tokenizer
-        if self._own is None or self._own[0] != located:
+        if self._own is None or self._own[0] != location:
             self._own = None  # give the memory back before the next model takes its own
-            self._own = (located, _load(located, "auto", reporter, {}))
+            self._own = (location, _load(location, "auto", reporter, {}))
         return self._own[1]
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Give back the memory of the model that answers questions."""
         self._own = None
 
 
-def _load(located: Located, device_map: str | None, reporter: Reporter, options: Mapping[str, Any]) -> tuple[Any, Any]:
-    from qwen3ft_jupyter.loading import load_model_and_tokenizer
-
-    options = {"adapter": located.adapter, **options} if located.adapter is not None else options
-    return load_model_and_tokenizer(located.folder, device_map=device_map, reporter=reporter, **options)
+def _load(
+    location: ModelLocation, device_map: str | None, reporter: Reporter, options: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    options = {"adapter": location.adapter, **options} if location.adapter is not None else options
+    return load_model_and_tokenizer(location.folder, device_map=device_map, reporter=reporter, **options)

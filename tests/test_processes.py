@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import subprocess
@@ -8,39 +7,42 @@ import sys
 
 import pytest
 
-from qwen3ft_jupyter.transfer.owner import Owner
+from qwen3ft_jupyter.processes import ProcessIdentity
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
 
 
 def test_this_process_is_surely_alive() -> None:
-    owner = Owner.from_dict(Owner.current().to_dict())
+    owner = ProcessIdentity.from_dict(ProcessIdentity.current().to_dict())
 
     assert owner.is_surely_alive
     assert not owner.is_surely_dead
 
 
 def test_a_process_that_ended_is_surely_dead() -> None:
-    code = "import json; from qwen3ft_jupyter.transfer.owner import Owner; print(json.dumps(Owner.current().to_dict()))"
+    code = (
+        "import json; from qwen3ft_jupyter.processes import ProcessIdentity;"
+        "print(json.dumps(ProcessIdentity.current().to_dict()))"
+    )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
-    owner = Owner.from_dict(json.loads(done.stdout))
+    owner = ProcessIdentity.from_dict(json.loads(done.stdout))
 
     assert owner.is_surely_dead
 
 
 def test_a_process_number_used_again_is_another_process() -> None:
-    owner = dataclasses.replace(Owner.current(), started=1.0)
+    owner = ProcessIdentity.current()._replace(started=1.0)
 
     assert owner.is_surely_dead
 
 
 def test_a_process_before_the_last_boot_is_surely_dead() -> None:
-    assert dataclasses.replace(Owner.current(), boot="another").is_surely_dead
+    assert ProcessIdentity.current()._replace(boot="another").is_surely_dead
 
 
 def test_of_another_machine_nothing_is_sure() -> None:
-    owner = dataclasses.replace(Owner.current(), host="another")
+    owner = ProcessIdentity.current()._replace(host="another")
 
     assert not owner.is_surely_alive
     assert not owner.is_surely_dead
@@ -49,7 +51,7 @@ def test_of_another_machine_nothing_is_sure() -> None:
 @linux
 def test_of_another_container_nothing_is_sure_even_if_its_host_name_is_the_same() -> None:
     """Its process numbers are others: 7 there is not 7 here."""
-    owner = dataclasses.replace(Owner.current(), space="pid:[1]")
+    owner = ProcessIdentity.current()._replace(space="pid:[1]")
 
     assert not owner.is_surely_alive
     assert not owner.is_surely_dead
@@ -62,17 +64,17 @@ def test_a_process_in_a_namespace_of_its_own_sees_that_it_cannot_see_us() -> Non
     if unshare is None or subprocess.run([*command, "true"], check=False, capture_output=True).returncode:
         pytest.skip("a namespace of its own needs root")
     code = (
-        "import json, sys; from qwen3ft_jupyter.transfer.owner import Owner;"
-        "owner = Owner.from_dict(json.loads(sys.argv[1]));"
-        "print(owner.is_surely_alive, owner.is_surely_dead, json.dumps(Owner.current().to_dict()))"
+        "import json, sys; from qwen3ft_jupyter.processes import ProcessIdentity;"
+        "owner = ProcessIdentity.from_dict(json.loads(sys.argv[1]));"
+        "print(owner.is_surely_alive, owner.is_surely_dead, json.dumps(ProcessIdentity.current().to_dict()))"
     )
-    ours = json.dumps(Owner.current().to_dict())
+    ours = json.dumps(ProcessIdentity.current().to_dict())
 
     done = subprocess.run([*command, sys.executable, "-c", code, ours], check=True, capture_output=True, text=True)
 
     alive, dead, theirs = done.stdout.split(maxsplit=2)
     assert (alive, dead) == ("False", "False")
-    assert not Owner.from_dict(json.loads(theirs)).is_surely_dead, "nor can we see it"
+    assert not ProcessIdentity.from_dict(json.loads(theirs)).is_surely_dead, "nor can we see it"
 
 
 @linux
@@ -82,8 +84,8 @@ def test_of_a_process_that_proc_hides_nothing_is_sure(monkeypatch: pytest.Monkey
     def refuse(_pid: int, _signal: int) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("qwen3ft_jupyter.owner.os.kill", refuse)
-    owner = dataclasses.replace(Owner.current(), pid=(1 << 31) - 1)
+    monkeypatch.setattr("qwen3ft_jupyter.processes.os.kill", refuse)
+    owner = ProcessIdentity.current()._replace(pid=(1 << 31) - 1)
 
     assert not owner.is_surely_alive
     assert not owner.is_surely_dead
@@ -97,4 +99,4 @@ def test_of_a_process_that_proc_hides_nothing_is_sure(monkeypatch: pytest.Monkey
 )
 def test_what_others_wrote_is_validated(data: object) -> None:
     with pytest.raises(ValueError, match="process"):
-        Owner.from_dict(data)
+        ProcessIdentity.from_dict(data)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter import owner
-from qwen3ft_jupyter.jobs import process
-from qwen3ft_jupyter.jobs.process import FRESH_S, is_alive
+from qwen3ft_jupyter import processes
+from qwen3ft_jupyter.jobs import launch
+from qwen3ft_jupyter.jobs.folder import FRESH_S, is_alive
+from qwen3ft_jupyter.processes import ProcessIdentity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,12 +21,12 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
 
 
 def test_this_process_is_alive() -> None:
-    assert is_alive(owner.identify(os.getpid()), status_age_s=LONG_AGO)
+    assert is_alive(ProcessIdentity.current().to_dict(), status_age_s=LONG_AGO)
 
 
 def test_process_that_has_gone_is_dead() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        identity = owner.identify(child.pid)
+        identity = ProcessIdentity.of(child.pid).to_dict()
         assert is_alive(identity, status_age_s=0)
     assert not is_alive(identity, status_age_s=0)
 
@@ -33,7 +34,7 @@ def test_process_that_has_gone_is_dead() -> None:
 @linux
 def test_zombie_is_dead() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    identity = owner.identify(child.pid)
+    identity = ProcessIdentity.of(child.pid).to_dict()
     assert child.stdin is not None
     child.stdin.close()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # has ended, is not collected
@@ -43,25 +44,25 @@ def test_zombie_is_dead() -> None:
 
 @linux
 def test_number_given_to_another_process_is_not_taken_for_the_first() -> None:
-    identity = owner.identify(os.getpid())
+    identity = ProcessIdentity.current().to_dict()
     assert not is_alive({**identity, "started": identity["started"] - 1}, status_age_s=0)
 
 
 @linux
 def test_after_a_reboot_of_this_machine_its_processes_are_dead() -> None:
-    assert not is_alive({**owner.identify(os.getpid()), "boot": "another"}, status_age_s=0)
+    assert not is_alive({**ProcessIdentity.current().to_dict(), "boot": "another"}, status_age_s=0)
 
 
 @linux
 @pytest.mark.parametrize("elsewhere", [{"boot": "another", "host": "another"}, {"space": "another"}])
 def test_heartbeat_decides_where_the_process_cannot_be_seen(elsewhere: dict[str, Any]) -> None:
-    identity = {**owner.identify(os.getpid()), **elsewhere}
+    identity = {**ProcessIdentity.current().to_dict(), **elsewhere}
     assert is_alive(identity, status_age_s=FRESH_S - 1)
     assert not is_alive(identity, status_age_s=FRESH_S + 1)
 
 
 def test_without_proc_psutil_tells_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner, "whereabouts", lambda: {"boot": "", "space": "", "host": "mac"})
+    monkeypatch.setattr(processes, "whereabouts", lambda: {"boot": "", "space": "", "host": "mac"})
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         identity = {"pid": child.pid, "started": time.time(), "boot": "", "space": "", "host": "mac"}
         assert is_alive(identity, status_age_s=LONG_AGO)
@@ -76,18 +77,22 @@ def test_job_process_finds_this_very_package_but_not_its_environment(
     """The job's Python may be of another environment than the one this package is installed in."""
     package = tmp_path / place / "qwen3ft_jupyter"
     package.mkdir(parents=True)
-    entry = process._ENTRY
+    entry = launch._ENTRY
     (package / "__main__.py").write_bytes(entry.read_bytes())
     (package / "__init__.py").touch()
     (package / "errors.py").touch()
     (package.parent / "neighbour.py").touch()
-    (package / "cli.py").write_text(
+    for room in ("jobs", "manager"):
+        (package / room).mkdir()
+        (package / room / "__init__.py").touch()
+    (package / "manager" / "kinds.py").write_text("KINDS = {}")
+    (package / "jobs" / "worker.py").write_text(
         "import importlib.util as u\n"
         "import qwen3ft_jupyter.errors\n"
-        "def main():\n"
+        "def main(folder, kinds):\n"
         "    print(qwen3ft_jupyter.errors.__file__, *(u.find_spec(n) is not None for n in ('errors', 'neighbour')))\n"
     )
-    command = [*process.worker_command(sys.executable)[:-1], "run", "FOLDER"]
+    command = [*launch.worker_command(sys.executable)[:-1], "run", "FOLDER"]
     command[1] = str(package / entry.name)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     answer = subprocess.run(

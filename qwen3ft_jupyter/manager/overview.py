@@ -98,7 +98,8 @@ def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str
     """
     cached: dict[str, CachedModel] = {}
     for model in cached_models:
-        cached.setdefault(model.repo_id, model)  # our own copies come before shared ones
+        if not model.is_guessed:
+            cached.setdefault(model.repo_id, model)  # our own copies come before shared ones
     rows = {entry.repo_id: _catalogue_row(entry) for entry in catalog.catalog()}
     rows[catalog.PRACTICE_REPO_ID] = _plain_row(catalog.PRACTICE_REPO_ID) | {
         "role": "practice",

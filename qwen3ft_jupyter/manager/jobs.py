@@ -1,0 +1,120 @@
+"""The jobs about models: which are at work on a cache, what they use, and how one is started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse
+from qwen3ft_jupyter.manager.kinds import (
+    DOWNLOAD,
+    FINETUNE,
+    DownloadParams,
+    FineTuneParams,
+    ModelParams,
+    Starter,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from qwen3ft_jupyter.download import DownloadRequest
+    from qwen3ft_jupyter.finetune import FineTuneConfig
+    from qwen3ft_jupyter.jobs import Job, JobKind, JobStore
+    from qwen3ft_jupyter.jobs.kinds import Params
+    from qwen3ft_jupyter.settings import Settings
+
+
+class ActiveJob(NamedTuple):
+    """A job at work, or about to be, and what it was started with."""
+
+    job: Job
+    params: ModelParams
+
+
+@dataclass(frozen=True, slots=True)
+class ModelJobs:
+    """The jobs on the cache of some settings; called with a model, it refuses one that is in use."""
+
+    store: JobStore
+    settings: Settings
+    is_trusted: bool
+
+    def active(self) -> Iterator[ActiveJob]:
+        """Yield the jobs at work on this cache; other kernels may work on another one."""
+        for job in self.store.list():
+            params = job.params
+            if isinstance(params, ModelParams) and params.starter.uses_cache(self.settings.cache_dir):
+                with contextlib.suppress(JobNotFound):  # forgotten since it was listed
+                    if job.status().is_active:
+                        yield ActiveJob(job, params)
+
+    def downloads(self) -> dict[str, str]:
+        """Return the ids of the active downloads by the names of their models."""
+        return {params.model_name: job.id for job, params in self.active() if isinstance(params, DownloadParams)}
+
+    def __call__(self, repo_id: str) -> bool:
+        """Return False if no active job uses a model. Raises ModelInUse, naming the job."""
+        return self.snapshot()(repo_id)
+
+    def snapshot(self) -> Callable[[str], bool]:
+        """Return the same answer for any model as of now: a plan asks for each, and a listing reads every job."""
+        job_ids = {params.model_name: job.id for job, params in self.active()}
+
+        def is_used(repo_id: str) -> bool:
+            if repo_id in job_ids:
+                job_id = job_ids[repo_id]
+                raise ModelInUse(f"{repo_id} is used by the running job {job_id}.", hint="Stop the job first.")
+            return False
+
+        return is_used
+
+    def refuse_any(self) -> None:
+        """Raise ModelInUse, naming the job, if any is at work on this cache."""
+        for job, _ in self.active():
+            raise ModelInUse(f"The running job {job.id} uses the cache.", hint="Stop the job first.")
+
+    def output_dir_of(self, job_id: str) -> Path | None:
+        """Return where the fine-tune with this id writes; None if there is no such job."""
+        with contextlib.suppress(JobNotFound):
+            params = self.store.get(job_id).params
+            return params.output_dir if isinstance(params, FineTuneParams) else None
+        return None
+
+    def download(self, request: DownloadRequest, max_speed: int | None) -> Job:
+        """Start a download, or return the same one already under way; a `max_speed` counts for that one, too."""
+        for job, params in self.active():
+            is_same = isinstance(params, DownloadParams) and params.request == request
+            with contextlib.suppress(JobNotFound):
+                if is_same and job.status().state != "stopping":
+                    if max_speed is not None:
+                        job.limit(max_speed)
+                    return job
+        params = DownloadParams(self.starter(), request)
+        return self.start(DOWNLOAD, params, self.settings.max_speed if max_speed is None else max_speed)
+
+    def start(self, kind: JobKind[Params, Any], params: Params, max_speed: int | None) -> Job:
+        """Start a job that can be paused and limited, in a folder that is no stranger's."""
+        self.settings.state_dir.mkdir(parents=True, exist_ok=True)
+        return self.store.start(kind, params, max_speed=max_speed, cwd=self.settings.state_dir)
+
+    def fine_tune(self, config: FineTuneConfig) -> Job:
+        """Start a fine-tune in the folder we are in."""
+        return self.store.start(FINETUNE, FineTuneParams(self.starter(), config.to_dict()))
+
+    def refuse_if_written_to(self, output_dir: str) -> None:
+        """Raise BadConfig, naming the job, if an active fine-tune writes to this folder."""
+        for job, params in self.active():
+            taken = params.output_dir if isinstance(params, FineTuneParams) else None
+            if taken is not None and os.path.realpath(taken) == os.path.realpath(output_dir):
+                raise BadConfig(
+                    f"output_dir: the running job {job.id} writes to {Path(output_dir).name}.",
+                    hint="Stop it first, or give another output_dir.",
+                )
+
+    def starter(self) -> Starter:
+        """Return who starts jobs here."""
+        return Starter(self.settings.shareable(), self.is_trusted)

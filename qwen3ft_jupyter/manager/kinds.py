@@ -1,0 +1,181 @@
+"""The kinds of jobs: what each is given, what it does by means of a `ModelManager`, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.cache import RepairReport, VerifyReport
+from qwen3ft_jupyter.download import DownloadRequest
+from qwen3ft_jupyter.jobs import JobKind
+from qwen3ft_jupyter.jobs.kinds import Plain
+from qwen3ft_jupyter.work import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qwen3ft_jupyter.jobs import JobContext
+    from qwen3ft_jupyter.jobs.kinds import Kinds
+    from qwen3ft_jupyter.manager.manager import ModelManager
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Who started a job, as far as its process has to be the same: the settings without secrets, as JSON."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    is_trusted: bool = True
+
+    def open_manager(self) -> ModelManager:
+        """Return a manager under these settings."""
+        from qwen3ft_jupyter.manager.manager import get_model_manager
+
+        return get_model_manager(**self.settings, is_trusted=self.is_trusted)
+
+    def uses_cache(self, cache_dir: Path) -> bool:
+        """Say whether jobs of this starter work on the cache there."""
+        return str(self.settings.get("cache_dir", cache_dir)) == str(cache_dir)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict, which is part of every job's params."""
+        return {"settings": dict(self.settings), "is_trusted": self.is_trusted}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Starter:
+        """Rebuild from `to_dict`; what else is in `data` is ignored."""
+        return cls(dict(data.get("settings", {})), bool(data.get("is_trusted", True)))
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadParams:
+    """What a download is given."""
+
+    starter: Starter
+    request: DownloadRequest
+
+    @property
+    def model_name(self) -> str:
+        """Return the model that is downloaded."""
+        return self.request.model_name
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {**self.request.to_dict(), **self.starter.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> DownloadParams:
+        """Rebuild from `to_dict`."""
+        return cls(Starter.from_dict(data), DownloadRequest.from_dict(data))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckParams:
+    """What a check or a repair of a cached model is given."""
+
+    starter: Starter
+    model_name: str
+    revision: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {"model_name": self.model_name, "revision": self.revision, **self.starter.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CheckParams:
+        """Rebuild from `to_dict`."""
+        return cls(Starter.from_dict(data), str(data["model_name"]), data.get("revision"))
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuneParams:
+    """What a fine-tune is given."""
+
+    starter: Starter
+    config: Mapping[str, Any]
+    """As `FineTuneConfig.to_dict` gives it; only the job's process checks all of it again."""
+
+    @property
+    def model_name(self) -> str:
+        """Return the base model."""
+        return str(self.config["model"])
+
+    @property
+    def output_dir(self) -> Path:
+        """Return where the results go."""
+        return Path(self.config["output_dir"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {"config": dict(self.config), **self.starter.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> FineTuneParams:
+        """Rebuild from `to_dict`."""
+        params = cls(Starter.from_dict(data), data["config"])
+        if not (params.model_name and params.output_dir.name):
+            raise ValueError("a fine-tune without a model or a folder")
+        return params
+
+
+ModelParams = DownloadParams | CheckParams | FineTuneParams
+"""All of them name a model and a starter."""
+
+
+def _download(params: DownloadParams, context: JobContext) -> Plain:
+    work = context.work
+    ensured = params.starter.open_manager().ensure(
+        controls=work.controls, reporter=work.reporter, stop=work.stop, **params.request.to_dict()
+    )
+    return Plain(ensured.to_dict())
+
+
+def _verify(params: CheckParams, context: JobContext) -> VerifyReport:
+    work, manager = context.work, params.starter.open_manager()
+    return manager.verify(
+        params.model_name,
+        revision=params.revision,
+        controls=work.controls,
+        reporter=work.reporter,
+        stop=work.stop,
+    )
+
+
+def _repair(params: CheckParams, context: JobContext) -> RepairReport:
+    work, manager = context.work, params.starter.open_manager()
+    return manager.repair(
+        params.model_name,
+        revision=params.revision,
+        controls=work.controls,
+        reporter=work.reporter,
+        stop=work.stop,
+    )
+
+
+def _fine_tune(params: FineTuneParams, context: JobContext) -> Plain:
+    """Fine-tune, continuing from the last complete checkpoint if the job was interrupted."""
+    from qwen3ft_jupyter.finetune import FineTuneConfig, run
+
+    config, work = FineTuneConfig.from_dict(params.config), context.work
+    work.progress(Progress("preparing", detail=config.model))
+    model = params.starter.open_manager().ensure(config.model, reporter=work.reporter, stop=work.stop).model
+    return Plain(run(config, model.folder, context, base_commit=model.commit))
+
+
+def _title_fine_tune(params: FineTuneParams) -> str:
+    return f"Fine-tune {params.model_name} → {params.output_dir.name}"
+
+
+DOWNLOAD = JobKind(
+    "download", DownloadParams, Plain, lambda params: f"Download {params.model_name}", _download, can_pause=True
+)
+VERIFY = JobKind(
+    "verify", CheckParams, VerifyReport, lambda params: f"Verify {params.model_name}", _verify, can_pause=True
+)
+REPAIR = JobKind(
+    "repair", CheckParams, RepairReport, lambda params: f"Repair {params.model_name}", _repair, can_pause=True
+)
+FINETUNE = JobKind("finetune", FineTuneParams, Plain, _title_fine_tune, _fine_tune)
+
+KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE)}
+"""By name."""

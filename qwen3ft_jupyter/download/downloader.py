@@ -41,7 +41,7 @@ from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, is_commit
 from qwen3ft_jupyter.hubs.names import Sha256
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
-from qwen3ft_jupyter.transfer.patience import DEFAULT_POLICY
+from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
 from qwen3ft_jupyter.transfer.plan import SMALL_BYTES
 from qwen3ft_jupyter.transfer.sources import gather_sources
 from qwen3ft_jupyter.work import Progress, Work
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.download.plan import Volume
     from qwen3ft_jupyter.download.request import DownloadRequest
     from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing
-    from qwen3ft_jupyter.transfer.patience import RetryPolicy
+    from qwen3ft_jupyter.hubs.retry import RetryPolicy
     from qwen3ft_jupyter.transfer.source import Source
 
 _ELSEWHERE = (HubUnreachable, HubBusy, ModelNotFound, SourceFailed, WrongBytes)

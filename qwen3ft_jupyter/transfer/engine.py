@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.names import Sha256
+from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
 from qwen3ft_jupyter.transfer.board import Board
 from qwen3ft_jupyter.transfer.leftovers import clear_orphans
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim
-from qwen3ft_jupyter.transfer.patience import DEFAULT_POLICY
 from qwen3ft_jupyter.transfer.plan import in_order
 from qwen3ft_jupyter.transfer.source import is_resolved
 from qwen3ft_jupyter.transfer.transit import Transit, nobody_has
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
-    from qwen3ft_jupyter.transfer.patience import RetryPolicy
+    from qwen3ft_jupyter.hubs.retry import RetryPolicy
     from qwen3ft_jupyter.transfer.source import Source
     from qwen3ft_jupyter.work import Work
 

@@ -10,7 +10,7 @@ from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.manifest import read_manifest, write_manifest
 from qwen3ft_jupyter.cache.repair import RepairReport, repair_model
 from qwen3ft_jupyter.errors import NotCached, Qwen3ftError, Stopped
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.work import SILENT, Work
 from tests.download.asking import ensure_model
 from tests.servers import Reply

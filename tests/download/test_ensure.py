@@ -21,7 +21,7 @@ from qwen3ft_jupyter.errors import (
     Stopped,
     WrongBytes,
 )
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from tests.cache.making import make_cached
 from tests.download.asking import ensure_model
 from tests.servers import Reply, Seen, Stall, file_reply

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.errors import Qwen3ftError
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.work import SILENT, Reporter
 from tests import played_disks
 from tests.download.asking import ensure_model

@@ -15,7 +15,7 @@ from qwen3ft_jupyter.cache import ModelCache, read_manifest
 from qwen3ft_jupyter.cache.manifest import file_state
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.names import slug
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from tests.download.asking import ensure_model
 from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
 

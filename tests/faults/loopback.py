@@ -20,7 +20,7 @@ from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
 from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from tests.download.asking import ensure_model
 from tests.servers import Reply, ScriptedServer, Seen, file_reply, json_reply, redirect
 from tests.transfer.origin import REPO, Recorder, bytes_of

@@ -6,9 +6,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
 from qwen3ft_jupyter.work import Work
 from tests.servers import Reply, Seen
 from tests.transfer.origin import REPO, Origin, Recorder

@@ -9,9 +9,9 @@ import pytest
 
 from qwen3ft_jupyter.errors import HubBusy, SourceFailed, Stopped, WrongBytes
 from qwen3ft_jupyter.hubs.http import HttpClient
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
 from qwen3ft_jupyter.transfer.volume import LocalDisk
 from qwen3ft_jupyter.work import Work
 from tests.servers import ABORT, CLOSE, Reply, Seen, Stall, file_reply

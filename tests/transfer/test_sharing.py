@@ -7,11 +7,11 @@ import zlib
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.disk import LOCAL, LocalDisk
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.journal import Record, parse_journal
 from qwen3ft_jupyter.transfer.partial import claim
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
 from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.work import Work
 from tests.servers import Reply, Seen, Stall, file_reply

@@ -10,9 +10,9 @@ import pytest
 
 from qwen3ft_jupyter.cache.incoming import begun_bytes
 from qwen3ft_jupyter.errors import HubBusy, Stopped
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer import board, workers
 from qwen3ft_jupyter.transfer.engine import fetch
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
 from qwen3ft_jupyter.work import Controls, Work
 from tests.servers import ABORT, Reply, Seen, Stall
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of

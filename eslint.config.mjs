@@ -14,6 +14,7 @@ export default [
       'dist/**',
       'docs/**',
       'labextension/lib/**',
+      'labextension/src/api/openapi.ts', // made by `jlpm types`
       'qwen3ft_jupyter/**'
     ]
   },

@@ -1,24 +1,13 @@
-"""Numbers, progress and tables as people read them. Pure."""
+"""Numbers as people read them, as far as the rooms below the faces say them. Pure."""
 
 from __future__ import annotations
 
 import math
-import re
 import time
-import unicodedata
 from typing import TYPE_CHECKING
-
-from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from qwen3ft_jupyter.work import Progress
-
-_FINAL_PHASES = frozenset({"committing", "loading", "saving"})
-_CONNECTIONS = re.compile(r"connections: (\d+ from [^,]+(?:, \d+ from [^,]+)*)")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Characters that are not shown, or that turn the direction of what is."""
 
 
 def size(number: float | None) -> str:
@@ -34,21 +23,6 @@ def size(number: float | None) -> str:
         value /= 1000
         units.pop(0)
     return f"{value:.1f} {units[0]}" if units[0] != "B" and value < 99.95 else f"{value:.0f} {units[0]}"
-
-
-def count(number: int | None) -> str:
-    """Return a number of parameters.
-
-    >>> count(596_049_920), count(4_022_468_096), count(1_200), count(None)
-    ('596M', '4.0B', '1.2k', '')
-    """
-    if number is None:
-        return ""
-    value, units = float(number), ["", "k", "M", "B"]
-    while value >= 999.5 and len(units) > 1:
-        value /= 1000
-        units.pop(0)
-    return f"{value:.1f}{units[0]}" if units[0] and value < 99.95 else f"{value:.0f}{units[0]}"
 
 
 def duration(seconds: float | None) -> str:
@@ -82,98 +56,3 @@ def first_names(names: Sequence[str]) -> str:
 def moment(unix_s: float | None) -> str:
     """Return a point in time on this machine's clock, to the minute."""
     return "" if unix_s is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_s))
-
-
-def loss(value: float | None) -> str:
-    """Return a loss.
-
-    >>> loss(2.34567), loss(float("nan")), loss(None)
-    ('2.346', 'nan', '–')
-    """
-    return "–" if value is None else f"{value:.4g}"
-
-
-def progress_parts(progress: Progress) -> list[str]:
-    """Return what there is to say of a phase: its name, how far, how fast, how long, and a detail.
-
-    >>> from qwen3ft_jupyter.work import Progress
-    >>> progress_parts(Progress("transferring", 5 * 10**8, 10**9, rate=5e7, eta_s=10.0))
-    ['transferring', '500 MB of 1.0 GB', '50.0 MB/s', '10 s left']
-    """
-    is_done = progress.fraction == 1 and progress.phase in _FINAL_PHASES
-    parts = [tr(progress.phase) + (" ✓" if is_done else "")]
-    if progress.total and progress.total > 1:  # "1 of 1" says nothing
-        done, total = _number(progress.done, progress.unit), _amount(progress.total, progress.unit)
-        parts.append(tr("{done} of {total}", done=done, total=total))
-    elif progress.done and not progress.total:
-        parts.append(_amount(progress.done, progress.unit))
-    if progress.rate and not is_done:
-        parts.append(_amount(progress.rate, progress.unit) + "/s")
-    if progress.eta_s is not None and not is_done:
-        parts.append(tr("{time} left", time=duration(progress.eta_s)))
-    if progress.detail:
-        parts.append(_detail(progress.detail))
-    return parts
-
-
-def plain(text: str) -> str:
-    """Return a stranger's text without what a terminal would obey."""
-    return _CONTROL.sub("\ufffd", text)
-
-
-def width(text: str) -> int:
-    """Return how many columns of a terminal `text` takes; a Chinese character takes two.
-
-    >>> width("model"), width("模型")
-    (5, 4)
-    """
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def cut(text: str, columns: int) -> str:
-    """Return as much of `text` as fits into `columns` of a terminal.
-
-    >>> cut("下载 45%", 6)
-    '下载 4'
-    """
-    taken = 0
-    for index, character in enumerate(text):
-        taken += width(character)
-        if taken > columns:
-            return text[:index]
-    return text
-
-
-def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table with aligned columns.
-
-    >>> print(columns(["A", "B"], [["long", "x"], ["s", ""]]))
-    A     B
-    long  x
-    s
-    """
-    table = [[plain(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(map(width, column)) for column in zip(*table, strict=True)]
-    padded = ([cell + " " * (wide - width(cell)) for cell, wide in zip(row, widths, strict=True)] for row in table)
-    return "\n".join("  ".join(row).rstrip() for row in padded)
-
-
-def _detail(text: str) -> str:
-    """Return the detail of a phase; which source has how many connections is said in the language for people."""
-    match = _CONNECTIONS.fullmatch(text)
-    if match is None:
-        return text
-    pairs = [part.split(" from ", 1) for part in match[1].split(", ")]
-    shown = (tr("{count} from {source}", count=count, source=source) for count, source in pairs)
-    return tr("connections: {sources}", sources=", ".join(shown))
-
-
-def _amount(number: float, unit: str) -> str:
-    text = _number(number, unit)
-    return text if unit == "bytes" else f"{text} {tr(unit)}"
-
-
-def _number(number: float, unit: str) -> str:
-    if unit == "bytes":
-        return size(number)
-    return f"{number:.3g}" if isinstance(number, float) else str(number)

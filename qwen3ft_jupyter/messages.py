@@ -83,8 +83,8 @@ class Command:
         return write_magic(self)
 
 
-Value = str | int | float | None | Size | Duration | Names | Command
-"""What a placeholder may stand for; a `Message` is a `str`."""
+Value = object
+"""What a placeholder may stand for: a `Message`, `Size`, `Duration`, `Names`, `Command`, a number; all else as text."""
 
 Grammar = Callable[[Command], str]
 
@@ -222,10 +222,10 @@ def _value_to_json(value: Value) -> Any:
             return {"names": list(value.names)}
         case Command():
             return {"command": list(value.words)}
-        case str():
-            return to_json(value)
-        case _:
+        case bool() | int() | float() | None:
             return value
+        case _:
+            return to_json(value) if isinstance(value, str) else str(value)
 
 
 def _value_from_json(data: Any) -> Value:

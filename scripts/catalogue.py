@@ -105,6 +105,11 @@ def chinese_of(entry: polib.POEntry) -> str:
     return str(entry.msgstr or entry.msgstr_plural.get(0, ""))
 
 
+def jed_of(entry: polib.POEntry) -> list[str]:
+    """Return the translation for JupyterLab, which takes a list of one for a text that has no plural."""
+    return [chinese_of(entry)] * (2 if entry.msgid_plural else 1)
+
+
 def placeholders(text: str) -> set[str]:
     """Return the places for values in a text, of Python's form or of Jed's."""
     found = set(_JED_PLACEHOLDER.findall(text))
@@ -153,7 +158,7 @@ def compiled() -> dict[Path, bytes]:
     }
     for entry in sorted(catalogue.translated_entries(), key=lambda entry: (entry.msgctxt or "", entry.msgid)):
         if (entry.msgctxt or "", entry.msgid) in front:
-            jed["\x04".join(filter(None, (entry.msgctxt, entry.msgid)))] = [chinese_of(entry)]
+            jed["\x04".join(filter(None, (entry.msgctxt, entry.msgid)))] = jed_of(entry)
     text = json.dumps(jed, indent=1, ensure_ascii=False) + "\n"
     return {PO.with_suffix(".mo"): catalogue.to_binary(), PO.with_suffix(".json"): text.encode()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import yaml
 from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.catalog.memory import estimate_bytes
 from qwen3ft_jupyter.errors import error_classes
+from qwen3ft_jupyter.faces.verbs import VERBS
 from qwen3ft_jupyter.finetune import FineTuneConfig
-from qwen3ft_jupyter.notebook.magics import VERBS
 from qwen3ft_jupyter.settings import SETTINGS
 from qwen3ft_jupyter.settings.kinds import FOLDER, TOKEN
 
@@ -44,18 +45,17 @@ def test_every_route_is_documented(readme: str) -> None:
             assert f"`{method.upper()} {path}`" in readme
 
 
-def test_every_magic_verb_is_documented(readme: str) -> None:
+def test_every_verb_is_documented(readme: str) -> None:
     for verb in VERBS:
-        assert f"`%qwen3ft {verb.name}" in readme
+        assert f"`{verb.name}`" in readme or f"`{verb.name} " in readme
 
 
-def test_every_command_is_documented(readme: str) -> None:
-    from qwen3ft_jupyter.cli import make_parser
+def test_the_reference_of_verbs_is_that_of_the_table() -> None:
+    made = runpy.run_path(str(ROOT / "scripts/verbs.py"))["reference"]()
 
-    commands = next(action.choices for action in make_parser()._actions if isinstance(action.choices, dict))
-    assert commands
-    for command in commands:
-        assert f"`qwen3ft {command}" in readme
+    assert (ROOT / "docs/verbs.md").read_text("utf-8") == made
+    for verb in VERBS:
+        assert f"\n## {verb.name}\n" in made
 
 
 def test_every_error_code_is_documented(readme: str) -> None:

@@ -15,8 +15,8 @@ LEVELS = [
     ["messages"],
     ["errors", "words", "processes"],
     ["work", "disk"],
-    ["settings", "job_lists", "format"],
-    ["catalog", "cache_lists"],
+    ["settings", "format"],
+    ["catalog"],
     ["hubs"],
     ["transfer"],
     ["cache"],
@@ -26,10 +26,9 @@ LEVELS = [
     ["loading"],
     ["finetune"],
     ["jobs"],
-    ["terminal"],
     ["manager"],
-    ["server", "notebook", "cli_cache"],
-    ["cli"],
+    ["faces"],
+    ["server", "notebook", "cli"],
     ["__main__", "__init__"],
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

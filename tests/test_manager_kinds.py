@@ -12,9 +12,11 @@ import pytest
 from qwen3ft_jupyter import __main__
 from qwen3ft_jupyter.cache import VerifyReport
 from qwen3ft_jupyter.download import DownloadRequest
+from qwen3ft_jupyter.errors import ModelInUse
 from qwen3ft_jupyter.hubs import parse_repo_id
 from qwen3ft_jupyter.jobs import JobStore, supervisor, worker
 from qwen3ft_jupyter.jobs.kinds import Plain
+from qwen3ft_jupyter.manager import get_model_manager
 from qwen3ft_jupyter.manager import manager as front_door
 from qwen3ft_jupyter.manager.kinds import (
     KINDS,
@@ -25,7 +27,7 @@ from qwen3ft_jupyter.manager.kinds import (
     ModelParams,
     Starter,
 )
-from tests.jobs.following import start
+from tests.jobs.following import AT_ONCE_S, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +95,19 @@ def test_params_of_other_versions_are_read(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_params_that_cannot_be_read_are_kept_as_they_are(kind: str) -> None:
     assert KINDS[kind].read_params({"unlike": "any"}) == Plain({"unlike": "any"})
+
+
+def test_model_of_a_job_of_another_version_is_in_use(tmp_path: Path) -> None:
+    manager = get_model_manager(cache_dir=tmp_path / "cache", state_dir=tmp_path / "state")
+    worker_command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    manager.job_store = JobStore(tmp_path / "state", KINDS, worker=worker_command)
+    job = start(manager.job_store, "quantize", {"model_name": "acme/Tiny-1"}, grace_s=AT_ONCE_S)
+
+    with pytest.raises(ModelInUse, match=job.id):
+        manager.move_cache(tmp_path / "elsewhere")
+
+    job.stop()
+    assert job.wait(30).state == "stopped"
 
 
 def test_result_of_a_check_is_read_back() -> None:

@@ -10,10 +10,12 @@ import yaml
 
 import qwen3ft_jupyter
 from qwen3ft_jupyter import server
-from qwen3ft_jupyter.cache_lists import ACTIONS, OWNERS
+from qwen3ft_jupyter.faces.views import ACTIONS, OWNERS
 from qwen3ft_jupyter.jobs import JobState
 from qwen3ft_jupyter.words import CHINESE, language, tr
 
+ROOMS = ("cli", "faces", "notebook")
+"""Those that speak to people."""
 OPENAPI = Path(server.__file__).parent / "openapi.yaml"
 PHASES = yaml.safe_load(OPENAPI.read_text("utf-8"))["components"]["schemas"]["Progress"]["properties"]["phase"]["enum"]
 
@@ -22,7 +24,7 @@ def texts_in_the_code() -> set[str]:
     """Return every literal that is given to `tr`."""
     texts = set()
     package = Path(qwen3ft_jupyter.__file__).parent
-    for path in [*package.glob("*.py"), *(package / "notebook").glob("*.py")]:
+    for path in [*package.glob("*.py"), *(path for room in ROOMS for path in (package / room).glob("*.py"))]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "tr":
                 for argument in node.args[:1]:

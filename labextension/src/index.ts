@@ -1,4 +1,4 @@
-/** The plugins; each can be switched off on its own. */
+/** The plugins; each but the first can be switched off on its own. */
 
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ILayoutRestorer } from '@jupyterlab/application';
@@ -7,44 +7,61 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { Token } from '@lumino/coreutils';
 
-import { Client } from './client';
-import { addCellCommands, CommandIDs } from './commands';
-import { toLocale } from './format';
-import { qwen3ftIcon } from './icons';
-import { JOB_MIME_TYPE, JobOutput } from './jobs/output';
-import { PanelModel } from './model';
-import { QwenPanel } from './panel';
-import { followSettings } from './settings';
-import type { ILanguage } from './words';
+import { Client } from './api/client';
+import type { IApp } from './components/context';
+import { qwen3ftIcon } from './components/icons';
+import { CommandIDs } from './domain/commands';
+import { toLocale } from './domain/format';
+import { addCellCommands } from './notebook/commands';
+import { JOB_MIME_TYPE, JobOutput } from './notebook/output';
+import { QwenPanel } from './panel/panel';
+import { followSettings } from './state/settings';
+import { Store } from './state/store';
+
+/** What the other plugins share. */
+const IQwen3ft = new Token<IApp>(
+  'qwen3ft-jupyter:IQwen3ft',
+  'What is known of the server part: models, cache and jobs.'
+);
+
+/** The one store. It asks nothing while no panel and no output shows what it knows. */
+const storePlugin: JupyterFrontEndPlugin<IApp> = {
+  id: 'qwen3ft-jupyter:store',
+  description: 'Knows the models, the cache and the jobs of the server part.',
+  autoStart: true,
+  provides: IQwen3ft,
+  optional: [ITranslator],
+  activate: (app: JupyterFrontEnd, translator: ITranslator | null): IApp => {
+    const used = translator ?? nullTranslator;
+    const locale = toLocale(used.languageCode);
+    const store = new Store({
+      client: new Client({ settings: app.serviceManager.serverSettings, locale }),
+      events: app.serviceManager.events.stream,
+      intervalMs: 15_000
+    });
+    return { store, commands: app.commands, trans: used.load('qwen3ft_jupyter'), locale };
+  }
+};
 
 /** The panel in the left sidebar. */
 const panelPlugin: JupyterFrontEndPlugin<void> = {
   id: 'qwen3ft-jupyter:plugin',
   description: 'Adds the Qwen3 panel: models, cache and jobs.',
   autoStart: true,
+  requires: [IQwen3ft],
   optional: [ILayoutRestorer, ICommandPalette, ISettingRegistry, ITranslator],
   activate: (
     app: JupyterFrontEnd,
+    shared: IApp,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null,
     settings: ISettingRegistry | null,
     translator: ITranslator | null
   ): void => {
-    const language = languageOf(translator);
-    const { trans } = language;
-    const model: PanelModel = new PanelModel({
-      client: new Client(app.serviceManager.serverSettings),
-      events: app.serviceManager.events.stream,
-      intervalMs: 15_000,
-      isHidden: () => !panel.isVisible
-    });
-    const panel: QwenPanel = new QwenPanel({
-      model,
-      language,
-      commands: app.commands,
-      translator: translator ?? undefined
-    });
+    const { trans } = shared;
+    const panel = new QwenPanel(shared, translator ?? undefined);
     app.shell.add(panel, 'left', { rank: 650, type: 'Qwen3' });
     restorer?.add(panel, panel.id);
     app.commands.addCommand(CommandIDs.openPanel, {
@@ -56,7 +73,7 @@ const panelPlugin: JupyterFrontEndPlugin<void> = {
     });
     palette?.addItem({ command: CommandIDs.openPanel, category: trans.__('Qwen3') });
     if (settings) {
-      void followSettings(settings, panelPlugin.id, model);
+      void followSettings(settings, panelPlugin.id, shared.store);
     }
   }
 };
@@ -66,18 +83,10 @@ const jobOutputPlugin: JupyterFrontEndPlugin<void> = {
   id: 'qwen3ft-jupyter:job-output',
   description: 'Renders the live state of a job in the output of a cell.',
   autoStart: true,
-  requires: [IRenderMimeRegistry],
-  optional: [ITranslator],
-  activate: (app: JupyterFrontEnd, rendermime: IRenderMimeRegistry, translator: ITranslator | null): void => {
-    const client = new Client(app.serviceManager.serverSettings);
-    const language = languageOf(translator);
-    const events = app.serviceManager.events.stream;
+  requires: [IQwen3ft, IRenderMimeRegistry],
+  activate: (_: JupyterFrontEnd, shared: IApp, rendermime: IRenderMimeRegistry): void => {
     rendermime.addFactory(
-      {
-        safe: true,
-        mimeTypes: [JOB_MIME_TYPE],
-        createRenderer: () => new JobOutput({ client, events, language, rendermime })
-      },
+      { safe: true, mimeTypes: [JOB_MIME_TYPE], createRenderer: () => new JobOutput(shared, rendermime) },
       0
     );
   }
@@ -88,20 +97,16 @@ const cellCommandsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'qwen3ft-jupyter:cell-commands',
   description: 'Adds commands that put code into a notebook which loads or fine-tunes a model.',
   autoStart: true,
-  optional: [INotebookTracker, ICommandPalette, ITranslator],
+  requires: [IQwen3ft],
+  optional: [INotebookTracker, ICommandPalette],
   activate: (
     app: JupyterFrontEnd,
+    shared: IApp,
     tracker: INotebookTracker | null,
-    palette: ICommandPalette | null,
-    translator: ITranslator | null
+    palette: ICommandPalette | null
   ): void => {
-    addCellCommands(app, { tracker, palette, trans: languageOf(translator).trans });
+    addCellCommands(app, { tracker, palette, trans: shared.trans });
   }
 };
 
-function languageOf(translator: ITranslator | null): ILanguage {
-  const used = translator ?? nullTranslator;
-  return { trans: used.load('qwen3ft_jupyter'), locale: toLocale(used.languageCode) };
-}
-
-export default [panelPlugin, jobOutputPlugin, cellCommandsPlugin];
+export default [storePlugin, panelPlugin, jobOutputPlugin, cellCommandsPlugin];

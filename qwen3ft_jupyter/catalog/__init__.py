@@ -93,7 +93,7 @@ def check_published(repo_id: str) -> None:
     hint = f'Did you mean "Qwen/{nearest}"?'
     if "instruct" in name.lower() and not nearest.endswith("-2507") and nearest in published:
         hint += " It follows instructions without the word in its name."
-    raise UnknownModel(f'Qwen never published "{repo_id}".', hint=hint)
+    raise UnknownModel('Qwen never published "{repo_id}".', hint=hint, repo_id=repo_id)
 
 
 @functools.cache

@@ -131,9 +131,11 @@ def read_config(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise BadConfig(
-            f"{path.name} cannot be read: {reason}.",
+            "{path} cannot be read: {reason}.",
             hint="Give the path of a YAML file.",
             details={"file": str(path)},
+            path=path.name,
+            reason=reason,
         ) from error
     return parse_yaml(text, name=path.name)
 
@@ -148,9 +150,15 @@ def parse_yaml(text: str, *, name: str = "The fine-tune config") -> dict[str, An
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
         what = f": {problem}" if (problem := getattr(error, "problem", None)) else ""
-        raise BadConfig(f"{name} is not YAML{where}{what}.", hint="Write one `field: value` a line.") from error
+        raise BadConfig(
+            "{name} is not YAML{where}{what}.",
+            hint="Write one `field: value` a line.",
+            name=name,
+            where=where,
+            what=what,
+        ) from error
     if not isinstance(values, dict):
-        raise BadConfig(f"{name} is not a list of fields.", hint="Write for example: model: Qwen/Qwen3-0.6B")
+        raise BadConfig("{name} is not a list of fields.", hint="Write for example: model: Qwen/Qwen3-0.6B", name=name)
     return {str(field_name): value for field_name, value in values.items()}
 
 
@@ -176,7 +184,12 @@ def _check_fields(values: dict[str, Any], known: set[str]) -> dict[str, Any]:
     problems += [f"{name}: missing ({rules.FIELDS[name].accepted})" for name in ("model", "data") if name not in values]
     if problems:
         count = f"{len(problems)} wrong field{'s' if len(problems) > 1 else ''}"
-        raise BadConfig(f"The fine-tune config has {count}: {'; '.join(problems)}.", hint="Correct them all.")
+        raise BadConfig(
+            "The fine-tune config has {count}: {names}.",
+            hint="Correct them all.",
+            count=count,
+            names="; ".join(problems),
+        )
     return checked
 
 

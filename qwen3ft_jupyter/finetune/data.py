@@ -98,8 +98,12 @@ def read_data(paths: Sequence[Path], *, data_format: str = "auto", skip_bad_rows
         found.notices.append(f"{found.empty} rows left out that have no answer")
     if not found.conversations:
         names = ", ".join(path.name for path in paths)
-        raise BadData(f"No row of {names} has a question and an answer ({found.rows} rows read).",
-                      hint="Each row needs a user's turn followed by an assistant's.")  # fmt: skip
+        raise BadData(
+            "No row of {names} has a question and an answer ({rows} rows read).",
+            hint="Each row needs a user's turn followed by an assistant's.",
+            names=names,
+            rows=found.rows,
+        )
     return Data(tuple(found.conversations), digests, found.report())
 
 
@@ -159,15 +163,22 @@ def split(
 
 def _read_bytes(path: Path) -> bytes:
     if path.suffix.lower() not in SUFFIXES:
-        raise BadData(f"{path.name}: files of this type are not read.", hint=f"Accepted: {', '.join(SUFFIXES)}.")
+        raise BadData(
+            "{path}: files of this type are not read.",
+            hint="Accepted: {names}.",
+            path=path.name,
+            names=", ".join(SUFFIXES),
+        )
     try:
         return path.read_bytes()
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         raise BadData(
-            f"{path.name} {'does not exist' if missing else 'cannot be read'}.",
+            "{path} {value}.",
             hint="Check the path; relative ones start at the notebook's folder.",
             details={"path": str(path)},
+            path=path.name,
+            value="does not exist" if missing else "cannot be read",
         ) from error
 
 
@@ -190,7 +201,7 @@ def _decode(raw: bytes, path: Path) -> tuple[str, str]:
     for codec, name in encodings:
         with contextlib.suppress(UnicodeDecodeError):
             return raw.decode(codec), name
-    raise BadData(f"{path.name} is neither UTF-8 nor gb18030 text.", hint="Save it as UTF-8.")
+    raise BadData("{path} is neither UTF-8 nor gb18030 text.", hint="Save it as UTF-8.", path=path.name)
 
 
 def _json_rows(text: str, name: str) -> Iterator[Row]:
@@ -198,12 +209,14 @@ def _json_rows(text: str, name: str) -> Iterator[Row]:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         line = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise BadData(f"{name} is not JSON{line}.", hint="One object a line is called .jsonl.") from error
+        raise BadData(
+            "{name} is not JSON{line}.", hint="One object a line is called .jsonl.", name=name, line=line
+        ) from error
     if isinstance(value, dict):  # {"data": [...]}, or one row
         lists = [inner for key, inner in value.items() if isinstance(inner, list) and key in {"data", "rows", "train"}]
         value = lists[0] if lists else [value]
     if not isinstance(value, list):
-        raise BadData(f"{name} is not a list of rows.")
+        raise BadData("{name} is not a list of rows.", name=name)
     for number, row in enumerate(value, 1):
         yield _row(row, f"{name} row {number}")
 
@@ -216,7 +229,10 @@ def _jsonl_rows(text: str, name: str) -> Iterator[Row]:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise BadData(
-                f"{name} row {number} is not JSON.", hint="Each line is one object; a list of them is called .json."
+                "{name} row {number} is not JSON.",
+                hint="Each line is one object; a list of them is called .json.",
+                name=name,
+                number=number,
             ) from error
         yield _row(row, f"{name} row {number}")
 
@@ -227,31 +243,34 @@ def _csv_rows(text: str, name: str) -> Iterator[Row]:
         for number, row in enumerate(csv.DictReader(io.StringIO(text, newline="")), 1):
             yield f"{name} row {number}", {str(key).strip(): value for key, value in row.items() if key is not None}
     except csv.Error as error:
-        raise BadData(f"{name} is not a csv file.", hint="The first line names the columns.") from error
+        raise BadData("{name} is not a csv file.", hint="The first line names the columns.", name=name) from error
     finally:
         csv.field_size_limit(limit)
 
 
 def _row(row: Any, where: str) -> Row:
     if not isinstance(row, dict):
-        raise BadData(f"{where} is not an object with named columns.")
+        raise BadData("{where} is not an object with named columns.", where=where)
     return where, row
 
 
 def _detect(path: Path, rows: Sequence[Row]) -> str:
     if not rows:
-        raise BadData(f"{path.name} holds no rows.")
+        raise BadData("{path} holds no rows.", path=path.name)
     found = formats.detect([row for _, row in rows[:DETECT_ROWS]])
     if found is None:
         columns = ", ".join(list(rows[0][1])[:12])
         raise BadData(
-            f"{path.name}: the format is not known; its columns are {columns}.",
+            "{path}: the format is not known; its columns are {columns}.",
             hint="Accepted: messages; conversations (from, value); instruction, input, output, system, history.",
+            path=path.name,
+            columns=columns,
         )
     return found
 
 
 def _bad_rows(problems: list[str]) -> BadData:
     more = f"; and {len(problems) - SHOWN_PROBLEMS} more rows" if len(problems) > SHOWN_PROBLEMS else ""
-    return BadData("; ".join(problems[:SHOWN_PROBLEMS]) + more + ".",
-                   hint="Correct them, or set skip_bad_rows to leave them out.")  # fmt: skip
+    return BadData(
+        "; ".join(problems[:SHOWN_PROBLEMS]) + more + ".", hint="Correct them, or set skip_bad_rows to leave them out."
+    )

@@ -52,7 +52,11 @@ def choose_precision(machine: Machine, config: FineTuneConfig, parameters: int) 
     is_cuda = choice.device.startswith("cuda")
     if choice.dtype == "float16" and not is_cuda:  # no gradient scaling outside CUDA: half precision would overflow
         if config.dtype == "float16":
-            raise BadConfig(f"dtype: float16 trains on CUDA only, not on {choice.device}.", hint="Use auto or float32.")
+            raise BadConfig(
+                "dtype: float16 trains on CUDA only, not on {device}.",
+                hint="Use auto or float32.",
+                device=choice.device,
+            )
         choice = replace(choice, dtype="float32")
     if choice.dtype == "float32":
         return Precision(choice.device, "float32", None)
@@ -74,8 +78,9 @@ def load_for_training(
     model_config = check_model_folder(folder)
     if model_config.get("quantization_config") is not None:
         raise LoadError(
-            f"{model_name(folder)} is stored quantized; it cannot be fine-tuned.",
+            "{model_name} is stored quantized; it cannot be fine-tuned.",
             hint="Use the repo without -FP8, -AWQ, -GPTQ.",
+            model_name=model_name(folder),
         )
     tensors = model_tensors(folder, tied=bool(model_config.get("tie_word_embeddings")))
     parameters = sum(tensor.elements for tensor in tensors)
@@ -117,8 +122,13 @@ def _check_states_fit(parameters: int, precision: Precision, machine: Machine, n
     per_parameter = trained_bytes(dtype_bytes, state_bytes=dtype_bytes)  # torch's Adam keeps the weights' type
     needed, free = parameters * per_parameter, free_bytes(machine, precision.device, spread=False)
     if needed > free:
-        raise DoesNotFit(f"A full fine-tune of {name} needs at least {gigabytes(needed)}, {gigabytes(free)} are free.",
-                         hint="method: lora needs a fraction of it; or take a smaller model.")  # fmt: skip
+        raise DoesNotFit(
+            "A full fine-tune of {name} needs at least {gigabytes}, {gigabytes_2} are free.",
+            hint="method: lora needs a fraction of it; or take a smaller model.",
+            name=name,
+            gigabytes=gigabytes(needed),
+            gigabytes_2=gigabytes(free),
+        )
 
 
 def _with_fresh_adapter(model: Any, config: FineTuneConfig, reporter: Reporter) -> Any:

@@ -65,13 +65,16 @@ def check_output(config: FineTuneConfig, *, run_id: str | None = None) -> None:
     if not has_own_previous or not (results.is_run(folder) or results.is_run(previous)):
         strange = present if has_own_previous else [results.PREVIOUS]
         raise BadConfig(
-            f"output_dir: {folder.name} holds files that no fine-tune wrote: {', '.join(strange)}.",
+            "output_dir: {folder} holds files that no fine-tune wrote: {names}.",
             hint="Name another folder: overwrite replaces fine-tunes only.",
+            folder=folder.name,
+            names=", ".join(strange),
         )
     if not config.overwrite:
         raise BadConfig(
-            f"output_dir: {folder.name} holds an earlier fine-tune.",
+            "output_dir: {folder} holds an earlier fine-tune.",
             hint="Name another folder, resume that run, or set overwrite: true.",
+            folder=folder.name,
         )
 
 
@@ -188,15 +191,17 @@ def _check_writable(folder: Path) -> None:
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     if not there.is_dir():
-        raise BadConfig(f"output_dir: {there.name} is not a folder.", hint="Name another folder.")
+        raise BadConfig("output_dir: {there} is not a folder.", hint="Name another folder.", there=there.name)
     try:
         with tempfile.TemporaryFile(dir=there):  # permissions alone do not tell: quotas, network mounts
             pass
     except OSError as error:
         raise BadConfig(
-            f"output_dir: {folder.name} cannot be written: {error.strerror or 'the disk refuses'}.",
+            "output_dir: {folder} cannot be written: {strerror}.",
             hint="Name a folder that you may write to.",
             details={"path": str(folder)},
+            folder=folder.name,
+            strerror=error.strerror or "the disk refuses",
         ) from error
 
 
@@ -214,12 +219,15 @@ def _check_same_run(before: dict[str, Any], now: dict[str, Any]) -> None:
     changed = sorted(name for name in compared if before.get(name) != now[name])
     if changed:
         raise BadConfig(
-            f"The fine-tune to resume was begun with another {', '.join(changed)}.", hint="Start a new one."
+            "The fine-tune to resume was begun with another {names}.", hint="Start a new one.", names=", ".join(changed)
         )
     commit, commit_now = before.get("base_commit"), now["base_commit"]
     if commit and commit_now and commit != commit_now:  # an unknown one contradicts nothing
         raise BadConfig(
-            f"The fine-tune to resume was begun on commit {commit[:12]} of {now['model']}, "
-            f"the cached model is {commit_now[:12]}.",
-            hint=f"Download revision {commit} of it, or start a new fine-tune.",
+            "The fine-tune to resume was begun on commit {commit} of {model}, the cached model is {commit_now}.",
+            hint="Download revision {commit_2} of it, or start a new fine-tune.",
+            commit=commit[:12],
+            model=now["model"],
+            commit_now=commit_now[:12],
+            commit_2=commit,
         )

@@ -138,7 +138,9 @@ class Encoder:
             raise
         except LoadError as error:
             where = f"{turns[0].where} to {turns[-1].where.rpartition(' ')[2]}" if len(turns) > 1 else turns[0].where
-            raise BadData(f"{where}: {error.message}", hint="The template says what it accepts.") from error
+            raise BadData(
+                "{where}: {why}", hint="The template says what it accepts.", where=where, why=error.message
+            ) from error
         found = [self._split(turn, *texts[3 * index : 3 * index + 3]) for index, turn in enumerate(turns)]
         lost = sum(bool(one.turn.answer.reasoning) and one.turn.answer.reasoning not in one.target for one in found)
         self.report = replace(self.report, without_reasoning=self.report.without_reasoning + lost)
@@ -150,8 +152,9 @@ class Encoder:
         prompt = next((text for text in prompts if whole.startswith(text)), None)
         if prompt is None:
             raise BadData(
-                f"{turn.where}: the model's chat template writes this answer in another place than its prompt ends.",
+                "{where}: the model's chat template writes this answer in another place than its prompt ends.",
                 hint="This model's template is not made for training; use one of Qwen's own.",
+                where=turn.where,
             )
         target = self._end(whole[len(prompt) :])
         empty = None if turn.answer.reasoning or self._empty_think_loss else EMPTY_THINK.match(target)
@@ -275,7 +278,9 @@ def encode_all(
         done = min(start + BATCH, len(conversations))
         reporter.progress(Progress("preparing", done, len(conversations), "rows"))
     if conversations and not samples:
-        raise BadData(f"None of the {encoder.report.dropped} answers fits max_length.", hint="Raise max_length.")
+        raise BadData(
+            "None of the {dropped} answers fits max_length.", hint="Raise max_length.", dropped=encoder.report.dropped
+        )
     return samples
 
 

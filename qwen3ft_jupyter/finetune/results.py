@@ -81,9 +81,9 @@ def read_run(folder: Path) -> RunResult:
         hint = "Resume it, or give its output_dir."
         if (folder / PREVIOUS / RESULT).is_file():
             hint += f" The result it is to replace is kept in its folder {PREVIOUS}."
-        raise LoadError(f"{folder.name} holds no finished fine-tune.", hint=hint) from error
+        raise LoadError("{folder} holds no finished fine-tune.", hint=hint, folder=folder.name) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LoadError(f"{folder.name}: the record of the fine-tune cannot be read.") from error
+        raise LoadError("{folder}: the record of the fine-tune cannot be read.", folder=folder.name) from error
     adapter = folder / ADAPTER if method == "lora" else None
     model = folder / MODEL if method == "full" else None
     return RunResult(base_model, method, adapter, model, config, result, config.get("base_commit"))

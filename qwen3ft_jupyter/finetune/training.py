@@ -17,6 +17,7 @@ from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
 from qwen3ft_jupyter.loading import TemplateRenderer, fitting_threads, load_tokenizer, no_network, quiet_libraries
 from qwen3ft_jupyter.loading.load import require
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -75,16 +76,24 @@ def train(
         planned = output.plan(config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit)
         if planned.is_resumed:
             name = planned.checkpoint.name if planned.checkpoint else None
-            reporter.notice(f"Resuming from {name}." if name else "No complete checkpoint: starting again.")
+            reporter.notice(
+                Message("Resuming from {name}.", name=name) if name else "No complete checkpoint: starting again."
+            )
         tokenizer = load_tokenizer(model_folder)
         samples, held_out, facts = _prepare_samples(config, data, tokenizer, reporter, stop)
         model, precision = load_for_training(config, model_folder, reporter=reporter)
         _tell_of_base_model(model, facts.end_ids, reporter)
         output.begin(config, planned)
         trained = _train_steps(
-            config, planned, model=model, precision=precision, data=(samples, held_out), tokenizer=tokenizer,
-            reporter=reporter, stop=stop,
-        )  # fmt: skip
+            config,
+            planned,
+            model=model,
+            precision=precision,
+            data=(samples, held_out),
+            tokenizer=tokenizer,
+            reporter=reporter,
+            stop=stop,
+        )
         reporter.progress(Progress("saving", 0, None, "files"))
         saved = results.save_result(model, tokenizer, config, planned.folder, end_ids=facts.end_ids)
         result = {**_result(config, model=model, precision=precision, trained=trained),
@@ -144,14 +153,21 @@ def _prepare_samples(
         held_out_samples = encode_all(held_out, evaluation, stop=stop)
         end_ids = end_of_turn_ids(tokenizer, renderer)
     counts = encoder.report
-    reporter.notice(f"{counts.samples} samples, {counts.tokens} tokens, {counts.trained_tokens} of them in the loss.")
+    reporter.notice(
+        Message(
+            "{samples} samples, {tokens} tokens, {trained_tokens} of them in the loss.",
+            samples=counts.samples,
+            tokens=counts.tokens,
+            trained_tokens=counts.trained_tokens,
+        )
+    )
     for number, what in (
         (counts.shortened, "samples shortened to max_length"),
         (counts.dropped, "answers left out: they do not fit max_length"),
         (counts.without_reasoning, "answers learned without their reasoning: this model's template does not write it"),
     ):
         if number:
-            reporter.notice(f"{number} {what}.")
+            reporter.notice(Message("{number} {what}.", number=number, what=what))
     return samples, held_out_samples, results.Facts(len(training), counts.trained_tokens, tuple(end_ids))
 
 
@@ -174,9 +190,13 @@ def _trainer(
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     collator = Collator(int(pad_id or 0), multiple_of=8 if precision.device.startswith("cuda") else 1)
     trainer = Trainer(
-        model=model, args=arguments, data_collator=collator, train_dataset=training, eval_dataset=held_out or None,
+        model=model,
+        args=arguments,
+        data_collator=collator,
+        train_dataset=training,
+        eval_dataset=held_out or None,
         callbacks=[make_callback(watch)],
-    )  # fmt: skip
+    )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -194,8 +214,12 @@ def _fit(trainer: Any, watch: Watch, checkpoint: Path | None) -> Any:
         ) from error
     if watch.is_stopped:
         state = trainer.state
-        raise Stopped(f"Stopped after step {state.global_step} of {state.max_steps}; the checkpoint is kept.",
-                      hint="Resume goes on from there.")  # fmt: skip
+        raise Stopped(
+            "Stopped after step {global_step} of {max_steps}; the checkpoint is kept.",
+            hint="Resume goes on from there.",
+            global_step=state.global_step,
+            max_steps=state.max_steps,
+        )
     return trainer.state
 
 

@@ -90,8 +90,12 @@ class Watch:
         if not {"loss", "eval_loss"} & row.keys():  # the summary at the end
             return
         if not math.isfinite(row.get("loss", 0.0)):
-            raise JobFailed(f"The loss became {row['loss']} at step {state.global_step}.",
-                            hint="Lower learning_rate, or train in bfloat16 or float32.")  # fmt: skip
+            raise JobFailed(
+                "The loss became {loss} at step {global_step}.",
+                hint="Lower learning_rate, or train in bfloat16 or float32.",
+                loss=row["loss"],
+                global_step=state.global_step,
+            )
         if "loss" in row:
             (first, tokens_before), (last, tokens) = self._ends[-2 if len(self._ends) > 1 else -1], self._ends[-1]
             row |= {"tokens": tokens, "tokens_per_s": round((tokens - tokens_before) / max(last - first, 1e-9), 1)}

@@ -79,9 +79,9 @@ def read_spec(folder: Path) -> JobSpec:
         values = read_json(folder / "job.json")
         spec = JobSpec(**{name: values[name] for name in JobSpec.__slots__})
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise JobNotFound(f"There is no job {folder.name}.") from error
+        raise JobNotFound("There is no job {folder}.", folder=folder.name) from error
     if not isinstance(spec.params, dict) or spec.id != folder.name:
-        raise JobNotFound(f"There is no job {folder.name}.")
+        raise JobNotFound("There is no job {folder}.", folder=folder.name)
     return spec
 
 

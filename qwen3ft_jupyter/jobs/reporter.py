@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,7 @@ class JobReporter(Reporter):
         self._phase = ""
         self._has_news = True
         self._has_complained = False
+        self._beat_at = time.time()
         status = supervisor.read_status(folder)
         now = time.time()
         self._status: dict[str, Any] = {
@@ -84,9 +87,10 @@ class JobReporter(Reporter):
         self._record("state", state="stopping", attempt=self._status["attempt"])
 
     def flush(self) -> None:
-        """Write the status if there is news."""
+        """Write the status if there is news; else touch it now and then, for readers who cannot see this process."""
         with self._lock:
             if not self._has_news:
+                self._beat()
                 return
             self._has_news = False
             self._status["updated"] = time.time()
@@ -94,6 +98,13 @@ class JobReporter(Reporter):
                 supervisor.write_status(self._folder, self._status)
             except OSError as error:
                 self._complain(error)
+
+    def _beat(self) -> None:
+        now = time.time()
+        if now - self._beat_at >= supervisor.HEARTBEAT_S:
+            self._beat_at = now
+            with contextlib.suppress(OSError):
+                os.utime(self._folder / "status.json")
 
     def end(self, state: str, *, error: dict[str, str] | None = None, result: dict[str, Any] | None = None) -> None:
         """Write the end, events first: who sees the job over sees all of them. Raises OSError."""

@@ -18,11 +18,12 @@ from qwen3ft_jupyter.jobs import folder as files
 from qwen3ft_jupyter.jobs import launch, supervisor
 from qwen3ft_jupyter.jobs.kinds import Plain
 from qwen3ft_jupyter.jobs.state import RESUMABLE
+from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
     from qwen3ft_jupyter.jobs.kinds import JobKind, Kinds, Params, Stored
@@ -57,6 +58,16 @@ class JobStore:
         self._kinds = kinds or {}
         self._worker = None if worker is None else list(worker)
         self._environ = dict(environ or {})
+        self._is_here = False
+
+    @contextlib.contextmanager
+    def here(self) -> Iterator[None]:
+        """Have this process do the work of the jobs that the block starts: see `jobs.here.run_here`."""
+        self._is_here = True
+        try:
+            yield
+        finally:
+            self._is_here = False
 
     def start(
         self,
@@ -100,14 +111,24 @@ class JobStore:
                 files.write_controls(folder, Controls(max_speed=max_speed))
             files.write_spec(folder, spec)
             files.begin_attempt(folder, 1)
+            if self._is_here:
+                status = {
+                    "attempt": 1,
+                    "state": "queued",
+                    "updated": time.time(),
+                    "worker": ProcessIdentity.current().to_dict(),
+                }
+                supervisor.write_status(folder, status)
         except OSError as error:
             raise JobError(
-                f"The job cannot be written down: {error.strerror}.",
+                "The job cannot be written down: {strerror}.",
                 hint="Set QWEN3FT_STATE_DIR to a folder on a disk that can be written and has room.",
                 details={"folder": str(self._jobs_dir)},
+                strerror=error.strerror,
             ) from error
         job = self._open(spec)
-        job._launch(1)  # noqa: SLF001 - one class in two halves
+        if not self._is_here:
+            job._launch(1)  # noqa: SLF001 - one class in two halves
         return job
 
     def get(self, job_id: str) -> Job:
@@ -224,7 +245,11 @@ class Job:
             JobNotFound: it has been forgotten.
         """
         if max_speed is not None and (isinstance(max_speed, bool) or max_speed < 1):
-            raise BadInput(f"max_speed: {max_speed!r} is no number of bytes a second.", hint="Give 1 or more, or None.")
+            raise BadInput(
+                "max_speed: {max_speed!r} is no number of bytes a second.",
+                hint="Give 1 or more, or None.",
+                max_speed=max_speed,
+            )
 
         def change(controls: Controls) -> None:
             controls.max_speed = max_speed
@@ -243,7 +268,9 @@ class Job:
             return self
         if status.state not in RESUMABLE:
             hint = "Stop it first." if status.is_active else "Start a new one."
-            raise WrongJobState(f"The job {self.id} is {status.state} and cannot be resumed.", hint=hint)
+            raise WrongJobState(
+                "The job {id} is {state} and cannot be resumed.", hint=hint, id=self.id, state=status.state
+            )
         attempt = status.attempt + 1
         self._begin(attempt)
         files.withdraw_stop(self.folder)
@@ -260,7 +287,12 @@ class Job:
         """
         status = self.status()
         if status.is_active:
-            raise WrongJobState(f"The job {self.id} is {status.state} and cannot be forgotten.", hint="Stop it first.")
+            raise WrongJobState(
+                "The job {id} is {state} and cannot be forgotten.",
+                hint="Stop it first.",
+                id=self.id,
+                state=status.state,
+            )
         self._begin(status.attempt + 1)  # from here on nobody can resume it
         (self.folder / "job.json").unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)  # what a reader on Windows holds open stays, as no job any more
@@ -301,16 +333,19 @@ class Job:
     def _change(self, change: Callable[[Controls], None], what: str, *, hint: str) -> None:
         status = self.status()
         if status.state not in ("queued", "running"):
-            raise WrongJobState(f"The job {self.id} is {status.state} and cannot {what}.")
+            raise WrongJobState("The job {id} is {state} and cannot {what}.", id=self.id, state=status.state, what=what)
         if not self._write_change(change):
-            raise WrongJobState(f"A job of the kind {self.kind} cannot {what}.", hint=hint)
+            raise WrongJobState("A job of the kind {kind} cannot {what}.", hint=hint, kind=self.kind, what=what)
 
     def _write_change(self, change: Callable[[Controls], None]) -> bool:
         try:
             return files.change_controls(self.folder, change)
         except OSError as error:
             raise JobError(
-                f"The job {self.id} cannot be told: {error.strerror}.", hint="Make room where QWEN3FT_STATE_DIR lies."
+                "The job {id} cannot be told: {strerror}.",
+                hint="Make room where QWEN3FT_STATE_DIR lies.",
+                id=self.id,
+                strerror=error.strerror,
             ) from error
 
     def _unpause(self) -> bool:
@@ -326,15 +361,17 @@ class Job:
 
     def _require(self) -> None:
         if not (self.folder / "job.json").is_file():
-            raise JobNotFound(f"There is no job {self.id}.", hint="`qwen3ft jobs` lists them.")
+            raise JobNotFound("There is no job {id}.", hint="`qwen3ft jobs` lists them.", id=self.id)
 
     def _begin(self, attempt: int) -> None:
         try:
             is_ours = files.begin_attempt(self.folder, attempt)
         except FileNotFoundError as error:
-            raise JobNotFound(f"There is no job {self.id}.") from error
+            raise JobNotFound("There is no job {id}.", id=self.id) from error
         if not is_ours:
-            raise WrongJobState(f"The job {self.id} has just been resumed by someone else.", hint="Follow that one.")
+            raise WrongJobState(
+                "The job {id} has just been resumed by someone else.", hint="Follow that one.", id=self.id
+            )
 
     def _launch(self, attempt: int, *, previous: dict[str, Any] | None = None) -> None:
         status = {"attempt": attempt, "state": "queued", "updated": time.time(), "previous": previous}

@@ -59,14 +59,14 @@ def run(folder: Path, kinds: Kinds) -> int:
     status = supervisor.read_status(folder)
     if (status.get("attempt"), status.get("state")) != (attempt, "queued") or attempt != newest:
         # for example, this process was held up for so long that the job has been resumed meanwhile
-        raise WrongJobState(f"The job {spec.id} is not waiting to be run.", hint=f"qwen3ft jobs resume {spec.id}")
+        raise WrongJobState("The job {id} is not waiting to be run.", hint="qwen3ft jobs resume {id}", id=spec.id)
     reporter = JobReporter(folder, attempt)
     context = JobContext(folder, attempt, Work(reporter))
     if supervisor.stop_requested(folder, attempt):
         reporter.end("stopped")
         return STOPPED
-    _refresh(context, reporter)
-    with stop_on_signals(context.work.stop), _pulse(spec, context, reporter):
+    refresh(context, reporter)
+    with stop_on_signals(context.work.stop), pulse(spec, context, reporter):
         end = _work(spec, kinds, context)
     reporter.end(end.state, error=end.error, result=end.result)
     return {"succeeded": SUCCEEDED, "stopped": STOPPED}.get(end.state, FAILED)
@@ -108,7 +108,7 @@ def _work(spec: JobSpec, kinds: Kinds, context: JobContext) -> _End:
         return _End("failed", error=error.to_dict())
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the border of the process: its log and status get it all
         traceback.print_exc()
-        return _End("failed", error=_unexpected(error).to_dict())
+        return _End("failed", error=unexpected(error).to_dict())
     return _End("succeeded", result=result)
 
 
@@ -122,17 +122,21 @@ def _run_kind(spec: JobSpec, kinds: Kinds, context: JobContext) -> dict[str, Any
     return result
 
 
-def _unexpected(error: BaseException) -> Qwen3ftError:
+def unexpected(error: BaseException) -> Qwen3ftError:
     """Name the kind of error but not its text, which may hold anything and is shown in browsers; the log has it."""
     if isinstance(error, MemoryError):
         return JobFailed("Memory ran out.", hint="Close other notebooks, or ask for less.")
     if isinstance(error, ModuleNotFoundError):
-        return MissingPackage(f"The job's Python lacks the package {error.name}.", hint=f"pip install {error.name}")
-    return JobFailed(f"Unexpected error: {type(error).__name__}.", hint="The end of the job's log shows where and why.")
+        return MissingPackage(
+            "The job's Python lacks the package {error}.", hint="pip install {error}", error=error.name
+        )
+    return JobFailed(
+        "Unexpected error: {name}.", hint="The end of the job's log shows where and why.", name=type(error).__name__
+    )
 
 
 @contextlib.contextmanager
-def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterator[None]:
+def pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterator[None]:
     """While the block runs, look for what people ask for and write the status, four times a second."""
     is_over = threading.Event()
     parent = os.getppid()
@@ -142,7 +146,7 @@ def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterato
         while not is_over.wait(_PULSE_S):
             if supervisor.stop_requested(context.folder, context.attempt):
                 context.work.stop.set()
-            _refresh(context, reporter)
+            refresh(context, reporter)
             if context.work.stop.is_set():
                 if asked_at is None:
                     asked_at = time.monotonic()
@@ -159,7 +163,7 @@ def _pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterato
         thread.join()
 
 
-def _refresh(context: JobContext, reporter: JobReporter) -> None:
+def refresh(context: JobContext, reporter: JobReporter) -> None:
     """Take over what people want changed; where that cannot be read, all stays as it was."""
     wanted, controls = read_controls(context.folder), context.work.controls
     if wanted is None or (wanted.is_paused, wanted.max_speed) == (controls.is_paused, controls.max_speed):

@@ -89,7 +89,15 @@ def check_fits(weights: Weights, free: int, *, name: str, device: str, smaller: 
         if cures
         else "Free memory (other kernels hold some), or use a larger machine."
     )
-    raise DoesNotFit(f"{name} needs {gigabytes(needed)} {where} in {what}, {gigabytes(free)} are free.", hint=hint)
+    raise DoesNotFit(
+        "{name} needs {gigabytes} {where} in {what}, {gigabytes_2} are free.",
+        hint=hint,
+        name=name,
+        gigabytes=gigabytes(needed),
+        where=where,
+        what=what,
+        gigabytes_2=gigabytes(free),
+    )
 
 
 def gigabytes(size: int) -> str:

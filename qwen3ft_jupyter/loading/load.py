@@ -15,6 +15,7 @@ from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.loading.safety import check_adapter_folder, check_model_folder
 from qwen3ft_jupyter.loading.templates import TemplateRenderer, probe
 from qwen3ft_jupyter.loading.weights import model_tensors
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -87,14 +88,22 @@ def load_model_and_tokenizer(
         fit.check_fits(weights, free, name=model_name(folder), device=choice.device, smaller=_smaller_model)
     placement = device_map if isinstance(device_map, dict) or is_spread else {"": choice.device}
     logger.info("loading %s on %s in %s: %s", model_name(folder), choice.device, choice.dtype, choice.reason)
-    reporter.progress(Progress("loading", 0, None, "steps", detail=f"{choice.dtype} on {choice.device}"))
+    reporter.progress(
+        Progress(
+            "loading", 0, None, "steps", detail=Message("{dtype} on {device}", dtype=choice.dtype, device=choice.device)
+        )
+    )
     with no_network(), quiet_libraries():
         tokenizer = load_tokenizer(folder)
         model = _load(folder, choice, placement, quantization=quantization, attention=attn_implementation)
         if adapter is not None:
             model = _with_adapter(model, adapter)
     model.eval()
-    reporter.progress(Progress("loading", 1, 1, "steps", detail=f"{choice.dtype} on {choice.device}"))
+    reporter.progress(
+        Progress(
+            "loading", 1, 1, "steps", detail=Message("{dtype} on {device}", dtype=choice.dtype, device=choice.device)
+        )
+    )
     return model, tokenizer
 
 
@@ -119,9 +128,10 @@ def load_tokenizer(folder: Path) -> Any:
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
             raise LoadError(
-                f"The tokenizer cannot be loaded ({type(error).__name__}).",
+                "The tokenizer cannot be loaded ({name}).",
                 hint="Verify the model: what is wrong is fetched again.",
                 details={"cause": str(error)},
+                name=type(error).__name__,
             ) from error
     if tokenizer.chat_template:
         with TemplateRenderer.of(tokenizer) as renderer:
@@ -135,7 +145,10 @@ def require(*packages: str) -> None:
         if importlib.util.find_spec(package) is None:
             extra = "qlora" if package == "bitsandbytes" else "train"
             raise MissingPackage(
-                f"The package {package} is not installed.", hint=f'pip install "qwen3ft-jupyter[{extra}]"'
+                "The package {package} is not installed.",
+                hint='pip install "qwen3ft-jupyter[{extra}]"',
+                package=package,
+                extra=extra,
             )
 
 
@@ -148,9 +161,18 @@ def model_name(folder: Path) -> str:
 
 def _check_arguments(quantization: str | None, attention: str | None) -> None:
     if quantization not in QUANTIZATIONS:
-        raise BadInput(f"quantization {quantization!r} is not known.", hint='Accepted: None, "4bit", "8bit".')
+        raise BadInput(
+            "quantization {quantization!r} is not known.",
+            hint='Accepted: None, "4bit", "8bit".',
+            quantization=quantization,
+        )
     if attention is not None and attention not in ATTENTION:
-        raise BadInput(f"attn_implementation {attention!r} is not known.", hint=f"Accepted: {', '.join(ATTENTION)}.")
+        raise BadInput(
+            "attn_implementation {attention!r} is not known.",
+            hint="Accepted: {names}.",
+            attention=attention,
+            names=", ".join(ATTENTION),
+        )
 
 
 def _dtype_name(dtype: Any, torch_dtype: Any) -> str:
@@ -183,7 +205,9 @@ def _load(folder: Path, choice: Choice, placement: Any, *, quantization: str | N
         )
     except torch.OutOfMemoryError as error:
         raise DoesNotFit(
-            f"{model_name(folder)} ran out of memory while loading.", hint="Free memory and load again."
+            "{model_name} ran out of memory while loading.",
+            hint="Free memory and load again.",
+            model_name=model_name(folder),
         ) from error
     except (
         OSError,
@@ -195,9 +219,9 @@ def _load(folder: Path, choice: Choice, placement: Any, *, quantization: str | N
         RuntimeError,
         SafetensorError,
     ) as error:
-        raise LoadError(f"The model cannot be loaded ({type(error).__name__}).",
+        raise LoadError("The model cannot be loaded ({name}).",
                         hint="Verify the model; if it is whole, its architecture may need a newer transformers.",
-                        details={"cause": str(error)}) from error  # fmt: skip
+                        details={"cause": str(error)}, name=type(error).__name__) from error  # fmt: skip
 
 
 def _quantization(quantization: str, dtype: str) -> Any:
@@ -221,9 +245,10 @@ def _with_adapter(model: Any, adapter: Path) -> Any:
         return PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise LoadError(
-            f"The adapter cannot be put on this model ({type(error).__name__}).",
+            "The adapter cannot be put on this model ({name}).",
             hint="Use the base model that its adapter_config.json names.",
             details={"cause": str(error)},
+            name=type(error).__name__,
         ) from error
 
 

@@ -76,7 +76,10 @@ def choose_device(machine: Machine, device: str = "auto") -> str:
     available += [f"cuda:{index}" for index in range(len(machine.gpus))]
     if device not in available:
         raise BadInput(
-            f"Device {device!r} is not on this machine.", hint=f"It has {', '.join(available)}; or say auto."
+            "Device {device!r} is not on this machine.",
+            hint="It has {names}; or say auto.",
+            device=device,
+            names=", ".join(available),
         )
     return device
 
@@ -109,7 +112,12 @@ def check_dtype(dtype: object) -> str:
     name = str(dtype).removeprefix("torch.")
     name = aliases.get(name, name)
     if name not in DTYPE_BYTES:
-        raise BadInput(f"dtype {str(dtype)!r} is not known.", hint=f"Accepted: auto, {', '.join(DTYPE_BYTES)}.")
+        raise BadInput(
+            "dtype {dtype!r} is not known.",
+            hint="Accepted: auto, {names}.",
+            dtype=str(dtype),
+            names=", ".join(DTYPE_BYTES),
+        )
     return name
 
 

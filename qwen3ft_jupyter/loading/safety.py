@@ -91,10 +91,12 @@ def check_adapter_folder(folder: Path) -> dict[str, Any]:
         raise LoadError("The folder has no adapter_config.json: it is not an adapter.")
     config = read_config(path)
     if str(config.get("peft_type")).upper() != "LORA":
-        raise LoadError(f"The adapter is of type {str(config.get('peft_type'))[:40]!r}; LoRA adapters can be loaded.")
+        raise LoadError(
+            "The adapter is of type {get!r}; LoRA adapters can be loaded.", get=str(config.get("peft_type"))[:40]
+        )
     for key in ADAPTER_CODE_KEYS:
         if config.get(key):
-            raise UnsafeModel(f"adapter_config.json sets {key}, which can run code.")
+            raise UnsafeModel("adapter_config.json sets {key}, which can run code.", key=key)
     weights = folder / "adapter_model.safetensors"
     if not weights.is_file():
         raise UnsafeModel(
@@ -108,15 +110,17 @@ def check_adapter_folder(folder: Path) -> dict[str, Any]:
 def read_config(path: Path) -> dict[str, Any]:
     """Return the JSON object in `path`. Raises LoadError."""
     if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise LoadError(f"{path.name} is larger than {MAX_CONFIG_BYTES} bytes.")
+        raise LoadError("{path} is larger than {max_config} bytes.", path=path.name, max_config=MAX_CONFIG_BYTES)
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise LoadError(
-            f"{path.name} is not JSON.", hint="Verify the model: what is wrong is fetched again."
+            "{path} is not JSON.", hint="Verify the model: what is wrong is fetched again.", path=path.name
         ) from error
     if not isinstance(value, dict):
-        raise LoadError(f"{path.name} is not a JSON object.", hint="Verify the model: what is wrong is fetched again.")
+        raise LoadError(
+            "{path} is not a JSON object.", hint="Verify the model: what is wrong is fetched again.", path=path.name
+        )
     return value
 
 
@@ -126,8 +130,10 @@ def _check_keys(name: str, config: dict[str, Any]) -> None:
         # a token of the vocabulary may be called anything; only keys that reach an object's attributes count
         if value is not None and value is not False and (is_private or key in CODE_KEYS):
             raise UnsafeModel(
-                f"{name} sets {key[:60]!r}, which can make the libraries run code that came with the model.",
+                "{name} sets {key!r}, which can make the libraries run code that came with the model.",
                 hint="Use Qwen's own repo, or remove the key if you know what it does.",
+                name=name,
+                key=key[:60],
             )
 
 
@@ -150,12 +156,14 @@ def _check_quantization(config: dict[str, Any]) -> None:
     method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
     if method not in QUANTIZATION_METHODS:
         raise UnsafeModel(
-            f"config.json asks for the quantization {str(method)[:40]!r}, which is not known to be safe.",
-            hint=f"Accepted: {', '.join(sorted(QUANTIZATION_METHODS))}.",
+            "config.json asks for the quantization {method!r}, which is not known to be safe.",
+            hint="Accepted: {names}.",
+            method=str(method)[:40],
+            names=", ".join(sorted(QUANTIZATION_METHODS)),
         )
 
 
 def _check_tokenizer_files(config: dict[str, Any]) -> None:
     for key, value in config.items():
         if key.endswith("_file") and isinstance(value, str) and value != PurePath(value).name:
-            raise UnsafeModel(f"tokenizer_config.json: {key} leads out of the model's folder.")
+            raise UnsafeModel("tokenizer_config.json: {key} leads out of the model's folder.", key=key)

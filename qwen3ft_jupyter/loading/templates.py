@@ -110,7 +110,7 @@ class TemplateRenderer:
         texts = answer["texts"]
         for text in texts:
             if not isinstance(text, str):
-                raise LoadError(f"The model's chat template refuses this conversation: {text['error']}.")
+                raise LoadError("The model's chat template refuses this conversation: {error}.", error=text["error"])
         return list(texts)
 
     def close(self) -> None:
@@ -127,7 +127,10 @@ class TemplateRenderer:
 
     def _start(self) -> None:
         if len(self._template) > MAX_TEMPLATE_CHARS:
-            raise UnsafeModel(f"The model's chat template is longer than {MAX_TEMPLATE_CHARS} characters.")
+            raise UnsafeModel(
+                "The model's chat template is longer than {max_template_chars} characters.",
+                max_template_chars=MAX_TEMPLATE_CHARS,
+            )
         self._answers = queue.Queue()
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("template_child.py"))],
@@ -144,7 +147,7 @@ class TemplateRenderer:
             self.close()
             if "No module named" in answer["error"]:
                 raise MissingPackage("jinja2 is needed to render chat templates.", hint="pip install jinja2")
-            raise LoadError(f"The model's chat template is not a template: {answer['error']}.")
+            raise LoadError("The model's chat template is not a template: {error}.", error=answer["error"])
 
     def _ask(self, request: Mapping[str, Any], limit_s: float) -> dict[str, Any]:
         process = self._process
@@ -157,8 +160,10 @@ class TemplateRenderer:
         if not line:
             self.close()
             raise UnsafeModel(
-                f"The model's chat template took more than {MEMORY_BYTES // 1024**2} MB or {limit_s:g} s.",
+                "The model's chat template took more than {memory} MB or {limit_s:g} s.",
                 hint="Qwen's templates need a thousandth of that; do not trust this model.",
+                memory=MEMORY_BYTES // 1024**2,
+                limit_s=limit_s,
             )
         answer: dict[str, Any] = json.loads(line)
         return answer

@@ -64,25 +64,34 @@ def weight_files(folder: Path) -> list[Path]:
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLE_SUFFIXES)
     if pickles:
         raise UnsafeModel(
-            f"{pickles[0]}: the weights are not safetensors; loading such a file can run code hidden in it.",
+            "{pickles}: the weights are not safetensors; loading such a file can run code hidden in it.",
             hint="Use a repo that publishes model.safetensors, as Qwen's own do.",
+            pickles=pickles[0],
         )
     raise LoadError("The folder holds no weights (*.safetensors).", hint="Download the model again.")
 
 
 def _indexed_files(folder: Path, index: Path) -> list[Path]:
     if index.stat().st_size > MAX_INDEX_BYTES:
-        raise UnsafeModel(f"{index.name} is larger than {MAX_INDEX_BYTES} bytes.")
+        raise UnsafeModel("{index} is larger than {max_index} bytes.", index=index.name, max_index=MAX_INDEX_BYTES)
     try:
         names = indexed_files(index.read_bytes())
     except ValueError as error:
-        raise LoadError(f"{index.name} is not an index of weights.", hint="Download the model again.") from error
+        raise LoadError(
+            "{index} is not an index of weights.", hint="Download the model again.", index=index.name
+        ) from error
     for name in names:
         if not is_plain_name(name) or not name.endswith(".safetensors"):
-            raise UnsafeModel(f"{index.name} names {name[:80]!r}, which is not a safetensors file of this folder.")
+            raise UnsafeModel(
+                "{index} names {name!r}, which is not a safetensors file of this folder.",
+                index=index.name,
+                name=name[:80],
+            )
     for name in sorted(names):
         if not (folder / name).is_file():
-            raise CacheDamaged(f"{name} is missing.", hint="Verify the model: what is missing is fetched again.")
+            raise CacheDamaged(
+                "{name} is missing.", hint="Verify the model: what is missing is fetched again.", name=name
+            )
     return [folder / name for name in sorted(names)]
 
 
@@ -99,20 +108,25 @@ def read_tensors(path: Path) -> list[Tensor]:
         prefix = file.read(8)
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
         if length > MAX_HEADER_BYTES:
-            raise UnsafeModel(f"{path.name}: its header claims {length} bytes, the limit is {MAX_HEADER_BYTES}.")
+            raise UnsafeModel(
+                "{path}: its header claims {length} bytes, the limit is {max_header}.",
+                path=path.name,
+                length=length,
+                max_header=MAX_HEADER_BYTES,
+            )
         header = file.read(length)
     try:
         entries: dict[str, Any] = json.loads(header)
         ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
         if path.stat().st_size != 8 + length + max(ends, default=0):
-            raise CacheDamaged(f"{path.name} is cut short or has bytes too many.", hint=REPAIR)
+            raise CacheDamaged("{path} is cut short or has bytes too many.", hint=REPAIR, path=path.name)
         return [
             Tensor(name, str(entry["dtype"]), tuple(int(size) for size in entry["shape"]))
             for name, entry in entries.items()
             if name != "__metadata__"
         ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise LoadError(f"{path.name} is not a safetensors file.", hint=REPAIR) from error
+        raise LoadError("{path} is not a safetensors file.", hint=REPAIR, path=path.name) from error
 
 
 def model_tensors(folder: Path, *, tied: bool) -> list[Tensor]:

@@ -14,8 +14,8 @@ from qwen3ft_jupyter.manager.kinds import (
     FINETUNE,
     DownloadParams,
     FineTuneParams,
-    ModelParams,
     Starter,
+    model_params,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune import FineTuneConfig
     from qwen3ft_jupyter.jobs import Job, JobKind, JobStore
     from qwen3ft_jupyter.jobs.kinds import Params
+    from qwen3ft_jupyter.manager.kinds import ModelParams
     from qwen3ft_jupyter.settings import Settings
 
 
@@ -46,8 +47,8 @@ class ModelJobs:
     def active(self) -> Iterator[ActiveJob]:
         """Yield the jobs at work on this cache; other kernels may work on another one."""
         for job in self.store.list():
-            params = job.params
-            if isinstance(params, ModelParams) and params.starter.uses_cache(self.settings.cache_dir):
+            params = model_params(job.params)
+            if params.starter.uses_cache(self.settings.cache_dir):
                 with contextlib.suppress(JobNotFound):  # forgotten since it was listed
                     if job.status().is_active:
                         yield ActiveJob(job, params)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.jobs import JobContext
-    from qwen3ft_jupyter.jobs.kinds import Kinds
+    from qwen3ft_jupyter.jobs.kinds import Kinds, Stored
     from qwen3ft_jupyter.manager.manager import ModelManager
 
 
@@ -44,7 +44,8 @@ class Starter:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Starter:
         """Rebuild from `to_dict`; what else is in `data` is ignored."""
-        return cls(dict(data.get("settings", {})), bool(data.get("is_trusted", True)))
+        settings = data.get("settings")
+        return cls(dict(settings) if isinstance(settings, dict) else {}, bool(data.get("is_trusted", True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,14 @@ class FineTuneParams:
 
 ModelParams = DownloadParams | CheckParams | FineTuneParams
 """All of them name a model and a starter."""
+
+
+def model_params(params: Stored) -> ModelParams:
+    """Return the params of any job; of those of another version, only model and starter are known."""
+    if isinstance(params, ModelParams):
+        return params
+    values = params.to_dict()
+    return CheckParams(Starter.from_dict(values), str(values.get("model_name", "")))
 
 
 def _download(params: DownloadParams, context: JobContext) -> Plain:

@@ -1,4 +1,4 @@
-"""What each verb does: one function a verb, named after it, which calls the manager and returns a view."""
+"""What each verb does in a notebook: one function a verb, which returns a value that shows itself."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
-
-from qwen3ft_jupyter import format as fmt
-from qwen3ft_jupyter.cache_lists import read_speed, split_sources
 from qwen3ft_jupyter.errors import BadConfig, CacheDamaged
-from qwen3ft_jupyter.job_lists import job_rows, match_id
-from qwen3ft_jupyter.notebook import views
+from qwen3ft_jupyter.faces import actions
+from qwen3ft_jupyter.faces.job_views import jobs_table
+from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb
+from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces.views import (
+    cache_table,
+    help_table,
+    loaded_facts,
+    models_table,
+    plan_table,
+    status_table,
+)
+from qwen3ft_jupyter.format import size
 from qwen3ft_jupyter.notebook.job_view import JobView
-from qwen3ft_jupyter.notebook.verbs import JOB_ACTIONS, VERBS, find_verb
-from qwen3ft_jupyter.notebook.views import Note, TextView
+from qwen3ft_jupyter.notebook.views import Note, TableView, TextView, View
 from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
@@ -52,139 +58,211 @@ class Room:
             self._manager = fresh
         return self._manager
 
-    def manager_for(self, hub: str | None) -> ModelManager:
-        """Return a manager that asks `hub` first."""
-        return self.manager if hub is None else self._open_manager(use_modelscope=hub == "modelscope")
+    def manager_for(self, given: Namespace) -> ModelManager:
+        """Return the manager, with the settings that the line sets for itself alone."""
+        settings = actions.overrides(given)
+        return self._open_manager(**settings) if settings else self.manager
 
 
-def status(room: Room, _: Namespace) -> views.TableView:
+def status(room: Room, given: Namespace, _cell: str | None) -> TableView:
     """Show the settings in force."""
-    return views.status_view(room.manager.describe().to_dict())
+    return TableView(status_table(room.manager_for(given).describe().to_dict()))
 
 
-def models(room: Room, _: Namespace) -> views.TableView:
+def models(room: Room, given: Namespace, _cell: str | None) -> TableView:
     """Show the models there are."""
-    return views.models_view(room.manager.models())
+    return TableView(models_table(room.manager_for(given).models(), "magic"))
 
 
-def download(room: Room, given: Namespace) -> JobView | ModelPicker | views.TableView:
+def download(room: Room, given: Namespace, _cell: str | None) -> JobView | ModelPicker | TableView:
     """Download a model, show what that would take, or show the form."""
-    speed = _speed(given)
-    if given.name is None:
+    manager = room.manager_for(given)
+    if given.model_name is None:
         from qwen3ft_jupyter.notebook.forms import ModelPicker
 
-        return ModelPicker(room.manager_for(given.hub))
-    wishes: dict[str, Any] = {
-        "force": given.force,
-        "revision": given.revision,
-        "update": given.update,
-        "sources": None if given.sources is None else split_sources(given.sources),
-        "in_place": given.in_place,
-    }
-    manager = room.manager_for(given.hub)
+        return ModelPicker(manager)
     if given.dry_run:
-        return views.plan_view(manager.plan(given.name, **wishes, max_speed=speed).to_dict())
-    job = manager.download(given.name, **wishes, max_speed=speed)
-    return _followed(job, is_detached=given.detach)
+        return TableView(plan_table(actions.plan(manager, given)))
+    return _followed(actions.start_download(manager, given), is_detached=given.detach)
 
 
-def cache(room: Room, given: Namespace) -> views.View:
-    """List the cache, do something to a model in it, or move it."""
-    manager, speed = room.manager, _speed(given)
-    _check_cache(given)
-    if given.action == "list":
-        return views.cache_view(manager.list_cached_models(), manager.cache_summary())
-    if given.action == "evict":
-        return _evicted(manager, given)
-    if given.action in ("verify", "repair"):
-        start = manager.start_verify if given.action == "verify" else manager.start_repair
-        job = start(given.name, revision=given.revision, max_speed=speed)
-        return _checked(job, given.name, is_detached=given.detach)
-    if given.action == "move":
-        folder = Path(given.name).expanduser().absolute()
-        return views.moved_view(manager.move_cache(folder))
-    is_pinned = given.action == "pin"
-    manager.pin(given.name, is_pinned, revision=given.revision)
-    sentence = "{name} is pinned: it will not be deleted to make room." if is_pinned else "{name} is no longer pinned."
-    return Note(tr(sentence, name=given.name), is_pinned)
+def list_cache(room: Room, given: Namespace, _cell: str | None) -> TableView:
+    """Show what is in the cache."""
+    manager = room.manager_for(given)
+    return TableView(cache_table(manager.list_cached_models(), manager.cache_summary(), "magic"))
 
 
-def load(room: Room, given: Namespace) -> Note:
+def verify(room: Room, given: Namespace, _cell: str | None) -> JobView:
+    """Check a model."""
+    return _checked(room, "verify", given)
+
+
+def repair(room: Room, given: Namespace, _cell: str | None) -> JobView:
+    """Repair a model."""
+    return _checked(room, "repair", given)
+
+
+def pin(room: Room, given: Namespace, _cell: str | None) -> Note:
+    """Protect a model."""
+    return Note(actions.set_pin(room.manager_for(given), given, is_pinned=True), True)
+
+
+def unpin(room: Room, given: Namespace, _cell: str | None) -> Note:
+    """Protect a model no longer."""
+    return Note(actions.set_pin(room.manager_for(given), given, is_pinned=False), False)
+
+
+def evict(room: Room, given: Namespace, _cell: str | None) -> Note:
+    """Delete one model, or all of them; the value is the bytes freed by model name."""
+    freed: Counter[str] = Counter()
+    kept = []
+    for name, count, left in actions.evict(room.manager_for(given), given):
+        freed[name] += count
+        kept += [left] if left else []
+    names, total = ", ".join(freed) or tr("none"), size(sum(freed.values()))
+    return Note("\n".join([tr("Deleted {names}; {size} are free again.", names=names, size=total), *kept]), dict(freed))
+
+
+def move(room: Room, given: Namespace, _cell: str | None) -> Note:
+    """Move the cache, and say what of it has not moved; the value is the new folder."""
+    report = room.manager_for(given).move_cache(Path(given.folder).expanduser().absolute())
+    said = [
+        tr("Moved folders: {count}; {size} copied.", count=len(report.moved), size=size(report.bytes_copied)),
+        tr("The cache has moved. Use it there: {command}", command=f"%env MODEL_CACHE_DIR={report.target}"),
+        *(tr("{name} stayed: {reason}", name=name, reason=reason) for name, reason in report.left),
+    ]
+    return Note("\n".join(said), report.target)
+
+
+def load(room: Room, given: Namespace, _cell: str | None) -> Note:
     """Load a model into the notebook's variables."""
     if given.variable and not given.variable.isidentifier():
-        raise UsageError(f"{given.variable!r} cannot be the name of a variable.")
-    model, tokenizer = room.manager.load_model_and_tokenizer(given.name, quantization=given.quantization)
+        raise WrongLine(f"{given.variable!r} cannot be the name of a variable.")
+    manager, name = room.manager_for(given), given.model_name
+    loaded = manager.load_model_and_tokenizer(actions.name_to_load(manager, name), quantization=given.quantization)
     names = (given.variable, f"{given.variable}_tokenizer") if given.variable else ("model", "tokenizer")
-    room.variables.update(zip(names, (model, tokenizer), strict=True))
-    return views.loaded_view(given.name, model, *names)
+    room.variables.update(zip(names, loaded, strict=True))
+    said = tr("{name} is loaded into {model} and {tokenizer}.", name=name, model=names[0], tokenizer=names[1])
+    return Note(f"{said} {loaded_facts(loaded[0])}".strip(), names)
 
 
-def finetune(room: Room, given: Namespace, cell: str | None = None) -> JobView | FineTuneForm:
+def finetune(room: Room, given: Namespace, cell: str | None) -> JobView | FineTuneForm:
     """Start a fine-tune from a cell or a file, or show the form."""
     if cell is not None and given.config is not None:
-        raise UsageError("Give the config in the cell or in a file, not in both.")
+        raise WrongLine("Give the config in the cell or in a file, not in both.")
+    manager = room.manager_for(given)
     if cell is None and given.config is None:
         from qwen3ft_jupyter.notebook.forms import FineTuneForm
 
-        return FineTuneForm(room.manager)
+        return FineTuneForm(manager)
     from qwen3ft_jupyter.finetune import parse_yaml, read_config
 
     written = read_config(Path(given.config)) if cell is None else parse_yaml(cell)
-    return _followed(room.manager.fine_tune(_filled_in(written, room.variables)), is_detached=given.detach)
+    return _followed(manager.fine_tune(_filled_in(written, room.variables)), is_detached=given.detach)
 
 
-def jobs(room: Room, given: Namespace) -> views.View:
-    """List the jobs, or do something to one."""
-    if bool(given.speed) != (given.action == "limit"):
-        raise UsageError(find_verb("jobs").parser().format_usage().strip())
-    if not given.action:
-        return views.jobs_view(job_rows(room.manager.jobs()))
-    action, wanted = (given.action, given.id) if given.action in JOB_ACTIONS else ("show", given.action)
-    if not wanted or (action == "show" and given.id):
-        raise UsageError(find_verb("jobs").parser().format_usage().strip())
-    speed = read_speed(given.speed) if given.speed else None
-    job = find_job(room.manager, wanted)
-    if action in ("pause", "limit"):
-        job.limit(speed) if action == "limit" else job.pause()
-        return JobView(job)
-    if action == "log":
-        return TextView(job.log(-_LOG_BYTES, _LOG_BYTES).text or tr("The log is empty."), is_code=True)
-    if action == "forget":
-        job.forget()
-        return Note(tr("The job {id} is forgotten; its results stay.", id=job.id), job.id)
-    if action == "resume":
-        return _followed(job.resume(), is_detached=given.detach)
-    return _followed(job, is_detached=action == "show")
+def chat(room: Room, given: Namespace, cell: str | None) -> TextView:
+    """Ask a model what the line and the cell say."""
+    question = "\n\n".join(part for part in (given.question, (cell or "").strip()) if part)
+    if not question:
+        raise WrongLine(f"QUESTION is missing: {write_command('chat', given.model_name, 'QUESTION')}")
+    return TextView(actions.ask(room.manager_for(given), given, question))
 
 
-def stop(room: Room, given: Namespace) -> JobView:
+def jobs(room: Room, given: Namespace, _cell: str | None) -> TableView | JobView:
+    """Show the jobs, or one of them."""
+    if given.id:
+        return JobView(_job(room, given))
+    return TableView(jobs_table(actions.job_rows(room.manager_for(given).jobs()), "magic"))
+
+
+def jobs_stop(room: Room, given: Namespace, _cell: str | None) -> JobView:
     """Ask a job to stop."""
-    job = find_job(room.manager, given.id)
+    job = _job(room, given)
     job.stop()
     return JobView(job)
 
 
-def chat(room: Room, given: Namespace) -> TextView:
-    """Ask a model."""
-    options = {} if given.max_new_tokens is None else {"max_new_tokens": given.max_new_tokens}
-    name = given.name
-    if "/" not in name and not Path(name).exists():  # a job's id, perhaps the end of one
-        name = find_job(room.manager, name).id
-    return TextView(room.manager.chat(name, " ".join(given.question), **options))
+def jobs_pause(room: Room, given: Namespace, _cell: str | None) -> JobView:
+    """Let a job rest."""
+    job = _job(room, given)
+    job.pause()
+    return JobView(job)
 
 
-def help(_: Room, given: Namespace) -> views.TableView:  # noqa: A001 - functions here are named after their verbs
-    """Show the verbs."""
-    return views.help_view([find_verb(given.verb)] if given.verb else VERBS)
+def jobs_resume(room: Room, given: Namespace, _cell: str | None) -> JobView:
+    """Let a job go on."""
+    return _followed(_job(room, given).resume(), is_detached=given.detach)
 
 
-def find_job(manager: ModelManager, text: str) -> Job:
-    """Return the job whose id is `text`, or the only one whose id begins or ends with it.
+def jobs_limit(room: Room, given: Namespace, _cell: str | None) -> JobView:
+    """Change a job's speed limit."""
+    job = _job(room, given)
+    job.limit(given.max_speed or None)
+    return JobView(job)
 
-    Raises:
-        JobNotFound: there is none, or more than one.
-    """
-    return manager.job(match_id([job.id for job in manager.jobs()], text))
+
+def jobs_follow(room: Room, given: Namespace, _cell: str | None) -> JobView:
+    """Show a job until it ends."""
+    return _followed(_job(room, given), is_detached=False)
+
+
+def jobs_log(room: Room, given: Namespace, _cell: str | None) -> TextView:
+    """Show the end of a job's log."""
+    return TextView(_job(room, given).log(-_LOG_BYTES, _LOG_BYTES).text or tr("The log is empty."), is_code=True)
+
+
+def jobs_forget(room: Room, given: Namespace, _cell: str | None) -> Note:
+    """Delete a job's record."""
+    job = _job(room, given)
+    job.forget()
+    return Note(tr("The job {id} is forgotten; its results stay.", id=job.id), job.id)
+
+
+def practice(_room: Room, given: Namespace, _cell: str | None) -> Note:
+    """Copy the practice model and its data to a folder, which is the value."""
+    from qwen3ft_jupyter.practice import make_practice
+
+    folder = str(make_practice(Path(given.folder)).folder)
+    return Note(folder, folder)
+
+
+def help_on(_room: Room, given: Namespace, _cell: str | None) -> TableView:
+    """Show the verbs, or one of them."""
+    verb = match_verb(given.verb.split(), "magic")[0] if given.verb else None
+    return TableView(help_table("magic", verb))
+
+
+ACTIONS: dict[str, Callable[[Room, Namespace, str | None], View | ModelPicker | FineTuneForm]] = {
+    "status": status,
+    "models": models,
+    "download": download,
+    "list": list_cache,
+    "verify": verify,
+    "repair": repair,
+    "pin": pin,
+    "unpin": unpin,
+    "evict": evict,
+    "move": move,
+    "load": load,
+    "finetune": finetune,
+    "chat": chat,
+    "jobs": jobs,
+    "jobs stop": jobs_stop,
+    "jobs pause": jobs_pause,
+    "jobs resume": jobs_resume,
+    "jobs limit": jobs_limit,
+    "jobs follow": jobs_follow,
+    "jobs log": jobs_log,
+    "jobs forget": jobs_forget,
+    "practice": practice,
+    "help": help_on,
+}
+"""By verb."""
+
+
+def _job(room: Room, given: Namespace) -> Job:
+    return actions.find_job(room.manager_for(given), given.id)
 
 
 def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
@@ -201,59 +279,21 @@ def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
     return variables[match[1]]
 
 
-def _check_cache(given: Namespace) -> None:
-    """Refuse what does not go together. Raises UsageError."""
-    is_unclear = given.is_all != (given.action == "evict" and given.name is None)
-    is_about_one = given.action not in ("list", "move") and given.name is not None
-    if (
-        is_unclear
-        or (given.action == "list" and given.name)
-        or (given.max_speed and given.action not in ("verify", "repair"))
-        or (given.revision and not is_about_one)
-        or ((given.owner or given.everything) and not (is_about_one and given.action == "evict"))
-    ):
-        raise UsageError(find_verb("cache").parser().format_usage().strip())
-    if given.name is None and given.action not in ("list", "evict"):
-        missing = "DIR" if given.action == "move" else "NAME"
-        raise UsageError(f"{missing} is missing: %qwen3ft cache {given.action} {missing}")
-
-
-def _speed(given: Namespace) -> int | None:
-    return read_speed(given.max_speed) if given.max_speed else None
-
-
-def _evicted(manager: ModelManager, given: Namespace) -> Note:
-    """Delete one model, or all of them if no name is given; the value is the bytes freed by model name."""
-    freed: Counter[str] = Counter()
-    kept: list[str] = []
-    if given.name is None:
-        for model in manager.evict_all():
-            freed[model.repo_id] += model.freed_bytes
-            if model.left:
-                kept.append(tr("Kept in {folder}: {names}", folder=model.slug, names=fmt.first_names(model.left)))
-    else:
-        freed[given.name] = manager.evict_model(
-            given.name, revision=given.revision, owner=given.owner, everything=given.everything
-        )
-    names, size = ", ".join(freed) or tr("none"), fmt.size(sum(freed.values()))
-    said = [tr("Deleted {names}; {size} are free again.", names=names, size=size), *kept]
-    return Note("\n".join(said), dict(freed))
-
-
 def _followed(job: Job, *, is_detached: bool) -> JobView:
     view = JobView(job)
     return view if is_detached else view.follow()
 
 
-def _checked(job: Job, name: str, *, is_detached: bool) -> JobView:
+def _checked(room: Room, name: str, given: Namespace) -> JobView:
     """Follow a check or a repair and fail the cell if the model is not right in the end."""
-    view = _followed(job, is_detached=is_detached)
+    job = actions.start_check(room.manager_for(given), name, given)
+    view = _followed(job, is_detached=given.detach)
     from qwen3ft_jupyter.manager.kinds import VERIFY  # with it comes all that jobs need
 
-    report = VERIFY.read_result(job.status().result) if job.kind == VERIFY.name else None
+    report = VERIFY.read_result(job.status().result) if name == VERIFY.name else None
     if report is not None and not report.is_ok:
         raise CacheDamaged(
-            f"{name}: {len(report.missing)} files are missing and {len(report.wrong)} are wrong.",
-            hint=f"Fetch just these again: %qwen3ft cache repair {name}",
+            f"{given.model_name}: {len(report.missing)} files are missing and {len(report.wrong)} are wrong.",
+            hint=f"Fetch just these again: {write_command('repair', given.model_name)}",
         )
     return view

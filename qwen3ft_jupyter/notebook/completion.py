@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache_lists import OTHER_OWNERS
-from qwen3ft_jupyter.notebook.verbs import CACHE_ACTIONS, HUBS, JOB_ACTIONS, VERBS
-from qwen3ft_jupyter.settings import SOURCE_NAMES
+from qwen3ft_jupyter.faces.parsing import second_words
+from qwen3ft_jupyter.faces.verbs import COMMON, SPELLINGS, verbs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from qwen3ft_jupyter.faces.verbs import Completes, Verb
+
 OUR_LINE = r"\s*(?:[\w., ]+=\s*)?%{0,2}qwen3ft\s"
 """A line of ours: as a magic, with automagic, or on the right of an assignment."""
-
-_NAMED = frozenset({"download", "load", "chat"})
-_CHOICES = {"--hub": HUBS, "--owner": OTHER_OWNERS, "--sources": SOURCE_NAMES}
 
 
 def complete(line: str, *, models: Callable[[], Sequence[str]], jobs: Callable[[], Sequence[str]]) -> list[str]:
@@ -32,31 +30,29 @@ def complete(line: str, *, models: Callable[[], Sequence[str]], jobs: Callable[[
     if words and not line[-1].isspace():
         words.pop()  # the word being typed
     if not words:
-        return [verb.name for verb in VERBS]
-    verb = next((verb for verb in VERBS if verb.name == words[0]), None)
+        return [*(verb.name for verb in verbs_of("magic") if " " not in verb.name), "cache", "stop"]
+    count = 2 if " ".join(words[:2]) in SPELLINGS and len(words) > 1 else 1
+    verb = SPELLINGS.get(" ".join(words[:count]))
     if verb is None:
         return []
-    if words[-1] in _CHOICES:
-        return list(_CHOICES[words[-1]])
-    arguments = [word for word in words[1:] if not word.startswith("-")]
-    return _arguments(verb.name, arguments, models=models, jobs=jobs) + [
-        option for option in verb.options() if option not in words
-    ]
+    seconds = second_words(words[0]) if len(words) == 1 else []
+    offered: dict[Completes, Callable[[], Sequence[str]]] = {
+        "model": models,
+        "run": models,
+        "job": jobs,
+        "verb": lambda: [each.name for each in verbs_of("magic")],
+    }
+    return seconds + _after(verb, words[count:], offered)
 
 
-def _arguments(
-    verb: str, given: Sequence[str], *, models: Callable[[], Sequence[str]], jobs: Callable[[], Sequence[str]]
-) -> list[str]:
-    if verb in _NAMED and not given:
-        return list(models())
-    if verb == "cache":
-        is_named = len(given) == 1 and given[0] not in ("list", "move")
-        return list(CACHE_ACTIONS) if not given else list(models()) if is_named else []
-    if verb == "jobs":
-        is_named = len(given) == 1 and given[0] in JOB_ACTIONS
-        return [*JOB_ACTIONS, *jobs()] if not given else list(jobs()) if is_named else []
-    if verb == "stop" and not given:
-        return list(jobs())
-    if verb == "help" and not given:
-        return [other.name for other in VERBS]
-    return []
+def _after(verb: Verb, given: Sequence[str], offered: dict[Completes, Callable[[], Sequence[str]]]) -> list[str]:
+    """Return what can follow the verb and the words that were given with it."""
+    asks_hubs = any(argument.completes in ("model", "run") for argument in verb.arguments)
+    options = [*verb.options_in("magic"), *(COMMON if asks_hubs else ())]
+    last = next((option for option in options if given and option.flag == given[-1]), None)
+    if last is not None and last.kind != "flag":
+        return list(last.choices)
+    values = [word for word in given if not word.startswith("-")]
+    argument = verb.arguments[len(values)] if len(values) < len(verb.arguments) else None
+    named = list(offered[argument.completes]()) if argument is not None and argument.completes else []
+    return named + [option.flag for option in options if option.flag not in given]

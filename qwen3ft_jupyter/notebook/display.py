@@ -8,10 +8,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from qwen3ft_jupyter import format as fmt
-from qwen3ft_jupyter.format import plain
+from qwen3ft_jupyter.faces import format as fmt
+from qwen3ft_jupyter.faces.format import plain
+from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.notebook.markup import bar, curve, element
-from qwen3ft_jupyter.terminal import ProgressLine
 from qwen3ft_jupyter.work import SILENT, Reporter
 
 if TYPE_CHECKING:

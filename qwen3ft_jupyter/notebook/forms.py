@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from qwen3ft_jupyter import format as fmt
 from qwen3ft_jupyter.errors import BadConfig, Qwen3ftError
+from qwen3ft_jupyter.format import size
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
 from qwen3ft_jupyter.notebook.job_view import JobView
 from qwen3ft_jupyter.notebook.markup import element
@@ -203,7 +203,7 @@ def with_hub(manager: ModelManager, hub: str) -> ModelManager:
 
 
 def _choice(model: Mapping[str, Any]) -> str:
-    parts = [model["model_name"], fmt.size(model["download_bytes"])]
+    parts = [model["model_name"], size(model["download_bytes"])]
     parts.append(tr(model["role"]) if model["role"] else model["badge"])
     parts.append(tr("in the cache") if model["cached"] else "")
     return " · ".join(part for part in parts if part)

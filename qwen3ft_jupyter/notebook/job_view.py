@@ -8,12 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter import format as fmt
-from qwen3ft_jupyter import terminal
-from qwen3ft_jupyter.cache_lists import fetch_facts
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_json
-from qwen3ft_jupyter.format import plain
-from qwen3ft_jupyter.job_lists import shown_state
+from qwen3ft_jupyter.faces import terminal
+from qwen3ft_jupyter.faces.format import progress_parts
+from qwen3ft_jupyter.faces.job_views import (
+    ACTIVE,
+    job_advice,
+    job_text,
+    loss_words,
+    result_facts,
+    shown_state,
+    state_words,
+)
+from qwen3ft_jupyter.faces.terminal import ProgressLine
+from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.notebook.display import (
     SHORTEST_S,
     CellScreen,
@@ -23,7 +31,6 @@ from qwen3ft_jupyter.notebook.display import (
 )
 from qwen3ft_jupyter.notebook.markup import bar, curve, element
 from qwen3ft_jupyter.notebook.views import View, lines
-from qwen3ft_jupyter.terminal import ProgressLine
 from qwen3ft_jupyter.words import tr
 from qwen3ft_jupyter.work import Progress
 
@@ -36,7 +43,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.notebook.display import Bundle, Screen
 
 JOB_MIME_TYPE = "application/vnd.qwen3ft.job+json"
-_ACTIVE = ("queued", "running", "stopping")
 _SIGNS = {
     "queued": "◌",
     "running": "●",
@@ -57,7 +63,7 @@ class NoLongerFollowed(KeyboardInterrupt):
         self.job_id = job_id
 
     def _render_traceback_(self) -> list[str]:
-        return [str(self), tr("Stop it: {command}", command=f"%qwen3ft stop {self.job_id}")]
+        return [str(self), tr("Stop it: {command}", command=write_command("jobs stop", self.job_id))]
 
 
 class JobView(View):
@@ -123,7 +129,7 @@ class JobView(View):
     def _raise_unless_succeeded(self) -> None:
         """Fail the cell if the job failed, so that "Run all" does not go on without the model."""
         status = self.job.status()
-        command = f"%qwen3ft jobs resume {self.job.id}"
+        command = write_command("jobs resume", self.job.id)
         if status.state == "failed":
             raise error_from_json(status.error) if status.error else JobFailed(f"The job {self.job.id} failed.")
         if status.state in ("stopped", "interrupted"):
@@ -168,12 +174,12 @@ class JobView(View):
 
 def job_html(job: Mapping[str, Any], losses: Sequence[float]) -> Markup:
     """Return a job as HTML. `job` is what `Job.to_dict` gives. Pure."""
-    state = f"{_SIGNS.get(shown_state(job), '')} {_state_words(job)}"
+    state = f"{_SIGNS.get(shown_state(job), '')} {state_words(job)}"
     head = element("div", element("b", job["title"]), " · ", state, " · ", element("code", job["id"]))
     parts: list[str] = [head]
-    if job["state"] in _ACTIVE:
+    if job["state"] in ACTIVE:
         progress = Progress.from_dict(job["progress"]) if job["progress"] else None
-        words = " · ".join(fmt.progress_parts(progress)) if progress else ""
+        words = " · ".join(progress_parts(progress)) if progress else ""
         parts.append(element("div", bar(progress.fraction if progress else None), " ", words))
     if losses:
         parts += [element("div", curve(losses, loss_words(losses))), element("div", loss_words(losses))]
@@ -182,62 +188,5 @@ def job_html(job: Mapping[str, Any], losses: Sequence[float]) -> Markup:
         parts.append(element("div", element("b", job["error"]["code"]), ": ", job["error"]["message"]))
         parts.append(element("div", job["error"].get("hint", "")))
     parts += [element("div", f"{name}: {value}") for name, value in result_facts(job["result"] or {})]
-    parts += [element("div", advice, style="opacity:0.75") for advice in _advice(job)]
+    parts += [element("div", advice, style="opacity:0.75") for advice in job_advice(job, "magic")]
     return element("div", *parts)
-
-
-def job_text(job: Mapping[str, Any], losses: Sequence[float]) -> str:
-    """Return a job as lines of text, the newest thing last. Pure."""
-    text = [f"{job['title']} · {_state_words(job)} · {job['id']}", *(f"  {notice}" for notice in job["notices"])]
-    if job["error"]:
-        text.append(f"  {job['error']['code']}: {job['error']['message']} {job['error'].get('hint', '')}".rstrip())
-    text += [f"  {name}: {value}" for name, value in result_facts(job["result"] or {})]
-    if losses:
-        text.append(f"  {loss_words(losses)}")
-    text += [f"  {advice}" for advice in _advice(job)]
-    if job["state"] in _ACTIVE and job["progress"]:
-        text.append("  " + " · ".join(fmt.progress_parts(Progress.from_dict(job["progress"]))))
-    return "\n".join(map(plain, text))
-
-
-def loss_words(losses: Sequence[float]) -> str:
-    """Return where the loss came from and where it is."""
-    return tr("loss {first} → {last}", first=fmt.loss(losses[0]), last=fmt.loss(losses[-1]))
-
-
-def result_facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what a finished job has to tell: any of the facts that downloads, checks and fine-tunes may have."""
-    facts = [(tr("folder"), str(result[key])) for key in ("folder", "output_dir") if result.get(key)]
-    facts += fetch_facts(result)
-    if "checked_bytes" in result:
-        facts.append((tr("verified"), fmt.size(result["checked_bytes"])))
-    facts += [(tr(key), ", ".join(result[key])) for key in ("missing", "wrong", "repaired") if result.get(key)]
-    if result.get("steps"):
-        facts.append((tr("steps"), str(result["steps"])))
-    if isinstance(result.get("last_loss"), int | float):
-        facts.append((tr("loss"), f"{fmt.loss(result.get('first_loss'))} → {fmt.loss(result['last_loss'])}"))
-    if isinstance(result.get("seconds"), int | float):
-        facts.append((tr("time"), fmt.duration(result["seconds"])))
-    if result.get("hub"):
-        facts.append((tr("hub"), str(result["hub"])))
-    return facts
-
-
-def _state_words(job: Mapping[str, Any]) -> str:
-    """Return the state, and the speed limit while it matters."""
-    speed = job["controls"]["max_speed"] if job["controls"] and job["state"] in _ACTIVE else None
-    limit = f" ({tr('at most {speed}/s', speed=fmt.size(speed))})" if speed else ""
-    return tr(shown_state(job)) + limit
-
-
-def _advice(job: Mapping[str, Any]) -> list[str]:
-    job_id = job["id"]
-    if shown_state(job) == "paused":
-        return [tr("Go on with it: {command}", command=f"%qwen3ft jobs resume {job_id}")]
-    if job["state"] in ("queued", "running"):
-        return [tr("Stop it: {command}", command=f"%qwen3ft stop {job_id}")]
-    if job["state"] in ("stopped", "interrupted", "failed"):
-        return [tr("Go on with it: {command}", command=f"%qwen3ft jobs resume {job_id}")]
-    if job["state"] == "succeeded" and job["kind"] == "finetune":
-        return [tr("Talk to it: {command}", command=f'%qwen3ft chat {job_id} "…"')]
-    return []

@@ -1,4 +1,4 @@
-"""``%qwen3ft`` and ``%%qwen3ft``: parse, call one function of `actions`, show what it returns."""
+"""``%qwen3ft`` and ``%%qwen3ft``: parse by the table of verbs, do what `actions` has for it, show what that returns."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from qwen3ft_jupyter.errors import Qwen3ftError
-from qwen3ft_jupyter.notebook import actions
+from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb, parse, parse_text, split_line
+from qwen3ft_jupyter.notebook.actions import ACTIONS, Room
+from qwen3ft_jupyter.notebook.cells import MAGIC, ShowEveryLine, keep_questions
 from qwen3ft_jupyter.notebook.completion import OUR_LINE, complete
 from qwen3ft_jupyter.notebook.display import get_model_manager
 from qwen3ft_jupyter.notebook.tracebacks import readable, restore_tracebacks, shorten_tracebacks
-from qwen3ft_jupyter.notebook.verbs import MAGIC, VERBS, find_verb, split_line
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Callable
     from types import SimpleNamespace
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from qwen3ft_jupyter.faces.verbs import Verb
     from qwen3ft_jupyter.manager import ModelManager
 
-__all__ = ["VERBS", "Qwen3FTMagics", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = ["Qwen3FTMagics", "load_ipython_extension", "unload_ipython_extension"]
 
 _completing: WeakSet[InteractiveShell] = WeakSet()
 """The shells that complete our lines: IPython can add a completer, but not take it away again."""
@@ -36,21 +39,17 @@ class Qwen3FTMagics(Magics):
 
     def __init__(self, shell: InteractiveShell, open_manager: Callable[..., ModelManager] = get_model_manager) -> None:
         super().__init__(shell)
-        self._room = actions.Room(open_manager, shell.user_ns)
+        self._room = Room(open_manager, shell.user_ns)
 
     @line_cell_magic
     def qwen3ft(self, line: str, cell: str | None = None) -> Any:
         """Run ``%qwen3ft VERB …``; ``%qwen3ft help`` lists the verbs."""
-        words = split_line(line)
-        if "-h" in words or "--help" in words:
-            words = ["help", *words[:1]] if not words[0].startswith("-") else ["help"]
-        verb = find_verb(words[0]) if words else find_verb("help")
-        if cell is not None and not verb.takes_cell:
-            raise UsageError(f"%%{MAGIC} {verb.name} takes no cell: write %{MAGIC} {verb.usage}")
-        given = verb.parser().parse_args(words[1:])
-        act = getattr(actions, verb.name)
         try:
-            return act(self._room, given, cell) if verb.takes_cell else act(self._room, given)
+            verb, given = _read(line)
+            _check_cell(verb, cell)
+            return ACTIONS[verb.name](self._room, given, cell)
+        except WrongLine as error:
+            raise UsageError(str(error)) from None
         except Qwen3ftError as error:
             raise readable(error) from None
 
@@ -69,10 +68,31 @@ class Qwen3FTMagics(Magics):
         return []
 
 
+def _read(line: str) -> tuple[Verb, Namespace]:
+    """Return the verb of a line and what is given with it. Raises WrongLine."""
+    name, _, rest = line.strip().partition(" ")
+    if name == "chat" and rest.strip() not in ("-h", "--help"):
+        verb, _ = match_verb([name], "magic")
+        given, question = parse_text(verb, rest)
+        given.question = question
+        return verb, given
+    words = split_line(line)
+    if "-h" in words or "--help" in words or not words:
+        words = ["help", *(words[:1] if words and not words[0].startswith("-") else [])]
+    verb, spelled = match_verb(words, "magic")
+    return verb, parse(verb, words[len(spelled.split()) :], "magic", spelled)
+
+
+def _check_cell(verb: Verb, cell: str | None) -> None:
+    if cell is not None and not verb.takes_cell:
+        raise WrongLine(f"%%{MAGIC} {verb.name} takes no cell: write %{MAGIC} {verb.usage('magic')}")
+
+
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register ``%qwen3ft``; IPython calls this for ``%load_ext qwen3ft_jupyter``."""
     magics = Qwen3FTMagics(shell)
     shell.register_magics(magics)
+    _change_cells(shell)
     shorten_tracebacks()
     if shell not in _completing:
         hooks: Any = shell  # IPython's method has no types
@@ -84,7 +104,20 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take ``%qwen3ft`` away again."""
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop(MAGIC, None)
+    _leave_cells(shell)
     restore_tracebacks()
+
+
+def _change_cells(shell: InteractiveShell) -> None:
+    _leave_cells(shell)  # the extension may be loaded twice
+    shell.input_transformers_cleanup.append(keep_questions)
+    shell.ast_transformers.append(ShowEveryLine())
+
+
+def _leave_cells(shell: InteractiveShell) -> None:
+    with contextlib.suppress(ValueError):
+        shell.input_transformers_cleanup.remove(keep_questions)
+    shell.ast_transformers[:] = [each for each in shell.ast_transformers if not isinstance(each, ShowEveryLine)]
 
 
 def _complete(shell: InteractiveShell, event: SimpleNamespace) -> list[str]:

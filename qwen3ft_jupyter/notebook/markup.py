@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from qwen3ft_jupyter.format import plain
+from qwen3ft_jupyter.faces.format import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import Qwen3ftError
-from qwen3ft_jupyter.format import plain
+from qwen3ft_jupyter.faces.format import plain
 from qwen3ft_jupyter.notebook.display import current_shell
 
 if TYPE_CHECKING:

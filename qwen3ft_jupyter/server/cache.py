@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tornado import web
 
-from qwen3ft_jupyter.cache_lists import check_owner
+from qwen3ft_jupyter.faces.views import check_owner
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
-from qwen3ft_jupyter.server.fields import Field
+from qwen3ft_jupyter.server.fields import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
 
 AUTH_RESOURCE = "qwen3ft_jupyter:cache"
-_SPEED = {"POST": (Field("max_speed", "count"),)}
 
 
 class StartJob(Protocol):
@@ -60,7 +59,7 @@ class CachedModelHandler(Qwen3FTHandler):
     """One cached model."""
 
     auth_resource = AUTH_RESOURCE
-    accepts: ClassVar = {"DELETE": (Field("owner", "text"), Field("everything", "flag"))}
+    accepts: ClassVar = {"DELETE": fields_of("evict")}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
@@ -97,7 +96,7 @@ class VerifyHandler(Qwen3FTHandler):
     """Checks one cached model."""
 
     auth_resource = AUTH_RESOURCE
-    accepts: ClassVar = _SPEED
+    accepts: ClassVar = {"POST": fields_of("verify")}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
@@ -111,7 +110,7 @@ class RepairHandler(Qwen3FTHandler):
     """Repairs one cached model."""
 
     auth_resource = AUTH_RESOURCE
-    accepts: ClassVar = _SPEED
+    accepts: ClassVar = {"POST": fields_of("repair")}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)

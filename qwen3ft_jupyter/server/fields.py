@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from qwen3ft_jupyter.errors import BadInput, JobNotFound
+from qwen3ft_jupyter.faces.verbs import rest_options
 from qwen3ft_jupyter.settings import TRUTH_HINT, read_bool
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ class Given:
         return value if isinstance(value, bool) else default
 
 
+def fields_of(verb: str) -> tuple[Field, ...]:
+    """Return the fields that a verb's options are in a request; a speed is a number of bytes, 0 for no limit."""
+    return tuple(Field(name, "count" if kind == "speed" else kind) for name, kind in rest_options(verb))
+
+
 def parse_query(arguments: Mapping[str, Sequence[bytes]]) -> dict[str, object]:
     """Return the query string as a flat dict, without what Jupyter itself puts there.
 
@@ -68,11 +74,11 @@ def parse_query(arguments: Mapping[str, Sequence[bytes]]) -> dict[str, object]:
         if name in _JUPYTERS_OWN or (name.isdecimal() and not any(given)):
             continue
         if len(given) != 1:
-            raise BadInput(f"{_shown(name)} is given more than once.")
+            raise BadInput("{shown} is given more than once.", shown=_shown(name))
         try:
             values[name] = given[0].decode()
         except UnicodeDecodeError as error:
-            raise BadInput(f"{_shown(name)} is not UTF-8.") from error
+            raise BadInput("{shown} is not UTF-8.", shown=_shown(name)) from error
     return values
 
 
@@ -103,14 +109,14 @@ def read_fields(query: Mapping[str, object], body: Mapping[str, object], fields:
     unknown = sorted({*query, *body} - set(known))
     if unknown:
         accepted = f"Accepted: {', '.join(known)}." if known else "This request takes none."
-        raise BadInput(f"Unknown key: {', '.join(_shown(name) for name in unknown[:5])}.", hint=accepted)
+        raise BadInput("Unknown key: {names}.", hint=accepted, names=", ".join(_shown(name) for name in unknown[:5]))
     twice = sorted(set(query) & set(body))
     if twice:
-        raise BadInput(f"{twice[0]} is given both in the query and in the body.")
+        raise BadInput("{twice} is given both in the query and in the body.", twice=twice[0])
     given = {name: value for name, value in {**query, **body}.items() if value is not None}
     missing = [field.name for field in fields if field.is_required and field.name not in given]
     if missing:
-        raise BadInput(f"{missing[0]} is missing.")
+        raise BadInput("{missing} is missing.", missing=missing[0])
     return Given({name: _read(known[name], value) for name, value in given.items()})
 
 
@@ -137,16 +143,16 @@ def _read(field: Field, value: object) -> Value:
 
 def _read_text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise BadInput(f"{name} must be a text that is not empty.")
+        raise BadInput("{name} must be a text that is not empty.", name=name)
     if len(value) > MAX_TEXT or not value.isprintable():
-        raise BadInput(f"{name} is too long or holds characters that cannot be shown.")
+        raise BadInput("{name} is too long or holds characters that cannot be shown.", name=name)
     return value.strip()
 
 
 def _read_list(name: str, value: object) -> list[str]:
     parts = value if isinstance(value, list) else _read_text(name, value).split(",")
     if not parts:
-        raise BadInput(f"{name} is empty.")
+        raise BadInput("{name} is empty.", name=name)
     return [_read_text(name, part) for part in parts]
 
 
@@ -154,13 +160,13 @@ def _read_flag(name: str, value: object) -> bool:
     try:
         return read_bool(value)
     except ValueError:
-        raise BadInput(f"{name} is neither true nor false.", hint=TRUTH_HINT) from None
+        raise BadInput("{name} is neither true nor false.", hint=TRUTH_HINT, name=name) from None
 
 
 def _read_count(name: str, value: object) -> int:
     text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     if not text.isascii() or not text.isdecimal() or len(text) > 16 or int(text) > MAX_OFFSET:
-        raise BadInput(f"{name} is not a whole number of 0 or more.")
+        raise BadInput("{name} is not a whole number of 0 or more.", name=name)
     return int(text)
 
 

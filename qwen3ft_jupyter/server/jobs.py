@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from tornado import web
 
-from qwen3ft_jupyter.job_lists import job_rows
+from qwen3ft_jupyter.faces.actions import job_rows
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.curves import read_metrics
 from qwen3ft_jupyter.server.fields import Field, check_job_id

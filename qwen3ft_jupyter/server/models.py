@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tornado import web
 
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
-from qwen3ft_jupyter.server.fields import Field
+from qwen3ft_jupyter.server.fields import Field, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,16 +18,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.server.fields import Given
 
 AUTH_RESOURCE = "qwen3ft_jupyter:models"
-_DOWNLOAD = (
-    Field("model_name", "text", is_required=True),
-    Field("force", "flag"),
-    Field("revision", "text"),
-    Field("update", "flag"),
-    Field("sources", "list"),
-    Field("in_place", "flag"),
-    Field("max_speed", "count"),
-    Field("dry_run", "flag"),
-)
+_DOWNLOAD = (Field("model_name", "text", is_required=True), *fields_of("download"))
 
 
 class ModelsHandler(Qwen3FTHandler):

@@ -84,7 +84,9 @@ def parse_bool(variable: str, value: object) -> bool:
     try:
         return read_bool(value)
     except ValueError:
-        raise BadSetting(f"{variable}={value!r} is neither true nor false.", hint=TRUTH_HINT) from None
+        raise BadSetting(
+            "{variable}={value!r} is neither true nor false.", hint=TRUTH_HINT, variable=variable, value=value
+        ) from None
 
 
 def check_folder(variable: str, value: object) -> str:
@@ -105,7 +107,7 @@ def check_folder(variable: str, value: object) -> str:
     elif os.path.expanduser(text).startswith("~"):  # noqa: PTH111 - pathlib raises where this leaves the text alone
         what, hint = ": nobody here has that home folder", "Give the whole path."
     if what:
-        raise BadSetting(f"{variable}={value!r}{what}.", hint=hint)
+        raise BadSetting("{variable}={value!r}{what}.", hint=hint, variable=variable, value=value, what=what)
     return text
 
 
@@ -116,7 +118,10 @@ def parse_folder(variable: str, value: object) -> Path:
         return Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - resolve() would follow links
     except OSError as error:
         raise BadSetting(
-            f"{variable}={value!r} is below the working folder, which has been deleted.", hint="Give the whole path."
+            "{variable}={value!r} is below the working folder, which has been deleted.",
+            hint="Give the whole path.",
+            variable=variable,
+            value=value,
         ) from error
 
 
@@ -136,13 +141,15 @@ def parse_url(variable: str, value: object) -> str:
     text = text.rstrip("/")
     if not _is_http_address(text):
         raise BadSetting(
-            f"{variable} is not the address of a hub.",  # the value may hold a password: it is not repeated
+            "{variable} is not the address of a hub.",  # the value may hold a password: it is not repeated
             hint="Give an address such as https://hub.example.org, without user name or password.",
+            variable=variable,
         )
     if any(mark in text for mark in "?#") or text.endswith(("/api", "/api/v1")):
         raise BadSetting(
-            f"{variable} is not the address of a hub, but of a page or route of one.",
+            "{variable} is not the address of a hub, but of a page or route of one.",
             hint="Leave out what follows the hub's own address: /api, and everything from ? or # on.",
+            variable=variable,
         )
     return text
 
@@ -169,7 +176,11 @@ def parse_secret(variable: str, value: object) -> Secret | None:
         return value
     text = str(value).strip()
     if any(ord(character) < 33 or ord(character) > 126 for character in text):
-        raise BadSetting(f"{variable} holds characters no token has.", hint="Copy the token again from the hub's page.")
+        raise BadSetting(
+            "{variable} holds characters no token has.",
+            hint="Copy the token again from the hub's page.",
+            variable=variable,
+        )
     return Secret(text) if text else None
 
 
@@ -180,7 +191,9 @@ def parse_host_tokens(variable: str, value: object) -> Secret | None:
     pairs = str(value).replace(",", " ").split()
     if not all(host and token for host, _, token in (pair.partition("=") for pair in pairs)):
         raise BadSetting(  # the value is not repeated: it holds tokens
-            f"{variable} is not a list of tokens.", hint="Give HOST=TOKEN pairs, for example 10.0.0.5:8900=secret."
+            "{variable} is not a list of tokens.",
+            hint="Give HOST=TOKEN pairs, for example 10.0.0.5:8900=secret.",
+            variable=variable,
         )
     for pair in pairs:
         parse_secret(variable, pair)
@@ -194,7 +207,12 @@ def parse_connections(variable: str, value: object) -> int:
     except ValueError:
         number = 0
     if not 1 <= number <= 64:
-        raise BadSetting(f"{variable}={value!r} is out of range.", hint="Accepted: a whole number from 1 to 64.")
+        raise BadSetting(
+            "{variable}={value!r} is out of range.",
+            hint="Accepted: a whole number from 1 to 64.",
+            variable=variable,
+            value=value,
+        )
     return number
 
 
@@ -214,7 +232,10 @@ def parse_bytes(variable: str, value: object) -> int | None:
     number = int(float(match[1]) * _UNITS[match[2], match[3]]) if match else 0
     if number <= 0:
         raise BadSetting(
-            f"{variable}={value!r} is no number of bytes.", hint="Accepted: a size such as 200GB or 20MB, or none."
+            "{variable}={value!r} is no number of bytes.",
+            hint="Accepted: a size such as 200GB or 20MB, or none.",
+            variable=variable,
+            value=value,
         )
     return number
 
@@ -247,8 +268,9 @@ class Kind(Generic[T_co]):
         if isinstance(value, str) and _QUOTED.fullmatch(text):
             what = f"{variable}={text}" if self.is_shown and not self.is_secret else variable
             raise BadSetting(
-                f"{what} is written in quotation marks.",
+                "{what} is written in quotation marks.",
                 hint="Write it without them: docker's --env-file, for example, takes them as part of the value.",
+                what=what,
             )
         return self.parse(variable, value)
 

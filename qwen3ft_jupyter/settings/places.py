@@ -123,7 +123,9 @@ class _Place:
 def _given_place(overrides: Mapping[str, object]) -> _Place:
     unknown = sorted(set(overrides) - set(_BY_NAME))
     if unknown:
-        raise BadSetting(f"{unknown[0]!r} is no setting.", hint=f"Settings: {', '.join(_BY_NAME)}.")
+        raise BadSetting(
+            "{unknown!r} is no setting.", hint="Settings: {names}.", unknown=unknown[0], names=", ".join(_BY_NAME)
+        )
     return _Place("argument", {_BY_NAME[name].variable: value for name, value in overrides.items()})
 
 

@@ -8,8 +8,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.notebook.display import CellReporter, default_reporter
-from qwen3ft_jupyter.terminal import ProgressLine
 from qwen3ft_jupyter.work import SILENT, Progress
 from tests.server.standin import HOSTILE
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, NoSpace, Stopped
-from qwen3ft_jupyter.notebook.job_view import JOB_MIME_TYPE, JobView, NoLongerFollowed, job_html, job_text
+from qwen3ft_jupyter.faces.job_views import job_text
+from qwen3ft_jupyter.notebook.job_view import JOB_MIME_TYPE, JobView, NoLongerFollowed, job_html
 from tests.server.standin import DONE, FAILED, HALFWAY, QUEUED, StandInJob
 
 
@@ -85,7 +86,7 @@ def test_interrupting_leaves_the_job_at_work_and_says_how_to_stop_it() -> None:
         view_of(job).follow(Wall())
 
     assert isinstance(caught.value, KeyboardInterrupt)
-    assert "%qwen3ft stop a" in caught.value._render_traceback_()[-1]
+    assert "%qwen3ft jobs stop a" in caught.value._render_traceback_()[-1]
     assert job.status().is_active
 
 
@@ -109,7 +110,7 @@ def test_a_running_job_shows_numbers_and_an_ended_one_results() -> None:
 
     assert "transferring · 500 MB of 1.0 GB · 50.0 MB/s · 10 s left · 8 connections" in running
     assert "taken from Hugging Face" in running
-    assert "%qwen3ft stop a" in running
+    assert "%qwen3ft jobs stop a" in running
     assert "fetched: 1.0 GB" in ended
     assert "/cache/Qwen_Qwen3-0.6B" in ended
     assert "stop" not in ended

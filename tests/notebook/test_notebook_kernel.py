@@ -100,6 +100,37 @@ def test_status_can_be_assigned_and_read(kernel: Kernel) -> None:
     assert printed["content"]["text"] == "USE_MODELSCOPE\n"
 
 
+def test_each_line_of_a_cell_shows_its_answer_once(kernel: Kernel) -> None:
+    messages = kernel.run("%qwen3ft status\n%qwen3ft models\n%qwen3ft list")
+
+    assert kinds(messages) == ["display_data", "display_data", "execute_result"]
+    texts = [message["content"]["data"]["text/plain"] for message in messages]
+    assert [word in text for word, text in zip(("USE_MODELSCOPE", "Qwen3 models", "cache"), texts, strict=True)] == [
+        True
+    ] * 3
+
+
+def test_a_download_that_is_not_the_last_line_is_shown_once(kernel: Kernel) -> None:
+    messages = kernel.run("%qwen3ft download Qwen/Qwen3-4B\nprint('after')")
+
+    assert [kind for kind in kinds(messages) if kind != "update_display_data"] == ["display_data", "stream"]
+
+
+@pytest.mark.parametrize(
+    ("code", "question"),
+    [
+        ("%qwen3ft chat a/b who are you?", "who are you?"),
+        ("%qwen3ft chat a/b What's your name", "What's your name"),
+        ("%%qwen3ft chat a/b\nWhat's this?\nAnd that?\n", "What's this?\nAnd that?"),
+        ("%%qwen3ft chat a/b Say in one word:\nwho?", "Say in one word:\n\nwho?"),
+    ],
+)
+def test_a_question_is_asked_as_it_is_typed(kernel: Kernel, code: str, question: str) -> None:
+    [answer] = kernel.run(code)
+
+    assert answer["content"]["data"]["text/plain"] == f"You asked: {question}"
+
+
 def test_a_download_is_one_output_that_is_renewed(kernel: Kernel) -> None:
     messages = kernel.run("%qwen3ft download Qwen/Qwen3-4B")
 
@@ -240,7 +271,7 @@ def test_interrupting_a_followed_job_leaves_it_running_until_it_is_stopped(kerne
 
     error = next(message["content"] for message in messages if message["msg_type"] == "error")
     assert error["ename"] == "NoLongerFollowed"
-    assert "%qwen3ft stop" in error["traceback"][-1]
+    assert "%qwen3ft jobs stop" in error["traceback"][-1]
     assert running["content"]["text"] == "True\n"
     assert kinds(stopped) == ["display_data"]
     assert ended["content"]["text"] == "False\n"

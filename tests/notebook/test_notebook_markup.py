@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.format import plain
+from qwen3ft_jupyter.faces.format import plain
+from qwen3ft_jupyter.faces.job_views import job_text, jobs_table
+from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table
 from qwen3ft_jupyter.notebook import views
-from qwen3ft_jupyter.notebook.job_view import job_html, job_text
+from qwen3ft_jupyter.notebook.job_view import job_html
 from qwen3ft_jupyter.notebook.markup import bar, curve, element, joined, table
 from tests.server.standin import (
     DONE,
@@ -26,6 +28,7 @@ from tests.server.standin import (
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+    from qwen3ft_jupyter.faces.views import Table
     from qwen3ft_jupyter.jobs import JobStatus
 
 
@@ -78,38 +81,33 @@ def hostile_views() -> list[Markup]:
     job = StandInJob("id-" + HOSTILE, title=HOSTILE, script=[FAILED])
     about = job.to_dict()
     error = {"code": HOSTILE, "message": HOSTILE, "hint": HOSTILE}
-    manager = StandInManager()
-    status = manager.describe().to_dict()
+    status = StandInManager().describe().to_dict()
     status["settings"].append({"name": HOSTILE, "value": HOSTILE, "origin": HOSTILE})
     status["warnings"].append(HOSTILE)
     return [
         job_html({**about, "error": error, "notices": [HOSTILE]}, [2.0, 1.0]),
         job_html({**about, "state": "succeeded", "error": None, "result": {"folder": HOSTILE, "hub": HOSTILE}}, []),
-        views.models_view([model_row(HOSTILE, role="", note=HOSTILE)]).html(),
-        views.cache_view(
-            [cached_row(HOSTILE, hub=HOSTILE, owner=HOSTILE, revision=HOSTILE)],
-            {**manager.cache_summary(), "cache_dir": HOSTILE},
-        ).html(),
-        views.plan_view(
-            plan_dict(
-                HOSTILE,
-                revision=HOSTILE,
-                sources=[HOSTILE],
-                to_evict=[HOSTILE],
-                missing_bytes=1,
-                evictable=[(HOSTILE, 1)],
-                files=[{"path": HOSTILE, "size": 1, "action": "fetched", "source": HOSTILE, "bytes_to_fetch": 1}],
-            )
-        ).html(),
+        *(views.TableView(shown).html() for shown in hostile_tables(about, status)),
+        views.TextView(HOSTILE).html(),
         job_html(
             {**about, "result": {"bytes": 1, "sources": [{"name": HOSTILE, "bytes": 1}], "evicted": [HOSTILE]}}, []
         ),
-        views.jobs_view([{**about, "state": HOSTILE}]).html(),
-        views.status_view(status).html(),
-        views.TextView(HOSTILE).html(),
         views.TextView(HOSTILE, is_code=True).html(),
         views.Note(HOSTILE).html(),
         table([HOSTILE], [[HOSTILE]]),
+    ]
+
+
+def hostile_tables(job: dict[str, Any], status: dict[str, Any]) -> list[Table]:
+    summary = {**StandInManager().cache_summary(), "cache_dir": HOSTILE}
+    file = {"path": HOSTILE, "size": 1, "action": "fetched", "source": HOSTILE, "bytes_to_fetch": 1}
+    changes: dict[str, Any] = {"revision": HOSTILE, "sources": [HOSTILE], "to_evict": [HOSTILE], "files": [file]}
+    return [
+        models_table([model_row(HOSTILE, role="", note=HOSTILE)], "magic"),
+        cache_table([cached_row(HOSTILE, hub=HOSTILE, owner=HOSTILE, revision=HOSTILE)], summary, "magic"),
+        plan_table(plan_dict(HOSTILE, missing_bytes=1, evictable=[(HOSTILE, 1)], **changes)),
+        jobs_table([{**job, "state": HOSTILE}], "magic"),
+        status_table(status),
     ]
 
 

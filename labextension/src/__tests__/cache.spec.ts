@@ -1,6 +1,6 @@
-import { fillOf, grouped, isHere } from '../cache/groups';
-import { damageJobOf, isPaused, tendingOf } from '../jobs/lookup';
-import { parseCache, parseJobs } from '../types';
+import { fillOf, grouped, isHere } from '../domain/cache';
+import { damageJobOf, isPaused, maintenanceOf } from '../domain/jobs';
+import { parseCache, parseJobs } from '../api/answers';
 
 const OURS = { model_name: 'o/n', slug: 'o_n', size: 5, commit: 'c0ffee', revision: 'master' };
 const BESIDE = { ...OURS, slug: 'o_n@v1', commit: 'abc123', revision: 'v1' };
@@ -82,12 +82,12 @@ describe('damageJobOf', () => {
   });
 });
 
-describe('tendingOf', () => {
+describe('maintenanceOf', () => {
   it('is the check or repair under way', () => {
     const [ours] = entries(OURS);
     const running = { ...VERIFY, state: 'running' };
-    expect(tendingOf(jobs(VERIFY, running), ours)?.state).toBe('running');
-    expect(tendingOf(jobs({ ...running, kind: 'download' }), ours)).toBeNull();
+    expect(maintenanceOf(jobs(VERIFY, running), ours)?.state).toBe('running');
+    expect(maintenanceOf(jobs({ ...running, kind: 'download' }), ours)).toBeNull();
   });
 });
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'fs';
 import { resolve } from 'path';
 
-import { fineTuneCells } from '../cells';
-import { PRACTICE_MODEL } from '../model';
+import { fineTuneCells } from '../notebook/cells';
+import { PRACTICE_MODEL } from '../domain/models';
 
 const RECIPE = resolve(__dirname, '../../../qwen3ft_jupyter/practice/model.py');
 

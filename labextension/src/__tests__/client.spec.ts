@@ -1,7 +1,7 @@
 import { readFileSync } from 'fs';
 import { resolve } from 'path';
 
-import type { Client } from '../client';
+import type { Client } from '../api/client';
 import { addressOf, FakeServer } from './fake';
 
 const OPENAPI = readFileSync(resolve(__dirname, '../../../qwen3ft_jupyter/server/openapi.yaml'), 'utf8');

@@ -3,8 +3,8 @@
 import { ServerConnection } from '@jupyterlab/services';
 import { nullTranslator } from '@jupyterlab/translation';
 
-import { Client } from '../client';
-import type { ILanguage } from '../words';
+import { Client } from '../api/client';
+import type { ILanguage } from '../domain/language';
 
 export const ENGLISH: ILanguage = { trans: nullTranslator.load('qwen3ft_jupyter'), locale: 'en' };
 
@@ -29,7 +29,9 @@ export class FakeServer {
     fetch: async (input: RequestInfo | URL, init?: RequestInit) => this.answer(new Request(input, init))
   });
 
-  readonly client = new Client(this.settings);
+  readonly server = { settings: this.settings, locale: 'zh-CN' };
+
+  readonly client = new Client(this.server);
 
   /** What was asked for, in order: method, path and the query without the time stamp. */
   get asked(): string[] {
@@ -41,7 +43,11 @@ export class FakeServer {
   }
 
   /** Answer everything that the panel looks at. */
-  replyAll({ jobs = [] as unknown[], models = [] as unknown[], cached = [] as unknown[] } = {}): void {
+  replyAll({
+    jobs = [] as ReadonlyArray<Readonly<Record<string, unknown>>>,
+    models = [] as unknown[],
+    cached = [] as unknown[]
+  } = {}): void {
     this.reply('GET status', { version: '0.1.0', hub: 'modelscope', settings: [], warnings: [] });
     this.reply('GET models', { models });
     this.reply('GET models/cache/list', {
@@ -51,6 +57,7 @@ export class FakeServer {
       cache_dir: '/c'
     });
     this.reply('GET jobs', { jobs });
+    jobs.forEach(job => this.reply(`GET jobs/${String(job.id)}`, job));
   }
 
   private pathOf(request: Request): string {

@@ -2,7 +2,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
-import { FocusKeeper } from '../parts/focus';
+import { FocusKeeper } from '../components/focus';
 
 /** Rows of buttons, by their words. */
 type Rows = Readonly<Record<string, ReadonlyArray<string>>>;

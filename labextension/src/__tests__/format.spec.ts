@@ -10,7 +10,7 @@ import {
   formatRate,
   formatShare,
   toLocale
-} from '../format';
+} from '../domain/format';
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;

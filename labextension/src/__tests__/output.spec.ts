@@ -1,23 +1,31 @@
 import { MimeModel, RenderMimeRegistry, standardRendererFactories } from '@jupyterlab/rendermime';
+import { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
 
-import { JOB_MIME_TYPE, JobOutput } from '../jobs/output';
+import { JOB_MIME_TYPE, JobOutput } from '../notebook/output';
+import { Store } from '../state/store';
 import { addressOf, ENGLISH, eventually, FakeServer } from './fake';
 
 const HOSTILE = '<img src=x onerror="document.title=\'owned\'">';
 
 describe('JobOutput', () => {
   let server: FakeServer;
+  let store: Store;
   let output: JobOutput;
 
   beforeEach(() => {
     server = new FakeServer();
     const rendermime = new RenderMimeRegistry({ initialFactories: standardRendererFactories });
-    output = new JobOutput({ client: server.client, events: null, language: ENGLISH, rendermime });
+    store = new Store({ client: server.client, events: null, intervalMs: 100_000 });
+    const app = { ...ENGLISH, store, commands: new CommandRegistry() };
+    output = new JobOutput(app, rendermime);
     Widget.attach(output, document.body);
   });
 
-  afterEach(() => output.dispose());
+  afterEach(() => {
+    output.dispose();
+    store.dispose();
+  });
 
   async function render(id: string, html = '<p>saved</p>'): Promise<void> {
     const data = { [JOB_MIME_TYPE]: { id }, 'text/html': html, 'text/plain': 'saved' };

@@ -1,6 +1,6 @@
-import { hasRoom, isUpToDate, parseDownloadPlan } from '../plan/plan';
-import { actionWords, planWords } from '../plan/words';
-import { revisionWords } from '../words';
+import { parseDownloadPlan } from '../api/answers';
+import { actionWords, hasRoom, isUpToDate, planWords } from '../domain/plan';
+import { revisionWords } from '../domain/names';
 import { ENGLISH } from './fake';
 
 const FILE = {

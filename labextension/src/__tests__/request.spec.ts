@@ -1,7 +1,7 @@
 import { ServerConnection } from '@jupyterlab/services';
 
-import { Client } from '../client';
-import { request, SERVER_MISSING, SERVER_UNREACHABLE, ServerError } from '../request';
+import { Client } from '../api/client';
+import { request, SERVER_MISSING, SERVER_UNREACHABLE, ServerError } from '../api/request';
 import { BASE_URL, FakeServer } from './fake';
 
 async function failure(promise: Promise<unknown>): Promise<ServerError> {
@@ -37,7 +37,7 @@ describe('request', () => {
 
   it('encodes what it puts into a path', async () => {
     const server = new FakeServer();
-    await failure(request(server.settings, ['jobs', 'a/../b?c']));
+    await failure(request(server.server, ['jobs', 'a/../b?c']));
     expect(server.asked).toEqual(['GET jobs/a%2F..%2Fb%3Fc']);
   });
 
@@ -67,7 +67,21 @@ describe('request', () => {
       baseUrl: BASE_URL,
       fetch: () => Promise.reject(new TypeError('no route'))
     });
-    expect((await failure(new Client(settings).jobs())).code).toBe(SERVER_UNREACHABLE);
+    expect((await failure(new Client({ settings, locale: 'en' }).jobs())).code).toBe(SERVER_UNREACHABLE);
+  });
+
+  it('names the language of the interface, beside what headers the application sends', async () => {
+    const server = new FakeServer();
+    const settings = { ...server.settings, init: { headers: { 'X-Of-The-Hub': 'yes' } } };
+    await failure(new Client({ settings, locale: 'zh-CN' }).jobs());
+    expect(server.requests[0].headers.get('Accept-Language')).toBe('zh-CN');
+    expect(server.requests[0].headers.get('X-Of-The-Hub')).toBe('yes');
+  });
+
+  it('does not take the login page of a proxy for an answer', async () => {
+    const server = new FakeServer();
+    server.answers.set('POST jobs/a/stop', () => ({ text: '<html>Log in</html>' }));
+    await expect(server.client.stop('a')).rejects.toThrow('JSON');
   });
 
   it('takes an answer without a body', async () => {

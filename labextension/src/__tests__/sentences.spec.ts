@@ -1,10 +1,9 @@
-import { readdirSync, readFileSync, statSync } from 'fs';
-import { join, resolve } from 'path';
+import { readFileSync } from 'fs';
+import { join } from 'path';
 
-import { ENGLISH_TEXTS, serverWords } from '../sentences';
+import { ENGLISH_TEXTS, serverWords } from '../domain/sentences';
 import { ENGLISH } from './fake';
-
-const PACKAGE = resolve(__dirname, '../../../qwen3ft_jupyter');
+import { PACKAGE, PYTHON } from './python';
 
 const CHINESE: Record<string, string[]> = JSON.parse(
   readFileSync(join(PACKAGE, 'locale/zh_CN/LC_MESSAGES/qwen3ft_jupyter.json'), 'utf8')
@@ -15,21 +14,10 @@ const chinese = {
     CHINESE[text][0].replace(/%(\d)/g, (_, place: string) => String(values[Number(place) - 1]))
 };
 
-function pythonFiles(folder: string): string[] {
-  return readdirSync(folder).flatMap(name => {
-    const path = join(folder, name);
-    if (statSync(path).isDirectory()) {
-      return pythonFiles(path);
-    }
-    return name.endsWith('.py') ? [path] : [];
-  });
-}
-
 describe('the sentences', () => {
   it('are ones that the Python side says', () => {
-    const sources = pythonFiles(PACKAGE).map(path => readFileSync(path, 'utf8'));
     // Python writes long texts in several pieces.
-    const said = sources.join('\n').replace(/"\s*f?"/g, '');
+    const said = PYTHON.replace(/"\s*f?"/g, '');
     const gone = ENGLISH_TEXTS.filter(sentence =>
       sentence
         .split(/%\d/)

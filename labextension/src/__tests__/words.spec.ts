@@ -1,26 +1,18 @@
 import { readFileSync } from 'fs';
 import { resolve } from 'path';
 
-import { resultWords, shares } from '../jobs/result';
-import { PRACTICE_MODEL } from '../model';
-import { parseJob } from '../types';
-import { isSameVersion } from '../version';
-import {
-  amountWords,
-  detailWords,
-  jobTitle,
-  noteWords,
-  phaseWord,
-  problemTitle,
-  resumeWord,
-  resumeWords,
-  roleWord,
-  sourceName
-} from '../words';
+import { parseJob } from '../api/answers';
+import { noteWords, PRACTICE_MODEL, roleWord } from '../domain/models';
+import { sourceName } from '../domain/names';
+import { problemWords } from '../domain/problems';
+import { resultWords, shares } from '../domain/result';
+import { isSameVersion } from '../domain/version';
+import { amountWords, detailWords, jobTitle, phaseWord, resumeWord, resumeWords } from '../domain/words';
 import { ENGLISH } from './fake';
+import { PACKAGE, PYTHON } from './python';
 
-const PACKAGE = resolve(__dirname, '../../../qwen3ft_jupyter');
 const { trans } = ENGLISH;
+const CATALOGUE = readFileSync(resolve(PACKAGE, 'catalog/models.toml'), 'utf8');
 
 /** Whether a function translated what it was given, rather than passing it on. */
 function isTranslated(speak: () => string): boolean {
@@ -31,30 +23,31 @@ function isTranslated(speak: () => string): boolean {
   return isCalled;
 }
 
-function allOf(file: string, pattern: RegExp): string[] {
-  return [...readFileSync(resolve(PACKAGE, file), 'utf8').matchAll(pattern)].map(match => match[1]);
+function found(pattern: RegExp, text = PYTHON): string[] {
+  return [...text.matchAll(pattern)].map(match => match[1]);
 }
 
 describe('the words for what the Python side says', () => {
   it('cover every error code but the base', () => {
-    const codes = allOf('errors.py', /^ {4}code = "([a-z-]+)"$/gm);
+    const codes = found(/^ {4}code = "([a-z-]+)"$/gm);
     expect(codes.length).toBeGreaterThan(20);
-    const unknown = problemTitle('no-such-code', trans);
-    expect(codes.filter(code => problemTitle(code, trans) === unknown)).toEqual([]);
+    const titleOf = (code: string) => problemWords({ code, message: '', hint: '' }, trans).title;
+    const unknown = titleOf('no-such-code');
+    expect(codes.filter(code => titleOf(code) === unknown)).toEqual([]);
   });
 
   it('cover every role and note of the catalogue', () => {
-    const roles = allOf('catalog/models.toml', /^role = "(.+)"$/gm);
-    const notes = allOf('catalog/models.toml', /^note = "(.+)"$/gm);
-    roles.push(...allOf('overview.py', /"role": "(.+)"/g));
-    notes.push(...allOf('overview.py', /"note": "(.+)"/g));
+    const roles = found(/^role = "(.+)"$/gm, CATALOGUE);
+    const notes = found(/^note = "(.+)"$/gm, CATALOGUE);
+    roles.push(...found(/^ {8}"role": "(.+)"/gm));
+    notes.push(...found(/^ {8}"note": "(.+)"/gm));
     expect(roles).toContain('practice');
     expect(roles.filter(role => !isTranslated(() => roleWord(role, trans)))).toEqual([]);
     expect(notes.filter(note => !isTranslated(() => noteWords(note, trans)))).toEqual([]);
   });
 
   it('cover every phase of a job', () => {
-    const [listed] = allOf('work.py', /"""(resolving, [a-z,\s]+)\."""/g);
+    const [listed] = found(/"""(resolving, [a-z,\s]+)\."""/g);
     const phases = listed.split(/,\s+|\s+or\s+/);
     expect(phases.length).toBeGreaterThan(8);
     expect(phases.filter(phase => !isTranslated(() => phaseWord(phase, trans)))).toEqual([]);
@@ -63,7 +56,7 @@ describe('the words for what the Python side says', () => {
 
 describe('PRACTICE_MODEL', () => {
   it('is what the Python side calls it', () => {
-    expect(allOf('catalog/__init__.py', /^PRACTICE_REPO_ID: Final = "(.+)"$/gm)).toEqual([PRACTICE_MODEL]);
+    expect(found(/^PRACTICE_REPO_ID: Final = "(.+)"$/gm)).toEqual([PRACTICE_MODEL]);
   });
 });
 
@@ -162,8 +155,8 @@ describe('shares', () => {
 
 describe('sourceName', () => {
   it('is in the language of the interface for every place on this disk', () => {
-    const labels = allOf('cache/places.py', /^ {4}"[a-z]+": "(.+)",$/gm);
-    labels.push(...allOf('transfer/doubt.py', /^ANOTHER_TOOL: Final = "(.+)"$/gm), 'mirror 10.0.0.5:8900');
+    const labels = found(/^ {4}"[a-z]+": "(.+ cache|other folders)",$/gm);
+    labels.push(...found(/^ANOTHER_TOOL: Final = "(.+)"$/gm), 'mirror 10.0.0.5:8900');
     expect(labels.length).toBeGreaterThan(4);
     expect(labels.filter(label => !isTranslated(() => sourceName(label, trans)))).toEqual([]);
   });

@@ -1,0 +1,332 @@
+import type { Event } from '@jupyterlab/services';
+import { Signal } from '@lumino/signaling';
+
+import { CHANGE_SCHEMA_ID } from '../api/events';
+import { SERVER_MISSING } from '../api/request';
+import { PRACTICE_MODEL } from '../domain/models';
+import { Store } from '../state/store';
+import { addressOf, eventually, FakeServer } from './fake';
+
+const TRAINING = { id: 'j', kind: 'finetune', state: 'running' };
+const RUNNING = { id: 'j', kind: 'download', state: 'running', params: { model_name: 'o/n' } };
+
+class Bus {
+  readonly stream = new Signal<Bus, Event.Emission>(this);
+}
+
+describe('Store', () => {
+  let server: FakeServer;
+  let bus: Bus;
+  let isHidden: boolean;
+  let store: Store;
+
+  beforeEach(() => {
+    server = new FakeServer();
+    server.replyAll();
+    bus = new Bus();
+    isHidden = false;
+    store = new Store({ client: server.client, events: bus.stream, intervalMs: 100_000 });
+    store.showLists(() => isHidden);
+  });
+
+  afterEach(() => store.dispose());
+
+  it('asks nothing until it is looked at', async () => {
+    await new Promise(resolve => setTimeout(resolve, 50));
+    expect(server.asked).toEqual([]);
+  });
+
+  it('has the whole picture after a refresh', async () => {
+    await store.refresh();
+    expect(store.snapshot.status?.hub).toBe('modelscope');
+    expect(store.snapshot.cache?.total_size).toBe(5);
+    expect(store.snapshot.problem).toBeNull();
+  });
+
+  it('looks only at jobs while one runs, and at everything once it ended', async () => {
+    server.replyAll({ jobs: [RUNNING] });
+    await store.refresh();
+    const seen = server.asked.length;
+    await eventually(() => expect(server.asked.slice(seen)).toEqual(['GET jobs', 'GET jobs']), 4000);
+    server.replyAll({
+      jobs: [{ ...RUNNING, state: 'succeeded' }],
+      models: [{ model_name: 'o/n', cached: true }]
+    });
+    await eventually(() => expect(store.snapshot.models).toHaveLength(1), 4000);
+  });
+
+  it('tells of a job that started, of one that waits and of one that ended', async () => {
+    const told: string[] = [];
+    store.jobChanged.connect((_, job) => told.push(`${job.id} ${job.state}`));
+    await store.refresh();
+    server.replyAll({ jobs: [RUNNING] });
+    await store.refresh();
+    server.replyAll({ jobs: [{ ...RUNNING, controls: { paused: true } }] });
+    await store.refresh();
+    server.replyAll({ jobs: [{ ...RUNNING, state: 'failed' }] });
+    await store.refresh();
+    await store.refresh();
+    expect(told).toEqual(['j running', 'j running', 'j failed']);
+  });
+
+  it('tells nothing of what had happened before anyone looked', async () => {
+    const told = jest.fn();
+    store.jobChanged.connect(told);
+    server.replyAll({ jobs: [RUNNING] });
+    await store.refresh();
+    expect(told).not.toHaveBeenCalled();
+  });
+
+  it('looks when the server announces a change, once for a burst', async () => {
+    await store.refresh();
+    const seen = server.asked.length;
+    server.replyAll({ jobs: [{ ...RUNNING, state: 'succeeded' }] });
+    for (let count = 0; count < 20; count++) {
+      bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'succeeded' });
+    }
+    await eventually(() => expect(store.snapshot.jobs).toHaveLength(1));
+    expect(server.asked.slice(seen).filter(each => each === 'GET jobs').length).toBeLessThanOrEqual(2);
+  });
+
+  it('asks only for the job that an event says moved on', async () => {
+    server.replyAll({ jobs: [RUNNING, { ...RUNNING, id: 'other' }] });
+    await store.refresh();
+    const [, other] = store.snapshot.jobs;
+    const seen = server.asked.length;
+    const progress = { phase: 'transferring', done: 5 };
+    server.reply('GET jobs/j', { ...RUNNING, progress });
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'running' });
+    await eventually(() => expect(store.snapshot.jobs[0].progress?.done).toBe(5));
+    expect(server.asked.slice(seen)).toEqual(['GET jobs/j']);
+    expect(store.snapshot.jobs[1]).toBe(other);
+  });
+
+  it('asks nothing by itself while events tell of what runs', async () => {
+    server.replyAll({ jobs: [RUNNING] });
+    await store.refresh();
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'running' });
+    await eventually(() => expect(server.asked.at(-1)).toBe('GET jobs/j'));
+    const seen = server.asked.length;
+    await new Promise(resolve => setTimeout(resolve, 2500));
+    expect(server.asked.length).toBe(seen);
+  });
+
+  it('asks only for models and cache when an event says that the cache changed', async () => {
+    await store.refresh();
+    const seen = server.asked.length;
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'cache', id: 'o_n', state: 'added' });
+    await eventually(() => expect(server.asked.slice(seen)).toHaveLength(2));
+    expect(server.asked.slice(seen).sort()).toEqual(['GET models', 'GET models/cache/list']);
+  });
+
+  it('looks at every list but the status when a job ended', async () => {
+    server.replyAll({ jobs: [RUNNING] });
+    await store.refresh();
+    const seen = server.asked.length;
+    server.replyAll({ jobs: [{ ...RUNNING, state: 'succeeded' }] });
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'succeeded' });
+    await eventually(() => expect(store.snapshot.jobs[0].state).toBe('succeeded'));
+    expect(server.asked.slice(seen).sort()).toEqual(['GET jobs', 'GET models', 'GET models/cache/list']);
+  });
+
+  it('drops a job that is gone', async () => {
+    server.replyAll({ jobs: [RUNNING] });
+    await store.refresh();
+    server.reply('GET jobs/j', { code: 'job-not-found', message: '', hint: '' }, 404);
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'running' });
+    await eventually(() => expect(store.snapshot.jobs).toEqual([]));
+  });
+
+  it('does not look at other people’s events, nor while it is hidden', async () => {
+    await store.refresh();
+    const seen = server.asked.length;
+    bus.stream.emit({ schema_id: 'https://example.org/other' });
+    isHidden = true;
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID });
+    await new Promise(resolve => setTimeout(resolve, 500));
+    expect(server.asked.length).toBe(seen);
+  });
+
+  it('keeps the last picture when the server is away, and forgets it when the server part is gone', async () => {
+    server.replyAll({ jobs: [RUNNING] });
+    await store.refresh();
+    server.reply('GET jobs', { code: 'server-busy', message: 'm', hint: 'h' }, 503);
+    await store.refresh();
+    expect(store.snapshot.problem?.code).toBe('server-busy');
+    expect(store.snapshot.jobs).toHaveLength(1);
+    server.answers.clear();
+    await store.refresh();
+    expect(store.snapshot.problem?.code).toBe(SERVER_MISSING);
+    expect(store.snapshot.jobs).toHaveLength(0);
+  });
+
+  it('shows why an action failed until it is dismissed', async () => {
+    await store.refresh();
+    server.reply('POST models/download', { code: 'unknown-model', message: 'm', hint: 'try this' }, 404);
+    expect(await store.actions.download('Qwen/Qwen3-7B')).toBe(false);
+    expect(store.actions.problem?.hint).toBe('try this');
+    store.actions.dismissProblem();
+    expect(store.actions.problem).toBeNull();
+  });
+
+  it('takes an action once, however often its button is pressed', async () => {
+    server.reply('POST jobs/j/stop', RUNNING);
+    server.replyAll({ jobs: [RUNNING] });
+    await store.refresh();
+    const [job] = store.snapshot.jobs;
+    const first = store.actions.control(job, client => client.stop(job.id));
+    expect(store.actions.isPending('j')).toBe(true);
+    expect(await store.actions.control(job, client => client.stop(job.id))).toBe(false);
+    expect(await first).toBe(true);
+    expect(store.actions.isPending('j')).toBe(false);
+    expect(server.asked.filter(each => each.startsWith('POST'))).toEqual(['POST jobs/j/stop']);
+  });
+
+  it('has a plan where the server makes one, else the reason', async () => {
+    server.reply('POST models/download', { files: [], bytes_to_fetch: 7 });
+    expect((await store.actions.plan('o/n'))?.bytes_to_fetch).toBe(7);
+    server.reply('POST models/download', { code: 'no-space', message: 'm', hint: 'h' }, 507);
+    expect(await store.actions.plan('o/n')).toBeNull();
+    expect(store.actions.problem?.code).toBe('no-space');
+  });
+
+  it('names the owner only of what is not ours when it deletes', async () => {
+    const ours = { model_name: 'o/n', slug: 'o_n', owner: 'qwen3ft' };
+    const theirs = { ...ours, slug: 'huggingface:o_n', owner: 'huggingface' };
+    server.replyAll({ cached: [ours, theirs] });
+    server.reply('DELETE models/cache/o_n', { evicted: [], freed: 0 });
+    server.reply('DELETE models/cache/huggingface%3Ao_n', { evicted: [], freed: 0 });
+    await store.refresh();
+    for (const entry of store.snapshot.cache?.models ?? []) {
+      expect(await store.actions.evict(entry)).toBe(true);
+    }
+    const asked = server.requests.filter(each => each.method === 'DELETE');
+    expect(asked.map(addressOf)).toEqual([
+      'models/cache/o_n',
+      'models/cache/huggingface%3Ao_n?owner=huggingface'
+    ]);
+  });
+
+  it('finds the download of a model, unless it went well', async () => {
+    server.replyAll({ jobs: [RUNNING] });
+    await store.refresh();
+    expect(store.downloadOf('o/n')?.id).toBe('j');
+    expect(store.downloadOf('o/other')).toBeNull();
+    server.replyAll({ jobs: [{ ...RUNNING, state: 'succeeded' }] });
+    await store.refresh();
+    expect(store.downloadOf('o/n')).toBeNull();
+  });
+
+  it('forgets every job that has ended, one failing or not', async () => {
+    server.replyAll({
+      jobs: [RUNNING, ...['a', 'b', 'c'].map(id => ({ ...RUNNING, id, state: 'succeeded' }))]
+    });
+    server.reply('DELETE jobs/a', { code: 'job-not-found', message: '', hint: '' }, 404);
+    server.reply('DELETE jobs/b', { code: 'server-busy', message: '', hint: '' }, 503);
+    server.reply('DELETE jobs/c', null, 204);
+    await store.refresh();
+    expect(await store.actions.forgetEnded(store.snapshot.jobs)).toBe(false);
+    expect(server.asked.filter(each => each.startsWith('DELETE'))).toEqual([
+      'DELETE jobs/a',
+      'DELETE jobs/b',
+      'DELETE jobs/c'
+    ]);
+    expect(store.actions.problem?.code).toBe('server-busy');
+  });
+
+  it('offers the practice model until it is there, and knows when no hub can be reached', async () => {
+    const practice = { model_name: PRACTICE_MODEL, role: 'practice', catalogued: false };
+    const error = { code: 'hub-unreachable', message: 'm', hint: 'h' };
+    server.replyAll({ models: [practice], jobs: [{ ...RUNNING, state: 'failed', error }] });
+    await store.refresh();
+    expect(store.isHubUnreachable).toBe(true);
+    expect(store.practiceOffer?.model_name).toBe(PRACTICE_MODEL);
+    server.replyAll({
+      models: [{ ...practice, cached: true }],
+      jobs: [
+        { ...RUNNING, id: 'new', state: 'succeeded' },
+        { ...RUNNING, state: 'failed', error }
+      ]
+    });
+    await store.refresh();
+    expect(store.isHubUnreachable).toBe(false);
+    expect(store.practiceOffer).toBeNull();
+  });
+
+  it('listens no more once disposed', async () => {
+    await store.refresh();
+    const seen = server.asked.length;
+    store.dispose();
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID });
+    await new Promise(resolve => setTimeout(resolve, 400));
+    expect(server.asked.length).toBe(seen);
+  });
+});
+
+describe('JobWatch', () => {
+  let server: FakeServer;
+  let bus: Bus;
+  let store: Store;
+
+  beforeEach(() => {
+    server = new FakeServer();
+    server.replyAll({ jobs: [TRAINING] });
+    server.reply('GET jobs/j/metrics', { metrics: [{ step: 1, loss: 2 }], next_after: 3 });
+    bus = new Bus();
+    store = new Store({ client: server.client, events: bus.stream, intervalMs: 100_000 });
+  });
+
+  afterEach(() => store.dispose());
+
+  it('has its job after a refresh, though nobody sees it yet, and asks for no list', async () => {
+    const watch = store.watch('j', () => true);
+    await watch.refresh();
+    expect(watch.job?.state).toBe('running');
+    expect(watch.metrics).toEqual([{ step: 1, loss: 2 }]);
+    expect(server.asked).toEqual(['GET jobs/j', 'GET jobs/j/metrics']);
+  });
+
+  it('is told what the list tells', async () => {
+    const watch = store.watch('j', () => false);
+    await watch.refresh();
+    store.showLists(() => false);
+    server.reply('GET jobs', { jobs: [{ ...TRAINING, state: 'stopping' }] });
+    await store.refresh();
+    expect(watch.job?.state).toBe('stopping');
+  });
+
+  it('is woken by an event of a job that was over', async () => {
+    server.reply('GET jobs/j', { ...TRAINING, state: 'stopped' });
+    const watch = store.watch('j', () => false);
+    await watch.refresh();
+    expect(watch.isOver).toBe(true);
+    server.reply('GET jobs/j', TRAINING);
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'running' });
+    await eventually(() => expect(watch.isOver).toBe(false));
+  });
+
+  it('asks nothing while it is hidden or once it is disposed', async () => {
+    let isHidden = false;
+    const watch = store.watch('j', () => isHidden);
+    await watch.refresh();
+    isHidden = true;
+    await new Promise(resolve => setTimeout(resolve, 1500));
+    expect(server.asked).toHaveLength(2);
+    isHidden = false;
+    await eventually(() => expect(server.asked.length).toBeGreaterThan(2));
+    watch.dispose();
+    const seen = server.asked.length;
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'running' });
+    await new Promise(resolve => setTimeout(resolve, 1500));
+    expect(server.asked.length).toBe(seen);
+  });
+
+  it('says why its job could not be asked for, and keeps what it had', async () => {
+    const watch = store.watch('j', () => false);
+    await watch.refresh();
+    server.reply('GET jobs/j', { code: 'server-busy', message: '', hint: '' }, 503);
+    await watch.refresh();
+    expect(watch.problem?.code).toBe('server-busy');
+    expect(watch.job?.id).toBe('j');
+  });
+});

@@ -1,0 +1,162 @@
+/** The server's routes as functions. */
+
+import type { ICache, IDownloadPlan, IJob, IModel, IStatus, Owner } from './answers';
+import {
+  parseCache,
+  parseDownloadPlan,
+  parseJob,
+  parseJobs,
+  parseLog,
+  parseMetrics,
+  parseModels,
+  parseStatus
+} from './answers';
+import type { components, paths } from './openapi';
+import type { IRequestOptions, IServer } from './request';
+import { request, ServerError } from './request';
+
+/** The last segment of the route that deletes every cached model. */
+const EVERYTHING = 'all';
+
+/** How a download differs from one of the hub's default branch. */
+export type IDownloadOptions = Pick<
+  components['schemas']['DownloadRequest'],
+  'revision' | 'update' | 'in_place'
+>;
+
+/** The methods that openapi.yaml describes for a path. */
+type MethodOf<Path extends keyof paths> = {
+  [M in 'get' | 'post' | 'delete']: paths[Path][M] extends { readonly responses: unknown } ? M : never;
+}['get' | 'post' | 'delete'];
+
+/** What stands in the braces of a path. */
+type Names = Readonly<Record<string, string>>;
+
+/** Typed access to our server part. Every method throws `ServerError` or `BadAnswer`. */
+export class Client {
+  /** @param _server - The server, and the language in which it answers. */
+  constructor(private readonly _server: IServer) {}
+
+  /** The server part's version, settings and warnings. */
+  async status(): Promise<IStatus> {
+    return parseStatus(await this._ask('get', '/status'));
+  }
+
+  /** The catalogue, joined with the cache and running downloads. */
+  async models(): Promise<ReadonlyArray<IModel>> {
+    return parseModels(await this._ask('get', '/models'));
+  }
+
+  /** What is cached. */
+  async cache(): Promise<ICache> {
+    return parseCache(await this._ask('get', '/models/cache/list'));
+  }
+
+  /** Every job, newest first. */
+  async jobs(): Promise<ReadonlyArray<IJob>> {
+    return parseJobs(await this._ask('get', '/jobs'));
+  }
+
+  /** One job without its metrics. */
+  async job(id: string): Promise<IJob> {
+    return parseJob(await this._ask('get', '/jobs/{id}', { id }, { query: { metrics: 'false' } }));
+  }
+
+  /** What is new in a job's metrics. */
+  async metrics(id: string, after: number): Promise<ReturnType<typeof parseMetrics>> {
+    const query = { after: String(after) };
+    return parseMetrics(await this._ask('get', '/jobs/{id}/metrics', { id }, { query }));
+  }
+
+  /** A piece of a job's log. */
+  async log(id: string, offset: number): Promise<ReturnType<typeof parseLog>> {
+    return parseLog(await this._ask('get', '/jobs/{id}/log', { id }, { query: { offset: String(offset) } }));
+  }
+
+  /** Start a download. */
+  async download(modelName: string, options: IDownloadOptions = {}): Promise<void> {
+    await this._ask('post', '/models/download', {}, { body: { model_name: modelName, ...options } });
+  }
+
+  /** What a download would do; nothing is changed. */
+  async plan(modelName: string, options: IDownloadOptions = {}): Promise<IDownloadPlan> {
+    const body = { model_name: modelName, ...options, dry_run: true };
+    return parseDownloadPlan(await this._ask('post', '/models/download', {}, { body }));
+  }
+
+  /** Keep a cached model when room is made, or keep it no longer. */
+  async pin(slug: string, pinned: boolean): Promise<void> {
+    await this._ask(pinned ? 'post' : 'delete', '/models/cache/{slug}/pin', { slug });
+  }
+
+  /** Read every byte of a cached model again. */
+  async verify(slug: string): Promise<void> {
+    await this._ask('post', '/models/cache/{slug}/verify', { slug });
+  }
+
+  /** Fetch what is wrong with a cached model. */
+  async repair(slug: string): Promise<void> {
+    await this._ask('post', '/models/cache/{slug}/repair', { slug });
+  }
+
+  /**
+   * Delete one cached model.
+   *
+   * @param owner - Named for another tool's copy, which is deleted in no other way.
+   */
+  async evict(slug: string, owner?: Owner): Promise<void> {
+    await this._ask('delete', '/models/cache/{slug}', { slug }, { query: owner && { owner } });
+  }
+
+  /** Delete every cached model. */
+  async evictAll(): Promise<void> {
+    await this._ask('delete', '/models/cache/all');
+  }
+
+  /** Ask a job to stop. */
+  async stop(id: string): Promise<void> {
+    await this._ask('post', '/jobs/{id}/stop', { id });
+  }
+
+  /** Let a running job wait. */
+  async pause(id: string): Promise<void> {
+    await this._ask('post', '/jobs/{id}/pause', { id });
+  }
+
+  /**
+   * Limit the speed of a running job.
+   *
+   * @param maxSpeed - Bytes a second, null for no limit.
+   */
+  async limit(id: string, maxSpeed: number | null): Promise<void> {
+    await this._ask('post', '/jobs/{id}/limit', { id }, { query: { max_speed: String(maxSpeed ?? 0) } });
+  }
+
+  /** Go on with a job that waits, stopped, failed or was interrupted. */
+  async resume(id: string): Promise<void> {
+    await this._ask('post', '/jobs/{id}/resume', { id });
+  }
+
+  /** Remove a job's record. */
+  async forget(id: string): Promise<void> {
+    await this._ask('delete', '/jobs/{id}', { id });
+  }
+
+  private async _ask<Path extends keyof paths>(
+    method: MethodOf<Path>,
+    path: Path,
+    names: Names = {},
+    options: IRequestOptions = {}
+  ): Promise<unknown> {
+    if (names.slug === EVERYTHING) {
+      // A folder copied by hand may have that name; its route would empty the whole cache.
+      throw new ServerError(0, { code: 'bad-name', message: names.slug, hint: '' });
+    }
+    const segments = path.slice(1).split('/');
+    return request(
+      this._server,
+      segments.map(segment => names[segment.replace(/^\{(.*)\}$/, '$1')] ?? segment),
+      { method, ...options }
+    );
+  }
+}

@@ -1,0 +1,78 @@
+import { closeIcon, refreshIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import type { IJob } from '../api/answers';
+import { isPaused } from '../domain/jobs';
+import { jobTitle, resumeWord } from '../domain/words';
+import { ActionButton } from './button';
+import { useApp, usePending } from './context';
+import { pauseIcon } from './icons';
+
+interface IJobButtonProps {
+  readonly job: IJob;
+  readonly isIconOnly?: boolean;
+}
+
+/** Lets a job wait, or go on. */
+export function PauseButton({ job, isIconOnly }: IJobButtonProps): JSX.Element {
+  const { store, trans } = useApp();
+  const label = isPaused(job) ? trans.__('Resume') : trans.__('Pause');
+  return (
+    <ActionButton
+      icon={isPaused(job) ? runIcon : pauseIcon}
+      isIconOnly={isIconOnly}
+      label={label}
+      description={trans.__('%1: %2', label, jobTitle(job, trans))}
+      isBusy={usePending(job.id)}
+      onClick={() =>
+        void store.actions.control(job, client =>
+          isPaused(job) ? client.resume(job.id) : client.pause(job.id)
+        )
+      }
+    />
+  );
+}
+
+/** Asks a job to stop. */
+export function StopButton({ job, isIconOnly }: IJobButtonProps): JSX.Element {
+  const { store, trans } = useApp();
+  const isPending = usePending(job.id);
+  return (
+    <ActionButton
+      icon={stopIcon}
+      isIconOnly={isIconOnly}
+      label={trans.__('Stop')}
+      description={trans.__('Stop: %1', jobTitle(job, trans))}
+      isBusy={isPending || job.state === 'stopping'}
+      onClick={() => void store.actions.control(job, client => client.stop(job.id))}
+    />
+  );
+}
+
+/** Goes on with a job that ended early. */
+export function ResumeButton({ job }: IJobButtonProps): JSX.Element {
+  const { store, trans } = useApp();
+  return (
+    <ActionButton
+      icon={refreshIcon}
+      label={resumeWord(job, trans)}
+      description={trans.__('%1: %2', resumeWord(job, trans), jobTitle(job, trans))}
+      isBusy={usePending(job.id)}
+      onClick={() => void store.actions.control(job, client => client.resume(job.id))}
+    />
+  );
+}
+
+/** Removes the record of a job that ended. */
+export function ForgetButton({ job }: IJobButtonProps): JSX.Element {
+  const { store, trans } = useApp();
+  return (
+    <ActionButton
+      icon={closeIcon}
+      label={trans.__('Forget')}
+      description={trans.__('Forget this entry; files are kept: %1', jobTitle(job, trans))}
+      isBusy={usePending(job.id)}
+      onClick={() => void store.actions.forget(job)}
+    />
+  );
+}

@@ -1,0 +1,128 @@
+import * as React from 'react';
+
+import type { IJob, JobState } from '../api/answers';
+import { formatAgo, formatDuration } from '../domain/format';
+import { controlsOf, damageFound, isActive, isPaused } from '../domain/jobs';
+import type { ILanguage } from '../domain/language';
+import { noticeWords } from '../domain/problems';
+import { resultWords } from '../domain/result';
+import { jobTitle, statusWord } from '../domain/words';
+import { Alert, ProblemAlert } from './alert';
+import { Badge } from './badge';
+import { ActionButton } from './button';
+import { ForgetButton, PauseButton, ResumeButton, StopButton } from './buttons';
+import { useApp } from './context';
+import { JobLog } from './log';
+import { Pairs } from './pairs';
+import { JobProgress } from './progress';
+import { Sources } from './sources';
+import { SpeedLimit } from './speed';
+
+interface ICardProps {
+  readonly job: IJob;
+  /** Whether it stands in the list from which ended jobs are removed. */
+  readonly isListed?: boolean;
+  /** What stands between progress and outcome. */
+  readonly children?: React.ReactNode;
+  /** What stands below an error, or the damage found: a way out of it. */
+  readonly remedy?: React.ReactNode;
+}
+
+/** A job: state, progress, outcome, and what can be done about it. The same in the panel and in a cell's output. */
+export function JobCard({ job, isListed, children, remedy }: ICardProps): JSX.Element {
+  const app = useApp();
+  const { trans } = app;
+  const [isLogOpen, setLogOpen] = React.useState(false);
+  const result = resultWords(job, app);
+  const damage = damageFound(job);
+  const notices = noticeWords(job, trans);
+  const controls = controlsOf(job);
+  const canResume = job.state === 'stopped' || job.state === 'failed' || job.state === 'interrupted';
+  return (
+    <div className="jp-Qwen3ft-job">
+      <div className="jp-Qwen3ft-rowHead">
+        <span className="jp-Qwen3ft-jobTitle">{jobTitle(job, trans)}</span>
+        <StateBadge job={job} />
+      </div>
+      <div className="jp-Qwen3ft-meta">{times(job, app).join(' · ')}</div>
+      {isActive(job) && <JobProgress job={job} />}
+      {children}
+      {notices.length > 0 && (
+        <ul className="jp-Qwen3ft-notices" aria-label={trans.__('Notices')}>
+          {notices.map((notice, index) => (
+            <li key={index}>{notice}</li>
+          ))}
+        </ul>
+      )}
+      {job.error && <ProblemAlert problem={job.error}>{remedy}</ProblemAlert>}
+      {damage.length > 0 && (
+        <Alert title={trans.__('Damaged files')}>
+          <p>{damage.join(', ')}</p>
+          {remedy}
+        </Alert>
+      )}
+      {result.length > 0 && <Pairs className="jp-Qwen3ft-result" pairs={result} />}
+      <Sources job={job} />
+      <div className="jp-Qwen3ft-actions">
+        {controls && <PauseButton job={job} />}
+        {isActive(job) && <StopButton job={job} />}
+        {canResume && <ResumeButton job={job} />}
+        {controls && <SpeedLimit job={job} controls={controls} />}
+        <ActionButton
+          label={trans.__('Log')}
+          description={trans.__('Log: %1', jobTitle(job, trans))}
+          isExpanded={isLogOpen}
+          onClick={() => setLogOpen(!isLogOpen)}
+        />
+        {isListed && !isActive(job) && <ForgetButton job={job} />}
+      </div>
+      {isLogOpen && <JobLog job={job} />}
+    </div>
+  );
+}
+
+/** How a job stands; one that went well and found damage did not find what one hopes for. */
+function StateBadge({ job }: { readonly job: IJob }): JSX.Element {
+  const { trans } = useApp();
+  if (damageFound(job).length > 0) {
+    return <Badge look="error">{trans.__('Damaged')}</Badge>;
+  }
+  return <Badge look={isPaused(job) ? 'plain' : stateLook(job.state)}>{statusWord(job, trans)}</Badge>;
+}
+
+function times(job: IJob, { trans, locale }: ILanguage): ReadonlyArray<string> {
+  const now = Date.now() / 1000;
+  const began = job.started ?? job.created;
+  const words: string[] = [];
+  if (isActive(job)) {
+    if (began !== null) {
+      words.push(trans.__('for %1', formatDuration(now - began, locale)));
+    }
+  } else if (job.ended !== null) {
+    words.push(formatAgo(job.ended, now, locale));
+    if (job.started !== null) {
+      words.push(trans.__('took %1', formatDuration(job.ended - job.started, locale)));
+    }
+  }
+  if (job.attempt > 1) {
+    words.push(trans.__('attempt %1', job.attempt));
+  }
+  return words;
+}
+
+function stateLook(state: JobState): 'plain' | 'success' | 'warning' | 'error' | 'active' {
+  switch (state) {
+    case 'queued':
+    case 'running':
+    case 'stopping':
+      return 'active';
+    case 'succeeded':
+      return 'success';
+    case 'failed':
+      return 'error';
+    case 'interrupted':
+      return 'warning';
+    default:
+      return 'plain';
+  }
+}

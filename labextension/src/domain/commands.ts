@@ -1,0 +1,9 @@
+/** The ids of the commands. */
+export namespace CommandIDs {
+  /** Show the panel. */
+  export const openPanel = 'qwen3ft:open-panel';
+  /** Put a cell that loads a model into the notebook. */
+  export const insertLoadCell = 'qwen3ft:insert-load-cell';
+  /** Put cells that fine-tune a model into the notebook. */
+  export const insertFineTuneCells = 'qwen3ft:insert-fine-tune-cells';
+}

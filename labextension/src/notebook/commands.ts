@@ -1,0 +1,89 @@
+/** The commands of the extension: what they are called and what they do. */
+
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ICommandPalette } from '@jupyterlab/apputils';
+import { Notification } from '@jupyterlab/apputils';
+import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { ReadonlyJSONObject, ReadonlyPartialJSONObject } from '@lumino/coreutils';
+
+import { CommandIDs } from '../domain/commands';
+import { fineTuneCells, insertCells, loadCells } from './cells';
+
+/** The smallest model: what the commands take when they are run from the palette, without arguments. */
+const DEFAULT_MODEL = 'Qwen/Qwen3-0.6B';
+
+const MODEL_ARGS: ReadonlyJSONObject = {
+  type: 'object',
+  properties: {
+    modelName: { type: 'string', description: 'The model, for example Qwen/Qwen3-0.6B.' }
+  }
+};
+
+/** What the commands need of the application. */
+export interface ICommandServices {
+  readonly tracker: INotebookTracker | null;
+  readonly palette: ICommandPalette | null;
+  readonly trans: TranslationBundle;
+}
+
+/** Register the commands that write into notebooks. */
+export function addCellCommands(app: JupyterFrontEnd, services: ICommandServices): void {
+  const { palette, trans } = services;
+  // One after the other: the second of two quick clicks finds the notebook that the first one opens.
+  let latest: Promise<void> = Promise.resolve();
+  const inTurn = (sources: ReadonlyArray<string>): Promise<void> => {
+    latest = latest.catch(() => undefined).then(() => insert(app, services, sources));
+    return latest;
+  };
+  app.commands.addCommand(CommandIDs.insertLoadCell, {
+    label: trans.__('Insert a Cell That Loads a Qwen3 Model'),
+    caption: trans.__('Put the code that loads a model into the notebook'),
+    describedBy: { args: MODEL_ARGS },
+    execute: args => inTurn(loadCells(modelOf(args)))
+  });
+  app.commands.addCommand(CommandIDs.insertFineTuneCells, {
+    label: trans.__('Insert Cells That Fine-tune a Qwen3 Model'),
+    caption: trans.__('Put the code that fine-tunes a model into the notebook'),
+    describedBy: { args: MODEL_ARGS },
+    execute: args => inTurn(fineTuneCells(modelOf(args)))
+  });
+  const category = trans.__('Qwen3');
+  palette?.addItem({ command: CommandIDs.insertLoadCell, category });
+  palette?.addItem({ command: CommandIDs.insertFineTuneCells, category });
+}
+
+function modelOf(args: ReadonlyPartialJSONObject): string {
+  return typeof args.modelName === 'string' && args.modelName !== '' ? args.modelName : DEFAULT_MODEL;
+}
+
+async function insert(
+  app: JupyterFrontEnd,
+  { tracker, trans }: ICommandServices,
+  sources: ReadonlyArray<string>
+): Promise<void> {
+  const panel = tracker?.currentWidget ?? (await newNotebook(app));
+  if (panel === null) {
+    Notification.warning(trans.__('Open a notebook first; the code goes below its active cell.'));
+    return;
+  }
+  await panel.revealed;
+  if (!insertCells(panel, sources)) {
+    Notification.warning(trans.__('This notebook cannot be changed. Open another one.'));
+    return;
+  }
+  app.shell.activateById(panel.id);
+}
+
+/** Open a notebook with the default kernel, null where the application cannot. */
+async function newNotebook(app: JupyterFrontEnd): Promise<NotebookPanel | null> {
+  const command = 'notebook:create-new';
+  if (!app.commands.hasCommand(command)) {
+    return null;
+  }
+  const kernelName = app.serviceManager.kernelspecs.specs?.default;
+  // The notebook extension's own command, which promises a panel or nothing.
+  const panel: NotebookPanel | undefined = await app.commands.execute(command, { kernelName });
+  await panel?.context.ready;
+  return panel ?? null;
+}

@@ -1,0 +1,108 @@
+/** The live output of a job in a notebook; it survives a page reload and the end of the kernel. */
+
+import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { Message } from '@lumino/messaging';
+import { Panel } from '@lumino/widgets';
+import * as React from 'react';
+
+import { isRecord, text } from '../api/read';
+import { ProblemAlert } from '../components/alert';
+import { JobCard } from '../components/card';
+import type { IApp } from '../components/context';
+import { appWidget, useStore } from '../components/context';
+import { FocusKeeper } from '../components/focus';
+import { Sparkline } from '../components/sparkline';
+import type { JobWatch } from '../state/watch';
+
+/** The MIME type of a job in a cell's output; its data is `{ id }`. */
+export const JOB_MIME_TYPE = 'application/vnd.qwen3ft.job+json';
+
+/** Renders a job live from the server, or what the notebook saved of it where the server does not know it. */
+export class JobOutput extends Panel implements IRenderMime.IRenderer {
+  /**
+   * @param _app - Where the job is found.
+   * @param _rendermime - What shows the saved form.
+   */
+  constructor(
+    private readonly _app: IApp,
+    private readonly _rendermime: IRenderMimeRegistry
+  ) {
+    super();
+    this.addClass('jp-Qwen3ft-output');
+  }
+
+  /** Show the job that a bundle names. Called again at each update of the bundle. */
+  async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+    const data = model.data[JOB_MIME_TYPE];
+    const id = isRecord(data) ? text(data.id) : '';
+    if (id !== '' && id === this._watch?.id && !this._watch.isDisposed) {
+      return; // what the kernel side updates is the saved form; the live one comes from the server
+    }
+    this._watch?.dispose();
+    const watch = this._app.store.watch(id, () => !this.isVisible);
+    this._watch = watch;
+    await watch.refresh();
+    if (watch.isDisposed) {
+      return;
+    }
+    this._clear();
+    if (watch.job !== null) {
+      this.addWidget(appWidget(this._app, <Live watch={watch} />));
+    } else {
+      watch.dispose();
+      await this._showSaved(model);
+    }
+  }
+
+  override dispose(): void {
+    this._watch?.dispose();
+    super.dispose();
+  }
+
+  protected override onAfterShow(msg: Message): void {
+    super.onAfterShow(msg);
+    if (this._watch?.isOver === false && !this._watch.isDisposed) {
+      void this._watch.refresh();
+    }
+  }
+
+  /** Show the saved form with JupyterLab's own renderer, as untrusted: it sanitises and runs nothing. */
+  private async _showSaved(model: IRenderMime.IMimeModel): Promise<void> {
+    const mimeType = ['text/html', 'text/plain'].find(
+      each => each in model.data && this._rendermime.mimeTypes.includes(each)
+    );
+    if (mimeType !== undefined) {
+      const renderer = this._rendermime.createRenderer(mimeType);
+      this.addWidget(renderer);
+      const data = { [mimeType]: model.data[mimeType] };
+      await renderer.renderModel(this._rendermime.createModel({ data, trusted: false }));
+    }
+  }
+
+  private _clear(): void {
+    for (const widget of [...this.widgets]) {
+      widget.dispose();
+    }
+  }
+
+  private _watch: JobWatch | null = null;
+}
+
+/** The live view of a job. */
+function Live({ watch }: { readonly watch: JobWatch }): JSX.Element | null {
+  const job = useStore(() => watch.job);
+  const metrics = useStore(() => watch.metrics);
+  const problem = useStore(({ actions }) => actions.problemOf(watch.id) ?? watch.problem);
+  if (job === null) {
+    return null;
+  }
+  return (
+    <FocusKeeper>
+      <JobCard job={job}>
+        <Sparkline metrics={metrics} />
+      </JobCard>
+      {problem && <ProblemAlert problem={problem} />}
+    </FocusKeeper>
+  );
+}

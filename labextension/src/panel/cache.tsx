@@ -1,0 +1,126 @@
+import { addIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { ActionButton } from '../components/button';
+import { useApp, useStore } from '../components/context';
+import { FocusKeeper } from '../components/focus';
+import { ModelName } from '../components/name';
+import { PracticeButton } from '../components/practice';
+import type { IGroup } from '../domain/cache';
+import { grouped, isHere } from '../domain/cache';
+import { CellButtons } from './cells';
+import { Copy, copyWords } from './copy';
+import { Summary } from './summary';
+
+/** The section that lists what is on disk. */
+export function Cache(): JSX.Element {
+  const { trans } = useApp();
+  const cache = useStore(({ snapshot }) => snapshot.cache);
+  if (cache === null) {
+    return <p className="jp-Qwen3ft-empty">{trans.__('Asking the server…')}</p>;
+  }
+  const here = grouped(cache.models.filter(isHere));
+  const elsewhere = grouped(cache.models.filter(each => !isHere(each)));
+  const known = new Set(here.map(group => group.modelName));
+  return (
+    <FocusKeeper>
+      {(here.length > 0 || cache.incoming > 0) && <Summary cache={cache} />}
+      {here.length > 0 ? (
+        <ul className="jp-Qwen3ft-list" aria-label={trans.__('Cache')}>
+          {here.map(group => (
+            <GroupRow key={group.modelName} group={group} canBring={false} />
+          ))}
+        </ul>
+      ) : (
+        <Empty isElsewhere={elsewhere.length > 0} />
+      )}
+      {elsewhere.length > 0 && (
+        <>
+          <h3 className="jp-Qwen3ft-heading">{trans.__('Also on this disk')}</h3>
+          <ul className="jp-Qwen3ft-list" aria-label={trans.__('Also on this disk')}>
+            {elsewhere.map(group => (
+              <GroupRow key={group.modelName} group={group} canBring={!known.has(group.modelName)} />
+            ))}
+          </ul>
+        </>
+      )}
+    </FocusKeeper>
+  );
+}
+
+/** What to do when nothing is cached: also on a machine that reaches no hub. */
+function Empty({ isElsewhere }: { readonly isElsewhere: boolean }): JSX.Element {
+  const { trans } = useApp();
+  return (
+    <div className="jp-Qwen3ft-empty">
+      <p>
+        {isElsewhere
+          ? trans.__('No model is in this cache yet. What other tools have on this disk is listed below.')
+          : trans.__('No model is on this disk yet. Download one above; it will be here, ready to load.')}
+      </p>
+      <PracticeButton />
+    </div>
+  );
+}
+
+interface IGroupProps {
+  readonly group: IGroup;
+  /** Whether another tool has it and our cache has not. */
+  readonly canBring: boolean;
+}
+
+/** A model and its copies; one copy needs no heading of its own. */
+function GroupRow({ group, canBring }: IGroupProps): JSX.Element {
+  const app = useApp();
+  const { modelName, copies } = group;
+  const buttons = (
+    <>
+      <CellButtons modelName={modelName} />
+      {canBring && <BringButton modelName={modelName} />}
+    </>
+  );
+  if (copies.length === 1) {
+    return (
+      <li className="jp-Qwen3ft-row">
+        <Copy entry={copies[0]} head={<ModelName name={modelName} />} isOneOfMany={false}>
+          {buttons}
+        </Copy>
+      </li>
+    );
+  }
+  return (
+    <li className="jp-Qwen3ft-row">
+      <ModelName name={modelName} />
+      <ul className="jp-Qwen3ft-copies" aria-label={app.trans.__('Copies of %1', modelName)}>
+        {copies.map(each => (
+          // A shared folder may hold a model that our own has too.
+          <li key={each.path || each.slug}>
+            <Copy
+              entry={each}
+              head={<span className="jp-Qwen3ft-copyName">{copyWords(each, app)}</span>}
+              isOneOfMany
+            />
+          </li>
+        ))}
+      </ul>
+      <div className="jp-Qwen3ft-actions">{buttons}</div>
+    </li>
+  );
+}
+
+/** The button that takes into our cache what another tool has. */
+function BringButton({ modelName }: { readonly modelName: string }): JSX.Element {
+  const { store, trans } = useApp();
+  return (
+    <ActionButton
+      icon={addIcon}
+      label={trans.__('Bring into this cache')}
+      description={trans.__(
+        'Bring into this cache: %1. What is right of it is taken from this disk, not downloaded',
+        modelName
+      )}
+      isBusy={useStore(each => each.isDownloading(modelName))}
+      onClick={() => void store.actions.download(modelName)}
+    />
+  );
+}

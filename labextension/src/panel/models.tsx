@@ -1,0 +1,133 @@
+import { downloadIcon, searchIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import type { IModel } from '../api/answers';
+import { ActionButton } from '../components/button';
+import { useApp, usePending, useStore } from '../components/context';
+import { FocusKeeper } from '../components/focus';
+import type { ILanguage } from '../domain/language';
+import { inOrder, isPractice, kindWord, roleWord } from '../domain/models';
+import { ModelRow, PlanButton } from './model';
+
+/** A repo id as hubs write it; the server says more exactly what is wrong with one. */
+const REPO_ID = /^[\w.-]+\/[\w.-]+$/;
+
+/** The section that lists the models one can have. */
+export function Models(): JSX.Element {
+  const app = useApp();
+  const { trans } = app;
+  const [query, setQuery] = React.useState('');
+  const models = useStore(({ snapshot }) => snapshot.models);
+  const isHubUnreachable = useStore(store => store.isHubUnreachable);
+  const showUncatalogued = useStore(store => store.showUncatalogued);
+  const shown = inOrder(models, isHubUnreachable)
+    .filter(each => each.catalogued || isPractice(each) || showUncatalogued)
+    .filter(each => matches(each, query, app));
+  return (
+    <FocusKeeper>
+      <div className="jp-Qwen3ft-search">
+        <searchIcon.react tag="span" className="jp-Qwen3ft-searchIcon" aria-hidden="true" />
+        <input
+          type="search"
+          className="jp-mod-styled"
+          value={query}
+          placeholder={trans.__('Filter models')}
+          aria-label={trans.__('Filter models')}
+          onChange={event => setQuery(event.target.value)}
+        />
+      </div>
+      {shown.length > 0 && (
+        <ul className="jp-Qwen3ft-list" aria-label={trans.__('Models')}>
+          {shown.map(each => (
+            <ModelRow key={each.model_name} entry={each} />
+          ))}
+        </ul>
+      )}
+      {shown.length === 0 && <Empty query={query.trim()} />}
+      <OtherModel />
+    </FocusKeeper>
+  );
+}
+
+/** Nothing to list: no answer yet, or nothing that matches the filter. */
+function Empty({ query }: { readonly query: string }): JSX.Element {
+  const { store, trans } = useApp();
+  const isAsked = useStore(({ snapshot }) => snapshot.status !== null);
+  const isPending = usePending(query);
+  if (query === '') {
+    return (
+      <p className="jp-Qwen3ft-empty">
+        {isAsked ? trans.__('The catalogue is empty.') : trans.__('Asking the server…')}
+      </p>
+    );
+  }
+  return (
+    <div className="jp-Qwen3ft-empty">
+      <p>{trans.__('No model here matches “%1”.', query)}</p>
+      {REPO_ID.test(query) && (
+        <ActionButton
+          icon={downloadIcon}
+          look="primary"
+          label={trans.__('Download %1', query)}
+          isBusy={isPending}
+          onClick={() => void store.actions.download(query)}
+        />
+      )}
+    </div>
+  );
+}
+
+/** Any other model of the hub, by its name there. */
+function OtherModel(): JSX.Element {
+  const { store, trans } = useApp();
+  const [name, setName] = React.useState('');
+  const id = React.useId();
+  const repoId = name.trim();
+  const submit = async () => {
+    if (await store.actions.download(repoId)) {
+      setName('');
+    }
+  };
+  return (
+    <form
+      className="jp-Qwen3ft-other"
+      onSubmit={event => {
+        event.preventDefault();
+        void submit();
+      }}
+    >
+      <label htmlFor={id}>{trans.__('Another model of the hub')}</label>
+      <div className="jp-Qwen3ft-otherFields">
+        <input
+          id={id}
+          type="text"
+          className="jp-mod-styled"
+          value={name}
+          placeholder={trans.__('owner/name')}
+          spellCheck={false}
+          autoComplete="off"
+          onChange={event => setName(event.target.value)}
+        />
+        <PlanButton modelName={repoId} isDisabled={!REPO_ID.test(repoId)} />
+        <ActionButton
+          icon={downloadIcon}
+          label={trans.__('Download')}
+          description={trans.__('Download the model named here')}
+          isSubmit
+          isBusy={usePending(repoId)}
+          isDisabled={!REPO_ID.test(repoId)}
+        />
+      </div>
+    </form>
+  );
+}
+
+/** Whether every word of the query is in the name or one of the badges. */
+function matches(entry: IModel, query: string, { trans }: ILanguage): boolean {
+  const words = [entry.model_name, entry.badge, roleWord(entry.role, trans), kindWord(entry.kind, trans)];
+  const haystack = words.join(' ').toLowerCase();
+  return query
+    .toLowerCase()
+    .split(/\s+/)
+    .every(word => haystack.includes(word));
+}

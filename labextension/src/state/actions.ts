@@ -1,0 +1,149 @@
+/** What buttons do: one action at a time on each thing, and why the latest one failed. */
+
+import type { ICached, IDownloadPlan, IJob, IProblem } from '../api/answers';
+import type { Client, IDownloadOptions } from '../api/client';
+import { toProblem } from '../api/request';
+import { isActive } from '../domain/jobs';
+
+/** The actions on models, copies and jobs: what the client does, and around it what buttons have to know. */
+export class Actions {
+  constructor(private readonly _options: Actions.IOptions) {}
+
+  /** Why the latest action failed, null once dismissed or succeeded. */
+  get problem(): IProblem | null {
+    return this._failure?.problem ?? null;
+  }
+
+  /** Why the latest action failed, if it was one on this thing. */
+  problemOf(key: string): IProblem | null {
+    return this._failure?.key === key ? this._failure.problem : null;
+  }
+
+  /** Whether an action on this thing (a model's name, a slug, a job's id) is under way. */
+  isPending(key: string): boolean {
+    return this._pending.has(key);
+  }
+
+  /** Take note that a person has read why an action failed. */
+  dismissProblem(): void {
+    this._setFailure(null);
+  }
+
+  /** Download a model, or go on with its download. */
+  async download(modelName: string, options?: IDownloadOptions): Promise<boolean> {
+    return this.act(modelName, client => client.download(modelName, options));
+  }
+
+  /** What a download would do, null where that cannot be told: then the problem says why. */
+  async plan(modelName: string, options?: IDownloadOptions): Promise<IDownloadPlan | null> {
+    return this._ask(modelName, client => client.plan(modelName, options));
+  }
+
+  /** Remove a job's record. */
+  async forget(job: IJob): Promise<boolean> {
+    return this.act(job.id, client => client.forget(job.id));
+  }
+
+  /** Remove the records of all jobs that have ended. */
+  async forgetEnded(jobs: ReadonlyArray<IJob>): Promise<boolean> {
+    const ended = jobs.filter(job => !isActive(job));
+    return this.act(Actions.ENDED_JOBS, client => forgetAll(client, ended));
+  }
+
+  /** Delete a cached model; another tool's copy, too: whoever calls this has asked. */
+  async evict(entry: ICached): Promise<boolean> {
+    const owner = entry.owner === 'qwen3ft' ? undefined : entry.owner;
+    return this.act(entry.slug, client => client.evict(entry.slug, owner));
+  }
+
+  /** Change how a job goes on; only that job is looked at again. */
+  async control(job: IJob, action: Action<void>): Promise<boolean> {
+    return this.act(job.id, action, job.id);
+  }
+
+  /**
+   * Change anything, and look at everything again.
+   *
+   * @param key - What is changed: a model's name, a slug, a job's id.
+   * @param jobId - The job, where nothing else has to be looked at.
+   */
+  async act(key: string, action: Action<void>, jobId?: string): Promise<boolean> {
+    const isDone = await this._ask(key, async client => {
+      try {
+        await action(client);
+        return true;
+      } finally {
+        // Until the new picture is there the button would offer the same action again.
+        await this._options.refresh(jobId);
+      }
+    });
+    return isDone ?? false;
+  }
+
+  /** Take an action unless it is under way; null where it failed, and then the problem says why. */
+  private async _ask<T>(key: string, action: Action<T>): Promise<T | null> {
+    if (this._pending.has(key)) {
+      return null;
+    }
+    this._pending.add(key);
+    this._setFailure(null);
+    try {
+      return await action(this._options.client);
+    } catch (error) {
+      this._setFailure({ key, problem: toProblem(error) });
+      return null;
+    } finally {
+      this._pending.delete(key);
+      this._options.onChange();
+    }
+  }
+
+  private _setFailure(failure: IFailure | null): void {
+    this._failure = failure;
+    this._options.onChange();
+  }
+
+  private _failure: IFailure | null = null;
+  private readonly _pending = new Set<string>();
+}
+
+type Action<T> = (client: Client) => Promise<T>;
+
+interface IFailure {
+  readonly key: string;
+  readonly problem: IProblem;
+}
+
+/** A namespace for `Actions` statics. */
+export namespace Actions {
+  /** The key of actions on every cached model; no slug has this form. */
+  export const WHOLE_CACHE = '*';
+
+  /** The key of the action on every job that has ended; no id has this form. */
+  export const ENDED_JOBS = '*jobs';
+
+  /** What is asked, and who is told. */
+  export interface IOptions {
+    readonly client: Client;
+    /** Look at one job again, or at everything. */
+    readonly refresh: (jobId?: string) => Promise<void>;
+    /** Called when something is under way, or no longer. */
+    readonly onChange: () => void;
+  }
+}
+
+/** Forget one after the other; one that cannot be forgotten keeps no other from it. */
+async function forgetAll(client: Client, jobs: ReadonlyArray<IJob>): Promise<void> {
+  let failure: unknown = null;
+  for (const job of jobs) {
+    try {
+      await client.forget(job.id);
+    } catch (error) {
+      // What somebody else has forgotten meanwhile is as it should be.
+      failure ??= toProblem(error).code === 'job-not-found' ? null : error;
+    }
+  }
+  if (failure !== null) {
+    throw failure;
+  }
+}

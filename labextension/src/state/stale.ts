@@ -1,0 +1,60 @@
+/** What has to be asked of the server again. */
+
+import type { IJob } from '../api/answers';
+import type { IChange } from '../api/events';
+
+/** What is asked for as a whole. */
+export type Part = 'status' | 'models' | 'cache' | 'jobs';
+
+const ALL: ReadonlyArray<Part> = ['status', 'models', 'cache', 'jobs'];
+
+/** Collects what is stale until somebody looks. */
+export class Stale {
+  /** Parts of the picture. */
+  readonly parts = new Set<Part>(ALL);
+
+  /** Jobs, by their ids. */
+  readonly ids = new Set<string>();
+
+  /** Everything may have changed. */
+  markAll(): void {
+    this.mark(...ALL);
+  }
+
+  /** Some of the parts may have changed. */
+  mark(...parts: ReadonlyArray<Part>): void {
+    parts.forEach(part => this.parts.add(part));
+  }
+
+  /** Mark what an event names: a job that only moved on changes no list. */
+  markChange(change: IChange, jobs: ReadonlyArray<IJob>): void {
+    if (change.subject === 'cache') {
+      this.mark('models', 'cache');
+    } else if (change.subject === 'job') {
+      this.ids.add(change.id);
+      if (jobs.find(job => job.id === change.id)?.state !== change.state) {
+        this.mark('jobs', 'models', 'cache');
+      }
+    } else {
+      this.markAll();
+    }
+  }
+
+  /**
+   * Take what is to be asked for now; it is no longer stale then.
+   *
+   * @param areListsSeen - Whether somebody sees the lists; else they stay stale.
+   * @param watched - The jobs that somebody sees by themselves.
+   */
+  take(
+    areListsSeen: boolean,
+    watched: ReadonlySet<string>
+  ): { parts: Set<Part>; ids: ReadonlyArray<string> } {
+    const parts = new Set(areListsSeen ? this.parts : []);
+    // The list tells of every job, but not its metrics.
+    const ids = [...this.ids].filter(id => watched.has(id) || (areListsSeen && !parts.has('jobs')));
+    parts.forEach(part => this.parts.delete(part));
+    ids.forEach(id => this.ids.delete(id));
+    return { parts, ids };
+  }
+}

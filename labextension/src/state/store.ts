@@ -1,0 +1,299 @@
+/** What the front end knows of the server: one picture for all views, kept fresh while somebody looks. */
+
+import type { Event } from '@jupyterlab/services';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import type { IJob, IModel } from '../api/answers';
+import type { Client } from '../api/client';
+import { parseChange } from '../api/events';
+import { SERVER_MISSING, toProblem } from '../api/request';
+import { downloadOf, isActive, latestDownload } from '../domain/jobs';
+import { HUB_UNREACHABLE, PRACTICE_MODEL } from '../domain/models';
+import { Actions } from './actions';
+import { Schedule } from './schedule';
+import type { ISnapshot } from './snapshot';
+import { changedSince, jobsByModel, NOTHING, withJob } from './snapshot';
+import type { Part } from './stale';
+import { Stale } from './stale';
+import { JobWatch } from './watch';
+
+/** While a job runs of which no event tells, its numbers are asked for this often. */
+const BUSY_INTERVAL_MS = 1000;
+
+/** The server tells of a running job each second; after this long without an event it tells no more. */
+const SILENCE_MS = 5000;
+
+const NO_JOBS: ReadonlyArray<IJob> = [];
+
+/** The state of the server, and the actions that change it. */
+export class Store {
+  constructor(options: Store.IOptions) {
+    this.client = options.client;
+    this.actions = new Actions({
+      client: this.client,
+      refresh: id => (id === undefined ? this.refresh() : this._refreshJob(id)),
+      onChange: () => this._changed.emit()
+    });
+    this._intervalMs = options.intervalMs;
+    this._events = options.events;
+    this._schedule = new Schedule({
+      look: () => this._look(),
+      beforeTick: () => this._markDue(),
+      isSeen: () => this._areListsSeen || this._seenIds.size > 0
+    });
+    this._events?.connect(this._onEvent, this);
+  }
+
+  /** Where the server is asked. */
+  readonly client: Client;
+
+  /** What buttons do. */
+  readonly actions: Actions;
+
+  /** The latest picture. */
+  get snapshot(): ISnapshot {
+    return this._snapshot;
+  }
+
+  /** Emitted with a job that started, or went from one state to another or to waiting, since the last look. */
+  get jobChanged(): ISignal<this, IJob> {
+    return this._jobChanged;
+  }
+
+  /** Call `listener` after each change, until what is returned is called. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this._changed.connect(listener);
+    return () => this._changed.disconnect(listener);
+  };
+
+  /** Whether a cached model that is not in the catalogue is listed with the models. */
+  get showUncatalogued(): boolean {
+    return this._showUncatalogued;
+  }
+  set showUncatalogued(value: boolean) {
+    this._showUncatalogued = value;
+    this._changed.emit();
+  }
+
+  /** Milliseconds between two looks at a server where nothing runs. */
+  get intervalMs(): number {
+    return this._intervalMs;
+  }
+  set intervalMs(value: number) {
+    this._intervalMs = value;
+    this._tune();
+  }
+
+  /** The jobs about a model, the newest first. */
+  jobsOf(modelName: string): ReadonlyArray<IJob> {
+    return this._jobsByModel.get(modelName) ?? NO_JOBS;
+  }
+
+  /** The download of a model that is under way, or that ended badly and can be resumed. */
+  downloadOf(modelName: string): IJob | null {
+    return downloadOf(this.jobsOf(modelName), modelName);
+  }
+
+  /** Whether a download of a model is under way, or asked for. */
+  isDownloading(modelName: string): boolean {
+    const job = this.downloadOf(modelName);
+    return this.actions.isPending(modelName) || (job !== null && isActive(job));
+  }
+
+  /** The practice model where it is of use: its row, unless it is on this disk already. */
+  get practiceOffer(): IModel | null {
+    const entry = this._snapshot.models.find(each => each.model_name === PRACTICE_MODEL);
+    return entry !== undefined && !entry.cached ? entry : null;
+  }
+
+  /** Whether the latest download that ended did so because no hub could be reached. */
+  get isHubUnreachable(): boolean {
+    const latest = latestDownload(this._snapshot.jobs);
+    return [latest?.error, this.actions.problem].some(problem => problem?.code === HUB_UNREACHABLE);
+  }
+
+  /** Keep the lists fresh while they are not hidden, until what is returned is called. */
+  showLists(isHidden: () => boolean): () => void {
+    this._lists.add(isHidden);
+    return () => this._lists.delete(isHidden);
+  }
+
+  /** Follow one job with its metrics while it is not hidden, until the watch is disposed. */
+  watch(id: string, isHidden: () => boolean): JobWatch {
+    const watch = new JobWatch(
+      id,
+      isHidden,
+      () => this._refreshJob(id),
+      ended => this._watches.delete(ended)
+    );
+    this._watches.add(watch);
+    return watch;
+  }
+
+  /** Look at everything now; called when the panel is shown and by its refresh button. */
+  async refresh(): Promise<void> {
+    this._stale.markAll();
+    await this._schedule.now();
+  }
+
+  /** Ask nothing more. */
+  dispose(): void {
+    this._events?.disconnect(this._onEvent, this);
+    this._schedule.dispose();
+    Signal.clearData(this);
+  }
+
+  /** Look at one job now, seen or not: an output is drawn before it is put into its notebook. */
+  private async _refreshJob(id: string): Promise<void> {
+    this._stale.ids.add(id);
+    this._asked.add(id);
+    await this._schedule.now();
+    this._asked.delete(id);
+  }
+
+  private _onEvent(_: unknown, event: Event.Emission): void {
+    const change = parseChange(event);
+    if (change !== null) {
+      this._heardAt = Date.now();
+      this._stale.markChange(change, this._snapshot.jobs);
+      this._schedule.soon();
+    }
+  }
+
+  /** Mark what nobody tells of: all from time to time, and while the server is silent what runs. */
+  private _markDue(): void {
+    const now = Date.now();
+    if (!this._isBusy || now - this._lookedAt >= this._intervalMs) {
+      this._stale.markAll();
+    }
+    if (now - this._heardAt >= SILENCE_MS) {
+      this._stale.mark('jobs');
+      this._watches.forEach(watch => !watch.isOver && this._stale.ids.add(watch.id));
+    }
+  }
+
+  private async _look(): Promise<void> {
+    const before = this._snapshot;
+    const { parts, ids } = this._stale.take(this._areListsSeen, this._seenIds);
+    if (parts.size === 0 && ids.length === 0) {
+      return;
+    }
+    try {
+      const listed = parts.has('jobs') ? await this.client.jobs() : before.jobs;
+      const jobs = await this._fetchEach(listed, ids);
+      const changed = before.status === null ? [] : changedSince(before.jobs, jobs);
+      if (changed.length > 0 && this._areListsSeen) {
+        parts.add('models').add('cache');
+      }
+      const rest = await this._fetchRest(parts);
+      this._setSnapshot({ ...before, ...rest, jobs, problem: null });
+      changed.forEach(job => this._jobChanged.emit(job));
+    } catch (error) {
+      this._stale.markAll();
+      ids.forEach(id => this._stale.ids.add(id));
+      const problem = toProblem(error);
+      // Without a server part there is nothing to show; otherwise the last picture is better than none.
+      this._setSnapshot({ ...(problem.code === SERVER_MISSING ? NOTHING : before), problem });
+      throw error;
+    }
+  }
+
+  private async _fetchRest(parts: ReadonlySet<Part>): Promise<Partial<ISnapshot>> {
+    const [status, models, cache] = await Promise.all([
+      parts.has('status') ? this.client.status() : this._snapshot.status,
+      parts.has('models') ? this.client.models() : this._snapshot.models,
+      parts.has('cache') ? this.client.cache() : this._snapshot.cache
+    ]);
+    if (parts.has('status')) {
+      this._lookedAt = Date.now();
+    }
+    return { status, models, cache };
+  }
+
+  /** Ask for some jobs by themselves, put them into the list, and tell those who watch. */
+  private async _fetchEach(
+    listed: ReadonlyArray<IJob>,
+    ids: ReadonlyArray<string>
+  ): Promise<ReadonlyArray<IJob>> {
+    let jobs = listed;
+    for (const id of ids) {
+      jobs = withJob(jobs, id, await this._fetchJob(id));
+    }
+    for (const watch of this._watches) {
+      watch.job = jobs.find(job => job.id === watch.id) ?? watch.job;
+    }
+    return jobs;
+  }
+
+  /** One job, null where it is gone. */
+  private async _fetchJob(id: string): Promise<IJob | null> {
+    const watches = [...this._watches].filter(watch => watch.id === id);
+    try {
+      const job = await this.client.job(id);
+      await Promise.all(watches.map(watch => watch.follow(job, this.client)));
+      return job;
+    } catch (error) {
+      const problem = toProblem(error);
+      watches.forEach(watch => (watch.problem = problem));
+      if (problem.code === 'job-not-found') {
+        return null;
+      }
+      throw error;
+    }
+  }
+
+  private _setSnapshot(snapshot: ISnapshot): void {
+    if (snapshot.jobs !== this._snapshot.jobs) {
+      this._jobsByModel = jobsByModel(snapshot.jobs);
+    }
+    this._snapshot = snapshot;
+    this._tune();
+    this._changed.emit();
+  }
+
+  /** Look often while something runs; while the server tells of it, such a look asks nothing. */
+  private _tune(): void {
+    this._schedule.setInterval(this._isBusy ? BUSY_INTERVAL_MS : this._intervalMs);
+  }
+
+  private get _isBusy(): boolean {
+    return this._snapshot.jobs.some(isActive) || [...this._watches].some(watch => !watch.isOver);
+  }
+
+  private get _areListsSeen(): boolean {
+    return [...this._lists].some(isHidden => !isHidden());
+  }
+
+  private get _seenIds(): ReadonlySet<string> {
+    const seen = [...this._watches].filter(watch => !watch.isHidden()).map(watch => watch.id);
+    return new Set([...seen, ...this._asked]);
+  }
+
+  private readonly _asked = new Set<string>();
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly _events: ISignal<unknown, Event.Emission> | null;
+  private _heardAt = -SILENCE_MS;
+  private _intervalMs: number;
+  private readonly _jobChanged = new Signal<this, IJob>(this);
+  private _jobsByModel: ReadonlyMap<string, ReadonlyArray<IJob>> = new Map();
+  private readonly _lists = new Set<() => boolean>();
+  private _lookedAt = 0;
+  private readonly _schedule: Schedule;
+  private _showUncatalogued = true;
+  private _snapshot: ISnapshot = NOTHING;
+  private readonly _stale = new Stale();
+  private readonly _watches = new Set<JobWatch>();
+}
+
+/** A namespace for `Store` statics. */
+export namespace Store {
+  /** What a store is made of. */
+  export interface IOptions {
+    readonly client: Client;
+    /** The stream of Jupyter Events, null where the application has none. */
+    readonly events: ISignal<unknown, Event.Emission> | null;
+    /** Milliseconds between two looks at a server where nothing runs. */
+    readonly intervalMs: number;
+  }
+}

@@ -1,0 +1,147 @@
+"""The verbs of the command line that are about jobs, and the one that starts a fine-tune."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_rows
+from qwen3ft_jupyter.cli.terminal import say, show, show_json
+from qwen3ft_jupyter.errors import error_from_json
+from qwen3ft_jupyter.faces import actions
+from qwen3ft_jupyter.faces.job_views import fetch_facts, job_text, jobs_table
+from qwen3ft_jupyter.faces.terminal import ProgressLine, follow
+from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.words import tr
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Mapping
+
+    from qwen3ft_jupyter.jobs import Job
+
+
+def jobs_(given: Namespace) -> int:
+    """Print the jobs, or one of them."""
+    if given.id:
+        job = _job(given).to_dict()
+        show_json(job) if given.is_json else show(job_text(job, [], "cli"))
+        return 0
+    jobs = actions.job_rows(open_manager(given).jobs())
+    if given.is_json:
+        show_json(jobs)
+    elif not jobs:
+        say(tr("There are no jobs."))
+    else:
+        show_rows(jobs_table(jobs, "cli"))
+    return 0
+
+
+def _job(given: Namespace) -> Job:
+    return actions.find_job(open_manager(given), given.id)
+
+
+def jobs_stop_(given: Namespace) -> int:
+    """Ask a job to stop."""
+    job = _job(given)
+    job.stop()
+    show(tr("{id} is {state}", id=job.id, state=tr(job.status().state)))
+    return 0
+
+
+def jobs_pause_(given: Namespace) -> int:
+    """Let a job rest."""
+    job = _job(given)
+    job.pause()
+    say(tr("Go on with it: {command}", command=write_command("jobs resume", job.id, face="cli")))
+    show(tr("{id} is paused", id=job.id))
+    return 0
+
+
+def jobs_limit_(given: Namespace) -> int:
+    """Change a job's speed limit."""
+    job = _job(given)
+    job.limit(given.max_speed or None)
+    if not given.max_speed:
+        show(tr("{id} has no speed limit", id=job.id))
+    else:
+        show(tr("{id} takes at most {speed}/s", id=job.id, speed=size(given.max_speed)))
+    return 0
+
+
+def jobs_resume_(given: Namespace) -> int:
+    """Let a job go on."""
+    job = _job(given).resume()
+    say(tr("Follow it: {command}", command=write_command("jobs follow", job.id, face="cli")))
+    show(tr("{id} is {state}", id=job.id, state=tr(job.status().state)))
+    return 0
+
+
+def jobs_forget_(given: Namespace) -> int:
+    """Delete a job's record."""
+    _job(given).forget()
+    return 0
+
+
+def jobs_log_(given: Namespace) -> int:
+    """Print a job's log."""
+    job = _job(given)
+    chunk = job.log()
+    while chunk.text:
+        sys.stdout.write(chunk.text)
+        chunk = job.log(chunk.next_offset)
+    return 0
+
+
+def jobs_follow_(given: Namespace) -> int:
+    """Show a job until it ends."""
+    return _tell_end(_job(given))
+
+
+def finetune_(given: Namespace) -> int:
+    """Start a fine-tune, and follow it."""
+    from qwen3ft_jupyter.finetune import read_config
+
+    job = open_manager(given).fine_tune(read_config(Path(given.config)))
+    return detach(job) if given.detach else _tell_end(job)
+
+
+def detach(job: Job) -> int:
+    """Print the id of a job that has been started, and how to follow it."""
+    say(tr("Follow it: {command}", command=write_command("jobs follow", job.id, face="cli")))
+    show(job.id)
+    return 0
+
+
+def _tell_end(job: Job) -> int:
+    result = see_through(job)
+    if result is None:
+        return FAILED
+    for fact, value in fetch_facts(result):
+        say(f"{fact}: {value}")
+    show(str(result.get("output_dir") or result.get("folder") or job.id))
+    return 0
+
+
+def see_through(job: Job) -> Mapping[str, Any] | None:
+    """Show a job until it ends and return its result; None, having said so, if it was stopped or interrupted.
+
+    Raises:
+        KeyboardInterrupt: the showing was interrupted; the job goes on.
+        Qwen3ftError: what the job failed with.
+    """
+    try:
+        with ProgressLine() as line:
+            status = follow(job, line)
+    except KeyboardInterrupt:
+        again, stop = (write_command(verb, job.id, face="cli") for verb in ("jobs follow", "jobs stop"))
+        say(tr("The job goes on. {follow} shows it again, {stop} stops it.", follow=again, stop=stop))
+        raise
+    if status.error:
+        raise error_from_json(status.error)
+    if status.result is None:
+        command = write_command("jobs resume", job.id, face="cli")
+        say(tr("The job is {state}. {command} goes on with it.", state=tr(status.state), command=command))
+    return status.result

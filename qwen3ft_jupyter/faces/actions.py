@@ -1,0 +1,143 @@
+"""What verbs do that the typed faces share: each calls the manager and returns a value; a face only shows it."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from qwen3ft_jupyter.errors import JobNotFound
+from qwen3ft_jupyter.faces.verbs import find
+from qwen3ft_jupyter.format import first_names
+from qwen3ft_jupyter.words import tr
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterable, Sequence
+
+    from qwen3ft_jupyter.cache import EvictedModel
+    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.work import Reporter
+
+_HINT = "List them: %qwen3ft jobs in a notebook, qwen3ft jobs in a terminal."
+
+
+def overrides(given: Namespace) -> dict[str, Any]:
+    """Return the settings that a line sets for itself alone, as `get_model_manager` takes them."""
+    settings: dict[str, Any] = {}
+    if given.hub:
+        settings["use_modelscope"] = given.hub == "modelscope"
+    if given.cache_dir:
+        settings["cache_dir"] = given.cache_dir
+    if given.offline:
+        settings["offline"] = True
+    if getattr(given, "max_speed", None) == 0 and "in_place" in given:  # a download without the limit that is set
+        settings["max_speed"] = "none"
+    return settings
+
+
+# Models
+
+
+def start_download(manager: ModelManager, given: Namespace) -> Job:
+    """Start a download."""
+    return manager.download(given.model_name, **find("download").wishes(given), max_speed=given.max_speed or None)
+
+
+def start_check(manager: ModelManager, name: str, given: Namespace) -> Job:
+    """Start what "verify" or "repair" means."""
+    start = manager.start_verify if name == "verify" else manager.start_repair
+    return start(given.model_name, revision=given.revision, max_speed=given.max_speed or None)
+
+
+def plan(manager: ModelManager, given: Namespace, **watch: Any) -> dict[str, Any]:
+    """Return what a download would do, as JSON; `watch` is a reporter and a stop of `ModelManager.plan`."""
+    wishes = find("download").wishes(given)
+    planned = manager.plan(given.model_name, **wishes, max_speed=given.max_speed or None, **watch)
+    return planned.to_dict()
+
+
+def evict(manager: ModelManager, given: Namespace, **watch: Reporter) -> list[tuple[str, int, str]]:
+    """Delete one model, or all of them; return the name of each, the bytes that are free again, and what is kept.
+
+    `watch` is a reporter of `ModelManager.evict_model`, which is told what is kept of a single model.
+    """
+    if given.is_all:
+        return [(model.repo_id, model.freed_bytes, _kept(model)) for model in manager.evict_all()]
+    freed = manager.evict_model(
+        given.model_name, revision=given.revision, owner=given.owner, everything=given.everything, **watch
+    )
+    return [(given.model_name, freed, "")]
+
+
+def _kept(model: EvictedModel) -> str:
+    return tr("Kept in {folder}: {names}", folder=model.slug, names=first_names(model.left)) if model.left else ""
+
+
+def set_pin(manager: ModelManager, given: Namespace, *, is_pinned: bool) -> str:
+    """Protect a model or do so no longer; return the sentence that says so."""
+    manager.pin(given.model_name, is_pinned, revision=given.revision)
+    if is_pinned:
+        return tr("{name} is pinned: it will not be deleted to make room.", name=given.model_name)
+    return tr("{name} is no longer pinned.", name=given.model_name)
+
+
+def name_to_load(manager: ModelManager, name: str) -> str:
+    """Return what the manager loads for `name`: of a job's id, a part is enough. Raises JobNotFound."""
+    if "/" in name or Path(name).expanduser().exists():
+        return name
+    return find_job(manager, name).id
+
+
+def ask(manager: ModelManager, given: Namespace, question: str | list[dict[str, str]]) -> str:
+    """Return the answer of a model or of a fine-tune's result."""
+    options = {} if given.max_new_tokens is None else {"max_new_tokens": given.max_new_tokens}
+    return manager.chat(name_to_load(manager, given.model_name), question, **options)
+
+
+# Jobs
+
+
+class Shown(Protocol):
+    """A job, as far as it is needed here."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what faces show of it. Raises JobNotFound."""
+
+
+def job_rows(jobs: Iterable[Shown]) -> list[dict[str, Any]]:
+    """Return what to show of each; one that has been forgotten meanwhile is left out."""
+    rows = []
+    for job in jobs:
+        with contextlib.suppress(JobNotFound):
+            rows.append(job.to_dict())
+    return rows
+
+
+def find_job(manager: ModelManager, text: str) -> Job:
+    """Return the job whose id is `text`, or the only one whose id begins or ends with it.
+
+    Raises:
+        JobNotFound: there is none, or more than one.
+    """
+    return manager.job(match_id([job.id for job in manager.jobs()], text))
+
+
+def match_id(ids: Sequence[str], text: str) -> str:
+    """Return the id that is `text`, or the only one that begins or ends with it.
+
+    >>> match_id(["20260102-030405-download-abcd", "20260102-030405-verify-0123"], "abcd")
+    '20260102-030405-download-abcd'
+
+    Raises:
+        JobNotFound: there is none, or more than one.
+    """
+    if text in ids:
+        return text
+    near = [known for known in ids if text and (known.startswith(text) or known.endswith(text))]
+    if len(near) == 1:
+        return near[0]
+    if near:
+        raise JobNotFound(f"{len(near)} jobs are called like {text!r}.", hint=f"Give more of the id. {_HINT}")
+    raise JobNotFound(f"There is no job {text!r}.", hint=_HINT)

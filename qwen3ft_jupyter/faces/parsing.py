@@ -1,0 +1,227 @@
+"""Lines that people type, read by the table of verbs: which verb is meant, and what is given with it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, Argument, verbs_of
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
+
+    from qwen3ft_jupyter.faces.verbs import Face, Kind, Option, Verb
+
+_REQUIRED = re.compile(r"the following arguments are required: (.*)")
+_WORD = re.compile(r"""\s*("[^"]*"|'[^']*'|\S+)""")
+_QUOTED = re.compile(r"""\s*(["'])((?:(?!\1).)*)\1\s*(?:#.*)?""", re.DOTALL)
+
+
+class WrongLine(Exception):
+    """A line that is not in the grammar; the text says why, and how it is meant."""
+
+    def __init__(self, message: str, usage: str = "", *, is_value: bool = False) -> None:
+        super().__init__(f"{message}\n{usage}".strip())
+        self.message = message
+        self.is_value = is_value
+        """It is well formed, but what it asks for does not go together."""
+
+
+def program(face: Face) -> str:
+    """Return what a line begins with."""
+    return PROGRAM if face == "cli" else f"%{PROGRAM}"
+
+
+def match_verb(words: Sequence[str], face: Face) -> tuple[Verb, str]:
+    """Return the verb a line begins with, and how it is spelled there.
+
+    >>> verb, spelled = match_verb(["cache", "verify", "a/b"], "magic")
+    >>> verb.name, spelled
+    ('verify', 'cache verify')
+
+    Raises:
+        WrongLine: there is none; the nearest is named.
+    """
+    for count in (2, 1):
+        spelled = " ".join(words[:count])
+        verb = SPELLINGS.get(spelled)
+        if verb is None or (count == 2 and " " not in spelled):
+            continue
+        if count == 1:
+            _check_second(words, spelled, verb)
+        if face not in verb.faces:
+            raise WrongLine(f"{verb.name} is a command of the terminal: {PROGRAM} {verb.usage('cli')}")
+        return verb, spelled
+    raise WrongLine(_unknown(words[0] if words else "", face))
+
+
+def _check_second(words: Sequence[str], first: str, verb: Verb) -> None:
+    """Refuse a second word that is neither an option nor an argument nor a verb. Raises WrongLine."""
+    seconds = second_words(first)
+    if seconds and not verb.arguments and len(words) > 1 and not words[1].startswith("-"):
+        raise WrongLine(f"There is no {first} {words[1]}: choose from {', '.join(seconds)}.")
+
+
+def second_words(first: str) -> list[str]:
+    """Return what makes a verb of two words with `first`."""
+    return [spelled.partition(" ")[2] for spelled in SPELLINGS if spelled.startswith(f"{first} ")]
+
+
+def _unknown(name: str, face: Face) -> str:
+    from difflib import get_close_matches
+
+    names = [verb.name for verb in verbs_of(face)]
+    near = get_close_matches(name, [*names, *SPELLINGS], 1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return f"There is no {program(face)} {name}.{meant} The verbs: {', '.join(names)}."
+
+
+def parse(verb: Verb, words: Sequence[str], face: Face, spelled: str = "") -> Namespace:
+    """Return what is given after a verb, by field.
+
+    Raises:
+        WrongLine: it is not in the verb's grammar.
+        BadInput: a speed is none.
+    """
+    parser = make_parser(verb, face, spelled)
+    has_text = any(argument.is_text for argument in verb.arguments) and face == "cli"
+    given = parser.parse_intermixed_args(words) if has_text else parser.parse_args(words)
+    if getattr(given, "is_all", False):
+        _refuse_options_of_one(verb, given, _usage(verb, face, spelled))
+    return given
+
+
+def _refuse_options_of_one(verb: Verb, given: Namespace, usage: str) -> None:
+    """Refuse options about one model where all are meant. Raises WrongLine."""
+    others = [option for option in verb.options if option.field != "is_all"]
+    if any(getattr(given, option.field) for option in others):
+        first, second, *more = [option.flag for option in others]
+        message = f"{first} and {second} go with the NAME of a model, not with --all"
+        message += f"; so does {', '.join(more)}." if more else "."
+        raise WrongLine(message, usage, is_value=True)
+
+
+def parse_text(verb: Verb, rest: str) -> tuple[Namespace, str]:
+    """Return what a line of free text gives: options before it and at its very end, and the text as it was typed.
+
+    >>> from qwen3ft_jupyter.faces.verbs import find
+    >>> given, text = parse_text(find("chat"), "runs/first --max-new-tokens 9 What's your name?")
+    >>> given.model_name, given.max_new_tokens, text
+    ('runs/first', 9, "What's your name?")
+
+    Raises:
+        WrongLine: the options are not in the verb's grammar.
+    """
+    valued = {option.flag for option in (*verb.options, *COMMON) if option.kind != "flag"}
+    flags = {option.flag for option in (*verb.options, *COMMON)}
+    at_end = re.search(rf"(?<!\S)({'|'.join(map(re.escape, sorted(valued)))})[ =](\S+)\s*$", rest)
+    words = list(at_end.groups()) if at_end else []
+    rest = rest[: at_end.start()] if at_end else rest
+    is_named = False
+    while match := _WORD.match(rest):
+        word = match[1]
+        if word.partition("=")[0] not in flags:
+            if is_named:
+                break
+            is_named = True
+            word = word.strip(word[0]) if word[0] in "\"'" else word
+        words.append(word)
+        rest = rest[match.end() :]
+        if word in valued and (match := _WORD.match(rest)):
+            words.append(match[1])
+            rest = rest[match.end() :]
+    quoted = _QUOTED.fullmatch(rest)
+    return parse(verb, words, "magic"), quoted[2] if quoted else rest.strip()
+
+
+def make_parser(verb: Verb, face: Face, spelled: str = "") -> ArgumentParser:
+    """Return the parser of what follows a verb. A wrong line raises WrongLine."""
+    import argparse
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            missing = _REQUIRED.fullmatch(message)
+            raise WrongLine(f"{missing[1]} is missing." if missing else message, _usage(verb, face, spelled))
+
+    parser = Parser(
+        prog=f"{program(face)} {spelled or verb.name}",
+        usage=f"{program(face)} {verb.usage(face, spelled)}".replace("%", "%%"),
+        description=verb.summary,
+        epilog="\n".join(verb.details),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=face == "cli",
+        allow_abbrev=face == "cli",
+    )
+    groups: dict[str, Any] = {}  # argparse's groups have no public type
+    entries: list[Argument | Option] = [*verb.arguments, *verb.options_in(face), *COMMON]
+    for entry in entries:
+        target: Any = parser
+        if entry.group:
+            is_needed = any(argument.group == entry.group for argument in verb.arguments)
+            target = groups.setdefault(entry.group, None) or parser.add_mutually_exclusive_group(required=is_needed)
+            groups[entry.group] = target
+        if isinstance(entry, Argument):
+            _add_argument(target, entry, face)
+        else:
+            _add_option(target, entry)
+    return parser
+
+
+def _add_argument(target: Any, argument: Argument, face: Face) -> None:
+    if argument.is_text:
+        if face == "cli":
+            target.add_argument(argument.field, nargs="*", metavar=argument.metavar)
+        return
+    is_optional = face in argument.optional_in or argument.group
+    nargs = "?" if is_optional else None
+    target.add_argument(argument.field, nargs=nargs, metavar=argument.metavar, type=_reader(argument.kind))
+
+
+def _add_option(target: Any, option: Option) -> None:
+    about: dict[str, Any] = {"dest": option.field, "help": option.help.replace("%", "%%")}
+    if option.kind == "flag":
+        action = {"action": "store_const", "const": option.stores} if option.stores else {"action": "store_true"}
+        target.add_argument(option.flag, **about, **action)
+        return
+    choices = option.choices if option.kind != "list" else ()
+    target.add_argument(
+        option.flag,
+        **about,
+        type=_reader(option.kind),
+        choices=choices or None,
+        metavar=None if choices else option.metavar,
+    )
+
+
+def _reader(kind: Kind) -> Any:
+    """Return what argparse makes a value of this kind with."""
+    from qwen3ft_jupyter.faces.views import read_speed, split_sources
+
+    return {"count": int, "speed": read_speed, "list": split_sources}.get(kind, str)
+
+
+def _usage(verb: Verb, face: Face, spelled: str) -> str:
+    return f"usage: {program(face)} {verb.usage(face, spelled)}"
+
+
+def split_line(line: str) -> list[str]:
+    r"""Split what follows the magic's name into words.
+
+    Quotes hold words together, ``#`` begins a comment, ``\`` is a letter like any other.
+
+    >>> split_line('load "my runs/first"   # base and adapter')
+    ['load', 'my runs/first']
+
+    Raises:
+        WrongLine: a quote is left open.
+    """
+    import shlex
+
+    words = shlex.shlex(line, posix=True)
+    words.whitespace_split = True
+    words.escape = ""  # a Windows path
+    try:
+        return list(words)
+    except ValueError as error:
+        raise WrongLine(f"A quote is left open: {line}") from error

@@ -1,0 +1,405 @@
+"""The one table of verbs: what people can ask for, in every face under the same words.
+
+The parsers of the command line and of the magic, completion, help, the reference in ``docs/verbs.md`` and the names of
+REST fields are made from it. A new option of a download is one row here and one field of the request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+
+    from qwen3ft_jupyter.messages import Command, Grammar
+
+Face = Literal["cli", "magic", "rest", "panel"]
+Kind = Literal["flag", "text", "count", "list", "speed"]
+Completes = Literal["", "model", "run", "job", "verb"]
+"""What a word names: a model; a model, or a job or folder of a fine-tune; a job; a verb."""
+
+TYPED: Final = frozenset[Face]({"cli", "magic"})
+ALL: Final = frozenset[Face]({"cli", "magic", "rest"})
+CLI: Final = frozenset[Face]({"cli"})
+MAGIC: Final = frozenset[Face]({"magic"})
+NOWHERE: Final = frozenset[Face]()
+
+PROGRAM: Final = "qwen3ft"
+HUBS: Final = ("modelscope", "huggingface")
+OTHER_OWNERS: Final = ("huggingface", "modelscope", "folder")
+"""Those of whose copies none is deleted unless they are named."""
+SOURCES: Final = ("modelscope", "huggingface", "mirrors", "disk")
+"""Where bytes can come from, as `settings.SOURCE_NAMES` has them; importing that takes longer than all of this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A word after the verb that has no flag."""
+
+    metavar: str
+    field: str
+    completes: Completes = ""
+    optional_in: frozenset[Face] = NOWHERE
+    group: str = ""
+    """Exactly one of a group that holds an argument is given."""
+    is_text: bool = False
+    """It is all the rest of the line, as it was typed."""
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A flag, with or without a value. Flag and help read as a sentence."""
+
+    flag: str
+    help: str
+    metavar: str = ""
+    """Of the value; a flag without one is a switch."""
+    kind: Kind = "flag"
+    into: str = ""
+    """The field it fills; that of the flag's name if left out."""
+    stores: str = ""
+    """What a switch puts into the field, instead of yes."""
+    choices: tuple[str, ...] = ()
+    group: str = ""
+    """At most one of a group is given."""
+    faces: frozenset[Face] = TYPED
+    is_wish: bool = False
+    """It is a field of the same name of `DownloadRequest`."""
+
+    @property
+    def field(self) -> str:
+        """Return the field it fills."""
+        return self.into or self.flag.lstrip("-").replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing that people can ask for."""
+
+    name: str
+    summary: str
+    """One line for the help."""
+    arguments: tuple[Argument, ...] = ()
+    options: tuple[Option, ...] = ()
+    details: tuple[str, ...] = ()
+    """More lines, for the help on this verb alone."""
+    aliases: tuple[str, ...] = ()
+    """Other spellings, which go on working."""
+    faces: frozenset[Face] = TYPED
+    takes_cell: bool = False
+    """``%%qwen3ft VERB`` takes the cell."""
+    panel: str = ""
+    """The words of the panel's button."""
+
+    def options_in(self, face: Face) -> list[Option]:
+        """Return the options that a face has, those that every verb takes not among them."""
+        return [option for option in self.options if face in option.faces]
+
+    def usage(self, face: Face, spelled: str = "") -> str:
+        """Return how it is written after the program's name.
+
+        >>> find("load").usage("magic")
+        'load NAME [--as VARIABLE] [--4bit | --8bit]'
+        """
+        entries: list[Argument | Option] = [*self.arguments, *self.options_in(face)]
+        written = []
+        for group in dict.fromkeys(entry.group or id(entry) for entry in entries):
+            members = [entry for entry in entries if group in (entry.group, id(entry))]
+            words = " | ".join(_written(member) for member in members)
+            is_needed = isinstance(members[0], Argument) and face not in members[0].optional_in
+            plain = words if len(members) == 1 else f"({words})"
+            written.append(plain if is_needed else f"[{words}]")
+        return " ".join([spelled or self.name, *written])
+
+    def wishes(self, given: Namespace) -> dict[str, Any]:  # what is typed, by the names of DownloadRequest
+        """Return the fields of a download request that a line fills."""
+        return {option.field: getattr(given, option.field) for option in self.options if option.is_wish}
+
+
+def _written(entry: Argument | Option) -> str:
+    if isinstance(entry, Argument):
+        return entry.metavar
+    value = entry.metavar if entry.kind == "list" else "|".join(entry.choices) or entry.metavar
+    return f"{entry.flag} {value}" if value else entry.flag
+
+
+NAME: Final = Argument("NAME", "model_name", "model")
+ID: Final = Argument("ID", "id", "job")
+REVISION: Final = Option("--revision", "names the one of several revisions.", "R", "text")
+READ_SPEED: Final = Option(
+    "--max-speed", "reads at most so many bytes a second, for example 200MB.", "SPEED", "speed", faces=ALL
+)
+JSON: Final = Option("--json", "prints JSON, for programs.", into="is_json", faces=CLI)
+DETACH: Final = Option("--detach", "returns at once; the job goes on in a process of its own.")
+COMMON: Final = (
+    Option("--hub", "asks that hub first (USE_MODELSCOPE).", "HUB", "text", choices=HUBS),
+    Option("--cache-dir", "says where models are kept (MODEL_CACHE_DIR).", "DIR", "text"),
+    Option("--offline", "asks no hub at all (QWEN3FT_OFFLINE)."),
+)
+"""What every verb takes."""
+
+VERBS: Final[tuple[Verb, ...]] = (
+    Verb("status", "Says which hub and which cache are used, and why.", options=(JSON,)),
+    Verb("models", "Lists the Qwen3 models, what each needs, and what is cached.", options=(JSON,)),
+    Verb(
+        "download",
+        "Downloads a model into the cache as a job, and follows it.",
+        (Argument("NAME", "model_name", "model", optional_in=MAGIC),),
+        (
+            Option("--force", "fetches every file again although the model is cached.", faces=ALL, is_wish=True),
+            Option(
+                "--revision",
+                "takes a branch, tag or commit; the hub's default if left out.",
+                "R",
+                "text",
+                faces=ALL,
+                is_wish=True,
+            ),
+            Option("--update", "fetches what has changed since it was downloaded.", faces=ALL, is_wish=True),
+            Option(
+                "--sources",
+                "takes bytes only from these: modelscope, huggingface, mirrors, disk.",
+                "A,B",
+                "list",
+                choices=SOURCES,
+                faces=ALL,
+                is_wish=True,
+            ),
+            Option(
+                "--in-place",
+                "uses the copy that another tool has on this disk where it is.",
+                faces=ALL,
+                is_wish=True,
+            ),
+            Option(
+                "--max-speed",
+                "takes at most so many bytes a second, for example 20MB, or none.",
+                "SPEED",
+                "speed",
+                faces=ALL,
+            ),
+            Option(
+                "--dry-run", "only shows what would travel, whether there is room, and how long it takes.", faces=ALL
+            ),
+            DETACH,
+        ),
+        (
+            "In a notebook without NAME: a form to pick one.",
+            "Interrupting the kernel leaves the job at work.",
+            "In a terminal the last line on stdout is the model's folder; Ctrl-C stops it and keeps what arrived.",
+        ),
+        panel="Download {0}",
+    ),
+    Verb(
+        "list",
+        "Lists the cached models, and those that other tools have on this disk.",
+        options=(JSON,),
+        aliases=("cache", "cache list"),
+        panel="Cache",
+    ),
+    Verb(
+        "verify",
+        "Reads every byte of a cached model again, as a job.",
+        (NAME,),
+        (REVISION, READ_SPEED, DETACH),
+        aliases=("cache verify",),
+        panel="Verify {0}",
+    ),
+    Verb(
+        "repair",
+        "Reads every byte of a cached model again and fetches what is wrong, as a job.",
+        (NAME,),
+        (REVISION, READ_SPEED, DETACH),
+        aliases=("cache repair",),
+        panel="Repair {0}",
+    ),
+    Verb(
+        "pin",
+        "Protects a model from being deleted to make room.",
+        (NAME,),
+        (REVISION,),
+        aliases=("cache pin",),
+        panel="Pin {0}",
+    ),
+    Verb(
+        "unpin",
+        "Protects a model no longer.",
+        (NAME,),
+        (REVISION,),
+        aliases=("cache unpin",),
+        panel="Unpin {0}",
+    ),
+    Verb(
+        "evict",
+        "Deletes cached models.",
+        (Argument("NAME", "model_name", "model", group="which"),),
+        (
+            Option(
+                "--all",
+                "deletes all we downloaded; pinned models and files of others stay.",
+                into="is_all",
+                group="which",
+            ),
+            Option(
+                "--owner",
+                "deletes the copy that another tool has on this disk.",
+                "O",
+                "text",
+                choices=OTHER_OWNERS,
+                faces=ALL,
+            ),
+            REVISION,
+            Option("--everything", "deletes also what lies in the folder and is not of the model.", faces=ALL),
+        ),
+        aliases=("cache evict",),
+        panel="Delete {0} from the cache",
+    ),
+    Verb(
+        "move",
+        "Moves the whole cache to another folder.",
+        (Argument("DIR", "folder"),),
+        details=("Every file is checked before the old one goes.",),
+        aliases=("cache move",),
+    ),
+    Verb(
+        "load",
+        "Loads a model into model and tokenizer, downloading it if need be; in a terminal: prints how to.",
+        (Argument("NAME", "model_name", "run"),),
+        (
+            Option("--as", "puts it into VARIABLE and VARIABLE_tokenizer.", "VARIABLE", "text", into="variable"),
+            Option("--4bit", "loads it in 4 bits.", into="quantization", stores="4bit", group="bits"),
+            Option("--8bit", "loads it in 8 bits.", into="quantization", stores="8bit", group="bits"),
+        ),
+        ("NAME is a repo id, or the job id or output folder of a fine-tune.",),
+        panel="Load {0}",
+    ),
+    Verb(
+        "finetune",
+        "Fine-tunes a model as a job, and follows it.",
+        (Argument("CONFIG.yaml", "config", optional_in=MAGIC),),
+        (DETACH,),
+        (
+            "%%qwen3ft finetune takes the YAML in the cell; a value $name is the variable of that name.",
+            "In a notebook without CONFIG.yaml and without a cell: a form.",
+        ),
+        takes_cell=True,
+        panel="Fine-tune",
+    ),
+    Verb(
+        "chat",
+        "Asks a model, or the result of a fine-tune.",
+        (
+            Argument("NAME_OR_RUN", "model_name", "run"),
+            Argument("QUESTION", "question", optional_in=CLI, is_text=True),
+        ),
+        (Option("--max-new-tokens", "ends the answer after so many tokens.", "N", "count"),),
+        (
+            "NAME_OR_RUN is a repo id, or the job id or output folder of a fine-tune.",
+            "QUESTION is all the rest of the line, as it is typed; %%qwen3ft chat NAME takes the cell.",
+            "In a terminal without QUESTION: each line of the standard input is one.",
+        ),
+        takes_cell=True,
+    ),
+    Verb(
+        "jobs",
+        "Lists the jobs; shows the one whose ID is given.",
+        (Argument("ID", "id", "job", optional_in=TYPED),),
+        (JSON,),
+        ("The beginning or the end of an ID is enough if no other job has it.",),
+        panel="Jobs",
+    ),
+    Verb(
+        "jobs stop",
+        "Stops a job; what it has done is kept.",
+        (ID,),
+        aliases=("stop",),
+        panel="Stop",
+    ),
+    Verb("jobs pause", "Lets a download, check or repair rest.", (ID,), panel="Pause"),
+    Verb(
+        "jobs resume",
+        "Goes on with a job that rests or has ended early.",
+        (ID,),
+        (Option("--detach", "returns at once, as a terminal always does.", faces=MAGIC),),
+        panel="Resume",
+    ),
+    Verb(
+        "jobs limit",
+        "Changes how fast a download, check or repair may be.",
+        (ID, Argument("SPEED", "max_speed", kind="speed")),
+        details=("SPEED is bytes a second, for example 20MB, or none.",),
+    ),
+    Verb("jobs follow", "Shows a job until it ends; an interrupt does not stop it.", (ID,)),
+    Verb("jobs log", "Shows a job's log.", (ID,), panel="Log"),
+    Verb("jobs forget", "Deletes a job's record and log; its results stay.", (ID,), panel="Forget"),
+    Verb(
+        "mirror",
+        "Serves the cache as a hub, for this machine or others.",
+        options=(
+            Option("--host", "is the address to listen on (default: 127.0.0.1).", "ADDRESS", "text"),
+            Option("--port", "is the port to listen on (default: a free one).", "N", "count"),
+            Option("--no-token", "asks for no token where others reach the address, too."),
+        ),
+        details=("It runs until it is interrupted, so a notebook, whose kernel it would keep busy, does not have it.",),
+        faces=CLI,
+    ),
+    Verb("practice", "Copies the practice model and its data to a folder.", (Argument("DIR", "folder"),)),
+    Verb("help", "Says what there is.", (Argument("VERB", "verb", "verb", optional_in=TYPED),)),
+)
+_BY_NAME: Final = {verb.name: verb for verb in VERBS}
+SPELLINGS: Final = {spelled: verb for verb in VERBS for spelled in (verb.name, *verb.aliases)}
+"""Every way to write a verb."""
+
+
+def find(name: str) -> Verb:
+    """Return the verb of this name, which is none of its aliases. Raises KeyError."""
+    return _BY_NAME[name]
+
+
+def verbs_of(face: Face) -> list[Verb]:
+    """Return the verbs that people can type in a face."""
+    return [verb for verb in VERBS if face in verb.faces]
+
+
+def rest_options(name: str) -> Iterator[tuple[str, Kind]]:
+    """Yield name and kind of the fields that the verb's options are in a request."""
+    for option in find(name).options_in("rest"):
+        yield option.field, option.kind
+
+
+def write_command(*words: str, face: Face = "magic") -> str:
+    """Return a command in the grammar of a face; a verb that the face lacks is written for one that has it.
+
+    >>> [write_command("repair", "a/b", face=face) for face in ("cli", "magic", "panel")]
+    ['qwen3ft repair a/b', '%qwen3ft repair a/b', 'Repair a/b']
+
+    Raises:
+        KeyError: the words begin with no verb.
+    """
+    parts = " ".join(words[:1]).split() + list(words[1:])
+    count = 2 if " ".join(parts[:2]) in _BY_NAME else 1
+    verb, arguments = _BY_NAME[" ".join(parts[:count])], parts[count:]
+    if face == "panel" and verb.panel and verb.panel.count("{") <= len(arguments):
+        return verb.panel.format(*arguments)
+    typed: Face = "cli" if face == "cli" else "magic"
+    if typed not in verb.faces:
+        typed = "magic" if typed == "cli" else "cli"
+    program = PROGRAM if typed == "cli" else f"%{PROGRAM}"
+    return " ".join([program, verb.name, *map(_quoted, arguments)])
+
+
+def grammar(face: Face) -> Grammar:
+    """Return how a face writes the commands of messages."""
+
+    def write(command: Command) -> str:
+        return write_command(*command.words, face=face)
+
+    return write
+
+
+def _quoted(word: str) -> str:
+    """Return a word that a shell and a magic take as one."""
+    return f'"{word}"' if any(character.isspace() for character in word) else word

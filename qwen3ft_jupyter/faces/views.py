@@ -1,0 +1,291 @@
+"""What an answer shows, as values: tables, facts and words that every face shows in its own way. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import BadInput, BadSetting
+from qwen3ft_jupyter.faces.format import count
+from qwen3ft_jupyter.faces.verbs import OTHER_OWNERS, verbs_of, write_command
+from qwen3ft_jupyter.format import duration, moment, size
+from qwen3ft_jupyter.words import tr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from qwen3ft_jupyter.faces.verbs import Face, Verb
+
+    Columns = dict[str, Callable[[Mapping[str, Any]], str]]
+
+ACTIONS = {
+    "kept": "kept",
+    "adopted": "adopted",
+    "resumed": "resumed",
+    "fetched": "to be fetched",
+    "removed": "removed",
+}
+"""What a download does with a file, and how that is called; in the order in which a plan shows it."""
+OWNERS = {
+    "qwen3ft": "this cache",
+    "shared": "shared",
+    "huggingface": "Hugging Face",
+    "modelscope": "ModelScope",
+    "folder": "a folder",
+}
+"""Whose a copy is, and how that is called."""
+MOST_PATHS = 20
+"""Changed files that a plan names; a large model has hundreds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a title above it and sentences below."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+    data: tuple[Mapping[str, Any], ...] = ()
+    """What the rows were made of."""
+
+
+def read_speed(text: str) -> int:
+    """Return bytes a second, 0 for no limit.
+
+    >>> read_speed("20MB"), read_speed("none")
+    (20000000, 0)
+
+    Raises:
+        BadInput: it is no speed.
+    """
+    from qwen3ft_jupyter.settings import parse_bytes
+
+    try:
+        return parse_bytes("max_speed", text) or 0
+    except BadSetting as error:
+        raise BadInput(error.message, hint="Give bytes a second, for example 20MB, or none.") from None
+
+
+def split_sources(text: str) -> list[str]:
+    """Return the names of a list with commas.
+
+    >>> split_sources("modelscope, mirrors")
+    ['modelscope', 'mirrors']
+    """
+    return text.replace(",", " ").split()
+
+
+def check_owner(owner: str | None) -> str | None:
+    """Return `owner` if it is one whose copies can be deleted by naming it. Raises BadInput."""
+    if owner is not None and owner not in OTHER_OWNERS:
+        raise BadInput("owner: there is no such owner of copies.", hint=f"Accepted: {', '.join(OTHER_OWNERS)}.")
+    return owner
+
+
+def owner_words(owner: str) -> str:
+    """Return whose a copy is.
+
+    >>> owner_words("qwen3ft"), owner_words("huggingface"), owner_words("folder")
+    ('this cache', 'Hugging Face', 'a folder')
+    """
+    return tr(OWNERS.get(owner, owner))
+
+
+def revision_words(model: Mapping[str, Any]) -> str:
+    """Return the revision of a cached model as it can be typed, "" if nobody knows it."""
+    return str(model["revision"] or (model["commit"] or "")[:12])
+
+
+def state_words(model: Mapping[str, Any]) -> str:
+    """Return what else there is to say of a cached model, for example "verified, pinned"."""
+    states = [tr("verified") if model["verified"] else tr("not verified")]
+    if model["pinned"]:
+        states.append(tr("pinned"))
+    return ", ".join(states)
+
+
+def room_words(summary: Mapping[str, Any]) -> str:
+    """Return how much room our own models take and may take, and what is free, in a line; "" if nothing is known.
+
+    `summary` is what `ModelManager.cache_summary` gives.
+
+    >>> room_words({"used": 15 * 10**9, "quota": 2 * 10**11, "free": 10**12, "incoming": 0})
+    '15.0 GB of 200 GB used · 1.0 TB free'
+    """
+    parts = []
+    if summary["quota"]:
+        used, quota = size(summary["used"]), size(summary["quota"])
+        parts.append(tr("{used} of {quota} used", used=used, quota=quota))
+    if summary["free"] is not None:
+        parts.append(tr("{size} free", size=size(summary["free"])))
+    if summary["incoming"]:
+        parts.append(tr("{size} of unfinished downloads", size=size(summary["incoming"])))
+    return " · ".join(parts)
+
+
+def plan_table(plan: Mapping[str, Any]) -> Table:
+    """Return what a download would do: how many files of which kind, then room, time and sources.
+
+    `plan` is what `DownloadPlan.to_dict` gives.
+    """
+    rows = [_action_row(action, plan["files"]) for action in ACTIONS]
+    facts = [plan["model_name"], OWNERS[plan["hub"]], plan["revision"], plan["commit"][:12]]
+    return Table(
+        " · ".join(fact for fact in facts if fact),
+        (tr("What"), tr("Files"), tr("Size"), tr("To fetch"), tr("From")),
+        tuple(row for row in rows if row is not None),
+        tuple(_plan_notes(plan)),
+        tuple(plan["files"]),
+    )
+
+
+def _action_row(action: str, files: Iterable[Mapping[str, Any]]) -> tuple[str, ...] | None:
+    these = [file for file in files if file["action"] == action]
+    if not these:
+        return None
+    to_fetch = sum(file["bytes_to_fetch"] for file in these)
+    sources = dict.fromkeys(source for file in these for source in file["source"].split(", ") if source)
+    whole = size(sum(file["size"] for file in these))
+    return tr(ACTIONS[action]), str(len(these)), whole, size(to_fetch) if to_fetch else "", ", ".join(sources)
+
+
+def _plan_notes(plan: Mapping[str, Any]) -> list[str]:
+    fetched, reused = plan["bytes_to_fetch"], plan["bytes_reused"]
+    if fetched:
+        notes = [tr("To fetch: {size}; on this disk already: {reused}.", size=size(fetched), reused=size(reused))]
+    else:
+        notes = [tr("Nothing has to travel: {reused} are on this disk already.", reused=size(reused))]
+    if fetched and plan["rate"]:
+        notes.append(tr("About {time} at {rate}/s.", time=duration(plan["seconds"]), rate=size(plan["rate"])))
+    if plan["sources"] and fetched:
+        notes.append(tr("Sources: {names}.", names=", ".join(plan["sources"])))
+    return [*notes, *_room_notes(plan), *(_change_notes(plan["files"]) if plan["is_update"] else [])]
+
+
+def _room_notes(plan: Mapping[str, Any]) -> list[str]:
+    notes = []
+    if plan["room_bytes"] and plan["free_bytes"] is not None:
+        room, free = size(plan["room_bytes"]), size(plan["free_bytes"])
+        notes.append(tr("Room: {room} of {free} free.", room=room, free=free))
+    if plan["quota"]:
+        notes.append(tr("Quota: {quota}.", quota=size(plan["quota"])))
+    if plan["to_evict"]:
+        notes.append(tr("Deleted before that to make room: {names}.", names=", ".join(plan["to_evict"])))
+    if plan["over_quota_bytes"]:
+        notes.append(tr("It does not fit: {size} over the quota.", size=size(plan["over_quota_bytes"])))
+    if plan["missing_bytes"]:
+        notes.append(tr("It does not fit: {size} are missing.", size=size(plan["missing_bytes"])))
+        could = ", ".join(f"{name} ({size(freed)})" for name, freed in plan["evictable"])
+        notes += [tr("Could be deleted: {names}.", names=could)] if could else []
+    return notes
+
+
+def _change_notes(files: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each file that an update changes."""
+    changed = [file for file in files if file["action"] != "kept"]
+    if not changed:
+        return [tr("Nothing has changed.")]
+    words = {action: tr(word) for action, word in ACTIONS.items()}
+    lines = [f"  {words[file['action']]}  {file['path']}  {size(file['size'])}" for file in changed[:MOST_PATHS]]
+    more = len(changed) - len(lines)
+    return [
+        tr("Changed files: {count}", count=len(changed)),
+        *lines,
+        *([tr("  and {count} more", count=more)] if more else []),
+    ]
+
+
+def status_table(status: Mapping[str, Any]) -> Table:
+    """Return the settings in force; `status` is what `ModelManager.describe` says."""
+    hubs = " → ".join(status.get("hubs") or [status["hub"]])
+    missing = [name for name, is_there in status.get("training", {}).items() if not is_there]
+    notes = list(status["warnings"])
+    if missing:
+        notes.append(tr("not installed here: {packages}", packages=", ".join(missing)))
+        notes.append("pip install 'qwen3ft-jupyter[train]'")
+    title = tr(
+        "Hub: {hub} · version {version} · Python {python}",
+        hub=hubs,
+        version=status["version"],
+        python=status["python"],
+    )
+    columns: Columns = {
+        tr("Setting"): lambda row: row["name"],
+        tr("Value"): lambda row: str(row["value"]),
+        tr("Where from"): lambda row: row["origin"],
+    }
+    return make_table(title, columns, status["settings"], notes)
+
+
+def models_table(models: Sequence[Mapping[str, Any]], face: Face) -> Table:
+    """Return the catalogue joined with the cache."""
+    columns: Columns = {
+        tr("Model"): lambda model: model["model_name"],
+        tr("For"): lambda model: tr(model["role"]) if model["role"] else model["note"],
+        tr("Parameters"): lambda model: count(model["parameters"]),
+        tr("Download"): lambda model: size(model["download_bytes"]),
+        tr("LoRA needs"): lambda model: size((model["memory_bytes"] or {}).get("lora")),
+        tr("State"): _model_state,
+    }
+    note = " · ".join(write_command(verb, "NAME", face=face) for verb in ("download", "load"))
+    return make_table(tr("Qwen3 models"), columns, models, [note])
+
+
+def cache_table(models: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], face: Face) -> Table:
+    """Return what is in the cache, and the room there is; a command line shows where each model lies.
+
+    `models` and `summary` are what `ModelManager.list_cached_models` and `cache_summary` give.
+    """
+    columns: Columns = {
+        tr("Model"): lambda model: model["model_name"],
+        tr("Revision"): revision_words,
+        tr("Size"): lambda model: size(model["size"]),
+        tr("Whose"): lambda model: owner_words(model["owner"]),
+        tr("Hub"): lambda model: model["hub"] or "",
+        tr("Last used"): lambda model: moment(model["last_used"]),
+        tr("State"): state_words,
+        tr("Folder"): lambda model: model["path"],
+    }
+    for left_out in (tr("Hub"), tr("Last used")) if face == "cli" else (tr("Folder"),):
+        del columns[left_out]
+    title = tr("Models in the cache: {count}, {size}", count=summary["total"], size=size(summary["total_size"]))
+    notes = [room_words(summary), *([] if face == "cli" else [summary["cache_dir"]])]
+    return make_table(title, columns, models, [note for note in notes if note])
+
+
+def loaded_facts(model: Any) -> str:  # whatever transformers made: each fact is shown only if it tells it
+    """Return how large a loaded model is, in which numbers, and where."""
+    facts = [str(getattr(model, fact)) for fact in ("dtype", "device") if getattr(model, fact, None) is not None]
+    if callable(getattr(model, "num_parameters", None)):
+        facts.insert(0, count(model.num_parameters()))
+    return " · ".join(facts)
+
+
+def _model_state(model: Mapping[str, Any]) -> str:
+    if model["job_id"]:
+        return tr("transferring")
+    if not model["cached"]:
+        return ""
+    return tr("in the cache") + ("" if model["verified"] else f" ({tr('not verified')})")
+
+
+# Help
+
+
+def help_table(face: Face, verb: Verb | None = None) -> Table:
+    """Return the verbs; of a single one, its options as well."""
+    verbs = verbs_of(face) if verb is None else [verb]
+    columns: Columns = {
+        tr("Verb"): lambda row: write_command("help", face=face).removesuffix("help") + row["usage"],
+        tr("What it does"): lambda row: row["summary"],
+    }
+    rows = [{"name": each.name, "usage": each.usage(face), "summary": each.summary} for each in verbs]
+    notes = [] if verb is None else [*verb.details, *(f"{each.flag} {each.help}" for each in verb.options_in(face))]
+    return make_table("qwen3ft", columns, rows, notes)
+
+
+def make_table(title: str, columns: Columns, data: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> Table:
+    """Return a table with one row for each of `data`, which `columns` says how to show."""
+    rows = tuple(tuple(cell(row) for cell in columns.values()) for row in data)
+    return Table(title, tuple(columns), rows, tuple(notes), tuple(dict(row) for row in data))

@@ -1,0 +1,99 @@
+"""A job whose work is done by the very process that began it, as the command line does: no other has to come up.
+
+It is a job like any other: seen, paused, limited and stopped through its folder. It has no supervisor; if the process
+is killed, the job is found interrupted, and resuming it starts one of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
+from qwen3ft_jupyter.jobs import supervisor
+from qwen3ft_jupyter.jobs.kinds import JobContext
+from qwen3ft_jupyter.jobs.reporter import JobReporter
+from qwen3ft_jupyter.jobs.worker import pulse, refresh, unexpected
+from qwen3ft_jupyter.processes import ProcessIdentity
+from qwen3ft_jupyter.work import Reporter, Work
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+
+    from qwen3ft_jupyter.jobs.store import Job
+    from qwen3ft_jupyter.work import Progress
+
+
+def is_waiting_here(job: Job) -> bool:
+    """Say whether this process has written the job down and has yet to run it."""
+    status = supervisor.read_status(job.folder)
+    return status.get("state") == "queued" and status.get("worker") == ProcessIdentity.current().to_dict()
+
+
+def run_here(
+    job: Job, do: Callable[[Work], Mapping[str, Any]], *, reporter: Reporter, stop: threading.Event
+) -> dict[str, Any]:
+    """Do a job's work and return its result; its end is written down whatever it is.
+
+    Args:
+        job: one that `is_waiting_here`.
+        do: the work; it returns what is plain JSON.
+        reporter: is told of it beside those who read the job's folder.
+        stop: ends the work when set; stopping the job sets it.
+
+    Raises:
+        Stopped: it was stopped.
+        Qwen3ftError: it failed.
+    """
+    record = JobReporter(job.folder, 1)
+    context = JobContext(job.folder, 1, Work(Both(reporter, record), stop))
+    refresh(context, record)
+    try:
+        with pulse(job.spec, context, record):
+            result = dict(do(context.work))
+            json.dumps(result, allow_nan=False)
+    except (Stopped, KeyboardInterrupt):
+        _end(record, "stopped")
+        raise
+    except Exception as error:
+        _log(job, error)
+        named = error if isinstance(error, Qwen3ftError) else unexpected(error)
+        _end(record, "failed", error=named.to_dict())
+        raise
+    _end(record, "succeeded", result=result)
+    return result
+
+
+def _end(record: JobReporter, state: str, **about: Any) -> None:
+    with contextlib.suppress(OSError):  # the work has ended as it has; the job is found interrupted
+        record.end(state, **about)
+
+
+class Both(Reporter):
+    """Tells two reporters the same."""
+
+    def __init__(self, first: Reporter, second: Reporter) -> None:
+        self._both = (first, second)
+
+    def progress(self, progress: Progress) -> None:
+        """Pass it on."""
+        for reporter in self._both:
+            reporter.progress(progress)
+
+    def notice(self, message: str) -> None:
+        """Pass it on."""
+        for reporter in self._both:
+            reporter.notice(message)
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Pass them on."""
+        for reporter in self._both:
+            reporter.metrics(values)
+
+
+def _log(job: Job, error: Exception) -> None:
+    with contextlib.suppress(OSError), (job.folder / "log.txt").open("a", encoding="utf-8") as log:
+        traceback.print_exception(error, file=log)

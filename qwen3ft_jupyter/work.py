@@ -6,13 +6,29 @@ Work calls a `Reporter`; a face decides what to do with it (a bar in a cell, a l
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.errors import Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+LOOK_S: Final = 0.1
+"""Seconds between two looks at the controls while waiting: a change is felt well within one."""
+
+BURST_S: Final = 0.1
+"""What was not used within this time is lost: a pause is not made up for."""
+
+READS_PER_S: Final = 50
+"""Under a limit all connections together read so often: in small portions, so that a low limit is even, too."""
+
+LEAST_READ_BYTES: Final = 512
+"""Smaller reads cost more than they even out."""
+
+LEAST_WAIT_S: Final = 1e-6
+"""A shorter wait is left to the next one."""
 
 
 class Controls:
@@ -95,6 +111,68 @@ class Reporter:
         """Receive one line of training metrics; `step` is always among the values."""
 
 
+class RateLimiter:
+    """Says how long to wait so that many threads together keep to one rate, which may change at any time.
+
+    >>> limiter = RateLimiter()
+    >>> limiter.take(10, rate=100.0, now=0.0)
+    0.0
+    >>> limiter.take(10, rate=100.0, now=0.0)
+    0.1
+    """
+
+    __slots__ = ("_last", "_lock", "_tokens", "clock")
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._tokens = 0.0
+        """Bytes that may pass at once; below zero, bytes that passed too early."""
+        self._last: float | None = None
+        self._lock = threading.Lock()
+
+    def take(self, count: int, *, rate: float, now: float) -> float:
+        """Take `count` bytes and return 0, or take nothing and return the seconds after which to ask again."""
+        with self._lock:
+            full = max(rate * BURST_S, count)
+            if self._last is None:
+                self._tokens, self._last = full, now
+            self._refill(rate, now, full)
+            if self._tokens >= count:
+                self._tokens -= count
+                return 0.0
+            return (count - self._tokens) / rate
+
+    def put_back(self, count: int) -> None:
+        """Return bytes that were taken and not read."""
+        with self._lock:
+            self._tokens += count
+
+    def owe(self, count: int, *, rate: float | None, now: float) -> None:
+        """Note that `count` bytes have passed already; `rate` is None while there is no limit."""
+        with self._lock:
+            self._refill(rate, now, (rate or 0.0) * BURST_S)
+            self._tokens -= count
+
+    def owed_s(self, *, rate: float | None, now: float) -> float:
+        """Return the seconds until what passed too early is made up for."""
+        with self._lock:
+            self._refill(rate, now, (rate or 0.0) * BURST_S)
+            owed_s = -self._tokens / rate if rate else 0.0
+        return owed_s if owed_s > LEAST_WAIT_S else 0.0
+
+    def rest(self, *, now: float) -> None:
+        """Note that the time until now was a pause, in which nothing could pass."""
+        with self._lock:
+            self._last = now
+
+    def _refill(self, rate: float | None, now: float, full: float) -> None:
+        if rate is None:
+            self._tokens = max(0.0, self._tokens)
+        elif self._last is not None:
+            self._tokens = min(full, self._tokens + rate * max(0.0, now - self._last))
+        self._last = now
+
+
 SILENT = Reporter()
 """The reporter for those who do not listen."""
 
@@ -112,6 +190,8 @@ class Work:
     """Set by someone who wants the work to stop; work looks at it at least four times a second."""
     controls: Controls = field(default_factory=Controls)
     """Pause the work or limit its speed, also while it runs."""
+    limiter: RateLimiter = field(default_factory=RateLimiter, repr=False, compare=False)
+    """Holds everything that reads bytes for this work together to the speed."""
 
     def progress(self, progress: Progress) -> None:
         """Say where the work stands."""
@@ -129,3 +209,59 @@ class Work:
         """Raise Stopped if someone wants the work to stop."""
         if self.stop.is_set():
             raise Stopped("Stopped.")
+
+    def pace(self, count: int, *, paused: Progress | None = None) -> None:
+        """Wait until `count` bytes that were just read are within the speed, and until the end of a pause.
+
+        Args:
+            count: Bytes.
+            paused: What to report once when a pause begins.
+
+        Raises:
+            Stopped: Someone wants the work to stop.
+        """
+        self.check()
+        limiter, was_paused = self.limiter, False
+        limiter.owe(count, rate=self.controls.max_speed, now=limiter.clock())
+        while (delay_s := self._delay_s()) > 0:
+            is_paused = self.controls.is_paused
+            if is_paused and not was_paused:
+                self.progress(paused or Progress("paused"))
+            was_paused = is_paused
+            if self.stop.wait(min(LOOK_S, delay_s)):
+                self.check()
+
+    def _delay_s(self) -> float:
+        now = self.limiter.clock()
+        if self.controls.is_paused:
+            self.limiter.rest(now=now)
+            return LOOK_S
+        return self.limiter.owed_s(rate=self.controls.max_speed, now=now)
+
+    @property
+    def is_limited(self) -> bool:
+        """Return whether there is a limit of speed at present."""
+        return self.controls.max_speed is not None
+
+    def allowance(self, limit: int, stop: threading.Event) -> int:
+        """Return how many bytes, at most `limit`, may be read now, waiting until it is at least one; 0 if stopped.
+
+        Args:
+            limit: Bytes.
+            stop: Ends the waiting of one of several connections when set.
+        """
+        while not stop.is_set():
+            if self.controls.max_speed is None:
+                return limit
+            rate = max(1.0, self.controls.max_speed)
+            count = min(limit, max(LEAST_READ_BYTES, int(rate / READS_PER_S)))
+            wait_s = self.limiter.take(count, rate=rate, now=self.limiter.clock())
+            if not wait_s:
+                return count
+            stop.wait(min(LOOK_S, wait_s))
+        return 0
+
+    def put_back(self, count: int) -> None:
+        """Return bytes that were allowed and did not come."""
+        if count and self.is_limited:
+            self.limiter.put_back(count)

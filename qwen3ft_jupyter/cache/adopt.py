@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import threading
-import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,15 +13,12 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.cache.candidates import Candidate, Candidates
 from qwen3ft_jupyter.cache.clone import clone_open
 from qwen3ft_jupyter.cache.digests import Digest, digest_file
-from qwen3ft_jupyter.cache.incoming import begun_bytes
+from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_folders
-from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.format import size
-from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.partial import FetchedFile, claim
 from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.transfer.volume import FULL, REFUSED, disk_error
-from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -35,7 +30,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import RepoId, SafePath
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -46,53 +41,34 @@ class _Adoption:
 
     incoming: Path
     disk: Disk
-    reporter: Reporter
-    stop: threading.Event
-    meter: Meter
+    work: Work
+    reading: Reading
 
 
 def adopt(
-    files: Sequence[RemoteFile],
-    *,
-    repo_id: RepoId,
-    places: Collection[Place],
-    own: Iterable[tuple[CachedModel, Manifest]] = (),
-    exclude: Collection[Path] = (),
-    incoming: Path,
-    disk: Disk = LOCAL,
-    reporter: Reporter = SILENT,
-    stop: threading.Event | None = None,
+    found: Sequence[tuple[RemoteFile, Sequence[Candidate]]], *, incoming: Path, work: Work, disk: Disk = LOCAL
 ) -> list[FetchedFile]:
-    """Return those of `files` that are on this disk already, cloned into partials in `incoming` and verified.
+    """Return those files that are on this disk already, cloned into partials in `incoming` and verified.
 
     A file of another tool is only read. What it holds is believed after the clone was read in full and has the listed
     digest; one that has not is left out, and named if it was expected to have. The caller moves the files to their
-    place or releases them, like those of `fetch`, which brings the rest; it also verifies what an earlier attempt has
-    left in `incoming` as a whole, so that is not cloned again.
+    place or releases them, like those of `fetch`, which brings the rest.
 
     Args:
-        files: What a hub lists, each object once.
-        repo_id: Whose files they are.
-        places: Where other tools keep models.
-        own: The models of our own cache and its layers.
-        exclude: Folders that are not looked into as places: our own cache and its layers.
-        incoming: The folder for partial files; made if something is found.
+        found: Files that a hub lists, each object once, with what may have their bytes; see `adoptable`.
+        incoming: The folder for partial files; made if there is anything to adopt.
+        work: Is told the phase "adopting", what was adopted, and what was found wrong. What was adopted before a stop
+            is kept as partials.
         disk: What `incoming` lies on.
-        reporter: Is told the phase "adopting", what was adopted, and what was found wrong.
-        stop: Ends the work within a second when set; what was adopted so far is kept as partials.
 
     Raises:
         NoSpace, CacheNotWritable, TransferError: The clones cannot be written.
-        Stopped: `stop` was set.
+        Stopped: Someone wants the work to stop.
     """
-    candidates = Candidates(repo_id, places=places, own=own, exclude=exclude)
-    begun = begun_bytes(incoming)
-    missing = [file for file in files if file.size == 0 or begun.get(object_key(file), 0) < file.size]
-    found = [(file, some) for file in missing if (some := list(candidates.of(file)))]
     if not found:
         return []
-    meter = Meter(reporter, "adopting", sum(file.size for file, _ in found), clock=time.monotonic)
-    adoption = _Adoption(incoming, disk, reporter, stop or threading.Event(), meter)
+    reading = Reading(work, "adopting", sum(file.size for file, _ in found))
+    adoption = _Adoption(incoming, disk, work, reading)
     adopted: list[FetchedFile] = []
     done = 0
     try:
@@ -101,14 +77,15 @@ def adopt(
             fetched = _adopt_one(adoption, file, some, done)
             adopted += [fetched] if fetched is not None else []
             done += file.size
-        meter.update(done, now=True)
+            reading.reach(done)
+        reading.finish()
     except BaseException as error:
         for fetched in adopted:
             fetched.release()
         if isinstance(error, OSError):
             raise disk_error(error, "The cache") from error
         raise
-    _tell(adopted, reporter)
+    _tell(adopted, work)
     return adopted
 
 
@@ -119,11 +96,18 @@ def adoptable(
     places: Collection[Place],
     own: Iterable[tuple[CachedModel, Manifest]] = (),
     exclude: Collection[Path] = (),
-) -> dict[SafePath, str]:
-    """Return which of `files` probably lie on this disk already, and in what place; looks, and reads nothing."""
+) -> dict[SafePath, tuple[Candidate, ...]]:
+    """Return what on this disk may have the bytes of `files`, by path, the likeliest first; looks, and reads nothing.
+
+    Args:
+        files: What a hub lists.
+        repo_id: Whose files they are.
+        places: Where other tools keep models.
+        own: The models of our own cache and its layers.
+        exclude: Folders that are not looked into as places: our own cache and its layers.
+    """
     candidates = Candidates(repo_id, places=places, own=own, exclude=exclude)
-    found = ((file.path, next(candidates.of(file), None)) for file in files)
-    return {path: candidate.label for path, candidate in found if candidate is not None}
+    return {file.path: some for file in files if (some := tuple(candidates.of(file)))}
 
 
 def _adopt_one(adoption: _Adoption, file: RemoteFile, some: Iterable[Candidate], done: int) -> FetchedFile | None:
@@ -139,7 +123,7 @@ def _adopt_one(adoption: _Adoption, file: RemoteFile, some: Iterable[Candidate],
                 adoption.disk.unlink(clone)
         logger.info("%s in the %s is not the listed file", candidate.path.name, candidate.label)
         if candidate.is_expected:
-            adoption.reporter.notice(
+            adoption.work.notice(
                 f"{file.path}: the copy in the {candidate.label} has other bytes than the hub lists; it is not used."
             )
     return None
@@ -147,12 +131,13 @@ def _adopt_one(adoption: _Adoption, file: RemoteFile, some: Iterable[Candidate],
 
 def _cloned(adoption: _Adoption, file: RemoteFile, candidate: Candidate, clone: Path, done: int) -> Digest | None:
     """Clone a candidate and return what the clone's bytes are, or None if it cannot be read. Progress is half each."""
-    moved = 0
+    reading, moved = adoption.reading, 0
+    reading.name = f"{file.path} from the {candidate.label}"
 
     def on_bytes(count: int) -> None:
         nonlocal moved
         moved += count
-        adoption.meter.update(done + moved // 2, detail=f"{file.path} from the {candidate.label}")
+        reading.advance(count, done=done + moved // 2)
 
     try:
         descriptor = candidate.place.open(candidate.path)
@@ -161,15 +146,13 @@ def _cloned(adoption: _Adoption, file: RemoteFile, candidate: Candidate, clone: 
     try:
         if os.fstat(descriptor).st_size != file.size:
             return None
-        clone_open(descriptor, clone, on_bytes=on_bytes, stop=adoption.stop, disk=adoption.disk)
-        return digest_file(clone, with_git=not file.sha256, on_bytes=on_bytes, stop=adoption.stop, with_pieces=True)
+        clone_open(descriptor, clone, on_bytes=on_bytes, disk=adoption.disk)
+        return digest_file(clone, with_git=not file.sha256, on_bytes=on_bytes, with_pieces=True)
     except OSError as error:
         if error.errno in FULL | REFUSED:  # then the download would not fit or be let in, either
             raise disk_error(error, file.path) from error
         logger.info("%s in the %s cannot be read: %s", candidate.path.name, candidate.label, error)
         return None
-    except Stopped as error:
-        raise Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.") from error
     finally:
         os.close(descriptor)
 
@@ -193,10 +176,10 @@ def _as_partial(adoption: _Adoption, file: RemoteFile, digest: Digest, clone: Pa
     return FetchedFile(file, digest.sha256, partial, 0, adopted_from=label)
 
 
-def _tell(adopted: Iterable[FetchedFile], reporter: Reporter) -> None:
+def _tell(adopted: Iterable[FetchedFile], work: Work) -> None:
     by_label: dict[str, list[int]] = defaultdict(list)
     for fetched in adopted:
         by_label[fetched.adopted_from].append(fetched.file.size)
     for label, sizes in by_label.items():
         taken = f"{size(sum(sizes))} in {len(sizes)} file{'s' if len(sizes) > 1 else ''}"
-        reporter.notice(f"Copied {taken} from the {label} on this disk instead of downloading.")
+        work.notice(f"Copied {taken} from the {label} on this disk instead of downloading.")

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, REPLACED_FOLDER, Stamp, file_state
-from qwen3ft_jupyter.cache.pace import Pace
 from qwen3ft_jupyter.cache.piece_sums import piece_sums
+from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.transfer.journal import Record
-from qwen3ft_jupyter.transfer.meter import Meter
-from qwen3ft_jupyter.work import Controls, Progress
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, PieceSum
     from qwen3ft_jupyter.hubs.names import RepoId
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,39 +64,22 @@ class Check:
     checked_bytes: int
 
 
-def check_files(
-    folder: Path,
-    files: Sequence[ManifestFile],
-    *,
-    phase: str,
-    reporter: Reporter,
-    stop: threading.Event,
-    controls: Controls | None = None,
-) -> Check:
+def check_files(folder: Path, files: Sequence[ManifestFile], *, phase: str, work: Work) -> Check:
     """Read `files` of the model in `folder` and compare them with their digests. Raises Stopped."""
-    total = sum(file.size for file in files)
-    meter = Meter(reporter, phase, total, clock=time.monotonic)
-    pace = Pace(controls or Controls(), stop=stop)
+    reading = Reading(work, phase, sum(file.size for file in files))
     missing: list[str] = []
     wrong: list[str] = []
     stamps: dict[str, Stamp | None] = {}
     pieces: dict[str, tuple[PieceSum, ...]] = {}
-    done = 0
-
-    def on_bytes(count: int) -> None:
-        nonlocal done
-        done += count
-        meter.update(done, detail=file.path)
-        pace.spend(count, on_pause=lambda: reporter.progress(Progress("paused", done, total)))
-
     for file in files:
         stamps[file.path] = None
         if file_state(folder, file) == "missing":
             missing.append(file.path)
             continue
+        reading.name = file.path
         try:
             path, is_new = folder / file.path, file.pieces is None
-            digest = digest_file(path, with_git=False, on_bytes=on_bytes, stop=stop, with_pieces=is_new)
+            digest = digest_file(path, with_git=False, on_bytes=reading.advance, with_pieces=is_new)
         except OSError:  # unreadable sectors are wrong bytes, too
             digest = None
         if digest is not None and digest.is_of(file.as_remote()):
@@ -109,19 +88,17 @@ def check_files(
                 pieces[file.path] = sums
         else:
             wrong.append(file.path)
-    meter.update(done, now=True)
-    return Check(tuple(missing), tuple(wrong), stamps, pieces, done)
+    reading.finish()
+    return Check(tuple(missing), tuple(wrong), stamps, pieces, reading.done)
 
 
-def verify_model(
-    folder: Path, manifest: Manifest, *, controls: Controls | None = None, reporter: Reporter, stop: threading.Event
-) -> tuple[VerifyReport, Manifest]:
+def verify_model(folder: Path, manifest: Manifest, work: Work) -> tuple[VerifyReport, Manifest]:
     """Read every file of a model; return the report, and the manifest with the stamps and check sums that follow.
 
     Raises:
-        Stopped: `stop` was set.
+        Stopped: Someone wants the work to stop.
     """
-    check = check_files(folder, manifest.files, phase="verifying", controls=controls, reporter=reporter, stop=stop)
+    check = check_files(folder, manifest.files, phase="verifying", work=work)
     known = {file.path for file in manifest.files}
     report = VerifyReport(
         manifest.repo_id,

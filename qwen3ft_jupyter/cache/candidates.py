@@ -41,6 +41,8 @@ class Candidate:
     """Where it lies, for a person, after "the"."""
     is_expected: bool
     """Whether it is said to be that file, by its digest or by repo and path: then a person should know if it is not."""
+    lender: str = ""
+    """The slug of the model of our own that has it; "" if it is not ours to delete."""
 
 
 class Candidates:
@@ -58,7 +60,8 @@ class Candidates:
         self._own: list[tuple[CachedModel, Manifest]] = list(own)
         for model, manifest in self._own:
             place = Place("folder", Path(os.path.realpath(model.folder)))
-            self._note(place, manifest, "shared cache" if model.is_shared else "cache")
+            lender = "" if model.is_shared else model.slug
+            self._note(place, manifest, "shared cache" if model.is_shared else "cache", lender=lender)
         found = list(copies(places, exclude=exclude))
         self._blobs = list(blob_folders(places))
         self._copies = sorted(found, key=lambda copy: _distance(copy, repo_id))
@@ -75,10 +78,12 @@ class Candidates:
         for candidates, limit in ((self._claims(file), MAX_CLAIMS), (self._guesses(file), MAX_GUESSES)):
             yield from islice(_usable(candidates, file.size, seen), limit)
 
-    def _note(self, place: Place, manifest: Manifest, label: str, folder: Path | None = None) -> None:
+    def _note(
+        self, place: Place, manifest: Manifest, label: str, *, folder: Path | None = None, lender: str = ""
+    ) -> None:
         for file in manifest.files:
             path = (folder or place.root) / file.path
-            self._by_digest[file.sha256].append(Candidate(place, path, label, is_expected=True))
+            self._by_digest[file.sha256].append(Candidate(place, path, label, is_expected=True, lender=lender))
 
     def _claims(self, file: RemoteFile) -> Iterator[Candidate]:
         if file.sha256:
@@ -94,7 +99,8 @@ class Candidates:
             for model, manifest in self._own:
                 if model.repo_id == self._repo_id and any(known.path == file.path for known in manifest.files):
                     place = Place("folder", Path(os.path.realpath(model.folder)))
-                    yield Candidate(place, place.root / file.path, "cache", is_expected=False)
+                    path, lender = place.root / file.path, "" if model.is_shared else model.slug
+                    yield Candidate(place, path, "cache", is_expected=False, lender=lender)
         for copy in self._copies:
             distance = self._distances[copy.folder]
             if distance > SAME_NAME and copy.repo_id is not None and file.size > SMALL_BYTES:

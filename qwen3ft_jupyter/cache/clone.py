@@ -9,10 +9,8 @@ import stat
 from typing import TYPE_CHECKING, Final, Literal
 
 from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, LocalDisk
-from qwen3ft_jupyter.errors import Stopped
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -36,7 +34,6 @@ def clone(
     *,
     may_link: bool = False,
     on_bytes: Callable[[int], None] = lambda _: None,
-    stop: threading.Event | None = None,
     disk: Disk = LOCAL,
 ) -> CloneMethod:
     """Give `target`, which must not exist, the bytes of `source`; say how. The caller syncs the folder.
@@ -46,13 +43,11 @@ def clone(
         target: What to make; nothing is left of it after an error.
         may_link: Whether a second name of a read-only file will do: then both must belong to one cache, which never
             writes to a committed file. Never with a file of another tool, which may write to it later.
-        on_bytes: Called with the number of bytes just copied.
-        stop: Ends a copy when set.
+        on_bytes: Called with the number of bytes just copied; may raise to end the copying.
         disk: What `target` lies on.
 
     Raises:
         OSError: `source` cannot be read or is no regular file, or `target` cannot be written.
-        Stopped: `stop` was set.
     """
     descriptor = os.open(source, READ_FLAGS)
     try:
@@ -60,14 +55,14 @@ def clone(
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(source))
         if not may_link or status.st_mode & 0o222:
-            return clone_open(descriptor, target, on_bytes=on_bytes, stop=stop, disk=disk)
+            return clone_open(descriptor, target, on_bytes=on_bytes, disk=disk)
         if _shares_blocks(descriptor, target, disk):
             on_bytes(status.st_size)
             return "reflink"
         try:
             disk.link(source, target)
         except OSError:  # no hard links here, or too many of this file, or the name is taken, which copying tells
-            return clone_open(descriptor, target, on_bytes=on_bytes, stop=stop, disk=disk)
+            return clone_open(descriptor, target, on_bytes=on_bytes, disk=disk)
         on_bytes(status.st_size)
         return "link"
     finally:
@@ -79,7 +74,6 @@ def clone_open(
     target: Path,
     *,
     on_bytes: Callable[[int], None] = lambda _: None,
-    stop: threading.Event | None = None,
     disk: Disk = LOCAL,
 ) -> CloneMethod:
     """Like `clone`, for a file that was opened already, as those of other tools are; never a second name."""
@@ -90,7 +84,7 @@ def clone_open(
     made = disk.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with _deleted_on_error(target, disk):
         try:
-            _copy(descriptor, made, size, on_bytes=on_bytes, stop=stop, disk=disk)
+            _copy(descriptor, made, size, on_bytes=on_bytes, disk=disk)
             disk.fsync(made)
         finally:
             disk.close(made)
@@ -129,14 +123,10 @@ def _deleted_on_error(target: Path, disk: Disk) -> Iterator[None]:
         raise
 
 
-def _copy(
-    source: int, target: int, size: int, *, on_bytes: Callable[[int], None], stop: threading.Event | None, disk: Disk
-) -> None:
+def _copy(source: int, target: int, size: int, *, on_bytes: Callable[[int], None], disk: Disk) -> None:
     is_kernel_able = _is_the_system_s(disk) and hasattr(os, "copy_file_range")
     offset = 0
     while offset < size:
-        if stop is not None and stop.is_set():
-            raise Stopped("Copying was stopped.", hint="Nothing was changed.")
         count = _copied_by_kernel(source, target, offset, min(COPY_BYTES, size - offset)) if is_kernel_able else 0
         if not count:
             is_kernel_able = False

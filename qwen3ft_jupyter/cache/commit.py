@@ -10,7 +10,6 @@ import contextlib
 import os
 import secrets
 import stat
-import threading
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -124,6 +123,8 @@ class SharedFile:
 
     path: Path
     entry: ManifestFile
+    lender: str = ""
+    """The slug of that model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,7 @@ def _move(source: Path, target: Path, disk: Disk) -> None:
 
 def _has_bytes(path: Path, sha256: Sha256) -> bool:
     for _ in range(ATTEMPTS):
-        digest = digest_file(path, with_git=False, on_bytes=lambda _: None, stop=threading.Event())
+        digest = digest_file(path, with_git=False, on_bytes=lambda _: None)
         if digest is not None:
             return digest.sha256 == sha256
     return False

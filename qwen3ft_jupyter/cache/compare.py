@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import stat
-import time
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state
 from qwen3ft_jupyter.cache.piece_sums import piece_sums
+from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.transfer.journal import Record
-from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.plan import object_key
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import SafePath
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Work
 
 
 def right_files(
-    folder: Path, manifest: Manifest | None, files: Sequence[RemoteFile], *, reporter: Reporter, stop: threading.Event
+    folder: Path, manifest: Manifest | None, files: Sequence[RemoteFile], work: Work
 ) -> dict[SafePath, ManifestFile]:
     """Return those of `files` that are in `folder` and right, reading only what no stamp vouches for.
 
     Raises:
-        Stopped: `stop` was set.
+        Stopped: Someone wants the work to stop.
     """
     known = {file.path: file for file in manifest.files} if manifest else {}
     right: dict[SafePath, ManifestFile] = {}
@@ -42,18 +40,12 @@ def right_files(
                 right[file.path] = own
         elif _size(folder, file.path) == file.size:
             doubtful.append(file)
-    meter = Meter(reporter, "checking", sum(file.size for file in doubtful), clock=time.monotonic)
-    done = 0
-
-    def on_bytes(count: int) -> None:
-        nonlocal done
-        done += count
-        meter.update(done, detail=file.path)
-
+    reading = Reading(work, "checking", sum(file.size for file in doubtful))
     for file in doubtful:
+        reading.name = file.path
         try:
             path, with_git = folder / file.path, not file.sha256
-            digest = digest_file(path, with_git=with_git, on_bytes=on_bytes, stop=stop, with_pieces=True)
+            digest = digest_file(path, with_git=with_git, on_bytes=reading.advance, with_pieces=True)
         except OSError:  # cannot be read, so it is fetched
             continue
         if digest is not None and digest.is_of(file):

@@ -5,27 +5,27 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import threading
 import zlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.manifest import Stamp
+from qwen3ft_jupyter.cache.reading import read_blocks
 from qwen3ft_jupyter.disk import READ_FLAGS
-from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.names import Sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from qwen3ft_jupyter.cache.manifest import PieceSum
     from qwen3ft_jupyter.hubs.listing import RemoteFile
 
-READ_BYTES: Final = 1 << 20
-
 PIECE_BYTES: Final = 4 << 20
 """The ranges of which a CRC is kept, when asked for: as long as those that a download notes."""
+
+_NO_END: Final = 1 << 62
+"""A file may grow while it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +48,30 @@ class Digest:
 
 
 def digest_file(
-    path: Path, *, with_git: bool, on_bytes: Callable[[int], None], stop: threading.Event, with_pieces: bool = False
+    path: Path, *, with_git: bool, on_bytes: Callable[[int], None], with_pieces: bool = False
 ) -> Digest | None:
     """Return what the bytes of the file are, or None if it is no regular file or changed while it was read.
 
     Args:
         path: The file; a symlink is not followed.
         with_git: Whether git's digest is needed, too.
-        on_bytes: Called with the number of bytes just read.
-        stop: Ends the reading when set.
+        on_bytes: Called with the number of bytes just read; may raise to end the reading.
         with_pieces: Whether the CRC of each piece is wanted, to locate damage later.
 
     Raises:
         OSError: It cannot be read.
-        Stopped: `stop` was set.
     """
     descriptor = os.open(path, READ_FLAGS)
     try:
-        return digest_open(descriptor, with_git=with_git, on_bytes=on_bytes, stop=stop, with_pieces=with_pieces)
+        return digest_open(descriptor, with_git=with_git, on_bytes=on_bytes, with_pieces=with_pieces)
     finally:
         os.close(descriptor)
 
 
 def digest_open(
-    descriptor: int,
-    *,
-    with_git: bool,
-    on_bytes: Callable[[int], None],
-    stop: threading.Event,
-    with_pieces: bool = False,
+    descriptor: int, *, with_git: bool, on_bytes: Callable[[int], None], with_pieces: bool = False
 ) -> Digest | None:
-    """Like `digest_file`, for a file that was opened already and not yet read."""
+    """Like `digest_file`, for a file that was opened already."""
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
         return None
@@ -86,9 +79,7 @@ def digest_open(
     git = hashlib.sha1(b"blob %d\0" % before.st_size, usedforsecurity=False) if with_git else None
     pieces: list[PieceSum] = []
     done = start = crc = 0
-    while data := os.read(descriptor, READ_BYTES):
-        if stop.is_set():
-            raise Stopped("Checking was stopped.", hint="Nothing was changed.")
+    for data in read_blocks(descriptor, 0, _NO_END, on_bytes):
         sha256.update(data)
         if git is not None:
             git.update(data)
@@ -98,7 +89,6 @@ def digest_open(
             if done - start >= PIECE_BYTES:
                 pieces.append((start, done, crc))
                 start, crc = done, 0
-        on_bytes(len(data))
     if with_pieces and done > start:
         pieces.append((start, done, crc))
     stamp = Stamp.of(os.fstat(descriptor))

@@ -31,7 +31,7 @@ from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.transfer.leftovers import ORPHAN_S, clear_partials
 from qwen3ft_jupyter.transfer.volume import disk_error
-from qwen3ft_jupyter.work import SILENT
+from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -161,7 +161,7 @@ def _leased(incoming: Path, repo_id: RepoId, disk: Disk) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.callback(remove_empty, incoming)
         try:
-            stack.enter_context(hold_lease(incoming, repo_id, reporter=SILENT, stop=at_once, disk=disk))
+            stack.enter_context(hold_lease(incoming, repo_id, Work(stop=at_once), disk=disk))
         except Stopped:
             if not _is_abandoned(incoming, disk):
                 raise ModelInUse(f"{repo_id} is being downloaded.", hint="Stop the download first.") from None
@@ -221,7 +221,7 @@ def _is_as_recorded(folder: Path, file: ManifestFile) -> bool:
         status = (folder / file.path).lstat()
         if status.st_size != file.size or (file.stamp is not None and file.stamp.mtime_ns == status.st_mtime_ns):
             return status.st_size == file.size
-        digest = digest_file(folder / file.path, with_git=False, on_bytes=lambda _: None, stop=threading.Event())
+        digest = digest_file(folder / file.path, with_git=False, on_bytes=lambda _: None)
     except OSError:
         return False
     return digest is not None and digest.is_of(file.as_remote())

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,26 +20,24 @@ from qwen3ft_jupyter.cache.digests import Digest, digest_open
 from qwen3ft_jupyter.cache.elsewhere import find_copy
 from qwen3ft_jupyter.cache.foreign_files import blob_name, is_complete, listing_of
 from qwen3ft_jupyter.cache.manifest import MAX_MANIFEST_BYTES, Manifest, ManifestFile, Stamp
-from qwen3ft_jupyter.cache.pace import Pace
 from qwen3ft_jupyter.cache.places import Owner, Place
+from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, NotCached
 from qwen3ft_jupyter.format import first_names
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import is_wanted
-from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.volume import disk_error
-from qwen3ft_jupyter.work import SILENT, Controls, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Collection, Iterable
 
     from qwen3ft_jupyter.cache.foreign import ForeignCopy
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import SafePath
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Work
 
 IN_PLACE_FOLDER: Final = ".in-place"
 VERSION: Final = 1
@@ -56,8 +53,7 @@ def use_in_place(
     root: Path,
     places: Collection[Place],
     listing: Listing | None = None,
-    reporter: Reporter = SILENT,
-    stop: threading.Event | None = None,
+    work: Work,
     disk: Disk = LOCAL,
 ) -> CachedModel:
     """Read every file of another tool's model and, if all are right, return it as verified, where it is.
@@ -68,8 +64,7 @@ def use_in_place(
         places: Where other tools keep models.
         listing: What the model consists of; None believes the digests that the tool itself keeps, which Hugging Face's
             does and ModelScope's does not.
-        reporter: Is told the phase "verifying".
-        stop: Ends the reading within a second when set.
+        work: Is told the phase "verifying".
         disk: What `root` lies on.
 
     Raises:
@@ -77,7 +72,7 @@ def use_in_place(
         CacheError: Without a listing: its tool keeps no digests.
         CacheDamaged: Files are missing, or are not those of the listing; named in the message.
         CacheNotWritable, NoSpace, TransferError: The record cannot be written.
-        Stopped: `stop` was set.
+        Stopped: Someone wants the work to stop.
     """
     copy = _found(model, places)
     said = listing or listing_of(copy)
@@ -86,17 +81,10 @@ def use_in_place(
             f"{model.repo_id}: nobody here knows the digests of its files in the {copy.place.label}.",
             hint="Once a hub can be asked, they can be compared.",
         )
-    reading = _read(copy, said, reporter, stop or threading.Event())
-    bad = [path for path in (*reading.missing, *reading.wrong) if _is_needed(path)]
-    if bad:
-        raise CacheDamaged(
-            f"{model.repo_id} cannot be used in the {copy.place.label}:"
-            f" {first_names(bad)} missing or not the listed bytes.",
-            hint=_CURE,
-        )
-    files = reading.right
-    if not is_complete(copy, {file.path for file in files}):
-        raise CacheDamaged(f"{model.repo_id} is not whole in the {copy.place.label}.", hint=_CURE)
+    _check_usable(model, copy, said, [file.path for file in _wanted(said) if _may_be(copy, file)])
+    read = _read(copy, said, work)
+    files = read.right
+    _check_usable(model, copy, said, [file.path for file in files])
     now = time.time()
     manifest = Manifest(
         said.repo_id, said.hub, said.revision, said.commit, created=now, last_used=now, files=tuple(files)
@@ -108,10 +96,13 @@ def use_in_place(
 def probable_files(model: CachedModel, places: Collection[Place], listing: Listing) -> tuple[RemoteFile, ...]:
     """Return the files that `use_in_place` would probably find right; none if it would refuse. Reads nothing."""
     copy = find_copy(model, places)
-    wanted = [file for file in listing.files if is_wanted(file.path)]
-    there = tuple(file for file in wanted if copy is not None and _may_be(copy, file))
-    is_lacking = any(_is_needed(file.path) for file in wanted if file not in there)
-    return there if copy is not None and not is_lacking and is_complete(copy, {f.path for f in there}) else ()
+    there = tuple(file for file in _wanted(listing) if copy is not None and _may_be(copy, file))
+    try:
+        if copy is not None:
+            _check_usable(model, copy, listing, [file.path for file in there])
+    except CacheDamaged:
+        return ()
+    return there
 
 
 def verify_in_place(
@@ -120,9 +111,7 @@ def verify_in_place(
     *,
     root: Path,
     places: Collection[Place],
-    controls: Controls | None = None,
-    reporter: Reporter = SILENT,
-    stop: threading.Event | None = None,
+    work: Work,
     disk: Disk = LOCAL,
 ) -> VerifyReport:
     """Read every file of a model that is used in place again; if one is missing or wrong, it is used so no more.
@@ -132,27 +121,25 @@ def verify_in_place(
         manifest: Our record of it, which is renewed or dropped.
         root: Our own cache folder, which has the record.
         places: Where other tools keep models.
-        controls: Pause the reading, or limit its speed.
-        reporter: Is told the phase "verifying".
-        stop: Ends the reading within a second when set.
+        work: Is told the phase "verifying".
         disk: What `root` lies on.
 
     Raises:
         NotCached: It is not there any more.
         CacheNotWritable, NoSpace, TransferError: The record cannot be written.
-        Stopped: `stop` was set.
+        Stopped: Someone wants the work to stop.
     """
     copy = _found(model, places)
     files = tuple(file.as_remote() for file in manifest.files)
     listing = Listing(manifest.repo_id, manifest.hub, manifest.revision, manifest.commit, files)
-    reading = _read(copy, listing, reporter, stop or threading.Event(), controls)
-    if reading.missing or reading.wrong:
+    read = _read(copy, listing, work)
+    if read.missing or read.wrong:
         forget(root, model.folder, disk=disk)
     else:
-        _write(root, copy, replace(manifest, files=tuple(reading.right)), disk)
-    checked = len(files) - len(reading.missing)
-    missing, wrong = tuple(reading.missing), tuple(reading.wrong)
-    return VerifyReport(model.repo_id, checked, reading.bytes_read, missing, wrong, ())
+        _write(root, copy, replace(manifest, files=tuple(read.right)), disk)
+    checked = len(files) - len(read.missing)
+    missing, wrong = tuple(read.missing), tuple(read.wrong)
+    return VerifyReport(model.repo_id, checked, read.bytes_read, missing, wrong, ())
 
 
 def with_records(root: Path, models: Iterable[CachedModel]) -> list[CachedModel]:
@@ -207,8 +194,25 @@ def _found(model: CachedModel, places: Collection[Place]) -> ForeignCopy:
 _CURE = "Download it: what is right there is copied, not downloaded."
 
 
+def _wanted(listing: Listing) -> list[RemoteFile]:
+    return [file for file in listing.files if is_wanted(file.path)]
+
+
+def _check_usable(model: CachedModel, copy: ForeignCopy, listing: Listing, right: Collection[SafePath]) -> None:
+    """Raise CacheDamaged if the files that are right, or may be, are not enough to load the model."""
+    bad = [file.path for file in _wanted(listing) if _is_needed(file.path) and file.path not in right]
+    if bad:
+        raise CacheDamaged(
+            f"{model.repo_id} cannot be used in the {copy.place.label}:"
+            f" {first_names(bad)} missing or not the listed bytes.",
+            hint=_CURE,
+        )
+    if not is_complete(copy, set(right)):
+        raise CacheDamaged(f"{model.repo_id} is not whole in the {copy.place.label}.", hint=_CURE)
+
+
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _Read:
     """What reading a copy has shown."""
 
     right: list[ManifestFile]
@@ -217,34 +221,23 @@ class _Reading:
     bytes_read: int
 
 
-def _read(
-    copy: ForeignCopy, listing: Listing, reporter: Reporter, stop: threading.Event, controls: Controls | None = None
-) -> _Reading:
+def _read(copy: ForeignCopy, listing: Listing, work: Work) -> _Read:
     """Read the wanted files of a listing where another tool keeps them."""
-    wanted = [file for file in listing.files if is_wanted(file.path)]
-    total = sum(file.size for file in wanted)
-    meter = Meter(reporter, "verifying", total, clock=time.monotonic)
-    pace = Pace(controls or Controls(), stop=stop)
+    wanted = _wanted(listing)
+    reading = Reading(work, "verifying", sum(file.size for file in wanted))
     right: list[ManifestFile] = []
     missing: list[SafePath] = []
     wrong: list[SafePath] = []
-    done = 0
-
-    def on_bytes(count: int) -> None:
-        nonlocal done
-        done += count
-        meter.update(done, detail=file.path)
-        pace.spend(count, on_pause=lambda: reporter.progress(Progress("paused", done, total)))
-
     for file in wanted:
+        reading.name = file.path
         status = copy.place.status(copy.folder / file.path)
-        digest = _digest(copy, file, on_bytes, stop) if status is not None and status.st_size == file.size else None
+        digest = _digest(copy, file, reading) if status is not None and status.st_size == file.size else None
         if digest is not None and digest.is_of(file):
             right.append(ManifestFile(file.path, digest.size, digest.sha256, digest.stamp))
         else:
             (missing if status is None else wrong).append(file.path)
-    meter.update(done, now=True)
-    return _Reading(right, missing, wrong, done)
+    reading.finish()
+    return _Read(right, missing, wrong, reading.done)
 
 
 def _may_be(copy: ForeignCopy, file: RemoteFile) -> bool:
@@ -259,15 +252,13 @@ def _is_needed(path: SafePath) -> bool:
     return path.endswith(_NEEDED) and path not in _NOT_NEEDED
 
 
-def _digest(
-    copy: ForeignCopy, file: RemoteFile, on_bytes: Callable[[int], None], stop: threading.Event
-) -> Digest | None:
+def _digest(copy: ForeignCopy, file: RemoteFile, reading: Reading) -> Digest | None:
     try:
         descriptor = copy.place.open(copy.folder / file.path)
     except OSError:
         return None
     try:
-        return digest_open(descriptor, with_git=not file.sha256, on_bytes=on_bytes, stop=stop)
+        return digest_open(descriptor, with_git=not file.sha256, on_bytes=reading.advance)
     except OSError:  # unreadable sectors are wrong bytes, too
         return None
     finally:

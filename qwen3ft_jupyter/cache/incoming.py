@@ -11,6 +11,8 @@ from qwen3ft_jupyter.transfer.leftovers import is_backed, read_journal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from qwen3ft_jupyter.transfer.pieces import SpanSet
+
 _BLOCK_BYTES = 512
 """The unit of `st_blocks`, whatever the file system's own blocks are."""
 
@@ -23,11 +25,18 @@ def incoming_folders(root: Path) -> list[Path]:
 
 def begun_bytes(incoming: Path) -> dict[str, int]:
     """Return how many bytes of each object, by its key, the best partial in an incoming folder has."""
-    found: dict[str, int] = {}
+    return {key: spans.total for key, spans in begun_spans(incoming).items()}
+
+
+def begun_spans(incoming: Path) -> dict[str, SpanSet]:
+    """Return which bytes of each object, by its key, the best partial in an incoming folder has."""
+    found: dict[str, SpanSet] = {}
     for path in sorted(incoming.glob("*.journal")):
         journal = read_journal(path)
         if journal is not None and is_backed(incoming / journal.data_name, journal.size):
-            found[journal.key] = max(found.get(journal.key, 0), journal.done().total)
+            done = journal.done()
+            if journal.key not in found or done.total >= found[journal.key].total:
+                found[journal.key] = done
     return found
 
 

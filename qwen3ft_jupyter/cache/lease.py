@@ -21,7 +21,7 @@ from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_jso
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.transfer.volume import disk_error
-from qwen3ft_jupyter.work import Progress, Reporter
+from qwen3ft_jupyter.work import Progress, Reporter, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -150,18 +150,16 @@ class Lease(Reporter):
 
 
 @contextlib.contextmanager
-def hold_lease(
-    folder: Path, repo_id: str, *, reporter: Reporter, stop: threading.Event, disk: Disk = LOCAL
-) -> Iterator[Lease]:
+def hold_lease(folder: Path, repo_id: str, work: Work, *, disk: Disk = LOCAL) -> Iterator[Lease]:
     """Hold the lease of an incoming folder for the length of the block, after waiting for its present owner.
 
     Raises:
-        Stopped: `stop` was set while waiting.
+        Stopped: Someone wanted the work to stop while waiting.
         CacheNotWritable, NoSpace, TransferError: The folder cannot be written.
     """
-    watch, attempts = _Watch(reporter), 0
+    watch, attempts = _Watch(work.reporter), 0
     while True:
-        lease = Lease(folder, repo_id, reporter, has_waited=watch.has_waited, disk=disk)
+        lease = Lease(folder, repo_id, work.reporter, has_waited=watch.has_waited, disk=disk)
         try:
             if folder.parent.name == INCOMING_FOLDER:
                 make_own_folder(folder.parent, disk=disk)
@@ -177,7 +175,7 @@ def hold_lease(
         if watch.is_stale(state, folder):
             _break(folder, state, disk)
             continue
-        if stop.wait(POLL_S):
+        if work.stop.wait(POLL_S):
             raise Stopped("Stopped while waiting for another process to download the model.")
     with lease.beating():
         yield lease

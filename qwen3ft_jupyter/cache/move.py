@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -38,22 +36,21 @@ from qwen3ft_jupyter.cache.lease import LeaseState
 from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest
 from qwen3ft_jupyter.cache.models import plain_model
 from qwen3ft_jupyter.cache.move_folder import FolderMove, MoveWork, NotMovable
+from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.cache.repair import claimed, keep_pieces, opened
 from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.format import first_names, size
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.transfer.leftovers import read_journal
-from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.plan import RESERVE_BYTES
 from qwen3ft_jupyter.transfer.volume import disk_error
-from qwen3ft_jupyter.work import SILENT
+from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from qwen3ft_jupyter.disk import Disk
-    from qwen3ft_jupyter.work import Reporter
 
 RECORD_FOLDERS: Final = (STAMPS_FOLDER, IN_PLACE_FOLDER)
 """Folders of small files about models that lie elsewhere."""
@@ -84,8 +81,7 @@ def move_cache(
     *,
     trust_manifests: bool = True,
     is_used: InUse = nobody_uses,
-    reporter: Reporter = SILENT,
-    stop: threading.Event | None = None,
+    work: Work | None = None,
     disk: Disk = LOCAL,
 ) -> MoveReport:
     """Move every model of a cache, and what was begun, to `target_root`, which may hold models already.
@@ -95,8 +91,7 @@ def move_cache(
         target_root: Where it is to be; made if it is not there.
         trust_manifests: As in `ModelCache`: what is not believed here will not be believed there.
         is_used: Says which models are in use.
-        reporter: Is told of the phases "moving" and "verifying", and of what stays.
-        stop: Ends the work within a second when set; nothing is deleted then.
+        work: Is told of the phases "moving" and "verifying", and of what stays; nothing is deleted after a stop.
         disk: What both lie on.
 
     Raises:
@@ -106,10 +101,9 @@ def move_cache(
         NoSpace: The target has no room; the message names the missing bytes.
         CacheNotWritable, TransferError: One of the two cannot be written or read.
         CacheDamaged: The target does not give back what was written to it.
-        Stopped: `stop` was set.
+        Stopped: Someone wants the work to stop.
     """
-    source, target, stop = Path(source_root), Path(target_root), stop or threading.Event()
-    move = _Move(source, target, trust_manifests, is_used, reporter, stop, disk)
+    move = _Move(Path(source_root), Path(target_root), trust_manifests, is_used, work or Work(), disk)
     try:
         move.check()
         return move.run()
@@ -127,8 +121,7 @@ class _Move:
     target: Path
     trust_manifests: bool
     is_used: InUse
-    reporter: Reporter
-    stop: threading.Event
+    work: Work
     disk: Disk
     moved: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
@@ -216,7 +209,7 @@ class _Move:
 
     def _copied(self, folders: Sequence[tuple[Path, RepoId]], layers: Layers) -> tuple[list[FolderMove], int]:
         """Copy all and read all again; return those that are right at their new place, and the bytes they have."""
-        work = MoveWork(self.disk, self.stop, lambda _: None)
+        work = MoveWork(self.disk, self.work, Reading(self.work, "moving", 0))
         moves = [
             FolderMove(folder, self.target / folder.name, repo_id, layers.believed(folder), work)
             for folder, repo_id in folders
@@ -225,19 +218,12 @@ class _Move:
         self._check_room(sum(move.missing_bytes(seen) for move in moves))
         steps: dict[str, Callable[[FolderMove], None]] = {"moving": FolderMove.copy, "verifying": FolderMove.complete}
         for phase, step in steps.items() if moves else ():
-            meter = Meter(self.reporter, phase, sum(move.size_bytes() for move in moves), clock=time.monotonic)
-            done = 0
+            work.reading = Reading(self.work, phase, sum(move.size_bytes() for move in moves))
             for move in list(moves):
-
-                def on_bytes(count: int, move: FolderMove = move, meter: Meter = meter) -> None:
-                    nonlocal done
-                    done += count
-                    meter.update(done, detail=move.repo_id)
-
-                work.on_bytes = on_bytes
+                work.reading.name = move.repo_id
                 if not self._went_well(move, step):
                     moves.remove(move)
-            meter.update(done, now=True)
+            work.reading.finish()
         return moves, sum(move.size_bytes() for move in moves)
 
     def _went_well(self, move: FolderMove, step: Callable[[FolderMove], None]) -> bool:
@@ -305,8 +291,7 @@ class _Move:
                     keep_pieces(descriptor, [(start, end, crc)], partial, on_bytes=self._look, source=source)
 
     def _look(self, _count: int = 0) -> None:
-        if self.stop.is_set():
-            raise Stopped("The move was stopped.")
+        self.work.check()
 
     def _move_records(self, name: str) -> None:
         folder, goal = self.source / name, self.target / name
@@ -324,7 +309,7 @@ class _Move:
 
     def _leave(self, name: str, reason: str) -> None:
         self.left[name] = reason
-        self.reporter.notice(f"{name} stays where it is: {reason}.")
+        self.work.notice(f"{name} stays where it is: {reason}.")
 
     def _name_rest(self) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -17,12 +17,12 @@ from qwen3ft_jupyter.disk import make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable
     from pathlib import Path
 
+    from qwen3ft_jupyter.cache.reading import Reading
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.work import Work
 
 
 class NotMovable(Exception):
@@ -34,8 +34,9 @@ class MoveWork:
     """What the folders that are copied in one go have in common."""
 
     disk: Disk
-    stop: threading.Event
-    on_bytes: Callable[[int], None]
+    work: Work
+    reading: Reading
+    """The phase under way."""
     linked: dict[tuple[int, int], Path] = field(default_factory=dict)
     """By source inode: where a file with several names was copied to."""
     digests: dict[tuple[int, int], tuple[str, Stamp]] = field(default_factory=dict)
@@ -43,17 +44,20 @@ class MoveWork:
 
     def digest(self, path: Path, *, counts: bool = False) -> tuple[str, Stamp]:
         """Return what a file holds; `counts` whether that is progress. Raises NotMovable, OSError, Stopped."""
-        on_bytes = self.on_bytes if counts else _ignore
+        on_bytes = self.reading.advance if counts else self._look
         status = path.lstat()
         known = self.digests.get((status.st_dev, status.st_ino))
         if known is not None and known[1] == Stamp.of(status):
             on_bytes(status.st_size)
             return known
-        digest = digest_file(path, with_git=False, on_bytes=on_bytes, stop=self.stop)
+        digest = digest_file(path, with_git=False, on_bytes=on_bytes)
         if digest is None:
             raise NotMovable("it changed while it was moved")
         self.digests[status.st_dev, status.st_ino] = digest.sha256, digest.stamp
         return digest.sha256, digest.stamp
+
+    def _look(self, _count: int) -> None:
+        self.work.check()
 
 
 class FolderMove:
@@ -100,7 +104,7 @@ class FolderMove:
         """
         self.was_there = self._is_there()
         if self.was_there:
-            self._work.on_bytes(self.size_bytes())
+            self._work.reading.advance(self.size_bytes())
             return
         self.is_new = not os.path.lexists(self.target)
         make_folders(self.target, disk=self._work.disk)
@@ -114,7 +118,7 @@ class FolderMove:
             elif _size(self.target / path) != status.st_size:
                 self._copy_file(path, status)
             else:
-                self._work.on_bytes(status.st_size)
+                self._work.reading.advance(status.st_size)
 
     def complete(self) -> None:
         """Read every copy again and make the target a model.
@@ -184,7 +188,7 @@ class FolderMove:
                 if self._work.digest(self.target / path, counts=True)[0] != expected:
                     raise NotMovable("another state of it has its name there")
         else:
-            self._work.on_bytes(self.size_bytes())
+            self._work.reading.advance(self.size_bytes())
 
     def _copy_symlink(self, path: str) -> None:
         goal = self.target / path
@@ -203,9 +207,9 @@ class FolderMove:
         if twin is not None:
             with contextlib.suppress(OSError):
                 work.disk.link(twin, goal)
-                work.on_bytes(status.st_size)
+                work.reading.advance(status.st_size)
                 return
-        clone(self.source / path, goal, on_bytes=work.on_bytes, stop=work.stop, disk=work.disk)
+        clone(self.source / path, goal, on_bytes=work.reading.advance, disk=work.disk)
         with contextlib.suppress(OSError):  # a volume without permissions or times
             work.disk.chmod(goal, stat.S_IMODE(status.st_mode))
             os.utime(goal, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -257,7 +261,3 @@ def _size(path: Path) -> int:
     except OSError:
         return -1
     return status.st_size if not stat.S_ISDIR(status.st_mode) else -1
-
-
-def _ignore(_count: int) -> None:
-    """Count no progress."""

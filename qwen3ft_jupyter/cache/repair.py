@@ -5,22 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import time
 import zlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from qwen3ft_jupyter.cache.reading import Reading, read_blocks
 from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, make_folders
-from qwen3ft_jupyter.errors import CacheDamaged, Stopped
+from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.format import first_names, size
-from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.partial import Partial, claim
 from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
 from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -29,12 +27,11 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
-    from qwen3ft_jupyter.hubs.names import RepoId
-    from qwen3ft_jupyter.work import Controls, Reporter
+    from qwen3ft_jupyter.hubs.names import RepoId, SafePath
+    from qwen3ft_jupyter.work import Work
 
 SOURCE: Final = "the damaged file"
 """Whom the journal names for ranges that were kept."""
-READ_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +62,7 @@ def repair_model(
     fetch: Callable[[CachedModel], int],
     *,
     revision: str | None = None,
-    controls: Controls | None = None,
-    reporter: Reporter,
-    stop: threading.Event,
+    work: Work,
 ) -> RepairReport:
     """Read a model again and fetch what is damaged.
 
@@ -77,22 +72,20 @@ def repair_model(
         fetch: Makes the model whole by the ordinary download, which keeps what is right (`keep_right_ranges`), and
             returns the bytes that travelled.
         revision: Which copy, if not the one that `ModelCache.find` takes.
-        controls: Pause or limit the reading.
-        reporter: Is told of progress, and of what is damaged.
-        stop: Ends the work within a second when set.
+        work: Is told of progress, and of what is damaged.
 
     Raises:
         NotCached, CacheError: As `ModelCache.verify`.
         HubError, TransferError: The missing bytes cannot be had; nothing that was right is lost.
         CacheDamaged: The disk does not give back what was written to it.
-        Stopped: `stop` was set.
+        Stopped: Someone wants the work to stop.
     """
-    report = cache.verify(repo_id, revision, controls=controls, reporter=reporter, stop=stop)
+    report = cache.verify(repo_id, revision, work)
     damaged = (*report.missing, *report.wrong)
     model = cache.find(repo_id, revision)
     if not damaged or model is None:
         return RepairReport(report.repo_id, (), 0, report.checked_bytes)
-    reporter.notice(f"{repo_id}: {first_names(damaged)}: missing or wrong; fetching what is damaged.")
+    work.notice(f"{repo_id}: {first_names(damaged)}: missing or wrong; fetching what is damaged.")
     fetched = fetch(model)
     again = cache.find(repo_id, revision)
     if again is None or not again.is_verified:
@@ -100,94 +93,80 @@ def repair_model(
     return RepairReport(report.repo_id, damaged, fetched, report.checked_bytes)
 
 
-def keep_right_ranges(
-    folder: Path,
-    previous: Manifest | None,
-    missing: Sequence[RemoteFile],
-    incoming: Path,
-    *,
-    reporter: Reporter,
-    stop: threading.Event,
-    disk: Disk = LOCAL,
-) -> int:
-    """Put the right ranges of damaged files where a download goes on from them; return how many bytes that are.
+def right_ranges(
+    folder: Path, previous: Manifest | None, missing: Sequence[RemoteFile], work: Work
+) -> dict[SafePath, tuple[PieceSum, ...]]:
+    """Return by path the ranges of damaged files that are right all the same. Writes nothing.
 
     Only a file whose manifest entry tells the check sums of its pieces, and that is still about the same digest, has
-    ranges that can be told right from wrong. They are copied, so the damaged file stays until the whole one takes its
-    place. The digest of the whole file still decides in the end.
+    ranges that can be told right from wrong.
 
     Args:
         folder: The model's folder.
         previous: Its manifest.
         missing: The files about to be fetched.
+        work: Is told of progress, in the phase "checking".
+
+    Raises:
+        Stopped: Someone wants the work to stop.
+    """
+    damaged = list(_locatable(folder, previous, missing))
+    reading = Reading(work, "checking", sum(file.size for file in damaged))
+    found: dict[SafePath, tuple[PieceSum, ...]] = {}
+    for file in damaged:
+        reading.name = file.path
+        with opened(folder / file.path) as descriptor:
+            if descriptor >= 0:
+                pieces = file.pieces or ()
+                found[file.path] = tuple(piece for piece in pieces if _is_right(descriptor, piece, reading.advance))
+    return found
+
+
+def keep_ranges(
+    folder: Path,
+    ranges: Mapping[SafePath, Sequence[PieceSum]],
+    files: Sequence[RemoteFile],
+    incoming: Path,
+    work: Work,
+    *,
+    disk: Disk = LOCAL,
+) -> None:
+    """Put ranges of damaged files that are right where a download goes on from them.
+
+    They are copied, so the damaged file stays until the whole one takes its place. The digest of the whole file still
+    decides in the end.
+
+    Args:
+        folder: The model's folder.
+        ranges: By path, see `right_ranges`.
+        files: The files about to be fetched.
         incoming: Where their partials lie, see `layout.incoming_folder`.
-        reporter: Is told of progress, in the phase "checking".
-        stop: Ends the work when set; what was kept so far stays kept.
+        work: Is told of progress, in the phase "checking"; what was kept before a stop stays kept.
         disk: What `incoming` lies on.
 
     Raises:
         NoSpace, CacheNotWritable, TransferError: The incoming folder cannot be written.
-        Stopped: `stop` was set.
+        Stopped: Someone wants the work to stop.
     """
-    damaged = list(_locatable(folder, previous, missing))
-    meter = Meter(reporter, "checking", sum(file.size for file in damaged), clock=time.monotonic)
-    kept = done = 0
-
-    def on_bytes(count: int) -> None:
-        nonlocal done
-        done += count
-        meter.update(done, detail=file.path)
-        if stop.is_set():
-            raise Stopped("The repair was stopped.", hint="What is right was kept; start it again to go on.")
-
+    damaged = [file for file in files if ranges.get(file.path)]
+    reading = Reading(work, "checking", sum(end - start for file in damaged for start, end, _ in ranges[file.path]))
+    kept = 0
     for file in damaged:
-        key = object_key(file.as_remote())
-        with opened(folder / file.path) as descriptor:
-            if descriptor < 0:
-                continue
-            with claimed(incoming, key, file.size, name=file.path, disk=disk) as partial:
-                kept += keep_pieces(descriptor, file.pieces or (), partial, on_bytes=on_bytes)
-    if kept:
-        reporter.notice(f"{size(kept)} of the damaged files are right and need not travel again.")
-    return kept
-
-
-def right_ranges(
-    folder: Path,
-    previous: Manifest | None,
-    missing: Sequence[RemoteFile],
-    *,
-    reporter: Reporter,
-    stop: threading.Event,
-) -> dict[str, int]:
-    """Return by object key how many bytes `keep_right_ranges` would keep, for the same arguments. Writes nothing."""
-    damaged = list(_locatable(folder, previous, missing))
-    meter = Meter(reporter, "checking", sum(file.size for file in damaged), clock=time.monotonic)
-    found: dict[str, int] = {}
-    done = 0
-
-    def on_bytes(count: int) -> None:
-        nonlocal done
-        done += count
-        meter.update(done, detail=file.path)
-        if stop.is_set():
-            raise Stopped("Checking was stopped.", hint="Nothing was changed.")
-
-    for file in damaged:
+        reading.name = file.path
         with opened(folder / file.path) as descriptor:
             if descriptor >= 0:
-                pieces = [piece for piece in file.pieces or () if _is_right(descriptor, piece, on_bytes)]
-                found[object_key(file.as_remote())] = sum(end - start for start, end, _ in pieces)
-    return found
+                with claimed(incoming, object_key(file), file.size, name=file.path, disk=disk) as partial:
+                    kept += keep_pieces(descriptor, ranges[file.path], partial, on_bytes=reading.advance)
+    if kept:
+        work.notice(f"{size(kept)} of the damaged files are right and need not travel again.")
 
 
 def _is_right(descriptor: int, piece: PieceSum, on_bytes: Callable[[int], None]) -> bool:
     position, end, right = piece
     crc = 0
-    while position < end and (data := _read_at(descriptor, min(READ_BYTES, end - position), position)):
+    for data in _readable(read_blocks(descriptor, position, end, on_bytes)):
         crc = zlib.crc32(data, crc)
         position += len(data)
-        on_bytes(len(data))
     return position == end and crc == right
 
 
@@ -210,11 +189,10 @@ def keep_pieces(
             continue  # an earlier attempt has it, or a part of it
         crc = 0
         position = start
-        while position < end and (data := _read_at(descriptor, min(READ_BYTES, end - position), position)):
+        for data in _readable(read_blocks(descriptor, start, end, on_bytes)):
             partial.write(memoryview(data), position)
             crc = zlib.crc32(data, crc)
             position += len(data)
-            on_bytes(len(data))
         if position == end and crc == right:
             partial.record(start, end, crc, source)
             kept += end - start
@@ -264,9 +242,7 @@ def opened(path: Path) -> Iterator[int]:
             os.close(descriptor)
 
 
-def _read_at(descriptor: int, length: int, offset: int) -> bytes:
-    """Return bytes of a damaged file; none where the disk fails, which is why files are repaired."""
-    try:
-        return LOCAL.read_at(descriptor, length, offset)
-    except OSError:
-        return b""
+def _readable(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the blocks of a damaged file up to where the disk fails, which is why files are repaired."""
+    with contextlib.suppress(OSError):
+        yield from blocks

@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import os
 import re
-import threading
-import time
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.foreign import TEMPORARY, begun_folders, blob_folders, copies, entries_of
+from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_folders
-from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
-from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.partial import Partial, claim
 from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
 from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.transfer.volume import disk_error
-from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -35,7 +31,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import RepoId
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Work
 
 MIN_BYTES: Final = 1 << 20
 """A shorter file is fetched before it is looked for."""
@@ -69,9 +65,8 @@ def seed(
     places: Collection[Place],
     exclude: Collection[Path] = (),
     incoming: Path,
+    work: Work,
     disk: Disk = LOCAL,
-    reporter: Reporter = SILENT,
-    stop: threading.Event | None = None,
 ) -> int:
     """Copy what other tools have of `files` into our partials in `incoming`; return how many bytes that were.
 
@@ -84,20 +79,17 @@ def seed(
         places: Where other tools keep models.
         exclude: Folders that are not looked into: our own cache and its layers.
         incoming: The folder for partial files; made if something is found.
+        work: Is told the phase "adopting"; what was copied before a stop is kept.
         disk: What `incoming` lies on.
-        reporter: Is told the phase "adopting".
-        stop: Ends the work within a second when set; what was copied is kept.
 
     Raises:
         NoSpace, CacheNotWritable, TransferError: The partials cannot be written.
-        Stopped: `stop` was set.
+        Stopped: Someone wants the work to stop.
     """
     begun = [(file, found) for file, found in _find(files, repo_id, places, exclude) if found]
     if not begun:
         return 0
-    stop = stop or threading.Event()
-    total = sum(max(one.end - one.start for one in found) for _, found in begun)
-    meter = Meter(reporter, "adopting", total, clock=time.monotonic)
+    reading = Reading(work, "adopting", sum(max(one.end - one.start for one in found) for _, found in begun))
     try:
         make_folders(incoming, disk=disk)
     except OSError as error:
@@ -107,16 +99,18 @@ def seed(
         partial = claim(incoming, object_key(file), file.size, disk=disk, name=file.path)
         try:
             for one in found:
-                for count in _copy_gaps(one, partial, stop):
+                work.check()
+                reading.name = f"{file.path} from the {one.place.label}"
+                for count in _copy_gaps(one, partial):
                     copied += count
-                    meter.update(copied, detail=f"{file.path} from the {one.place.label}")
+                    reading.advance(count)
         finally:
             partial.close(release=True)
-    meter.update(copied, now=True)
+    reading.finish()
     return copied
 
 
-def _copy_gaps(begun: Begun, partial: Partial, stop: threading.Event) -> Iterator[int]:
+def _copy_gaps(begun: Begun, partial: Partial) -> Iterator[int]:
     """Copy what `partial` lacks; yield the size of each range that was copied."""
     try:
         descriptor = begun.place.open(begun.path)
@@ -127,8 +121,6 @@ def _copy_gaps(begun: Begun, partial: Partial, stop: threading.Event) -> Iterato
         present = SpanSet(Span(record.start, record.end) for record in partial.records)
         for gap in list(present.gaps(begun.start, begun.end)):
             for start in range(gap.start, gap.end, COPY_BYTES):
-                if stop.is_set():
-                    raise Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.")
                 data = _read(descriptor, min(COPY_BYTES, gap.end - start), start - begun.start)
                 if data and _HOLE not in data:
                     partial.write(memoryview(data), start)

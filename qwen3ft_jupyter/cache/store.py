@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +45,7 @@ from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
 from qwen3ft_jupyter.transfer.volume import disk_error
-from qwen3ft_jupyter.work import SILENT, Controls, Reporter
+from qwen3ft_jupyter.work import SILENT, Reporter, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -272,28 +271,18 @@ class ModelCache:
         """Return what begun downloads take on the disk."""
         return allocated_bytes(self.root)
 
-    def verify(
-        self,
-        repo_id: str,
-        revision: str | None = None,
-        *,
-        controls: Controls | None = None,
-        reporter: Reporter = SILENT,
-        stop: threading.Event | None = None,
-    ) -> VerifyReport:
+    def verify(self, repo_id: str, revision: str | None = None, work: Work | None = None) -> VerifyReport:
         """Read every byte of a model again and say what is wrong; the next use of the model fetches that anew.
 
         Args:
             repo_id: The model.
             revision: Which copy, if not the one that `find` takes.
-            controls: Pause the reading, or limit its speed in bytes a second, also while it runs.
-            reporter: Is told of the progress.
-            stop: Ends the reading within a second when set.
+            work: Is told of the progress.
 
         Raises:
             NotCached: There is no such model.
             CacheError: It has no manifest to compare it with.
-            Stopped: `stop` was set.
+            Stopped: Someone wants the work to stop.
         """
         model = self.find(repo_id, revision)
         if model is None:
@@ -304,21 +293,14 @@ class ModelCache:
                 f"{repo_id} was put into the cache by something else: there is no record to compare it with.",
                 hint=f"`%qwen3ft download {repo_id}` compares it with the hub and fetches only what is not right.",
             )
-        stop, controls = stop or threading.Event(), controls or Controls()
+        work = work or Work()
         if model.owner in FOREIGN:
             return in_place.verify_in_place(
-                model,
-                manifest,
-                root=self.root,
-                places=self.places,
-                controls=controls,
-                reporter=reporter,
-                stop=stop,
-                disk=self.disk,
+                model, manifest, root=self.root, places=self.places, work=work, disk=self.disk
             )
-        report, verified = verify_model(model.folder, manifest, controls=controls, reporter=reporter, stop=stop)
+        report, verified = verify_model(model.folder, manifest, work)
         if not self.record(model, verified):  # replaced or evicted meanwhile: the report is about what is gone
-            return self.verify(repo_id, revision, controls=controls, reporter=reporter, stop=stop)
+            return self.verify(repo_id, revision, work)
         distrust(self.root, {file.stamp.inode for file in manifest.files if file.path in report.wrong and file.stamp})
         return report
 

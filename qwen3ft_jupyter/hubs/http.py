@@ -200,7 +200,7 @@ class HttpClient:
         *,
         headers: Mapping[str, str] | None = None,
         max_bytes: int = MAX_ANSWER_BYTES,
-        tries: int = retry.TRIES,
+        tries: int = retry.QUESTIONS.attempts,
         stop: threading.Event | None = None,
     ) -> Answer:
         """Return the whole answer to a question, after trying again (at most `tries` times) where that may help.
@@ -218,7 +218,7 @@ class HttpClient:
             try:
                 return self._get_once(url, headers, max_bytes, stop)
             except Qwen3ftError as error:
-                pause = retry.pause_s(attempt, error, chance=self._chance)
+                pause = retry.pause_s(attempt, error, chance=self._chance, policy=retry.QUESTIONS)
                 if pause is None or attempt >= tries:
                     raise
             if waiter.wait(pause):

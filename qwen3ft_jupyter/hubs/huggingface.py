@@ -10,7 +10,7 @@ from qwen3ft_jupyter.hubs.failures import host_of, origin_of
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, at, is_commit
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, parse_sha256
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES, MIRROR_TOKENS, TOKEN_VARIABLES, Refusals, check_token
-from qwen3ft_jupyter.hubs.retry import TRIES
+from qwen3ft_jupyter.hubs.retry import QUESTIONS
 
 if TYPE_CHECKING:
     import threading
@@ -61,7 +61,7 @@ class HuggingFaceHub:
         return Request(url, self._secrets)
 
     def _state(
-        self, repo_id: RepoId, revision: str, stop: threading.Event | None, *, tries: int = TRIES
+        self, repo_id: RepoId, revision: str, stop: threading.Event | None, *, tries: int = QUESTIONS.attempts
     ) -> tuple[str, bool]:
         """Return the commit of `revision`, and whether a licence has to be accepted first."""
         url = f"{self.endpoint}/api/models/{repo_id}/revision/{quote(revision, safe='')}"

@@ -14,16 +14,14 @@ from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
 from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.region import Region
-from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Mapping, Sequence
 
     from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.settings import Secret, Settings
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Work
 
 _PASSES_ON = (ModelNotFound, HubUnreachable, HubBusy)
 """Refusals another hub may not share. A private or gated model, or a wrong revision, is for the user to settle."""
@@ -72,12 +70,11 @@ def resolve(
     repo_id: RepoId,
     revision: str | None = None,
     *,
-    reporter: Reporter = SILENT,
-    stop: threading.Event | None = None,
+    work: Work,
 ) -> Listing:
     """Return the listing of `repo_id` from the first hub of `order` that has it.
 
-    The next hub is asked only if one lacks the model, cannot be reached or is busy, and `reporter` is told. With one
+    The next hub is asked only if one lacks the model, cannot be reached or is busy, and `work` is told. With one
     hub in `order` there is no other. A default branch is called `master` here and `main` there: either name stands
     for the hub's own when the next hub is asked.
 
@@ -89,7 +86,7 @@ def resolve(
     for name in order:
         asked = _translated(revision) if failures else revision
         try:
-            listing = hubs[name].listing(repo_id, asked, stop=stop)
+            listing = hubs[name].listing(repo_id, asked, stop=work.stop)
         except _PASSES_ON as failure:
             failures[name] = failure
             continue
@@ -99,7 +96,7 @@ def resolve(
             failures[name] = failure
             break
         if failures:
-            reporter.notice(f"{_told(failures)} Using {hubs[name].label} instead.")
+            work.notice(f"{_told(failures)} Using {hubs[name].label} instead.")
         return listing
     raise _joined(failures)
 

@@ -4,44 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
-from qwen3ft_jupyter.cache import (
-    EvictedModel,
-    ModelCache,
-    RepairReport,
-    VerifyReport,
-    ensure_model,
-    known_places,
-    repair_model,
-)
-from qwen3ft_jupyter.download import DownloadRequest
+from qwen3ft_jupyter.cache import RepairReport, VerifyReport, repair_model
+from qwen3ft_jupyter.download import Downloader, DownloadRequest
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs import make_mirrors, parse_repo_id
 from qwen3ft_jupyter.hubs.http import HttpClient
-from qwen3ft_jupyter.jobs import JobStore
 from qwen3ft_jupyter.manager import overview
-from qwen3ft_jupyter.manager.jobs import ModelJobs
-from qwen3ft_jupyter.manager.kinds import KINDS, REPAIR, VERIFY, CheckParams
+from qwen3ft_jupyter.manager.cached import CachedModels
+from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.practice.hub import hubs_for
-from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
-from qwen3ft_jupyter.work import SILENT, Controls, Reporter
+from qwen3ft_jupyter.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from qwen3ft_jupyter.cache import CachedModel, Ensured
-    from qwen3ft_jupyter.cache.move import MoveReport
-    from qwen3ft_jupyter.cache.preflight import DownloadPlan
-    from qwen3ft_jupyter.hubs import Hub, HubName, RepoId
+    from typing_extensions import Unpack
+
+    from qwen3ft_jupyter.cache import CachedModel
+    from qwen3ft_jupyter.download import DownloadPlan, Ensured, Wanted
     from qwen3ft_jupyter.jobs import Job, JobKind
     from qwen3ft_jupyter.loading.loaded import LoadedModels, ModelLocation
     from qwen3ft_jupyter.manager.overview import Description
+    from qwen3ft_jupyter.work import Controls, Reporter
 
 
 def get_model_manager(
@@ -68,23 +58,8 @@ def get_model_manager(
     return ModelManager(load_settings(given), reporter=reporter, is_trusted=is_trusted)
 
 
-class ModelManager:
+class ModelManager(CachedModels):
     """Downloads, keeps, loads and fine-tunes models. Make one with `get_model_manager`."""
-
-    def __init__(
-        self, settings: Settings, *, reporter: Callable[[], Reporter] | None = None, is_trusted: bool = True
-    ) -> None:
-        self.settings = settings
-        # A cloned repository can bring a .env, a cache and manifests that vouch for exchanged weights.
-        self._is_trusted = is_trusted and settings.origins.get("cache_dir") not in STRANGERS_ORIGINS
-        self.cache = ModelCache(
-            settings.cache_dir,
-            settings.shared_dirs,
-            places=lambda: known_places(os.environ, settings.other_dirs),
-            trust_manifests=self._is_trusted,
-        )
-        self.job_store = JobStore(settings.state_dir, KINDS, environ=settings.secrets_given())
-        self._make_reporter = reporter or (lambda: SILENT)
 
     # Models on disk
 
@@ -93,12 +68,9 @@ class ModelManager:
         model_name: str,
         force_download: bool = False,  # noqa: FBT001, FBT002 - users know it as the second argument
         *,
-        revision: str | None = None,
-        update: bool = False,
-        sources: Sequence[str] | None = None,
-        in_place: bool = False,
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
+        **wanted: Unpack[Wanted],
     ) -> str:
         """Return the folder of `model_name`, downloading whatever of it is missing.
 
@@ -108,12 +80,12 @@ class ModelManager:
         Args:
             model_name: a repo id, for example ``Qwen/Qwen3-0.6B``.
             force_download: fetch every file again, whatever is there.
-            revision: a branch, tag or commit; another one than the first lies beside it.
-            update: have the newest commit; only what has changed travels.
-            sources: the only places to fetch from: "modelscope", "huggingface", "mirrors", "disk"; all if left out.
-            in_place: use the copy of another tool where it is, after checking it, instead of bringing it here.
             reporter: receives progress.
             stop: ends the work within a second when set.
+            wanted: `revision`: a branch, tag or commit; another one than the first lies beside it. `update`: have the
+                newest commit; only what has changed travels. `sources`: the only places to fetch from: "modelscope",
+                "huggingface", "mirrors", "disk"; all if left out. `in_place`: use the copy of another tool where it
+                is, after checking it, instead of bringing it here.
 
         Raises:
             UnknownModel, BadName: nobody published such a name.
@@ -121,9 +93,8 @@ class ModelManager:
             HubError: the hubs refuse or cannot be reached; the class says which of it.
             TransferError, CacheError: the bytes did not arrive, or cannot be kept.
         """
-        wanted: dict[str, Any] = {"force": force_download, "revision": revision, "update": update, "sources": sources}
-        ensured = self.ensure(model_name, **wanted, in_place=in_place, reporter=reporter, stop=stop)
-        return str(ensured.model.folder)
+        wanted.setdefault("force", force_download)
+        return str(self.ensure(model_name, reporter=reporter, stop=stop, **wanted).model.folder)
 
     def ensure(
         self,
@@ -132,20 +103,21 @@ class ModelManager:
         controls: Controls | None = None,
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
-        **wanted: Any,
+        **wanted: Unpack[Wanted],
     ) -> Ensured:
         """Do what `ensure_model_cached` does; return what it took beside the model.
 
         Args:
             model_name: as there.
-            controls: pause the transfer or limit its speed, also while it runs; `max_speed` of the settings if left
-                out.
+            controls: pause the work or limit its speed, also while it runs; if left out, what travels keeps to
+                `max_speed` of the settings.
             reporter: receives progress.
             stop: ends the work when set.
             wanted: `force`, `revision`, `update`, `sources`, `in_place`, as there.
         """
-        with self._wishing(model_name, reporter, stop, is_forced=bool(wanted.get("force"))) as (hubs, name, means):
-            return ensure_model(self.cache, hubs, name, controls=controls or self._controls(), **means, **wanted)
+        request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop, controls)
+        with self._downloader(request, max_speed=None if controls else self.settings.max_speed) as downloader:
+            return downloader.ensure(request, work)
 
     def plan(
         self,
@@ -154,7 +126,7 @@ class ModelManager:
         max_speed: int | None = None,
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
-        **wanted: Any,
+        **wanted: Unpack[Wanted],
     ) -> DownloadPlan:
         """Return what `ensure_model_cached` would do, without doing it: bytes by source, room, time.
 
@@ -168,118 +140,32 @@ class ModelManager:
         Raises:
             UnknownModel, BadName, BadInput, HubError: as there.
         """
-        from qwen3ft_jupyter.cache.dry_run import plan_model
-
-        with self._wishing(model_name, reporter, stop, is_forced=bool(wanted.get("force"))) as (hubs, name, means):
-            controls = self._controls(max_speed)
-            return plan_model(self.cache, hubs, name, controls=controls, **means, **wanted)
+        request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop)
+        speed = self.settings.max_speed if max_speed is None else max_speed
+        with self._downloader(request, max_speed=speed) as downloader:
+            return downloader.plan(request, work)
 
     @contextlib.contextmanager
-    def _wishing(
-        self, model_name: str, reporter: Reporter | None, stop: threading.Event | None, *, is_forced: bool
-    ) -> Iterator[tuple[Mapping[HubName, Hub], RepoId, dict[str, Any]]]:
-        """Yield whom to ask for a model, its name, and by what means it may be had."""
-        repo_id = parse_repo_id(model_name)
-        reporter, stop = reporter or self._make_reporter(), stop or threading.Event()
-        if is_forced or self.cache.find(repo_id) is None:
+    def _downloader(self, request: DownloadRequest, *, max_speed: float | None) -> Iterator[Downloader]:
+        """Yield what fulfils a request, for the length of the block."""
+        repo_id, settings = request.model_name, self.settings
+        if request.force or self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)
         is_practice = repo_id == catalog.PRACTICE_REPO_ID
-        client = HttpClient(max_connections=self.settings.max_connections)
-        with contextlib.closing(client), hubs_for(self.settings, repo_id, client=client) as hubs:
-            means = {
-                "client": client,
-                "mirrors": () if is_practice else make_mirrors(self.settings, client=client),
-                "offline": self.settings.offline and not is_practice,  # its hub is this process
-                "order": self.settings.hubs,
-                "quota": self.settings.quota,
-                "is_used": self._model_jobs,
-                "max_connections": self.settings.max_connections,
-                "reporter": reporter,
-                "stop": stop,
-            }
-            yield hubs, repo_id, means
-
-    def _controls(self, max_speed: int | None = None) -> Controls:
-        return Controls(max_speed=self.settings.max_speed if max_speed is None else max_speed)
-
-    def list_cached_models(self) -> list[dict[str, Any]]:
-        """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.
-
-        Our own come first, then those of shared caches, then those other tools keep.
-        """
-        return [model.to_dict() for model in self.cache.list()]
-
-    def cache_summary(self) -> dict[str, Any]:
-        """Return how full the cache is: `total` models; `total_size`, `used`, `free`, `quota`, `incoming` in bytes."""
-        models = self.cache.kept()
-        return {
-            "cache_dir": str(self.settings.cache_dir),
-            "total": len(models),
-            "total_size": sum(model.size_bytes for model in models),
-            "used": self.cache.used_bytes(),
-            "free": self.cache.free_bytes(),
-            "quota": self.settings.quota,
-            "incoming": self.cache.incoming_bytes(),
-        }
-
-    def evict_model(
-        self,
-        model_name: str,
-        *,
-        revision: str | None = None,
-        owner: str | None = None,
-        everything: bool = False,
-        reporter: Reporter | None = None,
-    ) -> int:
-        """Delete a model from the cache and return the bytes freed.
-
-        What is not of the model stays in its folder: notes, checkpoints, files that were there before the download.
-
-        Args:
-            model_name: the model.
-            revision: only the copy of this branch, tag or commit.
-            owner: "huggingface", "modelscope" or "folder": delete that tool's copy instead of ours.
-            everything: delete whatever lies in the model's folder.
-            reporter: is told what stays.
-
-        Raises:
-            NotCached: there is no such model in the cache.
-            CacheNotWritable: it is another tool's, or lies in a shared cache.
-            ModelInUse: a running job uses it.
-        """
-        return self.cache.evict(
-            model_name,
-            revision=revision,
-            owner=owner,
-            everything=everything,
-            is_used=self._model_jobs,
-            reporter=reporter or self._make_reporter(),
-        )
-
-    def evict_slug(self, name: str, *, owner: str | None = None, everything: bool = False) -> EvictedModel:
-        """Delete the model whose folder is called `name`, for example ``Qwen_Qwen3-0.6B``; raises as above."""
-        return self.cache.evict_slug(name, owner=owner, everything=everything, is_used=self._model_jobs)
-
-    def evict_all(self) -> list[EvictedModel]:
-        """Delete every model we downloaded and return what went.
-
-        Pinned models, shared caches and whatever something else put there stay: those need to be named.
-
-        Raises:
-            ModelInUse: a running job uses one of them; nothing is deleted then.
-        """
-        is_used = self._model_jobs.snapshot()
-        for model in self.cache.kept():
-            if model.is_verified and not model.pinned and model.owner == "qwen3ft":
-                is_used(model.repo_id)
-        return list(self.cache.evict_all(is_used=self._model_jobs))
-
-    def clear_cache(self, model_name: str | None = None) -> None:
-        """Delete one model, or all of them."""
-        if model_name is None:
-            self.evict_all()
-        else:
-            self.evict_model(model_name)
+        client = HttpClient(max_connections=settings.max_connections)
+        with contextlib.closing(client), hubs_for(settings, repo_id, client=client) as hubs:
+            yield Downloader(
+                self.cache,
+                hubs,
+                settings.hubs,
+                mirrors=() if is_practice else make_mirrors(settings, client=client),
+                client=client,
+                offline=settings.offline and not is_practice,  # its hub is this process
+                quota=settings.quota,
+                is_used=self._model_jobs,
+                max_connections=settings.max_connections,
+                max_speed=max_speed,
+            )
 
     def verify(
         self,
@@ -291,13 +177,7 @@ class ModelManager:
         stop: threading.Event | None = None,
     ) -> VerifyReport:
         """Read every byte of a cached model again and say which files are missing or wrong."""
-        return self.cache.verify(
-            parse_repo_id(model_name),
-            revision,
-            controls=controls,
-            reporter=reporter or self._make_reporter(),
-            stop=stop or threading.Event(),
-        )
+        return self.cache.verify(parse_repo_id(model_name), revision, self._work(reporter, stop, controls))
 
     def repair(
         self,
@@ -315,76 +195,14 @@ class ModelManager:
             CacheError: something else put it there, so that nobody knows what is right.
             HubError, TransferError: what is missing cannot be had; what was right is kept.
         """
-        reporter, stop = reporter or self._make_reporter(), stop or threading.Event()
-        controls = controls or Controls()
-        fetching = controls.within(self.settings.max_speed)  # which is about the network, not about this disk
+        work = self._work(reporter, stop, controls)
 
         def fetch(model: CachedModel) -> int:
-            at = self._revision_of(model) or revision
-            return self.ensure(
-                model.repo_id, revision=at, controls=fetching, reporter=reporter, stop=stop
-            ).bytes_fetched
+            request = DownloadRequest(model.repo_id, self._revision_of(model) or revision)
+            with self._downloader(request, max_speed=self.settings.max_speed) as downloader:
+                return downloader.ensure(request, work).bytes_fetched
 
-        return repair_model(
-            self.cache,
-            parse_repo_id(model_name),
-            fetch,
-            revision=revision,
-            controls=controls,
-            reporter=reporter,
-            stop=stop,
-        )
-
-    def pin(
-        self,
-        model_name: str,
-        pinned: bool = True,  # noqa: FBT001, FBT002 - reads as pin(name, False)
-        *,
-        revision: str | None = None,
-    ) -> None:
-        """Protect a model from being evicted with all others or to make room, or stop protecting it.
-
-        Raises:
-            NotCached: we have not downloaded it, or not at this `revision`.
-        """
-        self.cache.pin(parse_repo_id(model_name), pinned=pinned, revision=revision)
-
-    def by_slug(self, slug: str) -> tuple[str, str | None]:
-        """Return the name of the model whose folder is called `slug`, and its revision if known. Raises NotCached."""
-        model = self.cache.by_slug(slug)
-        return model.repo_id, self._revision_of(model)
-
-    def _revision_of(self, model: CachedModel) -> str | None:
-        """Return by what to ask for this copy: its commit, or its branch where another copy is at that commit, too."""
-        names = [name for name in (model.commit, model.revision) if name]
-        for name in names:
-            found = self.cache.find(model.repo_id, name)
-            if found is not None and found.folder == model.folder:
-                return name
-        return names[0] if names else None
-
-    def move_cache(
-        self, target: str | Path, *, reporter: Reporter | None = None, stop: threading.Event | None = None
-    ) -> MoveReport:
-        """Move the whole cache to the folder `target`; every file is checked there before the old one goes.
-
-        Afterwards `MODEL_CACHE_DIR` has to name the new folder. An interrupted move goes on when called again.
-
-        Raises:
-            ModelInUse: a download or another job works on the cache.
-            NoSpace, CacheNotWritable, TransferError: the files cannot be written there; nothing is lost.
-        """
-        from qwen3ft_jupyter.cache.move import move_cache
-
-        self._model_jobs.refuse_any()
-        return move_cache(
-            self.settings.cache_dir,
-            Path(target).expanduser(),
-            trust_manifests=self._is_trusted,
-            is_used=self._model_jobs,
-            reporter=reporter or self._make_reporter(),
-            stop=stop or threading.Event(),
-        )
+        return repair_model(self.cache, parse_repo_id(model_name), fetch, revision=revision, work=work)
 
     # What there is
 
@@ -406,35 +224,21 @@ class ModelManager:
         """Return one job. Raises JobNotFound."""
         return self.job_store.get(job_id)
 
-    @property
-    def _model_jobs(self) -> ModelJobs:
-        return ModelJobs(self.job_store, self.settings, self._is_trusted)
-
     def download(
         self,
         model_name: str,
         *,
-        force: bool = False,
-        revision: str | None = None,
-        update: bool = False,
-        sources: Sequence[str] | None = None,
-        in_place: bool = False,
         max_speed: int | None = None,
+        **wanted: Unpack[Wanted],
     ) -> Job:
         """Start a download that goes on whatever happens to this kernel, or return the same one already under way.
 
         Args:
-            model_name: a repo id; the other arguments are those of `ensure_model_cached`.
-            force: fetch every file again.
-            revision: a branch, tag or commit.
-            update: have the newest commit.
-            sources: the only places to fetch from.
-            in_place: use another tool's copy where it is.
+            model_name: a repo id.
             max_speed: at most so many bytes a second; `Job.limit` changes it.
+            wanted: `force`, `revision`, `update`, `sources`, `in_place`, as in `ensure_model_cached`.
         """
-        request = DownloadRequest.of(
-            model_name, force=force, revision=revision, update=update, sources=sources, in_place=in_place
-        )
+        request = DownloadRequest.of(model_name, **wanted)
         if self.cache.find(request.model_name) is None:
             catalog.check_published(request.model_name)
         return self._model_jobs.download(request, max_speed)

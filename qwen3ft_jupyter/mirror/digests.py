@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.digests import digest_file
+from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.manifest import Stamp
@@ -17,7 +18,7 @@ class Digests:
     """Reads each file once. Thread-safe."""
 
     def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
+        self._work = Work(stop=stop)
         self._lock = threading.Lock()  # one file is read at a time: it is the disk that takes the time
         self._known: dict[str, tuple[Stamp, Sha256]] = {}
 
@@ -36,7 +37,7 @@ class Digests:
         with self._lock:
             known = self.known(place, stamp)
             if known is None:
-                digest = digest_file(Path(place), with_git=False, on_bytes=lambda _: None, stop=self._stop)
+                digest = digest_file(Path(place), with_git=False, on_bytes=lambda _: self._work.check())
                 if digest is not None:
                     self._known[place] = (digest.stamp, digest.sha256)
                 known = self.known(place, stamp)

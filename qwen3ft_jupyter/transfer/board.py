@@ -20,8 +20,8 @@ from qwen3ft_jupyter.transfer.transit import Digests, Transit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from qwen3ft_jupyter.hubs.retry import RetryPolicy
     from qwen3ft_jupyter.transfer.flight import Flight
-    from qwen3ft_jupyter.transfer.patience import RetryPolicy
     from qwen3ft_jupyter.transfer.pieces import Span
     from qwen3ft_jupyter.transfer.source import Source
     from qwen3ft_jupyter.work import Reporter

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.names import Sha256
+from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
 from qwen3ft_jupyter.transfer.board import Board
 from qwen3ft_jupyter.transfer.leftovers import clear_orphans
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim
-from qwen3ft_jupyter.transfer.patience import DEFAULT_POLICY
-from qwen3ft_jupyter.transfer.plan import Plan, check_room, in_order, make_plan
+from qwen3ft_jupyter.transfer.plan import in_order
 from qwen3ft_jupyter.transfer.source import is_resolved
-from qwen3ft_jupyter.transfer.throttle import Throttle
 from qwen3ft_jupyter.transfer.transit import Transit, nobody_has
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.transfer.workers import carry_pieces, follow, write_back
-from qwen3ft_jupyter.work import SILENT, Controls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,9 +27,9 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
-    from qwen3ft_jupyter.transfer.patience import RetryPolicy
+    from qwen3ft_jupyter.hubs.retry import RetryPolicy
     from qwen3ft_jupyter.transfer.source import Source
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Work
 
 TICK_S = 0.1
 """How often the caller's thread looks at the stop signal and at the counts."""
@@ -49,10 +47,8 @@ def fetch(
     *,
     sources: Sequence[Source],
     folder: Path,
+    work: Work,
     max_connections: int = 16,
-    controls: Controls | None = None,
-    reporter: Reporter = SILENT,
-    stop: threading.Event | None = None,
     policy: RetryPolicy = DEFAULT_POLICY,
     disk: Disk = LOCAL,
     clock: Callable[[], float] = time.monotonic,
@@ -66,35 +62,31 @@ def fetch(
         files: What to fetch; at least one source has each of them.
         sources: Where bytes may come from, in order of trust. One that gets to know its files later is used from then
             on.
-        folder: Where the partials are.
+        folder: Where the partials are. Whether they fit there is for the caller to know.
+        work: Is told of progress, and of everything a person should know; changes the speed, pauses or stops it.
         max_connections: At most so many connections at once, to all sources together.
-        controls: Changes the speed, or pauses the work, while it runs.
-        reporter: Is told of progress, and of everything a person should know.
-        stop: Ends the work within a second when set.
         policy: How patient to be with sources that fail.
         disk: What writes.
         clock: Seconds that only grow.
 
     Raises:
-        NoSpace: They do not fit, or the volume filled up on the way; what arrived is kept.
+        NoSpace: The volume filled up on the way; what arrived is kept.
         CacheNotWritable, TransferError: The disk refused or failed.
         WrongBytes: No source has the bytes of the listing.
         SourceFailed, HubBusy, HubUnreachable: The sources failed again and again without giving a byte.
         AccessDenied, ModelNotFound: The sources refuse.
-        Stopped: `stop` was set; what arrived is kept.
+        Stopped: Someone wants the work to stop; what arrived is kept.
     """
-    stop = stop or threading.Event()
-    controls = controls or Controls()
     _raise_if_nobody_has(files, sources)
     keyed = in_order(files)
     partials = _claim_all(keyed, folder, disk)
     is_done = False
     try:
-        plan = make_plan(keyed, {key: partial.done_bytes for key, partial in partials.items()})
-        check_room(plan, disk.free_bytes(folder))
-        transits = [Transit(work.file, partials[work.key]) for work in plan.work]
-        board = Board(transits, sources, connections=max_connections, policy=policy, clock=clock, reporter=reporter)
-        _run(board, plan, controls, reporter=reporter, stop=stop, connections=max_connections)
+        transits = [Transit(file, partials[key]) for key, file in keyed.items()]
+        board = Board(
+            transits, sources, connections=max_connections, policy=policy, clock=clock, reporter=work.reporter
+        )
+        _run(board, work, connections=max_connections)
         is_done = True
     except OSError as error:
         raise disk_error(error, folder.name) from error
@@ -137,27 +129,18 @@ def _claim_all(keyed: Mapping[str, RemoteFile], folder: Path, disk: Disk) -> dic
     return partials
 
 
-def _run(
-    board: Board,
-    plan: Plan,
-    controls: Controls,
-    *,
-    reporter: Reporter,
-    stop: threading.Event,
-    connections: int,
-) -> None:
+def _run(board: Board, work: Work, *, connections: int) -> None:
     """Run the threads to the end of the work. Raises what ended it, if not success."""
-    throttle = Throttle(controls, board.clock)
     threads = [
-        threading.Thread(target=carry_pieces, args=(board, throttle), name=f"qwen3ft-connection-{number}", daemon=True)
+        threading.Thread(target=carry_pieces, args=(board, work), name=f"qwen3ft-connection-{number}", daemon=True)
         for number in range(connections)
     ] + [
-        threading.Thread(target=follow, args=(board, reporter), name=f"qwen3ft-follower-{number}", daemon=True)
-        for number in range(max(1, min(MAX_FOLLOWERS, os.cpu_count() or 1, len(plan.work))))
+        threading.Thread(target=follow, args=(board, work.reporter), name=f"qwen3ft-follower-{number}", daemon=True)
+        for number in range(max(1, min(MAX_FOLLOWERS, os.cpu_count() or 1, len(board.transits))))
     ]
     threads.append(threading.Thread(target=write_back, args=(board,), name="qwen3ft-write-back", daemon=True))
     try:
-        _Watch(board, plan.total_bytes, controls, reporter, stop).run(threads)
+        _Watch(board, work).run(threads)
     finally:
         board.finish(Stopped("The download was interrupted."))  # an interrupt of the caller; else it has ended already
         deadline = time.monotonic() + JOIN_S
@@ -171,16 +154,14 @@ def _run(
 class _Watch:
     """What the caller's thread does meanwhile: report progress, and look for a stop, a pause and another speed."""
 
-    def __init__(self, board: Board, total: int, controls: Controls, reporter: Reporter, stop: threading.Event) -> None:
+    def __init__(self, board: Board, work: Work) -> None:
         self._board = board
-        self._total = total
-        self._controls = controls
-        self._reporter = reporter
-        self._stop = stop
+        self._work = work
         self._phase = ""
+        total = sum(transit.file.size for transit in board.transits)
         self._meters = {
             phase: Meter(
-                reporter, phase, total, done=0 if phase == "verifying" else board.done_bytes(), clock=board.clock
+                work.reporter, phase, total, done=0 if phase == "verifying" else board.done_bytes(), clock=board.clock
             )
             for phase in ("transferring", "paused", "verifying")
         }
@@ -192,7 +173,7 @@ class _Watch:
         for thread in threads:
             thread.start()
         while not board.is_over.wait(TICK_S):
-            if self._stop.is_set():
+            if self._work.stop.is_set():
                 board.finish(
                     Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.")
                 )
@@ -202,9 +183,9 @@ class _Watch:
             self._meters[self._phase].update(board.done_bytes(), now=True)
 
     def _look(self) -> None:
-        board, is_paused = self._board, self._controls.is_paused
+        board, is_paused = self._board, self._work.controls.is_paused
         board.pause(is_paused=is_paused)
-        board.is_unlimited = self._controls.max_speed is None
+        board.is_unlimited = not self._work.is_limited
         done = board.done_bytes()
         if board.is_transferred():
             if self._phase in {"transferring", "paused"}:

@@ -11,7 +11,7 @@ from qwen3ft_jupyter.transfer.suppliers import WINDOW_S
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.errors import Qwen3ftError
-    from qwen3ft_jupyter.transfer.patience import Patience
+    from qwen3ft_jupyter.hubs.retry import RetryState
     from qwen3ft_jupyter.transfer.pieces import Piece
     from qwen3ft_jupyter.transfer.source import Source
     from qwen3ft_jupyter.transfer.suppliers import Supplier
@@ -41,7 +41,7 @@ class Flight:
     supplier: Supplier
     began: float
     """The engine's clock."""
-    patience: Patience
+    patience: RetryState
     last: float
     """When it last brought bytes, or when it was last allowed to read on: from then on it is waiting."""
     stop: threading.Event = field(default_factory=threading.Event)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.http import HttpClient
     from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing, RemoteFile
     from qwen3ft_jupyter.transfer.source import ByteStream, Source
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Reporter, Work
 
 MIN_SHARED_BYTES: Final = 32 << 20
 """Smaller downloads are over before a second listing has come."""
@@ -64,8 +64,7 @@ def gather_sources(
     client: HttpClient,
     wanted: Sequence[str] | None = None,
     bytes_to_fetch: int,
-    reporter: Reporter = SILENT,
-    stop: threading.Event,
+    work: Work,
 ) -> Iterator[list[Source]]:
     """Yield the sources for the files of `listing`, the hub that gave it first; at the end of the block all are closed.
 
@@ -78,17 +77,17 @@ def gather_sources(
         wanted: The only sources to use, as `check_sources` returns them; None for every one that is of use.
         bytes_to_fetch: How much will travel; others than the listing's hub are asked only if it is worth it or they
             are `wanted`.
-        reporter: Is told when a source that was asked for by name cannot help.
-        stop: Ends the waiting for listings, which happens only where the listing's hub itself is not wanted.
+        work: Is told when a source that was asked for by name cannot help. Listings are waited for only where the
+            listing's hub itself is not wanted.
 
     Raises:
-        Stopped: `stop` was set.
+        Stopped: Someone wants the work to stop.
     """
     is_own_wanted = wanted is None or listing.hub in wanted
     own = [HubSource(hubs[listing.hub], listing, client)] if is_own_wanted else []
     late: list[LateSource] = []
     if wanted is not None or bytes_to_fetch >= MIN_SHARED_BYTES:
-        aloud = reporter if wanted is not None else SILENT
+        aloud = work.reporter if wanted is not None else SILENT
         late = [
             LateSource(hub, listing, revisions, client, reporter=aloud)
             for hub, revisions in _others(listing, hubs, order, mirrors, wanted)
@@ -97,7 +96,7 @@ def gather_sources(
         for source in late:
             source.start()
         if not own:
-            _wait_for(late, stop)
+            _wait_for(late, work.stop)
         yield [*own, *late]
     finally:
         for source in late:

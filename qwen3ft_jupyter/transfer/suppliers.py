@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import HubBusy
+from qwen3ft_jupyter.hubs.retry import RetryPolicy, RetryState
 from qwen3ft_jupyter.transfer.climb import Climb
-from qwen3ft_jupyter.transfer.patience import Patience, RetryPolicy
 from qwen3ft_jupyter.transfer.rates import Speed, least_piece
 
 if TYPE_CHECKING:
@@ -95,24 +95,24 @@ class Supplier:
     is_aside: bool = False
     """Whether people were told that others are asked in its place, and it has brought nothing since."""
     rate: Speed = field(default_factory=lambda: Speed(WINDOW_S))
-    trouble: Patience = field(init=False)
+    trouble: RetryState = field(init=False)
     """What it does whatever the file is, for example not answer at all."""
-    patience: dict[int, Patience] = field(default_factory=dict)
+    patience: dict[int, RetryState] = field(default_factory=dict)
     """By the id of the transit."""
     speed: float | None = None
     """Bytes a second of one connection at the last look, with the waiting ones counted; None before the first byte."""
 
     def __post_init__(self) -> None:
-        self.trouble = Patience(self.policy)
+        self.trouble = RetryState(self.policy)
 
     @property
     def name(self) -> str:
         """What to call it in front of a person."""
         return self.source.name
 
-    def patience_with(self, file_id: int) -> Patience:
+    def patience_with(self, file_id: int) -> RetryState:
         """Return what is left of the patience with it over one file."""
-        return self.patience.setdefault(file_id, Patience(self.policy))
+        return self.patience.setdefault(file_id, RetryState(self.policy))
 
     def ready_at(self, file_id: int) -> float:
         """Return from when on it may be asked for a file."""

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.transfer.board import Board
     from qwen3ft_jupyter.transfer.flight import Flight
     from qwen3ft_jupyter.transfer.source import ByteStream
-    from qwen3ft_jupyter.transfer.throttle import Throttle
     from qwen3ft_jupyter.transfer.transit import Transit
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Reporter, Work
 
 READ_BYTES: Final = 256 << 10
 """One read: large enough that Python's share per byte is small, small enough that 16 connections need 4 MiB."""
@@ -43,16 +42,16 @@ SYNC_SHARE: Final = 0.25
 """At most this part of the time is spent on it: where a sync is slow, it is asked for more rarely."""
 
 
-def carry_pieces(board: Board, throttle: Throttle) -> None:
+def carry_pieces(board: Board, work: Work) -> None:
     """Run one connection: fetch piece after piece until the work is over."""
     while (flight := board.take()) is not None:
-        _carry(board, throttle, flight)
+        _carry(board, work, flight)
 
 
-def _carry(board: Board, throttle: Throttle, flight: Flight) -> None:
+def _carry(board: Board, work: Work, flight: Flight) -> None:
     """Fetch one piece as far as it comes, and have the board judge what went wrong, if anything did."""
     try:
-        error = _failure_of(_Carrier(board, throttle, flight))
+        error = _failure_of(_Carrier(board, work, flight))
         if error is not None and not board.is_over.is_set():
             board.failed(flight, error)
     except BaseException as error:  # noqa: BLE001 - the border of a thread: the caller's thread raises it
@@ -75,9 +74,9 @@ def _failure_of(carrier: _Carrier) -> Qwen3ftError | None:
 class _Carrier:
     """One connection on one piece. Bytes are written, then noted in the journal, then shown to others."""
 
-    def __init__(self, board: Board, throttle: Throttle, flight: Flight) -> None:
+    def __init__(self, board: Board, work: Work, flight: Flight) -> None:
         self._board = board
-        self._throttle = throttle
+        self._work = work
         self.flight = flight
         self._partial = flight.transit.partial
         self._run = Span(flight.piece.position, flight.piece.position)
@@ -122,9 +121,9 @@ class _Carrier:
         board, flight, piece = self._board, self.flight, self.flight.piece
         began = flight.last
         limit = min(READ_BYTES, piece.end - piece.position)
-        if self._throttle.is_limited:
+        if self._work.is_limited:
             asked, flight.is_held = board.clock(), True
-            limit = self._throttle.wait(limit, flight.stop)
+            limit = self._work.allowance(limit, flight.stop)
             began = flight.last = board.clock()
             flight.is_held, flight.held_s = False, flight.held_s + began - asked
             if not limit:
@@ -133,7 +132,7 @@ class _Carrier:
         if not data:
             raise SourceFailed(f"{flight.transit.file.path}: {flight.supplier.name} broke off.")
         if len(data) < limit:
-            self._throttle.put_back(limit - len(data))
+            self._work.put_back(limit - len(data))
         seconds = board.clock() - began
         skipped, self._skipped = self._skipped, 0
         if self._minimum.is_missed(len(data) + skipped, seconds):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 import zlib
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from qwen3ft_jupyter.transfer.leftovers import clear_partials
 from qwen3ft_jupyter.transfer.partial import FetchedFile, claim
 from qwen3ft_jupyter.transfer.pieces import Span
 from qwen3ft_jupyter.transfer.volume import disk_error
-from qwen3ft_jupyter.work import SILENT
+from qwen3ft_jupyter.work import SILENT, Work
 from tests.transfer.origin import COMMIT, REPO, remote
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def bring(
     listing, folder = listing_of(files, commit), model_folder(root)
     incoming = incoming_folder(root, folder.name)
     previous = read_manifest(folder)
-    kept = right_files(folder, previous, listing.files, reporter=SILENT, stop=threading.Event())
+    kept = right_files(folder, previous, listing.files, Work())
     missing, copies = split_copies(listing.files, kept)
     try:
         make_folders(incoming, disk=disk)

@@ -13,9 +13,8 @@ import pytest
 from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.manifest import Stamp, read_manifest
-from qwen3ft_jupyter.cache.pace import Pace
 from qwen3ft_jupyter.errors import Stopped
-from qwen3ft_jupyter.work import Controls
+from qwen3ft_jupyter.work import Controls, Work
 from tests.cache.making import make_cached
 from tests.transfer.origin import Interrupter, Recorder, bytes_of
 
@@ -29,101 +28,9 @@ NAME = "Qwen/Qwen3-0.6B"
 FILES = {"config.json": b"{}", "model.safetensors": bytes_of(9 * MB, 4)}
 
 
-class PlayedTime(threading.Event):
-    """A stop signal whose waiting moves the clock, and does something at a given time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-        self.at: dict[float, object] = {}
-
-    def clock(self) -> float:
-        return self.now
-
-    def wait(self, timeout: float | None = None) -> bool:
-        assert timeout is not None
-        assert timeout <= 0.25, "a change of the controls would be noticed too late"
-        self.now += timeout
-        for moment in [moment for moment in self.at if moment <= self.now]:
-            action = self.at.pop(moment)
-            assert callable(action)
-            action()
-        return self.is_set()
-
-
-def spend(pace: Pace, count: int, pauses: list[bool] | None = None) -> None:
-    pace.spend(count, on_pause=lambda: pauses.append(True) if pauses is not None else None)
-
-
 @pytest.fixture
 def cache(tmp_path: Path) -> ModelCache:
     return ModelCache(tmp_path / "cache")
-
-
-def test_reading_keeps_to_the_speed() -> None:
-    signal = PlayedTime()
-    pace = Pace(Controls(max_speed=10.0), stop=signal, clock=signal.clock)
-
-    for _ in range(5):
-        spend(pace, 20)
-
-    assert signal.now == pytest.approx(10.0)
-
-
-def test_time_that_passes_anyway_is_not_waited_for() -> None:
-    signal = PlayedTime()
-    pace = Pace(Controls(max_speed=10.0), stop=signal, clock=signal.clock)
-    spend(pace, 10)
-
-    signal.now += 100  # a slow disk; that does not allow a burst afterwards
-    spend(pace, 10)
-    before = signal.now
-    spend(pace, 10)
-
-    assert signal.now - before == pytest.approx(1.0)
-
-
-def test_a_limit_lifted_while_waiting_ends_the_wait() -> None:
-    signal = PlayedTime()
-    controls = Controls(max_speed=1.0)
-    signal.at[2.0] = lambda: setattr(controls, "max_speed", None)
-
-    spend(Pace(controls, stop=signal, clock=signal.clock), 1000)
-
-    assert signal.now < 2.3
-
-
-def test_a_pause_lasts_until_it_ends_and_is_said_once() -> None:
-    signal = PlayedTime()
-    controls = Controls(is_paused=True)
-    signal.at[5.0] = lambda: setattr(controls, "is_paused", False)
-    pauses: list[bool] = []
-
-    spend(Pace(controls, stop=signal, clock=signal.clock), 10, pauses)
-
-    assert 5.0 <= signal.now < 5.3
-    assert pauses == [True]
-
-
-def test_a_pause_pays_nothing_off() -> None:
-    signal = PlayedTime()
-    controls = Controls(is_paused=True, max_speed=10.0)
-    signal.at[5.0] = lambda: setattr(controls, "is_paused", False)
-
-    spend(Pace(controls, stop=signal, clock=signal.clock), 20)
-
-    assert signal.now == pytest.approx(7.0, abs=0.3)
-
-
-@pytest.mark.parametrize("controls", [Controls(is_paused=True), Controls(max_speed=1.0)])
-def test_a_stop_ends_every_wait(controls: Controls) -> None:
-    signal = PlayedTime()
-    signal.at[1.0] = signal.set
-
-    with pytest.raises(Stopped):
-        spend(Pace(controls, stop=signal, clock=signal.clock), 1000)
-
-    assert signal.now < 1.3
 
 
 def test_a_model_is_verified_at_the_speed_asked_for(cache: ModelCache) -> None:
@@ -131,7 +38,7 @@ def test_a_model_is_verified_at_the_speed_asked_for(cache: ModelCache) -> None:
     recorder = Recorder()
     began = time.monotonic()
 
-    assert cache.verify(NAME, controls=Controls(max_speed=18 * MB), reporter=recorder).is_ok
+    assert cache.verify(NAME, work=Work(reporter=recorder, controls=Controls(max_speed=18 * MB))).is_ok
 
     assert time.monotonic() - began > 0.3
     assert recorder.events[-1].done == sum(map(len, FILES.values()))
@@ -143,7 +50,7 @@ def test_verifying_can_be_paused_and_goes_on(cache: ModelCache) -> None:
     recorder = Interrupter("verifying", lambda: setattr(controls, "is_paused", True))
     reports: list[VerifyReport] = []
     work = threading.Thread(
-        target=lambda: reports.append(cache.verify(NAME, controls=controls, reporter=recorder)), daemon=True
+        target=lambda: reports.append(cache.verify(NAME, work=Work(reporter=recorder, controls=controls))), daemon=True
     )
 
     work.start()
@@ -165,7 +72,7 @@ def test_a_paused_verification_is_stopped_within_a_second(cache: ModelCache) -> 
 
     def verify() -> None:
         try:
-            cache.verify(NAME, controls=Controls(is_paused=True), stop=stop)
+            cache.verify(NAME, work=Work(stop=stop, controls=Controls(is_paused=True)))
         except Stopped as error:
             errors.append(error)
 
@@ -212,7 +119,7 @@ def test_a_second_name_made_while_a_file_is_read_does_not_make_it_wrong(tmp_path
         if not second.exists():
             second.hardlink_to(path)
 
-    digest = digest_file(path, with_git=False, on_bytes=link, stop=threading.Event())
+    digest = digest_file(path, with_git=False, on_bytes=link)
 
     assert digest is not None
     assert digest.stamp == Stamp.of(path.lstat())
@@ -228,4 +135,4 @@ def test_a_file_that_is_written_to_while_it_is_read_has_no_digest(tmp_path: Path
         with path.open("r+b") as file:
             file.write(b"!")
 
-    assert digest_file(path, with_git=False, on_bytes=write, stop=threading.Event()) is None
+    assert digest_file(path, with_git=False, on_bytes=write) is None

@@ -10,6 +10,7 @@ import pytest
 
 from qwen3ft_jupyter.cache.clone import COPY_BYTES, clone
 from qwen3ft_jupyter.errors import Stopped
+from qwen3ft_jupyter.work import Work
 
 DATA = os.urandom(COPY_BYTES + 12345)
 
@@ -141,10 +142,11 @@ def test_a_stopped_clone_leaves_nothing(source: Path, monkeypatch: pytest.Monkey
     def on_bytes(count: int) -> None:
         seen.append(count)
         stop.set()
+        Work(stop=stop).check()
 
     monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
     with pytest.raises(Stopped):
-        clone(source, source.with_name("target"), on_bytes=on_bytes, stop=stop)
+        clone(source, source.with_name("target"), on_bytes=on_bytes)
 
     assert len(seen) == 1
     assert not source.with_name("target").exists()

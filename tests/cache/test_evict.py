@@ -24,7 +24,7 @@ from qwen3ft_jupyter.cache.lease import hold_lease
 from qwen3ft_jupyter.cache.manifest import file_state, manifest_path, read_manifest, write_manifest
 from qwen3ft_jupyter.errors import CacheNotWritable, ModelInUse, NotCached, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
-from qwen3ft_jupyter.work import SILENT
+from qwen3ft_jupyter.work import Work
 from tests.cache.making import FILES, make_cached, make_plain, share_file
 from tests.played_disks import BareDisk, LyingDisk, PlayedDisk, refusal
 
@@ -105,7 +105,7 @@ def test_a_download_that_begins_meanwhile_waits(cache: ModelCache) -> None:
     at_once.set()
 
     def begin(repo_id: RepoId) -> bool:
-        with pytest.raises(Stopped), hold_lease(incoming, repo_id, reporter=SILENT, stop=at_once):
+        with pytest.raises(Stopped), hold_lease(incoming, repo_id, Work(stop=at_once)):
             pass
         return False
 

@@ -13,11 +13,11 @@ from qwen3ft_jupyter.cache.evict import remove_model
 from qwen3ft_jupyter.cache.layout import is_half_evicted
 from qwen3ft_jupyter.cache.manifest import read_manifest
 from qwen3ft_jupyter.cache.quota import freed_bytes
-from qwen3ft_jupyter.cache.room import make_room
 from qwen3ft_jupyter.errors import CacheNotWritable, NoSpace, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId
 from tests.cache.bringing import bring, model_folder
 from tests.cache.making import FILES, make_cached, make_plain
+from tests.download.test_room import make_room
 from tests.power_cuts import LOSSES, Loss, PowerCut, PowerCutDisk
 from tests.transfer.origin import REPO, Recorder
 

@@ -12,7 +12,7 @@ from qwen3ft_jupyter.errors import BadName, CacheError, CacheNotWritable, HubUnr
 from qwen3ft_jupyter.manager.overview import model_rows
 from tests.cache.foreign_caches import state_of
 from tests.cache.making import make_cached
-from tests.cache.test_ensure import FILES, ensure, make_plain
+from tests.download.test_ensure import FILES, ensure, make_plain
 from tests.transfer.origin import REPO, Origin, Recorder
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, CacheNotWritable, NotCached, Stopped
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import Sha256
+from qwen3ft_jupyter.work import Work
 from tests.cache.foreign_caches import (
     COMMIT,
     FILES,
@@ -80,7 +81,7 @@ def test_every_layout_is_used_where_it_is_and_left_as_it_was(
     before = state_of(tmp_path / "theirs")
     model = only(place)
 
-    used = use_in_place(model, root=root, places=[place], listing=listing(by_git=by_git))
+    used = use_in_place(model, root=root, places=[place], listing=listing(by_git=by_git), work=Work())
 
     assert state_of(tmp_path / "theirs") == before
     assert (used.is_verified, used.owner, used.folder) == (True, place.owner, model.folder)
@@ -96,7 +97,7 @@ def test_hugging_face_s_own_cache_is_verified_without_a_hub(tmp_path: Path, root
     (place,) = [place for place in known_places(environ) if place.owner == "huggingface"]
     model = only(place)
 
-    used = use_in_place(model, root=root, places=[place])
+    used = use_in_place(model, root=root, places=[place], work=Work())
 
     assert (used.is_verified, used.hub, used.commit, used.revision) == (True, "huggingface", model.commit, "main")
 
@@ -105,7 +106,7 @@ def test_a_snapshot_without_a_listing_is_verified_by_the_names_of_its_blobs(tmp_
     make_hugging_face(tmp_path / "hf")
     place = Place("huggingface", tmp_path / "hf")
 
-    used = use_in_place(only(place), root=root, places=[place])
+    used = use_in_place(only(place), root=root, places=[place], work=Work())
 
     assert (used.is_verified, used.commit) == (True, COMMIT)
     assert used.size_bytes == sum(map(len, FILES.values()))
@@ -120,7 +121,7 @@ def test_a_blob_that_is_not_what_its_name_says_is_found_without_a_hub(tmp_path: 
     blob.write_bytes(b"!" + blob.read_bytes()[1:])
 
     with pytest.raises(CacheDamaged, match=path):
-        use_in_place(model, root=root, places=[place])
+        use_in_place(model, root=root, places=[place], work=Work())
 
     assert with_records(root, [model]) == [model]
 
@@ -130,14 +131,14 @@ def test_a_tool_that_keeps_no_digests_needs_a_hub(tmp_path: Path, root: Path) ->
     place = Place("modelscope", tmp_path / "ms")
 
     with pytest.raises(CacheError, match="nobody here knows"):
-        use_in_place(only(place), root=root, places=[place])
+        use_in_place(only(place), root=root, places=[place], work=Work())
 
 
 def test_an_older_cache_of_ours_is_verified_by_its_manifest(tmp_path: Path, root: Path) -> None:
     make_cached(tmp_path / "old", REPO)
     place = Place("folder", tmp_path / "old")
 
-    used = use_in_place(only(place), root=root, places=[place])
+    used = use_in_place(only(place), root=root, places=[place], work=Work())
 
     assert (used.is_verified, used.hub, used.commit) == (True, "modelscope", "c" * 40)
 
@@ -148,7 +149,7 @@ def test_a_readme_may_be_missing_or_another_hub_s(tmp_path: Path, root: Path) ->
     make_folder(tmp_path / "some", {**WITHOUT_NOTES, "README.md": b"# the other's"})
     place = Place("folder", tmp_path / "some")
 
-    used = use_in_place(only(place), root=root, places=[place], listing=listing(listed))
+    used = use_in_place(only(place), root=root, places=[place], listing=listing(listed), work=Work())
 
     manifest = manifest_of(root, used)
     assert manifest is not None
@@ -163,10 +164,10 @@ def test_what_is_missing_or_wrong_is_named(tmp_path: Path, root: Path, path: str
     (folder / path).write_bytes(b"!" * len(FILES[path]))
 
     with pytest.raises(CacheDamaged, match=f"other folders: {path} missing or not the listed bytes"):
-        use_in_place(model, root=root, places=[place], listing=listing())
+        use_in_place(model, root=root, places=[place], listing=listing(), work=Work())
     (folder / path).unlink()
     with pytest.raises((CacheDamaged, NotCached)):
-        use_in_place(model, root=root, places=[place], listing=listing())
+        use_in_place(model, root=root, places=[place], listing=listing(), work=Work())
 
     assert not (root / IN_PLACE_FOLDER).exists()
 
@@ -186,7 +187,7 @@ def test_a_record_ends_when_a_file_changes(tmp_path: Path, root: Path, layout: s
     folder = LAYOUTS[layout][1](tmp_path / "theirs", FILES)
     place = place_of(layout, tmp_path / "theirs")
     model = only(place)
-    used = use_in_place(model, root=root, places=[place], listing=listing())
+    used = use_in_place(model, root=root, places=[place], listing=listing(), work=Work())
     assert callable(change)
 
     change((folder / "model.safetensors").resolve())
@@ -198,7 +199,7 @@ def test_a_record_ends_when_a_file_changes(tmp_path: Path, root: Path, layout: s
 def test_a_symlink_that_leads_to_another_blob_ends_the_record(tmp_path: Path, root: Path) -> None:
     snapshot = make_hugging_face(tmp_path / "hf")
     place = Place("huggingface", tmp_path / "hf")
-    used = use_in_place(only(place), root=root, places=[place])
+    used = use_in_place(only(place), root=root, places=[place], work=Work())
     link = snapshot / "model.safetensors"
     twin = make_plain(tmp_path / "hf" / "models--Qwen--Qwen3-0.6B" / "blobs", {"f" * 64: WEIGHTS}) / ("f" * 64)
 
@@ -212,7 +213,7 @@ def test_a_cache_behind_another_path_has_no_record(tmp_path: Path, root: Path) -
     """A record is for one folder; a copy of the cache is verified anew."""
     make_modelscope(tmp_path / "ms")
     place = Place("modelscope", tmp_path / "ms")
-    use_in_place(only(place), root=root, places=[place], listing=listing())
+    use_in_place(only(place), root=root, places=[place], listing=listing(), work=Work())
     shutil.copytree(tmp_path / "ms", tmp_path / "copy")
     moved = only(Place("modelscope", tmp_path / "copy"))
 
@@ -223,7 +224,7 @@ def test_a_record_that_is_garbage_counts_for_nothing(tmp_path: Path, root: Path)
     make_modelscope(tmp_path / "ms")
     place = Place("modelscope", tmp_path / "ms")
     model = only(place)
-    use_in_place(model, root=root, places=[place], listing=listing())
+    use_in_place(model, root=root, places=[place], listing=listing(), work=Work())
     (path,) = (root / IN_PLACE_FOLDER).iterdir()
     good = json.loads(path.read_text("utf-8"))
 
@@ -247,7 +248,7 @@ def test_a_record_that_is_garbage_counts_for_nothing(tmp_path: Path, root: Path)
 def test_a_record_can_be_dropped(tmp_path: Path, root: Path) -> None:
     make_modelscope(tmp_path / "ms")
     place = Place("modelscope", tmp_path / "ms")
-    used = use_in_place(only(place), root=root, places=[place], listing=listing())
+    used = use_in_place(only(place), root=root, places=[place], listing=listing(), work=Work())
 
     forget(root, used.folder)
     forget(root, used.folder)
@@ -260,10 +261,10 @@ def test_reading_is_reported_and_can_be_stopped(tmp_path: Path, root: Path) -> N
     place = Place("modelscope", tmp_path / "ms")
     recorder, stop = Recorder(), threading.Event()
 
-    use_in_place(only(place), root=root, places=[place], listing=listing(), reporter=recorder)
+    use_in_place(only(place), root=root, places=[place], listing=listing(), work=Work(reporter=recorder))
     stop.set()
     with pytest.raises(Stopped):
-        use_in_place(only(place), root=root, places=[place], listing=listing(), stop=stop)
+        use_in_place(only(place), root=root, places=[place], listing=listing(), work=Work(stop=stop))
 
     assert recorder.phases() == ["verifying"]
     assert recorder.events[-1].done == sum(map(len, FILES.values()))
@@ -275,9 +276,9 @@ def test_a_model_that_is_gone_is_not_used(tmp_path: Path, root: Path) -> None:
     model = only(place)
 
     with pytest.raises(NotCached):
-        use_in_place(replace(model, folder=tmp_path), root=root, places=[place], listing=listing())
+        use_in_place(replace(model, folder=tmp_path), root=root, places=[place], listing=listing(), work=Work())
     with pytest.raises(NotCached):
-        use_in_place(model, root=root, places=[], listing=listing())
+        use_in_place(model, root=root, places=[], listing=listing(), work=Work())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="symlinks need a privilege on Windows")
@@ -287,7 +288,7 @@ def test_a_cache_folder_that_is_a_file_is_said(tmp_path: Path, root: Path) -> No
     root.write_text("in the way")
 
     with pytest.raises(CacheError) as caught:
-        use_in_place(only(place), root=root, places=[place], listing=listing())
+        use_in_place(only(place), root=root, places=[place], listing=listing(), work=Work())
 
     assert not isinstance(caught.value, CacheNotWritable)
     assert blob_of(WEIGHTS) not in str(caught.value)
@@ -296,11 +297,11 @@ def test_a_cache_folder_that_is_a_file_is_said(tmp_path: Path, root: Path) -> No
 def test_what_is_used_in_place_can_be_read_again(tmp_path: Path, root: Path) -> None:
     make_folder(tmp_path / "some", WITHOUT_NOTES)
     place = Place("folder", tmp_path / "some")
-    used = use_in_place(only(place), root=root, places=[place], listing=listing(WITHOUT_NOTES))
+    used = use_in_place(only(place), root=root, places=[place], listing=listing(WITHOUT_NOTES), work=Work())
     manifest = manifest_of(root, used)
     assert manifest is not None
 
-    report = verify_in_place(used, manifest, root=root, places=[place])
+    report = verify_in_place(used, manifest, root=root, places=[place], work=Work())
 
     assert (report.is_ok, report.checked_files) == (True, len(WITHOUT_NOTES))
     assert manifest_of(root, used) is not None
@@ -309,12 +310,12 @@ def test_what_is_used_in_place_can_be_read_again(tmp_path: Path, root: Path) -> 
 def test_what_has_gone_bad_under_its_stamp_is_named_and_used_no_more(tmp_path: Path, root: Path) -> None:
     make_folder(tmp_path / "some", WITHOUT_NOTES)
     place = Place("folder", tmp_path / "some")
-    used = use_in_place(only(place), root=root, places=[place], listing=listing(WITHOUT_NOTES))
+    used = use_in_place(only(place), root=root, places=[place], listing=listing(WITHOUT_NOTES), work=Work())
     manifest = manifest_of(root, used)
     assert manifest is not None
     rotten = [replace(f, sha256=Sha256("0" * 64)) if f.path == "model.safetensors" else f for f in manifest.files]
 
-    report = verify_in_place(used, replace(manifest, files=tuple(rotten)), root=root, places=[place])
+    report = verify_in_place(used, replace(manifest, files=tuple(rotten)), root=root, places=[place], work=Work())
 
     assert report.wrong == ("model.safetensors",)
     assert manifest_of(root, used) is None

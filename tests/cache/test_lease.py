@@ -14,7 +14,7 @@ from qwen3ft_jupyter.cache.lease import LEASE_NAME, Lease, LeaseState, hold_leas
 from qwen3ft_jupyter.disk import LocalDisk, write_json
 from qwen3ft_jupyter.errors import Stopped, TransferError
 from qwen3ft_jupyter.processes import ProcessIdentity
-from qwen3ft_jupyter.work import SILENT, Progress
+from qwen3ft_jupyter.work import SILENT, Progress, Work
 from tests.transfer.origin import REPO, Recorder
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def owner(**changes: Any) -> dict[str, Any]:
 
 
 def hold_at_once(folder: Path) -> Lease:
-    with hold_lease(folder, REPO, reporter=SILENT, stop=threading.Event()) as lease:
+    with hold_lease(folder, REPO, Work()) as lease:
         return lease
 
 
 def test_a_lease_is_there_while_it_is_held_and_then_gone(tmp_path: Path) -> None:
-    with hold_lease(tmp_path / "in", REPO, reporter=SILENT, stop=threading.Event()) as lease:
+    with hold_lease(tmp_path / "in", REPO, Work()) as lease:
         state = LeaseState.read(tmp_path / "in")
         assert state is not None
         assert (state.repo_id, state.nonce) == (REPO, lease.nonce)
@@ -74,7 +74,7 @@ def test_an_owner_that_shows_itself_is_waited_for(tmp_path: Path, monkeypatch: p
 
     thread = threading.Thread(target=beat)
     thread.start()
-    with pytest.raises(Stopped), hold_lease(tmp_path, REPO, reporter=told, stop=stop):
+    with pytest.raises(Stopped), hold_lease(tmp_path, REPO, Work(reporter=told, stop=stop)):
         pass
     thread.join()
 
@@ -101,7 +101,7 @@ def test_a_waiter_sees_the_progress_of_the_owner(tmp_path: Path) -> None:
 
     stopper = threading.Thread(target=lambda: told.wait_for(lambda recorder: bool(recorder.events)) or stop.set())  # type: ignore[func-returns-value]
     stopper.start()
-    with pytest.raises(Stopped), hold_lease(tmp_path, REPO, reporter=told, stop=stop):
+    with pytest.raises(Stopped), hold_lease(tmp_path, REPO, Work(reporter=told, stop=stop)):
         pass
     stopper.join()
 
@@ -121,7 +121,7 @@ def test_garbage_progress_is_no_progress(tmp_path: Path, progress: object) -> No
 
 def test_the_owner_shows_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "BEAT_S", 0.02)
-    with hold_lease(tmp_path, REPO, reporter=SILENT, stop=threading.Event()) as lease:
+    with hold_lease(tmp_path, REPO, Work()) as lease:
         lease.progress(Progress("transferring", 7, 10))
         deadline = time.monotonic() + 10
         while (state := LeaseState.read(tmp_path)) is None or state.progress is None:
@@ -132,7 +132,7 @@ def test_the_owner_shows_its_progress(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_lease_that_was_taken_away_is_not_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "BEAT_S", 0.02)
-    with hold_lease(tmp_path, REPO, reporter=SILENT, stop=threading.Event()):
+    with hold_lease(tmp_path, REPO, Work()):
         leave(tmp_path, nonce="theirs")
 
     state = LeaseState.read(tmp_path)
@@ -145,7 +145,7 @@ def test_many_threads_hold_it_one_after_the_other(tmp_path: Path) -> None:
     most: list[int] = []
 
     def work() -> None:
-        with hold_lease(tmp_path / "in", REPO, reporter=SILENT, stop=threading.Event()):
+        with hold_lease(tmp_path / "in", REPO, Work()):
             inside.append(1)
             most.append(len(inside))
             inside.pop()
@@ -171,7 +171,7 @@ def test_a_stop_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, monkeypatch:
                 assert go_on.wait(30)
             super().fsync(descriptor)
 
-    held = hold_lease(tmp_path / "in", REPO, reporter=SILENT, stop=threading.Event(), disk=HangingDisk())
+    held = hold_lease(tmp_path / "in", REPO, Work(), disk=HangingDisk())
     with contextlib.suppress(Stopped), held:
         assert entered.wait(10)
         before = time.monotonic()
@@ -193,7 +193,7 @@ def test_a_folder_removed_by_who_held_it_before_is_made_again(tmp_path: Path) ->
                 raise FileExistsError(17, "it was there a moment ago", str(path))
             super().make_folder(path)
 
-    with hold_lease(tmp_path / "in", REPO, reporter=SILENT, stop=threading.Event(), disk=Crowded()):
+    with hold_lease(tmp_path / "in", REPO, Work(), disk=Crowded()):
         assert (tmp_path / "in" / LEASE_NAME).exists()
 
 
@@ -202,7 +202,7 @@ def test_a_lease_that_could_not_be_given_back_is_not_waited_for(tmp_path: Path) 
         def unlink(self, path: Path) -> None:
             raise OSError(errno.EIO, "input/output error", str(path))
 
-    with hold_lease(tmp_path / "in", REPO, reporter=SILENT, stop=threading.Event(), disk=Keeping()):
+    with hold_lease(tmp_path / "in", REPO, Work(), disk=Keeping()):
         pass
     state = LeaseState.read(tmp_path / "in")
     assert state is not None
@@ -220,7 +220,7 @@ def test_a_lease_that_could_not_be_written_is_not_left_behind(tmp_path: Path) ->
 
     with (
         pytest.raises(TransferError),
-        hold_lease(tmp_path / "in", REPO, reporter=SILENT, stop=threading.Event(), disk=Failing()),
+        hold_lease(tmp_path / "in", REPO, Work(), disk=Failing()),
     ):
         pass
 

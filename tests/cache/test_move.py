@@ -27,7 +27,7 @@ from qwen3ft_jupyter.errors import CacheDamaged, CacheError, ModelInUse, NoSpace
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.volume import LocalDisk
-from qwen3ft_jupyter.work import SILENT
+from qwen3ft_jupyter.work import SILENT, Work
 from tests.cache.making import FILES, make_cached, make_plain, share_file
 from tests.played_disks import BareDisk, CopyingDisk, ForgetfulDisk, PlayedDisk, refusal
 from tests.transfer.origin import Interrupter, Recorder, bytes_of
@@ -137,7 +137,7 @@ def test_where_folders_cannot_be_renamed_they_are_copied_and_read_again(source: 
     make_all(source)
     recorder = Recorder()
 
-    report = move_cache(source, target, disk=NoFolderDisk(), reporter=recorder)
+    report = move_cache(source, target, disk=NoFolderDisk(), work=Work(reporter=recorder))
 
     assert report.moved == (SLUG, f"{SLUG}@v1", "my_finetune")
     assert report.left == ()
@@ -230,7 +230,7 @@ def test_a_file_that_comes_while_a_cache_is_moved_is_not_lost(source: Path, targ
     folder = make_cached(source, SMALL)
     came = Interrupter("verifying", lambda: make_plain(folder, {"notes.txt": b"mine"}))
 
-    report = move_cache(source, target, disk=NoFolderDisk(), reporter=came)
+    report = move_cache(source, target, disk=NoFolderDisk(), work=Work(reporter=came))
 
     assert report.left == ((SLUG, "it changed while it was moved"),)
     assert contents(folder) == {**FILES, "notes.txt": b"mine"}
@@ -269,7 +269,7 @@ def test_what_is_no_model_stays_and_is_named(source: Path, target: Path) -> None
     make_plain(source / "data", {"train.jsonl": b"{}"})
     recorder = Recorder()
 
-    report = move_cache(source, target, reporter=recorder)
+    report = move_cache(source, target, work=Work(reporter=recorder))
 
     reason = "it is no model of this cache"
     assert report.left == (("data", reason), ("notes.txt", reason))
@@ -361,7 +361,7 @@ def test_nothing_moves_while_a_model_is_being_downloaded(source: Path, target: P
     incoming = incoming_folder(source if end == "source" else target, "Qwen_Qwen3-4B")
 
     with (
-        hold_lease(incoming, "Qwen/Qwen3-4B", reporter=SILENT, stop=threading.Event()),
+        hold_lease(incoming, "Qwen/Qwen3-4B", Work()),
         pytest.raises(ModelInUse, match="Qwen/Qwen3-4B"),
     ):
         move_cache(source, target)
@@ -406,7 +406,7 @@ def test_a_model_replaced_meanwhile_is_not_deleted(source: Path, target: Path) -
         source,
         target,
         disk=NoFolderDisk(),
-        reporter=Interrupter("verifying", lambda: write_manifest(folder, newer)),
+        work=Work(reporter=Interrupter("verifying", lambda: write_manifest(folder, newer))),
     )
 
     assert report.left == ((SLUG, "it changed while it was moved"),)
@@ -419,7 +419,7 @@ def test_a_stopped_move_deletes_nothing_and_goes_on_later(source: Path, target: 
     make_cached(source, "Qwen/Qwen3-8B", {"model.safetensors": bytes_of(3 * MB)})
     stop = threading.Event()
     with pytest.raises(Stopped):
-        move_cache(source, target, disk=NoFolderDisk(), reporter=Interrupter(phase, stop.set), stop=stop)
+        move_cache(source, target, disk=NoFolderDisk(), work=Work(reporter=Interrupter(phase, stop.set), stop=stop))
     assert contents(source / "Qwen_Qwen3-8B") == {"model.safetensors": bytes_of(3 * MB)}
     assert len(models(source)) == 4
 

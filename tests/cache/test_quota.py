@@ -6,17 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.cache import ModelCache
-from qwen3ft_jupyter.cache.layout import incoming_folder, is_half_evicted, mark_evicting
-from qwen3ft_jupyter.cache.lease import Lease
+from qwen3ft_jupyter.cache.layout import incoming_folder, mark_evicting
 from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest, write_manifest
 from qwen3ft_jupyter.cache.quota import Holding, evictable, freed_bytes, held_bytes, replaced_bytes, to_evict
-from qwen3ft_jupyter.cache.room import make_room
-from qwen3ft_jupyter.disk import write_json
-from qwen3ft_jupyter.errors import ModelInUse, NoSpace
+from qwen3ft_jupyter.errors import ModelInUse
 from qwen3ft_jupyter.hubs.names import RepoId
-from qwen3ft_jupyter.work import SILENT
 from tests.cache.making import make_cached, make_plain, share_file
-from tests.transfer.origin import Recorder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,39 +129,6 @@ def link(first: Path, second: Path) -> None:
     write_manifest(second, replace(other, files=manifest.files))
 
 
-def test_room_is_made_after_saying_so(cache: ModelCache) -> None:
-    make(cache, "old", 10 * KB, last_used=864_000)
-    make(cache, "new", 10 * KB, last_used=964_000)
-    recorder = Recorder()
-
-    evicted = make_room(cache, 5 * KB, quota_bytes=20 * KB, keep=NEW, reporter=recorder)
-
-    assert [(model.repo_id, model.freed_bytes >= 10 * KB) for model in evicted] == [("a/old", True)]
-    assert names(cache) == ["a/new"]
-    (notice,) = recorder.notices
-    assert "quota of 20.0 kB" in notice
-    assert "a/old (10.0 kB, last used 1970-01-1" in notice
-
-
-def test_no_room_is_made_where_there_is_enough(cache: ModelCache) -> None:
-    make(cache, "old", 10 * KB, last_used=10)
-    recorder = Recorder()
-
-    assert make_room(cache, 10 * KB, quota_bytes=20 * KB, keep=NEW, reporter=recorder) == []
-    assert recorder.notices == []
-
-
-def test_what_cannot_fit_is_refused_and_nothing_goes(cache: ModelCache) -> None:
-    make(cache, "old", 10 * KB, last_used=10)
-    make(cache, "pinned", 10 * KB, last_used=1, pinned=True)
-
-    with pytest.raises(NoSpace, match=r"quota of 20\.0 kB: 11\.0 kB \(11,000 bytes\) are missing") as caught:
-        make_room(cache, 11 * KB, quota_bytes=20 * KB, keep=RepoId("a/old"))
-
-    assert "MODEL_CACHE_QUOTA" in caught.value.hint
-    assert len(cache.list()) == 2
-
-
 def test_begun_downloads_count(cache: ModelCache) -> None:
     incoming = incoming_folder(cache.root, "a_b")
     incoming.mkdir(parents=True)
@@ -178,61 +140,6 @@ def test_begun_downloads_count(cache: ModelCache) -> None:
     assert cache.used_bytes() == 8192
 
 
-def test_another_goes_if_the_chosen_one_comes_into_use(cache: ModelCache) -> None:
-    make(cache, "old", 10 * KB, last_used=10)
-    make(cache, "new", 10 * KB, last_used=20)
-    asked: list[str] = []
-
-    def comes_into_use(repo_id: RepoId) -> bool:
-        asked.append(repo_id)
-        return repo_id == "a/old" and asked.count("a/old") > 1  # when it is marked
-
-    evicted = make_room(cache, 0, quota_bytes=10 * KB, keep=NEW, is_used=comes_into_use)
-
-    assert [model.repo_id for model in evicted] == ["a/new"]
-    assert names(cache) == ["a/old"]
-
-
-def test_a_model_that_is_always_taken_at_the_last_moment_ends_in_a_refusal(cache: ModelCache) -> None:
-    folder = make(cache, "old", 10 * KB, last_used=10)
-    asked: list[str] = []
-
-    def flickers(repo_id: RepoId) -> bool:
-        asked.append(repo_id)
-        return len(asked) % 2 == 0
-
-    with pytest.raises(NoSpace):
-        make_room(cache, 0, quota_bytes=KB, keep=NEW, is_used=flickers)
-
-    assert folder.exists()
-    assert names(cache) == ["a/old"]
-
-
-def test_a_model_being_downloaded_again_stays(cache: ModelCache) -> None:
-    make(cache, "old", 10 * KB, last_used=10)
-    incoming = incoming_folder(cache.root, "a_old")
-    incoming.mkdir(parents=True)
-    write_json(incoming / "lease.json", Lease(incoming, "a/old", SILENT, has_waited=False).to_dict())
-
-    with pytest.raises(NoSpace):
-        make_room(cache, 0, quota_bytes=KB, keep=NEW)
-
-    assert names(cache) == ["a/old"]
-
-
-def test_an_eviction_cut_short_is_finished_first(cache: ModelCache) -> None:
-    make(cache, "whole", 10 * KB, last_used=10)
-    rest = make(cache, "rest", 10 * KB, last_used=10)
-    mark_evicting(rest, RepoId("a/rest"))
-    manifest_path(rest).unlink()
-    assert is_half_evicted(rest)
-
-    assert make_room(cache, 0, quota_bytes=10 * KB, keep=NEW) == []
-
-    assert not rest.exists()
-    assert names(cache) == ["a/whole"]
-
-
 def test_an_eviction_that_got_no_further_than_asking_is_left_alone(cache: ModelCache) -> None:
     """Whoever asks may be about to take its mark back."""
     asking = make(cache, "asking", 10 * KB, last_used=10)
@@ -241,22 +148,6 @@ def test_an_eviction_that_got_no_further_than_asking_is_left_alone(cache: ModelC
     cache.finish_evictions()
 
     assert manifest_path(asking).exists()
-
-
-def test_what_somebody_else_evicts_at_the_same_moment_is_done_without(cache: ModelCache) -> None:
-    make(cache, "old", 10 * KB, last_used=10)
-    make(cache, "new", 10 * KB, last_used=20)
-
-    class Faster(Recorder):
-        def notice(self, message: str) -> None:
-            super().notice(message)
-            if cache.find("a/old") is not None:
-                cache.evict("a/old")
-
-    evicted = make_room(cache, 0, quota_bytes=10 * KB, keep=NEW, reporter=Faster())
-
-    assert evicted == []
-    assert names(cache) == ["a/new"]
 
 
 def test_a_change_frees_only_what_no_other_revision_shares(cache: ModelCache) -> None:

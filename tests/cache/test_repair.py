@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache, ensure_model
+from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.manifest import read_manifest, write_manifest
 from qwen3ft_jupyter.cache.repair import RepairReport, repair_model
 from qwen3ft_jupyter.errors import NotCached, Qwen3ftError, Stopped
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
-from qwen3ft_jupyter.work import SILENT
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
+from qwen3ft_jupyter.work import SILENT, Work
+from tests.download.asking import ensure_model
 from tests.servers import Reply
 from tests.transfer.origin import REPO, Interrupter, Origin, Recorder, bytes_of
 
@@ -68,7 +69,7 @@ def repair(
     def fetch(model: CachedModel) -> int:
         return ensure(cache, origin, revision=model.commit, reporter=reporter, stop=stop)
 
-    return repair_model(cache, REPO, fetch, reporter=reporter, stop=stop or threading.Event())
+    return repair_model(cache, REPO, fetch, work=Work(reporter=reporter, stop=stop or threading.Event()))
 
 
 def flip(path: Path, *positions: int) -> None:

@@ -17,7 +17,7 @@ from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.plan import object_key
-from qwen3ft_jupyter.work import SILENT, Reporter
+from qwen3ft_jupyter.work import SILENT, Reporter, Work
 from tests.cache.foreign_caches import REPO, git_sha1, state_of
 from tests.cache.making import make_plain
 from tests.transfer.origin import REPO as HUB_REPO
@@ -50,7 +50,7 @@ def sow(tmp_path: Path, owner: Owner, files: Mapping[str, bytes], reporter: Repo
     before = state_of(tmp_path / "theirs")
     place = Place(owner, tmp_path / "theirs")
 
-    count = seed([FILE], repo_id=REPO, places=[place], incoming=tmp_path / "incoming", reporter=reporter)
+    count = seed([FILE], repo_id=REPO, places=[place], incoming=tmp_path / "incoming", work=Work(reporter=reporter))
 
     assert state_of(tmp_path / "theirs") == before
     return count
@@ -117,7 +117,7 @@ def fetched(tmp_path: Path, reporter: Reporter = SILENT) -> tuple[bytes, int]:
     try:
         with Origin({FILE.path: DATA}) as hub:
             source = HubSource(hub, hub.listing(HUB_REPO), client)
-            (got,) = fetch([FILE], sources=[source], folder=tmp_path / "incoming", reporter=reporter)
+            (got,) = fetch([FILE], sources=[source], folder=tmp_path / "incoming", work=Work(reporter=reporter))
             asked = hub.bytes_asked(FILE.path)
         return got.path.read_bytes(), asked
     finally:
@@ -189,7 +189,7 @@ def test_small_files_are_not_looked_for(tmp_path: Path) -> None:
     make_plain(tmp_path / "theirs", {f"{NEW}/config.json.incomplete": b"{}"})
 
     place = Place("modelscope", tmp_path / "theirs")
-    assert seed([small], repo_id=REPO, places=[place], incoming=tmp_path / "incoming") == 0
+    assert seed([small], repo_id=REPO, places=[place], incoming=tmp_path / "incoming", work=Work()) == 0
 
 
 def test_our_own_bytes_are_not_touched(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_stop_is_felt(tmp_path: Path) -> None:
             repo_id=REPO,
             places=[Place("modelscope", tmp_path / "theirs")],
             incoming=tmp_path / "incoming",
-            stop=stop,
+            work=Work(stop=stop),
         )
 
     assert ranges(tmp_path) == []

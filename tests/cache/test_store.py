@@ -17,7 +17,7 @@ from qwen3ft_jupyter.errors import BadName, CacheError, CacheNotWritable, ModelI
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.volume import LocalDisk
-from qwen3ft_jupyter.work import SILENT
+from qwen3ft_jupyter.work import SILENT, Work
 from tests.cache.making import FILES, make_cached, make_plain
 from tests.transfer.origin import Interrupter
 
@@ -436,7 +436,7 @@ def test_listing_a_thousand_models_is_fast(cache: ModelCache) -> None:
 def test_a_pin_made_while_a_model_is_verified_is_kept(cache: ModelCache) -> None:
     make_cached(cache.root, SMALL)
 
-    cache.verify(SMALL, reporter=Interrupter("verifying", lambda: ModelCache(cache.root).pin(SMALL)))
+    cache.verify(SMALL, work=Work(reporter=Interrupter("verifying", lambda: ModelCache(cache.root).pin(SMALL))))
 
     assert [model.pinned for model in cache.list()] == [True]
 
@@ -447,7 +447,7 @@ def test_a_model_replaced_while_it_is_verified_keeps_its_new_record(cache: Model
     assert old is not None
     new = replace(old, commit="d" * 40, created=old.created + 1, files=old.files[:1])
 
-    cache.verify(SMALL, reporter=Interrupter("verifying", lambda: write_manifest(folder, new)))
+    cache.verify(SMALL, work=Work(reporter=Interrupter("verifying", lambda: write_manifest(folder, new))))
 
     assert read_manifest(folder) == new
 
@@ -456,7 +456,7 @@ def test_a_model_evicted_while_it_is_verified_is_not_recorded_again(cache: Model
     folder = make_cached(cache.root, SMALL)
 
     with pytest.raises(NotCached):
-        cache.verify(SMALL, reporter=Interrupter("verifying", lambda: cache.evict(SMALL)))
+        cache.verify(SMALL, work=Work(reporter=Interrupter("verifying", lambda: cache.evict(SMALL))))
 
     assert not folder.exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the pauses between questions, and this machine's own proxies and certificates."""
-    monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(retry, "QUESTIONS", dataclasses.replace(retry.QUESTIONS, first_delay_s=0.01))
     monkeypatch.setattr(modelscope, "DENIAL_PAUSES_S", (0.0, 0.0, 0.0))
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", *CA_VARIABLES):
         monkeypatch.delenv(name, raising=False)

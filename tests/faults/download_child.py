@@ -11,14 +11,18 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache import Ensured, ModelCache, ensure_model
+from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.errors import Qwen3ftError
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.work import SILENT, Reporter
 from tests import played_disks
-from tests.cache.ensure_child import Printer, WrittenHub, say
+from tests.download.asking import ensure_model
+from tests.download.ensure_child import Printer, WrittenHub, say
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.download import Ensured
 
 
 def main() -> None:

@@ -11,16 +11,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache import Ensured, ModelCache, ensure_model, read_manifest
+from qwen3ft_jupyter.cache import ModelCache, read_manifest
 from qwen3ft_jupyter.cache.manifest import file_state
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.names import slug
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
+from tests.download.asking import ensure_model
 from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from qwen3ft_jupyter.download import Ensured
     from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20

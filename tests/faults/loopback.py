@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache import Ensured, ModelCache, ensure_model
+from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
 from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
+from tests.download.asking import ensure_model
 from tests.servers import Reply, ScriptedServer, Seen, file_reply, json_reply, redirect
 from tests.transfer.origin import REPO, Recorder, bytes_of
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from qwen3ft_jupyter.download import Ensured
     from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.hubs.listing import Hub, HubName
 

@@ -13,7 +13,7 @@ import pytest
 
 from qwen3ft_jupyter.errors import AccessDenied, HubBusy, HubError, HubUnreachable, ModelNotFound, SourceFailed, Stopped
 from qwen3ft_jupyter.hubs import http
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from tests.faults.loopback import DATA, LARGE, SIZE, RawServer, Stage, head_of, is_listing, part, shorten_silence
 from tests.servers import ABORT, CLOSE, Reply, ScriptedServer, Seen, Stall, file_reply, redirect
 

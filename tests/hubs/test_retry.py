@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from qwen3ft_jupyter.errors import HubBusy, HubUnreachable, ModelNotFound
-from qwen3ft_jupyter.hubs.retry import CONNECT_TRIES, MAX_PAUSE_S, TRIES, busy, parse_retry_after, pause_s
+from qwen3ft_jupyter.hubs.retry import QUESTIONS, busy, parse_retry_after, pause_s
 
 
 def middle() -> float:
@@ -16,7 +16,7 @@ def test_a_permanent_refusal_is_not_tried_again() -> None:
 
 def test_pauses_grow_until_the_tries_are_used_up() -> None:
     error = HubBusy("busy")
-    pauses = [pause_s(attempt, error, chance=middle) for attempt in range(1, TRIES + 1)]
+    pauses = [pause_s(attempt, error, chance=middle) for attempt in range(1, QUESTIONS.attempts + 1)]
 
     assert pauses == [0.5, 1.0, 2.0, 4.0, None]
 
@@ -27,10 +27,10 @@ def test_jitter_spreads_a_pause_around_its_length() -> None:
 
 
 def test_no_pause_is_longer_than_the_limit() -> None:
-    longest = pause_s(TRIES - 1, HubBusy("busy"), chance=lambda: 0.99)
+    longest = pause_s(QUESTIONS.attempts - 1, HubBusy("busy"), chance=lambda: 0.99)
 
     assert longest is not None
-    assert longest < 1.5 * MAX_PAUSE_S
+    assert longest < 1.5 * QUESTIONS.max_delay_s
 
 
 @pytest.mark.parametrize("cause", ["tls", "proxy", "address"])
@@ -42,12 +42,13 @@ def test_what_only_the_user_can_change_is_not_tried_again(cause: str) -> None:
 def test_a_hub_that_cannot_be_reached_is_given_up_early(cause: str) -> None:
     error = HubUnreachable("no", details={"cause": cause})
 
-    assert pause_s(CONNECT_TRIES - 1, error, chance=middle) is not None
-    assert pause_s(CONNECT_TRIES, error, chance=middle) is None
+    assert QUESTIONS.connect_attempts is not None
+    assert pause_s(QUESTIONS.connect_attempts - 1, error, chance=middle) is not None
+    assert pause_s(QUESTIONS.connect_attempts, error, chance=middle) is None
 
 
 def test_a_broken_connection_has_all_the_tries() -> None:
-    assert pause_s(TRIES - 1, HubUnreachable("no", details={"cause": "reset"}), chance=middle) is not None
+    assert pause_s(QUESTIONS.attempts - 1, HubUnreachable("no", details={"cause": "reset"}), chance=middle) is not None
 
 
 def test_the_hub_decides_the_pause_up_to_a_minute() -> None:

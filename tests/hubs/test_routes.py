@@ -21,7 +21,7 @@ from qwen3ft_jupyter.hubs import make_hubs, make_mirrors, resolve
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, HubName, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import check_paths, parse_repo_id, parse_sha256
 from qwen3ft_jupyter.settings import Secret, Settings
-from qwen3ft_jupyter.work import Reporter
+from qwen3ft_jupyter.work import Reporter, Work
 
 if TYPE_CHECKING:
     import threading
@@ -83,20 +83,20 @@ def as_hubs(hubs: dict[HubName, Scripted]) -> dict[HubName, Hub]:
 def test_the_first_hub_is_asked_and_no_other() -> None:
     hubs, heard = hubs_of(), Heard()
 
-    assert resolve(as_hubs(hubs), BOTH, REPO, reporter=heard).hub == "modelscope"
+    assert resolve(as_hubs(hubs), BOTH, REPO, work=Work(reporter=heard)).hub == "modelscope"
     assert hubs["huggingface"].asked == []
     assert heard.notices == []
 
 
 def test_the_order_decides() -> None:
-    assert resolve(as_hubs(hubs_of()), ("huggingface", "modelscope"), REPO).hub == "huggingface"
+    assert resolve(as_hubs(hubs_of()), ("huggingface", "modelscope"), REPO, work=Work()).hub == "huggingface"
 
 
 @pytest.mark.parametrize("failure", [ModelNotFound("m."), HubUnreachable("u."), HubBusy("b.")])
 def test_a_hub_that_cannot_help_passes_on_to_the_next_and_it_is_said(failure: HubError) -> None:
     heard = Heard()
 
-    assert resolve(as_hubs(hubs_of(failure)), BOTH, REPO, reporter=heard).hub == "huggingface"
+    assert resolve(as_hubs(hubs_of(failure)), BOTH, REPO, work=Work(reporter=heard)).hub == "huggingface"
     assert heard.notices == [f"{failure.message} Using Hugging Face instead."]
 
 
@@ -107,7 +107,7 @@ def test_a_hub_that_has_the_model_but_refuses_is_believed(failure: HubError) -> 
     hubs = hubs_of(failure)
 
     with pytest.raises(type(failure)):
-        resolve(as_hubs(hubs), BOTH, REPO)
+        resolve(as_hubs(hubs), BOTH, REPO, work=Work())
 
     assert hubs["huggingface"].asked == []
 
@@ -116,7 +116,7 @@ def test_with_one_hub_in_the_order_there_is_no_other() -> None:
     hubs = hubs_of(ModelNotFound("gone"))
 
     with pytest.raises(ModelNotFound, match="gone"):
-        resolve(as_hubs(hubs), ("modelscope",), REPO)
+        resolve(as_hubs(hubs), ("modelscope",), REPO, work=Work())
 
     assert hubs["huggingface"].asked == []
 
@@ -126,7 +126,7 @@ def test_when_both_fail_the_first_error_is_raised_and_names_both_causes(second: 
     first = HubBusy("too busy.", hint="Wait.", details={"retry_after_s": "90"})
 
     with pytest.raises(HubBusy) as caught:
-        resolve(as_hubs(hubs_of(first, second)), BOTH, REPO)
+        resolve(as_hubs(hubs_of(first, second)), BOTH, REPO, work=Work())
 
     assert caught.value.message == f"too busy. {second.message}"
     assert (caught.value.hint, caught.value.details) == ("Wait.", {"retry_after_s": "90"})
@@ -137,7 +137,7 @@ def test_when_both_fail_the_first_error_is_raised_and_names_both_causes(second: 
 )
 def test_a_default_branch_has_the_other_hubs_name_there(asked: str | None, passed_on: str | None) -> None:
     hubs = hubs_of(ModelNotFound("gone"))
-    resolve(as_hubs(hubs), BOTH, REPO, asked)
+    resolve(as_hubs(hubs), BOTH, REPO, asked, work=Work())
 
     assert hubs["modelscope"].asked == [asked]
     assert hubs["huggingface"].asked == [passed_on]

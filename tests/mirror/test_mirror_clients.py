@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache, ensure_model
+from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.errors import AccessDenied, ModelNotFound, RevisionNotFound
 from qwen3ft_jupyter.hubs import make_mirrors
 from qwen3ft_jupyter.hubs.http import HttpClient
@@ -23,6 +23,7 @@ from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.mirror import Mirror, client_settings
 from qwen3ft_jupyter.settings import load_settings
 from qwen3ft_jupyter.transfer.sources import MIN_SHARED_BYTES
+from tests.download.asking import ensure_model
 from tests.mirror.conftest import EXPECTED, FILES, REPO, digests, fill, put_in_cache, sha256
 
 if TYPE_CHECKING:

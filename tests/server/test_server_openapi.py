@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -10,9 +11,12 @@ from openapi_spec_validator import validate
 
 from qwen3ft_jupyter.cache.models import ModelOwner
 from qwen3ft_jupyter.cache.places import Owner
-from qwen3ft_jupyter.cache.preflight import Action, DownloadPlan, PlannedFile
+from qwen3ft_jupyter.download import DownloadRequest
+from qwen3ft_jupyter.download.plan import Action, DownloadPlan, Found, PlannedFile, Volume
 from qwen3ft_jupyter.faces.verbs import OTHER_OWNERS
 from qwen3ft_jupyter.faces.views import ACTIONS, OWNERS
+from qwen3ft_jupyter.hubs.listing import Listing
+from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.jobs import JobState
 from qwen3ft_jupyter.server.app import ROUTES
 from qwen3ft_jupyter.settings import SOURCE_NAMES
@@ -77,9 +81,10 @@ def test_a_jobs_states_and_progress_are_those_of_the_code() -> None:
 
 def test_the_plan_is_that_of_the_code() -> None:
     schema = OPENAPI["components"]["schemas"]["DownloadPlan"]
-    fields = {field.name for field in dataclasses.fields(DownloadPlan)} - {"repo_id"} | {"model_name", "has_room"}
+    listing = Listing(RepoId("me/mine"), "modelscope", "master", "c" * 40, ())
+    plan = DownloadPlan(DownloadRequest(RepoId("me/mine")), listing, Path(), Found(()), Volume(0, 0, None, (), 0.0))
 
-    assert set(schema["properties"]) == set(schema["required"]) == fields == set(plan_dict("me/mine"))
+    assert set(schema["properties"]) == set(schema["required"]) == set(plan.to_dict()) == set(plan_dict("me/mine"))
     file = schema["properties"]["files"]["items"]
     assert set(file["properties"]) == {field.name for field in dataclasses.fields(PlannedFile)}
     assert file["properties"]["action"]["enum"] == list(get_args(Action)) == list(ACTIONS)

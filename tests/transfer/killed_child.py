@@ -9,7 +9,8 @@ from pathlib import Path
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
-from tests.cache.ensure_child import WrittenHub
+from qwen3ft_jupyter.work import Work
+from tests.download.ensure_child import WrittenHub
 from tests.transfer.origin import REPO
 
 CONNECTIONS = 2
@@ -19,7 +20,7 @@ def main() -> None:
     folder, hub = Path(sys.argv[1]), WrittenHub(json.loads(sys.argv[2]))
     listing = hub.listing(REPO)
     sources = [HubSource(hub, listing, HttpClient())]
-    for fetched in fetch(listing.files, sources=sources, folder=folder, max_connections=CONNECTIONS):
+    for fetched in fetch(listing.files, sources=sources, folder=folder, max_connections=CONNECTIONS, work=Work()):
         fetched.release()
 
 

@@ -6,9 +6,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.work import Work
 from tests.servers import Reply, Seen
 from tests.transfer.origin import REPO, Origin, Recorder
 
@@ -42,7 +43,9 @@ def run(
     policy: RetryPolicy = QUICK,
 ) -> list[FetchedFile]:
     reporter = reporter or Recorder()
-    return fetch(files, sources=sources, folder=folder, max_connections=connections, reporter=reporter, policy=policy)
+    return fetch(
+        files, sources=sources, folder=folder, max_connections=connections, policy=policy, work=Work(reporter=reporter)
+    )
 
 
 def range_of(seen: Seen, data: bytes) -> tuple[int, int]:

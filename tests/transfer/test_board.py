@@ -8,9 +8,9 @@ import pytest
 
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import AccessDenied, HubBusy, SourceFailed
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer.board import ASIDE_FAILURES, Board
 from qwen3ft_jupyter.transfer.partial import claim
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
 from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.transfer.rates import SILENT_S
 from qwen3ft_jupyter.transfer.transit import Transit

@@ -12,7 +12,7 @@ from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
-from qwen3ft_jupyter.work import Controls
+from qwen3ft_jupyter.work import Controls, Work
 from tests.servers import Reply, Seen, Stall
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
 
@@ -60,9 +60,7 @@ class Running:
                 sources=[self._source],
                 folder=self._folder,
                 max_connections=self._connections,
-                controls=self.controls,
-                reporter=self.told,
-                stop=self.stop,
+                work=Work(reporter=self.told, stop=self.stop, controls=self.controls),
             )
         except Stopped as error:
             self.error = error

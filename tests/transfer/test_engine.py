@@ -9,10 +9,11 @@ import pytest
 
 from qwen3ft_jupyter.errors import HubBusy, SourceFailed, Stopped, WrongBytes
 from qwen3ft_jupyter.hubs.http import HttpClient
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
 from qwen3ft_jupyter.transfer.volume import LocalDisk
+from qwen3ft_jupyter.work import Work
 from tests.servers import ABORT, CLOSE, Reply, Seen, Stall, file_reply
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
 
@@ -57,9 +58,8 @@ class Fetcher:
             sources=sources,
             folder=self.folder,
             max_connections=connections,
-            reporter=reporter or Recorder(),
-            stop=stop,
             policy=QUICK,
+            work=Work(reporter=reporter or Recorder(), stop=stop or threading.Event()),
         )
 
 
@@ -412,7 +412,7 @@ def test_stop_does_not_wait_for_a_disk_that_hangs(fetcher: Fetcher, hanging: str
         stopper = threading.Thread(target=stop_when_it_hangs)
         stopper.start()
         with pytest.raises(Stopped):
-            fetch(listing.files, sources=[source], folder=fetcher.folder, stop=stop, disk=disk)
+            fetch(listing.files, sources=[source], folder=fetcher.folder, disk=disk, work=Work(stop=stop))
         stopped = time.monotonic()
         stopper.join()
         assert stopped - asked_at[0] < 1.0
@@ -422,7 +422,7 @@ def test_stop_does_not_wait_for_a_disk_that_hangs(fetcher: Fetcher, hanging: str
         disk.go_on.set()
         while b"released" not in journal.read_bytes():
             assert time.monotonic() < stopped + 10
-        (fetched,) = fetch(listing.files, sources=[source], folder=fetcher.folder)
+        (fetched,) = fetch(listing.files, sources=[source], folder=fetcher.folder, work=Work())
 
         assert contents([fetched]) == {"model.safetensors": data}
         assert hanging == "write" or fetched.bytes_fetched == 0
@@ -485,4 +485,4 @@ def test_no_source_has_the_file(fetcher: Fetcher) -> None:
         files, sources = fetcher.source(one)[1].files, [fetcher.source(other)[0]]
 
         with pytest.raises(SourceFailed, match=r"a\.txt: no source has it"):
-            fetch(files, sources=sources, folder=fetcher.folder)
+            fetch(files, sources=sources, folder=fetcher.folder, work=Work())

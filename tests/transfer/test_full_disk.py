@@ -11,6 +11,7 @@ from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.transfer.volume import LocalDisk
+from qwen3ft_jupyter.work import Work
 from tests.transfer.origin import REPO, Origin, bytes_of
 
 if TYPE_CHECKING:
@@ -48,11 +49,23 @@ def test_a_volume_that_fills_up_is_no_space_and_what_arrived_is_kept(small_volum
         listing = origin.listing(REPO)
         sources = [HubSource(origin, listing, client)]
         with pytest.raises(NoSpace, match=r"model\.safetensors"):
-            fetch(listing.files, sources=sources, folder=small_volume / "in", max_connections=2, disk=HopefulDisk())
+            fetch(
+                listing.files,
+                sources=sources,
+                folder=small_volume / "in",
+                max_connections=2,
+                disk=HopefulDisk(),
+                work=Work(),
+            )
         subprocess.run([str(MOUNT), "-o", "remount,size=32m", str(small_volume)], check=True)
 
         (fetched,) = fetch(
-            listing.files, sources=sources, folder=small_volume / "in", max_connections=2, disk=HopefulDisk()
+            listing.files,
+            sources=sources,
+            folder=small_volume / "in",
+            max_connections=2,
+            disk=HopefulDisk(),
+            work=Work(),
         )
 
         assert fetched.bytes_fetched < len(data) - 2 * MB

@@ -9,6 +9,7 @@ import pytest
 
 from qwen3ft_jupyter.errors import AccessDenied, SourceFailed, Stopped
 from qwen3ft_jupyter.transfer.engine import fetch
+from qwen3ft_jupyter.work import Work
 from tests.servers import Reply
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
 from tests.transfer.playing import MB, NAME, LateSource, run, source_of
@@ -104,5 +105,5 @@ def test_a_stop_ends_the_wait(client: HttpClient, refusing: Origin, late: LateSo
     sources: list[Source] = [source_of(refusing, client), late]
 
     with pytest.raises(Stopped):
-        fetch(refusing.listing(REPO).files, sources=sources, folder=tmp_path, stop=stop)
+        fetch(refusing.listing(REPO).files, sources=sources, folder=tmp_path, work=Work(stop=stop))
     thread.join()

@@ -7,12 +7,13 @@ import zlib
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.disk import LOCAL, LocalDisk
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.journal import Record, parse_journal
 from qwen3ft_jupyter.transfer.partial import claim
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
 from qwen3ft_jupyter.transfer.plan import object_key
+from qwen3ft_jupyter.work import Work
 from tests.servers import Reply, Seen, Stall, file_reply
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
 from tests.transfer.playing import MB, NAME, Crowded, LateSource, SlowLink, paced, partly, range_of, run, source_of
@@ -276,6 +277,6 @@ def test_the_disk_begins_to_write_down_while_bytes_still_arrive(client: HttpClie
     with Origin({NAME: data}, fault=fault) as origin:
         files, sources = origin.listing(REPO).files, [source_of(origin, client)]
 
-        (fetched,) = fetch(files, sources=sources, folder=tmp_path, max_connections=2, disk=disk)
+        (fetched,) = fetch(files, sources=sources, folder=tmp_path, max_connections=2, disk=disk, work=Work())
 
     assert fetched.path.read_bytes() == data

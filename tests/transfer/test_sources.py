@@ -10,6 +10,7 @@ from qwen3ft_jupyter.errors import BadInput, HubUnreachable, ModelNotFound, Revi
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
 from qwen3ft_jupyter.transfer.sources import MIN_SHARED_BYTES, LateSource, check_sources, gather_sources
+from qwen3ft_jupyter.work import Work
 from tests.servers import Reply, ScriptedServer, Stall
 from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
 
@@ -85,8 +86,7 @@ def gather(
         client=client,
         wanted=wanted,
         bytes_to_fetch=size,
-        reporter=reporter or Recorder(),
-        stop=stop or threading.Event(),
+        work=Work(reporter=reporter or Recorder(), stop=stop or threading.Event()),
     )
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from qwen3ft_jupyter.cache.incoming import begun_bytes
 from qwen3ft_jupyter.errors import HubBusy, Stopped
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer import board, workers
 from qwen3ft_jupyter.transfer.engine import fetch
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
-from qwen3ft_jupyter.work import Controls
+from qwen3ft_jupyter.work import Controls, Work
 from tests.servers import ABORT, Reply, Seen, Stall
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
 from tests.transfer.playing import MB, NAME, Crowded, SlowLink, paced, partly, range_of, run, source_of
@@ -105,7 +105,9 @@ def test_under_a_low_speed_nothing_is_asked_for_twice(client: HttpClient, tmp_pa
         sources, files = [source_of(origin, client)], origin.listing(REPO).files
 
         def fetch_all() -> None:
-            fetched.extend(fetch(files, sources=sources, folder=tmp_path, controls=controls, reporter=told, stop=stop))
+            fetched.extend(
+                fetch(files, sources=sources, folder=tmp_path, work=Work(reporter=told, stop=stop, controls=controls))
+            )
 
         fetched: list[object] = []
         thread = threading.Thread(target=fetch_all)
@@ -217,7 +219,7 @@ def test_a_source_that_gives_a_byte_and_breaks_off_is_not_asked_like_mad(client:
                 folder=tmp_path,
                 max_connections=1,
                 policy=RetryPolicy(first_delay_s=0.2),
-                stop=stop,
+                work=Work(stop=stop),
             )
 
         assert 2 <= len(origin.ranges(NAME)) <= 20
@@ -245,8 +247,7 @@ def test_on_a_slow_link_the_journal_is_kept_up_to_date(
                 sources=[source_of(origin, client)],
                 folder=tmp_path,
                 max_connections=1,
-                reporter=told,
-                stop=stop,
+                work=Work(reporter=told, stop=stop),
             )
         looking.join()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.errors import HubBusy, HubUnreachable, SourceFailed
-from qwen3ft_jupyter.transfer.patience import DEFAULT_POLICY
+from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
 from qwen3ft_jupyter.transfer.suppliers import (
     FIRST_CONNECTIONS,
     FIRST_HOLD_S,

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.cache import ModelCache
-from qwen3ft_jupyter.cache.dry_run import plan_model
 from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.errors import BadInput, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.work import Controls, Progress
 from tests.cache.making import make_cached
-from tests.cache.test_ensure import FILES, ensure, make_plain, replace_bytes
+from tests.download.asking import plan_model
+from tests.download.test_ensure import FILES, ensure, make_plain, replace_bytes
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.preflight import DownloadPlan
+    from qwen3ft_jupyter.download import DownloadPlan
 
 MB = 1 << 20
 SIZE = sum(map(len, FILES.values()))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache import Ensured, ModelCache, ensure_model, read_manifest
+from qwen3ft_jupyter.cache import ModelCache, read_manifest
 from qwen3ft_jupyter.errors import (
     CacheDamaged,
     HubUnreachable,
@@ -21,8 +21,9 @@ from qwen3ft_jupyter.errors import (
     Stopped,
     WrongBytes,
 )
-from qwen3ft_jupyter.transfer.patience import RetryPolicy
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from tests.cache.making import make_cached
+from tests.download.asking import ensure_model
 from tests.servers import Reply, Seen, Stall, file_reply
 from tests.transfer.origin import COMMIT, REPO, Interrupter, Origin, Recorder, bytes_of
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from qwen3ft_jupyter.download import Ensured
     from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20

@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 
 from qwen3ft_jupyter.cache import ModelCache
-from qwen3ft_jupyter.cache.dry_run import plan_model
 from qwen3ft_jupyter.errors import HubUnreachable, ModelNotFound, RevisionNotFound
 from qwen3ft_jupyter.hubs.listing import Listing, Request
-from tests.cache.test_ensure import FILES, NAME, contents, ensure, replace_bytes
+from tests.download.asking import plan_model
+from tests.download.test_ensure import FILES, NAME, contents, ensure, replace_bytes
 from tests.servers import Reply, Seen, file_reply
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of, remote
 

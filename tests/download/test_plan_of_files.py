@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache.candidates import Candidate
+from qwen3ft_jupyter.cache.commit import SharedFile
 from qwen3ft_jupyter.cache.incoming import begun_bytes
-from qwen3ft_jupyter.cache.manifest import read_manifest, write_manifest
-from qwen3ft_jupyter.cache.preflight import DownloadPlan, Volume, check_room, make_download_plan
+from qwen3ft_jupyter.cache.manifest import ManifestFile, read_manifest, write_manifest
+from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.download import DownloadPlan, DownloadRequest
+from qwen3ft_jupyter.download.plan import Found, Volume, check_room, make_plan
 from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import SafePath
@@ -20,8 +25,7 @@ from tests.cache.making import make_cached
 from tests.transfer.origin import COMMIT, REPO, bytes_of, remote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Collection, Mapping
 
 KB = 1000
 GB = 10**9
@@ -36,12 +40,34 @@ def plan(
     used: int = 0,
     quota: int | None = None,
     cache: ModelCache | None = None,
+    kept: Collection[str] = (),
+    adopted: Mapping[str, str] | None = None,
+    linked: Collection[str] = (),
+    rate: float | None = None,
     **given: Any,
 ) -> DownloadPlan:
-    wanted = [remote(path, data) for path, data in files.items()]
-    listing = Listing(REPO, "modelscope", "master", COMMIT, tuple(wanted))
+    wanted = tuple(remote(path, data) for path, data in files.items())
+    listing = Listing(REPO, "modelscope", "master", COMMIT, wanted)
     volume = Volume(free, used, quota, cache.holdings() if cache else [], now=1e6)
-    return make_download_plan(listing, wanted, volume, sources=("ModelScope", "Hugging Face"), **given)
+    found = Found(
+        wanted,
+        kept={SafePath(path): entry(path) for path in kept},
+        lent={SafePath(path): SharedFile(Path(path), entry(path), "other") for path in linked},
+        candidates={SafePath(path): [candidate(path, label)] for path, label in (adopted or {}).items()},
+        **given,
+    )
+    sources = ("ModelScope", "Hugging Face")
+    return make_plan(DownloadRequest(REPO), listing, Path("folder"), found, volume).forecast(sources, rate)
+
+
+def entry(path: str) -> ManifestFile:
+    file = remote(path, FILES[path])
+    assert file.sha256 is not None
+    return ManifestFile(file.path, file.size, file.sha256, None)
+
+
+def candidate(path: str, label: str) -> Candidate:
+    return Candidate(Place("folder", Path("other")), Path("other") / path, label, is_expected=True)
 
 
 def actions(planned: DownloadPlan) -> list[tuple[str, str, int]]:
@@ -71,8 +97,8 @@ def test_everything_travels_when_nothing_is_here() -> None:
 
 def test_what_is_here_does_not_travel() -> None:
     planned = plan(
-        kept={SafePath("config.json")},
-        adopted={SafePath("a.safetensors"): "the Hugging Face cache"},
+        kept={"config.json"},
+        adopted={"a.safetensors": "the Hugging Face cache"},
         begun={object_key(remote("b.safetensors", FILES["b.safetensors"])): 45 * KB},
     )
 
@@ -87,15 +113,13 @@ def test_what_is_here_does_not_travel() -> None:
 
 
 def test_what_another_revision_shares_takes_no_room() -> None:
-    shared = SafePath("a.safetensors")
-
-    planned = plan(adopted={shared: "another revision"}, linked={shared}, kept={SafePath("b.safetensors")})
+    planned = plan(linked={"a.safetensors"}, kept={"b.safetensors"})
 
     assert planned.room_bytes == 2 + RESERVE_BYTES
 
 
 def test_nothing_to_do_needs_no_room() -> None:
-    planned = plan(kept={SafePath(path) for path in FILES}, free=0)
+    planned = plan(kept=set(FILES), free=0)
 
     assert (planned.room_bytes, planned.missing_bytes, planned.seconds) == (0, 0, None)
     check_room(planned)
@@ -112,7 +136,7 @@ def test_an_update_says_what_goes(tmp_path: Path) -> None:
     old = {"config.json": FILES["config.json"], "a.safetensors": b"old" * KB, "gone.safetensors": b"g" * KB}
     folder = make_cached(tmp_path, REPO, old)
 
-    planned = plan(kept={SafePath("config.json")}, previous=read_manifest(folder), quota=GB)
+    planned = plan(kept={"config.json"}, previous=read_manifest(folder), quota=GB)
 
     assert ("gone.safetensors", "removed", 0) in actions(planned)
     assert ("a.safetensors", "fetched", 40 * KB) in actions(planned)

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache import ModelCache, ensure_model
+from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.download import Downloader, DownloadRequest
 from qwen3ft_jupyter.hubs.listing import HubName, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
-from qwen3ft_jupyter.work import Progress, Reporter
+from qwen3ft_jupyter.work import Progress, Reporter, Work
 
 if TYPE_CHECKING:
     import threading
@@ -56,14 +57,9 @@ def say(value: dict[str, Any]) -> None:
 
 def main() -> None:
     written = json.loads(Path(sys.argv[2]).read_text("utf-8"))
-    ensured = ensure_model(
-        ModelCache(Path(sys.argv[1])),
-        {"modelscope": WrittenHub(written)},
-        written["repo_id"],
-        order=["modelscope"],
-        max_connections=2,
-        reporter=Printer(),
-    )
+    cache, hub = ModelCache(Path(sys.argv[1])), WrittenHub(written)
+    downloader = Downloader(cache, {"modelscope": hub}, ["modelscope"], max_connections=2)
+    ensured = downloader.ensure(DownloadRequest(written["repo_id"]), Work(Printer()))
     say({"result": {"bytes": ensured.bytes_fetched, "folder": str(ensured.model.folder)}})
 
 

@@ -12,7 +12,7 @@ from qwen3ft_jupyter.cache.elsewhere import Place
 from qwen3ft_jupyter.errors import BadInput, CacheDamaged, NoSpace, NotCached, SourceFailed
 from tests.cache.foreign_caches import make_hugging_face
 from tests.cache.making import make_cached
-from tests.cache.test_ensure import FILES, NAME, contents, ensure, make_plain, replace_bytes
+from tests.download.test_ensure import FILES, NAME, contents, ensure, make_plain, replace_bytes
 from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def test_a_model_that_is_evicted_while_it_lends_is_done_without(
         commits.append(arguments)
         return commit_model(*arguments, **options)
 
-    monkeypatch.setattr("qwen3ft_jupyter.cache.complete.commit_model", evict_first)
+    monkeypatch.setattr("qwen3ft_jupyter.download.apply.commit_model", evict_first)
 
     ensured = ensure(cache, origin)
 

@@ -5,14 +5,14 @@ import math
 import pytest
 
 from qwen3ft_jupyter.errors import AccessDenied, HubBusy, HubUnreachable, SourceFailed, WrongBytes
-from qwen3ft_jupyter.transfer.patience import Patience, RetryPolicy, may_pass
+from qwen3ft_jupyter.hubs.retry import RetryPolicy, RetryState
 
 POLICY = RetryPolicy(attempts=3, wrong_attempts=2, refused_attempts=1, first_delay_s=1, max_delay_s=4)
 FAILED = SourceFailed("reset")
 
 
 def test_the_first_failure_is_tried_again_at_once_and_then_later_and_later() -> None:
-    patience = Patience(RetryPolicy(first_delay_s=1, max_delay_s=4))
+    patience = RetryState(RetryPolicy(first_delay_s=1, max_delay_s=4))
     delays = []
     for now in (0.0, 100.0, 200.0, 300.0, 400.0):
         patience.failed(FAILED, began=now, now=now)
@@ -26,7 +26,7 @@ def test_the_first_failure_is_tried_again_at_once_and_then_later_and_later() -> 
 
 
 def test_failures_in_a_row_exhaust_patience() -> None:
-    patience = Patience(POLICY)
+    patience = RetryState(POLICY)
     for now in (0.0, 10.0):
         patience.failed(FAILED, began=now, now=now)
     assert not patience.is_exhausted
@@ -37,7 +37,7 @@ def test_failures_in_a_row_exhaust_patience() -> None:
 
 
 def test_a_byte_gained_renews_patience() -> None:
-    patience = Patience(POLICY)
+    patience = RetryState(POLICY)
     for now in range(100):
         patience.failed(FAILED, began=now, now=now)
         patience.gained()
@@ -46,7 +46,7 @@ def test_a_byte_gained_renews_patience() -> None:
 
 
 def test_connections_that_fail_together_count_once() -> None:
-    patience = Patience(POLICY)
+    patience = RetryState(POLICY)
     for _ in range(16):
         patience.failed(FAILED, began=0, now=5)
 
@@ -55,7 +55,7 @@ def test_connections_that_fail_together_count_once() -> None:
 
 def test_connections_that_fail_in_turns_exhaust_patience_too() -> None:
     """Each of the two was begun before the other one has failed."""
-    patience = Patience(POLICY)
+    patience = RetryState(POLICY)
     for failure in range(8):
         patience.failed(FAILED, began=2.5 * failure, now=2.5 * failure + 5)
 
@@ -63,7 +63,7 @@ def test_connections_that_fail_in_turns_exhaust_patience_too() -> None:
 
 
 def test_a_failure_of_another_kind_gives_no_patience_back() -> None:
-    impatient = Patience(POLICY)
+    impatient = RetryState(POLICY)
     impatient.failed(HubBusy("for two hours"), began=0, now=0, wait_s=7200)
 
     impatient.failed(FAILED, began=0, now=1)
@@ -73,7 +73,7 @@ def test_a_failure_of_another_kind_gives_no_patience_back() -> None:
 
 
 def test_one_refusal_after_a_failure_that_passes_is_no_second_refusal() -> None:
-    patience = Patience(RetryPolicy(attempts=5, refused_attempts=2))
+    patience = RetryState(RetryPolicy(attempts=5, refused_attempts=2))
     patience.failed(FAILED, began=0, now=0)
     patience.failed(AccessDenied("perhaps"), began=1, now=1)
     assert not patience.is_exhausted
@@ -84,7 +84,7 @@ def test_one_refusal_after_a_failure_that_passes_is_no_second_refusal() -> None:
 
 
 def test_after_an_outage_a_source_is_counted_on_again_once_it_brings_something() -> None:
-    patience = Patience(POLICY)
+    patience = RetryState(POLICY)
     for now in range(3):
         patience.failed(FAILED, began=now, now=now)
     assert patience.is_exhausted
@@ -96,7 +96,7 @@ def test_after_an_outage_a_source_is_counted_on_again_once_it_brings_something()
 
 
 def test_a_source_that_said_no_is_asked_no_more() -> None:
-    patience = Patience(POLICY)
+    patience = RetryState(POLICY)
     patience.failed(AccessDenied("no"), began=0, now=0)
 
     patience.gained()  # over a connection from before
@@ -109,12 +109,12 @@ def test_a_source_that_said_no_is_asked_no_more() -> None:
 def test_a_wrong_certificate_does_not_pass(cause: str, passes: bool) -> None:  # noqa: FBT001
     error = HubUnreachable("x", details={"cause": cause})
 
-    assert may_pass(error) == passes
+    assert POLICY.may_pass(error) == passes
     assert POLICY.limit(error) == (POLICY.attempts if passes else POLICY.refused_attempts)
 
 
 def test_refusals_and_wrong_bytes_have_limits_of_their_own() -> None:
-    refused, wrong = Patience(POLICY), Patience(POLICY)
+    refused, wrong = RetryState(POLICY), RetryState(POLICY)
 
     refused.failed(AccessDenied("no"), began=0, now=0)
     wrong.failed(WrongBytes("other"), began=0, now=0)
@@ -124,7 +124,7 @@ def test_refusals_and_wrong_bytes_have_limits_of_their_own() -> None:
 
 
 def test_the_wait_a_source_asks_for_is_kept_up_to_a_minute() -> None:
-    patience, impatient = Patience(POLICY), Patience(POLICY)
+    patience, impatient = RetryState(POLICY), RetryState(POLICY)
 
     patience.failed(FAILED, began=0, now=0, wait_s=60)
     impatient.failed(FAILED, began=0, now=0, wait_s=61)

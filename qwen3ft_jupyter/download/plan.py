@@ -1,0 +1,326 @@
+"""What a download will do, decided before the first byte: file by file, from whom, and whether it fits. Pure.
+
+The plan that a person is shown is the plan that is executed, see `apply`; a dry run ends with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from qwen3ft_jupyter.cache import quota as quotas
+from qwen3ft_jupyter.cache.compare import split_copies
+from qwen3ft_jupyter.errors import NoSpace
+from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.transfer.plan import RESERVE_BYTES, object_key
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from qwen3ft_jupyter.cache.candidates import Candidate
+    from qwen3ft_jupyter.cache.commit import SharedFile
+    from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, PieceSum
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.download.request import DownloadRequest
+    from qwen3ft_jupyter.hubs.listing import HubName, Listing, RemoteFile
+    from qwen3ft_jupyter.hubs.names import RepoId, SafePath
+
+Action = Literal["kept", "adopted", "resumed", "fetched", "removed"]
+"""Is there and right; comes from elsewhere on this disk; was begun; travels; belongs to the old revision only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is on this disk of the files that are wanted."""
+
+    wanted: Sequence[RemoteFile]
+    kept: Mapping[SafePath, ManifestFile] = field(default_factory=dict)
+    """Those that are at their place and right."""
+    lent: Mapping[SafePath, SharedFile] = field(default_factory=dict)
+    """Those that another model of this cache has, too: they need no room where the volume has hard links."""
+    candidates: Mapping[SafePath, Sequence[Candidate]] = field(default_factory=dict)
+    """What else on this disk probably has the bytes of a file."""
+    begun: Mapping[str, int] = field(default_factory=dict)
+    """Bytes by object key that are in partials, or will be when `salvage` is."""
+    salvage: Mapping[SafePath, Sequence[PieceSum]] = field(default_factory=dict)
+    """The ranges of damaged files that are right all the same."""
+    previous: Manifest | None = None
+    """What the folder holds now."""
+
+    def without(self, lenders: Collection[str]) -> Found:
+        """Return what is left of it when some models of this cache, named by their slugs, are gone."""
+        lent = {path: file for path, file in self.lent.items() if file.lender not in lenders}
+        candidates = {
+            path: rest
+            for path, some in self.candidates.items()
+            if (rest := [candidate for candidate in some if candidate.lender not in lenders])
+        }
+        return replace(self, lent=lent, candidates=candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """What is known of the room for a model."""
+
+    free_bytes: int
+    used_bytes: int
+    """What our own cache holds, see `ModelCache.used_bytes`."""
+    quota: int | None
+    """What it may hold; None for no limit."""
+    holdings: Sequence[quotas.Holding]
+    now: float
+    """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """What happens to one file of the model."""
+
+    path: SafePath
+    size: int
+    action: Action
+    source: str
+    """Where its bytes come from, for a person; "" for a file that is kept or removed."""
+    bytes_to_fetch: int
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadPlan:
+    """What a download does. All sizes are bytes."""
+
+    request: DownloadRequest
+    listing: Listing
+    """What the hub says."""
+    folder: Path
+    """Where the files go."""
+    found: Found
+    """What is used of what is here."""
+    volume: Volume
+    """The room there is."""
+    files: tuple[PlannedFile, ...] = ()
+    bytes_to_fetch: int = 0
+    """What travels."""
+    bytes_reused: int = 0
+    """What does not, because it is on this disk: kept, adopted, or begun."""
+    room_bytes: int = 0
+    """What the volume of the cache has to have free."""
+    missing_bytes: int = 0
+    """What it lacks, even after `evictions` are gone; 0 if it fits."""
+    over_quota_bytes: int = 0
+    """By how much the cache would exceed its quota although everything was evicted that may be; 0 if it fits."""
+    evictions: tuple[CachedModel, ...] = ()
+    """What is evicted to stay within the quota."""
+    sources: tuple[str, ...] = ()
+    """Where bytes come from, for a person."""
+    rate: float | None = None
+    """Bytes a second, by a probe; None if there was none."""
+    in_place: CachedModel | None = None
+    """Another tool's copy that is used where it is, instead of bringing any file here."""
+
+    @property
+    def repo_id(self) -> RepoId:
+        """Return whose files they are."""
+        return self.listing.repo_id
+
+    @property
+    def hub(self) -> HubName:
+        """Return who listed them."""
+        return self.listing.hub
+
+    @property
+    def commit(self) -> str:
+        """Return the commit they are of."""
+        return self.listing.commit
+
+    @property
+    def free_bytes(self) -> int:
+        """Return what the volume has free now."""
+        return self.volume.free_bytes
+
+    @property
+    def quota(self) -> int | None:
+        """Return what the cache may hold; None for no limit."""
+        return self.volume.quota
+
+    @property
+    def evictable(self) -> tuple[tuple[str, int], ...]:
+        """Return what could be evicted by hand, the least recently used first, and what each alone would free."""
+        holdings = self.volume.holdings
+        models = quotas.evictable(holdings, now=self.volume.now, keep=self.repo_id)
+        return tuple((quotas.title(model), quotas.freed_bytes(holdings, [model])) for model in models)
+
+    @property
+    def to_evict(self) -> tuple[str, ...]:
+        """Return what is evicted to stay within the quota, for a person."""
+        return tuple(map(quotas.title, self.evictions))
+
+    @property
+    def seconds(self) -> float | None:
+        """Return what the transfer takes at the rate that was probed."""
+        return self.bytes_to_fetch / self.rate if self.rate else None
+
+    @property
+    def is_update(self) -> bool:
+        """Return whether another commit of the model is in the folder."""
+        return self.found.previous is not None and self.found.previous.commit != self.commit
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether the model fits on the volume and into the quota."""
+        return not self.missing_bytes and not self.over_quota_bytes
+
+    def of(self, *actions: Action) -> list[RemoteFile]:
+        """Return the files that have one of these actions."""
+        paths = {file.path for file in self.files if file.action in actions}
+        return [file for file in self.found.wanted if file.path in paths]
+
+    def copies(self) -> dict[SafePath, SafePath]:
+        """Return the files that equal another file of the model, by path, and which one."""
+        return split_copies(self.found.wanted, self.found.kept)[1]
+
+    def forecast(self, sources: Sequence[str], rate: float | None) -> DownloadPlan:
+        """Return the plan with the sources that have answered, the first of them first, and their rate."""
+        first = sources[0] if sources else ""
+        files = tuple(
+            replace(file, source=first) if file.action in {"resumed", "fetched"} else file for file in self.files
+        )
+        return replace(self, sources=tuple(sources), rate=rate, files=files)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict: what a person is shown of it."""
+        return {
+            "model_name": self.repo_id,
+            "hub": self.hub,
+            "revision": self.listing.revision,
+            "commit": self.commit,
+            "files": [asdict(file) for file in self.files],
+            "bytes_to_fetch": self.bytes_to_fetch,
+            "bytes_reused": self.bytes_reused,
+            "room_bytes": self.room_bytes,
+            "free_bytes": self.free_bytes,
+            "missing_bytes": self.missing_bytes,
+            "quota": self.quota,
+            "over_quota_bytes": self.over_quota_bytes,
+            "to_evict": self.to_evict,
+            "evictable": self.evictable,
+            "rate": self.rate,
+            "seconds": self.seconds,
+            "sources": self.sources,
+            "is_update": self.is_update,
+            "has_room": self.has_room,
+        }
+
+
+def make_plan(
+    request: DownloadRequest,
+    listing: Listing,
+    folder: Path,
+    found: Found,
+    volume: Volume,
+    *,
+    sources: Sequence[str] = (),
+) -> DownloadPlan:
+    """Return how to make `folder` hold the wanted files of `listing`.
+
+    A model that makes room lends no file, so that there is more to make room for.
+
+    Args:
+        request: What was asked for.
+        listing: What the hub says.
+        folder: Where the files go.
+        found: What is here.
+        volume: The room there is.
+        sources: Where bytes come from, the first being the hub that listed them.
+    """
+    base = DownloadPlan(request, listing, folder, found, volume, sources=tuple(sources))
+    while True:
+        plan = _filled(replace(base, found=found))
+        rest = found.without({model.slug for model in plan.evictions})
+        if (rest.lent, rest.candidates) == (found.lent, found.candidates):
+            return plan
+        found = rest
+
+
+def _filled(plan: DownloadPlan) -> DownloadPlan:
+    """Return the plan with what follows from what was found and the room there is."""
+    found, volume = plan.found, plan.volume
+    files = list(_planned(found, plan.sources[0] if plan.sources else ""))
+    wanted = {file.path for file in found.wanted}
+    removed = [file for file in (found.previous.files if found.previous else ()) if file.path not in wanted]
+    to_fetch = sum(file.bytes_to_fetch for file in files)
+    copied = _size_of(file for file in files if file.action == "adopted" and file.path not in found.lent)
+    salvaged = sum(end - start for pieces in found.salvage.values() for start, end, _ in pieces)
+    needed = to_fetch + copied + salvaged
+    is_growing = any(file.action != "kept" and file.path not in found.lent for file in files)
+    growth = to_fetch + copied - quotas.replaced_bytes(volume.holdings, found.previous, found.kept)
+    evictions, over = _making_way(volume, growth, plan.repo_id) if is_growing else ((), 0)
+    room = needed + RESERVE_BYTES if needed else 0
+    free = volume.free_bytes + quotas.freed_bytes(volume.holdings, evictions)
+    return replace(
+        plan,
+        files=(*files, *(PlannedFile(file.path, file.size, "removed", "", 0) for file in removed)),
+        bytes_to_fetch=to_fetch,
+        bytes_reused=_size_of(files) - to_fetch,
+        room_bytes=room,
+        missing_bytes=max(0, room - free),
+        over_quota_bytes=over,
+        evictions=evictions,
+        sources=plan.sources if any(file.action in {"resumed", "fetched"} for file in files) else (),
+    )
+
+
+def check_room(plan: DownloadPlan) -> None:
+    """Raise NoSpace if the model does not fit, naming the missing bytes and what could be evicted."""
+    if plan.over_quota_bytes and plan.quota is not None:
+        raise quotas.refusal(plan.repo_id, plan.over_quota_bytes, plan.quota)
+    if not plan.missing_bytes:
+        return
+    named = " and ".join(f"{name} ({size(bytes_)})" for name, bytes_ in _enough(plan.evictable, plan.missing_bytes))
+    cure = f"Evict {named}" if named else "Free some room"
+    raise NoSpace(
+        f"Not enough room in the cache for {plan.repo_id}: {size(plan.room_bytes)} are needed,"
+        f" {size(plan.free_bytes)} are free; {size(plan.missing_bytes)} ({plan.missing_bytes:,} bytes) are missing.",
+        hint=f"{cure}, or set MODEL_CACHE_DIR to a larger volume.",
+    )
+
+
+def _planned(found: Found, source: str) -> Iterator[PlannedFile]:
+    _, copies = split_copies(found.wanted, found.kept)
+    for file in found.wanted:
+        present = min(file.size, found.begun.get(object_key(file), 0))
+        if file.path in found.kept:
+            yield PlannedFile(file.path, file.size, "kept", "", 0)
+        elif file.path in copies:
+            yield PlannedFile(file.path, file.size, "adopted", copies[file.path], 0)
+        elif file.path in found.lent:
+            yield PlannedFile(file.path, file.size, "adopted", "cache", 0)
+        elif file.path in found.candidates:
+            yield PlannedFile(file.path, file.size, "adopted", found.candidates[file.path][0].label, 0)
+        elif present:
+            yield PlannedFile(file.path, file.size, "resumed", source, file.size - present)
+        else:
+            yield PlannedFile(file.path, file.size, "fetched", source, file.size)
+
+
+def _making_way(volume: Volume, growth: int, repo_id: RepoId) -> tuple[tuple[CachedModel, ...], int]:
+    """Return what has to go because of the quota, and by how much it is exceeded all the same."""
+    over = volume.used_bytes + growth - volume.quota if volume.quota is not None else 0
+    if over <= 0:
+        return (), 0
+    evicted = quotas.to_evict(volume.holdings, over, now=volume.now, keep=repo_id)
+    return evicted, quotas.shortfall(volume.holdings, over, now=volume.now, keep=repo_id)
+
+
+def _enough(evictable: Sequence[tuple[str, int]], missing_bytes: int) -> Sequence[tuple[str, int]]:
+    """Return the first of the models that together free what is missing; none if all of them would not."""
+    total = 0
+    for number, (_, bytes_) in enumerate(evictable, start=1):
+        total += bytes_
+        if total >= missing_bytes:
+            return evictable[:number]
+    return ()
+
+
+def _size_of(files: Iterable[PlannedFile]) -> int:
+    return sum(file.size for file in files)

@@ -1,0 +1,142 @@
+"""Which copy on this disk is the one that was asked for, and whether it is whole and right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.cache.audit import check_files
+from qwen3ft_jupyter.cache.compare import looks_complete
+from qwen3ft_jupyter.cache.evict_foreign import folders_of
+from qwen3ft_jupyter.cache.in_place import use_in_place
+from qwen3ft_jupyter.errors import CacheDamaged, CacheError, HubError, NotCached
+from qwen3ft_jupyter.format import first_names
+from qwen3ft_jupyter.hubs.listing import Listing
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.cache.manifest import Manifest
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.store import ModelCache
+    from qwen3ft_jupyter.download.downloader import Downloader
+    from qwen3ft_jupyter.download.request import DownloadRequest
+    from qwen3ft_jupyter.work import Work
+
+
+def whole_model(
+    downloader: Downloader, request: DownloadRequest, work: Work, *, is_dry: bool = False
+) -> CachedModel | None:
+    """Return the cached model if it is verified, of the right commit, and all its files are there and right.
+
+    Only what no stamp vouches for is read; the new stamps are kept, unless it `is_dry`.
+    """
+    model = _wanted(downloader, request, work)
+    manifest = downloader.cache.manifest(model) if model is not None else None
+    if model is None or manifest is None:
+        return None
+    cache = downloader.cache
+    stale = cache.stale_files(model, manifest)
+    if not stale:
+        return model
+    check = check_files(model.folder, stale, phase="checking", work=work)
+    if not is_dry and not cache.record(model, manifest.with_stamps(check.stamps)):
+        return whole_model(downloader, request, work)  # replaced meanwhile: what was read is not what is there now
+    damaged = (*check.missing, *check.wrong)
+    if damaged:
+        work.notice(f"{request.model_name}: {first_names(damaged)} in the cache: missing or changed.")
+        return None
+    return cache.at(model.folder)
+
+
+def _wanted(downloader: Downloader, request: DownloadRequest, work: Work) -> CachedModel | None:
+    """Return the copy whose record names the wanted commit. A hub is asked if only that knows which commit it is.
+
+    A copy that follows the branch is what is brought up to date, even where another copy has the commit already:
+    whoever asks next, or asks offline, gets the one that follows the branch.
+    """
+    cache, name = downloader.cache, request.model_name
+    model = cache.find(name, request.revision)
+    if downloader.offline or not request.may_have_moved:
+        return model
+    known = model or cache.find(name)
+    commit = _commit(downloader, request, known, work) if known is not None else ""
+    if not commit or (model is not None and model.commit != commit):
+        return None
+    return model or cache.find(name, commit)
+
+
+def _commit(downloader: Downloader, request: DownloadRequest, known: CachedModel, work: Work) -> str:
+    """Ask, with one request, which commit is meant; return "" if that cannot be known.
+
+    The hub of what is cached is asked, for commits differ between hubs.
+    """
+    name = known.hub
+    if name is None or name not in downloader.order_for(request) or not known.commit:
+        return ""
+    try:
+        return downloader.hubs[name].commit(request.model_name, request.revision, stop=work.stop)
+    except HubError:  # the listing, which is asked for next, says what is wrong
+        return ""
+
+
+def model_without_network(downloader: Downloader, request: DownloadRequest, work: Work) -> CachedModel:
+    """Return what there is, as far as it can be used.
+
+    Raises:
+        NotCached: There is no such model here.
+        CacheDamaged: Files are missing or wrong.
+    """
+    cache, name = downloader.cache, request.model_name
+    hint = "Allow the network (QWEN3FT_OFFLINE=0) and download it."
+    model = cache.find(name, request.revision)
+    if model is None:
+        if request.revision is not None and cache.find(name) is not None:
+            raise NotCached(f"{name} is cached, but not at revision {request.revision}.", hint=hint)
+        raise _not_cached(cache, request, hint)
+    manifest = cache.manifest(model)
+    if manifest is None:
+        return unverified_model(cache, request, model, work, "the network is switched off")
+    damaged = [file.path for file in cache.stale_files(model, manifest)]
+    if damaged:
+        raise CacheDamaged(f"{name}: {first_names(damaged)} in the cache: missing or changed.", hint=hint)
+    return model
+
+
+def _not_cached(cache: ModelCache, request: DownloadRequest, hint: str) -> NotCached:
+    folders = cache.guessed(request.model_name)
+    if folders:
+        names = first_names([model.folder.name for model in folders])
+        hint = f"{names} is called like it, but was never compared with a hub. {hint}"
+    message = f"{request.model_name} is not in the cache, and the network is switched off."
+    return NotCached(message, hint=hint, details=folders_of(folders))
+
+
+def unverified_model(
+    cache: ModelCache, request: DownloadRequest, model: CachedModel, work: Work, reason: str
+) -> CachedModel:
+    """Return a folder nobody has compared with a hub, with a warning. Raises CacheDamaged if files are missing."""
+    name = request.model_name
+    if model.is_elsewhere:
+        try:
+            return model_in_place(cache, model, None, work)
+        except CacheDamaged:
+            raise
+        except CacheError:  # its tool keeps no digests, or our folder cannot be written
+            pass
+    elif request.revision is not None:
+        raise NotCached(f"{name} is there, but nobody knows its revision, and {reason}.")
+    if not looks_complete(model.folder):
+        raise CacheDamaged(
+            f"{name}: files are missing from its folder, and {reason}.", hint="Download it when you are online."
+        )
+    work.notice(f"{name} was not compared with a hub ({reason}): it is used as it is, unverified.")
+    return model
+
+
+def model_in_place(cache: ModelCache, model: CachedModel, listing: Listing | None, work: Work) -> CachedModel:
+    """Return another tool's model where it is, after reading all of it; raises like `use_in_place`."""
+    return use_in_place(model, root=cache.root, places=cache.places, listing=listing, work=work, disk=cache.disk)
+
+
+def listing_of(manifest: Manifest) -> Listing:
+    """Return the listing that a record amounts to."""
+    files = tuple(file.as_remote() for file in manifest.files)
+    return Listing(manifest.repo_id, manifest.hub, manifest.revision, manifest.commit, files)

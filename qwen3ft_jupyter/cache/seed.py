@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.cache.foreign import TEMPORARY, begun_folders, blob_folders, copies, entries_of
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_folders
-from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
+from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.partial import Partial, claim
 from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
 from qwen3ft_jupyter.transfer.plan import object_key

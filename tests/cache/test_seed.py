@@ -12,7 +12,7 @@ from qwen3ft_jupyter.cache.seed import COPY_BYTES, seed
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.http import HttpClient
-from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
+from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.transfer.partial import claim

@@ -14,8 +14,8 @@ from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
 from qwen3ft_jupyter.transfer.file_download import FileDownload, nobody_has
 from qwen3ft_jupyter.transfer.leftovers import clear_orphans
 from qwen3ft_jupyter.transfer.meter import Meter
+from qwen3ft_jupyter.transfer.objects import in_order
 from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim
-from qwen3ft_jupyter.transfer.plan import in_order
 from qwen3ft_jupyter.transfer.scheduler import Scheduler
 from qwen3ft_jupyter.transfer.source import is_resolved
 from qwen3ft_jupyter.transfer.volume import disk_error

@@ -1,4 +1,4 @@
-"""The scheduler on which the work of one download is laid out: threads take pieces from it and report back.
+"""Hands out the work of one download: threads take pieces from it and report back.
 
 All state that several threads share is here, under one lock; sockets and disks are not touched under it.
 """
@@ -298,7 +298,7 @@ class Scheduler:
             download.digests = Digests(download.file)
             self._pieces_changed.notify_all()
 
-    def corruption_search(self, download: FileDownload) -> Suspects | None:
+    def next_suspects(self, download: FileDownload) -> Suspects | None:
         """Return what of a complete but wrong file is to be fetched again, and from whom; None if all was tried."""
         with self._lock:
             download.alone = None
@@ -313,7 +313,7 @@ class Scheduler:
             return suspects
 
     def retry(self, download: FileDownload, suspects: Suspects) -> None:
-        """Begin with what `doubt` has returned, now that the journal has forgotten it."""
+        """Begin with what `next_suspects` has returned, now that the journal has forgotten it."""
         self.forget(download, spans_of(suspects.records))
 
     # Below: only under the lock

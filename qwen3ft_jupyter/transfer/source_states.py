@@ -100,7 +100,7 @@ class SourceState:
     trouble: RetryState = field(init=False)
     """What it does whatever the file is, for example not answer at all."""
     retry_state: dict[int, RetryState] = field(default_factory=dict)
-    """By the id of the download."""
+    """By the id of the `FileDownload`."""
     speed: float | None = None
     """Bytes a second of one connection at the last look, with the waiting ones counted; None before the first byte."""
 

@@ -214,7 +214,7 @@ def _judge(scheduler: Scheduler, download: FileDownload, reporter: Reporter) -> 
             download.partial.forget(start, end)
         scheduler.forget(download, damaged)
         return
-    suspects = scheduler.corruption_search(download)
+    suspects = scheduler.next_suspects(download)
     if suspects is None:
         download.partial.discard()
         raise WrongBytes(

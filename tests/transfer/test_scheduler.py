@@ -10,8 +10,8 @@ from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import AccessDenied, HubBusy, SourceFailed
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer.file_download import FileDownload
+from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claim
-from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.transfer.rates import SILENT_S
 from qwen3ft_jupyter.transfer.scheduler import ASIDE_FAILURES, Scheduler
 from tests.transfer.origin import Recorder, remote
@@ -114,7 +114,7 @@ def test_a_liar_is_asked_no_more_for_other_files(tmp_path: Path) -> None:
     game = Game(tmp_path, files=2)
     first, second = game.downloads
     assert game.complete(first) == {"A", "B"}
-    suspects = game.scheduler.corruption_search(first)
+    suspects = game.scheduler.next_suspects(first)
     assert suspects is not None
     assert suspects.believed == "A"
     game.scheduler.retry(first, suspects)

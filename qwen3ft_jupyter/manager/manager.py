@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
-from qwen3ft_jupyter.cache import (
-    EvictedModel,
-    ModelCache,
-    RepairReport,
-    VerifyReport,
-    known_places,
-    repair_model,
-)
+from qwen3ft_jupyter.cache import RepairReport, VerifyReport, repair_model
 from qwen3ft_jupyter.download import Downloader, DownloadRequest
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs import make_mirrors, parse_repo_id
 from qwen3ft_jupyter.hubs.http import HttpClient
-from qwen3ft_jupyter.jobs import JobStore
 from qwen3ft_jupyter.manager import overview
-from qwen3ft_jupyter.manager.jobs import ModelJobs
-from qwen3ft_jupyter.manager.kinds import KINDS, REPAIR, VERIFY, CheckParams
+from qwen3ft_jupyter.manager.cached import CachedModels
+from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.practice.hub import hubs_for
-from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings, load_settings
-from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
+from qwen3ft_jupyter.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,11 +27,11 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from qwen3ft_jupyter.cache import CachedModel
-    from qwen3ft_jupyter.cache.move import MoveReport
     from qwen3ft_jupyter.download import DownloadPlan, Ensured, Wanted
     from qwen3ft_jupyter.jobs import Job, JobKind
     from qwen3ft_jupyter.loading.loaded import LoadedModels, ModelLocation
     from qwen3ft_jupyter.manager.overview import Description
+    from qwen3ft_jupyter.work import Controls, Reporter
 
 
 def get_model_manager(
@@ -68,23 +58,8 @@ def get_model_manager(
     return ModelManager(load_settings(given), reporter=reporter, is_trusted=is_trusted)
 
 
-class ModelManager:
+class ModelManager(CachedModels):
     """Downloads, keeps, loads and fine-tunes models. Make one with `get_model_manager`."""
-
-    def __init__(
-        self, settings: Settings, *, reporter: Callable[[], Reporter] | None = None, is_trusted: bool = True
-    ) -> None:
-        self.settings = settings
-        # A cloned repository can bring a .env, a cache and manifests that vouch for exchanged weights.
-        self._is_trusted = is_trusted and settings.origins.get("cache_dir") not in STRANGERS_ORIGINS
-        self.cache = ModelCache(
-            settings.cache_dir,
-            settings.shared_dirs,
-            places=lambda: known_places(os.environ, settings.other_dirs),
-            trust_manifests=self._is_trusted,
-        )
-        self.job_store = JobStore(settings.state_dir, KINDS, environ=settings.secrets_given())
-        self._make_reporter = reporter or (lambda: SILENT)
 
     # Models on disk
 
@@ -170,9 +145,6 @@ class ModelManager:
         with self._downloader(request, max_speed=speed) as downloader:
             return downloader.plan(request, work)
 
-    def _work(self, reporter: Reporter | None, stop: threading.Event | None, controls: Controls | None = None) -> Work:
-        return Work(reporter or self._make_reporter(), stop or threading.Event(), controls or Controls())
-
     @contextlib.contextmanager
     def _downloader(self, request: DownloadRequest, *, max_speed: float | None) -> Iterator[Downloader]:
         """Yield what fulfils a request, for the length of the block."""
@@ -194,85 +166,6 @@ class ModelManager:
                 max_connections=settings.max_connections,
                 max_speed=max_speed,
             )
-
-    def list_cached_models(self) -> list[dict[str, Any]]:
-        """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.
-
-        Our own come first, then those of shared caches, then those other tools keep.
-        """
-        return [model.to_dict() for model in self.cache.list()]
-
-    def cache_summary(self) -> dict[str, Any]:
-        """Return how full the cache is: `total` models; `total_size`, `used`, `free`, `quota`, `incoming` in bytes."""
-        models = self.cache.kept()
-        return {
-            "cache_dir": str(self.settings.cache_dir),
-            "total": len(models),
-            "total_size": sum(model.size_bytes for model in models),
-            "used": self.cache.used_bytes(),
-            "free": self.cache.free_bytes(),
-            "quota": self.settings.quota,
-            "incoming": self.cache.incoming_bytes(),
-        }
-
-    def evict_model(
-        self,
-        model_name: str,
-        *,
-        revision: str | None = None,
-        owner: str | None = None,
-        everything: bool = False,
-        reporter: Reporter | None = None,
-    ) -> int:
-        """Delete a model from the cache and return the bytes freed.
-
-        What is not of the model stays in its folder: notes, checkpoints, files that were there before the download.
-
-        Args:
-            model_name: the model.
-            revision: only the copy of this branch, tag or commit.
-            owner: "huggingface", "modelscope" or "folder": delete that tool's copy instead of ours.
-            everything: delete whatever lies in the model's folder.
-            reporter: is told what stays.
-
-        Raises:
-            NotCached: there is no such model in the cache.
-            CacheNotWritable: it is another tool's, or lies in a shared cache.
-            ModelInUse: a running job uses it.
-        """
-        return self.cache.evict(
-            model_name,
-            revision=revision,
-            owner=owner,
-            everything=everything,
-            is_used=self._model_jobs,
-            reporter=reporter or self._make_reporter(),
-        )
-
-    def evict_slug(self, name: str, *, owner: str | None = None, everything: bool = False) -> EvictedModel:
-        """Delete the model whose folder is called `name`, for example ``Qwen_Qwen3-0.6B``; raises as above."""
-        return self.cache.evict_slug(name, owner=owner, everything=everything, is_used=self._model_jobs)
-
-    def evict_all(self) -> list[EvictedModel]:
-        """Delete every model we downloaded and return what went.
-
-        Pinned models, shared caches and whatever something else put there stay: those need to be named.
-
-        Raises:
-            ModelInUse: a running job uses one of them; nothing is deleted then.
-        """
-        is_used = self._model_jobs.snapshot()
-        for model in self.cache.kept():
-            if model.is_verified and not model.pinned and model.owner == "qwen3ft":
-                is_used(model.repo_id)
-        return list(self.cache.evict_all(is_used=self._model_jobs))
-
-    def clear_cache(self, model_name: str | None = None) -> None:
-        """Delete one model, or all of them."""
-        if model_name is None:
-            self.evict_all()
-        else:
-            self.evict_model(model_name)
 
     def verify(
         self,
@@ -311,56 +204,6 @@ class ModelManager:
 
         return repair_model(self.cache, parse_repo_id(model_name), fetch, revision=revision, work=work)
 
-    def pin(
-        self,
-        model_name: str,
-        pinned: bool = True,  # noqa: FBT001, FBT002 - reads as pin(name, False)
-        *,
-        revision: str | None = None,
-    ) -> None:
-        """Protect a model from being evicted with all others or to make room, or stop protecting it.
-
-        Raises:
-            NotCached: we have not downloaded it, or not at this `revision`.
-        """
-        self.cache.pin(parse_repo_id(model_name), pinned=pinned, revision=revision)
-
-    def by_slug(self, slug: str) -> tuple[str, str | None]:
-        """Return the name of the model whose folder is called `slug`, and its revision if known. Raises NotCached."""
-        model = self.cache.by_slug(slug)
-        return model.repo_id, self._revision_of(model)
-
-    def _revision_of(self, model: CachedModel) -> str | None:
-        """Return by what to ask for this copy: its commit, or its branch where another copy is at that commit, too."""
-        names = [name for name in (model.commit, model.revision) if name]
-        for name in names:
-            found = self.cache.find(model.repo_id, name)
-            if found is not None and found.folder == model.folder:
-                return name
-        return names[0] if names else None
-
-    def move_cache(
-        self, target: str | Path, *, reporter: Reporter | None = None, stop: threading.Event | None = None
-    ) -> MoveReport:
-        """Move the whole cache to the folder `target`; every file is checked there before the old one goes.
-
-        Afterwards `MODEL_CACHE_DIR` has to name the new folder. An interrupted move goes on when called again.
-
-        Raises:
-            ModelInUse: a download or another job works on the cache.
-            NoSpace, CacheNotWritable, TransferError: the files cannot be written there; nothing is lost.
-        """
-        from qwen3ft_jupyter.cache.move import move_cache
-
-        self._model_jobs.refuse_any()
-        return move_cache(
-            self.settings.cache_dir,
-            Path(target).expanduser(),
-            trust_manifests=self._is_trusted,
-            is_used=self._model_jobs,
-            work=self._work(reporter, stop),
-        )
-
     # What there is
 
     def models(self) -> list[dict[str, Any]]:
@@ -380,10 +223,6 @@ class ModelManager:
     def job(self, job_id: str) -> Job:
         """Return one job. Raises JobNotFound."""
         return self.job_store.get(job_id)
-
-    @property
-    def _model_jobs(self) -> ModelJobs:
-        return ModelJobs(self.job_store, self.settings, self._is_trusted)
 
     def download(
         self,

@@ -42,6 +42,8 @@ test('another tool’s copy is told apart, and deleting it asks about whose file
     name: 'Delete the files of Qwen/Qwen3-8B from Hugging Face’s cache?'
   });
   await expect(dialog).toContainText(THEIRS);
+  // JupyterLab gives a dialog the focus a moment after its content.
+  await expect(dialog.getByRole('button', { name: 'Cancel' })).toBeFocused();
   await page.keyboard.press('Escape');
   expect(standin.asked).toEqual([]);
   await theirs.getByRole('button', { name: /^Delete/ }).click();

@@ -121,6 +121,8 @@ test('a hostile name is text, wherever it stands', async ({ page }) => {
     .getByRole('button', { name: /^Delete/ })
     .click();
   await expect(dialog).toContainText('onerror');
+  // JupyterLab gives a dialog the focus a moment after its content.
+  await expect(dialog.getByRole('button', { name: 'Cancel' })).toBeFocused();
   await page.keyboard.press('Escape');
   await panel
     .getByRole('button', { name: /^Before/ })

@@ -67,8 +67,8 @@ class Qwen3ftError(Exception):
     def __init__(
         self, message: str, *, hint: str = "", details: Mapping[str, str] | None = None, **values: Value
     ) -> None:
-        super().__init__(message)
         self.message = as_message(message, values)
+        super().__init__(self.message)
         self.hint = as_message(hint, values)
         self.details = dict(details or {})
 

@@ -12,7 +12,7 @@ import functools
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -113,6 +113,16 @@ class Message(str):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (self.template, dict(self.values)))
+
+
+def joined(texts: Iterable[str]) -> Message:
+    """Return texts in a row, each said in the reader's language.
+
+    >>> joined([Message("{size} free", size=Size(5)), "a"])
+    '5 B free, a'
+    """
+    values: dict[str, Value] = {f"text_{number}": text for number, text in enumerate(texts)}
+    return Message(", ".join(f"{{{name}}}" for name in values), **values)
 
 
 def _rebuild(template: str, values: Mapping[str, Value]) -> Message:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.errors import Stopped
+from qwen3ft_jupyter.messages import as_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -197,9 +198,9 @@ class Work:
         """Say where the work stands."""
         self.reporter.progress(progress)
 
-    def notice(self, message: str) -> None:
-        """Say something a person should know although the work goes on."""
-        self.reporter.notice(message)
+    def notice(self, message: str, **values: object) -> None:
+        """Say something a person should know although the work goes on: a template and its values, as in errors."""
+        self.reporter.notice(as_message(message, values))
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Report one line of training metrics; `step` is always among the values."""

@@ -124,7 +124,9 @@ def _adopt_one(adoption: _Adoption, file: RemoteFile, some: Iterable[Candidate],
         logger.info("%s in the %s is not the listed file", candidate.path.name, candidate.label)
         if candidate.is_expected:
             adoption.work.notice(
-                f"{file.path}: the copy in the {candidate.label} has other bytes than the hub lists; it is not used."
+                "{path}: the copy in the {label} has other bytes than the hub lists; it is not used.",
+                path=file.path,
+                label=candidate.label,
             )
     return None
 
@@ -182,4 +184,4 @@ def _tell(adopted: Iterable[FetchedFile], work: Work) -> None:
         by_label[fetched.adopted_from].append(fetched.file.size)
     for label, sizes in by_label.items():
         taken = f"{size(sum(sizes))} in {len(sizes)} file{'s' if len(sizes) > 1 else ''}"
-        work.notice(f"Copied {taken} from the {label} on this disk instead of downloading.")
+        work.notice("Copied {taken} from the {label} on this disk instead of downloading.", taken=taken, label=label)

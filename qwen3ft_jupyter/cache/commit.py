@@ -31,6 +31,7 @@ from qwen3ft_jupyter.cache.manifest import (
 from qwen3ft_jupyter.cache.piece_sums import piece_sums
 from qwen3ft_jupyter.disk import LOCAL, age_s, make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.leftovers import ORPHAN_S
 from qwen3ft_jupyter.transfer.volume import disk_error
 
@@ -213,9 +214,20 @@ class _Place:
             target = aside / (name.replace("/", "_") + (f".{number}" if number else ""))
             if not os.path.lexists(target):
                 _move(path, target, self.disk)
-                self.reporter.notice(f"{name} is not the hub's file; it was moved to .qwen3ft/{REPLACED_FOLDER}.")
+                self.reporter.notice(
+                    Message(
+                        "{name} is not the hub's file; it was moved to .qwen3ft/{replaced_folder}.",
+                        name=name,
+                        replaced_folder=REPLACED_FOLDER,
+                    )
+                )
                 return
-        raise CacheDamaged(f"{name}: too many replaced files are kept.", hint=f"Empty .qwen3ft/{REPLACED_FOLDER}.")
+        raise CacheDamaged(
+            "{name}: too many replaced files are kept.",
+            hint="Empty .qwen3ft/{replaced_folder}.",
+            name=name,
+            replaced_folder=REPLACED_FOLDER,
+        )
 
 
 def _move(source: Path, target: Path, disk: Disk) -> None:

@@ -131,13 +131,17 @@ def evict_elsewhere(model: CachedModel, places: Collection[Place], recorded: Col
     copy = find_copy(model, places)
     if copy is None:
         raise NotCached(
-            f"{model.repo_id} is not in the place it was listed in any more.", hint="Look at the list again."
+            "{repo_id} is not in the place it was listed in any more.",
+            hint="Look at the list again.",
+            repo_id=model.repo_id,
         )
     if not _is_as_made(copy):
         raise CacheError(
-            f"{model.repo_id}: its folder in the {copy.place.label} holds links or names that do not belong there.",
+            "{repo_id}: its folder in the {label} holds links or names that do not belong there.",
             hint="Nothing was deleted. Look at the folder, and delete it yourself.",
             details={"path": str(copy.folder)},
+            repo_id=model.repo_id,
+            label=copy.place.label,
         )
     try:
         if copy.place.owner == "folder":

@@ -109,7 +109,7 @@ def remove_model(
         CacheNotWritable, TransferError: It cannot be deleted.
     """
     if folder.parent != root or folder.name.startswith(".") or folder.is_symlink():
-        raise CacheError(f"{repo_id}: its folder is not one of this cache, so it is not deleted.")
+        raise CacheError("{repo_id}: its folder is not one of this cache, so it is not deleted.", repo_id=repo_id)
     incoming = incoming_folder(root, folder.name)
     try:
         with _leased(incoming, repo_id, disk):
@@ -118,8 +118,9 @@ def remove_model(
     except OSError as error:
         if error.errno in _STILL_OPEN:
             raise ModelInUse(
-                f"{repo_id}: some of its files are still open in a program.",
+                "{repo_id}: some of its files are still open in a program.",
                 hint="Close what uses the model and evict it again: the rest goes then.",
+                repo_id=repo_id,
             ) from error
         raise disk_error(error, f"{repo_id} cannot be deleted") from error
     return replace(removed, freed_bytes=removed.freed_bytes + begun)
@@ -155,7 +156,7 @@ def is_leased(incoming: Path) -> bool:
 def _leased(incoming: Path, repo_id: RepoId, disk: Disk) -> Iterator[None]:
     """Keep downloads of the model out, unless the volume takes not even that file. Raises ModelInUse if one runs."""
     if is_leased(incoming):
-        raise ModelInUse(f"{repo_id} is being downloaded.", hint="Stop the download first.")
+        raise ModelInUse("{repo_id} is being downloaded.", hint="Stop the download first.", repo_id=repo_id)
     at_once = threading.Event()
     at_once.set()
     with contextlib.ExitStack() as stack:
@@ -164,7 +165,9 @@ def _leased(incoming: Path, repo_id: RepoId, disk: Disk) -> Iterator[None]:
             stack.enter_context(hold_lease(incoming, repo_id, Work(stop=at_once), disk=disk))
         except Stopped:
             if not _is_abandoned(incoming, disk):
-                raise ModelInUse(f"{repo_id} is being downloaded.", hint="Stop the download first.") from None
+                raise ModelInUse(
+                    "{repo_id} is being downloaded.", hint="Stop the download first.", repo_id=repo_id
+                ) from None
         except NoSpace:
             pass  # evicting is how room is made
         yield
@@ -189,7 +192,7 @@ def _mark_ask_delete(folder: Path, repo_id: RepoId, extent: Extent, is_used: InU
             return _delete(folder, paths, disk)
         if not os.path.lexists(folder):
             return Removed(0)
-    raise CacheError(f"{repo_id}: its folder keeps changing while it is deleted.", hint="Try again.")
+    raise CacheError("{repo_id}: its folder keeps changing while it is deleted.", hint="Try again.", repo_id=repo_id)
 
 
 def _paths_to_delete(folder: Path, extent: Extent) -> frozenset[str]:
@@ -249,7 +252,7 @@ def _mark_and_ask(folder: Path, repo_id: RepoId, is_used: InUse, disk: Disk) -> 
     is_free = False
     try:
         if is_used(repo_id):
-            raise ModelInUse(f"{repo_id} is used by a running job.", hint="Stop the job first.")
+            raise ModelInUse("{repo_id} is used by a running job.", hint="Stop the job first.", repo_id=repo_id)
         is_free = True
     finally:
         if not is_free:

@@ -24,9 +24,9 @@ from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.cache.verify import VerifyReport
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, NotCached
-from qwen3ft_jupyter.format import first_names
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import is_wanted
+from qwen3ft_jupyter.messages import Message, Names
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
@@ -78,8 +78,10 @@ def use_in_place(
     said = listing or listing_of(copy)
     if said is None:
         raise CacheError(
-            f"{model.repo_id}: nobody here knows the digests of its files in the {copy.place.label}.",
+            "{repo_id}: nobody here knows the digests of its files in the {label}.",
             hint="Once a hub can be asked, they can be compared.",
+            repo_id=model.repo_id,
+            label=copy.place.label,
         )
     _check_usable(model, copy, said, [file.path for file in _wanted(said) if _may_be(copy, file)])
     read = _read(copy, said, work)
@@ -186,12 +188,14 @@ def _found(model: CachedModel, places: Collection[Place]) -> ForeignCopy:
     copy = find_copy(model, places)
     if copy is None:
         raise NotCached(
-            f"{model.repo_id} is not in the place it was listed in any more.", hint="Look at the list again."
+            "{repo_id} is not in the place it was listed in any more.",
+            hint="Look at the list again.",
+            repo_id=model.repo_id,
         )
     return copy
 
 
-_CURE = "Download it: what is right there is copied, not downloaded."
+_CURE = Message("Download it: what is right there is copied, not downloaded.")
 
 
 def _wanted(listing: Listing) -> list[RemoteFile]:
@@ -203,12 +207,16 @@ def _check_usable(model: CachedModel, copy: ForeignCopy, listing: Listing, right
     bad = [file.path for file in _wanted(listing) if _is_needed(file.path) and file.path not in right]
     if bad:
         raise CacheDamaged(
-            f"{model.repo_id} cannot be used in the {copy.place.label}:"
-            f" {first_names(bad)} missing or not the listed bytes.",
+            "{repo_id} cannot be used in the {label}: {bad} missing or not the listed bytes.",
             hint=_CURE,
+            repo_id=model.repo_id,
+            label=copy.place.label,
+            bad=Names(bad),
         )
     if not is_complete(copy, set(right)):
-        raise CacheDamaged(f"{model.repo_id} is not whole in the {copy.place.label}.", hint=_CURE)
+        raise CacheDamaged(
+            "{repo_id} is not whole in the {label}.", hint=_CURE, repo_id=model.repo_id, label=copy.place.label
+        )
 
 
 @dataclass(frozen=True, slots=True)

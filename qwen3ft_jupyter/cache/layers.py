@@ -187,7 +187,9 @@ class Layers:
         for name in names:
             if self._is_free(name, repo_id, revision):
                 return self.root / name
-        raise CacheError(f"The cache has no folder left for {repo_id}.", hint="Look at the folders named like it.")
+        raise CacheError(
+            "The cache has no folder left for {repo_id}.", hint="Look at the folders named like it.", repo_id=repo_id
+        )
 
     def _is_free(self, name: str, repo_id: RepoId, revision: str | None) -> bool:
         """Return whether a folder name is nobody's, or already this repo's and, with `revision`, this revision's."""

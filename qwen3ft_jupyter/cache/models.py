@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qwen3ft_jupyter.cache.layout import guess_repo_id, is_marked_incomplete
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER
 from qwen3ft_jupyter.cache.verify import walk_files
-from qwen3ft_jupyter.format import first_names
+from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,9 +99,11 @@ class EvictedModel:
     @property
     def left_words(self) -> str:
         """Return what to say of it to who named the model."""
-        return (
-            f"{first_names(self.left)} in {self.slug}: not of the model, so kept."
-            f" Evict {self.repo_id} with `everything` to delete that as well."
+        return Message(
+            "{names} in {slug}: not of the model, so kept. Evict {repo_id} with `everything` to delete that as well.",
+            names=Names(self.left),
+            slug=self.slug,
+            repo_id=self.repo_id,
         )
 
 

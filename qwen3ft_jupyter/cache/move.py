@@ -40,8 +40,9 @@ from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.cache.repair import claimed, keep_pieces, opened
 from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, Stopped
-from qwen3ft_jupyter.format import first_names, size
+from qwen3ft_jupyter.format import first_names
 from qwen3ft_jupyter.hubs.names import RepoId
+from qwen3ft_jupyter.messages import Size
 from qwen3ft_jupyter.transfer.leftovers import read_journal
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES
 from qwen3ft_jupyter.transfer.volume import disk_error
@@ -141,7 +142,9 @@ class _Move:
             for folder in incoming_folders(root):
                 lease = LeaseState.read(folder)
                 if lease is not None and lease.is_live:
-                    raise ModelInUse(f"{lease.repo_id} is being downloaded.", hint="Stop the download first.")
+                    raise ModelInUse(
+                        "{repo_id} is being downloaded.", hint="Stop the download first.", repo_id=lease.repo_id
+                    )
 
     def run(self) -> MoveReport:
         """Move everything."""
@@ -180,7 +183,7 @@ class _Move:
             repo_id = _repo_of(folder)
             if repo_id is not None:
                 if self.is_used(repo_id):
-                    raise ModelInUse(f"{repo_id} is used by a running job.", hint="Stop the job first.")
+                    raise ModelInUse("{repo_id} is used by a running job.", hint="Stop the job first.", repo_id=repo_id)
                 found.append((folder, repo_id))
         return found
 
@@ -241,9 +244,13 @@ class _Move:
         missing = needed + RESERVE_BYTES - free
         if needed and missing > 0:
             raise NoSpace(
-                f"Not enough room for the cache: {size(needed)} are to be moved, {size(free)} are free there;"
-                f" {size(missing)} ({missing:,} bytes) are missing.",
+                "Not enough room for the cache: {needed} are to be moved, {free} are free there;"
+                " {missing} ({missing_bytes:,} bytes) are missing.",
                 hint="Evict models you no longer need, or give a folder on a larger volume.",
+                needed=Size(needed),
+                free=Size(free),
+                missing=Size(missing),
+                missing_bytes=missing,
             )
 
     def _remove(self, move: FolderMove) -> None:
@@ -309,7 +316,7 @@ class _Move:
 
     def _leave(self, name: str, reason: str) -> None:
         self.left[name] = reason
-        self.work.notice(f"{name} stays where it is: {reason}.")
+        self.work.notice("{name} stays where it is: {reason}.", name=name, reason=reason)
 
     def _name_rest(self) -> None:
         with contextlib.suppress(FileNotFoundError):

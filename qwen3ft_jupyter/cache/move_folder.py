@@ -230,8 +230,10 @@ class FolderMove:
         found, stamp = self._work.digest(self.target / path)
         if found != right:
             raise CacheDamaged(
-                f"{self.repo_id}: {path} was copied twice and reads differently from what was written.",
+                "{repo_id}: {path} was copied twice and reads differently from what was written.",
                 hint="The other volume is broken. Nothing was deleted from this one.",
+                repo_id=self.repo_id,
+                path=path,
             )
         return stamp
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.layout import BESIDE
 from qwen3ft_jupyter.errors import NoSpace
-from qwen3ft_jupyter.format import moment, size
+from qwen3ft_jupyter.format import moment
+from qwen3ft_jupyter.messages import Message, Size, joined
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -94,22 +95,37 @@ def shortfall(holdings: Collection[Holding], over_bytes: int, *, now: float, kee
 
 def title(model: CachedModel) -> str:
     """Return what to call one of possibly several revisions of a model in front of a person."""
-    return f"{model.repo_id} at {model.revision}" if BESIDE in model.slug else model.repo_id
+    if BESIDE not in model.slug:
+        return model.repo_id
+    return Message("{name} at {revision}", name=model.repo_id, revision=model.revision)
 
 
 def announcement(models: Sequence[CachedModel], quota: int) -> str:
     """Return what to say before models are evicted."""
-    named = ", ".join(
-        f"{title(model)} ({size(model.size_bytes)}, last used {moment(model.last_used or model.created)})"
+    names = joined(
+        Message(
+            "{name} ({size}, last used {moment})",
+            name=title(model),
+            size=Size(model.size_bytes),
+            moment=moment(model.last_used or model.created),
+        )
         for model in models
     )
-    return f"To stay within the quota of {size(quota)}, the least recently used models are evicted: {named}."
+    return Message(
+        "To stay within the quota of {quota}, the least recently used models are evicted: {names}.",
+        quota=Size(quota),
+        names=names,
+    )
 
 
 def refusal(repo_id: RepoId, missing_bytes: int, quota: int) -> NoSpace:
     """Return the error for a model that does not fit into the quota, whatever is evicted."""
     return NoSpace(
-        f"{repo_id} does not fit into the quota of {size(quota)}: {size(missing_bytes)} ({missing_bytes:,} bytes) are"
-        f" missing even if every model goes that is neither pinned nor in use.",
+        "{repo_id} does not fit into the quota of {quota}: {missing} ({missing_bytes:,} bytes) are missing"
+        " even if every model goes that is neither pinned nor in use.",
         hint="Raise MODEL_CACHE_QUOTA, or unpin or evict a model.",
+        repo_id=repo_id,
+        quota=Size(quota),
+        missing=Size(missing_bytes),
+        missing_bytes=missing_bytes,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qwen3ft_jupyter.cache.reading import Reading, read_blocks
 from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, make_folders
 from qwen3ft_jupyter.errors import CacheDamaged
-from qwen3ft_jupyter.format import first_names, size
+from qwen3ft_jupyter.messages import Names, Size
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import Partial, claim
 from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
@@ -85,11 +85,13 @@ def repair_model(
     model = cache.find(repo_id, revision)
     if not damaged or model is None:
         return RepairReport(report.repo_id, (), 0, report.checked_bytes)
-    work.notice(f"{repo_id}: {first_names(damaged)}: missing or wrong; fetching what is damaged.")
+    work.notice(
+        "{repo_id}: {damaged}: missing or wrong; fetching what is damaged.", repo_id=repo_id, damaged=Names(damaged)
+    )
     fetched = fetch(model)
     again = cache.find(repo_id, revision)
     if again is None or not again.is_verified:
-        raise CacheDamaged(f"{repo_id}: its folder changed while it was repaired.", hint="Start again.")
+        raise CacheDamaged("{repo_id}: its folder changed while it was repaired.", hint="Start again.", repo_id=repo_id)
     return RepairReport(report.repo_id, damaged, fetched, report.checked_bytes)
 
 
@@ -158,7 +160,7 @@ def keep_ranges(
                 with claimed(incoming, object_key(file), file.size, name=file.path, disk=disk) as partial:
                     kept += keep_pieces(descriptor, ranges[file.path], partial, on_bytes=reading.advance)
     if kept:
-        work.notice(f"{size(kept)} of the damaged files are right and need not travel again.")
+        work.notice("{kept} of the damaged files are right and need not travel again.", kept=Size(kept))
 
 
 def _is_right(descriptor: int, piece: PieceSum, on_bytes: Callable[[int], None]) -> bool:

@@ -44,6 +44,7 @@ from qwen3ft_jupyter.cache.verify import VerifyReport, verify_model
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
+from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import SILENT, Reporter, Work
 
@@ -151,7 +152,9 @@ class ModelCache:
         for model in self.list():
             if model.slug == name:
                 return model
-        raise NotCached("There is no such model in the cache.", hint="See `%qwen3ft cache` for those there are.")
+        raise NotCached(
+            "There is no such model in the cache.", hint="See `{command}` for those there are.", command=Command("list")
+        )
 
     def folder_for(self, repo_id: RepoId, revision: str | None = None, commit: str = "") -> Path:
         """Return the own folder that holds a model or will; known without asking a hub.
@@ -286,12 +289,19 @@ class ModelCache:
         """
         model = self.find(repo_id, revision)
         if model is None:
-            raise NotCached(f"{repo_id} is not in the cache.", hint=f"Download it: %qwen3ft download {repo_id}")
+            raise NotCached(
+                "{repo_id} is not in the cache.",
+                hint="Download it: {command}",
+                repo_id=repo_id,
+                command=Command("download", repo_id),
+            )
         manifest = self.manifest(model)
         if manifest is None:
             raise CacheError(
-                f"{repo_id} was put into the cache by something else: there is no record to compare it with.",
-                hint=f"`%qwen3ft download {repo_id}` compares it with the hub and fetches only what is not right.",
+                "{repo_id} was put into the cache by something else: there is no record to compare it with.",
+                hint="`{command}` compares it with the hub and fetches only what is not right.",
+                command=Command("download", repo_id),
+                repo_id=repo_id,
             )
         work = work or Work()
         if model.owner in FOREIGN:
@@ -313,7 +323,9 @@ class ModelCache:
         """
         model = self.find(repo_id, revision)
         if model is None or not self._is_recorded(model):
-            raise NotCached(f"{repo_id} has not been downloaded into this cache.", hint="Download it, then pin it.")
+            raise NotCached(
+                "{repo_id} has not been downloaded into this cache.", hint="Download it, then pin it.", repo_id=repo_id
+            )
         try:
             update_manifest(model.folder, lambda manifest: replace(manifest, pinned=pinned), disk=self.disk)
         except OSError as error:

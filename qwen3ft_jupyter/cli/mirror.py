@@ -36,7 +36,9 @@ def mirror_(given: Namespace) -> int:
         try:
             stack.enter_context(mirror)
         except OSError as error:
-            raise BadInput(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+            raise BadInput(
+                "Cannot listen on {host}:{port}: {strerror}.", host=host, port=port, strerror=error.strerror
+            ) from error
         stop = stack.enter_context(stop_on_signals())
         url = reachable(mirror.url)
         show(url)

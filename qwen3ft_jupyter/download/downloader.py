@@ -42,6 +42,7 @@ from qwen3ft_jupyter.hubs.listing import HUB_LABELS, is_commit
 from qwen3ft_jupyter.hubs.names import Sha256
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.objects import SMALL_BYTES
 from qwen3ft_jupyter.transfer.sources import gather_sources
 from qwen3ft_jupyter.work import Progress, Work
@@ -173,8 +174,9 @@ class Downloader:
         request = self._settled(request)
         if self.offline:
             raise NotCached(
-                f"{request.model_name}: what a download would fetch cannot be known, for the network is switched off.",
+                "{model_name}: what a download would fetch cannot be known, for the network is switched off.",
                 hint="Allow the network (QWEN3FT_OFFLINE=0).",
+                model_name=request.model_name,
             )
         work.progress(Progress("resolving"))
         model = None if request.force else whole_model(self, request, work, is_dry=True)
@@ -318,7 +320,7 @@ class Downloader:
             try:
                 return self._complete_from_all(request, listing, folder, work)
             except (HubError, SourceFailed, WrongBytes) as error:
-                work.notice(f"{error.message} Asking for the present state of the model.")
+                work.notice("{why} Asking for the present state of the model.", why=error.message)
         work.progress(Progress("resolving"))
         try:
             listing = self._resolved(request, work)
@@ -326,7 +328,7 @@ class Downloader:
             model = self.cache.find(request.model_name, request.revision)
             if model is None or model.is_verified or request.force or not looks_complete(model.folder):
                 raise
-            return _as_it_is(unverified_model(self.cache, request, model, work, "no hub can be reached"))
+            return _as_it_is(unverified_model(self.cache, request, model, work, Message("no hub can be reached")))
         for model in self.cache.elsewhere(request.model_name) if request.in_place and not request.force else ():
             try:
                 return _as_it_is(model_in_place(self.cache, model, listing, work))
@@ -342,7 +344,7 @@ class Downloader:
             order = self.order_for(request)
             if request.sources is not None or (len(order) < 2 and not self.mirrors):
                 raise
-            work.notice(f"{error.message} Asking others for the same bytes.")
+            work.notice("{why} Asking others for the same bytes.", why=error.message)
             request = replace(request, sources=(*order, "mirrors", "disk"))
             return self._complete(request, listing, folder, work)
 
@@ -355,7 +357,7 @@ class Downloader:
             others = order[order.index(listing.hub) + 1 :]
             if not others:
                 raise
-            work.notice(f"{error.message} Trying {HUB_LABELS[others[0]]}.")
+            work.notice("{why} Trying {hub}.", why=error.message, hub=HUB_LABELS[others[0]])
             try:
                 other = resolve(self.hubs, others, request.model_name, request.revision, work=work)
             except HubError:

@@ -5,6 +5,7 @@ The plan that a person is shown is the plan that is executed, see `apply`; a dry
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ from qwen3ft_jupyter.cache import quota as quotas
 from qwen3ft_jupyter.cache.compare import split_copies
 from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.messages import Message, Size
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES, object_key
 
 if TYPE_CHECKING:
@@ -276,12 +278,19 @@ def check_room(plan: DownloadPlan) -> None:
         raise quotas.refusal(plan.repo_id, plan.over_quota_bytes, plan.quota)
     if not plan.missing_bytes:
         return
-    named = " and ".join(f"{name} ({size(bytes_)})" for name, bytes_ in _enough(plan.evictable, plan.missing_bytes))
-    cure = f"Evict {named}" if named else "Free some room"
+    enough = [f"{name} ({size(bytes_)})" for name, bytes_ in _enough(plan.evictable, plan.missing_bytes)]
     raise NoSpace(
-        f"Not enough room in the cache for {plan.repo_id}: {size(plan.room_bytes)} are needed,"
-        f" {size(plan.free_bytes)} are free; {size(plan.missing_bytes)} ({plan.missing_bytes:,} bytes) are missing.",
-        hint=f"{cure}, or set MODEL_CACHE_DIR to a larger volume.",
+        "Not enough room in the cache for {repo_id}: {room} are needed, {free} are free;"
+        " {missing} ({missing_bytes:,} bytes) are missing.",
+        hint="Evict {names}, or set MODEL_CACHE_DIR to a larger volume."
+        if enough
+        else "Free some room, or set MODEL_CACHE_DIR to a larger volume.",
+        repo_id=plan.repo_id,
+        room=Size(plan.room_bytes),
+        free=Size(plan.free_bytes),
+        missing=Size(plan.missing_bytes),
+        missing_bytes=plan.missing_bytes,
+        names=functools.reduce(_and, enough, ""),
     )
 
 
@@ -310,6 +319,10 @@ def _making_way(volume: Volume, growth: int, repo_id: RepoId) -> tuple[tuple[Cac
         return (), 0
     evicted = quotas.to_evict(volume.holdings, over, now=volume.now, keep=repo_id)
     return evicted, quotas.shortfall(volume.holdings, over, now=volume.now, keep=repo_id)
+
+
+def _and(first: str, second: str) -> str:
+    return Message("{first} and {second}", first=first, second=second) if first else second
 
 
 def _enough(evictable: Sequence[tuple[str, int]], missing_bytes: int) -> Sequence[tuple[str, int]]:

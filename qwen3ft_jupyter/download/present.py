@@ -9,8 +9,8 @@ from qwen3ft_jupyter.cache.evict_foreign import folders_of
 from qwen3ft_jupyter.cache.in_place import use_in_place
 from qwen3ft_jupyter.cache.verify import check_files
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, HubError, NotCached
-from qwen3ft_jupyter.format import first_names
 from qwen3ft_jupyter.hubs.listing import Listing
+from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.manifest import Manifest
@@ -41,7 +41,11 @@ def whole_model(
         return whole_model(downloader, request, work)  # replaced meanwhile: what was read is not what is there now
     damaged = (*check.missing, *check.wrong)
     if damaged:
-        work.notice(f"{request.model_name}: {first_names(damaged)} in the cache: missing or changed.")
+        work.notice(
+            "{model_name}: {damaged} in the cache: missing or changed.",
+            model_name=request.model_name,
+            damaged=Names(damaged),
+        )
         return None
     return cache.at(model.folder)
 
@@ -85,28 +89,36 @@ def model_without_network(downloader: Downloader, request: DownloadRequest, work
         CacheDamaged: Files are missing or wrong.
     """
     cache, name = downloader.cache, request.model_name
-    hint = "Allow the network (QWEN3FT_OFFLINE=0) and download it."
+    hint = Message("Allow the network (QWEN3FT_OFFLINE=0) and download it.")
     model = cache.find(name, request.revision)
     if model is None:
         if request.revision is not None and cache.find(name) is not None:
-            raise NotCached(f"{name} is cached, but not at revision {request.revision}.", hint=hint)
+            raise NotCached(
+                "{name} is cached, but not at revision {revision}.", hint=hint, name=name, revision=request.revision
+            )
         raise _not_cached(cache, request, hint)
     manifest = cache.manifest(model)
     if manifest is None:
-        return unverified_model(cache, request, model, work, "the network is switched off")
+        return unverified_model(cache, request, model, work, Message("the network is switched off"))
     damaged = [file.path for file in cache.stale_files(model, manifest)]
     if damaged:
-        raise CacheDamaged(f"{name}: {first_names(damaged)} in the cache: missing or changed.", hint=hint)
+        raise CacheDamaged(
+            "{name}: {damaged} in the cache: missing or changed.", hint=hint, name=name, damaged=Names(damaged)
+        )
     return model
 
 
 def _not_cached(cache: ModelCache, request: DownloadRequest, hint: str) -> NotCached:
     folders = cache.guessed(request.model_name)
     if folders:
-        names = first_names([model.folder.name for model in folders])
-        hint = f"{names} is called like it, but was never compared with a hub. {hint}"
-    message = f"{request.model_name} is not in the cache, and the network is switched off."
-    return NotCached(message, hint=hint, details=folders_of(folders))
+        names = Names(model.folder.name for model in folders)
+        hint = Message("{names} is called like it, but was never compared with a hub. {hint}", names=names, hint=hint)
+    return NotCached(
+        "{name} is not in the cache, and the network is switched off.",
+        hint=hint,
+        details=folders_of(folders),
+        name=request.model_name,
+    )
 
 
 def unverified_model(
@@ -122,12 +134,17 @@ def unverified_model(
         except CacheError:  # its tool keeps no digests, or our folder cannot be written
             pass
     elif request.revision is not None:
-        raise NotCached(f"{name} is there, but nobody knows its revision, and {reason}.")
+        raise NotCached("{name} is there, but nobody knows its revision, and {reason}.", name=name, reason=reason)
     if not looks_complete(model.folder):
         raise CacheDamaged(
-            f"{name}: files are missing from its folder, and {reason}.", hint="Download it when you are online."
+            "{name}: files are missing from its folder, and {reason}.",
+            hint="Download it when you are online.",
+            name=name,
+            reason=reason,
         )
-    work.notice(f"{name} was not compared with a hub ({reason}): it is used as it is, unverified.")
+    work.notice(
+        "{name} was not compared with a hub ({reason}): it is used as it is, unverified.", name=name, reason=reason
+    )
     return model
 
 

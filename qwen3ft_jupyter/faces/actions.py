@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.faces.verbs import find
 from qwen3ft_jupyter.format import first_names
+from qwen3ft_jupyter.messages import Command, Message
 from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.work import Reporter
 
-_HINT = "List them: %qwen3ft jobs in a notebook, qwen3ft jobs in a terminal."
+_HINT = Message("List them: {command}", command=Command("jobs"))
 
 
 def overrides(given: Namespace) -> dict[str, Any]:
@@ -139,5 +140,11 @@ def match_id(ids: Sequence[str], text: str) -> str:
     if len(near) == 1:
         return near[0]
     if near:
-        raise JobNotFound(f"{len(near)} jobs are called like {text!r}.", hint=f"Give more of the id. {_HINT}")
-    raise JobNotFound(f"There is no job {text!r}.", hint=_HINT)
+        raise JobNotFound(
+            "{count} jobs are called like {text!r}.",
+            hint="Give more of the id. {how}",
+            count=len(near),
+            text=text,
+            how=_HINT,
+        )
+    raise JobNotFound("There is no job {text!r}.", hint=_HINT, text=text)

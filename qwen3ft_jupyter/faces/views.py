@@ -79,7 +79,9 @@ def split_sources(text: str) -> list[str]:
 def check_owner(owner: str | None) -> str | None:
     """Return `owner` if it is one whose copies can be deleted by naming it. Raises BadInput."""
     if owner is not None and owner not in OTHER_OWNERS:
-        raise BadInput("owner: there is no such owner of copies.", hint=f"Accepted: {', '.join(OTHER_OWNERS)}.")
+        raise BadInput(
+            "owner: there is no such owner of copies.", hint="Accepted: {names}.", names=", ".join(OTHER_OWNERS)
+        )
     return owner
 
 

@@ -19,25 +19,44 @@ from urllib3.exceptions import (
 )
 
 from qwen3ft_jupyter.errors import HubError, HubUnreachable, SourceFailed
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MESSAGES = {
-    "name-lookup": ("{host}: the name cannot be looked up.", "Is there a network? Behind a proxy, set HTTPS_PROXY."),
-    "refused": ("{host} refuses connections.", "Is the address right, and is a firewall or proxy in between?"),
-    "timeout": ("{host} cannot be connected to.", "Is there a network? Behind a proxy, set HTTPS_PROXY."),
-    "silent": ("{host} took the connection but does not answer.", "Try again in a few minutes."),
-    "tls": (
-        "{host}: its certificate is not trusted.",
-        "Behind a company proxy, set REQUESTS_CA_BUNDLE to its certificate file; otherwise check the clock.",
+    "name-lookup": (
+        Message("{host}: the name cannot be looked up."),
+        Message("Is there a network? Behind a proxy, set HTTPS_PROXY."),
     ),
-    "handshake": ("{host} does not complete a secure connection.", "Is the address right, with http or https?"),
-    "proxy": ("{host}: the proxy does not let the connection through.", "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."),
-    "address": ("{host}: the address is malformed.", "Check the endpoint settings."),
-    "garbled": ("{host} answers with something that is not HTTP.", "Is the address right, with http or https?"),
-    "reset": ("{host} broke off the connection.", "Try again."),
+    "refused": (
+        Message("{host} refuses connections."),
+        Message("Is the address right, and is a firewall or proxy in between?"),
+    ),
+    "timeout": (
+        Message("{host} cannot be connected to."),
+        Message("Is there a network? Behind a proxy, set HTTPS_PROXY."),
+    ),
+    "silent": (Message("{host} took the connection but does not answer."), Message("Try again in a few minutes.")),
+    "tls": (
+        Message("{host}: its certificate is not trusted."),
+        Message("Behind a company proxy, set REQUESTS_CA_BUNDLE to its certificate file; otherwise check the clock."),
+    ),
+    "handshake": (
+        Message("{host} does not complete a secure connection."),
+        Message("Is the address right, with http or https?"),
+    ),
+    "proxy": (
+        Message("{host}: the proxy does not let the connection through."),
+        Message("Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."),
+    ),
+    "address": (Message("{host}: the address is malformed."), Message("Check the endpoint settings.")),
+    "garbled": (
+        Message("{host} answers with something that is not HTTP."),
+        Message("Is the address right, with http or https?"),
+    ),
+    "reset": (Message("{host} broke off the connection."), Message("Try again.")),
 }
 
 
@@ -73,12 +92,15 @@ def redirect_target(url: str, location: str) -> str:
         parts = urlsplit(target)
         port = parts.port
     except ValueError as error:
-        raise HubError(f"{host_of(url)} redirects to a malformed address.") from error
+        raise HubError("{host} redirects to a malformed address.", host=host_of(url)) from error
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise HubError(f"{host_of(url)} redirects to something that is not a web address.")
+        raise HubError("{host} redirects to something that is not a web address.", host=host_of(url))
     if parts.scheme == "http" and urlsplit(url).scheme == "https":
-        hint = "Nothing was sent there. If this network has a login page, open it in a browser first."
-        raise HubError(f"{host_of(url)} redirects from https to http.", hint=hint)
+        raise HubError(
+            "{host} redirects from https to http.",
+            hint="Nothing was sent there. If this network has a login page, open it in a browser first.",
+            host=host_of(url),
+        )
     if parts.username is None and parts.password is None:
         return target
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -89,14 +111,17 @@ def unreachable(url: str, error: BaseException, *, cause: str = "") -> HubUnreac
     """Return the error for a request to `url` that got no answer; its cause is told by `error` if it is not given."""
     cause = cause or cause_of(error)
     message, hint = _MESSAGES[cause]
-    return HubUnreachable(message.format(host=host_of(url)), hint=hint, details={"cause": cause})
+    return HubUnreachable(message, hint=hint, details={"cause": cause}, host=host_of(url))
 
 
 def broken(url: str, error: BaseException) -> SourceFailed:
     """Return the error for a body from `url` that did not arrive to its end."""
     cause = "silent" if isinstance(error, ReadTimeoutError) else "reset"
-    message = "went silent" if cause == "silent" else "broke off the transfer"
-    return SourceFailed(f"{host_of(url)} {message}.", details={"cause": cause})
+    return SourceFailed(
+        "{host} went silent." if cause == "silent" else "{host} broke off the transfer.",
+        details={"cause": cause},
+        host=host_of(url),
+    )
 
 
 def cause_of(error: BaseException) -> str:

@@ -82,12 +82,15 @@ class Answer:
         """
         host = host_of(self.url)
         if json_depth(self.body) > max_depth:
-            raise BadListing(f"{host} answered with JSON nested too deeply.")
+            raise BadListing("{host} answered with JSON nested too deeply.", host=host)
         try:
             return loads(self.body)
         except ValueError as error:
-            hint = "If this network has a login page, open it in a browser first." if b"<" in self.body[:64] else ""
-            raise BadListing(f"{host} answered with something that is not JSON.", hint=hint) from error
+            raise BadListing(
+                "{host} answered with something that is not JSON.",
+                hint="If this network has a login page, open it in a browser first." if b"<" in self.body[:64] else "",
+                host=host,
+            ) from error
 
 
 class Response:
@@ -189,10 +192,10 @@ class HttpClient:
             _discard(response)
             target = redirect_target(url, location)
             if target in visited:
-                raise HubError(f"{host_of(url)} redirects in a circle.")
+                raise HubError("{host} redirects in a circle.", host=host_of(url))
             asked = asked if origin_of(target) == origin_of(url) else _without_credentials(asked)
             url = target
-        raise HubError(f"{host_of(url)} redirects too often.")
+        raise HubError("{host} redirects too often.", host=host_of(url))
 
     def get(
         self,
@@ -334,10 +337,14 @@ def _read_all(response: Response, max_bytes: int) -> bytes:
             raise _too_large(response.url)
         if time.monotonic() - began > SLOW_WINDOW_S:
             if len(body) - before < SLOW_WINDOW_S * MIN_BYTES_PER_S:
-                raise SourceFailed(f"{host_of(response.url)} answers too slowly.", details={"cause": "silent"})
+                raise SourceFailed(
+                    "{host} answers too slowly.", details={"cause": "silent"}, host=host_of(response.url)
+                )
             began, before = time.monotonic(), len(body)
     if not body and response.status == 200 and not any(map(response.headers.get, _ANNOUNCING)):
-        raise SourceFailed(f"{host_of(response.url)} broke off its answer.")  # an empty one would have a length
+        raise SourceFailed(
+            "{host} broke off its answer.", host=host_of(response.url)
+        )  # an empty one would have a length
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     return _decompressed(bytes(body), encoding, response.url, max_bytes)
 
@@ -347,19 +354,19 @@ def _decompressed(body: bytes, encoding: str, url: str, max_bytes: int) -> bytes
     if encoding in {"", "identity"}:
         return body
     if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise BadListing(f"{host_of(url)} answered in an encoding that was not asked for.")
+        raise BadListing("{host} answered in an encoding that was not asked for.", host=host_of(url))
     machine = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: tell gzip and zlib by their header
     try:
         plain = machine.decompress(body, max_bytes + 1)
     except zlib.error as error:
-        raise BadListing(f"{host_of(url)} answered with bytes that cannot be decompressed.") from error
+        raise BadListing("{host} answered with bytes that cannot be decompressed.", host=host_of(url)) from error
     if len(plain) > max_bytes:
         raise _too_large(url)
     return plain
 
 
 def _too_large(url: str) -> BadListing:
-    return BadListing(f"{host_of(url)} answered with far more than a listing can hold.")
+    return BadListing("{host} answered with far more than a listing can hold.", host=host_of(url))
 
 
 def json_depth(body: bytes) -> int:

@@ -11,6 +11,7 @@ from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Reques
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, parse_sha256
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES, MIRROR_TOKENS, TOKEN_VARIABLES, Refusals, check_token
 from qwen3ft_jupyter.hubs.retry import QUESTIONS
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     import threading
@@ -70,7 +71,7 @@ class HuggingFaceHub:
         body = answer.json()
         commit = at(body, "sha")
         if not isinstance(commit, str) or not is_commit(commit):
-            raise self._refusals.garbled(repo_id, "names no commit")
+            raise self._refusals.garbled(repo_id, Message("names no commit"))
         return commit, bool(at(body, "gated"))
 
     def _files(
@@ -82,7 +83,7 @@ class HuggingFaceHub:
             self._file(repo_id, path, entry) for path, entry in zip(paths, entries, strict=True) if is_wanted(path)
         )
         if not files:
-            raise self._refusals.garbled(repo_id, "names no file that could be downloaded")
+            raise self._refusals.garbled(repo_id, Message("names no file that could be downloaded"))
         return files
 
     def _file(self, repo_id: RepoId, path: SafePath, entry: dict[str, Any]) -> RemoteFile:
@@ -91,7 +92,7 @@ class HuggingFaceHub:
             oid = entry.get("oid")
             return RemoteFile(path, entry.get("size", -1), None, oid if isinstance(oid, str) else "")
         if not isinstance(lfs, dict) or lfs.get("size", entry.get("size")) != entry.get("size"):
-            raise self._refusals.garbled(repo_id, f"contradicts itself about {path}")
+            raise self._refusals.garbled(repo_id, Message("contradicts itself about {path}", path=path))
         # the entry's own oid names the pointer file that git keeps, not the content
         return RemoteFile(path, entry.get("size", -1), parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")))
 
@@ -101,13 +102,13 @@ class HuggingFaceHub:
         visited: set[str] = set()
         while url is not None:
             if url in visited or len(visited) >= MAX_PAGES:
-                raise self._refusals.garbled(repo_id, "never ends")
+                raise self._refusals.garbled(repo_id, Message("never ends"))
             visited.add(url)
             answer = self._client.get(url, headers=self._secrets, stop=stop)
             self._check(answer, repo_id, revision)
             page = answer.json()
             if not isinstance(page, list) or not all(isinstance(entry, dict) for entry in page):
-                raise self._refusals.garbled(repo_id, "is no list of files")
+                raise self._refusals.garbled(repo_id, Message("is no list of files"))
             entries += [entry for entry in page if entry.get("type") == "file"]
             url = self._next_page(repo_id, url, answer.headers.get("link", ""))
         return entries
@@ -118,7 +119,7 @@ class HuggingFaceHub:
             return None
         target = urljoin(url, str(match[1]))
         if origin_of(target) != origin_of(self.endpoint):
-            raise self._refusals.garbled(repo_id, "goes on at another host")
+            raise self._refusals.garbled(repo_id, Message("goes on at another host"))
         return target
 
     def _check_gate(self, listing: Listing, stop: threading.Event | None) -> None:

@@ -42,13 +42,13 @@ class RemoteFile:
 
     def __post_init__(self) -> None:
         if type(self.size) is not int or not 0 <= self.size < MAX_SIZE:
-            raise BadListing(f"{self.path}: the hub lists an impossible size.")
+            raise BadListing("{path}: the hub lists an impossible size.", path=self.path)
         if self.sha256 is not None and not _HEX64.fullmatch(self.sha256):
-            raise BadListing(f"{self.path}: the hub lists a sha256 that is none.")
+            raise BadListing("{path}: the hub lists a sha256 that is none.", path=self.path)
         if self.git_sha1 is not None and not _HEX40.fullmatch(self.git_sha1):
-            raise BadListing(f"{self.path}: the hub lists a git digest that is none.")
+            raise BadListing("{path}: the hub lists a git digest that is none.", path=self.path)
         if self.sha256 is None and self.git_sha1 is None:
-            raise BadListing(f"{self.path}: the hub lists no digest, so its bytes could not be checked.")
+            raise BadListing("{path}: the hub lists no digest, so its bytes could not be checked.", path=self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from qwen3ft_jupyter.hubs.names import MAX_DEPTH, check_paths, is_wanted, parse_
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES, TOKEN_VARIABLES, Refusals, check_token
 from qwen3ft_jupyter.hubs.region import REGION_HEADER
 from qwen3ft_jupyter.hubs.wire import stopped
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,14 +150,16 @@ class ModelScopeHub:
             folder = folders.pop()
             asked += 2
             if asked > MAX_WALK_REQUESTS:
-                raise self._refusals.garbled(repo_id, "has too many folders")
+                raise self._refusals.garbled(repo_id, Message("has too many folders"))
             below = self._page(repo_id, revision, folder, is_recursive=True, stop=stop).entries if folder else None
             if below is not None and len(below) < TRUNCATED_AT:
                 entries += below
                 continue
             direct = self._page(repo_id, revision, folder, is_recursive=False, stop=stop).entries
             if len(direct) >= TRUNCATED_AT:
-                raise self._refusals.garbled(repo_id, f"is cut: a folder has more than {TRUNCATED_AT} files")
+                raise self._refusals.garbled(
+                    repo_id, Message("is cut: a folder has more than {count} files", count=TRUNCATED_AT)
+                )
             entries += [entry for entry in direct if not _is_folder(entry)]
             folders += [_child(self._refusals, repo_id, folder, entry) for entry in filter(_is_folder, direct)]
         return entries
@@ -192,9 +195,9 @@ class ModelScopeHub:
     def _read_page(self, repo_id: RepoId, body: object) -> _Page:
         entries = at(body, "Data", "Files")
         if not isinstance(entries, list):
-            raise self._refusals.garbled(repo_id, "has no list of files")
+            raise self._refusals.garbled(repo_id, Message("has no list of files"))
         if not all(isinstance(entry, dict) for entry in entries):
-            raise self._refusals.garbled(repo_id, "holds something that is not a file")
+            raise self._refusals.garbled(repo_id, Message("holds something that is not a file"))
         commit = at(body, "Data", "LatestCommitter", "Id")
         return _Page(entries, commit if isinstance(commit, str) and is_commit(commit) else "")
 
@@ -208,7 +211,7 @@ class ModelScopeHub:
     ) -> Qwen3ftError:
         """Return what a refusal means: gated, not for us, a wrong revision, or no such repo."""
         if "quota" in refused.message:
-            return HubBusy(f"ModelScope: the quota for {repo_id} is used up.", hint="Try again later.")
+            return HubBusy("ModelScope: the quota for {repo_id} is used up.", hint="Try again later.", repo_id=repo_id)
         if refused.says(_GATED_WORDS):
             return self._refusals.gated(repo_id, f"{self.endpoint}/models/{repo_id}")
         if refused.status in {401, 403} or refused.says(_DENIED_WORDS):
@@ -245,7 +248,7 @@ def _files(refusals: Refusals, repo_id: RepoId, entries: list[dict[str, Any]]) -
         if is_wanted(path)
     )
     if not files:
-        raise refusals.garbled(repo_id, "names no file that could be downloaded")
+        raise refusals.garbled(repo_id, Message("names no file that could be downloaded"))
     return files
 
 
@@ -258,7 +261,7 @@ def _child(refusals: Refusals, repo_id: RepoId, folder: str, entry: Mapping[str,
     path = entry.get("Path")
     prefix = f"{folder}/" if folder else ""
     if not isinstance(path, str) or not path.startswith(prefix) or path == folder or path.count("/") >= MAX_DEPTH:
-        raise refusals.garbled(repo_id, "names a folder that is not where it says")
+        raise refusals.garbled(repo_id, Message("names a folder that is not where it says"))
     return path
 
 

@@ -55,13 +55,22 @@ def parse_repo_id(text: str) -> RepoId:
     stripped = text.strip()
     address = _HUB_ADDRESS.match(stripped)
     if address is not None:
-        raise BadName(f"{_shown(stripped)} is an address.", hint=f'Give the name alone: "{address.group(1)}".')
+        raise BadName(
+            "{shown} is an address.",
+            hint='Give the name alone: "{group}".',
+            shown=_shown(stripped),
+            group=address.group(1),
+        )
     parts = stripped.split("/")
     if len(parts) == 1 and _is_repo_part(stripped):
-        raise BadName(f'"{stripped}" has no owner.', hint=f'Write it as owner/name, for example "Qwen/{stripped}".')
+        raise BadName(
+            '"{stripped}" has no owner.',
+            hint='Write it as owner/name, for example "Qwen/{stripped}".',
+            stripped=stripped,
+        )
     if len(parts) != 2 or not all(_is_repo_part(part) for part in parts):
         hint = 'A name is owner/name in letters, digits, ".", "-" and "_", for example "Qwen/Qwen3-0.6B".'
-        raise BadName(f"{_shown(stripped)} is not the name of a model.", hint=hint)
+        raise BadName("{shown} is not the name of a model.", hint=hint, shown=_shown(stripped))
     return RepoId(stripped)
 
 
@@ -97,8 +106,10 @@ def check_paths(paths: Iterable[str]) -> list[SafePath]:
         problem = path_problem(path) or _clash(path, spellings, folders, files)
         if problem:
             raise BadListing(
-                f"The listing names {_shown(path)}: {problem}.",
+                "The listing names {shown}: {problem}.",
                 hint="Nothing was downloaded. If you trust this repo, report the name to its owner.",
+                shown=_shown(path),
+                problem=problem,
             )
         safe.append(SafePath(path))
     return safe

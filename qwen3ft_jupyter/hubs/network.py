@@ -44,8 +44,10 @@ def proxy_for(url: str) -> str | None:
         )
     if not _is_well_formed(proxy):
         raise BadSetting(
-            f"{_variable_of(kind)}={_without_password(proxy)} is malformed.",
+            "{variable_of}={without_password} is malformed.",
             hint="Write http://user:password@host:port; in the password # is %23, / is %2F, ? is %3F, [ is %5B.",
+            variable_of=_variable_of(kind),
+            without_password=_without_password(proxy),
         )
     return proxy
 
@@ -117,9 +119,10 @@ def _context_of(variable: str, path: Path) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(path))
     except OSError as error:  # ssl.SSLError is one
         raise BadSetting(
-            f"{variable} names certificates that cannot be read.",
+            "{variable} names certificates that cannot be read.",
             hint="It must be the path of a PEM file.",
             details={"path": str(path)},
+            variable=variable,
         ) from error
 
 

@@ -45,44 +45,70 @@ class Refusals:
 
     def missing(self, repo_id: RepoId) -> ModelNotFound:
         """Return the error for a repo the hub does not show us."""
-        hint = "Check the spelling."
-        if not self.has_token:
-            hint += f" If the model is private, set {self.token_variable}."
-        return ModelNotFound(f"{self.label} has no model called {repo_id}.", hint=hint)
+        return ModelNotFound(
+            "{label} has no model called {repo_id}.",
+            hint="Check the spelling."
+            if self.has_token
+            else "Check the spelling. If the model is private, set {variable}.",
+            label=self.label,
+            repo_id=repo_id,
+            variable=self.token_variable,
+        )
 
     def denied(self, repo_id: RepoId) -> AccessDenied:
         """Return the error for a repo that is not for us, or a token that is not accepted."""
-        hint = (
-            "The token may be wrong, expired or another account's: renew it on the hub's page and set "
-            f"{self.token_variable}."
+        return AccessDenied(
+            "{label} does not give access to {repo_id}.",
+            hint="The token may be wrong, expired or another account's: renew it on the hub's page and set {variable}."
             if self.has_token
-            else f"If you have access, create a token on the hub's page and set {self.token_variable}."
+            else "If you have access, create a token on the hub's page and set {variable}.",
+            label=self.label,
+            repo_id=repo_id,
+            variable=self.token_variable,
         )
-        return AccessDenied(f"{self.label} does not give access to {repo_id}.", hint=hint)
 
     def gated(self, repo_id: RepoId, page: str) -> ModelGated:
         """Return the error for a repo whose licence has to be accepted first; `page` is where."""
-        then = "" if self.has_token else f", then set {self.token_variable}"
         return ModelGated(
-            f"{self.label} gives out {repo_id} only to those who accepted its licence.",
-            hint=f"Accept it on {page}{then}.",
+            "{label} gives out {repo_id} only to those who accepted its licence.",
+            hint="Accept it on {page}." if self.has_token else "Accept it on {page}, then set {variable}.",
+            label=self.label,
+            repo_id=repo_id,
+            page=page,
+            variable=self.token_variable,
         )
 
     def no_revision(self, repo_id: RepoId, revision: str, known: Iterable[str] = ()) -> RevisionNotFound:
         """Return the error for a branch, tag or commit that an existing repo lacks."""
         names = sorted(known)[:8]
-        hint = f"There are: {', '.join(names)}." if names else f'The default branch is "{self.default_branch}".'
-        return RevisionNotFound(f'{self.label}: {repo_id} has no revision "{revision}".', hint=hint)
+        return RevisionNotFound(
+            '{label}: {repo_id} has no revision "{revision}".',
+            hint="There are: {names}." if names else 'The default branch is "{branch}".',
+            label=self.label,
+            repo_id=repo_id,
+            revision=revision,
+            names=", ".join(names),
+            branch=self.default_branch,
+        )
 
     def unexpected(self, status: int) -> HubError:
         """Return the error for an answer no client expects."""
-        hint = "Check the endpoint setting, or try again."
-        return HubError(f"{self.label} answered with HTTP {status}.", hint=hint)
+        return HubError(
+            "{label} answered with HTTP {status}.",
+            hint="Check the endpoint setting, or try again.",
+            label=self.label,
+            status=status,
+        )
 
     def garbled(self, repo_id: RepoId, what: str) -> BadListing:
         """Return the error for a listing that cannot be used."""
-        hint = "Try again; if it stays so, use the other hub."
-        return BadListing(f"{self.label}: the listing of {repo_id} {what}.", hint=hint)
+        return BadListing(
+            "{label}: the listing of {repo_id} {what}.",
+            hint="Try again; if it stays so, use the other hub.",
+            label=self.label,
+            repo_id=repo_id,
+            what=what,
+        )
 
     def revision(self, repo_id: RepoId, revision: str | None) -> str:
         """Return `revision`, or the hub's default branch for None or "".
@@ -104,5 +130,5 @@ def check_token(variable: str, token: str | None) -> str | None:
         BadSetting: It holds characters that no token has; it is not shown.
     """
     if token and not _TOKEN.fullmatch(token):
-        raise BadSetting(f"{variable} holds characters that no token has.", hint="Copy it again.")
+        raise BadSetting("{variable} holds characters that no token has.", hint="Copy it again.", variable=variable)
     return token or None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import HubBusy, HubUnreachable, Qwen3ftError, WrongBytes
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,11 +176,16 @@ def busy(host: str, status: int, retry_after: str | None) -> HubBusy:
     seconds = parse_retry_after(retry_after) if retry_after else None
     details = {"status": str(status)} | ({} if seconds is None else {"retry_after_s": f"{seconds:.0f}"})
     if seconds is not None and seconds > QUESTIONS.max_wait_s:
-        hint = f"It asks to come back in {_span(seconds)}. Try again then, or use the other hub."
+        hint = Message("It asks to come back in {span}. Try again then, or use the other hub.", span=_span(seconds))
     else:
-        hint = "Try again in a few minutes, or use the other hub."
-    what = "has too many requests from this address" if status == 429 else f"is failing (HTTP {status})"
-    return HubBusy(f"{host} {what}.", hint=hint, details=details)
+        hint = Message("Try again in a few minutes, or use the other hub.")
+    return HubBusy(
+        "{host} has too many requests from this address." if status == 429 else "{host} is failing (HTTP {status}).",
+        hint=hint,
+        details=details,
+        host=host,
+        status=status,
+    )
 
 
 def _span(seconds: float) -> str:

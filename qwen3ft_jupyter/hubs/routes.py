@@ -96,7 +96,7 @@ def resolve(
             failures[name] = failure
             break
         if failures:
-            work.notice(f"{_told(failures)} Using {hubs[name].label} instead.")
+            work.notice("{told} Using {label} instead.", told=_told(failures), label=hubs[name].label)
         return listing
     raise _joined(failures)
 

@@ -68,7 +68,12 @@ class ModelJobs:
         def is_used(repo_id: str) -> bool:
             if repo_id in job_ids:
                 job_id = job_ids[repo_id]
-                raise ModelInUse(f"{repo_id} is used by the running job {job_id}.", hint="Stop the job first.")
+                raise ModelInUse(
+                    "{repo_id} is used by the running job {job_id}.",
+                    hint="Stop the job first.",
+                    repo_id=repo_id,
+                    job_id=job_id,
+                )
             return False
 
         return is_used
@@ -76,7 +81,7 @@ class ModelJobs:
     def refuse_any(self) -> None:
         """Raise ModelInUse, naming the job, if any is at work on this cache."""
         for job, _ in self.active():
-            raise ModelInUse(f"The running job {job.id} uses the cache.", hint="Stop the job first.")
+            raise ModelInUse("The running job {id} uses the cache.", hint="Stop the job first.", id=job.id)
 
     def output_dir_of(self, job_id: str) -> Path | None:
         """Return where the fine-tune with this id writes; None if there is no such job."""
@@ -112,8 +117,10 @@ class ModelJobs:
             taken = params.output_dir if isinstance(params, FineTuneParams) else None
             if taken is not None and os.path.realpath(taken) == os.path.realpath(output_dir):
                 raise BadConfig(
-                    f"output_dir: the running job {job.id} writes to {Path(output_dir).name}.",
+                    "output_dir: the running job {id} writes to {name}.",
                     hint="Stop it first, or give another output_dir.",
+                    id=job.id,
+                    name=Path(output_dir).name,
                 )
 
     def starter(self) -> Starter:

@@ -18,6 +18,7 @@ from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.cached import CachedModels
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
+from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.practice.hub import hubs_for
 from qwen3ft_jupyter.settings import load_settings
 
@@ -257,7 +258,13 @@ class ModelManager(CachedModels):
         repo_id = parse_repo_id(model_name)
         if self.cache.find(repo_id, revision) is None:
             at = f" at revision {revision}" if revision else ""
-            raise NotCached(f"{repo_id} is not in the cache{at}.", hint=f"Download it: %qwen3ft download {repo_id}")
+            raise NotCached(
+                "{repo_id} is not in the cache{at}.",
+                hint="Download it: {command}",
+                command=Command("download", repo_id),
+                repo_id=repo_id,
+                at=at,
+            )
         jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
 

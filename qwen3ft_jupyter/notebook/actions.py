@@ -275,7 +275,7 @@ def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
     if match is None:
         return value
     if match[1] not in variables:
-        raise BadConfig(f"The config names {value}, but there is no variable {match[1]}.")
+        raise BadConfig("The config names {value}, but there is no variable {match}.", value=value, match=match[1])
     return variables[match[1]]
 
 
@@ -293,7 +293,11 @@ def _checked(room: Room, name: str, given: Namespace) -> JobView:
     report = VERIFY.read_result(job.status().result) if name == VERIFY.name else None
     if report is not None and not report.is_ok:
         raise CacheDamaged(
-            f"{given.model_name}: {len(report.missing)} files are missing and {len(report.wrong)} are wrong.",
-            hint=f"Fetch just these again: {write_command('repair', given.model_name)}",
+            "{model_name}: {count} files are missing and {wrong} are wrong.",
+            hint="Fetch just these again: {write_command}",
+            model_name=given.model_name,
+            count=len(report.missing),
+            wrong=len(report.wrong),
+            write_command=write_command("repair", given.model_name),
         )
     return view

@@ -215,7 +215,7 @@ def _number(name: str, text: str, kind: type[int | float]) -> float | None:
     try:
         return kind(text)
     except ValueError as error:
-        raise BadConfig(f"{name}: {text!r} is no number.") from error
+        raise BadConfig("{name}: {text!r} is no number.", name=name, text=text) from error
 
 
 def _error_html(error: Qwen3ftError) -> Markup:

@@ -131,9 +131,15 @@ class JobView(View):
         status = self.job.status()
         command = write_command("jobs resume", self.job.id)
         if status.state == "failed":
-            raise error_from_json(status.error) if status.error else JobFailed(f"The job {self.job.id} failed.")
+            raise error_from_json(status.error) if status.error else JobFailed("The job {id} failed.", id=self.job.id)
         if status.state in ("stopped", "interrupted"):
-            raise Stopped(f"The job {self.job.id} was {status.state}.", hint=f"Go on with it: {command}")
+            raise Stopped(
+                "The job {id} was {state}.",
+                hint="Go on with it: {command}",
+                id=self.job.id,
+                state=status.state,
+                command=command,
+            )
 
     def _screen(self) -> Screen:
         return CellScreen(f"qwen3ft-{self.job.id}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def nobody_has(file: RemoteFile) -> SourceFailed:
     """Return the error for a file that no source has."""
-    return SourceFailed(f"{file.path}: no source has it.", hint="Allow another hub, or try again later.")
+    return SourceFailed("{path}: no source has it.", hint="Allow another hub, or try again later.", path=file.path)
 
 
 class Digests:

@@ -75,7 +75,7 @@ class HubSource:
         """Ask for the bytes of `file` from `start` up to `end`; see `Source.open`."""
         own = self._find(file)
         if own is None:
-            raise SourceFailed(f"{file.path}: {self.name} does not list it.")
+            raise SourceFailed("{path}: {source} does not list it.", path=file.path, source=self.name)
         # whole files need no range, which some mirrors get wrong
         asked = {} if (start, end) == (0, file.size) else {"range": f"bytes={start}-{end - 1}"}
         response = self._ask_target(own, asked, stop) or self._ask_hub(own, asked, stop)
@@ -184,7 +184,9 @@ def _checked(response: Response, file: RemoteFile, start: int, end: int, *, sour
     if response.status not in {200, 206}:
         raise _refusal(response, file, source)
     if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise WrongBytes(f"{file.path}: {source} sent it compressed although that was refused.")
+        raise WrongBytes(
+            "{path}: {source} sent it compressed although that was refused.", path=file.path, source=source
+        )
     if response.status == 200:
         _check_whole(response, file, source)
         return HubStream(response, is_ranged=(start, end) == (0, file.size), skip=start, length=end - start)
@@ -198,17 +200,27 @@ def _check_whole(response: Response, file: RemoteFile, source: str) -> None:
         return  # chunked, or until the connection closes: the digest decides
     if int(length) != file.size:
         raise WrongBytes(
-            f"{file.path}: {source} sent {int(length):,} bytes where its listing has {file.size:,}.",
+            "{path}: {source} sent {size:,} bytes where its listing has {listed:,}.",
             hint="If this network has a login page, open it in a browser first; else try again later.",
+            path=file.path,
+            source=source,
+            size=int(length),
+            listed=file.size,
         )
 
 
 def _check_range(response: Response, file: RemoteFile, start: int, source: str) -> None:
     match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
     if match is None or int(match[1]) != start:
-        raise WrongBytes(f"{file.path}: {source} sent another range than it was asked for.")
+        raise WrongBytes("{path}: {source} sent another range than it was asked for.", path=file.path, source=source)
     if match[3] != "*" and int(match[3]) != file.size:
-        raise WrongBytes(f"{file.path}: {source} now has {int(match[3]):,} bytes where its listing has {file.size:,}.")
+        raise WrongBytes(
+            "{path}: {source} now has {size:,} bytes where its listing has {listed:,}.",
+            path=file.path,
+            source=source,
+            size=int(match[3]),
+            listed=file.size,
+        )
 
 
 def _refusal(response: Response, file: RemoteFile, source: str) -> Qwen3ftError:
@@ -217,11 +229,19 @@ def _refusal(response: Response, file: RemoteFile, source: str) -> Qwen3ftError:
         return busy(source, status, response.headers.get("retry-after"))
     if status in {401, 403}:
         return AccessDenied(
-            f"{file.path}: {source} refuses it (HTTP {status}).",
+            "{path}: {source} refuses it (HTTP {status}).",
             hint="Check your token, and that you accepted the model's licence on its page.",
+            path=file.path,
+            source=source,
+            status=status,
         )
     if status in {404, 410}:
-        return ModelNotFound(f"{file.path}: {source} lists it but does not have it (HTTP {status}).")
+        return ModelNotFound(
+            "{path}: {source} lists it but does not have it (HTTP {status}).",
+            path=file.path,
+            source=source,
+            status=status,
+        )
     if status == 416:
-        return WrongBytes(f"{file.path}: {source} has a shorter file than its listing says.")
-    return SourceFailed(f"{file.path}: {source} answered HTTP {status}.")
+        return WrongBytes("{path}: {source} has a shorter file than its listing says.", path=file.path, source=source)
+    return SourceFailed("{path}: {source} answered HTTP {status}.", path=file.path, source=source, status=status)

@@ -248,12 +248,13 @@ class FetchedFile:
         try:
             status = self.path.lstat()
             if not stat.S_ISREG(status.st_mode) or status.st_size != self.file.size:
-                raise WrongBytes(f"{self.file.path}: changed on this disk before it came to its place.")
+                raise WrongBytes("{path}: changed on this disk before it came to its place.", path=self.file.path)
             disk.replace(self.path, target)
         except FileNotFoundError as error:
             raise TransferError(
-                f"{self.file.path}: another process has taken it, or it was deleted before it came to its place.",
+                "{path}: another process has taken it, or it was deleted before it came to its place.",
                 hint="Start again: what has arrived is kept.",
+                path=self.file.path,
             ) from error
         except OSError as error:
             raise disk_error(error, self.file.path) from error

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import HubError, Qwen3ftError, SourceFailed, WrongBytes
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL, Suspects, spans_of
 from qwen3ft_jupyter.transfer.file_download import Digests, FileDownload
 from qwen3ft_jupyter.transfer.range_chooser import RangeChooser
@@ -164,7 +165,11 @@ class Scheduler:
                 return  # the file's front: as good as a range
             is_alone = download.pieces.flying == 1 and self._chooser.is_in_one(download)
         if not is_alone:
-            raise SourceFailed(f"{download.file.path}: {source_state.name} sends whole files only.")
+            raise SourceFailed(
+                "{path}: {source_state} sends whole files only.",
+                path=download.file.path,
+                source_state=source_state.name,
+            )
 
     def claim(self, range_fetch: RangeFetch, count: int, seconds: float) -> int:
         """Note that `count` bytes arrived within `seconds`; return how many of them the connection is to write.
@@ -254,7 +259,7 @@ class Scheduler:
             if range_fetch.retry_state.is_exhausted and not others:
                 self._end_if_nobody_is_left(download, error)
         if is_news and others:
-            self._reporter.notice(f"{error.message} Going on from {others[0].name}.")
+            self._reporter.notice(Message("{why} Going on from {name}.", why=error.message, name=others[0].name))
 
     # What a follower asks
 
@@ -339,7 +344,7 @@ class Scheduler:
                 range_fetch.waited_s(now) >= STALLED_S and not range_fetch.download.whole
             ):  # else the front is thrown away first
                 range_fetch.error = SourceFailed(
-                    f"{range_fetch.source_state.name} went silent.", details={"cause": "silent"}
+                    "{name} went silent.", details={"cause": "silent"}, name=range_fetch.source_state.name
                 )
                 range_fetch.stop.set()
             elif self.is_unlimited and range_fetch.is_starving(now):

@@ -15,6 +15,7 @@ from qwen3ft_jupyter.errors import BadInput, ModelNotFound, Qwen3ftError, Revisi
 from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.wire import stopped
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.settings import SOURCE_NAMES
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.work import SILENT
@@ -44,13 +45,13 @@ def check_sources(names: Sequence[str]) -> tuple[str, ...]:
     >>> check_sources(["ModelScope", "disk"])
     ('modelscope', 'disk')
     """
-    hint = f"Sources: {', '.join(SOURCE_NAMES)}."
+    accepted = ", ".join(SOURCE_NAMES)
     given = tuple(dict.fromkeys(name.strip().lower() for name in names))
     if not given:
-        raise BadInput("No source is allowed.", hint=hint)
+        raise BadInput("No source is allowed.", hint="Sources: {names}.", names=accepted)
     for name in given:
         if name not in SOURCE_NAMES:
-            raise BadInput(f"{name[:40]!a} is no source.", hint=hint)
+            raise BadInput("{name} is no source.", hint="Sources: {names}.", name=name[:40], names=accepted)
     return given
 
 
@@ -148,7 +149,7 @@ class LateSource:
         """Ask for the bytes of `file` from `start` up to `end`; see `Source.open`."""
         source = self._source
         if source is None:
-            raise SourceFailed(f"{file.path}: {self.name} does not list it.")
+            raise SourceFailed("{path}: {source} does not list it.", path=file.path, source=self.name)
         return source.open(file, start, end, stop=stop)
 
     def wait(self, limit_s: float) -> bool:
@@ -166,12 +167,18 @@ class LateSource:
             if any(source.has(file) for file in self._listing.files):
                 self._source = source
             else:
-                self._reporter.notice(f"{self.name} has other files for {repo_id}. Going on without it.")
+                self._reporter.notice(
+                    Message(
+                        "{source} has other files for {repo_id}. Going on without it.",
+                        source=self.name,
+                        repo_id=repo_id,
+                    )
+                )
         except Stopped:
             pass
         except Exception as error:  # noqa: BLE001 - the border of a thread: a source that fails is one fewer
             reason = error.message if isinstance(error, Qwen3ftError) else f"{self.name} cannot be asked."
-            self._reporter.notice(f"{reason} Going on without it.")
+            self._reporter.notice(Message("{reason} Going on without it.", reason=reason))
         finally:
             self._is_resolved.set()
 

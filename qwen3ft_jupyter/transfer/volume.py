@@ -32,37 +32,48 @@ def disk_error(error: OSError, name: str) -> Qwen3ftError:
     reason = error.strerror or type(error).__name__
     if error.errno in FULL:
         return NoSpace(
-            f"{name}: the volume is full or the quota is used up.",
+            "{name}: the volume is full or the quota is used up.",
             hint="Free some room and start again: what has arrived is kept.",
             details=details,
+            name=name,
         )
     if error.errno in REFUSED:
         return CacheNotWritable(
-            f"{name}: the cache folder cannot be written ({reason}).",
+            "{name}: the cache folder cannot be written ({reason}).",
             hint="Set MODEL_CACHE_DIR to a folder you may write to.",
             details=details,
+            name=name,
+            reason=reason,
         )
     if error.errno in UNSUPPORTED:
         return CacheNotWritable(
-            f"{name}: this kind of volume cannot do what a download needs ({reason}).",
+            "{name}: this kind of volume cannot do what a download needs ({reason}).",
             hint="Set MODEL_CACHE_DIR to a folder on another volume.",
             details=details,
+            name=name,
+            reason=reason,
         )
     if error.errno in EXHAUSTED:
         return TransferError(
-            f"{name}: too many files are open ({reason}).",
+            "{name}: too many files are open ({reason}).",
             hint="Raise the limit (`ulimit -n`) or set QWEN3FT_MAX_CONNECTIONS lower, and start again:"
             " what has arrived is kept.",
             details=details,
+            name=name,
+            reason=reason,
         )
     if error.errno in IN_THE_WAY:
         return CacheDamaged(
-            f"{name}: something that is not ours is in the way in the cache ({reason}).",
+            "{name}: something that is not ours is in the way in the cache ({reason}).",
             hint="Look for a symlink, file or folder that does not belong there and move it away.",
             details=details,
+            name=name,
+            reason=reason,
         )
     return TransferError(
-        f"{name}: the disk failed ({reason}).",
+        "{name}: the disk failed ({reason}).",
         hint="Start again: what has arrived is kept. If it happens again, check the volume.",
         details=details,
+        name=name,
+        reason=reason,
     )

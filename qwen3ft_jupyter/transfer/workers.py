@@ -6,6 +6,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import Qwen3ftError, SourceFailed, Stopped, TransferError, WrongBytes
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL, Suspects
 from qwen3ft_jupyter.transfer.pieces import Span
 from qwen3ft_jupyter.transfer.rates import MinimumRate
@@ -134,16 +135,20 @@ class _Carrier:
                 raise Stopped("The read was broken off.")
         data = stream.read(limit)
         if not data:
-            raise SourceFailed(f"{range_fetch.download.file.path}: {range_fetch.source_state.name} broke off.")
+            raise SourceFailed(
+                "{path}: {name} broke off.", path=range_fetch.download.file.path, name=range_fetch.source_state.name
+            )
         if len(data) < limit:
             self._work.put_back(limit - len(data))
         seconds = scheduler.clock() - began
         skipped, self._skipped = self._skipped, 0
         if self._minimum.is_missed(len(data) + skipped, seconds):
             raise SourceFailed(
-                f"{range_fetch.download.file.path}: {range_fetch.source_state.name} sends less than"
-                f" {scheduler.policy.least_bytes_per_s:,.0f} bytes a second.",
+                "{path}: {name} sends less than {least_bytes_per_s:,.0f} bytes a second.",
                 details={"cause": "slow"},
+                path=range_fetch.download.file.path,
+                name=range_fetch.source_state.name,
+                least_bytes_per_s=scheduler.policy.least_bytes_per_s,
             )
         return data, seconds
 
@@ -192,7 +197,9 @@ def _hash(scheduler: Scheduler, download: FileDownload, end: int) -> None:
     while digests.position < end and not scheduler.is_over.is_set():
         data = download.partial.read(min(HASH_BYTES, end - digests.position), digests.position)
         if not data:
-            raise TransferError(f"{download.file.path}: was cut on this disk while it arrived.", hint="Start again.")
+            raise TransferError(
+                "{path}: was cut on this disk while it arrived.", hint="Start again.", path=download.file.path
+            )
         digests.update(data)
 
 
@@ -203,13 +210,25 @@ def _judge(scheduler: Scheduler, download: FileDownload, reporter: Reporter) -> 
         download.partial.sync()
         download.partial.close(release=False)
         for bad_source in sorted(scheduler.verified(download) - {"", ANOTHER_TOOL}):
-            reporter.notice(f"{name}: {bad_source} sent wrong bytes; it is put aside for the rest of this download.")
+            reporter.notice(
+                Message(
+                    "{name}: {bad_source} sent wrong bytes; it is put aside for the rest of this download.",
+                    name=name,
+                    bad_source=bad_source,
+                )
+            )
         return
     damaged = [Span(record.start, record.end) for record in download.partial.wrong_records()]
     if damaged and download.repairs < MAX_REPAIRS:
         download.repairs += 1
         download.corruption_search.drop()
-        reporter.notice(f"{name}: {len(damaged)} ranges changed on this disk since they arrived; fetching them again.")
+        reporter.notice(
+            Message(
+                "{name}: {count} ranges changed on this disk since they arrived; fetching them again.",
+                name=name,
+                count=len(damaged),
+            )
+        )
         for start, end in damaged:
             download.partial.forget(start, end)
         scheduler.forget(download, damaged)
@@ -218,12 +237,19 @@ def _judge(scheduler: Scheduler, download: FileDownload, reporter: Reporter) -> 
     if suspects is None:
         download.partial.discard()
         raise WrongBytes(
-            f"{name}: the bytes received do not have the listed digest, again and again.",
+            "{name}: the bytes received do not have the listed digest, again and again.",
             hint="Something between here and the hub changes the file. Try another network, proxy or hub.",
+            name=name,
         )
     for record in suspects.records:
         download.partial.forget(record.start, record.end)
-    reporter.notice(f"{name}: the bytes do not have the listed digest; fetching {_doubtful(download, suspects)} again.")
+    reporter.notice(
+        Message(
+            "{name}: the bytes do not have the listed digest; fetching {doubtful} again.",
+            name=name,
+            doubtful=_doubtful(download, suspects),
+        )
+    )
     scheduler.retry(download, suspects)
 
 

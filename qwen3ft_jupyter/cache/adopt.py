@@ -16,8 +16,8 @@ from qwen3ft_jupyter.cache.digests import Digest, digest_file
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_folders
 from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import FetchedFile, claim
-from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.transfer.volume import FULL, REFUSED, disk_error
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from qwen3ft_jupyter.cache.foreign import blob_folders, copies, entries_of
 from qwen3ft_jupyter.cache.foreign_files import blob_name
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, read_manifest
 from qwen3ft_jupyter.cache.places import Place
-from qwen3ft_jupyter.transfer.plan import SMALL_BYTES
+from qwen3ft_jupyter.transfer.objects import SMALL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

@@ -11,7 +11,7 @@ from qwen3ft_jupyter.cache.piece_sums import piece_sums
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.transfer.journal import Record
-from qwen3ft_jupyter.transfer.plan import object_key
+from qwen3ft_jupyter.transfer.objects import object_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

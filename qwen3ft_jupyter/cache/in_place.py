@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from qwen3ft_jupyter.cache.audit import VerifyReport
 from qwen3ft_jupyter.cache.digests import Digest, digest_open
 from qwen3ft_jupyter.cache.elsewhere import find_copy
 from qwen3ft_jupyter.cache.foreign_files import blob_name, is_complete, listing_of
 from qwen3ft_jupyter.cache.manifest import MAX_MANIFEST_BYTES, Manifest, ManifestFile, Stamp
 from qwen3ft_jupyter.cache.places import Owner, Place
 from qwen3ft_jupyter.cache.reading import Reading
+from qwen3ft_jupyter.cache.verify import VerifyReport
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, NotCached
 from qwen3ft_jupyter.format import first_names

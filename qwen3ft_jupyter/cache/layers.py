@@ -7,7 +7,6 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from qwen3ft_jupyter.cache import stamps
-from qwen3ft_jupyter.cache.audit import walk_all, walk_files
 from qwen3ft_jupyter.cache.incoming import incoming_folders
 from qwen3ft_jupyter.cache.layout import (
     BESIDE,
@@ -23,6 +22,7 @@ from qwen3ft_jupyter.cache.layout import (
 from qwen3ft_jupyter.cache.lease import LeaseState
 from qwen3ft_jupyter.cache.manifest import MANIFEST_NAME, RECORD_FOLDER, Manifest, file_state, read_manifest
 from qwen3ft_jupyter.cache.models import CachedModel, model_from, plain_model
+from qwen3ft_jupyter.cache.verify import walk_all, walk_files
 from qwen3ft_jupyter.errors import CacheError
 from qwen3ft_jupyter.hubs.names import RepoId, slug
 

@@ -8,9 +8,9 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from qwen3ft_jupyter.cache.audit import walk_files
 from qwen3ft_jupyter.cache.layout import guess_repo_id, is_marked_incomplete
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER
+from qwen3ft_jupyter.cache.verify import walk_files
 from qwen3ft_jupyter.format import first_names
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from qwen3ft_jupyter.cache.reading import Reading, read_blocks
 from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, make_folders
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.format import first_names, size
+from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import Partial, claim
 from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
-from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:

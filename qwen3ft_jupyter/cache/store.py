@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache import in_place, quota, stamps
-from qwen3ft_jupyter.cache.audit import VerifyReport, verify_model
 from qwen3ft_jupyter.cache.elsewhere import scan
 from qwen3ft_jupyter.cache.evict import (
     Extent,
@@ -41,6 +40,7 @@ from qwen3ft_jupyter.cache.layout import (
 from qwen3ft_jupyter.cache.links import distrust
 from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state, update_manifest
 from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
+from qwen3ft_jupyter.cache.verify import VerifyReport, verify_model
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id

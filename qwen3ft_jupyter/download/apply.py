@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.adopt import adopt
 from qwen3ft_jupyter.cache.commit import commit_model
+from qwen3ft_jupyter.cache.import_partials import import_partials
 from qwen3ft_jupyter.cache.layout import incoming_folder
 from qwen3ft_jupyter.cache.models import model_from
 from qwen3ft_jupyter.cache.repair import keep_ranges, right_ranges
-from qwen3ft_jupyter.cache.seed import seed
 from qwen3ft_jupyter.errors import CacheError, TransferError
 from qwen3ft_jupyter.transfer.engine import fetch
-from qwen3ft_jupyter.transfer.plan import object_key
+from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class _Application:
         failed = [file for file in missing if file.path in found.candidates]
         salvage = {**found.salvage, **right_ranges(folder, found.previous, failed, self.work)}
         keep_ranges(folder, salvage, missing, self.incoming, self.work, disk=cache.disk)
-        seed(
+        import_partials(
             missing,
             repo_id=self.plan.repo_id,
             places=cache.places,

@@ -42,7 +42,7 @@ from qwen3ft_jupyter.hubs.listing import HUB_LABELS, is_commit
 from qwen3ft_jupyter.hubs.names import Sha256
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
-from qwen3ft_jupyter.transfer.plan import SMALL_BYTES
+from qwen3ft_jupyter.transfer.objects import SMALL_BYTES
 from qwen3ft_jupyter.transfer.sources import gather_sources
 from qwen3ft_jupyter.work import Progress, Work
 

@@ -12,7 +12,7 @@ from qwen3ft_jupyter.cache import quota as quotas
 from qwen3ft_jupyter.cache.compare import split_copies
 from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.format import size
-from qwen3ft_jupyter.transfer.plan import RESERVE_BYTES, object_key
+from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES, object_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

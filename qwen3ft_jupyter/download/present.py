@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.audit import check_files
 from qwen3ft_jupyter.cache.compare import looks_complete
 from qwen3ft_jupyter.cache.evict_foreign import folders_of
 from qwen3ft_jupyter.cache.in_place import use_in_place
+from qwen3ft_jupyter.cache.verify import check_files
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, HubError, NotCached
 from qwen3ft_jupyter.format import first_names
 from qwen3ft_jupyter.hubs.listing import Listing

@@ -13,8 +13,8 @@ from qwen3ft_jupyter.cache.manifest import file_state
 from qwen3ft_jupyter.cache.repair import right_ranges
 from qwen3ft_jupyter.download.plan import Found
 from qwen3ft_jupyter.hubs.names import is_wanted
+from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.pieces import Span
-from qwen3ft_jupyter.transfer.plan import object_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

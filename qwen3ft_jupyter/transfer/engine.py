@@ -11,13 +11,13 @@ from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.names import Sha256
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
-from qwen3ft_jupyter.transfer.board import Board
+from qwen3ft_jupyter.transfer.file_download import FileDownload, nobody_has
 from qwen3ft_jupyter.transfer.leftovers import clear_orphans
 from qwen3ft_jupyter.transfer.meter import Meter
+from qwen3ft_jupyter.transfer.objects import in_order
 from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim
-from qwen3ft_jupyter.transfer.plan import in_order
+from qwen3ft_jupyter.transfer.scheduler import Scheduler
 from qwen3ft_jupyter.transfer.source import is_resolved
-from qwen3ft_jupyter.transfer.transit import Transit, nobody_has
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.transfer.workers import carry_pieces, follow, write_back
 
@@ -82,11 +82,11 @@ def fetch(
     partials = _claim_all(keyed, folder, disk)
     is_done = False
     try:
-        transits = [Transit(file, partials[key]) for key, file in keyed.items()]
-        board = Board(
-            transits, sources, connections=max_connections, policy=policy, clock=clock, reporter=work.reporter
+        downloads = [FileDownload(file, partials[key]) for key, file in keyed.items()]
+        scheduler = Scheduler(
+            downloads, sources, connections=max_connections, policy=policy, clock=clock, reporter=work.reporter
         )
-        _run(board, work, connections=max_connections)
+        _run(scheduler, work, connections=max_connections)
         is_done = True
     except OSError as error:
         raise disk_error(error, folder.name) from error
@@ -94,20 +94,20 @@ def fetch(
         if not is_done:
             for partial in partials.values():
                 partial.close(release=True)
-    fetched = {transit.file.path: _fetched(transit) for transit in transits}
+    fetched = {download.file.path: _fetched(download) for download in downloads}
     return [fetched[file.path] for file in files]
 
 
-def _fetched(transit: Transit) -> FetchedFile:
-    shares = transit.shares()
+def _fetched(download: FileDownload) -> FetchedFile:
+    shares = download.shares()
     return FetchedFile(
-        transit.file, Sha256(transit.digests.sha256), transit.partial, sum(shares.values()), shares=shares
+        download.file, Sha256(download.digests.sha256), download.partial, sum(shares.values()), shares=shares
     )
 
 
 def _raise_if_nobody_has(files: Sequence[RemoteFile], sources: Sequence[Source]) -> None:
     if not all(map(is_resolved, sources)):
-        return  # the board waits for those
+        return  # the scheduler waits for those
     for file in files:
         if not any(source.has(file) for source in sources):
             raise nobody_has(file)
@@ -129,73 +129,79 @@ def _claim_all(keyed: Mapping[str, RemoteFile], folder: Path, disk: Disk) -> dic
     return partials
 
 
-def _run(board: Board, work: Work, *, connections: int) -> None:
+def _run(scheduler: Scheduler, work: Work, *, connections: int) -> None:
     """Run the threads to the end of the work. Raises what ended it, if not success."""
     threads = [
-        threading.Thread(target=carry_pieces, args=(board, work), name=f"qwen3ft-connection-{number}", daemon=True)
+        threading.Thread(target=carry_pieces, args=(scheduler, work), name=f"qwen3ft-connection-{number}", daemon=True)
         for number in range(connections)
     ] + [
-        threading.Thread(target=follow, args=(board, work.reporter), name=f"qwen3ft-follower-{number}", daemon=True)
-        for number in range(max(1, min(MAX_FOLLOWERS, os.cpu_count() or 1, len(board.transits))))
+        threading.Thread(target=follow, args=(scheduler, work.reporter), name=f"qwen3ft-follower-{number}", daemon=True)
+        for number in range(max(1, min(MAX_FOLLOWERS, os.cpu_count() or 1, len(scheduler.downloads))))
     ]
-    threads.append(threading.Thread(target=write_back, args=(board,), name="qwen3ft-write-back", daemon=True))
+    threads.append(threading.Thread(target=write_back, args=(scheduler,), name="qwen3ft-write-back", daemon=True))
     try:
-        _Watch(board, work).run(threads)
+        _Watch(scheduler, work).run(threads)
     finally:
-        board.finish(Stopped("The download was interrupted."))  # an interrupt of the caller; else it has ended already
+        scheduler.finish(
+            Stopped("The download was interrupted.")
+        )  # an interrupt of the caller; else it has ended already
         deadline = time.monotonic() + JOIN_S
         for thread in threads:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
-    if board.error is not None:
-        raise board.error
+    if scheduler.error is not None:
+        raise scheduler.error
 
 
 class _Watch:
     """What the caller's thread does meanwhile: report progress, and look for a stop, a pause and another speed."""
 
-    def __init__(self, board: Board, work: Work) -> None:
-        self._board = board
+    def __init__(self, scheduler: Scheduler, work: Work) -> None:
+        self._scheduler = scheduler
         self._work = work
         self._phase = ""
-        total = sum(transit.file.size for transit in board.transits)
+        total = sum(download.file.size for download in scheduler.downloads)
         self._meters = {
             phase: Meter(
-                work.reporter, phase, total, done=0 if phase == "verifying" else board.done_bytes(), clock=board.clock
+                work.reporter,
+                phase,
+                total,
+                done=0 if phase == "verifying" else scheduler.done_bytes(),
+                clock=scheduler.clock,
             )
             for phase in ("transferring", "paused", "verifying")
         }
 
     def run(self, threads: Sequence[threading.Thread]) -> None:
         """Start `threads` and return when the work is over."""
-        board = self._board
+        scheduler = self._scheduler
         self._look()
         for thread in threads:
             thread.start()
-        while not board.is_over.wait(TICK_S):
+        while not scheduler.is_over.wait(TICK_S):
             if self._work.stop.is_set():
-                board.finish(
+                scheduler.finish(
                     Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.")
                 )
             else:
                 self._look()
-        if board.error is None:
-            self._meters[self._phase].update(board.done_bytes(), now=True)
+        if scheduler.error is None:
+            self._meters[self._phase].update(scheduler.done_bytes(), now=True)
 
     def _look(self) -> None:
-        board, is_paused = self._board, self._work.controls.is_paused
-        board.pause(is_paused=is_paused)
-        board.is_unlimited = not self._work.is_limited
-        done = board.done_bytes()
-        if board.is_transferred():
+        scheduler, is_paused = self._scheduler, self._work.controls.is_paused
+        scheduler.pause(is_paused=is_paused)
+        scheduler.is_unlimited = not self._work.is_limited
+        done = scheduler.done_bytes()
+        if scheduler.is_transferred():
             if self._phase in {"transferring", "paused"}:
                 self._meters[self._phase].update(done, now=True)
-            self._show("verifying", board.hashed_bytes())
+            self._show("verifying", scheduler.hashed_bytes())
         elif is_paused:
             self._show("paused", done)
         else:
-            board.look()
-            self._show("transferring", done, board.describe())
+            scheduler.look()
+            self._show("transferring", done, scheduler.describe())
 
     def _show(self, phase: str, done: int, detail: str = "") -> None:
         if self._phase != phase:

@@ -111,7 +111,7 @@ class Piece:
 
 
 class PieceMap:
-    """The bookkeeping of one file of `size` bytes: every byte is done, in flight, or missing.
+    """The bookkeeping of one file of `size` bytes: every byte is done, under way, or missing.
 
     Two pieces may fly over the same bytes (see `race`). Each byte is then written by the one that claims it first.
     """

@@ -15,8 +15,8 @@ from qwen3ft_jupyter.errors import NoSpace, Stopped
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
+from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claim
-from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.work import SILENT, Reporter, Work
 from tests.cache.foreign_caches import (
     FILES,

@@ -122,7 +122,7 @@ def test_a_warm_call_asks_nobody_and_reads_no_weights(
 ) -> None:
     ensure(cache, origin)
     asked, listed = len(origin.server.seen), origin.listings_asked
-    monkeypatch.setattr("qwen3ft_jupyter.cache.audit.digest_file", None)
+    monkeypatch.setattr("qwen3ft_jupyter.cache.verify.digest_file", None)
 
     warm = ensure(cache, origin)
 

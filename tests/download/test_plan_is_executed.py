@@ -16,8 +16,8 @@ from qwen3ft_jupyter.cache.layout import incoming_folder
 from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import NoSpace
+from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES, object_key
 from qwen3ft_jupyter.transfer.partial import claim
-from qwen3ft_jupyter.transfer.plan import RESERVE_BYTES, object_key
 from tests.cache.making import make_cached
 from tests.download.asking import ensure_model, plan_model
 from tests.download.test_ensure import FILES as MODEL

@@ -18,8 +18,8 @@ from qwen3ft_jupyter.download.plan import Found, Volume, check_room, make_plan
 from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import SafePath
+from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES, object_key
 from qwen3ft_jupyter.transfer.partial import claim
-from qwen3ft_jupyter.transfer.plan import RESERVE_BYTES, object_key
 from qwen3ft_jupyter.transfer.volume import LocalDisk
 from tests.cache.making import make_cached
 from tests.transfer.origin import COMMIT, REPO, bytes_of, remote

@@ -332,10 +332,10 @@ def test_after_wrong_bytes_another_source_is_asked_first(fetcher: Fetcher) -> No
     data = bytes_of(2 * MB)
     wrong = bytes([data[0] ^ 1]) + data[1:]
     with (
-        Origin({"m.safetensors": data}, fault=lambda seen, _n: file_reply(seen, wrong)) as liar,
+        Origin({"m.safetensors": data}, fault=lambda seen, _n: file_reply(seen, wrong)) as bad_source,
         Origin({"m.safetensors": data}, name="huggingface") as honest,
     ):
-        assert contents(fetcher(liar, honest)) == {"m.safetensors": data}
+        assert contents(fetcher(bad_source, honest)) == {"m.safetensors": data}
 
 
 def test_stop_ends_reads_that_are_blocked(fetcher: Fetcher) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.disk import LOCAL, LocalDisk
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
-from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
+from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.journal import Record, parse_journal
+from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claim
-from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.work import Work
 from tests.servers import Reply, Seen, Stall, file_reply
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
@@ -216,10 +216,10 @@ def test_of_two_sources_the_liar_is_put_aside_and_innocent_ranges_are_not_fetche
 
     with (
         Origin({NAME: data}, fault=wait_for_the_other) as honest,
-        Origin({NAME: data}, fault=lie, name="huggingface") as liar,
+        Origin({NAME: data}, fault=lie, name="huggingface") as bad_source,
     ):
         told = Listener(tmp_path, honest)
-        sources = [source_of(honest, client), source_of(liar, client)]
+        sources = [source_of(honest, client), source_of(bad_source, client)]
         (fetched,) = run(sources, honest.listing(REPO).files, tmp_path, connections=2, reporter=told)
         asked_after = honest.ranges(NAME)[told.asked :]
 

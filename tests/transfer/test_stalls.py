@@ -11,7 +11,7 @@ import pytest
 from qwen3ft_jupyter.cache.incoming import begun_bytes
 from qwen3ft_jupyter.errors import HubBusy, Stopped
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
-from qwen3ft_jupyter.transfer import board, workers
+from qwen3ft_jupyter.transfer import scheduler, workers
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.work import Controls, Work
 from tests.servers import ABORT, Reply, Seen, Stall
@@ -28,7 +28,7 @@ def test_what_stalls_while_another_source_brings_bytes_is_put_aside_aloud(
     client: HttpClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It answers every request with some bytes and then nothing; what it brought is kept."""
-    monkeypatch.setattr(board, "STALLED_S", 0.2)
+    monkeypatch.setattr(scheduler, "STALLED_S", 0.2)
     data, told = bytes_of(12 * MB), Recorder()
 
     def stall(seen: Seen, count: int) -> Reply:

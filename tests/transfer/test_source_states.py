@@ -7,12 +7,12 @@ import pytest
 
 from qwen3ft_jupyter.errors import HubBusy, HubUnreachable, SourceFailed
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
-from qwen3ft_jupyter.transfer.suppliers import (
+from qwen3ft_jupyter.transfer.source_states import (
     FIRST_CONNECTIONS,
     FIRST_HOLD_S,
     PROBES,
-    Allowance,
-    Supplier,
+    ConnectionLimit,
+    SourceState,
     choose,
     is_refusal,
     total_speed,
@@ -41,94 +41,96 @@ class Named:
         raise NotImplementedError
 
 
-def supplier(name: str, *, speed: float | None = None, connections: int = 0, has_answered: bool = True) -> Supplier:
+def source_state(
+    name: str, *, speed: float | None = None, connections: int = 0, has_answered: bool = True
+) -> SourceState:
     """Return a source of that speed per connection."""
-    made = Supplier(Named(name), DEFAULT_POLICY, Allowance(16), connections=connections, speed=speed)
+    made = SourceState(Named(name), DEFAULT_POLICY, ConnectionLimit(16), connections=connections, speed=speed)
     if has_answered:
         for _ in range(16):
-            made.allowance.answered(connections, 0.0)
+            made.connection_limit.answered(connections, 0.0)
     return made
 
 
-def share(suppliers: list[Supplier], count: int, *, untaken: int = 1000 * MB) -> dict[str, int]:
+def share(source_states: list[SourceState], count: int, *, untaken: int = 1000 * MB) -> dict[str, int]:
     """Hand out `count` connections one after the other; return who got how many."""
     for _ in range(count):
-        chosen = choose(suppliers, untaken_bytes=untaken, total=total_speed(suppliers))
+        chosen = choose(source_states, untaken_bytes=untaken, total=total_speed(source_states))
         if chosen is not None:
             chosen.connections += 1
-    return {made.name: made.connections for made in suppliers}
+    return {made.name: made.connections for made in source_states}
 
 
 def test_sources_of_the_same_speed_share_evenly() -> None:
-    assert share([supplier("A", speed=10e6), supplier("B", speed=11e6)], 16) == {"A": 8, "B": 8}
+    assert share([source_state("A", speed=10e6), source_state("B", speed=11e6)], 16) == {"A": 8, "B": 8}
 
 
 def test_a_faster_source_gets_the_connections_and_the_slower_keeps_one() -> None:
-    assert share([supplier("A", speed=20e6), supplier("B", speed=2e6)], 16) == {"A": 15, "B": 1}
+    assert share([source_state("A", speed=20e6), source_state("B", speed=2e6)], 16) == {"A": 15, "B": 1}
 
 
 def test_sources_nobody_knows_share_evenly_at_first() -> None:
-    unknown = [supplier(name, has_answered=False) for name in "AB"]
+    unknown = [source_state(name, has_answered=False) for name in "AB"]
 
     assert share(unknown, 16) == {"A": 8, "B": 8}
 
 
 def test_a_late_source_is_tried_at_once_with_a_few_connections() -> None:
-    suppliers = [supplier("A", speed=20e6, connections=8), supplier("late", has_answered=False)]
+    source_states = [source_state("A", speed=20e6, connections=8), source_state("late", has_answered=False)]
 
-    assert share(suppliers, 8) == {"A": 14, "late": PROBES}
+    assert share(source_states, 8) == {"A": 14, "late": PROBES}
 
 
 def test_near_the_end_a_slow_source_is_left_alone() -> None:
-    suppliers = [supplier("A", speed=20e6, connections=8), supplier("B", speed=10e3)]
+    source_states = [source_state("A", speed=20e6, connections=8), source_state("B", speed=10e3)]
 
-    assert share(suppliers, 4, untaken=MB) == {"A": 12, "B": 0}
+    assert share(source_states, 4, untaken=MB) == {"A": 12, "B": 0}
 
 
 def test_the_only_source_is_never_too_slow() -> None:
-    assert share([supplier("A", speed=1.0)], 3, untaken=1) == {"A": 3}
+    assert share([source_state("A", speed=1.0)], 3, untaken=1) == {"A": 3}
 
 
 def test_every_answer_allows_one_more_connection() -> None:
-    allowance = Allowance(16)
-    assert allowance.limit == FIRST_CONNECTIONS
+    connection_limit = ConnectionLimit(16)
+    assert connection_limit.limit == FIRST_CONNECTIONS
 
     for _ in range(20):
-        allowance.answered(8, 0.0)
+        connection_limit.answered(8, 0.0)
 
-    assert allowance.limit == 16
+    assert connection_limit.limit == 16
 
 
 def test_refusals_lower_the_number_to_those_that_are_served() -> None:
     """Of eight connections four are refused, one after the other."""
-    allowance = Allowance(16)
+    connection_limit = ConnectionLimit(16)
     for connections in (8, 7, 6, 5):
-        allowance.refused(connections, 0.0)
+        connection_limit.refused(connections, 0.0)
 
-    assert allowance.limit == 4
+    assert connection_limit.limit == 4
 
 
 def test_after_a_refusal_one_more_is_tried_after_longer_and_longer_times() -> None:
-    allowance, now, tried = Allowance(16), 0.0, []
-    allowance.refused(5, now)
+    connection_limit, now, tried = ConnectionLimit(16), 0.0, []
+    connection_limit.refused(5, now)
     for _ in range(5):
         began = now
-        while allowance.limit == 4:
+        while connection_limit.limit == 4:
             now += 0.5
-            allowance.answered(4, now)
+            connection_limit.answered(4, now)
         tried.append(now - began)
-        allowance.refused(5, now)
+        connection_limit.refused(5, now)
 
     assert tried == [FIRST_HOLD_S * 2**n for n in range(5)]
-    assert allowance.limit == 4
+    assert connection_limit.limit == 4
 
 
 def test_a_source_that_refuses_everything_keeps_one_connection() -> None:
-    allowance = Allowance(16)
+    connection_limit = ConnectionLimit(16)
     for _ in range(20):
-        allowance.refused(1, 0.0)
+        connection_limit.refused(1, 0.0)
 
-    assert allowance.limit == 1
+    assert connection_limit.limit == 1
 
 
 @pytest.mark.parametrize(

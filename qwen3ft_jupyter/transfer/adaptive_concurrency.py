@@ -18,7 +18,7 @@ NOISE: Final = 0.04
 """A difference of rates that says nothing."""
 
 
-class Climb:
+class AdaptiveConcurrency:
     """Watches one source at its limit of connections, and says when to change it.
 
     First fewer are tried. If the rate stays, it stays at fewer; if not, it goes back. Later more are tried, which stay

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.cache.foreign import TEMPORARY, begun_folders, blob_folders, copies, entries_of
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_folders
-from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
+from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
+from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import Partial, claim
 from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
-from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Begun:
     """Where its last byte can belong at most, plus one; -1 for the end of the file."""
 
 
-def seed(
+def import_partials(
     files: Sequence[RemoteFile],
     *,
     repo_id: RepoId,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from qwen3ft_jupyter.transfer.plan import in_order
+from qwen3ft_jupyter.transfer.objects import in_order
 from tests.transfer.origin import remote
 
 CONFIG, WEIGHTS = remote("config.json", b"{}"), remote("model.safetensors", bytes(40 << 20))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen3ft_jupyter.transfer.climb import EPOCH_S, Climb
+from qwen3ft_jupyter.transfer.adaptive_concurrency import EPOCH_S, AdaptiveConcurrency
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,10 +16,10 @@ MOST = 16
 
 def watch(rate_of: Callable[[int, float], float], seconds: float, *, limit: int = MOST) -> list[int]:
     """Return the limit at each look while a link brings `rate_of(connections, now)` bytes a second."""
-    climb, brought, limits = Climb(), 0.0, []
+    concurrency, brought, limits = AdaptiveConcurrency(), 0.0, []
     for step in range(int(seconds * 5)):
         now = step / 5
-        limit = climb.look(int(brought), connections=limit, limit=limit, most=MOST, now=now)
+        limit = concurrency.look(int(brought), connections=limit, limit=limit, most=MOST, now=now)
         limits.append(limit)
         brought += rate_of(limit, now) / 5
     return limits
@@ -55,17 +55,17 @@ def test_a_short_download_is_left_alone() -> None:
 
 
 def test_a_limit_that_others_changed_is_taken_as_it_is() -> None:
-    climb = Climb()
-    climb.look(0, connections=16, limit=16, most=16, now=0)
+    concurrency = AdaptiveConcurrency()
+    concurrency.look(0, connections=16, limit=16, most=16, now=0)
 
-    assert climb.look(100, connections=16, limit=4, most=16, now=50) == 4
+    assert concurrency.look(100, connections=16, limit=4, most=16, now=50) == 4
 
 
 def test_a_source_that_refuses_more_is_not_asked_for_more_again_and_again() -> None:
     """Whatever is tried above four is refused at once, and others lower the limit."""
-    climb, brought, limit, refused = Climb(), 0.0, 4, 0
+    concurrency, brought, limit, refused = AdaptiveConcurrency(), 0.0, 4, 0
     for step in range(600 * 5):
-        limit = climb.look(int(brought), connections=limit, limit=limit, most=MOST, now=step / 5)
+        limit = concurrency.look(int(brought), connections=limit, limit=limit, most=MOST, now=step / 5)
         refused += limit > 4
         limit = min(limit, 4)
         brought += limit * 200_000
@@ -75,10 +75,10 @@ def test_a_source_that_refuses_more_is_not_asked_for_more_again_and_again() -> N
 
 def test_a_pause_is_no_measure() -> None:
     """Every connection adds; the time in which nobody looked must not make fewer seem as good."""
-    climb, brought, limits = Climb(), 0, [MOST]
+    concurrency, brought, limits = AdaptiveConcurrency(), 0, [MOST]
     for step in range(200):
         now = step / 5 + (300 if step >= 45 else 0)
-        limits.append(climb.look(brought, connections=limits[-1], limit=limits[-1], most=MOST, now=now))
+        limits.append(concurrency.look(brought, connections=limits[-1], limit=limits[-1], most=MOST, now=now))
         brought += limits[-1] * 200_000
 
     assert limits[-1] == MOST
@@ -92,8 +92,8 @@ def test_one_connection_is_always_kept(limit: int) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 16)), max_size=200), st.integers(1, 16))
 def test_whatever_is_measured_the_limit_stays_within_bounds(looks: list[tuple[int, int]], limit: int) -> None:
-    climb, brought = Climb(), 0
+    concurrency, brought = AdaptiveConcurrency(), 0
     for step, (count, connections) in enumerate(looks):
         brought += count
-        limit = climb.look(brought, connections=connections, limit=limit, most=16, now=float(step))
+        limit = concurrency.look(brought, connections=connections, limit=limit, most=16, now=float(step))
         assert 1 <= limit <= 16

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.cache import foreign
+from qwen3ft_jupyter.cache.import_partials import COPY_BYTES, import_partials
 from qwen3ft_jupyter.cache.places import Place
-from qwen3ft_jupyter.cache.seed import COPY_BYTES, seed
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.http import HttpClient
-from qwen3ft_jupyter.transfer.doubt import ANOTHER_TOOL
+from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
+from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claim
-from qwen3ft_jupyter.transfer.plan import object_key
 from qwen3ft_jupyter.work import SILENT, Reporter, Work
 from tests.cache.foreign_caches import REPO, git_sha1, state_of
 from tests.cache.making import make_plain
@@ -50,7 +50,9 @@ def sow(tmp_path: Path, owner: Owner, files: Mapping[str, bytes], reporter: Repo
     before = state_of(tmp_path / "theirs")
     place = Place(owner, tmp_path / "theirs")
 
-    count = seed([FILE], repo_id=REPO, places=[place], incoming=tmp_path / "incoming", work=Work(reporter=reporter))
+    count = import_partials(
+        [FILE], repo_id=REPO, places=[place], incoming=tmp_path / "incoming", work=Work(reporter=reporter)
+    )
 
     assert state_of(tmp_path / "theirs") == before
     return count
@@ -189,7 +191,7 @@ def test_small_files_are_not_looked_for(tmp_path: Path) -> None:
     make_plain(tmp_path / "theirs", {f"{NEW}/config.json.incomplete": b"{}"})
 
     place = Place("modelscope", tmp_path / "theirs")
-    assert seed([small], repo_id=REPO, places=[place], incoming=tmp_path / "incoming", work=Work()) == 0
+    assert import_partials([small], repo_id=REPO, places=[place], incoming=tmp_path / "incoming", work=Work()) == 0
 
 
 def test_our_own_bytes_are_not_touched(tmp_path: Path) -> None:
@@ -242,7 +244,7 @@ def test_a_stop_is_felt(tmp_path: Path) -> None:
     stop.set()
 
     with pytest.raises(Stopped):
-        seed(
+        import_partials(
             [FILE],
             repo_id=REPO,
             places=[Place("modelscope", tmp_path / "theirs")],

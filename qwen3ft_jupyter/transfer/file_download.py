@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import SourceFailed
-from qwen3ft_jupyter.transfer.doubt import Doubt
+from qwen3ft_jupyter.transfer.corruption_search import CorruptionSearch
 from qwen3ft_jupyter.transfer.pieces import PieceMap, Span, SpanSet
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Digests:
         return self._file.git_sha1 == self._git.hexdigest()
 
 
-class Transit:
+class FileDownload:
     """One file on its way."""
 
     def __init__(self, file: RemoteFile, partial: Partial) -> None:
@@ -73,7 +73,7 @@ class Transit:
         """Why there is nobody whom it could come from; None while there is."""
         self.alone: Source | None = None
         """After bytes were wrong: the only source that is believed for the time being."""
-        self.doubt = Doubt()
+        self.corruption_search = CorruptionSearch()
         self.repairs = 0
         """How often ranges that changed on this disk were fetched again."""
         self.synced_bytes = self.pieces.done_bytes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import HubBusy
 from qwen3ft_jupyter.hubs.retry import RetryPolicy, RetryState
-from qwen3ft_jupyter.transfer.climb import Climb
+from qwen3ft_jupyter.transfer.adaptive_concurrency import AdaptiveConcurrency
 from qwen3ft_jupyter.transfer.rates import Speed, least_piece
 
 if TYPE_CHECKING:
@@ -36,16 +36,16 @@ ALIKE: Final = 0.75
 """Sources whose speeds differ by less share the connections evenly."""
 
 
-class Allowance:
+class ConnectionLimit:
     """How many connections one source gets: more with every answer, fewer with every refusal, then as `Climb` says."""
 
-    __slots__ = ("_climb", "_hold_s", "_hold_until", "_is_growing", "has_answered", "limit", "most")
+    __slots__ = ("_concurrency", "_hold_s", "_hold_until", "_is_growing", "has_answered", "limit", "most")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.limit = min(FIRST_CONNECTIONS, most)
         self.has_answered = False
-        self._climb = Climb()
+        self._concurrency = AdaptiveConcurrency()
         self._is_growing = True
         self._hold_s = FIRST_HOLD_S
         self._hold_until = float("-inf")
@@ -69,19 +69,21 @@ class Allowance:
 
     def look(self, brought_bytes: int, connections: int, now: float) -> None:
         """See whether another number would do better; to be called a few times a second."""
-        limit = self._climb.look(brought_bytes, connections=connections, limit=self.limit, most=self.most, now=now)
+        limit = self._concurrency.look(
+            brought_bytes, connections=connections, limit=self.limit, most=self.most, now=now
+        )
         if limit != self.limit:
             self.limit = limit
             self._is_growing = False
 
 
 @dataclass(slots=True)
-class Supplier:
-    """A source and what is known of it. Changed only under the board's lock."""
+class SourceState:
+    """A source and what is known of it. Changed only under the scheduler's lock."""
 
     source: Source
     policy: RetryPolicy
-    allowance: Allowance
+    connection_limit: ConnectionLimit
     connections: int = 0
     brought_bytes: int = 0
     latency_s: float = 0.0
@@ -90,15 +92,15 @@ class Supplier:
     """The longest of the latest waits between two reads of one connection: long where many share a slow link."""
     verified_bytes: int = 0
     """What it brought of files that turned out right."""
-    is_liar: bool = False
+    is_bad: bool = False
     """Whether it brought wrong bytes: then it is asked only for what nobody else has."""
     is_aside: bool = False
     """Whether people were told that others are asked in its place, and it has brought nothing since."""
     rate: Speed = field(default_factory=lambda: Speed(WINDOW_S))
     trouble: RetryState = field(init=False)
     """What it does whatever the file is, for example not answer at all."""
-    patience: dict[int, RetryState] = field(default_factory=dict)
-    """By the id of the transit."""
+    retry_state: dict[int, RetryState] = field(default_factory=dict)
+    """By the id of the `FileDownload`."""
     speed: float | None = None
     """Bytes a second of one connection at the last look, with the waiting ones counted; None before the first byte."""
 
@@ -110,13 +112,13 @@ class Supplier:
         """What to call it in front of a person."""
         return self.source.name
 
-    def patience_with(self, file_id: int) -> RetryState:
+    def retry_state_for(self, file_id: int) -> RetryState:
         """Return what is left of the patience with it over one file."""
-        return self.patience.setdefault(file_id, RetryState(self.policy))
+        return self.retry_state.setdefault(file_id, RetryState(self.policy))
 
     def ready_at(self, file_id: int) -> float:
         """Return from when on it may be asked for a file."""
-        return max(self.trouble.not_before, self.patience_with(file_id).not_before)
+        return max(self.trouble.not_before, self.retry_state_for(file_id).not_before)
 
     def read(self, count: int, seconds: float) -> None:
         """Note that one connection took `seconds` for `count` bytes."""
@@ -125,7 +127,7 @@ class Supplier:
 
     def answered_after(self, seconds: float) -> None:
         """Note how long it took to the first byte."""
-        self.latency_s = seconds if not self.allowance.has_answered else 0.7 * self.latency_s + 0.3 * seconds
+        self.latency_s = seconds if not self.connection_limit.has_answered else 0.7 * self.latency_s + 0.3 * seconds
 
 
 def is_refusal(error: Qwen3ftError) -> bool:
@@ -135,12 +137,12 @@ def is_refusal(error: Qwen3ftError) -> bool:
     return error.details.get("cause") in {"refused", "silent"}
 
 
-def total_speed(suppliers: Sequence[Supplier]) -> float:
+def total_speed(source_states: Sequence[SourceState]) -> float:
     """Return the bytes a second that all open connections bring together."""
-    return sum((supplier.speed or 0.0) * supplier.connections for supplier in suppliers)
+    return sum((source_state.speed or 0.0) * source_state.connections for source_state in source_states)
 
 
-def choose(ready: Sequence[Supplier], *, untaken_bytes: int, total: float) -> Supplier | None:
+def choose(ready: Sequence[SourceState], *, untaken_bytes: int, total: float) -> SourceState | None:
     """Return the source that the next connection should go to, or None if it had better wait.
 
     One that nobody knows yet comes first, on a few connections, so that all are measured; then one without any
@@ -153,9 +155,9 @@ def choose(ready: Sequence[Supplier], *, untaken_bytes: int, total: float) -> Su
         untaken_bytes: What nobody has asked for yet, of all files.
         total: Bytes a second that all connections bring together.
     """
-    is_proven = any(supplier.allowance.has_answered for supplier in ready)
+    is_proven = any(source_state.connection_limit.has_answered for source_state in ready)
     free = [s for s in ready if s.connections < _limit(s, is_proven=is_proven)]
-    unproven = [s for s in free if not s.allowance.has_answered]
+    unproven = [s for s in free if not s.connection_limit.has_answered]
     if unproven:
         return min(unproven, key=lambda s: s.connections)
     useful = [s for s in free if not is_too_slow(s, untaken_bytes, total)]
@@ -166,16 +168,18 @@ def choose(ready: Sequence[Supplier], *, untaken_bytes: int, total: float) -> Su
     return min((s for s in useful if s.speed is None or s.speed >= ALIKE * best), key=lambda s: s.connections)
 
 
-def is_too_slow(supplier: Supplier, untaken_bytes: int, total: float) -> bool:
+def is_too_slow(source_state: SourceState, untaken_bytes: int, total: float) -> bool:
     """Return whether the rest will have come from others before this one can bring its smallest piece."""
-    own = (supplier.speed or 0.0) * supplier.connections
+    own = (source_state.speed or 0.0) * source_state.connections
     others = total - own
-    if supplier.speed is None or others <= own:
+    if source_state.speed is None or others <= own:
         return False
-    least_s = least_piece(supplier.speed, supplier.latency_s) / max(supplier.speed, 1e-6) + supplier.latency_s
+    least_s = (
+        least_piece(source_state.speed, source_state.latency_s) / max(source_state.speed, 1e-6) + source_state.latency_s
+    )
     return least_s > untaken_bytes / others
 
 
-def _limit(supplier: Supplier, *, is_proven: bool) -> int:
-    limit = supplier.allowance.limit
-    return min(PROBES, limit) if is_proven and not supplier.allowance.has_answered else limit
+def _limit(source_state: SourceState, *, is_proven: bool) -> int:
+    limit = source_state.connection_limit.limit
+    return min(PROBES, limit) if is_proven and not source_state.connection_limit.has_answered else limit

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.transfer.rates import SILENT_S, Speed
-from qwen3ft_jupyter.transfer.suppliers import WINDOW_S
+from qwen3ft_jupyter.transfer.source_states import WINDOW_S
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.hubs.retry import RetryState
+    from qwen3ft_jupyter.transfer.file_download import FileDownload
     from qwen3ft_jupyter.transfer.pieces import Piece
     from qwen3ft_jupyter.transfer.source import Source
-    from qwen3ft_jupyter.transfer.suppliers import Supplier
-    from qwen3ft_jupyter.transfer.transit import Transit
+    from qwen3ft_jupyter.transfer.source_states import SourceState
 
 
 STALLED_S: Final = 10.0
@@ -33,22 +33,22 @@ FIRST_ANSWER_S: Final = 0.5
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
+class RangeFetch:
     """A piece of a file that one connection fetches from one source."""
 
-    transit: Transit
+    download: FileDownload
     piece: Piece
-    supplier: Supplier
+    source_state: SourceState
     began: float
     """The engine's clock."""
-    patience: RetryState
+    retry_state: RetryState
     last: float
     """When it last brought bytes, or when it was last allowed to read on: from then on it is waiting."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Set when its bytes are wanted no more; the source breaks off the read."""
     error: Qwen3ftError | None = None
     """What is wrong with it, if it was stopped for that."""
-    rival: Flight | None = None
+    rival: RangeFetch | None = None
     """The other one of a race for the same bytes."""
     brought_bytes: int = 0
     has_answered: bool = False
@@ -62,14 +62,14 @@ class Flight:
     @property
     def source(self) -> Source:
         """Return where the bytes come from."""
-        return self.supplier.source
+        return self.source_state.source
 
     @property
     def speed(self) -> float | None:
         """Return the bytes a second it brings, or those of its source while nobody can tell; None if nobody knows."""
-        return self.rate.per_s() or self.supplier.speed
+        return self.rate.per_s() or self.source_state.speed
 
-    def leave_race(self) -> Flight | None:
+    def leave_race(self) -> RangeFetch | None:
         """End the race it takes part in, if any; return the other one."""
         rival, self.rival = self.rival, None
         if rival is not None:
@@ -83,9 +83,9 @@ class Flight:
     def is_silent(self, now: float) -> bool:
         """Return whether it has brought nothing for so long that one should not count on it."""
         if self.has_answered:
-            usual_s = self.supplier.gap_s
+            usual_s = self.source_state.gap_s
         else:
-            usual_s = self.supplier.latency_s if self.supplier.allowance.has_answered else FIRST_ANSWER_S
+            usual_s = self.source_state.latency_s if self.source_state.connection_limit.has_answered else FIRST_ANSWER_S
         return self.waited_s(now) > max(SILENT_S, UNUSUAL * usual_s)
 
     def ends_in(self, now: float) -> float:
@@ -95,7 +95,7 @@ class Flight:
 
     def is_starving(self, now: float) -> bool:
         """Return whether it is much slower than the other connections to the same source."""
-        speed = self.supplier.speed
-        if not self.has_answered or speed is None or self.supplier.connections < 2 or now - self.began < STALLED_S:
+        speed = self.source_state.speed
+        if not self.has_answered or speed is None or self.source_state.connections < 2 or now - self.began < STALLED_S:
             return False
         return (self.rate.per_s(self.waited_s(now)) or 0.0) < STARVED * speed

@@ -1,6 +1,6 @@
 """Finds out whose bytes are wrong when a whole file does not have its digest. Pure.
 
-A digest says that a file is wrong, not where. So one supplier after another is believed: what it has brought stays, the
+A digest says that a file is wrong, not where. So one source after another is believed: what it has brought stays, the
 rest is fetched again, from it alone. If the file then has its digest, whoever brought something else has lied; if not,
 the believed one has. In all, no more travels again than what is in doubt.
 """
@@ -23,7 +23,7 @@ are suspected first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Suspects:
     """What is fetched again, and whom one believes meanwhile."""
 
     believed: str
@@ -32,19 +32,19 @@ class Trial:
     """What is fetched again."""
 
 
-class Doubt:
+class CorruptionSearch:
     """The search for the wrong bytes of one file."""
 
     def __init__(self) -> None:
         self._tried: set[str] = set()
-        self.trial: Trial | None = None
+        self.suspects: Suspects | None = None
         """What is being tried."""
         self.contradicted: set[str] = set()
         """Whose bytes turned out different in this trial."""
 
-    def next_trial(
+    def next_suspects(
         self, records: Sequence[Record], *, sources: Sequence[str], suspected: Collection[str]
-    ) -> Trial | None:
+    ) -> Suspects | None:
         """Return what to try next, or None when everything was tried.
 
         Args:
@@ -53,38 +53,38 @@ class Doubt:
             suspected: Names in records that are doubted before all others.
         """
         self.contradicted = set()
-        self.trial = self._find(tuple(records), sources, suspected)
-        if self.trial is not None:
-            self._tried.add(self.trial.believed)
-        return self.trial
+        self.suspects = self._find(tuple(records), sources, suspected)
+        if self.suspects is not None:
+            self._tried.add(self.suspects.believed)
+        return self.suspects
 
-    def _find(self, records: tuple[Record, ...], sources: Sequence[str], suspected: Collection[str]) -> Trial | None:
+    def _find(self, records: tuple[Record, ...], sources: Sequence[str], suspected: Collection[str]) -> Suspects | None:
         doubtful = _others(records, {record.source for record in records} - set(suspected))
         if doubtful and "" not in self._tried and set(sources) - set(suspected):
-            return Trial("", doubtful)
+            return Suspects("", doubtful)
         untried = [name for name in sources if name not in self._tried]
         for name in untried:
             if brought_by_others := _others(records, {name}):
-                return Trial(name, brought_by_others)
-        return Trial(untried[0], records) if untried else None  # it brought all of it: perhaps it errs only once
+                return Suspects(name, brought_by_others)
+        return Suspects(untried[0], records) if untried else None  # it brought all of it: perhaps it errs only once
 
     def compare(self, start: int, old: bytes, new: bytes) -> None:
         """Note whose bytes, of those being fetched again, differ between what was there at `start` and what came."""
-        if self.trial is None or old == new:
+        if self.suspects is None or old == new:
             return
-        for record in self.trial.records:
+        for record in self.suspects.records:
             first, last = max(record.start, start) - start, min(record.end, start + len(new)) - start
             if first < last and old[first:last] != new[first:last]:
                 self.contradicted.add(record.source)
 
     def drop(self) -> None:
         """Judge nobody by what comes now: the disk has changed what was there."""
-        self.trial = None
+        self.suspects = None
         self.contradicted = set()
 
-    def liars(self) -> set[str]:
+    def bad_sources(self) -> set[str]:
         """Return who has brought wrong bytes, given that the file is right now."""
-        return self.contradicted - ({self.trial.believed} if self.trial else set())
+        return self.contradicted - ({self.suspects.believed} if self.suspects else set())
 
 
 def spans_of(records: Iterable[Record]) -> list[Span]:

@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from qwen3ft_jupyter.disk import LOCAL
+from qwen3ft_jupyter.errors import AccessDenied, HubBusy, SourceFailed
+from qwen3ft_jupyter.hubs.retry import RetryPolicy
+from qwen3ft_jupyter.transfer.file_download import FileDownload
+from qwen3ft_jupyter.transfer.objects import object_key
+from qwen3ft_jupyter.transfer.partial import claim
+from qwen3ft_jupyter.transfer.rates import SILENT_S
+from qwen3ft_jupyter.transfer.scheduler import ASIDE_FAILURES, Scheduler
+from tests.transfer.origin import Recorder, remote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from qwen3ft_jupyter.hubs.listing import RemoteFile
+    from qwen3ft_jupyter.transfer.range_fetch import RangeFetch
+    from qwen3ft_jupyter.transfer.source import ByteStream
+
+MB = 1 << 20
+POLICY = RetryPolicy(attempts=6, refused_attempts=1, first_delay_s=1, max_delay_s=4)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Named:
+    """A source that is only talked about."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def has(self, _file: RemoteFile) -> bool:
+        return True
+
+    def open(
+        self, file: RemoteFile, start: int, end: int, *, stop: threading.Event
+    ) -> contextlib.AbstractContextManager[ByteStream]:
+        raise NotImplementedError
+
+
+class Game:
+    """A scheduler with two sources, A and B, and files of 8 MB."""
+
+    def __init__(self, folder: Path, *, files: int = 1, connections: int = 4) -> None:
+        self.clock, self.told = Clock(), Recorder()
+        self.downloads = []
+        for number in range(files):
+            file = remote(f"{number}.bin", bytes([number]) * (8 * MB))
+            partial = claim(folder, object_key(file), file.size, disk=LOCAL, name=file.path)
+            partial.open()
+            self.downloads.append(FileDownload(file, partial))
+        self.scheduler = Scheduler(
+            self.downloads,
+            [Named("A"), Named("B")],
+            connections=connections,
+            policy=POLICY,
+            clock=self.clock,
+            reporter=self.told,
+        )
+
+    def take(self) -> RangeFetch:
+        range_fetch = self.scheduler.take()
+        assert range_fetch is not None
+        return range_fetch
+
+    def bring(self, range_fetch: RangeFetch, count: int = 1 << 40, *, seconds: float = 0.1) -> int:
+        """Let `count` bytes arrive, or all; return how many were wanted."""
+        self.clock.now += seconds
+        start = range_fetch.piece.position
+        count = self.scheduler.claim(range_fetch, min(count, range_fetch.piece.end - start), seconds)
+        if count:
+            range_fetch.download.partial.record(start, start + count, 0, range_fetch.source_state.name)
+            self.scheduler.advance(range_fetch, start + count)
+        return count
+
+    def give_up(self, range_fetch: RangeFetch) -> None:
+        """Let the thread of a connection that was stopped for a reason come back."""
+        assert range_fetch.error is not None
+        self.scheduler.failed(range_fetch, range_fetch.error)
+        self.scheduler.returned(range_fetch)
+
+    def complete(self, download: FileDownload) -> set[str]:
+        """Bring all of one file from whoever is asked; return their names."""
+        names = set()
+        while not download.pieces.is_complete:
+            range_fetch = self.take()
+            self.bring(range_fetch)
+            self.scheduler.returned(range_fetch)
+            names |= {range_fetch.source_state.name} if range_fetch.download is download else set()
+        return names
+
+
+@pytest.fixture
+def game(tmp_path: Path) -> Iterator[Game]:
+    game = Game(tmp_path)
+    yield game
+    for download in game.downloads:
+        download.partial.close(release=False)
+
+
+def test_a_liar_is_asked_no_more_for_other_files(tmp_path: Path) -> None:
+    game = Game(tmp_path, files=2)
+    first, second = game.downloads
+    assert game.complete(first) == {"A", "B"}
+    suspects = game.scheduler.next_suspects(first)
+    assert suspects is not None
+    assert suspects.believed == "A"
+    game.scheduler.retry(first, suspects)
+    first.corruption_search.contradicted.add("B")
+    game.complete(first)
+
+    assert game.scheduler.verified(first) == {"B"}
+
+    range_fetches = [game.take() for _ in range(4)]
+    assert {range_fetch.source_state.name for range_fetch in range_fetches} == {"A"}
+    assert {range_fetch.download for range_fetch in range_fetches} == {second}
+
+
+def test_a_liar_is_better_than_nobody(game: Game) -> None:
+    for source_state in game.scheduler._source_states:
+        source_state.is_bad = True
+
+    assert game.take() is not None
+
+
+def test_a_file_is_not_judged_while_somebody_has_something_to_note_about_it(game: Game) -> None:
+    """The loser of a race has brought bytes before; its thread notes them in the journal when it returns."""
+    (download,) = game.downloads
+    loser = game.take()
+    game.bring(loser, 1000)
+    while not download.pieces.is_complete:
+        game.clock.now += SILENT_S * 1.1
+        range_fetch = game.take()
+        game.bring(range_fetch)
+        game.scheduler.returned(range_fetch)
+
+    assert not game.scheduler._wants_hashing(download)
+    assert loser.stop.is_set(), "it is told to come back"
+    assert game.bring(loser, 1000) == 0
+    game.scheduler.returned(loser)
+    assert game.scheduler._wants_hashing(download)
+
+
+def test_a_silent_connection_is_raced_by_the_other_source(game: Game) -> None:
+    range_fetches = [game.take() for _ in range(2)]
+    for range_fetch in range_fetches:
+        for _ in range(3):
+            game.bring(range_fetch, 200_000)
+    silent = range_fetches[0]
+    while silent.download.pieces.untaken_bytes:
+        range_fetch = game.take()
+        game.bring(range_fetch)
+        game.scheduler.returned(range_fetch)
+    game.bring(range_fetches[1])
+    game.scheduler.returned(range_fetches[1])
+    game.clock.now += 3.0
+
+    helper = game.take()
+
+    assert helper.source_state.name != silent.source_state.name
+    assert (helper.piece.start, helper.piece.end) == (silent.piece.claimed, silent.piece.end)
+
+
+def test_a_refusal_that_is_final_leads_to_the_other_source_aloud(game: Game) -> None:
+    range_fetch = game.take()
+    game.scheduler.failed(range_fetch, AccessDenied("No."))
+    game.scheduler.returned(range_fetch)
+
+    assert {game.take().source_state.name for _ in range(4)} == {"B" if range_fetch.source_state.name == "A" else "A"}
+    assert game.told.notices == [f"No. Going on from {'B' if range_fetch.source_state.name == 'A' else 'A'}."]
+
+
+def test_when_all_sources_are_given_up_the_last_error_ends_the_work(game: Game) -> None:
+    error = AccessDenied("No.")
+    for _ in range(2):
+        range_fetch = game.take()
+        game.scheduler.failed(range_fetch, error)
+        game.scheduler.returned(range_fetch)
+
+    assert game.scheduler.error is error
+    assert game.scheduler.take() is None
+
+
+def test_a_source_that_asks_to_wait_is_left_alone_so_long(game: Game) -> None:
+    range_fetch = game.take()
+    game.scheduler.failed(range_fetch, HubBusy("Busy.", details={"retry_after_s": "30"}))
+    game.scheduler.returned(range_fetch)
+
+    names = {game.take().source_state.name for _ in range(2)}
+    assert range_fetch.source_state.name not in names
+    game.clock.now += 31
+    assert range_fetch.source_state.name in {game.take().source_state.name for _ in range(2)}
+
+
+def test_a_source_that_fails_again_and_again_is_put_aside_aloud_and_only_once(game: Game) -> None:
+    told = []
+    for _ in range(5):
+        game.clock.now += 60
+        range_fetches = [game.take() for _ in range(2)]
+        assert {range_fetch.source_state.name for range_fetch in range_fetches} == {"A", "B"}
+        for range_fetch in range_fetches:
+            if range_fetch.source_state.name == "A":
+                game.scheduler.failed(range_fetch, SourceFailed("A broke off."))
+            game.scheduler.returned(range_fetch)
+        told.append(list(game.told.notices))
+
+    assert told == [[], []] + 3 * [["A broke off. Going on from B."]]
+
+
+def test_a_connection_that_starves_is_given_up_for_another_one(game: Game) -> None:
+    range_fetches = [game.take() for _ in range(3)]
+    slow, fast = (
+        range_fetches[0],
+        next(
+            range_fetch
+            for range_fetch in range_fetches[1:]
+            if range_fetch.source_state is range_fetches[0].source_state
+        ),
+    )
+    for _ in range(110):
+        game.bring(fast, 10_000)
+        game.bring(slow, 100, seconds=0.0)
+
+    game.scheduler.look()
+
+    assert slow.stop.is_set()
+    assert not fast.stop.is_set()
+
+
+def test_connections_that_are_never_served_are_given_up_and_their_number_is_lowered(game: Game) -> None:
+    range_fetches = [game.take() for _ in range(4)]
+    served, kept_waiting = (
+        range_fetch for range_fetch in range_fetches if range_fetch.source_state is range_fetches[0].source_state
+    )
+    for _ in range(110):
+        game.bring(served, 10_000)
+
+    game.scheduler.look()
+
+    assert kept_waiting.stop.is_set()
+    assert not served.stop.is_set()
+    game.give_up(kept_waiting)
+    assert served.source_state.connection_limit.limit == 1
+    assert not game.told.notices, "nothing is wrong with the source"
+
+
+def test_a_source_that_stalls_is_put_aside_aloud_while_another_one_brings_bytes(game: Game) -> None:
+    range_fetches = [game.take() for _ in range(2)]
+    game.bring(range_fetches[0], 10_000)
+    for _ in range(ASIDE_FAILURES):
+        for _ in range(110):
+            game.bring(range_fetches[1], 1000)
+        game.scheduler.look()
+        assert range_fetches[0].stop.is_set()
+        game.give_up(range_fetches[0])
+        game.clock.now += 5
+        while (range_fetch := game.take()).source_state is not range_fetches[0].source_state:
+            game.bring(range_fetches[1], 1000)
+            game.scheduler.returned(range_fetch)
+        range_fetches[0] = range_fetch
+
+    stalled, other = (range_fetch.source_state.name for range_fetch in range_fetches)
+    assert game.told.notices == [f"{stalled} went silent. Going on from {other}."]
+
+
+def test_when_nobody_brings_anything_no_connection_is_to_blame(game: Game) -> None:
+    """A link that was away for a minute comes back on one connection first."""
+    range_fetches = [game.take() for _ in range(4)]
+    for range_fetch in range_fetches:
+        game.bring(range_fetch, 1000)
+    game.clock.now += 60
+    game.scheduler.look()
+    game.bring(range_fetches[0], 1000)
+
+    game.scheduler.look()
+
+    assert not any(range_fetch.stop.is_set() for range_fetch in range_fetches)
+
+
+def test_an_answer_that_takes_long_is_waited_for_where_there_is_no_other(tmp_path: Path) -> None:
+    """Breaking it off and asking again would begin the wait anew, for ever."""
+    game = Game(tmp_path, connections=1)
+    range_fetch = game.take()
+    game.bring(range_fetch, MB, seconds=1.0)
+    game.bring(range_fetch, seconds=1.0)
+    game.scheduler.returned(range_fetch)
+    range_fetch = game.take()
+    while range_fetch.source_state.speed is None:
+        game.bring(range_fetch, seconds=1.0)
+        game.scheduler.returned(range_fetch)
+        range_fetch = game.take()
+
+    game.clock.now += 25
+    game.scheduler.look()
+
+    assert not range_fetch.stop.is_set()
+
+
+def test_one_refusal_beside_connections_that_are_served_leaves_these_alone(game: Game) -> None:
+    range_fetches = [game.take() for _ in range(4)]
+    served, refused = (
+        range_fetch for range_fetch in range_fetches if range_fetch.source_state is range_fetches[0].source_state
+    )
+    game.bring(served, 1000)
+
+    game.scheduler.failed(refused, HubBusy("Too many.", details={"status": "429", "retry_after_s": "7200"}))
+    game.scheduler.returned(refused)
+
+    game.bring(served)
+    game.scheduler.returned(served)
+    assert game.take().source_state is served.source_state
+    assert served.source_state.connection_limit.limit == 1
+    assert not game.told.notices
+
+
+def test_a_short_wait_is_kept_though_other_connections_are_served(game: Game) -> None:
+    range_fetches = [game.take() for _ in range(4)]
+    served, refused = (
+        range_fetch for range_fetch in range_fetches if range_fetch.source_state is range_fetches[0].source_state
+    )
+    game.bring(served, 1000)
+
+    game.scheduler.failed(refused, HubBusy("Too many.", details={"status": "429", "retry_after_s": "30"}))
+    game.scheduler.returned(refused)
+
+    assert game.take().source_state is not served.source_state
+    assert not served.stop.is_set(), "what is under way goes on"
+    game.clock.now += 31
+    game.bring(served)
+    game.scheduler.returned(served)
+    assert game.take().source_state is served.source_state
+
+
+def test_who_loses_a_race_is_called_back_at_once(game: Game) -> None:
+    (download,) = game.downloads
+    slow = game.take()
+    game.bring(slow, 1000)
+    while download.pieces.untaken_bytes:
+        range_fetch = game.take()
+        game.bring(range_fetch)
+        game.scheduler.returned(range_fetch)
+    game.clock.now += SILENT_S * 2
+    fast = game.take()
+    assert fast.piece.start == slow.piece.claimed
+
+    game.bring(fast, 1000)
+
+    assert slow.stop.is_set()
+    assert not fast.stop.is_set()
+
+
+def test_a_connection_that_we_hold_back_is_not_silent(game: Game) -> None:
+    range_fetch = game.take()
+    game.bring(range_fetch, 1000)
+    range_fetch.is_held = True
+    game.clock.now += 60
+
+    assert not range_fetch.is_silent(game.clock.now)
+    assert range_fetch.waited_s(game.clock.now) == 0
+
+
+def test_time_for_which_we_held_it_back_is_no_distance_of_a_source(game: Game) -> None:
+    range_fetch = game.take()
+    range_fetch.held_s = 7.0
+    game.bring(range_fetch, 1000, seconds=7.5)
+
+    assert range_fetch.source_state.latency_s == pytest.approx(0.5)
+
+
+def test_a_pause_calls_every_connection_back(game: Game) -> None:
+    range_fetches = [game.take() for _ in range(3)]
+
+    game.scheduler.pause(is_paused=True)
+
+    assert all(range_fetch.stop.is_set() for range_fetch in range_fetches)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.kinds import JobContext
 from qwen3ft_jupyter.jobs.reporter import JobReporter
-from qwen3ft_jupyter.jobs.worker import pulse, refresh, unexpected
+from qwen3ft_jupyter.jobs.worker import STOPPED, pulse, refresh, unexpected
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Reporter, Work
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.work import Progress
+
+PATIENCE_S = 5.0
+"""Work stops within a second, unless it hangs in a name lookup or on a drive; whatever it writes survives its end."""
 
 
 def is_waiting_here(job: Job) -> bool:
@@ -52,7 +56,7 @@ def run_here(
     context = JobContext(job.folder, 1, Work(Both(reporter, record), stop))
     refresh(context, record)
     try:
-        with pulse(job.spec, context, record):
+        with pulse(context, record, _leave):
             result = dict(do(context.work))
             json.dumps(result, allow_nan=False)
     except (Stopped, KeyboardInterrupt):
@@ -65,6 +69,12 @@ def run_here(
         raise
     _end(record, "succeeded", result=result)
     return result
+
+
+def _leave(waited_s: float) -> None:
+    """End this process, which no supervisor ends, if its work does not stop in time."""
+    if waited_s > PATIENCE_S:
+        os._exit(STOPPED)
 
 
 def _end(record: JobReporter, state: str, **about: Any) -> None:

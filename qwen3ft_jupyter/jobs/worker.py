@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from qwen3ft_jupyter.jobs.reporter import JobReporter
 from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from qwen3ft_jupyter.jobs.folder import JobSpec
@@ -66,7 +67,7 @@ def run(folder: Path, kinds: Kinds) -> int:
         reporter.end("stopped")
         return STOPPED
     refresh(context, reporter)
-    with stop_on_signals(context.work.stop), pulse(spec, context, reporter):
+    with stop_on_signals(context.work.stop), pulse(context, reporter, partial(_insist, spec, os.getppid())):
         end = _work(spec, kinds, context)
     reporter.end(end.state, error=end.error, result=end.result)
     return {"succeeded": SUCCEEDED, "stopped": STOPPED}.get(end.state, FAILED)
@@ -136,10 +137,12 @@ def unexpected(error: BaseException) -> Qwen3ftError:
 
 
 @contextlib.contextmanager
-def pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterator[None]:
-    """While the block runs, look for what people ask for and write the status, four times a second."""
+def pulse(context: JobContext, reporter: JobReporter, insist: Callable[[float], None]) -> Iterator[None]:
+    """While the block runs, look for what people ask for and write the status, four times a second.
+
+    `insist` is told how many seconds ago the work was asked to stop.
+    """
     is_over = threading.Event()
-    parent = os.getppid()
 
     def beat() -> None:
         asked_at: float | None = None
@@ -151,7 +154,7 @@ def pulse(spec: JobSpec, context: JobContext, reporter: JobReporter) -> Iterator
                 if asked_at is None:
                     asked_at = time.monotonic()
                     reporter.stopping()
-                _insist(spec, time.monotonic() - asked_at, parent)
+                insist(time.monotonic() - asked_at)
             reporter.flush()
 
     thread = threading.Thread(target=beat, name="qwen3ft-pulse", daemon=True)
@@ -172,7 +175,7 @@ def refresh(context: JobContext, reporter: JobReporter) -> None:
     reporter.controls(controls)
 
 
-def _insist(spec: JobSpec, waited_s: float, parent: int) -> None:
+def _insist(spec: JobSpec, parent: int, waited_s: float) -> None:
     """End this process if its work does not stop in its time of grace and the supervisor, whose task it is, is dead."""
     if os.name == "nt" or supervisor.urgency(waited_s, spec.grace_s) != "kill":
         return

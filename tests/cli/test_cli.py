@@ -384,6 +384,15 @@ def test_a_download_of_the_command_line_is_a_job_that_others_see_and_change(tmp_
     assert job.status().state == "stopped"
 
 
+def test_a_download_that_hangs_is_ended_when_others_stop_it(tmp_path: Path) -> None:
+    behaviour = "import qwen3ft_jupyter.jobs.here as here; here.PATIENCE_S = 0.1; time.sleep(600)"
+    with start_download(tmp_path, behaviour) as process:
+        (job,) = JobStore(tmp_path / "state").list()
+        job.stop()
+        assert process.wait(30) == 130
+    assert job.status().state == "interrupted"
+
+
 def test_a_download_whose_terminal_was_killed_is_resumed_by_a_process_of_its_own(tmp_path: Path) -> None:
     with start_download(tmp_path, HEEDS) as process:
         process.kill()

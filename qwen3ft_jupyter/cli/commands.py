@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
+    from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.faces.views import Table
     from qwen3ft_jupyter.manager import ModelManager
 
@@ -60,9 +61,9 @@ def status_(given: Namespace) -> int:
 
 def models_(given: Namespace) -> int:
     """Print the catalogue."""
-    models = open_manager(given).models()
+    models = open_manager(given).model_rows()
     if given.is_json:
-        show_json(models)
+        show_json([model.to_dict() for model in models])
     else:
         table = models_table(models, "cli")
         show_rows(table)
@@ -73,13 +74,13 @@ def models_(given: Namespace) -> int:
 def list_(given: Namespace) -> int:
     """Print what is in the cache."""
     manager = open_manager(given)
-    models = manager.list_cached_models()
+    models = manager.cached_models()
     if given.is_json:
-        show_json(models)
+        show_json([model.to_dict() for model in models])
     elif not models:
         say(tr("The cache is empty."))
     else:
-        table = cache_table(models, manager.cache_summary(), "cli")
+        table = cache_table(models, manager.summarize_cache(), "cli")
         show_rows(table)
         show(" · ".join([table.title, *table.notes]))
     return 0
@@ -90,11 +91,11 @@ def show_rows(table: Table) -> None:
     show(columns([title.upper() for title in table.columns], table.rows))
 
 
-def show_plan(plan: dict[str, Any]) -> int:
+def show_plan(plan: DownloadPlan) -> int:
     """Print what a download would do; the exit code says whether there is room."""
     table = plan_table(plan)
     show("\n".join([table.title, columns(table.columns, table.rows), *table.notes]))
-    return 0 if plan["has_room"] else FAILED
+    return 0 if plan.has_room else FAILED
 
 
 def pin_(given: Namespace) -> int:
@@ -145,9 +146,9 @@ def load_(given: Namespace) -> int:
     show("from qwen3ft_jupyter import get_model_manager\n")
     show(f'{names[0]}, {names[1]} = get_model_manager().load_model_and_tokenizer("{name}"{options})')
     say(tr("In a notebook: {command}", command=write_command("load", name, *flags, face="magic")))
-    cached = [model for model in manager.list_cached_models() if model["model_name"] == name]
+    cached = [model for model in manager.cached_models() if model.repo_id == name]
     if cached:
-        say(tr("{name} is in the cache: {folder}", name=name, folder=cached[0]["path"]))
+        say(tr("{name} is in the cache: {folder}", name=name, folder=str(cached[0].folder)))
     elif name == given.model_name and "/" in name and not Path(name).expanduser().exists():
         command = write_command("download", name, face="cli")
         say(tr("Loading downloads it first. To do that now: {command}", command=command))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_rows
 from qwen3ft_jupyter.cli.terminal import say, show, show_json
@@ -18,7 +18,6 @@ from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Mapping
 
     from qwen3ft_jupyter.jobs import Job
 
@@ -26,12 +25,12 @@ if TYPE_CHECKING:
 def jobs_(given: Namespace) -> int:
     """Print the jobs, or one of them."""
     if given.id:
-        job = _job(given).to_dict()
-        show_json(job) if given.is_json else show(job_text(job, [], "cli"))
+        job = _job(given).snapshot()
+        show_json(job.to_dict()) if given.is_json else show(job_text(job, [], "cli"))
         return 0
-    jobs = actions.job_rows(open_manager(given).jobs())
+    jobs = actions.snapshots(open_manager(given).jobs())
     if given.is_json:
-        show_json(jobs)
+        show_json([job.to_dict() for job in jobs])
     elif not jobs:
         say(tr("There are no jobs."))
     else:
@@ -116,17 +115,22 @@ def detach(job: Job) -> int:
 
 
 def _tell_end(job: Job) -> int:
-    result = see_through(job)
-    if result is None:
+    from qwen3ft_jupyter.download.result import DownloadResult
+    from qwen3ft_jupyter.finetune.results import FineTuneResult
+    from qwen3ft_jupyter.manager.kinds import read_result
+
+    if not see_through(job):
         return FAILED
+    result = read_result(job.kind, job.status().result)
     for fact, value in fetch_facts(result):
         say(f"{fact}: {value}")
-    show(str(result.get("output_dir") or result.get("folder") or job.id))
+    folder = result.folder if isinstance(result, DownloadResult) else job.id
+    show(result.output_dir if isinstance(result, FineTuneResult) else folder)
     return 0
 
 
-def see_through(job: Job) -> Mapping[str, Any] | None:
-    """Show a job until it ends and return its result; None, having said so, if it was stopped or interrupted.
+def see_through(job: Job) -> bool:
+    """Show a job until it ends and return whether it has a result; say so if it was stopped or interrupted.
 
     Raises:
         KeyboardInterrupt: the showing was interrupted; the job goes on.
@@ -144,4 +148,4 @@ def see_through(job: Job) -> Mapping[str, Any] | None:
     if status.result is None:
         command = write_command("jobs resume", job.id, face="cli")
         say(tr("The job is {state}. {command} goes on with it.", state=tr(status.state), command=command))
-    return status.result
+    return status.result is not None

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.compare import looks_complete
 from qwen3ft_jupyter.cache.evict import InUse, as_of_now, nobody_uses, remove_empty, remove_incoming
@@ -23,6 +23,7 @@ from qwen3ft_jupyter.download.present import (
     unverified_model,
     whole_model,
 )
+from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.download.room import make_room, volume_of
 from qwen3ft_jupyter.download.survey import Survey
 from qwen3ft_jupyter.errors import (
@@ -82,21 +83,21 @@ class Ensured:
     evicted: Sequence[str] = ()
     """Models that made room for it."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict, as a download job's result has it."""
-        return {
-            "model_name": self.model.repo_id,
-            "folder": str(self.model.folder),
-            "bytes": self.bytes_fetched,
-            "size": self.model.size_bytes,
-            "seconds": self.seconds,
-            "hub": self.hub,
-            "was_cached": self.was_cached,
-            "verified": self.model.is_verified,
-            "sources": [{"name": name, "bytes": count} for name, count in self.shares.items()],
-            "adopted": sum(self.adopted.values()),
-            "evicted": list(self.evicted),
-        }
+    def result(self) -> DownloadResult:
+        """Return what a download job keeps of it."""
+        return DownloadResult(
+            str(self.model.folder),
+            self.model.repo_id,
+            bytes=self.bytes_fetched,
+            size=self.model.size_bytes,
+            seconds=self.seconds,
+            hub=self.hub,
+            was_cached=self.was_cached,
+            verified=self.model.is_verified,
+            sources=self.shares,
+            adopted=sum(self.adopted.values()),
+            evicted=self.evicted,
+        )
 
 
 @dataclass(frozen=True, slots=True)

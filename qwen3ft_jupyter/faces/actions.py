@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.faces.verbs import find
@@ -13,11 +13,14 @@ from qwen3ft_jupyter.messages import Command, Message
 from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
+    import threading
     from argparse import Namespace
     from collections.abc import Iterable, Sequence
 
     from qwen3ft_jupyter.cache import EvictedModel
+    from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.work import Reporter
 
@@ -52,11 +55,12 @@ def start_check(manager: ModelManager, name: str, given: Namespace) -> Job:
     return start(given.model_name, revision=given.revision, max_speed=given.max_speed or None)
 
 
-def plan(manager: ModelManager, given: Namespace, **watch: Any) -> dict[str, Any]:
-    """Return what a download would do, as JSON; `watch` is a reporter and a stop of `ModelManager.plan`."""
-    wishes = find("download").wishes(given)
-    planned = manager.plan(given.model_name, **wishes, max_speed=given.max_speed or None, **watch)
-    return planned.to_dict()
+def plan(
+    manager: ModelManager, given: Namespace, *, reporter: Reporter | None = None, stop: threading.Event | None = None
+) -> DownloadPlan:
+    """Return what a download would do."""
+    wishes, max_speed = find("download").wishes(given), given.max_speed or None
+    return manager.plan(given.model_name, max_speed=max_speed, reporter=reporter, stop=stop, **wishes)
 
 
 def evict(manager: ModelManager, given: Namespace, **watch: Reporter) -> list[tuple[str, int, str]]:
@@ -100,20 +104,13 @@ def ask(manager: ModelManager, given: Namespace, question: str | list[dict[str, 
 # Jobs
 
 
-class Shown(Protocol):
-    """A job, as far as it is needed here."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what faces show of it. Raises JobNotFound."""
-
-
-def job_rows(jobs: Iterable[Shown]) -> list[dict[str, Any]]:
-    """Return what to show of each; one that has been forgotten meanwhile is left out."""
-    rows = []
+def snapshots(jobs: Iterable[Job]) -> list[JobSnapshot]:
+    """Return what is known of each job; one that has been forgotten meanwhile is left out."""
+    known = []
     for job in jobs:
         with contextlib.suppress(JobNotFound):
-            rows.append(job.to_dict())
-    return rows
+            known.append(job.snapshot())
+    return known
 
 
 def find_job(manager: ModelManager, text: str) -> Job:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator
 
+    from qwen3ft_jupyter.download.request import Wanted
     from qwen3ft_jupyter.messages import Command, Grammar
 
 Face = Literal["cli", "magic", "rest", "panel"]
@@ -115,9 +116,9 @@ class Verb:
             written.append(plain if is_needed else f"[{words}]")
         return " ".join([spelled or self.name, *written])
 
-    def wishes(self, given: Namespace) -> dict[str, Any]:  # what is typed, by the names of DownloadRequest
+    def wishes(self, given: Namespace) -> Wanted:
         """Return the fields of a download request that a line fills."""
-        return {option.field: getattr(given, option.field) for option in self.options if option.is_wish}
+        return cast("Wanted", {option.field: getattr(given, option.field) for option in self.options if option.is_wish})
 
 
 def _written(entry: Argument | Option) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
 
@@ -30,6 +30,35 @@ MADE_BY = "qwen3ft-jupyter"
 
 VERSIONS_OF = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
 """Packages whose version belongs to the result."""
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuneResult:
+    """What a fine-tune came to, as its job and its result.json keep it."""
+
+    output_dir: str
+    method: str = ""
+    steps: int = 0
+    first_loss: float | None = None
+    last_loss: float | None = None
+    seconds: float | None = None
+    parameters: int = 0
+    trainable_parameters: int = 0
+    dtype: str = ""
+    device: str = ""
+    tokens: int = 0
+    base_commit: str | None = None
+    eval_loss: float | None = None
+    """None: no rows were held out."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {name: value for name, value in asdict(self).items() if name != "eval_loss" or value is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> FineTuneResult:
+        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
+        return cls(**{name: data[name] for name in cls.__slots__ if name in data})
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from qwen3ft_jupyter.work import Progress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qwen3ft_jupyter.work import Controls
+
 JobState = Literal["queued", "running", "stopping", "succeeded", "failed", "stopped", "interrupted"]
 STATES: tuple[JobState, ...] = get_args(JobState)
 ACTIVE: frozenset[JobState] = frozenset({"queued", "running", "stopping"})
@@ -59,6 +61,38 @@ class JobStatus:
             "updated": self.updated,
             "ended": self.ended,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """A job at one moment: what it is, where it stands, and what may be changed about it."""
+
+    id: str
+    kind: str
+    title: str
+    created: float
+    """When it was started first, in unix seconds."""
+    params: Mapping[str, Any]
+    """What it was started with, as its folder has it."""
+    status: JobStatus
+    controls: Controls | None = None
+    """None for a kind that can neither be paused nor limited."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Say whether it rests."""
+        return self.controls is not None and self.controls.is_paused and self.status.is_active
+
+    @property
+    def shown_state(self) -> str:
+        """Return its state, or "paused"."""
+        return "paused" if self.is_paused and self.status.state != "stopping" else self.status.state
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``GET /qwen3ft/jobs/{id}`` answers."""
+        about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created}
+        changeable = self.controls and {"paused": self.is_paused, "max_speed": self.controls.max_speed}
+        return {**about, "params": self.params, **self.status.to_dict(), "controls": changeable}
 
 
 @dataclass(frozen=True, slots=True)

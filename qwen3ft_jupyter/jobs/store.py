@@ -17,7 +17,7 @@ from qwen3ft_jupyter.errors import BadInput, JobError, JobNotFound, WrongJobStat
 from qwen3ft_jupyter.jobs import folder as files
 from qwen3ft_jupyter.jobs import launch, supervisor
 from qwen3ft_jupyter.jobs.kinds import Plain
-from qwen3ft_jupyter.jobs.state import RESUMABLE
+from qwen3ft_jupyter.jobs.state import RESUMABLE, JobSnapshot
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls
 
@@ -320,15 +320,13 @@ class Job:
         return files.read_events(self.folder, after)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the job as ``GET /qwen3ft/jobs/{id}`` answers it."""
-        about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created}
-        about["params"] = self.spec.params
-        status, controls = self.status(), files.read_controls(self.folder)
-        changeable = controls and {
-            "paused": controls.is_paused and status.is_active,
-            "max_speed": controls.max_speed,
-        }
-        return {**about, **status.to_dict(), "controls": changeable}
+        """Return the job as ``GET /qwen3ft/jobs/{id}`` answers it. Raises JobNotFound if it has been forgotten."""
+        return self.snapshot().to_dict()
+
+    def snapshot(self) -> JobSnapshot:
+        """Return all that is known of it now. Raises JobNotFound if it has been forgotten."""
+        status, controls, about = self.status(), files.read_controls(self.folder), self.spec
+        return JobSnapshot(about.id, about.kind, about.title, about.created, about.params, status, controls)
 
     def _change(self, change: Callable[[Controls], None], what: str, *, hint: str) -> None:
         status = self.status()

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.cache import EvictedModel, ModelCache, known_places
 from qwen3ft_jupyter.hubs import parse_repo_id
 from qwen3ft_jupyter.jobs import JobStore
+from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
+from qwen3ft_jupyter.manager.overview import CacheSummary
 from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache import CachedModel
     from qwen3ft_jupyter.cache.move import MoveReport
+    from qwen3ft_jupyter.manager.overview import Description, ModelRow
 
 
 class CachedModels:
@@ -52,20 +55,40 @@ class CachedModels:
 
         Our own come first, then those of shared caches, then those other tools keep.
         """
-        return [model.to_dict() for model in self.cache.list()]
+        return [model.to_dict() for model in self.cached_models()]
+
+    def cached_models(self) -> list[CachedModel]:
+        """Return the same as values."""
+        return self.cache.list()
 
     def cache_summary(self) -> dict[str, Any]:
         """Return how full the cache is: `total` models; `total_size`, `used`, `free`, `quota`, `incoming` in bytes."""
+        return self.summarize_cache().to_dict()
+
+    def summarize_cache(self) -> CacheSummary:
+        """Return the same as a value."""
         models = self.cache.kept()
-        return {
-            "cache_dir": str(self.settings.cache_dir),
-            "total": len(models),
-            "total_size": sum(model.size_bytes for model in models),
-            "used": self.cache.used_bytes(),
-            "free": self.cache.free_bytes(),
-            "quota": self.settings.quota,
-            "incoming": self.cache.incoming_bytes(),
-        }
+        return CacheSummary(
+            str(self.settings.cache_dir),
+            total=len(models),
+            total_size=sum(model.size_bytes for model in models),
+            used=self.cache.used_bytes(),
+            free=self.cache.free_bytes(),
+            quota=self.settings.quota,
+            incoming=self.cache.incoming_bytes(),
+        )
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return the catalogue joined with the cache and the running downloads, cached but uncatalogued models last."""
+        return [row.to_dict() for row in self.model_rows()]
+
+    def model_rows(self) -> list[ModelRow]:
+        """Return the same as values."""
+        return overview.model_rows(self.cached_models(), self._model_jobs.downloads())
+
+    def describe(self) -> Description:
+        """Answer "which hub am I using, which cache, and why"."""
+        return overview.describe(self.settings)
 
     def evict_model(
         self,

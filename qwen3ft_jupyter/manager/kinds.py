@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache import RepairReport, VerifyReport
-from qwen3ft_jupyter.download import DownloadRequest
-from qwen3ft_jupyter.jobs import JobKind
-from qwen3ft_jupyter.jobs.kinds import Plain
+from qwen3ft_jupyter.download.request import DownloadRequest
+from qwen3ft_jupyter.download.result import DownloadResult
+from qwen3ft_jupyter.finetune.results import FineTuneResult
+from qwen3ft_jupyter.jobs.kinds import JobKind
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -131,12 +132,21 @@ def model_params(params: Stored) -> ModelParams:
     return CheckParams(Starter.from_dict(values), str(values.get("model_name", "")))
 
 
-def _download(params: DownloadParams, context: JobContext) -> Plain:
+JobResult = DownloadResult | VerifyReport | RepairReport | FineTuneResult
+"""What jobs give."""
+
+
+def read_result(kind: str, result: Mapping[str, Any] | None) -> JobResult | None:
+    """Return what a job of a kind gave; None if it gave nothing yet, or if it is of another version."""
+    return KINDS[kind].read_result(result) if kind in KINDS else None
+
+
+def _download(params: DownloadParams, context: JobContext) -> DownloadResult:
     work = context.work
     ensured = params.starter.open_manager().ensure(
         controls=work.controls, reporter=work.reporter, stop=work.stop, **params.request.to_dict()
     )
-    return Plain(ensured.to_dict())
+    return ensured.result()
 
 
 def _verify(params: CheckParams, context: JobContext) -> VerifyReport:
@@ -161,14 +171,15 @@ def _repair(params: CheckParams, context: JobContext) -> RepairReport:
     )
 
 
-def _fine_tune(params: FineTuneParams, context: JobContext) -> Plain:
+def _fine_tune(params: FineTuneParams, context: JobContext) -> FineTuneResult:
     """Fine-tune, continuing from the last complete checkpoint if the job was interrupted."""
-    from qwen3ft_jupyter.finetune import FineTuneConfig, run
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.job import run
 
     config, work = FineTuneConfig.from_dict(params.config), context.work
     work.progress(Progress("preparing", detail=config.model))
     model = params.starter.open_manager().ensure(config.model, reporter=work.reporter, stop=work.stop).model
-    return Plain(run(config, model.folder, context, base_commit=model.commit))
+    return FineTuneResult.from_dict(run(config, model.folder, context, base_commit=model.commit))
 
 
 def _title_fine_tune(params: FineTuneParams) -> str:
@@ -176,7 +187,12 @@ def _title_fine_tune(params: FineTuneParams) -> str:
 
 
 DOWNLOAD = JobKind(
-    "download", DownloadParams, Plain, lambda params: f"Download {params.model_name}", _download, can_pause=True
+    "download",
+    DownloadParams,
+    DownloadResult,
+    lambda params: f"Download {params.model_name}",
+    _download,
+    can_pause=True,
 )
 VERIFY = JobKind(
     "verify", CheckParams, VerifyReport, lambda params: f"Verify {params.model_name}", _verify, can_pause=True
@@ -184,7 +200,7 @@ VERIFY = JobKind(
 REPAIR = JobKind(
     "repair", CheckParams, RepairReport, lambda params: f"Repair {params.model_name}", _repair, can_pause=True
 )
-FINETUNE = JobKind("finetune", FineTuneParams, Plain, _title_fine_tune, _fine_tune)
+FINETUNE = JobKind("finetune", FineTuneParams, FineTuneResult, _title_fine_tune, _fine_tune)
 
 KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE)}
 """By name."""

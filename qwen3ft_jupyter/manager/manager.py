@@ -15,7 +15,6 @@ from qwen3ft_jupyter.download import Downloader, DownloadRequest
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs import make_mirrors, parse_repo_id
 from qwen3ft_jupyter.hubs.http import HttpClient
-from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.cached import CachedModels
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.messages import Command
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.download import DownloadPlan, Ensured, Wanted
     from qwen3ft_jupyter.jobs import Job, JobKind
     from qwen3ft_jupyter.loading.loaded import LoadedModels, ModelLocation
-    from qwen3ft_jupyter.manager.overview import Description
     from qwen3ft_jupyter.work import Controls, Reporter
 
 
@@ -204,16 +202,6 @@ class ModelManager(CachedModels):
                 return downloader.ensure(request, work).bytes_fetched
 
         return repair_model(self.cache, parse_repo_id(model_name), fetch, revision=revision, work=work)
-
-    # What there is
-
-    def models(self) -> list[dict[str, Any]]:
-        """Return the catalogue joined with the cache and the running downloads, cached but uncatalogued models last."""
-        return overview.model_rows(self.cache.list(), self._model_jobs.downloads())
-
-    def describe(self) -> Description:
-        """Answer "which hub am I using, which cache, and why"."""
-        return overview.describe(self.settings)
 
     # Jobs
 

@@ -66,12 +66,12 @@ class Room:
 
 def status(room: Room, given: Namespace, _cell: str | None) -> TableView:
     """Show the settings in force."""
-    return TableView(status_table(room.manager_for(given).describe().to_dict()))
+    return TableView(status_table(room.manager_for(given).describe()))
 
 
 def models(room: Room, given: Namespace, _cell: str | None) -> TableView:
     """Show the models there are."""
-    return TableView(models_table(room.manager_for(given).models(), "magic"))
+    return TableView(models_table(room.manager_for(given).model_rows(), "magic"))
 
 
 def download(room: Room, given: Namespace, _cell: str | None) -> JobView | ModelPicker | TableView:
@@ -89,7 +89,7 @@ def download(room: Room, given: Namespace, _cell: str | None) -> JobView | Model
 def list_cache(room: Room, given: Namespace, _cell: str | None) -> TableView:
     """Show what is in the cache."""
     manager = room.manager_for(given)
-    return TableView(cache_table(manager.list_cached_models(), manager.cache_summary(), "magic"))
+    return TableView(cache_table(manager.cached_models(), manager.summarize_cache(), "magic"))
 
 
 def verify(room: Room, given: Namespace, _cell: str | None) -> JobView:
@@ -173,7 +173,7 @@ def jobs(room: Room, given: Namespace, _cell: str | None) -> TableView | JobView
     """Show the jobs, or one of them."""
     if given.id:
         return JobView(_job(room, given))
-    return TableView(jobs_table(actions.job_rows(room.manager_for(given).jobs()), "magic"))
+    return TableView(jobs_table(actions.snapshots(room.manager_for(given).jobs()), "magic"))
 
 
 def jobs_stop(room: Room, given: Namespace, _cell: str | None) -> JobView:

@@ -59,7 +59,7 @@ class Qwen3FTMagics(Magics):
 
     def _model_names(self) -> list[str]:
         with contextlib.suppress(Qwen3ftError, OSError):  # a wrong setting is for the next command to tell
-            return [model["model_name"] for model in self._room.manager.models()]
+            return [model.model_name for model in self._room.manager.model_rows()]
         return []
 
     def _job_ids(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from tornado import web
 
-from qwen3ft_jupyter.faces.actions import job_rows
+from qwen3ft_jupyter.faces.actions import snapshots
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.curves import read_metrics
 from qwen3ft_jupyter.server.fields import Field, check_job_id
@@ -33,7 +33,7 @@ class JobsHandler(Qwen3FTHandler):
     async def get(self) -> None:
         """Answer with every job, newest first."""
         self.given()
-        self.answer({"jobs": await self.read(lambda manager: job_rows(manager.jobs()))})
+        self.answer({"jobs": await self.read(lambda manager: [job.to_dict() for job in snapshots(manager.jobs())])})
 
 
 class OneJobHandler(Qwen3FTHandler):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import qwen3ft_jupyter
-from qwen3ft_jupyter.download import DownloadRequest
+from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.faces import verbs
 from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb, parse, parse_text
 from qwen3ft_jupyter.faces.verbs import SPELLINGS, VERBS, find, grammar, rest_options, verbs_of, write_command
 from qwen3ft_jupyter.messages import Command, Message, render
-from qwen3ft_jupyter.settings import SOURCE_NAMES
+from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.faces.verbs import Face

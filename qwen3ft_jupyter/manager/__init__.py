@@ -1,4 +1,4 @@
-"""The front door: every face (cell, magic, form, panel, REST, command line) calls `ModelManager` and formats."""
+"""`ModelManager`, which every face (cell, magic, form, panel, REST, command line) calls, and the kinds of jobs."""
 
 from qwen3ft_jupyter.manager.manager import ModelManager, get_model_manager
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache import RepairReport, VerifyReport
+from qwen3ft_jupyter.cache.repair import RepairReport
+from qwen3ft_jupyter.cache.verify import VerifyReport
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.finetune.results import FineTuneResult
@@ -16,8 +17,7 @@ from qwen3ft_jupyter.work import Progress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from qwen3ft_jupyter.jobs import JobContext
-    from qwen3ft_jupyter.jobs.kinds import Kinds, Stored
+    from qwen3ft_jupyter.jobs.kinds import JobContext, Kinds, Stored
     from qwen3ft_jupyter.manager.manager import ModelManager
 
 

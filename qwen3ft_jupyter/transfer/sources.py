@@ -16,7 +16,7 @@ from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.wire import stopped
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.settings import SOURCE_NAMES
+from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.work import SILENT
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache import RepairReport
+from qwen3ft_jupyter.cache.repair import RepairReport
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import BadInput, BadSetting
 from qwen3ft_jupyter.faces import actions, job_views, parsing, verbs, views
@@ -16,7 +16,7 @@ from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces.format import progress_parts
 from qwen3ft_jupyter.faces.job_views import fetch_facts, share_words
 from qwen3ft_jupyter.faces.views import MOST_PATHS, check_owner, plan_table, read_speed, room_words, split_sources
-from qwen3ft_jupyter.hubs import parse_repo_id
+from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.manager.overview import CacheSummary
 from qwen3ft_jupyter.work import Progress
 from tests.server.standin import plan_of

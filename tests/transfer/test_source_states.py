@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +18,7 @@ from qwen3ft_jupyter.transfer.source_states import (
 )
 
 if TYPE_CHECKING:
+    import threading
     from contextlib import AbstractContextManager
 
     from qwen3ft_jupyter.errors import Qwen3ftError

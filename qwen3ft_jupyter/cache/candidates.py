@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache.foreign import blob_folders, copies, entries_of
+from qwen3ft_jupyter.cache.folders import entries_of
+from qwen3ft_jupyter.cache.foreign import blob_folders, copies
 from qwen3ft_jupyter.cache.foreign_files import blob_name
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, read_manifest
 from qwen3ft_jupyter.cache.places import Place

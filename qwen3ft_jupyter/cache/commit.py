@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.clone import clone
 from qwen3ft_jupyter.cache.digests import digest_file
-from qwen3ft_jupyter.cache.layout import mark_incomplete, unmark_incomplete
 from qwen3ft_jupyter.cache.links import stamps_kept
 from qwen3ft_jupyter.cache.manifest import (
     RECORD_FOLDER,
@@ -28,6 +27,7 @@ from qwen3ft_jupyter.cache.manifest import (
     read_manifest,
     write_manifest,
 )
+from qwen3ft_jupyter.cache.marks import mark_incomplete, unmark_incomplete
 from qwen3ft_jupyter.cache.piece_sums import piece_sums
 from qwen3ft_jupyter.disk import LOCAL, age_s, make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged

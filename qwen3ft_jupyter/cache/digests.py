@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.manifest import Stamp
-from qwen3ft_jupyter.cache.reading import read_blocks
-from qwen3ft_jupyter.disk import READ_FLAGS
+from qwen3ft_jupyter.disk import READ_FLAGS, read_blocks
 from qwen3ft_jupyter.hubs.names import Sha256
 
 if TYPE_CHECKING:

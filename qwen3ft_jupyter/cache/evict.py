@@ -14,18 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 from qwen3ft_jupyter.cache.digests import digest_file
-from qwen3ft_jupyter.cache.layout import (
-    INCOMPLETE_NAME,
-    incoming_folder,
-    mark_evicting,
-    marked_manifest,
-    unmark_evicting,
-)
+from qwen3ft_jupyter.cache.layout import incoming_folder
 from qwen3ft_jupyter.cache.lease import BEAT_S, LEASE_NAME, LeaseState, hold_lease
 from qwen3ft_jupyter.cache.links import stamps_kept
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, REPLACED_FOLDER, file_state, manifest_path, read_manifest
+from qwen3ft_jupyter.cache.marks import INCOMPLETE_NAME, mark_evicting, marked_manifest, unmark_evicting
 from qwen3ft_jupyter.cache.models import is_model_file
-from qwen3ft_jupyter.cache.verify import walk_all
+from qwen3ft_jupyter.cache.walk import walk_all
 from qwen3ft_jupyter.disk import LOCAL, age_s
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache import in_place
-from qwen3ft_jupyter.cache.elsewhere import evict_elsewhere
+from qwen3ft_jupyter.cache.folders import entries_of
+from qwen3ft_jupyter.cache.foreign import ForeignCopy, find_copy
+from qwen3ft_jupyter.cache.in_place_records import forget
 from qwen3ft_jupyter.cache.layout import is_revision
+from qwen3ft_jupyter.cache.models import is_model_file
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.messages import Command, Message, Names
+from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from qwen3ft_jupyter.cache.evict import InUse
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.places import Place
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.hubs.names import RepoId
 
@@ -83,7 +90,7 @@ def evict_foreign(cache: ModelCache, model: CachedModel, is_used: InUse) -> int:
         raise ModelInUse("{repo_id} is used by a running job.", hint="Stop the job first.", repo_id=model.repo_id)
     record = cache.manifest(model)
     recorded = {file.path for file in record.files} if record is not None else None
-    in_place.forget(cache.root, model.folder, disk=cache.disk)
+    forget(cache.root, model.folder, disk=cache.disk)
     return evict_elsewhere(model, cache.places, recorded)
 
 
@@ -122,3 +129,140 @@ def not_ours(model: CachedModel) -> CacheNotWritable:
         repo_id=model.repo_id,
         owner=model.owner,
     )
+
+
+def evict_elsewhere(model: CachedModel, places: Collection[Place], recorded: Collection[str] | None = None) -> int:
+    """Delete one model of another tool, after someone asked for it by its owner; return the bytes freed.
+
+    Of a Hugging Face cache goes the one revision, with the blobs that no other revision needs; of a ModelScope cache
+    the model's folder; of a folder that the user named, the files directly in it that are `recorded` as the model's,
+    or that models have where nothing is. Nothing is deleted through a symlink, nor if a symlink lies where the tool
+    would have made none.
+
+    Raises:
+        NotCached: It is not there any more, or in none of `places`.
+        CacheError: Its folder is not as its tool makes them.
+        CacheNotWritable, TransferError: It cannot be deleted.
+    """
+    copy = find_copy(model, places)
+    if copy is None:
+        raise NotCached(
+            "{repo_id} is not in the place it was listed in any more.",
+            hint="Look at the list again.",
+            repo_id=model.repo_id,
+        )
+    if not _is_as_made(copy):
+        raise CacheError(
+            "{repo_id}: its folder in the {label} holds links or names that do not belong there.",
+            hint="Nothing was deleted. Look at the folder, and delete it yourself.",
+            details={"path": str(copy.folder)},
+            repo_id=model.repo_id,
+            label=copy.place.label,
+        )
+    try:
+        if copy.place.owner == "folder":
+            return _delete_model_files(copy, recorded)
+        return _delete_revision(copy) if copy.place.owner == "huggingface" else _delete_folder(copy)
+    except OSError as error:
+        raise disk_error(error, f"{model.repo_id} cannot be deleted") from error
+
+
+def _is_as_made(copy: ForeignCopy) -> bool:
+    """Return whether a folder holds nothing but what its tool makes: files, folders, and symlinks to its own blobs."""
+    if copy.blobs is not None and copy.blobs.is_symlink():
+        return False
+    if copy.place.owner == "folder":
+        return True  # what is no file of a model is left alone there
+    for path, status in _tree(copy.folder):
+        if stat.S_ISLNK(status.st_mode):
+            if copy.blobs is None or _target(path).parent != copy.blobs:
+                return False
+        elif not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            return False
+    return True
+
+
+def _delete_revision(copy: ForeignCopy) -> int:
+    """Delete a snapshot of a Hugging Face cache, what names it, and the blobs that only it needs."""
+    blobs = copy.blobs or copy.folder
+    repo = blobs.parent
+    snapshots = {name: repo / "snapshots" / name for name in entries_of(repo / "snapshots").folders}
+    needed = {
+        _target(path)
+        for folder in snapshots.values()
+        if folder != copy.folder
+        for path, status in _tree(folder)
+        if stat.S_ISLNK(status.st_mode)
+    }
+    links = {_target(path) for path, status in _tree(copy.folder) if stat.S_ISLNK(status.st_mode)}
+    freed = _delete_tree(copy.folder)
+    for blob in sorted(links - needed):
+        with contextlib.suppress(FileNotFoundError):
+            freed += _delete_file(blob)
+    for path, status in list(_tree(repo / "refs")):
+        if stat.S_ISREG(status.st_mode) and (copy.place.read(path, 64) or b"").strip() == copy.folder.name.encode():
+            path.unlink(missing_ok=True)
+    (repo / "trees" / f"{copy.folder.name}.json").unlink(missing_ok=True)
+    _delete_tree(repo / ".no_exist" / copy.folder.name)
+    for name in ("snapshots", "blobs", "refs", "trees", ".no_exist", ""):
+        with contextlib.suppress(OSError):  # what is not empty stays
+            (repo / name).rmdir()
+    return freed
+
+
+def _delete_folder(copy: ForeignCopy) -> int:
+    """Delete a model folder of a ModelScope cache, the symlink with the dots of its name, and what is empty then."""
+    freed = _delete_tree(copy.folder)
+    for name in entries_of(copy.folder.parent).files:
+        path = copy.folder.parent / name
+        if path.is_symlink() and _target(path) == copy.folder:
+            path.unlink(missing_ok=True)
+    parent = copy.folder.parent
+    with contextlib.suppress(OSError):  # what is not empty stays
+        while parent != copy.place.root and parent.name not in {"models", "hub"}:
+            parent.rmdir()
+            parent = parent.parent
+    return freed
+
+
+def _delete_model_files(copy: ForeignCopy, recorded: Collection[str] | None) -> int:
+    """Delete the files of a model in a plain folder; the user's other files stay, and so does the folder then."""
+    names = entries_of(copy.folder).files
+    names = tuple(name for name in names if (is_model_file(name) if recorded is None else name in recorded))
+    paths = [copy.folder / name for name in names if stat.S_ISREG((copy.folder / name).lstat().st_mode)]
+    freed = sum(map(_delete_file, paths))
+    with contextlib.suppress(OSError):  # what is not empty stays
+        copy.folder.rmdir()
+    return freed
+
+
+def _tree(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield everything below a folder with what `lstat` says of it."""
+    for parent, folders, names in os.walk(folder, followlinks=False):
+        for name in folders + names:
+            with contextlib.suppress(FileNotFoundError):
+                yield (path := Path(parent, name)), path.lstat()
+
+
+def _target(link: Path) -> Path:
+    """Return where a symlink leads to, one step, in the form of a path without dots."""
+    return Path(os.path.normpath(link.parent / os.readlink(link)))  # noqa: PTH115 - normpath makes a string
+
+
+def _delete_tree(folder: Path) -> int:
+    """Delete a folder, never through a symlink; return the bytes freed."""
+    if folder.is_symlink() or not folder.is_dir():
+        return 0
+    freed = sum(_bytes_of(status) for _, status in _tree(folder))
+    shutil.rmtree(folder)
+    return freed
+
+
+def _delete_file(path: Path) -> int:
+    freed = _bytes_of(path.lstat())
+    path.unlink()
+    return freed
+
+
+def _bytes_of(status: os.stat_result) -> int:
+    return status.st_size if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 else 0

@@ -12,11 +12,11 @@ ModelScope before 1.38 wrote ``___`` for each dot in a name, and a symlink with 
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from qwen3ft_jupyter.cache.folders import MAX_REMEMBERED, Entries, entries_of, is_settled
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, read_manifest
 from qwen3ft_jupyter.catalog import find as find_in_catalog
 from qwen3ft_jupyter.errors import Qwen3ftError
@@ -26,6 +26,7 @@ from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.places import Place
 
 MAX_DEPTH: Final = 3
@@ -34,11 +35,6 @@ MAX_DEPTH: Final = 3
 MAX_FOLDERS: Final = 5000
 """How many folders below a named one are looked at: someone may name a whole disk."""
 
-YOUNG_S: Final = 2.0
-"""A folder changed less than this ago may change once more without its time of change telling."""
-
-MAX_REMEMBERED: Final = 50_000
-"""Folders whose content is remembered; more than that are no caches of models."""
 
 TEMPORARY: Final = "._____temp"
 """What ModelScope's client before 1.38 called the folder for what had not arrived in whole."""
@@ -67,17 +63,6 @@ class ForeignCopy:
         return self.repo_id.partition("/")[2].lower() if self.repo_id else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """The names in a folder; symlinks to folders are none."""
-
-    folders: tuple[str, ...]
-    files: tuple[str, ...]
-    """Regular files, and whatever else there is: opening tells."""
-
-
-_NOTHING: Final = Entries((), ())
-_remembered: dict[str, tuple[tuple[int, ...], Entries]] = {}
 _commits: dict[str, tuple[tuple[int, ...], str]] = {}
 
 
@@ -115,45 +100,6 @@ def begun_folders(places: Collection[Place]) -> Iterator[ForeignCopy]:
                 parent = str(place.root / below / TEMPORARY)
                 for owner in entries_of(parent).folders:
                     yield from _by_owner(place, parent, owner, ())
-
-
-def entries_of(folder: Path | str) -> Entries:
-    """Return what is in a folder, sorted; nothing if it cannot be read. Remembered until the folder changes."""
-    path = str(folder)
-    identity = folder_identity(path)
-    if identity is None:
-        return _NOTHING
-    known = _remembered.get(path)
-    if known is not None and known[0] == identity:
-        return known[1]
-    try:
-        with os.scandir(path) as found:
-            kinds = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
-    except OSError:
-        return _NOTHING
-    entries = Entries(
-        tuple(name for name, is_folder in kinds if is_folder), tuple(name for name, is_folder in kinds if not is_folder)
-    )
-    if is_settled(identity):
-        if len(_remembered) >= MAX_REMEMBERED:
-            _remembered.clear()
-        _remembered[path] = identity, entries
-    return entries
-
-
-def folder_identity(path: str) -> tuple[int, ...] | None:
-    """Return what changes when a name in the folder does, or None if it is no folder; a symlink is none."""
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    is_folder = (status.st_mode & 0o170000) == 0o040000
-    return (status.st_mtime_ns, status.st_ino, status.st_dev) if is_folder else None
-
-
-def is_settled(identity: tuple[int, ...]) -> bool:
-    """Return whether another change of a folder would show in its identity: clocks tick in steps."""
-    return not -YOUNG_S < time.time() - identity[0] / 1e9 < YOUNG_S
 
 
 def _hugging_face(place: Place, closed: Collection[str]) -> Iterator[ForeignCopy]:  # noqa: ARG001 - one signature
@@ -266,3 +212,9 @@ def _repo_id(text: str) -> RepoId | None:
 
 
 _FINDERS = {"huggingface": _hugging_face, "modelscope": _modelscope, "folder": _plain}
+
+
+def find_copy(model: CachedModel, places: Collection[Place]) -> ForeignCopy | None:
+    """Return where a listed model lies, or None if it is not there any more, or never was in one of `places`."""
+    holding = [place for place in places if place.holds(model.folder) or place.root == model.folder]
+    return next((copy for copy in copies(holding) if copy.folder == model.folder), None)

@@ -9,7 +9,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.cache.foreign import entries_of, folder_identity
+from qwen3ft_jupyter.cache.folders import entries_of, folder_identity
 from qwen3ft_jupyter.cache.manifest import read_manifest
 from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.errors import Qwen3ftError

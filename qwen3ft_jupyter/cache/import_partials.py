@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache.foreign import TEMPORARY, begun_folders, blob_folders, copies, entries_of
+from qwen3ft_jupyter.cache.folders import entries_of
+from qwen3ft_jupyter.cache.foreign import TEMPORARY, begun_folders, blob_folders, copies
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_folders
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL

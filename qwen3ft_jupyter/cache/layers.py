@@ -12,17 +12,17 @@ from qwen3ft_jupyter.cache.layout import (
     BESIDE,
     beside_names,
     folders_in,
+    guess_repo_id,
     incoming_folder,
-    is_marked_incomplete,
     is_revision,
-    marked_repo_id,
     other_slug,
     plain_names,
 )
 from qwen3ft_jupyter.cache.lease import LeaseState
 from qwen3ft_jupyter.cache.manifest import MANIFEST_NAME, RECORD_FOLDER, Manifest, file_state, read_manifest
-from qwen3ft_jupyter.cache.models import CachedModel, model_from, plain_model
-from qwen3ft_jupyter.cache.verify import walk_all, walk_files
+from qwen3ft_jupyter.cache.marks import is_marked_incomplete, marked_repo_id
+from qwen3ft_jupyter.cache.models import CachedModel, model_from
+from qwen3ft_jupyter.cache.walk import walk_all, walk_files
 from qwen3ft_jupyter.errors import CacheError
 from qwen3ft_jupyter.hubs.names import RepoId, slug
 
@@ -241,3 +241,36 @@ def _is_beside(model: CachedModel) -> bool:
 
 def _by_name(model: CachedModel) -> tuple[str, str]:
     return model.repo_id.lower(), model.slug
+
+
+def plain_model(folder: Path, *, is_shared: bool) -> CachedModel | None:
+    """Return the model in a folder without our manifest, if it looks like one and its name tells which."""
+    repo_id = guess_repo_id(folder.name)
+    if repo_id is None or folder.is_symlink():
+        return None
+    if is_marked_incomplete(f"{folder}{os.sep}{RECORD_FOLDER}{os.sep}"):
+        return None
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - names are all that is needed
+        if "config.json" not in names and not any(name.endswith(".safetensors") for name in names):
+            return None
+        statuses = [(folder / path).lstat() for path in walk_files(folder)]
+        created = folder.stat().st_mtime
+    except OSError:
+        return None
+    size = sum(status.st_size for status in statuses if stat.S_ISREG(status.st_mode))
+    return CachedModel(
+        repo_id,
+        folder.name,
+        folder,
+        size,
+        None,
+        "",
+        "",
+        created,
+        None,
+        False,
+        is_verified=False,
+        is_shared=is_shared,
+        owner="shared" if is_shared else "qwen3ft",
+    )

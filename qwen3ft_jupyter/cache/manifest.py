@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from qwen3ft_jupyter.disk import LOCAL, Disk, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import Qwen3ftError
-from qwen3ft_jupyter.hubs.listing import HubName, RemoteFile, is_commit
+from qwen3ft_jupyter.hubs.listing import RemoteFile, is_commit
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256, check_paths, parse_repo_id, parse_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from qwen3ft_jupyter.settings.declared import HubName
 
 VERSION = 1
 RECORD_FOLDER = ".qwen3ft"

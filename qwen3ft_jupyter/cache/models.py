@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from qwen3ft_jupyter.cache.layout import guess_repo_id, is_marked_incomplete
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER
-from qwen3ft_jupyter.cache.verify import walk_files
 from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.manifest import Manifest
-    from qwen3ft_jupyter.hubs.listing import HubName
     from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.settings.declared import HubName
 
 ModelOwner = Literal["qwen3ft", "shared", "huggingface", "modelscope", "folder"]
 """Whose a model is: ours, a shared layer's, another tool's, or in a folder that the user named."""
@@ -126,39 +121,6 @@ def model_from(folder: Path, manifest: Manifest, *, is_shared: bool) -> CachedMo
         manifest.last_used,
         manifest.pinned,
         is_verified=True,
-        is_shared=is_shared,
-        owner="shared" if is_shared else "qwen3ft",
-    )
-
-
-def plain_model(folder: Path, *, is_shared: bool) -> CachedModel | None:
-    """Return the model in a folder without our manifest, if it looks like one and its name tells which."""
-    repo_id = guess_repo_id(folder.name)
-    if repo_id is None or folder.is_symlink():
-        return None
-    if is_marked_incomplete(f"{folder}{os.sep}{RECORD_FOLDER}{os.sep}"):
-        return None
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - names are all that is needed
-        if "config.json" not in names and not any(name.endswith(".safetensors") for name in names):
-            return None
-        statuses = [(folder / path).lstat() for path in walk_files(folder)]
-        created = folder.stat().st_mtime
-    except OSError:
-        return None
-    size = sum(status.st_size for status in statuses if stat.S_ISREG(status.st_mode))
-    return CachedModel(
-        repo_id,
-        folder.name,
-        folder,
-        size,
-        None,
-        "",
-        "",
-        created,
-        None,
-        False,
-        is_verified=False,
         is_shared=is_shared,
         owner="shared" if is_shared else "qwen3ft",
     )

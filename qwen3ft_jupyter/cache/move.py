@@ -21,20 +21,13 @@ from qwen3ft_jupyter.cache.evict import (
     remove_model,
     remove_shell,
 )
-from qwen3ft_jupyter.cache.in_place import IN_PLACE_FOLDER
+from qwen3ft_jupyter.cache.in_place_records import IN_PLACE_FOLDER
 from qwen3ft_jupyter.cache.incoming import incoming_folders
-from qwen3ft_jupyter.cache.layers import Layers
-from qwen3ft_jupyter.cache.layout import (
-    INCOMING_FOLDER,
-    STAMPS_FOLDER,
-    folders_in,
-    incoming_folder,
-    is_half_evicted,
-    marked_repo_id,
-)
+from qwen3ft_jupyter.cache.layers import Layers, plain_model
+from qwen3ft_jupyter.cache.layout import INCOMING_FOLDER, STAMPS_FOLDER, folders_in, incoming_folder
 from qwen3ft_jupyter.cache.lease import LeaseState
 from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest
-from qwen3ft_jupyter.cache.models import plain_model
+from qwen3ft_jupyter.cache.marks import is_half_evicted, marked_repo_id
 from qwen3ft_jupyter.cache.move_folder import FolderMove, MoveWork, NotMovable
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.cache.repair import claimed, keep_pieces, opened

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.clone import clone
 from qwen3ft_jupyter.cache.digests import digest_file
-from qwen3ft_jupyter.cache.layout import mark_incomplete, marked_repo_id, unmark_incomplete
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Manifest, Stamp, file_state, read_manifest, write_manifest
-from qwen3ft_jupyter.cache.verify import walk_all
+from qwen3ft_jupyter.cache.marks import mark_incomplete, marked_repo_id, unmark_incomplete
+from qwen3ft_jupyter.cache.walk import walk_all
 from qwen3ft_jupyter.disk import make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from qwen3ft_jupyter.work import Work
-
-READ_BYTES: Final = 1 << 20
 
 
 class Reading:
@@ -52,21 +47,3 @@ class Reading:
     def finish(self) -> None:
         """Show the last state of the phase."""
         self._meter.update(self.done, now=True)
-
-
-def read_blocks(descriptor: int, start: int, end: int, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
-    """Yield the bytes of an open file from `start` to `end`, or to its end if that comes first.
-
-    Args:
-        descriptor: The file.
-        start: Where to begin.
-        end: Where to end; may lie behind the end of the file.
-        on_bytes: Is told of each block after it was used, and may raise to end the reading.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    while start < end and (data := LOCAL.read_at(descriptor, min(READ_BYTES, end - start), start)):
-        start += len(data)
-        yield data
-        on_bytes(len(data))

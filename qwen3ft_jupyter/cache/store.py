@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache import in_place, quota, stamps
+from qwen3ft_jupyter.cache import in_place_records, quota, stamps
 from qwen3ft_jupyter.cache.elsewhere import scan
 from qwen3ft_jupyter.cache.evict import (
     Extent,
@@ -29,18 +29,15 @@ from qwen3ft_jupyter.cache.evict_foreign import (
     not_ours,
     several_folders,
 )
+from qwen3ft_jupyter.cache.in_place import verify_in_place
 from qwen3ft_jupyter.cache.incoming import allocated_bytes, incoming_folders
 from qwen3ft_jupyter.cache.layers import Layers
-from qwen3ft_jupyter.cache.layout import (
-    folders_in,
-    incoming_folder,
-    is_half_evicted,
-    marked_repo_id,
-)
+from qwen3ft_jupyter.cache.layout import folders_in, incoming_folder
 from qwen3ft_jupyter.cache.links import distrust
 from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state, update_manifest
+from qwen3ft_jupyter.cache.marks import is_half_evicted, marked_repo_id
 from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
-from qwen3ft_jupyter.cache.verify import VerifyReport, verify_model
+from qwen3ft_jupyter.cache.verify import verify_model
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
@@ -52,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from qwen3ft_jupyter.cache.places import Place
+    from qwen3ft_jupyter.cache.reports import VerifyReport
     from qwen3ft_jupyter.disk import Disk
 
 FOREIGN: Final = frozenset({"huggingface", "modelscope", "folder"})
@@ -305,9 +303,7 @@ class ModelCache:
             )
         work = work or Work()
         if model.owner in FOREIGN:
-            return in_place.verify_in_place(
-                model, manifest, root=self.root, places=self.places, work=work, disk=self.disk
-            )
+            return verify_in_place(model, manifest, root=self.root, places=self.places, work=work, disk=self.disk)
         report, verified = verify_model(model.folder, manifest, work)
         if not self.record(model, verified):  # replaced or evicted meanwhile: the report is about what is gone
             return self.verify(repo_id, revision, work)
@@ -349,7 +345,7 @@ class ModelCache:
         That of a model used in place, in another tool's cache, holds only while all its stamps do.
         """
         if model.owner in FOREIGN:
-            return in_place.manifest_of(self.root, model)
+            return in_place_records.manifest_of(self.root, model)
         manifest = self.believed(model.folder) if model.is_verified else None
         return stamps.overlaid(self.root, model.folder, manifest) if manifest is not None else None
 
@@ -379,7 +375,7 @@ class ModelCache:
         if not places:
             return ()
         found = scan(places, exclude=self.folders)
-        return in_place.with_records(self.root, [model for model in found if repo_id in {None, model.repo_id}])
+        return in_place_records.with_records(self.root, [model for model in found if repo_id in {None, model.repo_id}])
 
     # Deleting
 

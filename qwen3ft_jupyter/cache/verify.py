@@ -2,53 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.digests import digest_file
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, REPLACED_FOLDER, Stamp, file_state
+from qwen3ft_jupyter.cache.manifest import Stamp, file_state
 from qwen3ft_jupyter.cache.piece_sums import piece_sums
 from qwen3ft_jupyter.cache.reading import Reading
+from qwen3ft_jupyter.cache.reports import VerifyReport
+from qwen3ft_jupyter.cache.walk import walk_files
 from qwen3ft_jupyter.transfer.journal import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, PieceSum
-    from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.work import Work
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
-    """What reading a cached model again has shown."""
-
-    repo_id: RepoId
-    checked_files: int
-    checked_bytes: int
-    missing: tuple[str, ...]
-    """Paths that are not there, or are no regular files."""
-    wrong: tuple[str, ...]
-    """Paths whose bytes are not those of the record."""
-    extra: tuple[str, ...]
-    """Paths that are not part of the model; they are left alone."""
-
-    @property
-    def is_ok(self) -> bool:
-        """Return whether every file of the model is there and right."""
-        return not self.missing and not self.wrong
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict, with `ok` beside the fields."""
-        return {**asdict(self), "ok": self.is_ok}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> VerifyReport:
-        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
-        paths = (tuple(data[name]) for name in ("missing", "wrong", "extra"))
-        return cls(data["repo_id"], data["checked_files"], data["checked_bytes"], *paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,30 +83,3 @@ def verify_model(folder: Path, manifest: Manifest, work: Work) -> tuple[VerifyRe
         for file in manifest.files
     )
     return report, replace(manifest, files=files)
-
-
-def walk_files(folder: Path) -> Iterator[str]:
-    """Yield the paths of all files and symlinks in a model folder, sorted, our own record left out."""
-    pending = [""]
-    while pending:
-        prefix = pending.pop()
-        try:
-            with os.scandir(folder / prefix) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except FileNotFoundError:  # deleted meanwhile
-            continue
-        for entry in entries:
-            path = f"{prefix}{entry.name}"
-            if not entry.is_dir(follow_symlinks=False):
-                yield path
-            elif path != RECORD_FOLDER:
-                pending.append(f"{path}/")
-
-
-def walk_all(folder: Path) -> Iterator[str]:
-    """Yield the paths of all files and symlinks in a model folder, those included that our record keeps for others."""
-    yield from (path for path in walk_files(folder) if path != RECORD_FOLDER)
-    replaced = f"{RECORD_FOLDER}/{REPLACED_FOLDER}"
-    is_link = (folder / RECORD_FOLDER).is_symlink() or (folder / replaced).is_symlink()
-    if not is_link and (folder / replaced).is_dir():
-        yield from (f"{replaced}/{path}" for path in walk_files(folder / replaced))

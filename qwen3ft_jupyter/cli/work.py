@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from qwen3ft_jupyter.cache.repair import RepairReport
-    from qwen3ft_jupyter.cache.verify import VerifyReport
+    from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
     from qwen3ft_jupyter.download.result import DownloadResult
     from qwen3ft_jupyter.jobs.kinds import Result
     from qwen3ft_jupyter.jobs.store import Job

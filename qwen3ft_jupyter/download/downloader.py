@@ -55,8 +55,9 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.plan import Volume
     from qwen3ft_jupyter.download.request import DownloadRequest
-    from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing
+    from qwen3ft_jupyter.hubs.listing import Hub, Listing
     from qwen3ft_jupyter.hubs.retry import RetryPolicy
+    from qwen3ft_jupyter.settings.declared import HubName
     from qwen3ft_jupyter.transfer.source import Source
 
 _ELSEWHERE = (HubUnreachable, HubBusy, ModelNotFound, SourceFailed, WrongBytes)

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, PieceSum
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.download.request import DownloadRequest
-    from qwen3ft_jupyter.hubs.listing import HubName, Listing, RemoteFile
+    from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
     from qwen3ft_jupyter.hubs.names import RepoId, SafePath
+    from qwen3ft_jupyter.settings.declared import HubName
 
 Action = Literal["kept", "adopted", "resumed", "fetched", "removed"]
 """Is there and right; comes from elsewhere on this disk; was begun; travels; belongs to the old revision only."""

@@ -42,8 +42,7 @@ def _done(job: JobSnapshot) -> str:
 
 def result_facts(job: JobSnapshot) -> list[tuple[str, str]]:
     """Return what a finished job has to tell."""
-    from qwen3ft_jupyter.cache.repair import RepairReport
-    from qwen3ft_jupyter.cache.verify import VerifyReport
+    from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
     from qwen3ft_jupyter.download.result import DownloadResult
     from qwen3ft_jupyter.finetune.results import FineTuneResult
     from qwen3ft_jupyter.manager.kinds import read_result
@@ -91,7 +90,7 @@ def fetch_facts(result: JobResult | None) -> list[tuple[str, str]]:
     >>> fetch_facts(DownloadResult("/models/a_b", bytes=10**9, sources={"ModelScope": 10**9}, adopted=5 * 10**8))
     [('fetched', '1.0 GB (100 % ModelScope)'), ('from this disk', '500 MB')]
     """
-    from qwen3ft_jupyter.cache.repair import RepairReport
+    from qwen3ft_jupyter.cache.reports import RepairReport
     from qwen3ft_jupyter.download.result import DownloadResult
 
     if isinstance(result, RepairReport):

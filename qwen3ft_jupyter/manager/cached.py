@@ -1,4 +1,4 @@
-"""The models on this disk: what `ModelManager` offers about the cache."""
+"""The models there are and those on this disk: what `ModelManager` offers about the cache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache.models import EvictedModel
 from qwen3ft_jupyter.cache.places import known_places
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.hubs.names import parse_repo_id
@@ -15,7 +14,6 @@ from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
-from qwen3ft_jupyter.manager.overview import CacheSummary
 from qwen3ft_jupyter.settings.declared import STRANGERS_ORIGINS, Settings
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 
@@ -24,11 +22,10 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
-    from qwen3ft_jupyter.manager.overview import Description, ModelRow
 
 
 class CachedModels:
-    """The part of `ModelManager` that lists, evicts, pins and moves what is cached."""
+    """The part of `ModelManager` that lists what there is, and evicts, pins and moves what is cached."""
 
     def __init__(
         self, settings: Settings, *, reporter: Callable[[], Reporter] | None = None, is_trusted: bool = True
@@ -67,10 +64,10 @@ class CachedModels:
         """Return how full the cache is: `total` models; `total_size`, `used`, `free`, `quota`, `incoming` in bytes."""
         return self.summarize_cache().to_dict()
 
-    def summarize_cache(self) -> CacheSummary:
+    def summarize_cache(self) -> overview.CacheSummary:
         """Return the same as a value."""
         models = self.cache.kept()
-        return CacheSummary(
+        return overview.CacheSummary(
             str(self.settings.cache_dir),
             total=len(models),
             total_size=sum(model.size_bytes for model in models),
@@ -84,11 +81,11 @@ class CachedModels:
         """Return the catalogue joined with the cache and the running downloads, cached but uncatalogued models last."""
         return [row.to_dict() for row in self.model_rows()]
 
-    def model_rows(self) -> list[ModelRow]:
+    def model_rows(self) -> list[overview.ModelRow]:
         """Return the same as values."""
         return overview.model_rows(self.cached_models(), self._model_jobs.downloads())
 
-    def describe(self) -> Description:
+    def describe(self) -> overview.Description:
         """Answer "which hub am I using, which cache, and why"."""
         return overview.describe(self.settings)
 

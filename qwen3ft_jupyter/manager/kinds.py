@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache.repair import RepairReport
-from qwen3ft_jupyter.cache.verify import VerifyReport
+from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.finetune.results import FineTuneResult

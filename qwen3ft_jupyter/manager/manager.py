@@ -7,17 +7,13 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
-from qwen3ft_jupyter.cache.repair import RepairReport, repair_model
-from qwen3ft_jupyter.download.downloader import Downloader
+from qwen3ft_jupyter.cache.repair import repair_model
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.errors import NotCached
-from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.hubs.routes import make_mirrors
 from qwen3ft_jupyter.manager.cached import CachedModels
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.messages import Command
-from qwen3ft_jupyter.practice.hub import hubs_for
 from qwen3ft_jupyter.settings.places import load_settings
 
 if TYPE_CHECKING:
@@ -28,8 +24,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from qwen3ft_jupyter.cache.models import CachedModel
-    from qwen3ft_jupyter.cache.verify import VerifyReport
-    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
+    from qwen3ft_jupyter.download.downloader import Downloader, Ensured
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.download.request import Wanted
     from qwen3ft_jupyter.jobs.kinds import JobKind
@@ -152,6 +148,12 @@ class ModelManager(CachedModels):
     @contextlib.contextmanager
     def _downloader(self, request: DownloadRequest, *, max_speed: float | None) -> Iterator[Downloader]:
         """Yield what fulfils a request, for the length of the block."""
+        # most processes that open a manager list, start jobs and load: they need nothing of what moves bytes
+        from qwen3ft_jupyter.download.downloader import Downloader
+        from qwen3ft_jupyter.hubs.http import HttpClient
+        from qwen3ft_jupyter.hubs.routes import make_mirrors
+        from qwen3ft_jupyter.practice.hub import hubs_for
+
         repo_id, settings = request.model_name, self.settings
         if request.force or self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache import stamps
-from qwen3ft_jupyter.cache.layout import BESIDE, is_marked_incomplete
+from qwen3ft_jupyter.cache.layout import BESIDE
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Manifest, Stamp, manifest_path, read_manifest
+from qwen3ft_jupyter.cache.marks import is_marked_incomplete
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, path_problem
 from qwen3ft_jupyter.mirror.models import Copy, ServedFile, ServedModel, derived_commit, from_manifest
 

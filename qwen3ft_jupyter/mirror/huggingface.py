@@ -7,8 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode
 
-from qwen3ft_jupyter.mirror.library import pick
-from qwen3ft_jupyter.mirror.models import Folder, ServedFile, tree
+from qwen3ft_jupyter.mirror.models import Folder, ServedFile, pick, tree
 from qwen3ft_jupyter.mirror.replies import Missing, Reply, file_reply, json_reply
 from qwen3ft_jupyter.settings.kinds import is_true
 

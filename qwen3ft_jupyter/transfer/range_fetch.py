@@ -6,8 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.transfer.rates import SILENT_S, Speed
-from qwen3ft_jupyter.transfer.source_states import WINDOW_S
+from qwen3ft_jupyter.transfer.rates import SILENT_S, WINDOW_S, Speed
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.errors import Qwen3ftError

@@ -163,3 +163,7 @@ def tail_length(
     if saved_s < max(SAVED_S, 2 * other_latency_s) or tail < min(left_bytes, least):
         return 0
     return tail
+
+
+WINDOW_S: Final = 8.0
+"""Seconds of connection time over which a source's speed is measured."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.errors import HubBusy
 from qwen3ft_jupyter.hubs.retry import RetryPolicy, RetryState
 from qwen3ft_jupyter.transfer.adaptive_concurrency import AdaptiveConcurrency
-from qwen3ft_jupyter.transfer.rates import Speed, least_piece
+from qwen3ft_jupyter.transfer.rates import WINDOW_S, Speed, least_piece
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,6 @@ FIRST_HOLD_S: Final = 1.0
 LAST_HOLD_S: Final = 60.0
 """After a refusal, one more connection is tried after a second, then after two, and so on up to a minute."""
 
-WINDOW_S: Final = 8.0
-"""Seconds of connection time over which a source's speed is measured."""
 
 GAP_KEPT: Final = 0.95
 """With every read, a long gap counts so much less."""

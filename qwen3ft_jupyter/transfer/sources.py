@@ -11,12 +11,11 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.errors import BadInput, ModelNotFound, Qwen3ftError, RevisionNotFound, SourceFailed, Stopped
+from qwen3ft_jupyter.errors import ModelNotFound, Qwen3ftError, RevisionNotFound, SourceFailed, Stopped
 from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.wire import stopped
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.work import SILENT
 
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from qwen3ft_jupyter.hubs.http import HttpClient
-    from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing, RemoteFile
+    from qwen3ft_jupyter.hubs.listing import Hub, Listing, RemoteFile
+    from qwen3ft_jupyter.settings.declared import HubName
     from qwen3ft_jupyter.transfer.source import ByteStream, Source
     from qwen3ft_jupyter.work import Reporter, Work
 
@@ -34,25 +34,6 @@ MIN_SHARED_BYTES: Final = 32 << 20
 
 POLL_S: Final = 0.1
 """Seconds between two looks at `stop` while a listing is waited for."""
-
-
-def check_sources(names: Sequence[str]) -> tuple[str, ...]:
-    """Return `names` in lower case, each once.
-
-    Raises:
-        BadInput: There is none, or one is no source.
-
-    >>> check_sources(["ModelScope", "disk"])
-    ('modelscope', 'disk')
-    """
-    accepted = ", ".join(SOURCE_NAMES)
-    given = tuple(dict.fromkeys(name.strip().lower() for name in names))
-    if not given:
-        raise BadInput("No source is allowed.", hint="Sources: {names}.", names=accepted)
-    for name in given:
-        if name not in SOURCE_NAMES:
-            raise BadInput("{name} is no source.", hint="Sources: {names}.", name=name[:40], names=accepted)
-    return given
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import foreign
+from qwen3ft_jupyter.cache import folders
 from qwen3ft_jupyter.cache.adopt import adopt, adoptable
 from qwen3ft_jupyter.cache.places import Place, known_places
 from qwen3ft_jupyter.cache.store import ModelCache
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
     yield
-    foreign._remembered.clear()
+    folders._remembered.clear()
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import foreign
-from qwen3ft_jupyter.cache.elsewhere import evict_elsewhere, known_places, scan
-from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache import folders
+from qwen3ft_jupyter.cache.elsewhere import scan
+from qwen3ft_jupyter.cache.evict_foreign import evict_elsewhere
+from qwen3ft_jupyter.cache.places import Place, known_places
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import CacheError, NotCached
 from tests.cache.foreign_caches import (
@@ -52,7 +53,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 def forgetful() -> Iterator[None]:
     """Temporary folders of different tests may have the same name."""
     yield
-    foreign._remembered.clear()
+    folders._remembered.clear()
 
 
 def found(*places: Place) -> list[tuple[str, str, str]]:

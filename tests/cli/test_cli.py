@@ -18,8 +18,7 @@ import pytest
 
 from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.cache.models import EvictedModel
-from qwen3ft_jupyter.cache.repair import RepairReport
-from qwen3ft_jupyter.cache.verify import VerifyReport
+from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.cli.commands import find_command
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache.repair import RepairReport
+from qwen3ft_jupyter.cache.reports import RepairReport
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import BadInput, BadSetting
 from qwen3ft_jupyter.faces import actions, job_views, parsing, verbs, views

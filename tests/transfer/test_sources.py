@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from qwen3ft_jupyter.download.request import check_sources
 from qwen3ft_jupyter.errors import BadInput, HubUnreachable, ModelNotFound, RevisionNotFound, SourceFailed, Stopped
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
-from qwen3ft_jupyter.transfer.sources import MIN_SHARED_BYTES, LateSource, check_sources, gather_sources
+from qwen3ft_jupyter.transfer.sources import MIN_SHARED_BYTES, LateSource, gather_sources
 from qwen3ft_jupyter.work import Work
 from tests.servers import Reply, ScriptedServer, Stall
 from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing
+    from qwen3ft_jupyter.hubs.listing import Hub, Listing
     from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.settings.declared import HubName
     from qwen3ft_jupyter.transfer.source import Source
     from qwen3ft_jupyter.work import Reporter
 

@@ -167,7 +167,7 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Plain:
     config, work = FineTuneConfig.from_dict(params.config), context.work
     work.progress(Progress("preparing", detail=config.model))
     model = params.starter.open_manager().ensure(config.model, reporter=work.reporter, stop=work.stop).model
-    return Plain(run(config, model.folder, context, base_commit=model.commit))
+    return Plain(run(config, model.folder, context, base_commit=model.commit).to_dict())
 
 
 def _title_fine_tune(params: FineTuneParams) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,19 @@ from qwen3ft_jupyter.faces.verbs import VERBS
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.settings.declared import SETTINGS
 from qwen3ft_jupyter.settings.kinds import FOLDER, TOKEN
+from tests.test_imports import LEVEL_OF, MODULES, imported_rooms, room_of
 
 ROOT = Path(__file__).parent.parent
 READMES = ["README.md", "README.zh-CN.md"]
+DOCS = [
+    *READMES,
+    "CONTRIBUTING.md",
+    "RELEASE.md",
+    "SECURITY.md",
+    *("docs/" + name for name in ("architecture.md", "decisions.md", "faults.md", "verbs.md")),
+]
+HOMES = ("", "qwen3ft_jupyter", "qwen3ft_jupyter/server", "labextension/src", "labextension/src/__tests__")
+"""Where files that a document names may lie."""
 
 
 @pytest.fixture(params=READMES)
@@ -87,3 +99,66 @@ def test_the_sizes_of_the_recommended_models_are_the_catalogues(readme: str) -> 
             lora = estimate_bytes(model, "lora") / 1e9
             row = next(line for line in readme.splitlines() if line.startswith(f"| `{model.repo_id}` |"))
             assert row.endswith(f"| {model.download_bytes / 1e9:.1f} GB | {lora:.1f} GB |"), row
+
+
+def words_in_code(doc: str) -> set[str]:
+    """Return what a document shows in backticks, and the lines of its blocks of commands without their comments."""
+    text = (ROOT / doc).read_text("utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = {line.partition("  #")[0].partition(" # ")[0].strip() for block in blocks for line in block.splitlines()}
+    return lines | set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)))
+
+
+@pytest.mark.parametrize("doc", DOCS)
+def test_every_file_that_is_named_exists(doc: str) -> None:
+    """From the root, the package or the sources of the front end; in a row of a table, also from the rooms it names."""
+    for line in (ROOT / doc).read_text("utf-8").splitlines():
+        names = re.findall(r"`([\w./@-]+?)(?:::[^`]*)?`", line)
+        rooms = [name for name in names if name.endswith("/")] if line.startswith("| `") else []
+        homes = [ROOT / home / room for home in HOMES for room in ("", *rooms)]
+        for name in names:
+            is_file = re.search(r"\.(py|tsx?|md|toml|ya?ml)$", name) or (
+                name.endswith("/") and doc == "CONTRIBUTING.md"
+            )
+            assert not is_file or any((home / name).exists() for home in homes), f"{doc} names {name}"
+
+
+@pytest.mark.parametrize("doc", DOCS)
+def test_every_command_that_is_named_exists(doc: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    packages = [json.loads((ROOT / path).read_text("utf-8")) for path in ("package.json", "tests/ui/package.json")]
+    scripts = {
+        "install",
+        *(name for package in packages for name in (*package["scripts"], *package["devDependencies"])),
+    }
+    scripts |= {name.rpartition("/")[2] for name in scripts} | {"playwright"}
+    for words in words_in_code(doc):
+        assert set(re.findall(r"\bmake ([a-z-]+)", words)) <= targets, words
+        assert set(re.findall(r"\bjlpm ([a-z:-]+)", words)) <= scripts, words
+        for module in re.findall(r"\bpython -m ([\w.]+)", words):
+            assert find_spec(module.partition(".")[0]) or (ROOT / module.replace(".", "/")).exists(), words
+        for script in re.findall(r"\bpython ([\w/]+\.py)", words):
+            assert (ROOT / script).is_file(), words
+
+
+def test_the_map_has_every_room() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rooms = {path.parent.name for path in (ROOT / "qwen3ft_jupyter").glob("*/__init__.py")}
+    rooms |= {path.name for path in (ROOT / "labextension/src").iterdir() if path.is_dir() and path.name != "__tests__"}
+
+    assert {room for room in rooms if not re.search(rf"^\| .*`{room}/`", text, re.MULTILINE)} == set()
+
+
+def test_the_drawing_of_the_rooms_is_that_of_their_imports() -> None:
+    drawing = (ROOT / "docs/architecture.md").read_text("utf-8").split("```mermaid")[1].split("```")[0]
+    known: dict[str, set[str]] = {}
+    for room, other in re.findall(r"(\w+) --> (\w+)", drawing):
+        assert LEVEL_OF[other] < LEVEL_OF[room], f"{room} must not know {other}"
+        known.setdefault(room, set()).add(other)
+    for room in sorted(known, key=LEVEL_OF.__getitem__):
+        known[room] |= {below for other in known[room] for below in known.get(other, ())}
+
+    for path in MODULES:
+        if (room := room_of(path)) in known:
+            drawn = set(known) | {"errors"}
+            assert imported_rooms(path) & drawn - {room} <= known[room], path

@@ -1,4 +1,4 @@
-"""The front door, with real hubs on loopback and real job processes."""
+"""The manager, with real hubs on loopback and real job processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The front door to keeping models: plans, revisions, repair, quota, sources, moving; real hubs and real jobs."""
+"""What the manager does with models on disk: plans, revisions, repair, quota, sources, moving; real hubs, real jobs."""
 
 from __future__ import annotations
 

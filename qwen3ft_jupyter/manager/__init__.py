@@ -1,4 +1,4 @@
-"""The front door: every face (cell, magic, form, panel, REST, command line) calls `ModelManager` and formats.
+"""`ModelManager`, which every face (cell, magic, form, panel, REST, command line) calls, and the kinds of jobs.
 
 A job's process needs the table of `kinds` and nothing else, so the two names below are loaded when they are first used.
 """

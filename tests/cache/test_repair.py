@@ -65,7 +65,7 @@ def ensure(
 def repair(
     cache: ModelCache, origin: Origin, *, reporter: Reporter = SILENT, stop: threading.Event | None = None
 ) -> RepairReport:
-    """Repair as the front door does."""
+    """Repair as the manager does."""
 
     def fetch(model: CachedModel) -> int:
         return ensure(cache, origin, revision=model.commit, reporter=reporter, stop=stop)

@@ -33,7 +33,7 @@ def test_what_only_one_typed_face_has_says_why() -> None:
     alone = {verb.name for verb in VERBS if not {"cli", "magic"} <= verb.faces}
 
     assert alone == {"mirror"}
-    assert "a notebook, whose kernel it would keep busy, does not have it" in " ".join(find("mirror").details)
+    assert "notebooks do not have it because it would keep the kernel busy" in " ".join(find("mirror").details)
 
 
 def test_a_spelling_means_one_verb() -> None:

@@ -116,7 +116,7 @@ def detach(job: Job) -> int:
 
 def _tell_end(job: Job) -> int:
     from qwen3ft_jupyter.download.result import DownloadResult
-    from qwen3ft_jupyter.finetune.results import FineTuneResult
+    from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.manager.kinds import read_result
 
     if not see_through(job):
@@ -125,7 +125,7 @@ def _tell_end(job: Job) -> int:
     for fact, value in fetch_facts(result):
         say(f"{fact}: {value}")
     folder = result.folder if isinstance(result, DownloadResult) else job.id
-    show(result.output_dir if isinstance(result, FineTuneResult) else folder)
+    show(result.output_dir if isinstance(result, Outcome) else folder)
     return 0
 
 

@@ -44,7 +44,7 @@ def result_facts(job: JobSnapshot) -> list[tuple[str, str]]:
     """Return what a finished job has to tell."""
     from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
     from qwen3ft_jupyter.download.result import DownloadResult
-    from qwen3ft_jupyter.finetune.results import FineTuneResult
+    from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.manager.kinds import read_result
 
     match read_result(job.kind, job.status.result):
@@ -57,7 +57,7 @@ def result_facts(job: JobSnapshot) -> list[tuple[str, str]]:
         case RepairReport() as done:
             facts = [*fetch_facts(done), (tr("verified"), size(done.checked_bytes))]
             facts.append((tr("repaired"), ", ".join(done.repaired)))
-        case FineTuneResult() as done:
+        case Outcome() as done:
             facts = [(tr("folder"), done.output_dir), (tr("steps"), str(done.steps or ""))]
             if done.last_loss is not None:
                 facts.append((tr("loss"), f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"))

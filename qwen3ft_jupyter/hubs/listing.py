@@ -89,6 +89,15 @@ def is_commit(text: str) -> bool:
     return _HEX40.fullmatch(text) is not None
 
 
+def known_size(value: object) -> int:
+    """Return a size as it is, -1 for what is none: `RemoteFile` refuses that.
+
+    >>> known_size(7), known_size("7"), known_size(True)
+    (7, -1, -1)
+    """
+    return value if type(value) is int else -1
+
+
 class Hub(Protocol):
     """A place that lists models and hands out their files."""
 

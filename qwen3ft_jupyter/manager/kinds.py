@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.download.result import DownloadResult
-from qwen3ft_jupyter.finetune.results import FineTuneResult
+from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.jobs.kinds import JobKind
 from qwen3ft_jupyter.work import Progress
 
@@ -131,7 +131,7 @@ def model_params(params: Stored) -> ModelParams:
     return CheckParams(Starter.from_dict(values), str(values.get("model_name", "")))
 
 
-JobResult = DownloadResult | VerifyReport | RepairReport | FineTuneResult
+JobResult = DownloadResult | VerifyReport | RepairReport | Outcome
 """What jobs give."""
 
 
@@ -170,7 +170,7 @@ def _repair(params: CheckParams, context: JobContext) -> RepairReport:
     )
 
 
-def _fine_tune(params: FineTuneParams, context: JobContext) -> FineTuneResult:
+def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
     """Fine-tune, continuing from the last complete checkpoint if the job was interrupted."""
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.job import run
@@ -178,7 +178,7 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> FineTuneResult:
     config, work = FineTuneConfig.from_dict(params.config), context.work
     work.progress(Progress("preparing", detail=config.model))
     model = params.starter.open_manager().ensure(config.model, reporter=work.reporter, stop=work.stop).model
-    return FineTuneResult.from_dict(run(config, model.folder, context, base_commit=model.commit))
+    return run(config, model.folder, context, base_commit=model.commit)
 
 
 def _title_fine_tune(params: FineTuneParams) -> str:
@@ -199,7 +199,7 @@ VERIFY = JobKind(
 REPAIR = JobKind(
     "repair", CheckParams, RepairReport, lambda params: f"Repair {params.model_name}", _repair, can_pause=True
 )
-FINETUNE = JobKind("finetune", FineTuneParams, FineTuneResult, _title_fine_tune, _fine_tune)
+FINETUNE = JobKind("finetune", FineTuneParams, Outcome, _title_fine_tune, _fine_tune)
 
 KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE)}
 """By name."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.download.request import Wanted
     from qwen3ft_jupyter.jobs.kinds import JobKind
     from qwen3ft_jupyter.jobs.store import Job
+    from qwen3ft_jupyter.loading.libraries import LoadedPair
     from qwen3ft_jupyter.loading.loaded import LoadedModels, ModelLocation
     from qwen3ft_jupyter.work import Controls, Reporter
 
@@ -297,7 +298,7 @@ class ModelManager(CachedModels):
         *,
         reporter: Reporter | None = None,
         **options: Any,
-    ) -> tuple[Any, Any]:
+    ) -> LoadedPair:
         """Download if need be, then load. Returns `(model, tokenizer)` of transformers, ready to use.
 
         Args:
@@ -305,16 +306,18 @@ class ModelManager(CachedModels):
                 path of a model folder, absolute or beginning with ``./`` or ``~``.
             device_map: as in transformers; "auto" takes the GPU if there is one.
             reporter: receives progress.
-            options: passed to `qwen3ft_jupyter.loading.load_model_and_tokenizer`: `dtype`, `quantization` (None,
-                "4bit", "8bit"), `attn_implementation`, `adapter`, `device`, `memory_check`.
+            options: the fields of `qwen3ft_jupyter.loading.load.LoadOptions`: `dtype`, `quantization` (None, "4bit",
+                "8bit"), `attn_implementation`, `adapter`, `device`, `memory_check`.
 
         Raises:
             DoesNotFit: it needs more memory than there is; the hint proposes what fits.
             UnsafeModel: loading would run code from the repo.
             MissingPackage: torch and friends are not installed.
         """
-        reporter = reporter or self._make_reporter()
-        return self._loaded.load(self._locate(model_name, reporter), device_map, reporter, options)
+        from qwen3ft_jupyter.loading.load import LoadOptions
+
+        reporter, given = reporter or self._make_reporter(), LoadOptions(device_map=device_map, **options)
+        return self._loaded.load(self._locate(model_name, reporter), given, reporter)
 
     def chat(
         self,
@@ -330,13 +333,12 @@ class ModelManager(CachedModels):
             model_name: as in `load_model_and_tokenizer`.
             question: a text, or a list of messages with `role` and `content`.
             reporter: receives progress while the model is loaded.
-            options: passed to `qwen3ft_jupyter.finetune.answer`, for example `max_new_tokens`.
+            options: the fields of `qwen3ft_jupyter.finetune.chat.AnswerOptions`, for example `max_new_tokens`.
         """
-        from qwen3ft_jupyter.finetune.chat import answer
+        from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer
 
-        reporter = reporter or self._make_reporter()
-        model, tokenizer = self._loaded.get(self._locate(model_name, reporter), reporter)
-        return answer(model, tokenizer, question, **options)
+        reporter, asked = reporter or self._make_reporter(), AnswerOptions(**options)
+        return answer(self._loaded.get(self._locate(model_name, reporter), reporter), question, asked)
 
     @functools.cached_property
     def _loaded(self) -> LoadedModels:

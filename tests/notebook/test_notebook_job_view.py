@@ -9,6 +9,7 @@ import pytest
 
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, NoSpace, Stopped
 from qwen3ft_jupyter.faces.job_views import job_text
+from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.notebook.job_view import JOB_MIME_TYPE, JobView, NoLongerFollowed, job_html
 from tests.server.standin import DONE, FAILED, HALFWAY, QUEUED, StandInJob
 
@@ -142,8 +143,8 @@ def test_a_limit_that_no_longer_matters_is_not_told() -> None:
 
 
 def test_a_finished_fine_tune_says_how_to_talk_to_it() -> None:
-    result = {"output_dir": "/w/runs/a", "steps": 60, "first_loss": 3.2, "last_loss": 0.25, "seconds": 75.0}
-    job = StandInJob("a", "finetune", script=[replace(DONE, result=result)]).snapshot()
+    came_to = Outcome("/w/runs/a", "lora", 60, 3.2, 0.25, 75.0, 10**6, 10**4, dtype="float32", device="cpu", tokens=99)
+    job = StandInJob("a", "finetune", script=[replace(DONE, result=came_to.to_dict())]).snapshot()
 
     text = job_text(job, [])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.messages import as_message
@@ -178,6 +178,14 @@ SILENT = Reporter()
 """The reporter for those who do not listen."""
 
 
+class Watch(TypedDict):
+    """The values of a `Work`, as keyword arguments of what users call."""
+
+    reporter: Reporter
+    stop: threading.Event
+    controls: Controls
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """The three values that accompany everything that takes long, from a face down to the loop that moves bytes.
@@ -193,6 +201,10 @@ class Work:
     """Pause the work or limit its speed, also while it runs."""
     limiter: RateLimiter = field(default_factory=RateLimiter, repr=False, compare=False)
     """Holds everything that reads bytes for this work together to the speed."""
+
+    def parts(self) -> Watch:
+        """Return its values, for what takes them one by one."""
+        return {"reporter": self.reporter, "stop": self.stop, "controls": self.controls}
 
     def progress(self, progress: Progress) -> None:
         """Say where the work stands."""

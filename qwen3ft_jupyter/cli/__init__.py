@@ -81,7 +81,7 @@ def _run(words: list[str]) -> int:
         rest = [*rest[1:], "--help"]
     verb, spelled = match_verb(rest, "cli")
     given = parse(verb, [*before, *rest[len(spelled.split()) :]], "cli", spelled)
-    return find_command(verb.name)(given)
+    return find_command(verb.name)(given) or 0
 
 
 def _verb_at(words: Sequence[str]) -> int:

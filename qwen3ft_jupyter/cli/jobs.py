@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.store import Job
 
 
-def jobs_(given: Namespace) -> int:
+def jobs_(given: Namespace) -> None:
     """Print the jobs, or one of them."""
     if given.id:
         job = _job(given).snapshot()
         show_json(job.to_dict()) if given.is_json else show(job_text(job, [], "cli"))
-        return 0
+        return
     jobs = actions.snapshots(open_manager(given).jobs())
     if given.is_json:
         show_json([job.to_dict() for job in jobs])
@@ -35,31 +35,28 @@ def jobs_(given: Namespace) -> int:
         say(tr("There are no jobs."))
     else:
         show_rows(jobs_table(jobs, "cli"))
-    return 0
 
 
 def _job(given: Namespace) -> Job:
     return actions.find_job(open_manager(given), given.id)
 
 
-def jobs_stop_(given: Namespace) -> int:
+def jobs_stop_(given: Namespace) -> None:
     """Ask a job to stop."""
     job = _job(given)
     job.stop()
     show(tr("{id} is {state}", id=job.id, state=tr(job.status().state)))
-    return 0
 
 
-def jobs_pause_(given: Namespace) -> int:
+def jobs_pause_(given: Namespace) -> None:
     """Let a job rest."""
     job = _job(given)
     job.pause()
     say(tr("Go on with it: {command}", command=write_command("jobs resume", job.id, face="cli")))
     show(tr("{id} is paused", id=job.id))
-    return 0
 
 
-def jobs_limit_(given: Namespace) -> int:
+def jobs_limit_(given: Namespace) -> None:
     """Change a job's speed limit."""
     job = _job(given)
     job.limit(given.max_speed or None)
@@ -67,31 +64,27 @@ def jobs_limit_(given: Namespace) -> int:
         show(tr("{id} has no speed limit", id=job.id))
     else:
         show(tr("{id} takes at most {speed}/s", id=job.id, speed=size(given.max_speed)))
-    return 0
 
 
-def jobs_resume_(given: Namespace) -> int:
+def jobs_resume_(given: Namespace) -> None:
     """Let a job go on."""
     job = _job(given).resume()
     say(tr("Follow it: {command}", command=write_command("jobs follow", job.id, face="cli")))
     show(tr("{id} is {state}", id=job.id, state=tr(job.status().state)))
-    return 0
 
 
-def jobs_forget_(given: Namespace) -> int:
+def jobs_forget_(given: Namespace) -> None:
     """Delete a job's record."""
     _job(given).forget()
-    return 0
 
 
-def jobs_log_(given: Namespace) -> int:
+def jobs_log_(given: Namespace) -> None:
     """Print a job's log."""
     job = _job(given)
     chunk = job.log()
     while chunk.text:
         sys.stdout.write(chunk.text)
         chunk = job.log(chunk.next_offset)
-    return 0
 
 
 def jobs_follow_(given: Namespace) -> int:

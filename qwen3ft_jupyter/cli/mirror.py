@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _HOST = "127.0.0.1"
 
 
-def mirror_(given: Namespace) -> int:
+def mirror_(given: Namespace) -> None:
     """Serve the cache as a hub."""
     import secrets
 
@@ -46,7 +46,6 @@ def mirror_(given: Namespace) -> int:
         for line in _how_to_use(url, token, is_local=is_loopback(host)):
             say(line)
         stop.wait()
-    return 0
 
 
 def _how_to_use(url: str, token: str | None, *, is_local: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_plan
 from qwen3ft_jupyter.cli.jobs import detach, see_through
@@ -19,7 +19,6 @@ from qwen3ft_jupyter.words import tr
 from qwen3ft_jupyter.work import Controls, Work
 
 if TYPE_CHECKING:
-    import threading
     from argparse import Namespace
     from collections.abc import Callable
 
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.kinds import Result
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
-    from qwen3ft_jupyter.work import Reporter
-
-Report_co = TypeVar("Report_co", bound="VerifyReport | RepairReport", covariant=True)
 
 
 def download_(given: Namespace) -> int:
@@ -42,10 +38,7 @@ def download_(given: Namespace) -> int:
         return show_plan(plan)
 
     def do(work: Work) -> DownloadResult:
-        ensured = manager.ensure(
-            given.model_name, controls=work.controls, reporter=work.reporter, stop=work.stop, **wishes
-        )
-        return ensured.result()
+        return manager.ensure(given.model_name, **work.parts(), **wishes).result()
 
     speed = given.max_speed or manager.settings.max_speed
     if _is_ready(manager, given):
@@ -72,17 +65,21 @@ def _is_ready(manager: ModelManager, given: Namespace) -> bool:
 
 def verify_(given: Namespace) -> int:
     """Check a model, and print what is missing or wrong."""
+    manager, name, revision = open_manager(given), given.model_name, given.revision
     if given.detach:
-        return detach(actions.start_check(open_manager(given), "verify", given))
-    manager, name = open_manager(given), given.model_name
-    report = _check(manager, "verify", manager.verify, given)
+        return detach(actions.start_check(manager, "verify", given))
+
+    def do(work: Work) -> VerifyReport:
+        return manager.verify(name, revision=revision, **work.parts())
+
+    report = _do(manager, lambda: actions.start_check(manager, "verify", given), do, given.max_speed or None)
     if report is None:
         return FAILED
     for word, paths in (("missing", report.missing), ("wrong", report.wrong), ("not of the model", report.extra)):
         for path in paths:
             show(f"{tr(word)}: {path}")
     if not report.is_ok:
-        at = ["--revision", given.revision] if given.revision else []
+        at = ["--revision", revision] if revision else []
         say(tr("Fetch just these again: {command}", command=write_command("repair", name, *at, face="cli")))
         return FAILED
     count, checked = report.checked_files, size(report.checked_bytes)
@@ -92,42 +89,23 @@ def verify_(given: Namespace) -> int:
 
 def repair_(given: Namespace) -> int:
     """Repair a model, and print what was repaired."""
+    manager, name = open_manager(given), given.model_name
     if given.detach:
-        return detach(actions.start_check(open_manager(given), "repair", given))
-    manager = open_manager(given)
-    report = _check(manager, "repair", manager.repair, given)
+        return detach(actions.start_check(manager, "repair", given))
+
+    def do(work: Work) -> RepairReport:
+        return manager.repair(name, revision=given.revision, **work.parts())
+
+    report = _do(manager, lambda: actions.start_check(manager, "repair", given), do, given.max_speed or None)
     if report is None:
         return FAILED
     for path in report.repaired:
         show(f"{tr('repaired')}: {path}")
     if report.repaired:
-        fetched = size(report.bytes_fetched)
-        show(tr("{name}: all is as it should be, {size} fetched", name=given.model_name, size=fetched))
+        show(tr("{name}: all is as it should be, {size} fetched", name=name, size=size(report.bytes_fetched)))
     else:
-        show(tr("{name}: nothing was wrong", name=given.model_name))
+        show(tr("{name}: nothing was wrong", name=name))
     return 0
-
-
-class Check(Protocol[Report_co]):
-    """`ModelManager.verify` or `repair`."""
-
-    def __call__(
-        self, model_name: str, /, *, revision: str | None, controls: Controls, reporter: Reporter, stop: threading.Event
-    ) -> Report_co:
-        """Read every byte of a model."""
-
-
-def _check(manager: ModelManager, name: str, check: Check[Report_co], given: Namespace) -> Report_co | None:
-    def do(work: Work) -> Report_co:
-        return check(
-            given.model_name,
-            revision=given.revision,
-            controls=work.controls,
-            reporter=work.reporter,
-            stop=work.stop,
-        )
-
-    return _do(manager, lambda: actions.start_check(manager, name, given), do, given.max_speed or None)
 
 
 def _do(

@@ -95,6 +95,11 @@ def name_to_load(manager: ModelManager, name: str) -> str:
     return find_job(manager, name).id
 
 
+def variables(given: Namespace) -> tuple[str, str]:
+    """Return what a loaded model and its tokenizer are called."""
+    return (given.variable, f"{given.variable}_tokenizer") if given.variable else ("model", "tokenizer")
+
+
 def ask(manager: ModelManager, given: Namespace, question: str | list[dict[str, str]]) -> str:
     """Return the answer of a model or of a fine-tune's result."""
     options = {} if given.max_new_tokens is None else {"max_new_tokens": given.max_new_tokens}

@@ -58,9 +58,8 @@ def result_facts(job: JobSnapshot) -> list[tuple[str, str]]:
             facts = [*fetch_facts(done), (tr("verified"), size(done.checked_bytes))]
             facts.append((tr("repaired"), ", ".join(done.repaired)))
         case Outcome() as done:
-            facts = [(tr("folder"), done.output_dir), (tr("steps"), str(done.steps or ""))]
-            if done.last_loss is not None:
-                facts.append((tr("loss"), f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"))
+            losses = f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"
+            facts = [(tr("folder"), done.output_dir), (tr("steps"), f"{done.steps}"), (tr("loss"), losses)]
             facts.append((tr("time"), duration(done.seconds)))
         case None:
             facts = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from qwen3ft_jupyter.download.request import Wanted
     from qwen3ft_jupyter.messages import Command, Grammar
@@ -107,18 +107,21 @@ class Verb:
         'load NAME [--as VARIABLE] [--4bit | --8bit]'
         """
         entries: list[Argument | Option] = [*self.arguments, *self.options_in(face)]
-        written = []
-        for group in dict.fromkeys(entry.group or id(entry) for entry in entries):
-            members = [entry for entry in entries if group in (entry.group, id(entry))]
-            words = " | ".join(_written(member) for member in members)
-            is_needed = isinstance(members[0], Argument) and face not in members[0].optional_in
-            plain = words if len(members) == 1 else f"({words})"
-            written.append(plain if is_needed else f"[{words}]")
-        return " ".join([spelled or self.name, *written])
+        groups: dict[object, list[Argument | Option]] = {}
+        for entry in entries:
+            groups.setdefault(entry.group or id(entry), []).append(entry)
+        return " ".join([spelled or self.name, *(_written_group(members, face) for members in groups.values())])
 
     def wishes(self, given: Namespace) -> Wanted:
         """Return the fields of a download request that a line fills."""
         return cast("Wanted", {option.field: getattr(given, option.field) for option in self.options if option.is_wish})
+
+
+def _written_group(members: Sequence[Argument | Option], face: Face) -> str:
+    words = " | ".join(map(_written, members))
+    if isinstance(members[0], Option) or face in members[0].optional_in:
+        return f"[{words}]"
+    return words if len(members) == 1 else f"({words})"
 
 
 def _written(entry: Argument | Option) -> str:

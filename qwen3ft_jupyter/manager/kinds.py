@@ -141,33 +141,18 @@ def read_result(kind: str, result: Mapping[str, Any] | None) -> JobResult | None
 
 
 def _download(params: DownloadParams, context: JobContext) -> DownloadResult:
-    work = context.work
-    ensured = params.starter.open_manager().ensure(
-        controls=work.controls, reporter=work.reporter, stop=work.stop, **params.request.to_dict()
-    )
-    return ensured.result()
+    manager = params.starter.open_manager()
+    return manager.ensure(**context.work.parts(), **params.request.to_dict()).result()
 
 
 def _verify(params: CheckParams, context: JobContext) -> VerifyReport:
-    work, manager = context.work, params.starter.open_manager()
-    return manager.verify(
-        params.model_name,
-        revision=params.revision,
-        controls=work.controls,
-        reporter=work.reporter,
-        stop=work.stop,
-    )
+    manager = params.starter.open_manager()
+    return manager.verify(params.model_name, revision=params.revision, **context.work.parts())
 
 
 def _repair(params: CheckParams, context: JobContext) -> RepairReport:
-    work, manager = context.work, params.starter.open_manager()
-    return manager.repair(
-        params.model_name,
-        revision=params.revision,
-        controls=work.controls,
-        reporter=work.reporter,
-        stop=work.stop,
-    )
+    manager = params.starter.open_manager()
+    return manager.repair(params.model_name, revision=params.revision, **context.work.parts())
 
 
 def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:

@@ -47,7 +47,8 @@ class Qwen3FTMagics(Magics):
         try:
             verb, given = _read(line)
             _check_cell(verb, cell)
-            return ACTIONS[verb.name](self._room, given, cell)
+            given.cell = cell
+            return ACTIONS[verb.name](self._room, given)
         except WrongLine as error:
             raise UsageError(str(error)) from None
         except Qwen3ftError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -197,6 +196,8 @@ def _end_turns(generation: GenerationConfig, end_ids: Sequence[int]) -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions of the packages that made the result."""
+    import importlib.metadata  # it takes longer than all else here, and whoever reads a result needs it not
+
     found = {}
     for name in VERSIONS_OF:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -1,0 +1,87 @@
+"""What comes from below the faces, in the language of its reader and with commands as the face writes them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.faces.verbs import grammar
+from qwen3ft_jupyter.jobs.state import STATE_WORDS
+from qwen3ft_jupyter.messages import Message, Speaker, reader
+from qwen3ft_jupyter.work import PHASES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qwen3ft_jupyter.errors import Qwen3ftError
+    from qwen3ft_jupyter.faces.verbs import Face
+
+
+def speaker_of(face: Face) -> Speaker:
+    """Return who speaks to the person in front of this process."""
+    return Speaker(reader(), grammar(face))
+
+
+def error(what: Qwen3ftError, face: Face) -> dict[str, str]:
+    """Return code, message and hint for the person in front of this process."""
+    speaker = speaker_of(face)
+    return what.to_dict(speaker.language, speaker.grammar)
+
+
+def job(what: Mapping[str, Any], speaker: Speaker) -> dict[str, Any]:
+    """Return a job with its sentences said; `what` is what `Job.to_dict` gives."""
+    failure, progress = what["error"], what["progress"]
+    return {
+        **what,
+        "title": speaker.say(what["title"]),
+        "state_words": speaker.say_alone(state_word(what)),
+        "progress": progress and _progress(progress, speaker),
+        "notices": [speaker.say(notice) for notice in what["notices"]],
+        "error": failure and {name: text if name == "code" else speaker.say(text) for name, text in failure.items()},
+    }
+
+
+def shown_state(what: Mapping[str, Any]) -> str:
+    """Return the state of a job, of which `what` is what `Job.to_dict` gives, or "paused".
+
+    >>> shown_state({"state": "running", "controls": {"paused": True, "max_speed": None}})
+    'paused'
+    """
+    is_paused = what["state"] in ("queued", "running") and bool(what["controls"]) and what["controls"]["paused"]
+    return "paused" if is_paused else str(what["state"])
+
+
+def state_word(what: Mapping[str, Any]) -> str:
+    """Return what the state of a job is called; its name if another version has given it."""
+    state = shown_state(what)
+    return STATE_WORDS.get(state, state)
+
+
+def phase_word(name: str) -> str:
+    """Return what a phase is called; its name if another version has given it.
+
+    >>> phase_word("transferring"), phase_word("dreaming")
+    ('downloading', 'dreaming')
+    """
+    return PHASES[name].word if name in PHASES else name
+
+
+def model(row: Mapping[str, Any], speaker: Speaker) -> dict[str, Any]:
+    """Return a row of the catalogue, as `ModelManager.models` gives it."""
+    return {**row, **{name: speaker.say(row[name]) for name in ("role", "badge", "note")}}
+
+
+def status(what: Mapping[str, Any], speaker: Speaker) -> dict[str, Any]:
+    """Return the settings in force; `what` is what `ModelManager.describe` says."""
+    rows = [{**row, "value": _value(row["value"], speaker), "origin": speaker.say(row["origin"])}
+            for row in what["settings"]]  # fmt: skip
+    return {**what, "settings": rows, "warnings": [speaker.say(warning) for warning in what["warnings"]]}
+
+
+def _value(value: str, speaker: Speaker) -> str:
+    """Return a setting's value; what somebody has set is never translated."""
+    return speaker.say(value) if isinstance(value, Message) else value
+
+
+def _progress(what: Mapping[str, Any], speaker: Speaker) -> dict[str, Any]:
+    words = speaker.say_alone(phase_word(what["phase"]))
+    return {**what, "phase_words": words, "detail": speaker.say(what["detail"])}

@@ -9,13 +9,12 @@ from qwen3ft_jupyter.cli.jobs import detach, see_through
 from qwen3ft_jupyter.cli.terminal import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import JobError
 from qwen3ft_jupyter.faces import actions
-from qwen3ft_jupyter.faces.job_views import fetch_facts
+from qwen3ft_jupyter.faces.job_views import FINDINGS, fetch_facts
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import find, write_command
-from qwen3ft_jupyter.format import size
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.here import is_waiting_here, run_here
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.messages import size, tr
 from qwen3ft_jupyter.work import Controls, Work
 
 if TYPE_CHECKING:
@@ -75,9 +74,9 @@ def verify_(given: Namespace) -> int:
     report = _do(manager, lambda: actions.start_check(manager, "verify", given), do, given.max_speed or None)
     if report is None:
         return FAILED
-    for word, paths in (("missing", report.missing), ("wrong", report.wrong), ("not of the model", report.extra)):
+    for key, paths in (("missing", report.missing), ("wrong", report.wrong), ("extra", report.extra)):
         for path in paths:
-            show(f"{tr(word)}: {path}")
+            show(f"{tr(FINDINGS[key])}: {path}")
     if not report.is_ok:
         at = ["--revision", revision] if revision else []
         say(tr("Fetch just these again: {command}", command=write_command("repair", name, *at, face="cli")))
@@ -100,7 +99,7 @@ def repair_(given: Namespace) -> int:
     if report is None:
         return FAILED
     for path in report.repaired:
-        show(f"{tr('repaired')}: {path}")
+        show(f"{tr(FINDINGS['repaired'])}: {path}")
     if report.repaired:
         show(tr("{name}: all is as it should be, {size} fetched", name=name, size=size(report.bytes_fetched)))
     else:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.faces import format as fmt
+from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.faces.views import make_table
-from qwen3ft_jupyter.format import duration, moment, size
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,14 +18,22 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager.kinds import JobResult
 
+FINDINGS = {
+    "missing": Message("missing"),
+    "wrong": Message("wrong"),
+    "extra": Message("not of the model"),
+    "repaired": Message("repaired"),
+}
+"""What a check or a repair finds of files, and how that is called."""
+
 
 def jobs_table(jobs: Sequence[JobSnapshot], face: Face) -> Table:
     """Return the jobs, newest first."""
     columns: Columns[JobSnapshot] = {
         tr("Job"): lambda job: job.id,
-        tr("State"): lambda job: tr(job.shown_state),
+        tr("State"): lambda job: tr(job.state_word),
         "": _done,
-        tr("Title"): lambda job: job.title,
+        tr("Title"): lambda job: tr(job.title),
         tr("Started"): lambda job: moment(job.created),
     }
     if face == "cli":
@@ -53,10 +61,13 @@ def result_facts(job: JobSnapshot) -> list[tuple[str, str]]:
             facts += [(tr("time"), duration(done.seconds)), (tr("hub"), done.hub or "")]
         case VerifyReport() as done:
             facts = [(tr("verified"), size(done.checked_bytes))]
-            facts += [(tr("missing"), ", ".join(done.missing)), (tr("wrong"), ", ".join(done.wrong))]
+            facts += [
+                (tr(FINDINGS["missing"]), ", ".join(done.missing)),
+                (tr(FINDINGS["wrong"]), ", ".join(done.wrong)),
+            ]
         case RepairReport() as done:
             facts = [*fetch_facts(done), (tr("verified"), size(done.checked_bytes))]
-            facts.append((tr("repaired"), ", ".join(done.repaired)))
+            facts.append((tr(FINDINGS["repaired"]), ", ".join(done.repaired)))
         case Outcome() as done:
             losses = f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"
             facts = [(tr("folder"), done.output_dir), (tr("steps"), f"{done.steps}"), (tr("loss"), losses)]
@@ -107,6 +118,7 @@ def fetch_facts(result: JobResult | None) -> list[tuple[str, str]]:
 
 def job_text(job: JobSnapshot, losses: Sequence[float], face: Face = "magic") -> str:
     """Return a job as lines of text, the newest thing last."""
+    job = say.job(job, say.speaker_of(face))
     status = job.status
     text = [f"{job.title} · {state_words(job)} · {job.id}", *(f"  {notice}" for notice in status.notices)]
     if status.error:
@@ -129,7 +141,7 @@ def state_words(job: JobSnapshot) -> str:
     """Return the state, and the speed limit while it matters."""
     speed = job.controls.max_speed if job.controls and job.status.is_active else None
     limit = f" ({tr('at most {speed}/s', speed=size(speed))})" if speed else ""
-    return tr(job.shown_state) + limit
+    return tr(job.state_word) + limit
 
 
 def job_advice(job: JobSnapshot, face: Face) -> list[str]:

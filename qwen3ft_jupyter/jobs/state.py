@@ -10,8 +10,9 @@ A paused job is running: pausing is one of the things that may be changed about 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from qwen3ft_jupyter.messages import Message, from_json
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 
 JobState = Literal["queued", "running", "stopping", "succeeded", "failed", "stopped", "interrupted"]
 STATES: tuple[JobState, ...] = get_args(JobState)
+STATE_WORDS: Final[Mapping[str, str]] = {
+    "queued": Message("queued"),
+    "running": Message("running"),
+    "paused": Message("paused"),
+    "stopping": Message("stopping"),
+    "succeeded": Message("succeeded"),
+    "failed": Message("failed"),
+    "stopped": Message("stopped"),
+    "interrupted": Message("interrupted"),
+}
+"""What people call the states, and a job that is running but paused."""
 ACTIVE: frozenset[JobState] = frozenset({"queued", "running", "stopping"})
 RESUMABLE: frozenset[JobState] = frozenset({"failed", "stopped", "interrupted"})
 START_LIMIT_S = 15.0
@@ -37,7 +49,7 @@ class JobStatus:
     progress: Progress | None = None
     notices: tuple[str, ...] = ()
     error: Mapping[str, str] | None = None
-    """`code`, `message` and `hint` of what made the job fail."""
+    """`code`, `message` and `hint` of what made the job fail; the last two are said in a language by the face."""
     result: Mapping[str, Any] | None = None
     started: float | None = None
     updated: float | None = None
@@ -49,7 +61,7 @@ class JobStatus:
         return self.state in ACTIVE
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict."""
+        """Return a dict for faces, which still say its messages in their reader's language."""
         return {
             "state": self.state,
             "attempt": self.attempt,
@@ -88,8 +100,13 @@ class JobSnapshot:
         """Return its state, or "paused"."""
         return "paused" if self.is_paused and self.status.state != "stopping" else self.status.state
 
+    @property
+    def state_word(self) -> str:
+        """Return what that is called; its name if another version has given it."""
+        return STATE_WORDS.get(self.shown_state, self.shown_state)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``GET /qwen3ft/jobs/{id}`` answers."""
+        """Return what ``GET /qwen3ft/jobs/{id}`` answers, but for the words that its reader's language has for it."""
         about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created}
         changeable = self.controls and {"paused": self.is_paused, "max_speed": self.controls.max_speed}
         return {**about, "params": self.params, **self.status.to_dict(), "controls": changeable}
@@ -136,13 +153,17 @@ def read_out(status: Mapping[str, Any], signs: Signs) -> JobStatus:
         state=state,
         attempt=signs.attempt,
         progress=Progress.from_dict(progress) if isinstance(progress, dict) and "phase" in progress else None,
-        notices=tuple(str(notice) for notice in status.get("notices") or ()),
-        error=status["error"] if isinstance(status.get("error"), dict) else None,
+        notices=tuple(map(from_json, status.get("notices") or ())),
+        error=_error(status.get("error")),
         result=status["result"] if isinstance(status.get("result"), dict) else None,
         started=_number(status.get("started")),
         updated=updated,
         ended=updated if state == "interrupted" else _number(status.get("ended")),
     )
+
+
+def _error(recorded: object) -> dict[str, str] | None:
+    return {name: from_json(text) for name, text in recorded.items()} if isinstance(recorded, dict) else None
 
 
 def _number(value: object) -> float | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.catalog.memory import estimate_bytes
 from qwen3ft_jupyter.hubs.names import parse_repo_id, slug
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.settings.declared import SETTINGS
 from qwen3ft_jupyter.settings.kinds import Secret
 
@@ -154,8 +155,8 @@ def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str
     rows[catalog.PRACTICE_REPO_ID] = ModelRow(
         catalog.PRACTICE_REPO_ID,
         _slug_of(catalog.PRACTICE_REPO_ID),
-        role="practice",
-        note="Comes with this package and is served on this machine.",
+        role=Message("practice"),
+        note=Message("Comes with this package and is served on this machine."),
     )
     for name in [*cached, *downloads]:
         rows.setdefault(name, ModelRow(name, _slug_of(name)))
@@ -195,9 +196,9 @@ def _catalogue_row(entry: catalog.CatalogModel) -> ModelRow:
 
 def _shown(value: Any) -> str:
     if value is None:
-        return "not set"
+        return Message("not set")
     if isinstance(value, Secret):
         return "***"
     if isinstance(value, tuple):
-        return ", ".join(str(item) for item in value) or "none"
+        return ", ".join(str(item) for item in value) or Message("none")
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_json
-from qwen3ft_jupyter.faces import terminal
+from qwen3ft_jupyter.faces import say, terminal
 from qwen3ft_jupyter.faces.format import progress_parts
 from qwen3ft_jupyter.faces.job_views import (
     job_advice,
@@ -20,6 +20,8 @@ from qwen3ft_jupyter.faces.job_views import (
 )
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.jobs.state import STATE_WORDS
+from qwen3ft_jupyter.messages import Command, tr
 from qwen3ft_jupyter.notebook.display import (
     SHORTEST_S,
     CellScreen,
@@ -29,7 +31,6 @@ from qwen3ft_jupyter.notebook.display import (
 )
 from qwen3ft_jupyter.notebook.markup import bar, curve, element
 from qwen3ft_jupyter.notebook.views import View, lines
-from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,7 +104,7 @@ class JobView(View):
         """
         try:
             if screen is None and not is_notebook():
-                with ProgressLine() as line:
+                with ProgressLine(face="magic") as line:
                     terminal.follow(self.job, line)
             else:
                 self._follow_in_cell(screen or self._screen())
@@ -127,7 +128,6 @@ class JobView(View):
     def _raise_unless_succeeded(self) -> None:
         """Fail the cell if the job failed, so that "Run all" does not go on without the model."""
         status = self.job.status()
-        command = write_command("jobs resume", self.job.id)
         if status.state == "failed":
             raise error_from_json(status.error) if status.error else JobFailed("The job {id} failed.", id=self.job.id)
         if status.state in ("stopped", "interrupted"):
@@ -135,8 +135,8 @@ class JobView(View):
                 "The job {id} was {state}.",
                 hint="Go on with it: {command}",
                 id=self.job.id,
-                state=status.state,
-                command=command,
+                state=STATE_WORDS[status.state],
+                command=Command("jobs resume", self.job.id),
             )
 
     def _screen(self) -> Screen:
@@ -179,6 +179,7 @@ class JobView(View):
 
 def job_html(job: JobSnapshot, losses: Sequence[float]) -> Markup:
     """Return a job as HTML. Pure."""
+    job = say.job(job, say.speaker_of("magic"))
     status = job.status
     state = f"{_SIGNS.get(job.shown_state, '')} {state_words(job)}"
     parts: list[str] = [element("div", element("b", job.title), " · ", state, " · ", element("code", job.id))]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.say import shown_state, state_word
-from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import make_table
 from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
 from qwen3ft_jupyter.work import Progress
@@ -108,7 +108,7 @@ def _percent(part: int, whole: int) -> str:
 
 def job_text(job: Mapping[str, Any], losses: Sequence[float], face: Face = "magic") -> str:
     """Return a job as lines of text, the newest thing last; `job` is what `Job.to_dict` gives."""
-    job = say.job(job, say.speaker_of(face))
+    job = say.job(job, speaker_of(face))
     text = [f"{job['title']} · {state_words(job)} · {job['id']}", *(f"  {notice}" for notice in job["notices"])]
     if job["error"]:
         text.append(f"  {job['error']['code']}: {job['error']['message']} {job['error'].get('hint', '')}".rstrip())

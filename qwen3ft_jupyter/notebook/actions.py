@@ -11,7 +11,7 @@ from qwen3ft_jupyter.errors import BadConfig, CacheDamaged
 from qwen3ft_jupyter.faces import actions, say
 from qwen3ft_jupyter.faces.job_views import jobs_table
 from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb
-from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import (
     cache_table,
     help_table,
@@ -66,7 +66,7 @@ class Room:
 def status(room: Room, given: Namespace, _cell: str | None) -> TableView:
     """Show the settings in force."""
     described = room.manager_for(given).describe().to_dict()
-    return TableView(status_table(say.status(described, say.speaker_of("magic"))))
+    return TableView(status_table(say.status(described, speaker_of("magic"))))
 
 
 def models(room: Room, given: Namespace, _cell: str | None) -> TableView:

@@ -21,7 +21,7 @@ from qwen3ft_jupyter.faces.job_views import (
 )
 from qwen3ft_jupyter.faces.say import shown_state
 from qwen3ft_jupyter.faces.terminal import ProgressLine
-from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
 from qwen3ft_jupyter.messages import Command, tr
 from qwen3ft_jupyter.notebook.display import (
@@ -180,7 +180,7 @@ class JobView(View):
 
 def job_html(job: Mapping[str, Any], losses: Sequence[float]) -> Markup:
     """Return a job as HTML. `job` is what `Job.to_dict` gives. Pure."""
-    job = say.job(job, say.speaker_of("magic"))
+    job = say.job(job, speaker_of("magic"))
     state = f"{_SIGNS.get(shown_state(job), '')} {state_words(job)}"
     head = element("div", element("b", job["title"]), " · ", state, " · ", element("code", job["id"]))
     parts: list[str] = [head]

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.faces.views import Columns, Table
+    from qwen3ft_jupyter.jobs.state import JobJson
 
 ACTIVE = ("queued", "running", "stopping")
 
 
-def jobs_table(jobs: Sequence[Mapping[str, Any]], face: Face) -> Table:
+def jobs_table(jobs: Sequence[JobJson], face: Face) -> Table:
     """Return the jobs, newest first; `jobs` holds what `Job.to_dict` gives."""
-    columns: Columns = {
+    columns: Columns[JobJson] = {
         tr("Job"): lambda job: job["id"],
         tr("State"): lambda job: tr(shown_state(job)),
         "": _done,
@@ -34,13 +35,14 @@ def jobs_table(jobs: Sequence[Mapping[str, Any]], face: Face) -> Table:
     return make_table(tr("Jobs"), columns, jobs, [])
 
 
-def shown_state(job: Mapping[str, Any]) -> str:
+def shown_state(job: JobJson) -> str:
     """Return what to call the state of a job, of which `job` is what `Job.to_dict` gives: its state, or "paused".
 
     >>> shown_state({"state": "running", "controls": {"paused": True, "max_speed": None}})
     'paused'
     """
-    is_paused = job["state"] in ("queued", "running") and bool(job["controls"]) and job["controls"]["paused"]
+    controls = job["controls"]
+    is_paused = job["state"] in ("queued", "running") and controls is not None and controls["paused"]
     return "paused" if is_paused else str(job["state"])
 
 
@@ -62,7 +64,7 @@ def result_facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
-def _done(job: Mapping[str, Any]) -> str:
+def _done(job: JobJson) -> str:
     progress = job["progress"]
     if not progress or not progress["total"] or job["ended"]:
         return ""
@@ -106,7 +108,7 @@ def _percent(part: int, whole: int) -> str:
 # Settings, models, cache
 
 
-def job_text(job: Mapping[str, Any], losses: Sequence[float], face: Face = "magic") -> str:
+def job_text(job: JobJson, losses: Sequence[float], face: Face = "magic") -> str:
     """Return a job as lines of text, the newest thing last; `job` is what `Job.to_dict` gives."""
     text = [f"{job['title']} · {state_words(job)} · {job['id']}", *(f"  {notice}" for notice in job["notices"])]
     if job["error"]:
@@ -125,14 +127,14 @@ def loss_words(losses: Sequence[float]) -> str:
     return tr("loss {first} → {last}", first=fmt.loss(losses[0]), last=fmt.loss(losses[-1]))
 
 
-def state_words(job: Mapping[str, Any]) -> str:
+def state_words(job: JobJson) -> str:
     """Return the state, and the speed limit while it matters."""
     speed = job["controls"]["max_speed"] if job["controls"] and job["state"] in ACTIVE else None
     limit = f" ({tr('at most {speed}/s', speed=size(speed))})" if speed else ""
     return tr(shown_state(job)) + limit
 
 
-def job_advice(job: Mapping[str, Any], face: Face) -> list[str]:
+def job_advice(job: JobJson, face: Face) -> list[str]:
     """Return what can be done with a job in its state."""
     job_id, resume = job["id"], write_command("jobs resume", job["id"], face=face)
     if shown_state(job) == "paused":

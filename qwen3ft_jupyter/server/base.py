@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
+    from qwen3ft_jupyter.jobs.state import JobJson
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.server.access import ManagerAccess
     from qwen3ft_jupyter.server.curves import Curves
@@ -182,7 +183,7 @@ class Qwen3FTHandler(APIHandler):
         self.set_status(status)
         self.finish(json.dumps(finite(value), ensure_ascii=False, allow_nan=False))
 
-    def answer_job(self, job: Mapping[str, object], status: int = 202) -> None:
+    def answer_job(self, job: JobJson, status: int = 202) -> None:
         """Finish with a job that has been started, and say where it can be followed."""
         self.set_header("Location", url_path_join(self.base_url, ROOT, "jobs", str(job["id"])))
         self.answer(job, status)

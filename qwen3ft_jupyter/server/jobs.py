@@ -15,6 +15,7 @@ from qwen3ft_jupyter.server.fields import Field, check_job_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from qwen3ft_jupyter.jobs.state import JobJson
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.server.curves import Curves
 
@@ -150,7 +151,7 @@ class JobResumeHandler(OneJobHandler):
         self.answer_job(await self.act_on_job(job_id, lambda job: job.resume().to_dict()))
 
 
-def _tell(job: Job, tell: Callable[[], None]) -> Mapping[str, object]:
+def _tell(job: Job, tell: Callable[[], None]) -> JobJson:
     """Tell a job something and return how it stands then."""
     tell()
     return job.to_dict()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
+    from qwen3ft_jupyter.download.plan import PlanJson
     from qwen3ft_jupyter.faces.views import Table
     from qwen3ft_jupyter.manager import ModelManager
 
@@ -89,7 +90,7 @@ def show_rows(table: Table) -> None:
     show(columns([title.upper() for title in table.columns], table.rows))
 
 
-def show_plan(plan: dict[str, Any]) -> int:
+def show_plan(plan: PlanJson) -> int:
     """Print what a download would do; the exit code says whether there is room."""
     table = plan_table(plan)
     show("\n".join([table.title, columns(table.columns, table.rows), *table.notes]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.faces.verbs import find
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from qwen3ft_jupyter.cache.models import EvictedModel
+    from qwen3ft_jupyter.download.plan import PlanJson
+    from qwen3ft_jupyter.jobs.state import JobJson
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.work import Reporter
@@ -50,7 +52,7 @@ def start_check(manager: ModelManager, name: str, given: Namespace) -> Job:
     return start(given.model_name, revision=given.revision, max_speed=given.max_speed or None)
 
 
-def plan(manager: ModelManager, given: Namespace, **watch: Any) -> dict[str, Any]:
+def plan(manager: ModelManager, given: Namespace, **watch: Any) -> PlanJson:
     """Return what a download would do, as JSON; `watch` is a reporter and a stop of `ModelManager.plan`."""
     wishes = find("download").wishes(given)
     planned = manager.plan(given.model_name, **wishes, max_speed=given.max_speed or None, **watch)
@@ -98,14 +100,7 @@ def ask(manager: ModelManager, given: Namespace, question: str | list[dict[str, 
 # Jobs
 
 
-class Shown(Protocol):
-    """A job, as far as it is needed here."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what faces show of it. Raises JobNotFound."""
-
-
-def job_rows(jobs: Iterable[Shown]) -> list[dict[str, Any]]:
+def job_rows(jobs: Iterable[Job]) -> list[JobJson]:
     """Return what to show of each; one that has been forgotten meanwhile is left out."""
     rows = []
     for job in jobs:

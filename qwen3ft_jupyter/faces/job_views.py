@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.faces.views import Columns, Table
+    from qwen3ft_jupyter.jobs.state import JobJson
 
 ACTIVE = ("queued", "running", "stopping")
 FINDINGS = {
@@ -28,9 +29,9 @@ FINDINGS = {
 """What a check or a repair finds of files, and how that is called."""
 
 
-def jobs_table(jobs: Sequence[Mapping[str, Any]], face: Face) -> Table:
+def jobs_table(jobs: Sequence[JobJson], face: Face) -> Table:
     """Return the jobs, newest first; `jobs` holds what `Job.to_dict` gives."""
-    columns: Columns = {
+    columns: Columns[JobJson] = {
         tr("Job"): lambda job: job["id"],
         tr("State"): lambda job: tr(state_word(job)),
         "": _done,
@@ -62,7 +63,7 @@ def result_facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
-def _done(job: Mapping[str, Any]) -> str:
+def _done(job: JobJson) -> str:
     progress = job["progress"]
     if not progress or not progress["total"] or job["ended"]:
         return ""
@@ -106,7 +107,7 @@ def _percent(part: int, whole: int) -> str:
 # Settings, models, cache
 
 
-def job_text(job: Mapping[str, Any], losses: Sequence[float], face: Face = "magic") -> str:
+def job_text(job: JobJson, losses: Sequence[float], face: Face = "magic") -> str:
     """Return a job as lines of text, the newest thing last; `job` is what `Job.to_dict` gives."""
     job = say.job(job, speaker_of(face))
     text = [f"{job['title']} · {state_words(job)} · {job['id']}", *(f"  {notice}" for notice in job["notices"])]
@@ -126,14 +127,14 @@ def loss_words(losses: Sequence[float]) -> str:
     return tr("loss {first} → {last}", first=fmt.loss(losses[0]), last=fmt.loss(losses[-1]))
 
 
-def state_words(job: Mapping[str, Any]) -> str:
+def state_words(job: JobJson) -> str:
     """Return the state, and the speed limit while it matters."""
     speed = job["controls"]["max_speed"] if job["controls"] and job["state"] in ACTIVE else None
     limit = f" ({tr('at most {speed}/s', speed=size(speed))})" if speed else ""
     return tr(state_word(job)) + limit
 
 
-def job_advice(job: Mapping[str, Any], face: Face) -> list[str]:
+def job_advice(job: JobJson, face: Face) -> list[str]:
     """Return what can be done with a job in its state."""
     job_id, resume = job["id"], write_command("jobs resume", job["id"], face=face)
     if shown_state(job) == "paused":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.faces.verbs import Face
+    from qwen3ft_jupyter.jobs.state import JobJson
+    from qwen3ft_jupyter.manager.overview import StatusJson
 
 
 def error(what: Qwen3ftError, face: Face) -> dict[str, str]:
@@ -22,10 +24,10 @@ def error(what: Qwen3ftError, face: Face) -> dict[str, str]:
     return what.to_dict(speaker.language, speaker.grammar)
 
 
-def job(what: Mapping[str, Any], speaker: Speaker) -> dict[str, Any]:
+def job(what: JobJson, speaker: Speaker) -> JobJson:
     """Return a job with its sentences said; `what` is what `Job.to_dict` gives."""
     failure, progress = what["error"], what["progress"]
-    return {
+    said = {
         **what,
         "title": speaker.say(what["title"]),
         "state_words": speaker.say_alone(state_word(what)),
@@ -33,19 +35,21 @@ def job(what: Mapping[str, Any], speaker: Speaker) -> dict[str, Any]:
         "notices": [speaker.say(notice) for notice in what["notices"]],
         "error": failure and {name: text if name == "code" else speaker.say(text) for name, text in failure.items()},
     }
+    return cast("JobJson", said)  # the same fields, and words beside two of them
 
 
-def shown_state(what: Mapping[str, Any]) -> str:
+def shown_state(what: JobJson) -> str:
     """Return the state of a job, of which `what` is what `Job.to_dict` gives, or "paused".
 
     >>> shown_state({"state": "running", "controls": {"paused": True, "max_speed": None}})
     'paused'
     """
-    is_paused = what["state"] in ("queued", "running") and bool(what["controls"]) and what["controls"]["paused"]
+    controls = what["controls"]
+    is_paused = what["state"] in ("queued", "running") and controls is not None and controls["paused"]
     return "paused" if is_paused else str(what["state"])
 
 
-def state_word(what: Mapping[str, Any]) -> str:
+def state_word(what: JobJson) -> str:
     """Return what the state of a job is called; its name if another version has given it."""
     state = shown_state(what)
     return STATE_WORDS.get(state, state)
@@ -65,11 +69,12 @@ def model(row: Mapping[str, Any], speaker: Speaker) -> dict[str, Any]:
     return {**row, **{name: speaker.say(row[name]) for name in ("role", "badge", "note")}}
 
 
-def status(what: Mapping[str, Any], speaker: Speaker) -> dict[str, Any]:
+def status(what: StatusJson, speaker: Speaker) -> StatusJson:
     """Return the settings in force; `what` is what `ModelManager.describe` says."""
     rows = [{**row, "value": _value(row["value"], speaker), "origin": speaker.say(row["origin"])}
             for row in what["settings"]]  # fmt: skip
-    return {**what, "settings": rows, "warnings": [speaker.say(warning) for warning in what["warnings"]]}
+    said = {**what, "settings": rows, "warnings": [speaker.say(warning) for warning in what["warnings"]]}
+    return cast("StatusJson", said)
 
 
 def _value(value: str, speaker: Speaker) -> str:

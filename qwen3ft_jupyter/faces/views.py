@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qwen3ft_jupyter.errors import BadInput, BadSetting
 from qwen3ft_jupyter.faces.format import count
@@ -14,9 +14,14 @@ from qwen3ft_jupyter.work import PHASES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from qwen3ft_jupyter.cache.models import CachedRow
+    from qwen3ft_jupyter.download.plan import FileJson, PlanJson
     from qwen3ft_jupyter.faces.verbs import Face, Verb
+    from qwen3ft_jupyter.manager.cached import CacheSummary
+    from qwen3ft_jupyter.manager.overview import ModelRow, SettingJson, StatusJson
 
-    Columns = dict[str, Callable[[Mapping[str, Any]], str]]
+    Row = TypeVar("Row", bound=Mapping[str, object])
+    Columns = dict[str, Callable[[Row], str]]
 
 ACTIONS = {
     "kept": Message("kept"),
@@ -46,7 +51,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
-    data: tuple[Mapping[str, Any], ...] = ()
+    data: tuple[Mapping[str, object], ...] = ()
     """What the rows were made of."""
 
 
@@ -94,12 +99,12 @@ def owner_words(owner: str) -> str:
     return tr(OWNERS.get(owner, owner))
 
 
-def revision_words(model: Mapping[str, Any]) -> str:
+def revision_words(model: CachedRow) -> str:
     """Return the revision of a cached model as it can be typed, "" if nobody knows it."""
     return str(model["revision"] or (model["commit"] or "")[:12])
 
 
-def state_words(model: Mapping[str, Any]) -> str:
+def state_words(model: CachedRow) -> str:
     """Return what else there is to say of a cached model, for example "verified, pinned"."""
     states = [tr("verified") if model["verified"] else tr("not verified")]
     if model["pinned"]:
@@ -107,7 +112,7 @@ def state_words(model: Mapping[str, Any]) -> str:
     return ", ".join(states)
 
 
-def room_words(summary: Mapping[str, Any]) -> str:
+def room_words(summary: CacheSummary) -> str:
     """Return how much room our own models take and may take, and what is free, in a line; "" if nothing is known.
 
     `summary` is what `ModelManager.cache_summary` gives.
@@ -126,7 +131,7 @@ def room_words(summary: Mapping[str, Any]) -> str:
     return " · ".join(parts)
 
 
-def plan_table(plan: Mapping[str, Any]) -> Table:
+def plan_table(plan: PlanJson) -> Table:
     """Return what a download would do: how many files of which kind, then room, time and sources.
 
     `plan` is what `DownloadPlan.to_dict` gives.
@@ -142,7 +147,7 @@ def plan_table(plan: Mapping[str, Any]) -> Table:
     )
 
 
-def _action_row(action: str, files: Iterable[Mapping[str, Any]]) -> tuple[str, ...] | None:
+def _action_row(action: str, files: Iterable[FileJson]) -> tuple[str, ...] | None:
     these = [file for file in files if file["action"] == action]
     if not these:
         return None
@@ -152,7 +157,7 @@ def _action_row(action: str, files: Iterable[Mapping[str, Any]]) -> tuple[str, .
     return tr(ACTIONS[action]), str(len(these)), whole, size(to_fetch) if to_fetch else "", ", ".join(sources)
 
 
-def _plan_notes(plan: Mapping[str, Any]) -> list[str]:
+def _plan_notes(plan: PlanJson) -> list[str]:
     fetched, reused = plan["bytes_to_fetch"], plan["bytes_reused"]
     if fetched:
         notes = [tr("To fetch: {size}; on this disk already: {reused}.", size=size(fetched), reused=size(reused))]
@@ -165,7 +170,7 @@ def _plan_notes(plan: Mapping[str, Any]) -> list[str]:
     return [*notes, *_room_notes(plan), *(_change_notes(plan["files"]) if plan["is_update"] else [])]
 
 
-def _room_notes(plan: Mapping[str, Any]) -> list[str]:
+def _room_notes(plan: PlanJson) -> list[str]:
     notes = []
     if plan["room_bytes"] and plan["free_bytes"] is not None:
         room, free = size(plan["room_bytes"]), size(plan["free_bytes"])
@@ -183,7 +188,7 @@ def _room_notes(plan: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _change_notes(files: Iterable[Mapping[str, Any]]) -> list[str]:
+def _change_notes(files: Iterable[FileJson]) -> list[str]:
     """Return a line for each file that an update changes."""
     changed = [file for file in files if file["action"] != "kept"]
     if not changed:
@@ -198,7 +203,7 @@ def _change_notes(files: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def status_table(status: Mapping[str, Any]) -> Table:
+def status_table(status: StatusJson) -> Table:
     """Return the settings in force; `status` is what `ModelManager.describe` says, in its reader's language."""
     hubs = " → ".join(status.get("hubs") or [status["hub"]])
     missing = [name for name, is_there in status.get("training", {}).items() if not is_there]
@@ -212,7 +217,7 @@ def status_table(status: Mapping[str, Any]) -> Table:
         version=status["version"],
         python=status["python"],
     )
-    columns: Columns = {
+    columns: Columns[SettingJson] = {
         tr("Setting"): lambda row: row["name"],
         tr("Value"): lambda row: str(row["value"]),
         tr("Where from"): lambda row: row["origin"],
@@ -220,26 +225,26 @@ def status_table(status: Mapping[str, Any]) -> Table:
     return make_table(title, columns, status["settings"], notes)
 
 
-def models_table(models: Sequence[Mapping[str, Any]], face: Face) -> Table:
+def models_table(models: Sequence[ModelRow], face: Face) -> Table:
     """Return the catalogue joined with the cache."""
-    columns: Columns = {
+    columns: Columns[ModelRow] = {
         tr("Model"): lambda model: model["model_name"],
         tr("For"): lambda model: tr(model["role"] if model["role"] or face == "cli" else model["note"]),
         tr("Parameters"): lambda model: count(model["parameters"]),
         tr("Download"): lambda model: size(model["download_bytes"]),
-        tr("LoRA needs"): lambda model: size((model["memory_bytes"] or {}).get("lora")),
+        tr("LoRA needs"): lambda model: size(memory["lora"] if (memory := model["memory_bytes"]) else None),
         tr("State"): _model_state,
     }
     note = " · ".join(write_command(verb, "NAME", face=face) for verb in ("download", "load"))
     return make_table(tr("Qwen3 models"), columns, models, [note])
 
 
-def cache_table(models: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], face: Face) -> Table:
+def cache_table(models: Sequence[CachedRow], summary: CacheSummary, face: Face) -> Table:
     """Return what is in the cache, and the room there is; a command line shows where each model lies.
 
     `models` and `summary` are what `ModelManager.list_cached_models` and `cache_summary` give.
     """
-    columns: Columns = {
+    columns: Columns[CachedRow] = {
         tr("Model"): lambda model: model["model_name"],
         tr("Revision"): revision_words,
         tr("Size"): lambda model: size(model["size"]),
@@ -264,7 +269,7 @@ def loaded_facts(model: Any) -> str:  # whatever transformers made: each fact is
     return " · ".join(facts)
 
 
-def _model_state(model: Mapping[str, Any]) -> str:
+def _model_state(model: ModelRow) -> str:
     if model["job_id"]:
         return tr(PHASES["transferring"].word)
     if not model["cached"]:
@@ -278,7 +283,7 @@ def _model_state(model: Mapping[str, Any]) -> str:
 def help_table(face: Face, verb: Verb | None = None) -> Table:
     """Return the verbs; of a single one, its options as well."""
     verbs = verbs_of(face) if verb is None else [verb]
-    columns: Columns = {
+    columns: Columns[dict[str, str]] = {
         tr("Verb"): lambda row: write_command("help", face=face).removesuffix("help") + row["usage"],
         tr("What it does"): lambda row: row["summary"],
     }
@@ -287,7 +292,7 @@ def help_table(face: Face, verb: Verb | None = None) -> Table:
     return make_table("qwen3ft", columns, rows, notes)
 
 
-def make_table(title: str, columns: Columns, data: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> Table:
+def make_table(title: str, columns: Columns[Row], data: Sequence[Row], notes: Sequence[str]) -> Table:
     """Return a table with one row for each of `data`, which `columns` says how to show."""
     rows = tuple(tuple(cell(row) for cell in columns.values()) for row in data)
     return Table(title, tuple(columns), rows, tuple(notes), tuple(dict(row) for row in data))

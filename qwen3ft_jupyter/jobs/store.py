@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
     from qwen3ft_jupyter.jobs.kinds import JobKind, Kinds, Params, Stored
-    from qwen3ft_jupyter.jobs.state import JobStatus
+    from qwen3ft_jupyter.jobs.state import ControlsJson, JobJson, JobStatus
 
 GRACE_S = 60.0
 """A job asked to stop has this long to save a checkpoint before it is ended."""
@@ -324,16 +324,22 @@ class Job:
         self._require()
         return files.read_events(self.folder, after)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JobJson:
         """Return the job as ``GET /qwen3ft/jobs/{id}`` answers it."""
-        about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created}
-        about["params"] = self.spec.params
         status, controls = self.status(), files.read_controls(self.folder)
-        changeable = controls and {
-            "paused": controls.is_paused and status.is_active,
-            "max_speed": controls.max_speed,
+        changeable: ControlsJson | None = None
+        if controls:
+            paused = controls.is_paused and status.is_active
+            changeable = {"paused": paused, "max_speed": controls.max_speed}
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "title": self.title,
+            "created": self.created,
+            "params": self.spec.params,
+            **status.to_dict(),
+            "controls": changeable,
         }
-        return {**about, **status.to_dict(), "controls": changeable}
 
     def _change(self, change: Callable[[Controls], None], what: str, *, hint: str) -> None:
         status = self.status()

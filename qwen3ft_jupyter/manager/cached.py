@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from qwen3ft_jupyter.cache.places import known_places
 from qwen3ft_jupyter.cache.store import ModelCache
@@ -20,9 +20,23 @@ from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
+    from qwen3ft_jupyter.cache.models import CachedModel, CachedRow, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
-    from qwen3ft_jupyter.manager.overview import Description
+    from qwen3ft_jupyter.manager.overview import Description, ModelRow
+
+
+class CacheSummary(TypedDict):
+    """How full the cache is; sizes in bytes, None where nobody knows or limits them."""
+
+    cache_dir: str
+    total: int
+    """Models."""
+    total_size: int
+    used: int
+    free: int | None
+    quota: int | None
+    incoming: int
+    """What begun downloads take."""
 
 
 class CachedModels:
@@ -50,7 +64,7 @@ class CachedModels:
     def _work(self, reporter: Reporter | None, stop: threading.Event | None, controls: Controls | None = None) -> Work:
         return Work(reporter or self._make_reporter(), stop or threading.Event(), controls or Controls())
 
-    def models(self) -> list[dict[str, Any]]:
+    def models(self) -> list[ModelRow]:
         """Return the catalogue joined with the cache and the running downloads, cached but uncatalogued models last."""
         return overview.model_rows(self.cache.list(), self._model_jobs.downloads())
 
@@ -58,14 +72,14 @@ class CachedModels:
         """Answer "which hub am I using, which cache, and why"."""
         return overview.describe(self.settings)
 
-    def list_cached_models(self) -> list[dict[str, Any]]:
+    def list_cached_models(self) -> list[CachedRow]:
         """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.
 
         Our own come first, then those of shared caches, then those other tools keep.
         """
         return [model.to_dict() for model in self.cache.list()]
 
-    def cache_summary(self) -> dict[str, Any]:
+    def cache_summary(self) -> CacheSummary:
         """Return how full the cache is: `total` models; `total_size`, `used`, `free`, `quota`, `incoming` in bytes."""
         models = self.cache.kept()
         return {

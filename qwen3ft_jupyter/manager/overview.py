@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.catalog.memory import estimate_bytes
@@ -17,10 +17,62 @@ from qwen3ft_jupyter.settings.kinds import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from typing_extensions import Required
+
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.settings.declared import HubName, Settings
 
 _TRAIN_PACKAGES = ("torch", "transformers", "peft", "accelerate", "safetensors")
+
+
+class MemoryNeeds(TypedDict):
+    """Bytes that a model needs, by what is done with it."""
+
+    load: int
+    lora: int
+    full: int
+
+
+class ModelRow(TypedDict, total=False):
+    """A model of the catalogue, of the cache or of a download, as ``GET /qwen3ft/models`` answers it."""
+
+    model_name: Required[str]
+    slug: Required[str]
+    role: Required[str]
+    badge: Required[str]
+    kind: Required[str]
+    note: Required[str]
+    license: Required[str]
+    parameters: Required[int | None]
+    context: Required[int | None]
+    download_bytes: Required[int | None]
+    memory_bytes: Required[MemoryNeeds | None]
+    catalogued: Required[bool]
+    cached: bool
+    verified: bool
+    size: int | None
+    job_id: str | None
+
+
+class SettingJson(TypedDict):
+    """One setting, as `SettingRow`."""
+
+    name: str
+    value: str
+    origin: str
+    help: str
+
+
+class StatusJson(TypedDict):
+    """What ``GET /qwen3ft/status`` answers, see `Description`."""
+
+    version: str
+    hub: HubName
+    hubs: list[HubName]
+    python: str
+    training: dict[str, bool]
+    settings: list[SettingJson]
+    warnings: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +98,7 @@ class Description:
     """Which of the packages that training needs are installed in this Python."""
     notices: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> StatusJson:
         """Return what ``GET /qwen3ft/status`` answers."""
         return {
             "version": self.version,
@@ -91,7 +143,7 @@ def describe(settings: Settings) -> Description:
     )
 
 
-def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str]) -> list[dict[str, Any]]:
+def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str]) -> list[ModelRow]:
     """Return one row per model as ``GET /qwen3ft/models`` answers them; what is not in the catalogue comes last.
 
     Args:
@@ -103,10 +155,9 @@ def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str
         if not model.is_guessed:
             cached.setdefault(model.repo_id, model)  # our own copies come before shared ones
     rows = {entry.repo_id: _catalogue_row(entry) for entry in catalog.catalog()}
-    rows[catalog.PRACTICE_REPO_ID] = _plain_row(catalog.PRACTICE_REPO_ID) | {
-        "role": Message("practice"),
-        "note": Message("Comes with this package and is served on this machine."),
-    }
+    practice = rows[catalog.PRACTICE_REPO_ID] = _plain_row(catalog.PRACTICE_REPO_ID)
+    practice["role"] = Message("practice")
+    practice["note"] = Message("Comes with this package and is served on this machine.")
     for name in [*cached, *downloads]:
         rows.setdefault(name, _plain_row(name))
     for name, row in rows.items():
@@ -118,7 +169,7 @@ def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str
     return list(rows.values())
 
 
-def _catalogue_row(entry: catalog.CatalogModel) -> dict[str, Any]:
+def _catalogue_row(entry: catalog.CatalogModel) -> ModelRow:
     return {
         "model_name": entry.repo_id,
         "slug": slug(parse_repo_id(entry.repo_id)),
@@ -139,7 +190,7 @@ def _catalogue_row(entry: catalog.CatalogModel) -> dict[str, Any]:
     }
 
 
-def _plain_row(name: str) -> dict[str, Any]:
+def _plain_row(name: str) -> ModelRow:
     return {
         "model_name": name,
         "slug": slug(parse_repo_id(name)),
@@ -156,7 +207,7 @@ def _plain_row(name: str) -> dict[str, Any]:
     }
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return Message("not set")
     if isinstance(value, Secret):

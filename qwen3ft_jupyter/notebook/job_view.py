@@ -6,7 +6,7 @@ kernel is gone; every other place (VS Code, Colab, GitHub) shows the HTML, which
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_json
 from qwen3ft_jupyter.faces import say, terminal
@@ -36,10 +36,11 @@ from qwen3ft_jupyter.notebook.views import View, lines
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from markupsafe import Markup
 
+    from qwen3ft_jupyter.jobs.state import JobJson
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.notebook.display import Bundle, Screen
 
@@ -72,7 +73,7 @@ class JobView(View):
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self._known: dict[str, Any] = {}
+        self._known: JobJson | None = None
         self._losses: list[float] = []
         self._events_read = 0
         self._shown_in_cell: int | None = None
@@ -144,19 +145,20 @@ class JobView(View):
     def _screen(self) -> Screen:
         return CellScreen(f"qwen3ft-{self.job.id}")
 
-    def _look(self) -> dict[str, Any]:
+    def _look(self) -> JobJson:
         """Return what the job is now, or was when it was last seen: an old cell may show a job that is forgotten.
 
         Raises:
             JobNotFound: it has never been seen.
         """
         try:
-            self._known = self.job.to_dict()
+            self._known = known = self.job.to_dict()
             self._read_events()
         except JobNotFound:
-            if not self._known:
+            if self._known is None:
                 raise
-        return self._known
+            known = self._known
+        return known
 
     def _read_events(self) -> None:
         for event in self.job.events(self._events_read):
@@ -178,7 +180,7 @@ class JobView(View):
             ipython_display().display({"text/plain": self.text()}, raw=True)
 
 
-def job_html(job: Mapping[str, Any], losses: Sequence[float]) -> Markup:
+def job_html(job: JobJson, losses: Sequence[float]) -> Markup:
     """Return a job as HTML. `job` is what `Job.to_dict` gives. Pure."""
     job = say.job(job, speaker_of("magic"))
     state = f"{_SIGNS.get(shown_state(job), '')} {state_words(job)}"

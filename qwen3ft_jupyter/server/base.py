@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
+    from qwen3ft_jupyter.jobs.state import JobJson
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.server.access import ManagerAccess
     from qwen3ft_jupyter.server.curves import Curves
@@ -198,7 +199,7 @@ class Qwen3FTHandler(APIHandler):
         """Return who speaks to the person who asks: in the language of the page, with the labels of the panel."""
         return Speaker(as_language(self.request.headers.get("Accept-Language", "")), grammar("panel"))
 
-    def answer_job(self, job: Mapping[str, Any], status: int = 202) -> None:
+    def answer_job(self, job: JobJson, status: int = 202) -> None:
         """Finish with a job that has been started, and say where it can be followed."""
         self.set_header("Location", url_path_join(self.base_url, ROOT, "jobs", str(job["id"])))
         self.answer(say.job(job, self.speaker), status)

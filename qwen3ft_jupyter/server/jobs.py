@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from tornado import web
 
@@ -14,8 +14,9 @@ from qwen3ft_jupyter.server.curves import read_metrics
 from qwen3ft_jupyter.server.fields import Field, check_job_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from qwen3ft_jupyter.jobs.state import JobJson
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.server.curves import Curves
 
@@ -53,7 +54,7 @@ class OneJobHandler(Qwen3FTHandler):
         wanted = check_job_id(job_id)
         return await self.act(lambda manager: call(manager.job(wanted)))
 
-    def answer_change(self, job: Mapping[str, Any]) -> None:
+    def answer_change(self, job: JobJson) -> None:
         """Finish with a job that has been told something."""
         self.answer(say.job(job, self.speaker))
 
@@ -156,16 +157,16 @@ class JobResumeHandler(OneJobHandler):
         self.answer_job(await self.act_on_job(job_id, lambda job: job.resume().to_dict()))
 
 
-def _tell(job: Job, tell: Callable[[], None]) -> Mapping[str, Any]:
+def _tell(job: Job, tell: Callable[[], None]) -> JobJson:
     """Tell a job something and return how it stands then."""
     tell()
     return job.to_dict()
 
 
-def _show(job: Job, curves: Curves | None) -> Mapping[str, Any]:
+def _show(job: Job, curves: Curves | None) -> JobJson:
     """Return the job, with its metrics if there are `curves` to take them from."""
     shown = job.to_dict()
-    return shown if curves is None else {**shown, "metrics": curves.read(job)[0]}
+    return shown if curves is None else cast("JobJson", {**shown, "metrics": curves.read(job)[0]})
 
 
 ROUTES = (

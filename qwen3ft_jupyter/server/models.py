@@ -12,8 +12,9 @@ from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field, fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from qwen3ft_jupyter.cache.models import CachedRow
+    from qwen3ft_jupyter.download.plan import PlanJson
+    from qwen3ft_jupyter.jobs.state import JobJson
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.server.base import Services
     from qwen3ft_jupyter.server.fields import Given
@@ -67,11 +68,11 @@ class DownloadHandler(Qwen3FTHandler):
             self.answer_job(await self.act(lambda manager: _start(manager, given)))
 
 
-def _plan(manager: ModelManager, given: Given, stop: threading.Event) -> Mapping[str, object]:
+def _plan(manager: ModelManager, given: Given, stop: threading.Event) -> PlanJson:
     return manager.plan(given.text("model_name"), **_options(given), stop=stop).to_dict()
 
 
-def _find_cached(manager: ModelManager, given: Given) -> Mapping[str, object] | None:
+def _find_cached(manager: ModelManager, given: Given) -> CachedRow | None:
     """Return the model if it is here and nothing has to be asked or checked for it.
 
     An unverified folder goes through the job, which checks it and fetches what is missing. A branch or tag may have
@@ -86,7 +87,7 @@ def _find_cached(manager: ModelManager, given: Given) -> Mapping[str, object] | 
     return None
 
 
-def _start(manager: ModelManager, given: Given) -> Mapping[str, Any]:
+def _start(manager: ModelManager, given: Given) -> JobJson:
     return manager.download(given.text("model_name"), **_options(given)).to_dict()
 
 

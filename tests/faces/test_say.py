@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from qwen3ft_jupyter.errors import NotCached
@@ -15,7 +17,7 @@ from tests.server.standin import StandInJob
 
 
 def panels(status: JobStatus, language: Language) -> dict[str, str]:
-    told = say.job(StandInJob("a", script=[status]).to_dict(), Speaker(language))
+    told: Any = say.job(StandInJob("a", script=[status]).to_dict(), Speaker(language))
     return {"state": told["state_words"], "phase": told["progress"]["phase_words"] if told["progress"] else ""}
 
 
@@ -54,11 +56,11 @@ def test_an_error_is_said_in_the_language_of_this_process(monkeypatch: pytest.Mo
 
 
 def test_a_value_that_somebody_set_is_not_translated() -> None:
-    settings = [
+    settings: list[Any] = [
         {"name": "A", "value": "none", "origin": "default", "help": ""},
         {"name": "B", "value": Message("none"), "origin": "default", "help": ""},
     ]
 
-    told = say.status({"settings": settings, "warnings": []}, Speaker("zh"))
+    told = say.status(cast("Any", {"settings": settings, "warnings": []}), Speaker("zh"))
 
     assert [row["value"] for row in told["settings"]] == ["none", "无"]

@@ -102,10 +102,10 @@ def test_what_did_not_happen_is_not_told() -> None:
 
 
 def test_room_that_nobody_knows_is_not_told() -> None:
-    room = {"used": 10**9, "quota": 2 * 10**9, "free": None, "incoming": 0}
+    room: Any = {"used": 10**9, "quota": 2 * 10**9, "free": None, "incoming": 0}
     assert room_words(room) == "1.0 GB of 2.0 GB used"
-    assert room_words({**room, "quota": None}) == ""
-    assert room_words({**room, "quota": None, "free": 0, "incoming": 5}) == "0 B free · 5 B of unfinished downloads"
+    assert room_words(room | {"quota": None}) == ""
+    assert room_words(room | {"quota": None, "free": 0, "incoming": 5}) == "0 B free · 5 B of unfinished downloads"
 
 
 # Plans

@@ -85,12 +85,12 @@ def hostile_views() -> list[Markup]:
     status["settings"].append({"name": HOSTILE, "value": HOSTILE, "origin": HOSTILE})
     status["warnings"].append(HOSTILE)
     return [
-        job_html({**about, "error": error, "notices": [HOSTILE]}, [2.0, 1.0]),
-        job_html({**about, "state": "succeeded", "error": None, "result": {"folder": HOSTILE, "hub": HOSTILE}}, []),
+        job_html(changed(about, error=error, notices=[HOSTILE]), [2.0, 1.0]),
+        job_html(changed(about, state="succeeded", error=None, result={"folder": HOSTILE, "hub": HOSTILE}), []),
         *(views.TableView(shown).html() for shown in hostile_tables(about, status)),
         views.TextView(HOSTILE).html(),
         job_html(
-            {**about, "result": {"bytes": 1, "sources": [{"name": HOSTILE, "bytes": 1}], "evicted": [HOSTILE]}}, []
+            changed(about, result={"bytes": 1, "sources": [{"name": HOSTILE, "bytes": 1}], "evicted": [HOSTILE]}), []
         ),
         views.TextView(HOSTILE, is_code=True).html(),
         views.Note(HOSTILE).html(),
@@ -98,15 +98,19 @@ def hostile_views() -> list[Markup]:
     ]
 
 
-def hostile_tables(job: dict[str, Any], status: dict[str, Any]) -> list[Table]:
-    summary = {**StandInManager().cache_summary(), "cache_dir": HOSTILE}
+def changed(job: Any, **changes: Any) -> Any:
+    return {**job, **changes}
+
+
+def hostile_tables(job: Any, status: Any) -> list[Table]:
+    summary: Any = {**StandInManager().cache_summary(), "cache_dir": HOSTILE}
     file = {"path": HOSTILE, "size": 1, "action": "fetched", "source": HOSTILE, "bytes_to_fetch": 1}
     changes: dict[str, Any] = {"revision": HOSTILE, "sources": [HOSTILE], "to_evict": [HOSTILE], "files": [file]}
     return [
         models_table([model_row(HOSTILE, role="", note=HOSTILE)], "magic"),
         cache_table([cached_row(HOSTILE, hub=HOSTILE, owner=HOSTILE, revision=HOSTILE)], summary, "magic"),
         plan_table(plan_dict(HOSTILE, missing_bytes=1, evictable=[(HOSTILE, 1)], **changes)),
-        jobs_table([{**job, "state": HOSTILE}], "magic"),
+        jobs_table([changed(job, state=HOSTILE)], "magic"),
         status_table(status),
     ]
 

@@ -41,7 +41,7 @@ FAILED = JobStatus(
 )
 
 
-def model_row(name: str, **changes: Any) -> dict[str, Any]:
+def model_row(name: str, **changes: Any) -> Any:
     """Return one row of `ModelManager.models`."""
     return {
         "model_name": name,
@@ -63,7 +63,7 @@ def model_row(name: str, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def cached_row(name: str, **changes: Any) -> dict[str, Any]:
+def cached_row(name: str, **changes: Any) -> Any:
     """Return one row of `ModelManager.list_cached_models`."""
     return {
         "model_name": name,
@@ -82,7 +82,7 @@ def cached_row(name: str, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def plan_dict(name: str, **changes: Any) -> dict[str, Any]:
+def plan_dict(name: str, **changes: Any) -> Any:
     """Return what `DownloadPlan.to_dict` gives: an update of which some is here, some begun, and some travels."""
 
     def file(path: str, size: int, action: str, source: str = "", bytes_to_fetch: int = 0) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class StandInJob:
             events.append({"n": n, "t": 1.0, "type": "metrics", "values": values})
         return [event for event in events if event["n"] > after]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Any:
         about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created, "params": self.params}
         return {**about, **self.status().to_dict(), "controls": self.controls}
 
@@ -261,7 +261,7 @@ class StandInManager:
         self._note("list_cached_models")
         return self.cached
 
-    def cache_summary(self) -> dict[str, Any]:
+    def cache_summary(self) -> Any:
         self._note("cache_summary")
         ours = [row for row in self.cached if row["owner"] in ("qwen3ft", "shared")]
         return {

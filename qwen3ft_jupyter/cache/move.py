@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.evict import (
     Extent,
@@ -62,10 +62,6 @@ class MoveReport:
     """What stayed, and why."""
     bytes_copied: int
     """0 where renaming was enough."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict."""
-        return asdict(self)
 
 
 def move_cache(

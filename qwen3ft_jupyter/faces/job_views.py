@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces import say
-from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import make_table
 from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
 
@@ -118,7 +118,7 @@ def fetch_facts(result: JobResult | None) -> list[tuple[str, str]]:
 
 def job_text(job: JobSnapshot, losses: Sequence[float], face: Face = "magic") -> str:
     """Return a job as lines of text, the newest thing last."""
-    job = say.job(job, say.speaker_of(face))
+    job = say.job(job, speaker_of(face))
     status = job.status
     text = [f"{job.title} · {state_words(job)} · {job.id}", *(f"  {notice}" for notice in status.notices)]
     if status.error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.faces.verbs import grammar
-from qwen3ft_jupyter.messages import Message, Speaker, reader
+from qwen3ft_jupyter.faces.verbs import speaker_of
+from qwen3ft_jupyter.messages import Message, Speaker
 from qwen3ft_jupyter.work import PHASES
 
 if TYPE_CHECKING:
@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager.overview import Description, ModelRow
-
-
-def speaker_of(face: Face) -> Speaker:
-    """Return who speaks to the person in front of this process."""
-    return Speaker(reader(), grammar(face))
 
 
 def error(what: Qwen3ftError, face: Face) -> dict[str, str]:
@@ -42,10 +37,10 @@ def job(what: JobSnapshot, speaker: Speaker) -> JobSnapshot:
 
 def answer(what: JobSnapshot, speaker: Speaker) -> dict[str, Any]:
     """Return a job as ``GET /qwen3ft/jobs/{id}`` answers it."""
-    told, progress = job(what, speaker).to_dict(), what.status.progress
-    if progress:
-        told["progress"]["phase_words"] = speaker.say_alone(phase_word(progress.phase))
-    return {**told, "state_words": speaker.say_alone(what.state_word)}
+    told: dict[str, Any] = {**job(what, speaker).to_dict(), "state_words": speaker.say_alone(what.state_word)}
+    if what.status.progress:
+        told["progress"]["phase_words"] = speaker.say_alone(phase_word(what.status.progress.phase))
+    return told
 
 
 def phase_word(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from qwen3ft_jupyter.errors import BadInput, BadSetting
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Shown(Protocol):
     """What a row of a table is made of."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Mapping[str, object]:
         """Return it as JSON."""
 
 
@@ -59,7 +59,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
-    data: tuple[Mapping[str, Any], ...] = ()
+    data: tuple[Mapping[str, object], ...] = ()
     """What the rows were made of."""
 
 
@@ -141,7 +141,7 @@ def plan_table(plan: DownloadPlan) -> Table:
         (tr("What"), tr("Files"), tr("Size"), tr("To fetch"), tr("From")),
         tuple(row for row in rows if row is not None),
         tuple(_plan_notes(plan)),
-        tuple(map(asdict, plan.files)),
+        tuple(file.to_dict() for file in plan.files),
     )
 
 

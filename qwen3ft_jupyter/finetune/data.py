@@ -9,7 +9,7 @@ import io
 import json
 import random
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,10 +46,6 @@ class DataReport:
     bad: int
     """Rows left out because they cannot be mapped (with skip_bad_rows)."""
     notices: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, object]:
-        """Return a JSON-ready dict."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

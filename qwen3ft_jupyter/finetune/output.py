@@ -114,7 +114,7 @@ def begin(config: FineTuneConfig, planned: Plan) -> None:
         check_output(config)  # again: preparing takes its time, and another run may have begun here meanwhile
         _make_room(planned.folder)
     planned.folder.mkdir(parents=True, exist_ok=True)
-    write_json(planned.folder / results.CONFIG, planned.record.to_dict())
+    write_json(planned.folder / results.CONFIG, planned.record.to_json())
 
 
 def finish(planned: Plan, outcome: results.Outcome) -> None:

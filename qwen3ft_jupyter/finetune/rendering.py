@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from array import array
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData, LoadError, Stopped, UnsafeModel
@@ -75,10 +75,6 @@ class SampleReport:
     """Answers left out because they do not fit max_length at all."""
     without_reasoning: int = 0
     """Answers whose reasoning the model's template does not write."""
-
-    def to_dict(self) -> dict[str, int]:
-        """Return a JSON-ready dict."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

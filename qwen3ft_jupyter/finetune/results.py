@@ -76,8 +76,8 @@ class Record:
     data_sha256: tuple[str, ...]
     versions: Mapping[str, str]
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the JSON form."""
+    def to_json(self) -> object:
+        """Return what the file holds."""
         return {
             **self.config,
             "made_by": MADE_BY,
@@ -89,7 +89,7 @@ class Record:
 
     @classmethod
     def from_json(cls, data: object) -> Record | None:
-        """Rebuild from `to_dict`; None: it is no fine-tune's."""
+        """Rebuild from `to_json`; None: it is no fine-tune's."""
         if not isinstance(data, dict) or data.get("made_by") != MADE_BY:
             return None
         rest = dict(data)

@@ -10,7 +10,7 @@ A paused job is running: pausing is one of the things that may be changed about 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
 from qwen3ft_jupyter.messages import Message, from_json
 from qwen3ft_jupyter.work import Progress
@@ -39,6 +39,39 @@ START_LIMIT_S = 15.0
 """A job whose processes have not come up after this long never will; a busy machine starts one in under a second."""
 
 
+class StatusJson(TypedDict):
+    """What is known of a job at one moment, see `JobStatus`."""
+
+    state: JobState
+    attempt: int
+    progress: dict[str, Any] | None  # Any: as `Progress.to_dict` gives it
+    notices: list[str]
+    error: dict[str, str] | None
+    result: dict[str, Any] | None  # Any: each kind of job has its own
+    started: float | None
+    updated: float | None
+    ended: float | None
+
+
+class ControlsJson(TypedDict):
+    """What people want changed of a job."""
+
+    paused: bool
+    max_speed: float | None
+
+
+class JobJson(StatusJson):
+    """A job as ``GET /qwen3ft/jobs/{id}`` answers it."""
+
+    id: str
+    kind: str
+    title: str
+    created: float
+    params: Mapping[str, Any]  # Any: each kind has its own
+    controls: ControlsJson | None
+    """None for a job that takes none."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobStatus:
     """What is known of a job at one moment. Times are unix seconds."""
@@ -60,7 +93,7 @@ class JobStatus:
         """Say whether the job is at work or about to be."""
         return self.state in ACTIVE
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> StatusJson:
         """Return a dict for faces, which still say its messages in their reader's language."""
         return {
             "state": self.state,
@@ -105,11 +138,20 @@ class JobSnapshot:
         """Return what that is called; its name if another version has given it."""
         return STATE_WORDS.get(self.shown_state, self.shown_state)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JobJson:
         """Return what ``GET /qwen3ft/jobs/{id}`` answers, but for the words that its reader's language has for it."""
-        about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created}
-        changeable = self.controls and {"paused": self.is_paused, "max_speed": self.controls.max_speed}
-        return {**about, "params": self.params, **self.status.to_dict(), "controls": changeable}
+        changeable: ControlsJson | None = None
+        if self.controls is not None:
+            changeable = {"paused": self.is_paused, "max_speed": self.controls.max_speed}
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "title": self.title,
+            "created": self.created,
+            "params": self.params,
+            **self.status.to_dict(),
+            "controls": changeable,
+        }
 
 
 @dataclass(frozen=True, slots=True)

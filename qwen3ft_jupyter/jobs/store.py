@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
     from qwen3ft_jupyter.jobs.kinds import JobKind, Kinds, Params, Stored
-    from qwen3ft_jupyter.jobs.state import JobStatus
+    from qwen3ft_jupyter.jobs.state import JobJson, JobStatus
 
 GRACE_S = 60.0
 """A job asked to stop has this long to save a checkpoint before it is ended."""
@@ -324,7 +324,7 @@ class Job:
         self._require()
         return files.read_events(self.folder, after)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JobJson:
         """Return the job as ``GET /qwen3ft/jobs/{id}`` answers it. Raises JobNotFound if it has been forgotten."""
         return self.snapshot().to_dict()
 

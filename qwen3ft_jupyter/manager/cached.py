@@ -20,7 +20,7 @@ from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
+    from qwen3ft_jupyter.cache.models import CachedModel, CachedRow, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
 
 
@@ -49,7 +49,7 @@ class CachedModels:
     def _work(self, reporter: Reporter | None, stop: threading.Event | None, controls: Controls | None = None) -> Work:
         return Work(reporter or self._make_reporter(), stop or threading.Event(), controls or Controls())
 
-    def list_cached_models(self) -> list[dict[str, Any]]:
+    def list_cached_models(self) -> list[CachedRow]:
         """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.
 
         Our own come first, then those of shared caches, then those other tools keep.

@@ -194,7 +194,7 @@ def _catalogue_row(entry: catalog.CatalogModel) -> ModelRow:
     )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return Message("not set")
     if isinstance(value, Secret):

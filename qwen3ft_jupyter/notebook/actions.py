@@ -11,7 +11,7 @@ from qwen3ft_jupyter.errors import BadConfig, CacheDamaged
 from qwen3ft_jupyter.faces import actions, say
 from qwen3ft_jupyter.faces.job_views import jobs_table
 from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb
-from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import (
     cache_table,
     help_table,
@@ -65,7 +65,7 @@ class Room:
 
 def status(room: Room, given: Namespace) -> TableView:
     """Show the settings in force."""
-    return TableView(status_table(say.status(room.manager_for(given).describe(), say.speaker_of("magic"))))
+    return TableView(status_table(say.status(room.manager_for(given).describe(), speaker_of("magic"))))
 
 
 def models(room: Room, given: Namespace) -> TableView:

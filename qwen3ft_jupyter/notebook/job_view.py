@@ -19,7 +19,7 @@ from qwen3ft_jupyter.faces.job_views import (
     state_words,
 )
 from qwen3ft_jupyter.faces.terminal import ProgressLine
-from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
 from qwen3ft_jupyter.messages import Command, tr
 from qwen3ft_jupyter.notebook.display import (
@@ -179,7 +179,7 @@ class JobView(View):
 
 def job_html(job: JobSnapshot, losses: Sequence[float]) -> Markup:
     """Return a job as HTML. Pure."""
-    job = say.job(job, say.speaker_of("magic"))
+    job = say.job(job, speaker_of("magic"))
     status = job.status
     state = f"{_SIGNS.get(job.shown_state, '')} {state_words(job)}"
     parts: list[str] = [element("div", element("b", job.title), " · ", state, " · ", element("code", job.id))]

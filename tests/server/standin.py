@@ -249,7 +249,7 @@ class StandInJob:
         told = self.controls and Controls(is_paused=self.controls["paused"], max_speed=self.controls["max_speed"])
         return JobSnapshot(self.id, self.kind, self.title, self.created, self.params, self.status(), told or None)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Any:
         return self.snapshot().to_dict()
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.faces.verbs import grammar
+from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
-from qwen3ft_jupyter.messages import Message, Speaker, reader
+from qwen3ft_jupyter.messages import Message, Speaker
 from qwen3ft_jupyter.work import PHASES
 
 if TYPE_CHECKING:
@@ -14,11 +14,6 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.faces.verbs import Face
-
-
-def speaker_of(face: Face) -> Speaker:
-    """Return who speaks to the person in front of this process."""
-    return Speaker(reader(), grammar(face))
 
 
 def error(what: Qwen3ftError, face: Face) -> dict[str, str]:

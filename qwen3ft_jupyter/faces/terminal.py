@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.faces import format as fmt
-from qwen3ft_jupyter.faces.say import speaker_of
+from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.work import Reporter
 

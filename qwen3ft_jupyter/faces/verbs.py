@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from qwen3ft_jupyter.messages import Message, as_message
+from qwen3ft_jupyter.messages import Message, Speaker, as_message, reader
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -380,6 +380,11 @@ def grammar(face: Face) -> Grammar:
         return write_command(*command.words, face=face)
 
     return write
+
+
+def speaker_of(face: Face) -> Speaker:
+    """Return who speaks to the person in front of this process."""
+    return Speaker(reader(), grammar(face))
 
 
 def _quoted(word: str) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces.format import plain
-from qwen3ft_jupyter.faces.say import speaker_of
 from qwen3ft_jupyter.faces.terminal import ProgressLine
+from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.notebook.markup import bar, curve, element
 from qwen3ft_jupyter.work import SILENT, Reporter
 

@@ -18,6 +18,7 @@ from qwen3ft_jupyter.cache.folders import entries_of
 from qwen3ft_jupyter.cache.foreign import TEMPORARY, begun_folders, blob_folders, copies
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_folders
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import Partial, claim
@@ -101,7 +102,7 @@ def import_partials(
         try:
             for one in found:
                 work.check()
-                reading.name = f"{file.path} from the {one.place.label}"
+                reading.name = Message("{file} from the {label}", file=file.path, label=one.place.label)
                 for count in _copy_gaps(one, partial):
                     copied += count
                     reading.advance(count)

@@ -15,6 +15,7 @@ from qwen3ft_jupyter.cache.marks import mark_incomplete, marked_repo_id, unmark_
 from qwen3ft_jupyter.cache.walk import walk_all
 from qwen3ft_jupyter.disk import make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,7 @@ class MoveWork:
             return known
         digest = digest_file(path, with_git=False, on_bytes=on_bytes)
         if digest is None:
-            raise NotMovable("it changed while it was moved")
+            raise NotMovable(Message("it changed while it was moved"))
         self.digests[status.st_dev, status.st_ino] = digest.sha256, digest.stamp
         return digest.sha256, digest.stamp
 
@@ -162,10 +163,10 @@ class FolderMove:
         if not os.path.lexists(self.target):
             return False
         if self.target.is_symlink() or not self.target.is_dir():
-            raise NotMovable("something else has its name there")
+            raise NotMovable(Message("something else has its name there"))
         mark = marked_repo_id(self.target)
         if mark is not None and mark != self.repo_id:
-            raise NotMovable("another model has its name there")
+            raise NotMovable(Message("another model has its name there"))
         there = read_manifest(self.target)
         is_empty = there is None and next(walk_all(self.target), None) is None  # a kill came before the mark
         if mark is not None or is_empty:
@@ -175,7 +176,7 @@ class FolderMove:
         else:
             is_same = all(_size(self.target / path) == status.st_size for path, status in self._files.items())
         if not is_same:
-            raise NotMovable("another model, or another state of it, has its name there")
+            raise NotMovable(Message("another model, or another state of it, has its name there"))
         return True
 
     def _compare(self, right: dict[str, str]) -> None:
@@ -186,7 +187,7 @@ class FolderMove:
             for path in right or regular:
                 expected = right.get(path) or self._work.digest(self.source / path)[0]
                 if self._work.digest(self.target / path, counts=True)[0] != expected:
-                    raise NotMovable("another state of it has its name there")
+                    raise NotMovable(Message("another state of it has its name there"))
         else:
             self._work.reading.advance(self.size_bytes())
 
@@ -197,7 +198,7 @@ class FolderMove:
         try:
             goal.symlink_to((self.source / path).readlink())
         except OSError as error:
-            raise NotMovable("the other volume cannot hold its symlinks") from error
+            raise NotMovable(Message("the other volume cannot hold its symlinks")) from error
 
     def _copy_file(self, path: str, status: os.stat_result) -> None:
         goal, work = self.target / path, self._work
@@ -223,7 +224,7 @@ class FolderMove:
         if found == right:
             return stamp
         if self._work.digest(self.source / path)[0] != right:
-            raise NotMovable("it is damaged, so repair it first")
+            raise NotMovable(Message("it is damaged, so repair it first"))
         self._work.linked.clear()  # of a wrong copy no second name is made
         self._work.disk.unlink(self.target / path)
         self._copy_file(path, self._files[path])

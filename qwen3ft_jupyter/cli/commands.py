@@ -13,8 +13,7 @@ from qwen3ft_jupyter.faces.format import columns
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table
-from qwen3ft_jupyter.format import size
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.messages import size, tr
 
 if TYPE_CHECKING:
     from argparse import Namespace

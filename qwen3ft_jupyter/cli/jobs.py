@@ -13,8 +13,8 @@ from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.job_views import fetch_facts, job_text, jobs_table
 from qwen3ft_jupyter.faces.terminal import ProgressLine, follow
 from qwen3ft_jupyter.faces.verbs import write_command
-from qwen3ft_jupyter.format import size
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.jobs.state import STATE_WORDS
+from qwen3ft_jupyter.messages import size, tr
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -47,7 +47,7 @@ def jobs_stop_(given: Namespace) -> int:
     """Ask a job to stop."""
     job = _job(given)
     job.stop()
-    show(tr("{id} is {state}", id=job.id, state=tr(job.status().state)))
+    show(tr("{id} is {state}", id=job.id, state=STATE_WORDS[job.status().state]))
     return 0
 
 
@@ -75,7 +75,7 @@ def jobs_resume_(given: Namespace) -> int:
     """Let a job go on."""
     job = _job(given).resume()
     say(tr("Follow it: {command}", command=write_command("jobs follow", job.id, face="cli")))
-    show(tr("{id} is {state}", id=job.id, state=tr(job.status().state)))
+    show(tr("{id} is {state}", id=job.id, state=STATE_WORDS[job.status().state]))
     return 0
 
 
@@ -143,5 +143,5 @@ def see_through(job: Job) -> Mapping[str, Any] | None:
         raise error_from_json(status.error)
     if status.result is None:
         command = write_command("jobs resume", job.id, face="cli")
-        say(tr("The job is {state}. {command} goes on with it.", state=tr(status.state), command=command))
+        say(tr("The job is {state}. {command} goes on with it.", state=STATE_WORDS[status.state], command=command))
     return status.result

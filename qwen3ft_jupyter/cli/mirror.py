@@ -38,7 +38,7 @@ def mirror_(given: Namespace) -> int:
             stack.enter_context(mirror)
         except OSError as error:
             raise BadInput(
-                "Cannot listen on {host}:{port}: {strerror}.", host=host, port=port, strerror=error.strerror
+                "Cannot listen on {host}:{port}: {reason}.", host=host, port=port, reason=error.strerror
             ) from error
         stop = stack.enter_context(stop_on_signals())
         url = reachable(mirror.url)

@@ -9,13 +9,12 @@ from qwen3ft_jupyter.cli.jobs import detach, see_through
 from qwen3ft_jupyter.cli.terminal import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import JobError
 from qwen3ft_jupyter.faces import actions
-from qwen3ft_jupyter.faces.job_views import fetch_facts
+from qwen3ft_jupyter.faces.job_views import FINDINGS, fetch_facts
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import find, write_command
-from qwen3ft_jupyter.format import size
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.here import is_waiting_here, run_here
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.messages import size, tr
 from qwen3ft_jupyter.work import Controls, Work
 
 if TYPE_CHECKING:
@@ -72,9 +71,9 @@ def verify_(given: Namespace) -> int:
     report = _check("verify", given)
     if report is None:
         return FAILED
-    for word, key in (("missing", "missing"), ("wrong", "wrong"), ("not of the model", "extra")):
+    for key in ("missing", "wrong", "extra"):
         for path in report[key]:
-            show(f"{tr(word)}: {path}")
+            show(f"{tr(FINDINGS[key])}: {path}")
     name = given.model_name
     if report["missing"] or report["wrong"]:
         at = ["--revision", given.revision] if given.revision else []
@@ -93,7 +92,7 @@ def repair_(given: Namespace) -> int:
     if report is None:
         return FAILED
     for path in report["repaired"]:
-        show(f"{tr('repaired')}: {path}")
+        show(f"{tr(FINDINGS['repaired'])}: {path}")
     if report["repaired"]:
         fetched = size(report["bytes_fetched"])
         show(tr("{name}: all is as it should be, {size} fetched", name=given.model_name, size=fetched))

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from qwen3ft_jupyter.cache import quota as quotas
 from qwen3ft_jupyter.cache.compare import split_copies
 from qwen3ft_jupyter.errors import NoSpace
-from qwen3ft_jupyter.format import size
-from qwen3ft_jupyter.messages import Message, Size
+from qwen3ft_jupyter.messages import Message, Size, size
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES, object_key
 
 if TYPE_CHECKING:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.faces.verbs import find
-from qwen3ft_jupyter.format import first_names
-from qwen3ft_jupyter.messages import Command, Message
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.messages import Command, Message, Names, tr
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.work import Reporter
 
-_HINT = Message("List them: {command}", command=Command("jobs"))
+_LIST = Message("See `{command}` for those there are.", command=Command("jobs"))
 
 
 def overrides(given: Namespace) -> dict[str, Any]:
@@ -75,7 +73,7 @@ def evict(manager: ModelManager, given: Namespace, **watch: Reporter) -> list[tu
 
 
 def _kept(model: EvictedModel) -> str:
-    return tr("Kept in {folder}: {names}", folder=model.slug, names=first_names(model.left)) if model.left else ""
+    return tr("Kept in {folder}: {names}", folder=model.slug, names=Names(model.left)) if model.left else ""
 
 
 def set_pin(manager: ModelManager, given: Namespace, *, is_pinned: bool) -> str:
@@ -136,10 +134,10 @@ def match_id(ids: Sequence[str], text: str) -> str:
         return near[0]
     if near:
         raise JobNotFound(
-            "{count} jobs are called like {text!r}.",
-            hint="Give more of the id. {how}",
+            "{count} jobs are called like {id!r}.",
+            hint="Give more of the id. See `{command}` for those there are.",
             count=len(near),
-            text=text,
-            how=_HINT,
+            id=text,
+            command=Command("jobs"),
         )
-    raise JobNotFound("There is no job {text!r}.", hint=_HINT, text=text)
+    raise JobNotFound("There is no job {id!r}.", hint=_LIST, id=text)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.faces import format as fmt
-from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces import say
+from qwen3ft_jupyter.faces.say import shown_state, state_word
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import make_table
-from qwen3ft_jupyter.format import duration, moment, size
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -19,31 +20,27 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.state import JobJson
 
 ACTIVE = ("queued", "running", "stopping")
+FINDINGS = {
+    "missing": Message("missing"),
+    "wrong": Message("wrong"),
+    "extra": Message("not of the model"),
+    "repaired": Message("repaired"),
+}
+"""What a check or a repair finds of files, and how that is called."""
 
 
 def jobs_table(jobs: Sequence[JobJson], face: Face) -> Table:
     """Return the jobs, newest first; `jobs` holds what `Job.to_dict` gives."""
     columns: Columns[JobJson] = {
         tr("Job"): lambda job: job["id"],
-        tr("State"): lambda job: tr(shown_state(job)),
+        tr("State"): lambda job: tr(state_word(job)),
         "": _done,
-        tr("Title"): lambda job: job["title"],
+        tr("Title"): lambda job: tr(job["title"]),
         tr("Started"): lambda job: moment(job["created"]),
     }
     if face == "cli":
         del columns[tr("Started")]
     return make_table(tr("Jobs"), columns, jobs, [])
-
-
-def shown_state(job: JobJson) -> str:
-    """Return what to call the state of a job, of which `job` is what `Job.to_dict` gives: its state, or "paused".
-
-    >>> shown_state({"state": "running", "controls": {"paused": True, "max_speed": None}})
-    'paused'
-    """
-    controls = job["controls"]
-    is_paused = job["state"] in ("queued", "running") and controls is not None and controls["paused"]
-    return "paused" if is_paused else str(job["state"])
 
 
 def result_facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -52,7 +49,9 @@ def result_facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts += fetch_facts(result)
     if "checked_bytes" in result:
         facts.append((tr("verified"), size(result["checked_bytes"])))
-    facts += [(tr(key), ", ".join(result[key])) for key in ("missing", "wrong", "repaired") if result.get(key)]
+    facts += [
+        (tr(FINDINGS[key]), ", ".join(result[key])) for key in ("missing", "wrong", "repaired") if result.get(key)
+    ]
     if result.get("steps"):
         facts.append((tr("steps"), str(result["steps"])))
     if isinstance(result.get("last_loss"), int | float):
@@ -110,6 +109,7 @@ def _percent(part: int, whole: int) -> str:
 
 def job_text(job: JobJson, losses: Sequence[float], face: Face = "magic") -> str:
     """Return a job as lines of text, the newest thing last; `job` is what `Job.to_dict` gives."""
+    job = say.job(job, speaker_of(face))
     text = [f"{job['title']} · {state_words(job)} · {job['id']}", *(f"  {notice}" for notice in job["notices"])]
     if job["error"]:
         text.append(f"  {job['error']['code']}: {job['error']['message']} {job['error'].get('hint', '')}".rstrip())
@@ -131,7 +131,7 @@ def state_words(job: JobJson) -> str:
     """Return the state, and the speed limit while it matters."""
     speed = job["controls"]["max_speed"] if job["controls"] and job["state"] in ACTIVE else None
     limit = f" ({tr('at most {speed}/s', speed=size(speed))})" if speed else ""
-    return tr(shown_state(job)) + limit
+    return tr(state_word(job)) + limit
 
 
 def job_advice(job: JobJson, face: Face) -> list[str]:

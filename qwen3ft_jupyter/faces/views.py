@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from qwen3ft_jupyter.errors import BadInput, BadSetting
 from qwen3ft_jupyter.faces.format import count
 from qwen3ft_jupyter.faces.verbs import OTHER_OWNERS, verbs_of, write_command
-from qwen3ft_jupyter.format import duration, moment, size
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
+from qwen3ft_jupyter.work import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     Columns = dict[str, Callable[[Row], str]]
 
 ACTIONS = {
-    "kept": "kept",
-    "adopted": "adopted",
-    "resumed": "resumed",
-    "fetched": "to be fetched",
-    "removed": "removed",
+    "kept": Message("kept"),
+    "adopted": Message("adopted"),
+    "resumed": Message("resumed"),
+    "fetched": Message("to be fetched"),
+    "removed": Message("removed"),
 }
 """What a download does with a file, and how that is called; in the order in which a plan shows it."""
 OWNERS = {
-    "qwen3ft": "this cache",
-    "shared": "shared",
+    "qwen3ft": Message("this cache"),
+    "shared": Message("shared"),
     "huggingface": "Hugging Face",
     "modelscope": "ModelScope",
-    "folder": "a folder",
+    "folder": Message("a folder"),
 }
 """Whose a copy is, and how that is called."""
 MOST_PATHS = 20
@@ -204,7 +204,7 @@ def _change_notes(files: Iterable[FileJson]) -> list[str]:
 
 
 def status_table(status: StatusJson) -> Table:
-    """Return the settings in force; `status` is what `ModelManager.describe` says."""
+    """Return the settings in force; `status` is what `ModelManager.describe` says, in its reader's language."""
     hubs = " → ".join(status.get("hubs") or [status["hub"]])
     missing = [name for name, is_there in status.get("training", {}).items() if not is_there]
     notes = list(status["warnings"])
@@ -229,7 +229,7 @@ def models_table(models: Sequence[ModelRow], face: Face) -> Table:
     """Return the catalogue joined with the cache."""
     columns: Columns[ModelRow] = {
         tr("Model"): lambda model: model["model_name"],
-        tr("For"): lambda model: tr(model["role"]) if model["role"] or face == "cli" else model["note"],
+        tr("For"): lambda model: tr(model["role"] if model["role"] or face == "cli" else model["note"]),
         tr("Parameters"): lambda model: count(model["parameters"]),
         tr("Download"): lambda model: size(model["download_bytes"]),
         tr("LoRA needs"): lambda model: size(memory["lora"] if (memory := model["memory_bytes"]) else None),
@@ -271,7 +271,7 @@ def loaded_facts(model: Any) -> str:  # whatever transformers made: each fact is
 
 def _model_state(model: ModelRow) -> str:
     if model["job_id"]:
-        return tr("transferring")
+        return tr(PHASES["transferring"].word)
     if not model["cached"]:
         return ""
     return tr("in the cache") + ("" if model["verified"] else f" ({tr('not verified')})")

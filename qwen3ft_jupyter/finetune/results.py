@@ -146,10 +146,14 @@ def read_run(folder: Path) -> RunResult:
         config, result = read_json(folder / CONFIG), read_json(folder / RESULT)
         method, base_model = str(result["method"]), str(config["model"])
     except FileNotFoundError as error:
-        hint = "Resume it, or give its output_dir."
-        if (folder / PREVIOUS / RESULT).is_file():
-            hint += f" The result it is to replace is kept in its folder {PREVIOUS}."
-        raise LoadError("{folder} holds no finished fine-tune.", hint=hint, folder=folder.name) from error
+        raise LoadError(
+            "{folder} holds no finished fine-tune.",
+            hint="Resume it, or give its output_dir. The result it is to replace is kept in its folder {previous}."
+            if (folder / PREVIOUS / RESULT).is_file()
+            else "Resume it, or give its output_dir.",
+            folder=folder.name,
+            previous=PREVIOUS,
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LoadError("{folder}: the record of the fine-tune cannot be read.", folder=folder.name) from error
     adapter = folder / ADAPTER if method == "lora" else None

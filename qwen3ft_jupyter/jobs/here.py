@@ -65,7 +65,7 @@ def run_here(
     except Exception as error:
         _log(job, error)
         named = error if isinstance(error, Qwen3ftError) else unexpected(error)
-        _end(record, "failed", error=named.to_dict())
+        _end(record, "failed", error=named.to_json())
         raise
     _end(record, "succeeded", result=result)
     return result

@@ -10,15 +10,28 @@ A paused job is running: pausing is one of the things that may be changed about 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
+from qwen3ft_jupyter.messages import Message, from_json
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+
 JobState = Literal["queued", "running", "stopping", "succeeded", "failed", "stopped", "interrupted"]
 STATES: tuple[JobState, ...] = get_args(JobState)
+STATE_WORDS: Final[Mapping[str, str]] = {
+    "queued": Message("queued"),
+    "running": Message("running"),
+    "paused": Message("paused"),
+    "stopping": Message("stopping"),
+    "succeeded": Message("succeeded"),
+    "failed": Message("failed"),
+    "stopped": Message("stopped"),
+    "interrupted": Message("interrupted"),
+}
+"""What people call the states, and a job that is running but paused."""
 ACTIVE: frozenset[JobState] = frozenset({"queued", "running", "stopping"})
 RESUMABLE: frozenset[JobState] = frozenset({"failed", "stopped", "interrupted"})
 START_LIMIT_S = 15.0
@@ -58,6 +71,13 @@ class JobJson(StatusJson):
     """None for a job that takes none."""
 
 
+class SaidJob(JobJson):
+    """A job whose sentences are in its reader's language."""
+
+    state_words: str
+    """What the state is called."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobStatus:
     """What is known of a job at one moment. Times are unix seconds."""
@@ -68,7 +88,7 @@ class JobStatus:
     progress: Progress | None = None
     notices: tuple[str, ...] = ()
     error: Mapping[str, str] | None = None
-    """`code`, `message` and `hint` of what made the job fail."""
+    """`code`, `message` and `hint` of what made the job fail; the last two are said in a language by the face."""
     result: Mapping[str, Any] | None = None
     started: float | None = None
     updated: float | None = None
@@ -80,7 +100,7 @@ class JobStatus:
         return self.state in ACTIVE
 
     def to_dict(self) -> StatusJson:
-        """Return a JSON-ready dict."""
+        """Return a dict for faces, which still say its messages in their reader's language."""
         return {
             "state": self.state,
             "attempt": self.attempt,
@@ -135,13 +155,17 @@ def read_out(status: Mapping[str, Any], signs: Signs) -> JobStatus:
         state=state,
         attempt=signs.attempt,
         progress=Progress.from_dict(progress) if isinstance(progress, dict) and "phase" in progress else None,
-        notices=tuple(str(notice) for notice in status.get("notices") or ()),
-        error=status["error"] if isinstance(status.get("error"), dict) else None,
+        notices=tuple(map(from_json, status.get("notices") or ())),
+        error=_error(status.get("error")),
         result=status["result"] if isinstance(status.get("result"), dict) else None,
         started=_number(status.get("started")),
         updated=updated,
         ended=updated if state == "interrupted" else _number(status.get("ended")),
     )
+
+
+def _error(recorded: object) -> dict[str, str] | None:
+    return {name: from_json(text) for name, text in recorded.items()} if isinstance(recorded, dict) else None
 
 
 def _number(value: object) -> float | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.jobs.kinds import JobKind, Plain
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -170,20 +171,26 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Plain:
     return Plain(run(config, model.folder, context, base_commit=model.commit).to_dict())
 
 
-def _title_fine_tune(params: FineTuneParams) -> str:
-    return f"Fine-tune {params.model_name} → {params.output_dir.name}"
+def _download_title(params: DownloadParams) -> str:
+    return Message("Download {name}", name=params.model_name)
 
 
-DOWNLOAD = JobKind(
-    "download", DownloadParams, Plain, lambda params: f"Download {params.model_name}", _download, can_pause=True
-)
-VERIFY = JobKind(
-    "verify", CheckParams, VerifyReport, lambda params: f"Verify {params.model_name}", _verify, can_pause=True
-)
-REPAIR = JobKind(
-    "repair", CheckParams, RepairReport, lambda params: f"Repair {params.model_name}", _repair, can_pause=True
-)
-FINETUNE = JobKind("finetune", FineTuneParams, Plain, _title_fine_tune, _fine_tune)
+def _verify_title(params: CheckParams) -> str:
+    return Message("Verify {name}", name=params.model_name)
+
+
+def _repair_title(params: CheckParams) -> str:
+    return Message("Repair {name}", name=params.model_name)
+
+
+def _fine_tune_title(params: FineTuneParams) -> str:
+    return Message("Fine-tune {name} → {folder}", name=params.model_name, folder=params.output_dir.name)
+
+
+DOWNLOAD = JobKind("download", DownloadParams, Plain, _download_title, _download, can_pause=True)
+VERIFY = JobKind("verify", CheckParams, VerifyReport, _verify_title, _verify, can_pause=True)
+REPAIR = JobKind("repair", CheckParams, RepairReport, _repair_title, _repair, can_pause=True)
+FINETUNE = JobKind("finetune", FineTuneParams, Plain, _fine_tune_title, _fine_tune)
 
 KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE)}
 """By name."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.catalog.memory import estimate_bytes
 from qwen3ft_jupyter.hubs.names import parse_repo_id, slug
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.settings.declared import SETTINGS
 from qwen3ft_jupyter.settings.kinds import Secret
 
@@ -155,7 +156,8 @@ def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str
             cached.setdefault(model.repo_id, model)  # our own copies come before shared ones
     rows = {entry.repo_id: _catalogue_row(entry) for entry in catalog.catalog()}
     practice = rows[catalog.PRACTICE_REPO_ID] = _plain_row(catalog.PRACTICE_REPO_ID)
-    practice["role"], practice["note"] = "practice", "Comes with this package and is served on this machine."
+    practice["role"] = Message("practice")
+    practice["note"] = Message("Comes with this package and is served on this machine.")
     for name in [*cached, *downloads]:
         rows.setdefault(name, _plain_row(name))
     for name, row in rows.items():
@@ -207,9 +209,9 @@ def _plain_row(name: str) -> ModelRow:
 
 def _shown(value: object) -> str:
     if value is None:
-        return "not set"
+        return Message("not set")
     if isinstance(value, Secret):
         return "***"
     if isinstance(value, tuple):
-        return ", ".join(str(item) for item in value) or "none"
+        return ", ".join(str(item) for item in value) or Message("none")
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadConfig, CacheDamaged
-from qwen3ft_jupyter.faces import actions
+from qwen3ft_jupyter.faces import actions, say
 from qwen3ft_jupyter.faces.job_views import jobs_table
 from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb
-from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import (
     cache_table,
     help_table,
@@ -20,10 +20,9 @@ from qwen3ft_jupyter.faces.views import (
     plan_table,
     status_table,
 )
-from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.messages import Command, size, tr
 from qwen3ft_jupyter.notebook.job_view import JobView
 from qwen3ft_jupyter.notebook.views import Note, TableView, TextView, View
-from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -66,7 +65,8 @@ class Room:
 
 def status(room: Room, given: Namespace, _cell: str | None) -> TableView:
     """Show the settings in force."""
-    return TableView(status_table(room.manager_for(given).describe().to_dict()))
+    described = room.manager_for(given).describe().to_dict()
+    return TableView(status_table(say.status(described, speaker_of("magic"))))
 
 
 def models(room: Room, given: Namespace, _cell: str | None) -> TableView:
@@ -275,7 +275,7 @@ def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
     if match is None:
         return value
     if match[1] not in variables:
-        raise BadConfig("The config names {value}, but there is no variable {match}.", value=value, match=match[1])
+        raise BadConfig("The config names {value}, but there is no variable {name}.", value=value, name=match[1])
     return variables[match[1]]
 
 
@@ -294,10 +294,10 @@ def _checked(room: Room, name: str, given: Namespace) -> JobView:
     if report is not None and not report.is_ok:
         raise CacheDamaged(
             "{model_name}: {count} files are missing and {wrong} are wrong.",
-            hint="Fetch just these again: {write_command}",
+            hint="Fetch just these again: {command}",
             model_name=given.model_name,
             count=len(report.missing),
             wrong=len(report.wrong),
-            write_command=write_command("repair", given.model_name),
+            command=Command("repair", given.model_name),
         )
     return view

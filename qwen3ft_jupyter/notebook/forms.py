@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from qwen3ft_jupyter.errors import BadConfig, Qwen3ftError
-from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.messages import size, tr
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
 from qwen3ft_jupyter.notebook.job_view import JobView
 from qwen3ft_jupyter.notebook.markup import element
-from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_json
-from qwen3ft_jupyter.faces import terminal
+from qwen3ft_jupyter.faces import say, terminal
 from qwen3ft_jupyter.faces.format import progress_parts
 from qwen3ft_jupyter.faces.job_views import (
     ACTIVE,
@@ -17,11 +17,13 @@ from qwen3ft_jupyter.faces.job_views import (
     job_text,
     loss_words,
     result_facts,
-    shown_state,
     state_words,
 )
+from qwen3ft_jupyter.faces.say import shown_state
 from qwen3ft_jupyter.faces.terminal import ProgressLine
-from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
+from qwen3ft_jupyter.jobs.state import STATE_WORDS
+from qwen3ft_jupyter.messages import Command, tr
 from qwen3ft_jupyter.notebook.display import (
     SHORTEST_S,
     CellScreen,
@@ -31,7 +33,6 @@ from qwen3ft_jupyter.notebook.display import (
 )
 from qwen3ft_jupyter.notebook.markup import bar, curve, element
 from qwen3ft_jupyter.notebook.views import View, lines
-from qwen3ft_jupyter.words import tr
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class JobView(View):
         """
         try:
             if screen is None and not is_notebook():
-                with ProgressLine() as line:
+                with ProgressLine(face="magic") as line:
                     terminal.follow(self.job, line)
             else:
                 self._follow_in_cell(screen or self._screen())
@@ -130,7 +131,6 @@ class JobView(View):
     def _raise_unless_succeeded(self) -> None:
         """Fail the cell if the job failed, so that "Run all" does not go on without the model."""
         status = self.job.status()
-        command = write_command("jobs resume", self.job.id)
         if status.state == "failed":
             raise error_from_json(status.error) if status.error else JobFailed("The job {id} failed.", id=self.job.id)
         if status.state in ("stopped", "interrupted"):
@@ -138,8 +138,8 @@ class JobView(View):
                 "The job {id} was {state}.",
                 hint="Go on with it: {command}",
                 id=self.job.id,
-                state=status.state,
-                command=command,
+                state=STATE_WORDS[status.state],
+                command=Command("jobs resume", self.job.id),
             )
 
     def _screen(self) -> Screen:
@@ -182,6 +182,7 @@ class JobView(View):
 
 def job_html(job: JobJson, losses: Sequence[float]) -> Markup:
     """Return a job as HTML. `job` is what `Job.to_dict` gives. Pure."""
+    job = say.job(job, speaker_of("magic"))
     state = f"{_SIGNS.get(shown_state(job), '')} {state_words(job)}"
     head = element("div", element("b", job["title"]), " · ", state, " · ", element("code", job["id"]))
     parts: list[str] = [head]

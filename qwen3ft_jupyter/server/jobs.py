@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from tornado import web
 
+from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.actions import job_rows
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.curves import read_metrics
 from qwen3ft_jupyter.server.fields import Field, check_job_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from qwen3ft_jupyter.jobs.state import JobJson
     from qwen3ft_jupyter.jobs.store import Job
-    from qwen3ft_jupyter.server.curves import Curves
 
 T = TypeVar("T")
 
@@ -34,7 +34,8 @@ class JobsHandler(Qwen3FTHandler):
     async def get(self) -> None:
         """Answer with every job, newest first."""
         self.given()
-        self.answer({"jobs": await self.read(lambda manager: job_rows(manager.jobs()))})
+        rows = await self.read(lambda manager: job_rows(manager.jobs()))
+        self.answer({"jobs": [say.job(row, self.speaker) for row in rows]})
 
 
 class OneJobHandler(Qwen3FTHandler):
@@ -52,6 +53,10 @@ class OneJobHandler(Qwen3FTHandler):
         wanted = check_job_id(job_id)
         return await self.act(lambda manager: call(manager.job(wanted)))
 
+    def answer_change(self, job: JobJson) -> None:
+        """Finish with a job that has been told something."""
+        self.answer(say.job(job, self.speaker))
+
 
 class JobHandler(OneJobHandler):
     """One job."""
@@ -63,7 +68,9 @@ class JobHandler(OneJobHandler):
     async def get(self, job_id: str) -> None:
         """Answer with the job and, unless `metrics` is false, its training curve."""
         curves = self.services.curves if self.given().flag("metrics", default=True) else None
-        self.answer(await self.read_job(job_id, lambda job: _show(job, curves)))
+        job, points = await self.read_job(job_id, lambda job: (job.to_dict(), curves.read(job)[0] if curves else None))
+        said = say.job(job, self.speaker)
+        self.answer(said if points is None else {**said, "metrics": points})
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
@@ -113,7 +120,7 @@ class JobStopHandler(OneJobHandler):
     async def post(self, job_id: str) -> None:
         """Ask the job to stop and answer with it; it ends by itself a moment later."""
         self.given()
-        self.answer(await self.act_on_job(job_id, lambda job: _tell(job, job.stop)))
+        self.answer_change(await self.act_on_job(job_id, lambda job: _tell(job, job.stop)))
 
 
 class JobPauseHandler(OneJobHandler):
@@ -124,7 +131,7 @@ class JobPauseHandler(OneJobHandler):
     async def post(self, job_id: str) -> None:
         """Let the job rest and answer with it."""
         self.given()
-        self.answer(await self.act_on_job(job_id, lambda job: _tell(job, job.pause)))
+        self.answer_change(await self.act_on_job(job_id, lambda job: _tell(job, job.pause)))
 
 
 class JobLimitHandler(OneJobHandler):
@@ -137,7 +144,7 @@ class JobLimitHandler(OneJobHandler):
     async def post(self, job_id: str) -> None:
         """Change the most bytes a second that the job may move and answer with it."""
         max_speed = self.given().count("max_speed") or None
-        self.answer(await self.act_on_job(job_id, lambda job: _tell(job, partial(job.limit, max_speed))))
+        self.answer_change(await self.act_on_job(job_id, lambda job: _tell(job, partial(job.limit, max_speed))))
 
 
 class JobResumeHandler(OneJobHandler):
@@ -155,12 +162,6 @@ def _tell(job: Job, tell: Callable[[], None]) -> JobJson:
     """Tell a job something and return how it stands then."""
     tell()
     return job.to_dict()
-
-
-def _show(job: Job, curves: Curves | None) -> Mapping[str, object]:
-    """Return the job, with its metrics if there are `curves` to take them from."""
-    shown = job.to_dict()
-    return shown if curves is None else {**shown, "metrics": curves.read(job)[0]}
 
 
 ROUTES = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado import web
 
+from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field, fields_of
 
@@ -32,7 +33,8 @@ class ModelsHandler(Qwen3FTHandler):
     async def get(self) -> None:
         """Answer with every model."""
         self.given()
-        self.answer({"models": await self.read(lambda manager: manager.models())})
+        rows = await self.read(lambda manager: manager.models())
+        self.answer({"models": [say.model(row, self.speaker) for row in rows]})
 
 
 class DownloadHandler(Qwen3FTHandler):

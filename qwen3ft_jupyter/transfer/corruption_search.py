@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.pieces import Span
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.transfer.journal import Record
 
-ANOTHER_TOOL: Final = "another tool's partial file"
+ANOTHER_TOOL: Final[str] = Message("another tool's partial file")
 """The source named in records of bytes that another tool had begun to download: nobody has vouched for them, so they
 are suspected first."""
 

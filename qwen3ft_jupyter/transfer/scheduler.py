@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import HubError, Qwen3ftError, SourceFailed, WrongBytes
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL, Suspects, spans_of
 from qwen3ft_jupyter.transfer.file_download import Digests, FileDownload
 from qwen3ft_jupyter.transfer.range_chooser import RangeChooser
@@ -96,8 +96,12 @@ class Scheduler:
     def describe(self) -> str:
         """Return in a few words who is fetching from where, or why nobody is."""
         with self._lock:
-            shares = [f"{s.connections} from {s.name}" for s in self._source_states if s.connections]
-            return f"connections: {', '.join(shares)}" if shares else self._trouble
+            shares = [
+                Message("{count} from {source}", count=state.connections, source=state.name)
+                for state in self._source_states
+                if state.connections
+            ]
+            return Message("connections: {sources}", sources=Texts(shares, ", ")) if shares else self._trouble
 
     def pause(self, *, is_paused: bool) -> None:
         """Give up all connections, or go on."""
@@ -237,7 +241,7 @@ class Scheduler:
         wait_s = float(error.details.get("retry_after_s", 0) or 0)
         with self._lock:
             now = self.clock()
-            self._trouble = f"trying again: {error.message}"
+            self._trouble = Message("trying again: {problem}", problem=error.message)
             source_state, download = range_fetch.source_state, range_fetch.download
             if is_refusal(error) and source_state.connections > 1 and self._is_crowd(range_fetch, wait_s, now):
                 return
@@ -378,6 +382,6 @@ class Scheduler:
             download.failure = None
         elif resolving:
             download.failure = error
-            self._trouble = f"waiting for {resolving[0]}: {error.message}"
+            self._trouble = Message("waiting for {source}: {problem}", source=resolving[0], problem=error.message)
         else:
             self.finish(error)

@@ -13,6 +13,7 @@ from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces.format import progress_parts
 from qwen3ft_jupyter.faces.job_views import fetch_facts, share_words
 from qwen3ft_jupyter.faces.views import MOST_PATHS, check_owner, plan_table, read_speed, room_words, split_sources
+from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.work import Progress
 from tests.server.standin import plan_dict
 
@@ -174,11 +175,16 @@ def test_a_plan_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
 # Where bytes come from while they travel
 
 
+def connections(*shares: tuple[int, str]) -> str:
+    parts = [Message("{count} from {source}", count=count, source=source) for count, source in shares]
+    return Message("connections: {sources}", sources=Texts(parts, ", "))
+
+
 @pytest.mark.parametrize(
     ("detail", "chinese"),
     [
-        ("connections: 8 from ModelScope, 4 from Hugging Face", "连接：ModelScope 8 个, Hugging Face 4 个"),
-        ("connections: 1 from mirror 10.0.0.5:8900", "连接：mirror 10.0.0.5:8900 1 个"),
+        (connections((8, "ModelScope"), (4, "Hugging Face")), "连接：ModelScope 8 个, Hugging Face 4 个"),
+        (connections((1, Message("mirror {host}", host="10.0.0.5:8900"))), "连接：镜像 10.0.0.5:8900 1 个"),
         ("model.safetensors", "model.safetensors"),
         ("connections: none", "connections: none"),
     ],

@@ -108,7 +108,7 @@ def test_a_running_job_shows_numbers_and_an_ended_one_results() -> None:
     running = job_text(StandInJob("a", script=[HALFWAY]).to_dict(), [])
     ended = job_text(StandInJob("a", script=[DONE]).to_dict(), [])
 
-    assert "transferring · 500 MB of 1.0 GB · 50.0 MB/s · 10 s left · 8 connections" in running
+    assert "downloading · 500 MB of 1.0 GB · 50.0 MB/s · 10 s left · 8 connections" in running
     assert "taken from Hugging Face" in running
     assert "%qwen3ft jobs stop a" in running
     assert "fetched: 1.0 GB" in ended

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, find_command
-from qwen3ft_jupyter.cli.terminal import say, show
+from qwen3ft_jupyter.cli.output import say, show
 from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb, parse
 from qwen3ft_jupyter.faces.say import error as error_words

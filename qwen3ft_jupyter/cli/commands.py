@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cli.terminal import say, show, show_json, stop_on_signals
+from qwen3ft_jupyter.cli.output import say, show, show_json, stop_on_signals
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import columns
 from qwen3ft_jupyter.faces.terminal import ProgressLine

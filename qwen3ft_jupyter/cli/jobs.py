@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_rows
-from qwen3ft_jupyter.cli.terminal import say, show, show_json
+from qwen3ft_jupyter.cli.output import say, show, show_json
 from qwen3ft_jupyter.errors import error_from_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.job_views import fetch_facts, job_text, jobs_table

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import open_manager
-from qwen3ft_jupyter.cli.terminal import say, show, stop_on_signals
+from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import BadInput
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_plan
 from qwen3ft_jupyter.cli.jobs import detach, see_through
-from qwen3ft_jupyter.cli.terminal import say, show, stop_on_signals
+from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import JobError
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.job_views import FINDINGS, fetch_facts

@@ -51,19 +51,21 @@ def progress_parts(progress: Progress) -> list[str]:
     """
     phase = PHASES.get(progress.phase) or Phase(progress.phase)  # another version may have more of them
     is_done = progress.fraction == 1 and phase.is_final
-    parts = [tr(phase.word) + (" ✓" if is_done else "")]
-    if progress.total and progress.total > 1:  # "1 of 1" says nothing
-        done, total = _number(progress.done, progress.unit), _amount(progress.total, progress.unit)
-        parts.append(tr("{done} of {total}", done=done, total=total))
-    elif progress.done and not progress.total:
-        parts.append(_amount(progress.done, progress.unit))
+    parts = [tr(phase.word) + (" ✓" if is_done else ""), _how_far(progress)]
     if progress.rate and not is_done:
         parts.append(_amount(progress.rate, progress.unit) + "/s")
     if progress.eta_s is not None and not is_done:
         parts.append(tr("{time} left", time=duration(progress.eta_s)))
-    if progress.detail:
-        parts.append(tr(progress.detail))
-    return parts
+    return [part for part in [*parts, tr(progress.detail)] if part]
+
+
+def _how_far(progress: Progress) -> str:
+    if not progress.total:
+        return _amount(progress.done, progress.unit) if progress.done else ""
+    if progress.total == 1:  # "1 of 1" says nothing
+        return ""
+    done, total = _number(progress.done, progress.unit), _amount(progress.total, progress.unit)
+    return tr("{done} of {total}", done=done, total=total)
 
 
 def plain(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.messages import Message, Speaker
@@ -12,7 +12,7 @@ from qwen3ft_jupyter.work import PHASES
 if TYPE_CHECKING:
     from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.faces.verbs import Face
-    from qwen3ft_jupyter.jobs.state import JobSnapshot
+    from qwen3ft_jupyter.jobs.state import JobSnapshot, SaidJob
     from qwen3ft_jupyter.manager.overview import Description, ModelRow
 
 
@@ -35,11 +35,11 @@ def job(what: JobSnapshot, speaker: Speaker) -> JobSnapshot:
     return replace(what, title=speaker.say(what.title), status=said)
 
 
-def answer(what: JobSnapshot, speaker: Speaker) -> dict[str, Any]:
+def answer(what: JobSnapshot, speaker: Speaker) -> SaidJob:
     """Return a job as ``GET /qwen3ft/jobs/{id}`` answers it."""
-    told: dict[str, Any] = {**job(what, speaker).to_dict(), "state_words": speaker.say_alone(what.state_word)}
-    if what.status.progress:
-        told["progress"]["phase_words"] = speaker.say_alone(phase_word(what.status.progress.phase))
+    told: SaidJob = {**job(what, speaker).to_dict(), "state_words": speaker.say_alone(what.state_word)}
+    if told["progress"]:
+        told["progress"]["phase_words"] = speaker.say_alone(phase_word(told["progress"]["phase"]))
     return told
 
 

@@ -72,6 +72,13 @@ class JobJson(StatusJson):
     """None for a job that takes none."""
 
 
+class SaidJob(JobJson):
+    """A job whose sentences are in its reader's language."""
+
+    state_words: str
+    """What the state is called."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobStatus:
     """What is known of a job at one moment. Times are unix seconds."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
 from qwen3ft_jupyter.messages import Message, Speaker
-from qwen3ft_jupyter.work import PHASES
+from qwen3ft_jupyter.work import PHASES, UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.jobs.state import JobJson, SaidJob
     from qwen3ft_jupyter.manager.overview import ModelRow, SettingJson, StatusJson
+
+KIND_WORDS: Final[dict[str, str]] = {
+    "hybrid": Message("thinks on demand"),
+    "instruct": Message("instruct"),
+    "thinking": Message("thinking"),
+    "base": Message("base"),
+    "moe": Message("mixture of experts"),
+}
+"""What people call the kinds of models."""
 
 
 def error(what: Qwen3ftError, face: Face) -> dict[str, str]:
@@ -33,6 +42,7 @@ def job(what: JobJson, speaker: Speaker) -> SaidJob:
         "state_words": speaker.say_alone(state_word(what)),
         "progress": progress and _progress(progress, speaker),
         "notices": [speaker.say(notice) for notice in what["notices"]],
+        "result": speaker.say_within(what["result"]),
         "error": failure and {name: text if name == "code" else speaker.say(text) for name, text in failure.items()},
     }
 
@@ -63,10 +73,16 @@ def phase_word(name: str) -> str:
     return PHASES[name].word if name in PHASES else name
 
 
-def model(row: ModelRow, speaker: Speaker) -> ModelRow:
+def model(row: ModelRow, speaker: Speaker) -> dict[str, object]:
     """Return a row of the catalogue, as `ModelManager.models` gives it."""
-    role, badge, note = (speaker.say(words) for words in (row["role"], row["badge"], row["note"]))
-    return {**row, "role": role, "badge": badge, "note": note}
+    return {
+        **row,
+        "role": speaker.say(row["role"]),
+        "role_words": speaker.say_alone(row["role"]),
+        "badge": speaker.say(row["badge"]),
+        "kind_words": speaker.say_alone(KIND_WORDS.get(row["kind"], row["kind"])),
+        "note": speaker.say(row["note"]),
+    }
 
 
 def status(what: StatusJson, speaker: Speaker) -> StatusJson:
@@ -84,5 +100,9 @@ def _value(value: str, speaker: Speaker) -> str:
 
 
 def _progress(what: Mapping[str, Any], speaker: Speaker) -> dict[str, Any]:
-    words = speaker.say_alone(phase_word(what["phase"]))
-    return {**what, "phase_words": words, "detail": speaker.say(what["detail"])}
+    return {
+        **what,
+        "phase_words": speaker.say_alone(phase_word(what["phase"])),
+        "unit_words": speaker.say(UNITS.get(what["unit"], what["unit"])),
+        "detail": speaker.say(what["detail"]),
+    }

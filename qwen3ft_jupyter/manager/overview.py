@@ -156,7 +156,7 @@ def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str
             cached.setdefault(model.repo_id, model)  # our own copies come before shared ones
     rows = {entry.repo_id: _catalogue_row(entry) for entry in catalog.catalog()}
     practice = rows[catalog.PRACTICE_REPO_ID] = _plain_row(catalog.PRACTICE_REPO_ID)
-    practice["role"] = Message("practice")
+    practice["role"] = Message("practice: no network needed")
     practice["note"] = Message("Comes with this package and is served on this machine.")
     for name in [*cached, *downloads]:
         rows.setdefault(name, _plain_row(name))

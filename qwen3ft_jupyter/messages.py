@@ -214,6 +214,10 @@ class Speaker:
         """Return a message as a sentence."""
         return render(text, self.language, self.grammar)
 
+    def say_within(self, data: Any) -> Any:
+        """Return JSON data with the messages in it said; other texts are names, and stay."""
+        return map_texts(lambda text: self.say(text) if isinstance(text, Message) else text, data)
+
     def say_alone(self, word: str) -> str:
         """Return a word that stands by itself: it begins with a capital.
 
@@ -285,6 +289,31 @@ def from_json(data: Any) -> str:
         except (LookupError, ValueError, TypeError, AttributeError, RecursionError):  # its values do not fill it
             return str(data["template"])
     return data if isinstance(data, str) else "" if data is None else str(data)
+
+
+def map_texts(change: Callable[[str], Any], data: Any) -> Any:
+    """Return JSON data with each text in it changed, but for the keys.
+
+    >>> map_texts(to_json, {"a/b": [Message("{size} free", size=Size(5))]})
+    {'a/b': [{'template': '{size} free', 'values': {'size': {'bytes': 5}}}]}
+    """
+    if isinstance(data, str):
+        return change(data)
+    if isinstance(data, Mapping):
+        return {key: map_texts(change, value) for key, value in data.items()}
+    return [map_texts(change, each) for each in data] if isinstance(data, (list, tuple)) else data
+
+
+def with_messages(data: Any) -> Any:
+    """Return JSON data with the messages in it that `to_json` wrote there.
+
+    >>> with_messages({"a/b": [{"template": "{size} free", "values": {"size": {"bytes": 5}}}]})
+    {'a/b': ['5 B free']}
+    """
+    if isinstance(data, Mapping):
+        is_message = data.keys() == {"template", "values"}
+        return from_json(data) if is_message else {key: with_messages(value) for key, value in data.items()}
+    return [with_messages(each) for each in data] if isinstance(data, list) else data
 
 
 def _is_plain(template: str) -> bool:

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import get_args
 
 import polib
 import pytest
 import yaml
 
 from qwen3ft_jupyter import server
+from qwen3ft_jupyter.catalog import Kind
 from qwen3ft_jupyter.faces.job_views import FINDINGS
+from qwen3ft_jupyter.faces.say import KIND_WORDS
 from qwen3ft_jupyter.faces.views import ACTIONS, OWNERS
 from qwen3ft_jupyter.jobs.state import STATE_WORDS, STATES
 from qwen3ft_jupyter.messages import translate
@@ -52,6 +55,7 @@ def test_no_text_is_glued_together() -> None:
         *ACTIONS.values(),
         *OWNERS.values(),
         *FINDINGS.values(),
+        *KIND_WORDS.values(),
     ],
 )
 def test_every_word_that_a_name_stands_for_is_translated(word: str) -> None:
@@ -60,6 +64,7 @@ def test_every_word_that_a_name_stands_for_is_translated(word: str) -> None:
 
 def test_every_name_has_a_word() -> None:
     assert set(STATE_WORDS) == {*STATES, "paused"}
+    assert set(KIND_WORDS) == set(get_args(Kind))
     assert set(PROGRESS["phase"]["enum"]) == set(PHASES)
     assert set(PROGRESS["unit"]["enum"]) == set(UNITS)
 

@@ -60,6 +60,22 @@ WRITTEN: dict[str, dict[str, Any]] = {
 """As every version has written them."""
 
 
+@pytest.mark.parametrize(
+    ("kind", "params", "title"),
+    [
+        ("download", DownloadParams(STARTER, DownloadRequest.of("a/b")), "Download a/b"),
+        ("download", DownloadParams(STARTER, DownloadRequest.of("a/b", update=True)), "Update a/b"),
+        ("download", DownloadParams(STARTER, DownloadRequest.of("a/b", revision="v1.1")), "Download a/b (v1.1)"),
+        ("verify", CheckParams(STARTER, "a/b", "c0ffee42" * 5), "Verify a/b (c0ffee42)"),
+        ("verify", CheckParams(STARTER, "a/b"), "Verify a/b"),
+        ("repair", CheckParams(STARTER, "a/b"), "Repair a/b"),
+        ("finetune", FineTuneParams(STARTER, CONFIG), "Fine-tune Qwen/Qwen3-0.6B → out"),
+    ],
+)
+def test_a_title_says_what_is_done_to_which_revision(kind: str, params: ModelParams, title: str) -> None:
+    assert KINDS[kind].title(params) == title
+
+
 @pytest.fixture
 def requeue(tmp_path: Path) -> Callable[[str, dict[str, Any]], Path]:
     """Write a job that waits to be run by this process."""

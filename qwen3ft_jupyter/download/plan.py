@@ -347,7 +347,7 @@ def _planned(found: Found, source: str) -> Iterator[PlannedFile]:
         elif file.path in copies:
             yield PlannedFile(file.path, file.size, "adopted", copies[file.path], 0)
         elif file.path in found.lent:
-            yield PlannedFile(file.path, file.size, "adopted", "cache", 0)
+            yield PlannedFile(file.path, file.size, "adopted", Message("cache"), 0)
         elif file.path in found.candidates:
             yield PlannedFile(file.path, file.size, "adopted", found.candidates[file.path][0].label, 0)
         elif present:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.messages import Message, Speaker
-from qwen3ft_jupyter.work import PHASES
+from qwen3ft_jupyter.work import PHASES, UNITS
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.jobs.state import JobSnapshot, SaidJob
     from qwen3ft_jupyter.manager.overview import Description, ModelRow
+
+KIND_WORDS: Final[dict[str, str]] = {
+    "hybrid": Message("thinks on demand"),
+    "instruct": Message("instruct"),
+    "thinking": Message("thinking"),
+    "base": Message("base"),
+    "moe": Message("mixture of experts"),
+}
+"""What people call the kinds of models."""
 
 
 def error(what: Qwen3ftError, face: Face) -> dict[str, str]:
@@ -31,6 +40,7 @@ def job(what: JobSnapshot, speaker: Speaker) -> JobSnapshot:
         notices=tuple(map(speaker.say, status.notices)),
         error=error and {name: text if name == "code" else speaker.say(text) for name, text in error.items()},
         progress=progress and replace(progress, detail=speaker.say(progress.detail)),
+        result=speaker.say_within(status.result),
     )
     return replace(what, title=speaker.say(what.title), status=said)
 
@@ -39,7 +49,9 @@ def answer(what: JobSnapshot, speaker: Speaker) -> SaidJob:
     """Return a job as ``GET /qwen3ft/jobs/{id}`` answers it."""
     told: SaidJob = {**job(what, speaker).to_dict(), "state_words": speaker.say_alone(what.state_word)}
     if told["progress"]:
+        unit = told["progress"]["unit"]
         told["progress"]["phase_words"] = speaker.say_alone(phase_word(told["progress"]["phase"]))
+        told["progress"]["unit_words"] = speaker.say(UNITS.get(unit, unit))
     return told
 
 
@@ -55,6 +67,15 @@ def phase_word(name: str) -> str:
 def model(row: ModelRow, speaker: Speaker) -> ModelRow:
     """Return a row of the catalogue with its words said."""
     return replace(row, role=speaker.say(row.role), badge=speaker.say(row.badge), note=speaker.say(row.note))
+
+
+def model_answer(row: ModelRow, speaker: Speaker) -> dict[str, object]:
+    """Return a row of the catalogue as ``GET /qwen3ft/models`` answers it."""
+    return {
+        **model(row, speaker).to_dict(),
+        "role_words": speaker.say_alone(row.role),
+        "kind_words": speaker.say_alone(KIND_WORDS.get(row.kind, row.kind)),
+    }
 
 
 def status(what: Description, speaker: Speaker) -> Description:

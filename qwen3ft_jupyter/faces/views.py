@@ -152,7 +152,7 @@ def _action_row(action: str, files: Iterable[PlannedFile]) -> tuple[str, ...] | 
     to_fetch = sum(file.bytes_to_fetch for file in these)
     sources = dict.fromkeys(source for file in these for source in file.source.split(", ") if source)
     whole = size(sum(file.size for file in these))
-    return tr(ACTIONS[action]), str(len(these)), whole, size(to_fetch) if to_fetch else "", ", ".join(sources)
+    return tr(ACTIONS[action]), str(len(these)), whole, size(to_fetch) if to_fetch else "", ", ".join(map(tr, sources))
 
 
 def _plan_notes(plan: DownloadPlan) -> list[str]:
@@ -164,7 +164,7 @@ def _plan_notes(plan: DownloadPlan) -> list[str]:
     if fetched and plan.rate:
         notes.append(tr("About {time} at {rate}/s.", time=duration(plan.seconds), rate=size(plan.rate)))
     if plan.sources and fetched:
-        notes.append(tr("Sources: {names}.", names=", ".join(plan.sources)))
+        notes.append(tr("Sources: {names}.", names=", ".join(map(tr, plan.sources))))
     return [*notes, *_room_notes(plan), *(_change_notes(plan.files) if plan.is_update else [])]
 
 
@@ -176,7 +176,7 @@ def _room_notes(plan: DownloadPlan) -> list[str]:
     if plan.quota:
         notes.append(tr("Quota: {quota}.", quota=size(plan.quota)))
     if plan.to_evict:
-        notes.append(tr("Deleted before that to make room: {names}.", names=", ".join(plan.to_evict)))
+        notes.append(tr("Deleted before that to make room: {names}.", names=", ".join(map(tr, plan.to_evict))))
     if plan.over_quota_bytes:
         notes.append(tr("It does not fit: {size} over the quota.", size=size(plan.over_quota_bytes)))
     if plan.missing_bytes:

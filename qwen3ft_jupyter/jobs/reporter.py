@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.jobs import supervisor
-from qwen3ft_jupyter.messages import to_json
+from qwen3ft_jupyter.messages import map_texts, to_json
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls, Progress, Reporter
 
@@ -113,7 +113,8 @@ class JobReporter(Reporter):
         self._events.close()
         with self._lock:
             now = time.time()
-            self._status.update(state=state, error=error, result=result, updated=now, ended=now)
+            written = map_texts(to_json, result)
+            self._status.update(state=state, error=error, result=written, updated=now, ended=now)
             supervisor.write_status(self._folder, self._status, is_final=True)
 
     def _record(self, kind: str, **fields: Any) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
-from qwen3ft_jupyter.messages import Message, from_json
+from qwen3ft_jupyter.messages import Message, from_json, with_messages
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def read_out(status: Mapping[str, Any], signs: Signs) -> JobStatus:
         progress=Progress.from_dict(progress) if isinstance(progress, dict) and "phase" in progress else None,
         notices=tuple(map(from_json, status.get("notices") or ())),
         error=_error(status.get("error")),
-        result=status["result"] if isinstance(status.get("result"), dict) else None,
+        result=with_messages(status["result"]) if isinstance(status.get("result"), dict) else None,
         started=_number(status.get("started")),
         updated=updated,
         ended=updated if state == "interrupted" else _number(status.get("ended")),

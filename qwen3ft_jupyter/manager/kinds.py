@@ -10,6 +10,7 @@ from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.finetune.results import Outcome
+from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.jobs.kinds import JobKind
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Progress
@@ -168,15 +169,27 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
 
 
 def _download_title(params: DownloadParams) -> str:
-    return Message("Download {name}", name=params.model_name)
+    name = _with_revision(params.model_name, params.request.revision)
+    return Message("Update {name}" if params.request.update else "Download {name}", name=name)
 
 
 def _verify_title(params: CheckParams) -> str:
-    return Message("Verify {name}", name=params.model_name)
+    return Message("Verify {name}", name=_with_revision(params.model_name, params.revision))
 
 
 def _repair_title(params: CheckParams) -> str:
-    return Message("Repair {name}", name=params.model_name)
+    return Message("Repair {name}", name=_with_revision(params.model_name, params.revision))
+
+
+def _with_revision(name: str, revision: str | None) -> str:
+    """Return what to call a revision of a model; a commit by its first digits.
+
+    >>> _with_revision("a/b", None), _with_revision("a/b", "v1.1"), _with_revision("a/b", "c0ffee42" * 5)
+    ('a/b', 'a/b (v1.1)', 'a/b (c0ffee42)')
+    """
+    if not revision:
+        return name
+    return f"{name} ({revision[:8] if is_commit(revision) else revision})"
 
 
 def _fine_tune_title(params: FineTuneParams) -> str:

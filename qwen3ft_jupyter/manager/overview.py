@@ -155,7 +155,7 @@ def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str
     rows[catalog.PRACTICE_REPO_ID] = ModelRow(
         catalog.PRACTICE_REPO_ID,
         _slug_of(catalog.PRACTICE_REPO_ID),
-        role=Message("practice"),
+        role=Message("practice: no network needed"),
         note=Message("Comes with this package and is served on this machine."),
     )
     for name in [*cached, *downloads]:

@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tornado import web
 
-from qwen3ft_jupyter.faces.views import check_owner
+from qwen3ft_jupyter.cache.places import LABELS
+from qwen3ft_jupyter.faces.views import OWNERS, check_owner
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from qwen3ft_jupyter.cache.models import EvictedModel
+    from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.messages import Speaker
 
 AUTH_RESOURCE = "qwen3ft_jupyter:cache"
+_OWNER_WORDS = {**OWNERS, "huggingface": LABELS["huggingface"], "modelscope": LABELS["modelscope"]}
 
 
 class StartJob(Protocol):
@@ -38,9 +41,8 @@ class CacheListHandler(Qwen3FTHandler):
     async def get(self) -> None:
         """Answer with every model on this disk."""
         self.given()
-        self.answer(
-            await self.read(lambda manager: {"models": manager.list_cached_models(), **manager.cache_summary()})
-        )
+        models, summary = await self.read(lambda manager: (manager.cached_models(), manager.cache_summary()))
+        self.answer({"models": [say_copy(model, self.speaker) for model in models], **summary})
 
 
 class CacheAllHandler(Qwen3FTHandler):
@@ -119,6 +121,11 @@ class RepairHandler(Qwen3FTHandler):
         """Start a job that reads every byte of the model again and fetches what is wrong, and answer with that."""
         speed = self.given().count("max_speed") or None
         self.answer_job(await self.act(lambda manager: _start(manager, manager.start_repair, slug, speed)))
+
+
+def say_copy(model: CachedModel, speaker: Speaker) -> dict[str, object]:
+    """Return a cached model, as `ModelManager.list_cached_models` gives it, with the words for whose copy it is."""
+    return {**model.to_dict(), "owner_words": speaker.say_alone(_OWNER_WORDS[model.owner])}
 
 
 def _evicted(models: Sequence[EvictedModel]) -> Mapping[str, object]:

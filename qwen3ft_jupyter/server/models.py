@@ -9,6 +9,7 @@ from tornado import web
 
 from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
+from qwen3ft_jupyter.server.cache import say_copy
 from qwen3ft_jupyter.server.fields import Field, fields_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class ModelsHandler(Qwen3FTHandler):
         """Answer with every model."""
         self.given()
         rows = await self.read(lambda manager: manager.model_rows())
-        self.answer({"models": [say.model(row, self.speaker).to_dict() for row in rows]})
+        self.answer({"models": [say.model_answer(row, self.speaker) for row in rows]})
 
 
 class DownloadHandler(Qwen3FTHandler):
@@ -60,11 +61,12 @@ class DownloadHandler(Qwen3FTHandler):
         """Answer with the model if it is cached already, else start a job and answer with that."""
         given = self.given()
         if given.flag("dry_run"):
-            self.answer(await self.ask(lambda manager: _plan(manager, given, self._has_left)))
+            plan = await self.ask(lambda manager: _plan(manager, given, self._has_left))
+            self.answer(self.speaker.say_within(plan))
             return
         cached = await self.act(lambda manager: _find_cached(manager, given))
         if cached is not None:
-            self.answer({"status": "cached", **cached.to_dict()})
+            self.answer({"status": "cached", **say_copy(cached, self.speaker)})
         else:
             self.answer_job(await self.act(lambda manager: _start(manager, given)))
 

@@ -210,3 +210,12 @@ def test_each_mirror_gets_its_own_token_and_no_other(settings: Settings) -> None
 
 def test_no_mirrors_are_none(settings: Settings) -> None:
     assert make_mirrors(settings) == ()
+
+
+def test_both_causes_are_said_in_the_readers_language() -> None:
+    first, second = (HubUnreachable("{host} refuses connections.", host=host) for host in ("a.example", "b.example"))
+
+    with pytest.raises(HubUnreachable) as caught:
+        resolve(as_hubs(hubs_of(first, second)), BOTH, REPO, work=Work())
+
+    assert caught.value.to_dict("zh")["message"] == "a.example 拒绝连接。 b.example 拒绝连接。"

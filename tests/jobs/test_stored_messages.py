@@ -9,7 +9,7 @@ from qwen3ft_jupyter.errors import NotCached, error_from_json
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.folder import JobSpec, read_events, read_spec, read_state, write_spec
 from qwen3ft_jupyter.jobs.reporter import JobReporter
-from qwen3ft_jupyter.messages import Message, render
+from qwen3ft_jupyter.messages import Message, Speaker, render
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -67,17 +67,39 @@ def test_a_title_is_stored_as_template_and_values(tmp_path: Path) -> None:
     assert render(read_spec(folder).title, "zh") == "下载 a/b"
 
 
+def test_a_result_keeps_its_messages(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    source = Message("mirror {host}", host="10.0.0.5:8900")
+    JobReporter(folder, 1).end("succeeded", result={"sources": [{"name": source, "bytes": 5}], "folder": "resume"})
+
+    result = read_state(folder).result
+
+    assert result == {"sources": [{"name": "mirror 10.0.0.5:8900", "bytes": 5}], "folder": "resume"}
+    assert Speaker("zh").say_within(result) == {
+        "sources": [{"name": "镜像 10.0.0.5:8900", "bytes": 5}],
+        "folder": "resume",
+    }
+
+
 def test_what_an_older_version_wrote_is_read_as_it_is(tmp_path: Path) -> None:
     folder = folder_of(tmp_path)
     progress = {"phase": "resolving", "detail": "a detail"}
     error = {"code": "no-space", "message": "No room.", "hint": "Free 1 GB."}
-    old = {"attempt": 1, "state": "failed", "notices": ["a notice"], "progress": progress, "error": error}
+    old = {
+        "attempt": 1,
+        "state": "failed",
+        "notices": ["a notice"],
+        "progress": progress,
+        "error": error,
+        "result": {"a": "b"},
+    }
     supervisor.write_status(folder, old)
 
     status = read_state(folder)
 
     assert status.progress is not None
     assert (status.notices, status.progress.detail, status.error) == (("a notice",), "a detail", error)
+    assert status.result == {"a": "b"}
 
 
 def test_what_the_supervisor_says_is_in_the_readers_language(tmp_path: Path) -> None:

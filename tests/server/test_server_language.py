@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,8 +29,11 @@ async def test_a_job_is_told_in_the_language_of_the_page(
     waiting = JobStatus(
         "running",
         1,
-        progress=Progress("resolving", detail=Message("another process: {phase}", phase=PHASES["training"].word)),
+        progress=Progress(
+            "resolving", unit="files", detail=Message("another process: {phase}", phase=PHASES["training"].word)
+        ),
         notices=(Message("{count} rows left out that have no answer", count=3), "what an older version wrote"),
+        result={"source": Message("mirror {host}", host="x")},
         error={"code": "no-space", "message": Message("{name} is missing.", name="x"), "hint": "Try again."},
     )
     job = StandInJob("20260102-030405-finetune-0001", script=[waiting])
@@ -48,6 +52,8 @@ async def test_a_job_is_told_in_the_language_of_the_page(
         "另一进程：训练",
     )
     assert english["notices"] == ["3 rows left out that have no answer", "what an older version wrote"]
+    assert (english["progress"]["unit_words"], chinese["progress"]["unit_words"]) == ("files", "个文件")
+    assert (english["result"], chinese["result"]) == ({"source": "mirror x"}, {"source": "镜像 x"})
     assert chinese["notices"] == ["略去 3 行没有回答的数据", "what an older version wrote"]
     assert chinese["error"] == {"code": "no-space", "message": "缺少 x。", "hint": "请重试。"}
 
@@ -78,5 +84,21 @@ async def test_models_and_settings_are_told_in_the_language_of_the_page(ask: Ask
     models = (await ask("get", "/models", headers=chinese_page)).json["models"]
     settings = (await ask("get", "/status", headers=chinese_page)).json["settings"]
 
-    assert models[0]["role"] == "快速实验"
+    assert models[0]["role"] == models[0]["role_words"] == "快速实验"
+    assert models[0]["kind_words"] == "按需思考"
     assert settings[0]["origin"] == "默认值"
+
+
+async def test_copies_and_plans_are_told_in_the_language_of_the_page(
+    ask: Ask, manager: StandInManager, chinese_page: dict[str, str]
+) -> None:
+    mirror = Message("mirror {host}", host="10.0.0.5:8900")
+    manager.plan_answer = {"sources": ("ModelScope", mirror), "to_evict": ("resume",)}
+
+    copies = (await ask("get", "/models/cache/list", headers=chinese_page)).json["models"]
+    body = json.dumps({"model_name": "a/b", "dry_run": True})
+    plan = (await ask("post", "/models/download", body=body, headers=chinese_page)).json
+
+    assert copies[0]["owner_words"] == "本缓存"
+    assert plan["sources"] == ["ModelScope", "镜像 10.0.0.5:8900"]
+    assert plan["to_evict"] == ["resume"]

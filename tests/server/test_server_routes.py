@@ -60,7 +60,11 @@ async def test_models_are_the_managers(ask: Ask, manager: StandInManager) -> Non
 
     answer = await ask("get", "/models")
 
-    assert answer.json["models"] == manager.catalogue
+    roles = ("Quick experiments", "Recommended for production", "Quick experiments")
+    assert answer.json["models"] == [
+        {**row, "role_words": role, "kind_words": "Thinks on demand"}
+        for row, role in zip(manager.catalogue, roles, strict=True)
+    ]
 
 
 async def test_html_in_a_name_stays_json(ask: Ask, manager: StandInManager) -> None:
@@ -207,7 +211,7 @@ async def test_a_cached_model_is_answered_at_once(ask: Ask, manager: StandInMana
     answer = await ask("post", "/models/download", body=json.dumps({"model_name": NAME}))
 
     assert answer.code == 200
-    assert answer.json == {"status": "cached", **cached_row(NAME)}
+    assert answer.json == {"status": "cached", **cached_row(NAME), "owner_words": "This cache"}
     assert manager.was_asked("download") == []
 
 
@@ -333,7 +337,10 @@ async def test_the_cache_is_listed_with_owners_and_room(ask: Ask, manager: Stand
     answer = await ask("get", "/models/cache/list")
 
     assert answer.json == {
-        "models": manager.cached,
+        "models": [
+            {**row, "owner_words": words}
+            for row, words in zip(manager.cached, ("This cache", "Shared", "Hugging Face cache"), strict=True)
+        ],
         "total": 2,
         "total_size": 1_500_000_005,
         "cache_dir": str(manager.settings.cache_dir),

@@ -8,7 +8,18 @@ describe('parseJob', () => {
       kind: 'download',
       title: 'Download x',
       state: 'running',
-      progress: { phase: 'transferring', done: 1, total: 4, unit: 'bytes', rate: 2, eta_s: 3, detail: 'd' },
+      state_words: 'Running',
+      progress: {
+        phase: 'transferring',
+        phase_words: 'Downloading',
+        done: 1,
+        total: 4,
+        unit: 'bytes',
+        unit_words: '',
+        rate: 2,
+        eta_s: 3,
+        detail: 'd'
+      },
       notices: ['hub changed'],
       error: { code: 'no-space', message: 'm', hint: 'h' },
       result: { folder: 'f' },
@@ -22,7 +33,8 @@ describe('parseJob', () => {
     });
     expect(job.controls).toEqual({ paused: true, max_speed: null });
     expect(job.state).toBe('running');
-    expect(job.progress?.total).toBe(4);
+    expect(job.state_words).toBe('Running');
+    expect(job.progress).toMatchObject({ total: 4, phase_words: 'Downloading', unit_words: '' });
     expect(job.error).toEqual({ code: 'no-space', message: 'm', hint: 'h' });
     expect(job.ended).toBeNull();
   });

@@ -36,9 +36,10 @@ describe('JobOutput', () => {
     server.reply('GET jobs/j', {
       id: 'j',
       kind: 'finetune',
+      title: 'Fine-tune Qwen/Qwen3-0.6B → runs',
       state: 'running',
       params: { config: { model: 'Qwen/Qwen3-0.6B' } },
-      progress: { phase: 'training', done: 30, total: 120, unit: 'steps', eta_s: 60 }
+      progress: { phase: 'training', done: 30, total: 120, unit: 'steps', unit_words: 'steps', eta_s: 60 }
     });
     server.reply('GET jobs/j/metrics', {
       metrics: [

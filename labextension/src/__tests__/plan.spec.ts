@@ -81,7 +81,7 @@ describe('planWords', () => {
 describe('actionWords', () => {
   it.each([
     [{ action: 'kept' }, 'Stays'],
-    [{ action: 'adopted', source: 'Hugging Face cache' }, 'On this disk: Hugging Face’s cache'],
+    [{ action: 'adopted', source: 'Hugging Face cache' }, 'On this disk: Hugging Face cache'],
     [{ action: 'adopted', source: '' }, 'On this disk'],
     [{ action: 'resumed', bytes_to_fetch: 1.2e9 }, '1.2 GB left'],
     [{ action: 'fetched' }, 'Download'],

@@ -1,55 +1,24 @@
-import { readFileSync } from 'fs';
-import { resolve } from 'path';
-
 import { parseJob } from '../api/answers';
-import { noteWords, PRACTICE_MODEL, roleWord } from '../domain/models';
-import { sourceName } from '../domain/names';
-import { problemWords } from '../domain/problems';
+import { PRACTICE_MODEL } from '../domain/models';
+import { problemTitle } from '../domain/problems';
 import { resultWords, shares } from '../domain/result';
 import { isSameVersion } from '../domain/version';
-import { amountWords, detailWords, jobTitle, phaseWord, resumeWord, resumeWords } from '../domain/words';
+import { amountWords, resumeWord, resumeWords } from '../domain/words';
 import { ENGLISH } from './fake';
-import { PACKAGE, PYTHON } from './python';
+import { PYTHON } from './python';
 
 const { trans } = ENGLISH;
-const CATALOGUE = readFileSync(resolve(PACKAGE, 'catalog/models.toml'), 'utf8');
 
-/** Whether a function translated what it was given, rather than passing it on. */
-function isTranslated(speak: () => string): boolean {
-  const spy = jest.spyOn(trans, '__');
-  speak();
-  const isCalled = spy.mock.calls.length > 0;
-  spy.mockRestore();
-  return isCalled;
+function found(pattern: RegExp): string[] {
+  return [...PYTHON.matchAll(pattern)].map(match => match[1]);
 }
 
-function found(pattern: RegExp, text = PYTHON): string[] {
-  return [...text.matchAll(pattern)].map(match => match[1]);
-}
-
-describe('the words for what the Python side says', () => {
-  it('cover every error code but the base', () => {
+describe('problemTitle', () => {
+  it('covers every error code but the base', () => {
     const codes = found(/^ {4}code = "([a-z-]+)"$/gm);
     expect(codes.length).toBeGreaterThan(20);
-    const titleOf = (code: string) => problemWords({ code, message: '', hint: '' }, trans).title;
-    const unknown = titleOf('no-such-code');
-    expect(codes.filter(code => titleOf(code) === unknown)).toEqual([]);
-  });
-
-  it('cover every role and note of the catalogue', () => {
-    const roles = found(/^role = "(.+)"$/gm, CATALOGUE);
-    const notes = found(/^note = "(.+)"$/gm, CATALOGUE);
-    roles.push(...found(/^ {8}"role": Message\("(.+)"\)/gm));
-    notes.push(...found(/^ {8}"note": Message\("(.+)"\)/gm));
-    expect(roles).toContain('practice');
-    expect(roles.filter(role => !isTranslated(() => roleWord(role, trans)))).toEqual([]);
-    expect(notes.filter(note => !isTranslated(() => noteWords(note, trans)))).toEqual([]);
-  });
-
-  it('cover every phase of a job', () => {
-    const phases = found(/^ {4}"([a-z]+)": Phase\(/gm);
-    expect(phases.length).toBeGreaterThan(8);
-    expect(phases.filter(phase => !isTranslated(() => phaseWord(phase, trans)))).toEqual([]);
+    const unknown = problemTitle('no-such-code', trans);
+    expect(codes.filter(code => problemTitle(code, trans) === unknown)).toEqual([]);
   });
 });
 
@@ -59,35 +28,17 @@ describe('PRACTICE_MODEL', () => {
   });
 });
 
-describe('jobTitle', () => {
-  it.each([
-    [{ kind: 'download', params: { model_name: 'o/n' } }, 'Download o/n'],
-    [{ kind: 'verify', params: { model_name: 'o/n' } }, 'Verify o/n'],
-    [{ kind: 'finetune', params: { config: { model: 'o/n' } } }, 'Fine-tune o/n'],
-    [{ kind: 'download', params: { model_name: 'o/n', update: true } }, 'Update o/n'],
-    [{ kind: 'repair', params: { model_name: 'o/n' } }, 'Repair o/n'],
-    [{ kind: 'download', params: { model_name: 'o/n', revision: 'v1.1' } }, 'Download o/n (v1.1)'],
-    [
-      { kind: 'verify', params: { model_name: 'o/n', revision: 'c0ffee42'.repeat(5) } },
-      'Verify o/n (c0ffee42)'
-    ],
-    [{ kind: 'verify', params: { model_name: 'o/n', revision: null } }, 'Verify o/n'],
-    [{ kind: 'export', title: 'Export it', params: { model_name: 'o/n' } }, 'Export it'],
-    [{ kind: 'finetune', title: 'Fine-tune' }, 'Fine-tune']
-  ])('of %j is %s', (fields, title) => {
-    expect(jobTitle(parseJob({ id: 'j', ...fields }), trans)).toBe(title);
-  });
-});
-
 describe('amountWords', () => {
   it.each([
     [{ done: 5, total: null, unit: 'bytes' }, '5 B'],
     [{ done: 0, total: null, unit: 'bytes' }, ''],
     [{ done: 5e6, total: 2e9, unit: 'bytes' }, '5.0 MB of 2.0 GB'],
-    [{ done: 3, total: 9, unit: 'steps' }, '3 of 9 steps'],
+    [{ done: 3, total: 9, unit: 'steps', unit_words: 'steps' }, '3 of 9 steps'],
+    [{ done: 3, total: null, unit: 'rows', unit_words: 'rows' }, '3 rows'],
     [{ done: 0, total: null, unit: 'files' }, '']
   ])('of %j is %s', (fields, words) => {
-    const progress = { phase: '', rate: null, eta_s: null, detail: '', ...fields };
+    const empty = { phase: '', phase_words: '', unit_words: '', rate: null, eta_s: null, detail: '' };
+    const progress = { ...empty, ...fields };
     expect(amountWords(progress, ENGLISH)).toBe(words);
   });
 });
@@ -149,28 +100,6 @@ describe('shares', () => {
       { name: 'mirror 10.0.0.5:8900', bytes: 5 }
     ]);
     expect(shares(parseJob({ id: 'j' }), trans)).toEqual([]);
-  });
-});
-
-describe('sourceName', () => {
-  it('is in the language of the interface for every place on this disk', () => {
-    const labels = found(/^ {4}"[a-z]+": Message\("(.+ cache|other folders)"\),$/gm);
-    labels.push(...found(/^ANOTHER_TOOL: .* = Message\("(.+)"\)$/gm), 'mirror 10.0.0.5:8900');
-    expect(labels.length).toBeGreaterThan(4);
-    expect(labels.filter(label => !isTranslated(() => sourceName(label, trans)))).toEqual([]);
-  });
-});
-
-describe('detailWords', () => {
-  it.each([
-    ['connections: 8 from ModelScope, 4 from Hugging Face', '12 connections: ModelScope 8 · Hugging Face 4'],
-    ['connections: 1 from mirror 10.0.0.5:8900', '1 connection: mirror 10.0.0.5:8900 1'],
-    ['connections: some from elsewhere', 'connections: some from elsewhere'],
-    ['a.safetensors from the Hugging Face cache', 'a.safetensors from Hugging Face’s cache'],
-    ['model.safetensors', 'model.safetensors'],
-    ['', '']
-  ])('of %j are %j', (detail, words) => {
-    expect(detailWords(detail, trans)).toBe(words);
   });
 });
 

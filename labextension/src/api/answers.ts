@@ -40,9 +40,11 @@ export type IProblem = ReturnType<typeof parseProblem>;
 
 const parseProgress = object<Schemas['Progress']>()('progress', {
   phase: text,
+  phase_words: text,
   done: count,
   total: number,
   unit: text,
+  unit_words: text,
   rate: number,
   eta_s: number,
   detail: text
@@ -83,6 +85,7 @@ export const parseJob = object<Schemas['Job']>()('job', {
   kind: text,
   title: text,
   state: oneOf(STATES, 'unknown'),
+  state_words: text,
   progress: maybe(parseProgress),
   notices: each(text),
   error: maybe(parseProblem),
@@ -116,8 +119,10 @@ const parseModel = object<Schemas['Model']>()('model', {
   model_name: needed('model name'),
   slug: text,
   role: text,
+  role_words: text,
   badge: text,
   kind: text,
+  kind_words: text,
   note: text,
   license: text,
   parameters: number,
@@ -158,7 +163,8 @@ const cached = object<Schemas['Cached']>()('cached model', {
   pinned: flag,
   verified: flag,
   shared: flag,
-  owner: parseOwner
+  owner: parseOwner,
+  owner_words: text
 });
 
 /** A model in the cache, or a copy of one that another tool keeps on this disk. */
@@ -197,6 +203,10 @@ export const parseCache = (value: unknown) => {
 
 /** The whole cache. */
 export type ICache = ReturnType<typeof parseCache>;
+
+/** Read the answer to the deletion of models: what lay in their folders beside them, and was kept. */
+export const parseLeft = (value: unknown): ReadonlyArray<string> =>
+  object<Schemas['Evicted']>()('deletion', { left: each(text) })(value).left;
 
 const parseSetting = object<Schemas['Status']['settings'][number]>()('setting', {
   name: text,

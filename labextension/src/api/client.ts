@@ -6,6 +6,7 @@ import {
   parseDownloadPlan,
   parseJob,
   parseJobs,
+  parseLeft,
   parseLog,
   parseMetrics,
   parseModels,
@@ -103,14 +104,16 @@ export class Client {
    * Delete one cached model.
    *
    * @param owner - Named for another tool's copy, which is deleted in no other way.
+   * @returns What lay in its folder and is not of the model: it was kept.
    */
-  async evict(slug: string, owner?: Owner): Promise<void> {
-    await this._ask('delete', '/models/cache/{slug}', { slug }, { query: owner && { owner } });
+  async evict(slug: string, owner?: Owner): Promise<ReadonlyArray<string>> {
+    const query = owner && { owner };
+    return parseLeft(await this._ask('delete', '/models/cache/{slug}', { slug }, { query }));
   }
 
-  /** Delete every cached model. */
-  async evictAll(): Promise<void> {
-    await this._ask('delete', '/models/cache/all');
+  /** Delete every cached model; returns what lay in their folders and was kept. */
+  async evictAll(): Promise<ReadonlyArray<string>> {
+    return parseLeft(await this._ask('delete', '/models/cache/all'));
   }
 
   /** Ask a job to stop. */

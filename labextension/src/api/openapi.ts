@@ -439,8 +439,12 @@ export interface components {
             readonly model_name: string;
             readonly slug: string;
             readonly role: string;
+            /** @description The role as a label begins. */
+            readonly role_words: string;
             readonly badge: string;
             readonly kind: string;
+            /** @description What people call the kind, as a label begins. */
+            readonly kind_words: string;
             readonly note: string;
             readonly license: string;
             readonly parameters: number | null;
@@ -472,6 +476,8 @@ export interface components {
              * @enum {unknown}
              */
             readonly owner: "qwen3ft" | "shared" | "huggingface" | "modelscope" | "folder";
+            /** @description What people call that, as a label begins. */
+            readonly owner_words: string;
             readonly hub: string | null;
             readonly commit: string | null;
             readonly revision: string | null;
@@ -532,6 +538,8 @@ export interface components {
             readonly total: number | null;
             /** @enum {unknown} */
             readonly unit: "bytes" | "files" | "rows" | "steps";
+            /** @description What stands after a number of them; empty for bytes. */
+            readonly unit_words: string;
             /** @description Units per second. */
             readonly rate: number | null;
             /** @description Seconds left in this phase. */

@@ -9,7 +9,7 @@ export type Reader<T> = (value: unknown) => T;
 /** The server answered something that is not what was asked for. */
 export class BadAnswer extends Error {
   /** @param what - The field that is missing or of the wrong kind. */
-  constructor(what: string) {
+  constructor(readonly what: string) {
     super(`The server's answer has no usable ${what}.`);
     this.name = 'BadAnswer';
   }

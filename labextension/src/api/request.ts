@@ -83,8 +83,10 @@ export function toProblem(error: unknown): IProblem {
   if (error instanceof ServerError) {
     return { code: error.code, message: error.message, hint: error.hint };
   }
-  const code = error instanceof BadAnswer ? 'bad-answer' : 'error';
-  return { code, message: error instanceof Error ? error.message : '', hint: '' };
+  if (error instanceof BadAnswer) {
+    return { code: 'bad-answer', message: error.what, hint: '' };
+  }
+  return { code: 'error', message: error instanceof Error ? error.message : '', hint: '' };
 }
 
 async function send(url: string, init: RequestInit, settings: ServerConnection.ISettings): Promise<Response> {

@@ -2,7 +2,7 @@ import { closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { IProblem } from '../api/answers';
-import { problemWords } from '../domain/problems';
+import { problemTitle } from '../domain/problems';
 import { ActionButton } from './button';
 import { useApp } from './context';
 
@@ -41,9 +41,9 @@ interface IProblemProps {
 /** What went wrong, in the server's words below our own; or only in our own, where the server's stand elsewhere. */
 export function ProblemAlert({ problem, isShort, onDismiss, children }: IProblemProps): JSX.Element {
   const { trans } = useApp();
-  const { title, message, hint } = problemWords(problem, trans);
+  const { code, message, hint } = problem;
   return (
-    <Alert title={title} onDismiss={onDismiss}>
+    <Alert title={problemTitle(code, trans)} onDismiss={onDismiss}>
       {!isShort && message && <p>{message}</p>}
       {!isShort && hint && <p className="jp-Qwen3ft-hint">{hint}</p>}
       {children}

@@ -3,7 +3,7 @@ import * as React from 'react';
 
 import type { IJob } from '../api/answers';
 import { isPaused } from '../domain/jobs';
-import { jobTitle, resumeWord } from '../domain/words';
+import { resumeWord } from '../domain/words';
 import { ActionButton } from './button';
 import { useApp, usePending } from './context';
 import { pauseIcon } from './icons';
@@ -22,7 +22,7 @@ export function PauseButton({ job, isIconOnly }: IJobButtonProps): JSX.Element {
       icon={isPaused(job) ? runIcon : pauseIcon}
       isIconOnly={isIconOnly}
       label={label}
-      description={trans.__('%1: %2', label, jobTitle(job, trans))}
+      description={trans.__('%1: %2', label, job.title)}
       isBusy={usePending(job.id)}
       onClick={() =>
         void store.actions.control(job, client =>
@@ -42,7 +42,7 @@ export function StopButton({ job, isIconOnly }: IJobButtonProps): JSX.Element {
       icon={stopIcon}
       isIconOnly={isIconOnly}
       label={trans.__('Stop')}
-      description={trans.__('Stop: %1', jobTitle(job, trans))}
+      description={trans.__('Stop: %1', job.title)}
       isBusy={isPending || job.state === 'stopping'}
       onClick={() => void store.actions.control(job, client => client.stop(job.id))}
     />
@@ -56,7 +56,7 @@ export function ResumeButton({ job }: IJobButtonProps): JSX.Element {
     <ActionButton
       icon={refreshIcon}
       label={resumeWord(job, trans)}
-      description={trans.__('%1: %2', resumeWord(job, trans), jobTitle(job, trans))}
+      description={trans.__('%1: %2', resumeWord(job, trans), job.title)}
       isBusy={usePending(job.id)}
       onClick={() => void store.actions.control(job, client => client.resume(job.id))}
     />
@@ -70,7 +70,7 @@ export function ForgetButton({ job }: IJobButtonProps): JSX.Element {
     <ActionButton
       icon={closeIcon}
       label={trans.__('Forget')}
-      description={trans.__('Forget this entry; files are kept: %1', jobTitle(job, trans))}
+      description={trans.__('Forget this entry; files are kept: %1', job.title)}
       isBusy={usePending(job.id)}
       onClick={() => void store.actions.forget(job)}
     />

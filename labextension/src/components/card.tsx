@@ -4,9 +4,7 @@ import type { IJob, JobState } from '../api/answers';
 import { formatAgo, formatDuration } from '../domain/format';
 import { controlsOf, damageFound, isActive, isPaused } from '../domain/jobs';
 import type { ILanguage } from '../domain/language';
-import { noticeWords } from '../domain/problems';
 import { resultWords } from '../domain/result';
-import { jobTitle, statusWord } from '../domain/words';
 import { Alert, ProblemAlert } from './alert';
 import { Badge } from './badge';
 import { ActionButton } from './button';
@@ -35,13 +33,13 @@ export function JobCard({ job, isListed, children, remedy }: ICardProps): JSX.El
   const [isLogOpen, setLogOpen] = React.useState(false);
   const result = resultWords(job, app);
   const damage = damageFound(job);
-  const notices = noticeWords(job, trans);
+  const { notices } = job;
   const controls = controlsOf(job);
   const canResume = job.state === 'stopped' || job.state === 'failed' || job.state === 'interrupted';
   return (
     <div className="jp-Qwen3ft-job">
       <div className="jp-Qwen3ft-rowHead">
-        <span className="jp-Qwen3ft-jobTitle">{jobTitle(job, trans)}</span>
+        <span className="jp-Qwen3ft-jobTitle">{job.title}</span>
         <StateBadge job={job} />
       </div>
       <div className="jp-Qwen3ft-meta">{times(job, app).join(' · ')}</div>
@@ -70,7 +68,7 @@ export function JobCard({ job, isListed, children, remedy }: ICardProps): JSX.El
         {controls && <SpeedLimit job={job} controls={controls} />}
         <ActionButton
           label={trans.__('Log')}
-          description={trans.__('Log: %1', jobTitle(job, trans))}
+          description={trans.__('Log: %1', job.title)}
           isExpanded={isLogOpen}
           onClick={() => setLogOpen(!isLogOpen)}
         />
@@ -87,7 +85,7 @@ function StateBadge({ job }: { readonly job: IJob }): JSX.Element {
   if (damageFound(job).length > 0) {
     return <Badge look="error">{trans.__('Damaged')}</Badge>;
   }
-  return <Badge look={isPaused(job) ? 'plain' : stateLook(job.state)}>{statusWord(job, trans)}</Badge>;
+  return <Badge look={isPaused(job) ? 'plain' : stateLook(job.state)}>{job.state_words}</Badge>;
 }
 
 function times(job: IJob, { trans, locale }: ILanguage): ReadonlyArray<string> {

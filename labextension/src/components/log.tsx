@@ -4,7 +4,6 @@ import type { IJob, IProblem } from '../api/answers';
 import type { Client } from '../api/client';
 import { toProblem } from '../api/request';
 import { isActive } from '../domain/jobs';
-import { jobTitle } from '../domain/words';
 import { ProblemAlert } from './alert';
 import { useApp } from './context';
 
@@ -42,7 +41,7 @@ export function JobLog({ job }: { readonly job: IJob }): JSX.Element {
       tabIndex={0}
       role="log"
       aria-live="off"
-      aria-label={trans.__('Log: %1', jobTitle(job, trans))}
+      aria-label={trans.__('Log: %1', job.title)}
     >
       {text === '' ? trans.__('The log is empty.') : (text ?? trans.__('Asking the server…'))}
     </pre>

@@ -4,7 +4,7 @@ import type { IJob, IProgress } from '../api/answers';
 import { formatDuration, formatPercent, formatRate } from '../domain/format';
 import { controlsOf, isPaused } from '../domain/jobs';
 import type { ILanguage } from '../domain/language';
-import { amountWords, detailWords, jobTitle, phaseWord, statusWord } from '../domain/words';
+import { amountWords } from '../domain/words';
 import { PauseButton, StopButton } from './buttons';
 import { useApp } from './context';
 
@@ -27,13 +27,11 @@ export function RunningJob({ job }: { readonly job: IJob }): JSX.Element {
 /** How far a job is: a bar, and beneath it the numbers it comes from. */
 export function JobProgress({ job, children }: IProgressProps): JSX.Element {
   const app = useApp();
-  const { trans, locale } = app;
+  const { locale } = app;
   const progress = job.progress;
   const fraction = fractionOf(progress);
   const phase =
-    progress && job.state === 'running' && !isPaused(job)
-      ? phaseWord(progress.phase, trans)
-      : statusWord(job, trans);
+    progress && job.state === 'running' && !isPaused(job) ? progress.phase_words : job.state_words;
   return (
     <div className="jp-Qwen3ft-progress">
       <div className="jp-Qwen3ft-progressHead">
@@ -42,7 +40,7 @@ export function JobProgress({ job, children }: IProgressProps): JSX.Element {
       </div>
       <div className="jp-Qwen3ft-progressBar">
         <progress
-          aria-label={jobTitle(job, trans)}
+          aria-label={job.title}
           aria-valuetext={fraction === null ? phase : undefined}
           value={fraction ?? undefined}
           max={1}
@@ -50,9 +48,7 @@ export function JobProgress({ job, children }: IProgressProps): JSX.Element {
         {children}
       </div>
       {progress && <div className="jp-Qwen3ft-meta">{numbers(progress, isPaused(job), app).join(' · ')}</div>}
-      {progress?.detail && !isPaused(job) && (
-        <div className="jp-Qwen3ft-meta">{detailWords(progress.detail, trans)}</div>
-      )}
+      {progress?.detail && !isPaused(job) && <div className="jp-Qwen3ft-meta">{progress.detail}</div>}
     </div>
   );
 }

@@ -4,7 +4,6 @@ import * as React from 'react';
 import type { IControls, IJob } from '../api/answers';
 import { formatLimit } from '../domain/format';
 import type { ILanguage } from '../domain/language';
-import { jobTitle } from '../domain/words';
 import { useApp, usePending } from './context';
 import { MenuButton } from './menu';
 
@@ -37,7 +36,7 @@ export function SpeedLimit({ job, controls }: ISpeedProps): JSX.Element {
   return (
     <MenuButton
       label={words(current)}
-      description={trans.__('%1: %2', words(current), jobTitle(job, trans))}
+      description={trans.__('%1: %2', words(current), job.title)}
       isBusy={usePending(job.id)}
       items={[
         ...[null, ...limits].map(limit => ({

@@ -5,9 +5,6 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 /** A label and its value. */
 export type Pair = readonly [label: string, value: string];
 
-/** What translates a text that has no plural. */
-export type Translate = Pick<TranslationBundle, '__'>;
-
 /** The language of the interface: the catalogue of strings and the locale of numbers. */
 export interface ILanguage {
   readonly trans: TranslationBundle;

@@ -1,6 +1,4 @@
-/** The models that one can have: their order, what is said of them, and the one that needs no hub. */
-
-import type { TranslationBundle } from '@jupyterlab/translation';
+/** The models that one can have: their order, and the one that needs no hub. */
 
 import type { IModel } from '../api/answers';
 
@@ -27,62 +25,4 @@ export function inOrder(models: ReadonlyArray<IModel>, isHubUnreachable: boolean
 /** Whether a row is the practice model's, which no catalogue has and every server part brings. */
 export function isPractice(entry: IModel): boolean {
   return entry.model_name === PRACTICE_MODEL;
-}
-
-/** What a catalogued model is for. */
-export function roleWord(role: string, trans: TranslationBundle): string {
-  switch (role) {
-    case 'quick experiments':
-      return trans.__('Quick experiments');
-    case 'recommended for production':
-      return trans.__('Recommended for production');
-    case 'higher quality':
-      return trans.__('Higher quality');
-    case 'practice':
-      return trans.__('Practice: no network needed');
-    default:
-      return role;
-  }
-}
-
-/** The kind of a catalogued model. */
-export function kindWord(kind: string, trans: TranslationBundle): string {
-  switch (kind) {
-    case 'hybrid':
-      return trans.__('Thinks on demand');
-    case 'instruct':
-      return trans.__('Instruct');
-    case 'thinking':
-      return trans.__('Thinking');
-    case 'base':
-      return trans.__('Base');
-    case 'moe':
-      return trans.__('Mixture of experts');
-    default:
-      return kind;
-  }
-}
-
-/** What the catalogue remarks on a model; other remarks stay as they are. */
-export function noteWords(note: string, trans: TranslationBundle): string {
-  switch (note) {
-    case 'Not trained to converse: a starting point for fine-tuning.':
-      return trans.__('Not trained to converse: a starting point for fine-tuning.');
-    case 'Mixture of experts: fast, but all 61 GB must fit. 4-bit loading leaves the experts as they are; LoRA trains the attention layers only.':
-      return trans.__(
-        'Mixture of experts: fast, but all 61 GB must fit. 4-bit loading leaves the experts as they are; LoRA trains the attention layers only.'
-      );
-    case 'Not trained to converse. Mixture of experts: all 61 GB must fit.':
-      return trans.__('Not trained to converse. Mixture of experts: all 61 GB must fit.');
-    case 'Needs several GPUs, or one of 80 GB to load it.':
-      return trans.__('Needs several GPUs, or one of 80 GB to load it.');
-    case 'Answers at once, without thinking first.':
-      return trans.__('Answers at once, without thinking first.');
-    case 'Comes with this package and is served on this machine.':
-      return trans.__('Comes with this package and is served on this machine.');
-    case 'Always thinks before it answers.':
-      return trans.__('Always thinks before it answers.');
-    default:
-      return note;
-  }
 }

@@ -3,7 +3,7 @@
 import type { IDownloadPlan, IPlannedFile } from '../api/answers';
 import { formatBytes, formatDuration, formatRate } from './format';
 import type { ILanguage, Pair } from './language';
-import { hubName, revisionWords, sourceName } from './names';
+import { hubName, revisionWords } from './names';
 
 /** Whether a download would change nothing. */
 export function isUpToDate(plan: IDownloadPlan): boolean {
@@ -23,7 +23,7 @@ export function planWords(plan: IDownloadPlan, language: ILanguage): ReadonlyArr
   const rows: ReadonlyArray<Pair> = [
     [trans.__('To download'), bytes(plan.bytes_to_fetch)],
     [trans.__('On this disk already'), plan.bytes_reused > 0 ? bytes(plan.bytes_reused) : ''],
-    [trans.__('From'), plan.sources.map(source => sourceName(source, trans)).join(', ')],
+    [trans.__('From'), plan.sources.join(', ')],
     [trans.__('Time'), timeWords(plan, language)],
     [
       trans.__('Room'),
@@ -43,9 +43,7 @@ export function actionWords(file: IPlannedFile, { trans, locale }: ILanguage): s
     case 'kept':
       return trans.__('Stays');
     case 'adopted':
-      return file.source === ''
-        ? trans.__('On this disk')
-        : trans.__('On this disk: %1', sourceName(file.source, trans));
+      return file.source === '' ? trans.__('On this disk') : trans.__('On this disk: %1', file.source);
     case 'resumed':
       return trans.__('%1 left', formatBytes(file.bytes_to_fetch, locale));
     case 'fetched':

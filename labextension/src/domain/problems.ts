@@ -1,30 +1,11 @@
-/** What the server says, in the language of the interface. */
+/** The headings of errors; below them stands what the server says. */
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { IJob, IProblem } from '../api/answers';
 import { SERVER_MISSING, SERVER_UNREACHABLE } from '../api/request';
-import { serverWords } from './sentences';
-
-/** What went wrong: in a few words of our own, and in the server's. */
-export function problemWords(
-  { code, message, hint }: IProblem,
-  trans: TranslationBundle
-): Omit<IProblem, 'code'> & { readonly title: string } {
-  return {
-    title: problemTitle(code, trans),
-    message: serverWords(message, trans),
-    hint: serverWords(hint, trans)
-  };
-}
-
-/** What a job has told of so far. */
-export function noticeWords(job: IJob, trans: TranslationBundle): ReadonlyArray<string> {
-  return job.notices.map(notice => serverWords(notice, trans));
-}
 
 /** A few words for an error code; the server's own message says the rest. */
-function problemTitle(code: string, trans: TranslationBundle): string {
+export function problemTitle(code: string, trans: TranslationBundle): string {
   switch (code) {
     case SERVER_MISSING:
       return trans.__('The server part is missing');
@@ -34,6 +15,8 @@ function problemTitle(code: string, trans: TranslationBundle): string {
     case 'http-403':
     case 'forbidden':
       return trans.__('The server refused the request');
+    case 'bad-answer':
+      return trans.__('The server\u2019s answer cannot be used');
     case 'server-busy':
       return trans.__('The server is busy');
     case 'unknown-model':

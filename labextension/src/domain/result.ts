@@ -6,7 +6,7 @@ import type { IJob } from '../api/answers';
 import { isRecord, list, number, text } from '../api/read';
 import { formatBytes, formatCount, formatMetric } from './format';
 import type { ILanguage, Pair } from './language';
-import { hubName, sourceName } from './names';
+import { hubName } from './names';
 
 /** What came of a job: pairs of a label and a value, empty while there is nothing to tell. */
 export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<Pair> {
@@ -64,7 +64,7 @@ export function shares(job: IJob, trans: TranslationBundle): ReadonlyArray<IShar
   const result = job.result ?? {};
   const sources = list(result.sources)
     .filter(isRecord)
-    .map(each => ({ name: sourceName(text(each.name), trans), bytes: number(each.bytes) ?? 0 }));
+    .map(each => ({ name: text(each.name), bytes: number(each.bytes) ?? 0 }));
   const adopted = { name: trans.__('This disk'), bytes: number(result.adopted) ?? 0 };
   return [...sources, adopted].filter(each => each.bytes > 0).sort((a, b) => b.bytes - a.bytes);
 }

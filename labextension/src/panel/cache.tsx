@@ -97,7 +97,7 @@ function GroupRow({ group, canBring }: IGroupProps): JSX.Element {
           <li key={each.path || each.slug}>
             <Copy
               entry={each}
-              head={<span className="jp-Qwen3ft-copyName">{copyWords(each, app)}</span>}
+              head={<span className="jp-Qwen3ft-copyName">{copyWords(each)}</span>}
               isOneOfMany
             />
           </li>

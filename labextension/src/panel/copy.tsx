@@ -15,7 +15,7 @@ import { isHere } from '../domain/cache';
 import { formatAgo, formatBytes } from '../domain/format';
 import { damageFound, damageJobOf, isBeside, maintenanceOf } from '../domain/jobs';
 import type { ILanguage } from '../domain/language';
-import { hubName, ownerWord, revisionWords } from '../domain/names';
+import { hubName, revisionWords } from '../domain/names';
 import { deleteCopy } from './delete';
 import { reviewDownload } from './review';
 
@@ -73,10 +73,10 @@ export function Copy(props: ICopyProps): JSX.Element {
 }
 
 /** What names one copy among others of the same model. */
-export function copyWords(entry: ICached, { trans }: ILanguage): string {
-  const owner = entry.owner === 'qwen3ft' ? '' : ownerWord(entry.owner, trans);
+export function copyWords(entry: ICached): string {
+  const owner = entry.owner === 'qwen3ft' ? '' : entry.owner_words;
   const words = [owner, revisionWords(entry.revision, entry.commit)].filter(word => word !== '');
-  return words.join(' · ') || ownerWord(entry.owner, trans);
+  return words.join(' · ') || entry.owner_words;
 }
 
 /** The small buttons at the end of the first line. */
@@ -87,7 +87,7 @@ function Tools({ entry, isOneOfMany }: ICopyProps): JSX.Element {
   const isPending = usePending(entry.slug);
   const isMenuPending = usePending(entry.slug, entry.model_name);
   const isOurs = entry.owner === 'qwen3ft';
-  const name = isOneOfMany ? `${entry.model_name} (${copyWords(entry, app)})` : entry.model_name;
+  const name = isOneOfMany ? `${entry.model_name} (${copyWords(entry)})` : entry.model_name;
   const items = menuItems(entry, app);
   return (
     <span className="jp-Qwen3ft-tools">
@@ -174,7 +174,7 @@ function Badges({ entry, isOneOfMany, damaged }: BadgesProps): JSX.Element {
       {entry.owner === 'shared' && (
         <Badge title={trans.__('In a shared folder that is read, never changed')}>{trans.__('Shared')}</Badge>
       )}
-      {!isHere(entry) && !isOneOfMany && <Badge>{ownerWord(entry.owner, trans)}</Badge>}
+      {!isHere(entry) && !isOneOfMany && <Badge>{entry.owner_words}</Badge>}
     </div>
   );
 }

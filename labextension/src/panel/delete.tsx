@@ -1,3 +1,4 @@
+import { Notification } from '@jupyterlab/apputils';
 import * as React from 'react';
 
 import type { ICached } from '../api/answers';
@@ -5,7 +6,7 @@ import type { IApp } from '../components/context';
 import { confirmLoss } from '../components/dialog';
 import { formatBytes } from '../domain/format';
 import type { ILanguage } from '../domain/language';
-import { ownerWord, revisionWords } from '../domain/names';
+import { revisionWords } from '../domain/names';
 
 /** Delete a copy of a model, once somebody who knows whose it is has said so. */
 export async function deleteCopy(app: IApp, entry: ICached, isOneOfMany: boolean): Promise<void> {
@@ -13,7 +14,17 @@ export async function deleteCopy(app: IApp, entry: ICached, isOneOfMany: boolean
     ? confirmOurs(entry, app, isOneOfMany)
     : confirmTheirs(entry, app));
   if (isSure) {
-    await app.store.actions.evict(entry);
+    tellOfLeft(await app.store.actions.evict(entry), app);
+  }
+}
+
+/** Tell of files that lay beside a deleted model and were kept. */
+export function tellOfLeft(left: ReadonlyArray<string> | null, { trans }: ILanguage): void {
+  if (left !== null && left.length > 0) {
+    const names = left.join(', ');
+    Notification.info(trans.__('Kept, because no model that was deleted has these files: %1', names), {
+      autoClose: false
+    });
   }
 }
 
@@ -34,12 +45,12 @@ async function confirmOurs(entry: ICached, language: ILanguage, isOneOfMany: boo
 }
 
 async function confirmTheirs(entry: ICached, { trans, locale }: ILanguage): Promise<boolean> {
-  const owner = ownerWord(entry.owner, trans);
+  const owner = entry.owner_words;
   const isFolder = entry.owner === 'folder';
   return confirmLoss({
     title: isFolder
       ? trans.__('Delete the files of %1 from their folder?', entry.model_name)
-      : trans.__('Delete the files of %1 from %2?', entry.model_name, owner),
+      : trans.__('Delete the files of %1 from the %2?', entry.model_name, owner),
     body: (
       <div className="jp-Qwen3ft-theirs">
         <p>
@@ -48,7 +59,7 @@ async function confirmTheirs(entry: ICached, { trans, locale }: ILanguage): Prom
                 'These files are not this cache’s. Somebody put them there, and they may be the only copy.'
               )
             : trans.__(
-                'These files are not this cache’s. They belong to %1, and programs that use it will miss them.',
+                'These files are not this cache’s. They belong to the %1, and programs that use it will miss them.',
                 owner
               )}
         </p>

@@ -7,7 +7,6 @@ import { useApp, useStore } from '../components/context';
 import { PracticeHint } from '../components/practice';
 import { hubName } from '../domain/names';
 import { isSameVersion, PACKAGE_VERSION } from '../domain/version';
-import { jobTitle, statusWord } from '../domain/words';
 import type { Store } from '../state/store';
 
 /** For a shell, in every language. */
@@ -37,8 +36,7 @@ function Announcer(): JSX.Element {
   const { store, trans } = useApp();
   const [said, say] = React.useState('');
   React.useEffect(() => {
-    const tell = (_: Store, job: IJob) =>
-      say(trans.__('%1: %2', jobTitle(job, trans), statusWord(job, trans)));
+    const tell = (_: Store, job: IJob) => say(trans.__('%1: %2', job.title, job.state_words));
     store.jobChanged.connect(tell);
     return () => {
       store.jobChanged.disconnect(tell);

@@ -14,7 +14,7 @@ import { RunningJob } from '../components/progress';
 import { formatBytes, formatContext, formatParameters } from '../domain/format';
 import { isActive } from '../domain/jobs';
 import type { ILanguage, Pair } from '../domain/language';
-import { isPractice, kindWord, noteWords, roleWord } from '../domain/models';
+import { isPractice } from '../domain/models';
 import { resumeWord, resumeWords } from '../domain/words';
 import { CellButtons } from './cells';
 import { reviewDownload } from './review';
@@ -128,11 +128,11 @@ function DownloadButton({ entry, job }: IEntryProps & { readonly job: IJob | nul
 
 function Badges({ entry }: IEntryProps): JSX.Element {
   const { trans } = useApp();
-  const role = roleWord(entry.role, trans) || entry.badge;
+  const role = entry.role_words || entry.badge;
   return (
     <div className="jp-Qwen3ft-badges">
       {role && <Badge look={isPractice(entry) ? 'plain' : 'recommended'}>{role}</Badge>}
-      {entry.kind !== PLAIN_KIND && entry.kind && <Badge>{kindWord(entry.kind, trans)}</Badge>}
+      {entry.kind !== PLAIN_KIND && entry.kind && <Badge>{entry.kind_words}</Badge>}
       {!entry.catalogued && !isPractice(entry) && <Badge>{trans.__('Not in the catalogue')}</Badge>}
     </div>
   );
@@ -145,13 +145,13 @@ function Details({ entry }: IEntryProps): JSX.Element {
     [trans.__('Memory to load'), load === null ? '' : formatBytes(load, locale)],
     [trans.__('Memory for LoRA'), lora === null ? '' : formatBytes(lora, locale)],
     [trans.__('Memory for full fine-tuning'), full === null ? '' : formatBytes(full, locale)],
-    [trans.__('Kind'), kindWord(entry.kind, trans)],
+    [trans.__('Kind'), entry.kind_words],
     [trans.__('Licence'), entry.license]
   ];
   const known = rows.filter(([, value]) => value !== '');
   return (
     <div className="jp-Qwen3ft-details">
-      {entry.note && <p>{noteWords(entry.note, trans)}</p>}
+      {entry.note && <p>{entry.note}</p>}
       {known.length === 0 && !entry.note && <p>{trans.__('The catalogue knows nothing of this model.')}</p>}
       <Pairs pairs={known} />
     </div>

@@ -5,8 +5,7 @@ import type { IModel } from '../api/answers';
 import { ActionButton } from '../components/button';
 import { useApp, usePending, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
-import type { ILanguage } from '../domain/language';
-import { inOrder, isPractice, kindWord, roleWord } from '../domain/models';
+import { inOrder, isPractice } from '../domain/models';
 import { ModelRow, PlanButton } from './model';
 
 /** A repo id as hubs write it; the server says more exactly what is wrong with one. */
@@ -22,7 +21,7 @@ export function Models(): JSX.Element {
   const showUncatalogued = useStore(store => store.showUncatalogued);
   const shown = inOrder(models, isHubUnreachable)
     .filter(each => each.catalogued || isPractice(each) || showUncatalogued)
-    .filter(each => matches(each, query, app));
+    .filter(each => matches(each, query));
   return (
     <FocusKeeper>
       <div className="jp-Qwen3ft-search">
@@ -123,8 +122,8 @@ function OtherModel(): JSX.Element {
 }
 
 /** Whether every word of the query is in the name or one of the badges. */
-function matches(entry: IModel, query: string, { trans }: ILanguage): boolean {
-  const words = [entry.model_name, entry.badge, roleWord(entry.role, trans), kindWord(entry.kind, trans)];
+function matches(entry: IModel, query: string): boolean {
+  const words = [entry.model_name, entry.badge, entry.role_words, entry.kind_words];
   const haystack = words.join(' ').toLowerCase();
   return query
     .toLowerCase()

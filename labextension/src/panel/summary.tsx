@@ -10,6 +10,7 @@ import { fillOf, isHere } from '../domain/cache';
 import { formatBytes } from '../domain/format';
 import type { ILanguage } from '../domain/language';
 import { Actions } from '../state/actions';
+import { tellOfLeft } from './delete';
 
 interface ICacheProps {
   readonly cache: ICache;
@@ -17,7 +18,8 @@ interface ICacheProps {
 
 /** The whole cache: how much of what it may take is taken, where it is, and the button that empties it. */
 export function Summary({ cache }: ICacheProps): JSX.Element {
-  const { store, trans, locale } = useApp();
+  const app = useApp();
+  const { store, trans, locale } = app;
   const isPending = usePending(Actions.WHOLE_CACHE);
   const here = cache.models.filter(isHere);
   const names = new Set(here.map(each => each.model_name));
@@ -41,7 +43,7 @@ export function Summary({ cache }: ICacheProps): JSX.Element {
       cancel: trans.__('Cancel')
     });
     if (isSure) {
-      await store.actions.act(Actions.WHOLE_CACHE, client => client.evictAll());
+      tellOfLeft(await store.actions.evictAll(), app);
     }
   };
   return (

@@ -50,10 +50,19 @@ export class Actions {
     return this.act(Actions.ENDED_JOBS, client => forgetAll(client, ended));
   }
 
-  /** Delete a cached model; another tool's copy, too: whoever calls this has asked. */
-  async evict(entry: ICached): Promise<boolean> {
+  /**
+   * Delete a cached model; another tool's copy, too: whoever calls this has asked.
+   *
+   * @returns What lay beside it and was kept; null where it failed.
+   */
+  async evict(entry: ICached): Promise<ReadonlyArray<string> | null> {
     const owner = entry.owner === 'qwen3ft' ? undefined : entry.owner;
-    return this.act(entry.slug, client => client.evict(entry.slug, owner));
+    return this._change(entry.slug, client => client.evict(entry.slug, owner));
+  }
+
+  /** Delete every model that may go; the same is returned. */
+  async evictAll(): Promise<ReadonlyArray<string> | null> {
+    return this._change(Actions.WHOLE_CACHE, client => client.evictAll());
   }
 
   /** Change how a job goes on; only that job is looked at again. */
@@ -68,16 +77,18 @@ export class Actions {
    * @param jobId - The job, where nothing else has to be looked at.
    */
   async act(key: string, action: Action<void>, jobId?: string): Promise<boolean> {
-    const isDone = await this._ask(key, async client => {
+    return (await this._change(key, client => action(client).then(() => true), jobId)) ?? false;
+  }
+
+  private async _change<T>(key: string, action: Action<T>, jobId?: string): Promise<T | null> {
+    return this._ask(key, async client => {
       try {
-        await action(client);
-        return true;
+        return await action(client);
       } finally {
         // Until the new picture is there the button would offer the same action again.
         await this._options.refresh(jobId);
       }
     });
-    return isDone ?? false;
   }
 
   /** Take an action unless it is under way; null where it failed, and then the problem says why. */

@@ -34,12 +34,12 @@ test('another tool’s copy is told apart, and deleting it asks about whose file
   await page.goto();
   const panel = await openPanel(page);
   const theirs = row(panel, 'Also on this disk', 'Qwen3-8B');
-  await expect(theirs).toContainText('Hugging Face’s cache');
+  await expect(theirs).toContainText('Hugging Face cache');
   await expect(theirs).toContainText(THEIRS);
   await expect(panel.getByRole('list', { name: 'Cache', exact: true })).not.toContainText('Qwen3-8B');
   await theirs.getByRole('button', { name: /^Delete/ }).click();
   const dialog = page.getByRole('dialog', {
-    name: 'Delete the files of Qwen/Qwen3-8B from Hugging Face’s cache?'
+    name: 'Delete the files of Qwen/Qwen3-8B from the Hugging Face cache?'
   });
   await expect(dialog).toContainText(THEIRS);
   // JupyterLab gives a dialog the focus a moment after its content.
@@ -50,6 +50,19 @@ test('another tool’s copy is told apart, and deleting it asks about whose file
   await dialog.getByRole('button', { name: 'Delete these files' }).click();
   await expect(theirs).toHaveCount(0);
   expect(standin.asked).toEqual(['DELETE models/cache/huggingface:Qwen_Qwen3-8B?owner=huggingface']);
+});
+
+test('what a deletion left is named', async ({ page }) => {
+  const standin = new Standin();
+  standin.left = ['Qwen_Qwen3-0.6B/notes.txt'];
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  await panel.getByRole('button', { name: 'Delete Qwen/Qwen3-0.6B from the cache' }).click();
+  await page.locator('.jp-Dialog').getByRole('button', { name: 'Delete' }).click();
+  await expect(page.locator('.Toastify__toast').filter({ hasText: 'Kept' })).toContainText(
+    'Qwen_Qwen3-0.6B/notes.txt'
+  );
 });
 
 test('another tool’s copy is brought into this cache by a download, or used where it is', async ({
@@ -167,7 +180,7 @@ test('what a download would do is shown before it starts', async ({ page }) => {
   `);
   await expect(dialog.getByRole('row')).toHaveText([
     'FileSizeWhat happens',
-    'tokenizer.json11.0 MBOn this disk: Hugging Face’s cache',
+    'tokenizer.json11.0 MBOn this disk: Hugging Face cache',
     'model-00001-of-00002.safetensors4.0 GB1.2 GB left',
     'model-00002-of-00002.safetensors4.0 GBDownload'
   ]);

@@ -31,7 +31,7 @@ test('a model is downloaded from the panel, seen in Cache, mended, and deleted',
   await expect(cached.or(panel.getByRole('alert')).first()).toBeVisible({ timeout: 180_000 });
   await expect(cached).toBeVisible();
   await expect(cached).toContainText('Verified');
-  await expect(panel.getByRole('status')).toHaveText(`Download ${PRACTICE}: Done`);
+  await expect(panel.getByRole('status')).toHaveText(`Download ${PRACTICE}: Succeeded`);
   await expect(panel.getByRole('meter', { name: 'Use of the volume' })).toBeVisible();
 
   await cached.getByRole('button', { name: `Pin ${PRACTICE}` }).click();

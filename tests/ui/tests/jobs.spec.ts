@@ -9,7 +9,7 @@ test('a download waits and goes on, in Jobs and in Models', async ({ page }) => 
   await page.goto();
   const panel = await openPanel(page);
   const card = panel.getByRole('list', { name: 'Jobs' }).locator('> li').first();
-  await expect(card).toContainText('16 connections: ModelScope 12 · Hugging Face 4');
+  await expect(card).toContainText('connections: 12 from ModelScope, 4 from Hugging Face');
   await card.getByRole('button', { name: 'Pause: Download Qwen/Qwen3-4B' }).click();
   const row = panel
     .getByRole('list', { name: 'Models' })

@@ -45,7 +45,8 @@ test('a failed download is short in Models, can be dismissed, and without a hub 
   standin.models.push({
     ...standin.models[1],
     model_name: 'qwen3ft/Qwen3-Practice',
-    role: 'practice',
+    role: 'practice: no network needed',
+    role_words: 'Practice: no network needed',
     catalogued: false
   });
   standin.jobs = [

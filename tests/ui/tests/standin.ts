@@ -7,6 +7,20 @@ const NOW = () => Date.now() / 1000;
 
 type Fields = Record<string, unknown>;
 
+const KIND_WORDS: Record<string, string> = { hybrid: 'Thinks on demand', instruct: 'Instruct', base: 'Base' };
+
+const VERBS: Record<string, string> = {
+  download: 'Download',
+  verify: 'Verify',
+  repair: 'Repair',
+  finetune: 'Fine-tune'
+};
+
+/** A text as a label begins. */
+function label(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
 function model(name: string, fields: Fields = {}): Fields {
   const bytes = Number(fields.download_bytes ?? 1.5 * GB);
   return {
@@ -26,6 +40,8 @@ function model(name: string, fields: Fields = {}): Fields {
     size: null,
     job_id: null,
     catalogued: true,
+    role_words: label(String(fields.role ?? '')),
+    kind_words: KIND_WORDS[String(fields.kind ?? 'hybrid')] ?? 'Mixture of experts',
     ...fields
   };
 }
@@ -45,6 +61,7 @@ export function cached(name: string, fields: Fields = {}): Fields {
     verified: true,
     shared: false,
     owner: 'qwen3ft',
+    owner_words: 'This cache',
     ...fields
   };
 }
@@ -86,10 +103,11 @@ export function plan(name: string, fields: Fields = {}): Fields {
 }
 
 export function job(id: string, state: string, fields: Fields = {}): Fields {
+  const { model_name, config } = { model_name: 'Qwen/Qwen3-4B', ...Object(fields.params) };
   return {
     id,
     kind: 'download',
-    title: '',
+    title: `${VERBS[String(fields.kind ?? 'download')]} ${config?.model ?? model_name}`,
     state,
     progress: null,
     notices: [],
@@ -141,6 +159,7 @@ export class Standin {
       verified: false,
       shared: true,
       owner: 'shared',
+      owner_words: 'Shared',
       size: 8.2 * GB,
       hub: '',
       commit: '',
@@ -158,9 +177,11 @@ export class Standin {
     job('download-1', 'running', {
       progress: {
         phase: 'transferring',
+        phase_words: 'Downloading',
         done: 3.1 * GB,
         total: 8.06 * GB,
         unit: 'bytes',
+        unit_words: '',
         rate: 112e6,
         eta_s: 44,
         detail: 'connections: 12 from ModelScope, 4 from Hugging Face'
@@ -180,6 +201,12 @@ export class Standin {
       }
     })
   ];
+  /** What deleting a model leaves. */
+  left: string[] = [];
+  /** What is said in another language, by its English. */
+  translations: Record<string, string> = {};
+  /** The languages in which answers are asked for. */
+  readonly languages = new Set<string>();
   requests: string[] = [];
   /** The requests that change something, or ask what a change would be: with their query and body. */
   asked: string[] = [];
@@ -198,6 +225,7 @@ export class Standin {
       .join('/');
     const method = route.request().method();
     this.requests.push(`${method} ${url.pathname}`);
+    this.languages.add(route.request().headers()['accept-language']);
     if (method !== 'GET') {
       // JupyterLab puts a time stamp against caches.
       const query = url.search.replace(/[?&]\d+$/, '');
@@ -208,8 +236,19 @@ export class Standin {
     await route.fulfill(
       found === null
         ? { status: 404, json: { code: 'job-not-found', message: 'There is no such job.', hint: '' } }
-        : { status: found === '' ? 204 : 200, ...(found === '' ? {} : { json: found }) }
+        : { status: found === '' ? 204 : 200, ...(found === '' ? {} : { json: this.said(found) }) }
     );
+  }
+
+  /** An answer in the language of the page. */
+  private said(value: unknown): unknown {
+    return JSON.parse(JSON.stringify(value), (_, each) => this.translations[each] ?? each);
+  }
+
+  /** A job with the words for its state. */
+  private shown(one: Fields): Fields {
+    const isPaused = (one.controls as Fields | null)?.paused === true;
+    return { ...one, state_words: label(isPaused ? 'paused' : String(one.state)) };
   }
 
   /** Do what is asked for, so that the next look shows it. */
@@ -259,12 +298,12 @@ export class Standin {
           incoming: this.incoming
         };
       case 'POST models/download':
-        return this.asked.at(-1)?.includes('"dry_run":true') ? this.plan : this.jobs[0];
+        return this.asked.at(-1)?.includes('"dry_run":true') ? this.plan : this.shown(this.jobs[0]);
       case 'GET jobs':
-        return { jobs: this.jobs };
+        return { jobs: this.jobs.map(each => this.shown(each)) };
     }
     if (path.startsWith('models/cache/')) {
-      return verb === undefined ? { evicted: [], freed: 0 } : this.jobs[0];
+      return verb === undefined ? { evicted: [], freed: 0, left: this.left } : this.shown(this.jobs[0]);
     }
     if (one === undefined) {
       return null;
@@ -291,7 +330,7 @@ export class Standin {
       this.jobs = this.jobs.filter(each => each !== one);
       return '';
     }
-    return one;
+    return this.shown(one);
   }
 }
 
@@ -313,6 +352,7 @@ export function standinWithCopies(): Standin {
     cached('Qwen/Qwen3-8B', {
       slug: 'huggingface:Qwen_Qwen3-8B',
       owner: 'huggingface',
+      owner_words: 'Hugging Face cache',
       verified: false,
       size: 16.4 * GB,
       path: THEIRS

@@ -221,13 +221,7 @@ class ModelManager(CachedModels):
         """Return one job. Raises JobNotFound."""
         return self.job_store.get(job_id)
 
-    def download(
-        self,
-        model_name: str,
-        *,
-        max_speed: int | None = None,
-        **wanted: Unpack[Wanted],
-    ) -> Job:
+    def download(self, model_name: str, *, max_speed: int | None = None, **wanted: Unpack[Wanted]) -> Job:
         """Start a download that goes on whatever happens to this kernel, or return the same one already under way.
 
         Args:

@@ -32,7 +32,7 @@ from qwen3ft_jupyter.cache.piece_sums import piece_sums
 from qwen3ft_jupyter.disk import LOCAL, age_s, make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.transfer.leftovers import ORPHAN_S
+from qwen3ft_jupyter.transfer.journal import ORPHAN_S
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:

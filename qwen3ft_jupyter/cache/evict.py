@@ -29,7 +29,8 @@ from qwen3ft_jupyter.cache.verify import walk_all
 from qwen3ft_jupyter.disk import LOCAL, age_s
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
-from qwen3ft_jupyter.transfer.leftovers import ORPHAN_S, clear_partials
+from qwen3ft_jupyter.transfer.journal import ORPHAN_S
+from qwen3ft_jupyter.transfer.partial import clear_partials
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import Work
 

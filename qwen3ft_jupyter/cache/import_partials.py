@@ -20,7 +20,7 @@ from qwen3ft_jupyter.disk import LOCAL, make_folders
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import Partial, claim
-from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
+from qwen3ft_jupyter.transfer.pieces import spans_of
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _copy_gaps(begun: Begun, partial: Partial) -> Iterator[int]:
         return
     try:
         partial.open()
-        present = SpanSet(Span(record.start, record.end) for record in partial.records)
+        present = spans_of(partial.records)
         for gap in list(present.gaps(begun.start, begun.end)):
             for start in range(gap.start, gap.end, COPY_BYTES):
                 data = _read(descriptor, min(COPY_BYTES, gap.end - start), start - begun.start)

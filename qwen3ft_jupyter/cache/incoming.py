@@ -6,7 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.layout import INCOMING_FOLDER, folders_in
-from qwen3ft_jupyter.transfer.leftovers import is_backed, read_journal
+from qwen3ft_jupyter.transfer.journal import is_backed, read_journal
+from qwen3ft_jupyter.transfer.pieces import spans_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ def begun_spans(incoming: Path) -> dict[str, SpanSet]:
     for path in sorted(incoming.glob("*.journal")):
         journal = read_journal(path)
         if journal is not None and is_backed(incoming / journal.data_name, journal.size):
-            done = journal.done()
+            done = spans_of(journal.records)
             if journal.key not in found or done.total >= found[journal.key].total:
                 found[journal.key] = done
     return found

@@ -43,7 +43,7 @@ from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, S
 from qwen3ft_jupyter.format import first_names
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.messages import Size
-from qwen3ft_jupyter.transfer.leftovers import read_journal
+from qwen3ft_jupyter.transfer.journal import read_journal
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import Work

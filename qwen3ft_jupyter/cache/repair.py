@@ -15,7 +15,7 @@ from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.messages import Names, Size
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import Partial, claim
-from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
+from qwen3ft_jupyter.transfer.pieces import spans_of
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def keep_pieces(
 
     The journal tells of a piece only when it is there. Raises what writing to the partial and `on_bytes` raise.
     """
-    there = SpanSet(Span(record.start, record.end) for record in partial.records)
+    there = spans_of(partial.records)
     kept = 0
     for start, end, right in pieces:
         if list(there.gaps(start, end)) != [(start, end)]:

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.transfer.sources import check_sources
+from qwen3ft_jupyter.settings import SOURCE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,3 +86,22 @@ class DownloadRequest:
     def from_dict(cls, data: Mapping[str, Any]) -> DownloadRequest:
         """Rebuild from `to_dict`; what else is in `data` is ignored."""
         return cls(**{name: data[name] for name in cls.__slots__ if name in data})
+
+
+def check_sources(names: Sequence[str]) -> tuple[str, ...]:
+    """Return `names` in lower case, each once.
+
+    Raises:
+        BadInput: There is none, or one is no source.
+
+    >>> check_sources(["ModelScope", "disk"])
+    ('modelscope', 'disk')
+    """
+    accepted = ", ".join(SOURCE_NAMES)
+    given = tuple(dict.fromkeys(name.strip().lower() for name in names))
+    if not given:
+        raise BadInput("No source is allowed.", hint="Sources: {names}.", names=accepted)
+    for name in given:
+        if name not in SOURCE_NAMES:
+            raise BadInput("{name} is no source.", hint="Sources: {names}.", name=name[:40], names=accepted)
+    return given

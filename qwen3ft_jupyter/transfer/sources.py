@@ -11,12 +11,11 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.errors import BadInput, ModelNotFound, Qwen3ftError, RevisionNotFound, SourceFailed, Stopped
+from qwen3ft_jupyter.errors import ModelNotFound, Qwen3ftError, RevisionNotFound, SourceFailed, Stopped
 from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.wire import stopped
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.settings import SOURCE_NAMES
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.work import SILENT
 
@@ -34,25 +33,6 @@ MIN_SHARED_BYTES: Final = 32 << 20
 
 POLL_S: Final = 0.1
 """Seconds between two looks at `stop` while a listing is waited for."""
-
-
-def check_sources(names: Sequence[str]) -> tuple[str, ...]:
-    """Return `names` in lower case, each once.
-
-    Raises:
-        BadInput: There is none, or one is no source.
-
-    >>> check_sources(["ModelScope", "disk"])
-    ('modelscope', 'disk')
-    """
-    accepted = ", ".join(SOURCE_NAMES)
-    given = tuple(dict.fromkeys(name.strip().lower() for name in names))
-    if not given:
-        raise BadInput("No source is allowed.", hint="Sources: {names}.", names=accepted)
-    for name in given:
-        if name not in SOURCE_NAMES:
-            raise BadInput("{name} is no source.", hint="Sources: {names}.", name=name[:40], names=accepted)
-    return given
 
 
 @contextlib.contextmanager
@@ -75,7 +55,7 @@ def gather_sources(
         order: The hubs that may be asked.
         mirrors: Further hubs, for bytes only.
         client: Carries the bytes.
-        wanted: The only sources to use, as `check_sources` returns them; None for every one that is of use.
+        wanted: The only sources to use, in lower case; None for every one that is of use.
         bytes_to_fetch: How much will travel; others than the listing's hub are asked only if it is worth it or they
             are `wanted`.
         work: Is told when a source that was asked for by name cannot help. Listings are waited for only where the
@@ -202,17 +182,22 @@ def _others(
 
     Commits differ between the two hubs; a mirror has those of the hub it was filled from, whichever that was.
     """
-    branch = listing.revision
-    named = [] if is_commit(branch) or branch in DEFAULT_BRANCHES.values() else [branch]
-    asked = {hubs[listing.hub].endpoint} if wanted is None or listing.hub in wanted else set()
-    for name, hub in hubs.items():
-        if name != listing.hub and name in (order if wanted is None else wanted) and hub.endpoint not in asked:
+    named = _named_revisions(listing)
+    allowed = {*order, "mirrors", listing.hub} if wanted is None else set(wanted)
+    asked = {hubs[listing.hub].endpoint} if listing.hub in allowed else set()
+    others = [(hub, [*named, None]) for name, hub in hubs.items() if name != listing.hub and name in allowed]
+    if "mirrors" in allowed:
+        others += [(mirror, [*filter(None, [listing.commit]), *named, None]) for mirror in mirrors]
+    for hub, revisions in others:
+        if hub.endpoint not in asked:
             asked.add(hub.endpoint)
-            yield hub, [*named, None]
-    for mirror in mirrors:
-        if (wanted is None or "mirrors" in wanted) and mirror.endpoint not in asked:
-            asked.add(mirror.endpoint)
-            yield mirror, [*([listing.commit] if listing.commit else []), *named, None]
+            yield hub, revisions
+
+
+def _named_revisions(listing: Listing) -> list[str]:
+    """Return the branch or tag of a listing, which other hubs may have, too, unless it is a hub's default."""
+    revision = listing.revision
+    return [] if is_commit(revision) or revision in DEFAULT_BRANCHES.values() else [revision]
 
 
 def _wait_for(late: Sequence[LateSource], stop: threading.Event) -> None:

@@ -13,9 +13,9 @@ from qwen3ft_jupyter.transfer.rates import MinimumRate
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.transfer.file_download import FileDownload
-    from qwen3ft_jupyter.transfer.range_fetch import RangeFetch
     from qwen3ft_jupyter.transfer.scheduler import Scheduler
     from qwen3ft_jupyter.transfer.source import ByteStream
+    from qwen3ft_jupyter.transfer.source_states import RangeFetch
     from qwen3ft_jupyter.work import Reporter, Work
 
 READ_BYTES: Final = 256 << 10
@@ -257,6 +257,6 @@ def _doubtful(download: FileDownload, suspects: Suspects) -> str:
     """Return in a few words what a trial fetches again, and from whom."""
     count = sum(record.end - record.start for record in suspects.records)
     what = "the file" if count >= download.file.size else "what others brought"
-    if not suspects.believed:
+    if not suspects.trusted:
         return "what is most doubtful"
-    return f"{what} from {suspects.believed}"
+    return f"{what} from {suspects.trusted}"

@@ -14,8 +14,7 @@ from qwen3ft_jupyter.cache.manifest import read_manifest
 from qwen3ft_jupyter.disk import LOCAL, make_folders
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import Sha256, slug
-from qwen3ft_jupyter.transfer.leftovers import clear_partials
-from qwen3ft_jupyter.transfer.partial import FetchedFile, claim
+from qwen3ft_jupyter.transfer.partial import FetchedFile, claim, clear_partials
 from qwen3ft_jupyter.transfer.pieces import Span
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import SILENT, Work

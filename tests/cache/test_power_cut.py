@@ -10,7 +10,7 @@ import pytest
 
 from qwen3ft_jupyter.cache import ModelCache, read_manifest
 from qwen3ft_jupyter.cache.evict import remove_model
-from qwen3ft_jupyter.transfer import leftovers
+from qwen3ft_jupyter.transfer import journal
 from tests.cache.bringing import PIECE_BYTES, bring, model_folder
 from tests.power_cuts import LOSSES, Loss, PowerCut, PowerCutDisk
 from tests.transfer.origin import REPO
@@ -95,7 +95,7 @@ def test_after_every_cut_the_model_is_absent_or_right_and_the_next_run_completes
         with contextlib.suppress(PowerCut):
             bring(root, NEW, disk=disk, commit=NEW_COMMIT, on_bytes=served.append)
         disk.settle(loss)
-        leftovers.held.clear()  # as if this process had died
+        journal.held.clear()  # as if this process had died
 
         check_visible(root, OLD, NEW, contents(model_folder(start)))
         if not disk.is_cut:

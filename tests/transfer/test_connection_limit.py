@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen3ft_jupyter.transfer.adaptive_concurrency import EPOCH_S, AdaptiveConcurrency
+from qwen3ft_jupyter.transfer.connection_limit import EPOCH_S, AdaptiveConcurrency
 
 if TYPE_CHECKING:
     from collections.abc import Callable

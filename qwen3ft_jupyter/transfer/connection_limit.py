@@ -1,4 +1,4 @@
-"""Finds out whether fewer connections would do: a long download uses as many as make it faster, and no more. Pure."""
+"""How many connections a source gets: as many as it bears and as make it faster, and no more. Pure."""
 
 from __future__ import annotations
 
@@ -16,6 +16,54 @@ STEP: Final = 0.75
 
 NOISE: Final = 0.04
 """A difference of rates that says nothing."""
+
+FIRST_CONNECTIONS: Final = 8
+"""Connections to a source that has not answered yet; every answer allows one more."""
+
+FIRST_HOLD_S: Final = 1.0
+LAST_HOLD_S: Final = 60.0
+"""After a refusal, one more connection is tried after a second, then after two, and so on up to a minute."""
+
+
+class ConnectionLimit:
+    """How many connections one source gets: more with every answer, fewer with every refusal, then as many as pay."""
+
+    __slots__ = ("_concurrency", "_hold_s", "_hold_until", "_is_growing", "has_answered", "limit", "most")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.limit = min(FIRST_CONNECTIONS, most)
+        self.has_answered = False
+        self._concurrency = AdaptiveConcurrency()
+        self._is_growing = True
+        self._hold_s = FIRST_HOLD_S
+        self._hold_until = float("-inf")
+
+    def answered(self, connections: int, now: float) -> None:
+        """Note that a connection brings bytes; `connections` are open."""
+        self.has_answered = True
+        is_free = self._hold_until == float("-inf") or (now >= self._hold_until and connections >= self.limit)
+        if self._is_growing and is_free:
+            self.limit = min(self.most, self.limit + 1)
+            self._is_growing = self.limit < self.most
+
+    def refused(self, connections: int, now: float, wait_s: float = 0.0) -> None:
+        """Note that one of `connections` was refused, or left without an answer; no more for at least `wait_s`."""
+        self.limit = max(1, min(self.limit, connections - 1))
+        self._is_growing = True
+        if now >= self._hold_until:
+            self._hold_until = now + self._hold_s
+            self._hold_s = min(LAST_HOLD_S, 2 * self._hold_s)
+        self._hold_until = max(self._hold_until, now + wait_s)
+
+    def look(self, brought_bytes: int, connections: int, now: float) -> None:
+        """See whether another number would do better; to be called a few times a second."""
+        limit = self._concurrency.look(
+            brought_bytes, connections=connections, limit=self.limit, most=self.most, now=now
+        )
+        if limit != self.limit:
+            self.limit = limit
+            self._is_growing = False
 
 
 class AdaptiveConcurrency:

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from qwen3ft_jupyter.cache import CachedModel
+    from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.errors import Qwen3ftError
-    from qwen3ft_jupyter.finetune import FineTuneConfig
-    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
-    from qwen3ft_jupyter.notebook import FineTuneForm, ModelPicker
     from qwen3ft_jupyter.notebook.display import get_model_manager
+    from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker
 
 _HOMES = {
-    "CachedModel": "qwen3ft_jupyter.cache",
-    "FineTuneConfig": "qwen3ft_jupyter.finetune",
-    "FineTuneForm": "qwen3ft_jupyter.notebook",
-    "Job": "qwen3ft_jupyter.jobs",
-    "ModelManager": "qwen3ft_jupyter.manager",
-    "ModelPicker": "qwen3ft_jupyter.notebook",
+    "CachedModel": "qwen3ft_jupyter.cache.models",
+    "FineTuneConfig": "qwen3ft_jupyter.finetune.config",
+    "FineTuneForm": "qwen3ft_jupyter.notebook.forms",
+    "Job": "qwen3ft_jupyter.jobs.store",
+    "ModelManager": "qwen3ft_jupyter.manager.manager",
+    "ModelPicker": "qwen3ft_jupyter.notebook.forms",
     "Qwen3ftError": "qwen3ft_jupyter.errors",
     "__version__": "qwen3ft_jupyter._version",
     "get_model_manager": "qwen3ft_jupyter.notebook.display",

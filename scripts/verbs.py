@@ -20,13 +20,12 @@ Made by `python scripts/verbs.py` from the table in `qwen3ft_jupyter/faces/verbs
 `%qwen3ft VERB …` in a notebook and `qwen3ft VERB …` in a terminal are the same verbs with the same options;
 what only one of them has is marked. `%qwen3ft help VERB` and `qwen3ft VERB --help` say the same.
 
-A download, a check and a repair that are begun in a terminal are jobs whose work that command does: `jobs`, the
+A download, a verify and a repair that are started in a terminal are jobs, whose work that command does: `jobs`, the
 panel and other terminals show, pause, limit and stop them. Ctrl-C, SIGTERM and SIGHUP stop them and keep what
-arrived; if the command is killed, `jobs resume ID` goes on. `--detach` gives them a process of their own at
-once.
+arrived; if the command is killed, `jobs resume ID` continues. With `--detach` they get a process of their own.
 
-Exit codes of the command: 0; 1 for an error, named on stderr with its code; 2 for a line that is not in this
-grammar; 130 after Ctrl-C, and 128 and its number after another signal.
+Exit codes of the command: 0; 1 for an error, named on stderr with its code; 2 for a line that it cannot read;
+130 after Ctrl-C, and 128 plus its number after another signal.
 """
 _ONLY = {frozenset({"cli"}): " *(terminal)*", frozenset({"magic"}): " *(notebook)*"}
 

@@ -16,8 +16,8 @@ from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.catalog.memory import estimate_bytes
 from qwen3ft_jupyter.errors import error_classes
 from qwen3ft_jupyter.faces.verbs import VERBS
-from qwen3ft_jupyter.finetune import FineTuneConfig
-from qwen3ft_jupyter.settings import SETTINGS
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.settings.declared import SETTINGS
 from qwen3ft_jupyter.settings.kinds import FOLDER, TOKEN
 from tests.test_imports import LEVEL_OF, MODULES, imported_rooms, room_of
 

@@ -1,4 +1,4 @@
-"""The front door, with real hubs on loopback and real job processes."""
+"""The manager, with real hubs on loopback and real job processes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter import hubs
+from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.errors import BadConfig, BadData, JobNotFound, ModelInUse, ModelNotFound, NotCached, UnknownModel
-from qwen3ft_jupyter.jobs import JobStore
+from qwen3ft_jupyter.hubs import routes
+from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.kinds import KINDS
-from qwen3ft_jupyter.mirror import Mirror
-from qwen3ft_jupyter.practice import PRACTICE_REPO_ID
+from qwen3ft_jupyter.mirror.mirror import Mirror
 from qwen3ft_jupyter.work import Progress, Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 REPO = "acme/Tiny-1"
 SLUG = "acme_Tiny-1"
@@ -419,7 +421,7 @@ def test_the_practice_model_is_never_asked_of_a_real_hub(
 
     def noting(settings: Any, *, endpoint: str = "", **client: Any) -> object:
         asked.append(endpoint)
-        return hubs.make_hubs(settings, endpoint=endpoint, **client)
+        return routes.make_hubs(settings, endpoint=endpoint, **client)
 
     monkeypatch.setattr("qwen3ft_jupyter.practice.hub.make_hubs", noting)
     manager = make_manager(offline=True)
@@ -473,7 +475,7 @@ def test_chat_takes_the_loaded_model_unless_it_has_an_adapter_of_its_own(
         pass
 
     monkeypatch.setattr("qwen3ft_jupyter.loading.loaded.load_model_and_tokenizer", lambda *_, **__: (Thing(), Thing()))
-    monkeypatch.setattr("qwen3ft_jupyter.finetune.answer", lambda model, *_, **__: model)
+    monkeypatch.setattr("qwen3ft_jupyter.finetune.chat.answer", lambda model, *_, **__: model)
     manager = make_manager(mirror.url)
 
     adapted = manager.load_model_and_tokenizer(REPO, adapter=tmp_path)

@@ -1,4 +1,4 @@
-"""The front door to keeping models: plans, revisions, repair, quota, sources, moving; real hubs and real jobs."""
+"""What the manager does with models on disk: plans, revisions, repair, quota, sources, moving; real hubs, real jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from qwen3ft_jupyter.errors import BadInput, CacheError, ModelInUse, NoSpace, NotCached
-from qwen3ft_jupyter.mirror import Mirror
+from qwen3ft_jupyter.mirror.mirror import Mirror
 from tests.cache.making import make_cached
 from tests.test_manager import REPO, SLUG, Ear, make_manager, mirror, repo, stop_all, waiting
 

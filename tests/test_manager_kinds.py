@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter import __main__
-from qwen3ft_jupyter.cache import VerifyReport
-from qwen3ft_jupyter.download import DownloadRequest
+from qwen3ft_jupyter.cache.verify import VerifyReport
+from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.errors import ModelInUse
-from qwen3ft_jupyter.hubs import parse_repo_id
-from qwen3ft_jupyter.jobs import JobStore, supervisor, worker
+from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.jobs import supervisor, worker
 from qwen3ft_jupyter.jobs.kinds import Plain
+from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import get_model_manager
 from qwen3ft_jupyter.manager import manager as front_door
 from qwen3ft_jupyter.manager.kinds import (

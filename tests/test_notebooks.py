@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from qwen3ft_jupyter.notebook import JOB_MIME_TYPE
+from qwen3ft_jupyter.notebook.job_view import JOB_MIME_TYPE
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
@@ -76,7 +76,7 @@ def test_questions_in_words_never_trained_on_are_answered(report: dict[str, Any]
 
 
 def test_held_out_questions_are_really_held_out() -> None:
-    from qwen3ft_jupyter.practice import data_files
+    from qwen3ft_jupyter.practice.model import data_files
 
     train, held_out = ([json.loads(line) for line in path.read_text("utf-8").splitlines()] for path in data_files())
     asked = {row["messages"][0]["content"].strip().casefold() for row in train}

@@ -11,7 +11,7 @@ import yaml
 import qwen3ft_jupyter
 from qwen3ft_jupyter import server
 from qwen3ft_jupyter.faces.views import ACTIONS, OWNERS
-from qwen3ft_jupyter.jobs import JobState
+from qwen3ft_jupyter.jobs.state import JobState
 from qwen3ft_jupyter.words import CHINESE, language, tr
 
 ROOMS = ("cli", "faces", "notebook")

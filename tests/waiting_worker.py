@@ -14,7 +14,7 @@ from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.jobs import JobContext
+    from qwen3ft_jupyter.jobs.kinds import JobContext
 
 
 def wait(_params: object, context: JobContext) -> Any:

@@ -8,7 +8,6 @@ import os
 import stat
 import threading
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from qwen3ft_jupyter.disk import LOCAL, Disk, make_own_folder, read_regular, write_atomic
@@ -18,6 +17,7 @@ from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256, check_paths, pa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 VERSION = 1
 RECORD_FOLDER = ".qwen3ft"

@@ -187,7 +187,7 @@ def _talk(manager: ModelManager, given: Namespace, line: ProgressLine) -> int:
 
 def practice_(given: Namespace) -> int:
     """Copy the practice model and its data to a folder."""
-    from qwen3ft_jupyter.practice import make_practice
+    from qwen3ft_jupyter.practice.model import make_practice
 
     show(str(make_practice(Path(given.folder)).folder))
     return 0

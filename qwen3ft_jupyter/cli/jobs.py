@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Mapping
 
-    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.jobs.store import Job
 
 
 def jobs_(given: Namespace) -> int:
@@ -102,7 +102,7 @@ def jobs_follow_(given: Namespace) -> int:
 
 def finetune_(given: Namespace) -> int:
     """Start a fine-tune, and follow it."""
-    from qwen3ft_jupyter.finetune import read_config
+    from qwen3ft_jupyter.finetune.config import read_config
 
     job = open_manager(given).fine_tune(read_config(Path(given.config)))
     return detach(job) if given.detach else _tell_end(job)

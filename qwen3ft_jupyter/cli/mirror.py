@@ -19,7 +19,8 @@ def mirror_(given: Namespace) -> int:
     """Serve the cache as a hub."""
     import secrets
 
-    from qwen3ft_jupyter.mirror import Mirror, is_loopback, reachable
+    from qwen3ft_jupyter.mirror.addresses import is_loopback, reachable
+    from qwen3ft_jupyter.mirror.mirror import Mirror
 
     host = given.host or _HOST
     token = None if is_loopback(host) or given.no_token else secrets.token_urlsafe(24)
@@ -49,7 +50,7 @@ def mirror_(given: Namespace) -> int:
 
 
 def _how_to_use(url: str, token: str | None, *, is_local: bool) -> list[str]:
-    from qwen3ft_jupyter.mirror import client_settings
+    from qwen3ft_jupyter.mirror.mirror import client_settings
 
     settings = client_settings(url, token)
 

@@ -13,7 +13,7 @@ from qwen3ft_jupyter.faces.job_views import fetch_facts
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import find, write_command
 from qwen3ft_jupyter.format import size
-from qwen3ft_jupyter.hubs import parse_repo_id
+from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.here import is_waiting_here, run_here
 from qwen3ft_jupyter.words import tr
 from qwen3ft_jupyter.work import Controls, Work
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Mapping
 
-    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
 
     Do = Callable[[Work], Mapping[str, Any]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.settings import SOURCE_NAMES
+from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

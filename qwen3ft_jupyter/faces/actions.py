@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable, Sequence
 
-    from qwen3ft_jupyter.cache import EvictedModel
-    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.cache.models import EvictedModel
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.work import Reporter
 

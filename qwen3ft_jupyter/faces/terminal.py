@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from qwen3ft_jupyter.jobs import Job, JobStatus
+    from qwen3ft_jupyter.jobs.state import JobStatus
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.work import Progress
 
 _REDRAW_S = 0.1

@@ -129,16 +129,16 @@ def _written(entry: Argument | Option) -> str:
 
 NAME: Final = Argument("NAME", "model_name", "model")
 ID: Final = Argument("ID", "id", "job")
-REVISION: Final = Option("--revision", "names the one of several revisions.", "R", "text")
+REVISION: Final = Option("--revision", "chooses one of several revisions.", "R", "text")
 _wish = partial(Option, faces=ALL, is_wish=True)
 _max_speed = partial(Option, "--max-speed", metavar="SPEED", kind="speed", faces=ALL)
-READ_SPEED: Final = _max_speed("reads at most so many bytes a second, for example 200MB.")
+READ_SPEED: Final = _max_speed("limits the speed of reading, for example to 200MB a second.")
 JSON: Final = Option("--json", "prints JSON, for programs.", into="is_json", faces=CLI)
 DETACH: Final = Option("--detach", "returns at once; the job goes on in a process of its own.")
 COMMON: Final = (
     Option("--hub", "asks that hub first (USE_MODELSCOPE).", "HUB", "text", choices=HUBS),
     Option("--cache-dir", "says where models are kept (MODEL_CACHE_DIR).", "DIR", "text"),
-    Option("--offline", "asks no hub at all (QWEN3FT_OFFLINE)."),
+    Option("--offline", "asks no hub (QWEN3FT_OFFLINE)."),
 )
 """What every verb takes."""
 
@@ -151,19 +151,21 @@ VERBS: Final[tuple[Verb, ...]] = (
         (Argument("NAME", "model_name", "model", optional_in=MAGIC),),
         (
             _wish("--force", "fetches every file again although the model is cached."),
-            _wish("--revision", "takes a branch, tag or commit; the hub's default if left out.", "R", "text"),
+            _wish("--revision", "takes a branch, tag or commit; the hub's default branch if left out.", "R", "text"),
             _wish("--update", "fetches what has changed since it was downloaded."),
             _wish("--sources", f"takes bytes only from these: {', '.join(SOURCES)}.", "A,B", "list", choices=SOURCES),
             _wish("--in-place", "uses the copy that another tool has on this disk where it is."),
-            _max_speed("takes at most so many bytes a second, for example 20MB, or none."),
+            _max_speed("limits the speed, for example to 20MB a second; none lifts the limit."),
             Option(
-                "--dry-run", "only shows what would travel, whether there is room, and how long it takes.", faces=ALL
+                "--dry-run",
+                "only shows what would be fetched, whether there is room, and how long it takes.",
+                faces=ALL,
             ),
             DETACH,
         ),
         (
             "In a notebook without NAME: a form to pick one.",
-            "Interrupting the kernel leaves the job at work.",
+            "Interrupting the kernel does not stop the job.",
             "In a terminal the last line on stdout is the model's folder; Ctrl-C stops it and keeps what arrived.",
         ),
         panel="Download {0}",
@@ -201,7 +203,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "unpin",
-        "Protects a model no longer.",
+        "Allows a model to be deleted again to make room.",
         (NAME,),
         (REVISION,),
         aliases=("cache unpin",),
@@ -214,7 +216,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         (
             Option(
                 "--all",
-                "deletes all we downloaded; pinned models and files of others stay.",
+                "deletes every downloaded model that is not pinned; files of others stay.",
                 into="is_all",
                 group="which",
             ),
@@ -227,7 +229,7 @@ VERBS: Final[tuple[Verb, ...]] = (
                 faces=ALL,
             ),
             REVISION,
-            Option("--everything", "deletes also what lies in the folder and is not of the model.", faces=ALL),
+            Option("--everything", "also deletes files in its folder that do not belong to the model.", faces=ALL),
         ),
         aliases=("cache evict",),
         panel="Delete {0} from the cache",
@@ -236,19 +238,22 @@ VERBS: Final[tuple[Verb, ...]] = (
         "move",
         "Moves the whole cache to another folder.",
         (Argument("DIR", "folder"),),
-        details=("Every file is checked before the old one goes.",),
+        details=("Every file is checked in the new folder before the old one is deleted.",),
         aliases=("cache move",),
     ),
     Verb(
         "load",
-        "Loads a model into model and tokenizer, downloading it if need be; in a terminal: prints how to.",
+        "Loads a model into model and tokenizer; what is not cached is downloaded first.",
         (Argument("NAME", "model_name", "run"),),
         (
             Option("--as", "puts it into VARIABLE and VARIABLE_tokenizer.", "VARIABLE", "text", into="variable"),
             Option("--4bit", "loads it in 4 bits.", into="quantization", stores="4bit", group="bits"),
             Option("--8bit", "loads it in 8 bits.", into="quantization", stores="8bit", group="bits"),
         ),
-        ("NAME is a repo id, or the job id or output folder of a fine-tune.",),
+        (
+            "NAME is a repo id, or the job id or output folder of a fine-tune.",
+            "In a terminal: prints the Python that does it.",
+        ),
         panel="Load {0}",
     ),
     Verb(
@@ -257,7 +262,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         (Argument("CONFIG.yaml", "config", optional_in=MAGIC),),
         (DETACH,),
         (
-            "%%qwen3ft finetune takes the YAML in the cell; a value $name is the variable of that name.",
+            "%%qwen3ft finetune takes the YAML in the cell; a value $name stands for the variable of that name.",
             "In a notebook without CONFIG.yaml and without a cell: a form.",
         ),
         takes_cell=True,
@@ -270,17 +275,17 @@ VERBS: Final[tuple[Verb, ...]] = (
             Argument("NAME_OR_RUN", "model_name", "run"),
             Argument("QUESTION", "question", optional_in=CLI, is_text=True),
         ),
-        (Option("--max-new-tokens", "ends the answer after so many tokens.", "N", "count"),),
+        (Option("--max-new-tokens", "limits the length of the answer.", "N", "count"),),
         (
             "NAME_OR_RUN is a repo id, or the job id or output folder of a fine-tune.",
-            "QUESTION is all the rest of the line, as it is typed; %%qwen3ft chat NAME takes the cell.",
-            "In a terminal without QUESTION: each line of the standard input is one.",
+            "QUESTION is the rest of the line, as it is typed; %%qwen3ft chat NAME takes the cell.",
+            "In a terminal without QUESTION: each line of standard input is a question.",
         ),
         takes_cell=True,
     ),
     Verb(
         "jobs",
-        "Lists the jobs; shows the one whose ID is given.",
+        "Lists the jobs, or shows one of them.",
         (Argument("ID", "id", "job", optional_in=TYPED),),
         (JSON,),
         ("The beginning or the end of an ID is enough if no other job has it.",),
@@ -288,26 +293,26 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "jobs stop",
-        "Stops a job; what it has done is kept.",
+        "Stops a job and keeps what it has done.",
         (ID,),
         aliases=("stop",),
         panel="Stop",
     ),
-    Verb("jobs pause", "Lets a download, check or repair rest.", (ID,), panel="Pause"),
+    Verb("jobs pause", "Pauses a download, verify or repair.", (ID,), panel="Pause"),
     Verb(
         "jobs resume",
-        "Goes on with a job that rests or has ended early.",
+        "Continues a job that is paused or has ended early.",
         (ID,),
         (Option("--detach", "returns at once, as a terminal always does.", faces=MAGIC),),
         panel="Resume",
     ),
     Verb(
         "jobs limit",
-        "Changes how fast a download, check or repair may be.",
+        "Changes the speed limit of a download, verify or repair.",
         (ID, Argument("SPEED", "max_speed", kind="speed")),
-        details=("SPEED is bytes a second, for example 20MB, or none.",),
+        details=("SPEED is an amount a second, for example 20MB, or none for no limit.",),
     ),
-    Verb("jobs follow", "Shows a job until it ends; an interrupt does not stop it.", (ID,)),
+    Verb("jobs follow", "Shows a job until it ends; an interrupt ends only the showing.", (ID,)),
     Verb("jobs log", "Shows a job's log.", (ID,), panel="Log"),
     Verb("jobs forget", "Deletes a job's record and log; its results stay.", (ID,), panel="Forget"),
     Verb(
@@ -316,13 +321,13 @@ VERBS: Final[tuple[Verb, ...]] = (
         options=(
             Option("--host", "is the address to listen on (default: 127.0.0.1).", "ADDRESS", "text"),
             Option("--port", "is the port to listen on (default: a free one).", "N", "count"),
-            Option("--no-token", "asks for no token where others reach the address, too."),
+            Option("--no-token", "asks for no token, even if other machines can reach the address."),
         ),
-        details=("It runs until it is interrupted, so a notebook, whose kernel it would keep busy, does not have it.",),
+        details=("It runs until it is interrupted; notebooks do not have it because it would keep the kernel busy.",),
         faces=CLI,
     ),
     Verb("practice", "Copies the practice model and its data to a folder.", (Argument("DIR", "folder"),)),
-    Verb("help", "Says what there is.", (Argument("VERB", "verb", "verb", optional_in=TYPED),)),
+    Verb("help", "Lists the verbs, or explains one.", (Argument("VERB", "verb", "verb", optional_in=TYPED),)),
 )
 _BY_NAME: Final = {verb.name: verb for verb in VERBS}
 SPELLINGS: Final = {spelled: verb for verb in VERBS for spelled in (verb.name, *verb.aliases)}

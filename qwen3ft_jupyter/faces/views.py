@@ -59,7 +59,7 @@ def read_speed(text: str) -> int:
     Raises:
         BadInput: it is no speed.
     """
-    from qwen3ft_jupyter.settings import parse_bytes
+    from qwen3ft_jupyter.settings.kinds import parse_bytes
 
     try:
         return parse_bytes("max_speed", text) or 0

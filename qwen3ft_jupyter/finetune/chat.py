@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.finetune.rendering import end_of_turn_ids
-from qwen3ft_jupyter.loading import Rendering, TemplateRenderer, fitting_threads
+from qwen3ft_jupyter.loading.machine import fitting_threads
+from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

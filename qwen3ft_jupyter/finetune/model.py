@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.catalog.memory import DTYPE_BYTES, trained_bytes
 from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, LoadError
 from qwen3ft_jupyter.finetune.rules import LORA_TARGETS
-from qwen3ft_jupyter.loading import check_model_folder, choose, load_model_and_tokenizer, this_machine
 from qwen3ft_jupyter.loading.fit import free_bytes, gigabytes
-from qwen3ft_jupyter.loading.load import model_name, require
+from qwen3ft_jupyter.loading.load import load_model_and_tokenizer, model_name, require
+from qwen3ft_jupyter.loading.machine import choose, this_machine
+from qwen3ft_jupyter.loading.safety import check_model_folder
 from qwen3ft_jupyter.loading.weights import model_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
-    from qwen3ft_jupyter.loading import Machine
+    from qwen3ft_jupyter.loading.machine import Machine
     from qwen3ft_jupyter.work import Reporter
 
 ATTENTION_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]

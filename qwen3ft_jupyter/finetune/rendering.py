@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadData, LoadError, Stopped, UnsafeModel
-from qwen3ft_jupyter.loading import Rendering, TemplateRenderer
+from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
 from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:

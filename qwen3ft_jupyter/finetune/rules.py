@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.settings import read_bool
+from qwen3ft_jupyter.settings.kinds import read_bool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import DoesNotFit, Stopped
@@ -15,14 +14,17 @@ from qwen3ft_jupyter.finetune.metrics import MetricsFile
 from qwen3ft_jupyter.finetune.model import load_for_training
 from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
-from qwen3ft_jupyter.loading import TemplateRenderer, fitting_threads, load_tokenizer, no_network, quiet_libraries
-from qwen3ft_jupyter.loading.load import require
+from qwen3ft_jupyter.loading.load import load_tokenizer, require
+from qwen3ft_jupyter.loading.machine import fitting_threads
+from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
+from qwen3ft_jupyter.loading.templates import TemplateRenderer
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
+    from pathlib import Path
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data

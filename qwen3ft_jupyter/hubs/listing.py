@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from qwen3ft_jupyter.errors import BadListing
-from qwen3ft_jupyter.settings import HubName
+from qwen3ft_jupyter.settings.declared import HubName
 
 if TYPE_CHECKING:
     import threading

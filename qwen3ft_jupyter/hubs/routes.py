@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing
     from qwen3ft_jupyter.hubs.names import RepoId
-    from qwen3ft_jupyter.settings import Secret, Settings
+    from qwen3ft_jupyter.settings.declared import Settings
+    from qwen3ft_jupyter.settings.kinds import Secret
     from qwen3ft_jupyter.work import Work
 
 _PASSES_ON = (ModelNotFound, HubUnreachable, HubBusy)

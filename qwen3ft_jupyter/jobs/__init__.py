@@ -3,10 +3,3 @@
 Nothing here knows what the work is. `JobStore.start` starts a job of a `JobKind`; in the job's process, `worker.main`
 calls the function of that kind.
 """
-
-from qwen3ft_jupyter.jobs.folder import LogChunk
-from qwen3ft_jupyter.jobs.kinds import JobContext, JobKind
-from qwen3ft_jupyter.jobs.state import JobState, JobStatus
-from qwen3ft_jupyter.jobs.store import Job, JobStore
-
-__all__ = ["Job", "JobContext", "JobKind", "JobState", "JobStatus", "JobStore", "LogChunk"]

@@ -5,13 +5,13 @@ Nothing here knows which kinds there are: who starts and who runs jobs hands a t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from qwen3ft_jupyter.errors import Qwen3ftError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from typing import TypeAlias
 

@@ -13,7 +13,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.settings import is_true
+from qwen3ft_jupyter.settings.kinds import is_true
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

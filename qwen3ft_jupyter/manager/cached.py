@@ -7,18 +7,19 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache import EvictedModel, ModelCache, known_places
-from qwen3ft_jupyter.hubs import parse_repo_id
-from qwen3ft_jupyter.jobs import JobStore
+from qwen3ft_jupyter.cache.places import known_places
+from qwen3ft_jupyter.cache.store import ModelCache
+from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
-from qwen3ft_jupyter.settings import STRANGERS_ORIGINS, Settings
+from qwen3ft_jupyter.settings.declared import STRANGERS_ORIGINS, Settings
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qwen3ft_jupyter.cache import CachedModel
+    from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
 
 

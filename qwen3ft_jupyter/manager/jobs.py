@@ -21,12 +21,12 @@ from qwen3ft_jupyter.manager.kinds import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from qwen3ft_jupyter.download import DownloadRequest
-    from qwen3ft_jupyter.finetune import FineTuneConfig
-    from qwen3ft_jupyter.jobs import Job, JobKind, JobStore
-    from qwen3ft_jupyter.jobs.kinds import Params
+    from qwen3ft_jupyter.download.request import DownloadRequest
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.jobs.kinds import JobKind, Params
+    from qwen3ft_jupyter.jobs.store import Job, JobStore
     from qwen3ft_jupyter.manager.kinds import ModelParams
-    from qwen3ft_jupyter.settings import Settings
+    from qwen3ft_jupyter.settings.declared import Settings
 
 
 class ActiveJob(NamedTuple):

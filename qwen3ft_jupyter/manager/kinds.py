@@ -6,17 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache import RepairReport, VerifyReport
-from qwen3ft_jupyter.download import DownloadRequest
-from qwen3ft_jupyter.jobs import JobKind
-from qwen3ft_jupyter.jobs.kinds import Plain
+from qwen3ft_jupyter.cache.repair import RepairReport
+from qwen3ft_jupyter.cache.verify import VerifyReport
+from qwen3ft_jupyter.download.request import DownloadRequest
+from qwen3ft_jupyter.jobs.kinds import JobKind, Plain
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from qwen3ft_jupyter.jobs import JobContext
-    from qwen3ft_jupyter.jobs.kinds import Kinds, Stored
+    from qwen3ft_jupyter.jobs.kinds import JobContext, Kinds, Stored
     from qwen3ft_jupyter.manager.manager import ModelManager
 
 
@@ -163,7 +162,8 @@ def _repair(params: CheckParams, context: JobContext) -> RepairReport:
 
 def _fine_tune(params: FineTuneParams, context: JobContext) -> Plain:
     """Fine-tune, continuing from the last complete checkpoint if the job was interrupted."""
-    from qwen3ft_jupyter.finetune import FineTuneConfig, run
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.job import run
 
     config, work = FineTuneConfig.from_dict(params.config), context.work
     work.progress(Progress("preparing", detail=config.model))

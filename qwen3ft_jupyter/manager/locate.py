@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.finetune import is_run, read_run
+from qwen3ft_jupyter.finetune.results import is_run, read_run
 from qwen3ft_jupyter.loading.loaded import ModelLocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qwen3ft_jupyter.cache import CachedModel
+    from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.manager.jobs import ModelJobs
 
 

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
-from qwen3ft_jupyter.cache import RepairReport, VerifyReport, repair_model
-from qwen3ft_jupyter.download import Downloader, DownloadRequest
+from qwen3ft_jupyter.cache.repair import RepairReport, repair_model
+from qwen3ft_jupyter.download.downloader import Downloader
+from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.errors import NotCached
-from qwen3ft_jupyter.hubs import make_mirrors, parse_repo_id
 from qwen3ft_jupyter.hubs.http import HttpClient
+from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.hubs.routes import make_mirrors
 from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.cached import CachedModels
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.practice.hub import hubs_for
-from qwen3ft_jupyter.settings import load_settings
+from qwen3ft_jupyter.settings.places import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import threading
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from typing_extensions import Unpack
 
-    from qwen3ft_jupyter.cache import CachedModel
-    from qwen3ft_jupyter.download import DownloadPlan, Ensured, Wanted
-    from qwen3ft_jupyter.jobs import Job, JobKind
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.verify import VerifyReport
+    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.plan import DownloadPlan
+    from qwen3ft_jupyter.download.request import Wanted
+    from qwen3ft_jupyter.jobs.kinds import JobKind
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.loading.loaded import LoadedModels, ModelLocation
     from qwen3ft_jupyter.manager.overview import Description
     from qwen3ft_jupyter.work import Controls, Reporter
@@ -279,7 +284,9 @@ class ModelManager(CachedModels):
             BadConfig: one or more fields are wrong, all of them named; or output_dir holds or is getting another run.
             BadData: the data cannot be read.
         """
-        from qwen3ft_jupyter.finetune import FineTuneConfig, check_data, check_output
+        from qwen3ft_jupyter.finetune.config import FineTuneConfig
+        from qwen3ft_jupyter.finetune.data import check_data
+        from qwen3ft_jupyter.finetune.output import check_output
 
         resolved = FineTuneConfig.from_dict({**(config or {}), **fields})
         repo_id = parse_repo_id(resolved.model)
@@ -335,7 +342,7 @@ class ModelManager(CachedModels):
             reporter: receives progress while the model is loaded.
             options: passed to `qwen3ft_jupyter.finetune.answer`, for example `max_new_tokens`.
         """
-        from qwen3ft_jupyter.finetune import answer
+        from qwen3ft_jupyter.finetune.chat import answer
 
         reporter = reporter or self._make_reporter()
         model, tokenizer = self._loaded.get(self._locate(model_name, reporter), reporter)

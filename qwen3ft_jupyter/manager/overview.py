@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.catalog.memory import estimate_bytes
-from qwen3ft_jupyter.hubs import parse_repo_id, slug
-from qwen3ft_jupyter.settings import SETTINGS, Secret
+from qwen3ft_jupyter.hubs.names import parse_repo_id, slug
+from qwen3ft_jupyter.settings.declared import SETTINGS
+from qwen3ft_jupyter.settings.kinds import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from qwen3ft_jupyter.cache import CachedModel
-    from qwen3ft_jupyter.settings import HubName, Settings
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.settings.declared import HubName, Settings
 
 _TRAIN_PACKAGES = ("torch", "transformers", "peft", "accelerate", "safetensors")
 

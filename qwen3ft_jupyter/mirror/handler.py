@@ -7,7 +7,6 @@ import hmac
 import http.server
 import logging
 import re
-import socket
 import time
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
@@ -20,6 +19,8 @@ from qwen3ft_jupyter.mirror.replies import Asked, json_reply
 from qwen3ft_jupyter.mirror.sending import send_slice
 
 if TYPE_CHECKING:
+    import socket
+
     from qwen3ft_jupyter.mirror.replies import Reply, Slice
     from qwen3ft_jupyter.mirror.server import MirrorServer
 

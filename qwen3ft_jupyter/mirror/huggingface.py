@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlencode
 from qwen3ft_jupyter.mirror.library import pick
 from qwen3ft_jupyter.mirror.models import Folder, ServedFile, tree
 from qwen3ft_jupyter.mirror.replies import Missing, Reply, file_reply, json_reply
-from qwen3ft_jupyter.settings import is_true
+from qwen3ft_jupyter.settings.kinds import is_true
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.library import Library

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Mapping
 
-    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker
 
@@ -155,7 +155,7 @@ def finetune(room: Room, given: Namespace, cell: str | None) -> JobView | FineTu
         from qwen3ft_jupyter.notebook.forms import FineTuneForm
 
         return FineTuneForm(manager)
-    from qwen3ft_jupyter.finetune import parse_yaml, read_config
+    from qwen3ft_jupyter.finetune.config import parse_yaml, read_config
 
     written = read_config(Path(given.config)) if cell is None else parse_yaml(cell)
     return _followed(manager.fine_tune(_filled_in(written, room.variables)), is_detached=given.detach)
@@ -221,7 +221,7 @@ def jobs_forget(room: Room, given: Namespace, _cell: str | None) -> Note:
 
 def practice(_room: Room, given: Namespace, _cell: str | None) -> Note:
     """Copy the practice model and its data to a folder, which is the value."""
-    from qwen3ft_jupyter.practice import make_practice
+    from qwen3ft_jupyter.practice.model import make_practice
 
     folder = str(make_practice(Path(given.folder)).folder)
     return Note(folder, folder)

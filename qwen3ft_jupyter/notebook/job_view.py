@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.notebook.display import Bundle, Screen
 
 JOB_MIME_TYPE = "application/vnd.qwen3ft.job+json"

@@ -8,15 +8,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
-from qwen3ft_jupyter.hubs import make_hubs
+from qwen3ft_jupyter.hubs.routes import make_hubs
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qwen3ft_jupyter.hubs import Hub, RepoId
     from qwen3ft_jupyter.hubs.http import HttpClient
-    from qwen3ft_jupyter.settings import HubName, Settings
+    from qwen3ft_jupyter.hubs.listing import Hub
+    from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.settings.declared import HubName, Settings
 
 
 @contextlib.contextmanager
@@ -42,7 +43,7 @@ class _PracticeHubs(Mapping["HubName", "Hub"]):
 
     @cached_property
     def _hubs(self) -> dict[HubName, Hub]:
-        from qwen3ft_jupyter.mirror import Mirror
+        from qwen3ft_jupyter.mirror.mirror import Mirror
 
         mirror = self._stack.enter_context(Mirror({PRACTICE_REPO_ID: MODEL_FOLDER}))
         return make_hubs(self._settings, endpoint=mirror.url, client=self._client)

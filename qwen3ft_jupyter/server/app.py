@@ -15,7 +15,8 @@ from qwen3ft_jupyter.server.access import ManagerAccess
 from qwen3ft_jupyter.server.base import Services, route_pattern
 from qwen3ft_jupyter.server.curves import Curves
 from qwen3ft_jupyter.server.events import SCHEMA_FILE, SCHEMA_ID, Change, ChangeWatcher
-from qwen3ft_jupyter.settings import SETTINGS, load_settings, to_publish
+from qwen3ft_jupyter.settings.declared import SETTINGS
+from qwen3ft_jupyter.settings.places import load_settings, to_publish
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager

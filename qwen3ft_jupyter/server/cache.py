@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from qwen3ft_jupyter.cache.models import EvictedModel
-    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
 
 AUTH_RESOURCE = "qwen3ft_jupyter:cache"

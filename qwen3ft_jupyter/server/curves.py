@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.jobs.store import Job
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from qwen3ft_jupyter.errors import JobNotFound
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from qwen3ft_jupyter.jobs import JobStatus
+    from qwen3ft_jupyter.jobs.state import JobStatus
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.server.access import ManagerAccess
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from qwen3ft_jupyter.errors import BadInput, JobNotFound
 from qwen3ft_jupyter.faces.verbs import rest_options
-from qwen3ft_jupyter.settings import TRUTH_HINT, read_bool
+from qwen3ft_jupyter.settings.kinds import TRUTH_HINT, read_bool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,7 +15,7 @@ from qwen3ft_jupyter.server.fields import Field, check_job_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.server.curves import Curves
 
 T = TypeVar("T")

@@ -7,10 +7,9 @@ Jupyter server, and the list that people are shown.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal, NewType
+from typing import TYPE_CHECKING, Literal, NewType
 
 import platformdirs
 
@@ -29,6 +28,9 @@ from qwen3ft_jupyter.settings.kinds import (
 )
 from qwen3ft_jupyter.settings.logins import stored_huggingface_token, stored_modelscope_token
 from qwen3ft_jupyter.settings.setting import Setting, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HubName = Literal["modelscope", "huggingface"]
 SOURCE_NAMES = ("modelscope", "huggingface", "mirrors", "disk")

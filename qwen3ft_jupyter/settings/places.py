@@ -14,7 +14,6 @@ So the panel and a cell of one server use the same hub and the same cache. No to
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,8 @@ from qwen3ft_jupyter.settings.declared import FOLDER_ORIGIN, ROOT_ORIGIN, SETTIN
 from qwen3ft_jupyter.settings.kinds import check_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from qwen3ft_jupyter.settings.setting import Setting
 
 SERVER_ROOT_VARIABLE = "QWEN3FT_SERVER_ROOT"

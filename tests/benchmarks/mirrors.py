@@ -17,7 +17,7 @@ FILE_BYTES = 10 * MB
 SERVE = """
 import sys
 from pathlib import Path
-from qwen3ft_jupyter.mirror import Mirror
+from qwen3ft_jupyter.mirror.mirror import Mirror
 with Mirror(cache_dir=Path(sys.argv[1])) as mirror:
     print(mirror.url, flush=True)
     sys.stdin.read()

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.mirror import Mirror
 from qwen3ft_jupyter.mirror.handler import Handler
+from qwen3ft_jupyter.mirror.mirror import Mirror
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.replies import Reply, Slice

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.mirror import Mirror
+from qwen3ft_jupyter.mirror.mirror import Mirror
 from tests.cache.making import make_plain
 from tests.transfer.origin import bytes_of, remote
 

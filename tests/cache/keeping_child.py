@@ -7,8 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
-from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.move import move_cache
+from qwen3ft_jupyter.cache.store import ModelCache
 from tests.played_disks import BareDisk, PlayedDisk
 
 WRITES = ("replace", "link", "unlink", "make_folder", "remove_folder", "write_at", "append", "truncate")

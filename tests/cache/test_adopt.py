@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache, foreign
+from qwen3ft_jupyter.cache import foreign
 from qwen3ft_jupyter.cache.adopt import adopt, adoptable
 from qwen3ft_jupyter.cache.places import Place, known_places
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import LOCAL, LocalDisk
 from qwen3ft_jupyter.errors import NoSpace, Stopped
 from qwen3ft_jupyter.hubs.http import HttpClient

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache, piece_sums, read_manifest
+from qwen3ft_jupyter.cache import piece_sums
+from qwen3ft_jupyter.cache.manifest import read_manifest
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import CacheNotWritable, NoSpace, Qwen3ftError, TransferError, WrongBytes
 from tests.cache.bringing import bring, model_folder
 from tests.played_disks import (

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache, foreign
+from qwen3ft_jupyter.cache import foreign
 from qwen3ft_jupyter.cache.elsewhere import evict_elsewhere, known_places, scan
 from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import CacheError, NotCached
 from tests.cache.foreign_caches import (
     COMMIT,

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache, foreign
+from qwen3ft_jupyter.cache import foreign
 from qwen3ft_jupyter.cache.elsewhere import Place
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import BadName, CacheError, CacheNotWritable, HubUnreachable, NotCached
 from qwen3ft_jupyter.manager.overview import model_rows
 from tests.cache.foreign_caches import state_of

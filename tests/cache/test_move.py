@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.evict import is_leased
 from qwen3ft_jupyter.cache.incoming import begun_bytes
 from qwen3ft_jupyter.cache.layout import incoming_folder, mark_evicting, mark_incomplete
 from qwen3ft_jupyter.cache.lease import Lease, hold_lease
 from qwen3ft_jupyter.cache.manifest import file_state, manifest_path, read_manifest, write_manifest
 from qwen3ft_jupyter.cache.move import MoveReport, move_cache
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, ModelInUse, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache, read_manifest
 from qwen3ft_jupyter.cache.evict import remove_model
+from qwen3ft_jupyter.cache.manifest import read_manifest
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.transfer import journal
 from tests.cache.bringing import PIECE_BYTES, bring, model_folder
 from tests.power_cuts import LOSSES, Loss, PowerCut, PowerCutDisk
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache import Manifest
+    from qwen3ft_jupyter.cache.manifest import Manifest
 
 OLD = {"config.json": b"{}", "model.safetensors": b"old weights", "sub/deep/notes.txt": b"notes", "gone.txt": b"gone"}
 NEW = {"config.json": b"{}", "model.safetensors": b"NEW WEIGHTS", "sub/deep/notes.txt": b"NOTES", "copy.json": b"{}"}

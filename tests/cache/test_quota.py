@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.layout import incoming_folder, mark_evicting
 from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest, write_manifest
 from qwen3ft_jupyter.cache.quota import Holding, evictable, freed_bytes, held_bytes, replaced_bytes, to_evict
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import ModelInUse
 from qwen3ft_jupyter.hubs.names import RepoId
 from tests.cache.making import make_cached, make_plain, share_file
@@ -16,7 +16,7 @@ from tests.cache.making import make_cached, make_plain, share_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache import CachedModel
+    from qwen3ft_jupyter.cache.models import CachedModel
 
 NEW = RepoId("Qwen/Qwen3-32B")
 NOW = 1_000_000.0

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.manifest import read_manifest, write_manifest
 from qwen3ft_jupyter.cache.repair import RepairReport, repair_model
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import NotCached, Qwen3ftError, Stopped
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.work import SILENT, Work
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache import CachedModel
+    from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20
@@ -64,7 +64,7 @@ def ensure(
 def repair(
     cache: ModelCache, origin: Origin, *, reporter: Reporter = SILENT, stop: threading.Event | None = None
 ) -> RepairReport:
-    """Repair as the front door does."""
+    """Repair as the manager does."""
 
     def fetch(model: CachedModel) -> int:
         return ensure(cache, origin, revision=model.commit, reporter=reporter, stop=stop)

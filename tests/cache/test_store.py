@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import CachedModel, ModelCache
 from qwen3ft_jupyter.cache.layout import incoming_folder, mark_incomplete, other_slug
 from qwen3ft_jupyter.cache.lease import Lease
 from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest, write_manifest
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import BadName, CacheError, CacheNotWritable, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import parse_repo_id
@@ -23,6 +23,8 @@ from tests.transfer.origin import Interrupter
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from qwen3ft_jupyter.cache.models import CachedModel
 
 SIZE = sum(map(len, FILES.values()))
 SMALL = "Qwen/Qwen3-0.6B"

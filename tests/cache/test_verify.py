@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.manifest import Stamp, read_manifest
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.work import Controls, Work
 from tests.cache.making import make_cached
@@ -21,7 +21,7 @@ from tests.transfer.origin import Interrupter, Recorder, bytes_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache import VerifyReport
+    from qwen3ft_jupyter.cache.verify import VerifyReport
 
 MB = 1 << 20
 NAME = "Qwen/Qwen3-0.6B"

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter import cli
-from qwen3ft_jupyter.cache import EvictedModel, VerifyReport
+from qwen3ft_jupyter.cache.models import EvictedModel
+from qwen3ft_jupyter.cache.verify import VerifyReport
 from qwen3ft_jupyter.cli.commands import find_command
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.verbs import verbs_of
-from qwen3ft_jupyter.hubs import parse_repo_id
-from qwen3ft_jupyter.jobs import Job, JobStatus, JobStore
+from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.jobs.store import Job, JobStore
 from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.work import Controls, Progress
 from tests.jobs.following import start
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from qwen3ft_jupyter.jobs.state import JobStatus
     from qwen3ft_jupyter.work import Reporter
 
 ROOT = Path(__file__).parents[2]
@@ -300,7 +302,7 @@ DOWNLOAD_CHILD = """
 import sys, time, types
 from pathlib import Path
 from qwen3ft_jupyter.errors import Stopped
-from qwen3ft_jupyter.jobs import JobStore
+from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.work import Progress
 from tests.jobs.following import start
 class Manager:
@@ -920,7 +922,7 @@ def test_the_token_of_a_mirror_is_asked_for(tmp_path: Path, monkeypatch: pytest.
 
         def __exit__(self, *_: object) -> None: ...
 
-    monkeypatch.setattr("qwen3ft_jupyter.mirror.Mirror", Watched)
+    monkeypatch.setattr("qwen3ft_jupyter.mirror.mirror.Mirror", Watched)
     assert cli.main(["mirror", "--host", "192.0.2.7", "--cache-dir", str(tmp_path)]) == 1
     assert len(given["token"]) >= 32
     assert cli.main(["mirror", "--cache-dir", str(tmp_path)]) == 1
@@ -959,8 +961,7 @@ def test_help_comes_at_once_and_names_every_verb(entry: str) -> None:
 
 
 def test_practice_copies_the_model_and_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from qwen3ft_jupyter.practice import data_files
-    from qwen3ft_jupyter.practice.model import MODEL_FOLDER
+    from qwen3ft_jupyter.practice.model import MODEL_FOLDER, data_files
 
     assert cli.main(["practice", str(tmp_path / "new")]) == 0
 

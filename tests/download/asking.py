@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.download import Downloader, DownloadRequest
+from qwen3ft_jupyter.download.downloader import Downloader
+from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from qwen3ft_jupyter.cache import ModelCache
-    from qwen3ft_jupyter.download import DownloadPlan, Ensured
+    from qwen3ft_jupyter.cache.store import ModelCache
+    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.hubs.listing import Hub, HubName
 
 REQUESTED = {"revision", "force", "update", "sources", "in_place"}

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache import ModelCache
-from qwen3ft_jupyter.download import Downloader, DownloadRequest
+from qwen3ft_jupyter.cache.store import ModelCache
+from qwen3ft_jupyter.download.downloader import Downloader
+from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.hubs.listing import HubName, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
 from qwen3ft_jupyter.work import Progress, Reporter, Work

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import BadInput, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.work import Controls, Progress
 from tests.cache.making import make_cached
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qwen3ft_jupyter.download import DownloadPlan
+    from qwen3ft_jupyter.download.plan import DownloadPlan
 
 MB = 1 << 20
 SIZE = sum(map(len, FILES.values()))

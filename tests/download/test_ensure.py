@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache, read_manifest
+from qwen3ft_jupyter.cache.manifest import read_manifest
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import (
     CacheDamaged,
     HubUnreachable,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qwen3ft_jupyter.download import Ensured
+    from qwen3ft_jupyter.download.downloader import Ensured
     from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20

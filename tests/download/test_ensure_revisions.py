@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import HubUnreachable, ModelNotFound, RevisionNotFound
 from qwen3ft_jupyter.hubs.listing import Listing, Request
 from tests.download.asking import plan_model

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.candidates import Candidate
 from qwen3ft_jupyter.cache.commit import SharedFile
 from qwen3ft_jupyter.cache.incoming import begun_bytes
 from qwen3ft_jupyter.cache.manifest import ManifestFile, read_manifest, write_manifest
 from qwen3ft_jupyter.cache.places import Place
-from qwen3ft_jupyter.download import DownloadPlan, DownloadRequest
-from qwen3ft_jupyter.download.plan import Found, Volume, check_room, make_plan
+from qwen3ft_jupyter.cache.store import ModelCache
+from qwen3ft_jupyter.download.plan import DownloadPlan, Found, Volume, check_room, make_plan
+from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import SafePath

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
 from qwen3ft_jupyter.cache.evict import InUse, nobody_uses
 from qwen3ft_jupyter.cache.layout import incoming_folder, is_half_evicted, mark_evicting
 from qwen3ft_jupyter.cache.lease import Lease
 from qwen3ft_jupyter.cache.manifest import manifest_path
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import write_json
-from qwen3ft_jupyter.download import DownloadPlan, DownloadRequest, room
-from qwen3ft_jupyter.download.plan import Found, Volume, make_plan
+from qwen3ft_jupyter.download import room
+from qwen3ft_jupyter.download.plan import DownloadPlan, Found, Volume, make_plan
+from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import qwen3ft_jupyter
-from qwen3ft_jupyter.download import DownloadRequest
+from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.faces import verbs
 from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb, parse, parse_text
 from qwen3ft_jupyter.faces.verbs import SPELLINGS, VERBS, find, grammar, rest_options, verbs_of, write_command
 from qwen3ft_jupyter.messages import Command, Message, render
-from qwen3ft_jupyter.settings import SOURCE_NAMES
+from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.faces.verbs import Face
@@ -33,7 +33,7 @@ def test_what_only_one_typed_face_has_says_why() -> None:
     alone = {verb.name for verb in VERBS if not {"cli", "magic"} <= verb.faces}
 
     assert alone == {"mirror"}
-    assert "a notebook, whose kernel it would keep busy, does not have it" in " ".join(find("mirror").details)
+    assert "notebooks do not have it because it would keep the kernel busy" in " ".join(find("mirror").details)
 
 
 def test_a_spelling_means_one_verb() -> None:

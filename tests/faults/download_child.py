@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.work import SILENT, Reporter
@@ -22,7 +22,7 @@ from tests.download.asking import ensure_model
 from tests.download.ensure_child import Printer, WrittenHub, say
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.download import Ensured
+    from qwen3ft_jupyter.download.downloader import Ensured
 
 
 def main() -> None:

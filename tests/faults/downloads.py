@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache import ModelCache, read_manifest
-from qwen3ft_jupyter.cache.manifest import file_state
+from qwen3ft_jupyter.cache.manifest import file_state, read_manifest
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.names import slug
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
@@ -22,7 +22,7 @@ from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from qwen3ft_jupyter.download import Ensured
+    from qwen3ft_jupyter.download.downloader import Ensured
     from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20

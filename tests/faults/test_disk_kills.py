@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.transfer.journal import parse_journal
 from qwen3ft_jupyter.transfer.pieces import spans_of
 from qwen3ft_jupyter.transfer.workers import RECORD_BYTES

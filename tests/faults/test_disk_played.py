@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, NoSpace, NotCached, TransferError
 from tests.faults.downloads import FILES, NAME, SIZE, check_visible, complete, contents, ensure, try_once
 from tests.played_disks import (

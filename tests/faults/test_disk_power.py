@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.transfer import journal
 from tests.faults.downloads import FILES, NAME, check_visible, complete, contents, ensure

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache, read_manifest
+from qwen3ft_jupyter.cache.manifest import read_manifest
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import CacheDamaged
 from tests.faults.downloads import FILES, MB, NAME, SIZE, WEIGHTS, Child, check_visible, complete, contents, ensure
 from tests.transfer.origin import REPO, Interrupter, Origin, bytes_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, TransferError
 from qwen3ft_jupyter.transfer import journal
 from tests.faults.downloads import MB, NAME, WEIGHTS, check_visible, complete, contents, ensure, try_once

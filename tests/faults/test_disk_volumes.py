@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheNotWritable, HubError, NoSpace, TransferError
 from tests.faults.downloads import (

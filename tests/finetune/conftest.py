@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.finetune import FineTuneConfig
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from tests.finetune.lessons import rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

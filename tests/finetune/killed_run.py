@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.finetune import FineTuneConfig, train
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.training import train
 from qwen3ft_jupyter.work import Reporter
 
 if TYPE_CHECKING:

@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadConfig
-from qwen3ft_jupyter.finetune import FineTuneConfig
 from qwen3ft_jupyter.finetune.arguments import filtered, total_steps
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.model import Precision, choose_precision
-from qwen3ft_jupyter.loading import Machine
-from qwen3ft_jupyter.loading.machine import Gpu
+from qwen3ft_jupyter.loading.machine import Gpu, Machine
 
 GB = 10**9
 A100 = Machine(64 * GB, 64 * GB, gpus=(Gpu("A100", (8, 0), 40 * GB, 40 * GB),))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadInput, LoadError
-from qwen3ft_jupyter.finetune import answer, stream
-from qwen3ft_jupyter.loading import load_model_and_tokenizer
+from qwen3ft_jupyter.finetune.chat import answer, stream
+from qwen3ft_jupyter.loading.load import load_model_and_tokenizer
 from tests.loading.tiny_qwen3 import make_model
 
 if TYPE_CHECKING:

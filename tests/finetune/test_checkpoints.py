@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.finetune import FineTuneConfig, checkpoints
+from qwen3ft_jupyter.finetune import checkpoints
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.metrics import MetricsFile, read_metrics
 from qwen3ft_jupyter.finetune.watch import Watch
 from qwen3ft_jupyter.work import SILENT

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from qwen3ft_jupyter import finetune
 from qwen3ft_jupyter.errors import BadConfig
-from qwen3ft_jupyter.finetune import FineTuneConfig, parse_yaml, read_config
+from qwen3ft_jupyter.finetune.config import FineTuneConfig, parse_yaml, read_config
 
 BASE = Path("/work space").absolute()
 LEAST: dict[str, Any] = {"model": "Qwen/Qwen3-0.6B", "data": "train.jsonl"}
@@ -158,9 +157,3 @@ def test_a_file_that_is_no_config_is_named(tmp_path: Path, raw: bytes | None, pa
         read_config(path)
 
     assert str(tmp_path) not in caught.value.message
-
-
-def test_no_public_name_hides_a_module() -> None:
-    modules = {path.stem for path in Path(str(finetune.__file__)).parent.glob("*.py")}
-
-    assert not modules & set(finetune.__all__)

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qwen3ft_jupyter.errors import BadData
-from qwen3ft_jupyter.finetune import FineTuneConfig, Message, check_data, read_data, split
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.data import check_data, read_data, split
+from qwen3ft_jupyter.finetune.formats import Message
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TURNS = [("system", "s"), ("user", "q"), ("assistant", "a")]
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadConfig, BadData, LoadError
-from qwen3ft_jupyter.finetune import check_output, is_run, output, read_run
+from qwen3ft_jupyter.finetune import output
 from qwen3ft_jupyter.finetune.data import read_data_of
+from qwen3ft_jupyter.finetune.output import check_output
+from qwen3ft_jupyter.finetune.results import is_run, read_run
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.finetune import FineTuneConfig
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
 
 
 def plan(config: FineTuneConfig, *, resume: bool, run_id: str | None, base_commit: str | None = None) -> output.Plan:
@@ -223,7 +225,8 @@ def test_a_leftover_of_the_removal_is_not_taken_for_the_earlier_result(overwriti
 INTERRUPTED = """
 import json, os, sys
 from pathlib import Path
-from qwen3ft_jupyter.finetune import FineTuneConfig, output
+from qwen3ft_jupyter.finetune import output
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import read_data_of
 
 config, left = FineTuneConfig.from_dict(json.loads(sys.argv[1])), int(sys.argv[2])
@@ -295,7 +298,8 @@ def test_data_that_cannot_be_read_changes_nothing(overwriting: FineTuneConfig) -
 
 def test_the_check_needs_no_torch(config: FineTuneConfig) -> None:
     code = (
-        "import json, sys; from qwen3ft_jupyter.finetune import FineTuneConfig, check_output, is_run;"
+        "import json, sys; from qwen3ft_jupyter.finetune.config import FineTuneConfig;"
+        "from qwen3ft_jupyter.finetune.output import check_output; from qwen3ft_jupyter.finetune.results import is_run;"
         "from pathlib import Path; config = FineTuneConfig.from_dict(json.loads(sys.argv[1]));"
         "check_output(config); is_run(Path(config.output_dir)); sys.exit('torch' in sys.modules)"
     )

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadData, Stopped
-from qwen3ft_jupyter.finetune import Conversation, Message
+from qwen3ft_jupyter.finetune.formats import Conversation, Message
 from qwen3ft_jupyter.finetune.rendering import IGNORED, Encoder, Sample, encode_all, end_of_turn_ids
-from qwen3ft_jupyter.loading import TemplateRenderer, load_tokenizer
+from qwen3ft_jupyter.loading.load import load_tokenizer
+from qwen3ft_jupyter.loading.templates import TemplateRenderer
 from tests.loading.tiny_qwen3 import HYBRID, INSTRUCT, THINKING
 
 if TYPE_CHECKING:

@@ -14,19 +14,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadConfig, BadData, DoesNotFit, JobFailed, LoadError, Stopped
-from qwen3ft_jupyter.finetune import (
-    FineTuneConfig,
-    answer,
-    check_output,
-    checkpoints,
-    is_run,
-    model,
-    read_run,
-    run,
-    train,
-)
+from qwen3ft_jupyter.finetune import checkpoints, model
+from qwen3ft_jupyter.finetune.chat import answer
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.job import run
 from qwen3ft_jupyter.finetune.metrics import read_metrics
-from qwen3ft_jupyter.loading import Machine, load_model_and_tokenizer
+from qwen3ft_jupyter.finetune.output import check_output
+from qwen3ft_jupyter.finetune.results import is_run, read_run
+from qwen3ft_jupyter.finetune.training import train
+from qwen3ft_jupyter.loading.load import load_model_and_tokenizer
+from qwen3ft_jupyter.loading.machine import Machine
 from qwen3ft_jupyter.work import Progress, Reporter, Work
 from tests.finetune.lessons import rows
 

@@ -4,7 +4,7 @@ import ntpath
 import posixpath
 import string
 import unicodedata
-from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given
@@ -21,6 +21,9 @@ from qwen3ft_jupyter.hubs.names import (
     path_problem,
     slug,
 )
+
+if TYPE_CHECKING:
+    from random import Random
 
 HOSTILE = [
     "",

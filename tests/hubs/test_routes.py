@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,14 +16,16 @@ from qwen3ft_jupyter.errors import (
     RevisionNotFound,
     Stopped,
 )
-from qwen3ft_jupyter.hubs import make_hubs, make_mirrors, resolve
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, HubName, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import check_paths, parse_repo_id, parse_sha256
-from qwen3ft_jupyter.settings import Secret, Settings
+from qwen3ft_jupyter.hubs.routes import make_hubs, make_mirrors, resolve
+from qwen3ft_jupyter.settings.declared import Settings
+from qwen3ft_jupyter.settings.kinds import Secret
 from qwen3ft_jupyter.work import Reporter, Work
 
 if TYPE_CHECKING:
     import threading
+    from pathlib import Path
 
     from qwen3ft_jupyter.hubs.listing import Hub
     from qwen3ft_jupyter.hubs.names import RepoId

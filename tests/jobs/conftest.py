@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.jobs import JobStore
+from qwen3ft_jupyter.jobs.store import JobStore
 from tests.jobs.following import WORKER, pids, start, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.jobs.store import Job
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.jobs import JobKind, supervisor
-from qwen3ft_jupyter.jobs.kinds import Plain
+from qwen3ft_jupyter.jobs import supervisor
+from qwen3ft_jupyter.jobs.kinds import JobKind, Plain
 from qwen3ft_jupyter.processes import ProcessIdentity, start_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qwen3ft_jupyter.jobs import Job, JobStore
+    from qwen3ft_jupyter.jobs.store import Job, JobStore
 
 WORKER = [sys.executable, str(Path(__file__).with_name("worker_fixture.py")), "run"]
 LIMIT_S = 30.0

@@ -19,7 +19,7 @@ from qwen3ft_jupyter.jobs.folder import read_controls
 from tests.jobs.following import WORKER, done, kill, owner, start, wait_until
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.jobs import Job, JobStore
+    from qwen3ft_jupyter.jobs.store import Job, JobStore
 
 REPO = Path(__file__).parents[2]
 FELT_S = 1.0
@@ -148,7 +148,7 @@ def test_controls_work_when_the_process_that_started_the_job_has_gone(
 ) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from qwen3ft_jupyter.jobs import JobStore; from tests.jobs.following import start\n"
+        "from qwen3ft_jupyter.jobs.store import JobStore; from tests.jobs.following import start\n"
         "state, keep, *worker = sys.argv[1:]\n"
         "job = start(JobStore(Path(state), worker=worker), 'obey', {'keep': keep}, title='Obey', max_speed=None)\n"
         "job.pause(); print(job.id, flush=True); input()"

@@ -18,7 +18,7 @@ from qwen3ft_jupyter.processes import start_mark
 from tests.jobs.following import AT_ONCE_S, WORKER, done, kill, owner, pids, start, wait_until
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.jobs import Job, JobStore
+    from qwen3ft_jupyter.jobs.store import Job, JobStore
 
 REPO = Path(__file__).parents[2]
 
@@ -131,7 +131,7 @@ def test_job_whose_supervisor_never_comes_up_is_interrupted(counting: Job) -> No
 @pytest.mark.parametrize("death", ["exit", "SIGKILL", "SIGINT"])
 def test_job_outlives_the_process_that_started_it(tmp_path: Path, store: JobStore, death: str) -> None:
     code = (
-        "import sys; from pathlib import Path; from qwen3ft_jupyter.jobs import JobStore\n"
+        "import sys; from pathlib import Path; from qwen3ft_jupyter.jobs.store import JobStore\n"
         "from tests.jobs.following import start\n"
         "state, keep, *worker = sys.argv[1:]\n"
         "print(start(JobStore(Path(state), worker=worker), 'count', {'keep': keep}, title='Count').id, flush=True)\n"

@@ -3,14 +3,16 @@ from __future__ import annotations
 import os
 import stat
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qwen3ft_jupyter.errors import JobError, JobNotFound
-from qwen3ft_jupyter.jobs import Job, JobStore
+from qwen3ft_jupyter.jobs.store import Job, JobStore
 from tests.jobs.following import done, owner, start, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Start, follow, finish
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from qwen3ft_jupyter.errors import NoSpace, Stopped
-from qwen3ft_jupyter.jobs import JobKind, worker
-from qwen3ft_jupyter.jobs.kinds import Plain
+from qwen3ft_jupyter.jobs import worker
+from qwen3ft_jupyter.jobs.kinds import JobKind, Plain
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qwen3ft_jupyter.jobs import JobContext
+    from qwen3ft_jupyter.jobs.kinds import JobContext
 
 
 def add(params: dict[str, Any], context: JobContext) -> dict[str, Any]:

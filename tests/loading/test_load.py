@@ -13,15 +13,11 @@ import pytest
 
 from qwen3ft_jupyter.catalog import memory
 from qwen3ft_jupyter.errors import BadInput, CacheDamaged, DoesNotFit, LoadError, MissingPackage, UnsafeModel
-from qwen3ft_jupyter.loading import (
-    Machine,
-    check_adapter_folder,
-    check_model_folder,
-    load,
-    load_model_and_tokenizer,
-    quiet_libraries,
-)
-from qwen3ft_jupyter.loading.machine import Gpu
+from qwen3ft_jupyter.loading import load
+from qwen3ft_jupyter.loading.load import load_model_and_tokenizer
+from qwen3ft_jupyter.loading.machine import Gpu, Machine
+from qwen3ft_jupyter.loading.offline import quiet_libraries
+from qwen3ft_jupyter.loading.safety import check_adapter_folder, check_model_folder
 from tests.loading.tiny_qwen3 import make_model
 
 if TYPE_CHECKING:
@@ -301,7 +297,9 @@ def test_a_plain_qwen_folder_passes(tmp_path: Path) -> None:
 
 def test_importing_the_rooms_imports_nothing_heavy() -> None:
     code = (
-        "import sys, qwen3ft_jupyter.finetune, qwen3ft_jupyter.loading;"
+        "import importlib, pkgutil, sys; from qwen3ft_jupyter import finetune, loading;"
+        "[importlib.import_module(f'{room.__name__}.{module.name}')"
+        " for room in (finetune, loading) for module in pkgutil.iter_modules(room.__path__)];"
         "heavy = {'torch', 'transformers', 'peft', 'bitsandbytes', 'accelerate', 'huggingface_hub'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.errors import BadInput
-from qwen3ft_jupyter.loading import Machine, choose
 from qwen3ft_jupyter.loading.fit import Weights, free_bytes
-from qwen3ft_jupyter.loading.machine import Gpu, cgroup_memory
+from qwen3ft_jupyter.loading.machine import Gpu, Machine, cgroup_memory, choose
 from qwen3ft_jupyter.loading.weights import Tensor
 
 if TYPE_CHECKING:

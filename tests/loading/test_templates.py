@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import LoadError, UnsafeModel
-from qwen3ft_jupyter.loading import Rendering, TemplateRenderer, load_tokenizer
+from qwen3ft_jupyter.loading.load import load_tokenizer
+from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
 from tests.loading.tiny_qwen3 import HYBRID, INSTRUCT, THINKING
 
 if TYPE_CHECKING:

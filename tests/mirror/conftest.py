@@ -11,7 +11,7 @@ import pytest
 
 from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, Stamp, write_manifest
 from qwen3ft_jupyter.hubs.names import SafePath, Sha256, parse_repo_id
-from qwen3ft_jupyter.mirror import Mirror
+from qwen3ft_jupyter.mirror.mirror import Mirror
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.mirror import Mirror, client_settings, serve
+from qwen3ft_jupyter.mirror.mirror import Mirror, client_settings, serve
 from tests.mirror.conftest import REPO, ask
 
 if TYPE_CHECKING:

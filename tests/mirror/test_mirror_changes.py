@@ -11,12 +11,13 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.mirror import Mirror, folders
+from qwen3ft_jupyter.mirror import folders
+from qwen3ft_jupyter.mirror.mirror import Mirror
 from tests.download.asking import ensure_model
 from tests.mirror.conftest import REPO, ask, fill, sha256
 

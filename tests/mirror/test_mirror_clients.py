@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache import ModelCache
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import AccessDenied, ModelNotFound, RevisionNotFound
-from qwen3ft_jupyter.hubs import make_mirrors
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
 from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.mirror import Mirror, client_settings
-from qwen3ft_jupyter.settings import load_settings
+from qwen3ft_jupyter.hubs.routes import make_mirrors
+from qwen3ft_jupyter.mirror.mirror import Mirror, client_settings
+from qwen3ft_jupyter.settings.places import load_settings
 from qwen3ft_jupyter.transfer.sources import MIN_SHARED_BYTES
 from tests.download.asking import ensure_model
 from tests.mirror.conftest import EXPECTED, FILES, REPO, digests, fill, put_in_cache, sha256

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from qwen3ft_jupyter.mirror import Mirror, library, sending
+from qwen3ft_jupyter.mirror import library, sending
 from qwen3ft_jupyter.mirror.connections import Connections
+from qwen3ft_jupyter.mirror.mirror import Mirror
 from tests.mirror.conftest import REPO, WEIGHTS, ask, fill
 
 if TYPE_CHECKING:
@@ -283,7 +284,8 @@ CHILD = """
 import resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[2]), int(sys.argv[2])))
-from qwen3ft_jupyter.mirror import Mirror, server
+from qwen3ft_jupyter.mirror import server
+from qwen3ft_jupyter.mirror.mirror import Mirror
 server.SPARE_DESCRIPTORS = int(sys.argv[3])
 with Mirror({sys.argv[4]: Path(sys.argv[1])}) as mirror:
     print(mirror.url, flush=True)

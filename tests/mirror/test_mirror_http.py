@@ -12,7 +12,8 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from qwen3ft_jupyter.errors import BadName, NotCached
-from qwen3ft_jupyter.mirror import Mirror, handler
+from qwen3ft_jupyter.mirror import handler
+from qwen3ft_jupyter.mirror.mirror import Mirror
 from tests.mirror.conftest import EXPECTED, FILES, REPO, WEIGHTS, ask, fill, sha256
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import pytest
 
 from qwen3ft_jupyter.cache.layout import mark_incomplete, unmark_incomplete
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.mirror import Mirror, folders
+from qwen3ft_jupyter.mirror import folders
+from qwen3ft_jupyter.mirror.mirror import Mirror
 from tests.mirror.conftest import EXPECTED, FILES, REPO, Answer, ask, fill, put_in_cache, sha256
 
 if TYPE_CHECKING:

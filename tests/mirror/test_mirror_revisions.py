@@ -15,8 +15,9 @@ from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
 from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.mirror import Mirror, folders
+from qwen3ft_jupyter.mirror import folders
 from qwen3ft_jupyter.mirror.digests import Digests
+from qwen3ft_jupyter.mirror.mirror import Mirror
 from tests.mirror.conftest import REPO, ask, fill, put_in_cache, sha256
 
 if TYPE_CHECKING:

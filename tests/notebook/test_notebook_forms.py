@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ipywidgets import Widget
@@ -14,6 +13,9 @@ from ipywidgets import Widget
 from qwen3ft_jupyter.errors import BadConfig, NoSpace
 from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker, with_hub
 from tests.server.standin import FAILED, HALFWAY, HOSTILE, StandInManager
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LIMIT_S = 20.0
 
@@ -172,7 +174,7 @@ def test_the_form_shows_the_yaml_it_runs(manager: StandInManager) -> None:
 def test_the_yaml_that_is_shown_is_what_the_cell_magic_reads(manager: StandInManager) -> None:
     from html import unescape
 
-    from qwen3ft_jupyter.finetune import parse_yaml
+    from qwen3ft_jupyter.finetune.config import parse_yaml
 
     shown = form(manager)
     shown.data.value = "数据/train.jsonl"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import queue
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jupyter_client.manager import KernelManager, start_new_kernel
 
-from qwen3ft_jupyter.notebook import JOB_MIME_TYPE
+from qwen3ft_jupyter.notebook.job_view import JOB_MIME_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent.parent
 LIMIT_S = 60.0
@@ -182,7 +184,7 @@ def test_an_error_is_short_and_stops_the_cells_after_it(kernel: Kernel) -> None:
 
 def test_an_error_in_python_shows_the_users_line_and_not_our_code(kernel: Kernel) -> None:
     messages = kernel.run(
-        "from qwen3ft_jupyter.hubs import parse_repo_id\n"
+        "from qwen3ft_jupyter.hubs.names import parse_repo_id\n"
         "def my_helper():\n"
         "    return parse_repo_id('../etc')\n"
         "my_helper()"
@@ -227,7 +229,7 @@ def test_tab_completes(kernel: Kernel, line: str, expected: list[str]) -> None:
 def test_a_reporter_shows_one_bar_and_prints_nothing_even_from_threads(kernel: Kernel) -> None:
     messages = kernel.run(
         "import threading\n"
-        "from qwen3ft_jupyter.notebook import default_reporter\n"
+        "from qwen3ft_jupyter.notebook.display import default_reporter\n"
         "from qwen3ft_jupyter.work import Progress\n"
         "reporter = default_reporter()\n"
         "work = lambda: [reporter.progress(Progress('transferring', n, 100)) for n in range(101)]\n"

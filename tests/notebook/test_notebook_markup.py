@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from qwen3ft_jupyter.faces.views import Table
-    from qwen3ft_jupyter.jobs import JobStatus
+    from qwen3ft_jupyter.jobs.state import JobStatus
 
 
 class Tags(HTMLParser):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +13,7 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from qwen3ft_jupyter.cache import VerifyReport
+from qwen3ft_jupyter.cache.verify import VerifyReport
 from qwen3ft_jupyter.errors import (
     BadConfig,
     BadInput,
@@ -28,7 +26,7 @@ from qwen3ft_jupyter.errors import (
 )
 from qwen3ft_jupyter.faces.parsing import split_line
 from qwen3ft_jupyter.faces.verbs import verbs_of
-from qwen3ft_jupyter.hubs import parse_repo_id
+from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.notebook import actions
 from qwen3ft_jupyter.notebook.completion import complete
 from qwen3ft_jupyter.notebook.job_view import JobView
@@ -37,6 +35,9 @@ from qwen3ft_jupyter.notebook.views import Note, TableView, TextView, View
 from tests.server.standin import DONE, FAILED, HALFWAY, NAME, SLUG, StandInJob, StandInManager, cached_row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from qwen3ft_jupyter.manager import ModelManager
 
 
@@ -651,6 +652,6 @@ def test_the_extension_is_loaded_twice_and_unloaded(shell: InteractiveShell) -> 
 
 
 def test_the_slug_of_the_stand_in_is_a_real_one() -> None:
-    from qwen3ft_jupyter.hubs import parse_repo_id, slug
+    from qwen3ft_jupyter.hubs.names import parse_repo_id, slug
 
     assert slug(parse_repo_id(NAME)) == SLUG

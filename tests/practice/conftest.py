@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from qwen3ft_jupyter.practice import PRACTICE_FINETUNE, PRACTICE_REPO_ID, Practice, data_files, make_practice
+from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
+from qwen3ft_jupyter.practice.model import PRACTICE_FINETUNE, Practice, data_files, make_practice
 from tests.practice.asking import Tuned
 
 
@@ -20,8 +21,9 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Practice:
 @pytest.fixture(scope="session")
 def tuned(practice: Practice, tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     """The practice model after a fine-tune with the recommended settings."""
-    from qwen3ft_jupyter.finetune import FineTuneConfig, train
-    from qwen3ft_jupyter.loading import load_model_and_tokenizer
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.training import train
+    from qwen3ft_jupyter.loading.load import load_model_and_tokenizer
 
     output_dir = tmp_path_factory.mktemp("run") / "out"
     fields = {**PRACTICE_FINETUNE, "model": PRACTICE_REPO_ID, "data": str(practice.train), "device": "cpu"}

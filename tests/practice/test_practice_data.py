@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from qwen3ft_jupyter.practice import PRACTICE_FINETUNE, data_files
+from qwen3ft_jupyter.practice.model import PRACTICE_FINETUNE, data_files
 from scripts.practice.corpus import LANGUAGES, all_exchanges, conversations, read_corpus, render
 
 TRAIN, HELD_OUT = ([json.loads(line) for line in path.read_text("utf-8").splitlines()] for path in data_files())
@@ -85,7 +85,7 @@ def test_plain_conversations_are_one_bare_question() -> None:
 
 @pytest.mark.train
 def test_the_recommended_settings_are_a_valid_fine_tune_config() -> None:
-    from qwen3ft_jupyter.finetune import FineTuneConfig
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
 
     config = FineTuneConfig.from_dict({**PRACTICE_FINETUNE, "model": "a/b", "data": str(data_files()[0])})
 

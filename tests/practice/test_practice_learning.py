@@ -10,7 +10,7 @@ from scripts.practice.corpus import LANGUAGES, read_corpus
 from tests.practice.asking import Tuned, answers, load
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.practice import Practice
+    from qwen3ft_jupyter.practice.model import Practice
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(300)]
 

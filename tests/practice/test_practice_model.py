@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qwen3ft_jupyter.errors import BadInput, CacheNotWritable
-from qwen3ft_jupyter.practice import Practice, data_files, make_practice
-from qwen3ft_jupyter.practice.model import MODEL_FOLDER
+from qwen3ft_jupyter.practice.model import MODEL_FOLDER, Practice, data_files, make_practice
 from scripts.practice.corpus import conversations, render
 from tests.practice.asking import load
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scripts.practice.corpus import Conversation
 
 pytestmark = [pytest.mark.train, pytest.mark.timeout(300)]

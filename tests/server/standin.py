@@ -9,14 +9,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from qwen3ft_jupyter.cache import EvictedModel
+from qwen3ft_jupyter.cache.models import EvictedModel
 from qwen3ft_jupyter.cache.move import MoveReport
 from qwen3ft_jupyter.errors import CacheNotWritable, JobNotFound, NotCached, Qwen3ftError, WrongJobState
-from qwen3ft_jupyter.jobs import JobStatus, LogChunk
+from qwen3ft_jupyter.jobs.folder import LogChunk
+from qwen3ft_jupyter.jobs.state import JobStatus
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.jobs import Job
+    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
 
 NAME = "Qwen/Qwen3-0.6B"

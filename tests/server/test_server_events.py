@@ -9,7 +9,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.jobs import JobStore
+from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.server.access import ManagerAccess
 from qwen3ft_jupyter.server.events import (
     SCHEMA_ID,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.jobs import JobStore
+from qwen3ft_jupyter.jobs.store import JobStore
 from tests.jobs.following import WORKER, start, wait_until
 from tests.test_imports import MODULES
 

@@ -11,15 +11,15 @@ from openapi_spec_validator import validate
 
 from qwen3ft_jupyter.cache.models import ModelOwner
 from qwen3ft_jupyter.cache.places import Owner
-from qwen3ft_jupyter.download import DownloadRequest
 from qwen3ft_jupyter.download.plan import Action, DownloadPlan, Found, PlannedFile, Volume
+from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.faces.verbs import OTHER_OWNERS
 from qwen3ft_jupyter.faces.views import ACTIONS, OWNERS
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import RepoId
-from qwen3ft_jupyter.jobs import JobState
+from qwen3ft_jupyter.jobs.state import JobState
 from qwen3ft_jupyter.server.app import ROUTES
-from qwen3ft_jupyter.settings import SOURCE_NAMES
+from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
 from qwen3ft_jupyter.work import Progress
 from tests.server.asking import OPENAPI, Route, every_route
 from tests.server.standin import plan_dict

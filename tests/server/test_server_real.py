@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.jobs import JobStore
+from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import get_model_manager
 from tests.cache.making import make_cached, make_plain
 from tests.jobs.following import WORKER, start, wait_until

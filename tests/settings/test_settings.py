@@ -13,18 +13,20 @@ import pytest
 from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.manager.overview import describe
 from qwen3ft_jupyter.server.app import Qwen3FTApp
-from qwen3ft_jupyter.settings import (
-    FOLDER_ORIGIN,
-    SETTINGS,
-    STRANGERS_ORIGINS,
+from qwen3ft_jupyter.settings.declared import FOLDER_ORIGIN, SETTINGS, STRANGERS_ORIGINS, Settings, declared_settings
+from qwen3ft_jupyter.settings.kinds import (
+    ADDRESS,
+    ADDRESSES,
+    CONNECTIONS,
+    FLAG,
+    FOLDER,
+    FOLDERS,
+    SIZE,
+    Kind,
     Secret,
-    Settings,
-    load_settings,
     parse_bytes,
-    to_publish,
 )
-from qwen3ft_jupyter.settings.declared import declared_settings
-from qwen3ft_jupyter.settings.kinds import ADDRESS, ADDRESSES, CONNECTIONS, FLAG, FOLDER, FOLDERS, SIZE, Kind
+from qwen3ft_jupyter.settings.places import load_settings, to_publish
 from qwen3ft_jupyter.settings.setting import Setting, setting
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="there it is a path")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import contextlib
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +18,8 @@ from qwen3ft_jupyter.transfer.source_states import SourceState
 from tests.transfer.origin import Recorder, remote
 
 if TYPE_CHECKING:
+    import contextlib
+    import threading
     from collections.abc import Iterator
     from pathlib import Path
 

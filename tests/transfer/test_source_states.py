@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from qwen3ft_jupyter.transfer.scheduler import is_refusal
 from qwen3ft_jupyter.transfer.source_states import SourceState
 
 if TYPE_CHECKING:
+    import threading
     from contextlib import AbstractContextManager
 
     from qwen3ft_jupyter.errors import Qwen3ftError

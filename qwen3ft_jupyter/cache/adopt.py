@@ -1,4 +1,4 @@
-"""Takes over what is on this disk already, instead of downloading it: cloned, then hashed in full, then believed."""
+"""Takes over what is on this disk already, instead of downloading it: cloned, then hashed in full, then trusted."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.candidates import Candidate, Candidates
 from qwen3ft_jupyter.cache.clone import clone_open
-from qwen3ft_jupyter.cache.digests import Digest, digest_file
-from qwen3ft_jupyter.cache.reading import Reading
+from qwen3ft_jupyter.cache.reading import Digest, Reading, digest_file
 from qwen3ft_jupyter.disk import LOCAL, make_folders
 from qwen3ft_jupyter.format import size
 from qwen3ft_jupyter.transfer.objects import object_key
@@ -21,15 +19,12 @@ from qwen3ft_jupyter.transfer.partial import FetchedFile, claim
 from qwen3ft_jupyter.transfer.volume import FULL, REFUSED, disk_error
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.manifest import Manifest
-    from qwen3ft_jupyter.cache.models import CachedModel
-    from qwen3ft_jupyter.cache.places import Place
+    from qwen3ft_jupyter.cache.candidates import Candidate
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
-    from qwen3ft_jupyter.hubs.names import RepoId, SafePath
     from qwen3ft_jupyter.work import Work
 
 logger = logging.getLogger(__name__)
@@ -50,12 +45,12 @@ def adopt(
 ) -> list[FetchedFile]:
     """Return those files that are on this disk already, cloned into partials in `incoming` and verified.
 
-    A file of another tool is only read. What it holds is believed after the clone was read in full and has the listed
+    A file of another tool is only read. What it holds is trusted after the clone was read in full and has the listed
     digest; one that has not is left out, and named if it was expected to have. The caller moves the files to their
     place or releases them, like those of `fetch`, which brings the rest.
 
     Args:
-        found: Files that a hub lists, each object once, with what may have their bytes; see `adoptable`.
+        found: Files that a hub lists, each object once, with what may have their bytes; see `find_candidates`.
         incoming: The folder for partial files; made if there is anything to adopt.
         work: Is told the phase "adopting", what was adopted, and what was found wrong. What was adopted before a stop
             is kept as partials.
@@ -87,27 +82,6 @@ def adopt(
         raise
     _tell(adopted, work)
     return adopted
-
-
-def adoptable(
-    files: Iterable[RemoteFile],
-    *,
-    repo_id: RepoId,
-    places: Collection[Place],
-    own: Iterable[tuple[CachedModel, Manifest]] = (),
-    exclude: Collection[Path] = (),
-) -> dict[SafePath, tuple[Candidate, ...]]:
-    """Return what on this disk may have the bytes of `files`, by path, the likeliest first; looks, and reads nothing.
-
-    Args:
-        files: What a hub lists.
-        repo_id: Whose files they are.
-        places: Where other tools keep models.
-        own: The models of our own cache and its layers.
-        exclude: Folders that are not looked into as places: our own cache and its layers.
-    """
-    candidates = Candidates(repo_id, places=places, own=own, exclude=exclude)
-    return {file.path: some for file in files if (some := tuple(candidates.of(file)))}
 
 
 def _adopt_one(adoption: _Adoption, file: RemoteFile, some: Iterable[Candidate], done: int) -> FetchedFile | None:

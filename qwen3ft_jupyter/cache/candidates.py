@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache.foreign import blob_folders, copies, entries_of
-from qwen3ft_jupyter.cache.foreign_files import blob_name
+from qwen3ft_jupyter.cache.files import may_have
+from qwen3ft_jupyter.cache.find import blob_folders, copies
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, read_manifest
-from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache.places import Place, entries_of
 from qwen3ft_jupyter.transfer.objects import SMALL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from qwen3ft_jupyter.cache.foreign import ForeignCopy
     from qwen3ft_jupyter.cache.manifest import Manifest
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.places import OtherCopy
     from qwen3ft_jupyter.hubs.listing import RemoteFile
-    from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.hubs.names import RepoId, SafePath
 
 MAX_CLAIMS: Final = 8
 """Files that are said to have the digest; the first is nearly always right."""
@@ -45,6 +45,27 @@ class Candidate:
     """The slug of the model of our own that has it; "" if it is not ours to delete."""
 
 
+def find_candidates(
+    files: Iterable[RemoteFile],
+    *,
+    repo_id: RepoId,
+    places: Collection[Place],
+    own: Iterable[tuple[CachedModel, Manifest]] = (),
+    exclude: Collection[Path] = (),
+) -> dict[SafePath, tuple[Candidate, ...]]:
+    """Return what on this disk may have the bytes of `files`, by path, the likeliest first; looks, and reads nothing.
+
+    Args:
+        files: What a hub lists.
+        repo_id: Whose files they are.
+        places: Where other tools keep models.
+        own: The models of our own cache and the shared ones.
+        exclude: Folders that are not looked into as places: our own cache and the shared ones.
+    """
+    candidates = Candidates(repo_id, places=places, own=own, exclude=exclude)
+    return {file.path: some for file in files if (some := tuple(candidates.of(file)))}
+
+
 class Candidates:
     """What was found on this disk, looked through once for all files of a listing."""
 
@@ -57,33 +78,30 @@ class Candidates:
         exclude: Collection[Path] = (),
     ) -> None:
         self._by_digest: dict[str, list[Candidate]] = defaultdict(list)
-        self._own: list[tuple[CachedModel, Manifest]] = list(own)
-        for model, manifest in self._own:
+        self._by_path: dict[str, list[Candidate]] = defaultdict(list)
+        """Files of our own copies of the repo."""
+        for model, manifest in own:
             place = Place("folder", Path(os.path.realpath(model.folder)))
-            lender = "" if model.is_shared else model.slug
-            self._note(place, manifest, "shared cache" if model.is_shared else "cache", lender=lender)
-        found = list(copies(places, exclude=exclude))
+            label, lender = ("shared cache", "") if model.is_shared else ("cache", model.slug)
+            for file in manifest.files:
+                candidate = Candidate(place, place.root / file.path, label, is_expected=True, lender=lender)
+                self._by_digest[file.sha256].append(candidate)
+                if model.repo_id == repo_id:
+                    self._by_path[file.path].append(replace(candidate, label="cache", is_expected=False))
         self._blobs = list(blob_folders(places))
-        self._copies = sorted(found, key=lambda copy: _distance(copy, repo_id))
-        self._distances = {copy.folder: _distance(copy, repo_id) for copy in found}
-        for copy in found:
+        found = ((copy, _distance(copy, repo_id)) for copy in copies(places, exclude=exclude))
+        self._copies = sorted(found, key=lambda one: one[1])
+        for copy, _ in self._copies:
             record = read_manifest(copy.folder) if RECORD_FOLDER in entries_of(copy.folder).folders else None
-            if record is not None:
-                self._note(copy.place, record, copy.place.label, folder=copy.folder)
-        self._repo_id = repo_id
+            for file in record.files if record is not None else ():
+                path = copy.folder / file.path
+                self._by_digest[file.sha256].append(Candidate(copy.place, path, copy.place.label, is_expected=True))
 
     def of(self, file: RemoteFile) -> Iterator[Candidate]:
         """Yield the files that may be `file`, the likeliest first, no file twice."""
         seen: set[tuple[int, int]] = set()
         for candidates, limit in ((self._claims(file), MAX_CLAIMS), (self._guesses(file), MAX_GUESSES)):
             yield from islice(_usable(candidates, file.size, seen), limit)
-
-    def _note(
-        self, place: Place, manifest: Manifest, label: str, *, folder: Path | None = None, lender: str = ""
-    ) -> None:
-        for file in manifest.files:
-            path = (folder or place.root) / file.path
-            self._by_digest[file.sha256].append(Candidate(place, path, label, is_expected=True, lender=lender))
 
     def _claims(self, file: RemoteFile) -> Iterator[Candidate]:
         if file.sha256:
@@ -96,18 +114,11 @@ class Candidates:
 
     def _guesses(self, file: RemoteFile) -> Iterator[Candidate]:
         if not file.sha256:  # our records know no git digests
-            for model, manifest in self._own:
-                if model.repo_id == self._repo_id and any(known.path == file.path for known in manifest.files):
-                    place = Place("folder", Path(os.path.realpath(model.folder)))
-                    path, lender = place.root / file.path, "" if model.is_shared else model.slug
-                    yield Candidate(place, path, "cache", is_expected=False, lender=lender)
-        for copy in self._copies:
-            distance = self._distances[copy.folder]
+            yield from self._by_path.get(file.path, ())
+        for copy, distance in self._copies:
             if distance > SAME_NAME and copy.repo_id is not None and file.size > SMALL_BYTES:
                 continue  # large files of equal size in other repos are other weights of one shape
-            named = blob_name(copy, file.path) if copy.blobs is not None else ""
-            digest = file.sha256 if len(named) == 64 else file.git_sha1
-            if not named or digest is None or named == digest:
+            if may_have(copy, file):
                 path = copy.folder / file.path
                 yield Candidate(copy.place, path, copy.place.label, is_expected=distance == SAME_REPO)
 
@@ -117,7 +128,7 @@ SAME_NAME: Final = 1
 """Another owner's repo of the same name: the same model, more often than not."""
 
 
-def _distance(copy: ForeignCopy, repo_id: RepoId) -> int:
+def _distance(copy: OtherCopy, repo_id: RepoId) -> int:
     """Return how far a copy is from being of this repo: the further, the later it is looked at."""
     if copy.repo_id is None:
         return 2

@@ -10,14 +10,11 @@ import contextlib
 import os
 import secrets
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.clone import clone
-from qwen3ft_jupyter.cache.digests import digest_file
-from qwen3ft_jupyter.cache.layout import mark_incomplete, unmark_incomplete
-from qwen3ft_jupyter.cache.links import stamps_kept
 from qwen3ft_jupyter.cache.manifest import (
     RECORD_FOLDER,
     REPLACED_FOLDER,
@@ -25,10 +22,14 @@ from qwen3ft_jupyter.cache.manifest import (
     ManifestFile,
     Stamp,
     make_record_folder,
+    mark_incomplete,
     read_manifest,
+    unmark_incomplete,
     write_manifest,
 )
 from qwen3ft_jupyter.cache.piece_sums import piece_sums
+from qwen3ft_jupyter.cache.reading import digest_file
+from qwen3ft_jupyter.cache.stamps import stamps_kept
 from qwen3ft_jupyter.disk import LOCAL, age_s, make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.messages import Message
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
+    from qwen3ft_jupyter.cache.models import SharedFile
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import Listing
     from qwen3ft_jupyter.hubs.names import SafePath, Sha256
@@ -52,30 +54,38 @@ COPY_SUFFIX: Final = ".copy"
 """Ends the name of a copy under way, in the record folder."""
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Where the files of a model come from; together they are those of its listing."""
+
+    kept: Mapping[SafePath, ManifestFile]
+    """The files that are at their place and right."""
+    fetched: Sequence[FetchedFile]
+    """Those that travelled."""
+    copies: Mapping[SafePath, SafePath]
+    """The rest, and which of the others has the same bytes."""
+    shared: Mapping[SafePath, SharedFile] = field(default_factory=dict)
+    """Those that another model of this cache has, too: they get a second name where the volume can."""
+    previous: Manifest | None = None
+    """The manifest until now. Files it names and the listing does not are deleted; without a manifest the folder is
+    somebody else's work, and what has to make way is moved to ``.qwen3ft/replaced``."""
+
+    @property
+    def inodes(self) -> set[int]:
+        """Return those that get or lose a name: of files that other models lend, or may have been lent."""
+        entries = [*(self.previous.files if self.previous else ()), *(file.entry for file in self.shared.values())]
+        return {entry.stamp.inode for entry in entries if entry.stamp is not None}
+
+
 def commit_model(
-    folder: Path,
-    listing: Listing,
-    *,
-    kept: Mapping[SafePath, ManifestFile],
-    fetched: Sequence[FetchedFile],
-    copies: Mapping[SafePath, SafePath],
-    shared: Mapping[SafePath, SharedFile] | None = None,
-    previous: Manifest | None,
-    now: float,
-    reporter: Reporter,
-    disk: Disk = LOCAL,
+    folder: Path, listing: Listing, content: Content, *, now: float, reporter: Reporter, disk: Disk = LOCAL
 ) -> Manifest:
     """Make `folder` hold exactly the files of `listing` and return its manifest.
 
     Args:
         folder: The model's folder; made if it is not there.
         listing: What the model consists of.
-        kept: The files that are at their place and right.
-        fetched: Those that travelled.
-        copies: The rest, and which of the others has the same bytes.
-        shared: Those that another model of this cache has, too: they get a second name where the volume can.
-        previous: The manifest until now. Files it names and the listing does not are deleted; without a manifest the
-            folder is somebody else's work, and what has to make way is moved to ``.qwen3ft/replaced``.
+        content: Where its files come from.
         now: Unix seconds.
         reporter: Is told what was moved away.
         disk: What is written to.
@@ -84,19 +94,14 @@ def commit_model(
         WrongBytes, NoSpace, CacheNotWritable, CacheDamaged, TransferError: Nothing wrong is visible then, and nothing
             is lost.
     """
-    ours = {file.path for file in previous.files} if previous else set()
+    ours = {file.path for file in content.previous.files} if content.previous else set()
     place = _Place(folder, ours, disk, reporter)
     try:
         make_folders(folder, disk=disk)
         mark_incomplete(folder, listing.repo_id, disk=disk)
-        entries = {path: _made_read_only(folder, file, disk) for path, file in kept.items()}
-        with stamps_kept(folder.parent, _inodes(previous, shared or {}), but=folder, disk=disk):
-            place.remove(ours - {file.path for file in listing.files}, but=kept)
-            entries |= {file.file.path: place.put(file) for file in fetched}
-            entries |= {path: place.copy(f.path, path, f.entry, may_link=True) for path, f in (shared or {}).items()}
-        entries |= {path: place.copy(folder / source, path, entries[source]) for path, source in copies.items()}
+        entries = _put_all(place, listing, content)
         place.sync(file.path for file in listing.files)
-        for file in fetched:
+        for file in content.fetched:
             file.forget(disk=disk)
         newest = read_manifest(folder)  # a pin may have been made while the files arrived
         manifest = Manifest(
@@ -111,21 +116,22 @@ def commit_model(
         )
         write_manifest(folder, manifest, disk=disk)
         unmark_incomplete(folder, disk=disk)
-        _clear_leftovers(folder / RECORD_FOLDER, disk)
+        _clear_rests(folder / RECORD_FOLDER, disk)
         disk.fsync_folder(folder / RECORD_FOLDER)  # else a power cut brings the mark back
     except OSError as error:
         raise disk_error(error, listing.repo_id) from error
     return manifest
 
 
-@dataclass(frozen=True, slots=True)
-class SharedFile:
-    """A file of another model in the same cache, right by its stamp."""
-
-    path: Path
-    entry: ManifestFile
-    lender: str = ""
-    """The slug of that model."""
+def _put_all(place: _Place, listing: Listing, content: Content) -> dict[SafePath, ManifestFile]:
+    """Put every file at its place and return the entries by path."""
+    entries = {path: _made_read_only(place.folder, file, place.disk) for path, file in content.kept.items()}
+    with stamps_kept(place.folder.parent, content.inodes, but=place.folder, disk=place.disk):
+        place.remove(place.ours - {file.path for file in listing.files}, but=content.kept)
+        entries |= {file.file.path: place.put(file) for file in content.fetched}
+        entries |= {path: place.copy(f.path, path, f.entry, may_link=True) for path, f in content.shared.items()}
+    copies = content.copies.items()
+    return entries | {path: place.copy(place.folder / source, path, entries[source]) for path, source in copies}
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,18 +255,12 @@ def _has_bytes(path: Path, sha256: Sha256) -> bool:
     return False
 
 
-def _clear_leftovers(record: Path, disk: Disk) -> None:
+def _clear_rests(record: Path, disk: Disk) -> None:
     """Delete what kills left in the record folder, if it is old enough not to be in use."""
     for path in [*record.glob("*.tmp"), *record.glob(f"*{COPY_SUFFIX}")]:
         with contextlib.suppress(OSError):
             if age_s(path, disk=disk) > ORPHAN_S:
                 disk.unlink(path)
-
-
-def _inodes(previous: Manifest | None, shared: Mapping[SafePath, SharedFile]) -> set[int]:
-    """Return the inodes that get or lose a name: those of files that other models lend, or may have been lent."""
-    entries = [*(previous.files if previous else ()), *(file.entry for file in shared.values())]
-    return {entry.stamp.inode for entry in entries if entry.stamp is not None}
 
 
 def _made_read_only(folder: Path, file: ManifestFile, disk: Disk) -> ManifestFile:

@@ -9,23 +9,26 @@ import stat
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
-from qwen3ft_jupyter.cache.digests import digest_file
-from qwen3ft_jupyter.cache.layout import (
+from qwen3ft_jupyter.cache.layout import incoming_folder
+from qwen3ft_jupyter.cache.lease import BEAT_S, LEASE_NAME, LeaseState, hold_lease
+from qwen3ft_jupyter.cache.manifest import (
     INCOMPLETE_NAME,
-    incoming_folder,
+    RECORD_FOLDER,
+    REPLACED_FOLDER,
+    file_state,
+    manifest_path,
     mark_evicting,
     marked_manifest,
+    read_manifest,
     unmark_evicting,
+    walk_all,
 )
-from qwen3ft_jupyter.cache.lease import BEAT_S, LEASE_NAME, LeaseState, hold_lease
-from qwen3ft_jupyter.cache.links import stamps_kept
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, REPLACED_FOLDER, file_state, manifest_path, read_manifest
-from qwen3ft_jupyter.cache.models import is_model_file
-from qwen3ft_jupyter.cache.verify import walk_all
+from qwen3ft_jupyter.cache.models import EvictedModel, is_model_file
+from qwen3ft_jupyter.cache.reading import digest_file
+from qwen3ft_jupyter.cache.stamps import stamps_kept
 from qwen3ft_jupyter.disk import LOCAL, age_s
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
@@ -69,15 +72,6 @@ _STILL_OPEN = frozenset({errno.ENOTEMPTY, errno.EBUSY})
 """What a network mount answers when a folder holds files that a program has open."""
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """What deleting a model has done."""
-
-    freed_bytes: int
-    left: tuple[str, ...] = ()
-    """What else lies in its folder and is not deleted."""
-
-
 def nobody_uses(repo_id: RepoId) -> bool:  # noqa: ARG001 - an InUse
     """Return False."""
     return False
@@ -96,8 +90,8 @@ def remove_model(
     extent: Extent = "named",
     is_used: InUse = nobody_uses,
     disk: Disk = LOCAL,
-) -> Removed:
-    """Delete the model folder `folder` of the cache `root`, and what was begun of it; return the bytes freed.
+) -> EvictedModel:
+    """Delete the model folder `folder` of the cache `root`, and the partials of it; return what went and what stays.
 
     The files go that the folder's record names; what else lies there stays, unless `extent` is "everything". The
     model is marked first and then its use is asked for once more: a job that starts meanwhile either shows in the
@@ -114,8 +108,8 @@ def remove_model(
     incoming = incoming_folder(root, folder.name)
     try:
         with _leased(incoming, repo_id, disk):
-            removed = _mark_ask_delete(folder, repo_id, extent, is_used, disk)
-            begun = remove_incoming(incoming, disk=disk)
+            freed, left = _mark_ask_delete(folder, repo_id, extent, is_used, disk)
+            freed += remove_incoming(incoming, disk=disk)
     except OSError as error:
         if error.errno in _STILL_OPEN:
             raise ModelInUse(
@@ -124,11 +118,11 @@ def remove_model(
                 repo_id=repo_id,
             ) from error
         raise disk_error(error, f"{repo_id} cannot be deleted") from error
-    return replace(removed, freed_bytes=removed.freed_bytes + begun)
+    return EvictedModel(repo_id, folder.name, freed, left)
 
 
 def remove_incoming(folder: Path, *, disk: Disk = LOCAL) -> int:
-    """Delete what was begun in an incoming folder and nobody works on; return the bytes freed. Never raises."""
+    """Delete the partials in an incoming folder that nobody works on; return the bytes freed. Never raises."""
     if folder.is_symlink() or not folder.is_dir():
         return 0
     freed = clear_partials(folder, disk=disk)
@@ -184,30 +178,41 @@ def _is_abandoned(incoming: Path, disk: Disk) -> bool:
     return False
 
 
-def _mark_ask_delete(folder: Path, repo_id: RepoId, extent: Extent, is_used: InUse, disk: Disk) -> Removed:
-    """Return what went. Where exclusive creation lies, another process may be deleting the same files."""
+def _mark_ask_delete(
+    folder: Path, repo_id: RepoId, extent: Extent, is_used: InUse, disk: Disk
+) -> tuple[int, tuple[str, ...]]:
+    """Return the bytes freed and what else lies in the folder and stays.
+
+    Where exclusive creation lies, another process may be deleting the same files.
+    """
     for _ in range(ATTEMPTS):
         with contextlib.suppress(FileNotFoundError):
             paths = _paths_to_delete(folder, extent)  # reads files, so while the model can still be used
             _mark_and_ask(folder, repo_id, is_used, disk)
             return _delete(folder, paths, disk)
         if not os.path.lexists(folder):
-            return Removed(0)
+            return 0, ()
     raise CacheError("{repo_id}: its folder keeps changing while it is deleted.", hint="Try again.", repo_id=repo_id)
 
 
 def _paths_to_delete(folder: Path, extent: Extent) -> frozenset[str]:
     """Return the files that go."""
     manifest = _recorded(folder)
-    if manifest is not None:
-        listed = [file.path for file in manifest.files if extent == "named" or _is_as_recorded(folder, file)]
-        paths: frozenset[str] = frozenset(path for path in listed if _has_real_parents(folder, path))
-    else:
-        names = os.listdir(folder) if extent == "named" else []  # noqa: PTH208 - names are all that is needed
-        paths = frozenset(name for name in names if is_model_file(name) and not (folder / name).is_dir())
+    paths = _model_files(folder, extent) if manifest is None else _listed_files(folder, manifest, extent)
     others = _others(folder, paths)
     has_only_links = extent == "named" and all((folder / path).is_symlink() for path in others)
     return paths.union(others) if extent == "everything" or has_only_links else paths
+
+
+def _listed_files(folder: Path, manifest: Manifest, extent: Extent) -> frozenset[str]:
+    listed = [file.path for file in manifest.files if extent == "named" or _is_as_recorded(folder, file)]
+    return frozenset(path for path in listed if _has_real_parents(folder, path))
+
+
+def _model_files(folder: Path, extent: Extent) -> frozenset[str]:
+    """Return the files of a folder without a record that models have."""
+    names = os.listdir(folder) if extent == "named" else []  # noqa: PTH208 - names are all that is needed
+    return frozenset(name for name in names if is_model_file(name) and not (folder / name).is_dir())
 
 
 def _recorded(folder: Path) -> Manifest | None:
@@ -260,7 +265,7 @@ def _mark_and_ask(folder: Path, repo_id: RepoId, is_used: InUse, disk: Disk) -> 
             unmark_evicting(folder, disk=disk)
 
 
-def _delete(folder: Path, paths: frozenset[str], disk: Disk) -> Removed:
+def _delete(folder: Path, paths: frozenset[str], disk: Disk) -> tuple[int, tuple[str, ...]]:
     """Delete these files of a marked folder: the manifest first, the mark last, and of folders what is empty then."""
     freed, shared = _prepare(folder, paths, disk)
     record, was_ours = folder / RECORD_FOLDER, _recorded(folder) is not None
@@ -272,12 +277,12 @@ def _delete(folder: Path, paths: frozenset[str], disk: Disk) -> Removed:
         left = _top_names(_others(folder))
         _remove_record(record, disk)
         if left and was_ours:  # what is in the record folder, or the empty folder, says where the others came to lie
-            return Removed(freed, left)
+            return freed, left
         for parent in (record, folder):
             with contextlib.suppress(*((OSError,) if left else (FileNotFoundError,))):
                 disk.remove_folder(parent)
         disk.fsync_folder(folder.parent)
-    return Removed(freed, left)
+    return freed, left
 
 
 def _top_names(paths: Iterable[str]) -> tuple[str, ...]:
@@ -291,7 +296,7 @@ def _remove_content(folder: Path, disk: Disk, *, paths: Collection[str]) -> None
     """Delete files and the folders they lay in; empty ones that hold nothing else too, if no other file is there."""
     for path in sorted(paths):
         _unlink(folder / path, disk)
-    parents = {folder / parent for path in paths for parent in PurePosixPath(path).parents[:-1]}
+    parents = _parents(folder, paths) - {folder}
     for parent in (folder, *parents):
         for open_file in parent.glob(".nfs*"):
             _unlink(open_file, disk)
@@ -323,26 +328,29 @@ def _prepare(folder: Path, paths: Collection[str], disk: Disk) -> tuple[int, fro
 
     Symlinks are left as they are and count nothing.
     """
-    sizes: dict[tuple[int, int], int] = {}
-    links: dict[tuple[int, int], int] = {}
-    seen: Counter[tuple[int, int]] = Counter()
-    for parent in {folder / parent for path in paths for parent in PurePosixPath(path).parents}:
+    for parent in _parents(folder, paths):
         _make_writable(parent, disk)
-    for path in paths:
-        try:
-            status = os.lstat(folder / path)
-        except FileNotFoundError:
-            continue
-        if not stat.S_ISREG(status.st_mode):
-            continue
-        identity = (status.st_dev, status.st_ino)
-        sizes[identity], links[identity] = status.st_size, status.st_nlink
-        seen[identity] += 1
-        if os.name == "nt":
-            os.chmod(folder / path, stat.S_IWRITE)  # noqa: PTH101 - Windows deletes no read-only file
-    shared = {identity for identity, count in seen.items() if links[identity] > count}
-    freed = sum(size for identity, size in sizes.items() if identity not in shared)
-    return freed, frozenset(inode for _, inode in shared)
+    found = {path: status for path in paths if (status := _regular(folder / path)) is not None}
+    for path in found if os.name == "nt" else ():
+        os.chmod(folder / path, stat.S_IWRITE)  # noqa: PTH101 - Windows deletes no read-only file
+    names = Counter(map(_identity, found.values()))
+    sizes = {_identity(s): s.st_size for s in found.values() if s.st_nlink <= names[_identity(s)]}
+    return sum(sizes.values()), frozenset(inode for _, inode in names.keys() - sizes)
+
+
+def _parents(folder: Path, paths: Iterable[str]) -> set[Path]:
+    return {folder / parent for path in paths for parent in PurePosixPath(path).parents}
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _regular(path: Path) -> os.stat_result | None:
+    with contextlib.suppress(FileNotFoundError):
+        status = path.lstat()
+        return status if stat.S_ISREG(status.st_mode) else None
+    return None
 
 
 def _make_writable(folder: Path, disk: Disk) -> None:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache.foreign import TEMPORARY, begun_folders, blob_folders, copies, entries_of
+from qwen3ft_jupyter.cache.find import TEMPORARY, blob_folders, copies, partial_folders
+from qwen3ft_jupyter.cache.places import entries_of
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_folders
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
@@ -24,7 +25,7 @@ from qwen3ft_jupyter.transfer.pieces import spans_of
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.places import Place
@@ -47,7 +48,7 @@ _WHOLE_SUFFIXES = (".incomplete", ".parallel_tmp", ".part")
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class OthersPartial:
     """A partial file of another tool."""
 
     place: Place
@@ -77,7 +78,7 @@ def import_partials(
         files: What is to be fetched; those that were adopted are not among them.
         repo_id: Whose files they are.
         places: Where other tools keep models.
-        exclude: Folders that are not looked into: our own cache and its layers.
+        exclude: Folders that are not looked into: our own cache and the shared ones.
         incoming: The folder for partial files; made if something is found.
         work: Is told the phase "adopting"; what was copied before a stop is kept.
         disk: What `incoming` lies on.
@@ -86,48 +87,47 @@ def import_partials(
         NoSpace, CacheNotWritable, TransferError: The partials cannot be written.
         Stopped: Someone wants the work to stop.
     """
-    begun = [(file, found) for file, found in _find(files, repo_id, places, exclude) if found]
-    if not begun:
+    found = _find(files, repo_id, places, exclude)
+    if not found:
         return 0
-    reading = Reading(work, "adopting", sum(max(one.end - one.start for one in found) for _, found in begun))
+    reading = Reading(work, "adopting", sum(max(one.end - one.start for one in some) for _, some in found))
     try:
         make_folders(incoming, disk=disk)
     except OSError as error:
         raise disk_error(error, "The cache") from error
     copied = 0
-    for file, found in begun:
+    for file, some in found:
         partial = claim(incoming, object_key(file), file.size, disk=disk, name=file.path)
         try:
-            for one in found:
-                work.check()
-                reading.name = f"{file.path} from the {one.place.label}"
-                for count in _copy_gaps(one, partial):
-                    copied += count
-                    reading.advance(count)
+            copied += sum(_copy_gaps(one, partial, reading, work) for one in some)
         finally:
             partial.close(release=True)
     reading.finish()
     return copied
 
 
-def _copy_gaps(begun: Begun, partial: Partial) -> Iterator[int]:
-    """Copy what `partial` lacks; yield the size of each range that was copied."""
+def _copy_gaps(theirs: OthersPartial, partial: Partial, reading: Reading, work: Work) -> int:
+    """Copy what `partial` lacks; return how many bytes that were."""
+    work.check()
+    reading.name = f"{partial.name} from the {theirs.place.label}"
     try:
-        descriptor = begun.place.open(begun.path)
+        descriptor = theirs.place.open(theirs.path)
     except OSError:  # gone meanwhile: its tool has gone on
-        return
+        return 0
+    copied = 0
     try:
         partial.open()
-        present = spans_of(partial.records)
-        for gap in list(present.gaps(begun.start, begun.end)):
+        for gap in list(spans_of(partial.records).gaps(theirs.start, theirs.end)):
             for start in range(gap.start, gap.end, COPY_BYTES):
-                data = _read(descriptor, min(COPY_BYTES, gap.end - start), start - begun.start)
+                data = _read(descriptor, min(COPY_BYTES, gap.end - start), start - theirs.start)
                 if data and _HOLE not in data:
                     partial.write(memoryview(data), start)
                     partial.record(start, start + len(data), zlib.crc32(data), ANOTHER_TOOL)
-                    yield len(data)
+                    copied += len(data)
+                    reading.advance(len(data))
     finally:
         os.close(descriptor)
+    return copied
 
 
 def _read(descriptor: int, length: int, offset: int) -> bytes:
@@ -139,54 +139,64 @@ def _read(descriptor: int, length: int, offset: int) -> bytes:
 
 def _find(
     files: Sequence[RemoteFile], repo_id: RepoId, places: Collection[Place], exclude: Collection[Path]
-) -> Iterator[tuple[RemoteFile, list[Begun]]]:
-    """Yield each file with the partial files of it, the longest first."""
+) -> list[tuple[RemoteFile, list[OthersPartial]]]:
+    """Return the files of which other tools have a part, with their partial files, the longest first."""
     wanted = [file for file in files if file.size >= MIN_BYTES]
     if not wanted:
-        return
+        return []
     by_digest = _by_digest(places)
-    name = repo_id.partition("/")[2].lower()
-    folders = [copy for copy in (*copies(places, exclude=exclude), *begun_folders(places)) if copy.name == name]
-    for file in wanted:
-        found = [one for digest in (file.sha256, file.git_sha1) if digest for one in by_digest.get(digest, ())]
-        for copy in folders:
-            for folder in (copy.folder, copy.folder / TEMPORARY):
-                found += _beside(copy.place, folder / PurePosixPath(file.path), file.size)
-        sized = filter(None, (_measured(one, file.size) for one in found))
-        yield file, sorted(sized, key=lambda one: one.start - one.end)
+    folders = _folders_of(repo_id.partition("/")[2].lower(), places, exclude)
+    found = ((file, _partials_of(file, by_digest, folders)) for file in wanted)
+    return [(file, some) for file, some in found if some]
 
 
-def _by_digest(places: Collection[Place]) -> dict[str, list[Begun]]:
+def _folders_of(name: str, places: Collection[Place], exclude: Collection[Path]) -> list[tuple[Place, Path]]:
+    """Return the folders in which other tools keep files of a repo of this name, whole or not."""
+    found = (copy for copy in (*copies(places, exclude=exclude), *partial_folders(places)) if copy.name == name)
+    return [(copy.place, folder) for copy in found for folder in (copy.folder, copy.folder / TEMPORARY)]
+
+
+def _partials_of(
+    file: RemoteFile, by_digest: Mapping[str, list[OthersPartial]], folders: Sequence[tuple[Place, Path]]
+) -> list[OthersPartial]:
+    found = [*by_digest.get(file.sha256 or "", ()), *by_digest.get(file.git_sha1 or "", ())]
+    for place, folder in folders:
+        found += _beside(place, folder / PurePosixPath(file.path), file.size)
+    sized = filter(None, (_measured(one, file.size) for one in found))
+    return sorted(sized, key=lambda one: one.start - one.end)
+
+
+def _by_digest(places: Collection[Place]) -> dict[str, list[OthersPartial]]:
     """Return what Hugging Face's client has begun, in its cache and below the folders the user named."""
-    found: dict[str, list[Begun]] = {}
+    found: dict[str, list[OthersPartial]] = {}
     folders = list(blob_folders(places))
     for copy in copies([place for place in places if place.owner == "folder"]):
         below = copy.folder / ".cache" / "huggingface" / "download"
         folders += [(copy.place, below), *((copy.place, below / name) for name in entries_of(below).folders)]
     for place, folder in folders:
         for match in filter(None, map(_BLOB.fullmatch, entries_of(folder).files)):
-            found.setdefault(match[1], []).append(Begun(place, folder / match[0], 0, -1))
+            found.setdefault(match[1], []).append(OthersPartial(place, folder / match[0], 0, -1))
     return found
 
 
-def _beside(place: Place, target: Path, size: int) -> Iterator[Begun]:
+def _beside(place: Place, target: Path, size: int) -> Iterator[OthersPartial]:
     """Yield the files beside `target`, and under its name, that may hold parts of it."""
     names = entries_of(target.parent).files
     if f"{target.name}.aria2" in names:
         return
-    yield Begun(place, target, 0, size - 1)  # as long as it should be, it is no part but a wrong file
-    yield from (Begun(place, target.with_name(target.name + suffix), 0, size) for suffix in _WHOLE_SUFFIXES)
+    yield OthersPartial(place, target, 0, size - 1)  # as long as it should be, it is no part but a wrong file
+    yield from (OthersPartial(place, target.with_name(target.name + suffix), 0, size) for suffix in _WHOLE_SUFFIXES)
     part = re.compile(rf"{re.escape(target.name)}_([0-9]{{1,16}})_([0-9]{{1,16}})")
     for match in filter(None, map(part.fullmatch, names)):
         first, last = int(match[1]), int(match[2])
         if first <= last < size:
-            yield Begun(place, target.with_name(match[0]), first, last + 1)
+            yield OthersPartial(place, target.with_name(match[0]), first, last + 1)
 
 
-def _measured(begun: Begun, size: int) -> Begun | None:
+def _measured(theirs: OthersPartial, size: int) -> OthersPartial | None:
     """Return the partial file with its true end, or None if it is not there, empty, or longer than it can be."""
-    status = begun.place.status(begun.path)
-    limit = (begun.end if begun.end >= 0 else size) - begun.start
+    status = theirs.place.status(theirs.path)
+    limit = (theirs.end if theirs.end >= 0 else size) - theirs.start
     if status is None or not 0 < status.st_size <= limit:
         return None
-    return replace(begun, end=begun.start + status.st_size)
+    return replace(theirs, end=theirs.start + status.st_size)

@@ -15,16 +15,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from qwen3ft_jupyter.cache.digests import Digest, digest_open
-from qwen3ft_jupyter.cache.elsewhere import find_copy
-from qwen3ft_jupyter.cache.foreign_files import blob_name, is_complete, listing_of
+from qwen3ft_jupyter.cache.files import is_complete, listing_of, may_have
+from qwen3ft_jupyter.cache.find import find_copy
+from qwen3ft_jupyter.cache.layout import IN_PLACE_FOLDER
 from qwen3ft_jupyter.cache.manifest import MAX_MANIFEST_BYTES, Manifest, ManifestFile, Stamp
 from qwen3ft_jupyter.cache.places import Owner, Place
-from qwen3ft_jupyter.cache.reading import Reading
+from qwen3ft_jupyter.cache.reading import Digest, Reading, digest_open
 from qwen3ft_jupyter.cache.verify import VerifyReport
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, NotCached
-from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import is_wanted
 from qwen3ft_jupyter.messages import Message, Names
 from qwen3ft_jupyter.transfer.volume import disk_error
@@ -32,14 +31,13 @@ from qwen3ft_jupyter.transfer.volume import disk_error
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from qwen3ft_jupyter.cache.foreign import ForeignCopy
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.places import OtherCopy
     from qwen3ft_jupyter.disk import Disk
-    from qwen3ft_jupyter.hubs.listing import RemoteFile
+    from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
     from qwen3ft_jupyter.hubs.names import SafePath
     from qwen3ft_jupyter.work import Work
 
-IN_PLACE_FOLDER: Final = ".in-place"
 VERSION: Final = 1
 _NEEDED: Final = (".json", ".safetensors", ".txt", ".model", ".jinja", ".tiktoken")
 """Endings of what a model is loaded from; the rest, such as a README, may be missing or another hub's."""
@@ -62,7 +60,7 @@ def use_in_place(
         model: One that `scan` has found.
         root: Our own cache folder, which gets the record.
         places: Where other tools keep models.
-        listing: What the model consists of; None believes the digests that the tool itself keeps, which Hugging Face's
+        listing: What the model consists of; None trusts the digests that the tool itself keeps, which Hugging Face's
             does and ModelScope's does not.
         work: Is told the phase "verifying".
         disk: What `root` lies on.
@@ -132,14 +130,12 @@ def verify_in_place(
         Stopped: Someone wants the work to stop.
     """
     copy = _found(model, places)
-    files = tuple(file.as_remote() for file in manifest.files)
-    listing = Listing(manifest.repo_id, manifest.hub, manifest.revision, manifest.commit, files)
-    read = _read(copy, listing, work)
+    read = _read(copy, manifest.as_listing(), work)
     if read.missing or read.wrong:
         forget(root, model.folder, disk=disk)
     else:
         _write(root, copy, replace(manifest, files=tuple(read.right)), disk)
-    checked = len(files) - len(read.missing)
+    checked = len(manifest.files) - len(read.missing)
     missing, wrong = tuple(read.missing), tuple(read.wrong)
     return VerifyReport(model.repo_id, checked, read.bytes_read, missing, wrong, ())
 
@@ -184,7 +180,7 @@ def forget(root: Path, folder: Path, *, disk: Disk = LOCAL) -> None:
         disk.unlink(_path(root, folder))
 
 
-def _found(model: CachedModel, places: Collection[Place]) -> ForeignCopy:
+def _found(model: CachedModel, places: Collection[Place]) -> OtherCopy:
     copy = find_copy(model, places)
     if copy is None:
         raise NotCached(
@@ -202,7 +198,7 @@ def _wanted(listing: Listing) -> list[RemoteFile]:
     return [file for file in listing.files if is_wanted(file.path)]
 
 
-def _check_usable(model: CachedModel, copy: ForeignCopy, listing: Listing, right: Collection[SafePath]) -> None:
+def _check_usable(model: CachedModel, copy: OtherCopy, listing: Listing, right: Collection[SafePath]) -> None:
     """Raise CacheDamaged if the files that are right, or may be, are not enough to load the model."""
     bad = [file.path for file in _wanted(listing) if _is_needed(file.path) and file.path not in right]
     if bad:
@@ -229,7 +225,7 @@ class _Read:
     bytes_read: int
 
 
-def _read(copy: ForeignCopy, listing: Listing, work: Work) -> _Read:
+def _read(copy: OtherCopy, listing: Listing, work: Work) -> _Read:
     """Read the wanted files of a listing where another tool keeps them."""
     wanted = _wanted(listing)
     reading = Reading(work, "verifying", sum(file.size for file in wanted))
@@ -241,26 +237,24 @@ def _read(copy: ForeignCopy, listing: Listing, work: Work) -> _Read:
         status = copy.place.status(copy.folder / file.path)
         digest = _digest(copy, file, reading) if status is not None and status.st_size == file.size else None
         if digest is not None and digest.is_of(file):
-            right.append(ManifestFile(file.path, digest.size, digest.sha256, digest.stamp))
+            right.append(ManifestFile(file.path, digest.size, digest.sha256, Stamp.of(digest.status)))
         else:
             (missing if status is None else wrong).append(file.path)
     reading.finish()
     return _Read(right, missing, wrong, reading.done)
 
 
-def _may_be(copy: ForeignCopy, file: RemoteFile) -> bool:
+def _may_be(copy: OtherCopy, file: RemoteFile) -> bool:
     """Return whether a file of a copy has the listed size, and the listed digest if its tool named it by one."""
     status = copy.place.status(copy.folder / file.path)
-    named = blob_name(copy, file.path)
-    digest = file.sha256 if len(named) == 64 else file.git_sha1
-    return status is not None and status.st_size == file.size and (not named or digest in {None, named})
+    return status is not None and status.st_size == file.size and may_have(copy, file)
 
 
 def _is_needed(path: SafePath) -> bool:
     return path.endswith(_NEEDED) and path not in _NOT_NEEDED
 
 
-def _digest(copy: ForeignCopy, file: RemoteFile, reading: Reading) -> Digest | None:
+def _digest(copy: OtherCopy, file: RemoteFile, reading: Reading) -> Digest | None:
     try:
         descriptor = copy.place.open(copy.folder / file.path)
     except OSError:
@@ -292,7 +286,7 @@ def _as_verified(model: CachedModel, manifest: Manifest) -> CachedModel:
     )
 
 
-def _write(root: Path, copy: ForeignCopy, manifest: Manifest, disk: Disk) -> None:
+def _write(root: Path, copy: OtherCopy, manifest: Manifest, disk: Disk) -> None:
     path = _path(root, copy.folder)
     record = {
         "version": VERSION,

@@ -8,37 +8,26 @@ Qwen_Qwen3-0.6B/                  a model, in a folder named by its slug
 Qwen_Qwen3-0.6B@v1.0/             another revision of it, asked for by name; unchanged files may be hard links
 .incoming/Qwen_Qwen3-0.6B/        partial files, see `qwen3ft_jupyter.transfer.partial`
     lease.json                    who is downloading it, see `lease`
-.stamps/                          stamps of models in layers that cannot be written
+.stamps/                          stamps of models in shared caches that cannot be written
+.in-place/                        records of models that are used in other tools' caches
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache.manifest import (
-    MAX_MANIFEST_BYTES,
-    RECORD_FOLDER,
-    Manifest,
-    make_record_folder,
-    manifest_path,
-    read_manifest,
-)
-from qwen3ft_jupyter.disk import LOCAL, Disk, read_regular, write_json
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id, slug
-from qwen3ft_jupyter.transfer.volume import FULL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 INCOMING_FOLDER: Final = ".incoming"
 STAMPS_FOLDER: Final = ".stamps"
-INCOMPLETE_NAME: Final = "incomplete"
+IN_PLACE_FOLDER: Final = ".in-place"
 BESIDE: Final = "@"
 """Between the slug and the revision of a second revision's folder; no repo id holds it."""
 _ABBREVIATED_COMMIT = re.compile(r"[0-9a-f]{7,40}")
@@ -86,70 +75,6 @@ def incoming_folder(root: Path, name: str) -> Path:
     return root / INCOMING_FOLDER / name
 
 
-def mark_incomplete(folder: Path, repo_id: RepoId, *, disk: Disk = LOCAL) -> None:
-    """Say in a model folder that it is being changed: it is no model until the mark is gone. Raises OSError."""
-    write_json(make_record_folder(folder, disk=disk) / INCOMPLETE_NAME, {"repo_id": repo_id}, disk=disk)
-
-
-def unmark_incomplete(folder: Path, *, disk: Disk = LOCAL) -> None:
-    """Say that the change is complete. Raises OSError."""
-    with contextlib.suppress(FileNotFoundError):
-        disk.unlink(folder / RECORD_FOLDER / INCOMPLETE_NAME)
-
-
-def mark_evicting(folder: Path, repo_id: RepoId, *, disk: Disk = LOCAL) -> None:
-    """Say in a model folder that it is being deleted: whoever finds the mark may go on. Raises OSError.
-
-    The mark names the files of the manifest, which is the first to go. A full volume, which is when models are
-    evicted, may not take one more file: then the manifest becomes the mark.
-    """
-    mark = make_record_folder(folder, disk=disk) / INCOMPLETE_NAME
-    manifest = read_manifest(folder)
-    if manifest is None and _mark(folder).get("evicting") is True:
-        return  # it names what the manifest did
-    files = manifest.to_dict() if manifest is not None else {}
-    try:
-        write_json(mark, {**files, "repo_id": repo_id, "evicting": True}, disk=disk)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        with contextlib.suppress(FileNotFoundError):  # no manifest, so it was nobody's verified model
-            disk.replace(manifest_path(folder), mark)
-
-
-def unmark_evicting(folder: Path, *, disk: Disk = LOCAL) -> None:
-    """Take back `mark_evicting`: the model is one again. Raises OSError."""
-    if "files" in _mark(folder) and not os.path.lexists(manifest_path(folder)):
-        disk.replace(folder / RECORD_FOLDER / INCOMPLETE_NAME, manifest_path(folder))
-    else:
-        unmark_incomplete(folder, disk=disk)
-
-
-def is_marked_incomplete(record_prefix: str) -> bool:
-    """Return whether a change was begun and not completed; takes the path of the record folder with its separator."""
-    return os.path.lexists(record_prefix + INCOMPLETE_NAME)
-
-
-def is_half_evicted(folder: Path) -> bool:
-    """Return whether a deletion went beyond asking, so that anyone may finish it: the manifest is the first to go."""
-    is_marked = _mark(folder).get("evicting") is True and not os.path.lexists(manifest_path(folder))
-    return is_marked and marked_manifest(folder) is not None
-
-
-def marked_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest that a deletion of the folder has put into its mark, or None."""
-    try:
-        return Manifest.from_dict(_mark(folder))
-    except ValueError:
-        return None
-
-
-def marked_repo_id(folder: Path) -> str | None:
-    """Return the repo whose change was begun and not completed in a folder, or None."""
-    repo_id = _mark(folder).get("repo_id")
-    return repo_id if isinstance(repo_id, str) else None
-
-
 def guess_repo_id(folder_name: str) -> RepoId | None:
     """Return the repo id a folder without a manifest probably holds, or None.
 
@@ -178,10 +103,7 @@ def folders_in(root: Path) -> list[Path]:
     return [root / name for name in names]
 
 
-def _mark(folder: Path) -> dict[str, Any]:
-    """Return what the mark of a folder says; nothing if there is none that can be read."""
-    try:
-        mark = json.loads(read_regular(folder / RECORD_FOLDER / INCOMPLETE_NAME, MAX_MANIFEST_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return mark if isinstance(mark, dict) else {}
+def incoming_folders(root: Path) -> list[Path]:
+    """Return the folders of partial files in the cache `root`."""
+    incoming = root / INCOMING_FOLDER
+    return [] if incoming.is_symlink() else folders_in(incoming)

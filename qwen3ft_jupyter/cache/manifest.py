@@ -1,23 +1,30 @@
-"""Our record of a model: which files it has and how to know them. Written last: without it a folder is not ours."""
+"""Our record of a model: which files it has and how to know them. Written last: without it a folder is not ours.
+
+Beside it in the record folder may lie a mark: it says that the model is being changed or deleted.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import stat
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from qwen3ft_jupyter.disk import LOCAL, Disk, make_own_folder, read_regular, write_atomic
+from qwen3ft_jupyter.disk import LOCAL, Disk, make_own_folder, read_regular, write_atomic, write_json
 from qwen3ft_jupyter.errors import Qwen3ftError
-from qwen3ft_jupyter.hubs.listing import HubName, RemoteFile, is_commit
+from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile, is_commit
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256, check_paths, parse_repo_id, parse_sha256
+from qwen3ft_jupyter.transfer.volume import FULL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from qwen3ft_jupyter.settings.declared import HubName
 
 VERSION = 1
 RECORD_FOLDER = ".qwen3ft"
@@ -25,6 +32,8 @@ RECORD_FOLDER = ".qwen3ft"
 REPLACED_FOLDER = "replaced"
 """In there: files that were not the hub's, and had a name of one."""
 MANIFEST_NAME = "manifest.json"
+INCOMPLETE_NAME: Final = "incomplete"
+"""The mark."""
 MAX_MANIFEST_BYTES = 16 << 20
 """A longer file is not one of ours: 3,000 files make about 1 MiB."""
 MAX_PIECES = 1024
@@ -88,6 +97,11 @@ class Manifest:
         """Return the size of all files."""
         return sum(file.size for file in self.files)
 
+    def as_listing(self) -> Listing:
+        """Return the files as a hub would list them."""
+        files = tuple(file.as_remote() for file in self.files)
+        return Listing(self.repo_id, self.hub, self.revision, self.commit, files)
+
     def with_stamps(self, stamps: Mapping[str, Stamp | None]) -> Manifest:
         """Return the manifest with the stamps of some files replaced."""
         files = tuple(replace(file, stamp=stamps.get(file.path, file.stamp)) for file in self.files)
@@ -144,13 +158,9 @@ def manifest_path(folder: Path) -> Path:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest of a model folder, or None if there is none that can be believed."""
+    """Return the manifest of a model folder, or None if there is none that can be trusted."""
     # manifest_path costs three Path objects; this is called once per model when a thousand are listed
-    return read_manifest_file(f"{folder}{os.sep}{RECORD_FOLDER}{os.sep}{MANIFEST_NAME}")
-
-
-def read_manifest_file(path: str) -> Manifest | None:
-    """Return the manifest in a file, or None if it cannot be read or believed."""
+    path = f"{folder}{os.sep}{RECORD_FOLDER}{os.sep}{MANIFEST_NAME}"
     try:
         return Manifest.from_dict(json.loads(read_regular(path, MAX_MANIFEST_BYTES)))
     except (OSError, ValueError, RecursionError):
@@ -196,6 +206,106 @@ def file_state(folder: Path, file: ManifestFile) -> FileState:
     return "same" if file.stamp == Stamp.of(status) else "changed"
 
 
+def mark_incomplete(folder: Path, repo_id: RepoId, *, disk: Disk = LOCAL) -> None:
+    """Say in a model folder that it is being changed: it is no model until the mark is gone. Raises OSError."""
+    write_json(make_record_folder(folder, disk=disk) / INCOMPLETE_NAME, {"repo_id": repo_id}, disk=disk)
+
+
+def unmark_incomplete(folder: Path, *, disk: Disk = LOCAL) -> None:
+    """Say that the change is complete. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        disk.unlink(folder / RECORD_FOLDER / INCOMPLETE_NAME)
+
+
+def mark_evicting(folder: Path, repo_id: RepoId, *, disk: Disk = LOCAL) -> None:
+    """Say in a model folder that it is being deleted: whoever finds the mark may go on. Raises OSError.
+
+    The mark names the files of the manifest, which is the first to go. A full volume, which is when models are
+    evicted, may not take one more file: then the manifest becomes the mark.
+    """
+    mark = make_record_folder(folder, disk=disk) / INCOMPLETE_NAME
+    manifest = read_manifest(folder)
+    if manifest is None and _mark(folder).get("evicting") is True:
+        return  # it names what the manifest did
+    files = manifest.to_dict() if manifest is not None else {}
+    try:
+        write_json(mark, {**files, "repo_id": repo_id, "evicting": True}, disk=disk)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        with contextlib.suppress(FileNotFoundError):  # no manifest, so it was nobody's verified model
+            disk.replace(manifest_path(folder), mark)
+
+
+def unmark_evicting(folder: Path, *, disk: Disk = LOCAL) -> None:
+    """Take back `mark_evicting`: the model is one again. Raises OSError."""
+    if "files" in _mark(folder) and not os.path.lexists(manifest_path(folder)):
+        disk.replace(folder / RECORD_FOLDER / INCOMPLETE_NAME, manifest_path(folder))
+    else:
+        unmark_incomplete(folder, disk=disk)
+
+
+def is_marked_incomplete(record_prefix: str) -> bool:
+    """Return whether a change was begun and not completed; takes the path of the record folder with its separator."""
+    return os.path.lexists(record_prefix + INCOMPLETE_NAME)
+
+
+def is_half_evicted(folder: Path) -> bool:
+    """Return whether a deletion went beyond asking, so that anyone may finish it: the manifest is the first to go."""
+    is_marked = _mark(folder).get("evicting") is True and not os.path.lexists(manifest_path(folder))
+    return is_marked and marked_manifest(folder) is not None
+
+
+def marked_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest that a deletion of the folder has put into its mark, or None."""
+    try:
+        return Manifest.from_dict(_mark(folder))
+    except ValueError:
+        return None
+
+
+def marked_repo_id(folder: Path) -> str | None:
+    """Return the repo whose change was begun and not completed in a folder, or None."""
+    repo_id = _mark(folder).get("repo_id")
+    return repo_id if isinstance(repo_id, str) else None
+
+
+def _mark(folder: Path) -> dict[str, Any]:
+    """Return what the mark of a folder says; nothing if there is none that can be read."""
+    try:
+        mark = json.loads(read_regular(folder / RECORD_FOLDER / INCOMPLETE_NAME, MAX_MANIFEST_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return mark if isinstance(mark, dict) else {}
+
+
+def walk_files(folder: Path) -> Iterator[str]:
+    """Yield the paths of all files and symlinks in a model folder, sorted, our own record left out."""
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        try:
+            with os.scandir(folder / prefix) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except FileNotFoundError:  # deleted meanwhile
+            continue
+        for entry in entries:
+            path = f"{prefix}{entry.name}"
+            if not entry.is_dir(follow_symlinks=False):
+                yield path
+            elif path != RECORD_FOLDER:
+                pending.append(f"{path}/")
+
+
+def walk_all(folder: Path) -> Iterator[str]:
+    """Yield the paths of all files and symlinks in a model folder, those included that our record keeps for others."""
+    yield from (path for path in walk_files(folder) if path != RECORD_FOLDER)
+    replaced = f"{RECORD_FOLDER}/{REPLACED_FOLDER}"
+    is_link = (folder / RECORD_FOLDER).is_symlink() or (folder / replaced).is_symlink()
+    if not is_link and (folder / replaced).is_dir():
+        yield from (f"{replaced}/{path}" for path in walk_files(folder / replaced))
+
+
 def _file_to_dict(file: ManifestFile) -> dict[str, Any]:
     stamp = file.stamp
     entry: dict[str, Any] = {
@@ -229,17 +339,25 @@ def _stamp_from(data: object) -> Stamp | None:
 
 
 def _pieces_from(data: object, size: int) -> tuple[PieceSum, ...] | None:
+    """Return check sums of pieces; without them damage is not located, and the whole file is fetched again."""
     if not isinstance(data, list) or not 0 < len(data) <= MAX_PIECES:
-        return None  # then damage is not located, and the whole file is fetched again
+        return None
+    pieces: list[PieceSum] = []
     position = 0
-    for piece in data:
-        if not isinstance(piece, list) or len(piece) != 3 or not all(type(value) is int for value in piece):
+    for entry in data:
+        piece = _piece_from(entry)
+        if piece is None or not position <= piece[0] < piece[1] <= size:
             return None
-        start, end, crc = piece
-        if not position <= start < end <= size or not 0 <= crc < 1 << 32:
-            return None
-        position = end
-    return tuple((start, end, crc) for start, end, crc in data)
+        pieces.append(piece)
+        position = piece[1]
+    return tuple(pieces)
+
+
+def _piece_from(data: object) -> PieceSum | None:
+    if not isinstance(data, list) or len(data) != 3 or not all(type(value) is int for value in data):
+        return None
+    start, end, crc = data
+    return (start, end, crc) if 0 <= crc < 1 << 32 else None
 
 
 def _object(data: object) -> dict[str, Any]:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from qwen3ft_jupyter.cache.layout import guess_repo_id, is_marked_incomplete
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER
-from qwen3ft_jupyter.cache.verify import walk_files
 from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.manifest import Manifest
-    from qwen3ft_jupyter.hubs.listing import HubName
+    from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile
     from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.settings.declared import HubName
 
 ModelOwner = Literal["qwen3ft", "shared", "huggingface", "modelscope", "folder"]
-"""Whose a model is: ours, a shared layer's, another tool's, or in a folder that the user named."""
+"""Whose a model is: ours, a shared cache's, another tool's, or in a folder that the user named."""
 
 
 _MODEL_FILE = re.compile(
@@ -37,25 +32,23 @@ class CachedModel:
 
     repo_id: RepoId
     slug: str
-    """The name of its folder, unique within a layer; of another tool's model, its owner, a colon and its repo."""
+    """The name of its folder, unique within a cache; of another tool's model, its owner, a colon and its repo."""
     folder: Path
     size_bytes: int
-    hub: HubName | None
-    """None for a folder without our manifest."""
-    commit: str
-    """"" if unknown, like `revision`; other tools know one or the other."""
-    revision: str
-    created: float | None
-    """Unix seconds."""
-    last_used: float | None
-    """Unix seconds."""
-    pinned: bool
-    is_verified: bool
-    """Whether our manifest vouches for every byte; else the folder was found, and its repo id guessed from its name."""
-    is_shared: bool
-    """Whether it lies in a layer that is only read."""
     owner: ModelOwner
     """Other tools' models are used where they are or copied from, and never written to."""
+    hub: HubName | None = None
+    """None for a folder without our manifest."""
+    commit: str = ""
+    """"" if unknown, like `revision`; other tools know one or the other."""
+    revision: str = ""
+    created: float | None = None
+    """Unix seconds."""
+    last_used: float | None = None
+    """Unix seconds."""
+    pinned: bool = False
+    is_verified: bool = False
+    """Whether our manifest vouches for every byte; else the folder was found, and its repo id guessed from its name."""
     is_guessed: bool = False
     """Whether it lies in a folder that the user named, and only what that is called like tells which model it is.
 
@@ -63,8 +56,13 @@ class CachedModel:
     neither handed out nor deleted as that model."""
 
     @property
-    def is_elsewhere(self) -> bool:
-        """Whether it is another tool's or the user's own, and no part of this cache or its layers."""
+    def is_shared(self) -> bool:
+        """Whether it lies in a shared cache, which is only read."""
+        return self.owner == "shared"
+
+    @property
+    def is_others(self) -> bool:
+        """Whether it is another tool's or the user's own, and no part of this cache or its shared caches."""
         return self.owner not in {"qwen3ft", "shared"}
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,18 +105,29 @@ class EvictedModel:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SharedFile:
+    """A file of another model in the same cache, right by its stamp."""
+
+    path: Path
+    entry: ManifestFile
+    lender: str = ""
+    """The slug of that model."""
+
+
 def is_model_file(name: str) -> bool:
     """Return whether published models have files of this name; asked where no record tells."""
     return _MODEL_FILE.fullmatch(name) is not None
 
 
-def model_from(folder: Path, manifest: Manifest, *, is_shared: bool) -> CachedModel:
+def model_from(folder: Path, manifest: Manifest, owner: ModelOwner) -> CachedModel:
     """Return the model in a folder with our manifest."""
     return CachedModel(
         manifest.repo_id,
         folder.name,
         folder,
         manifest.size_bytes,
+        owner,
         manifest.hub,
         manifest.commit,
         manifest.revision,
@@ -126,39 +135,4 @@ def model_from(folder: Path, manifest: Manifest, *, is_shared: bool) -> CachedMo
         manifest.last_used,
         manifest.pinned,
         is_verified=True,
-        is_shared=is_shared,
-        owner="shared" if is_shared else "qwen3ft",
-    )
-
-
-def plain_model(folder: Path, *, is_shared: bool) -> CachedModel | None:
-    """Return the model in a folder without our manifest, if it looks like one and its name tells which."""
-    repo_id = guess_repo_id(folder.name)
-    if repo_id is None or folder.is_symlink():
-        return None
-    if is_marked_incomplete(f"{folder}{os.sep}{RECORD_FOLDER}{os.sep}"):
-        return None
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - names are all that is needed
-        if "config.json" not in names and not any(name.endswith(".safetensors") for name in names):
-            return None
-        statuses = [(folder / path).lstat() for path in walk_files(folder)]
-        created = folder.stat().st_mtime
-    except OSError:
-        return None
-    size = sum(status.st_size for status in statuses if stat.S_ISREG(status.st_mode))
-    return CachedModel(
-        repo_id,
-        folder.name,
-        folder,
-        size,
-        None,
-        "",
-        "",
-        created,
-        None,
-        False,
-        is_verified=False,
-        is_shared=is_shared,
-        owner="shared" if is_shared else "qwen3ft",
     )

@@ -21,20 +21,17 @@ from qwen3ft_jupyter.cache.evict import (
     remove_model,
     remove_shell,
 )
-from qwen3ft_jupyter.cache.in_place import IN_PLACE_FOLDER
-from qwen3ft_jupyter.cache.incoming import incoming_folders
-from qwen3ft_jupyter.cache.layers import Layers
+from qwen3ft_jupyter.cache.folders import ModelFolders, plain_model
 from qwen3ft_jupyter.cache.layout import (
+    IN_PLACE_FOLDER,
     INCOMING_FOLDER,
     STAMPS_FOLDER,
     folders_in,
     incoming_folder,
-    is_half_evicted,
-    marked_repo_id,
+    incoming_folders,
 )
 from qwen3ft_jupyter.cache.lease import LeaseState
-from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest
-from qwen3ft_jupyter.cache.models import plain_model
+from qwen3ft_jupyter.cache.manifest import is_half_evicted, manifest_path, marked_repo_id, read_manifest
 from qwen3ft_jupyter.cache.move_folder import FolderMove, MoveWork, NotMovable
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.cache.repair import claimed, keep_pieces, opened
@@ -85,12 +82,12 @@ def move_cache(
     work: Work | None = None,
     disk: Disk = LOCAL,
 ) -> MoveReport:
-    """Move every model of a cache, and what was begun, to `target_root`, which may hold models already.
+    """Move every model of a cache, and all partial files, to `target_root`, which may hold models already.
 
     Args:
         source_root: The cache as it is.
         target_root: Where it is to be; made if it is not there.
-        trust_manifests: As in `ModelCache`: what is not believed here will not be believed there.
+        trust_manifests: As in `ModelCache`: what is not trusted here will not be trusted there.
         is_used: Says which models are in use.
         work: Is told of the phases "moving" and "verifying", and of what stays; nothing is deleted after a stop.
         disk: What both lie on.
@@ -150,14 +147,14 @@ class _Move:
         """Move everything."""
         folders = self._folders()
         make_folders(self.target, disk=self.disk)
-        layers = Layers(self.source, (), trust_manifests=self.trust_manifests)
+        models = ModelFolders(self.source, (), trust_manifests=self.trust_manifests)
         copied = [
             (folder, repo_id)
             for folder, repo_id in folders
-            if self._is_strange(folder, layers) or not self._renamed(folder, self.target)
+            if self._is_strange(folder, models) or not self._renamed(folder, self.target)
         ]
-        moves, bytes_copied = self._copied(copied, layers)
-        self._move_begun()
+        moves, bytes_copied = self._copied(copied, models)
+        self._move_partials()
         for name in RECORD_FOLDERS:
             self._move_records(name)
         for move in moves:
@@ -204,17 +201,17 @@ class _Move:
             self.moved.append(folder.name)
         return True
 
-    def _is_strange(self, folder: Path, layers: Layers) -> bool:
-        """Return whether a folder has a manifest that is not believed: it would be at the target, so it is left out."""
+    def _is_strange(self, folder: Path, models: ModelFolders) -> bool:
+        """Return whether a folder has a manifest that is not trusted: it would be at the target, so it is left out."""
         if self.trust_manifests:
             return False
-        return layers.believed(folder) is None and os.path.lexists(manifest_path(folder))
+        return models.trusted(folder) is None and os.path.lexists(manifest_path(folder))
 
-    def _copied(self, folders: Sequence[tuple[Path, RepoId]], layers: Layers) -> tuple[list[FolderMove], int]:
+    def _copied(self, folders: Sequence[tuple[Path, RepoId]], models: ModelFolders) -> tuple[list[FolderMove], int]:
         """Copy all and read all again; return those that are right at their new place, and the bytes they have."""
         work = MoveWork(self.disk, self.work, Reading(self.work, "moving", 0))
         moves = [
-            FolderMove(folder, self.target / folder.name, repo_id, layers.believed(folder), work)
+            FolderMove(folder, self.target / folder.name, repo_id, models.trusted(folder), work)
             for folder, repo_id in folders
         ]
         seen: set[tuple[int, int]] = set()
@@ -270,7 +267,7 @@ class _Move:
             self._leave(name, "it is in use; its copy is complete")
         self.moved.append(name)
 
-    def _move_begun(self) -> None:
+    def _move_partials(self) -> None:
         """Move partial files; those that somebody works on stay."""
         for folder in incoming_folders(self.source):
             if is_leased(folder):
@@ -327,7 +324,7 @@ class _Move:
 
 def _repo_of(folder: Path) -> RepoId | None:
     manifest = read_manifest(folder)
-    plain = None if manifest else plain_model(folder, is_shared=False)
+    plain = None if manifest else plain_model(folder, "qwen3ft")
     if manifest is not None:
         return manifest.repo_id
     if plain is not None:

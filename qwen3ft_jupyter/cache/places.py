@@ -9,15 +9,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
 
 from qwen3ft_jupyter.disk import READ_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from qwen3ft_jupyter.hubs.names import RepoId
 
 Owner = Literal["huggingface", "modelscope", "folder"]
 """Whose layout a place has; a folder has none: models lie in it as people put them."""
@@ -28,6 +31,12 @@ LABELS: Final[dict[Owner, str]] = {
     "folder": "other folders",
 }
 """What to call a place in front of a person, after "the"."""
+
+YOUNG_S: Final = 2.0
+"""A folder changed less than this ago may change once more without its time of change telling."""
+
+MAX_REMEMBERED: Final = 50_000
+"""Folders whose content is remembered; more than that are no caches of models."""
 
 _READ = READ_FLAGS | getattr(os, "O_NOCTTY", 0)  # a terminal could become ours
 
@@ -95,6 +104,101 @@ class Place:
         return status.st_uid == self.root.stat().st_uid
 
 
+@dataclass(frozen=True, slots=True)
+class OtherCopy:
+    """A folder in which another tool keeps a model, whole or not."""
+
+    place: Place
+    folder: Path
+    repo_id: RepoId | None
+    """None if nothing tells."""
+    revision: str = ""
+    commit: str = ""
+    blobs: Path | None = None
+    """Where the bytes lie that the folder's symlinks lead to, each named by its digest."""
+    is_guessed: bool = False
+    """Whether `repo_id` is only what the folder is called like: people call their own work so, too."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the repo without its owner, in lower case: what two hubs, or two owners, agree on."""
+        return self.repo_id.partition("/")[2].lower() if self.repo_id else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The names in a folder; symlinks to folders are none."""
+
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+    """Regular files, and whatever else there is: opening tells."""
+
+
+Value = TypeVar("Value")
+
+
+class Memory(Generic[Value]):
+    """What was found at paths, each for as long as what changes with it stays the same."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[str, tuple[object, Value]] = {}
+
+    def get(self, path: str, identity: object) -> tuple[Value] | None:
+        """Return what was found under this identity, in a tuple, or None."""
+        known = self._known.get(path)
+        return (known[1],) if known is not None and known[0] == identity else None
+
+    def keep(self, path: str, identity: object, value: Value) -> None:
+        """Remember what was found; with too many paths, everything else is forgotten."""
+        if len(self._known) >= self._most:
+            self.clear()
+        self._known[path] = identity, value
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._known.clear()
+
+
+_remembered: Final = Memory[Entries](MAX_REMEMBERED)
+
+
+def entries_of(folder: Path | str) -> Entries:
+    """Return what is in a folder, sorted; nothing if it cannot be read. Remembered until the folder changes."""
+    path = str(folder)
+    identity = folder_identity(path)
+    if identity is None:
+        return Entries((), ())
+    known = _remembered.get(path, identity)
+    if known is not None:
+        return known[0]
+    try:
+        with os.scandir(path) as found:
+            kinds = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
+    except OSError:
+        return Entries((), ())
+    folders = tuple(name for name, is_folder in kinds if is_folder)
+    entries = Entries(folders, tuple(name for name, is_folder in kinds if not is_folder))
+    if is_settled(identity):
+        _remembered.keep(path, identity, entries)
+    return entries
+
+
+def folder_identity(path: str) -> tuple[int, ...] | None:
+    """Return what changes when a name in the folder does, or None if it is no folder; a symlink is none."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    is_folder = (status.st_mode & 0o170000) == 0o040000
+    return (status.st_mtime_ns, status.st_ino, status.st_dev) if is_folder else None
+
+
+def is_settled(identity: tuple[int, ...]) -> bool:
+    """Return whether another change of a folder would show in its identity: clocks tick in steps."""
+    return not -YOUNG_S < time.time() - identity[0] / 1e9 < YOUNG_S
+
+
 def known_places(environ: Mapping[str, str], other_dirs: Sequence[Path] = ()) -> tuple[Place, ...]:
     """Return the caches of the hubs' own clients and the folders the user named, as far as they exist.
 
@@ -143,10 +247,10 @@ def _named_folders(folders: Iterable[Path]) -> Iterator[tuple[Owner, str]]:
         names = _names(folder)
         if names is None:
             continue
-        if any(name.startswith("models--") for name in names):
-            yield "huggingface", str(folder)
-        elif "hub" in names and any(name.startswith("models--") for name in _names(folder / "hub") or ()):
-            yield "huggingface", str(folder / "hub")
+        for hub in (folder, folder / "hub"):
+            if any(name.startswith("models--") for name in _names(hub) or ()):
+                yield "huggingface", str(hub)
+                break
         if ".lock" in names and not {"models", "hub"}.isdisjoint(names):
             yield "modelscope", str(folder)
         yield "folder", str(folder)

@@ -1,19 +1,34 @@
-"""Stamps of models in layers that cannot be written, kept in our own cache folder so that each is read only once."""
+"""Keeps stamps, so that no file is read twice.
+
+Those of models in shared caches that cannot be written lie in our own cache folder. Those of files whose hard links
+come and go are renewed: the number of links is part of what `stat` calls a change of a file.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
+import os
+import stat
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache.layout import STAMPS_FOLDER
-from qwen3ft_jupyter.cache.manifest import MAX_MANIFEST_BYTES, Manifest, Stamp, read_manifest, update_manifest
+from qwen3ft_jupyter.cache.layout import STAMPS_FOLDER, folders_in
+from qwen3ft_jupyter.cache.manifest import (
+    MAX_MANIFEST_BYTES,
+    Manifest,
+    ManifestFile,
+    Stamp,
+    file_state,
+    read_manifest,
+    update_manifest,
+)
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from qwen3ft_jupyter.disk import Disk
@@ -56,7 +71,7 @@ def forget(root: Path, folder: Path) -> None:
     _path(root, folder).unlink(missing_ok=True)
 
 
-def overlaid(root: Path, folder: Path, manifest: Manifest) -> Manifest:
+def with_local_stamps(root: Path, folder: Path, manifest: Manifest) -> Manifest:
     """Return the manifest with the stamps that were kept for this folder and these digests."""
     try:
         data = json.loads(read_regular(_path(root, folder), MAX_MANIFEST_BYTES))
@@ -65,6 +80,35 @@ def overlaid(root: Path, folder: Path, manifest: Manifest) -> Manifest:
         return manifest.with_stamps({path: _stamp(value) for path, value in found.items()})
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return manifest
+
+
+@contextlib.contextmanager
+def stamps_kept(root: Path, inodes: Collection[int], *, but: Path | None = None, disk: Disk = LOCAL) -> Iterator[None]:
+    """Let the block link, unlink or rename files of our own models in `root` without costing their other names a read.
+
+    Models that hold one of the `inodes`, `but` one, have the stamps of those files renewed after the block, if they
+    were right before it and nothing but the links changed. Never raises: a stamp that could not be renewed costs a
+    read.
+    """
+    siblings = [(folder, files) for folder in folders_in(root) if folder != but and (files := _held(folder, inodes))]
+    try:
+        yield
+    finally:
+        for folder, files in siblings:
+            with contextlib.suppress(OSError):
+                update_manifest(folder, partial(_relinked, folder, files), disk=disk)
+
+
+def untrust(root: Path, inodes: Collection[int]) -> None:
+    """Have every file of our own models that has one of the `inodes` read before it is trusted again. Never raises.
+
+    For files whose bytes are wrong under a right stamp: their other names are as wrong.
+    """
+    for folder in folders_in(root):
+        paths = _held(folder, inodes)
+        with contextlib.suppress(OSError):
+            if paths:
+                update_manifest(folder, partial(Manifest.with_stamps, stamps=dict.fromkeys(paths)))
 
 
 def _renewed(read: Manifest, now: Manifest) -> Manifest | None:
@@ -86,3 +130,28 @@ def _stamp(value: object) -> Stamp | None:
 
 def _path(root: Path, folder: Path) -> Path:
     return root / STAMPS_FOLDER / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:24]}.json"
+
+
+def _held(folder: Path, inodes: Collection[int]) -> dict[str, ManifestFile]:
+    """Return the files of a model that have one of the inodes, and their stamp."""
+    manifest = read_manifest(folder) if inodes else None
+    files = manifest.files if manifest is not None else ()
+    held = [file for file in files if file.stamp is not None and file.stamp.inode in inodes]
+    return {file.path: file for file in held if file_state(folder, file) == "same"}
+
+
+def _relinked(folder: Path, files: dict[str, ManifestFile], manifest: Manifest) -> Manifest:
+    unchanged = [file for file in manifest.files if file.path in files and file.stamp == files[file.path].stamp]
+    return manifest.with_stamps({file.path: _with_links(folder, file) for file in unchanged})
+
+
+def _with_links(folder: Path, file: ManifestFile) -> Stamp | None:
+    """Return the stamp as it is now if nothing but the time of change moved on, else the old one."""
+    try:
+        status = os.lstat(folder / file.path)
+    except OSError:
+        return file.stamp
+    now = Stamp.of(status)
+    old = file.stamp
+    is_same = old is not None and (old.size, old.mtime_ns, old.inode) == (now.size, now.mtime_ns, now.inode)
+    return now if is_same and stat.S_ISREG(status.st_mode) else old

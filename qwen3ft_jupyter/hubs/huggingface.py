@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.hubs.http import Answer, HttpClient
-    from qwen3ft_jupyter.hubs.listing import HubName
     from qwen3ft_jupyter.hubs.names import RepoId, SafePath
+    from qwen3ft_jupyter.settings.declared import HubName
 
 MAX_PAGES = 200
 """Pages of one tree; the hub puts a thousand files on each."""

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from qwen3ft_jupyter.errors import BadListing
-from qwen3ft_jupyter.settings.declared import HubName
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
+    from qwen3ft_jupyter.settings.declared import HubName
 
-__all__ = ["HUB_LABELS", "MAX_SIZE", "Hub", "HubName", "Listing", "RemoteFile", "Request", "is_commit"]
+__all__ = ["HUB_LABELS", "MAX_SIZE", "Hub", "Listing", "RemoteFile", "Request", "is_commit"]
 
 HUB_LABELS: dict[HubName, str] = {"modelscope": "ModelScope", "huggingface": "Hugging Face"}
 """The hubs' names as people write them."""

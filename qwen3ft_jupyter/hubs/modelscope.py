@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.hubs.http import Answer, HttpClient
-    from qwen3ft_jupyter.hubs.listing import HubName
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.hubs.region import Region
+    from qwen3ft_jupyter.settings.declared import HubName
 
 TRUNCATED_AT = 3000
 """Entries after which the hub cuts a listing, with nothing in the answer that says so."""

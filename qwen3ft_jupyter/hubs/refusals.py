@@ -19,8 +19,8 @@ from qwen3ft_jupyter.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from qwen3ft_jupyter.hubs.listing import HubName
     from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.settings.declared import HubName
 
 TOKEN_VARIABLES: dict[HubName, str] = {"modelscope": "MODELSCOPE_API_TOKEN", "huggingface": "HF_TOKEN"}
 MIRROR_TOKENS = "QWEN3FT_MIRROR_TOKENS"

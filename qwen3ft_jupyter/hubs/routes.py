@@ -18,9 +18,9 @@ from qwen3ft_jupyter.hubs.region import Region
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing
+    from qwen3ft_jupyter.hubs.listing import Hub, Listing
     from qwen3ft_jupyter.hubs.names import RepoId
-    from qwen3ft_jupyter.settings.declared import Settings
+    from qwen3ft_jupyter.settings.declared import HubName, Settings
     from qwen3ft_jupyter.settings.kinds import Secret
     from qwen3ft_jupyter.work import Work
 

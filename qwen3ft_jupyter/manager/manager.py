@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.verify import VerifyReport
-    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.download.request import Wanted
     from qwen3ft_jupyter.jobs.kinds import JobKind

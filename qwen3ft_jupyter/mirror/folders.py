@@ -1,4 +1,4 @@
-"""Finds models in folders: a cache, the layers below it, and folders registered under a name."""
+"""Finds models in folders: a cache, its shared caches, and folders registered under a name."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache import stamps
-from qwen3ft_jupyter.cache.layout import BESIDE, is_marked_incomplete
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Manifest, Stamp, manifest_path, read_manifest
+from qwen3ft_jupyter.cache.layout import BESIDE
+from qwen3ft_jupyter.cache.manifest import (
+    RECORD_FOLDER,
+    Manifest,
+    Stamp,
+    is_marked_incomplete,
+    manifest_path,
+    read_manifest,
+)
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, path_problem
 from qwen3ft_jupyter.mirror.models import Copy, ServedFile, ServedModel, derived_commit, from_manifest
 
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.digests import Digests
 
 Read = Callable[[Path], Manifest | None]
-"""Returns the manifest of a model folder if it is believed."""
+"""Returns the manifest of a model folder if it is trusted."""
 RESCAN_S: Final = 0.25
 """What is not known is looked for on disk this often at most; so long a new model may stay unseen."""
 REFRESH_S: Final = 10.0
@@ -40,7 +47,7 @@ class Record:
     """The manifest of one folder, parsed again only when it is another file."""
 
     def __init__(self, folder: Path, stamps_root: Path | None = None, read: Read = read_manifest) -> None:
-        """Args: the model folder, the cache that keeps stamps for it if it lies in a layer, what reads its manifest."""
+        """Args: the model folder, the cache that keeps stamps for it if it is another, what reads its manifest."""
         self._folder = folder
         self._read_manifest = read
         self._stamps_root = stamps_root
@@ -73,7 +80,7 @@ class Record:
         if manifest is None:
             return None
         if self._stamps_root is not None:
-            manifest = stamps.overlaid(self._stamps_root, self._folder, manifest)
+            manifest = stamps.with_local_stamps(self._stamps_root, self._folder, manifest)
         return from_manifest(self._folder, manifest)
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from qwen3ft_jupyter.hubs.http import HttpClient
-    from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing, RemoteFile
+    from qwen3ft_jupyter.hubs.listing import Hub, Listing, RemoteFile
+    from qwen3ft_jupyter.settings.declared import HubName
     from qwen3ft_jupyter.transfer.source import ByteStream, Source
     from qwen3ft_jupyter.work import Reporter, Work
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import foreign
-from qwen3ft_jupyter.cache.adopt import adopt, adoptable
+from qwen3ft_jupyter.cache import places
+from qwen3ft_jupyter.cache.adopt import adopt
+from qwen3ft_jupyter.cache.candidates import find_candidates
 from qwen3ft_jupyter.cache.places import Place, known_places
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import LOCAL, LocalDisk
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
     yield
-    foreign._remembered.clear()
+    places._remembered.clear()
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def adopt_found(
     work: Work,
     disk: Disk = LOCAL,
 ) -> list[FetchedFile]:
-    found = adoptable(files, repo_id=REPO, places=places, own=own)
+    found = find_candidates(files, repo_id=REPO, places=places, own=own)
     listed = [(file, found[file.path]) for file in files if file.path in found]
     return adopt(listed, incoming=incoming, work=work, disk=disk)
 
@@ -181,7 +182,7 @@ def test_a_small_file_of_another_repo_is_tried_a_large_one_is_not(tmp_path: Path
     make_plain(tmp_path / "some" / "Qwen" / "Qwen3-4B", {**FILES, "big.safetensors": big})
     files = [*remotes(), remote("big.safetensors", big)]
 
-    found = adoptable(files, repo_id=REPO, places=[Place("folder", tmp_path / "some")])
+    found = find_candidates(files, repo_id=REPO, places=[Place("folder", tmp_path / "some")])
 
     assert set(found) == set(FILES)
     assert {some[0].label for some in found.values()} == {"other folders"}

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import foreign
-from qwen3ft_jupyter.cache.elsewhere import evict_elsewhere, known_places, scan
-from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache import places
+from qwen3ft_jupyter.cache.evict_others import evict_copy
+from qwen3ft_jupyter.cache.places import Place, known_places
+from qwen3ft_jupyter.cache.scan import scan
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import CacheError, NotCached
 from tests.cache.foreign_caches import (
@@ -52,7 +53,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 def forgetful() -> Iterator[None]:
     """Temporary folders of different tests may have the same name."""
     yield
-    foreign._remembered.clear()
+    places._remembered.clear()
 
 
 def found(*places: Place) -> list[tuple[str, str, str]]:
@@ -79,7 +80,7 @@ def test_what_the_clients_themselves_made_is_listed(real: tuple[Path, dict[str, 
     for model in models:
         assert model.folder.is_relative_to(folder)
         assert {path: (model.folder / path).read_bytes() for path in FILES} == FILES
-        assert (model.is_verified, model.is_shared, model.is_elsewhere, model.hub) == (False, False, True, None)
+        assert (model.is_verified, model.is_shared, model.is_others, model.hub) == (False, False, True, None)
         assert model.to_dict()["owner"] == model.owner
         assert (len(model.commit) == 40) == (model.owner == "huggingface")
 
@@ -402,7 +403,7 @@ def test_a_revision_goes_with_the_blobs_that_only_it_needs(tmp_path: Path) -> No
     before = set(state_of(tmp_path))
     (model,) = [model for model in scan([place]) if model.commit == "f" * 40]
 
-    freed = evict_elsewhere(model, [place])
+    freed = evict_copy(model, [place])
 
     removed = {Path(path).relative_to(repo).as_posix() for path in before - set(state_of(tmp_path))}
     snapshot = f"snapshots/{'f' * 40}"
@@ -422,7 +423,7 @@ def test_the_last_revision_leaves_no_trace(tmp_path: Path) -> None:
     make_hugging_face(tmp_path)
     place = Place("huggingface", tmp_path)
 
-    freed = evict_elsewhere(only(place), [place])
+    freed = evict_copy(only(place), [place])
 
     assert freed == SIZE
     assert list(tmp_path.iterdir()) == []
@@ -435,7 +436,7 @@ def test_what_is_left_is_sound_to_hugging_face_s_own_eyes(tmp_path: Path) -> Non
     place = Place("huggingface", hub)
     (model,) = [model for model in scan([place]) if model.repo_id == REPO]
 
-    evict_elsewhere(model, [place])
+    evict_copy(model, [place])
 
     code = "import huggingface_hub as h; i = h.scan_cache_dir(); print(len(i.warnings), *(r.repo_id for r in i.repos))"
     command = [sys.executable, "-W", "ignore", "-c", code]
@@ -450,7 +451,7 @@ def test_a_modelscope_folder_goes_with_its_symlink_and_nothing_else(tmp_path: Pa
     place = place_of(layout, tmp_path)
     (model,) = [model for model in scan([place]) if model.repo_id == REPO]
 
-    freed = evict_elsewhere(model, [place])
+    freed = evict_copy(model, [place])
 
     assert freed >= SIZE
     assert not any("Qwen" in path for path in state_of(tmp_path))
@@ -462,7 +463,7 @@ def test_of_a_folder_only_the_files_of_a_model_go(tmp_path: Path) -> None:
     make_plain(folder, {"train.py": b"mine", "checkpoint-5/adapter_model.safetensors": b"mine", "notes.txt": b"mine"})
     place = Place("folder", tmp_path)
 
-    evict_elsewhere(only(place), [place])
+    evict_copy(only(place), [place])
 
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == {
         "train.py",
@@ -499,7 +500,7 @@ def test_a_folder_with_a_planted_symlink_is_not_deleted(tmp_path: Path, layout: 
     before = state_of(tmp_path)
 
     with pytest.raises(CacheError, match="do not belong there"):
-        evict_elsewhere(model, [place])
+        evict_copy(model, [place])
 
     assert state_of(tmp_path) == before
 
@@ -513,7 +514,7 @@ def test_blobs_behind_a_symlink_are_not_deleted(tmp_path: Path) -> None:
     before = state_of(tmp_path)
 
     with pytest.raises(CacheError, match="do not belong there"):
-        evict_elsewhere(model, [place])
+        evict_copy(model, [place])
 
     assert state_of(tmp_path) == before
 
@@ -526,7 +527,7 @@ def test_only_what_is_listed_in_a_place_is_deleted(tmp_path: Path) -> None:
 
     for folder in (other, tmp_path / "cache", tmp_path / "cache" / "models", Path("/")):
         with pytest.raises(NotCached):
-            evict_elsewhere(replace(model, folder=folder), [place])
+            evict_copy(replace(model, folder=folder), [place])
 
     assert (other / "config.json").is_file()
     assert len(scan([place])) == 1

@@ -16,11 +16,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.elsewhere import Place
 from qwen3ft_jupyter.cache.evict import remove_model
-from qwen3ft_jupyter.cache.layout import INCOMPLETE_NAME, incoming_folder, is_half_evicted, mark_evicting
+from qwen3ft_jupyter.cache.layout import incoming_folder
 from qwen3ft_jupyter.cache.lease import hold_lease
-from qwen3ft_jupyter.cache.manifest import file_state, manifest_path, read_manifest, write_manifest
+from qwen3ft_jupyter.cache.manifest import (
+    INCOMPLETE_NAME,
+    file_state,
+    is_half_evicted,
+    manifest_path,
+    mark_evicting,
+    read_manifest,
+    write_manifest,
+)
+from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import CacheNotWritable, ModelInUse, NotCached, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId

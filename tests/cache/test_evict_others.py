@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.cache.evict import remove_model
-from qwen3ft_jupyter.cache.layout import is_half_evicted
-from qwen3ft_jupyter.cache.manifest import read_manifest
+from qwen3ft_jupyter.cache.manifest import is_half_evicted, read_manifest
 from qwen3ft_jupyter.cache.quota import freed_bytes
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import CacheNotWritable, NoSpace, NotCached

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import foreign
-from qwen3ft_jupyter.cache.elsewhere import Place
+from qwen3ft_jupyter.cache import places
+from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import BadName, CacheError, CacheNotWritable, HubUnreachable, NotCached
 from qwen3ft_jupyter.manager.overview import model_rows
@@ -26,7 +26,7 @@ OWN_WORK = {**FILES, "model.safetensors": b"trained for a week", "README.md": b"
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
     yield
-    foreign._remembered.clear()
+    places._remembered.clear()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import foreign
+from qwen3ft_jupyter.cache import places
 from qwen3ft_jupyter.cache.import_partials import COPY_BYTES, import_partials
 from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.disk import LOCAL
@@ -41,7 +41,7 @@ OLD = "models/._____temp/Qwen/Qwen3-0___6B"
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
     yield
-    foreign._remembered.clear()
+    places._remembered.clear()
 
 
 def sow(tmp_path: Path, owner: Owner, files: Mapping[str, bytes], reporter: Reporter = SILENT) -> int:

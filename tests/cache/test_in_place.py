@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache import foreign
-from qwen3ft_jupyter.cache.elsewhere import known_places, scan
+from qwen3ft_jupyter.cache import places
 from qwen3ft_jupyter.cache.in_place import (
-    IN_PLACE_FOLDER,
     forget,
     manifest_of,
     use_in_place,
     verify_in_place,
     with_records,
 )
-from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache.layout import IN_PLACE_FOLDER
+from qwen3ft_jupyter.cache.places import Place, known_places
+from qwen3ft_jupyter.cache.scan import scan
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, CacheNotWritable, NotCached, Stopped
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import Sha256
@@ -54,7 +54,7 @@ WITHOUT_NOTES = {path: data for path, data in FILES.items() if path != "sub/note
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
     yield
-    foreign._remembered.clear()
+    places._remembered.clear()
 
 
 @pytest.fixture

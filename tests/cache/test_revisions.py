@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.cache.evict import remove_model
-from qwen3ft_jupyter.cache.layout import beside_names, incoming_folder, mark_incomplete, other_slug
+from qwen3ft_jupyter.cache.layout import beside_names, incoming_folder, other_slug
 from qwen3ft_jupyter.cache.lease import Lease
-from qwen3ft_jupyter.cache.links import stamps_kept
-from qwen3ft_jupyter.cache.manifest import file_state, read_manifest, write_manifest
+from qwen3ft_jupyter.cache.manifest import file_state, mark_incomplete, read_manifest, write_manifest
+from qwen3ft_jupyter.cache.stamps import stamps_kept
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import CacheError, NotCached

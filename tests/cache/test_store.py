@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.layout import incoming_folder, mark_incomplete, other_slug
+from qwen3ft_jupyter.cache.layout import incoming_folder, other_slug
 from qwen3ft_jupyter.cache.lease import Lease
-from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest, write_manifest
+from qwen3ft_jupyter.cache.manifest import manifest_path, mark_incomplete, read_manifest, write_manifest
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import BadName, CacheError, CacheNotWritable, ModelInUse, NotCached

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.digests import digest_file
 from qwen3ft_jupyter.cache.manifest import Stamp, read_manifest
+from qwen3ft_jupyter.cache.reading import digest_file
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.work import Controls, Work
@@ -122,7 +122,7 @@ def test_a_second_name_made_while_a_file_is_read_does_not_make_it_wrong(tmp_path
     digest = digest_file(path, with_git=False, on_bytes=link)
 
     assert digest is not None
-    assert digest.stamp == Stamp.of(path.lstat())
+    assert Stamp.of(digest.status) == Stamp.of(path.lstat())
     assert digest.sha256 == hashlib.sha256(FILES["model.safetensors"]).hexdigest()
 
 

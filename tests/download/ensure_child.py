@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.download.downloader import Downloader
 from qwen3ft_jupyter.download.request import DownloadRequest
-from qwen3ft_jupyter.hubs.listing import HubName, Listing, RemoteFile, Request
+from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
 from qwen3ft_jupyter.work import Progress, Reporter, Work
 
 if TYPE_CHECKING:
     import threading
+
+    from qwen3ft_jupyter.settings.declared import HubName
 
 
 class WrittenHub:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20

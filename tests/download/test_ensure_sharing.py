@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.cache.commit import commit_model
-from qwen3ft_jupyter.cache.elsewhere import Place
 from qwen3ft_jupyter.cache.manifest import read_manifest
+from qwen3ft_jupyter.cache.places import Place
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import BadInput, CacheDamaged, NoSpace, NotCached, SourceFailed
 from tests.cache.foreign_caches import make_hugging_face

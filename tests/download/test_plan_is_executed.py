@@ -25,7 +25,7 @@ from tests.download.test_ensure import NAME, contents, make_plain
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of, remote
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.download.plan import DownloadPlan
 
 KB = 1000

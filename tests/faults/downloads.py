@@ -22,7 +22,7 @@ from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20

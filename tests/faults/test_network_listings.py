@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qwen3ft_jupyter.hubs.listing import HubName
+    from qwen3ft_jupyter.settings.declared import HubName
 
 PROTOCOLS: tuple[HubName, HubName] = ("modelscope", "huggingface")
 

@@ -16,10 +16,10 @@ from qwen3ft_jupyter.errors import (
     RevisionNotFound,
     Stopped,
 )
-from qwen3ft_jupyter.hubs.listing import HUB_LABELS, HubName, Listing, RemoteFile, Request
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import check_paths, parse_repo_id, parse_sha256
 from qwen3ft_jupyter.hubs.routes import make_hubs, make_mirrors, resolve
-from qwen3ft_jupyter.settings.declared import Settings
+from qwen3ft_jupyter.settings.declared import HubName, Settings
 from qwen3ft_jupyter.settings.kinds import Secret
 from qwen3ft_jupyter.work import Reporter, Work
 

@@ -27,7 +27,8 @@ from tests.download.asking import ensure_model
 from tests.mirror.conftest import EXPECTED, FILES, REPO, digests, fill, put_in_cache, sha256
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.hubs.listing import Hub, HubName
+    from qwen3ft_jupyter.hubs.listing import Hub
+    from qwen3ft_jupyter.settings.declared import HubName
 
 BIN = Path(sys.executable).parent
 TOKEN = "a-made-up-token"

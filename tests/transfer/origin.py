@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from qwen3ft_jupyter.errors import ModelNotFound
-from qwen3ft_jupyter.hubs.listing import HUB_LABELS, HubName, Listing, RemoteFile, Request
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
 from qwen3ft_jupyter.work import Progress, Reporter
 from tests.servers import Reply, ScriptedServer, Seen, file_reply
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from qwen3ft_jupyter.settings.declared import HubName
 
     Fault = Callable[[Seen, int], Reply | None]
     """Gets a request and how many came before it for the same path; answers, or leaves it to the store."""

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from qwen3ft_jupyter.hubs.listing import Hub, HubName, Listing
+    from qwen3ft_jupyter.hubs.listing import Hub, Listing
     from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.settings.declared import HubName
     from qwen3ft_jupyter.transfer.source import Source
     from qwen3ft_jupyter.work import Reporter
 

@@ -1,11 +1,11 @@
-"""What downloads have begun: the partial files in a cache folder, looked at without claiming them."""
+"""The partial files in a cache folder, looked at without claiming them."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.layout import INCOMING_FOLDER, folders_in
+from qwen3ft_jupyter.cache.layout import incoming_folders
 from qwen3ft_jupyter.transfer.journal import is_backed, read_journal
 from qwen3ft_jupyter.transfer.pieces import spans_of
 
@@ -18,18 +18,7 @@ _BLOCK_BYTES = 512
 """The unit of `st_blocks`, whatever the file system's own blocks are."""
 
 
-def incoming_folders(root: Path) -> list[Path]:
-    """Return the folders of begun downloads in the cache `root`."""
-    incoming = root / INCOMING_FOLDER
-    return [] if incoming.is_symlink() else folders_in(incoming)
-
-
-def begun_bytes(incoming: Path) -> dict[str, int]:
-    """Return how many bytes of each object, by its key, the best partial in an incoming folder has."""
-    return {key: spans.total for key, spans in begun_spans(incoming).items()}
-
-
-def begun_spans(incoming: Path) -> dict[str, SpanSet]:
+def partial_spans(incoming: Path) -> dict[str, SpanSet]:
     """Return which bytes of each object, by its key, the best partial in an incoming folder has."""
     found: dict[str, SpanSet] = {}
     for path in sorted(incoming.glob("*.journal")):
@@ -42,7 +31,7 @@ def begun_spans(incoming: Path) -> dict[str, SpanSet]:
 
 
 def allocated_bytes(root: Path) -> int:
-    """Return what all begun downloads take on the disk; a partial file is sparse, so that is less than its length."""
+    """Return what all partial files take on the disk; they are sparse, so that is less than its length."""
     total = 0
     for folder in incoming_folders(root):
         for path in folder.glob("*.part"):

@@ -9,8 +9,8 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.cache.foreign import entries_of, folder_identity
 from qwen3ft_jupyter.cache.manifest import read_manifest
+from qwen3ft_jupyter.cache.places import entries_of, folder_identity
 from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile, is_commit
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.foreign import ForeignCopy
-    from qwen3ft_jupyter.hubs.names import SafePath
+    from qwen3ft_jupyter.cache.places import OtherCopy
+    from qwen3ft_jupyter.hubs.names import RepoId, SafePath
 
 MAX_FILES: Final = 20_000
 """More files than this are no model: hubs list 3,000 at most."""
@@ -41,7 +41,7 @@ class FoundFile:
     """Device and number: two names of one file count once."""
 
 
-def walk(copy: ForeignCopy) -> tuple[list[FoundFile], list[str]]:
+def walk(copy: OtherCopy) -> tuple[list[FoundFile], list[str]]:
     """Return the files of a copy, as far as they may be used, and the folders that were looked into.
 
     Dotfiles are no part of a model; nor, in a plain folder, is what lies deeper: it may be anything of the user's.
@@ -64,7 +64,7 @@ def walk(copy: ForeignCopy) -> tuple[list[FoundFile], list[str]]:
     return files, folders
 
 
-def _status(copy: ForeignCopy, path: str) -> os.stat_result | None:
+def _status(copy: OtherCopy, path: str) -> os.stat_result | None:
     """Like `Place.status`, in fewer calls, for a name in a folder that is known to be no symlink."""
     try:
         status = os.lstat(path)
@@ -79,24 +79,29 @@ def _status(copy: ForeignCopy, path: str) -> os.stat_result | None:
     return status if copy.place.may_use(status) else None
 
 
-def is_complete(copy: ForeignCopy, paths: Collection[str]) -> bool:
+def is_complete(copy: OtherCopy, paths: Collection[str]) -> bool:
     """Return whether a copy with these files has a config and all its safetensors weights."""
     weights = [path for path in paths if path.endswith(".safetensors")]
     if "config.json" not in paths or not weights:
         return False
-    if INDEX_NAME in paths:
-        try:
-            return indexed_files(copy.place.read(copy.folder / INDEX_NAME, MAX_INDEX_BYTES) or b"") <= set(paths)
-        except ValueError:
-            return False
-    for shard in filter(None, map(_SHARD.fullmatch, weights)):
-        stem, count = shard[1], int(shard[3])
-        if any(f"{stem}-{number:05}-of-{count:05}.safetensors" not in paths for number in range(1, count + 1)):
-            return False
-    return True
+    if INDEX_NAME not in paths:
+        return all(_has_all_shards(path, paths) for path in weights)
+    try:
+        return indexed_files(copy.place.read(copy.folder / INDEX_NAME, MAX_INDEX_BYTES) or b"") <= set(paths)
+    except ValueError:
+        return False
 
 
-def listing_of(copy: ForeignCopy) -> Listing | None:
+def _has_all_shards(path: str, paths: Collection[str]) -> bool:
+    """Return whether the other shards of weights are there, too, if the name says that they are in shards."""
+    shard = _SHARD.fullmatch(path)
+    if shard is None:
+        return True
+    stem, count = shard[1], int(shard[3])
+    return all(f"{stem}-{number:05}-of-{count:05}.safetensors" in paths for number in range(1, count + 1))
+
+
+def listing_of(copy: OtherCopy) -> Listing | None:
     """Return what the tool itself says a copy consists of, or None if it keeps no digests.
 
     The Hugging Face client names its blobs by digest and keeps the hub's listings; our own caches have manifests. That
@@ -104,23 +109,35 @@ def listing_of(copy: ForeignCopy) -> Listing | None:
     """
     if copy.repo_id is None:
         return None
+    manifest = read_manifest(copy.folder) if copy.place.owner == "folder" else None
+    if manifest is not None:
+        return manifest.as_listing()
     try:
-        if copy.place.owner == "folder" and (manifest := read_manifest(copy.folder)) is not None:
-            files = tuple(file.as_remote() for file in manifest.files)
-            return Listing(manifest.repo_id, manifest.hub, manifest.revision, manifest.commit, files)
-        tree = _tree_file(copy)
-        found = _from_tree(copy, tree) if tree is not None else _from_blobs(copy)
-        commit = copy.commit or (tree.stem if tree is not None else "")
-        known = commit if is_commit(commit) else ""
-        return Listing(copy.repo_id, "huggingface", copy.revision or known, known, found) if found else None
+        return _client_listing(copy, copy.repo_id)
     except Qwen3ftError:  # a name or digest that no hub of ours would list
         return None
 
 
-def blob_name(copy: ForeignCopy, path: str) -> str:
+def _client_listing(copy: OtherCopy, repo_id: RepoId) -> Listing | None:
+    """Return what the Hugging Face client says a copy consists of, or None. Raises BadListing, BadName."""
+    tree = _tree_file(copy)
+    files = _from_tree(copy, tree) if tree is not None else _from_blobs(copy)
+    commit = copy.commit or (tree.stem if tree is not None else "")
+    known = commit if is_commit(commit) else ""
+    return Listing(repo_id, "huggingface", copy.revision or known, known, files) if files else None
+
+
+def blob_name(copy: OtherCopy, path: str) -> str:
     """Return the digest that Hugging Face's client has named the bytes of a file by, or "" if it has not."""
     folder, name = _link_target(f"{copy.folder}{os.sep}{path}")
     return name if folder == str(copy.blobs) else ""
+
+
+def may_have(copy: OtherCopy, file: RemoteFile) -> bool:
+    """Return whether nothing says that a file of a copy is another one: its tool may have named it by its digest."""
+    named = blob_name(copy, file.path) if copy.blobs is not None else ""
+    digest = file.sha256 if len(named) == 64 else file.git_sha1
+    return not named or digest in {None, named}
 
 
 def _link_target(path: str) -> tuple[str, str]:
@@ -133,7 +150,7 @@ def _link_target(path: str) -> tuple[str, str]:
     return folder, name
 
 
-def _tree_file(copy: ForeignCopy) -> Path | None:
+def _tree_file(copy: OtherCopy) -> Path | None:
     """Return where the Hugging Face client keeps the hub's listing of a copy."""
     if copy.blobs is not None:
         tree = copy.blobs.parent / "trees" / f"{copy.commit}.json"
@@ -145,7 +162,7 @@ def _tree_file(copy: ForeignCopy) -> Path | None:
     return trees / names[0] if len(names) == 1 else None
 
 
-def _from_tree(copy: ForeignCopy, tree: Path) -> tuple[RemoteFile, ...]:
+def _from_tree(copy: OtherCopy, tree: Path) -> tuple[RemoteFile, ...]:
     data = _json(copy, tree)
     files = data.get("files") if isinstance(data, dict) else None
     wanted = {path: entry for path, entry in files.items() if is_wanted(path)} if isinstance(files, dict) else {}
@@ -160,20 +177,20 @@ def _remote(path: SafePath, entry: Any) -> RemoteFile:  # Any: as another tool w
     return RemoteFile(path, given.get("size", -1), sha256, git_sha1)
 
 
-def _from_blobs(copy: ForeignCopy) -> tuple[RemoteFile, ...]:
+def _from_blobs(copy: OtherCopy) -> tuple[RemoteFile, ...]:
     """Return the files of a snapshot, each with the digest that its blob is named by. Raises BadListing without one."""
     files = [file for file in walk(copy)[0] if is_wanted(file.path)] if copy.blobs is not None else []
     paths = check_paths(file.path for file in files)
     return tuple(_remote_by_blob(copy, path, file.size) for path, file in zip(paths, files, strict=True))
 
 
-def _remote_by_blob(copy: ForeignCopy, path: SafePath, size: int) -> RemoteFile:
+def _remote_by_blob(copy: OtherCopy, path: SafePath, size: int) -> RemoteFile:
     name = blob_name(copy, path)
     sha256 = parse_sha256(name)
     return RemoteFile(path, size, sha256, None if sha256 else name or None)
 
 
-def _json(copy: ForeignCopy, path: Path) -> Any:  # Any: the caller looks at what it is
+def _json(copy: OtherCopy, path: Path) -> Any:  # Any: the caller looks at what it is
     try:
         return json.loads(copy.place.read(path, MAX_INDEX_BYTES) or b"null")
     except (ValueError, RecursionError):

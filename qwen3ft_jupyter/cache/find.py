@@ -12,12 +12,12 @@ ModelScope before 1.38 wrote ``___`` for each dot in a name, and a symlink with 
 from __future__ import annotations
 
 import os
-import time
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, read_manifest
+from qwen3ft_jupyter.cache.places import Memory, OtherCopy, entries_of, is_settled
 from qwen3ft_jupyter.catalog import find as find_in_catalog
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.listing import is_commit
@@ -26,7 +26,8 @@ from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from qwen3ft_jupyter.cache.places import Place
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.places import Entries, Place
 
 MAX_DEPTH: Final = 3
 """How deep below a named folder models are looked for."""
@@ -34,59 +35,23 @@ MAX_DEPTH: Final = 3
 MAX_FOLDERS: Final = 5000
 """How many folders below a named one are looked at: someone may name a whole disk."""
 
-YOUNG_S: Final = 2.0
-"""A folder changed less than this ago may change once more without its time of change telling."""
-
-MAX_REMEMBERED: Final = 50_000
-"""Folders whose content is remembered; more than that are no caches of models."""
-
 TEMPORARY: Final = "._____temp"
 """What ModelScope's client before 1.38 called the folder for what had not arrived in whole."""
 
 _NO_OWNERS = frozenset({"models", "hub", "datasets", "skills", "spaces", "studios", "ast_indexer", "agent"})
 
+MAX_REFS: Final = 50_000
+"""Refs whose content is remembered."""
 
-@dataclass(frozen=True, slots=True)
-class ForeignCopy:
-    """A folder in which another tool keeps a model, whole or not."""
-
-    place: Place
-    folder: Path
-    repo_id: RepoId | None
-    """None if nothing tells."""
-    revision: str = ""
-    commit: str = ""
-    blobs: Path | None = None
-    """Where the bytes lie that the folder's symlinks lead to, each named by its digest."""
-    is_guessed: bool = False
-    """Whether `repo_id` is only what the folder is called like: people call their own work so, too."""
-
-    @property
-    def name(self) -> str:
-        """Return the name of the repo without its owner, in lower case: what two hubs, or two owners, agree on."""
-        return self.repo_id.partition("/")[2].lower() if self.repo_id else ""
+_commits: Final = Memory[str](MAX_REFS)
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """The names in a folder; symlinks to folders are none."""
-
-    folders: tuple[str, ...]
-    files: tuple[str, ...]
-    """Regular files, and whatever else there is: opening tells."""
-
-
-_NOTHING: Final = Entries((), ())
-_remembered: dict[str, tuple[tuple[int, ...], Entries]] = {}
-_commits: dict[str, tuple[tuple[int, ...], str]] = {}
-
-
-def copies(places: Collection[Place], *, exclude: Collection[Path] = ()) -> Iterator[ForeignCopy]:
+def copies(places: Collection[Place], *, exclude: Collection[Path] = ()) -> Iterator[OtherCopy]:
     """Yield every folder that holds a model, or part of one, each once.
 
     Args:
         places: Where to look.
-        exclude: Folders that are not looked into: our own cache and its layers.
+        exclude: Folders that are not looked into: our own cache and the shared ones.
     """
     closed = {os.path.realpath(folder) for folder in exclude}
     seen: set[Path] = set()
@@ -99,6 +64,12 @@ def copies(places: Collection[Place], *, exclude: Collection[Path] = ()) -> Iter
                 yield copy
 
 
+def find_copy(model: CachedModel, places: Collection[Place]) -> OtherCopy | None:
+    """Return where a listed model lies, or None if it is not there any more, or never was in one of `places`."""
+    holding = [place for place in places if place.holds(model.folder) or place.root == model.folder]
+    return next((copy for copy in copies(holding) if copy.folder == model.folder), None)
+
+
 def blob_folders(places: Collection[Place]) -> Iterator[tuple[Place, Path]]:
     """Yield the folders in which Hugging Face's client keeps bytes by their digests, also those of no snapshot yet."""
     for place in places:
@@ -107,7 +78,7 @@ def blob_folders(places: Collection[Place]) -> Iterator[tuple[Place, Path]]:
             yield from ((place, place.root / name / "blobs") for name in names if name.startswith("models--"))
 
 
-def begun_folders(places: Collection[Place]) -> Iterator[ForeignCopy]:
+def partial_folders(places: Collection[Place]) -> Iterator[OtherCopy]:
     """Yield the folders in which ModelScope's client before 1.38 kept what had not arrived in whole."""
     for place in places:
         if place.owner == "modelscope":
@@ -117,46 +88,7 @@ def begun_folders(places: Collection[Place]) -> Iterator[ForeignCopy]:
                     yield from _by_owner(place, parent, owner, ())
 
 
-def entries_of(folder: Path | str) -> Entries:
-    """Return what is in a folder, sorted; nothing if it cannot be read. Remembered until the folder changes."""
-    path = str(folder)
-    identity = folder_identity(path)
-    if identity is None:
-        return _NOTHING
-    known = _remembered.get(path)
-    if known is not None and known[0] == identity:
-        return known[1]
-    try:
-        with os.scandir(path) as found:
-            kinds = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
-    except OSError:
-        return _NOTHING
-    entries = Entries(
-        tuple(name for name, is_folder in kinds if is_folder), tuple(name for name, is_folder in kinds if not is_folder)
-    )
-    if is_settled(identity):
-        if len(_remembered) >= MAX_REMEMBERED:
-            _remembered.clear()
-        _remembered[path] = identity, entries
-    return entries
-
-
-def folder_identity(path: str) -> tuple[int, ...] | None:
-    """Return what changes when a name in the folder does, or None if it is no folder; a symlink is none."""
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    is_folder = (status.st_mode & 0o170000) == 0o040000
-    return (status.st_mtime_ns, status.st_ino, status.st_dev) if is_folder else None
-
-
-def is_settled(identity: tuple[int, ...]) -> bool:
-    """Return whether another change of a folder would show in its identity: clocks tick in steps."""
-    return not -YOUNG_S < time.time() - identity[0] / 1e9 < YOUNG_S
-
-
-def _hugging_face(place: Place, closed: Collection[str]) -> Iterator[ForeignCopy]:  # noqa: ARG001 - one signature
+def _hugging_face(place: Place, closed: Collection[str]) -> Iterator[OtherCopy]:  # noqa: ARG001 - one signature
     for name in entries_of(place.root).folders:
         kind, *parts = name.split("--")
         if kind != "models":
@@ -168,7 +100,7 @@ def _hugging_face(place: Place, closed: Collection[str]) -> Iterator[ForeignCopy
         for commit in entries_of(f"{repo}{os.sep}snapshots").folders:
             folder = Path(f"{repo}{os.sep}snapshots{os.sep}{commit}")
             known = commit if is_commit(commit) else ""
-            yield ForeignCopy(place, folder, repo_id, names.get(commit, commit), known, blobs)
+            yield OtherCopy(place, folder, repo_id, names.get(commit, commit), known, blobs)
 
 
 def _revision_names(place: Place, refs: str) -> dict[str, str]:
@@ -186,18 +118,16 @@ def _commit_in(place: Place, path: str) -> str:
     except OSError:
         return ""
     identity = (status.st_mtime_ns, status.st_size, status.st_ino)
-    known = _commits.get(path)
-    if known is not None and known[0] == identity:
-        return known[1]
+    known = _commits.get(path, identity)
+    if known is not None:
+        return known[0]
     commit = (place.read(path, 64) or b"").decode("ascii", "replace").strip()
     if is_settled(identity):
-        if len(_commits) >= MAX_REMEMBERED:
-            _commits.clear()
-        _commits[path] = identity, commit
+        _commits.keep(path, identity, commit)
     return commit
 
 
-def _modelscope(place: Place, closed: Collection[str]) -> Iterator[ForeignCopy]:
+def _modelscope(place: Place, closed: Collection[str]) -> Iterator[OtherCopy]:
     for base in (str(place.root), f"{place.root}{os.sep}hub"):
         models = f"{base}{os.sep}models"
         for name in entries_of(models).folders:
@@ -205,7 +135,7 @@ def _modelscope(place: Place, closed: Collection[str]) -> Iterator[ForeignCopy]:
                 snapshots = f"{models}{os.sep}{name}{os.sep}snapshots"
                 for revision in entries_of(snapshots).folders:
                     repo_id = _repo_id(name.replace("--", "/", 1))
-                    yield ForeignCopy(place, Path(f"{snapshots}{os.sep}{revision}"), repo_id, revision)
+                    yield OtherCopy(place, Path(f"{snapshots}{os.sep}{revision}"), repo_id, revision)
             else:
                 yield from _by_owner(place, models, name, closed)
         for name in entries_of(base).folders:
@@ -213,7 +143,7 @@ def _modelscope(place: Place, closed: Collection[str]) -> Iterator[ForeignCopy]:
                 yield from _by_owner(place, base, name, closed)
 
 
-def _by_owner(place: Place, parent: str, owner: str, closed: Collection[str]) -> Iterator[ForeignCopy]:
+def _by_owner(place: Place, parent: str, owner: str, closed: Collection[str]) -> Iterator[OtherCopy]:
     folder = f"{parent}{os.sep}{owner}"
     if owner.startswith(".") or folder in closed:
         return
@@ -221,14 +151,12 @@ def _by_owner(place: Place, parent: str, owner: str, closed: Collection[str]) ->
         repo_id = _repo_id(f"{owner}/{name.replace('___', '.')}")
         path = f"{folder}{os.sep}{name}"
         if repo_id is not None and path not in closed:
-            yield ForeignCopy(place, Path(path), repo_id)
+            yield OtherCopy(place, Path(path), repo_id)
 
 
-def _plain(place: Place, closed: Collection[str]) -> Iterator[ForeignCopy]:
+def _plain(place: Place, closed: Collection[str]) -> Iterator[OtherCopy]:
     pending = [(place.root, 0)]
-    for looked_at, (folder, depth) in enumerate(pending):  # grows on the way: nearer folders come first
-        if looked_at >= MAX_FOLDERS:
-            return
+    for folder, depth in islice(pending, MAX_FOLDERS):  # grows on the way: nearer folders come first
         entries = entries_of(folder)
         if "config.json" in entries.files or any(".safetensors" in name for name in entries.files):
             yield _plain_copy(place, folder, entries)
@@ -237,11 +165,11 @@ def _plain(place: Place, closed: Collection[str]) -> Iterator[ForeignCopy]:
             pending += [(path, depth + 1) for path in below if str(path) not in closed]
 
 
-def _plain_copy(place: Place, folder: Path, entries: Entries) -> ForeignCopy:
+def _plain_copy(place: Place, folder: Path, entries: Entries) -> OtherCopy:
     manifest = read_manifest(folder) if RECORD_FOLDER in entries.folders else None
     if manifest is not None:
-        return ForeignCopy(place, folder, manifest.repo_id, manifest.revision, manifest.commit)
-    return ForeignCopy(place, folder, _guess_repo_id(folder, has_owner=folder.parent != place.root), is_guessed=True)
+        return OtherCopy(place, folder, manifest.repo_id, manifest.revision, manifest.commit)
+    return OtherCopy(place, folder, _guess_repo_id(folder, has_owner=folder.parent != place.root), is_guessed=True)
 
 
 def _guess_repo_id(folder: Path, *, has_owner: bool) -> RepoId | None:

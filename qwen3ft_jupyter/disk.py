@@ -18,6 +18,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 UNSUPPORTED: Final = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
@@ -297,3 +298,24 @@ def _make_writable_on_windows(path: Path) -> None:
     if os.name == "nt":  # which replaces and deletes no read-only file
         with contextlib.suppress(OSError):
             path.chmod(stat.S_IWRITE)
+
+
+READ_BYTES: Final = 1 << 20
+
+
+def read_blocks(descriptor: int, start: int, end: int, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+    """Yield the bytes of an open file from `start` to `end`, or to its end if that comes first.
+
+    Args:
+        descriptor: The file.
+        start: Where to begin.
+        end: Where to end; may lie behind the end of the file.
+        on_bytes: Is told of each block after it was used, and may raise to end the reading.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    while start < end and (data := LOCAL.read_at(descriptor, min(READ_BYTES, end - start), start)):
+        start += len(data)
+        yield data
+        on_bytes(len(data))

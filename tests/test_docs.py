@@ -19,6 +19,7 @@ from qwen3ft_jupyter.faces.verbs import VERBS
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.settings.declared import SETTINGS
 from qwen3ft_jupyter.settings.kinds import FOLDER, TOKEN
+from qwen3ft_jupyter.settings.setting import Before
 from tests.test_imports import LEVEL_OF, MODULES, imported_rooms, room_of
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +47,7 @@ def test_every_setting_is_documented(readme: str) -> None:
     assert [row[0] for row in rows] == [f"| `{setting.variable}`" for setting in SETTINGS]
     for row, setting in zip(rows, SETTINGS, strict=True):
         if setting.kind not in {FOLDER, TOKEN}:
-            default, _ = setting.default({}, {})
+            default, _ = setting.default(Before({}, {}))
             assert row[1] in ({"none", "无"} if default in (None, ()) else {f"`{default}`"})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,8 @@ LEVELS = [
     ["server", "notebook", "cli"],
     ["__main__", "__init__"],
 ]
+LONGEST_CHAIN = 9
+"""How many modules may import each other in a row: every one waits for all below it, and so does whoever reads it."""
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
 HEAVY = ["torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "modelscope", "huggingface_hub"]
@@ -62,6 +65,37 @@ def test_imports_point_down(path: Path) -> None:
     room = room_of(path)
     for other in imported_rooms(path) - {room}:
         assert LEVEL_OF[other] < LEVEL_OF[room], f"{room} must not know {other}"
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported_at_once(tree: ast.AST) -> set[str]:
+    """Return what is imported when the module is: not in functions, not for the type checker alone."""
+    names = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            names |= {name for other in node.orelse for name in imported_at_once(other)}
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names |= imported_at_once(node)
+    return names
+
+
+def test_no_chain_of_imports_is_long_or_closed() -> None:
+    known = {name_of(path): imported_at_once(ast.parse(path.read_text("utf-8"))) for path in MODULES}
+    graph = {name: {other for other in found if other in known} for name, found in known.items()}
+
+    chains: dict[str, list[str]] = {}
+    for name in graphlib.TopologicalSorter(graph).static_order():  # raises CycleError
+        chains[name] = [name, *max((chains[other] for other in graph[name]), key=len, default=[])]
+
+    longest = max(chains.values(), key=len)
+    assert len(longest) <= LONGEST_CHAIN, " > ".join(longest)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.errors import BadConfig, BadData, JobNotFound, ModelInUse, ModelNotFound, NotCached, UnknownModel
 from qwen3ft_jupyter.hubs import routes
 from qwen3ft_jupyter.jobs.store import JobStore
+from qwen3ft_jupyter.loading.libraries import LoadedPair
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.mirror.mirror import Mirror
@@ -474,8 +475,10 @@ def test_chat_takes_the_loaded_model_unless_it_has_an_adapter_of_its_own(
     class Thing:
         pass
 
-    monkeypatch.setattr("qwen3ft_jupyter.loading.loaded.load_model_and_tokenizer", lambda *_, **__: (Thing(), Thing()))
-    monkeypatch.setattr("qwen3ft_jupyter.finetune.chat.answer", lambda model, *_, **__: model)
+    monkeypatch.setattr(
+        "qwen3ft_jupyter.loading.loaded.load_model_and_tokenizer", lambda *_, **__: LoadedPair(Thing(), Thing())
+    )
+    monkeypatch.setattr("qwen3ft_jupyter.finetune.chat.answer", lambda pair, *_, **__: pair.model)
     manager = make_manager(mirror.url)
 
     adapted = manager.load_model_and_tokenizer(REPO, adapter=tmp_path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter import __main__
-from qwen3ft_jupyter.cache.verify import VerifyReport
+from qwen3ft_jupyter.cache.reports import VerifyReport
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.errors import ModelInUse
 from qwen3ft_jupyter.hubs.names import parse_repo_id

@@ -21,7 +21,7 @@ from qwen3ft_jupyter.cache.layout import IN_PLACE_FOLDER
 from qwen3ft_jupyter.cache.manifest import MAX_MANIFEST_BYTES, Manifest, ManifestFile, Stamp
 from qwen3ft_jupyter.cache.places import Owner, Place
 from qwen3ft_jupyter.cache.reading import Digest, Reading, digest_open
-from qwen3ft_jupyter.cache.verify import VerifyReport
+from qwen3ft_jupyter.cache.reports import VerifyReport
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, NotCached
 from qwen3ft_jupyter.hubs.names import is_wanted

@@ -10,20 +10,19 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS
+from qwen3ft_jupyter.disk import READ_FLAGS, read_blocks
 from qwen3ft_jupyter.hubs.names import Sha256
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.manifest import PieceSum
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.work import Work
 
-READ_BYTES: Final = 1 << 20
 PIECE_BYTES: Final = 4 << 20
 """The ranges of which a CRC is kept, when asked for: as long as those that a download notes."""
 _NO_END: Final = 1 << 62
@@ -65,24 +64,6 @@ class Reading:
     def finish(self) -> None:
         """Show the last state of the phase."""
         self._meter.update(self.done, now=True)
-
-
-def read_blocks(descriptor: int, start: int, end: int, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
-    """Yield the bytes of an open file from `start` to `end`, or to its end if that comes first.
-
-    Args:
-        descriptor: The file.
-        start: Where to begin.
-        end: Where to end; may lie behind the end of the file.
-        on_bytes: Is told of each block after it was used, and may raise to end the reading.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    while start < end and (data := LOCAL.read_at(descriptor, min(READ_BYTES, end - start), start)):
-        start += len(data)
-        yield data
-        on_bytes(len(data))
 
 
 @dataclass(frozen=True, slots=True)

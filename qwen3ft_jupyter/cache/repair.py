@@ -6,11 +6,11 @@ import contextlib
 import os
 import stat
 import zlib
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache.reading import Reading, read_blocks
-from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, make_folders
+from qwen3ft_jupyter.cache.reading import Reading
+from qwen3ft_jupyter.cache.reports import RepairReport
+from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, make_folders, read_blocks
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.messages import Names, Size
 from qwen3ft_jupyter.transfer.objects import object_key
@@ -27,33 +27,11 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
-    from qwen3ft_jupyter.hubs.names import RepoId, SafePath
+    from qwen3ft_jupyter.hubs.names import SafePath
     from qwen3ft_jupyter.work import Work
 
 SOURCE: Final = "the damaged file"
 """Whom the journal names for ranges that were kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class RepairReport:
-    """What a repair has done."""
-
-    repo_id: RepoId
-    repaired: tuple[str, ...]
-    """Paths that were missing or wrong, and are right now."""
-    bytes_fetched: int
-    """What travelled for that."""
-    checked_bytes: int
-    """What was read to find the damage."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict; `ok` is always true: a repair that fails raises."""
-        return {**asdict(self), "ok": True}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> RepairReport:
-        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
-        return cls(data["repo_id"], tuple(data["repaired"]), data["bytes_fetched"], data["checked_bytes"])
 
 
 def repair_model(

@@ -26,7 +26,7 @@ from qwen3ft_jupyter.cache.manifest import file_state, is_half_evicted, marked_r
 from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
 from qwen3ft_jupyter.cache.partials import allocated_bytes
 from qwen3ft_jupyter.cache.scan import scan
-from qwen3ft_jupyter.cache.verify import VerifyReport, verify_model
+from qwen3ft_jupyter.cache.verify import verify_model
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.evict import Extent
     from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile
     from qwen3ft_jupyter.cache.places import Place
+    from qwen3ft_jupyter.cache.reports import VerifyReport
     from qwen3ft_jupyter.disk import Disk
 
 TOUCH_S = 300.0

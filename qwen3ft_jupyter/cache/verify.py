@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.manifest import ManifestFile, Stamp, file_state, walk_files
 from qwen3ft_jupyter.cache.piece_sums import piece_sums
 from qwen3ft_jupyter.cache.reading import Reading, digest_file
+from qwen3ft_jupyter.cache.reports import VerifyReport
 from qwen3ft_jupyter.transfer.journal import Record
 
 if TYPE_CHECKING:
@@ -17,38 +18,8 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.manifest import Manifest, PieceSum
     from qwen3ft_jupyter.hubs.listing import RemoteFile
-    from qwen3ft_jupyter.hubs.names import RepoId, SafePath
+    from qwen3ft_jupyter.hubs.names import SafePath
     from qwen3ft_jupyter.work import Work
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
-    """What reading a cached model again has shown."""
-
-    repo_id: RepoId
-    checked_files: int
-    checked_bytes: int
-    missing: tuple[str, ...]
-    """Paths that are not there, or are no regular files."""
-    wrong: tuple[str, ...]
-    """Paths whose bytes are not those of the record."""
-    extra: tuple[str, ...]
-    """Paths that are not part of the model; they are left alone."""
-
-    @property
-    def is_ok(self) -> bool:
-        """Return whether every file of the model is there and right."""
-        return not self.missing and not self.wrong
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict, with `ok` beside the fields."""
-        return {**asdict(self), "ok": self.is_ok}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> VerifyReport:
-        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
-        paths = (tuple(data[name]) for name in ("missing", "wrong", "extra"))
-        return cls(data["repo_id"], data["checked_files"], data["checked_bytes"], *paths)
 
 
 @dataclass(frozen=True, slots=True)

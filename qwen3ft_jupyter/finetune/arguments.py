@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
+
+    from transformers import TrainingArguments
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.model import Precision
@@ -27,7 +29,7 @@ SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_
 
 def training_arguments(
     config: FineTuneConfig, precision: Precision, *, checkpoints: Path, samples: int, evaluate: bool
-) -> Any:
+) -> TrainingArguments:
     """Return the TrainingArguments. Nothing reports anywhere, saves by itself, or prints."""
     from transformers import TrainingArguments
 
@@ -73,9 +75,9 @@ def training_arguments(
     return arguments
 
 
-def filtered(wanted: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+def filtered(wanted: Mapping[str, object], known: Collection[str]) -> dict[str, object]:
     """Return the arguments under the names this version knows; drop those it may lack. Raises TypeError for others."""
-    kept: dict[str, Any] = {}
+    kept = {}
     for name, value in wanted.items():
         target = name if name in known else RENAMED.get(name, name)
         if target in known:

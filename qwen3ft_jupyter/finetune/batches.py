@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.finetune.rendering import IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
     from qwen3ft_jupyter.finetune.rendering import Sample
 
@@ -20,7 +22,7 @@ class Collator:
         self._pad_id = pad_id
         self._multiple_of = multiple_of
 
-    def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:
+    def __call__(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         """Return input_ids, attention_mask and labels as torch tensors of (samples, tokens)."""
         import torch
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.finetune.rendering import end_of_turn_ids
@@ -15,7 +16,11 @@ from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from torch import Tensor
+    from transformers import GenerationConfig
     from typing_extensions import Self
+
+    from qwen3ft_jupyter.loading.libraries import LoadedPair, Model
 
 THINKING_TEMPERATURE, THINKING_TOP_P, TOP_K = 0.6, 0.95, 20
 """What Qwen recommends for thinking; without sampling, a thinking Qwen3 repeats itself for ever."""
@@ -27,66 +32,55 @@ WAIT_S = 0.2
 """How often a waiting reader can be interrupted."""
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    """How a question is answered."""
+
+    max_new_tokens: int = 512
+    """The longest answer."""
+    thinking: bool = False
+    """Let a hybrid model reason first."""
+    keep_thinking: bool = False
+    """Return the reasoning too, in its tags."""
+    temperature: float | None = None
+    """0 takes the likeliest token each time: the same question, the same answer. None: 0 without thinking, Qwen's
+    recommendation with it."""
+    on_text: Callable[[str], None] | None = None
+    """Receives each piece as it is written, reasoning included."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """When set, the answer ends where it is."""
+
+
 def answer(
-    model: Any,
-    tokenizer: Any,
-    question: str | Sequence[Mapping[str, Any]],
-    *,
-    max_new_tokens: int = 512,
-    thinking: bool = False,
-    keep_thinking: bool = False,
-    temperature: float | None = None,
-    on_text: Callable[[str], None] | None = None,
-    stop: threading.Event | None = None,
+    loaded: LoadedPair, question: str | Sequence[Mapping[str, str]], options: AnswerOptions | None = None
 ) -> str:
     """Return the model's answer.
 
     Args:
-        model: A transformers or peft model, as `load_model_and_tokenizer` returns it.
-        tokenizer: Its tokenizer.
+        loaded: What `load_model_and_tokenizer` returns.
         question: A text, or messages with `role` and `content` of which the last is the user's.
-        max_new_tokens: The longest answer.
-        thinking: Let a hybrid model reason first.
-        keep_thinking: Return the reasoning too, in its tags.
-        temperature: 0 takes the likeliest token each time: the same question, the same answer. None: 0 without
-            thinking, Qwen's recommendation with it.
-        on_text: Receives each piece as it is written, reasoning included.
-        stop: When set, the answer ends where it is.
+        options: How.
 
     Raises:
         BadInput: The question is empty or no list of messages.
         LoadError: The model has no chat template, or the template refuses the messages.
     """
-    pieces = stream(
-        model, tokenizer, question, max_new_tokens=max_new_tokens, thinking=thinking, temperature=temperature, stop=stop
-    )
-    with pieces:
+    options = options or AnswerOptions()
+    with stream(loaded, question, options) as pieces:
         for piece in pieces:
-            if on_text is not None:
-                on_text(piece)
-    return pieces.text if keep_thinking else without_thinking(pieces.text)
+            if options.on_text is not None:
+                options.on_text(piece)
+    return pieces.text if options.keep_thinking else without_thinking(pieces.text)
 
 
-def stream(
-    model: Any,
-    tokenizer: Any,
-    question: str | Sequence[Mapping[str, Any]],
-    *,
-    max_new_tokens: int = 512,
-    thinking: bool = False,
-    temperature: float | None = None,
-    stop: threading.Event | None = None,
-) -> Stream:
+def stream(loaded: LoadedPair, question: str | Sequence[Mapping[str, str]], options: AnswerOptions) -> Stream:
     """Return an iterator over the pieces of the answer; arguments as in `answer`. Leaving it early ends the writing."""
     messages = _messages(question)
-    with TemplateRenderer.of(tokenizer) as renderer:
-        variables = {"add_generation_prompt": True, "enable_thinking": thinking}
+    with TemplateRenderer.of(loaded.tokenizer) as renderer:
+        variables = {"add_generation_prompt": True, "enable_thinking": options.thinking}
         prompt = renderer.render([Rendering(messages, variables)])[0]
-        end_ids = end_of_turn_ids(tokenizer, renderer)
-    if temperature is None:
-        temperature = THINKING_TEMPERATURE if thinking else 0.0
-    settings = _generation(model, tokenizer, end_ids, temperature, thinking=thinking, max_new_tokens=max_new_tokens)
-    return Stream(model, tokenizer, prompt, settings, stop or threading.Event())
+        end_ids = end_of_turn_ids(loaded.tokenizer, renderer)
+    return Stream(loaded, prompt, _generation(loaded, end_ids, options), options.stop)
 
 
 def without_thinking(text: str) -> str:
@@ -102,12 +96,12 @@ def without_thinking(text: str) -> str:
 class Stream:
     """Pieces of an answer while a thread writes it; a context manager that ends the thread."""
 
-    def __init__(self, model: Any, tokenizer: Any, prompt: str, settings: Any, stop: threading.Event) -> None:
+    def __init__(self, loaded: LoadedPair, prompt: str, settings: GenerationConfig, stop: threading.Event) -> None:
         """Start writing."""
         from transformers import TextIteratorStreamer
 
-        self._tokenizer = tokenizer
-        self._streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        model, self._tokenizer = loaded
+        self._streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
         self._error: BaseException | None = None
         self._stop, self._closed = stop, threading.Event()
         self.text = ""
@@ -143,7 +137,7 @@ class Stream:
                     raise self._error
                 return None if piece is None else str(piece)
 
-    def _write(self, model: Any, prompt: str, settings: Any) -> None:
+    def _write(self, model: Model, prompt: str, settings: GenerationConfig) -> None:
         import torch
 
         try:
@@ -160,14 +154,14 @@ class Stream:
         finally:
             self._streamer.text_queue.put(None)  # a second one, if all went well, is never read
 
-    def _should_stop(self, input_ids: Any, _scores: Any, **_: Any) -> Any:
+    def _should_stop(self, input_ids: Tensor, _scores: object, **_: object) -> Tensor:
         import torch
 
         is_over = self._stop.is_set() or self._closed.is_set()
         return torch.full((input_ids.shape[0],), is_over, dtype=torch.bool, device=input_ids.device)
 
 
-def _messages(question: str | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _messages(question: str | Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     messages = [{"role": "user", "content": question}] if isinstance(question, str) else [dict(one) for one in question]
     has_text = all(isinstance(one.get("role"), str) and isinstance(one.get("content"), str) for one in messages)
     if not messages or not has_text or not messages[-1]["content"].strip():
@@ -177,21 +171,22 @@ def _messages(question: str | Sequence[Mapping[str, Any]]) -> list[dict[str, Any
     return messages
 
 
-def _generation(
-    model: Any, tokenizer: Any, end_ids: list[int], temperature: float, *, thinking: bool, max_new_tokens: int
-) -> Any:
+def _generation(loaded: LoadedPair, end_ids: list[int], options: AnswerOptions) -> GenerationConfig:
     """Return the settings of one answer: ours alone, so that a model's stored ones cannot contradict them."""
     from transformers import GenerationConfig
 
+    model, tokenizer = loaded
     present = model.generation_config.eos_token_id
     eos = [*end_ids, *([present] if isinstance(present, int) else present or []), tokenizer.eos_token_id]
     unique = list(dict.fromkeys(one for one in eos if one is not None))
     # what is not set would be taken from the model's own settings; these are the values that mean nothing
-    sampling: dict[str, Any] = {"do_sample": False, "temperature": 1.0, "top_p": 1.0, "top_k": 50}
+    sampling = {"do_sample": False, "temperature": 1.0, "top_p": 1.0, "top_k": 50}
+    usual = THINKING_TEMPERATURE if options.thinking else 0.0
+    temperature = usual if options.temperature is None else options.temperature
     if temperature > 0:
-        top_p = THINKING_TOP_P if thinking else TOP_P
+        top_p = THINKING_TOP_P if options.thinking else TOP_P
         sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": TOP_K}
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else next(iter(unique), None)
     return GenerationConfig(
-        max_new_tokens=max_new_tokens, eos_token_id=unique, pad_token_id=pad, use_cache=True, **sampling
+        max_new_tokens=options.max_new_tokens, eos_token_id=unique, pad_token_id=pad, use_cache=True, **sampling
     )

@@ -89,13 +89,22 @@ class FineTuneConfig:
 
     @classmethod
     def from_dict(
-        cls, values: Mapping[str, Any], *, base: Path | None = None, now: datetime | None = None
+        cls, values: Mapping[str, object], *, base: Path | None = None, now: datetime | None = None
     ) -> FineTuneConfig:
         """Return the checked config; paths become absolute, relative ones from `base` (the working folder).
 
         `from_dict(config.to_dict())` gives the same config. Raises BadConfig with every wrong field.
         """
-        checked = _check_fields(dict(values), {entry.name for entry in fields(cls)})
+        problems: list[str] = []
+        group = _Group(values, "", problems)
+        group.find_unknown({entry.name for entry in fields(cls)})
+        checked = group.checked(rules.FIELDS)
+        if "lora" in values:
+            checked["lora"] = _lora(values["lora"], problems)
+        problems += [
+            f"{name}: missing ({rules.FIELDS[name].accepted})" for name in ("model", "data") if name not in values
+        ]
+        _refuse(problems)
         base = base or Path.cwd()
         model, method = checked["model"], checked.get("method", "lora")
         output_dir = checked.get("output_dir") or default_output_dir(model, method, now or datetime.now().astimezone())
@@ -124,7 +133,7 @@ class FineTuneConfig:
         return self.batch_size * self.gradient_accumulation
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, object]:
     """Return the fields in a YAML (or JSON) file, unchecked. Raises BadConfig, naming the file."""
     try:
         text = path.expanduser().read_text(encoding="utf-8-sig")
@@ -140,7 +149,7 @@ def read_config(path: Path) -> dict[str, Any]:
     return parse_yaml(text, name=path.name)
 
 
-def parse_yaml(text: str, *, name: str = "The fine-tune config") -> dict[str, Any]:
+def parse_yaml(text: str, *, name: str = "The fine-tune config") -> dict[str, object]:
     """Return the fields written in YAML (or JSON, which is YAML), unchecked. Raises BadConfig, calling it `name`."""
     import yaml
 
@@ -175,13 +184,8 @@ def _absolute(base: Path, path: str) -> str:
     return os.path.normpath(base / Path(path).expanduser())
 
 
-def _check_fields(values: dict[str, Any], known: set[str]) -> dict[str, Any]:
-    """Return the fields that are given, read by their rules. Raises BadConfig with every wrong field."""
-    problems = _unknown(values, known, "")
-    checked = _checked(values, rules.FIELDS, problems, "")
-    if "lora" in values:
-        checked["lora"] = _lora(values["lora"], problems)
-    problems += [f"{name}: missing ({rules.FIELDS[name].accepted})" for name in ("model", "data") if name not in values]
+def _refuse(problems: list[str]) -> None:
+    """Raise BadConfig if there are any."""
     if problems:
         count = f"{len(problems)} wrong field{'s' if len(problems) > 1 else ''}"
         raise BadConfig(
@@ -190,37 +194,43 @@ def _check_fields(values: dict[str, Any], known: set[str]) -> dict[str, Any]:
             count=count,
             names="; ".join(problems),
         )
-    return checked
 
 
-def _lora(values: Any, problems: list[str]) -> LoraConfig:
+def _lora(values: object, problems: list[str]) -> LoraConfig:
     if not isinstance(values, dict):
         problems.append(f"lora: {rules.shown(values)} is not a group of fields (r, alpha, dropout, targets)")
         return LoraConfig()
-    problems += _unknown(values, {entry.name for entry in fields(LoraConfig)}, "lora.")
-    return LoraConfig(**_checked(values, rules.LORA_FIELDS, problems, "lora."))
+    group = _Group(values, "lora.", problems)
+    group.find_unknown({entry.name for entry in fields(LoraConfig)})
+    return LoraConfig(**group.checked(rules.LORA_FIELDS))
 
 
-def _unknown(values: Mapping[str, Any], known: set[str], prefix: str) -> list[str]:
-    problems = []
-    for name in values:
-        if name not in known:
-            near = rules.OTHER_NAMES.get(str(name)) or next(iter(difflib.get_close_matches(str(name), known, 1)), "")
-            guess = f", did you mean {near}?" if near else f" (known: {', '.join(sorted(known))})"
-            problems.append(f"{prefix}{rules.shown(name)[1:-1]}: unknown field{guess}")
-    return problems
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Fields as they were given; what is wrong with them goes to `problems`."""
 
+    values: Mapping[str, object]
+    prefix: str
+    problems: list[str]
 
-def _checked(
-    values: Mapping[str, Any], known: Mapping[str, rules.Rule], problems: list[str], prefix: str
-) -> dict[str, Any]:
-    """Return the values that pass their rule; what does not goes to `problems`."""
-    checked: dict[str, Any] = {}
-    for name, rule in known.items():
-        if name not in values:
-            continue
-        try:
-            checked[name] = rule.parse(values[name])
-        except (ValueError, TypeError):  # how a rule says no
-            problems.append(f"{prefix}{name}: {rules.shown(values[name])} is not {rule.accepted}")
-    return checked
+    def find_unknown(self, known: set[str]) -> None:
+        """Note the fields that there are none of, with what may have been meant."""
+        for name in self.values:
+            if name not in known:
+                near = rules.OTHER_NAMES.get(str(name)) or next(
+                    iter(difflib.get_close_matches(str(name), known, 1)), ""
+                )
+                guess = f", did you mean {near}?" if near else f" (known: {', '.join(sorted(known))})"
+                self.problems.append(f"{self.prefix}{rules.shown(name)[1:-1]}: unknown field{guess}")
+
+    def checked(self, known: Mapping[str, rules.Rule]) -> dict[str, Any]:
+        """Return the values that pass their rule, each of its field's type."""
+        checked: dict[str, Any] = {}
+        for name, rule in known.items():
+            if name not in self.values:
+                continue
+            try:
+                checked[name] = rule.parse(self.values[name])
+            except (ValueError, TypeError):  # how a rule says no
+                self.problems.append(f"{self.prefix}{name}: {rules.shown(self.values[name])} is not {rule.accepted}")
+        return checked

@@ -11,11 +11,11 @@ import random
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune import formats
-from qwen3ft_jupyter.finetune.formats import BadRow, Conversation
+from qwen3ft_jupyter.finetune.formats import BadRow, Conversation, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,9 +30,6 @@ DETECT_ROWS = 200
 
 SHOWN_PROBLEMS = 5
 """Bad rows that an error quotes; the others are counted."""
-
-Row = tuple[str, dict[str, Any]]
-"""Where it stands ("train.jsonl row 37") and its columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class DataReport:
     """Rows left out because they cannot be mapped (with skip_bad_rows)."""
     notices: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return a JSON-ready dict."""
         return asdict(self)
 
@@ -119,11 +116,10 @@ class _Found:
     notices: list[str] = field(default_factory=list)
 
     def add(self, row: Row, file_format: str) -> None:
-        where, columns = row
         try:
-            conversation = formats.to_conversation(columns, file_format, where)
+            conversation = formats.to_conversation(row, file_format)
         except BadRow as error:
-            self.problems.append(f"{where}: {error}")
+            self.problems.append(f"{row.where}: {error}")
         else:
             self.empty += not conversation.messages
             self.conversations += [conversation] if conversation.messages else []
@@ -241,25 +237,26 @@ def _csv_rows(text: str, name: str) -> Iterator[Row]:
     limit = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KB is less than one long document
     try:
         for number, row in enumerate(csv.DictReader(io.StringIO(text, newline="")), 1):
-            yield f"{name} row {number}", {str(key).strip(): value for key, value in row.items() if key is not None}
+            columns = {str(key).strip(): value for key, value in row.items() if key is not None}
+            yield Row(columns, f"{name} row {number}")
     except csv.Error as error:
         raise BadData("{name} is not a csv file.", hint="The first line names the columns.", name=name) from error
     finally:
         csv.field_size_limit(limit)
 
 
-def _row(row: Any, where: str) -> Row:
+def _row(row: object, where: str) -> Row:
     if not isinstance(row, dict):
         raise BadData("{where} is not an object with named columns.", where=where)
-    return where, row
+    return Row(row, where)
 
 
 def _detect(path: Path, rows: Sequence[Row]) -> str:
     if not rows:
         raise BadData("{path} holds no rows.", path=path.name)
-    found = formats.detect([row for _, row in rows[:DETECT_ROWS]])
+    found = formats.detect(rows[:DETECT_ROWS])
     if found is None:
-        columns = ", ".join(list(rows[0][1])[:12])
+        columns = ", ".join(list(rows[0].columns)[:12])
         raise BadData(
             "{path}: the format is not known; its columns are {columns}.",
             hint="Accepted: messages; conversations (from, value); instruction, input, output, system, history.",

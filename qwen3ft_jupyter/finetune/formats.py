@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,6 +38,23 @@ class BadRow(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """An object in the data, a row or one of its turns: columns of anything, under names of the user's choice."""
+
+    columns: Mapping[str, object]
+    where: str = ""
+    """Where it stands, for a person: "train.jsonl row 37"."""
+
+    def get(self, name: str) -> object:
+        """Return a column, None if it is not there."""
+        return self.columns.get(name)
+
+    def named(self, names: Iterable[str]) -> str | None:
+        """Return the first of these columns that is there and not null, or None."""
+        return next((name for name in names if self.columns.get(name) is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn. `reasoning` is the text between think tags; `tool_calls` is JSON, as the chat template takes it."""
 
@@ -46,9 +63,9 @@ class Message:
     reasoning: str = ""
     tool_calls: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return what a chat template reads."""
-        message: dict[str, Any] = {"role": self.role, "content": self.content}
+        message: dict[str, object] = {"role": self.role, "content": self.content}
         if self.reasoning:
             message["reasoning_content"] = self.reasoning
         if self.tool_calls:
@@ -70,7 +87,7 @@ class Conversation:
     tools: str = ""
 
 
-def detect(rows: Sequence[Mapping[str, Any]]) -> str | None:
+def detect(rows: Sequence[Row]) -> str | None:
     """Return the format most of these rows are in, None if they are in none."""
     found = [detect_row(row) for row in rows]
     counts = {name: found.count(name) for name in FORMATS}
@@ -78,16 +95,16 @@ def detect(rows: Sequence[Mapping[str, Any]]) -> str | None:
     return best if counts[best] else None
 
 
-def detect_row(row: Mapping[str, Any]) -> str | None:
+def detect_row(row: Row) -> str | None:
     """Return the format of one row by its columns."""
-    turns = next((row[name] for name in TURNS if row.get(name)), None)
+    turns = next((value for name in TURNS if (value := row.get(name))), None)
     if turns is not None:
         first = next((turn for turn in _list(turns) if isinstance(turn, dict)), {})
         return "sharegpt" if {"from", "value"} & set(first) else "messages"
-    return "alpaca" if all(set(names) & set(row) for names in COLUMNS.values()) else None
+    return "alpaca" if all(set(names) & set(row.columns) for names in COLUMNS.values()) else None
 
 
-def to_conversation(row: Mapping[str, Any], data_format: str, where: str) -> Conversation:
+def to_conversation(row: Row, data_format: str) -> Conversation:
     """Return the row's conversation, trimmed so that it begins with a question and ends with an answer.
 
     The result has no messages if nothing is left to learn. Raises BadRow.
@@ -96,7 +113,7 @@ def to_conversation(row: Mapping[str, Any], data_format: str, where: str) -> Con
     tools = row.get("tools") or ""
     if tools and not isinstance(tools, str):
         tools = json.dumps(tools, ensure_ascii=False)
-    return Conversation(trim(messages), where, tools)
+    return Conversation(trim(messages), row.where, str(tools))
 
 
 def trim(messages: Iterable[Message]) -> tuple[Message, ...]:
@@ -110,15 +127,12 @@ def trim(messages: Iterable[Message]) -> tuple[Message, ...]:
     return tuple(system + rest) if rest else ()
 
 
-def _from_messages(row: Mapping[str, Any]) -> list[Message]:
-    name = next((name for name in TURNS if row.get(name) is not None), TURNS[0])
-    return _turns(row, name, role_key="role", text_key="content")
+def _from_messages(row: Row) -> list[Message]:
+    return _turns(row, row.named(TURNS) or TURNS[0], role_key="role", text_key="content")
 
 
-def _from_sharegpt(row: Mapping[str, Any]) -> list[Message]:
-    name = next(
-        (name for name in ("conversations", "conversation", "messages") if row.get(name) is not None), "conversations"
-    )
+def _from_sharegpt(row: Row) -> list[Message]:
+    name = row.named(("conversations", "conversation", "messages")) or "conversations"
     turns = _turns(row, name, role_key="from", text_key="value")
     system = row.get("system")
     if isinstance(system, str) and system.strip() and (not turns or turns[0].role != "system"):
@@ -126,7 +140,7 @@ def _from_sharegpt(row: Mapping[str, Any]) -> list[Message]:
     return turns
 
 
-def _turns(row: Mapping[str, Any], name: str, *, role_key: str, text_key: str) -> list[Message]:
+def _turns(row: Row, name: str, *, role_key: str, text_key: str) -> list[Message]:
     turns = _list(row.get(name))
     if not turns:
         raise BadRow(f"{name} is not a list of turns")
@@ -140,11 +154,11 @@ def _turns(row: Mapping[str, Any], name: str, *, role_key: str, text_key: str) -
         if role == "system" and index > 0:
             raise BadRow(f"{name}[{index}].{role_key} is 'system', which can only be the first turn")
         text = _content(turn.get(text_key), f"{name}[{index}].{text_key}", may_lack=bool(turn.get("tool_calls")))
-        messages.append(_message(role, text, turn))
+        messages.append(_message(role, text, Row(turn)))
     return messages
 
 
-def _message(role: str, text: str, turn: Mapping[str, Any]) -> Message:
+def _message(role: str, text: str, turn: Row) -> Message:
     if role == "function_call":  # sharegpt writes the call as text; this is how Qwen3's template writes one
         return Message("assistant", f"<tool_call>\n{text.strip()}\n</tool_call>")
     if role != "assistant":
@@ -170,7 +184,7 @@ def split_reasoning(text: str) -> tuple[str, str]:
     return head.lstrip().removeprefix("<think>").strip(), answer.lstrip("\n")
 
 
-def _from_alpaca(row: Mapping[str, Any]) -> list[Message]:
+def _from_alpaca(row: Row) -> list[Message]:
     instruction = _content(_column(row, "instruction"), "instruction")
     extra = _content(row.get("input"), "input", may_lack=True)
     output = _content(_column(row, "output"), "output", may_lack=True)
@@ -182,18 +196,19 @@ def _from_alpaca(row: Mapping[str, Any]) -> list[Message]:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise BadRow(f"history[{index}] is not a pair of question and answer")
         question, reply = (_content(text, f"history[{index}]") for text in pair)
-        messages += [Message("user", question), _message("assistant", reply, {})]
+        messages += [Message("user", question), _message("assistant", reply, Row({}))]
     question = "\n".join(part for part in (instruction, extra) if part.strip())
     if not question.strip():
         raise BadRow("instruction is empty")
-    return [*messages, Message("user", question), _message("assistant", output, {})]
+    return [*messages, Message("user", question), _message("assistant", output, Row({}))]
 
 
-def _column(row: Mapping[str, Any], name: str) -> Any:
-    return next((row[other] for other in COLUMNS[name] if row.get(other) is not None), None)
+def _column(row: Row, name: str) -> object:
+    found = row.named(COLUMNS[name])
+    return None if found is None else row.get(found)
 
 
-def _content(value: Any, name: str, *, may_lack: bool = False) -> str:
+def _content(value: object, name: str, *, may_lack: bool = False) -> str:
     if value is None and may_lack:
         return ""
     if isinstance(value, str):
@@ -205,11 +220,11 @@ def _content(value: Any, name: str, *, may_lack: bool = False) -> str:
     raise BadRow(f"{name} {_short(value)} is not text")
 
 
-def _is_text_part(part: Any) -> bool:
+def _is_text_part(part: object) -> bool:
     return isinstance(part, dict) and part.get("type") == "text"
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: object) -> list[object]:
     """Return a list; in a csv it is written as JSON."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
@@ -219,6 +234,6 @@ def _list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else []
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

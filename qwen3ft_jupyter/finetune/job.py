@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.training import train
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.work import Work
 
 
@@ -30,9 +30,7 @@ class Context(Protocol):
         """Return 1 for the first try, more for a resumed one."""
 
 
-def run(
-    config: FineTuneConfig | Mapping[str, Any], model_folder: Path, context: Context, *, base_commit: str | None = None
-) -> dict[str, Any]:
+def run(config: FineTuneConfig, model_folder: Path, context: Context, *, base_commit: str | None = None) -> Outcome:
     """Train as `config` says, in this process; a second attempt goes on from the job's own last complete checkpoint.
 
     Args:
@@ -44,10 +42,9 @@ def run(
     Returns what `train` returns, and raises what it raises.
     """
     return train(
-        config if isinstance(config, FineTuneConfig) else FineTuneConfig.from_dict(config),
+        config,
         model_folder=model_folder,
-        reporter=context.work.reporter,
-        stop=context.work.stop,
+        work=context.work,
         resume=context.attempt > 1,
         run_id=context.folder.name,
         base_commit=base_commit,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.disk import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from typing_extensions import Self
+
+
+Row = dict[str, float]
+"""The values of a step by name; "step" is always among them."""
 
 
 class MetricsFile:
@@ -20,7 +23,7 @@ class MetricsFile:
     def __init__(self, path: Path, *, last_step: int) -> None:
         """Keep what the file holds up to `last_step` (0: a new run) and drop the rest, which will be computed again."""
         self._path = path
-        self.rows = [row for row in read_metrics(path) if row["step"] <= last_step]
+        self.rows: list[Row] = [row for row in read_metrics(path) if row["step"] <= last_step]
         write_atomic(path, b"".join(_line(row) for row in self.rows))
         self._file = path.open("ab")
 
@@ -31,7 +34,7 @@ class MetricsFile:
         self._file.close()
         write_atomic(self._path, b"".join(_line(row) for row in merge(self.rows)))  # evaluation has lines of its own
 
-    def add(self, row: Mapping[str, float]) -> None:
+    def add(self, row: Row) -> None:
         """Write one line; values of a step already written are added to its row in memory, the reader merges them."""
         self.rows.append(dict(row))
         self._file.write(_line(row))
@@ -43,30 +46,30 @@ class MetricsFile:
         return [row["loss"] for row in merge(self.rows) if "loss" in row]
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(path: Path) -> list[Row]:
     """Return the lines of a metrics file, one dict a step, later values over earlier; a torn last line is left out."""
     try:
         raw = path.read_bytes()
     except OSError:
         return []
-    rows = []
+    rows: list[Row] = []
     for line in raw.split(b"\n"):
         try:
             row = json.loads(line)
         except ValueError:
             continue
         if isinstance(row, dict) and isinstance(row.get("step"), int):
-            rows.append(row)
+            rows.append({str(name): value for name, value in row.items() if isinstance(value, int | float)})
     return merge(rows)
 
 
-def merge(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def merge(rows: list[Row]) -> list[Row]:
     """Return one dict a step, in the order of the steps."""
-    by_step: dict[int, dict[str, Any]] = {}
+    by_step: dict[float, Row] = {}
     for row in rows:
         by_step.setdefault(row["step"], {}).update(row)
     return [by_step[step] for step in sorted(by_step)]
 
 
-def _line(row: Mapping[str, Any]) -> bytes:
+def _line(row: Row) -> bytes:
     return (json.dumps(row) + "\n").encode()

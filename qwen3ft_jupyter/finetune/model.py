@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.catalog.memory import DTYPE_BYTES, trained_bytes
 from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, LoadError
 from qwen3ft_jupyter.finetune.rules import LORA_TARGETS
 from qwen3ft_jupyter.loading.fit import free_bytes, gigabytes
-from qwen3ft_jupyter.loading.load import load_model_and_tokenizer, model_name, require
+from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer, model_name, require
 from qwen3ft_jupyter.loading.machine import choose, this_machine
 from qwen3ft_jupyter.loading.safety import check_model_folder
 from qwen3ft_jupyter.loading.weights import model_tensors
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.loading.libraries import Model
     from qwen3ft_jupyter.loading.machine import Machine
     from qwen3ft_jupyter.work import Reporter
 
@@ -40,6 +41,14 @@ class Precision:
     def compute(self) -> str:
         """Return the type matrices are multiplied in."""
         return self.autocast or self.weights
+
+
+@dataclass(frozen=True, slots=True)
+class Trainable:
+    """A model in training mode."""
+
+    model: Model
+    precision: Precision
 
 
 def choose_precision(machine: Machine, config: FineTuneConfig, parameters: int) -> Precision:
@@ -70,34 +79,28 @@ def choose_precision(machine: Machine, config: FineTuneConfig, parameters: int) 
 
 def load_for_training(
     config: FineTuneConfig, folder: Path, *, reporter: Reporter, machine: Machine | None = None
-) -> tuple[Any, Precision]:
+) -> Trainable:
     """Return the model, with a fresh adapter for method lora, in training mode.
 
     Raises what `load_model_and_tokenizer` raises, and DoesNotFit if a full fine-tune's states do not fit.
     """
     require("torch", "transformers", "peft", "accelerate")
     model_config = check_model_folder(folder)
-    if model_config.get("quantization_config") is not None:
+    if model_config.is_quantized:
         raise LoadError(
             "{model_name} is stored quantized; it cannot be fine-tuned.",
             hint="Use the repo without -FP8, -AWQ, -GPTQ.",
             model_name=model_name(folder),
         )
-    tensors = model_tensors(folder, tied=bool(model_config.get("tie_word_embeddings")))
+    tensors = model_tensors(folder, tied=model_config.is_tied)
     parameters = sum(tensor.elements for tensor in tensors)
     machine = machine or this_machine()
     precision = choose_precision(machine, config, parameters)
     if config.method == "full":
         _check_states_fit(parameters, precision, machine, model_name(folder))
     attention = None if config.attn_implementation == "auto" else config.attn_implementation
-    model, _ = load_model_and_tokenizer(
-        folder,
-        device=precision.device,
-        dtype=precision.weights,
-        attn_implementation=attention,
-        machine=machine,
-        reporter=reporter,
-    )
+    options = LoadOptions(device=precision.device, dtype=precision.weights, attn_implementation=attention)
+    model = load_model_and_tokenizer(folder, options, machine=machine, reporter=reporter).model
     if precision.device.startswith("cuda:"):
         import torch
 
@@ -107,7 +110,7 @@ def load_for_training(
         model = _with_fresh_adapter(model, config, reporter)
     model.config.use_cache = False
     model.train()
-    return model, precision
+    return Trainable(model, precision)
 
 
 def set_seed(seed: int) -> None:
@@ -132,10 +135,10 @@ def _check_states_fit(parameters: int, precision: Precision, machine: Machine, n
         )
 
 
-def _with_fresh_adapter(model: Any, config: FineTuneConfig, reporter: Reporter) -> Any:
+def _with_fresh_adapter(model: Model, config: FineTuneConfig, reporter: Reporter) -> Model:
     from peft import LoraConfig, get_peft_model
 
-    targets: Any = list(config.lora.targets)
+    targets: list[str] | str = list(config.lora.targets)
     if config.lora.targets == "all-linear":  # by name: readers of adapters such as vLLM know them
         present = {name.rpartition(".")[2] for name, _ in model.named_modules()}
         targets = [name for name in LORA_TARGETS if name in present] or "all-linear"

@@ -12,9 +12,9 @@ import contextlib
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import BadConfig, BadData
@@ -37,7 +37,7 @@ class Plan:
     """How a run begins."""
 
     folder: Path
-    record: dict[str, Any]
+    record: results.Record
     """What config.json is to hold."""
     is_resumed: bool
     checkpoint: Path | None
@@ -98,19 +98,12 @@ def plan(
     is_resumed = resume and _is_run_of(folder, run_id)
     if not is_resumed:
         check_output(config)
-    record = {
-        **config.to_dict(),
-        "made_by": results.MADE_BY,
-        "run_id": run_id,
-        "base_commit": base_commit or None,
-        "data_sha256": list(data_sha256),
-        "versions": results.versions(),
-    }
-    if not is_resumed:
+    record = results.Record(config.to_dict(), run_id, base_commit or None, tuple(data_sha256), results.versions())
+    before = results.read_record(folder) if is_resumed else None
+    if before is None:
         return Plan(folder, record, is_resumed=False, checkpoint=None)
-    before = results.read_record(folder) or {}
     _check_same_run(before, record)
-    record["base_commit"] = before.get("base_commit") or record["base_commit"]
+    record = replace(record, base_commit=before.base_commit or record.base_commit)
     return Plan(folder, record, is_resumed=True, checkpoint=checkpoints.last_complete(folder / results.CHECKPOINTS))
 
 
@@ -120,12 +113,12 @@ def begin(config: FineTuneConfig, planned: Plan) -> None:
         check_output(config)  # again: preparing takes its time, and another run may have begun here meanwhile
         _make_room(planned.folder)
     planned.folder.mkdir(parents=True, exist_ok=True)
-    write_json(planned.folder / results.CONFIG, planned.record)
+    write_json(planned.folder / results.CONFIG, planned.record.to_dict())
 
 
-def finish(planned: Plan, result: dict[str, Any]) -> None:
+def finish(planned: Plan, outcome: results.Outcome) -> None:
     """Write the result; then what was put aside is not needed any more. Raises OSError if it cannot be written."""
-    write_json(planned.folder / results.RESULT, result)
+    write_json(planned.folder / results.RESULT, outcome.to_dict())
     with contextlib.suppress(OSError):  # the new result is there; the next run with overwrite tries again
         _delete_previous(planned.folder)
 
@@ -208,26 +201,26 @@ def _check_writable(folder: Path) -> None:
 def _is_run_of(folder: Path, run_id: str | None) -> bool:
     """Return whether the fine-tune in `folder` is that run; None: one without an id."""
     record = results.read_record(folder)
-    return record is not None and record.get("run_id") == run_id
+    return record is not None and record.run_id == run_id
 
 
-def _check_same_run(before: dict[str, Any], now: dict[str, Any]) -> None:
+def _check_same_run(before: results.Record, now: results.Record) -> None:
     """Make sure that what is resumed is what was begun."""
-    if before.get("data_sha256") != now["data_sha256"]:
+    if before.data_sha256 != now.data_sha256:
         raise BadData("The data has changed since this fine-tune began.", hint="Start a new one, or restore the files.")
-    compared = set(now) - MAY_DIFFER_ON_RESUME - {"made_by", "run_id", "base_commit", "data_sha256", "versions"}
-    changed = sorted(name for name in compared if before.get(name) != now[name])
+    compared = set(now.config) - MAY_DIFFER_ON_RESUME
+    changed = sorted(name for name in compared if before.config.get(name) != now.config[name])
     if changed:
         raise BadConfig(
             "The fine-tune to resume was begun with another {names}.", hint="Start a new one.", names=", ".join(changed)
         )
-    commit, commit_now = before.get("base_commit"), now["base_commit"]
+    commit, commit_now = before.base_commit, now.base_commit
     if commit and commit_now and commit != commit_now:  # an unknown one contradicts nothing
         raise BadConfig(
             "The fine-tune to resume was begun on commit {commit} of {model}, the cached model is {commit_now}.",
             hint="Download revision {commit_2} of it, or start a new fine-tune.",
             commit=commit[:12],
-            model=now["model"],
+            model=str(now.config["model"]),
             commit_now=commit_now[:12],
             commit_2=commit,
         )

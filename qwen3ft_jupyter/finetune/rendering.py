@@ -12,18 +12,18 @@ import json
 import re
 from array import array
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData, LoadError, Stopped, UnsafeModel
 from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
-from qwen3ft_jupyter.work import SILENT, Progress
+from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterable, Iterator, Sequence
 
     from qwen3ft_jupyter.finetune.formats import Conversation, Message
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.loading.libraries import Tokenizer
+    from qwen3ft_jupyter.work import Work
 
 IGNORED = -100
 """The label that the loss leaves out."""
@@ -109,7 +109,7 @@ class Encoder:
     """Renders and tokenizes conversations for one model."""
 
     def __init__(
-        self, tokenizer: Any, renderer: TemplateRenderer, *, max_length: int, empty_think_loss: bool = False
+        self, tokenizer: Tokenizer, renderer: TemplateRenderer, *, max_length: int, empty_think_loss: bool = False
     ) -> None:
         """Take a transformers tokenizer and the renderer of its template."""
         self._tokenizer = tokenizer
@@ -257,26 +257,20 @@ class Encoder:
         )
 
 
-def encode_all(
-    conversations: Sequence[Conversation],
-    encoder: Encoder,
-    *,
-    reporter: Reporter = SILENT,
-    stop: threading.Event | None = None,
-) -> list[Sample]:
+def encode_all(conversations: Sequence[Conversation], encoder: Encoder, work: Work) -> list[Sample]:
     """Return the samples of all conversations, telling of the phase "preparing".
 
     Raises:
         BadData: The template cannot write a conversation, or nothing fits max_length.
-        Stopped: `stop` was set.
+        Stopped: Someone wants the work to stop.
     """
     samples: list[Sample] = []
     for start in range(0, len(conversations), BATCH):
-        if stop is not None and stop.is_set():
+        if work.stop.is_set():
             raise Stopped("Stopped while preparing the data.")
         samples += encoder.encode(conversations[start : start + BATCH])
         done = min(start + BATCH, len(conversations))
-        reporter.progress(Progress("preparing", done, len(conversations), "rows"))
+        work.progress(Progress("preparing", done, len(conversations), "rows"))
     if conversations and not samples:
         raise BadData(
             "None of the {dropped} answers fits max_length.", hint="Raise max_length.", dropped=encoder.report.dropped
@@ -291,13 +285,13 @@ def without_oldest_exchange(messages: tuple[Message, ...]) -> tuple[Message, ...
     return system + messages[questions[1] :] if len(questions) > 1 else messages
 
 
-def special_tokens(tokenizer: Any) -> tuple[str, ...]:
+def special_tokens(tokenizer: Tokenizer) -> tuple[str, ...]:
     """Return the tokens that stand for structure, not for text."""
     added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
     return tuple(dict.fromkeys([*tokenizer.all_special_tokens, *added]))
 
 
-def end_of_turn_ids(tokenizer: Any, renderer: TemplateRenderer) -> list[int]:
+def end_of_turn_ids(tokenizer: Tokenizer, renderer: TemplateRenderer) -> list[int]:
     """Return the token with which the model's template ends an answer, in a list; empty if it writes none."""
     conversation = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
     text = renderer.render([Rendering(conversation)])[0].rstrip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,12 @@ from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from transformers import GenerationConfig
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
 
 ADAPTER, MODEL, CONFIG, METRICS, RESULT, CARD, CHECKPOINTS = (
     "adapter", "model", "config.json", "metrics.jsonl", "result.json", "README.md", "checkpoints",
@@ -33,6 +36,72 @@ VERSIONS_OF = ("torch", "transformers", "peft", "accelerate", "tokenizers", "saf
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a fine-tune came to, as result.json holds it."""
+
+    output_dir: str
+    method: str
+    steps: int
+    first_loss: float
+    last_loss: float
+    seconds: float
+    parameters: int
+    """Of the base model."""
+    trainable_parameters: int
+    dtype: str
+    device: str
+    tokens: int
+    """Seen in training, padding left out."""
+    base_commit: str | None
+    eval_loss: float | None = None
+    """None without an eval_fraction."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return a JSON-ready dict; no `eval_loss` where nothing was held out."""
+        return {name: value for name, value in asdict(self).items() if name != "eval_loss" or value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What config.json of an output folder says: what was to be done, and whose run it is."""
+
+    config: Mapping[str, object]
+    """The fields as `FineTuneConfig.to_dict` gives them, of whichever version."""
+    run_id: object
+    base_commit: str | None
+    data_sha256: tuple[str, ...]
+    versions: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the JSON form."""
+        return {
+            **self.config,
+            "made_by": MADE_BY,
+            "run_id": self.run_id,
+            "base_commit": self.base_commit,
+            "data_sha256": list(self.data_sha256),
+            "versions": dict(self.versions),
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> Record | None:
+        """Rebuild from `to_dict`; None: it is no fine-tune's."""
+        if not isinstance(data, dict) or data.get("made_by") != MADE_BY:
+            return None
+        rest = dict(data)
+        del rest["made_by"]
+        digests, commit = rest.pop("data_sha256", None), rest.pop("base_commit", None)
+        made_with = rest.pop("versions", None)
+        return cls(
+            run_id=rest.pop("run_id", None),
+            base_commit=str(commit) if commit else None,
+            data_sha256=tuple(digests) if isinstance(digests, list) else (),
+            versions=made_with if isinstance(made_with, dict) else {},
+            config=rest,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """A finished fine-tune. Either `adapter_folder` (put it on `base_model`) or `model_folder` is set."""
 
@@ -40,8 +109,8 @@ class RunResult:
     method: str
     adapter_folder: Path | None
     model_folder: Path | None
-    config: dict[str, Any]
-    result: dict[str, Any]
+    config: Mapping[str, Any]  # Any: JSON as it lies in the folder; other versions had other fields
+    result: Mapping[str, Any]
     base_commit: str | None = None
     """Commit of the base model it was trained on; None: not known."""
 
@@ -63,13 +132,12 @@ def is_run(folder: Path) -> bool:
     return read_record(folder) is not None
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
+def read_record(folder: Path) -> Record | None:
     """Return the config.json of a fine-tune's output folder; None: there is none, or it is no fine-tune's."""
     try:
-        record = read_json(folder / CONFIG)
+        return Record.from_json(read_json(folder / CONFIG))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and record.get("made_by") == MADE_BY else None
 
 
 def read_run(folder: Path) -> RunResult:
@@ -90,7 +158,7 @@ def read_run(folder: Path) -> RunResult:
 
 
 def save_result(
-    model: Any, tokenizer: Any, config: FineTuneConfig, output_dir: Path, *, end_ids: Sequence[int]
+    model: Model, tokenizer: Tokenizer, config: FineTuneConfig, output_dir: Path, *, end_ids: Sequence[int]
 ) -> Path:
     """Write the adapter or the model, safetensors only, and return its folder. Nothing is looked up on a network."""
     if config.method == "lora":
@@ -114,7 +182,7 @@ def _name_base(path: Path, base_model: str) -> None:
     write_json(path, config)
 
 
-def _end_turns(generation: Any, end_ids: Sequence[int]) -> None:
+def _end_turns(generation: GenerationConfig, end_ids: Sequence[int]) -> None:
     """Let the end-of-turn token end an answer; a Base model's own config does not."""
     present = generation.eos_token_id
     ids = [present] if isinstance(present, int) else list(present or [])
@@ -131,14 +199,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_card(folders: list[Path], config: FineTuneConfig, result: dict[str, Any], facts: Facts) -> None:
+def write_card(folders: list[Path], config: FineTuneConfig, outcome: Outcome, facts: Facts) -> None:
     """Write the model card into each folder."""
-    text = card(config, result, facts).encode()
+    text = card(config, outcome, facts).encode()
     for folder in folders:
         write_atomic(folder / CARD, text)
 
 
-def card(config: FineTuneConfig, result: dict[str, Any], facts: Facts) -> str:
+def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
     """Return the model card in Markdown; it names files, never folders, because people publish it."""
     title = Path(config.output_dir).name
     library = "peft" if config.method == "lora" else "transformers"
@@ -146,20 +214,20 @@ def card(config: FineTuneConfig, result: dict[str, Any], facts: Facts) -> str:
     head = ["---", f"base_model: {config.model}", f"library_name: {library}", "pipeline_tag: text-generation", "tags:"]
     head += [*tags, "---", ""]
     rows = {
-        "Base model": f"{config.model}, commit {commit}" if (commit := result["base_commit"]) else config.model,
+        "Base model": f"{config.model}, commit {commit}" if (commit := outcome.base_commit) else config.model,
         "Method": f"LoRA, r {config.lora.r}, alpha {config.lora.alpha}, dropout {config.lora.dropout:g}"
         if config.method == "lora"
         else "full fine-tune",
-        "Trained parameters": f"{result['trainable_parameters']:,} of {result['parameters']:,}",
+        "Trained parameters": f"{outcome.trainable_parameters:,} of {outcome.parameters:,}",
         "Data": ", ".join(Path(path).name for path in config.data),
         "Conversations": f"{facts.conversations:,}; {facts.trained_tokens:,} tokens in the loss",
-        "Steps": f"{result['steps']} of {config.effective_batch_size} samples",
+        "Steps": f"{outcome.steps} of {config.effective_batch_size} samples",
         "Learning rate": f"{config.learning_rate:g}, {config.schedule}, warm-up {config.warmup_ratio:.0%}",
         "Longest sample": f"{config.max_length} tokens",
-        "Loss, first and last step": f"{result['first_loss']:.4f}, {result['last_loss']:.4f}",
-        **({"Loss on held-out rows": f"{result['eval_loss']:.4f}"} if "eval_loss" in result else {}),
+        "Loss, first and last step": f"{outcome.first_loss:.4f}, {outcome.last_loss:.4f}",
+        **({"Loss on held-out rows": f"{outcome.eval_loss:.4f}"} if outcome.eval_loss is not None else {}),
         "Seed": config.seed,
-        "Computed": f"{result['seconds']:.0f} s on {result['device']} in {result['dtype']}",
+        "Computed": f"{outcome.seconds:.0f} s on {outcome.device} in {outcome.dtype}",
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }
     table = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ OTHER_NAMES = {
 class Rule:
     """`parse` returns the value or raises ValueError or TypeError; `accepted` completes "… is not …"."""
 
-    parse: Callable[[Any], Any]
+    parse: Callable[[object], Any]  # Any: each field has a type of its own
     accepted: str
 
 
@@ -67,7 +68,7 @@ def shown(value: object) -> str:
 def whole(low: int, high: int) -> Rule:
     """Accept whole numbers from `low` to `high`."""
 
-    def parse(value: Any) -> int:
+    def parse(value: object) -> int:
         number = _number(value)
         if number != int(number) or not low <= number <= high:
             raise ValueError
@@ -79,7 +80,7 @@ def whole(low: int, high: int) -> Rule:
 def real(low: float, high: float, *, above: bool = False) -> Rule:
     """Accept numbers from `low` (or above it) to `high`."""
 
-    def parse(value: Any) -> float:
+    def parse(value: object) -> float:
         number = _number(value)
         if not low <= number <= high or (above and number == low):
             raise ValueError
@@ -91,7 +92,7 @@ def real(low: float, high: float, *, above: bool = False) -> Rule:
 def one_of(*accepted: str) -> Rule:
     """Accept these words."""
 
-    def parse(value: Any) -> str:
+    def parse(value: object) -> str:
         if not isinstance(value, str) or value.strip().lower() not in accepted:
             raise ValueError
         return value.strip().lower()
@@ -104,19 +105,19 @@ def optional(rule: Rule) -> Rule:
     return Rule(lambda value: None if value is None else rule.parse(value), f"{rule.accepted}, or null")
 
 
-def not_yet(present: Any, what: str) -> Rule:
+def not_yet(present: int | None, what: str) -> Rule:
     """Accept only today's value of a field whose other values come later."""
 
-    def parse(value: Any) -> Any:
+    def parse(value: object) -> object:
         if type(value) is not type(present) or value != present:
             raise ValueError
         return present
 
-    word = {None: "null", False: "false"}.get(present, str(present))
+    word = "null" if present is None else str(present).lower()
     return Rule(parse, f"possible yet: {what} does not exist yet, the value accepted is {word}")
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     """Return a number; YAML reads 1e-4 as text, and true is no number."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise TypeError(value)
@@ -126,33 +127,39 @@ def _number(value: Any) -> float:
     return number
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or any(ord(character) < 32 for character in value):
         raise ValueError(value)
     return value.strip()
 
 
-def _folder(value: Any) -> str:
+def _folder(value: object) -> str:
     return "" if value is None or value == "" else _text(value)
 
 
-def _paths(value: Any) -> tuple[str, ...]:
-    paths = (value,) if isinstance(value, str) else tuple(value)
+def _items(value: object) -> tuple[object, ...]:
+    if not isinstance(value, Iterable):
+        raise TypeError(value)
+    return tuple(value)
+
+
+def _paths(value: object) -> tuple[str, ...]:
+    paths = (value,) if isinstance(value, str) else _items(value)
     if not paths:
         raise ValueError(value)
     return tuple(_text(path) for path in paths)
 
 
-def _targets(value: Any) -> str | tuple[str, ...]:
+def _targets(value: object) -> str | tuple[str, ...]:
     if value == "all-linear":
         return "all-linear"
-    names = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else tuple(value)
+    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(map(_text, _items(value)))
     if not names or not set(names) <= set(LORA_TARGETS):
         raise ValueError(value)
     return tuple(dict.fromkeys(names))
 
 
-def _device(value: Any) -> str:
+def _device(value: object) -> str:
     name = _text(value).lower()
     if name in {"auto", "cpu", "mps", "cuda"} or (name.startswith("cuda:") and name[5:].isdigit()):
         return name

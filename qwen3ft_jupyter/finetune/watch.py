@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from qwen3ft_jupyter.errors import JobFailed
 from qwen3ft_jupyter.finetune import checkpoints
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
     from pathlib import Path
 
+    from transformers import TrainerCallback
+
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.metrics import MetricsFile
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Work
 
 SAVE_EVERY_S = 300.0
 """What a kill costs at most, where saving is quick."""
@@ -33,6 +34,21 @@ RATE_STEPS = 20
 """Steps over which the speed is averaged."""
 
 
+class TrainerState(Protocol):
+    """What we read of `transformers.TrainerState`."""
+
+    global_step: int
+    max_steps: int
+    num_input_tokens_seen: int
+
+
+class TrainerControl(Protocol):
+    """What we set of `transformers.TrainerControl`."""
+
+    should_save: bool
+    should_training_stop: bool
+
+
 class Watch:
     """The state behind the callback. Its methods have the names and the order of `TrainerCallback`'s."""
 
@@ -42,13 +58,12 @@ class Watch:
         *,
         folder: Path,
         metrics: MetricsFile,
-        reporter: Reporter,
-        stop: threading.Event | None,
+        work: Work,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the checkpoints' folder and where to tell."""
         self._config, self._folder, self._metrics = config, folder, metrics
-        self._reporter, self._stop, self._clock = reporter, stop, clock
+        self._work, self._clock = work, clock
         self._ends: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS + 1)
         self._began = self._saved_at = self._told_at = clock()
         self._save_took = 0.0
@@ -60,14 +75,14 @@ class Watch:
         """Return the seconds of training, earlier attempts included."""
         return self._before_s + self._clock() - self._began
 
-    def on_train_begin(self, state: Any) -> None:
+    def on_train_begin(self, state: TrainerState) -> None:
         """Start the clock."""
         now = self._clock()
         self._began = self._saved_at = now
         self._ends.append((now, state.num_input_tokens_seen))
         self._tell(state, now)
 
-    def on_step_end(self, state: Any, control: Any) -> None:
+    def on_step_end(self, state: TrainerState, control: TrainerControl) -> None:
         """Report, and say whether to save or to end."""
         now = self._clock()
         self._ends.append((now, state.num_input_tokens_seen))
@@ -76,12 +91,12 @@ class Watch:
             self._tell(state, now)
         if is_last:  # the result follows at once, a checkpoint of the same would be waste
             return
-        if self._stop is not None and self._stop.is_set():
+        if self._work.stop.is_set():
             self.is_stopped = control.should_save = control.should_training_stop = True
         elif self._is_time_to_save(state.global_step, now):
             control.should_save = True
 
-    def on_log(self, state: Any, values: dict[str, float]) -> None:
+    def on_log(self, state: TrainerState, values: dict[str, float]) -> None:
         """Write one line of metrics. Raises JobFailed if the loss is no number any more."""
         row: dict[str, float] = {"step": state.global_step}
         for name in ("loss", "eval_loss", "learning_rate", "grad_norm", "epoch"):
@@ -102,9 +117,9 @@ class Watch:
         row["seconds"] = round(self.seconds, 3)
         finite = {name: value for name, value in row.items() if math.isfinite(value)}
         self._metrics.add(finite)
-        self._reporter.metrics(finite)
+        self._work.metrics(finite)
 
-    def on_save(self, state: Any) -> None:
+    def on_save(self, state: TrainerState) -> None:
         """Mark the checkpoint that was just written, and delete old ones."""
         folder = self._folder / f"checkpoint-{state.global_step}"
         (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
@@ -118,33 +133,40 @@ class Watch:
             return step % self._config.save_steps == 0
         return now - self._saved_at >= max(SAVE_EVERY_S, SAVE_SHARE * self._save_took)
 
-    def _tell(self, state: Any, now: float) -> None:
+    def _tell(self, state: TrainerState, now: float) -> None:
         self._told_at = now
         steps, taken = len(self._ends) - 1, self._ends[-1][0] - self._ends[0][0]
         rate = steps / taken if steps and taken > 0 else None
         left = state.max_steps - state.global_step
-        self._reporter.progress(
+        self._work.progress(
             Progress("training", state.global_step, state.max_steps, "steps", rate, left / rate if rate else None)
         )
 
 
-def make_callback(watch: Watch) -> Any:
+def make_callback(watch: Watch) -> TrainerCallback:
     """Return the `TrainerCallback` that passes events on to `watch`."""
     from transformers import TrainerCallback
 
     class WatchCallback(TrainerCallback):  # type: ignore[misc]  # the train extra has no types
         """Passes events on."""
 
-        def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        def on_train_begin(self, _args: object, state: TrainerState, _control: object, **_: object) -> None:
             watch.on_train_begin(state)
 
-        def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
+        def on_step_end(self, _args: object, state: TrainerState, control: TrainerControl, **_: object) -> None:
             watch.on_step_end(state, control)
 
-        def on_log(self, _args: Any, state: Any, _control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        def on_log(
+            self,
+            _args: object,
+            state: TrainerState,
+            _control: object,
+            logs: dict[str, float] | None = None,
+            **_: object,
+        ) -> None:
             watch.on_log(state, logs or {})
 
-        def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        def on_save(self, _args: object, state: TrainerState, _control: object, **_: object) -> None:
             watch.on_save(state)
 
     return WatchCallback()

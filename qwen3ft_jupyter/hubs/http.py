@@ -20,7 +20,7 @@ import zlib
 from base64 import b64encode
 from dataclasses import dataclass
 from json import loads
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from urllib3 import PoolManager, ProxyManager, Timeout
@@ -74,7 +74,7 @@ class Answer:
     url: str
     """Where it came from, after redirects."""
 
-    def json(self, *, max_depth: int = MAX_JSON_DEPTH) -> Any:
+    def json(self, *, max_depth: int = MAX_JSON_DEPTH) -> object:
         """Return the body as JSON.
 
         Raises:
@@ -121,12 +121,6 @@ class Response:
         if self._exchange.is_stopped and not data:  # what has arrived is not thrown away
             raise stopped()
         return data or b""
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:
-        """Fill the front of `buffer` like `read`; return the number of bytes, 0 at the end of the body."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else close it, so that the server sends no more."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
 
 from qwen3ft_jupyter.hubs.failures import host_of, origin_of
-from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, at, is_commit
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, at, is_commit, known_size
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, parse_sha256
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES, MIRROR_TOKENS, TOKEN_VARIABLES, Refusals, check_token
 from qwen3ft_jupyter.hubs.retry import QUESTIONS
@@ -78,7 +78,7 @@ class HuggingFaceHub:
         self, repo_id: RepoId, revision: str, commit: str, stop: threading.Event | None
     ) -> tuple[RemoteFile, ...]:
         entries = self._tree(repo_id, revision, commit, stop)
-        paths = check_paths([path if isinstance(path := entry.get("path"), str) else "" for entry in entries])
+        paths = check_paths([path if isinstance(path := at(entry, "path"), str) else "" for entry in entries])
         files = tuple(
             self._file(repo_id, path, entry) for path, entry in zip(paths, entries, strict=True) if is_wanted(path)
         )
@@ -86,18 +86,18 @@ class HuggingFaceHub:
             raise self._refusals.garbled(repo_id, Message("names no file that could be downloaded"))
         return files
 
-    def _file(self, repo_id: RepoId, path: SafePath, entry: dict[str, Any]) -> RemoteFile:
-        lfs = entry.get("lfs")
+    def _file(self, repo_id: RepoId, path: SafePath, entry: object) -> RemoteFile:
+        size, lfs = at(entry, "size"), at(entry, "lfs")
         if lfs is None:
-            oid = entry.get("oid")
-            return RemoteFile(path, entry.get("size", -1), None, oid if isinstance(oid, str) else "")
-        if not isinstance(lfs, dict) or lfs.get("size", entry.get("size")) != entry.get("size"):
+            oid = at(entry, "oid")
+            return RemoteFile(path, known_size(size), None, oid if isinstance(oid, str) else "")
+        if not isinstance(lfs, dict) or lfs.get("size", size) != size:
             raise self._refusals.garbled(repo_id, Message("contradicts itself about {path}", path=path))
         # the entry's own oid names the pointer file that git keeps, not the content
-        return RemoteFile(path, entry.get("size", -1), parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")))
+        return RemoteFile(path, known_size(size), parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")))
 
-    def _tree(self, repo_id: RepoId, revision: str, commit: str, stop: threading.Event | None) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = []
+    def _tree(self, repo_id: RepoId, revision: str, commit: str, stop: threading.Event | None) -> list[object]:
+        entries: list[object] = []
         url: str | None = f"{self.endpoint}/api/models/{repo_id}/tree/{commit}?recursive=true&expand=false"
         visited: set[str] = set()
         while url is not None:

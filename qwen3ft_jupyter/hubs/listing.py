@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
     from qwen3ft_jupyter.settings.declared import HubName
 
-__all__ = ["HUB_LABELS", "MAX_SIZE", "Hub", "Listing", "RemoteFile", "Request", "is_commit"]
 
 HUB_LABELS: dict[HubName, str] = {"modelscope": "ModelScope", "huggingface": "Hugging Face"}
 """The hubs' names as people write them."""
@@ -88,6 +87,15 @@ class Request:
 def is_commit(text: str) -> bool:
     """Return whether `text` is a git commit: 40 hexadecimal digits."""
     return _HEX40.fullmatch(text) is not None
+
+
+def known_size(value: object) -> int:
+    """Return a size as it is, -1 for what is none: `RemoteFile` refuses that.
+
+    >>> known_size(7), known_size("7"), known_size(True)
+    (7, -1, -1)
+    """
+    return value if type(value) is int else -1
 
 
 class Hub(Protocol):

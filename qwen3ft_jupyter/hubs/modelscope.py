@@ -10,12 +10,12 @@ from __future__ import annotations
 import itertools
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from qwen3ft_jupyter.errors import BadListing, HubBusy, HubError, HubUnreachable, Qwen3ftError, Stopped
 from qwen3ft_jupyter.hubs.git_refs import GIT_USER_AGENT, MAX_REFS_BYTES, commit_of, parse_refs
-from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, at, is_commit
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, at, is_commit, known_size
 from qwen3ft_jupyter.hubs.names import MAX_DEPTH, check_paths, is_wanted, parse_sha256
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES, TOKEN_VARIABLES, Refusals, check_token
 from qwen3ft_jupyter.hubs.region import REGION_HEADER
@@ -43,10 +43,30 @@ _REVISION_WORDS = ("revision", "branch", "版本", "分支")
 
 
 @dataclass(frozen=True, slots=True)
+class _Entry:
+    """A file or folder as the hub lists it, not yet judged."""
+
+    path: str
+    size: int
+    sha256: str
+    is_folder: bool
+
+    @classmethod
+    def of(cls, data: object) -> _Entry:
+        path, sha256 = at(data, "Path"), at(data, "Sha256")
+        return cls(
+            path if isinstance(path, str) else "",
+            known_size(at(data, "Size")),
+            str(sha256 or ""),
+            is_folder=at(data, "Type") == "tree",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _Page:
     """One answer of the listing: its entries and the commit it names, if any."""
 
-    entries: list[dict[str, Any]]
+    entries: list[_Entry]
     commit: str
 
 
@@ -141,9 +161,9 @@ class ModelScopeHub:
             return page
         return _Page(self._walk(repo_id, revision, stop), page.commit)
 
-    def _walk(self, repo_id: RepoId, revision: str, stop: threading.Event | None) -> list[dict[str, Any]]:
+    def _walk(self, repo_id: RepoId, revision: str, stop: threading.Event | None) -> list[_Entry]:
         """List a repo folder by folder, splitting each that is cut."""
-        entries: list[dict[str, Any]] = []
+        entries: list[_Entry] = []
         folders = [""]
         asked = 0
         while folders:
@@ -160,8 +180,8 @@ class ModelScopeHub:
                 raise self._refusals.garbled(
                     repo_id, Message("is cut: a folder has more than {count} files", count=TRUNCATED_AT)
                 )
-            entries += [entry for entry in direct if not _is_folder(entry)]
-            folders += [_child(self._refusals, repo_id, folder, entry) for entry in filter(_is_folder, direct)]
+            entries += [entry for entry in direct if not entry.is_folder]
+            folders += [_child(self._refusals, repo_id, folder, entry) for entry in direct if entry.is_folder]
         return entries
 
     def _page(
@@ -199,7 +219,9 @@ class ModelScopeHub:
         if not all(isinstance(entry, dict) for entry in entries):
             raise self._refusals.garbled(repo_id, Message("holds something that is not a file"))
         commit = at(body, "Data", "LatestCommitter", "Id")
-        return _Page(entries, commit if isinstance(commit, str) and is_commit(commit) else "")
+        return _Page(
+            [_Entry.of(entry) for entry in entries], commit if isinstance(commit, str) and is_commit(commit) else ""
+        )
 
     def _explained(
         self,
@@ -238,12 +260,11 @@ class ModelScopeHub:
         return {name for name in names if isinstance(name, str) and name.isprintable()}
 
 
-def _files(refusals: Refusals, repo_id: RepoId, entries: list[dict[str, Any]]) -> tuple[RemoteFile, ...]:
-    blobs = [entry for entry in entries if not _is_folder(entry)]
-    names = [entry.get("Path") for entry in blobs]
-    paths = check_paths([name if isinstance(name, str) else "" for name in names])
+def _files(refusals: Refusals, repo_id: RepoId, entries: list[_Entry]) -> tuple[RemoteFile, ...]:
+    blobs = [entry for entry in entries if not entry.is_folder]
+    paths = check_paths([entry.path for entry in blobs])
     files = tuple(
-        RemoteFile(path, entry.get("Size", -1), parse_sha256(str(entry.get("Sha256") or "")))
+        RemoteFile(path, entry.size, parse_sha256(entry.sha256))
         for path, entry in zip(paths, blobs, strict=True)
         if is_wanted(path)
     )
@@ -252,15 +273,11 @@ def _files(refusals: Refusals, repo_id: RepoId, entries: list[dict[str, Any]]) -
     return files
 
 
-def _is_folder(entry: Mapping[str, Any]) -> bool:
-    return bool(entry.get("Type") == "tree")
-
-
-def _child(refusals: Refusals, repo_id: RepoId, folder: str, entry: Mapping[str, Any]) -> str:
+def _child(refusals: Refusals, repo_id: RepoId, folder: str, entry: _Entry) -> str:
     """Return the path of a folder found in `folder`; anything else would have us walk in a circle."""
-    path = entry.get("Path")
+    path = entry.path
     prefix = f"{folder}/" if folder else ""
-    if not isinstance(path, str) or not path.startswith(prefix) or path == folder or path.count("/") >= MAX_DEPTH:
+    if not path or not path.startswith(prefix) or path == folder or path.count("/") >= MAX_DEPTH:
         raise refusals.garbled(repo_id, Message("names a folder that is not where it says"))
     return path
 

@@ -26,6 +26,10 @@ from qwen3ft_jupyter.errors import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
+    from typing import TypeAlias
+
+    AddressInfo: TypeAlias = tuple[Any, ...]  # as `socket.getaddrinfo` gives it
 
 POLL_S = 0.1
 """Seconds between two looks at `stop`; well under the second in which a cancel must be felt."""
@@ -175,13 +179,13 @@ def dial(host: str, port: int, *, timeout_s: float, stop: threading.Event | None
     raise failure
 
 
-def _look_up(host: str, port: int, *, timeout_s: float, stop: threading.Event | None) -> list[tuple[Any, ...]]:
+def _look_up(host: str, port: int, *, timeout_s: float, stop: threading.Event | None) -> list[AddressInfo]:
     """Return the addresses of `host`. A lookup cannot be interrupted, so it happens on a thread that may be left."""
     host = host.strip("[]")
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(host)
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    answers: queue.SimpleQueue[list[tuple[Any, ...]] | OSError | UnicodeError] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[list[AddressInfo] | OSError | UnicodeError] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
@@ -204,7 +208,7 @@ def _look_up(host: str, port: int, *, timeout_s: float, stop: threading.Event | 
     raise socket.gaierror(socket.EAI_AGAIN, "the name lookup took too long")
 
 
-def _connect(address: tuple[Any, ...], *, timeout_s: float, stop: threading.Event | None) -> socket.socket:
+def _connect(address: AddressInfo, *, timeout_s: float, stop: threading.Event | None) -> socket.socket:
     family, kind, protocol, _, target = address
     connection = socket.socket(family, kind, protocol)
     try:
@@ -239,7 +243,7 @@ def _wait_writable(connection: socket.socket, *, timeout_s: float, stop: threadi
 class _Head:
     """The lines of an answer's head as they are read; remembers the last."""
 
-    def __init__(self, file: Any) -> None:  # Any: the standard library's types leave open which file it is
+    def __init__(self, file: BufferedReader) -> None:
         self.file = file
         self.last = b""
 

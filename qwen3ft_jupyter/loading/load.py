@@ -6,10 +6,12 @@ import contextlib
 import importlib.util
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadInput, DoesNotFit, LoadError, MissingPackage
 from qwen3ft_jupyter.loading import fit
+from qwen3ft_jupyter.loading.libraries import LoadedPair
 from qwen3ft_jupyter.loading.machine import Machine, check_dtype, choose, this_machine
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.loading.safety import check_adapter_folder, check_model_folder
@@ -19,9 +21,12 @@ from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    from qwen3ft_jupyter.loading.libraries import DeviceMap, Model, Tokenizer
     from qwen3ft_jupyter.loading.machine import Choice
     from qwen3ft_jupyter.work import Reporter
 
@@ -33,86 +38,123 @@ ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_at
 QUANTIZATIONS = (None, "4bit", "8bit")
 """What `quantization` accepts."""
 
+STRATEGIES = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
+"""Values of `device_map` that name no device."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How a model is loaded.
+
+    Raises:
+        BadInput: `quantization` or `attn_implementation` is none of the accepted ones.
+    """
+
+    device_map: DeviceMap = "auto"
+    """"auto" takes the best device (and spreads over several GPUs what does not fit one); a mapping or another strategy
+    goes to transformers as it is."""
+    device: str | None = None
+    """"cpu", "mps", "cuda", "cuda:N"; goes before `device_map`."""
+    dtype: torch.dtype | str | None = None
+    """"float32", "float16", "bfloat16", the torch types, or None and "auto" for what suits the device."""
+    torch_dtype: torch.dtype | str | None = None
+    """The same, under the name that transformers 4 used."""
+    quantization: str | None = None
+    """"4bit" (NF4) or "8bit" through bitsandbytes, on a GPU or the CPU."""
+    attn_implementation: str | None = None
+    """One of `ATTENTION`; None leaves it to transformers (sdpa)."""
+    adapter: Path | None = None
+    """A folder with a LoRA adapter to put on top."""
+    memory_check: bool = True
+    """False loads although it will not fit."""
+
+    def __post_init__(self) -> None:
+        if self.quantization not in QUANTIZATIONS:
+            raise BadInput(
+                "quantization {quantization!r} is not known.",
+                hint='Accepted: None, "4bit", "8bit".',
+                quantization=self.quantization,
+            )
+        if self.attn_implementation is not None and self.attn_implementation not in ATTENTION:
+            raise BadInput(
+                "attn_implementation {attention!r} is not known.",
+                hint="Accepted: {names}.",
+                attention=self.attn_implementation,
+                names=", ".join(ATTENTION),
+            )
+
+    @property
+    def dtype_name(self) -> str:
+        """Return the type that is asked for, "auto" if none is. Raises BadInput."""
+        asked = self.dtype if self.dtype is not None else self.torch_dtype
+        return "auto" if asked is None or asked == "auto" else check_dtype(asked)
+
+    @property
+    def device_name(self) -> str:
+        """Return the device that is named, "auto" if the device_map leaves the choice or spreads."""
+        if self.device:
+            return self.device
+        if isinstance(self.device_map, str) and self.device_map not in STRATEGIES:
+            return self.device_map
+        return "auto"
+
 
 def load_model_and_tokenizer(
     folder: Path,
+    options: LoadOptions = LoadOptions(),
     *,
-    device_map: str | Mapping[str, Any] | None = "auto",
-    device: str | None = None,
-    dtype: Any = None,  # None, a name, or a torch.dtype: torch is not imported to say so
-    torch_dtype: Any = None,  # the name that transformers 4 used
-    quantization: str | None = None,
-    attn_implementation: str | None = None,
-    adapter: Path | None = None,
-    memory_check: bool = True,
     machine: Machine | None = None,
     reporter: Reporter = SILENT,
-) -> tuple[Any, Any]:  # a transformers model (or a peft one) and its tokenizer
+) -> LoadedPair:
     """Return the model in `folder`, ready to generate, and its tokenizer. Nothing is looked up on a network.
 
     Args:
         folder: A cached model.
-        device_map: "auto" takes the best device (and spreads over several GPUs what does not fit one); a mapping or
-            another strategy goes to transformers as it is.
-        device: "cpu", "mps", "cuda", "cuda:N"; goes before `device_map`.
-        dtype: "float32", "float16", "bfloat16", the torch types, or None and "auto" for what suits the device.
-        torch_dtype: The same, under its old name.
-        quantization: "4bit" (NF4) or "8bit" through bitsandbytes, on a GPU or the CPU.
-        attn_implementation: One of `ATTENTION`; None leaves it to transformers (sdpa).
-        adapter: A folder with a LoRA adapter to put on top.
-        memory_check: False loads although it will not fit.
+        options: Where and how.
         machine: What to decide on; None measures this one.
         reporter: Is told of the phase "loading".
 
     Raises:
-        BadInput: An argument is none of the accepted ones.
+        BadInput: An option is none of the accepted ones.
         UnsafeModel: The folder would run code or unpickle data.
         DoesNotFit: There is not enough memory.
         MissingPackage: torch, transformers, peft or bitsandbytes is not installed.
         LoadError: The folder is no model, or the libraries cannot load it.
     """
-    _check_arguments(quantization, attn_implementation)
     config = check_model_folder(folder)
-    if adapter is not None:
-        check_adapter_folder(adapter)
-    _require_for(adapter, quantization)
-    tensors = model_tensors(folder, tied=bool(config.get("tie_word_embeddings")))
+    if options.adapter is not None:
+        check_adapter_folder(options.adapter)
+    _require_for(options)
+    tensors = model_tensors(folder, tied=config.is_tied)
     machine = machine or this_machine()
     parameters = sum(tensor.elements for tensor in tensors)
-    where = _device_of(device, device_map)
-    choice = choose(machine, device=where, dtype=_dtype_name(dtype, torch_dtype), parameters=parameters)
-    weights = fit.Weights(tensors, choice.dtype, quantization, config.get("quantization_config") is not None)
-    is_spread = device is None and device_map == "auto" and fit.needs_several_gpus(weights, machine, choice.device)
-    if memory_check:
+    choice = choose(machine, device=options.device_name, dtype=options.dtype_name, parameters=parameters)
+    weights = fit.Weights(tensors, choice.dtype, options.quantization, config.is_quantized)
+    may_spread = options.device is None and options.device_map == "auto"
+    is_spread = may_spread and fit.needs_several_gpus(weights, machine, choice.device)
+    if options.memory_check:
         free = fit.free_bytes(machine, choice.device, spread=is_spread)
         fit.check_fits(weights, free, name=model_name(folder), device=choice.device, smaller=_smaller_model)
-    placement = device_map if isinstance(device_map, dict) or is_spread else {"": choice.device}
+    placement = options.device_map if isinstance(options.device_map, dict) or is_spread else {"": choice.device}
     logger.info("loading %s on %s in %s: %s", model_name(folder), choice.device, choice.dtype, choice.reason)
-    reporter.progress(
-        Progress(
-            "loading", 0, None, "steps", detail=Message("{dtype} on {device}", dtype=choice.dtype, device=choice.device)
-        )
-    )
+    detail = Message("{dtype} on {device}", dtype=choice.dtype, device=choice.device)
+    reporter.progress(Progress("loading", 0, None, "steps", detail=detail))
     with no_network(), quiet_libraries():
         tokenizer = load_tokenizer(folder)
-        model = _load(folder, choice, placement, quantization=quantization, attention=attn_implementation)
-        if adapter is not None:
-            model = _with_adapter(model, adapter)
+        model = _load(folder, choice, placement, options)
+        if options.adapter is not None:
+            model = _with_adapter(model, options.adapter)
     model.eval()
-    reporter.progress(
-        Progress(
-            "loading", 1, 1, "steps", detail=Message("{dtype} on {device}", dtype=choice.dtype, device=choice.device)
-        )
-    )
-    return model, tokenizer
+    reporter.progress(Progress("loading", 1, 1, "steps", detail=detail))
+    return LoadedPair(model, tokenizer)
 
 
-def _require_for(adapter: Path | None, quantization: str | None) -> None:
-    more = [*(["peft"] if adapter else []), *(["bitsandbytes", "accelerate"] if quantization else [])]
+def _require_for(options: LoadOptions) -> None:
+    more = [*(["peft"] if options.adapter else []), *(["bitsandbytes", "accelerate"] if options.quantization else [])]
     require("torch", "transformers", *more)
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path) -> Tokenizer:
     """Return the tokenizer of a model folder, its chat template tried out under limits.
 
     Raises UnsafeModel, LoadError, MissingPackage.
@@ -159,46 +201,16 @@ def model_name(folder: Path) -> str:
     return folder.name
 
 
-def _check_arguments(quantization: str | None, attention: str | None) -> None:
-    if quantization not in QUANTIZATIONS:
-        raise BadInput(
-            "quantization {quantization!r} is not known.",
-            hint='Accepted: None, "4bit", "8bit".',
-            quantization=quantization,
-        )
-    if attention is not None and attention not in ATTENTION:
-        raise BadInput(
-            "attn_implementation {attention!r} is not known.",
-            hint="Accepted: {names}.",
-            attention=attention,
-            names=", ".join(ATTENTION),
-        )
-
-
-def _dtype_name(dtype: Any, torch_dtype: Any) -> str:
-    asked = dtype if dtype is not None else torch_dtype
-    return "auto" if asked is None or asked == "auto" else check_dtype(asked)
-
-
-def _device_of(device: str | None, device_map: str | Mapping[str, Any] | None) -> str:
-    """Return the device that is named, "auto" if the device_map leaves the choice or spreads."""
-    if device:
-        return device
-    if isinstance(device_map, str) and device_map not in {"auto", "balanced", "balanced_low_0", "sequential"}:
-        return device_map
-    return "auto"
-
-
-def _load(folder: Path, choice: Choice, placement: Any, *, quantization: str | None, attention: str | None) -> Any:
+def _load(folder: Path, choice: Choice, placement: DeviceMap, options: LoadOptions) -> Model:
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    arguments: dict[str, Any] = {"dtype": getattr(torch, choice.dtype), "device_map": placement}
-    if attention is not None:
-        arguments["attn_implementation"] = attention
-    if quantization is not None:
-        arguments["quantization_config"] = _quantization(quantization, choice.dtype)
+    arguments = {"dtype": getattr(torch, choice.dtype), "device_map": placement}
+    if options.attn_implementation is not None:
+        arguments["attn_implementation"] = options.attn_implementation
+    if options.quantization is not None:
+        arguments["quantization_config"] = _quantization(options.quantization, choice.dtype)
     try:
         return AutoModelForCausalLM.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False, use_safetensors=True, **arguments
@@ -224,7 +236,7 @@ def _load(folder: Path, choice: Choice, placement: Any, *, quantization: str | N
                         details={"cause": str(error)}, name=type(error).__name__) from error  # fmt: skip
 
 
-def _quantization(quantization: str, dtype: str) -> Any:
+def _quantization(quantization: str, dtype: str) -> BitsAndBytesConfig:
     import torch
     from transformers import BitsAndBytesConfig
 
@@ -238,7 +250,7 @@ def _quantization(quantization: str, dtype: str) -> Any:
     )
 
 
-def _with_adapter(model: Any, adapter: Path) -> Any:
+def _with_adapter(model: Model, adapter: Path) -> Model:
     from peft import PeftModel
 
     try:

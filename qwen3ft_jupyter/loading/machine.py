@@ -6,13 +6,15 @@ import contextlib
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.catalog.memory import DTYPE_BYTES
 from qwen3ft_jupyter.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from qwen3ft_jupyter.loading.libraries import Model
 
 CPU_BF16_FROM_PARAMETERS = 100_000_000
 """Below this a CPU computes in float32 even where it knows bfloat16: it is quick enough, and exact."""
@@ -181,7 +183,7 @@ def cgroup_memory(root: Path = Path("/sys/fs/cgroup")) -> tuple[int | None, int]
 
 
 @contextlib.contextmanager
-def fitting_threads(model: Any) -> Iterator[None]:
+def fitting_threads(model: Model) -> Iterator[None]:
     """Let this thread compute a small model on one CPU core.
 
     Its matrices are too small to share out, and threads that wait for each other spin: on two cores with other work on

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import LoadError, UnsafeModel
 from qwen3ft_jupyter.loading.weights import read_tensors, weight_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 CONFIG_FILES = (
@@ -58,8 +59,19 @@ ADAPTER_CODE_KEYS = (
 """Keys of adapter_config.json that import modules or read other files."""
 
 
-def check_model_folder(folder: Path) -> dict[str, Any]:
-    """Return the folder's config.json after making sure that loading it runs nothing and reads only this folder.
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """What we need to know of a model's config.json."""
+
+    model_type: str
+    is_tied: bool
+    """Whether the output layer is the embedding."""
+    is_quantized: bool
+    """Whether the weights are stored quantized."""
+
+
+def check_model_folder(folder: Path) -> ModelConfig:
+    """Return what the folder's config.json says, after making sure that loading it runs nothing and reads only this.
 
     Raises:
         UnsafeModel: A config names code, the weights are pickles, or a file name leads out of the folder.
@@ -72,15 +84,19 @@ def check_model_folder(folder: Path) -> dict[str, Any]:
         raise LoadError("The folder has no config.json: it is not a model.", hint="Download the model first.")
     for name, config in configs.items():
         _check_keys(name, config)
-    _check_quantization(configs["config.json"])
+    config = configs["config.json"]
+    quantization = config.get("quantization_config")
+    if quantization is not None:
+        _check_quantization(quantization)
     _check_tokenizer_files(configs.get("tokenizer_config.json", {}))
     for path in weight_files(folder):
         read_tensors(path)
-    return configs["config.json"]
+    tied = bool(config.get("tie_word_embeddings"))
+    return ModelConfig(str(config.get("model_type")), is_tied=tied, is_quantized=quantization is not None)
 
 
-def check_adapter_folder(folder: Path) -> dict[str, Any]:
-    """Return an adapter's adapter_config.json after making sure that loading it runs nothing.
+def check_adapter_folder(folder: Path) -> None:
+    """Make sure that loading an adapter runs nothing.
 
     Raises:
         UnsafeModel: Its weights are pickles, or its config names code.
@@ -104,10 +120,9 @@ def check_adapter_folder(folder: Path) -> dict[str, Any]:
             hint="Save the adapter again as safetensors.",
         )
     read_tensors(weights)
-    return config
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, object]:
     """Return the JSON object in `path`. Raises LoadError."""
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise LoadError("{path} is larger than {max_config} bytes.", path=path.name, max_config=MAX_CONFIG_BYTES)
@@ -124,7 +139,7 @@ def read_config(path: Path) -> dict[str, Any]:
     return value
 
 
-def _check_keys(name: str, config: dict[str, Any]) -> None:
+def _check_keys(name: str, config: object) -> None:
     for key, value in _walk(config):
         is_private = key.startswith("_") and key not in KNOWN_PRIVATE_KEYS
         # a token of the vocabulary may be called anything; only keys that reach an object's attributes count
@@ -137,9 +152,9 @@ def _check_keys(name: str, config: dict[str, Any]) -> None:
             )
 
 
-def _walk(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _walk(config: object) -> Iterator[tuple[str, object]]:
     """Yield every key at any depth, without recursion: nesting is under the file's control."""
-    waiting: list[Any] = [config]
+    waiting = [config]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
@@ -149,10 +164,7 @@ def _walk(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             waiting.extend(value)
 
 
-def _check_quantization(config: dict[str, Any]) -> None:
-    quantization = config.get("quantization_config")
-    if quantization is None:
-        return
+def _check_quantization(quantization: object) -> None:
     method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
     if method not in QUANTIZATION_METHODS:
         raise UnsafeModel(
@@ -163,7 +175,7 @@ def _check_quantization(config: dict[str, Any]) -> None:
         )
 
 
-def _check_tokenizer_files(config: dict[str, Any]) -> None:
+def _check_tokenizer_files(config: Mapping[str, object]) -> None:
     for key, value in config.items():
         if key.endswith("_file") and isinstance(value, str) and value != PurePath(value).name:
             raise UnsafeModel("tokenizer_config.json: {key} leads out of the model's folder.", key=key)

@@ -14,7 +14,12 @@ import json
 import signal
 import sys
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.nodes import Node
+    from jinja2.parser import Parser
 
 if __name__ == "__main__":
     del sys.path[0]  # this file's folder: its neighbours must not shadow anybody's modules
@@ -33,10 +38,10 @@ def main() -> None:
     except MemoryError:
         sys.exit(99)
     except Exception as error:  # noqa: BLE001 - border: whatever a stranger's template provokes is an answer, not a crash
-        _answer({"error": _text(error)})
+        _answer(error=_text(error))
         return
     _set_alarm(0)
-    _answer({"ok": True})
+    _answer(ok=True)
     for line in sys.stdin:
         _set_alarm(setup["time_s"])
         answers = []
@@ -45,16 +50,16 @@ def main() -> None:
             variables["messages"] = [_with_all_names(message) for message in conversation["messages"]]
             answers.append(_render(template, variables, setup["output_chars"]))
         _set_alarm(0)
-        _answer({"texts": answers})
+        _answer(texts=answers)
 
 
-def _with_all_names(message: dict[str, Any]) -> dict[str, Any]:
+def _with_all_names(message: dict[str, object]) -> dict[str, object]:
     """Give a turn's reasoning under both names that templates know, in the order of transformers."""
     reasoning = message.get("reasoning_content")
     return message if reasoning is None else {"thinking": reasoning, **message, "reasoning_content": reasoning}
 
 
-def _render(template: Any, variables: dict[str, Any], output_chars: int) -> str | dict[str, str]:  # a jinja2.Template
+def _render(template: Template, variables: dict[str, object], output_chars: int) -> str | dict[str, str]:
     parts: list[str] = []
     room = output_chars
     try:
@@ -70,7 +75,7 @@ def _render(template: Any, variables: dict[str, Any], output_chars: int) -> str 
     return "".join(parts)
 
 
-def _compile(source: str) -> Any:
+def _compile(source: str) -> Template:
     """Compile as transformers does: same sandbox, same whitespace rules, same helper names."""
     from jinja2.exceptions import TemplateError
     from jinja2.ext import Extension
@@ -81,7 +86,7 @@ def _compile(source: str) -> Any:
 
         tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
 
-        def parse(self, parser: Any) -> Any:  # a list of jinja2 nodes
+        def parse(self, parser: Parser) -> list[Node]:
             next(parser.stream)
             return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
@@ -89,7 +94,7 @@ def _compile(source: str) -> Any:
         raise TemplateError(message)
 
     def tojson(
-        value: Any,
+        value: object,
         ensure_ascii: bool = False,  # noqa: FBT001, FBT002 - the names and order templates know
         indent: int | None = None,
         separators: tuple[str, str] | None = None,
@@ -129,7 +134,7 @@ def _text(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:300]
 
 
-def _answer(value: dict[str, Any]) -> None:
+def _answer(**value: object) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
 

@@ -18,7 +18,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import LoadError, MissingPackage, UnsafeModel
 
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from qwen3ft_jupyter.loading.libraries import Tokenizer
+
 logger = logging.getLogger(__name__)
 
 MEMORY_BYTES = 512 * 1024**2
 """What a template may use beyond a bare interpreter. Qwen's needs well under 10 MB."""
 
-DEFAULTS: Mapping[str, Any] = {"tools": None, "documents": None, "add_generation_prompt": False}
+DEFAULTS: Mapping[str, object] = {"tools": None, "documents": None, "add_generation_prompt": False}
 """Variables that transformers always sets; a template may tell None from undefined."""
 
 TIME_S = 10.0
@@ -53,8 +55,19 @@ MAX_TEMPLATE_CHARS = 1_000_000
 class Rendering:
     """One conversation to render; `variables` are what templates read besides messages, such as enable_thinking."""
 
-    messages: Sequence[Mapping[str, Any]]
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    messages: Sequence[Mapping[str, object]]
+    variables: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the child said."""
+
+    texts: list[str | dict[str, str]] = field(default_factory=list)
+    """One for each conversation; an error in its place if the template refuses it."""
+    error: str = ""
+    """Why the template is none."""
+    ok: bool = False
 
 
 class TemplateRenderer:
@@ -63,7 +76,7 @@ class TemplateRenderer:
     Not for several threads at once.
     """
 
-    def __init__(self, template: str, variables: Mapping[str, Any] | None = None, *, time_s: float = TIME_S) -> None:
+    def __init__(self, template: str, variables: Mapping[str, str] | None = None, *, time_s: float = TIME_S) -> None:
         """Take the template's source and the variables every rendering gets (the tokenizer's special tokens)."""
         self._template = template
         self._variables = dict(variables or {})
@@ -72,7 +85,7 @@ class TemplateRenderer:
         self._answers: queue.Queue[str] = queue.Queue()
 
     @classmethod
-    def of(cls, tokenizer: Any) -> TemplateRenderer:  # a transformers tokenizer: imported by nobody here
+    def of(cls, tokenizer: Tokenizer) -> TemplateRenderer:
         """Return the renderer of a tokenizer's template. Raises LoadError if it has none."""
         template = tokenizer.chat_template
         if isinstance(template, dict):
@@ -102,16 +115,14 @@ class TemplateRenderer:
         """
         if self._process is None:
             self._start()
-        conversations = []
-        for one in renderings:
-            variables: dict[str, Any] = {**DEFAULTS, **one.variables}
-            conversations.append({"messages": list(one.messages), "variables": variables})
-        answer = self._ask({"conversations": conversations}, self._time_s)
-        texts = answer["texts"]
+        conversations: list[dict[str, object]] = [
+            {"messages": list(one.messages), "variables": {**DEFAULTS, **one.variables}} for one in renderings
+        ]
+        texts = self._ask(self._time_s, conversations=conversations).texts
         for text in texts:
             if not isinstance(text, str):
                 raise LoadError("The model's chat template refuses this conversation: {error}.", error=text["error"])
-        return list(texts)
+        return [text for text in texts if isinstance(text, str)]
 
     def close(self) -> None:
         """End the child."""
@@ -141,15 +152,21 @@ class TemplateRenderer:
             encoding="utf-8",
         )
         threading.Thread(target=_pump, args=(self._process, self._answers), daemon=True, name="chat-template").start()
-        limits = {"memory_bytes": MEMORY_BYTES, "time_s": self._time_s + 1, "output_chars": OUTPUT_CHARS}
-        answer = self._ask({"template": self._template, "variables": self._variables, **limits}, START_S)
-        if "error" in answer:
+        answer = self._ask(
+            START_S,
+            template=self._template,
+            variables=self._variables,
+            memory_bytes=MEMORY_BYTES,
+            time_s=self._time_s + 1,
+            output_chars=OUTPUT_CHARS,
+        )
+        if answer.error:
             self.close()
-            if "No module named" in answer["error"]:
+            if "No module named" in answer.error:
                 raise MissingPackage("jinja2 is needed to render chat templates.", hint="pip install jinja2")
-            raise LoadError("The model's chat template is not a template: {error}.", error=answer["error"])
+            raise LoadError("The model's chat template is not a template: {error}.", error=answer.error)
 
-    def _ask(self, request: Mapping[str, Any], limit_s: float) -> dict[str, Any]:
+    def _ask(self, limit_s: float, **request: object) -> _Answer:
         process = self._process
         if process is None or process.stdin is None:
             raise LoadError("The chat template's process is gone.")
@@ -165,8 +182,7 @@ class TemplateRenderer:
                 memory=MEMORY_BYTES // 1024**2,
                 limit_s=limit_s,
             )
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return _Answer(**json.loads(line))
 
     def _wait(self, process: subprocess.Popen[str], limit_s: float) -> str:
         """Return the answer, or "" after the limit of time or (where the child cannot limit itself) of memory."""

@@ -7,7 +7,7 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.errors import CacheDamaged, LoadError, UnsafeModel
@@ -116,7 +116,7 @@ def read_tensors(path: Path) -> list[Tensor]:
             )
         header = file.read(length)
     try:
-        entries: dict[str, Any] = json.loads(header)
+        entries = json.loads(header)
         ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
         if path.stat().st_size != 8 + length + max(ends, default=0):
             raise CacheDamaged("{path} is cut short or has bytes too many.", hint=REPAIR, path=path.name)

@@ -1,4 +1,4 @@
-"""The models on this disk: what `ModelManager` offers about the cache."""
+"""The models there are and those on this disk: what `ModelManager` offers about the cache."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from qwen3ft_jupyter.cache.places import known_places
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.store import JobStore
+from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.settings.declared import STRANGERS_ORIGINS, Settings
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
+    from qwen3ft_jupyter.manager.overview import Description
 
 
 class CachedModels:
-    """The part of `ModelManager` that lists, evicts, pins and moves what is cached."""
+    """The part of `ModelManager` that lists what there is, and evicts, pins and moves what is cached."""
 
     def __init__(
         self, settings: Settings, *, reporter: Callable[[], Reporter] | None = None, is_trusted: bool = True
@@ -47,6 +49,14 @@ class CachedModels:
 
     def _work(self, reporter: Reporter | None, stop: threading.Event | None, controls: Controls | None = None) -> Work:
         return Work(reporter or self._make_reporter(), stop or threading.Event(), controls or Controls())
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return the catalogue joined with the cache and the running downloads, cached but uncatalogued models last."""
+        return overview.model_rows(self.cache.list(), self._model_jobs.downloads())
+
+    def describe(self) -> Description:
+        """Answer "which hub am I using, which cache, and why"."""
+        return overview.describe(self.settings)
 
     def list_cached_models(self) -> list[dict[str, Any]]:
         """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache.repair import RepairReport
-from qwen3ft_jupyter.cache.verify import VerifyReport
+from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.jobs.kinds import JobKind, Plain
 from qwen3ft_jupyter.work import Progress
@@ -168,7 +167,7 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Plain:
     config, work = FineTuneConfig.from_dict(params.config), context.work
     work.progress(Progress("preparing", detail=config.model))
     model = params.starter.open_manager().ensure(config.model, reporter=work.reporter, stop=work.stop).model
-    return Plain(run(config, model.folder, context, base_commit=model.commit))
+    return Plain(run(config, model.folder, context, base_commit=model.commit).to_dict())
 
 
 def _title_fine_tune(params: FineTuneParams) -> str:

@@ -7,18 +7,13 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
-from qwen3ft_jupyter.cache.repair import RepairReport, repair_model
-from qwen3ft_jupyter.download.downloader import Downloader
+from qwen3ft_jupyter.cache.repair import repair_model
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.errors import NotCached
-from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.hubs.routes import make_mirrors
-from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.cached import CachedModels
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.messages import Command
-from qwen3ft_jupyter.practice.hub import hubs_for
 from qwen3ft_jupyter.settings.places import load_settings
 
 if TYPE_CHECKING:
@@ -29,14 +24,15 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from qwen3ft_jupyter.cache.models import CachedModel
-    from qwen3ft_jupyter.cache.verify import VerifyReport
+    from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
     from qwen3ft_jupyter.download.apply import Ensured
+    from qwen3ft_jupyter.download.downloader import Downloader
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.download.request import Wanted
     from qwen3ft_jupyter.jobs.kinds import JobKind
     from qwen3ft_jupyter.jobs.store import Job
+    from qwen3ft_jupyter.loading.libraries import LoadedPair
     from qwen3ft_jupyter.loading.loaded import LoadedModels, ModelLocation
-    from qwen3ft_jupyter.manager.overview import Description
     from qwen3ft_jupyter.work import Controls, Reporter
 
 
@@ -154,6 +150,12 @@ class ModelManager(CachedModels):
     @contextlib.contextmanager
     def _downloader(self, request: DownloadRequest, *, max_speed: float | None) -> Iterator[Downloader]:
         """Yield what fulfils a request, for the length of the block."""
+        # most processes that open a manager list, start jobs and load: they need nothing of what moves bytes
+        from qwen3ft_jupyter.download.downloader import Downloader
+        from qwen3ft_jupyter.hubs.http import HttpClient
+        from qwen3ft_jupyter.hubs.routes import make_mirrors
+        from qwen3ft_jupyter.practice.hub import hubs_for
+
         repo_id, settings = request.model_name, self.settings
         if request.force or self.cache.find(repo_id) is None:
             catalog.check_published(repo_id)
@@ -209,16 +211,6 @@ class ModelManager(CachedModels):
                 return downloader.ensure(request, work).bytes_fetched
 
         return repair_model(self.cache, parse_repo_id(model_name), fetch, revision=revision, work=work)
-
-    # What there is
-
-    def models(self) -> list[dict[str, Any]]:
-        """Return the catalogue joined with the cache and the running downloads, cached but uncatalogued models last."""
-        return overview.model_rows(self.cache.list(), self._model_jobs.downloads())
-
-    def describe(self) -> Description:
-        """Answer "which hub am I using, which cache, and why"."""
-        return overview.describe(self.settings)
 
     # Jobs
 
@@ -307,7 +299,7 @@ class ModelManager(CachedModels):
         *,
         reporter: Reporter | None = None,
         **options: Any,
-    ) -> tuple[Any, Any]:
+    ) -> LoadedPair:
         """Download if need be, then load. Returns `(model, tokenizer)` of transformers, ready to use.
 
         Args:
@@ -315,16 +307,18 @@ class ModelManager(CachedModels):
                 path of a model folder, absolute or beginning with ``./`` or ``~``.
             device_map: as in transformers; "auto" takes the GPU if there is one.
             reporter: receives progress.
-            options: passed to `qwen3ft_jupyter.loading.load_model_and_tokenizer`: `dtype`, `quantization` (None,
-                "4bit", "8bit"), `attn_implementation`, `adapter`, `device`, `memory_check`.
+            options: the fields of `qwen3ft_jupyter.loading.load.LoadOptions`: `dtype`, `quantization` (None, "4bit",
+                "8bit"), `attn_implementation`, `adapter`, `device`, `memory_check`.
 
         Raises:
             DoesNotFit: it needs more memory than there is; the hint proposes what fits.
             UnsafeModel: loading would run code from the repo.
             MissingPackage: torch and friends are not installed.
         """
-        reporter = reporter or self._make_reporter()
-        return self._loaded.load(self._locate(model_name, reporter), device_map, reporter, options)
+        from qwen3ft_jupyter.loading.load import LoadOptions
+
+        reporter, given = reporter or self._make_reporter(), LoadOptions(device_map=device_map, **options)
+        return self._loaded.load(self._locate(model_name, reporter), given, reporter)
 
     def chat(
         self,
@@ -340,13 +334,12 @@ class ModelManager(CachedModels):
             model_name: as in `load_model_and_tokenizer`.
             question: a text, or a list of messages with `role` and `content`.
             reporter: receives progress while the model is loaded.
-            options: passed to `qwen3ft_jupyter.finetune.answer`, for example `max_new_tokens`.
+            options: the fields of `qwen3ft_jupyter.finetune.chat.AnswerOptions`, for example `max_new_tokens`.
         """
-        from qwen3ft_jupyter.finetune.chat import answer
+        from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer
 
-        reporter = reporter or self._make_reporter()
-        model, tokenizer = self._loaded.get(self._locate(model_name, reporter), reporter)
-        return answer(model, tokenizer, question, **options)
+        reporter, asked = reporter or self._make_reporter(), AnswerOptions(**options)
+        return answer(self._loaded.get(self._locate(model_name, reporter), reporter), question, asked)
 
     @functools.cached_property
     def _loaded(self) -> LoadedModels:

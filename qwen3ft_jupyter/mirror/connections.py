@@ -88,13 +88,6 @@ class Connections:
                 if entry.idle_since is not None or not only_idle:
                     _hang_up(connection)
 
-    def wait_idle(self, count: int, timeout_s: float) -> bool:
-        """Return whether `count` connections waited for a request within `timeout_s` seconds."""
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: sum(entry.idle_since is not None for entry in self._open.values()) == count, timeout_s
-            )
-
     def wait_empty(self, timeout_s: float) -> bool:
         """Return whether all connections were closed within `timeout_s` seconds."""
         with self._changed:

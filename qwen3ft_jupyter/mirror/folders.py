@@ -1,4 +1,4 @@
-"""Finds models in folders: a cache, its shared caches, and folders registered under a name."""
+"""Finds models in folders: a cache, the layers below it, and folders registered under a name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.digests import Digests
 
 Read = Callable[[Path], Manifest | None]
-"""Returns the manifest of a model folder if it is trusted."""
+"""Returns the manifest of a model folder if it is believed."""
 RESCAN_S: Final = 0.25
 """What is not known is looked for on disk this often at most; so long a new model may stay unseen."""
 REFRESH_S: Final = 10.0
@@ -47,7 +47,7 @@ class Record:
     """The manifest of one folder, parsed again only when it is another file."""
 
     def __init__(self, folder: Path, stamps_root: Path | None = None, read: Read = read_manifest) -> None:
-        """Args: the model folder, the cache that keeps stamps for it if it is another, what reads its manifest."""
+        """Args: the model folder, the cache that keeps stamps for it if it lies in a layer, what reads its manifest."""
         self._folder = folder
         self._read_manifest = read
         self._stamps_root = stamps_root

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlencode
 
-from qwen3ft_jupyter.mirror.library import pick
-from qwen3ft_jupyter.mirror.models import Folder, ServedFile, tree
+from qwen3ft_jupyter.mirror.models import Folder, ServedFile, pick, tree
 from qwen3ft_jupyter.mirror.replies import Missing, Reply, file_reply, json_reply
 from qwen3ft_jupyter.settings.kinds import is_true
 
@@ -75,7 +74,7 @@ def _info_reply(asked: Asked, model: ServedModel) -> Reply:
     return json_reply(_info(model, has_blobs=has_blobs), headers={"X-Repo-Commit": model.commit})
 
 
-def _info(model: ServedModel, *, has_blobs: bool) -> dict[str, Any]:
+def _info(model: ServedModel, *, has_blobs: bool) -> object:
     moment = _time(model.created)
     siblings = [_sibling(file, has_blobs=has_blobs) for file in model.below("")]
     return {
@@ -97,7 +96,7 @@ def _info(model: ServedModel, *, has_blobs: bool) -> dict[str, Any]:
     }
 
 
-def _sibling(file: ServedFile, *, has_blobs: bool) -> dict[str, Any]:
+def _sibling(file: ServedFile, *, has_blobs: bool) -> object:
     blob = {"size": file.size, "blobId": file.git_sha1, "lfs": _lfs(file)} if has_blobs else {}
     return {"rfilename": file.path, **blob}
 
@@ -149,16 +148,16 @@ def _paths_info(asked: Asked, model: ServedModel) -> Reply:
     return json_reply([_entry(entry, model, is_expanded=is_expanded) for entry in entries])
 
 
-def _entry(entry: Folder | ServedFile, model: ServedModel, *, is_expanded: bool) -> dict[str, Any]:
+def _entry(entry: Folder | ServedFile, model: ServedModel, *, is_expanded: bool) -> object:
     last = {"id": model.commit, "title": "mirror", "date": _time(model.created)}
-    extra: dict[str, Any] = {"lastCommit": last} if is_expanded else {}
+    extra = {"lastCommit": last} if is_expanded else {}
     if isinstance(entry, Folder):
         return {"type": "directory", "oid": entry.git_sha1, "size": 0, "path": entry.path, **extra}
     file = {"type": "file", "oid": entry.git_sha1, "size": entry.size, "path": entry.path, "lfs": _lfs(entry)}
     return file | extra
 
 
-def _lfs(file: ServedFile) -> dict[str, Any]:
+def _lfs(file: ServedFile) -> object:
     """Every file is shown as a large one: those carry a sha256, so that clients can check what they get."""
     return {"oid": file.sha256, "sha256": file.sha256, "size": file.size, "pointerSize": len(file.pointer)}
 

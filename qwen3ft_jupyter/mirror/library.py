@@ -15,7 +15,7 @@ from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.mirror import folders
 from qwen3ft_jupyter.mirror.digests import Digests
 from qwen3ft_jupyter.mirror.folders import EXHAUSTED, CacheFolder, PlainFolder
-from qwen3ft_jupyter.mirror.models import ServedFile, ServedModel, versions
+from qwen3ft_jupyter.mirror.models import ServedFile, ServedModel, pick, versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,14 +152,6 @@ class Library:
             if error.errno in EXHAUSTED:
                 raise
             return False
-
-
-def pick(found: Sequence[ServedModel], revision: str) -> ServedModel | None:
-    """Return the version that `revision` names, the default one for "", or None."""
-    for model in found:
-        if model.has_revision(revision) if revision else model.is_default:
-            return model
-    return None
 
 
 def _place(model: ServedModel, file: ServedFile) -> str:

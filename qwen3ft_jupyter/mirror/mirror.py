@@ -11,7 +11,7 @@ from qwen3ft_jupyter.mirror.library import Library
 from qwen3ft_jupyter.mirror.server import MAX_CONNECTIONS, MirrorServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -115,33 +115,3 @@ def client_settings(url: str, token: str | None) -> dict[str, str]:
         settings |= {"QWEN3FT_MIRROR_TOKENS": f"{urlsplit(url).netloc}={token}"}
         settings |= {"HF_TOKEN": token, "MODELSCOPE_API_TOKEN": token}
     return settings
-
-
-def serve(
-    cache_dir: Path,
-    *,
-    shared_dirs: Sequence[Path] = (),
-    host: str = "127.0.0.1",
-    port: int = 0,
-    token: str | None = None,
-    on_ready: Callable[[str], object] = lambda _: None,
-    stop: threading.Event | None = None,
-) -> None:
-    """Serve a model cache until `stop` is set or KeyboardInterrupt is raised.
-
-    Args:
-        cache_dir: The cache; it need not exist yet, and models that come later are found.
-        shared_dirs: Read-only layers below it, served with it.
-        host: Address to listen on; any but loopback lets other machines in.
-        port: Port to listen on, or 0 for a free one.
-        token: Asked of every client.
-        on_ready: Called with the mirror's address once it listens.
-        stop: Ends it.
-
-    Raises:
-        OSError: The address cannot be listened on.
-    """
-    stop = stop or threading.Event()
-    with Mirror(cache_dir=cache_dir, shared_dirs=shared_dirs, host=host, port=port, token=token) as mirror:
-        on_ready(mirror.url)
-        stop.wait()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.manifest import Manifest, Stamp
@@ -157,3 +157,11 @@ def _parents(path: str) -> Iterator[str]:
 
 def _folder_sha1(path: str, files: list[ServedFile]) -> str:
     return derived_commit(file for file in files if file.path.startswith(f"{path}/"))
+
+
+def pick(found: Sequence[ServedModel], revision: str) -> ServedModel | None:
+    """Return the version that `revision` names, the default one for "", or None."""
+    for model in found:
+        if model.has_revision(revision) if revision else model.is_default:
+            return model
+    return None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.mirror.library import pick
-from qwen3ft_jupyter.mirror.models import Folder, tree
+from qwen3ft_jupyter.mirror.models import Folder, pick, tree
 from qwen3ft_jupyter.mirror.replies import Missing, Reply, file_reply, json_reply
 from qwen3ft_jupyter.settings.kinds import is_true
 
@@ -82,7 +81,7 @@ def _listing(model: ServedModel, root: str, *, is_recursive: bool) -> Reply:
     return _good({"Files": files, "IsVisual": 0, "LatestCommitter": commit})
 
 
-def _entry(entry: Folder | ServedFile, model: ServedModel) -> dict[str, Any]:
+def _entry(entry: Folder | ServedFile, model: ServedModel) -> object:
     is_folder = isinstance(entry, Folder)
     return {
         "Name": entry.path.rpartition("/")[2],
@@ -117,7 +116,7 @@ def _refusal(what: str) -> Reply:
     return refused(410, NO_FILE, "This file is damaged on this mirror.")
 
 
-def _info(model: ServedModel) -> dict[str, Any]:
+def _info(model: ServedModel) -> object:
     owner, _, name = model.repo_id.partition("/")
     return {
         "Path": owner,
@@ -136,7 +135,7 @@ def _revisions(found: list[ServedModel]) -> Reply:
     return _good({"RevisionMap": {"Branches": branches, "Tags": []}})
 
 
-def _open_info(model: ServedModel) -> dict[str, Any]:
+def _open_info(model: ServedModel) -> object:
     return {
         "id": model.repo_id,
         "display_name": model.repo_id,

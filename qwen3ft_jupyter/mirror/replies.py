@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import parse_qsl, unquote
 
 from qwen3ft_jupyter.mirror import ranges
-from qwen3ft_jupyter.mirror.library import pick
+from qwen3ft_jupyter.mirror.models import pick
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

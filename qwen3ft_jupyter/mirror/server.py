@@ -17,7 +17,14 @@ from qwen3ft_jupyter.mirror.folders import EXHAUSTED
 from qwen3ft_jupyter.mirror.handler import Handler
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from qwen3ft_jupyter.mirror.library import Library
+
+    Request: TypeAlias = (
+        Any  # both as the base class leaves them open: a socket, and what `accept` says of its other end
+    )
+    Address: TypeAlias = Any
 
 MAX_CONNECTIONS: Final = 1024
 """Open at once, each a thread: sixty clients with sixteen each, in some 50 MB."""
@@ -78,8 +85,8 @@ class MirrorServer(http.server.ThreadingHTTPServer):
                 if not self.stopping.is_set():
                     self.handle_request()
 
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; Any as in the base class. Raises OSError, which the base class takes for none."""
+    def get_request(self) -> tuple[socket.socket, Address]:
+        """Accept a connection. Raises OSError, which the base class takes for none."""
         try:
             return super().get_request()
         except OSError as error:
@@ -87,8 +94,8 @@ class MirrorServer(http.server.ThreadingHTTPServer):
                 self.stopping.wait(PAUSE_S)  # the connection stays in the queue: looking again at once would spin
             raise
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for the connection, or ask to come back; Any as in the base class."""
+    def process_request(self, request: Request, client_address: Address) -> None:
+        """Start a thread for the connection, or ask to come back."""
         if self.connections.opens(request, str(client_address[0])):
             try:
                 super().process_request(request, client_address)
@@ -105,13 +112,13 @@ class MirrorServer(http.server.ThreadingHTTPServer):
             self._refusals.release()
             self.shutdown_request(request)
 
-    def shutdown_request(self, request: Any) -> None:
-        """Close the connection; Any as in the base class."""
+    def shutdown_request(self, request: Request) -> None:
+        """Close the connection."""
         self.connections.closes(request)
         super().shutdown_request(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """Log what went wrong with one connection; the base class writes to stderr; Any as there."""
+    def handle_error(self, request: Request, client_address: Address) -> None:  # noqa: ARG002
+        """Log what went wrong with one connection; the base class writes to stderr."""
         logger.exception("a request to the mirror failed")  # noqa: LOG004 - called while the exception is handled
 
     def stop(self) -> None:

@@ -27,7 +27,7 @@ from qwen3ft_jupyter.settings.kinds import (
     Secret,
 )
 from qwen3ft_jupyter.settings.logins import stored_huggingface_token, stored_modelscope_token
-from qwen3ft_jupyter.settings.setting import Setting, setting
+from qwen3ft_jupyter.settings.setting import Before, Setting, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,12 +46,14 @@ STRANGERS_ORIGINS = frozenset({FOLDER_ORIGIN, ROOT_ORIGIN})
 """Where a value may have come with a cloned repository: it must not be trusted further than a choice between hubs."""
 
 
-def _in_cache(environ: Mapping[str, str], _values: Mapping[str, object]) -> tuple[Path, str]:
-    return _host_folder(environ, Path(platformdirs.user_cache_dir("qwen3ft")) / "models", ".cache/qwen3ft/models")
+def _in_cache(before: Before) -> tuple[Path, str]:
+    return _host_folder(
+        before.environ, Path(platformdirs.user_cache_dir("qwen3ft")) / "models", ".cache/qwen3ft/models"
+    )
 
 
-def _in_state(environ: Mapping[str, str], _values: Mapping[str, object]) -> tuple[Path, str]:
-    return _host_folder(environ, Path(platformdirs.user_state_dir("qwen3ft")), ".qwen3ft")
+def _in_state(before: Before) -> tuple[Path, str]:
+    return _host_folder(before.environ, Path(platformdirs.user_state_dir("qwen3ft")), ".qwen3ft")
 
 
 def _host_folder(environ: Mapping[str, str], usual: Path, on_workspace: str) -> tuple[Path, str]:
@@ -67,14 +69,14 @@ def _host_folder(environ: Mapping[str, str], usual: Path, on_workspace: str) -> 
     return usual, "default"
 
 
-def _modelscope_login(environ: Mapping[str, str], values: Mapping[str, object]) -> tuple[Secret | None, str]:
-    token = stored_modelscope_token(str(values["modelscope_endpoint"]), environ)
+def _modelscope_login(before: Before) -> tuple[Secret | None, str]:
+    token = stored_modelscope_token(str(before.values["modelscope_endpoint"]), before.environ)
     return (Secret(token), "login of the modelscope client") if token else (None, "default")
 
 
-def _huggingface_login(environ: Mapping[str, str], values: Mapping[str, object]) -> tuple[Secret | None, str]:
+def _huggingface_login(before: Before) -> tuple[Secret | None, str]:
     """Return the stored login. It belongs to huggingface.co; a mirror is another host and does not get it."""
-    token = stored_huggingface_token(environ) if values["hf_endpoint"] == HUGGINGFACE_URL else None
+    token = stored_huggingface_token(before.environ) if before.values["hf_endpoint"] == HUGGINGFACE_URL else None
     return (Secret(token), "login of the hf client") if token else (None, "default")
 
 

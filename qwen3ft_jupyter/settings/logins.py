@@ -7,7 +7,7 @@ import os
 import pickle
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def stored_modelscope_token(endpoint: str, environ: Mapping[str, str]) -> str | 
         return None
     host = urlsplit(endpoint).hostname or ""
     cookies = _cookies(getattr(jar, "_cookies", None))
-    value = next((cookie.get("value") for cookie in cookies if _is_login(cookie, host)), None)
+    value = next((cookie.value for cookie in cookies if _is_login(cookie, host)), None)
     return value if isinstance(value, str) and value else None
 
 
-def _is_login(cookie: Mapping[str, Any], host: str) -> bool:
-    is_current = cookie.get("expires") is None or cookie["expires"] > time.time()
-    return cookie.get("name") == "m_session_id" and is_current and _covers(str(cookie.get("domain", "")), host)
+def _is_login(cookie: _Empty, host: str) -> bool:
+    is_current = cookie.expires is None or cookie.expires > time.time()
+    return cookie.name == "m_session_id" and is_current and _covers(str(cookie.domain), host)
 
 
 def _covers(domain: str, host: str) -> bool:
@@ -60,15 +60,20 @@ def _covers(domain: str, host: str) -> bool:
     return bool(domain) and domain == host
 
 
-def _cookies(tree: Any) -> list[dict[str, Any]]:
+def _cookies(tree: object) -> list[_Empty]:
     """Flatten a jar's domain → path → name → cookie."""
     if isinstance(tree, dict):
         return [cookie for branch in tree.values() for cookie in _cookies(branch)]
-    return [vars(tree)] if isinstance(tree, _Empty) else []
+    return [tree] if isinstance(tree, _Empty) else []
 
 
 class _Empty:
-    """Stands in for every class of a pickled cookie jar."""
+    """Stands in for every class of a pickled cookie jar; of a cookie, what we read if it is there."""
+
+    name: object = None
+    value: object = None
+    domain: object = ""
+    expires: float | None = None
 
 
 class _CookieUnpickler(pickle.Unpickler):

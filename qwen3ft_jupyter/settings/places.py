@@ -23,6 +23,7 @@ import platformdirs
 from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.settings.declared import FOLDER_ORIGIN, ROOT_ORIGIN, SETTINGS, STRANGERS_ORIGINS, Origin, Settings
 from qwen3ft_jupyter.settings.kinds import check_folder
+from qwen3ft_jupyter.settings.setting import Before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ def load_settings(
     values: dict[str, Any] = {}  # each of the type that its setting declares
     origins: dict[str, Origin] = {}
     for setting in SETTINGS:
-        value, origin = _find(setting, places) or setting.default(environ, values)
+        value, origin = _find(setting, places) or setting.default(Before(environ, values))
         values[setting.name], origins[setting.name] = value, Origin(origin)
         if origin in STRANGERS_ORIGINS:
             notices.append(f"{setting.variable} comes from the {_file_words(origin)}.")

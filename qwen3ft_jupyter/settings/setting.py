@@ -11,8 +11,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Default = Callable[[Mapping[str, str], Mapping[str, object]], tuple[T, str]]
-"""Takes the environment and the values of the settings declared before; returns the value and its origin."""
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a default may depend on."""
+
+    environ: Mapping[str, str]
+    values: Mapping[str, object]
+    """Of the settings declared before, by name."""
+
+
+Default = Callable[[Before], tuple[T, str]]
+"""Returns the value and its origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ def setting(
         from_working_folder: whether a ``.env`` in the working folder or the server's root may set it.
     """
 
-    def plain_default(_environ: Mapping[str, str], _values: Mapping[str, object]) -> tuple[T, str]:
+    def plain_default(_: Before) -> tuple[T, str]:
         return cast("T", default), "default"
 
     declared = Setting(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.cache.manifest import read_manifest, write_manifest
-from qwen3ft_jupyter.cache.repair import RepairReport, repair_model
+from qwen3ft_jupyter.cache.repair import repair_model
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import NotCached, Qwen3ftError, Stopped
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.reports import RepairReport
     from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20

@@ -21,7 +21,7 @@ from tests.transfer.origin import Interrupter, Recorder, bytes_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.verify import VerifyReport
+    from qwen3ft_jupyter.cache.reports import VerifyReport
 
 MB = 1 << 20
 NAME = "Qwen/Qwen3-0.6B"

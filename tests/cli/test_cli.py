@@ -18,7 +18,7 @@ import pytest
 
 from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.cache.models import EvictedModel
-from qwen3ft_jupyter.cache.verify import VerifyReport
+from qwen3ft_jupyter.cache.reports import VerifyReport
 from qwen3ft_jupyter.cli.commands import find_command
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.verbs import verbs_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.training import train
-from qwen3ft_jupyter.work import Reporter
+from qwen3ft_jupyter.work import Reporter, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,4 +28,4 @@ class Killer(Reporter):
 
 if __name__ == "__main__":
     fields, folder, step = sys.argv[1:]
-    train(FineTuneConfig.from_dict(json.loads(fields)), model_folder=Path(folder), reporter=Killer(int(step)))
+    train(FineTuneConfig.from_dict(json.loads(fields)), model_folder=Path(folder), work=Work(Killer(int(step))))

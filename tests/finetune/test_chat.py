@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadInput, LoadError
-from qwen3ft_jupyter.finetune.chat import answer, stream
-from qwen3ft_jupyter.loading.load import load_model_and_tokenizer
+from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer, stream
+from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
 from tests.loading.tiny_qwen3 import make_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from qwen3ft_jupyter.loading.libraries import LoadedPair
+
 pytestmark = pytest.mark.train
 
 
 @pytest.fixture(scope="module")
-def loaded(tiny: Path) -> tuple[Any, Any]:
-    return load_model_and_tokenizer(tiny, device="cpu")
+def loaded(tiny: Path) -> LoadedPair:
+    return load_model_and_tokenizer(tiny, LoadOptions(device="cpu"))
 
 
 @pytest.fixture
-def scripted(loaded: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+def scripted(loaded: LoadedPair, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make the model say a text, token by token, and then go on with anything."""
     import torch
 
@@ -55,34 +57,36 @@ def scripted(loaded: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     return say
 
 
-def test_the_answer_ends_at_the_end_of_turn_and_is_the_same_each_time(loaded: tuple[Any, Any], scripted: Any) -> None:
+def test_the_answer_ends_at_the_end_of_turn_and_is_the_same_each_time(loaded: LoadedPair, scripted: Any) -> None:
     prompts = scripted("你好, yes!<|im_end|>never said")
 
-    assert answer(*loaded, "Hello") == "你好, yes!"
-    assert answer(*loaded, "Hello") == "你好, yes!"
+    assert answer(loaded, "Hello") == "你好, yes!"
+    assert answer(loaded, "Hello") == "你好, yes!"
     assert prompts[0] == "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
 
 
-def test_pieces_add_up_and_no_character_is_halved(loaded: tuple[Any, Any], scripted: Any) -> None:
+def test_pieces_add_up_and_no_character_is_halved(loaded: LoadedPair, scripted: Any) -> None:
     scripted("🙂 one two 猫<|im_end|>")
     heard: list[str] = []
 
-    text = answer(*loaded, "Hello", on_text=heard.append)
+    text = answer(loaded, "Hello", AnswerOptions(on_text=heard.append))
 
     assert "".join(heard) == text == "🙂 one two 猫"
     assert len(heard) > 3
     assert not any("\ufffd" in piece for piece in heard)
 
 
-def test_reasoning_is_asked_for_and_taken_out_of_the_answer(loaded: tuple[Any, Any], scripted: Any) -> None:
+def test_reasoning_is_asked_for_and_taken_out_of_the_answer(loaded: LoadedPair, scripted: Any) -> None:
     prompts = scripted("<think>\nlet me see\n</think>\n\nyes<|im_end|>")
 
-    assert answer(*loaded, "Hello", thinking=True, temperature=0) == "yes"
-    assert answer(*loaded, "Hello", thinking=True, temperature=0, keep_thinking=True).startswith("<think>\nlet me see")
+    assert answer(loaded, "Hello", AnswerOptions(thinking=True, temperature=0)) == "yes"
+    assert answer(loaded, "Hello", AnswerOptions(thinking=True, temperature=0, keep_thinking=True)).startswith(
+        "<think>\nlet me see"
+    )
     assert prompts[0].endswith("<|im_start|>assistant\n")
 
 
-def test_messages_are_a_talk_that_goes_on(loaded: tuple[Any, Any], scripted: Any) -> None:
+def test_messages_are_a_talk_that_goes_on(loaded: LoadedPair, scripted: Any) -> None:
     prompts = scripted("ok<|im_end|>")
     talk = [
         {"role": "system", "content": "s"},
@@ -91,64 +95,64 @@ def test_messages_are_a_talk_that_goes_on(loaded: tuple[Any, Any], scripted: Any
         {"role": "user", "content": "r"},
     ]
 
-    answer(*loaded, talk)
+    answer(loaded, talk)
 
     assert prompts[0].startswith(
         "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na"
     )
 
 
-def test_the_longest_answer_is_kept_to(loaded: tuple[Any, Any], scripted: Any) -> None:
+def test_the_longest_answer_is_kept_to(loaded: LoadedPair, scripted: Any) -> None:
     scripted("one two three four five six seven")
 
-    assert len(loaded[1](answer(*loaded, "Hello", max_new_tokens=3))["input_ids"]) <= 3
+    assert len(loaded[1](answer(loaded, "Hello", AnswerOptions(max_new_tokens=3)))["input_ids"]) <= 3
 
 
-def test_stop_ends_an_answer_where_it_is(loaded: tuple[Any, Any], scripted: Any) -> None:
+def test_stop_ends_an_answer_where_it_is(loaded: LoadedPair, scripted: Any) -> None:
     scripted("one " * 400)
     stop = threading.Event()
 
-    text = answer(*loaded, "Hello", stop=stop, on_text=lambda _piece: stop.set())
+    text = answer(loaded, "Hello", AnswerOptions(stop=stop, on_text=lambda _piece: stop.set()))
 
     assert len(text.split()) < 400
 
 
-def test_leaving_the_stream_ends_the_writing(loaded: tuple[Any, Any], scripted: Any) -> None:
+def test_leaving_the_stream_ends_the_writing(loaded: LoadedPair, scripted: Any) -> None:
     scripted("one " * 400)
     before = threading.active_count()
 
-    with stream(*loaded, "Hello", max_new_tokens=400) as pieces:
+    with stream(loaded, "Hello", AnswerOptions(max_new_tokens=400)) as pieces:
         assert next(iter(pieces))
 
     assert threading.active_count() <= before
 
 
-def test_an_error_while_writing_reaches_the_reader(loaded: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_while_writing_reaches_the_reader(loaded: LoadedPair, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_inputs: Any) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(loaded[0], "forward", fail)
 
     with pytest.raises(ZeroDivisionError):
-        answer(*loaded, "Hello")
+        answer(loaded, "Hello")
 
 
-def test_a_warm_answer_is_sampled_without_complaints(loaded: tuple[Any, Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_warm_answer_is_sampled_without_complaints(loaded: LoadedPair, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        answer(*loaded, "Hello", max_new_tokens=4, temperature=0.7)
-        answer(*loaded, "Hello", max_new_tokens=4)
+        answer(loaded, "Hello", AnswerOptions(max_new_tokens=4, temperature=0.7))
+        answer(loaded, "Hello", AnswerOptions(max_new_tokens=4))
 
     assert caplog.records == []
 
 
 @pytest.mark.parametrize("question", ["", " ", [], [{"role": "user"}], [{"role": "user", "content": ""}]])
-def test_no_question_is_refused(loaded: tuple[Any, Any], question: Any) -> None:
+def test_no_question_is_refused(loaded: LoadedPair, question: Any) -> None:
     with pytest.raises(BadInput, match="no question"):
-        answer(*loaded, question)
+        answer(loaded, question)
 
 
 def test_a_model_without_template_says_so(tmp_path: Path) -> None:
-    loaded = load_model_and_tokenizer(make_model(tmp_path, template=""), device="cpu")
+    loaded = load_model_and_tokenizer(make_model(tmp_path, template=""), LoadOptions(device="cpu"))
 
     with pytest.raises(LoadError, match="no chat template"):
-        answer(*loaded, "Hello")
+        answer(loaded, "Hello")

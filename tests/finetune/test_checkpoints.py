@@ -9,7 +9,7 @@ from qwen3ft_jupyter.finetune import checkpoints
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.metrics import MetricsFile, read_metrics
 from qwen3ft_jupyter.finetune.watch import Watch
-from qwen3ft_jupyter.work import SILENT
+from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,7 @@ def saved_at(tmp_path: Path, *, step_s: float, save_s: float, steps: int, **fiel
     clock, saved = Clock(), []
     config = FineTuneConfig.from_dict({"model": "Qwen/Q", "data": "a.json", "output_dir": str(tmp_path), **fields})
     with MetricsFile(tmp_path / "metrics.jsonl", last_step=0) as metrics:
-        watch = Watch(config, folder=tmp_path, metrics=metrics, reporter=SILENT, stop=None, clock=clock)
+        watch = Watch(config, folder=tmp_path, metrics=metrics, work=Work(), clock=clock)
         state = SimpleNamespace(global_step=0, max_steps=steps, num_input_tokens_seen=0)
         watch.on_train_begin(state)
         for step in range(1, steps + 1):

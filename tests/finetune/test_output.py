@@ -15,10 +15,25 @@ from qwen3ft_jupyter.errors import BadConfig, BadData, LoadError
 from qwen3ft_jupyter.finetune import output
 from qwen3ft_jupyter.finetune.data import read_data_of
 from qwen3ft_jupyter.finetune.output import check_output
-from qwen3ft_jupyter.finetune.results import is_run, read_run
+from qwen3ft_jupyter.finetune.results import Outcome, is_run, read_run
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+
+OUTCOME = Outcome(
+    output_dir="/work space/runs/first",
+    method="lora",
+    steps=1,
+    first_loss=2.0,
+    last_loss=1.0,
+    seconds=0.5,
+    parameters=1000,
+    trainable_parameters=10,
+    dtype="float32",
+    device="cpu",
+    tokens=100,
+    base_commit=None,
+)
 
 
 def plan(config: FineTuneConfig, *, resume: bool, run_id: str | None, base_commit: str | None = None) -> output.Plan:
@@ -38,7 +53,7 @@ def finished(config: FineTuneConfig, *, run_id: str | None = None) -> output.Pla
     (planned.folder / "adapter" / "deep").mkdir(parents=True)
     (planned.folder / "adapter" / "deep" / "weights").write_text(str(run_id))
     (planned.folder / "checkpoints" / "checkpoint-1").mkdir(parents=True)
-    output.finish(planned, {"method": "lora", "run": run_id})
+    output.finish(planned, OUTCOME)
     return planned
 
 
@@ -187,7 +202,7 @@ def test_the_earlier_result_is_kept_until_the_new_one_is_written(overwriting: Fi
     assert weights(folder / "previous") == "first"
     assert read_run(folder / "previous").config["run_id"] == "first"
 
-    output.finish(planned, {"method": "lora"})
+    output.finish(planned, OUTCOME)
 
     assert sorted(path.name for path in folder.iterdir()) == [
         "config.json",
@@ -279,10 +294,10 @@ def test_the_commit_of_the_base_model_is_recorded_and_stays_the_same(config: Fin
     with pytest.raises(BadConfig, match=r"commit a{12} of Qwen/Tiny-Qwen3, the cached model is b{12}\.") as caught:
         plan(config, resume=True, run_id="first", base_commit="b" * 40)
     unknown = plan(config, resume=True, run_id="first", base_commit="")
-    output.finish(first, {"method": "lora"})
+    output.finish(first, OUTCOME)
 
     assert "a" * 40 in caught.value.hint
-    assert unknown.record["base_commit"] == "a" * 40
+    assert unknown.record.base_commit == "a" * 40
     assert read_run(first.folder).base_commit == "a" * 40
 
 

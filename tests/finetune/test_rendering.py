@@ -10,6 +10,7 @@ from qwen3ft_jupyter.finetune.formats import Conversation, Message
 from qwen3ft_jupyter.finetune.rendering import IGNORED, Encoder, Sample, encode_all, end_of_turn_ids
 from qwen3ft_jupyter.loading.load import load_tokenizer
 from qwen3ft_jupyter.loading.templates import TemplateRenderer
+from qwen3ft_jupyter.work import Work
 from tests.loading.tiny_qwen3 import HYBRID, INSTRUCT, THINKING
 
 if TYPE_CHECKING:
@@ -187,14 +188,14 @@ def test_an_answer_that_cannot_fit_is_left_out_and_counted(bench: Bench) -> None
     """Cutting it would teach the model never to end."""
     encoder = bench.encoder(HYBRID, max_length=64)
 
-    samples = encode_all([talk((U, "q"), (A, "no " * 500)), talk((U, "q"), (A, "yes"))], encoder)
+    samples = encode_all([talk((U, "q"), (A, "no " * 500)), talk((U, "q"), (A, "yes"))], encoder, Work())
 
     assert (len(samples), encoder.report.dropped) == (1, 1)
 
 
 def test_nothing_that_fits_is_an_error(bench: Bench) -> None:
     with pytest.raises(BadData, match="None of the 1 answers fits max_length"):
-        encode_all([talk((U, "q"), (A, "no " * 500))], bench.encoder(HYBRID, max_length=64))
+        encode_all([talk((U, "q"), (A, "no " * 500))], bench.encoder(HYBRID, max_length=64), Work())
 
 
 def test_one_sequence_for_all_answers_is_not_longer_than_max_length(bench: Bench) -> None:
@@ -224,7 +225,7 @@ def test_stop_ends_the_preparation(bench: Bench) -> None:
     stop.set()
 
     with pytest.raises(Stopped):
-        encode_all([talk((U, "q"), (A, "a"))], bench.encoder(HYBRID), stop=stop)
+        encode_all([talk((U, "q"), (A, "a"))], bench.encoder(HYBRID), Work(stop=stop))
 
 
 def test_the_end_of_turn_token_is_the_templates(bench: Bench) -> None:

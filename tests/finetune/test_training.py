@@ -15,14 +15,15 @@ import pytest
 
 from qwen3ft_jupyter.errors import BadConfig, BadData, DoesNotFit, JobFailed, LoadError, Stopped
 from qwen3ft_jupyter.finetune import checkpoints, model
-from qwen3ft_jupyter.finetune.chat import answer
+from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.job import run
 from qwen3ft_jupyter.finetune.metrics import read_metrics
 from qwen3ft_jupyter.finetune.output import check_output
 from qwen3ft_jupyter.finetune.results import is_run, read_run
 from qwen3ft_jupyter.finetune.training import train
-from qwen3ft_jupyter.loading.load import load_model_and_tokenizer
+from qwen3ft_jupyter.loading.libraries import LoadedPair
+from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
 from qwen3ft_jupyter.loading.machine import Machine
 from qwen3ft_jupyter.work import Progress, Reporter, Work
 from tests.finetune.lessons import rows
@@ -99,11 +100,11 @@ def test_a_lora_learns_and_leaves_everything_needed(
     monkeypatch.setattr(socket.socket, "connect", refuse)
     ear = Ear()
 
-    result = train(config, model_folder=tiny, reporter=ear)
+    result = train(config, model_folder=tiny, work=Work(ear))
 
     out = Path(config.output_dir)
     assert tried == []
-    assert set(result) == {
+    assert set(result.to_dict()) == {
         "output_dir",
         "method",
         "steps",
@@ -117,12 +118,12 @@ def test_a_lora_learns_and_leaves_everything_needed(
         "tokens",
         "base_commit",
     }
-    assert result["last_loss"] < result["first_loss"] - 0.2  # a random base gives an adapter little to hold on to
-    assert (result["method"], result["steps"], result["dtype"], result["device"]) == ("lora", 12, "float32", "cpu")
-    assert 0 < result["trainable_parameters"] < result["parameters"]
+    assert result.last_loss < result.first_loss - 0.2  # a random base gives an adapter little to hold on to
+    assert (result.method, result.steps, result.dtype, result.device) == ("lora", 12, "float32", "cpu")
+    assert 0 < result.trainable_parameters < result.parameters
     assert [row["step"] for row in ear.rows] == list(range(1, 13))
     assert {"loss", "learning_rate", "epoch", "tokens_per_s", "tokens", "seconds"} <= ear.rows[0].keys()
-    assert result["tokens"] == ear.rows[-1]["tokens"]
+    assert result.tokens == ear.rows[-1]["tokens"]
     assert list(dict.fromkeys(one.phase for one in ear.phases)) == ["preparing", "loading", "training", "saving"]
     steps = [one for one in ear.phases if one.phase == "training"]
     assert (steps[0].done, steps[-1].done, steps[-1].total, steps[-1].unit) == (0, 12, 12, "steps")
@@ -153,12 +154,14 @@ def test_the_adapter_on_its_base_is_the_model_that_was_trained(tiny: Path, confi
     train(config, model_folder=tiny)
     found = read_run(Path(config.output_dir))
 
-    base, tokenizer = load_model_and_tokenizer(tiny, device="cpu")
-    tuned, _ = load_model_and_tokenizer(tiny, device="cpu", adapter=found.adapter_folder)
+    base, tokenizer = load_model_and_tokenizer(tiny, LoadOptions(device="cpu"))
+    tuned, _ = load_model_and_tokenizer(tiny, LoadOptions(device="cpu", adapter=found.adapter_folder))
 
     question = "What is two?"
     assert found.base_model == "Qwen/Tiny-Qwen3"
-    assert answer(tuned, tokenizer, question, max_new_tokens=12) != answer(base, tokenizer, question, max_new_tokens=12)
+    assert answer(LoadedPair(tuned, tokenizer), question, AnswerOptions(max_new_tokens=12)) != answer(
+        LoadedPair(base, tokenizer), question, AnswerOptions(max_new_tokens=12)
+    )
 
 
 def test_the_first_loss_is_the_cross_entropy_of_the_answers(tiny: Path, fields: dict[str, Any], tmp_path: Path) -> None:
@@ -167,7 +170,7 @@ def test_the_first_loss_is_the_cross_entropy_of_the_answers(tiny: Path, fields: 
 
     row = {"messages": [{"role": "user", "content": "one?"}, {"role": "assistant", "content": "two."}]}
     (tmp_path / "train.jsonl").write_text(json.dumps(row))
-    base, tokenizer = load_model_and_tokenizer(tiny, device="cpu")
+    base, tokenizer = load_model_and_tokenizer(tiny, LoadOptions(device="cpu"))
     text = tokenizer.apply_chat_template(row["messages"], tokenize=False).removesuffix("\n")
     head = text[: text.index("two.")]
     ids = torch.tensor([tokenizer(head)["input_ids"] + tokenizer(text[len(head) :])["input_ids"]])
@@ -176,7 +179,7 @@ def test_the_first_loss_is_the_cross_entropy_of_the_answers(tiny: Path, fields: 
 
     result = train(FineTuneConfig.from_dict({**fields, "max_steps": 1}), model_folder=tiny)
 
-    assert result["first_loss"] == pytest.approx(expected.item(), rel=1e-5)
+    assert result.first_loss == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_same_seed_gives_the_same_losses(tiny: Path, config: FineTuneConfig, whole: list[float]) -> None:
@@ -201,14 +204,14 @@ def test_a_killed_run_resumes_to_the_very_same_losses(
     (half / "optimizer.pt").unlink()
     ear = Ear()
 
-    result = train(FineTuneConfig.from_dict(fields), model_folder=tiny, reporter=ear, resume=True)
+    result = train(FineTuneConfig.from_dict(fields), model_folder=tiny, resume=True, work=Work(ear))
 
     assert "Resuming from checkpoint-5." in ear.notices
     assert [row["step"] for row in ear.rows] == list(range(6, 13))
     assert losses(out) == whole
     assert (out / "metrics.jsonl").read_text().count('"step"') == 12
-    assert (result["first_loss"], result["last_loss"]) == (whole[0], whole[-1])
-    assert result["tokens"] == read_run(whole_run).result["tokens"]
+    assert (result.first_loss, result.last_loss) == (whole[0], whole[-1])
+    assert result.tokens == read_run(whole_run).result["tokens"]
     weights = Path("adapter") / "adapter_model.safetensors"
     assert (out / weights).read_bytes() == (whole_run / weights).read_bytes()
 
@@ -221,7 +224,7 @@ def test_stop_saves_the_exact_step_and_resume_goes_on_from_it(
     ear = Ear(on_step=lambda step: stop.set() if step == 3 else None)
 
     with pytest.raises(Stopped, match=r"Stopped after step 4 of 12"):
-        train(config, model_folder=tiny, reporter=ear, stop=stop)
+        train(config, model_folder=tiny, work=Work(ear, stop))
 
     saved = checkpoints.last_complete(Path(config.output_dir) / "checkpoints")
     assert saved is not None
@@ -241,23 +244,23 @@ def test_a_full_fine_tune_saves_a_model_that_loads(tiny: Path, fields: dict[str,
 
     found = read_run(Path(config.output_dir))
     assert found.model_folder is not None
-    tuned, tokenizer = load_model_and_tokenizer(found.model_folder, device="cpu")
-    assert result["trainable_parameters"] == result["parameters"] == sum(one.numel() for one in tuned.parameters())
-    assert result["last_loss"] < 0.6 * result["first_loss"]
+    tuned, tokenizer = load_model_and_tokenizer(found.model_folder, LoadOptions(device="cpu"))
+    assert result.trainable_parameters == result.parameters == sum(one.numel() for one in tuned.parameters())
+    assert result.last_loss < 0.6 * result.first_loss
     assert tuned.generation_config.eos_token_id == [2, 0]
-    assert answer(tuned, tokenizer, "What is two?", max_new_tokens=16)
+    assert answer(LoadedPair(tuned, tokenizer), "What is two?", AnswerOptions(max_new_tokens=16))
 
 
 def test_held_out_rows_are_measured_each_epoch_and_not_trained_on(tiny: Path, fields: dict[str, Any]) -> None:
     ear = Ear()
     config = FineTuneConfig.from_dict({**fields, "max_steps": None, "epochs": 2, "eval_fraction": 0.25})
 
-    result = train(config, model_folder=tiny, reporter=ear)
+    result = train(config, model_folder=tiny, work=Work(ear))
 
     evaluated = [row for row in ear.rows if "eval_loss" in row]
-    assert result["steps"] == 10  # 18 of 24 rows, in fours: five steps an epoch
+    assert result.steps == 10  # 18 of 24 rows, in fours: five steps an epoch
     assert [row["step"] for row in evaluated] == [5, 10]
-    assert result["eval_loss"] == evaluated[-1]["eval_loss"]
+    assert result.eval_loss == evaluated[-1]["eval_loss"]
     assert read_metrics(Path(config.output_dir) / "metrics.jsonl")[4].keys() >= {"loss", "eval_loss"}
 
 
@@ -268,7 +271,7 @@ def test_a_bfloat16_base_trains_a_float32_adapter(tiny: Path, fields: dict[str, 
     from safetensors.torch import load_file
 
     weights = load_file(Path(fields["output_dir"]) / "adapter" / "adapter_model.safetensors")
-    assert result["dtype"] == "bfloat16"
+    assert result.dtype == "bfloat16"
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
 
 
@@ -292,7 +295,7 @@ def test_an_earlier_result_is_not_mixed_with_a_new_one(tiny: Path, fields: dict[
 def test_only_the_run_that_was_begun_is_resumed(tiny: Path, fields: dict[str, Any], data: Path) -> None:
     stop = threading.Event()
     with pytest.raises(Stopped):
-        train(FineTuneConfig.from_dict(fields), model_folder=tiny, stop=stop, reporter=Ear(lambda _step: stop.set()))
+        train(FineTuneConfig.from_dict(fields), model_folder=tiny, work=Work(Ear(lambda _step: stop.set()), stop))
 
     with pytest.raises(BadConfig, match="another learning_rate, lora"):
         train(
@@ -325,7 +328,7 @@ def test_a_base_model_is_told_of(tiny: Path, fields: dict[str, Any]) -> None:
     path.write_text(json.dumps({"eos_token_id": 0}))
     ear = Ear()
 
-    train(FineTuneConfig.from_dict({**fields, "max_steps": 1, "method": "full"}), model_folder=folder, reporter=ear)
+    train(FineTuneConfig.from_dict({**fields, "max_steps": 1, "method": "full"}), model_folder=folder, work=Work(ear))
 
     saved = json.loads((Path(fields["output_dir"]) / "model" / "generation_config.json").read_text())
     assert any("Base model" in notice for notice in ear.notices)
@@ -369,7 +372,7 @@ def test_a_run_that_fails_while_it_learns_keeps_the_earlier_result(tiny: Path, f
     kept = read_run(out / "previous").adapter_folder
     assert kept is not None
     assert (kept / "adapter_model.safetensors").read_bytes() == before
-    load_model_and_tokenizer(tiny, device="cpu", adapter=kept)
+    load_model_and_tokenizer(tiny, LoadOptions(device="cpu", adapter=kept))
 
     train(FineTuneConfig.from_dict({**short, "overwrite": True}), model_folder=tiny)
 
@@ -394,27 +397,31 @@ def test_the_jobs_second_attempt_resumes(tiny: Path, fields: dict[str, Any], who
     first, second = Context(1), Context(2)
     first.reporter.on_step = lambda step: first.stop.set() if step == 6 else None
     with pytest.raises(Stopped):
-        run(fields, tiny, first, base_commit="a" * 40)
+        run(FineTuneConfig.from_dict(fields), tiny, first, base_commit="a" * 40)
     with pytest.raises(BadConfig, match="the cached model is bbbb"):
-        run(fields, tiny, second, base_commit="b" * 40)
+        run(FineTuneConfig.from_dict(fields), tiny, second, base_commit="b" * 40)
 
-    result = run(fields, tiny, second, base_commit="a" * 40)
+    result = run(FineTuneConfig.from_dict(fields), tiny, second, base_commit="a" * 40)
 
     found = read_run(Path(fields["output_dir"]))
     assert second.reporter.rows[0]["step"] == 8
     assert losses(Path(fields["output_dir"])) == whole
-    assert found.base_commit == result["base_commit"] == "a" * 40
+    assert found.base_commit == result.base_commit == "a" * 40
     assert "a" * 40 in (Path(fields["output_dir"]) / "README.md").read_text()
 
 
 def test_a_refused_job_that_is_resumed_leaves_the_others_run_alone(tiny: Path, fields: dict[str, Any]) -> None:
     """Two jobs of the same fields and folder: the second is refused, fails, and so can be resumed."""
-    run({**fields, "max_steps": 1}, tiny, Context(1))
+    run(FineTuneConfig.from_dict({**fields, "max_steps": 1}), tiny, Context(1))
     before = _everything(Path(fields["output_dir"]))
 
     for attempt in (1, 2):
         with pytest.raises(BadConfig, match="earlier fine-tune"):
-            run({**fields, "max_steps": 1}, tiny, Context(attempt, "20250301-093001-finetune-0002"))
+            run(
+                FineTuneConfig.from_dict({**fields, "max_steps": 1}),
+                tiny,
+                Context(attempt, "20250301-093001-finetune-0002"),
+            )
 
     assert _everything(Path(fields["output_dir"])) == before
     assert is_run(Path(fields["output_dir"]))
@@ -424,10 +431,10 @@ def test_a_refused_job_that_is_resumed_leaves_the_others_run_alone(tiny: Path, f
 def test_a_replacing_job_that_is_resumed_before_it_began_starts_anew(tiny: Path, fields: dict[str, Any]) -> None:
     """As after a stop while its model was being downloaded: the folder still holds the other's result."""
     fields |= {"max_steps": 2, "overwrite": True, "save_steps": 1}
-    run(fields, tiny, Context(1))
+    run(FineTuneConfig.from_dict(fields), tiny, Context(1))
     second = Context(2, "20250301-093001-finetune-0002")
 
-    run(fields, tiny, second)
+    run(FineTuneConfig.from_dict(fields), tiny, second)
 
     assert [row["step"] for row in second.reporter.rows] == [1, 2]
     assert not any("Resuming" in notice for notice in second.reporter.notices)
@@ -436,9 +443,9 @@ def test_a_replacing_job_that_is_resumed_before_it_began_starts_anew(tiny: Path,
 
 def test_another_output_folder_can_be_given(tiny: Path, fields: dict[str, Any], tmp_path: Path) -> None:
     result = train(
-        FineTuneConfig.from_dict({**fields, "max_steps": 1}), model_folder=tiny, output_dir=tmp_path / "other"
+        FineTuneConfig.from_dict({**fields, "max_steps": 1, "output_dir": str(tmp_path / "other")}), model_folder=tiny
     )
 
-    assert result["output_dir"] == str(tmp_path / "other")
+    assert result.output_dir == str(tmp_path / "other")
     assert read_run(tmp_path / "other").config["output_dir"] == str(tmp_path / "other")
     assert not Path(fields["output_dir"]).exists()

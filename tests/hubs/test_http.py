@@ -69,14 +69,6 @@ class TestAsking:
         assert b"".join(pieces) == data[1000:]
         assert max(map(len, pieces)) <= 10_000
 
-    def test_readinto_fills_the_front_of_a_buffer(self, client: HttpClient) -> None:
-        with ScriptedServer(lambda _: Reply(200, b"hello")) as server, client.open(server.url) as response:
-            buffer = bytearray(100)
-            assert response.readinto(memoryview(buffer)) == 5
-            assert response.readinto(memoryview(buffer)) == 0
-
-        assert buffer[:6] == b"hello\0"
-
     def test_a_chunked_body_is_put_together(self, client: HttpClient) -> None:
         with ScriptedServer(lambda _: Reply(200, [b"ab", b"cd"], is_chunked=True)) as server:
             assert read_all(client, server.url) == b"abcd"

@@ -14,7 +14,7 @@ import pytest
 from qwen3ft_jupyter.catalog import memory
 from qwen3ft_jupyter.errors import BadInput, CacheDamaged, DoesNotFit, LoadError, MissingPackage, UnsafeModel
 from qwen3ft_jupyter.loading import load
-from qwen3ft_jupyter.loading.load import load_model_and_tokenizer
+from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
 from qwen3ft_jupyter.loading.machine import Gpu, Machine
 from qwen3ft_jupyter.loading.offline import quiet_libraries
 from qwen3ft_jupyter.loading.safety import check_adapter_folder, check_model_folder
@@ -80,12 +80,12 @@ def test_the_type_can_be_given_under_both_names(tiny: Path, name: str) -> None:
 
     options: dict[str, Any] = {name: torch.bfloat16}
 
-    assert load_model_and_tokenizer(tiny, device="cpu", **options)[0].dtype == torch.bfloat16
+    assert load_model_and_tokenizer(tiny, LoadOptions(device="cpu", **options))[0].dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(("quantization", "kind"), [("4bit", "Linear4bit"), ("8bit", "Linear8bitLt")])
 def test_quantized_models_load_and_compute_on_the_cpu(tiny: Path, quantization: str, kind: str) -> None:
-    model, tokenizer = load_model_and_tokenizer(tiny, device="cpu", quantization=quantization)
+    model, tokenizer = load_model_and_tokenizer(tiny, LoadOptions(device="cpu", quantization=quantization))
 
     layer = model.model.layers[0].self_attn.q_proj
     assert type(layer).__name__ == kind
@@ -97,7 +97,7 @@ def test_an_adapter_is_put_on_the_model(tiny: Path, tmp_path: Path, no_way_out: 
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(0)
-    model, tokenizer = load_model_and_tokenizer(tiny, device="cpu")
+    model, tokenizer = load_model_and_tokenizer(tiny, LoadOptions(device="cpu"))
     config = LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM", init_lora_weights=False)
     with quiet_libraries():
         trained = get_peft_model(model, config).eval()
@@ -105,7 +105,7 @@ def test_an_adapter_is_put_on_the_model(tiny: Path, tmp_path: Path, no_way_out: 
     inputs = tokenizer("Hello", return_tensors="pt")
     expected = trained(**inputs).logits
 
-    loaded, _ = load_model_and_tokenizer(tiny, device="cpu", adapter=tmp_path)
+    loaded, _ = load_model_and_tokenizer(tiny, LoadOptions(device="cpu", adapter=tmp_path))
 
     assert torch.equal(loaded(**inputs).logits, expected)
     assert no_way_out == []
@@ -239,7 +239,7 @@ def test_what_does_not_fit_is_refused_with_what_fits(
 def test_the_memory_check_can_be_left_out(tiny: Path) -> None:
     machine = Machine(ram_free_bytes=0, ram_total_bytes=GB)
 
-    assert load_model_and_tokenizer(tiny, machine=machine, memory_check=False)[0] is not None
+    assert load_model_and_tokenizer(tiny, LoadOptions(memory_check=False), machine=machine)[0] is not None
 
 
 def test_a_full_gpu_is_refused_although_ram_is_free(tiny: Path, never_loaded: None) -> None:
@@ -253,7 +253,7 @@ def test_a_tied_second_output_layer_does_not_count(tiny: Path) -> None:
     """Qwen3-0.6B stores its tied embedding twice, 311 MB that loading does not keep."""
     from qwen3ft_jupyter.loading.weights import model_tensors
 
-    model, _ = load_model_and_tokenizer(tiny, device="cpu")
+    model, _ = load_model_and_tokenizer(tiny, LoadOptions(device="cpu"))
 
     assert sum(one.elements for one in model_tensors(tiny, tied=True)) == sum(one.numel() for one in model.parameters())
 
@@ -264,7 +264,7 @@ def test_a_tied_second_output_layer_does_not_count(tiny: Path) -> None:
 )
 def test_wrong_arguments_are_refused(tiny: Path, never_loaded: None, options: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="is not"):
-        load_model_and_tokenizer(tiny, machine=Machine(64 * GB, 64 * GB), **options)
+        load_model_and_tokenizer(tiny, LoadOptions(**options), machine=Machine(64 * GB, 64 * GB))
 
 
 def test_a_missing_package_comes_with_its_command(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +272,7 @@ def test_a_missing_package_comes_with_its_command(tiny: Path, monkeypatch: pytes
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "bitsandbytes" else find_spec(name))
 
     with pytest.raises(MissingPackage) as caught:
-        load_model_and_tokenizer(tiny, quantization="4bit")
+        load_model_and_tokenizer(tiny, LoadOptions(quantization="4bit"))
 
     assert caught.value.hint == 'pip install "qwen3ft-jupyter[qlora]"'
 
@@ -292,7 +292,7 @@ def test_a_plain_qwen_folder_passes(tmp_path: Path) -> None:
     edit(tmp_path / "config.json", _name_or_path="Qwen/Qwen3-0.6B", use_sliding_window=False, rope_scaling=None)
     edit(tmp_path / "tokenizer_config.json", added_tokens_decoder={"1": {"content": "<|im_start|>", "special": True}})
 
-    assert check_model_folder(tmp_path)["model_type"] == "qwen3"
+    assert check_model_folder(tmp_path).model_type == "qwen3"
 
 
 def test_importing_the_rooms_imports_nothing_heavy() -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.mirror.mirror import Mirror, client_settings, serve
+from qwen3ft_jupyter.mirror.mirror import Mirror, client_settings
 from tests.mirror.conftest import REPO, ask
 
 if TYPE_CHECKING:
@@ -19,23 +18,9 @@ if TYPE_CHECKING:
 TREE = f"/api/models/{REPO}/tree/main?recursive=true&expand=false"
 
 
-def test_serve_says_its_address_and_ends_when_told(tmp_path: Path) -> None:
-    stop, ready = threading.Event(), threading.Event()
-    urls: list[str] = []
-
-    def on_ready(url: str) -> None:
-        urls.append(url)
-        ready.set()
-
-    thread = threading.Thread(target=serve, args=(tmp_path,), kwargs={"on_ready": on_ready, "stop": stop})
-    thread.start()
-    assert ready.wait(10)
-    answer = ask(urls[0], "/")
-    stop.set()
-    thread.join(10)
-
-    assert json.loads(answer.body) == {"service": "qwen3ft mirror", "models": 0}
-    assert not thread.is_alive()
+def test_it_says_what_it_is(tmp_path: Path) -> None:
+    with Mirror(cache_dir=tmp_path) as mirror:
+        assert json.loads(ask(mirror.url, "/").body) == {"service": "qwen3ft mirror", "models": 0}
 
 
 def has_ipv6() -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from qwen3ft_jupyter.finetune.results import Outcome
+
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
@@ -15,7 +17,7 @@ class Tuned:
 
     model: Any
     tokenizer: Any
-    result: dict[str, Any]
+    result: Outcome
 
 
 def load(folder: Path) -> tuple[Any, Any]:

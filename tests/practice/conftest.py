@@ -23,13 +23,15 @@ def tuned(practice: Practice, tmp_path_factory: pytest.TempPathFactory) -> Tuned
     """The practice model after a fine-tune with the recommended settings."""
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.training import train
-    from qwen3ft_jupyter.loading.load import load_model_and_tokenizer
+    from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
 
     output_dir = tmp_path_factory.mktemp("run") / "out"
     fields = {**PRACTICE_FINETUNE, "model": PRACTICE_REPO_ID, "data": str(practice.train), "device": "cpu"}
     config = FineTuneConfig.from_dict({**fields, "output_dir": str(output_dir)})
     result = train(config, model_folder=practice.folder)
-    model, tokenizer = load_model_and_tokenizer(practice.folder, device="cpu", adapter=output_dir / "adapter")
+    model, tokenizer = load_model_and_tokenizer(
+        practice.folder, LoadOptions(device="cpu", adapter=output_dir / "adapter")
+    )
     return Tuned(model, tokenizer, result)
 
 

@@ -86,8 +86,8 @@ def test_asked_to_think_it_writes_a_thought_first(base: tuple[Any, Any]) -> None
 
 
 def test_the_fine_tune_learns(tuned: Tuned) -> None:
-    assert tuned.result["method"] == "lora"
-    assert tuned.result["last_loss"] < tuned.result["first_loss"] / 4
+    assert tuned.result.method == "lora"
+    assert tuned.result.last_loss < tuned.result.first_loss / 4
 
 
 def test_after_it_knows_the_facts_in_words_never_trained_on(tuned: Tuned, held_out: list[dict[str, Any]]) -> None:

@@ -27,7 +27,7 @@ from qwen3ft_jupyter.settings.kinds import (
     parse_bytes,
 )
 from qwen3ft_jupyter.settings.places import load_settings, to_publish
-from qwen3ft_jupyter.settings.setting import Setting, setting
+from qwen3ft_jupyter.settings.setting import Before, Setting, setting
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="there it is a path")
 
@@ -284,7 +284,7 @@ def test_a_new_setting_is_one_field() -> None:
 
     assert (added.name, added.trait_name, added.variable) == ("is_loud", "is_loud", "QWEN3FT_LOUD")
     assert added.read("QWEN3FT_LOUD", "yes") is True
-    assert added.default({}, {}) == (False, "default")
+    assert added.default(Before({}, {})) == (False, "default")
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.variable)

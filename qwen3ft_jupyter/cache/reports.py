@@ -1,0 +1,63 @@
+"""What a check and a repair of a cached model have shown."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qwen3ft_jupyter.hubs.names import RepoId
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What reading a cached model again has shown."""
+
+    repo_id: RepoId
+    checked_files: int
+    checked_bytes: int
+    missing: tuple[str, ...]
+    """Paths that are not there, or are no regular files."""
+    wrong: tuple[str, ...]
+    """Paths whose bytes are not those of the record."""
+    extra: tuple[str, ...]
+    """Paths that are not part of the model; they are left alone."""
+
+    @property
+    def is_ok(self) -> bool:
+        """Return whether every file of the model is there and right."""
+        return not self.missing and not self.wrong
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict, with `ok` beside the fields."""
+        return {**asdict(self), "ok": self.is_ok}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> VerifyReport:
+        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
+        paths = (tuple(data[name]) for name in ("missing", "wrong", "extra"))
+        return cls(data["repo_id"], data["checked_files"], data["checked_bytes"], *paths)
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What a repair has done."""
+
+    repo_id: RepoId
+    repaired: tuple[str, ...]
+    """Paths that were missing or wrong, and are right now."""
+    bytes_fetched: int
+    """What travelled for that."""
+    checked_bytes: int
+    """What was read to find the damage."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict; `ok` is always true: a repair that fails raises."""
+        return {**asdict(self), "ok": True}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RepairReport:
+        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
+        return cls(data["repo_id"], tuple(data["repaired"]), data["bytes_fetched"], data["checked_bytes"])

@@ -11,7 +11,7 @@ from qwen3ft_jupyter.messages import Message, Names
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile
+    from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.settings.declared import HubName
 

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.cache.evict import (
+from qwen3ft_jupyter.cache.move_folder import FolderMove, MoveWork, NotMovable
+from qwen3ft_jupyter.cache.own.evict import (
     Extent,
     InUse,
     is_leased,
@@ -21,8 +22,8 @@ from qwen3ft_jupyter.cache.evict import (
     remove_model,
     remove_shell,
 )
-from qwen3ft_jupyter.cache.folders import ModelFolders, plain_model
-from qwen3ft_jupyter.cache.layout import (
+from qwen3ft_jupyter.cache.own.folders import ModelFolders, plain_model
+from qwen3ft_jupyter.cache.own.layout import (
     IN_PLACE_FOLDER,
     INCOMING_FOLDER,
     STAMPS_FOLDER,
@@ -30,11 +31,10 @@ from qwen3ft_jupyter.cache.layout import (
     incoming_folder,
     incoming_folders,
 )
-from qwen3ft_jupyter.cache.lease import LeaseState
-from qwen3ft_jupyter.cache.manifest import is_half_evicted, manifest_path, marked_repo_id, read_manifest
-from qwen3ft_jupyter.cache.move_folder import FolderMove, MoveWork, NotMovable
+from qwen3ft_jupyter.cache.own.lease import LeaseState
+from qwen3ft_jupyter.cache.own.manifest import is_half_evicted, manifest_path, marked_repo_id, read_manifest
+from qwen3ft_jupyter.cache.own.repair import claimed, keep_pieces, opened
 from qwen3ft_jupyter.cache.reading import Reading
-from qwen3ft_jupyter.cache.repair import claimed, keep_pieces, opened
 from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.format import first_names

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.clone import clone
-from qwen3ft_jupyter.cache.manifest import (
+from qwen3ft_jupyter.cache.own.manifest import (
     RECORD_FOLDER,
     Manifest,
     Stamp,

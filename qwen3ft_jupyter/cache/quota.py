@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.layout import BESIDE
+from qwen3ft_jupyter.cache.own.layout import BESIDE
 from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.format import moment
 from qwen3ft_jupyter.messages import Message, Size, joined
@@ -14,8 +14,8 @@ from qwen3ft_jupyter.messages import Message, Size, joined
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from qwen3ft_jupyter.cache.manifest import Manifest
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.own.manifest import Manifest
     from qwen3ft_jupyter.hubs.names import RepoId
 
 Blobs = Mapping[tuple[str, int], int]

@@ -9,8 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache import in_place, quota, stamps
-from qwen3ft_jupyter.cache.evict import (
+from qwen3ft_jupyter.cache import quota
+from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
+from qwen3ft_jupyter.cache.others import in_place
+from qwen3ft_jupyter.cache.others.evict import evict_copy, named_copies, not_ours, several_folders
+from qwen3ft_jupyter.cache.others.scan import scan
+from qwen3ft_jupyter.cache.own import stamps
+from qwen3ft_jupyter.cache.own.evict import (
     InUse,
     as_of_now,
     is_leased,
@@ -19,14 +24,11 @@ from qwen3ft_jupyter.cache.evict import (
     remove_model,
     remove_shell,
 )
-from qwen3ft_jupyter.cache.evict_others import evict_copy, named_copies, not_ours, several_folders
-from qwen3ft_jupyter.cache.folders import ModelFolders
-from qwen3ft_jupyter.cache.layout import folders_in, incoming_folder, incoming_folders, is_revision
-from qwen3ft_jupyter.cache.manifest import file_state, is_half_evicted, marked_repo_id, update_manifest
-from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
-from qwen3ft_jupyter.cache.partials import allocated_bytes
-from qwen3ft_jupyter.cache.scan import scan
-from qwen3ft_jupyter.cache.verify import verify_model
+from qwen3ft_jupyter.cache.own.folders import ModelFolders
+from qwen3ft_jupyter.cache.own.layout import folders_in, incoming_folder, incoming_folders, is_revision
+from qwen3ft_jupyter.cache.own.manifest import file_state, is_half_evicted, marked_repo_id, update_manifest
+from qwen3ft_jupyter.cache.own.partials import allocated_bytes
+from qwen3ft_jupyter.cache.own.verify import verify_model
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
@@ -37,9 +39,9 @@ from qwen3ft_jupyter.work import SILENT, Reporter, Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from qwen3ft_jupyter.cache.evict import Extent
-    from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile
-    from qwen3ft_jupyter.cache.places import Place
+    from qwen3ft_jupyter.cache.others.places import Place
+    from qwen3ft_jupyter.cache.own.evict import Extent
+    from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile
     from qwen3ft_jupyter.cache.reports import VerifyReport
     from qwen3ft_jupyter.disk import Disk
 

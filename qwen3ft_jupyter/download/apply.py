@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache.adopt import adopt
-from qwen3ft_jupyter.cache.commit import Content, commit_model
-from qwen3ft_jupyter.cache.import_partials import import_partials
-from qwen3ft_jupyter.cache.layout import incoming_folder
 from qwen3ft_jupyter.cache.models import model_from
-from qwen3ft_jupyter.cache.repair import keep_ranges, right_ranges
+from qwen3ft_jupyter.cache.others.adopt import adopt
+from qwen3ft_jupyter.cache.others.import_partials import import_partials
+from qwen3ft_jupyter.cache.own.commit import Content, commit_model
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.repair import keep_ranges, right_ranges
 from qwen3ft_jupyter.errors import CacheError, TransferError
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.objects import object_key
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.manifest import Manifest
     from qwen3ft_jupyter.cache.models import CachedModel, SharedFile
+    from qwen3ft_jupyter.cache.own.manifest import Manifest
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.downloader import Downloader
     from qwen3ft_jupyter.download.plan import DownloadPlan

@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.evict import InUse, as_of_now, nobody_uses, remove_empty, remove_incoming
-from qwen3ft_jupyter.cache.in_place import probable_files
-from qwen3ft_jupyter.cache.layout import incoming_folder, is_revision
-from qwen3ft_jupyter.cache.lease import Lease, hold_lease
-from qwen3ft_jupyter.cache.manifest import ManifestFile
+from qwen3ft_jupyter.cache.others.in_place import probable_files
+from qwen3ft_jupyter.cache.own.evict import InUse, as_of_now, nobody_uses, remove_empty, remove_incoming
+from qwen3ft_jupyter.cache.own.layout import incoming_folder, is_revision
+from qwen3ft_jupyter.cache.own.lease import Lease, hold_lease
+from qwen3ft_jupyter.cache.own.manifest import ManifestFile
 from qwen3ft_jupyter.download.apply import Ensured, LenderGone, apply
 from qwen3ft_jupyter.download.plan import DownloadPlan, make_plan
 from qwen3ft_jupyter.download.present import (

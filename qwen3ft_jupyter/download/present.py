@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.evict_others import folders_of
-from qwen3ft_jupyter.cache.in_place import use_in_place
-from qwen3ft_jupyter.cache.verify import check_files
+from qwen3ft_jupyter.cache.others.evict import folders_of
+from qwen3ft_jupyter.cache.others.in_place import use_in_place
+from qwen3ft_jupyter.cache.own.verify import check_files
 from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, HubError, NotCached
 from qwen3ft_jupyter.messages import Message, Names

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache import quota as quotas
-from qwen3ft_jupyter.cache.evict import as_of_now, nobody_uses
+from qwen3ft_jupyter.cache.own.evict import as_of_now, nobody_uses
 from qwen3ft_jupyter.errors import ModelInUse, NoSpace, NotCached
 from qwen3ft_jupyter.format import size
 from qwen3ft_jupyter.messages import Message, Size
@@ -16,7 +16,7 @@ from qwen3ft_jupyter.messages import Message, Size
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from qwen3ft_jupyter.cache.evict import InUse
+    from qwen3ft_jupyter.cache.own.evict import InUse
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.hubs.names import RepoId

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.candidates import find_candidates
-from qwen3ft_jupyter.cache.layout import incoming_folder
-from qwen3ft_jupyter.cache.manifest import file_state
 from qwen3ft_jupyter.cache.models import SharedFile
-from qwen3ft_jupyter.cache.partials import partial_spans
-from qwen3ft_jupyter.cache.repair import right_ranges
-from qwen3ft_jupyter.cache.verify import right_files
+from qwen3ft_jupyter.cache.others.candidates import find_candidates
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.manifest import file_state
+from qwen3ft_jupyter.cache.own.partials import partial_spans
+from qwen3ft_jupyter.cache.own.repair import right_ranges
+from qwen3ft_jupyter.cache.own.verify import right_files
 from qwen3ft_jupyter.hubs.names import is_wanted
 from qwen3ft_jupyter.transfer.objects import object_key, split_copies
 from qwen3ft_jupyter.transfer.pieces import Span
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.candidates import Candidate
-    from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, PieceSum
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.others.candidates import Candidate
+    from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile, PieceSum
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.request import DownloadRequest
     from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile

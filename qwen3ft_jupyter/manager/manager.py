@@ -7,7 +7,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
-from qwen3ft_jupyter.cache.repair import repair_model
+from qwen3ft_jupyter.cache.own.repair import repair_model
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.names import parse_repo_id

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.manifest import Stamp
+from qwen3ft_jupyter.cache.own.manifest import Stamp
 from qwen3ft_jupyter.cache.reading import digest_file
 from qwen3ft_jupyter.work import Work
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache import stamps
-from qwen3ft_jupyter.cache.layout import BESIDE
-from qwen3ft_jupyter.cache.manifest import (
+from qwen3ft_jupyter.cache.own import stamps
+from qwen3ft_jupyter.cache.own.layout import BESIDE
+from qwen3ft_jupyter.cache.own.manifest import (
     RECORD_FOLDER,
     Manifest,
     Stamp,

@@ -8,8 +8,8 @@ import threading
 from io import FileIO
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.folders import ModelFolders
-from qwen3ft_jupyter.cache.manifest import Stamp, read_manifest
+from qwen3ft_jupyter.cache.own.folders import ModelFolders
+from qwen3ft_jupyter.cache.own.manifest import Stamp, read_manifest
 from qwen3ft_jupyter.disk import READ_FLAGS
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.mirror import folders

@@ -7,10 +7,10 @@ import time
 import zlib
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.commit import Content, commit_model
-from qwen3ft_jupyter.cache.layout import incoming_folder
-from qwen3ft_jupyter.cache.manifest import read_manifest
-from qwen3ft_jupyter.cache.verify import right_files
+from qwen3ft_jupyter.cache.own.commit import Content, commit_model
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.manifest import read_manifest
+from qwen3ft_jupyter.cache.own.verify import right_files
 from qwen3ft_jupyter.disk import LOCAL, make_folders
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import Sha256, slug

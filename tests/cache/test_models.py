@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache.others.places import Place
 from qwen3ft_jupyter.cache.store import ModelCache
-from tests.cache.foreign_caches import LAYOUTS, REPO, make_modelscope, place_of
 from tests.cache.making import FILES, make_cached, make_plain
+from tests.cache.other_caches import LAYOUTS, REPO, make_modelscope, place_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.evict import is_leased
-from qwen3ft_jupyter.cache.layout import incoming_folder
-from qwen3ft_jupyter.cache.lease import Lease, hold_lease
-from qwen3ft_jupyter.cache.manifest import (
+from qwen3ft_jupyter.cache.move import MoveReport, move_cache
+from qwen3ft_jupyter.cache.own.evict import is_leased
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.lease import Lease, hold_lease
+from qwen3ft_jupyter.cache.own.manifest import (
     file_state,
     manifest_path,
     mark_evicting,
@@ -26,8 +27,7 @@ from qwen3ft_jupyter.cache.manifest import (
     read_manifest,
     write_manifest,
 )
-from qwen3ft_jupyter.cache.move import MoveReport, move_cache
-from qwen3ft_jupyter.cache.partials import partial_spans
+from qwen3ft_jupyter.cache.own.partials import partial_spans
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, ModelInUse, NoSpace, NotCached, Stopped

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen3ft_jupyter.cache.layout import incoming_folder
-from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache.others.places import Place
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import NoSpace

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache.candidates import Candidate
-from qwen3ft_jupyter.cache.manifest import ManifestFile, read_manifest, write_manifest
 from qwen3ft_jupyter.cache.models import SharedFile
-from qwen3ft_jupyter.cache.partials import partial_spans
-from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache.others.candidates import Candidate
+from qwen3ft_jupyter.cache.others.places import Place
+from qwen3ft_jupyter.cache.own.manifest import ManifestFile, read_manifest, write_manifest
+from qwen3ft_jupyter.cache.own.partials import partial_spans
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.download.plan import DownloadPlan, make_plan
 from qwen3ft_jupyter.download.request import DownloadRequest

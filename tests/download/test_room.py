@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.evict import InUse, nobody_uses
-from qwen3ft_jupyter.cache.layout import incoming_folder
-from qwen3ft_jupyter.cache.lease import Lease
-from qwen3ft_jupyter.cache.manifest import is_half_evicted, manifest_path, mark_evicting
+from qwen3ft_jupyter.cache.own.evict import InUse, nobody_uses
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.lease import Lease
+from qwen3ft_jupyter.cache.own.manifest import is_half_evicted, manifest_path, mark_evicting
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.download import room

@@ -1,4 +1,4 @@
-"""The power fails somewhere in a whole download; `tests/cache/test_power_cut.py` cuts a commit at every operation."""
+"""The power fails somewhere in a whole download; `tests/cache/own/test_power_cut.py` cuts a commit everywhere."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from qwen3ft_jupyter.cache.models import ModelOwner
-from qwen3ft_jupyter.cache.places import Owner
+from qwen3ft_jupyter.cache.others.places import Owner
 from qwen3ft_jupyter.download.plan import Action, DownloadPlan, PlannedFile
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.download.room import Volume

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.partials import partial_spans
+from qwen3ft_jupyter.cache.own.partials import partial_spans
 from qwen3ft_jupyter.errors import HubBusy, Stopped
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer import scheduler, workers

@@ -33,7 +33,7 @@ from qwen3ft_jupyter.cache.own.layout import (
 )
 from qwen3ft_jupyter.cache.own.lease import LeaseState
 from qwen3ft_jupyter.cache.own.manifest import is_half_evicted, manifest_path, marked_repo_id, read_manifest
-from qwen3ft_jupyter.cache.own.repair import claimed, keep_pieces, opened
+from qwen3ft_jupyter.cache.own.repair import keep_pieces, opened
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, Stopped
@@ -42,6 +42,7 @@ from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.messages import Size
 from qwen3ft_jupyter.transfer.journal import read_journal
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES
+from qwen3ft_jupyter.transfer.partial import claimed
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import Work
 

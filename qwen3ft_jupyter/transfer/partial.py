@@ -305,6 +305,25 @@ def claim(folder: Path, key: str, size: int, *, disk: Disk, name: str) -> Partia
     return partial
 
 
+@contextlib.contextmanager
+def claimed(incoming: Path, key: str, size: int, *, name: str, disk: Disk) -> Iterator[Partial]:
+    """Own the partial of an object for the length of the block, then leave it to whoever goes on.
+
+    Raises:
+        NoSpace, CacheNotWritable, TransferError: The folder cannot be written.
+    """
+    try:
+        make_folders(incoming, disk=disk)
+    except OSError as error:
+        raise disk_error(error, "The cache") from error
+    partial = claim(incoming, key, size, disk=disk, name=name)
+    try:
+        partial.open()
+        yield partial
+    finally:
+        partial.close(release=True)
+
+
 def clear_partials(folder: Path, *, disk: Disk = LOCAL) -> int:
     """Delete every partial in `folder` that no living process owns; return the bytes they took."""
     freed = 0

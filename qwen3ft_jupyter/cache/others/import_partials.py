@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.cache.others.find import TEMPORARY, blob_folders, copies, partial_folders
 from qwen3ft_jupyter.cache.others.places import entries_of
 from qwen3ft_jupyter.cache.reading import Reading
-from qwen3ft_jupyter.disk import LOCAL, make_folders
+from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.objects import object_key
-from qwen3ft_jupyter.transfer.partial import Partial, claim
+from qwen3ft_jupyter.transfer.partial import claimed
 from qwen3ft_jupyter.transfer.pieces import spans_of
-from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.transfer.partial import Partial
     from qwen3ft_jupyter.work import Work
 
 MIN_BYTES: Final = 1 << 20
@@ -91,17 +91,10 @@ def import_partials(
     if not found:
         return 0
     reading = Reading(work, "adopting", sum(max(one.end - one.start for one in some) for _, some in found))
-    try:
-        make_folders(incoming, disk=disk)
-    except OSError as error:
-        raise disk_error(error, "The cache") from error
     copied = 0
     for file, some in found:
-        partial = claim(incoming, object_key(file), file.size, disk=disk, name=file.path)
-        try:
+        with claimed(incoming, object_key(file), file.size, name=file.path, disk=disk) as partial:
             copied += sum(_copy_gaps(one, partial, reading, work) for one in some)
-        finally:
-            partial.close(release=True)
     reading.finish()
     return copied
 
@@ -116,7 +109,6 @@ def _copy_gaps(theirs: OthersPartial, partial: Partial, reading: Reading, work: 
         return 0
     copied = 0
     try:
-        partial.open()
         for gap in list(spans_of(partial.records).gaps(theirs.start, theirs.end)):
             for start in range(gap.start, gap.end, COPY_BYTES):
                 data = _read(descriptor, min(COPY_BYTES, gap.end - start), start - theirs.start)

@@ -96,7 +96,7 @@ class ModelFolders:
         return known.blobs if known is not None and known.model == model else whole
 
     def other_bytes(self) -> int:
-        """Return what lies in the own folder beside the models and the partial files, where a record of ours is or was."""
+        """Return what lies beside models and partial files in the own folder, where a record of ours is or was."""
         models = {model.folder: model for model in self.own()}
         return sum(_other_bytes(folder, models.get(folder)) for folder in folders_in(self.root))
 

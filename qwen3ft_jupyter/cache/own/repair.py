@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.cache.reports import RepairReport
-from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, make_folders, read_blocks
+from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, read_blocks
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.messages import Names, Size
 from qwen3ft_jupyter.transfer.objects import object_key
-from qwen3ft_jupyter.transfer.partial import Partial, claim
+from qwen3ft_jupyter.transfer.partial import claimed
 from qwen3ft_jupyter.transfer.pieces import spans_of
-from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import SafePath
+    from qwen3ft_jupyter.transfer.partial import Partial
     from qwen3ft_jupyter.work import Work
 
 SOURCE: Final = "the damaged file"
@@ -177,25 +177,6 @@ def keep_pieces(
             partial.record(start, end, crc, source)
             kept += end - start
     return kept
-
-
-@contextlib.contextmanager
-def claimed(incoming: Path, key: str, size: int, *, name: str, disk: Disk) -> Iterator[Partial]:
-    """Own the partial of an object for the length of the block, then leave it to whoever goes on.
-
-    Raises:
-        NoSpace, CacheNotWritable, TransferError: The folder cannot be written.
-    """
-    try:
-        make_folders(incoming, disk=disk)
-    except OSError as error:
-        raise disk_error(error, "The cache") from error
-    partial = claim(incoming, key, size, disk=disk, name=name)
-    try:
-        partial.open()
-        yield partial
-    finally:
-        partial.close(release=True)
 
 
 def _locatable(folder: Path, previous: Manifest | None, missing: Iterable[RemoteFile]) -> Iterator[ManifestFile]:

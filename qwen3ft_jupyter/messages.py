@@ -12,9 +12,11 @@ import functools
 import math
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ VARIABLES: Final = ("QWEN3FT_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
 
 DOMAIN: Final = "qwen3ft_jupyter"
 LOCALE: Final = Path(__file__).parent / "locale"
+_SPEC: Final = re.compile(r"[,.\dfg]{0,3}")
+"""How a number is written, for example ``,``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,10 @@ class Size:
     """Bytes, said in decimal units."""
 
     bytes: float | None
+
+    def to_json(self) -> Any:
+        """Return what JSON can hold of it."""
+        return {"bytes": self.bytes}
 
     def __str__(self) -> str:
         return size(self.bytes)
@@ -46,6 +54,10 @@ class Duration:
     """A span of time in seconds."""
 
     seconds: float | None
+
+    def to_json(self) -> Any:
+        """Return what JSON can hold of it."""
+        return {"seconds": self.seconds}
 
     def __str__(self) -> str:
         return duration(self.seconds)
@@ -66,8 +78,35 @@ class Names:
         more = len(self.names) - 3
         return Message("{names} and {count} more", names=shown, count=more) if more > 0 else shown
 
+    def to_json(self) -> Any:
+        """Return what JSON can hold of it."""
+        return {"names": list(self.names)}
+
     def __str__(self) -> str:
         return str(self.as_message())
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Texts:
+    """Several messages in a row.
+
+    >>> str(Texts([Message("{size} free", size=Size(5)), "none"]))
+    '5 B free; none'
+    """
+
+    parts: tuple[str, ...]
+    separator: str
+
+    def __init__(self, parts: Iterable[str], separator: str = "; ") -> None:
+        object.__setattr__(self, "parts", tuple(parts))
+        object.__setattr__(self, "separator", separator)
+
+    def to_json(self) -> Any:
+        """Return what JSON can hold of it."""
+        return {"texts": [to_json(part) for part in self.parts], "separator": self.separator}
+
+    def __str__(self) -> str:
+        return self.separator.join(self.parts)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -79,14 +118,20 @@ class Command:
     def __init__(self, *words: str) -> None:
         object.__setattr__(self, "words", words)
 
+    def to_json(self) -> Any:
+        """Return what JSON can hold of it."""
+        return {"command": list(self.words)}
+
     def __str__(self) -> str:
         return write_magic(self)
 
 
 Value = object
-"""What a placeholder may stand for: a `Message`, `Size`, `Duration`, `Names`, `Command`, a number; all else as text."""
+"""What a placeholder may stand for: a `Message`, `Texts`, `Size`, `Duration`, `Names`, `Command`, a number; all else
+as text."""
 
 Grammar = Callable[[Command], str]
+"""How a face writes a command. What it writes may be a `Message`, too: the label of a button has translations."""
 
 
 class Message(str):
@@ -132,7 +177,7 @@ def _rebuild(template: str, values: Mapping[str, Value]) -> Message:
 def as_message(text: str, values: Mapping[str, Value]) -> str:
     """Return `text` with those of the `values` it has places for; as it is where it has none."""
     used = {name: value for name, value in values.items() if "{" + name in text}
-    return Message(text, **used) if used else text
+    return Message(str(text), **used) if used else text
 
 
 def render(text: str, language: Language = "en", grammar: Grammar | None = None) -> str:
@@ -147,6 +192,36 @@ def render(text: str, language: Language = "en", grammar: Grammar | None = None)
     if isinstance(text, Message):
         return _fill(translate(text.template, language), text.values, language, grammar)
     return translate(text, language)
+
+
+def write_magic(command: Command) -> str:
+    """Return a command as a notebook's cell takes it."""
+    return " ".join(("%qwen3ft", *command.words))
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who says messages to a reader: a language, and the grammar of a face.
+
+    >>> Speaker("zh").say("The cache is empty.")
+    '缓存为空。'
+    """
+
+    language: Language = "en"
+    grammar: Grammar = write_magic
+
+    def say(self, text: str) -> str:
+        """Return a message as a sentence."""
+        return render(text, self.language, self.grammar)
+
+    def say_alone(self, word: str) -> str:
+        """Return a word that stands by itself: it begins with a capital.
+
+        >>> Speaker().say_alone("running")
+        'Running'
+        """
+        said = self.say(word)
+        return said[:1].upper() + said[1:]
 
 
 def translate(text: str, language: Language) -> str:
@@ -180,11 +255,6 @@ def as_language(name: str) -> Language:
     return "zh" if name.strip().lower().startswith("zh") else "en"
 
 
-def write_magic(command: Command) -> str:
-    """Return a command as a notebook's cell takes it."""
-    return " ".join(("%qwen3ft", *command.words))
-
-
 # On disk
 
 
@@ -208,50 +278,50 @@ def from_json(data: Any) -> str:
     if isinstance(data, Mapping) and isinstance(data.get("template"), str):
         values = data.get("values")
         named = values.items() if isinstance(values, Mapping) else ()
-        if _reaches_into_values(data["template"]):
+        if not _is_plain(data["template"]):
             return str(data["template"])
         try:
             return Message(data["template"], **{str(name): _value_from_json(value) for name, value in named})
-        except (LookupError, ValueError, TypeError, AttributeError):  # a template that its values do not fill
+        except (LookupError, ValueError, TypeError, AttributeError, RecursionError):  # its values do not fill it
             return str(data["template"])
     return data if isinstance(data, str) else "" if data is None else str(data)
 
 
-def _reaches_into_values(template: str) -> bool:
-    """Return whether a place names more than a value: what others wrote must not read attributes of ours."""
-    return any("." in place or "[" in place for place in re.findall(r"{([^}:!]*)", template))
+def _is_plain(template: str) -> bool:
+    """Return whether places are names: what others wrote must not read attributes of ours, nor fill a line of a GB."""
+    try:
+        places = [(name, spec or "") for _, name, spec, _ in Formatter().parse(template) if name is not None]
+    except ValueError:
+        return False
+    return all(name.isidentifier() and _SPEC.fullmatch(spec) for name, spec in places)
 
 
 def _value_to_json(value: Value) -> Any:
-    match value:
-        case Size():
-            return {"bytes": value.bytes}
-        case Duration():
-            return {"seconds": value.seconds}
-        case Names():
-            return {"names": list(value.names)}
-        case Command():
-            return {"command": list(value.words)}
-        case bool() | int() | float() | None:
-            return value
-        case _:
-            return to_json(value) if isinstance(value, str) else str(value)
+    if isinstance(value, (Size, Duration, Names, Texts, Command)):
+        return value.to_json()
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return to_json(value) if isinstance(value, str) else str(value)
 
 
 def _value_from_json(data: Any) -> Value:
+    value: Value
     match data:
         case {"bytes": number}:
-            return Size(number)
+            value = Size(number)
         case {"seconds": number}:
-            return Duration(number)
+            value = Duration(number)
         case {"names": [*names]}:
-            return Names(names)
+            value = Names(names)
+        case {"texts": [*parts], "separator": str(separator)}:
+            value = Texts(map(from_json, parts), separator)
         case {"command": [*words]}:
-            return Command(*map(str, words))
+            value = Command(*map(str, words))
         case bool() | int() | float() | None:
-            return data
+            value = data
         case _:
-            return from_json(data)
+            value = from_json(data)
+    return value
 
 
 def _fill(template: str, values: Mapping[str, Value], language: Language, grammar: Grammar) -> str:
@@ -265,8 +335,10 @@ def _said(value: Value, language: Language, grammar: Grammar) -> str | int | flo
         value = value.as_message()
     if isinstance(value, Message):
         return render(value, language, grammar)
+    if isinstance(value, Texts):
+        return value.separator.join(render(part, language, grammar) for part in value.parts)
     if isinstance(value, Command):
-        return grammar(value)
+        return render(grammar(value), language, grammar)
     return value if isinstance(value, (str, int, float)) else "" if value is None else str(value)
 
 
@@ -311,3 +383,8 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def moment(unix_s: float | None) -> str:
+    """Return a point in time on this machine's clock, to the minute."""
+    return "" if unix_s is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_s))

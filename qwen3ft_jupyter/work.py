@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from qwen3ft_jupyter.errors import Stopped
-from qwen3ft_jupyter.messages import as_message
+from qwen3ft_jupyter.messages import Message, as_message, from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,22 +65,57 @@ class _Within(Controls):
 
 
 @dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of long work, as people are told of it."""
+
+    word: str
+    is_final: bool = False
+    """Nothing of the same work comes after it, so its end is marked."""
+
+
+PHASES: Final[Mapping[str, Phase]] = {
+    "resolving": Phase(Message("asking the hub")),
+    "waiting": Phase(Message("waiting for another process")),
+    "checking": Phase(Message("checking what is there")),
+    "probing": Phase(Message("measuring the speed")),
+    "adopting": Phase(Message("taking what is on this disk")),
+    "transferring": Phase(Message("downloading")),
+    "paused": Phase(Message("paused")),
+    "verifying": Phase(Message("verifying")),
+    "committing": Phase(Message("putting into the cache"), is_final=True),
+    "moving": Phase(Message("moving the cache")),
+    "loading": Phase(Message("loading the model"), is_final=True),
+    "preparing": Phase(Message("preparing")),
+    "training": Phase(Message("training")),
+    "saving": Phase(Message("saving"), is_final=True),
+}
+"""Every phase. A new one is a row here and its translation."""
+
+UNITS: Final[Mapping[str, str]] = {
+    "bytes": "",
+    "files": Message("files"),
+    "rows": Message("rows"),
+    "steps": Message("steps"),
+}
+"""What is counted within a phase, and the word after the number; bytes have units of their own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Where the work stands. `done` and `total` count `unit` within `phase`; `total` is None while unknown."""
 
     phase: str
-    """resolving, waiting, checking, probing, adopting, transferring, paused, verifying, committing, moving, loading,
-    preparing, training or saving."""
+    """One of `PHASES`."""
     done: int = 0
     total: int | None = None
     unit: str = "bytes"
-    """bytes, files, rows or steps."""
+    """One of `UNITS`."""
     rate: float | None = None
     """Units per second, smoothed over the last seconds."""
     eta_s: float | None = None
     """Seconds left in this phase."""
     detail: str = ""
-    """A few words for a person, for example "8 connections to ModelScope"."""
+    """A few words for a person, for example "8 connections to ModelScope"; a `Message` where it has values."""
 
     @property
     def fraction(self) -> float | None:
@@ -90,13 +125,18 @@ class Progress:
         return min(1.0, self.done / self.total)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict."""
-        return asdict(self)
+        """Return a dict for faces, which still say the detail in their reader's language."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what another process may read: the detail is not yet in any language."""
+        return {**self.to_dict(), "detail": to_json(self.detail)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Progress:
-        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
-        return cls(**{name: data[name] for name in cls.__slots__ if name in data})
+        """Rebuild from `to_dict` or `to_json`; unknown keys of newer versions are ignored."""
+        known = {name: data[name] for name in cls.__slots__ if name in data}
+        return cls(**{**known, "detail": from_json(data.get("detail"))})
 
 
 class Reporter:
@@ -178,6 +218,14 @@ SILENT = Reporter()
 """The reporter for those who do not listen."""
 
 
+class Watch(TypedDict):
+    """The values of a `Work`, as keyword arguments of what users call."""
+
+    reporter: Reporter
+    stop: threading.Event
+    controls: Controls
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """The three values that accompany everything that takes long, from a face down to the loop that moves bytes.
@@ -193,6 +241,10 @@ class Work:
     """Pause the work or limit its speed, also while it runs."""
     limiter: RateLimiter = field(default_factory=RateLimiter, repr=False, compare=False)
     """Holds everything that reads bytes for this work together to the speed."""
+
+    def parts(self) -> Watch:
+        """Return its values, for what takes them one by one."""
+        return {"reporter": self.reporter, "stop": self.stop, "controls": self.controls}
 
     def progress(self, progress: Progress) -> None:
         """Say where the work stands."""

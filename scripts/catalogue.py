@@ -4,7 +4,11 @@
     python scripts/catalogue.py --check  say what is missing, unused or not compiled; exit 1 if anything is
 
 Translate what `msgstr ""` is left in `qwen3ft_jupyter/locale/zh_CN/LC_MESSAGES/qwen3ft_jupyter.po`, and run it again.
-Python reads the ``.mo``, JupyterLab the ``.json``.
+Python reads the ``.mo``, JupyterLab the ``.json``. What nobody says any more stays at the end of the ``.po`` as
+obsolete: a text that comes back, or differs from an old one only in the names of its places, is translated at once.
+
+In Python a text is found where it is written: the first argument and the `hint` of an error, the first argument of
+what `SPEAKERS` names. A table of texts holds `Message("…")`.
 """
 
 from __future__ import annotations
@@ -30,12 +34,15 @@ PO = PACKAGE / "locale/zh_CN/LC_MESSAGES/qwen3ft_jupyter.po"
 Key = tuple[str, str]
 """Context and English text; the context is empty but for JupyterLab's settings."""
 
-SPEAKERS = {"Message", "tr", "notice"}
-"""What takes a text for people as its first argument, beside the errors."""
+SPEAKERS = {"Message", "tr", "notice", "message"}
+"""What takes a text for people as its first argument, beside the errors; the last is that of `jobs.supervisor`."""
+MODELS = PACKAGE / "catalog/models.toml"
+_SAID_OF_MODELS = re.compile(r'^(?:role|badge|note) = "(.+)"$', re.MULTILINE)
 _LITERAL = r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _TRANSLATED = re.compile(rf"\btrans\.(?:__|_n)\({_LITERAL}")
 _PLURAL = re.compile(rf"\btrans\._n\({_LITERAL},{_LITERAL}")
 _JED_PLACEHOLDER = re.compile(r"%\d")
+_PLACE = re.compile(r"%\d|{\w+(?:![rsa])?(?::[^{}]*)?}")
 
 
 def main() -> int:
@@ -51,18 +58,28 @@ def main() -> int:
 
 def texts() -> set[Key]:
     """Return every text that the code hands to people."""
-    return {*python_texts(), *front_texts(), *setting_texts()}
+    return {*python_texts(), *model_texts(), *front_texts(), *setting_texts()}
 
 
 def python_texts() -> Iterator[Key]:
     """Yield the fixed texts and templates of the package."""
+    for _, argument in said_in_python():
+        yield from (("", text) for text in _literals(argument))
+
+
+def said_in_python() -> Iterator[tuple[Path, ast.expr]]:
+    """Yield the expressions whose value is for people, each with its file."""
     speakers = SPEAKERS | {node.name for node in _parse(PACKAGE / "errors.py").body if isinstance(node, ast.ClassDef)}
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(_parse(path)):
             if isinstance(node, ast.Call) and _name_of(node.func) in speakers:
-                hints = [keyword.value for keyword in node.keywords if keyword.arg == "hint"]
-                for argument in (*node.args[:1], *hints):
-                    yield from (("", text) for text in _literals(argument))
+                yield from ((path, argument) for argument in node.args[:1])
+                yield from ((path, keyword.value) for keyword in node.keywords if keyword.arg == "hint")
+
+
+def model_texts() -> Iterator[Key]:
+    """Yield what the catalogue of models says of them."""
+    yield from (("", found[1]) for found in _SAID_OF_MODELS.finditer(MODELS.read_text("utf-8")))
 
 
 def front_texts() -> Iterator[Key]:
@@ -88,7 +105,7 @@ def setting_texts() -> Iterator[Key]:
 
 def find_faults() -> Iterator[str]:
     """Yield what is wrong with the catalogue, a line each."""
-    catalogue = {(entry.msgctxt or "", entry.msgid): chinese_of(entry) for entry in polib.pofile(str(PO))}
+    catalogue = {_key(entry): chinese_of(entry) for entry in polib.pofile(str(PO)) if not entry.obsolete}
     said = texts()
     yield from (f"not in the catalogue: {text!r}" for _, text in sorted(said - set(catalogue)))
     yield from (f"nobody says: {text!r}" for _, text in sorted(set(catalogue) - said))
@@ -126,19 +143,43 @@ def placeholders(text: str) -> set[str]:
 def update() -> None:
     """Add the texts that are new to the .po, untranslated, and drop those nobody says."""
     catalogue = polib.pofile(str(PO), wrapwidth=110)
-    known = {(entry.msgctxt or "", entry.msgid): entry for entry in catalogue}
+    known = {_key(entry): entry for entry in catalogue}
     said = texts()
-    for key in set(known) - said:
-        catalogue.remove(known[key])
+    for key, entry in known.items():
+        entry.obsolete = int(key not in said)
+    alike = {in_order(text)[0]: entry for (_, text), entry in known.items() if chinese_of(entry)}
     plurals = {ast.literal_eval(found[1]): ast.literal_eval(found[2]) for found in _in_front(_PLURAL)}
     for context, text in said - set(known):
         entry = polib.POEntry(msgid=text, msgctxt=context or None)
         if text in plurals:
             entry.msgid_plural, entry.msgstr_plural = plurals[text], {0: ""}
+        elif (old := alike.get(in_order(text)[0])) is not None:
+            entry.msgstr = with_places_of(text, old)
         catalogue.append(entry)
-    catalogue.sort(key=lambda entry: (entry.msgid, entry.msgctxt or ""))
+    catalogue.sort(key=lambda entry: (entry.obsolete, entry.msgid, entry.msgctxt or ""))
     catalogue.save(str(PO))
-    print(f"{len(catalogue)} texts, {len(catalogue.untranslated_entries())} of them to be translated")
+    said_now = len(catalogue) - len(catalogue.obsolete_entries())
+    print(f"{said_now} texts, {len(catalogue.untranslated_entries())} of them to be translated")
+
+
+def in_order(text: str) -> tuple[str, list[str]]:
+    """Return a text with its places numbered from left to right, and the places as they were.
+
+    >>> in_order("{needed} of {free:,}")
+    ('%1 of %2', ['{needed}', '{free:,}'])
+    """
+    places = list(dict.fromkeys(_PLACE.findall(text)))
+    return _PLACE.sub(lambda found: f"%{places.index(found[0]) + 1}", text), places
+
+
+def with_places_of(text: str, old: polib.POEntry) -> str:
+    """Return the translation of a text that differs from an old one in the names of its places alone."""
+    pairs = dict(zip(in_order(old.msgid)[1], in_order(text)[1], strict=True))
+    return _PLACE.sub(lambda found: pairs.get(found[0], found[0]), chinese_of(old))
+
+
+def _key(entry: polib.POEntry) -> Key:
+    return entry.msgctxt or "", entry.msgid
 
 
 def compile_catalogue() -> None:
@@ -159,8 +200,8 @@ def compiled() -> dict[Path, bytes]:
             "version": "qwen3ft_jupyter",
         }
     }
-    for entry in sorted(catalogue.translated_entries(), key=lambda entry: (entry.msgctxt or "", entry.msgid)):
-        if (entry.msgctxt or "", entry.msgid) in front:
+    for entry in sorted(catalogue.translated_entries(), key=_key):
+        if _key(entry) in front:
             jed["\x04".join(filter(None, (entry.msgctxt, entry.msgid)))] = jed_of(entry)
     text = json.dumps(jed, indent=1, ensure_ascii=False) + "\n"
     return {PO.with_suffix(".mo"): catalogue.to_binary(), PO.with_suffix(".json"): text.encode()}

@@ -4,14 +4,13 @@ import doctest
 
 import pytest
 
-from qwen3ft_jupyter import format as fmt
-from qwen3ft_jupyter import words
-from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter import messages
+from qwen3ft_jupyter.messages import size
 from qwen3ft_jupyter.mirror import addresses
 from qwen3ft_jupyter.settings import kinds
 
 
-@pytest.mark.parametrize("module", [addresses, fmt, kinds, words], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [addresses, kinds, messages], ids=lambda module: module.__name__)
 def test_the_examples_are_true(module: object) -> None:
     done = doctest.testmod(module)  # type: ignore[arg-type]
     assert done.attempted > 0

@@ -14,9 +14,9 @@ PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
     ["messages"],
-    ["errors", "words", "processes"],
+    ["errors", "processes"],
     ["work", "disk"],
-    ["settings", "format"],
+    ["settings"],
     ["catalog"],
     ["hubs"],
     ["transfer"],

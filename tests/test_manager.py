@@ -478,7 +478,7 @@ def test_chat_takes_the_loaded_model_unless_it_has_an_adapter_of_its_own(
     monkeypatch.setattr(
         "qwen3ft_jupyter.loading.loaded.load_model_and_tokenizer", lambda *_, **__: LoadedPair(Thing(), Thing())
     )
-    monkeypatch.setattr("qwen3ft_jupyter.finetune.chat.answer", lambda pair, *_, **__: pair.model)
+    monkeypatch.setattr("qwen3ft_jupyter.finetune.chat.answer", lambda loaded, *_, **__: loaded.model)
     manager = make_manager(mirror.url)
 
     adapted = manager.load_model_and_tokenizer(REPO, adapter=tmp_path)

@@ -12,6 +12,7 @@ import pytest
 from qwen3ft_jupyter import __main__
 from qwen3ft_jupyter.cache.reports import VerifyReport
 from qwen3ft_jupyter.download.request import DownloadRequest
+from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import ModelInUse
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs import supervisor, worker
@@ -126,7 +127,7 @@ def test_job_is_done_under_the_starters_settings(
 
     def ensure(**wanted: Any) -> SimpleNamespace:
         asked.append(wanted)
-        return SimpleNamespace(to_dict=lambda: {"folder": "/models/acme_Tiny-1"})
+        return SimpleNamespace(result=lambda: DownloadResult("/models/acme_Tiny-1"))
 
     def open_manager(**settings: Any) -> SimpleNamespace:
         opened.append(settings)
@@ -139,7 +140,7 @@ def test_job_is_done_under_the_starters_settings(
 
     assert opened == [{"offline": True, "is_trusted": True}]
     assert asked[0]["model_name"] == "acme/Tiny-1"
-    assert supervisor.read_status(folder)["result"] == {"folder": "/models/acme_Tiny-1"}
+    assert supervisor.read_status(folder)["result"]["folder"] == "/models/acme_Tiny-1"
 
 
 def test_job_process_comes_up_from_a_checkout_that_is_on_nobodys_search_path(

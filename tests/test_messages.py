@@ -6,7 +6,19 @@ import pickle
 import pytest
 
 from qwen3ft_jupyter.errors import NotCached, error_from_json
-from qwen3ft_jupyter.messages import Command, Duration, Message, Names, Size, from_json, reader, render, to_json, tr
+from qwen3ft_jupyter.messages import (
+    Command,
+    Duration,
+    Message,
+    Names,
+    Size,
+    Texts,
+    from_json,
+    reader,
+    render,
+    to_json,
+    tr,
+)
 
 LEFT = Message("{time} left", time=Duration(75))
 
@@ -43,6 +55,19 @@ def test_each_face_writes_a_command_in_its_own_grammar() -> None:
     )
 
 
+def test_several_messages_are_said_one_by_one() -> None:
+    both = Message("{parts}.", parts=Texts([LEFT, "The cache is empty."]))
+
+    assert both == "1 min 15 s left; The cache is empty.."
+    assert render(both, "zh") == "剩余 1 min 15 s; 缓存为空。."
+
+
+def test_what_a_face_writes_for_a_command_is_said_too() -> None:
+    hint = Message("Download it: {command}", command=Command("download", "a/b"))
+
+    assert render(hint, "zh", lambda command: Message("Download {name}", name=command.words[1])) == "下载：下载 a/b"
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -51,6 +76,7 @@ def test_each_face_writes_a_command_in_its_own_grammar() -> None:
         Message("{a} {b!r} {c:,}", a="x", b="y", c=12_345),
         Message("{names}: {command}", names=Names(["a", "b", "c", "d"]), command=Command("evict", "a")),
         Message("{size} {inner}", size=Size(5), inner=LEFT),
+        Message("{parts}", parts=Texts([LEFT, "fixed"], ", ")),
     ],
 )
 def test_a_message_survives_json_and_pickle(message: str) -> None:
@@ -70,6 +96,8 @@ def test_a_message_survives_json_and_pickle(message: str) -> None:
         ({"template": "{x.__class__}", "values": {"x": "y"}}, "{x.__class__}"),
         ({"template": "{x[0]}", "values": {"x": "y"}}, "{x[0]}"),
         ({"template": "{x", "values": {"x": "y"}}, "{x"),
+        ({"template": "{x:>999999999}", "values": {"x": "y"}}, "{x:>999999999}"),
+        ({"template": "{x:{y}}", "values": {"x": "y", "y": "9"}}, "{x:{y}}"),
         ({"template": "no values", "values": 3}, "no values"),
     ],
 )
@@ -91,7 +119,7 @@ def test_an_error_survives_json_with_its_template() -> None:
 
     assert type(again) is NotCached
     assert again.to_json() == error.to_json()
-    assert again.to_dict("zh") == {"code": "not-cached", "message": "a/b is not in the cache.", "hint": "请重试。"}
+    assert again.to_dict("zh") == {"code": "not-cached", "message": "a/b 不在缓存中。", "hint": "请重试。"}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from qwen3ft_jupyter.messages import Message, Names
 
@@ -24,6 +24,24 @@ _MODEL_FILE = re.compile(
     r"|vocab\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template\.(?:jinja|json)"
     r"|README\.md|LICENSE(?:\.txt)?|\.gitattributes"
 )
+
+
+class CachedRow(TypedDict):
+    """A model on this disk as the faces and ``GET /qwen3ft/cache`` have it, see `CachedModel`."""
+
+    model_name: str
+    size: int
+    path: str
+    slug: str
+    hub: HubName | None
+    commit: str
+    revision: str
+    created: float | None
+    last_used: float | None
+    pinned: bool
+    verified: bool
+    shared: bool
+    owner: ModelOwner
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +83,7 @@ class CachedModel:
         """Whether it is another tool's or the user's own, and no part of this cache or its shared caches."""
         return self.owner not in {"qwen3ft", "shared"}
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> CachedRow:
         """Return what faces show of it."""
         return {
             "model_name": self.repo_id,

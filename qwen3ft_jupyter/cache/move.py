@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.move_folder import FolderMove, MoveWork, NotMovable
 from qwen3ft_jupyter.cache.own.evict import (
@@ -37,9 +37,8 @@ from qwen3ft_jupyter.cache.own.repair import keep_pieces, opened
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, Stopped
-from qwen3ft_jupyter.format import first_names
 from qwen3ft_jupyter.hubs.names import RepoId
-from qwen3ft_jupyter.messages import Size
+from qwen3ft_jupyter.messages import Message, Names, Size
 from qwen3ft_jupyter.transfer.journal import read_journal
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES
 from qwen3ft_jupyter.transfer.partial import claimed
@@ -68,10 +67,6 @@ class MoveReport:
     """What stayed, and why."""
     bytes_copied: int
     """0 where renaming was enough."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict."""
-        return asdict(self)
 
 
 def move_cache(
@@ -231,7 +226,7 @@ class _Move:
         try:
             step(move)
         except NotMovable as reason:
-            self._leave(move.source.name, str(reason))
+            self._leave(move.source.name, reason.args[0])
             if move.is_new:
                 remove_model(self.target, move.target, move.repo_id, extent="everything", disk=self.disk)
             return False
@@ -257,22 +252,22 @@ class _Move:
         extent: Extent = "recorded" if move.was_there and move.manifest is not None else "everything"
         try:
             if not move.is_unchanged():
-                self._leave(name, "it changed while it was moved")
+                self._leave(name, Message("it changed while it was moved"))
                 return
             left = remove_model(
                 self.source, move.source, move.repo_id, extent=extent, is_used=self.is_used, disk=self.disk
             ).left
             if left:
-                self._leave(name, f"it holds what is not of the model: {first_names(left)}")
+                self._leave(name, Message("it holds what is not of the model: {names}", names=Names(left)))
         except ModelInUse:
-            self._leave(name, "it is in use; its copy is complete")
+            self._leave(name, Message("it is in use; its copy is complete"))
         self.moved.append(name)
 
     def _move_partials(self) -> None:
         """Move partial files; those that somebody works on stay."""
         for folder in incoming_folders(self.source):
             if is_leased(folder):
-                self._leave(f"{INCOMING_FOLDER}/{folder.name}", "it is being downloaded")
+                self._leave(f"{INCOMING_FOLDER}/{folder.name}", Message("it is being downloaded"))
                 continue
             goal = incoming_folder(self.target, folder.name)
             make_own_folder(goal.parent, disk=self.disk)
@@ -320,7 +315,7 @@ class _Move:
         with contextlib.suppress(FileNotFoundError):
             for name in sorted(os.listdir(self.source)):  # noqa: PTH208 - names are all that is needed
                 if name not in self.left:
-                    self._leave(name, "it is no model of this cache")
+                    self._leave(name, Message("it is no model of this cache"))
 
 
 def _repo_of(folder: Path) -> RepoId | None:

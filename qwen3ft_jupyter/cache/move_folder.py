@@ -24,6 +24,7 @@ from qwen3ft_jupyter.cache.own.manifest import (
 from qwen3ft_jupyter.cache.reading import digest_file
 from qwen3ft_jupyter.disk import make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +63,7 @@ class MoveWork:
             return known
         digest = digest_file(path, with_git=False, on_bytes=on_bytes)
         if digest is None:
-            raise NotMovable("it changed while it was moved")
+            raise NotMovable(Message("it changed while it was moved"))
         found = digest.sha256, Stamp.of(digest.status)
         self.digests[status.st_dev, status.st_ino] = found
         return found
@@ -179,16 +180,16 @@ class FolderMove:
         if not os.path.lexists(self.target):
             return False
         if self.target.is_symlink() or not self.target.is_dir():
-            raise NotMovable("something else has its name there")
+            raise NotMovable(Message("something else has its name there"))
         mark = marked_repo_id(self.target)
         if mark is not None and mark != self.repo_id:
-            raise NotMovable("another model has its name there")
+            raise NotMovable(Message("another model has its name there"))
         there = read_manifest(self.target)
         is_empty = there is None and next(walk_all(self.target), None) is None  # a kill came before the mark
         if mark is not None or is_empty:
             return False
         if not self._is_same(there):
-            raise NotMovable("another model, or another state of it, has its name there")
+            raise NotMovable(Message("another model, or another state of it, has its name there"))
         return True
 
     def _is_same(self, there: Manifest | None) -> bool:
@@ -204,7 +205,7 @@ class FolderMove:
             for path in right or self._regular():
                 expected = right.get(path) or self._work.digest(self.source / path)[0]
                 if self._work.digest(self.target / path, counts=True)[0] != expected:
-                    raise NotMovable("another state of it has its name there")
+                    raise NotMovable(Message("another state of it has its name there"))
         else:
             self._work.reading.advance(self.size_bytes())
 
@@ -215,7 +216,7 @@ class FolderMove:
         try:
             goal.symlink_to((self.source / path).readlink())
         except OSError as error:
-            raise NotMovable("the other volume cannot hold its symlinks") from error
+            raise NotMovable(Message("the other volume cannot hold its symlinks")) from error
 
     def _copy_file(self, path: str, status: os.stat_result) -> None:
         goal, work = self.target / path, self._work
@@ -241,7 +242,7 @@ class FolderMove:
         if found == right:
             return stamp
         if self._work.digest(self.source / path)[0] != right:
-            raise NotMovable("it is damaged, so repair it first")
+            raise NotMovable(Message("it is damaged, so repair it first"))
         self._work.linked.clear()  # of a wrong copy no second name is made
         self._work.disk.unlink(self.target / path)
         self._copy_file(path, self._files[path])

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.own.layout import BESIDE
 from qwen3ft_jupyter.errors import NoSpace
-from qwen3ft_jupyter.format import moment
-from qwen3ft_jupyter.messages import Message, Size, joined
+from qwen3ft_jupyter.messages import Message, Size, joined, moment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -90,10 +90,15 @@ def check_published(repo_id: str) -> None:
     nearest = None if owner == "Qwen" and name in published else nearest_published(name, published)
     if nearest is None:
         return
-    hint = f'Did you mean "Qwen/{nearest}"?'
-    if "instruct" in name.lower() and not nearest.endswith("-2507") and nearest in published:
-        hint += " It follows instructions without the word in its name."
-    raise UnknownModel('Qwen never published "{repo_id}".', hint=hint, repo_id=repo_id)
+    is_instruct = "instruct" in name.lower() and not nearest.endswith("-2507") and nearest in published
+    raise UnknownModel(
+        'Qwen never published "{name}".',
+        hint='Did you mean "{near}"? It follows instructions without the word in its name.'
+        if is_instruct
+        else 'Did you mean "{near}"?',
+        name=repo_id,
+        near=f"Qwen/{nearest}",
+    )
 
 
 @functools.cache

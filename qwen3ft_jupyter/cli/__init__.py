@@ -10,12 +10,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, find_command
-from qwen3ft_jupyter.cli.terminal import say, show
+from qwen3ft_jupyter.cli.output import say, show
 from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb, parse
-from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, grammar, verbs_of
-from qwen3ft_jupyter.messages import render
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.faces.say import error as error_words
+from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, verbs_of
+from qwen3ft_jupyter.messages import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def in_words(error: Qwen3ftError) -> str:
     """Return what failed, what to do, and what else only this face shows, a line each."""
-    message, hint = (render(text, grammar=grammar("cli")) for text in (error.message, error.hint))
-    lines = [f"{PROGRAM}: {error.code}: {message}", hint]
+    said = error_words(error, "cli")
+    lines = [f"{PROGRAM}: {error.code}: {said['message']}", said["hint"]]
     lines += [f"{name}: {value}" for name, value in error.details.items()]
     return "\n  ".join(line for line in lines if line)
 
@@ -81,7 +81,7 @@ def _run(words: list[str]) -> int:
         rest = [*rest[1:], "--help"]
     verb, spelled = match_verb(rest, "cli")
     given = parse(verb, [*before, *rest[len(spelled.split()) :]], "cli", spelled)
-    return find_command(verb.name)(given)
+    return find_command(verb.name)(given) or 0
 
 
 def _verb_at(words: Sequence[str]) -> int:

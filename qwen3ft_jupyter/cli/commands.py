@@ -7,23 +7,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cli.terminal import say, show, show_json, stop_on_signals
+from qwen3ft_jupyter.cli.output import say, show, show_json, stop_on_signals
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import columns
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table
-from qwen3ft_jupyter.format import size
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.messages import size, tr
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
+    from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.faces.views import Table
     from qwen3ft_jupyter.manager import ModelManager
 
-    Command = Callable[[Namespace], int]
+    Command = Callable[[Namespace], int | None]
 
 FAILED = 1
 _ELSEWHERE = {
@@ -35,7 +35,7 @@ _ELSEWHERE = {
 
 
 def find_command(name: str) -> Command:
-    """Return what does a verb; its module is imported now."""
+    """Return what does a verb and gives its exit code, None for 0; its module is imported now."""
     home = _ELSEWHERE.get(name.split(maxsplit=1)[0], "commands")
     command: Command = getattr(importlib.import_module(f"qwen3ft_jupyter.cli.{home}"), name.replace(" ", "_") + "_")
     return command
@@ -48,41 +48,38 @@ def open_manager(given: Namespace, **settings: Any) -> ModelManager:
     return get_model_manager(**{**actions.overrides(given), **settings})
 
 
-def status_(given: Namespace) -> int:
+def status_(given: Namespace) -> None:
     """Print the settings in force."""
     description = open_manager(given).describe()
     if given.is_json:
         show_json(description.to_dict())
     else:
         show(str(description))
-    return 0
 
 
-def models_(given: Namespace) -> int:
+def models_(given: Namespace) -> None:
     """Print the catalogue."""
-    models = open_manager(given).models()
+    models = open_manager(given).model_rows()
     if given.is_json:
-        show_json(models)
+        show_json([model.to_dict() for model in models])
     else:
         table = models_table(models, "cli")
         show_rows(table)
         say("\n".join(table.notes))
-    return 0
 
 
-def list_(given: Namespace) -> int:
+def list_(given: Namespace) -> None:
     """Print what is in the cache."""
     manager = open_manager(given)
-    models = manager.list_cached_models()
+    models = manager.cached_models()
     if given.is_json:
-        show_json(models)
+        show_json([model.to_dict() for model in models])
     elif not models:
         say(tr("The cache is empty."))
     else:
-        table = cache_table(models, manager.cache_summary(), "cli")
+        table = cache_table(models, manager.summarize_cache(), "cli")
         show_rows(table)
         show(" · ".join([table.title, *table.notes]))
-    return 0
 
 
 def show_rows(table: Table) -> None:
@@ -90,26 +87,24 @@ def show_rows(table: Table) -> None:
     show(columns([title.upper() for title in table.columns], table.rows))
 
 
-def show_plan(plan: dict[str, Any]) -> int:
+def show_plan(plan: DownloadPlan) -> int:
     """Print what a download would do; the exit code says whether there is room."""
     table = plan_table(plan)
     show("\n".join([table.title, columns(table.columns, table.rows), *table.notes]))
-    return 0 if plan["has_room"] else FAILED
+    return 0 if plan.has_room else FAILED
 
 
-def pin_(given: Namespace) -> int:
+def pin_(given: Namespace) -> None:
     """Protect a model."""
     show(actions.set_pin(open_manager(given), given, is_pinned=True))
-    return 0
 
 
-def unpin_(given: Namespace) -> int:
+def unpin_(given: Namespace) -> None:
     """Protect it no longer."""
     show(actions.set_pin(open_manager(given), given, is_pinned=False))
-    return 0
 
 
-def evict_(given: Namespace) -> int:
+def evict_(given: Namespace) -> None:
     """Delete one model, or all of them."""
     with ProgressLine() as line:
         evicted = actions.evict(open_manager(given), given, reporter=line)
@@ -117,7 +112,6 @@ def evict_(given: Namespace) -> int:
         show(tr("{name}  {size} freed", name=name, size=size(freed)))
         if kept:
             say(kept)
-    return 0
 
 
 def move_(given: Namespace) -> int:
@@ -133,40 +127,48 @@ def move_(given: Namespace) -> int:
     return FAILED if report.left else 0  # what stayed, and why, has been said as it was met
 
 
-def load_(given: Namespace) -> int:
+def load_(given: Namespace) -> None:
     """Print how a model is loaded, and whether it is here: a process that ends can keep none."""
     manager = open_manager(given)
     name = actions.name_to_load(manager, given.model_name)
-    names = (given.variable, f"{given.variable}_tokenizer") if given.variable else ("model", "tokenizer")
+    model, tokenizer = actions.variables(given)
     options = f', quantization="{given.quantization}"' if given.quantization else ""
-    flags = ([f"--{given.quantization}"] if given.quantization else []) + (
-        ["--as", given.variable] if given.variable else []
-    )
+    flags = [f"--{given.quantization}"] if given.quantization else []
+    flags += ["--as", given.variable] if given.variable else []
     show("from qwen3ft_jupyter import get_model_manager\n")
-    show(f'{names[0]}, {names[1]} = get_model_manager().load_model_and_tokenizer("{name}"{options})')
+    show(f'{model}, {tokenizer} = get_model_manager().load_model_and_tokenizer("{name}"{options})')
     say(tr("In a notebook: {command}", command=write_command("load", name, *flags, face="magic")))
-    cached = [model for model in manager.list_cached_models() if model["model_name"] == name]
-    if cached:
-        say(tr("{name} is in the cache: {folder}", name=name, folder=cached[0]["path"]))
+    _say_where(manager, name, given)
+
+
+def _say_where(manager: ModelManager, name: str, given: Namespace) -> None:
+    """Say where a model is that is to be loaded; if it is a hub's and not here, how to download it."""
+    folder = next((str(model.folder) for model in manager.cached_models() if model.repo_id == name), None)
+    if folder is not None:
+        say(tr("{name} is in the cache: {folder}", name=name, folder=folder))
     elif name == given.model_name and "/" in name and not Path(name).expanduser().exists():
         command = write_command("download", name, face="cli")
         say(tr("Loading downloads it first. To do that now: {command}", command=command))
-    return 0
 
 
-def chat_(given: Namespace) -> int:
+def chat_(given: Namespace) -> None:
     """Print the answer to a question, or to each line of the standard input."""
     with ProgressLine() as line:
         manager = open_manager(given, reporter=lambda: line)
         if given.question:
-            answer = actions.ask(manager, given, " ".join(given.question))
-            line.clear()
-            show(answer)
-            return 0
-        return _talk(manager, given, line)
+            _answer(manager, given, " ".join(given.question), line)
+        else:
+            _talk(manager, given, line)
 
 
-def _talk(manager: ModelManager, given: Namespace, line: ProgressLine) -> int:
+def _answer(manager: ModelManager, given: Namespace, question: str | list[dict[str, str]], line: ProgressLine) -> str:
+    answer = actions.ask(manager, given, question)
+    line.clear()
+    show(answer)
+    return answer
+
+
+def _talk(manager: ModelManager, given: Namespace, line: ProgressLine) -> None:
     """Answer line by line; the model is told what has been said before."""
     messages: list[dict[str, str]] = []
     while True:
@@ -175,19 +177,15 @@ def _talk(manager: ModelManager, given: Namespace, line: ProgressLine) -> int:
             sys.stderr.flush()
         question = sys.stdin.readline()
         if not question:
-            return 0
+            return
         if not question.strip():
             continue
         messages.append({"role": "user", "content": question.strip()})
-        answer = actions.ask(manager, given, messages)
-        line.clear()
-        show(answer)
-        messages.append({"role": "assistant", "content": answer})
+        messages.append({"role": "assistant", "content": _answer(manager, given, messages, line)})
 
 
-def practice_(given: Namespace) -> int:
+def practice_(given: Namespace) -> None:
     """Copy the practice model and its data to a folder."""
     from qwen3ft_jupyter.practice.model import make_practice
 
     show(str(make_practice(Path(given.folder)).folder))
-    return 0

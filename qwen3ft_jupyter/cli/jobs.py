@@ -4,63 +4,59 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_rows
-from qwen3ft_jupyter.cli.terminal import say, show, show_json
+from qwen3ft_jupyter.cli.output import say, show, show_json
 from qwen3ft_jupyter.errors import error_from_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.job_views import fetch_facts, job_text, jobs_table
 from qwen3ft_jupyter.faces.terminal import ProgressLine, follow
 from qwen3ft_jupyter.faces.verbs import write_command
-from qwen3ft_jupyter.format import size
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.jobs.state import STATE_WORDS
+from qwen3ft_jupyter.messages import size, tr
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Mapping
 
     from qwen3ft_jupyter.jobs.store import Job
 
 
-def jobs_(given: Namespace) -> int:
+def jobs_(given: Namespace) -> None:
     """Print the jobs, or one of them."""
     if given.id:
-        job = _job(given).to_dict()
-        show_json(job) if given.is_json else show(job_text(job, [], "cli"))
-        return 0
-    jobs = actions.job_rows(open_manager(given).jobs())
+        job = _job(given).snapshot()
+        show_json(job.to_dict()) if given.is_json else show(job_text(job, [], "cli"))
+        return
+    jobs = actions.snapshots(open_manager(given).jobs())
     if given.is_json:
-        show_json(jobs)
+        show_json([job.to_dict() for job in jobs])
     elif not jobs:
         say(tr("There are no jobs."))
     else:
         show_rows(jobs_table(jobs, "cli"))
-    return 0
 
 
 def _job(given: Namespace) -> Job:
     return actions.find_job(open_manager(given), given.id)
 
 
-def jobs_stop_(given: Namespace) -> int:
+def jobs_stop_(given: Namespace) -> None:
     """Ask a job to stop."""
     job = _job(given)
     job.stop()
-    show(tr("{id} is {state}", id=job.id, state=tr(job.status().state)))
-    return 0
+    show(tr("{id} is {state}", id=job.id, state=STATE_WORDS[job.status().state]))
 
 
-def jobs_pause_(given: Namespace) -> int:
+def jobs_pause_(given: Namespace) -> None:
     """Let a job rest."""
     job = _job(given)
     job.pause()
     say(tr("Go on with it: {command}", command=write_command("jobs resume", job.id, face="cli")))
     show(tr("{id} is paused", id=job.id))
-    return 0
 
 
-def jobs_limit_(given: Namespace) -> int:
+def jobs_limit_(given: Namespace) -> None:
     """Change a job's speed limit."""
     job = _job(given)
     job.limit(given.max_speed or None)
@@ -68,31 +64,27 @@ def jobs_limit_(given: Namespace) -> int:
         show(tr("{id} has no speed limit", id=job.id))
     else:
         show(tr("{id} takes at most {speed}/s", id=job.id, speed=size(given.max_speed)))
-    return 0
 
 
-def jobs_resume_(given: Namespace) -> int:
+def jobs_resume_(given: Namespace) -> None:
     """Let a job go on."""
     job = _job(given).resume()
     say(tr("Follow it: {command}", command=write_command("jobs follow", job.id, face="cli")))
-    show(tr("{id} is {state}", id=job.id, state=tr(job.status().state)))
-    return 0
+    show(tr("{id} is {state}", id=job.id, state=STATE_WORDS[job.status().state]))
 
 
-def jobs_forget_(given: Namespace) -> int:
+def jobs_forget_(given: Namespace) -> None:
     """Delete a job's record."""
     _job(given).forget()
-    return 0
 
 
-def jobs_log_(given: Namespace) -> int:
+def jobs_log_(given: Namespace) -> None:
     """Print a job's log."""
     job = _job(given)
     chunk = job.log()
     while chunk.text:
         sys.stdout.write(chunk.text)
         chunk = job.log(chunk.next_offset)
-    return 0
 
 
 def jobs_follow_(given: Namespace) -> int:
@@ -116,17 +108,22 @@ def detach(job: Job) -> int:
 
 
 def _tell_end(job: Job) -> int:
-    result = see_through(job)
-    if result is None:
+    from qwen3ft_jupyter.download.result import DownloadResult
+    from qwen3ft_jupyter.finetune.results import Outcome
+    from qwen3ft_jupyter.manager.kinds import read_result
+
+    if not see_through(job):
         return FAILED
+    result = read_result(job.kind, job.status().result)
     for fact, value in fetch_facts(result):
         say(f"{fact}: {value}")
-    show(str(result.get("output_dir") or result.get("folder") or job.id))
+    folder = result.folder if isinstance(result, DownloadResult) else job.id
+    show(result.output_dir if isinstance(result, Outcome) else folder)
     return 0
 
 
-def see_through(job: Job) -> Mapping[str, Any] | None:
-    """Show a job until it ends and return its result; None, having said so, if it was stopped or interrupted.
+def see_through(job: Job) -> bool:
+    """Show a job until it ends and return whether it has a result; say so if it was stopped or interrupted.
 
     Raises:
         KeyboardInterrupt: the showing was interrupted; the job goes on.
@@ -143,5 +140,5 @@ def see_through(job: Job) -> Mapping[str, Any] | None:
         raise error_from_json(status.error)
     if status.result is None:
         command = write_command("jobs resume", job.id, face="cli")
-        say(tr("The job is {state}. {command} goes on with it.", state=tr(status.state), command=command))
-    return status.result
+        say(tr("The job is {state}. {command} goes on with it.", state=STATE_WORDS[status.state], command=command))
+    return status.result is not None

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import open_manager
-from qwen3ft_jupyter.cli.terminal import say, show, stop_on_signals
+from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import BadInput
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _HOST = "127.0.0.1"
 
 
-def mirror_(given: Namespace) -> int:
+def mirror_(given: Namespace) -> None:
     """Serve the cache as a hub."""
     import secrets
 
@@ -38,7 +38,7 @@ def mirror_(given: Namespace) -> int:
             stack.enter_context(mirror)
         except OSError as error:
             raise BadInput(
-                "Cannot listen on {host}:{port}: {strerror}.", host=host, port=port, strerror=error.strerror
+                "Cannot listen on {host}:{port}: {reason}.", host=host, port=port, reason=error.strerror
             ) from error
         stop = stack.enter_context(stop_on_signals())
         url = reachable(mirror.url)
@@ -46,7 +46,6 @@ def mirror_(given: Namespace) -> int:
         for line in _how_to_use(url, token, is_local=is_loopback(host)):
             say(line)
         stop.wait()
-    return 0
 
 
 def _how_to_use(url: str, token: str | None, *, is_local: bool) -> list[str]:

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_plan
 from qwen3ft_jupyter.cli.jobs import detach, see_through
-from qwen3ft_jupyter.cli.terminal import say, show, stop_on_signals
+from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import JobError
 from qwen3ft_jupyter.faces import actions
-from qwen3ft_jupyter.faces.job_views import fetch_facts
+from qwen3ft_jupyter.faces.job_views import FINDINGS, fetch_facts
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import find, write_command
-from qwen3ft_jupyter.format import size
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.here import is_waiting_here, run_here
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.messages import size, tr
 from qwen3ft_jupyter.work import Controls, Work
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
+    from qwen3ft_jupyter.download.result import DownloadResult
+    from qwen3ft_jupyter.jobs.kinds import Result
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
-
-    Do = Callable[[Work], Mapping[str, Any]]
 
 
 def download_(given: Namespace) -> int:
@@ -36,24 +36,21 @@ def download_(given: Namespace) -> int:
             plan = actions.plan(manager, given, reporter=line, stop=stop)
         return show_plan(plan)
 
-    def do(work: Work) -> Mapping[str, Any]:
-        return manager.ensure(
-            given.model_name, controls=work.controls, reporter=work.reporter, stop=work.stop, **wishes
-        ).to_dict()
+    def do(work: Work) -> DownloadResult:
+        return manager.ensure(given.model_name, **work.parts(), **wishes).result()
 
     speed = given.max_speed or manager.settings.max_speed
     if _is_ready(manager, given):
-        result: Mapping[str, Any] | None = _do_without_job(do, speed)
+        result: DownloadResult | None = _do_without_job(do, speed)
     elif given.detach:
         return detach(actions.start_download(manager, given))
     else:
         result = _do(manager, lambda: actions.start_download(manager, given), do, speed)
     if result is None:
         return FAILED
-    if not result.get("was_cached"):
-        for fact, value in fetch_facts(result):
-            say(f"{fact}: {value}")
-    show(result["folder"])
+    for fact, value in fetch_facts(None if result.was_cached else result):
+        say(f"{fact}: {value}")
+    show(result.folder)
     return 0
 
 
@@ -67,71 +64,70 @@ def _is_ready(manager: ModelManager, given: Namespace) -> bool:
 
 def verify_(given: Namespace) -> int:
     """Check a model, and print what is missing or wrong."""
+    manager, name, revision = open_manager(given), given.model_name, given.revision
     if given.detach:
-        return detach(actions.start_check(open_manager(given), "verify", given))
-    report = _check("verify", given)
+        return detach(actions.start_check(manager, "verify", given))
+
+    def do(work: Work) -> VerifyReport:
+        return manager.verify(name, revision=revision, **work.parts())
+
+    report = _do(manager, lambda: actions.start_check(manager, "verify", given), do, given.max_speed or None)
     if report is None:
         return FAILED
-    for word, key in (("missing", "missing"), ("wrong", "wrong"), ("not of the model", "extra")):
-        for path in report[key]:
-            show(f"{tr(word)}: {path}")
-    name = given.model_name
-    if report["missing"] or report["wrong"]:
-        at = ["--revision", given.revision] if given.revision else []
+    for key, paths in (("missing", report.missing), ("wrong", report.wrong), ("extra", report.extra)):
+        for path in paths:
+            show(f"{tr(FINDINGS[key])}: {path}")
+    if not report.is_ok:
+        at = ["--revision", revision] if revision else []
         say(tr("Fetch just these again: {command}", command=write_command("repair", name, *at, face="cli")))
         return FAILED
-    count, checked = report["checked_files"], size(report["checked_bytes"])
+    count, checked = report.checked_files, size(report.checked_bytes)
     show(tr("{name}: {count} files, {size}, all as they should be", name=name, count=count, size=checked))
     return 0
 
 
 def repair_(given: Namespace) -> int:
     """Repair a model, and print what was repaired."""
+    manager, name = open_manager(given), given.model_name
     if given.detach:
-        return detach(actions.start_check(open_manager(given), "repair", given))
-    report = _check("repair", given)
+        return detach(actions.start_check(manager, "repair", given))
+
+    def do(work: Work) -> RepairReport:
+        return manager.repair(name, revision=given.revision, **work.parts())
+
+    report = _do(manager, lambda: actions.start_check(manager, "repair", given), do, given.max_speed or None)
     if report is None:
         return FAILED
-    for path in report["repaired"]:
-        show(f"{tr('repaired')}: {path}")
-    if report["repaired"]:
-        fetched = size(report["bytes_fetched"])
-        show(tr("{name}: all is as it should be, {size} fetched", name=given.model_name, size=fetched))
+    for path in report.repaired:
+        show(f"{tr(FINDINGS['repaired'])}: {path}")
+    if report.repaired:
+        show(tr("{name}: all is as it should be, {size} fetched", name=name, size=size(report.bytes_fetched)))
     else:
-        show(tr("{name}: nothing was wrong", name=given.model_name))
+        show(tr("{name}: nothing was wrong", name=name))
     return 0
 
 
-def _check(name: str, given: Namespace) -> Mapping[str, Any] | None:
-    manager = open_manager(given)
-
-    def do(work: Work) -> Mapping[str, Any]:
-        check = manager.verify if name == "verify" else manager.repair
-        return check(
-            given.model_name,
-            revision=given.revision,
-            controls=work.controls,
-            reporter=work.reporter,
-            stop=work.stop,
-        ).to_dict()
-
-    return _do(manager, lambda: actions.start_check(manager, name, given), do, given.max_speed or None)
-
-
-def _do(manager: ModelManager, start: Callable[[], Job], do: Do, max_speed: float | None) -> Mapping[str, Any] | None:
-    """Do the work of the job that `start` writes down, and return its result, as `see_through` does."""
+def _do(
+    manager: ModelManager, start: Callable[[], Job], do: Callable[[Work], Result], max_speed: float | None
+) -> Result | None:
+    """Do the work of the job that `start` writes down, and return its result; None, as `see_through` says."""
     try:
         with manager.job_store.here():
             job = start()
     except (JobError, OSError) as error:  # no room or right to write it down, which is no reason not to do it
         say(str(error))
         return _do_without_job(do, max_speed)
-    if not is_waiting_here(job):  # another process is at it
-        return see_through(job)
-    with ProgressLine() as line, stop_on_signals() as stop:
-        return run_here(job, do, reporter=line, stop=stop)
+    if is_waiting_here(job):
+        with ProgressLine() as line, stop_on_signals() as stop:
+            return run_here(job, do, reporter=line, stop=stop)
+    if not see_through(job):  # another process was at it
+        return None
+    from qwen3ft_jupyter.manager.kinds import KINDS
+
+    result: Result | None = KINDS[job.kind].read_result(job.status().result)
+    return result
 
 
-def _do_without_job(do: Do, max_speed: float | None) -> Mapping[str, Any]:
+def _do_without_job(do: Callable[[Work], Result], max_speed: float | None) -> Result:
     with ProgressLine() as line, stop_on_signals() as stop:
         return do(Work(line, stop, Controls(max_speed=max_speed)))

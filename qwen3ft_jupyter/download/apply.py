@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.models import model_from
 from qwen3ft_jupyter.cache.others.adopt import adopt
@@ -13,6 +13,7 @@ from qwen3ft_jupyter.cache.others.import_partials import import_partials
 from qwen3ft_jupyter.cache.own.commit import Content, commit_model
 from qwen3ft_jupyter.cache.own.layout import incoming_folder
 from qwen3ft_jupyter.cache.own.repair import keep_ranges, right_ranges
+from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import CacheError, TransferError
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.objects import object_key
@@ -63,21 +64,21 @@ class Ensured:
         """Return where the model came from, now or earlier; None for a folder nobody has compared with a hub."""
         return self.model.hub
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict, as a download job's result has it."""
-        return {
-            "model_name": self.model.repo_id,
-            "folder": str(self.model.folder),
-            "bytes": self.bytes_fetched,
-            "size": self.model.size_bytes,
-            "seconds": self.seconds,
-            "hub": self.hub,
-            "was_cached": self.was_cached,
-            "verified": self.model.is_verified,
-            "sources": [{"name": name, "bytes": count} for name, count in self.shares.items()],
-            "adopted": sum(self.adopted.values()),
-            "evicted": list(self.evicted),
-        }
+    def result(self) -> DownloadResult:
+        """Return what a download job keeps of it."""
+        return DownloadResult(
+            str(self.model.folder),
+            self.model.repo_id,
+            bytes=self.bytes_fetched,
+            size=self.model.size_bytes,
+            seconds=self.seconds,
+            hub=self.hub,
+            was_cached=self.was_cached,
+            verified=self.model.is_verified,
+            sources=self.shares,
+            adopted=sum(self.adopted.values()),
+            evicted=self.evicted,
+        )
 
 
 def apply(plan: DownloadPlan, downloader: Downloader, work: Work) -> Ensured:

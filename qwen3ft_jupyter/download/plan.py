@@ -5,8 +5,8 @@ The plan that a person is shown is the plan that is executed, see `apply`; a dry
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from qwen3ft_jupyter.cache import quota as quotas
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES, object_key, split_copies
@@ -27,6 +27,40 @@ Action = Literal["kept", "adopted", "resumed", "fetched", "removed"]
 """Is there and right; comes from another place on this disk; was begun; travels; belongs to the old revision only."""
 
 
+class FileJson(TypedDict):
+    """What happens to one file, see `PlannedFile`."""
+
+    path: str
+    size: int
+    action: str
+    source: str
+    bytes_to_fetch: int
+
+
+class PlanJson(TypedDict):
+    """What a person is shown of a plan, see `DownloadPlan`; sizes in bytes."""
+
+    model_name: str
+    hub: HubName
+    revision: str
+    commit: str
+    files: list[FileJson]
+    bytes_to_fetch: int
+    bytes_reused: int
+    room_bytes: int
+    free_bytes: int
+    missing_bytes: int
+    quota: int | None
+    over_quota_bytes: int
+    to_evict: Sequence[str]
+    evictable: Sequence[tuple[str, int]]
+    rate: float | None
+    seconds: float | None
+    sources: Sequence[str]
+    is_update: bool
+    has_room: bool
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
     """What happens to one file of the model."""
@@ -37,6 +71,16 @@ class PlannedFile:
     source: str
     """Where its bytes come from, for a person; "" for a file that is kept or removed."""
     bytes_to_fetch: int
+
+    def to_dict(self) -> FileJson:
+        """Return a JSON-ready dict."""
+        return {
+            "path": self.path,
+            "size": self.size,
+            "action": self.action,
+            "source": self.source,
+            "bytes_to_fetch": self.bytes_to_fetch,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +185,14 @@ class DownloadPlan:
         )
         return replace(self, sources=tuple(sources), rate=rate, files=files)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PlanJson:
         """Return a JSON-ready dict: what a person is shown of it."""
         return {
             "model_name": self.repo_id,
             "hub": self.hub,
             "revision": self.listing.revision,
             "commit": self.commit,
-            "files": [asdict(file) for file in self.files],
+            "files": [file.to_dict() for file in self.files],
             "bytes_to_fetch": self.bytes_to_fetch,
             "bytes_reused": self.bytes_reused,
             "room_bytes": self.room_bytes,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.cache import quota as quotas
 from qwen3ft_jupyter.cache.own.evict import as_of_now, nobody_uses
 from qwen3ft_jupyter.errors import ModelInUse, NoSpace, NotCached
-from qwen3ft_jupyter.format import size
-from qwen3ft_jupyter.messages import Message, Size
+from qwen3ft_jupyter.messages import Message, Size, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

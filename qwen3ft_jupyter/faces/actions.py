@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.faces.verbs import find
-from qwen3ft_jupyter.format import first_names
-from qwen3ft_jupyter.messages import Command, Message
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.messages import Command, Message, Names, tr
 
 if TYPE_CHECKING:
+    import threading
     from argparse import Namespace
     from collections.abc import Iterable, Sequence
 
     from qwen3ft_jupyter.cache.models import EvictedModel
+    from qwen3ft_jupyter.download.plan import DownloadPlan
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.work import Reporter
 
-_HINT = Message("List them: {command}", command=Command("jobs"))
+_LIST = Message("See `{command}` for those there are.", command=Command("jobs"))
 
 
 def overrides(given: Namespace) -> dict[str, Any]:
@@ -52,11 +53,12 @@ def start_check(manager: ModelManager, name: str, given: Namespace) -> Job:
     return start(given.model_name, revision=given.revision, max_speed=given.max_speed or None)
 
 
-def plan(manager: ModelManager, given: Namespace, **watch: Any) -> dict[str, Any]:
-    """Return what a download would do, as JSON; `watch` is a reporter and a stop of `ModelManager.plan`."""
-    wishes = find("download").wishes(given)
-    planned = manager.plan(given.model_name, **wishes, max_speed=given.max_speed or None, **watch)
-    return planned.to_dict()
+def plan(
+    manager: ModelManager, given: Namespace, *, reporter: Reporter | None = None, stop: threading.Event | None = None
+) -> DownloadPlan:
+    """Return what a download would do."""
+    wishes, max_speed = find("download").wishes(given), given.max_speed or None
+    return manager.plan(given.model_name, max_speed=max_speed, reporter=reporter, stop=stop, **wishes)
 
 
 def evict(manager: ModelManager, given: Namespace, **watch: Reporter) -> list[tuple[str, int, str]]:
@@ -73,7 +75,7 @@ def evict(manager: ModelManager, given: Namespace, **watch: Reporter) -> list[tu
 
 
 def _kept(model: EvictedModel) -> str:
-    return tr("Kept in {folder}: {names}", folder=model.slug, names=first_names(model.left)) if model.left else ""
+    return tr("Kept in {folder}: {names}", folder=model.slug, names=Names(model.left)) if model.left else ""
 
 
 def set_pin(manager: ModelManager, given: Namespace, *, is_pinned: bool) -> str:
@@ -91,6 +93,11 @@ def name_to_load(manager: ModelManager, name: str) -> str:
     return find_job(manager, name).id
 
 
+def variables(given: Namespace) -> tuple[str, str]:
+    """Return what a loaded model and its tokenizer are called."""
+    return (given.variable, f"{given.variable}_tokenizer") if given.variable else ("model", "tokenizer")
+
+
 def ask(manager: ModelManager, given: Namespace, question: str | list[dict[str, str]]) -> str:
     """Return the answer of a model or of a fine-tune's result."""
     options = {} if given.max_new_tokens is None else {"max_new_tokens": given.max_new_tokens}
@@ -100,20 +107,13 @@ def ask(manager: ModelManager, given: Namespace, question: str | list[dict[str, 
 # Jobs
 
 
-class Shown(Protocol):
-    """A job, as far as it is needed here."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what faces show of it. Raises JobNotFound."""
-
-
-def job_rows(jobs: Iterable[Shown]) -> list[dict[str, Any]]:
-    """Return what to show of each; one that has been forgotten meanwhile is left out."""
-    rows = []
+def snapshots(jobs: Iterable[Job]) -> list[JobSnapshot]:
+    """Return what is known of each job; one that has been forgotten meanwhile is left out."""
+    known = []
     for job in jobs:
         with contextlib.suppress(JobNotFound):
-            rows.append(job.to_dict())
-    return rows
+            known.append(job.snapshot())
+    return known
 
 
 def find_job(manager: ModelManager, text: str) -> Job:
@@ -141,10 +141,10 @@ def match_id(ids: Sequence[str], text: str) -> str:
         return near[0]
     if near:
         raise JobNotFound(
-            "{count} jobs are called like {text!r}.",
-            hint="Give more of the id. {how}",
+            "{count} jobs are called like {id!r}.",
+            hint="Give more of the id. See `{command}` for those there are.",
             count=len(near),
-            text=text,
-            how=_HINT,
+            id=text,
+            command=Command("jobs"),
         )
-    raise JobNotFound("There is no job {text!r}.", hint=_HINT, text=text)
+    raise JobNotFound("There is no job {id!r}.", hint=_LIST, id=text)

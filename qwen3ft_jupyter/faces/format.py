@@ -6,16 +6,14 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.format import duration, size
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.messages import duration, size, tr
+from qwen3ft_jupyter.work import PHASES, UNITS, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qwen3ft_jupyter.work import Progress
 
-_FINAL_PHASES = frozenset({"committing", "loading", "saving"})
-_CONNECTIONS = re.compile(r"connections: (\d+ from [^,]+(?:, \d+ from [^,]+)*)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Characters that are not shown, or that turn the direction of what is."""
 
@@ -49,22 +47,25 @@ def progress_parts(progress: Progress) -> list[str]:
 
     >>> from qwen3ft_jupyter.work import Progress
     >>> progress_parts(Progress("transferring", 5 * 10**8, 10**9, rate=5e7, eta_s=10.0))
-    ['transferring', '500 MB of 1.0 GB', '50.0 MB/s', '10 s left']
+    ['downloading', '500 MB of 1.0 GB', '50.0 MB/s', '10 s left']
     """
-    is_done = progress.fraction == 1 and progress.phase in _FINAL_PHASES
-    parts = [tr(progress.phase) + (" ✓" if is_done else "")]
-    if progress.total and progress.total > 1:  # "1 of 1" says nothing
-        done, total = _number(progress.done, progress.unit), _amount(progress.total, progress.unit)
-        parts.append(tr("{done} of {total}", done=done, total=total))
-    elif progress.done and not progress.total:
-        parts.append(_amount(progress.done, progress.unit))
+    phase = PHASES.get(progress.phase) or Phase(progress.phase)  # another version may have more of them
+    is_done = progress.fraction == 1 and phase.is_final
+    parts = [tr(phase.word) + (" ✓" if is_done else ""), _how_far(progress)]
     if progress.rate and not is_done:
         parts.append(_amount(progress.rate, progress.unit) + "/s")
     if progress.eta_s is not None and not is_done:
         parts.append(tr("{time} left", time=duration(progress.eta_s)))
-    if progress.detail:
-        parts.append(_detail(progress.detail))
-    return parts
+    return [part for part in [*parts, tr(progress.detail)] if part]
+
+
+def _how_far(progress: Progress) -> str:
+    if not progress.total:
+        return _amount(progress.done, progress.unit) if progress.done else ""
+    if progress.total == 1:  # "1 of 1" says nothing
+        return ""
+    done, total = _number(progress.done, progress.unit), _amount(progress.total, progress.unit)
+    return tr("{done} of {total}", done=done, total=total)
 
 
 def plain(text: str) -> str:
@@ -109,19 +110,9 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(row).rstrip() for row in padded)
 
 
-def _detail(text: str) -> str:
-    """Return the detail of a phase; which source has how many connections is said in the language for people."""
-    match = _CONNECTIONS.fullmatch(text)
-    if match is None:
-        return text
-    pairs = [part.split(" from ", 1) for part in match[1].split(", ")]
-    shown = (tr("{count} from {source}", count=count, source=source) for count, source in pairs)
-    return tr("connections: {sources}", sources=", ".join(shown))
-
-
 def _amount(number: float, unit: str) -> str:
     text = _number(number, unit)
-    return text if unit == "bytes" else f"{text} {tr(unit)}"
+    return text if unit == "bytes" else f"{text} {tr(UNITS.get(unit, unit))}"
 
 
 def _number(number: float, unit: str) -> str:

@@ -2,100 +2,90 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.faces import format as fmt
-from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces import say
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import make_table
-from qwen3ft_jupyter.format import duration, moment, size
-from qwen3ft_jupyter.words import tr
-from qwen3ft_jupyter.work import Progress
+from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.faces.views import Columns, Table
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
+    from qwen3ft_jupyter.manager.kinds import JobResult
 
-ACTIVE = ("queued", "running", "stopping")
+FINDINGS = {
+    "missing": Message("missing"),
+    "wrong": Message("wrong"),
+    "extra": Message("not of the model"),
+    "repaired": Message("repaired"),
+}
+"""What a check or a repair finds of files, and how that is called."""
 
 
-def jobs_table(jobs: Sequence[Mapping[str, Any]], face: Face) -> Table:
-    """Return the jobs, newest first; `jobs` holds what `Job.to_dict` gives."""
-    columns: Columns = {
-        tr("Job"): lambda job: job["id"],
-        tr("State"): lambda job: tr(shown_state(job)),
+def jobs_table(jobs: Sequence[JobSnapshot], face: Face) -> Table:
+    """Return the jobs, newest first."""
+    columns: Columns[JobSnapshot] = {
+        tr("Job"): lambda job: job.id,
+        tr("State"): lambda job: tr(job.state_word),
         "": _done,
-        tr("Title"): lambda job: job["title"],
-        tr("Started"): lambda job: moment(job["created"]),
+        tr("Title"): lambda job: tr(job.title),
+        tr("Started"): lambda job: moment(job.created),
     }
     if face == "cli":
         del columns[tr("Started")]
     return make_table(tr("Jobs"), columns, jobs, [])
 
 
-def shown_state(job: Mapping[str, Any]) -> str:
-    """Return what to call the state of a job, of which `job` is what `Job.to_dict` gives: its state, or "paused".
-
-    >>> shown_state({"state": "running", "controls": {"paused": True, "max_speed": None}})
-    'paused'
-    """
-    is_paused = job["state"] in ("queued", "running") and bool(job["controls"]) and job["controls"]["paused"]
-    return "paused" if is_paused else str(job["state"])
-
-
-def result_facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what a finished job has to tell: any of the facts that downloads, checks and fine-tunes may have."""
-    facts = [(tr("folder"), str(result[key])) for key in ("folder", "output_dir") if result.get(key)]
-    facts += fetch_facts(result)
-    if "checked_bytes" in result:
-        facts.append((tr("verified"), size(result["checked_bytes"])))
-    facts += [(tr(key), ", ".join(result[key])) for key in ("missing", "wrong", "repaired") if result.get(key)]
-    if result.get("steps"):
-        facts.append((tr("steps"), str(result["steps"])))
-    if isinstance(result.get("last_loss"), int | float):
-        facts.append((tr("loss"), f"{fmt.loss(result.get('first_loss'))} → {fmt.loss(result['last_loss'])}"))
-    if isinstance(result.get("seconds"), int | float):
-        facts.append((tr("time"), duration(result["seconds"])))
-    if result.get("hub"):
-        facts.append((tr("hub"), str(result["hub"])))
-    return facts
-
-
-def _done(job: Mapping[str, Any]) -> str:
-    progress = job["progress"]
-    if not progress or not progress["total"] or job["ended"]:
+def _done(job: JobSnapshot) -> str:
+    progress = job.status.progress
+    if not progress or not progress.total or job.status.ended:
         return ""
-    return f"{min(100, 100 * progress['done'] // progress['total'])}%"
+    return f"{min(100, 100 * progress.done // progress.total)}%"
 
 
-def share_words(sources: Sequence[Mapping[str, Any]]) -> str:
-    """Return how much came from where, the largest share first. `sources` holds dicts with `name` and `bytes`.
+def result_facts(job: JobSnapshot) -> list[tuple[str, str]]:
+    """Return what a finished job has to tell."""
+    from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
+    from qwen3ft_jupyter.download.result import DownloadResult
+    from qwen3ft_jupyter.finetune.results import Outcome
+    from qwen3ft_jupyter.manager.kinds import read_result
 
-    >>> share_words([{"name": "Hugging Face", "bytes": 3}, {"name": "ModelScope", "bytes": 7}])
+    match read_result(job.kind, job.status.result):
+        case DownloadResult() as done:
+            facts = [(tr("folder"), done.folder), *fetch_facts(done)]
+            facts += [(tr("time"), duration(done.seconds)), (tr("hub"), done.hub or "")]
+        case VerifyReport() as done:
+            facts = [(tr("verified"), size(done.checked_bytes))]
+            facts += [
+                (tr(FINDINGS["missing"]), ", ".join(done.missing)),
+                (tr(FINDINGS["wrong"]), ", ".join(done.wrong)),
+            ]
+        case RepairReport() as done:
+            facts = [*fetch_facts(done), (tr("verified"), size(done.checked_bytes))]
+            facts.append((tr(FINDINGS["repaired"]), ", ".join(done.repaired)))
+        case Outcome() as done:
+            losses = f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"
+            facts = [(tr("folder"), done.output_dir), (tr("steps"), f"{done.steps}"), (tr("loss"), losses)]
+            facts.append((tr("time"), duration(done.seconds)))
+        case None:
+            facts = []
+    return [(name, value) for name, value in facts if value]
+
+
+def share_words(sources: Mapping[str, int]) -> str:
+    """Return how much came from where, the largest share first; `sources` holds bytes by the name of a source.
+
+    >>> share_words({"Hugging Face": 3, "ModelScope": 7})
     '70 % ModelScope, 30 % Hugging Face'
     """
-    whole = sum(source["bytes"] for source in sources)
-    shown = sorted((source for source in sources if source["bytes"]), key=lambda source: -source["bytes"])
-    return ", ".join(f"{_percent(source['bytes'], whole)} {source['name']}" for source in shown)
-
-
-def fetch_facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what the result of a download or repair tells of bytes: what travelled and from whom, what did not.
-
-    >>> fetch_facts({"bytes": 10**9, "sources": [{"name": "ModelScope", "bytes": 10**9}], "adopted": 5 * 10**8})
-    [('fetched', '1.0 GB (100 % ModelScope)'), ('from this disk', '500 MB')]
-    """
-    facts = []
-    fetched = result.get("bytes", result.get("bytes_fetched"))
-    if fetched is not None:
-        shares = share_words(result.get("sources") or ())
-        facts.append((tr("fetched"), size(fetched) + (f" ({shares})" if shares else "")))
-    if result.get("adopted"):
-        facts.append((tr("from this disk"), size(result["adopted"])))
-    if result.get("evicted"):
-        facts.append((tr("deleted to make room"), ", ".join(result["evicted"])))
-    return facts
+    whole = sum(sources.values())
+    shown = sorted((source for source in sources.items() if source[1]), key=lambda source: -source[1])
+    return ", ".join(f"{_percent(count, whole)} {name}" for name, count in shown)
 
 
 def _percent(part: int, whole: int) -> str:
@@ -103,20 +93,42 @@ def _percent(part: int, whole: int) -> str:
     return f"{percent:.0f} %" if percent >= 1 else "<1 %"
 
 
-# Settings, models, cache
+def fetch_facts(result: JobResult | None) -> list[tuple[str, str]]:
+    """Return what a download or repair tells of bytes: what travelled and from whom, what did not.
+
+    >>> from qwen3ft_jupyter.download.result import DownloadResult
+    >>> fetch_facts(DownloadResult("/models/a_b", bytes=10**9, sources={"ModelScope": 10**9}, adopted=5 * 10**8))
+    [('fetched', '1.0 GB (100 % ModelScope)'), ('from this disk', '500 MB')]
+    """
+    from qwen3ft_jupyter.cache.reports import RepairReport
+    from qwen3ft_jupyter.download.result import DownloadResult
+
+    if isinstance(result, RepairReport):
+        return [(tr("fetched"), size(result.bytes_fetched))]
+    if not isinstance(result, DownloadResult):
+        return []
+    shares = share_words(result.sources)
+    facts = [(tr("fetched"), size(result.bytes) + (f" ({shares})" if shares else ""))]
+    if result.adopted:
+        facts.append((tr("from this disk"), size(result.adopted)))
+    if result.evicted:
+        facts.append((tr("deleted to make room"), ", ".join(result.evicted)))
+    return facts
 
 
-def job_text(job: Mapping[str, Any], losses: Sequence[float], face: Face = "magic") -> str:
-    """Return a job as lines of text, the newest thing last; `job` is what `Job.to_dict` gives."""
-    text = [f"{job['title']} · {state_words(job)} · {job['id']}", *(f"  {notice}" for notice in job["notices"])]
-    if job["error"]:
-        text.append(f"  {job['error']['code']}: {job['error']['message']} {job['error'].get('hint', '')}".rstrip())
-    text += [f"  {name}: {value}" for name, value in result_facts(job["result"] or {})]
+def job_text(job: JobSnapshot, losses: Sequence[float], face: Face = "magic") -> str:
+    """Return a job as lines of text, the newest thing last."""
+    job = say.job(job, speaker_of(face))
+    status = job.status
+    text = [f"{job.title} · {state_words(job)} · {job.id}", *(f"  {notice}" for notice in status.notices)]
+    if status.error:
+        text.append(f"  {status.error['code']}: {status.error['message']} {status.error.get('hint', '')}".rstrip())
+    text += [f"  {name}: {value}" for name, value in result_facts(job)]
     if losses:
         text.append(f"  {loss_words(losses)}")
     text += [f"  {advice}" for advice in job_advice(job, face)]
-    if job["state"] in ACTIVE and job["progress"]:
-        text.append("  " + " · ".join(fmt.progress_parts(Progress.from_dict(job["progress"]))))
+    if status.is_active and status.progress:
+        text.append("  " + " · ".join(fmt.progress_parts(status.progress)))
     return "\n".join(map(fmt.plain, text))
 
 
@@ -125,22 +137,20 @@ def loss_words(losses: Sequence[float]) -> str:
     return tr("loss {first} → {last}", first=fmt.loss(losses[0]), last=fmt.loss(losses[-1]))
 
 
-def state_words(job: Mapping[str, Any]) -> str:
+def state_words(job: JobSnapshot) -> str:
     """Return the state, and the speed limit while it matters."""
-    speed = job["controls"]["max_speed"] if job["controls"] and job["state"] in ACTIVE else None
+    speed = job.controls.max_speed if job.controls and job.status.is_active else None
     limit = f" ({tr('at most {speed}/s', speed=size(speed))})" if speed else ""
-    return tr(shown_state(job)) + limit
+    return tr(job.state_word) + limit
 
 
-def job_advice(job: Mapping[str, Any], face: Face) -> list[str]:
+def job_advice(job: JobSnapshot, face: Face) -> list[str]:
     """Return what can be done with a job in its state."""
-    job_id, resume = job["id"], write_command("jobs resume", job["id"], face=face)
-    if shown_state(job) == "paused":
-        return [tr("Go on with it: {command}", command=resume)]
-    if job["state"] in ("queued", "running"):
-        return [tr("Stop it: {command}", command=write_command("jobs stop", job_id, face=face))]
-    if job["state"] in ("stopped", "interrupted", "failed"):
-        return [tr("Go on with it: {command}", command=resume)]
-    if job["state"] == "succeeded" and job["kind"] == "finetune":
-        return [tr("Talk to it: {command}", command=write_command("chat", job_id, '"…"', face=face))]
+    match job.shown_state:
+        case "queued" | "running":
+            return [tr("Stop it: {command}", command=write_command("jobs stop", job.id, face=face))]
+        case "paused" | "stopped" | "interrupted" | "failed":
+            return [tr("Go on with it: {command}", command=write_command("jobs resume", job.id, face=face))]
+        case "succeeded" if job.kind == "finetune":
+            return [tr("Talk to it: {command}", command=write_command("chat", job.id, '"…"', face=face))]
     return []

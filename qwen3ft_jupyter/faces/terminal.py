@@ -10,7 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.faces import format as fmt
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.faces.verbs import speaker_of
+from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.work import Reporter
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.jobs.state import JobStatus
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.work import Progress
@@ -37,7 +39,8 @@ class ProgressLine(Reporter):
     Where stderr is no terminal, a long phase gets a line of its own every ten seconds instead.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, face: Face = "cli") -> None:
+        self._speaker = speaker_of(face)
         self._stream = sys.stderr if stream is None else stream
         self._is_terminal = self._stream.isatty()
         self._redraw_s = _REDRAW_S if self._is_terminal else _LOG_S
@@ -74,7 +77,7 @@ class ProgressLine(Reporter):
         with self._lock:
             self._draw("")
             with contextlib.suppress(ValueError, OSError):  # a stream that has been closed, a terminal that has gone
-                self._stream.write(f"{fmt.plain(message)}\n")
+                self._stream.write(f"{fmt.plain(self._speaker.say(message))}\n")
                 self._stream.flush()
 
     def metrics(self, values: Mapping[str, float]) -> None:

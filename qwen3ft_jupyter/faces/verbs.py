@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+from qwen3ft_jupyter.messages import Message, Speaker, as_message, reader
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from qwen3ft_jupyter.download.request import Wanted
     from qwen3ft_jupyter.messages import Command, Grammar
 
 Face = Literal["cli", "magic", "rest", "panel"]
@@ -93,7 +96,7 @@ class Verb:
     takes_cell: bool = False
     """``%%qwen3ft VERB`` takes the cell."""
     panel: str = ""
-    """The words of the panel's button."""
+    """The words of the panel's button, with a place for a name if it is about a model."""
 
     def options_in(self, face: Face) -> list[Option]:
         """Return the options that a face has, those that every verb takes not among them."""
@@ -106,18 +109,21 @@ class Verb:
         'load NAME [--as VARIABLE] [--4bit | --8bit]'
         """
         entries: list[Argument | Option] = [*self.arguments, *self.options_in(face)]
-        written = []
-        for group in dict.fromkeys(entry.group or id(entry) for entry in entries):
-            members = [entry for entry in entries if group in (entry.group, id(entry))]
-            words = " | ".join(_written(member) for member in members)
-            is_needed = isinstance(members[0], Argument) and face not in members[0].optional_in
-            plain = words if len(members) == 1 else f"({words})"
-            written.append(plain if is_needed else f"[{words}]")
-        return " ".join([spelled or self.name, *written])
+        groups: dict[object, list[Argument | Option]] = {}
+        for entry in entries:
+            groups.setdefault(entry.group or id(entry), []).append(entry)
+        return " ".join([spelled or self.name, *(_written_group(members, face) for members in groups.values())])
 
-    def wishes(self, given: Namespace) -> dict[str, Any]:  # what is typed, by the names of DownloadRequest
+    def wishes(self, given: Namespace) -> Wanted:
         """Return the fields of a download request that a line fills."""
-        return {option.field: getattr(given, option.field) for option in self.options if option.is_wish}
+        return cast("Wanted", {option.field: getattr(given, option.field) for option in self.options if option.is_wish})
+
+
+def _written_group(members: Sequence[Argument | Option], face: Face) -> str:
+    words = " | ".join(map(_written, members))
+    if isinstance(members[0], Option) or face in members[0].optional_in:
+        return f"[{words}]"
+    return words if len(members) == 1 else f"({words})"
 
 
 def _written(entry: Argument | Option) -> str:
@@ -168,14 +174,14 @@ VERBS: Final[tuple[Verb, ...]] = (
             "Interrupting the kernel does not stop the job.",
             "In a terminal the last line on stdout is the model's folder; Ctrl-C stops it and keeps what arrived.",
         ),
-        panel="Download {0}",
+        panel=Message("Download {name}"),
     ),
     Verb(
         "list",
         "Lists the cached models, and those that other tools have on this disk.",
         options=(JSON,),
         aliases=("cache", "cache list"),
-        panel="Cache",
+        panel=Message("Cache"),
     ),
     Verb(
         "verify",
@@ -183,7 +189,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         (NAME,),
         (REVISION, READ_SPEED, DETACH),
         aliases=("cache verify",),
-        panel="Verify {0}",
+        panel=Message("Verify {name}"),
     ),
     Verb(
         "repair",
@@ -191,7 +197,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         (NAME,),
         (REVISION, READ_SPEED, DETACH),
         aliases=("cache repair",),
-        panel="Repair {0}",
+        panel=Message("Repair {name}"),
     ),
     Verb(
         "pin",
@@ -199,7 +205,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         (NAME,),
         (REVISION,),
         aliases=("cache pin",),
-        panel="Pin {0}",
+        panel=Message("Pin {name}"),
     ),
     Verb(
         "unpin",
@@ -207,7 +213,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         (NAME,),
         (REVISION,),
         aliases=("cache unpin",),
-        panel="Unpin {0}",
+        panel=Message("Unpin {name}"),
     ),
     Verb(
         "evict",
@@ -232,7 +238,7 @@ VERBS: Final[tuple[Verb, ...]] = (
             Option("--everything", "also deletes files in its folder that do not belong to the model.", faces=ALL),
         ),
         aliases=("cache evict",),
-        panel="Delete {0} from the cache",
+        panel=Message("Delete {name} from the cache"),
     ),
     Verb(
         "move",
@@ -254,7 +260,7 @@ VERBS: Final[tuple[Verb, ...]] = (
             "NAME is a repo id, or the job id or output folder of a fine-tune.",
             "In a terminal: prints the Python that does it.",
         ),
-        panel="Load {0}",
+        panel=Message("Load {name}"),
     ),
     Verb(
         "finetune",
@@ -266,7 +272,7 @@ VERBS: Final[tuple[Verb, ...]] = (
             "In a notebook without CONFIG.yaml and without a cell: a form.",
         ),
         takes_cell=True,
-        panel="Fine-tune",
+        panel=Message("Fine-tune"),
     ),
     Verb(
         "chat",
@@ -289,22 +295,22 @@ VERBS: Final[tuple[Verb, ...]] = (
         (Argument("ID", "id", "job", optional_in=TYPED),),
         (JSON,),
         ("The beginning or the end of an ID is enough if no other job has it.",),
-        panel="Jobs",
+        panel=Message("Jobs"),
     ),
     Verb(
         "jobs stop",
         "Stops a job and keeps what it has done.",
         (ID,),
         aliases=("stop",),
-        panel="Stop",
+        panel=Message("Stop"),
     ),
-    Verb("jobs pause", "Pauses a download, verify or repair.", (ID,), panel="Pause"),
+    Verb("jobs pause", "Pauses a download, verify or repair.", (ID,), panel=Message("Pause")),
     Verb(
         "jobs resume",
         "Continues a job that is paused or has ended early.",
         (ID,),
         (Option("--detach", "returns at once, as a terminal always does.", faces=MAGIC),),
-        panel="Resume",
+        panel=Message("Resume"),
     ),
     Verb(
         "jobs limit",
@@ -313,8 +319,8 @@ VERBS: Final[tuple[Verb, ...]] = (
         details=("SPEED is an amount a second, for example 20MB, or none for no limit.",),
     ),
     Verb("jobs follow", "Shows a job until it ends; an interrupt ends only the showing.", (ID,)),
-    Verb("jobs log", "Shows a job's log.", (ID,), panel="Log"),
-    Verb("jobs forget", "Deletes a job's record and log; its results stay.", (ID,), panel="Forget"),
+    Verb("jobs log", "Shows a job's log.", (ID,), panel=Message("Log")),
+    Verb("jobs forget", "Deletes a job's record and log; its results stay.", (ID,), panel=Message("Forget")),
     Verb(
         "mirror",
         "Serves the cache as a hub, for this machine or others.",
@@ -363,7 +369,7 @@ def write_command(*words: str, face: Face = "magic") -> str:
     count = 2 if " ".join(parts[:2]) in _BY_NAME else 1
     verb, arguments = _BY_NAME[" ".join(parts[:count])], parts[count:]
     if face == "panel" and verb.panel and verb.panel.count("{") <= len(arguments):
-        return verb.panel.format(*arguments)
+        return as_message(verb.panel, {"name": arguments[0]} if arguments else {})
     typed: Face = "cli" if face == "cli" else "magic"
     if typed not in verb.faces:
         typed = "magic" if typed == "cli" else "cli"
@@ -378,6 +384,11 @@ def grammar(face: Face) -> Grammar:
         return write_command(*command.words, face=face)
 
     return write
+
+
+def speaker_of(face: Face) -> Speaker:
+    """Return who speaks to the person in front of this process."""
+    return Speaker(reader(), grammar(face))
 
 
 def _quoted(word: str) -> str:

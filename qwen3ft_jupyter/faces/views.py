@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from qwen3ft_jupyter.errors import BadInput, BadSetting
 from qwen3ft_jupyter.faces.format import count
 from qwen3ft_jupyter.faces.verbs import OTHER_OWNERS, verbs_of, write_command
-from qwen3ft_jupyter.format import duration, moment, size
-from qwen3ft_jupyter.words import tr
+from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
+from qwen3ft_jupyter.work import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import TypeAlias
 
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.download.plan import DownloadPlan, PlannedFile
     from qwen3ft_jupyter.faces.verbs import Face, Verb
+    from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
 
-    Columns = dict[str, Callable[[Mapping[str, Any]], str]]
+    Columns: TypeAlias = "dict[str, Callable[[Row], str]]"
 
+
+class Shown(Protocol):
+    """What a row of a table is made of."""
+
+    def to_dict(self) -> Mapping[str, object]:
+        """Return it as JSON."""
+
+
+Row = TypeVar("Row", bound=Shown)
 ACTIONS = {
-    "kept": "kept",
-    "adopted": "adopted",
-    "resumed": "resumed",
-    "fetched": "to be fetched",
-    "removed": "removed",
+    "kept": Message("kept"),
+    "adopted": Message("adopted"),
+    "resumed": Message("resumed"),
+    "fetched": Message("to be fetched"),
+    "removed": Message("removed"),
 }
 """What a download does with a file, and how that is called; in the order in which a plan shows it."""
 OWNERS = {
-    "qwen3ft": "this cache",
-    "shared": "shared",
+    "qwen3ft": Message("this cache"),
+    "shared": Message("shared"),
     "huggingface": "Hugging Face",
     "modelscope": "ModelScope",
-    "folder": "a folder",
+    "folder": Message("a folder"),
 }
 """Whose a copy is, and how that is called."""
 MOST_PATHS = 20
@@ -46,7 +59,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
-    data: tuple[Mapping[str, Any], ...] = ()
+    data: tuple[Mapping[str, object], ...] = ()
     """What the rows were made of."""
 
 
@@ -94,102 +107,92 @@ def owner_words(owner: str) -> str:
     return tr(OWNERS.get(owner, owner))
 
 
-def revision_words(model: Mapping[str, Any]) -> str:
-    """Return the revision of a cached model as it can be typed, "" if nobody knows it."""
-    return str(model["revision"] or (model["commit"] or "")[:12])
-
-
-def state_words(model: Mapping[str, Any]) -> str:
+def state_words(model: CachedModel) -> str:
     """Return what else there is to say of a cached model, for example "verified, pinned"."""
-    states = [tr("verified") if model["verified"] else tr("not verified")]
-    if model["pinned"]:
+    states = [tr("verified") if model.is_verified else tr("not verified")]
+    if model.pinned:
         states.append(tr("pinned"))
     return ", ".join(states)
 
 
-def room_words(summary: Mapping[str, Any]) -> str:
+def room_words(summary: CacheSummary) -> str:
     """Return how much room our own models take and may take, and what is free, in a line; "" if nothing is known.
 
-    `summary` is what `ModelManager.cache_summary` gives.
-
-    >>> room_words({"used": 15 * 10**9, "quota": 2 * 10**11, "free": 10**12, "incoming": 0})
+    >>> from qwen3ft_jupyter.manager.overview import CacheSummary
+    >>> room_words(CacheSummary("/models", 2, 15 * 10**9, used=15 * 10**9, free=10**12, quota=2 * 10**11, incoming=0))
     '15.0 GB of 200 GB used · 1.0 TB free'
     """
     parts = []
-    if summary["quota"]:
-        used, quota = size(summary["used"]), size(summary["quota"])
-        parts.append(tr("{used} of {quota} used", used=used, quota=quota))
-    if summary["free"] is not None:
-        parts.append(tr("{size} free", size=size(summary["free"])))
-    if summary["incoming"]:
-        parts.append(tr("{size} of unfinished downloads", size=size(summary["incoming"])))
+    if summary.quota:
+        parts.append(tr("{used} of {quota} used", used=size(summary.used), quota=size(summary.quota)))
+    if summary.free is not None:
+        parts.append(tr("{size} free", size=size(summary.free)))
+    if summary.incoming:
+        parts.append(tr("{size} of unfinished downloads", size=size(summary.incoming)))
     return " · ".join(parts)
 
 
-def plan_table(plan: Mapping[str, Any]) -> Table:
-    """Return what a download would do: how many files of which kind, then room, time and sources.
-
-    `plan` is what `DownloadPlan.to_dict` gives.
-    """
-    rows = [_action_row(action, plan["files"]) for action in ACTIONS]
-    facts = [plan["model_name"], OWNERS[plan["hub"]], plan["revision"], plan["commit"][:12]]
+def plan_table(plan: DownloadPlan) -> Table:
+    """Return what a download would do: how many files of which kind, then room, time and sources."""
+    rows = [_action_row(action, plan.files) for action in ACTIONS]
+    facts = [plan.repo_id, OWNERS[plan.hub], plan.listing.revision, plan.commit[:12]]
     return Table(
         " · ".join(fact for fact in facts if fact),
         (tr("What"), tr("Files"), tr("Size"), tr("To fetch"), tr("From")),
         tuple(row for row in rows if row is not None),
         tuple(_plan_notes(plan)),
-        tuple(plan["files"]),
+        tuple(file.to_dict() for file in plan.files),
     )
 
 
-def _action_row(action: str, files: Iterable[Mapping[str, Any]]) -> tuple[str, ...] | None:
-    these = [file for file in files if file["action"] == action]
+def _action_row(action: str, files: Iterable[PlannedFile]) -> tuple[str, ...] | None:
+    these = [file for file in files if file.action == action]
     if not these:
         return None
-    to_fetch = sum(file["bytes_to_fetch"] for file in these)
-    sources = dict.fromkeys(source for file in these for source in file["source"].split(", ") if source)
-    whole = size(sum(file["size"] for file in these))
+    to_fetch = sum(file.bytes_to_fetch for file in these)
+    sources = dict.fromkeys(source for file in these for source in file.source.split(", ") if source)
+    whole = size(sum(file.size for file in these))
     return tr(ACTIONS[action]), str(len(these)), whole, size(to_fetch) if to_fetch else "", ", ".join(sources)
 
 
-def _plan_notes(plan: Mapping[str, Any]) -> list[str]:
-    fetched, reused = plan["bytes_to_fetch"], plan["bytes_reused"]
+def _plan_notes(plan: DownloadPlan) -> list[str]:
+    fetched, reused = plan.bytes_to_fetch, plan.bytes_reused
     if fetched:
         notes = [tr("To fetch: {size}; on this disk already: {reused}.", size=size(fetched), reused=size(reused))]
     else:
         notes = [tr("Nothing has to travel: {reused} are on this disk already.", reused=size(reused))]
-    if fetched and plan["rate"]:
-        notes.append(tr("About {time} at {rate}/s.", time=duration(plan["seconds"]), rate=size(plan["rate"])))
-    if plan["sources"] and fetched:
-        notes.append(tr("Sources: {names}.", names=", ".join(plan["sources"])))
-    return [*notes, *_room_notes(plan), *(_change_notes(plan["files"]) if plan["is_update"] else [])]
+    if fetched and plan.rate:
+        notes.append(tr("About {time} at {rate}/s.", time=duration(plan.seconds), rate=size(plan.rate)))
+    if plan.sources and fetched:
+        notes.append(tr("Sources: {names}.", names=", ".join(plan.sources)))
+    return [*notes, *_room_notes(plan), *(_change_notes(plan.files) if plan.is_update else [])]
 
 
-def _room_notes(plan: Mapping[str, Any]) -> list[str]:
+def _room_notes(plan: DownloadPlan) -> list[str]:
     notes = []
-    if plan["room_bytes"] and plan["free_bytes"] is not None:
-        room, free = size(plan["room_bytes"]), size(plan["free_bytes"])
+    if plan.room_bytes and plan.free_bytes is not None:
+        room, free = size(plan.room_bytes), size(plan.free_bytes)
         notes.append(tr("Room: {room} of {free} free.", room=room, free=free))
-    if plan["quota"]:
-        notes.append(tr("Quota: {quota}.", quota=size(plan["quota"])))
-    if plan["to_evict"]:
-        notes.append(tr("Deleted before that to make room: {names}.", names=", ".join(plan["to_evict"])))
-    if plan["over_quota_bytes"]:
-        notes.append(tr("It does not fit: {size} over the quota.", size=size(plan["over_quota_bytes"])))
-    if plan["missing_bytes"]:
-        notes.append(tr("It does not fit: {size} are missing.", size=size(plan["missing_bytes"])))
-        could = ", ".join(f"{name} ({size(freed)})" for name, freed in plan["evictable"])
+    if plan.quota:
+        notes.append(tr("Quota: {quota}.", quota=size(plan.quota)))
+    if plan.to_evict:
+        notes.append(tr("Deleted before that to make room: {names}.", names=", ".join(plan.to_evict)))
+    if plan.over_quota_bytes:
+        notes.append(tr("It does not fit: {size} over the quota.", size=size(plan.over_quota_bytes)))
+    if plan.missing_bytes:
+        notes.append(tr("It does not fit: {size} are missing.", size=size(plan.missing_bytes)))
+        could = ", ".join(f"{name} ({size(freed)})" for name, freed in plan.evictable)
         notes += [tr("Could be deleted: {names}.", names=could)] if could else []
     return notes
 
 
-def _change_notes(files: Iterable[Mapping[str, Any]]) -> list[str]:
+def _change_notes(files: Iterable[PlannedFile]) -> list[str]:
     """Return a line for each file that an update changes."""
-    changed = [file for file in files if file["action"] != "kept"]
+    changed = [file for file in files if file.action != "kept"]
     if not changed:
         return [tr("Nothing has changed.")]
     words = {action: tr(word) for action, word in ACTIONS.items()}
-    lines = [f"  {words[file['action']]}  {file['path']}  {size(file['size'])}" for file in changed[:MOST_PATHS]]
+    lines = [f"  {words[file.action]}  {file.path}  {size(file.size)}" for file in changed[:MOST_PATHS]]
     more = len(changed) - len(lines)
     return [
         tr("Changed files: {count}", count=len(changed)),
@@ -198,61 +201,65 @@ def _change_notes(files: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def status_table(status: Mapping[str, Any]) -> Table:
-    """Return the settings in force; `status` is what `ModelManager.describe` says."""
-    hubs = " → ".join(status.get("hubs") or [status["hub"]])
-    missing = [name for name, is_there in status.get("training", {}).items() if not is_there]
-    notes = list(status["warnings"])
+def status_table(status: Description) -> Table:
+    """Return the settings in force; `status` is in its reader's language."""
+    missing = [name for name, is_there in status.training.items() if not is_there]
+    notes = list(status.notices)
     if missing:
         notes.append(tr("not installed here: {packages}", packages=", ".join(missing)))
         notes.append("pip install 'qwen3ft-jupyter[train]'")
     title = tr(
         "Hub: {hub} · version {version} · Python {python}",
-        hub=hubs,
-        version=status["version"],
-        python=status["python"],
+        hub=" → ".join(status.hubs),
+        version=status.version,
+        python=status.python,
     )
-    columns: Columns = {
-        tr("Setting"): lambda row: row["name"],
-        tr("Value"): lambda row: str(row["value"]),
-        tr("Where from"): lambda row: row["origin"],
+    columns: Columns[SettingRow] = {
+        tr("Setting"): lambda row: row.variable,
+        tr("Value"): lambda row: row.value,
+        tr("Where from"): lambda row: row.origin,
     }
-    return make_table(title, columns, status["settings"], notes)
+    return make_table(title, columns, status.rows, notes)
 
 
-def models_table(models: Sequence[Mapping[str, Any]], face: Face) -> Table:
+def models_table(models: Sequence[ModelRow], face: Face) -> Table:
     """Return the catalogue joined with the cache."""
-    columns: Columns = {
-        tr("Model"): lambda model: model["model_name"],
-        tr("For"): lambda model: tr(model["role"]) if model["role"] or face == "cli" else model["note"],
-        tr("Parameters"): lambda model: count(model["parameters"]),
-        tr("Download"): lambda model: size(model["download_bytes"]),
-        tr("LoRA needs"): lambda model: size((model["memory_bytes"] or {}).get("lora")),
+    columns: Columns[ModelRow] = {
+        tr("Model"): lambda model: model.model_name,
+        tr("For"): lambda model: tr(model.role if model.role or face == "cli" else model.note),
+        tr("Parameters"): lambda model: count(model.parameters),
+        tr("Download"): lambda model: size(model.download_bytes),
+        tr("LoRA needs"): lambda model: size((model.memory_bytes or {}).get("lora")),
         tr("State"): _model_state,
     }
     note = " · ".join(write_command(verb, "NAME", face=face) for verb in ("download", "load"))
     return make_table(tr("Qwen3 models"), columns, models, [note])
 
 
-def cache_table(models: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], face: Face) -> Table:
-    """Return what is in the cache, and the room there is; a command line shows where each model lies.
+def _model_state(model: ModelRow) -> str:
+    if model.job_id:
+        return tr(PHASES["transferring"].word)
+    if not model.cached:
+        return ""
+    return tr("in the cache") + ("" if model.verified else f" ({tr('not verified')})")
 
-    `models` and `summary` are what `ModelManager.list_cached_models` and `cache_summary` give.
-    """
-    columns: Columns = {
-        tr("Model"): lambda model: model["model_name"],
-        tr("Revision"): revision_words,
-        tr("Size"): lambda model: size(model["size"]),
-        tr("Whose"): lambda model: owner_words(model["owner"]),
-        tr("Hub"): lambda model: model["hub"] or "",
-        tr("Last used"): lambda model: moment(model["last_used"]),
+
+def cache_table(models: Sequence[CachedModel], summary: CacheSummary, face: Face) -> Table:
+    """Return what is in the cache, and the room there is; a command line shows where each model lies."""
+    columns: Columns[CachedModel] = {
+        tr("Model"): lambda model: model.repo_id,
+        tr("Revision"): lambda model: model.revision or model.commit[:12],
+        tr("Size"): lambda model: size(model.size_bytes),
+        tr("Whose"): lambda model: owner_words(model.owner),
+        tr("Hub"): lambda model: model.hub or "",
+        tr("Last used"): lambda model: moment(model.last_used),
         tr("State"): state_words,
-        tr("Folder"): lambda model: model["path"],
+        tr("Folder"): lambda model: str(model.folder),
     }
     for left_out in (tr("Hub"), tr("Last used")) if face == "cli" else (tr("Folder"),):
         del columns[left_out]
-    title = tr("Models in the cache: {count}, {size}", count=summary["total"], size=size(summary["total_size"]))
-    notes = [room_words(summary), *([] if face == "cli" else [summary["cache_dir"]])]
+    title = tr("Models in the cache: {count}, {size}", count=summary.total, size=size(summary.total_size))
+    notes = [room_words(summary), *([] if face == "cli" else [summary.cache_dir])]
     return make_table(title, columns, models, [note for note in notes if note])
 
 
@@ -264,30 +271,24 @@ def loaded_facts(model: Any) -> str:  # whatever transformers made: each fact is
     return " · ".join(facts)
 
 
-def _model_state(model: Mapping[str, Any]) -> str:
-    if model["job_id"]:
-        return tr("transferring")
-    if not model["cached"]:
-        return ""
-    return tr("in the cache") + ("" if model["verified"] else f" ({tr('not verified')})")
-
-
 # Help
 
 
 def help_table(face: Face, verb: Verb | None = None) -> Table:
     """Return the verbs; of a single one, its options as well."""
     verbs = verbs_of(face) if verb is None else [verb]
-    columns: Columns = {
-        tr("Verb"): lambda row: write_command("help", face=face).removesuffix("help") + row["usage"],
-        tr("What it does"): lambda row: row["summary"],
-    }
-    rows = [{"name": each.name, "usage": each.usage(face), "summary": each.summary} for each in verbs]
+    program = write_command("help", face=face).removesuffix("help")
     notes = [] if verb is None else [*verb.details, *(f"{each.flag} {each.help}" for each in verb.options_in(face))]
-    return make_table("qwen3ft", columns, rows, notes)
+    return Table(
+        "qwen3ft",
+        (tr("Verb"), tr("What it does")),
+        tuple((program + each.usage(face), each.summary) for each in verbs),
+        tuple(notes),
+        tuple({"name": each.name, "usage": each.usage(face), "summary": each.summary} for each in verbs),
+    )
 
 
-def make_table(title: str, columns: Columns, data: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> Table:
+def make_table(title: str, columns: Columns[Row], data: Sequence[Row], notes: Sequence[str]) -> Table:
     """Return a table with one row for each of `data`, which `columns` says how to show."""
     rows = tuple(tuple(cell(row) for cell in columns.values()) for row in data)
-    return Table(title, tuple(columns), rows, tuple(notes), tuple(dict(row) for row in data))
+    return Table(title, tuple(columns), rows, tuple(notes), tuple(row.to_dict() for row in data))

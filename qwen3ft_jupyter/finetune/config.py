@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
+from qwen3ft_jupyter.messages import Message, Texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,7 +103,9 @@ class FineTuneConfig:
         if "lora" in values:
             checked["lora"] = _lora(values["lora"], problems)
         problems += [
-            f"{name}: missing ({rules.FIELDS[name].accepted})" for name in ("model", "data") if name not in values
+            Message("{name}: missing ({accepted})", name=name, accepted=rules.FIELDS[name].accepted)
+            for name in ("model", "data")
+            if name not in values
         ]
         _refuse(problems)
         base = base or Path.cwd()
@@ -133,23 +136,25 @@ class FineTuneConfig:
         return self.batch_size * self.gradient_accumulation
 
 
+THE_CONFIG = Message("The fine-tune config")
+
+
 def read_config(path: Path) -> dict[str, object]:
     """Return the fields in a YAML (or JSON) file, unchecked. Raises BadConfig, naming the file."""
     try:
         text = path.expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise BadConfig(
-            "{path} cannot be read: {reason}.",
+            "{name} cannot be read: {reason}.",
             hint="Give the path of a YAML file.",
             details={"file": str(path)},
-            path=path.name,
-            reason=reason,
+            name=path.name,
+            reason=getattr(error, "strerror", None) or Message("it is not UTF-8"),
         ) from error
     return parse_yaml(text, name=path.name)
 
 
-def parse_yaml(text: str, *, name: str = "The fine-tune config") -> dict[str, object]:
+def parse_yaml(text: str, *, name: str = THE_CONFIG) -> dict[str, object]:
     """Return the fields written in YAML (or JSON, which is YAML), unchecked. Raises BadConfig, calling it `name`."""
     import yaml
 
@@ -157,14 +162,12 @@ def parse_yaml(text: str, *, name: str = "The fine-tune config") -> dict[str, ob
         values = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: no date, nested without end
         mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        what = f": {problem}" if (problem := getattr(error, "problem", None)) else ""
         raise BadConfig(
-            "{name} is not YAML{where}{what}.",
+            "{name} is not YAML at line {line}: {problem}." if mark else "{name} is not YAML.",
             hint="Write one `field: value` a line.",
             name=name,
-            where=where,
-            what=what,
+            line=mark.line + 1 if mark else None,
+            problem=getattr(error, "problem", None),
         ) from error
     if not isinstance(values, dict):
         raise BadConfig("{name} is not a list of fields.", hint="Write for example: model: Qwen/Qwen3-0.6B", name=name)
@@ -187,18 +190,21 @@ def _absolute(base: Path, path: str) -> str:
 def _refuse(problems: list[str]) -> None:
     """Raise BadConfig if there are any."""
     if problems:
-        count = f"{len(problems)} wrong field{'s' if len(problems) > 1 else ''}"
         raise BadConfig(
-            "The fine-tune config has {count}: {names}.",
+            "The fine-tune config has 1 wrong field: {problems}."
+            if len(problems) == 1
+            else "The fine-tune config has {count} wrong fields: {problems}.",
             hint="Correct them all.",
-            count=count,
-            names="; ".join(problems),
+            count=len(problems),
+            problems=Texts(problems),
         )
 
 
 def _lora(values: object, problems: list[str]) -> LoraConfig:
     if not isinstance(values, dict):
-        problems.append(f"lora: {rules.shown(values)} is not a group of fields (r, alpha, dropout, targets)")
+        problems.append(
+            Message("lora: {value} is not a group of fields (r, alpha, dropout, targets)", value=rules.shown(values))
+        )
         return LoraConfig()
     group = _Group(values, "lora.", problems)
     group.find_unknown({entry.name for entry in fields(LoraConfig)})
@@ -220,8 +226,12 @@ class _Group:
                 near = rules.OTHER_NAMES.get(str(name)) or next(
                     iter(difflib.get_close_matches(str(name), known, 1)), ""
                 )
-                guess = f", did you mean {near}?" if near else f" (known: {', '.join(sorted(known))})"
-                self.problems.append(f"{self.prefix}{rules.shown(name)[1:-1]}: unknown field{guess}")
+                unknown, names = f"{self.prefix}{rules.shown(name)[1:-1]}", ", ".join(sorted(known))
+                self.problems.append(
+                    Message("{name}: unknown field, did you mean {near}?", name=unknown, near=near)
+                    if near
+                    else Message("{name}: unknown field (known: {names})", name=unknown, names=names)
+                )
 
     def checked(self, known: Mapping[str, rules.Rule]) -> dict[str, Any]:
         """Return the values that pass their rule, each of its field's type."""
@@ -232,5 +242,12 @@ class _Group:
             try:
                 checked[name] = rule.parse(self.values[name])
             except (ValueError, TypeError):  # how a rule says no
-                self.problems.append(f"{self.prefix}{name}: {rules.shown(self.values[name])} is not {rule.accepted}")
+                self.problems.append(
+                    Message(
+                        "{name}: {value} is not {accepted}",
+                        name=f"{self.prefix}{name}",
+                        value=rules.shown(self.values[name]),
+                        accepted=rule.accepted,
+                    )
+                )
         return checked

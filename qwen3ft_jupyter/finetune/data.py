@@ -9,13 +9,14 @@ import io
 import json
 import random
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune import formats
 from qwen3ft_jupyter.finetune.formats import BadRow, Conversation, Row
+from qwen3ft_jupyter.messages import Message, Texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,10 +46,6 @@ class DataReport:
     bad: int
     """Rows left out because they cannot be mapped (with skip_bad_rows)."""
     notices: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, object]:
-        """Return a JSON-ready dict."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +86,14 @@ def read_data(paths: Sequence[Path], *, data_format: str = "auto", skip_bad_rows
         raise _bad_rows(found.problems)
     if found.problems:
         found.notices.append(
-            f"{len(found.problems)} rows left out that cannot be mapped; the first: {found.problems[0]}"
+            Message(
+                "{count} rows left out that cannot be mapped; the first: {problem}",
+                count=len(found.problems),
+                problem=found.problems[0],
+            )
         )
     if found.empty:
-        found.notices.append(f"{found.empty} rows left out that have no answer")
+        found.notices.append(Message("{count} rows left out that have no answer", count=found.empty))
     if not found.conversations:
         names = ", ".join(path.name for path in paths)
         raise BadData(
@@ -119,7 +120,7 @@ class _Found:
         try:
             conversation = formats.to_conversation(row, file_format)
         except BadRow as error:
-            self.problems.append(f"{row.where}: {error}")
+            self.problems.append(Message("{where}: {problem}", where=row_words(row.where), problem=error.args[0]))
         else:
             self.empty += not conversation.messages
             self.conversations += [conversation] if conversation.messages else []
@@ -136,7 +137,9 @@ def _read_file(path: Path, data_format: str, found: _Found) -> str:
     file_format = data_format if data_format != "auto" else _detect(path, rows)
     found.rows += len(rows)
     found.formats.append(file_format)
-    found.notices.append(f"{path.name}: {len(rows)} rows, format {file_format}")
+    found.notices.append(
+        Message("{name}: {count} rows, format {format}", name=path.name, count=len(rows), format=file_format)
+    )
     for row in rows:
         found.add(row, file_format)
     return digest
@@ -160,9 +163,9 @@ def split(
 def _read_bytes(path: Path) -> bytes:
     if path.suffix.lower() not in SUFFIXES:
         raise BadData(
-            "{path}: files of this type are not read.",
+            "{name}: files of this type are not read.",
             hint="Accepted: {names}.",
-            path=path.name,
+            name=path.name,
             names=", ".join(SUFFIXES),
         )
     try:
@@ -170,11 +173,10 @@ def _read_bytes(path: Path) -> bytes:
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         raise BadData(
-            "{path} {value}.",
+            "{name} does not exist." if missing else "{name} cannot be read.",
             hint="Check the path; relative ones start at the notebook's folder.",
             details={"path": str(path)},
-            path=path.name,
-            value="does not exist" if missing else "cannot be read",
+            name=path.name,
         ) from error
 
 
@@ -183,7 +185,7 @@ def _rows(path: Path, notices: list[str]) -> tuple[str, list[Row]]:
     raw = _read_bytes(path)
     text, encoding = _decode(raw, path)
     if encoding != "utf-8":
-        notices.append(f"{path.name} is not UTF-8; it was read as {encoding}")
+        notices.append(Message("{name} is not UTF-8; it was read as {encoding}", name=path.name, encoding=encoding))
     reader = {".json": _json_rows, ".jsonl": _jsonl_rows, ".csv": _csv_rows}[path.suffix.lower()]
     return hashlib.sha256(raw).hexdigest(), list(reader(text, path.name))
 
@@ -197,16 +199,19 @@ def _decode(raw: bytes, path: Path) -> tuple[str, str]:
     for codec, name in encodings:
         with contextlib.suppress(UnicodeDecodeError):
             return raw.decode(codec), name
-    raise BadData("{path} is neither UTF-8 nor gb18030 text.", hint="Save it as UTF-8.", path=path.name)
+    raise BadData("{name} is neither UTF-8 nor gb18030 text.", hint="Save it as UTF-8.", name=path.name)
 
 
 def _json_rows(text: str, name: str) -> Iterator[Row]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        line = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
         raise BadData(
-            "{name} is not JSON{line}.", hint="One object a line is called .jsonl.", name=name, line=line
+            "{name} is not JSON." if line is None else "{name} is not JSON (line {line}).",
+            hint="One object a line is called .jsonl.",
+            name=name,
+            line=line,
         ) from error
     if isinstance(value, dict):  # {"data": [...]}, or one row
         lists = [inner for key, inner in value.items() if isinstance(inner, list) and key in {"data", "rows", "train"}]
@@ -247,27 +252,40 @@ def _csv_rows(text: str, name: str) -> Iterator[Row]:
 
 def _row(row: object, where: str) -> Row:
     if not isinstance(row, dict):
-        raise BadData("{where} is not an object with named columns.", where=where)
+        raise BadData("{where} is not an object with named columns.", where=row_words(where))
     return Row(row, where)
 
 
 def _detect(path: Path, rows: Sequence[Row]) -> str:
     if not rows:
-        raise BadData("{path} holds no rows.", path=path.name)
+        raise BadData("{name} holds no rows.", name=path.name)
     found = formats.detect(rows[:DETECT_ROWS])
     if found is None:
         columns = ", ".join(list(rows[0].columns)[:12])
         raise BadData(
-            "{path}: the format is not known; its columns are {columns}.",
+            "{name}: the format is not known; its columns are {columns}.",
             hint="Accepted: messages; conversations (from, value); instruction, input, output, system, history.",
-            path=path.name,
+            name=path.name,
             columns=columns,
         )
     return found
 
 
 def _bad_rows(problems: list[str]) -> BadData:
-    more = f"; and {len(problems) - SHOWN_PROBLEMS} more rows" if len(problems) > SHOWN_PROBLEMS else ""
+    more = len(problems) - SHOWN_PROBLEMS
     return BadData(
-        "; ".join(problems[:SHOWN_PROBLEMS]) + more + ".", hint="Correct them, or set skip_bad_rows to leave them out."
+        "{problems}; and {count} more rows." if more > 0 else "{problems}.",
+        hint="Correct them, or set skip_bad_rows to leave them out.",
+        problems=Texts(problems[:SHOWN_PROBLEMS]),
+        count=more,
     )
+
+
+def row_words(where: str) -> str:
+    """Return where a row is as a message; a row itself, of which there are very many, keeps a plain text.
+
+    >>> row_words("train.jsonl row 7").template
+    '{name} row {number}'
+    """
+    name, _, number = where.rpartition(" row ")
+    return Message("{name} row {number}", name=name, number=number)

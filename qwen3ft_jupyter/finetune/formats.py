@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.messages import Message
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -55,7 +57,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ChatMessage:
     """One turn. `reasoning` is the text between think tags; `tool_calls` is JSON, as the chat template takes it."""
 
     role: str
@@ -82,7 +84,7 @@ class Message:
 class Conversation:
     """Turns from one row; `where` names the file and the row. `tools` is JSON."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[ChatMessage, ...]
     where: str = ""
     tools: str = ""
 
@@ -116,7 +118,7 @@ def to_conversation(row: Row, data_format: str) -> Conversation:
     return Conversation(trim(messages), row.where, str(tools))
 
 
-def trim(messages: Iterable[Message]) -> tuple[Message, ...]:
+def trim(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
     """Drop what comes before the first question, and what comes after the last answer before an empty one."""
     kept = list(messages)
     system = kept[:1] if kept and kept[0].role == "system" else []
@@ -127,47 +129,57 @@ def trim(messages: Iterable[Message]) -> tuple[Message, ...]:
     return tuple(system + rest) if rest else ()
 
 
-def _from_messages(row: Row) -> list[Message]:
+def _from_messages(row: Row) -> list[ChatMessage]:
     return _turns(row, row.named(TURNS) or TURNS[0], role_key="role", text_key="content")
 
 
-def _from_sharegpt(row: Row) -> list[Message]:
+def _from_sharegpt(row: Row) -> list[ChatMessage]:
     name = row.named(("conversations", "conversation", "messages")) or "conversations"
     turns = _turns(row, name, role_key="from", text_key="value")
     system = row.get("system")
     if isinstance(system, str) and system.strip() and (not turns or turns[0].role != "system"):
-        turns.insert(0, Message("system", system))
+        turns.insert(0, ChatMessage("system", system))
     return turns
 
 
-def _turns(row: Row, name: str, *, role_key: str, text_key: str) -> list[Message]:
+def _turns(row: Row, name: str, *, role_key: str, text_key: str) -> list[ChatMessage]:
     turns = _list(row.get(name))
     if not turns:
-        raise BadRow(f"{name} is not a list of turns")
+        raise BadRow(Message("{name} is not a list of turns", name=name))
     messages = []
     for index, turn in enumerate(turns):
+        here = f"{name}[{index}]"
         if not isinstance(turn, dict):
-            raise BadRow(f"{name}[{index}] is not an object with {role_key!r} and {text_key!r}")
+            raise BadRow(
+                Message("{name} is not an object with {role!r} and {text!r}", name=here, role=role_key, text=text_key)
+            )
         role = ROLES.get(str(turn.get(role_key)).strip().lower())
         if role is None:
-            raise BadRow(f"{name}[{index}].{role_key} {_short(turn.get(role_key))} is not one of {', '.join(ROLES)}")
+            raise BadRow(
+                Message(
+                    "{name} {value} is not one of {names}",
+                    name=f"{here}.{role_key}",
+                    value=_short(turn.get(role_key)),
+                    names=", ".join(ROLES),
+                )
+            )
         if role == "system" and index > 0:
-            raise BadRow(f"{name}[{index}].{role_key} is 'system', which can only be the first turn")
-        text = _content(turn.get(text_key), f"{name}[{index}].{text_key}", may_lack=bool(turn.get("tool_calls")))
+            raise BadRow(Message("{name} is 'system', which can only be the first turn", name=f"{here}.{role_key}"))
+        text = _content(turn.get(text_key), f"{here}.{text_key}", may_lack=bool(turn.get("tool_calls")))
         messages.append(_message(role, text, Row(turn)))
     return messages
 
 
-def _message(role: str, text: str, turn: Row) -> Message:
+def _message(role: str, text: str, turn: Row) -> ChatMessage:
     if role == "function_call":  # sharegpt writes the call as text; this is how Qwen3's template writes one
-        return Message("assistant", f"<tool_call>\n{text.strip()}\n</tool_call>")
+        return ChatMessage("assistant", f"<tool_call>\n{text.strip()}\n</tool_call>")
     if role != "assistant":
-        return Message(role, text)
+        return ChatMessage(role, text)
     reasoning = turn.get("reasoning_content") or turn.get("reasoning") or ""
     if not reasoning:
         reasoning, text = split_reasoning(text)
     calls = turn.get("tool_calls")
-    return Message(role, text, str(reasoning).strip(), json.dumps(calls, ensure_ascii=False) if calls else "")
+    return ChatMessage(role, text, str(reasoning).strip(), json.dumps(calls, ensure_ascii=False) if calls else "")
 
 
 def split_reasoning(text: str) -> tuple[str, str]:
@@ -184,23 +196,23 @@ def split_reasoning(text: str) -> tuple[str, str]:
     return head.lstrip().removeprefix("<think>").strip(), answer.lstrip("\n")
 
 
-def _from_alpaca(row: Row) -> list[Message]:
+def _from_alpaca(row: Row) -> list[ChatMessage]:
     instruction = _content(_column(row, "instruction"), "instruction")
     extra = _content(row.get("input"), "input", may_lack=True)
     output = _content(_column(row, "output"), "output", may_lack=True)
     messages = []
     system = _content(row.get("system"), "system", may_lack=True)
     if system.strip():
-        messages.append(Message("system", system))
+        messages.append(ChatMessage("system", system))
     for index, pair in enumerate(_list(row.get("history"))):
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise BadRow(f"history[{index}] is not a pair of question and answer")
+            raise BadRow(Message("{name} is not a pair of question and answer", name=f"history[{index}]"))
         question, reply = (_content(text, f"history[{index}]") for text in pair)
-        messages += [Message("user", question), _message("assistant", reply, Row({}))]
+        messages += [ChatMessage("user", question), _message("assistant", reply, Row({}))]
     question = "\n".join(part for part in (instruction, extra) if part.strip())
     if not question.strip():
-        raise BadRow("instruction is empty")
-    return [*messages, Message("user", question), _message("assistant", output, Row({}))]
+        raise BadRow(Message("instruction is empty"))
+    return [*messages, ChatMessage("user", question), _message("assistant", output, Row({}))]
 
 
 def _column(row: Row, name: str) -> object:
@@ -217,7 +229,7 @@ def _content(value: object, name: str, *, may_lack: bool = False) -> str:
         return "".join(str(part.get("text", "")) for part in value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)  # a number that a spreadsheet wrote
-    raise BadRow(f"{name} {_short(value)} is not text")
+    raise BadRow(Message("{name} {value} is not text", name=name, value=_short(value)))
 
 
 def _is_text_part(part: object) -> bool:

@@ -88,9 +88,9 @@ def load_for_training(
     model_config = check_model_folder(folder)
     if model_config.is_quantized:
         raise LoadError(
-            "{model_name} is stored quantized; it cannot be fine-tuned.",
+            "{name} is stored quantized; it cannot be fine-tuned.",
             hint="Use the repo without -FP8, -AWQ, -GPTQ.",
-            model_name=model_name(folder),
+            name=model_name(folder),
         )
     tensors = model_tensors(folder, tied=model_config.is_tied)
     parameters = sum(tensor.elements for tensor in tensors)
@@ -127,11 +127,11 @@ def _check_states_fit(parameters: int, precision: Precision, machine: Machine, n
     needed, free = parameters * per_parameter, free_bytes(machine, precision.device, spread=False)
     if needed > free:
         raise DoesNotFit(
-            "A full fine-tune of {name} needs at least {gigabytes}, {gigabytes_2} are free.",
+            "A full fine-tune of {name} needs at least {needed}, {free} are free.",
             hint="method: lora needs a fraction of it; or take a smaller model.",
             name=name,
-            gigabytes=gigabytes(needed),
-            gigabytes_2=gigabytes(free),
+            needed=gigabytes(needed),
+            free=gigabytes(free),
         )
 
 

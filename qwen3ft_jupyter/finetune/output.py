@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import BadConfig, BadData
 from qwen3ft_jupyter.finetune import checkpoints, results
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +114,7 @@ def begin(config: FineTuneConfig, planned: Plan) -> None:
         check_output(config)  # again: preparing takes its time, and another run may have begun here meanwhile
         _make_room(planned.folder)
     planned.folder.mkdir(parents=True, exist_ok=True)
-    write_json(planned.folder / results.CONFIG, planned.record.to_dict())
+    write_json(planned.folder / results.CONFIG, planned.record.to_json())
 
 
 def finish(planned: Plan, outcome: results.Outcome) -> None:
@@ -184,17 +185,17 @@ def _check_writable(folder: Path) -> None:
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     if not there.is_dir():
-        raise BadConfig("output_dir: {there} is not a folder.", hint="Name another folder.", there=there.name)
+        raise BadConfig("output_dir: {name} is not a folder.", hint="Name another folder.", name=there.name)
     try:
         with tempfile.TemporaryFile(dir=there):  # permissions alone do not tell: quotas, network mounts
             pass
     except OSError as error:
         raise BadConfig(
-            "output_dir: {folder} cannot be written: {strerror}.",
+            "output_dir: {folder} cannot be written: {reason}.",
             hint="Name a folder that you may write to.",
             details={"path": str(folder)},
             folder=folder.name,
-            strerror=error.strerror or "the disk refuses",
+            reason=error.strerror or Message("the disk refuses"),
         ) from error
 
 
@@ -218,9 +219,9 @@ def _check_same_run(before: results.Record, now: results.Record) -> None:
     if commit and commit_now and commit != commit_now:  # an unknown one contradicts nothing
         raise BadConfig(
             "The fine-tune to resume was begun on commit {commit} of {model}, the cached model is {commit_now}.",
-            hint="Download revision {commit_2} of it, or start a new fine-tune.",
+            hint="Download revision {revision} of it, or start a new fine-tune.",
             commit=commit[:12],
             model=str(now.config["model"]),
             commit_now=commit_now[:12],
-            commit_2=commit,
+            revision=commit,
         )

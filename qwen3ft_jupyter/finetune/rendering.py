@@ -11,17 +11,18 @@ from __future__ import annotations
 import json
 import re
 from array import array
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData, LoadError, Stopped, UnsafeModel
+from qwen3ft_jupyter.finetune.data import row_words
 from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from qwen3ft_jupyter.finetune.formats import Conversation, Message
+    from qwen3ft_jupyter.finetune.formats import ChatMessage, Conversation
     from qwen3ft_jupyter.loading.libraries import Tokenizer
     from qwen3ft_jupyter.work import Work
 
@@ -75,17 +76,13 @@ class SampleReport:
     without_reasoning: int = 0
     """Answers whose reasoning the model's template does not write."""
 
-    def to_dict(self) -> dict[str, int]:
-        """Return a JSON-ready dict."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One answer and the turns before it."""
 
-    before: tuple[Message, ...]
-    answer: Message
+    before: tuple[ChatMessage, ...]
+    answer: ChatMessage
     tools: str
     where: str
 
@@ -137,9 +134,13 @@ class Encoder:
         except UnsafeModel:
             raise
         except LoadError as error:
-            where = f"{turns[0].where} to {turns[-1].where.rpartition(' ')[2]}" if len(turns) > 1 else turns[0].where
+            first, last = turns[0].where, turns[-1].where.rpartition(" ")[2]
             raise BadData(
-                "{where}: {why}", hint="The template says what it accepts.", where=where, why=error.message
+                "{where} to {last}: {problem}" if len(turns) > 1 else "{where}: {problem}",
+                hint="The template says what it accepts.",
+                where=row_words(first),
+                last=last,
+                problem=error.message,
             ) from error
         found = [self._split(turn, *texts[3 * index : 3 * index + 3]) for index, turn in enumerate(turns)]
         lost = sum(bool(one.turn.answer.reasoning) and one.turn.answer.reasoning not in one.target for one in found)
@@ -154,7 +155,7 @@ class Encoder:
             raise BadData(
                 "{where}: the model's chat template writes this answer in another place than its prompt ends.",
                 hint="This model's template is not made for training; use one of Qwen's own.",
-                where=turn.where,
+                where=row_words(turn.where),
             )
         target = self._end(whole[len(prompt) :])
         empty = None if turn.answer.reasoning or self._empty_think_loss else EMPTY_THINK.match(target)
@@ -273,12 +274,12 @@ def encode_all(conversations: Sequence[Conversation], encoder: Encoder, work: Wo
         work.progress(Progress("preparing", done, len(conversations), "rows"))
     if conversations and not samples:
         raise BadData(
-            "None of the {dropped} answers fits max_length.", hint="Raise max_length.", dropped=encoder.report.dropped
+            "None of the {count} answers fits max_length.", hint="Raise max_length.", count=encoder.report.dropped
         )
     return samples
 
 
-def without_oldest_exchange(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def without_oldest_exchange(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
     """Return the turns without the first question and what answers it; unchanged if only one question is left."""
     system = messages[:1] if messages and messages[0].role == "system" else ()
     questions = [index for index, one in enumerate(messages) if one.role == "user"]

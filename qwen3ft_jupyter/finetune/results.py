@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,13 +51,18 @@ class Outcome:
     device: str
     tokens: int
     """Seen in training, padding left out."""
-    base_commit: str | None
+    base_commit: str | None = None
     eval_loss: float | None = None
     """None without an eval_fraction."""
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict; no `eval_loss` where nothing was held out."""
         return {name: value for name, value in asdict(self).items() if name != "eval_loss" or value is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Outcome:
+        """Rebuild from `to_dict`; unknown keys of newer versions are ignored. Raises TypeError if any is missing."""
+        return cls(**{name: data[name] for name in cls.__slots__ if name in data})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,8 @@ class Record:
     data_sha256: tuple[str, ...]
     versions: Mapping[str, str]
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the JSON form."""
+    def to_json(self) -> object:
+        """Return what the file holds."""
         return {
             **self.config,
             "made_by": MADE_BY,
@@ -85,7 +89,7 @@ class Record:
 
     @classmethod
     def from_json(cls, data: object) -> Record | None:
-        """Rebuild from `to_dict`; None: it is no fine-tune's."""
+        """Rebuild from `to_json`; None: it is no fine-tune's."""
         if not isinstance(data, dict) or data.get("made_by") != MADE_BY:
             return None
         rest = dict(data)
@@ -146,10 +150,14 @@ def read_run(folder: Path) -> RunResult:
         config, result = read_json(folder / CONFIG), read_json(folder / RESULT)
         method, base_model = str(result["method"]), str(config["model"])
     except FileNotFoundError as error:
-        hint = "Resume it, or give its output_dir."
-        if (folder / PREVIOUS / RESULT).is_file():
-            hint += f" The result it is to replace is kept in its folder {PREVIOUS}."
-        raise LoadError("{folder} holds no finished fine-tune.", hint=hint, folder=folder.name) from error
+        raise LoadError(
+            "{folder} holds no finished fine-tune.",
+            hint="Resume it, or give its output_dir. The result it is to replace is kept in its folder {previous}."
+            if (folder / PREVIOUS / RESULT).is_file()
+            else "Resume it, or give its output_dir.",
+            folder=folder.name,
+            previous=PREVIOUS,
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LoadError("{folder}: the record of the fine-tune cannot be read.", folder=folder.name) from error
     adapter = folder / ADAPTER if method == "lora" else None
@@ -192,6 +200,8 @@ def _end_turns(generation: GenerationConfig, end_ids: Sequence[int]) -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions of the packages that made the result."""
+    import importlib.metadata  # it takes longer than all else here, and whoever reads a result needs it not
+
     found = {}
     for name in VERSIONS_OF:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

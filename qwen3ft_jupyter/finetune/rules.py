@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.settings.kinds import read_bool
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def whole(low: int, high: int) -> Rule:
             raise ValueError
         return int(number)
 
-    return Rule(parse, f"a whole number from {low} to {high}")
+    return Rule(parse, Message("a whole number from {low} to {high}", low=low, high=high))
 
 
 def real(low: float, high: float, *, above: bool = False) -> Rule:
@@ -86,7 +87,9 @@ def real(low: float, high: float, *, above: bool = False) -> Rule:
             raise ValueError
         return number
 
-    return Rule(parse, f"a number {'above' if above else 'from'} {low:g} {'and at most' if above else 'to'} {high:g}")
+    if above:
+        return Rule(parse, Message("a number above {low:g} and at most {high:g}", low=low, high=high))
+    return Rule(parse, Message("a number from {low:g} to {high:g}", low=low, high=high))
 
 
 def one_of(*accepted: str) -> Rule:
@@ -97,15 +100,16 @@ def one_of(*accepted: str) -> Rule:
             raise ValueError
         return value.strip().lower()
 
-    return Rule(parse, f"one of {', '.join(accepted)}")
+    return Rule(parse, Message("one of {names}", names=", ".join(accepted)))
 
 
 def optional(rule: Rule) -> Rule:
     """Accept what `rule` accepts, and null."""
-    return Rule(lambda value: None if value is None else rule.parse(value), f"{rule.accepted}, or null")
+    accepted = Message("{accepted}, or null", accepted=rule.accepted)
+    return Rule(lambda value: None if value is None else rule.parse(value), accepted)
 
 
-def not_yet(present: int | None, what: str) -> Rule:
+def not_yet(present: int | None, feature: str) -> Rule:
     """Accept only today's value of a field whose other values come later."""
 
     def parse(value: object) -> object:
@@ -114,7 +118,10 @@ def not_yet(present: int | None, what: str) -> Rule:
         return present
 
     word = "null" if present is None else str(present).lower()
-    return Rule(parse, f"possible yet: {what} does not exist yet, the value accepted is {word}")
+    text = Message(
+        "possible yet: {feature} does not exist yet, the value accepted is {word}", feature=feature, word=word
+    )
+    return Rule(parse, text)
 
 
 def _number(value: object) -> float:
@@ -166,12 +173,12 @@ def _device(value: object) -> str:
     raise ValueError(value)
 
 
-TRUTH = Rule(read_bool, "true or false")
+TRUTH = Rule(read_bool, Message("true or false"))
 
 FIELDS: Mapping[str, Rule] = {
-    "model": Rule(_text, "the name of a model, such as Qwen/Qwen3-0.6B"),
-    "data": Rule(_paths, "a file or a list of files (.json, .jsonl, .csv)"),
-    "output_dir": Rule(_folder, "a folder"),
+    "model": Rule(_text, Message("the name of a model, such as Qwen/Qwen3-0.6B")),
+    "data": Rule(_paths, Message("a file or a list of files (.json, .jsonl, .csv)")),
+    "output_dir": Rule(_folder, Message("a folder")),
     "method": one_of("lora", "full"),
     "epochs": real(0, 1000, above=True),
     "max_steps": optional(whole(1, 10_000_000)),
@@ -191,18 +198,18 @@ FIELDS: Mapping[str, Rule] = {
     "save_steps": optional(whole(1, 10_000_000)),
     "keep_checkpoints": whole(1, 100),
     "dtype": one_of("auto", "float32", "float16", "bfloat16"),
-    "device": Rule(_device, "auto, cpu, mps, cuda or cuda:N"),
+    "device": Rule(_device, Message("auto, cpu, mps, cuda or cuda:N")),
     "attn_implementation": one_of("auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"),
     "activation_checkpointing": optional(TRUTH),
     "overwrite": TRUTH,
-    "quantization": not_yet(None, "fine-tuning a quantized model (QLoRA)"),
+    "quantization": not_yet(None, Message("fine-tuning a quantized model (QLoRA)")),
     "packing": not_yet(False, "packing"),
-    "devices": not_yet(1, "training on several devices"),
+    "devices": not_yet(1, Message("training on several devices")),
 }
 
 LORA_FIELDS: Mapping[str, Rule] = {
     "r": whole(1, 1024),
     "alpha": whole(1, 4096),
     "dropout": real(0, 0.9),
-    "targets": Rule(_targets, f"all-linear, or names among {', '.join(LORA_TARGETS)}"),
+    "targets": Rule(_targets, Message("all-linear, or names among {names}", names=", ".join(LORA_TARGETS))),
 }

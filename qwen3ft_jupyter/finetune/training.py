@@ -19,6 +19,7 @@ from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.loading.templates import TemplateRenderer
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import SILENT, Progress, Work
 
 if TYPE_CHECKING:
@@ -144,13 +145,16 @@ def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, w
         tokens=counts.tokens,
         trained_tokens=counts.trained_tokens,
     )
-    for number, what in (
-        (counts.shortened, "samples shortened to max_length"),
-        (counts.dropped, "answers left out: they do not fit max_length"),
-        (counts.without_reasoning, "answers learned without their reasoning: this model's template does not write it"),
+    for count, template in (
+        (counts.shortened, Message("{count} samples shortened to max_length.")),
+        (counts.dropped, Message("{count} answers left out: they do not fit max_length.")),
+        (
+            counts.without_reasoning,
+            Message("{count} answers learned without their reasoning: this model's template does not write it."),
+        ),
     ):
-        if number:
-            work.notice("{number} {what}.", number=number, what=what)
+        if count:
+            work.notice(template, count=count)
     facts = results.Facts(len(training), counts.trained_tokens, tuple(end_ids))
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     return _Samples(samples, held_out_samples, facts, int(pad_id or 0))
@@ -189,10 +193,10 @@ def _fit(trainer: Trainer, watch: Watch, checkpoint: Path | None) -> TrainerStat
     state: TrainerState = trainer.state
     if watch.is_stopped:
         raise Stopped(
-            "Stopped after step {global_step} of {max_steps}; the checkpoint is kept.",
+            "Stopped after step {step} of {steps}; the checkpoint is kept.",
             hint="Resume goes on from there.",
-            global_step=state.global_step,
-            max_steps=state.max_steps,
+            step=state.global_step,
+            steps=state.max_steps,
         )
     return state
 

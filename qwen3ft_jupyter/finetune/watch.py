@@ -106,10 +106,10 @@ class Watch:
             return
         if not math.isfinite(row.get("loss", 0.0)):
             raise JobFailed(
-                "The loss became {loss} at step {global_step}.",
+                "The loss became {loss} at step {step}.",
                 hint="Lower learning_rate, or train in bfloat16 or float32.",
                 loss=row["loss"],
-                global_step=state.global_step,
+                step=state.global_step,
             )
         if "loss" in row:
             (first, tokens_before), (last, tokens) = self._ends[-2 if len(self._ends) > 1 else -1], self._ends[-1]

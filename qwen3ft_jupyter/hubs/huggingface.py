@@ -34,7 +34,7 @@ class HuggingFaceHub:
     def __init__(self, client: HttpClient, endpoint: str, token: str | None = None, *, is_mirror: bool = False) -> None:
         """Args: the client, the hub's address, a token that is sent there only, and whether it is called a mirror."""
         self.endpoint = endpoint.rstrip("/")
-        self.label = f"mirror {host_of(endpoint)}" if is_mirror else HUB_LABELS[self.name]
+        self.label = Message("mirror {host}", host=host_of(endpoint)) if is_mirror else HUB_LABELS[self.name]
         self._client = client
         variable = MIRROR_TOKENS if is_mirror else TOKEN_VARIABLES[self.name]
         token = check_token(variable, token)

@@ -11,6 +11,7 @@ import unicodedata
 from typing import TYPE_CHECKING, NewType
 
 from qwen3ft_jupyter.errors import BadListing, BadName
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,21 +57,24 @@ def parse_repo_id(text: str) -> RepoId:
     address = _HUB_ADDRESS.match(stripped)
     if address is not None:
         raise BadName(
-            "{shown} is an address.",
-            hint='Give the name alone: "{group}".',
-            shown=_shown(stripped),
-            group=address.group(1),
+            "{given} is an address.",
+            hint='Give the name alone: "{name}".',
+            given=_shown(stripped),
+            name=address.group(1),
         )
     parts = stripped.split("/")
     if len(parts) == 1 and _is_repo_part(stripped):
         raise BadName(
-            '"{stripped}" has no owner.',
-            hint='Write it as owner/name, for example "Qwen/{stripped}".',
-            stripped=stripped,
+            '"{given}" has no owner.',
+            hint='Write it as owner/name, for example "Qwen/{given}".',
+            given=stripped,
         )
     if len(parts) != 2 or not all(_is_repo_part(part) for part in parts):
-        hint = 'A name is owner/name in letters, digits, ".", "-" and "_", for example "Qwen/Qwen3-0.6B".'
-        raise BadName("{shown} is not the name of a model.", hint=hint, shown=_shown(stripped))
+        raise BadName(
+            "{given} is not the name of a model.",
+            hint='A name is owner/name in letters, digits, ".", "-" and "_", for example "Qwen/Qwen3-0.6B".',
+            given=_shown(stripped),
+        )
     return RepoId(stripped)
 
 
@@ -106,9 +110,9 @@ def check_paths(paths: Iterable[str]) -> list[SafePath]:
         problem = path_problem(path) or _clash(path, spellings, folders, files)
         if problem:
             raise BadListing(
-                "The listing names {shown}: {problem}.",
+                "The listing names {given}: {problem}.",
                 hint="Nothing was downloaded. If you trust this repo, report the name to its owner.",
-                shown=_shown(path),
+                given=_shown(path),
                 problem=problem,
             )
         safe.append(SafePath(path))
@@ -118,27 +122,30 @@ def check_paths(paths: Iterable[str]) -> list[SafePath]:
 def path_problem(path: str) -> str:
     """Return in a few words why `path` cannot be a file of a repo, or "" if it can."""
     if not path:
-        return "the name is empty"
+        return Message("the name is empty")
     if any(unicodedata.category(character) in _HIDDEN_CATEGORIES for character in path):
-        return "it holds control or invisible characters"
+        return Message("it holds control or invisible characters")
     if len(path.encode()) > MAX_PATH_BYTES:
-        return "the path is too long"
+        return Message("the path is too long")
     if not unicodedata.is_normalized("NFC", path):
-        return "it is not in Unicode's composed form"
+        return Message("it is not in Unicode's composed form")
     parts = path.split("/")
     if len(parts) > MAX_DEPTH:
-        return "it is nested too deeply"
+        return Message("it is nested too deeply")
     return next(filter(None, map(_part_problem, parts)), "")
 
 
 _PART_PROBLEMS: tuple[tuple[str, Callable[[str], object]], ...] = (
-    ("it is absolute or has an empty part", lambda part: not part),
-    ("it climbs out of its folder", lambda part: part in {".", ".."}),
-    ("a part of it is too long", lambda part: len(part.encode()) > MAX_PART_BYTES),
-    ("it holds a character that Windows gives a meaning", lambda part: not _ILLEGAL.isdisjoint(part)),
-    ("a part of it begins or ends with a space or ends with a dot", lambda part: part != part.strip().rstrip(".")),
-    ("it is the name of a device on Windows", lambda part: _DEVICE.fullmatch(part.partition(".")[0].rstrip())),
-    ("it is a short name on Windows", _SHORT_NAME.fullmatch),
+    (Message("it is absolute or has an empty part"), lambda part: not part),
+    (Message("it climbs out of its folder"), lambda part: part in {".", ".."}),
+    (Message("a part of it is too long"), lambda part: len(part.encode()) > MAX_PART_BYTES),
+    (Message("it holds a character that Windows gives a meaning"), lambda part: not _ILLEGAL.isdisjoint(part)),
+    (
+        Message("a part of it begins or ends with a space or ends with a dot"),
+        lambda part: part != part.strip().rstrip("."),
+    ),
+    (Message("it is the name of a device on Windows"), lambda part: _DEVICE.fullmatch(part.partition(".")[0].rstrip())),
+    (Message("it is a short name on Windows"), _SHORT_NAME.fullmatch),
 )
 
 
@@ -153,12 +160,12 @@ def _clash(path: str, spellings: dict[str, str], folders: set[str], files: set[s
         prefix = "/".join(parts[:depth])
         key = _folded(prefix)
         if spellings.setdefault(key, prefix) != prefix:
-            return f"it differs only in case or Unicode form from {_shown(spellings[key])}"
+            return Message("it differs only in case or Unicode form from {other}", other=_shown(spellings[key]))
         is_file = depth == len(parts)
         if key in files:
-            return "it is listed twice" if is_file else "one of its folders is also a file"
+            return Message("it is listed twice") if is_file else Message("one of its folders is also a file")
         if is_file and key in folders:
-            return "it is both a file and a folder"
+            return Message("it is both a file and a folder")
         (files if is_file else folders).add(key)
     return ""
 

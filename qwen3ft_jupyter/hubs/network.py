@@ -44,10 +44,10 @@ def proxy_for(url: str) -> str | None:
         )
     if not _is_well_formed(proxy):
         raise BadSetting(
-            "{variable_of}={without_password} is malformed.",
+            "{variable}={value} is malformed.",
             hint="Write http://user:password@host:port; in the password # is %23, / is %2F, ? is %3F, [ is %5B.",
-            variable_of=_variable_of(kind),
-            without_password=_without_password(proxy),
+            variable=_variable_of(kind),
+            value=_without_password(proxy),
         )
     return proxy
 

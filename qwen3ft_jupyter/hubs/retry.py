@@ -190,9 +190,9 @@ def busy(host: str, status: int, retry_after: str | None) -> HubBusy:
 
 def _span(seconds: float) -> str:
     if seconds >= 2 * 86_400:
-        return f"{seconds / 86_400:.0f} days"
+        return Message("{count} days", count=round(seconds / 86_400))
     if seconds >= 2 * 3600:
-        return f"{seconds / 3600:.0f} hours"
+        return Message("{count} hours", count=round(seconds / 3600))
     if seconds >= 120:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds:.0f} seconds"
+        return Message("{count} minutes", count=round(seconds / 60))
+    return Message("{count} seconds", count=round(seconds))

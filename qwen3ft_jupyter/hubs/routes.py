@@ -14,6 +14,7 @@ from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
 from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.region import Region
+from qwen3ft_jupyter.messages import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,8 +107,8 @@ def _translated(revision: str | None) -> str | None:
     return None if revision in DEFAULT_BRANCHES.values() else revision
 
 
-def _told(failures: Mapping[HubName, HubError]) -> str:
-    return " ".join(failure.message for failure in failures.values())
+def _told(failures: Mapping[HubName, HubError]) -> Texts:
+    return Texts((failure.message for failure in failures.values()), " ")
 
 
 def _joined(failures: Mapping[HubName, HubError]) -> HubError:
@@ -115,6 +116,6 @@ def _joined(failures: Mapping[HubName, HubError]) -> HubError:
     first = next(iter(failures.values()))
     if len(failures) == 1:
         return first
-    joined = type(first)(_told(failures), hint=first.hint, details=first.details)
+    joined = type(first)("{failures}", hint=first.hint, details=first.details, failures=_told(failures))
     joined.__cause__ = first
     return joined

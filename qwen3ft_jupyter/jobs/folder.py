@@ -25,6 +25,7 @@ from qwen3ft_jupyter.disk import read_json, write_json
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.state import JobStatus, Signs, read_out
+from qwen3ft_jupyter.messages import from_json, to_json
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls
 
@@ -69,7 +70,7 @@ class LogChunk:
 
 def write_spec(folder: Path, spec: JobSpec) -> None:
     """Write `job.json`. Raises OSError; TypeError if the params are not plain JSON."""
-    values = {name: getattr(spec, name) for name in spec.__slots__}
+    values = {name: getattr(spec, name) for name in spec.__slots__} | {"title": to_json(spec.title)}
     write_json(folder / "job.json", {"version": _VERSION, **values}, mode=0o600)
 
 
@@ -77,11 +78,11 @@ def read_spec(folder: Path) -> JobSpec:
     """Return what `job.json` holds. Raises JobNotFound if it is missing or not one of ours."""
     try:
         values = read_json(folder / "job.json")
-        spec = JobSpec(**{name: values[name] for name in JobSpec.__slots__})
+        spec = JobSpec(**{name: values[name] for name in JobSpec.__slots__} | {"title": from_json(values["title"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise JobNotFound("There is no job {folder}.", folder=folder.name) from error
+        raise JobNotFound("There is no job {id}.", id=folder.name) from error
     if not isinstance(spec.params, dict) or spec.id != folder.name:
-        raise JobNotFound("There is no job {folder}.", folder=folder.name)
+        raise JobNotFound("There is no job {id}.", id=folder.name)
     return spec
 
 
@@ -229,7 +230,12 @@ def read_events(folder: Path, after: int) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     events = (supervisor.parse_event(line) for line in lines)
-    return [event for event in events if event is not None and event["n"] > after]
+    return [_with_messages(event) for event in events if event is not None and event["n"] > after]
+
+
+def _with_messages(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event with what it says to people rebuilt."""
+    return event | {name: from_json(event[name]) for name in ("message", "detail") if name in event}
 
 
 def _offset_of(file: BinaryIO, after: int) -> int:

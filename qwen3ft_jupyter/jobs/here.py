@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
 from qwen3ft_jupyter.jobs import supervisor
-from qwen3ft_jupyter.jobs.kinds import JobContext
+from qwen3ft_jupyter.jobs.kinds import JobContext, Result
 from qwen3ft_jupyter.jobs.reporter import JobReporter
 from qwen3ft_jupyter.jobs.worker import STOPPED, pulse, refresh, unexpected
 from qwen3ft_jupyter.processes import ProcessIdentity
@@ -37,14 +37,12 @@ def is_waiting_here(job: Job) -> bool:
     return status.get("state") == "queued" and status.get("worker") == ProcessIdentity.current().to_dict()
 
 
-def run_here(
-    job: Job, do: Callable[[Work], Mapping[str, Any]], *, reporter: Reporter, stop: threading.Event
-) -> dict[str, Any]:
+def run_here(job: Job, do: Callable[[Work], Result], *, reporter: Reporter, stop: threading.Event) -> Result:
     """Do a job's work and return its result; its end is written down whatever it is.
 
     Args:
         job: one that `is_waiting_here`.
-        do: the work; it returns what is plain JSON.
+        do: the work.
         reporter: is told of it beside those who read the job's folder.
         stop: ends the work when set; stopping the job sets it.
 
@@ -57,17 +55,18 @@ def run_here(
     refresh(context, record)
     try:
         with pulse(context, record, _leave):
-            result = dict(do(context.work))
-            json.dumps(result, allow_nan=False)
+            result = do(context.work)
+            values = result.to_dict()
+            json.dumps(values, allow_nan=False)
     except (Stopped, KeyboardInterrupt):
         _end(record, "stopped")
         raise
     except Exception as error:
         _log(job, error)
         named = error if isinstance(error, Qwen3ftError) else unexpected(error)
-        _end(record, "failed", error=named.to_dict())
+        _end(record, "failed", error=named.to_json())
         raise
-    _end(record, "succeeded", result=result)
+    _end(record, "succeeded", result=values)
     return result
 
 

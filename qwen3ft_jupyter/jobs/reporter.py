@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.jobs import supervisor
+from qwen3ft_jupyter.messages import to_json
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls, Progress, Reporter
 
@@ -55,19 +56,19 @@ class JobReporter(Reporter):
     def progress(self, progress: Progress) -> None:
         """Keep the newest; a change of phase is an event."""
         with self._lock:
-            self._status["progress"] = _finite(progress.to_dict())
+            self._status["progress"] = _finite(progress.to_json())
             self._has_news = True
             is_new_phase = progress.phase != self._phase
             self._phase = progress.phase
         if is_new_phase:
-            self._record("phase", phase=progress.phase, detail=progress.detail)
+            self._record("phase", phase=progress.phase, detail=to_json(progress.detail))
 
     def notice(self, message: str) -> None:
         """Keep the message in the status and among the events."""
         with self._lock:
-            self._status["notices"] = [*self._status["notices"], message][-_MOST_NOTICES:]
+            self._status["notices"] = [*self._status["notices"], to_json(message)][-_MOST_NOTICES:]
             self._has_news = True
-        self._record("notice", message=message)
+        self._record("notice", message=to_json(message))
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Write the values as one event; infinity and NaN, which JSON does not know, become null."""
@@ -106,7 +107,7 @@ class JobReporter(Reporter):
             with contextlib.suppress(OSError):
                 os.utime(self._folder / "status.json")
 
-    def end(self, state: str, *, error: dict[str, str] | None = None, result: dict[str, Any] | None = None) -> None:
+    def end(self, state: str, *, error: dict[str, Any] | None = None, result: dict[str, Any] | None = None) -> None:
         """Write the end, events first: who sees the job over sees all of them. Raises OSError."""
         self._record("state", state=state, attempt=self._status["attempt"])
         self._events.close()

@@ -10,19 +10,73 @@ A paused job is running: pausing is one of the things that may be changed about 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
+from qwen3ft_jupyter.messages import Message, from_json
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qwen3ft_jupyter.work import Controls
+
 JobState = Literal["queued", "running", "stopping", "succeeded", "failed", "stopped", "interrupted"]
 STATES: tuple[JobState, ...] = get_args(JobState)
+STATE_WORDS: Final[Mapping[str, str]] = {
+    "queued": Message("queued"),
+    "running": Message("running"),
+    "paused": Message("paused"),
+    "stopping": Message("stopping"),
+    "succeeded": Message("succeeded"),
+    "failed": Message("failed"),
+    "stopped": Message("stopped"),
+    "interrupted": Message("interrupted"),
+}
+"""What people call the states, and a job that is running but paused."""
 ACTIVE: frozenset[JobState] = frozenset({"queued", "running", "stopping"})
 RESUMABLE: frozenset[JobState] = frozenset({"failed", "stopped", "interrupted"})
 START_LIMIT_S = 15.0
 """A job whose processes have not come up after this long never will; a busy machine starts one in under a second."""
+
+
+class StatusJson(TypedDict):
+    """What is known of a job at one moment, see `JobStatus`."""
+
+    state: JobState
+    attempt: int
+    progress: dict[str, Any] | None  # Any: as `Progress.to_dict` gives it
+    notices: list[str]
+    error: dict[str, str] | None
+    result: dict[str, Any] | None  # Any: each kind of job has its own
+    started: float | None
+    updated: float | None
+    ended: float | None
+
+
+class ControlsJson(TypedDict):
+    """What people want changed of a job."""
+
+    paused: bool
+    max_speed: float | None
+
+
+class JobJson(StatusJson):
+    """A job as ``GET /qwen3ft/jobs/{id}`` answers it."""
+
+    id: str
+    kind: str
+    title: str
+    created: float
+    params: Mapping[str, Any]  # Any: each kind has its own
+    controls: ControlsJson | None
+    """None for a job that takes none."""
+
+
+class SaidJob(JobJson):
+    """A job whose sentences are in its reader's language."""
+
+    state_words: str
+    """What the state is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +89,7 @@ class JobStatus:
     progress: Progress | None = None
     notices: tuple[str, ...] = ()
     error: Mapping[str, str] | None = None
-    """`code`, `message` and `hint` of what made the job fail."""
+    """`code`, `message` and `hint` of what made the job fail; the last two are said in a language by the face."""
     result: Mapping[str, Any] | None = None
     started: float | None = None
     updated: float | None = None
@@ -46,8 +100,8 @@ class JobStatus:
         """Say whether the job is at work or about to be."""
         return self.state in ACTIVE
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict."""
+    def to_dict(self) -> StatusJson:
+        """Return a dict for faces, which still say its messages in their reader's language."""
         return {
             "state": self.state,
             "attempt": self.attempt,
@@ -58,6 +112,52 @@ class JobStatus:
             "started": self.started,
             "updated": self.updated,
             "ended": self.ended,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """A job at one moment: what it is, where it stands, and what may be changed about it."""
+
+    id: str
+    kind: str
+    title: str
+    created: float
+    """When it was started first, in unix seconds."""
+    params: Mapping[str, Any]
+    """What it was started with, as its folder has it."""
+    status: JobStatus
+    controls: Controls | None = None
+    """None for a kind that can neither be paused nor limited."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Say whether it rests."""
+        return self.controls is not None and self.controls.is_paused and self.status.is_active
+
+    @property
+    def shown_state(self) -> str:
+        """Return its state, or "paused"."""
+        return "paused" if self.is_paused and self.status.state != "stopping" else self.status.state
+
+    @property
+    def state_word(self) -> str:
+        """Return what that is called; its name if another version has given it."""
+        return STATE_WORDS.get(self.shown_state, self.shown_state)
+
+    def to_dict(self) -> JobJson:
+        """Return what ``GET /qwen3ft/jobs/{id}`` answers, but for the words that its reader's language has for it."""
+        changeable: ControlsJson | None = None
+        if self.controls is not None:
+            changeable = {"paused": self.is_paused, "max_speed": self.controls.max_speed}
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "title": self.title,
+            "created": self.created,
+            "params": self.params,
+            **self.status.to_dict(),
+            "controls": changeable,
         }
 
 
@@ -102,13 +202,17 @@ def read_out(status: Mapping[str, Any], signs: Signs) -> JobStatus:
         state=state,
         attempt=signs.attempt,
         progress=Progress.from_dict(progress) if isinstance(progress, dict) and "phase" in progress else None,
-        notices=tuple(str(notice) for notice in status.get("notices") or ()),
-        error=status["error"] if isinstance(status.get("error"), dict) else None,
+        notices=tuple(map(from_json, status.get("notices") or ())),
+        error=_error(status.get("error")),
         result=status["result"] if isinstance(status.get("result"), dict) else None,
         started=_number(status.get("started")),
         updated=updated,
         ended=updated if state == "interrupted" else _number(status.get("ended")),
     )
+
+
+def _error(recorded: object) -> dict[str, str] | None:
+    return {name: from_json(text) for name, text in recorded.items()} if isinstance(recorded, dict) else None
 
 
 def _number(value: object) -> float | None:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.errors import BadInput, JobError, JobNotFound, WrongJobState
+from qwen3ft_jupyter.errors import BadInput, JobError, JobNotFound, WrongJobState, error_from_json
 from qwen3ft_jupyter.jobs import folder as files
 from qwen3ft_jupyter.jobs import launch, supervisor
 from qwen3ft_jupyter.jobs.kinds import Plain
-from qwen3ft_jupyter.jobs.state import RESUMABLE
+from qwen3ft_jupyter.jobs.state import RESUMABLE, STATE_WORDS, JobSnapshot
+from qwen3ft_jupyter.messages import Command, Message
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls
 
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
     from qwen3ft_jupyter.jobs.kinds import JobKind, Kinds, Params, Stored
-    from qwen3ft_jupyter.jobs.state import JobStatus
+    from qwen3ft_jupyter.jobs.state import JobJson, JobStatus
 
 GRACE_S = 60.0
 """A job asked to stop has this long to save a checkpoint before it is ended."""
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z][a-z0-9_]{0,31}-[0-9a-f]{4}")
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_LIST = Message("See `{command}` for those there are.")
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
 
 
@@ -121,10 +123,10 @@ class JobStore:
                 supervisor.write_status(folder, status)
         except OSError as error:
             raise JobError(
-                "The job cannot be written down: {strerror}.",
+                "The job cannot be written down: {reason}.",
                 hint="Set QWEN3FT_STATE_DIR to a folder on a disk that can be written and has room.",
                 details={"folder": str(self._jobs_dir)},
-                strerror=error.strerror,
+                reason=error.strerror,
             ) from error
         job = self._open(spec)
         if not self._is_here:
@@ -134,7 +136,7 @@ class JobStore:
     def get(self, job_id: str) -> Job:
         """Return the job with this id. Raises JobNotFound."""
         if not _ID.fullmatch(job_id):  # never joined to a path
-            raise JobNotFound("There is no such job.", hint="`qwen3ft jobs` lists them.")
+            raise JobNotFound("There is no such job.", hint=_LIST, command=Command("jobs"))
         return self._open(files.read_spec(self._folder(job_id)))
 
     def list(self) -> builtins.list[Job]:
@@ -233,7 +235,8 @@ class Job:
         def change(controls: Controls) -> None:
             controls.is_paused = True
 
-        self._change(change, "be paused", hint="Stop it instead; resuming it goes on from what it has kept.")
+        hint = Message("Stop it instead; resuming it goes on from what it has kept.")
+        self._change(change, Message("be paused"), hint=hint)
 
     def limit(self, max_speed: int | None) -> None:
         """Let it move at most `max_speed` bytes a second from now on, felt within a second; None for no limit.
@@ -254,7 +257,7 @@ class Job:
         def change(controls: Controls) -> None:
             controls.max_speed = max_speed
 
-        self._change(change, "be slowed down", hint="Downloads and checks can.")
+        self._change(change, Message("be slowed down"), hint=Message("Downloads and checks can."))
 
     def resume(self) -> Job:
         """Let it go on: if it is paused, where it rests; if it has ended early, as the next attempt from what is there.
@@ -267,9 +270,11 @@ class Job:
         if status.state in ("queued", "running") and self._unpause():
             return self
         if status.state not in RESUMABLE:
-            hint = "Stop it first." if status.is_active else "Start a new one."
             raise WrongJobState(
-                "The job {id} is {state} and cannot be resumed.", hint=hint, id=self.id, state=status.state
+                "The job {id} is {state} and cannot be resumed.",
+                hint="Stop it first." if status.is_active else "Start a new one.",
+                id=self.id,
+                state=STATE_WORDS[status.state],
             )
         attempt = status.attempt + 1
         self._begin(attempt)
@@ -291,7 +296,7 @@ class Job:
                 "The job {id} is {state} and cannot be forgotten.",
                 hint="Stop it first.",
                 id=self.id,
-                state=status.state,
+                state=STATE_WORDS[status.state],
             )
         self._begin(status.attempt + 1)  # from here on nobody can resume it
         (self.folder / "job.json").unlink(missing_ok=True)
@@ -319,21 +324,21 @@ class Job:
         self._require()
         return files.read_events(self.folder, after)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the job as ``GET /qwen3ft/jobs/{id}`` answers it."""
-        about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created}
-        about["params"] = self.spec.params
-        status, controls = self.status(), files.read_controls(self.folder)
-        changeable = controls and {
-            "paused": controls.is_paused and status.is_active,
-            "max_speed": controls.max_speed,
-        }
-        return {**about, **status.to_dict(), "controls": changeable}
+    def to_dict(self) -> JobJson:
+        """Return the job as ``GET /qwen3ft/jobs/{id}`` answers it. Raises JobNotFound if it has been forgotten."""
+        return self.snapshot().to_dict()
+
+    def snapshot(self) -> JobSnapshot:
+        """Return all that is known of it now. Raises JobNotFound if it has been forgotten."""
+        status, controls, about = self.status(), files.read_controls(self.folder), self.spec
+        return JobSnapshot(about.id, about.kind, about.title, about.created, about.params, status, controls)
 
     def _change(self, change: Callable[[Controls], None], what: str, *, hint: str) -> None:
         status = self.status()
         if status.state not in ("queued", "running"):
-            raise WrongJobState("The job {id} is {state} and cannot {what}.", id=self.id, state=status.state, what=what)
+            raise WrongJobState(
+                "The job {id} is {state} and cannot {what}.", id=self.id, state=STATE_WORDS[status.state], what=what
+            )
         if not self._write_change(change):
             raise WrongJobState("A job of the kind {kind} cannot {what}.", hint=hint, kind=self.kind, what=what)
 
@@ -342,10 +347,10 @@ class Job:
             return files.change_controls(self.folder, change)
         except OSError as error:
             raise JobError(
-                "The job {id} cannot be told: {strerror}.",
+                "The job {id} cannot be told: {reason}.",
                 hint="Make room where QWEN3FT_STATE_DIR lies.",
                 id=self.id,
-                strerror=error.strerror,
+                reason=error.strerror,
             ) from error
 
     def _unpause(self) -> bool:
@@ -361,7 +366,7 @@ class Job:
 
     def _require(self) -> None:
         if not (self.folder / "job.json").is_file():
-            raise JobNotFound("There is no job {id}.", hint="`qwen3ft jobs` lists them.", id=self.id)
+            raise JobNotFound("There is no job {id}.", hint=_LIST, command=Command("jobs"), id=self.id)
 
     def _begin(self, attempt: int) -> None:
         try:
@@ -382,4 +387,5 @@ class Job:
             end = supervisor.could_not_start(error)
             with contextlib.suppress(OSError):  # then it is found interrupted a little later
                 supervisor.write_status(self.folder, {**status, **end, "ended": time.time()})
-            raise JobError(end["error"]["message"], hint=end["error"]["hint"]) from error
+            failed = error_from_json(end["error"])
+            raise JobError(failed.message, hint=failed.hint) from error

@@ -187,31 +187,51 @@ def describe_end(returncode: int, *, is_out_of_memory: bool, asked: str, sent: s
     """
     name = signal_name(-returncode) if returncode < 0 else ""
     if asked == "stop":
-        notice = "The job did not stop by itself in time and was ended." if sent else "The job ended while stopping."
+        notice = message(
+            "The job did not stop by itself in time and was ended." if sent else "The job ended while stopping."
+        )
         return {"state": "stopped", "notices": [notice]}
     if asked:
-        return {"state": "interrupted", "notices": [f"The system asked the job to end ({asked})."]}
+        notice = message("The system asked the job to end ({signal}).", signal=asked)
+        return {"state": "interrupted", "notices": [notice]}
+    return failure(*_why_it_failed(returncode, name, is_out_of_memory=is_out_of_memory))
+
+
+def _why_it_failed(returncode: int, name: str, *, is_out_of_memory: bool) -> tuple[object, object]:
+    """Return what happened to a worker and what to do about it; `name` is that of the signal, if it was one."""
     if is_out_of_memory and name == "SIGKILL":
-        message, hint = (
-            "The system ended the job because memory ran out (SIGKILL by the out-of-memory killer).",
-            "Close other notebooks, or ask for less: a smaller model, a smaller batch, shorter rows.",
+        return (
+            message("The system ended the job because memory ran out (SIGKILL by the out-of-memory killer)."),
+            message("Close other notebooks, or ask for less: a smaller model, a smaller batch, shorter rows."),
         )
-    elif name == "SIGKILL":
-        message, hint = "The job was killed (SIGKILL).", "If nobody did that, memory ran out: ask for less, or resume."
-    elif name:
-        message, hint = f"The job crashed ({name}).", "The end of the job's log shows where."
-    elif returncode:
-        message, hint = f"The job ended with exit code {returncode}.", "The end of the job's log shows why."
-    else:
-        message, hint = "The job ended without a result.", "The end of the job's log may show why."
-    return {"state": "failed", "error": {"code": "job-failed", "message": message, "hint": hint}}
+    if name == "SIGKILL":
+        hint = message("If nobody did that, memory ran out: ask for less, or resume.")
+        return message("The job was killed (SIGKILL)."), hint
+    if name:
+        return message("The job crashed ({signal}).", signal=name), message("The end of the job's log shows where.")
+    if returncode:
+        hint = message("The end of the job's log shows why.")
+        return message("The job ended with exit code {code}.", code=returncode), hint
+    return message("The job ended without a result."), message("The end of the job's log may show why.")
 
 
 def could_not_start(error: OSError) -> dict[str, Any]:
     """Return the end of a job whose worker could not be started."""
-    message = f"The job's process could not be started: {error.strerror or type(error).__name__}."
-    hint = "The Python or the folder it was started with may be gone; start the job anew."
-    return {"state": "failed", "error": {"code": "job-failed", "message": message, "hint": hint}}
+    reason = error.strerror or type(error).__name__
+    return failure(
+        message("The job's process could not be started: {reason}.", reason=reason),
+        message("The Python or the folder it was started with may be gone; start the job anew."),
+    )
+
+
+def failure(what: object, hint: object) -> dict[str, Any]:
+    """Return the end of a job that failed."""
+    return {"state": "failed", "error": {"code": "job-failed", "message": what, "hint": hint}}
+
+
+def message(template: str, **values: object) -> dict[str, object]:
+    """Return what `qwen3ft_jupyter.messages.to_json` writes."""
+    return {"template": template, "values": values}
 
 
 def signal_name(number: int) -> str:

@@ -22,6 +22,7 @@ from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.folder import newest_attempt, read_controls, read_spec
 from qwen3ft_jupyter.jobs.kinds import JobContext
 from qwen3ft_jupyter.jobs.reporter import JobReporter
+from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
@@ -60,7 +61,12 @@ def run(folder: Path, kinds: Kinds) -> int:
     status = supervisor.read_status(folder)
     if (status.get("attempt"), status.get("state")) != (attempt, "queued") or attempt != newest:
         # for example, this process was held up for so long that the job has been resumed meanwhile
-        raise WrongJobState("The job {id} is not waiting to be run.", hint="qwen3ft jobs resume {id}", id=spec.id)
+        raise WrongJobState(
+            "The job {id} is not waiting to be run.",
+            hint="Go on with it: {command}",
+            id=spec.id,
+            command=Command("jobs resume", spec.id),
+        )
     reporter = JobReporter(folder, attempt)
     context = JobContext(folder, attempt, Work(reporter))
     if supervisor.stop_requested(folder, attempt):
@@ -95,7 +101,7 @@ def stop_on_signals(stop: threading.Event) -> Iterator[None]:
 @dataclass(frozen=True, slots=True)
 class _End:
     state: str
-    error: dict[str, str] | None = None
+    error: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
 
 
@@ -106,17 +112,20 @@ def _work(spec: JobSpec, kinds: Kinds, context: JobContext) -> _End:
         return _End("stopped")
     except Qwen3ftError as error:
         traceback.print_exc()  # to the job's log, which stderr is here; not the details, for browsers read it
-        return _End("failed", error=error.to_dict())
+        return _End("failed", error=error.to_json())
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the border of the process: its log and status get it all
         traceback.print_exc()
-        return _End("failed", error=unexpected(error).to_dict())
+        return _End("failed", error=unexpected(error).to_json())
     return _End("succeeded", result=result)
 
 
 def _run_kind(spec: JobSpec, kinds: Kinds, context: JobContext) -> dict[str, Any]:
     if spec.kind not in kinds:
-        message = f"This version of qwen3ft_jupyter knows no job of the kind {spec.kind}."
-        raise JobError(message, hint="It was started by another version; use that one.")
+        raise JobError(
+            "This version of qwen3ft_jupyter knows no job of the kind {kind}.",
+            hint="It was started by another version; use that one.",
+            kind=spec.kind,
+        )
     kind = kinds[spec.kind]
     result: dict[str, Any] = kind.run(kind.params.from_dict(spec.params), context).to_dict()
     json.dumps(result, allow_nan=False)
@@ -129,10 +138,10 @@ def unexpected(error: BaseException) -> Qwen3ftError:
         return JobFailed("Memory ran out.", hint="Close other notebooks, or ask for less.")
     if isinstance(error, ModuleNotFoundError):
         return MissingPackage(
-            "The job's Python lacks the package {error}.", hint="pip install {error}", error=error.name
+            "The job's Python lacks the package {package}.", hint="pip install {package}", package=error.name
         )
     return JobFailed(
-        "Unexpected error: {name}.", hint="The end of the job's log shows where and why.", name=type(error).__name__
+        "Unexpected error: {kind}.", hint="The end of the job's log shows where and why.", kind=type(error).__name__
     )
 
 

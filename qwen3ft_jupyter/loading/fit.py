@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.catalog.memory import CPU_OVERHEAD_BYTES, DTYPE_BYTES, GPU_OVERHEAD_BYTES, linear_bytes
 from qwen3ft_jupyter.errors import DoesNotFit
 from qwen3ft_jupyter.loading.weights import ONE_BYTE_DTYPES
+from qwen3ft_jupyter.messages import Message, Texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,22 +82,19 @@ def check_fits(weights: Weights, free: int, *, name: str, device: str, smaller: 
     needed = weights.size_bytes
     if needed <= free:
         return
-    cures = weights.cures(free) + ([f"the smaller {model}"] if (model := smaller(free)) else [])
-    where = "of GPU memory" if device.startswith("cuda") else "of memory"
-    what = weights.quantization or weights.dtype
-    hint = (
-        f"What fits: {', '.join(cures)}."
-        if cures
-        else "Free memory (other kernels hold some), or use a larger machine."
-    )
+    cures = weights.cures(free)
+    if model := smaller(free):
+        cures.append(Message("the smaller {name}", name=model))
     raise DoesNotFit(
-        "{name} needs {gigabytes} {where} in {what}, {gigabytes_2} are free.",
-        hint=hint,
+        "{name} needs {needed} of GPU memory in {numbers}, {free} are free."
+        if device.startswith("cuda")
+        else "{name} needs {needed} of memory in {numbers}, {free} are free.",
+        hint="What fits: {cures}." if cures else "Free memory (other kernels hold some), or use a larger machine.",
         name=name,
-        gigabytes=gigabytes(needed),
-        where=where,
-        what=what,
-        gigabytes_2=gigabytes(free),
+        needed=gigabytes(needed),
+        numbers=weights.quantization or weights.dtype,
+        free=gigabytes(free),
+        cures=Texts(cures, ", "),
     )
 
 

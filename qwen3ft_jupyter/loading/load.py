@@ -71,15 +71,15 @@ class LoadOptions:
     def __post_init__(self) -> None:
         if self.quantization not in QUANTIZATIONS:
             raise BadInput(
-                "quantization {quantization!r} is not known.",
+                "quantization {value!r} is not known.",
                 hint='Accepted: None, "4bit", "8bit".',
-                quantization=self.quantization,
+                value=self.quantization,
             )
         if self.attn_implementation is not None and self.attn_implementation not in ATTENTION:
             raise BadInput(
-                "attn_implementation {attention!r} is not known.",
+                "attn_implementation {value!r} is not known.",
                 hint="Accepted: {names}.",
-                attention=self.attn_implementation,
+                value=self.attn_implementation,
                 names=", ".join(ATTENTION),
             )
 
@@ -170,10 +170,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
             raise LoadError(
-                "The tokenizer cannot be loaded ({name}).",
+                "The tokenizer cannot be loaded ({kind}).",
                 hint="Verify the model: what is wrong is fetched again.",
                 details={"cause": str(error)},
-                name=type(error).__name__,
+                kind=type(error).__name__,
             ) from error
     if tokenizer.chat_template:
         with TemplateRenderer.of(tokenizer) as renderer:
@@ -217,9 +217,9 @@ def _load(folder: Path, choice: Choice, placement: DeviceMap, options: LoadOptio
         )
     except torch.OutOfMemoryError as error:
         raise DoesNotFit(
-            "{model_name} ran out of memory while loading.",
+            "{name} ran out of memory while loading.",
             hint="Free memory and load again.",
-            model_name=model_name(folder),
+            name=model_name(folder),
         ) from error
     except (
         OSError,
@@ -231,9 +231,9 @@ def _load(folder: Path, choice: Choice, placement: DeviceMap, options: LoadOptio
         RuntimeError,
         SafetensorError,
     ) as error:
-        raise LoadError("The model cannot be loaded ({name}).",
+        raise LoadError("The model cannot be loaded ({kind}).",
                         hint="Verify the model; if it is whole, its architecture may need a newer transformers.",
-                        details={"cause": str(error)}, name=type(error).__name__) from error  # fmt: skip
+                        details={"cause": str(error)}, kind=type(error).__name__) from error  # fmt: skip
 
 
 def _quantization(quantization: str, dtype: str) -> BitsAndBytesConfig:
@@ -257,10 +257,10 @@ def _with_adapter(model: Model, adapter: Path) -> Model:
         return PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise LoadError(
-            "The adapter cannot be put on this model ({name}).",
+            "The adapter cannot be put on this model ({kind}).",
             hint="Use the base model that its adapter_config.json names.",
             details={"cause": str(error)},
-            name=type(error).__name__,
+            kind=type(error).__name__,
         ) from error
 
 

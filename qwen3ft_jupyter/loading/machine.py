@@ -115,9 +115,9 @@ def check_dtype(dtype: object) -> str:
     name = aliases.get(name, name)
     if name not in DTYPE_BYTES:
         raise BadInput(
-            "dtype {dtype!r} is not known.",
+            "dtype {value!r} is not known.",
             hint="Accepted: auto, {names}.",
-            dtype=str(dtype),
+            value=str(dtype),
             names=", ".join(DTYPE_BYTES),
         )
     return name

@@ -108,7 +108,7 @@ def check_adapter_folder(folder: Path) -> None:
     config = read_config(path)
     if str(config.get("peft_type")).upper() != "LORA":
         raise LoadError(
-            "The adapter is of type {get!r}; LoRA adapters can be loaded.", get=str(config.get("peft_type"))[:40]
+            "The adapter is of type {kind!r}; LoRA adapters can be loaded.", kind=str(config.get("peft_type"))[:40]
         )
     for key in ADAPTER_CODE_KEYS:
         if config.get(key):
@@ -125,16 +125,16 @@ def check_adapter_folder(folder: Path) -> None:
 def read_config(path: Path) -> dict[str, object]:
     """Return the JSON object in `path`. Raises LoadError."""
     if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise LoadError("{path} is larger than {max_config} bytes.", path=path.name, max_config=MAX_CONFIG_BYTES)
+        raise LoadError("{name} is larger than {limit} bytes.", name=path.name, limit=MAX_CONFIG_BYTES)
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise LoadError(
-            "{path} is not JSON.", hint="Verify the model: what is wrong is fetched again.", path=path.name
+            "{name} is not JSON.", hint="Verify the model: what is wrong is fetched again.", name=path.name
         ) from error
     if not isinstance(value, dict):
         raise LoadError(
-            "{path} is not a JSON object.", hint="Verify the model: what is wrong is fetched again.", path=path.name
+            "{name} is not a JSON object.", hint="Verify the model: what is wrong is fetched again.", name=path.name
         )
     return value
 

@@ -139,8 +139,8 @@ class TemplateRenderer:
     def _start(self) -> None:
         if len(self._template) > MAX_TEMPLATE_CHARS:
             raise UnsafeModel(
-                "The model's chat template is longer than {max_template_chars} characters.",
-                max_template_chars=MAX_TEMPLATE_CHARS,
+                "The model's chat template is longer than {limit} characters.",
+                limit=MAX_TEMPLATE_CHARS,
             )
         self._answers = queue.Queue()
         self._process = subprocess.Popen(
@@ -177,10 +177,10 @@ class TemplateRenderer:
         if not line:
             self.close()
             raise UnsafeModel(
-                "The model's chat template took more than {memory} MB or {limit_s:g} s.",
+                "The model's chat template took more than {memory} or {time}.",
                 hint="Qwen's templates need a thousandth of that; do not trust this model.",
-                memory=MEMORY_BYTES // 1024**2,
-                limit_s=limit_s,
+                memory=f"{MEMORY_BYTES // 1024**2} MB",
+                time=f"{limit_s:g} s",
             )
         return _Answer(**json.loads(line))
 

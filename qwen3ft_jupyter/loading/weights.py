@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.errors import CacheDamaged, LoadError, UnsafeModel
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 MAX_HEADER_BYTES = 100_000_000
 """The format's own limit; a longer header is refused before anything parses it."""
 
-REPAIR = "Verify the model: what is wrong is fetched again."
+REPAIR = Message("Verify the model: what is wrong is fetched again.")
 """What helps against damaged files."""
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
@@ -64,28 +65,28 @@ def weight_files(folder: Path) -> list[Path]:
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLE_SUFFIXES)
     if pickles:
         raise UnsafeModel(
-            "{pickles}: the weights are not safetensors; loading such a file can run code hidden in it.",
+            "{name}: the weights are not safetensors; loading such a file can run code hidden in it.",
             hint="Use a repo that publishes model.safetensors, as Qwen's own do.",
-            pickles=pickles[0],
+            name=pickles[0],
         )
     raise LoadError("The folder holds no weights (*.safetensors).", hint="Download the model again.")
 
 
 def _indexed_files(folder: Path, index: Path) -> list[Path]:
     if index.stat().st_size > MAX_INDEX_BYTES:
-        raise UnsafeModel("{index} is larger than {max_index} bytes.", index=index.name, max_index=MAX_INDEX_BYTES)
+        raise UnsafeModel("{name} is larger than {limit} bytes.", name=index.name, limit=MAX_INDEX_BYTES)
     try:
         names = indexed_files(index.read_bytes())
     except ValueError as error:
         raise LoadError(
-            "{index} is not an index of weights.", hint="Download the model again.", index=index.name
+            "{name} is not an index of weights.", hint="Download the model again.", name=index.name
         ) from error
     for name in names:
         if not is_plain_name(name) or not name.endswith(".safetensors"):
             raise UnsafeModel(
-                "{index} names {name!r}, which is not a safetensors file of this folder.",
-                index=index.name,
-                name=name[:80],
+                "{name} names {file!r}, which is not a safetensors file of this folder.",
+                name=index.name,
+                file=name[:80],
             )
     for name in sorted(names):
         if not (folder / name).is_file():
@@ -109,24 +110,24 @@ def read_tensors(path: Path) -> list[Tensor]:
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
         if length > MAX_HEADER_BYTES:
             raise UnsafeModel(
-                "{path}: its header claims {length} bytes, the limit is {max_header}.",
-                path=path.name,
+                "{name}: its header claims {length} bytes, the limit is {limit}.",
+                name=path.name,
                 length=length,
-                max_header=MAX_HEADER_BYTES,
+                limit=MAX_HEADER_BYTES,
             )
         header = file.read(length)
     try:
         entries = json.loads(header)
         ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
         if path.stat().st_size != 8 + length + max(ends, default=0):
-            raise CacheDamaged("{path} is cut short or has bytes too many.", hint=REPAIR, path=path.name)
+            raise CacheDamaged("{name} is cut short or has bytes too many.", hint=REPAIR, name=path.name)
         return [
             Tensor(name, str(entry["dtype"]), tuple(int(size) for size in entry["shape"]))
             for name, entry in entries.items()
             if name != "__metadata__"
         ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise LoadError("{path} is not a safetensors file.", hint=REPAIR, path=path.name) from error
+        raise LoadError("{name} is not a safetensors file.", hint=REPAIR, name=path.name) from error
 
 
 def model_tensors(folder: Path, *, tied: bool) -> list[Tensor]:

@@ -20,9 +20,8 @@ from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
+    from qwen3ft_jupyter.cache.models import CachedModel, CachedRow, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
-    from qwen3ft_jupyter.manager.overview import Description
 
 
 class CachedModels:
@@ -50,33 +49,45 @@ class CachedModels:
     def _work(self, reporter: Reporter | None, stop: threading.Event | None, controls: Controls | None = None) -> Work:
         return Work(reporter or self._make_reporter(), stop or threading.Event(), controls or Controls())
 
-    def models(self) -> list[dict[str, Any]]:
-        """Return the catalogue joined with the cache and the running downloads, cached but uncatalogued models last."""
-        return overview.model_rows(self.cache.list(), self._model_jobs.downloads())
-
-    def describe(self) -> Description:
-        """Answer "which hub am I using, which cache, and why"."""
-        return overview.describe(self.settings)
-
-    def list_cached_models(self) -> list[dict[str, Any]]:
+    def list_cached_models(self) -> list[CachedRow]:
         """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.
 
         Our own come first, then those of shared caches, then those other tools keep.
         """
-        return [model.to_dict() for model in self.cache.list()]
+        return [model.to_dict() for model in self.cached_models()]
+
+    def cached_models(self) -> list[CachedModel]:
+        """Return the same as values."""
+        return self.cache.list()
 
     def cache_summary(self) -> dict[str, Any]:
         """Return how full the cache is: `total` models; `total_size`, `used`, `free`, `quota`, `incoming` in bytes."""
+        return self.summarize_cache().to_dict()
+
+    def summarize_cache(self) -> overview.CacheSummary:
+        """Return the same as a value."""
         models = self.cache.kept()
-        return {
-            "cache_dir": str(self.settings.cache_dir),
-            "total": len(models),
-            "total_size": sum(model.size_bytes for model in models),
-            "used": self.cache.used_bytes(),
-            "free": self.cache.free_bytes(),
-            "quota": self.settings.quota,
-            "incoming": self.cache.incoming_bytes(),
-        }
+        return overview.CacheSummary(
+            str(self.settings.cache_dir),
+            total=len(models),
+            total_size=sum(model.size_bytes for model in models),
+            used=self.cache.used_bytes(),
+            free=self.cache.free_bytes(),
+            quota=self.settings.quota,
+            incoming=self.cache.incoming_bytes(),
+        )
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return the catalogue joined with the cache and the running downloads, cached but uncatalogued models last."""
+        return [row.to_dict() for row in self.model_rows()]
+
+    def model_rows(self) -> list[overview.ModelRow]:
+        """Return the same as values."""
+        return overview.model_rows(self.cached_models(), self._model_jobs.downloads())
+
+    def describe(self) -> overview.Description:
+        """Answer "which hub am I using, which cache, and why"."""
+        return overview.describe(self.settings)
 
     def evict_model(
         self,

@@ -67,12 +67,11 @@ class ModelJobs:
 
         def is_used(repo_id: str) -> bool:
             if repo_id in job_ids:
-                job_id = job_ids[repo_id]
                 raise ModelInUse(
-                    "{repo_id} is used by the running job {job_id}.",
+                    "{name} is used by the running job {id}.",
                     hint="Stop the job first.",
-                    repo_id=repo_id,
-                    job_id=job_id,
+                    name=repo_id,
+                    id=job_ids[repo_id],
                 )
             return False
 
@@ -117,10 +116,10 @@ class ModelJobs:
             taken = params.output_dir if isinstance(params, FineTuneParams) else None
             if taken is not None and os.path.realpath(taken) == os.path.realpath(output_dir):
                 raise BadConfig(
-                    "output_dir: the running job {id} writes to {name}.",
+                    "output_dir: the running job {id} writes to {folder}.",
                     hint="Stop it first, or give another output_dir.",
                     id=job.id,
-                    name=Path(output_dir).name,
+                    folder=Path(output_dir).name,
                 )
 
     def starter(self) -> Starter:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.download.request import DownloadRequest
-from qwen3ft_jupyter.jobs.kinds import JobKind, Plain
+from qwen3ft_jupyter.download.result import DownloadResult
+from qwen3ft_jupyter.finetune.results import Outcome
+from qwen3ft_jupyter.jobs.kinds import JobKind
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -129,37 +132,31 @@ def model_params(params: Stored) -> ModelParams:
     return CheckParams(Starter.from_dict(values), str(values.get("model_name", "")))
 
 
-def _download(params: DownloadParams, context: JobContext) -> Plain:
-    work = context.work
-    ensured = params.starter.open_manager().ensure(
-        controls=work.controls, reporter=work.reporter, stop=work.stop, **params.request.to_dict()
-    )
-    return Plain(ensured.to_dict())
+JobResult = DownloadResult | VerifyReport | RepairReport | Outcome
+"""What jobs give."""
+
+
+def read_result(kind: str, result: Mapping[str, Any] | None) -> JobResult | None:
+    """Return what a job of a kind gave; None if it gave nothing yet, or if it is of another version."""
+    return KINDS[kind].read_result(result) if kind in KINDS else None
+
+
+def _download(params: DownloadParams, context: JobContext) -> DownloadResult:
+    manager = params.starter.open_manager()
+    return manager.ensure(**context.work.parts(), **params.request.to_dict()).result()
 
 
 def _verify(params: CheckParams, context: JobContext) -> VerifyReport:
-    work, manager = context.work, params.starter.open_manager()
-    return manager.verify(
-        params.model_name,
-        revision=params.revision,
-        controls=work.controls,
-        reporter=work.reporter,
-        stop=work.stop,
-    )
+    manager = params.starter.open_manager()
+    return manager.verify(params.model_name, revision=params.revision, **context.work.parts())
 
 
 def _repair(params: CheckParams, context: JobContext) -> RepairReport:
-    work, manager = context.work, params.starter.open_manager()
-    return manager.repair(
-        params.model_name,
-        revision=params.revision,
-        controls=work.controls,
-        reporter=work.reporter,
-        stop=work.stop,
-    )
+    manager = params.starter.open_manager()
+    return manager.repair(params.model_name, revision=params.revision, **context.work.parts())
 
 
-def _fine_tune(params: FineTuneParams, context: JobContext) -> Plain:
+def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
     """Fine-tune, continuing from the last complete checkpoint if the job was interrupted."""
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.job import run
@@ -167,23 +164,29 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Plain:
     config, work = FineTuneConfig.from_dict(params.config), context.work
     work.progress(Progress("preparing", detail=config.model))
     model = params.starter.open_manager().ensure(config.model, reporter=work.reporter, stop=work.stop).model
-    return Plain(run(config, model.folder, context, base_commit=model.commit).to_dict())
+    return run(config, model.folder, context, base_commit=model.commit)
 
 
-def _title_fine_tune(params: FineTuneParams) -> str:
-    return f"Fine-tune {params.model_name} → {params.output_dir.name}"
+def _download_title(params: DownloadParams) -> str:
+    return Message("Download {name}", name=params.model_name)
 
 
-DOWNLOAD = JobKind(
-    "download", DownloadParams, Plain, lambda params: f"Download {params.model_name}", _download, can_pause=True
-)
-VERIFY = JobKind(
-    "verify", CheckParams, VerifyReport, lambda params: f"Verify {params.model_name}", _verify, can_pause=True
-)
-REPAIR = JobKind(
-    "repair", CheckParams, RepairReport, lambda params: f"Repair {params.model_name}", _repair, can_pause=True
-)
-FINETUNE = JobKind("finetune", FineTuneParams, Plain, _title_fine_tune, _fine_tune)
+def _verify_title(params: CheckParams) -> str:
+    return Message("Verify {name}", name=params.model_name)
+
+
+def _repair_title(params: CheckParams) -> str:
+    return Message("Repair {name}", name=params.model_name)
+
+
+def _fine_tune_title(params: FineTuneParams) -> str:
+    return Message("Fine-tune {name} → {folder}", name=params.model_name, folder=params.output_dir.name)
+
+
+DOWNLOAD = JobKind("download", DownloadParams, DownloadResult, _download_title, _download, can_pause=True)
+VERIFY = JobKind("verify", CheckParams, VerifyReport, _verify_title, _verify, can_pause=True)
+REPAIR = JobKind("repair", CheckParams, RepairReport, _repair_title, _repair, can_pause=True)
+FINETUNE = JobKind("finetune", FineTuneParams, Outcome, _fine_tune_title, _fine_tune)
 
 KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE)}
 """By name."""

@@ -254,13 +254,12 @@ class ModelManager(CachedModels):
     ) -> Job:
         repo_id = parse_repo_id(model_name)
         if self.cache.find(repo_id, revision) is None:
-            at = f" at revision {revision}" if revision else ""
             raise NotCached(
-                "{repo_id} is not in the cache{at}.",
+                "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
                 hint="Download it: {command}",
+                name=repo_id,
+                revision=revision,
                 command=Command("download", repo_id),
-                repo_id=repo_id,
-                at=at,
             )
         jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)

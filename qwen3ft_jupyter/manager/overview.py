@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.catalog.memory import estimate_bytes
 from qwen3ft_jupyter.hubs.names import parse_repo_id, slug
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.settings.declared import SETTINGS
 from qwen3ft_jupyter.settings.kinds import Secret
 
@@ -23,6 +24,53 @@ _TRAIN_PACKAGES = ("torch", "transformers", "peft", "accelerate", "safetensors")
 
 
 @dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One model as ``GET /qwen3ft/models`` answers it."""
+
+    model_name: str
+    slug: str
+    role: str = ""
+    badge: str = ""
+    kind: str = ""
+    note: str = ""
+    license: str = ""
+    parameters: int | None = None
+    context: int | None = None
+    download_bytes: int | None = None
+    memory_bytes: Mapping[str, int] | None = None
+    """What it needs to "load", and for "lora" and "full" fine-tunes."""
+    catalogued: bool = False
+    cached: bool = False
+    verified: bool = False
+    size: int | None = None
+    """Bytes on this disk."""
+    job_id: str | None = None
+    """The job that downloads it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSummary:
+    """How full the cache is. All but `total` are bytes."""
+
+    cache_dir: str
+    total: int
+    """Models."""
+    total_size: int
+    used: int
+    free: int | None
+    quota: int | None
+    incoming: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class SettingRow:
     """One setting as `ModelManager.describe` shows it."""
 
@@ -30,6 +78,10 @@ class SettingRow:
     value: str
     origin: str
     help: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {"name": self.variable, "value": self.value, "origin": self.origin, "help": self.help}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +105,7 @@ class Description:
             "hubs": list(self.hubs),
             "python": self.python,
             "training": self.training,
-            "settings": [
-                {"name": row.variable, "value": row.value, "origin": row.origin, "help": row.help} for row in self.rows
-            ],
+            "settings": [row.to_dict() for row in self.rows],
             "warnings": list(self.notices),
         }
 
@@ -90,8 +140,8 @@ def describe(settings: Settings) -> Description:
     )
 
 
-def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return one row per model as ``GET /qwen3ft/models`` answers them; what is not in the catalogue comes last.
+def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str]) -> list[ModelRow]:
+    """Return one row per model; what is not in the catalogue comes last.
 
     Args:
         cached_models: what is on disk.
@@ -102,64 +152,53 @@ def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str
         if not model.is_guessed:
             cached.setdefault(model.repo_id, model)  # our own copies come before shared ones
     rows = {entry.repo_id: _catalogue_row(entry) for entry in catalog.catalog()}
-    rows[catalog.PRACTICE_REPO_ID] = _plain_row(catalog.PRACTICE_REPO_ID) | {
-        "role": "practice",
-        "note": "Comes with this package and is served on this machine.",
-    }
+    rows[catalog.PRACTICE_REPO_ID] = ModelRow(
+        catalog.PRACTICE_REPO_ID,
+        _slug_of(catalog.PRACTICE_REPO_ID),
+        role=Message("practice"),
+        note=Message("Comes with this package and is served on this machine."),
+    )
     for name in [*cached, *downloads]:
-        rows.setdefault(name, _plain_row(name))
-    for name, row in rows.items():
-        model_or_none = cached.get(name)
-        row["cached"] = model_or_none is not None
-        row["verified"] = model_or_none is not None and model_or_none.is_verified
-        row["size"] = model_or_none.size_bytes if model_or_none else None
-        row["job_id"] = downloads.get(name)
-    return list(rows.values())
+        rows.setdefault(name, ModelRow(name, _slug_of(name)))
+    return [_as_found(row, cached.get(name), downloads.get(name)) for name, row in rows.items()]
 
 
-def _catalogue_row(entry: catalog.CatalogModel) -> dict[str, Any]:
-    return {
-        "model_name": entry.repo_id,
-        "slug": slug(parse_repo_id(entry.repo_id)),
-        "role": entry.role,
-        "badge": entry.badge,
-        "kind": entry.kind,
-        "note": entry.note,
-        "license": entry.license,
-        "parameters": entry.parameters,
-        "context": entry.context,
-        "download_bytes": entry.download_bytes,
-        "memory_bytes": {
+def _slug_of(name: str) -> str:
+    return slug(parse_repo_id(name))
+
+
+def _as_found(row: ModelRow, model: CachedModel | None, job_id: str | None) -> ModelRow:
+    if model is None:
+        return replace(row, job_id=job_id)
+    return replace(row, cached=True, verified=model.is_verified, size=model.size_bytes, job_id=job_id)
+
+
+def _catalogue_row(entry: catalog.CatalogModel) -> ModelRow:
+    return ModelRow(
+        entry.repo_id,
+        _slug_of(entry.repo_id),
+        role=entry.role,
+        badge=entry.badge,
+        kind=entry.kind,
+        note=entry.note,
+        license=entry.license,
+        parameters=entry.parameters,
+        context=entry.context,
+        download_bytes=entry.download_bytes,
+        memory_bytes={
             "load": estimate_bytes(entry, "load"),
             "lora": estimate_bytes(entry, "lora"),
             "full": estimate_bytes(entry, "full", dtype_bytes=4),  # see `finetune.model.choose_precision`
         },
-        "catalogued": True,
-    }
+        catalogued=True,
+    )
 
 
-def _plain_row(name: str) -> dict[str, Any]:
-    return {
-        "model_name": name,
-        "slug": slug(parse_repo_id(name)),
-        "role": "",
-        "badge": "",
-        "kind": "",
-        "note": "",
-        "license": "",
-        "parameters": None,
-        "context": None,
-        "download_bytes": None,
-        "memory_bytes": None,
-        "catalogued": False,
-    }
-
-
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None:
-        return "not set"
+        return Message("not set")
     if isinstance(value, Secret):
         return "***"
     if isinstance(value, tuple):
-        return ", ".join(str(item) for item in value) or "none"
+        return ", ".join(str(item) for item in value) or Message("none")
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -62,7 +62,7 @@ class Library:
         ]
         for repo_id, folder in self._folders.items():
             if folder.current() is None:
-                raise NotCached("{repo_id}: its folder holds no file that could be served.", repo_id=repo_id)
+                raise NotCached("{name}: its folder holds no file that could be served.", name=repo_id)
 
     def versions(self, repo_id: str, revision: str = "") -> list[ServedModel]:
         """Return the versions of `repo_id`, the default one first; none if the repo is not here.

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadConfig, CacheDamaged
-from qwen3ft_jupyter.faces import actions
+from qwen3ft_jupyter.faces import actions, say
 from qwen3ft_jupyter.faces.job_views import jobs_table
 from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb
-from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import (
     cache_table,
     help_table,
@@ -20,10 +20,9 @@ from qwen3ft_jupyter.faces.views import (
     plan_table,
     status_table,
 )
-from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.messages import Command, size, tr
 from qwen3ft_jupyter.notebook.job_view import JobView
 from qwen3ft_jupyter.notebook.views import Note, TableView, TextView, View
-from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -64,17 +63,17 @@ class Room:
         return self._open_manager(**settings) if settings else self.manager
 
 
-def status(room: Room, given: Namespace, _cell: str | None) -> TableView:
+def status(room: Room, given: Namespace) -> TableView:
     """Show the settings in force."""
-    return TableView(status_table(room.manager_for(given).describe().to_dict()))
+    return TableView(status_table(say.status(room.manager_for(given).describe(), speaker_of("magic"))))
 
 
-def models(room: Room, given: Namespace, _cell: str | None) -> TableView:
+def models(room: Room, given: Namespace) -> TableView:
     """Show the models there are."""
-    return TableView(models_table(room.manager_for(given).models(), "magic"))
+    return TableView(models_table(room.manager_for(given).model_rows(), "magic"))
 
 
-def download(room: Room, given: Namespace, _cell: str | None) -> JobView | ModelPicker | TableView:
+def download(room: Room, given: Namespace) -> JobView | ModelPicker | TableView:
     """Download a model, show what that would take, or show the form."""
     manager = room.manager_for(given)
     if given.model_name is None:
@@ -86,33 +85,33 @@ def download(room: Room, given: Namespace, _cell: str | None) -> JobView | Model
     return _followed(actions.start_download(manager, given), is_detached=given.detach)
 
 
-def list_cache(room: Room, given: Namespace, _cell: str | None) -> TableView:
+def list_cache(room: Room, given: Namespace) -> TableView:
     """Show what is in the cache."""
     manager = room.manager_for(given)
-    return TableView(cache_table(manager.list_cached_models(), manager.cache_summary(), "magic"))
+    return TableView(cache_table(manager.cached_models(), manager.summarize_cache(), "magic"))
 
 
-def verify(room: Room, given: Namespace, _cell: str | None) -> JobView:
+def verify(room: Room, given: Namespace) -> JobView:
     """Check a model."""
     return _checked(room, "verify", given)
 
 
-def repair(room: Room, given: Namespace, _cell: str | None) -> JobView:
+def repair(room: Room, given: Namespace) -> JobView:
     """Repair a model."""
     return _checked(room, "repair", given)
 
 
-def pin(room: Room, given: Namespace, _cell: str | None) -> Note:
+def pin(room: Room, given: Namespace) -> Note:
     """Protect a model."""
     return Note(actions.set_pin(room.manager_for(given), given, is_pinned=True), True)
 
 
-def unpin(room: Room, given: Namespace, _cell: str | None) -> Note:
+def unpin(room: Room, given: Namespace) -> Note:
     """Protect a model no longer."""
     return Note(actions.set_pin(room.manager_for(given), given, is_pinned=False), False)
 
 
-def evict(room: Room, given: Namespace, _cell: str | None) -> Note:
+def evict(room: Room, given: Namespace) -> Note:
     """Delete one model, or all of them; the value is the bytes freed by model name."""
     freed: Counter[str] = Counter()
     kept = []
@@ -123,7 +122,7 @@ def evict(room: Room, given: Namespace, _cell: str | None) -> Note:
     return Note("\n".join([tr("Deleted {names}; {size} are free again.", names=names, size=total), *kept]), dict(freed))
 
 
-def move(room: Room, given: Namespace, _cell: str | None) -> Note:
+def move(room: Room, given: Namespace) -> Note:
     """Move the cache, and say what of it has not moved; the value is the new folder."""
     report = room.manager_for(given).move_cache(Path(given.folder).expanduser().absolute())
     said = [
@@ -134,92 +133,86 @@ def move(room: Room, given: Namespace, _cell: str | None) -> Note:
     return Note("\n".join(said), report.target)
 
 
-def load(room: Room, given: Namespace, _cell: str | None) -> Note:
+def load(room: Room, given: Namespace) -> Note:
     """Load a model into the notebook's variables."""
     if given.variable and not given.variable.isidentifier():
         raise WrongLine(f"{given.variable!r} cannot be the name of a variable.")
     manager, name = room.manager_for(given), given.model_name
     loaded = manager.load_model_and_tokenizer(actions.name_to_load(manager, name), quantization=given.quantization)
-    names = (given.variable, f"{given.variable}_tokenizer") if given.variable else ("model", "tokenizer")
+    names = actions.variables(given)
     room.variables.update(zip(names, loaded, strict=True))
     said = tr("{name} is loaded into {model} and {tokenizer}.", name=name, model=names[0], tokenizer=names[1])
     return Note(f"{said} {loaded_facts(loaded[0])}".strip(), names)
 
 
-def finetune(room: Room, given: Namespace, cell: str | None) -> JobView | FineTuneForm:
+def finetune(room: Room, given: Namespace) -> JobView | FineTuneForm:
     """Start a fine-tune from a cell or a file, or show the form."""
-    if cell is not None and given.config is not None:
+    if given.cell is not None and given.config is not None:
         raise WrongLine("Give the config in the cell or in a file, not in both.")
     manager = room.manager_for(given)
-    if cell is None and given.config is None:
+    if given.cell is None and given.config is None:
         from qwen3ft_jupyter.notebook.forms import FineTuneForm
 
         return FineTuneForm(manager)
     from qwen3ft_jupyter.finetune.config import parse_yaml, read_config
 
-    written = read_config(Path(given.config)) if cell is None else parse_yaml(cell)
+    written = read_config(Path(given.config)) if given.cell is None else parse_yaml(given.cell)
     return _followed(manager.fine_tune(_filled_in(written, room.variables)), is_detached=given.detach)
 
 
-def chat(room: Room, given: Namespace, cell: str | None) -> TextView:
+def chat(room: Room, given: Namespace) -> TextView:
     """Ask a model what the line and the cell say."""
-    question = "\n\n".join(part for part in (given.question, (cell or "").strip()) if part)
+    question = "\n\n".join(part for part in (given.question, (given.cell or "").strip()) if part)
     if not question:
         raise WrongLine(f"QUESTION is missing: {write_command('chat', given.model_name, 'QUESTION')}")
     return TextView(actions.ask(room.manager_for(given), given, question))
 
 
-def jobs(room: Room, given: Namespace, _cell: str | None) -> TableView | JobView:
+def jobs(room: Room, given: Namespace) -> TableView | JobView:
     """Show the jobs, or one of them."""
     if given.id:
         return JobView(_job(room, given))
-    return TableView(jobs_table(actions.job_rows(room.manager_for(given).jobs()), "magic"))
+    return TableView(jobs_table(actions.snapshots(room.manager_for(given).jobs()), "magic"))
 
 
-def jobs_stop(room: Room, given: Namespace, _cell: str | None) -> JobView:
+def jobs_stop(room: Room, given: Namespace) -> JobView:
     """Ask a job to stop."""
-    job = _job(room, given)
-    job.stop()
-    return JobView(job)
+    return _told(room, given, lambda job: job.stop())
 
 
-def jobs_pause(room: Room, given: Namespace, _cell: str | None) -> JobView:
+def jobs_pause(room: Room, given: Namespace) -> JobView:
     """Let a job rest."""
-    job = _job(room, given)
-    job.pause()
-    return JobView(job)
+    return _told(room, given, lambda job: job.pause())
 
 
-def jobs_resume(room: Room, given: Namespace, _cell: str | None) -> JobView:
+def jobs_resume(room: Room, given: Namespace) -> JobView:
     """Let a job go on."""
     return _followed(_job(room, given).resume(), is_detached=given.detach)
 
 
-def jobs_limit(room: Room, given: Namespace, _cell: str | None) -> JobView:
+def jobs_limit(room: Room, given: Namespace) -> JobView:
     """Change a job's speed limit."""
-    job = _job(room, given)
-    job.limit(given.max_speed or None)
-    return JobView(job)
+    return _told(room, given, lambda job: job.limit(given.max_speed or None))
 
 
-def jobs_follow(room: Room, given: Namespace, _cell: str | None) -> JobView:
+def jobs_follow(room: Room, given: Namespace) -> JobView:
     """Show a job until it ends."""
     return _followed(_job(room, given), is_detached=False)
 
 
-def jobs_log(room: Room, given: Namespace, _cell: str | None) -> TextView:
+def jobs_log(room: Room, given: Namespace) -> TextView:
     """Show the end of a job's log."""
     return TextView(_job(room, given).log(-_LOG_BYTES, _LOG_BYTES).text or tr("The log is empty."), is_code=True)
 
 
-def jobs_forget(room: Room, given: Namespace, _cell: str | None) -> Note:
+def jobs_forget(room: Room, given: Namespace) -> Note:
     """Delete a job's record."""
     job = _job(room, given)
     job.forget()
     return Note(tr("The job {id} is forgotten; its results stay.", id=job.id), job.id)
 
 
-def practice(_room: Room, given: Namespace, _cell: str | None) -> Note:
+def practice(_room: Room, given: Namespace) -> Note:
     """Copy the practice model and its data to a folder, which is the value."""
     from qwen3ft_jupyter.practice.model import make_practice
 
@@ -227,13 +220,13 @@ def practice(_room: Room, given: Namespace, _cell: str | None) -> Note:
     return Note(folder, folder)
 
 
-def help_on(_room: Room, given: Namespace, _cell: str | None) -> TableView:
+def help_on(_room: Room, given: Namespace) -> TableView:
     """Show the verbs, or one of them."""
     verb = match_verb(given.verb.split(), "magic")[0] if given.verb else None
     return TableView(help_table("magic", verb))
 
 
-ACTIONS: dict[str, Callable[[Room, Namespace, str | None], View | ModelPicker | FineTuneForm]] = {
+ACTIONS: dict[str, Callable[[Room, Namespace], View | ModelPicker | FineTuneForm]] = {
     "status": status,
     "models": models,
     "download": download,
@@ -265,6 +258,12 @@ def _job(room: Room, given: Namespace) -> Job:
     return actions.find_job(room.manager_for(given), given.id)
 
 
+def _told(room: Room, given: Namespace, tell: Callable[[Job], None]) -> JobView:
+    job = _job(room, given)
+    tell(job)
+    return JobView(job)
+
+
 def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
     """Return `value` with each text in it that is just ``$name`` replaced by the variable of that name."""
     if isinstance(value, dict):
@@ -275,7 +274,7 @@ def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
     if match is None:
         return value
     if match[1] not in variables:
-        raise BadConfig("The config names {value}, but there is no variable {match}.", value=value, match=match[1])
+        raise BadConfig("The config names {value}, but there is no variable {name}.", value=value, name=match[1])
     return variables[match[1]]
 
 
@@ -294,10 +293,10 @@ def _checked(room: Room, name: str, given: Namespace) -> JobView:
     if report is not None and not report.is_ok:
         raise CacheDamaged(
             "{model_name}: {count} files are missing and {wrong} are wrong.",
-            hint="Fetch just these again: {write_command}",
+            hint="Fetch just these again: {command}",
             model_name=given.model_name,
             count=len(report.missing),
             wrong=len(report.wrong),
-            write_command=write_command("repair", given.model_name),
+            command=Command("repair", given.model_name),
         )
     return view

@@ -11,7 +11,7 @@ from qwen3ft_jupyter.faces.verbs import COMMON, SPELLINGS, verbs_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from qwen3ft_jupyter.faces.verbs import Completes, Verb
+    from qwen3ft_jupyter.faces.verbs import Completes, Option, Verb
 
 OUR_LINE = r"\s*(?:[\w., ]+=\s*)?%{0,2}qwen3ft\s"
 """A line of ours: as a magic, with automagic, or on the right of an assignment."""
@@ -26,33 +26,34 @@ def complete(line: str, *, models: Callable[[], Sequence[str]], jobs: Callable[[
     match = re.match(OUR_LINE, line)
     if match is None:
         return []
-    words = line[match.end() :].split()
-    if words and not line[-1].isspace():
-        words.pop()  # the word being typed
+    words = re.findall(r"\S+(?=\s)", line[match.end() :])  # without the one being typed
     if not words:
         return [*(verb.name for verb in verbs_of("magic") if " " not in verb.name), "cache", "stop"]
-    count = 2 if " ".join(words[:2]) in SPELLINGS and len(words) > 1 else 1
-    verb = SPELLINGS.get(" ".join(words[:count]))
-    if verb is None:
+    spelled = next((text for text in (" ".join(words[:2]), words[0]) if text in SPELLINGS), None)
+    if spelled is None:
         return []
     seconds = second_words(words[0]) if len(words) == 1 else []
     offered: dict[Completes, Callable[[], Sequence[str]]] = {
+        "": list,
         "model": models,
         "run": models,
         "job": jobs,
         "verb": lambda: [each.name for each in verbs_of("magic")],
     }
-    return seconds + _after(verb, words[count:], offered)
+    return seconds + _after(SPELLINGS[spelled], words[len(spelled.split()) :], offered)
 
 
 def _after(verb: Verb, given: Sequence[str], offered: dict[Completes, Callable[[], Sequence[str]]]) -> list[str]:
     """Return what can follow the verb and the words that were given with it."""
-    asks_hubs = any(argument.completes in ("model", "run") for argument in verb.arguments)
-    options = [*verb.options_in("magic"), *(COMMON if asks_hubs else ())]
-    last = next((option for option in options if given and option.flag == given[-1]), None)
+    options = _options_of(verb)
+    last = next((option for option in options if given[-1:] == [option.flag]), None)
     if last is not None and last.kind != "flag":
         return list(last.choices)
-    values = [word for word in given if not word.startswith("-")]
-    argument = verb.arguments[len(values)] if len(values) < len(verb.arguments) else None
-    named = list(offered[argument.completes]()) if argument is not None and argument.completes else []
-    return named + [option.flag for option in options if option.flag not in given]
+    at = sum(not word.startswith("-") for word in given)
+    names = [name for argument in verb.arguments[at : at + 1] for name in offered[argument.completes]()]
+    return names + [option.flag for option in options if option.flag not in given]
+
+
+def _options_of(verb: Verb) -> list[Option]:
+    asks_hubs = any(argument.completes in ("model", "run") for argument in verb.arguments)
+    return [*verb.options_in("magic"), *(COMMON if asks_hubs else ())]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces.format import plain
 from qwen3ft_jupyter.faces.terminal import ProgressLine
+from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.notebook.markup import bar, curve, element
 from qwen3ft_jupyter.work import SILENT, Reporter
 
@@ -103,7 +104,7 @@ class CellReporter(Reporter):
     def notice(self, message: str) -> None:
         """Show it below the bar, for good."""
         with self._lock:
-            self._notices.append(message)
+            self._notices.append(speaker_of("magic").say(message))
             self._show(is_urgent=True)
 
     def metrics(self, values: Mapping[str, float]) -> None:
@@ -139,7 +140,7 @@ def default_reporter() -> Reporter:
     if is_notebook():
         return CellReporter()
     if sys.stderr is not None and sys.stderr.isatty():
-        return ProgressLine()
+        return ProgressLine(face="magic")
     return SILENT
 
 

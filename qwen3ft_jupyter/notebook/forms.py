@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from qwen3ft_jupyter.errors import BadConfig, Qwen3ftError
-from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.messages import size, tr
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
 from qwen3ft_jupyter.notebook.job_view import JobView
 from qwen3ft_jupyter.notebook.markup import element
-from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from markupsafe import Markup
 
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.manager.overview import ModelRow
 
 _LOOK_S = 0.5
 """Between two looks at a job; widgets share the kernel's channel with everything else."""
@@ -107,7 +107,7 @@ class ModelPicker(_Form):
 
         self._manager = manager or get_model_manager()
         self._for_hub = for_hub or with_hub
-        choices = [(_choice(model), model["model_name"]) for model in self._manager.models()]
+        choices = [(_choice(model), model.model_name) for model in self._manager.model_rows()]
         self.model = ipywidgets.Dropdown(options=choices, description=tr("Model"), layout={"width": "40em"})
         self.hub = ipywidgets.ToggleButtons(
             options=_HUBS, value=self._manager.settings.hub, description=tr("Hub"), style={"button_width": "8em"}
@@ -137,7 +137,7 @@ class FineTuneForm(_Form):
         import ipywidgets
 
         self._manager = manager or get_model_manager()
-        names = [model["model_name"] for model in self._manager.models()]
+        names = [model.model_name for model in self._manager.model_rows()]
         wide = {"layout": {"width": "40em"}, "style": {"description_width": "9em"}}
         self.model = ipywidgets.Combobox(
             options=names, value=names[0] if names else "", description=tr("Model"), ensure_option=False, **wide
@@ -202,10 +202,9 @@ def with_hub(manager: ModelManager, hub: str) -> ModelManager:
     return ModelManager(replace(manager.settings, use_modelscope=hub == "modelscope"))
 
 
-def _choice(model: Mapping[str, Any]) -> str:
-    parts = [model["model_name"], size(model["download_bytes"])]
-    parts.append(tr(model["role"]) if model["role"] else model["badge"])
-    parts.append(tr("in the cache") if model["cached"] else "")
+def _choice(model: ModelRow) -> str:
+    about = tr(model.role) if model.role else model.badge
+    parts = [model.model_name, size(model.download_bytes), about, tr("in the cache") if model.cached else ""]
     return " · ".join(part for part in parts if part)
 
 

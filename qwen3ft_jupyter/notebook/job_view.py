@@ -6,22 +6,22 @@ kernel is gone; every other place (VS Code, Colab, GitHub) shows the HTML, which
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_json
-from qwen3ft_jupyter.faces import terminal
+from qwen3ft_jupyter.faces import say, terminal
 from qwen3ft_jupyter.faces.format import progress_parts
 from qwen3ft_jupyter.faces.job_views import (
-    ACTIVE,
     job_advice,
     job_text,
     loss_words,
     result_facts,
-    shown_state,
     state_words,
 )
 from qwen3ft_jupyter.faces.terminal import ProgressLine
-from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
+from qwen3ft_jupyter.jobs.state import STATE_WORDS
+from qwen3ft_jupyter.messages import Command, tr
 from qwen3ft_jupyter.notebook.display import (
     SHORTEST_S,
     CellScreen,
@@ -31,14 +31,13 @@ from qwen3ft_jupyter.notebook.display import (
 )
 from qwen3ft_jupyter.notebook.markup import bar, curve, element
 from qwen3ft_jupyter.notebook.views import View, lines
-from qwen3ft_jupyter.words import tr
-from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from markupsafe import Markup
 
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.notebook.display import Bundle, Screen
 
@@ -71,7 +70,7 @@ class JobView(View):
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self._known: dict[str, Any] = {}
+        self._known: JobSnapshot | None = None
         self._losses: list[float] = []
         self._events_read = 0
         self._shown_in_cell: int | None = None
@@ -105,7 +104,7 @@ class JobView(View):
         """
         try:
             if screen is None and not is_notebook():
-                with ProgressLine() as line:
+                with ProgressLine(face="magic") as line:
                     terminal.follow(self.job, line)
             else:
                 self._follow_in_cell(screen or self._screen())
@@ -129,7 +128,6 @@ class JobView(View):
     def _raise_unless_succeeded(self) -> None:
         """Fail the cell if the job failed, so that "Run all" does not go on without the model."""
         status = self.job.status()
-        command = write_command("jobs resume", self.job.id)
         if status.state == "failed":
             raise error_from_json(status.error) if status.error else JobFailed("The job {id} failed.", id=self.job.id)
         if status.state in ("stopped", "interrupted"):
@@ -137,26 +135,27 @@ class JobView(View):
                 "The job {id} was {state}.",
                 hint="Go on with it: {command}",
                 id=self.job.id,
-                state=status.state,
-                command=command,
+                state=STATE_WORDS[status.state],
+                command=Command("jobs resume", self.job.id),
             )
 
     def _screen(self) -> Screen:
         return CellScreen(f"qwen3ft-{self.job.id}")
 
-    def _look(self) -> dict[str, Any]:
+    def _look(self) -> JobSnapshot:
         """Return what the job is now, or was when it was last seen: an old cell may show a job that is forgotten.
 
         Raises:
             JobNotFound: it has never been seen.
         """
         try:
-            self._known = self.job.to_dict()
+            known = self._known = self.job.snapshot()
             self._read_events()
         except JobNotFound:
-            if not self._known:
+            if self._known is None:
                 raise
-        return self._known
+            known = self._known
+        return known
 
     def _read_events(self) -> None:
         for event in self.job.events(self._events_read):
@@ -178,21 +177,26 @@ class JobView(View):
             ipython_display().display({"text/plain": self.text()}, raw=True)
 
 
-def job_html(job: Mapping[str, Any], losses: Sequence[float]) -> Markup:
-    """Return a job as HTML. `job` is what `Job.to_dict` gives. Pure."""
-    state = f"{_SIGNS.get(shown_state(job), '')} {state_words(job)}"
-    head = element("div", element("b", job["title"]), " · ", state, " · ", element("code", job["id"]))
-    parts: list[str] = [head]
-    if job["state"] in ACTIVE:
-        progress = Progress.from_dict(job["progress"]) if job["progress"] else None
-        words = " · ".join(progress_parts(progress)) if progress else ""
-        parts.append(element("div", bar(progress.fraction if progress else None), " ", words))
+def job_html(job: JobSnapshot, losses: Sequence[float]) -> Markup:
+    """Return a job as HTML. Pure."""
+    job = say.job(job, speaker_of("magic"))
+    status = job.status
+    state = f"{_SIGNS.get(job.shown_state, '')} {state_words(job)}"
+    parts: list[str] = [element("div", element("b", job.title), " · ", state, " · ", element("code", job.id))]
+    if status.is_active:
+        fraction = status.progress.fraction if status.progress else None
+        words = " · ".join(progress_parts(status.progress)) if status.progress else ""
+        parts.append(element("div", bar(fraction), " ", words))
     if losses:
         parts += [element("div", curve(losses, loss_words(losses))), element("div", loss_words(losses))]
-    parts.append(lines([f"ℹ {notice}" for notice in job["notices"]]))
-    if job["error"]:
-        parts.append(element("div", element("b", job["error"]["code"]), ": ", job["error"]["message"]))
-        parts.append(element("div", job["error"].get("hint", "")))
-    parts += [element("div", f"{name}: {value}") for name, value in result_facts(job["result"] or {})]
+    parts.append(lines([f"ℹ {notice}" for notice in status.notices]))
+    if status.error:
+        parts += _error_parts(status.error)
+    parts += [element("div", f"{name}: {value}") for name, value in result_facts(job)]
     parts += [element("div", advice, style="opacity:0.75") for advice in job_advice(job, "magic")]
     return element("div", *parts)
+
+
+def _error_parts(error: Mapping[str, str]) -> list[Markup]:
+    said = element("div", element("b", error["code"]), ": ", error["message"])
+    return [said, element("div", error.get("hint", ""))]

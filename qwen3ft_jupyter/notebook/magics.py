@@ -47,7 +47,8 @@ class Qwen3FTMagics(Magics):
         try:
             verb, given = _read(line)
             _check_cell(verb, cell)
-            return ACTIONS[verb.name](self._room, given, cell)
+            given.cell = cell
+            return ACTIONS[verb.name](self._room, given)
         except WrongLine as error:
             raise UsageError(str(error)) from None
         except Qwen3ftError as error:
@@ -59,7 +60,7 @@ class Qwen3FTMagics(Magics):
 
     def _model_names(self) -> list[str]:
         with contextlib.suppress(Qwen3ftError, OSError):  # a wrong setting is for the next command to tell
-            return [model["model_name"] for model in self._room.manager.models()]
+            return [model.model_name for model in self._room.manager.model_rows()]
         return []
 
     def _job_ids(self) -> list[str]:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import Qwen3ftError
+from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.format import plain
 from qwen3ft_jupyter.notebook.display import current_shell
 
@@ -20,7 +21,12 @@ _OURS = str(Path(__file__).parent.parent)
 
 def readable(error: Qwen3ftError) -> Qwen3ftError:
     """Return `error` so that IPython shows it without any traceback: a magic has no line of the user's to show."""
-    facts = [f"{error.code}: {error.message}", error.hint, *(f"{name}: {text}" for name, text in error.details.items())]
+    said = say.error(error, "magic")
+    facts = [
+        f"{error.code}: {said['message']}",
+        said["hint"],
+        *(f"{name}: {text}" for name, text in error.details.items()),
+    ]
     shown = [plain(fact) for fact in facts if fact]
     setattr(error, _HOOK, lambda: shown)
     return error
@@ -38,11 +44,11 @@ def restore_tracebacks() -> None:
 
 
 def _render(error: Qwen3ftError) -> list[str]:
-    shell = current_shell()
-    if shell is None:
-        return [plain(f"{error.code}: {error}")]
+    shell, said = current_shell(), say.error(error, "magic")
     # A copy, without the causes: those are about our code, too.
-    shown = type(error)(error.message, hint=error.hint, details=error.details)
+    shown = type(error)(said["message"], hint=said["hint"], details=error.details)
+    if shell is None:
+        return [plain(f"{error.code}: {shown}")]
     lines: list[str] = shell.InteractiveTB.structured_traceback(type(error), shown, _users_part(error.__traceback__))
     return lines
 

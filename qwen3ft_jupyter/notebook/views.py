@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.faces.format import columns, plain
+from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.notebook.markup import element, joined, table
-from qwen3ft_jupyter.words import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

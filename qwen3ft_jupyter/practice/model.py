@@ -77,7 +77,7 @@ def make_practice(folder: Path) -> Practice:
     except OSError as error:
         raise CacheNotWritable(
             "The practice model cannot be written: {reason}.",
-            reason=str(error.strerror),
+            reason=error.strerror,
             details={"folder": str(folder)},
         ) from error
     train, heldout = (folder / "data" / path.name for path in data_files())

@@ -14,12 +14,16 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 
 from qwen3ft_jupyter import errors
+from qwen3ft_jupyter.faces import say
+from qwen3ft_jupyter.faces.verbs import grammar
+from qwen3ft_jupyter.messages import Message, Speaker, as_language
 from qwen3ft_jupyter.server import fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.server.access import ManagerAccess
     from qwen3ft_jupyter.server.curves import Curves
@@ -66,14 +70,22 @@ STATUS_OF: Mapping[type[errors.Qwen3ftError], int] = {
 """An error class that is not here has the status of its nearest parent that is."""
 
 _HTTP_ERRORS: Mapping[int, tuple[str, str, str]] = {
-    400: ("bad-request", "The request cannot be understood.", ""),
-    403: ("forbidden", "This server does not allow that.", "Reload the page, or log in again."),
-    404: ("not-found", "There is nothing at this address.", "The extension's two halves may differ in version."),
-    405: ("method-not-allowed", "This address does not take that kind of request.", ""),
-    413: ("body-too-large", "The body of the request is too large.", "At most 1 MB is read."),
-    503: ("server-busy", "Too many requests are waiting for the disk.", "Is the cache on a drive that hangs?"),
+    400: ("bad-request", Message("The request cannot be understood."), ""),
+    403: ("forbidden", Message("This server does not allow that."), Message("Reload the page, or log in again.")),
+    404: (
+        "not-found",
+        Message("There is nothing at this address."),
+        Message("The extension's two halves may differ in version."),
+    ),
+    405: ("method-not-allowed", Message("This address does not take that kind of request."), ""),
+    413: ("body-too-large", Message("The body of the request is too large."), Message("At most 1 MB is read.")),
+    503: (
+        "server-busy",
+        Message("Too many requests are waiting for the disk."),
+        Message("Is the cache on a drive that hangs?"),
+    ),
 }
-_UNEXPECTED = ("error", "Something went wrong in the server.", "The server's log has the details.")
+_UNEXPECTED = ("error", Message("Something went wrong in the server."), Message("The server's log has the details."))
 
 
 def status_of(error: errors.Qwen3ftError) -> int:
@@ -182,10 +194,15 @@ class Qwen3FTHandler(APIHandler):
         self.set_status(status)
         self.finish(json.dumps(finite(value), ensure_ascii=False, allow_nan=False))
 
-    def answer_job(self, job: Mapping[str, object], status: int = 202) -> None:
+    @property
+    def speaker(self) -> Speaker:
+        """Return who speaks to the person who asks: in the language of the page, with the labels of the panel."""
+        return Speaker(as_language(self.request.headers.get("Accept-Language", "")), grammar("panel"))
+
+    def answer_job(self, job: JobSnapshot, status: int = 202) -> None:
         """Finish with a job that has been started, and say where it can be followed."""
-        self.set_header("Location", url_path_join(self.base_url, ROOT, "jobs", str(job["id"])))
-        self.answer(job, status)
+        self.set_header("Location", url_path_join(self.base_url, ROOT, "jobs", job.id))
+        self.answer(say.answer(job, self.speaker), status)
 
     def update_api_activity(self) -> None:
         """Count as activity only what changes something: an open panel's polls must not keep a paid machine alive."""
@@ -197,10 +214,11 @@ class Qwen3FTHandler(APIHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, errors.Qwen3ftError):
             self.set_status(status_of(error))
-            self.finish(json.dumps(error.to_dict(), ensure_ascii=False))
-            return
-        code, message, hint = _HTTP_ERRORS.get(status_code, _UNEXPECTED)
-        self.finish(json.dumps({"code": code, "message": message, "hint": hint}))
+            told = error.to_dict(self.speaker.language, self.speaker.grammar)
+        else:
+            code, message, hint = _HTTP_ERRORS.get(status_code, _UNEXPECTED)
+            told = {"code": code, "message": self.speaker.say(message), "hint": self.speaker.say(hint)}
+        self.finish(json.dumps(told, ensure_ascii=False))
 
     def log_exception(
         self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from qwen3ft_jupyter.cache.models import EvictedModel
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
 
@@ -127,10 +128,10 @@ def _evicted(models: Sequence[EvictedModel]) -> Mapping[str, object]:
     return {"evicted": [model.slug for model in models], "freed": freed, **({"left": left} if left else {})}
 
 
-def _start(manager: ModelManager, start: StartJob, slug: str, speed: int | None) -> Mapping[str, object]:
+def _start(manager: ModelManager, start: StartJob, slug: str, speed: int | None) -> JobSnapshot:
     """Start a job about the one of possibly several revisions that has this slug."""
     name, revision = manager.by_slug(slug)
-    return start(name, revision=revision, max_speed=speed).to_dict()
+    return start(name, revision=revision, max_speed=speed).snapshot()
 
 
 def _pin(manager: ModelManager, slug: str, *, is_pinned: bool) -> Mapping[str, object]:

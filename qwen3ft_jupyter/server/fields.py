@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from qwen3ft_jupyter.errors import BadInput, JobNotFound
 from qwen3ft_jupyter.faces.verbs import rest_options
+from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.settings.kinds import TRUTH_HINT, read_bool
 
 if TYPE_CHECKING:
@@ -74,11 +75,11 @@ def parse_query(arguments: Mapping[str, Sequence[bytes]]) -> dict[str, object]:
         if name in _JUPYTERS_OWN or (name.isdecimal() and not any(given)):
             continue
         if len(given) != 1:
-            raise BadInput("{shown} is given more than once.", shown=_shown(name))
+            raise BadInput("{name} is given more than once.", name=_shown(name))
         try:
             values[name] = given[0].decode()
         except UnicodeDecodeError as error:
-            raise BadInput("{shown} is not UTF-8.", shown=_shown(name)) from error
+            raise BadInput("{name} is not UTF-8.", name=_shown(name)) from error
     return values
 
 
@@ -108,15 +109,19 @@ def read_fields(query: Mapping[str, object], body: Mapping[str, object], fields:
     known = {field.name: field for field in fields}
     unknown = sorted({*query, *body} - set(known))
     if unknown:
-        accepted = f"Accepted: {', '.join(known)}." if known else "This request takes none."
-        raise BadInput("Unknown key: {names}.", hint=accepted, names=", ".join(_shown(name) for name in unknown[:5]))
+        raise BadInput(
+            "Unknown key: {names}.",
+            hint="Accepted: {accepted}." if known else "This request takes none.",
+            names=", ".join(_shown(name) for name in unknown[:5]),
+            accepted=", ".join(known),
+        )
     twice = sorted(set(query) & set(body))
     if twice:
-        raise BadInput("{twice} is given both in the query and in the body.", twice=twice[0])
+        raise BadInput("{name} is given both in the query and in the body.", name=twice[0])
     given = {name: value for name, value in {**query, **body}.items() if value is not None}
     missing = [field.name for field in fields if field.is_required and field.name not in given]
     if missing:
-        raise BadInput("{missing} is missing.", missing=missing[0])
+        raise BadInput("{name} is missing.", name=missing[0])
     return Given({name: _read(known[name], value) for name, value in given.items()})
 
 
@@ -127,7 +132,7 @@ def check_job_id(text: str) -> str:
         JobNotFound: it cannot, for example because it would lead out of the jobs' folder.
     """
     if _JOB_ID.fullmatch(text) is None or ".." in text:
-        raise JobNotFound("There is no such job.", hint="List them: GET qwen3ft/jobs")
+        raise JobNotFound("There is no such job.", hint="See `{command}` for those there are.", command=Command("jobs"))
     return text
 
 

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from tornado import web
 
-from qwen3ft_jupyter.faces.actions import job_rows
+from qwen3ft_jupyter.faces import say
+from qwen3ft_jupyter.faces.actions import snapshots
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.curves import read_metrics
 from qwen3ft_jupyter.server.fields import Field, check_job_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
-    from qwen3ft_jupyter.server.curves import Curves
 
 T = TypeVar("T")
 
@@ -33,7 +34,8 @@ class JobsHandler(Qwen3FTHandler):
     async def get(self) -> None:
         """Answer with every job, newest first."""
         self.given()
-        self.answer({"jobs": await self.read(lambda manager: job_rows(manager.jobs()))})
+        jobs = await self.read(lambda manager: snapshots(manager.jobs()))
+        self.answer({"jobs": [say.answer(job, self.speaker) for job in jobs]})
 
 
 class OneJobHandler(Qwen3FTHandler):
@@ -51,6 +53,10 @@ class OneJobHandler(Qwen3FTHandler):
         wanted = check_job_id(job_id)
         return await self.act(lambda manager: call(manager.job(wanted)))
 
+    def answer_change(self, job: JobSnapshot) -> None:
+        """Finish with a job that has been told something."""
+        self.answer(say.answer(job, self.speaker))
+
 
 class JobHandler(OneJobHandler):
     """One job."""
@@ -62,7 +68,11 @@ class JobHandler(OneJobHandler):
     async def get(self, job_id: str) -> None:
         """Answer with the job and, unless `metrics` is false, its training curve."""
         curves = self.services.curves if self.given().flag("metrics", default=True) else None
-        self.answer(await self.read_job(job_id, lambda job: _show(job, curves)))
+        job, metrics = await self.read_job(
+            job_id, lambda job: (job.snapshot(), curves.read(job)[0] if curves else None)
+        )
+        shown = say.answer(job, self.speaker)
+        self.answer(shown if metrics is None else {**shown, "metrics": metrics})
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
@@ -112,7 +122,7 @@ class JobStopHandler(OneJobHandler):
     async def post(self, job_id: str) -> None:
         """Ask the job to stop and answer with it; it ends by itself a moment later."""
         self.given()
-        self.answer(await self.act_on_job(job_id, lambda job: _tell(job, job.stop)))
+        self.answer_change(await self.act_on_job(job_id, lambda job: _tell(job, job.stop)))
 
 
 class JobPauseHandler(OneJobHandler):
@@ -123,7 +133,7 @@ class JobPauseHandler(OneJobHandler):
     async def post(self, job_id: str) -> None:
         """Let the job rest and answer with it."""
         self.given()
-        self.answer(await self.act_on_job(job_id, lambda job: _tell(job, job.pause)))
+        self.answer_change(await self.act_on_job(job_id, lambda job: _tell(job, job.pause)))
 
 
 class JobLimitHandler(OneJobHandler):
@@ -136,7 +146,7 @@ class JobLimitHandler(OneJobHandler):
     async def post(self, job_id: str) -> None:
         """Change the most bytes a second that the job may move and answer with it."""
         max_speed = self.given().count("max_speed") or None
-        self.answer(await self.act_on_job(job_id, lambda job: _tell(job, partial(job.limit, max_speed))))
+        self.answer_change(await self.act_on_job(job_id, lambda job: _tell(job, partial(job.limit, max_speed))))
 
 
 class JobResumeHandler(OneJobHandler):
@@ -147,19 +157,13 @@ class JobResumeHandler(OneJobHandler):
     async def post(self, job_id: str) -> None:
         """Let a paused job go on; start the next attempt of one that has ended, which goes on where that one did."""
         self.given()
-        self.answer_job(await self.act_on_job(job_id, lambda job: job.resume().to_dict()))
+        self.answer_job(await self.act_on_job(job_id, lambda job: job.resume().snapshot()))
 
 
-def _tell(job: Job, tell: Callable[[], None]) -> Mapping[str, object]:
+def _tell(job: Job, tell: Callable[[], None]) -> JobSnapshot:
     """Tell a job something and return how it stands then."""
     tell()
-    return job.to_dict()
-
-
-def _show(job: Job, curves: Curves | None) -> Mapping[str, object]:
-    """Return the job, with its metrics if there are `curves` to take them from."""
-    shown = job.to_dict()
-    return shown if curves is None else {**shown, "metrics": curves.read(job)[0]}
+    return job.snapshot()
 
 
 ROUTES = (

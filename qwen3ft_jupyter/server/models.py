@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado import web
 
+from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.server.base import Services
     from qwen3ft_jupyter.server.fields import Given
@@ -31,7 +34,8 @@ class ModelsHandler(Qwen3FTHandler):
     async def get(self) -> None:
         """Answer with every model."""
         self.given()
-        self.answer({"models": await self.read(lambda manager: manager.models())})
+        rows = await self.read(lambda manager: manager.model_rows())
+        self.answer({"models": [say.model(row, self.speaker).to_dict() for row in rows]})
 
 
 class DownloadHandler(Qwen3FTHandler):
@@ -60,7 +64,7 @@ class DownloadHandler(Qwen3FTHandler):
             return
         cached = await self.act(lambda manager: _find_cached(manager, given))
         if cached is not None:
-            self.answer({"status": "cached", **cached})
+            self.answer({"status": "cached", **cached.to_dict()})
         else:
             self.answer_job(await self.act(lambda manager: _start(manager, given)))
 
@@ -69,7 +73,7 @@ def _plan(manager: ModelManager, given: Given, stop: threading.Event) -> Mapping
     return manager.plan(given.text("model_name"), **_options(given), stop=stop).to_dict()
 
 
-def _find_cached(manager: ModelManager, given: Given) -> Mapping[str, object] | None:
+def _find_cached(manager: ModelManager, given: Given) -> CachedModel | None:
     """Return the model if it is here and nothing has to be asked or checked for it.
 
     An unverified folder goes through the job, which checks it and fetches what is missing. A branch or tag may have
@@ -77,15 +81,15 @@ def _find_cached(manager: ModelManager, given: Given) -> Mapping[str, object] | 
     """
     if given.flag("force") or given.flag("update"):
         return None
-    for model in manager.list_cached_models():
-        is_named = model["model_name"] == given.text("model_name")
-        if is_named and model["verified"] and given.text("revision") in ("", model["commit"]):
+    for model in manager.cached_models():
+        is_named = model.repo_id == given.text("model_name")
+        if is_named and model.is_verified and given.text("revision") in ("", model.commit):
             return model
     return None
 
 
-def _start(manager: ModelManager, given: Given) -> Mapping[str, object]:
-    return manager.download(given.text("model_name"), **_options(given)).to_dict()
+def _start(manager: ModelManager, given: Given) -> JobSnapshot:
+    return manager.download(given.text("model_name"), **_options(given)).snapshot()
 
 
 def _options(given: Given) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tornado import web
 
+from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 
 AUTH_RESOURCE = "qwen3ft_jupyter:status"
@@ -19,7 +20,7 @@ class StatusHandler(Qwen3FTHandler):
     async def get(self) -> None:
         """Answer with the description of this server."""
         self.given()
-        self.answer(await self.read(lambda manager: manager.describe().to_dict()))
+        self.answer(say.status(await self.read(lambda manager: manager.describe()), self.speaker).to_dict())
 
 
 ROUTES = (("/status", StatusHandler),)

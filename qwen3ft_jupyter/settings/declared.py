@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NewType
+from typing import TYPE_CHECKING, Final, Literal, NewType
 
 import platformdirs
 
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.settings.kinds import (
     ADDRESS,
     ADDRESSES,
@@ -27,7 +28,7 @@ from qwen3ft_jupyter.settings.kinds import (
     Secret,
 )
 from qwen3ft_jupyter.settings.logins import stored_huggingface_token, stored_modelscope_token
-from qwen3ft_jupyter.settings.setting import Before, Setting, setting
+from qwen3ft_jupyter.settings.setting import DEFAULT_ORIGIN, Before, Setting, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,9 +41,9 @@ Origin = NewType("Origin", str)
 
 MODELSCOPE_URL = "https://www.modelscope.cn"
 HUGGINGFACE_URL = "https://huggingface.co"
-FOLDER_ORIGIN = ".env in the working folder"
-ROOT_ORIGIN = ".env in the server's root"
-STRANGERS_ORIGINS = frozenset({FOLDER_ORIGIN, ROOT_ORIGIN})
+FOLDER_ORIGIN: Final[str] = Message(".env in the working folder")
+ROOT_ORIGIN: Final[str] = Message(".env in the server's root")
+STRANGERS_ORIGINS: Final = frozenset({FOLDER_ORIGIN, ROOT_ORIGIN})
 """Where a value may have come with a cloned repository: it must not be trusted further than a choice between hubs."""
 
 
@@ -65,19 +66,19 @@ def _host_folder(environ: Mapping[str, str], usual: Path, on_workspace: str) -> 
         or environ.get("MODELSCOPE_CACHE", "").startswith(str(workspace))
     )
     if hosted and os.access(workspace, os.W_OK):
-        return workspace / on_workspace, "default on this host"
-    return usual, "default"
+        return workspace / on_workspace, Message("default on this host")
+    return usual, DEFAULT_ORIGIN
 
 
 def _modelscope_login(before: Before) -> tuple[Secret | None, str]:
     token = stored_modelscope_token(str(before.values["modelscope_endpoint"]), before.environ)
-    return (Secret(token), "login of the modelscope client") if token else (None, "default")
+    return (Secret(token), Message("login of the modelscope client")) if token else (None, DEFAULT_ORIGIN)
 
 
 def _huggingface_login(before: Before) -> tuple[Secret | None, str]:
     """Return the stored login. It belongs to huggingface.co; a mirror is another host and does not get it."""
     token = stored_huggingface_token(before.environ) if before.values["hf_endpoint"] == HUGGINGFACE_URL else None
-    return (Secret(token), "login of the hf client") if token else (None, "default")
+    return (Secret(token), Message("login of the hf client")) if token else (None, DEFAULT_ORIGIN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from typing import Generic, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from qwen3ft_jupyter.errors import BadSetting
+from qwen3ft_jupyter.messages import Message
 
 T_co = TypeVar("T_co", covariant=True)
 
 _TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
 _FALSE = frozenset({"false", "0", "no", "off", "n", "f"})
-TRUTH_HINT = "Accepted: true, 1, yes, on, false, 0, no, off."
+TRUTH_HINT = Message("Accepted: true, 1, yes, on, false, 0, no, off.")
 _NOTHING = frozenset({"", "0", "none", "off", "no", "unlimited"})
 _BYTES = re.compile(r"(\d{1,20}(?:\.\d{1,6})?)\s*([kmgt]?)(i?)b?(?:/s)?", re.ASCII)
 _UNITS = {(unit, i): base**power for power, unit in enumerate(("", *"kmgt")) for i, base in (("", 1000), ("i", 1024))}
@@ -95,20 +96,31 @@ def check_folder(variable: str, value: object) -> str:
     Raises:
         BadSetting: it is no path, or one that this system would take for a relative one although it is not.
     """
-    text, what = str(value).strip(), ""
-    if not text or "\0" in text:
-        what, hint = " is no folder", "Give the path of a folder, for example ~/models."
-    elif _ADDRESS.match(text):
-        what, hint = " is an address, not a folder", "Give the path of a folder, for example /data/models."
-    elif os.name != "nt" and _WINDOWS_PATH.match(text):
-        what, hint = " is a path of Windows", "Give a path of this system, for example /data/models."
-    elif text.startswith("$"):
-        what, hint = " begins with a variable that has no value here", "Give the whole path."
-    elif os.path.expanduser(text).startswith("~"):  # noqa: PTH111 - pathlib raises where this leaves the text alone
-        what, hint = ": nobody here has that home folder", "Give the whole path."
-    if what:
-        raise BadSetting("{variable}={value!r}{what}.", hint=hint, variable=variable, value=value, what=what)
+    text = str(value).strip()
+    if fault := _folder_fault(text):
+        message, hint = fault
+        raise BadSetting(message, hint=hint, variable=variable, value=value)
     return text
+
+
+def _folder_fault(text: str) -> tuple[str, str] | None:
+    """Return what is wrong with the text of a path and what to do, None if nothing is."""
+    if not text or "\0" in text:
+        return Message("{variable}={value!r} is no folder."), Message(
+            "Give the path of a folder, for example ~/models."
+        )
+    if _ADDRESS.match(text):
+        wrong = Message("{variable}={value!r} is an address, not a folder.")
+        return wrong, Message("Give the path of a folder, for example /data/models.")
+    if os.name != "nt" and _WINDOWS_PATH.match(text):
+        wrong = Message("{variable}={value!r} is a path of Windows.")
+        return wrong, Message("Give a path of this system, for example /data/models.")
+    if text.startswith("$"):
+        wrong = Message("{variable}={value!r} begins with a variable that has no value here.")
+        return wrong, Message("Give the whole path.")
+    if os.path.expanduser(text).startswith("~"):  # noqa: PTH111 - pathlib raises where this leaves the text alone
+        return Message("{variable}={value!r}: nobody here has that home folder."), Message("Give the whole path.")
+    return None
 
 
 def parse_folder(variable: str, value: object) -> Path:
@@ -266,11 +278,10 @@ class Kind(Generic[T_co]):
         """
         text = str(value).strip()
         if isinstance(value, str) and _QUOTED.fullmatch(text):
-            what = f"{variable}={text}" if self.is_shown and not self.is_secret else variable
             raise BadSetting(
-                "{what} is written in quotation marks.",
+                "{given} is written in quotation marks.",
                 hint="Write it without them: docker's --env-file, for example, takes them as part of the value.",
-                what=what,
+                given=f"{variable}={text}" if self.is_shown and not self.is_secret else variable,
             )
         return self.parse(variable, value)
 

@@ -16,11 +16,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import platformdirs
 
 from qwen3ft_jupyter.errors import BadSetting
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.settings.declared import FOLDER_ORIGIN, ROOT_ORIGIN, SETTINGS, STRANGERS_ORIGINS, Origin, Settings
 from qwen3ft_jupyter.settings.kinds import check_folder
 from qwen3ft_jupyter.settings.setting import Before
@@ -32,7 +33,14 @@ if TYPE_CHECKING:
 
 SERVER_ROOT_VARIABLE = "QWEN3FT_SERVER_ROOT"
 DEFAULT_PREFIX = "QWEN3FT_DEFAULT_"
-_USER_ORIGIN = ".env in your config folder"
+_USER_ORIGIN: Final[str] = Message(".env in your config folder")
+_FILES: Mapping[str, str] = {
+    _USER_ORIGIN: Message(".env file in your config folder"),
+    FOLDER_ORIGIN: Message(".env file in the working folder"),
+    ROOT_ORIGIN: Message(".env file in the server's root"),
+}
+"""What a notice calls the files that values come from."""
+_ARGUMENT = Message("argument")
 _TRAIT_ORIGIN = "jupyter_server_config"
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -72,7 +80,7 @@ def load_settings(
         value, origin = _find(setting, places) or setting.default(Before(environ, values))
         values[setting.name], origins[setting.name] = value, Origin(origin)
         if origin in STRANGERS_ORIGINS:
-            notices.append(f"{setting.variable} comes from the {_file_words(origin)}.")
+            notices.append(Message("{variable} comes from the {file}.", variable=setting.variable, file=_FILES[origin]))
     return Settings(**values, origins=origins, notices=tuple(notices))
 
 
@@ -126,9 +134,9 @@ def _given_place(overrides: Mapping[str, object]) -> _Place:
     unknown = sorted(set(overrides) - set(_BY_NAME))
     if unknown:
         raise BadSetting(
-            "{unknown!r} is no setting.", hint="Settings: {names}.", unknown=unknown[0], names=", ".join(_BY_NAME)
+            "{name!r} is no setting.", hint="Settings: {names}.", name=unknown[0], names=", ".join(_BY_NAME)
         )
-    return _Place("argument", {_BY_NAME[name].variable: value for name, value in overrides.items()})
+    return _Place(_ARGUMENT, {_BY_NAME[name].variable: value for name, value in overrides.items()})
 
 
 def _own_places(environ: Mapping[str, str], notices: list[str]) -> list[_Place]:
@@ -146,7 +154,11 @@ def _strangers_places(working_folder: Path | None, server_root: Path | None, not
         if folder is not None:
             found = _read_env_file(folder, origin, notices)
             notices += [
-                f"{setting.variable} in the {_file_words(origin)} is ignored: only your own .env file may set it."
+                Message(
+                    "{variable} in the {file} is ignored: only your own .env file may set it.",
+                    variable=setting.variable,
+                    file=_FILES[origin],
+                )
                 for setting in SETTINGS
                 if setting.variable in found and not setting.from_working_folder
             ]
@@ -167,7 +179,9 @@ def _find(setting: Setting, places: list[_Place]) -> tuple[object, str] | None:
             value = place.values.get(variable)
             if _is_nothing(value, place.origin):
                 continue
-            origin = f"environment ({variable})" if place.origin == "environment" else place.origin
+            origin = place.origin
+            if origin == "environment":
+                origin = Message("environment ({variable})", variable=variable)
             return setting.read(variable, place.prepared(setting, variable, value)), origin
     return None
 
@@ -222,13 +236,11 @@ def _read_env_file(folder: Path, origin: str, notices: list[str]) -> dict[str, s
         # No interpolation: ${HF_TOKEN} in a stranger's file must not read our environment.
         values = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
     except UnicodeDecodeError:
-        notices.append(f"The {_file_words(origin)} is not UTF-8 and is ignored: save it as UTF-8.")
+        notices.append(Message("The {file} is not UTF-8 and is ignored: save it as UTF-8.", file=_FILES[origin]))
         return {}
     except OSError as error:
-        notices.append(f"The {_file_words(origin)} cannot be read and is ignored: {error.strerror}.")
+        notices.append(
+            Message("The {file} cannot be read and is ignored: {reason}.", file=_FILES[origin], reason=error.strerror)
+        )
         return {}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _file_words(origin: str) -> str:
-    return origin.replace(".env", ".env file", 1)

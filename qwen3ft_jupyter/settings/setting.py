@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.settings.kinds import Kind
 
 T = TypeVar("T")
+
+DEFAULT_ORIGIN: Final = Message("default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def setting(
     """
 
     def plain_default(_: Before) -> tuple[T, str]:
-        return cast("T", default), "default"
+        return cast("T", default), DEFAULT_ORIGIN
 
     declared = Setting(
         name="",  # only the class knows it: see `declared_settings`

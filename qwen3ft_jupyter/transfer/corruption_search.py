@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from qwen3ft_jupyter.messages import Message
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from qwen3ft_jupyter.transfer.journal import Record
 
-ANOTHER_TOOL: Final = "another tool's partial file"
+ANOTHER_TOOL: Final[str] = Message("another tool's partial file")
 """The source named in records of bytes that another tool had begun to download: nobody has vouched for them, so they
 are suspected first."""
 

@@ -9,11 +9,11 @@ import math
 import threading
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.errors import HubBusy, HubError, Qwen3ftError, SourceFailed, WrongBytes
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.errors import HubError, Qwen3ftError, SourceFailed, WrongBytes
+from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.rates import STALLED_S
-from qwen3ft_jupyter.transfer.source import is_resolved
+from qwen3ft_jupyter.transfer.source import asked_wait_s, is_refusal, is_resolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -92,8 +92,12 @@ class Scheduler:
     def describe(self) -> str:
         """Return in a few words who is fetching from where, or why nobody is."""
         with self._lock:
-            shares = [f"{s.connections} from {s.name}" for s in self._source_states if s.connections]
-            return f"connections: {', '.join(shares)}" if shares else self._trouble
+            shares = [
+                Message("{count} from {source}", count=state.connections, source=state.name)
+                for state in self._source_states
+                if state.connections
+            ]
+            return Message("connections: {sources}", sources=Texts(shares, ", ")) if shares else self._trouble
 
     def pause(self, *, is_paused: bool) -> None:
         """Give up all connections, or go on."""
@@ -325,8 +329,8 @@ class Scheduler:
     def _judge(self, range_fetch: RangeFetch, error: Qwen3ftError, now: float) -> Message | None:
         """Note what a failure says of its source; return what people should know of it."""
         source_state, download = range_fetch.source_state, range_fetch.download
-        wait_s = _asked_wait_s(error)
-        self._trouble = f"trying again: {error.message}"
+        wait_s = asked_wait_s(error)
+        self._trouble = Message("trying again: {problem}", problem=error.message)
         if is_refusal(error) and self._is_crowd(range_fetch, wait_s, now):
             return None
         self._blame(range_fetch, error, wait_s, now)
@@ -384,17 +388,6 @@ class Scheduler:
             download.failure = None
         elif resolving:
             download.failure = error
-            self._trouble = f"waiting for {resolving[0]}: {error.message}"
+            self._trouble = Message("waiting for {source}: {problem}", source=resolving[0], problem=error.message)
         else:
             self.finish(error)
-
-
-def _asked_wait_s(error: Qwen3ftError) -> float:
-    return float(error.details.get("retry_after_s", 0) or 0)
-
-
-def is_refusal(error: Qwen3ftError) -> bool:
-    """Return whether `error` means that the source bears no more connections, rather than that one was unlucky."""
-    if isinstance(error, HubBusy):
-        return error.details.get("status") in {"429", "503"}
-    return error.details.get("cause") in {"refused", "silent"}

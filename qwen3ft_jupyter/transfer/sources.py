@@ -158,7 +158,11 @@ class LateSource:
         except Stopped:
             pass
         except Exception as error:  # noqa: BLE001 - the border of a thread: a source that fails is one fewer
-            reason = error.message if isinstance(error, Qwen3ftError) else f"{self.name} cannot be asked."
+            reason = (
+                error.message
+                if isinstance(error, Qwen3ftError)
+                else Message("{source} cannot be asked.", source=self.name)
+            )
             self._reporter.notice(Message("{reason} Going on without it.", reason=reason))
         finally:
             self._is_resolved.set()

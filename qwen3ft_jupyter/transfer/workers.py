@@ -256,7 +256,8 @@ def _judge(scheduler: Scheduler, download: FileDownload, reporter: Reporter) -> 
 def _doubtful(download: FileDownload, suspects: Suspects) -> str:
     """Return in a few words what a trial fetches again, and from whom."""
     count = sum(record.end - record.start for record in suspects.records)
-    what = "the file" if count >= download.file.size else "what others brought"
     if not suspects.trusted:
-        return "what is most doubtful"
-    return f"{what} from {suspects.trusted}"
+        return Message("what is most doubtful")
+    if count >= download.file.size:
+        return Message("the file from {source}", source=suspects.trusted)
+    return Message("what others brought from {source}", source=suspects.trusted)

@@ -18,8 +18,9 @@ import pytest
 
 from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.cache.models import EvictedModel
-from qwen3ft_jupyter.cache.reports import VerifyReport
+from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.cli.commands import find_command
+from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.verbs import verbs_of
 from qwen3ft_jupyter.hubs.names import parse_repo_id
@@ -27,13 +28,16 @@ from qwen3ft_jupyter.jobs.store import Job, JobStore
 from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.work import Controls, Progress
 from tests.jobs.following import start
-from tests.server.standin import StandInJob, cached_row, model_row, plan_dict
+from tests.server.standin import StandInJob, as_cached, as_model, cached_row, model_row, plan_of, summarize
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.jobs.state import JobStatus
+    from qwen3ft_jupyter.manager.overview import CacheSummary
     from qwen3ft_jupyter.work import Reporter
 
 ROOT = Path(__file__).parents[2]
@@ -98,21 +102,19 @@ class StandIn:
         if self.error:
             raise self.error
         usual = {"folder": "/cache/Qwen_Qwen3-0.6B", "bytes": 0, "was_cached": True}
-        return Answer(to_dict=lambda: {**usual, **self.result})
+        return Answer(result=lambda: DownloadResult.from_dict({**usual, **self.result}))
 
-    def plan(self, name: str, *, reporter: Reporter, stop: threading.Event, **wishes: Any) -> Answer:
+    def plan(self, name: str, *, reporter: Reporter, stop: threading.Event, **wishes: Any) -> DownloadPlan:
         assert not stop.is_set()
         self.calls.append(("plan", name, {wish: value for wish, value in wishes.items() if value}))
         reporter.progress(Progress("resolving"))
-        return Answer(to_dict=lambda: plan_dict(name, **self.plan_answer))
+        return plan_of(name, **self.plan_answer)
 
-    def list_cached_models(self) -> list[dict[str, Any]]:
-        return self.models
+    def cached_models(self) -> list[CachedModel]:
+        return [as_cached(row) for row in self.models]
 
-    def cache_summary(self) -> dict[str, Any]:
-        ours = [model["size"] for model in self.models if model["owner"] in ("qwen3ft", "shared")]
-        room = {"free": 5 * 10**11, "quota": 2 * 10**11, "incoming": 10**9}
-        return {"cache_dir": "/cache", "total": len(ours), "total_size": sum(ours), "used": sum(ours), **room}
+    def summarize_cache(self) -> CacheSummary:
+        return summarize(self.models, "/cache")
 
     def evict_model(
         self, name: str, *, revision: str | None, owner: str | None, everything: bool, reporter: Reporter
@@ -133,11 +135,11 @@ class StandIn:
         reporter: Reporter,
         stop: threading.Event,
         controls: Controls | None,
-    ) -> Answer:
+    ) -> RepairReport:
         assert not stop.is_set()
         self.calls.append(("repair", name, revision, controls and controls.max_speed))
         reporter.notice(f"reading {name}")
-        return Answer(to_dict=lambda: {"repaired": list(self.repaired), "bytes_fetched": 1500, "ok": True})
+        return RepairReport(parse_repo_id(name), self.repaired, 1500, 0)
 
     def move_cache(self, target: Path, *, reporter: Reporter, stop: threading.Event) -> Answer:
         assert not stop.is_set()
@@ -181,9 +183,7 @@ def english(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     stand_in = StandIn(JobStore(tmp_path / "state", worker=WORKER))
-    module = types.ModuleType("qwen3ft_jupyter.manager")
-    module.get_model_manager = stand_in.make  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "qwen3ft_jupyter.manager", module)
+    monkeypatch.setattr("qwen3ft_jupyter.manager.get_model_manager", stand_in.make)
     return stand_in
 
 
@@ -641,7 +641,7 @@ def test_models_are_a_table_or_json(
     manager: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [model_row("Qwen/Qwen3-0.6B", cached=True, verified=True)]
-    monkeypatch.setattr(manager, "models", lambda: rows)
+    monkeypatch.setattr(manager, "model_rows", lambda: [as_model(row) for row in rows], raising=False)
     assert cli.main(["models"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[1].split() == (
@@ -980,7 +980,7 @@ def test_output_cut_off_by_a_pipe_is_no_traceback(manager: StandIn, monkeypatch:
     def cut_off() -> list[dict[str, Any]]:
         raise BrokenPipeError
 
-    monkeypatch.setattr(manager, "list_cached_models", cut_off)
+    monkeypatch.setattr(manager, "cached_models", cut_off)
     monkeypatch.setattr(os, "dup2", lambda *_: None)
     assert cli.main(["list"]) == 1
 

@@ -21,4 +21,4 @@ def test_what_is_cut_fits(columns_there: int) -> None:
 
 
 def test_one_of_one_is_not_counted() -> None:
-    assert progress_parts(Progress("loading", 1, 1, "steps", detail="on cpu")) == ["loading ✓", "on cpu"]
+    assert progress_parts(Progress("loading", 1, 1, "steps", detail="on cpu")) == ["loading the model ✓", "on cpu"]

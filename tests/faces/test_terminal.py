@@ -32,7 +32,7 @@ def test_terminal_gets_one_line_that_is_cleared_in_the_end(monkeypatch: pytest.M
     terminal = Terminal()
     with ProgressLine(terminal) as line:
         line.progress(Progress("transferring", 450, 1000, rate=10.0, eta_s=55.0, detail="8 connections"))
-    assert terminal.getvalue() == "\r\x1b[Ktransferring · 45% · 450 B of" + "\r\x1b[K"
+    assert terminal.getvalue() == "\r\x1b[Kdownloading · 45% · 450 B of " + "\r\x1b[K"
     assert "\n" not in terminal.getvalue()
 
 
@@ -93,18 +93,19 @@ def test_a_job_is_followed_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     job = StandInJob("a", script=[QUEUED, QUEUED, HALFWAY, HALFWAY, DONE], metrics=[{"step": 1, "loss": 2.5}])
     with ProgressLine(terminal) as line:
         assert follow(job.real, line) == DONE
-    assert "transferring · 50%" in terminal.getvalue()
+    assert "downloading · 50%" in terminal.getvalue()
     assert "loss 2.5" in terminal.getvalue()
 
 
 @pytest.mark.parametrize(
     ("progress", "line"),
     [
-        (Progress("resolving"), "resolving"),
+        (Progress("resolving"), "asking the hub"),
         (Progress("transferring", 1_200_000_000, 2_600_000_000, rate=85.3e6, eta_s=16.4),
-         "transferring · 46% · 1.2 GB of 2.6 GB · 85.3 MB/s · 16 s left"),
-        (Progress("checking", 3, None, "files"), "checking · 3 files"),
-        (Progress("waiting", detail="another process downloads it"), "waiting · another process downloads it"),
+         "downloading · 46% · 1.2 GB of 2.6 GB · 85.3 MB/s · 16 s left"),
+        (Progress("checking", 3, None, "files"), "checking what is there · 3 files"),
+        (Progress("waiting", detail="another process: downloading"),
+         "waiting for another process · another process: downloading"),
     ],
 )  # fmt: skip
 def test_progress_in_words(progress: Progress, line: str) -> None:
@@ -122,4 +123,4 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None
         now[0] = float(second)
         line.progress(Progress("transferring", second, 100))
 
-    assert log.getvalue().splitlines() == ["transferring · 10% · 10 B of 100 B", "transferring · 20% · 20 B of 100 B"]
+    assert log.getvalue().splitlines() == ["downloading · 10% · 10 B of 100 B", "downloading · 20% · 20 B of 100 B"]

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import doctest
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qwen3ft_jupyter.cache.reports import RepairReport
+from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import BadInput, BadSetting
 from qwen3ft_jupyter.faces import actions, job_views, parsing, verbs, views
 from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces.format import progress_parts
 from qwen3ft_jupyter.faces.job_views import fetch_facts, share_words
 from qwen3ft_jupyter.faces.views import MOST_PATHS, check_owner, plan_table, read_speed, room_words, split_sources
+from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.manager.overview import CacheSummary
+from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.work import Progress
-from tests.server.standin import plan_dict
+from tests.server.standin import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,20 +97,20 @@ def test_owner_that_has_no_copies_is_refused() -> None:
     ],
 )
 def test_shares_are_the_largest_first(bytes_by_name: Mapping[str, int], words: str) -> None:
-    assert share_words([{"name": name, "bytes": count} for name, count in bytes_by_name.items()]) == words
+    assert share_words(bytes_by_name) == words
 
 
 def test_what_did_not_happen_is_not_told() -> None:
-    assert fetch_facts({}) == []
-    assert fetch_facts({"bytes": 0, "sources": [], "adopted": 0, "evicted": []}) == [("fetched", "0 B")]
-    assert fetch_facts({"bytes_fetched": 1500}) == [("fetched", "1.5 kB")]
+    assert fetch_facts(None) == []
+    assert fetch_facts(DownloadResult("/cache/x", bytes=0)) == [("fetched", "0 B")]
+    assert fetch_facts(RepairReport(parse_repo_id("me/mine"), (), 1500, 0)) == [("fetched", "1.5 kB")]
 
 
 def test_room_that_nobody_knows_is_not_told() -> None:
-    room = {"used": 10**9, "quota": 2 * 10**9, "free": None, "incoming": 0}
+    room = CacheSummary("/cache", 1, 10**9, used=10**9, quota=2 * 10**9, free=None, incoming=0)
     assert room_words(room) == "1.0 GB of 2.0 GB used"
-    assert room_words({**room, "quota": None}) == ""
-    assert room_words({**room, "quota": None, "free": 0, "incoming": 5}) == "0 B free · 5 B of unfinished downloads"
+    assert room_words(replace(room, quota=None)) == ""
+    assert room_words(replace(room, quota=None, free=0, incoming=5)) == "0 B free · 5 B of unfinished downloads"
 
 
 # Plans
@@ -113,7 +119,7 @@ def test_room_that_nobody_knows_is_not_told() -> None:
 def test_a_plan_counts_files_by_what_becomes_of_them() -> None:
     files = [planned(f"a{number}", "fetched", 10**6, "ModelScope") for number in range(40)]
     files += [planned("b", "adopted", 5, "Hugging Face cache"), planned("c", "adopted", 6, "shared cache")]
-    table = plan_table(plan_dict("me/mine", files=files))
+    table = plan_table(plan_of("me/mine", files=files))
     assert table.rows == (
         ("adopted", "2", "11 B", "", "Hugging Face cache, shared cache"),
         ("to be fetched", "40", "40.0 MB", "40.0 MB", "ModelScope"),
@@ -121,7 +127,7 @@ def test_a_plan_counts_files_by_what_becomes_of_them() -> None:
 
 
 def notes(**changes: Any) -> list[str]:
-    return list(plan_table(plan_dict("me/mine", **{"is_update": False, **changes})).notes)
+    return list(plan_table(plan_of("me/mine", **{"is_update": False, **changes})).notes)
 
 
 def test_a_plan_that_moves_nothing_says_so() -> None:
@@ -165,7 +171,7 @@ def test_an_update_without_changes_says_so() -> None:
 
 def test_a_plan_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QWEN3FT_LANG", "zh_CN")
-    table = plan_table(plan_dict("me/mine", missing_bytes=5, quota=10))
+    table = plan_table(plan_of("me/mine", missing_bytes=5, quota=10))
     said = "\n".join([*table.columns, *(row[0] for row in table.rows), *table.notes])
     assert not [word for word in ("fetch", "Room", "kept", "missing", "Sources", "About") if word in said]
     assert "按 50.0 MB/s 估计约需 28 s。" in said
@@ -174,11 +180,16 @@ def test_a_plan_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
 # Where bytes come from while they travel
 
 
+def connections(*shares: tuple[int, str]) -> str:
+    parts = [Message("{count} from {source}", count=count, source=source) for count, source in shares]
+    return Message("connections: {sources}", sources=Texts(parts, ", "))
+
+
 @pytest.mark.parametrize(
     ("detail", "chinese"),
     [
-        ("connections: 8 from ModelScope, 4 from Hugging Face", "连接：ModelScope 8 个, Hugging Face 4 个"),
-        ("connections: 1 from mirror 10.0.0.5:8900", "连接：mirror 10.0.0.5:8900 1 个"),
+        (connections((8, "ModelScope"), (4, "Hugging Face")), "连接：ModelScope 8 个, Hugging Face 4 个"),
+        (connections((1, Message("mirror {host}", host="10.0.0.5:8900"))), "连接：镜像 10.0.0.5:8900 1 个"),
         ("model.safetensors", "model.safetensors"),
         ("connections: none", "connections: none"),
     ],

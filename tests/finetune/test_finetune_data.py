@@ -9,7 +9,7 @@ import pytest
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import check_data, read_data, split
-from qwen3ft_jupyter.finetune.formats import Message
+from qwen3ft_jupyter.finetune.formats import ChatMessage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def write(path: Path, rows: list[Any]) -> Path:
     return path
 
 
-def turns(messages: tuple[Message, ...]) -> list[tuple[str, str]]:
+def turns(messages: tuple[ChatMessage, ...]) -> list[tuple[str, str]]:
     return [(one.role, one.content) for one in messages]
 
 
@@ -76,7 +76,7 @@ def test_reasoning_is_told_from_the_answer(tmp_path: Path) -> None:
         [write(tmp_path / "a.jsonl", [messages(("user", "q"), ("assistant", "<think>\nhm\n</think>\n\na"))])]
     )
 
-    assert found.conversations[0].messages[1] == Message("assistant", "a", "hm")
+    assert found.conversations[0].messages[1] == ChatMessage("assistant", "a", "hm")
 
 
 def test_a_sharegpt_function_call_is_written_as_qwen_writes_one(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadData, Stopped
-from qwen3ft_jupyter.finetune.formats import Conversation, Message
+from qwen3ft_jupyter.finetune.formats import ChatMessage, Conversation
 from qwen3ft_jupyter.finetune.rendering import IGNORED, Encoder, Sample, encode_all, end_of_turn_ids
 from qwen3ft_jupyter.loading.load import load_tokenizer
 from qwen3ft_jupyter.loading.templates import TemplateRenderer
@@ -58,8 +58,10 @@ def bench(tokenizer: Any) -> Iterator[Bench]:
         renderer.close()
 
 
-def talk(*turns: tuple[str, str] | Message) -> Conversation:
-    return Conversation(tuple(one if isinstance(one, Message) else Message(*one) for one in turns), "train.jsonl row 1")
+def talk(*turns: tuple[str, str] | ChatMessage) -> Conversation:
+    return Conversation(
+        tuple(one if isinstance(one, ChatMessage) else ChatMessage(*one) for one in turns), "train.jsonl row 1"
+    )
 
 
 def test_the_loss_is_on_the_answer_and_its_end_and_not_on_the_empty_think_block(bench: Bench) -> None:
@@ -89,7 +91,7 @@ def test_the_empty_think_block_can_be_learned(bench: Bench) -> None:
 
 
 def test_reasoning_is_learned_behind_the_thinking_prompt(bench: Bench) -> None:
-    samples = bench.encoder(HYBRID).encode([talk((U, "Hello"), Message(A, "yes", reasoning="let me see"))])
+    samples = bench.encoder(HYBRID).encode([talk((U, "Hello"), ChatMessage(A, "yes", reasoning="let me see"))])
 
     target = "<think>\nlet me see\n</think>\n\nyes<|im_end|>"
     assert samples == [bench.sample((f"<|im_start|>user\nHello<|im_end|>\n{HEAD}", False), (target, True))]
@@ -131,7 +133,7 @@ def test_a_thinking_models_open_block_is_closed_outside_the_loss(bench: Bench) -
 
 def test_reasoning_that_the_template_does_not_write_is_counted(bench: Bench) -> None:
     encoder = bench.encoder(INSTRUCT)
-    encoder.encode([talk((U, "one"), Message(A, "two", reasoning="because"))])
+    encoder.encode([talk((U, "one"), ChatMessage(A, "two", reasoning="because"))])
 
     assert encoder.report.without_reasoning == 1
 

@@ -55,7 +55,7 @@ def kill(*pids: int) -> None:
     wait_until(lambda: all(start_mark(pid) is None for pid in pids))
 
 
-def done(job: Job, limit_s: float = LIMIT_S) -> dict[str, Any]:
+def done(job: Job, limit_s: float = LIMIT_S) -> Any:  # a `StatusJson`, of which tests know what is there
     """Wait for the job's end and return its status."""
     status = job.wait(limit_s)
     assert not status.is_active, job.log().text

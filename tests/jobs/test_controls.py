@@ -163,7 +163,7 @@ def test_controls_work_when_the_process_that_started_the_job_has_gone(
         if death != "exit":
             os.killpg(kernel.pid, getattr(signal, death))
     wait_until(lambda: phase(job) == "paused")
-    assert job.to_dict()["controls"]["paused"] is True
+    assert job.to_dict()["controls"] == {"paused": True, "max_speed": None}
     job.resume()
     job.limit(7)
     wait_until(lambda: orders(job)[-1] == {"paused": 0.0, "max_speed": 7.0})
@@ -178,7 +178,7 @@ def test_limit_changes_while_the_job_runs(obeying: Job) -> None:
     for speed, told in ((20_000_000, 2e7), (1, 1.0), (None, 0.0)):
         obeying.limit(speed)
         assert wait_until_felt(obeying, {"paused": 0.0, "max_speed": told}) < FELT_S
-        assert obeying.to_dict()["controls"]["max_speed"] == speed
+        assert obeying.to_dict()["controls"] == {"paused": False, "max_speed": speed}
 
 
 def test_job_begins_with_the_limit_it_was_given(store: JobStore, number: Path) -> None:

@@ -12,11 +12,18 @@ import pytest
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.folder import read_events
 from qwen3ft_jupyter.jobs.supervisor import EventLog, Supervision, count_oom_kills, describe_end, urgency
+from qwen3ft_jupyter.messages import from_json
 from qwen3ft_jupyter.processes import ProcessIdentity
 
 
 def end(returncode: int, *, oom: bool = False, asked: str = "", sent: str = "") -> dict[str, Any]:
-    return describe_end(returncode, is_out_of_memory=oom, asked=asked, sent=sent)
+    return in_words(describe_end(returncode, is_out_of_memory=oom, asked=asked, sent=sent))
+
+
+def in_words(status: dict[str, Any]) -> dict[str, Any]:
+    """Return a status as a reader of the file has it."""
+    error = {name: from_json(text) for name, text in status.get("error", {}).items()}
+    return {**status, "error": error, "notices": [from_json(notice) for notice in status.get("notices", [])]}
 
 
 def test_kill_by_the_out_of_memory_killer_is_told_from_any_other_kill() -> None:
@@ -81,7 +88,7 @@ def test_kill_is_blamed_on_memory_when_the_counter_rises_meanwhile(tmp_path: Pat
     folder = job_folder(tmp_path)
     code = f"import os; open({str(events)!r}, 'w').write('oom_kill 5\\n'); os.kill(os.getpid(), 9)"
     Supervision(folder, 1, memory_files=[events]).run([sys.executable, "-c", code, str(folder)])
-    status = supervisor.read_status(folder)
+    status = in_words(supervisor.read_status(folder))
     assert status["state"] == "failed"
     assert "memory ran out" in status["error"]["message"]
 
@@ -107,7 +114,8 @@ def test_supervisor_needs_nothing_but_the_standard_library(tmp_path: Path) -> No
         "1",
     ]
     subprocess.run(command, check=True, timeout=30)
-    assert supervisor.read_status(tmp_path / "job")["error"]["message"] == "The job ended without a result."
+    status = in_words(supervisor.read_status(tmp_path / "job"))
+    assert status["error"]["message"] == "The job ended without a result."
 
 
 def test_events_are_numbered_on_across_writers(tmp_path: Path) -> None:

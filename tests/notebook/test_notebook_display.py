@@ -64,8 +64,8 @@ def test_a_new_phase_and_the_end_of_one_are_always_shown() -> None:
     reporter.progress(at(1, "verifying"))
 
     assert [bundle["text/plain"].split(" · ")[0] for bundle in wall.shown] == [
-        "transferring",
-        "transferring",
+        "downloading",
+        "downloading",
         "verifying",
     ]
 

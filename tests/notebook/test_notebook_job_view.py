@@ -9,6 +9,7 @@ import pytest
 
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, NoSpace, Stopped
 from qwen3ft_jupyter.faces.job_views import job_text
+from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.notebook.job_view import JOB_MIME_TYPE, JobView, NoLongerFollowed, job_html
 from tests.server.standin import DONE, FAILED, HALFWAY, QUEUED, StandInJob
 
@@ -105,10 +106,10 @@ def test_losses_are_read_once_and_drawn() -> None:
 
 
 def test_a_running_job_shows_numbers_and_an_ended_one_results() -> None:
-    running = job_text(StandInJob("a", script=[HALFWAY]).to_dict(), [])
-    ended = job_text(StandInJob("a", script=[DONE]).to_dict(), [])
+    running = job_text(StandInJob("a", script=[HALFWAY]).snapshot(), [])
+    ended = job_text(StandInJob("a", script=[DONE]).snapshot(), [])
 
-    assert "transferring · 500 MB of 1.0 GB · 50.0 MB/s · 10 s left · 8 connections" in running
+    assert "downloading · 500 MB of 1.0 GB · 50.0 MB/s · 10 s left · 8 connections" in running
     assert "taken from Hugging Face" in running
     assert "%qwen3ft jobs stop a" in running
     assert "fetched: 1.0 GB" in ended
@@ -120,7 +121,7 @@ def test_a_finished_download_says_where_its_bytes_came_from() -> None:
     shares = [{"name": "Hugging Face", "bytes": 3 * 10**8}, {"name": "ModelScope", "bytes": 7 * 10**8}]
     result = {"folder": "/cache/x", "bytes": 10**9, "sources": shares, "adopted": 5 * 10**8, "evicted": ["a/old"]}
 
-    text = job_text(StandInJob("a", script=[replace(DONE, result=result)]).to_dict(), [])
+    text = job_text(StandInJob("a", script=[replace(DONE, result=result)]).snapshot(), [])
 
     assert "fetched: 1.0 GB (70 % ModelScope, 30 % Hugging Face)" in text
     assert "from this disk: 500 MB" in text
@@ -128,7 +129,7 @@ def test_a_finished_download_says_where_its_bytes_came_from() -> None:
 
 
 def test_a_paused_job_says_so_at_once_and_how_to_go_on() -> None:
-    job = StandInJob("a", script=[HALFWAY], controls={"paused": True, "max_speed": 20_000_000}).to_dict()
+    job = StandInJob("a", script=[HALFWAY], controls={"paused": True, "max_speed": 20_000_000}).snapshot()
 
     assert "· paused (at most 20.0 MB/s) ·" in job_text(job, [])
     assert "‖ paused" in job_html(job, [])
@@ -136,14 +137,14 @@ def test_a_paused_job_says_so_at_once_and_how_to_go_on() -> None:
 
 
 def test_a_limit_that_no_longer_matters_is_not_told() -> None:
-    job = StandInJob("a", script=[DONE], controls={"paused": False, "max_speed": 20_000_000}).to_dict()
+    job = StandInJob("a", script=[DONE], controls={"paused": False, "max_speed": 20_000_000}).snapshot()
 
     assert "at most" not in job_text(job, [])
 
 
 def test_a_finished_fine_tune_says_how_to_talk_to_it() -> None:
-    result = {"output_dir": "/w/runs/a", "steps": 60, "first_loss": 3.2, "last_loss": 0.25, "seconds": 75.0}
-    job = StandInJob("a", "finetune", script=[replace(DONE, result=result)]).to_dict()
+    came_to = Outcome("/w/runs/a", "lora", 60, 3.2, 0.25, 75.0, 10**6, 10**4, dtype="float32", device="cpu", tokens=99)
+    job = StandInJob("a", "finetune", script=[replace(DONE, result=came_to.to_dict())]).snapshot()
 
     text = job_text(job, [])
 
@@ -153,8 +154,8 @@ def test_a_finished_fine_tune_says_how_to_talk_to_it() -> None:
 
 
 def test_a_bar_of_unknown_length_is_shown_while_nothing_is_known() -> None:
-    assert "<progress" in job_html(StandInJob("a", script=[QUEUED]).to_dict(), [])
-    assert "<progress" not in job_html(StandInJob("a", script=[DONE]).to_dict(), [])
+    assert "<progress" in job_html(StandInJob("a", script=[QUEUED]).snapshot(), [])
+    assert "<progress" not in job_html(StandInJob("a", script=[DONE]).snapshot(), [])
 
 
 def test_an_old_cell_still_shows_a_job_that_is_forgotten() -> None:
@@ -171,6 +172,6 @@ def test_an_old_cell_still_shows_a_job_that_is_forgotten() -> None:
 def test_a_job_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QWEN3FT_LANG", "zh_CN")
 
-    text = job_text(StandInJob("a", script=[HALFWAY]).to_dict(), [])
+    text = job_text(StandInJob("a", script=[HALFWAY]).snapshot(), [])
 
     assert "下载 · 500 MB / 1.0 GB · 50.0 MB/s · 剩余 10 s" in text

@@ -254,7 +254,7 @@ def test_a_form_is_a_widget_and_only_then_ipywidgets_is_imported(kernel: Kernel)
 def test_interrupting_a_followed_job_leaves_it_running_until_it_is_stopped(kernel: Kernel, tmp_path: Path) -> None:
     """With a real process: the cell ends, the process goes on, and `stop` ends it."""
     kernel.run(
-        "from qwen3ft_jupyter.jobs import JobStore\n"
+        "from qwen3ft_jupyter.jobs.store import JobStore\n"
         f"store = JobStore(Path({str(tmp_path)!r}), worker=[sys.executable, '-c', 'import time; time.sleep(120)'])\n"
         "from tests.jobs.following import start\n"
         "real = start(store, 'download', {}, title='a long one', grace_s=0.1)\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 from qwen3ft_jupyter.faces.format import plain
 from qwen3ft_jupyter.faces.job_views import job_text, jobs_table
 from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table
+from qwen3ft_jupyter.manager.overview import ModelRow, SettingRow
 from qwen3ft_jupyter.notebook import views
 from qwen3ft_jupyter.notebook.job_view import job_html
 from qwen3ft_jupyter.notebook.markup import bar, curve, element, joined, table
@@ -20,16 +22,17 @@ from tests.server.standin import (
     HOSTILE,
     StandInJob,
     StandInManager,
+    as_cached,
     cached_row,
-    model_row,
-    plan_dict,
+    plan_of,
 )
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
     from qwen3ft_jupyter.faces.views import Table
-    from qwen3ft_jupyter.jobs.state import JobStatus
+    from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
+    from qwen3ft_jupyter.manager.overview import Description
 
 
 class Tags(HTMLParser):
@@ -79,34 +82,37 @@ def test_a_curve_needs_two_finite_points_and_survives_the_rest() -> None:
 
 def hostile_views() -> list[Markup]:
     job = StandInJob("id-" + HOSTILE, title=HOSTILE, script=[FAILED])
-    about = job.to_dict()
+    about = job.snapshot()
+    source = {"name": HOSTILE, "bytes": 1}
     error = {"code": HOSTILE, "message": HOSTILE, "hint": HOSTILE}
-    status = StandInManager().describe().to_dict()
-    status["settings"].append({"name": HOSTILE, "value": HOSTILE, "origin": HOSTILE})
-    status["warnings"].append(HOSTILE)
+    row = SettingRow(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    status = replace(StandInManager().describe(), rows=(row,), notices=(HOSTILE,))
+
+    def job_with(**changes: Any) -> JobSnapshot:
+        return replace(about, status=replace(about.status, **changes))
+
     return [
-        job_html({**about, "error": error, "notices": [HOSTILE]}, [2.0, 1.0]),
-        job_html({**about, "state": "succeeded", "error": None, "result": {"folder": HOSTILE, "hub": HOSTILE}}, []),
+        job_html(job_with(error=error, notices=(HOSTILE,)), [2.0, 1.0]),
+        job_html(job_with(state="succeeded", error=None, result={"folder": HOSTILE, "hub": HOSTILE}), []),
         *(views.TableView(shown).html() for shown in hostile_tables(about, status)),
         views.TextView(HOSTILE).html(),
-        job_html(
-            {**about, "result": {"bytes": 1, "sources": [{"name": HOSTILE, "bytes": 1}], "evicted": [HOSTILE]}}, []
-        ),
+        job_html(job_with(result={"folder": HOSTILE, "bytes": 1, "sources": [source], "evicted": [HOSTILE]}), []),
         views.TextView(HOSTILE, is_code=True).html(),
         views.Note(HOSTILE).html(),
         table([HOSTILE], [[HOSTILE]]),
     ]
 
 
-def hostile_tables(job: dict[str, Any], status: dict[str, Any]) -> list[Table]:
-    summary = {**StandInManager().cache_summary(), "cache_dir": HOSTILE}
+def hostile_tables(job: JobSnapshot, status: Description) -> list[Table]:
+    summary = replace(StandInManager().summarize_cache(), cache_dir=HOSTILE)
+    state: Any = HOSTILE
     file = {"path": HOSTILE, "size": 1, "action": "fetched", "source": HOSTILE, "bytes_to_fetch": 1}
     changes: dict[str, Any] = {"revision": HOSTILE, "sources": [HOSTILE], "to_evict": [HOSTILE], "files": [file]}
     return [
-        models_table([model_row(HOSTILE, role="", note=HOSTILE)], "magic"),
-        cache_table([cached_row(HOSTILE, hub=HOSTILE, owner=HOSTILE, revision=HOSTILE)], summary, "magic"),
-        plan_table(plan_dict(HOSTILE, missing_bytes=1, evictable=[(HOSTILE, 1)], **changes)),
-        jobs_table([{**job, "state": HOSTILE}], "magic"),
+        models_table([ModelRow(HOSTILE, HOSTILE, note=HOSTILE)], "magic"),
+        cache_table([as_cached(cached_row(HOSTILE, hub=HOSTILE, owner=HOSTILE, revision=HOSTILE))], summary, "magic"),
+        plan_table(plan_of(HOSTILE, missing_bytes=1, evictable=[(HOSTILE, 1)], **changes)),
+        jobs_table([replace(job, status=replace(job.status, state=state))], "magic"),
         status_table(status),
     ]
 
@@ -122,13 +128,13 @@ def test_a_strangers_words_make_no_tag_and_no_attribute(html: Markup) -> None:
 
 @pytest.mark.parametrize("state", [HALFWAY, DONE, FAILED])
 def test_colours_are_the_themes(state: JobStatus) -> None:
-    html = job_html(StandInJob("a", script=[state]).to_dict(), [2.0, 1.0])
+    html = job_html(StandInJob("a", script=[state]).snapshot(), [2.0, 1.0])
 
     assert "color:" not in html.replace("currentColor", "")
     assert "<style" not in html
 
 
 def test_the_text_of_a_job_holds_no_control_characters() -> None:
-    job = StandInJob("a", title="\x1b]0;title\x07").to_dict()
+    job = StandInJob("a", title="\x1b]0;title\x07").snapshot()
 
     assert "\x1b" not in job_text(job, [])

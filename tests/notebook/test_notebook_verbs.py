@@ -13,7 +13,7 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from qwen3ft_jupyter.cache.reports import VerifyReport
+from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.errors import (
     BadConfig,
     BadInput,
@@ -347,8 +347,8 @@ def test_a_check_is_as_slow_as_wished(run: Any, manager: StandInManager) -> None
 
 
 def test_repairing_is_a_job_that_names_what_it_repaired(run: Any, manager: StandInManager) -> None:
-    result = {"repaired": ["model.safetensors"], "bytes_fetched": 4_000_000, "checked_bytes": 5, "ok": True}
-    manager.next_script = [HALFWAY, _done(result)]
+    report = RepairReport(parse_repo_id(NAME), ("model.safetensors",), bytes_fetched=4_000_000, checked_bytes=5)
+    manager.next_script = [HALFWAY, _done(report.to_dict())]
 
     text = run(f"cache repair {NAME} --revision v1 --max-speed 5MB").text()
 

@@ -9,15 +9,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from qwen3ft_jupyter.cache.models import EvictedModel
+from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
 from qwen3ft_jupyter.cache.move import MoveReport
+from qwen3ft_jupyter.download.plan import PlannedFile
 from qwen3ft_jupyter.errors import CacheNotWritable, JobNotFound, NotCached, Qwen3ftError, WrongJobState
 from qwen3ft_jupyter.jobs.folder import LogChunk
-from qwen3ft_jupyter.jobs.state import JobStatus
-from qwen3ft_jupyter.work import Progress
+from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
+from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
+from qwen3ft_jupyter.work import Controls, Progress
 
 if TYPE_CHECKING:
+    from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.jobs.store import Job
+
+if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
 
 NAME = "Qwen/Qwen3-0.6B"
@@ -80,6 +85,51 @@ def cached_row(name: str, **changes: Any) -> dict[str, Any]:
         "shared": False,
         "owner": "qwen3ft",
     } | changes
+
+
+def as_model(row: dict[str, Any]) -> ModelRow:
+    """Return what `row` was made of."""
+    return ModelRow(**row)
+
+
+def as_cached(row: dict[str, Any]) -> CachedModel:
+    """Return what `row` was made of."""
+    return CachedModel(
+        repo_id=row["model_name"],
+        slug=row["slug"],
+        folder=Path(row["path"]),
+        size_bytes=row["size"],
+        hub=row["hub"],
+        commit=row["commit"],
+        revision=row["revision"],
+        created=row["created"],
+        last_used=row["last_used"],
+        pinned=row["pinned"],
+        is_verified=row["verified"],
+        owner=row["owner"],
+    )
+
+
+def summarize(rows: list[dict[str, Any]], cache_dir: str) -> CacheSummary:
+    """Return how full a cache of these models is."""
+    ours = [row for row in rows if row["owner"] in ("qwen3ft", "shared")]
+    return CacheSummary(
+        cache_dir,
+        total=len(ours),
+        total_size=sum(row["size"] for row in ours),
+        used=sum(row["size"] for row in ours if row["owner"] == "qwen3ft"),
+        free=5 * 10**11,
+        quota=2 * 10**11,
+        incoming=10**9,
+    )
+
+
+def plan_of(name: str, **changes: Any) -> DownloadPlan:
+    """Return a plan that `plan_dict` tells of."""
+    told = plan_dict(name, **changes)
+    about = {**told, "files": [PlannedFile(**file) for file in told["files"]], "repo_id": name}
+    listing = SimpleNamespace(revision=told["revision"])
+    return cast("DownloadPlan", SimpleNamespace(**about, listing=listing, to_dict=lambda: told))
 
 
 def plan_dict(name: str, **changes: Any) -> dict[str, Any]:
@@ -194,9 +244,12 @@ class StandInJob:
             events.append({"n": n, "t": 1.0, "type": "metrics", "values": values})
         return [event for event in events if event["n"] > after]
 
-    def to_dict(self) -> dict[str, Any]:
-        about = {"id": self.id, "kind": self.kind, "title": self.title, "created": self.created, "params": self.params}
-        return {**about, **self.status().to_dict(), "controls": self.controls}
+    def snapshot(self) -> JobSnapshot:
+        told = self.controls and Controls(is_paused=self.controls["paused"], max_speed=self.controls["max_speed"])
+        return JobSnapshot(self.id, self.kind, self.title, self.created, self.params, self.status(), told or None)
+
+    def to_dict(self) -> Any:
+        return self.snapshot().to_dict()
 
 
 class StandInManager:
@@ -237,42 +290,41 @@ class StandInManager:
             self.has_failed.set()
             raise self.failure
 
-    def describe(self) -> SimpleNamespace:
+    def describe(self) -> Description:
         self._note("describe")
-        status = {
-            "version": "0.1.0",
-            "hub": "modelscope",
-            "hubs": ["modelscope", "huggingface"],
-            "python": "3.11.2",
-            "training": {"torch": True, "peft": False},
-            "settings": [
-                {"name": "USE_MODELSCOPE", "value": "true", "origin": "default", "help": "Ask ModelScope first."},
-                {"name": "HF_TOKEN", "value": "***", "origin": "environment (HF_TOKEN)", "help": "A token."},
-            ],
-            "warnings": [],
-        }
-        return SimpleNamespace(to_dict=lambda: status)
+        return Description(
+            hub="modelscope",
+            hubs=("modelscope", "huggingface"),
+            rows=(
+                SettingRow("USE_MODELSCOPE", "true", "default", "Ask ModelScope first."),
+                SettingRow("HF_TOKEN", "***", "environment (HF_TOKEN)", "A token."),
+            ),
+            version="0.1.0",
+            python="3.11.2",
+            training={"torch": True, "peft": False},
+            notices=(),
+        )
 
     def models(self) -> list[dict[str, Any]]:
         self._note("models")
         return self.catalogue
 
+    def model_rows(self) -> list[ModelRow]:
+        return [as_model(row) for row in self.models()]
+
     def list_cached_models(self) -> list[dict[str, Any]]:
         self._note("list_cached_models")
         return self.cached
 
+    def cached_models(self) -> list[CachedModel]:
+        return [as_cached(row) for row in self.list_cached_models()]
+
     def cache_summary(self) -> dict[str, Any]:
+        return self.summarize_cache().to_dict()
+
+    def summarize_cache(self) -> CacheSummary:
         self._note("cache_summary")
-        ours = [row for row in self.cached if row["owner"] in ("qwen3ft", "shared")]
-        return {
-            "cache_dir": str(self.settings.cache_dir),
-            "total": len(ours),
-            "total_size": sum(row["size"] for row in ours),
-            "used": sum(row["size"] for row in ours if row["owner"] == "qwen3ft"),
-            "free": 5 * 10**11,
-            "quota": 2 * 10**11,
-            "incoming": 10**9,
-        }
+        return summarize(self.cached, str(self.settings.cache_dir))
 
     def by_slug(self, slug: str) -> tuple[str, str | None]:
         self._note("by_slug", slug)
@@ -281,10 +333,10 @@ class StandInManager:
                 return str(row["model_name"]), row["commit"] or row["revision"] or None
         raise NotCached("There is no such model in the cache.", hint="List them.")
 
-    def plan(self, model_name: str, *, stop: threading.Event | None = None, **wishes: Any) -> SimpleNamespace:
+    def plan(self, model_name: str, *, stop: threading.Event | None = None, **wishes: Any) -> DownloadPlan:
         assert stop is None or not stop.is_set()
         self._note("plan", model_name, wishes)
-        return SimpleNamespace(to_dict=lambda: plan_dict(model_name, **self.plan_answer))
+        return plan_of(model_name, **self.plan_answer)
 
     def move_cache(self, target: Path) -> MoveReport:
         self._note("move_cache", target)

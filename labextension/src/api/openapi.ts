@@ -526,6 +526,8 @@ export interface components {
         readonly Progress: {
             /** @enum {unknown} */
             readonly phase: "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "saving";
+            /** @description What people call the phase, as a label begins. */
+            readonly phase_words: string;
             readonly done: number;
             readonly total: number | null;
             /** @enum {unknown} */
@@ -534,6 +536,7 @@ export interface components {
             readonly rate: number | null;
             /** @description Seconds left in this phase. */
             readonly eta_s: number | null;
+            /** @description A few more words for people; may be empty. */
             readonly detail: string;
         };
         readonly Job: {
@@ -542,6 +545,8 @@ export interface components {
             readonly title: string;
             /** @enum {unknown} */
             readonly state: "queued" | "running" | "stopping" | "succeeded" | "failed" | "stopped" | "interrupted";
+            /** @description What people call the state, or that the job is paused, as a label begins. */
+            readonly state_words: string;
             readonly progress: null | components["schemas"]["Progress"];
             readonly notices: readonly string[];
             readonly error: null | components["schemas"]["Error"];

@@ -69,14 +69,6 @@ function sentences(trans: Translate): ReadonlyArray<string> {
     trans.__("Check your token, and that you accepted the model's licence on its page."),
     trans.__('If this network has a login page, open it in a browser first; else try again later.'),
     trans.__(
-      'Not enough room in the cache: %1 are to be downloaded, %2 are free; %3 (%4 bytes) are missing.',
-      '%1',
-      '%2',
-      '%3',
-      '%4'
-    ),
-    trans.__('Evict a model you no longer need, or set MODEL_CACHE_DIR to a larger volume.'),
-    trans.__(
       'Not enough room in the cache for %1: %2 are needed, %3 are free; %4 (%5 bytes) are missing.',
       '%1',
       '%2',
@@ -138,10 +130,6 @@ function sentences(trans: Translate): ReadonlyArray<string> {
     trans.__('%1: %2 in the cache: missing or changed.', '%1', '%2'),
     trans.__('%1 of the damaged files are right and need not travel again.', '%1'),
     trans.__('%1: its folder changed while it was repaired.', '%1'),
-    trans.__('The repair was stopped.'),
-    trans.__('What is right was kept; start it again to go on.'),
-    trans.__('Checking was stopped.'),
-    trans.__('Nothing was changed.'),
     trans.__("%1 is not the hub's file; it was moved to %2.", '%1', '%2'),
     trans.__('%1 was not compared with a hub (%2): it is used as it is, unverified.', '%1', '%2'),
     trans.__('Asking for the present state of the model.'),

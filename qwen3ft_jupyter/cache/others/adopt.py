@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.cache.clone import clone_open
 from qwen3ft_jupyter.cache.reading import Digest, Reading, digest_file
 from qwen3ft_jupyter.disk import LOCAL, make_folders
-from qwen3ft_jupyter.format import size
+from qwen3ft_jupyter.messages import Message, Size
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import FetchedFile, claim
 from qwen3ft_jupyter.transfer.volume import FULL, REFUSED, disk_error
@@ -108,7 +108,7 @@ def _adopt_one(adoption: _Adoption, file: RemoteFile, some: Iterable[Candidate],
 def _cloned(adoption: _Adoption, file: RemoteFile, candidate: Candidate, clone: Path, done: int) -> Digest | None:
     """Clone a candidate and return what the clone's bytes are, or None if it cannot be read. Progress is half each."""
     reading, moved = adoption.reading, 0
-    reading.name = f"{file.path} from the {candidate.label}"
+    reading.name = Message("{file} from the {label}", file=file.path, label=candidate.label)
 
     def on_bytes(count: int) -> None:
         nonlocal moved
@@ -157,5 +157,11 @@ def _tell(adopted: Iterable[FetchedFile], work: Work) -> None:
     for fetched in adopted:
         by_label[fetched.adopted_from].append(fetched.file.size)
     for label, sizes in by_label.items():
-        taken = f"{size(sum(sizes))} in {len(sizes)} file{'s' if len(sizes) > 1 else ''}"
-        work.notice("Copied {taken} from the {label} on this disk instead of downloading.", taken=taken, label=label)
+        work.notice(
+            "Copied {size} in {count} file from the {label} on this disk instead of downloading."
+            if len(sizes) == 1
+            else "Copied {size} in {count} files from the {label} on this disk instead of downloading.",
+            size=Size(sum(sizes)),
+            count=len(sizes),
+            label=label,
+        )

@@ -18,6 +18,7 @@ from qwen3ft_jupyter.cache.others.find import TEMPORARY, blob_folders, copies, p
 from qwen3ft_jupyter.cache.others.places import entries_of
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claimed
@@ -102,7 +103,7 @@ def import_partials(
 def _copy_gaps(theirs: OthersPartial, partial: Partial, reading: Reading, work: Work) -> int:
     """Copy what `partial` lacks; return how many bytes that were."""
     work.check()
-    reading.name = f"{partial.name} from the {theirs.place.label}"
+    reading.name = Message("{file} from the {label}", file=partial.name, label=theirs.place.label)
     try:
         descriptor = theirs.place.open(theirs.path)
     except OSError:  # gone meanwhile: its tool has gone on

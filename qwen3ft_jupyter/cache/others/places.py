@@ -16,6 +16,7 @@ from string import Template
 from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
 
 from qwen3ft_jupyter.disk import READ_FLAGS
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,9 +27,9 @@ Owner = Literal["huggingface", "modelscope", "folder"]
 """Whose layout a place has; a folder has none: models lie in it as people put them."""
 
 LABELS: Final[dict[Owner, str]] = {
-    "huggingface": "Hugging Face cache",
-    "modelscope": "ModelScope cache",
-    "folder": "other folders",
+    "huggingface": Message("Hugging Face cache"),
+    "modelscope": Message("ModelScope cache"),
+    "folder": Message("other folders"),
 }
 """What to call a place in front of a person, after "the"."""
 

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 from qwen3ft_jupyter.cache.own.layout import INCOMING_FOLDER
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import Stopped
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.transfer.volume import disk_error
-from qwen3ft_jupyter.work import Progress, Reporter, Work
+from qwen3ft_jupyter.work import PHASES, Progress, Reporter, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,7 +118,7 @@ class Lease(Reporter):
             "nonce": self.nonce,
             "owner": ProcessIdentity.current().to_dict(),
             "beat": time.time(),
-            "progress": self._progress.to_dict() if self._progress else None,
+            "progress": self._progress.to_json() if self._progress else None,
         }
 
     @contextlib.contextmanager
@@ -205,7 +206,8 @@ class _Watch:
             self._reporter.notice("Another process is downloading this model; waiting for it.")
         self.has_waited = True
         progress = state.progress or Progress("resolving")
-        detail = f"another process: {progress.phase}"
+        phase = PHASES[progress.phase].word if progress.phase in PHASES else progress.phase
+        detail = Message("another process: {phase}", phase=phase)
         self._reporter.progress(replace(progress, phase="waiting", detail=detail))
         return False
 
@@ -246,6 +248,6 @@ def _progress_from(data: object) -> Progress | None:
     except TypeError:
         return None
     numbers = [progress.done, *(n for n in (progress.total, progress.rate, progress.eta_s) if n is not None)]
-    texts = [progress.phase, progress.unit, progress.detail]
-    is_sound = all(type(n) in {int, float} for n in numbers) and all(isinstance(text, str) for text in texts)
-    return progress if is_sound else None
+    texts = [progress.phase, progress.unit]
+    is_text = all(isinstance(text, str) for text in texts) and isinstance(data.get("detail", ""), (str, dict))
+    return progress if is_text and all(type(number) in {int, float} for number in numbers) else None

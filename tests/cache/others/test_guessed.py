@@ -51,7 +51,7 @@ def test_it_is_listed_but_not_found(cache: ModelCache, run: Path) -> None:
 
     assert (model.folder, model.repo_id, model.is_guessed, model.is_verified) == (run, REPO, True, False)
     assert cache.find(REPO) is None
-    assert [row["cached"] for row in model_rows(cache.list(), {})] == [False] * len(model_rows([], {}))
+    assert [row.cached for row in model_rows(cache.list(), {})] == [False] * len(model_rows([], {}))
 
 
 def test_offline_it_is_not_handed_out_but_named(cache: ModelCache, run: Path, origin: Origin) -> None:

@@ -105,7 +105,7 @@ def test_a_waiter_sees_the_progress_of_the_owner(tmp_path: Path) -> None:
         pass
     stopper.join()
 
-    assert told.events[0] == dataclasses.replace(progress, phase="waiting", detail="another process: transferring")
+    assert told.events[0] == dataclasses.replace(progress, phase="waiting", detail="another process: downloading")
     assert len(told.notices) == 1
 
 

@@ -1,0 +1,82 @@
+"""What is for people is said in the language of the page and in the words of the panel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from qwen3ft_jupyter.errors import NotCached
+from qwen3ft_jupyter.jobs.state import JobStatus
+from qwen3ft_jupyter.messages import Command, Message
+from qwen3ft_jupyter.work import PHASES, Progress
+from tests.server.standin import StandInJob
+
+if TYPE_CHECKING:
+    from tests.server.asking import Ask
+    from tests.server.standin import StandInManager
+
+
+@pytest.fixture
+def chinese_page(jp_auth_header: dict[str, str]) -> dict[str, str]:
+    return {**jp_auth_header, "Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}
+
+
+async def test_a_job_is_told_in_the_language_of_the_page(
+    ask: Ask, manager: StandInManager, chinese_page: dict[str, str]
+) -> None:
+    waiting = JobStatus(
+        "running",
+        1,
+        progress=Progress("resolving", detail=Message("another process: {phase}", phase=PHASES["training"].word)),
+        notices=(Message("{count} rows left out that have no answer", count=3), "what an older version wrote"),
+        error={"code": "no-space", "message": Message("{name} is missing.", name="x"), "hint": "Try again."},
+    )
+    job = StandInJob("20260102-030405-finetune-0001", script=[waiting])
+    manager.all_jobs.append(job)
+
+    english = (await ask("get", f"/jobs/{job.id}")).json
+    chinese = (await ask("get", f"/jobs/{job.id}", headers=chinese_page)).json
+
+    assert (english["state_words"], chinese["state_words"]) == ("Running", "运行中")
+    assert (english["progress"]["phase_words"], chinese["progress"]["phase_words"]) == (
+        "Asking the hub",
+        "查询模型信息",
+    )
+    assert (english["progress"]["detail"], chinese["progress"]["detail"]) == (
+        "another process: training",
+        "另一进程：训练",
+    )
+    assert english["notices"] == ["3 rows left out that have no answer", "what an older version wrote"]
+    assert chinese["notices"] == ["略去 3 行没有回答的数据", "what an older version wrote"]
+    assert chinese["error"] == {"code": "no-space", "message": "缺少 x。", "hint": "请重试。"}
+
+
+async def test_an_error_names_the_panels_button_in_the_language_of_the_page(
+    ask: Ask, manager: StandInManager, monkeypatch: pytest.MonkeyPatch, chinese_page: dict[str, str]
+) -> None:
+    error = NotCached(
+        "{name} is not in the cache.", hint="Download it: {command}", name="a/b", command=Command("download", "a/b")
+    )
+
+    def refuse() -> None:
+        raise error
+
+    monkeypatch.setattr(manager, "models", refuse)
+
+    english, chinese = (await ask("get", "/models")).json, (await ask("get", "/models", headers=chinese_page)).json
+
+    assert english == {
+        "code": "not-cached",
+        "message": "a/b is not in the cache.",
+        "hint": "Download it: Download a/b",
+    }
+    assert chinese == {"code": "not-cached", "message": "a/b 不在缓存中。", "hint": "下载：下载 a/b"}
+
+
+async def test_models_and_settings_are_told_in_the_language_of_the_page(ask: Ask, chinese_page: dict[str, str]) -> None:
+    models = (await ask("get", "/models", headers=chinese_page)).json["models"]
+    settings = (await ask("get", "/status", headers=chinese_page)).json["settings"]
+
+    assert models[0]["role"] == "快速实验"
+    assert settings[0]["origin"] == "默认值"

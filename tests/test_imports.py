@@ -98,6 +98,11 @@ def test_no_chain_of_imports_is_long_or_closed() -> None:
     assert len(longest) <= LONGEST_CHAIN, " > ".join(longest)
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "cache" / "own").glob("*.py")), ids=lambda path: path.name)
+def test_our_models_know_nothing_of_other_tools_caches(path: Path) -> None:
+    assert "qwen3ft_jupyter.cache.others" not in path.read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     "statement",
     [

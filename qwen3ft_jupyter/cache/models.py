@@ -11,12 +11,12 @@ from qwen3ft_jupyter.messages import Message, Names
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.manifest import Manifest
+    from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.settings.declared import HubName
 
 ModelOwner = Literal["qwen3ft", "shared", "huggingface", "modelscope", "folder"]
-"""Whose a model is: ours, a shared layer's, another tool's, or in a folder that the user named."""
+"""Whose a model is: ours, a shared cache's, another tool's, or in a folder that the user named."""
 
 
 _MODEL_FILE = re.compile(
@@ -50,25 +50,23 @@ class CachedModel:
 
     repo_id: RepoId
     slug: str
-    """The name of its folder, unique within a layer; of another tool's model, its owner, a colon and its repo."""
+    """The name of its folder, unique within a cache; of another tool's model, its owner, a colon and its repo."""
     folder: Path
     size_bytes: int
-    hub: HubName | None
-    """None for a folder without our manifest."""
-    commit: str
-    """"" if unknown, like `revision`; other tools know one or the other."""
-    revision: str
-    created: float | None
-    """Unix seconds."""
-    last_used: float | None
-    """Unix seconds."""
-    pinned: bool
-    is_verified: bool
-    """Whether our manifest vouches for every byte; else the folder was found, and its repo id guessed from its name."""
-    is_shared: bool
-    """Whether it lies in a layer that is only read."""
     owner: ModelOwner
     """Other tools' models are used where they are or copied from, and never written to."""
+    hub: HubName | None = None
+    """None for a folder without our manifest."""
+    commit: str = ""
+    """"" if unknown, like `revision`; other tools know one or the other."""
+    revision: str = ""
+    created: float | None = None
+    """Unix seconds."""
+    last_used: float | None = None
+    """Unix seconds."""
+    pinned: bool = False
+    is_verified: bool = False
+    """Whether our manifest vouches for every byte; else the folder was found, and its repo id guessed from its name."""
     is_guessed: bool = False
     """Whether it lies in a folder that the user named, and only what that is called like tells which model it is.
 
@@ -76,8 +74,13 @@ class CachedModel:
     neither handed out nor deleted as that model."""
 
     @property
-    def is_elsewhere(self) -> bool:
-        """Whether it is another tool's or the user's own, and no part of this cache or its layers."""
+    def is_shared(self) -> bool:
+        """Whether it lies in a shared cache, which is only read."""
+        return self.owner == "shared"
+
+    @property
+    def is_others(self) -> bool:
+        """Whether it is another tool's or the user's own, and no part of this cache or its shared caches."""
         return self.owner not in {"qwen3ft", "shared"}
 
     def to_dict(self) -> CachedRow:
@@ -120,18 +123,29 @@ class EvictedModel:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SharedFile:
+    """A file of another model in the same cache, right by its stamp."""
+
+    path: Path
+    entry: ManifestFile
+    lender: str = ""
+    """The slug of that model."""
+
+
 def is_model_file(name: str) -> bool:
     """Return whether published models have files of this name; asked where no record tells."""
     return _MODEL_FILE.fullmatch(name) is not None
 
 
-def model_from(folder: Path, manifest: Manifest, *, is_shared: bool) -> CachedModel:
+def model_from(folder: Path, manifest: Manifest, owner: ModelOwner) -> CachedModel:
     """Return the model in a folder with our manifest."""
     return CachedModel(
         manifest.repo_id,
         folder.name,
         folder,
         manifest.size_bytes,
+        owner,
         manifest.hub,
         manifest.commit,
         manifest.revision,
@@ -139,6 +153,4 @@ def model_from(folder: Path, manifest: Manifest, *, is_shared: bool) -> CachedMo
         manifest.last_used,
         manifest.pinned,
         is_verified=True,
-        is_shared=is_shared,
-        owner="shared" if is_shared else "qwen3ft",
     )

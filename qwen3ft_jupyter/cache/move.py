@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache.evict import (
+from qwen3ft_jupyter.cache.move_folder import FolderMove, MoveWork, NotMovable
+from qwen3ft_jupyter.cache.own.evict import (
     Extent,
     InUse,
     is_leased,
@@ -21,22 +22,26 @@ from qwen3ft_jupyter.cache.evict import (
     remove_model,
     remove_shell,
 )
-from qwen3ft_jupyter.cache.in_place_records import IN_PLACE_FOLDER
-from qwen3ft_jupyter.cache.incoming import incoming_folders
-from qwen3ft_jupyter.cache.layers import Layers, plain_model
-from qwen3ft_jupyter.cache.layout import INCOMING_FOLDER, STAMPS_FOLDER, folders_in, incoming_folder
-from qwen3ft_jupyter.cache.lease import LeaseState
-from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest
-from qwen3ft_jupyter.cache.marks import is_half_evicted, marked_repo_id
-from qwen3ft_jupyter.cache.move_folder import FolderMove, MoveWork, NotMovable
+from qwen3ft_jupyter.cache.own.folders import ModelFolders, plain_model
+from qwen3ft_jupyter.cache.own.layout import (
+    IN_PLACE_FOLDER,
+    INCOMING_FOLDER,
+    STAMPS_FOLDER,
+    folders_in,
+    incoming_folder,
+    incoming_folders,
+)
+from qwen3ft_jupyter.cache.own.lease import LeaseState
+from qwen3ft_jupyter.cache.own.manifest import is_half_evicted, manifest_path, marked_repo_id, read_manifest
+from qwen3ft_jupyter.cache.own.repair import keep_pieces, opened
 from qwen3ft_jupyter.cache.reading import Reading
-from qwen3ft_jupyter.cache.repair import claimed, keep_pieces, opened
 from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.messages import Message, Names, Size
-from qwen3ft_jupyter.transfer.leftovers import read_journal
+from qwen3ft_jupyter.transfer.journal import read_journal
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES
+from qwen3ft_jupyter.transfer.partial import claimed
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import Work
 
@@ -73,12 +78,12 @@ def move_cache(
     work: Work | None = None,
     disk: Disk = LOCAL,
 ) -> MoveReport:
-    """Move every model of a cache, and what was begun, to `target_root`, which may hold models already.
+    """Move every model of a cache, and all partial files, to `target_root`, which may hold models already.
 
     Args:
         source_root: The cache as it is.
         target_root: Where it is to be; made if it is not there.
-        trust_manifests: As in `ModelCache`: what is not believed here will not be believed there.
+        trust_manifests: As in `ModelCache`: what is not trusted here will not be trusted there.
         is_used: Says which models are in use.
         work: Is told of the phases "moving" and "verifying", and of what stays; nothing is deleted after a stop.
         disk: What both lie on.
@@ -138,14 +143,14 @@ class _Move:
         """Move everything."""
         folders = self._folders()
         make_folders(self.target, disk=self.disk)
-        layers = Layers(self.source, (), trust_manifests=self.trust_manifests)
+        models = ModelFolders(self.source, (), trust_manifests=self.trust_manifests)
         copied = [
             (folder, repo_id)
             for folder, repo_id in folders
-            if self._is_strange(folder, layers) or not self._renamed(folder, self.target)
+            if self._is_strange(folder, models) or not self._renamed(folder, self.target)
         ]
-        moves, bytes_copied = self._copied(copied, layers)
-        self._move_begun()
+        moves, bytes_copied = self._copied(copied, models)
+        self._move_partials()
         for name in RECORD_FOLDERS:
             self._move_records(name)
         for move in moves:
@@ -192,17 +197,17 @@ class _Move:
             self.moved.append(folder.name)
         return True
 
-    def _is_strange(self, folder: Path, layers: Layers) -> bool:
-        """Return whether a folder has a manifest that is not believed: it would be at the target, so it is left out."""
+    def _is_strange(self, folder: Path, models: ModelFolders) -> bool:
+        """Return whether a folder has a manifest that is not trusted: it would be at the target, so it is left out."""
         if self.trust_manifests:
             return False
-        return layers.believed(folder) is None and os.path.lexists(manifest_path(folder))
+        return models.trusted(folder) is None and os.path.lexists(manifest_path(folder))
 
-    def _copied(self, folders: Sequence[tuple[Path, RepoId]], layers: Layers) -> tuple[list[FolderMove], int]:
+    def _copied(self, folders: Sequence[tuple[Path, RepoId]], models: ModelFolders) -> tuple[list[FolderMove], int]:
         """Copy all and read all again; return those that are right at their new place, and the bytes they have."""
         work = MoveWork(self.disk, self.work, Reading(self.work, "moving", 0))
         moves = [
-            FolderMove(folder, self.target / folder.name, repo_id, layers.believed(folder), work)
+            FolderMove(folder, self.target / folder.name, repo_id, models.trusted(folder), work)
             for folder, repo_id in folders
         ]
         seen: set[tuple[int, int]] = set()
@@ -258,7 +263,7 @@ class _Move:
             self._leave(name, Message("it is in use; its copy is complete"))
         self.moved.append(name)
 
-    def _move_begun(self) -> None:
+    def _move_partials(self) -> None:
         """Move partial files; those that somebody works on stay."""
         for folder in incoming_folders(self.source):
             if is_leased(folder):
@@ -315,7 +320,7 @@ class _Move:
 
 def _repo_of(folder: Path) -> RepoId | None:
     manifest = read_manifest(folder)
-    plain = None if manifest else plain_model(folder, is_shared=False)
+    plain = None if manifest else plain_model(folder, "qwen3ft")
     if manifest is not None:
         return manifest.repo_id
     if plain is not None:

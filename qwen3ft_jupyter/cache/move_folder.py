@@ -9,15 +9,25 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.clone import clone
-from qwen3ft_jupyter.cache.digests import digest_file
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Manifest, Stamp, file_state, read_manifest, write_manifest
-from qwen3ft_jupyter.cache.marks import mark_incomplete, marked_repo_id, unmark_incomplete
-from qwen3ft_jupyter.cache.walk import walk_all
+from qwen3ft_jupyter.cache.own.manifest import (
+    RECORD_FOLDER,
+    Manifest,
+    Stamp,
+    file_state,
+    mark_incomplete,
+    marked_repo_id,
+    read_manifest,
+    unmark_incomplete,
+    walk_all,
+    write_manifest,
+)
+from qwen3ft_jupyter.cache.reading import digest_file
 from qwen3ft_jupyter.disk import make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.reading import Reading
@@ -54,8 +64,9 @@ class MoveWork:
         digest = digest_file(path, with_git=False, on_bytes=on_bytes)
         if digest is None:
             raise NotMovable(Message("it changed while it was moved"))
-        self.digests[status.st_dev, status.st_ino] = digest.sha256, digest.stamp
-        return digest.sha256, digest.stamp
+        found = digest.sha256, Stamp.of(digest.status)
+        self.digests[status.st_dev, status.st_ino] = found
+        return found
 
     def _look(self, _count: int) -> None:
         self.work.check()
@@ -129,25 +140,31 @@ class FolderMove:
             CacheDamaged: The target does not give back what was written.
             OSError, Stopped: As `copy`.
         """
-        manifest = None if self.is_incomplete else self.manifest
-        right: dict[str, str] = {file.path: file.sha256 for file in manifest.files} if manifest is not None else {}
+        record = self.manifest if not self.is_incomplete else None
+        right: dict[str, str] = {file.path: file.sha256 for file in record.files} if record is not None else {}
         if self.was_there:
             self._compare(right)
             return
-        files = {path: status for path, status in self._files.items() if stat.S_ISREG(status.st_mode)}
-        stamps = {path: self._checked(path, right.get(path)) for path in files}
-        disk = self._work.disk
+        stamps = {path: self._checked(path, right.get(path)) for path in self._regular()}
         for folder in {(self.target / path).parent for path in self._files}:
-            disk.fsync_folder(folder)
+            self._work.disk.fsync_folder(folder)
+        self._write_record(stamps if record is not None else {})
+
+    def _write_record(self, stamps: Mapping[str, Stamp]) -> None:
+        """Write what makes the target a model, with the stamps of its files, unless it is to stay incomplete."""
+        disk = self._work.disk
         if self.manifest is not None:
-            entries = (replace(f, stamp=stamps.get(f.path) if manifest else None) for f in self.manifest.files)
-            write_manifest(self.target, replace(self.manifest, files=tuple(entries)), disk=disk)
+            files = tuple(replace(file, stamp=stamps.get(file.path)) for file in self.manifest.files)
+            write_manifest(self.target, replace(self.manifest, files=files), disk=disk)
         if self.is_incomplete:
             return
         unmark_incomplete(self.target, disk=disk)
         if self.manifest is None:
             with contextlib.suppress(OSError):  # it holds something that was copied
                 disk.remove_folder(self.target / RECORD_FOLDER)
+
+    def _regular(self) -> list[str]:
+        return [path for path, status in self._files.items() if stat.S_ISREG(status.st_mode)]
 
     def is_unchanged(self) -> bool:
         """Return whether the source is still what was copied."""
@@ -171,20 +188,21 @@ class FolderMove:
         is_empty = there is None and next(walk_all(self.target), None) is None  # a kill came before the mark
         if mark is not None or is_empty:
             return False
-        if there or self.manifest:
-            is_same = _contents(there) == _contents(self.manifest)
-        else:
-            is_same = all(_size(self.target / path) == status.st_size for path, status in self._files.items())
-        if not is_same:
+        if not self._is_same(there):
             raise NotMovable(Message("another model, or another state of it, has its name there"))
         return True
+
+    def _is_same(self, there: Manifest | None) -> bool:
+        """Return whether the target seems to hold the same files."""
+        if there or self.manifest:
+            return _contents(there) == _contents(self.manifest)
+        return all(_size(self.target / path) == status.st_size for path, status in self._files.items())
 
     def _compare(self, right: dict[str, str]) -> None:
         """Read a target that was there, unless its stamps vouch for it. Raises NotMovable if it is another model."""
         there = read_manifest(self.target)
         if there is None or any(file_state(self.target, file) != "same" for file in there.files):
-            regular = [path for path, status in self._files.items() if stat.S_ISREG(status.st_mode)]
-            for path in right or regular:
+            for path in right or self._regular():
                 expected = right.get(path) or self._work.digest(self.source / path)[0]
                 if self._work.digest(self.target / path, counts=True)[0] != expected:
                     raise NotMovable(Message("another state of it has its name there"))

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.layout import BESIDE
+from qwen3ft_jupyter.cache.own.layout import BESIDE
 from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.messages import Message, Size, joined, moment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from qwen3ft_jupyter.cache.manifest import Manifest
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.own.manifest import Manifest
     from qwen3ft_jupyter.hubs.names import RepoId
 
 Blobs = Mapping[tuple[str, int], int]
@@ -44,11 +44,14 @@ def replaced_bytes(holdings: Iterable[Holding], previous: Manifest | None, kept:
     """Return what goes when of a model as it was only the `kept` files stay; what other models share goes not."""
     if previous is None:
         return 0
-    was = (previous.repo_id, previous.commit, previous.created)
-    others = [one for one in holdings if (one.model.repo_id, one.model.commit, one.model.created) != was]
-    shared = {inode for holding in others for _, inode in holding.blobs}
-    gone = {file.stamp.inode if file.stamp else file.path: file for file in previous.files if file.path not in kept}
-    return sum(file.size for inode, file in gone.items() if inode not in shared)
+    shared = {inode for one in holdings if not _is_of(one.model, previous) for _, inode in one.blobs}
+    gone = [file for file in previous.files if file.path not in kept]
+    sizes = {file.stamp.inode if file.stamp else file.path: file.size for file in gone}
+    return sum(sizes[inode] for inode in sizes.keys() - shared)
+
+
+def _is_of(model: CachedModel, record: Manifest) -> bool:
+    return (model.repo_id, model.commit, model.created) == (record.repo_id, record.commit, record.created)
 
 
 def evictable(holdings: Iterable[Holding], *, now: float, keep: RepoId | None = None) -> list[CachedModel]:

@@ -1,4 +1,4 @@
-"""What is cached: one own folder that is written to, read-only layers below it, and what other tools keep."""
+"""What is cached: one own folder that is written to, shared caches that are only read, and what other tools keep."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache import in_place_records, quota, stamps
-from qwen3ft_jupyter.cache.elsewhere import scan
-from qwen3ft_jupyter.cache.evict import (
-    Extent,
+from qwen3ft_jupyter.cache import quota
+from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
+from qwen3ft_jupyter.cache.others import in_place
+from qwen3ft_jupyter.cache.others.evict import evict_copy, named_copies, not_ours, several_folders
+from qwen3ft_jupyter.cache.others.scan import scan
+from qwen3ft_jupyter.cache.own import stamps
+from qwen3ft_jupyter.cache.own.evict import (
     InUse,
     as_of_now,
     is_leased,
@@ -21,23 +24,11 @@ from qwen3ft_jupyter.cache.evict import (
     remove_model,
     remove_shell,
 )
-from qwen3ft_jupyter.cache.evict_foreign import (
-    evict_foreign,
-    is_at,
-    named_copies,
-    not_evictable,
-    not_ours,
-    several_folders,
-)
-from qwen3ft_jupyter.cache.in_place import verify_in_place
-from qwen3ft_jupyter.cache.incoming import allocated_bytes, incoming_folders
-from qwen3ft_jupyter.cache.layers import Layers
-from qwen3ft_jupyter.cache.layout import folders_in, incoming_folder
-from qwen3ft_jupyter.cache.links import distrust
-from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, file_state, update_manifest
-from qwen3ft_jupyter.cache.marks import is_half_evicted, marked_repo_id
-from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
-from qwen3ft_jupyter.cache.verify import verify_model
+from qwen3ft_jupyter.cache.own.folders import ModelFolders
+from qwen3ft_jupyter.cache.own.layout import folders_in, incoming_folder, incoming_folders, is_revision
+from qwen3ft_jupyter.cache.own.manifest import file_state, is_half_evicted, marked_repo_id, update_manifest
+from qwen3ft_jupyter.cache.own.partials import allocated_bytes
+from qwen3ft_jupyter.cache.own.verify import verify_model
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
@@ -46,23 +37,23 @@ from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import SILENT, Reporter, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from qwen3ft_jupyter.cache.places import Place
+    from qwen3ft_jupyter.cache.others.places import Place
+    from qwen3ft_jupyter.cache.own.evict import Extent
+    from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile
     from qwen3ft_jupyter.cache.reports import VerifyReport
     from qwen3ft_jupyter.disk import Disk
 
-FOREIGN: Final = frozenset({"huggingface", "modelscope", "folder"})
-"""The owners of models that other tools keep."""
 TOUCH_S = 300.0
 """A last use younger than this is not written again: the record is for choosing what to evict, in days."""
 
 
-class ModelCache:
-    """The models in `cache_dir`, those in the read-only layers `shared_dirs`, and those other tools keep in `places`.
+class ModelCache(ModelFolders):
+    """The models in `cache_dir`, those in the shared caches `shared_dirs`, and those other tools keep in `places`.
 
-    Safe to use from several threads. A manifest says which bytes are right, and normally it is believed wherever it
-    comes from: a cache may be moved or copied. Without `trust_manifests` one is believed only if it was written here:
+    Safe to use from several threads. A manifest says which bytes are right, and normally it is trusted wherever it
+    comes from: a cache may be moved or copied. Without `trust_manifests` one is trusted only if it was written here:
     a folder that came with its manifest (in a cloned repository, say) has other inodes and times of change than the
     manifest's stamps, which nobody can foresee, and counts as a folder without one.
     """
@@ -76,13 +67,12 @@ class ModelCache:
         trust_manifests: bool = True,
         disk: Disk = LOCAL,
     ) -> None:
-        self.root = Path(cache_dir)
-        folders = {os.path.realpath(folder): Path(folder) for folder in (self.root, *shared_dirs)}
-        self.shared_dirs = tuple(folders.values())[1:]  # our own is no layer below itself
+        root = Path(cache_dir)
+        folders = {os.path.realpath(folder): Path(folder) for folder in (root, *shared_dirs)}
+        shared = tuple(folders.values())[1:]  # our own is not shared with itself
+        super().__init__(root, shared, trust_manifests=trust_manifests)
         self._places = places
-        self.trust_manifests = trust_manifests
         self.disk = disk
-        self._layers = Layers(self.root, self.shared_dirs, trust_manifests=trust_manifests)
 
     @property
     def places(self) -> Sequence[Place]:
@@ -90,15 +80,11 @@ class ModelCache:
         return self._places() if callable(self._places) else self._places
 
     def list(self) -> list[CachedModel]:
-        """Return every model: our own, those of the shared layers, those of other tools; each by name.
+        """Return every model: our own, those of the shared caches, those of other tools; each by name.
 
         Folders that cannot be read are empty.
         """
-        return [*self.kept(), *self._elsewhere()]
-
-    def kept(self) -> Sequence[CachedModel]:
-        """Return our own models and those of the shared layers, without a look at other tools' folders."""
-        return [*self._layers.own(), *self._layers.shared()]
+        return [*self.kept(), *self._others()]
 
     def find(self, repo_id: str, revision: str | None = None) -> CachedModel | None:
         """Return the best copy of a model, or None.
@@ -109,29 +95,27 @@ class ModelCache:
         """
         name = parse_repo_id(repo_id)
         found = []
-        for model in self._layers.find(name, revision):
+        for model in self._candidates(name, revision):
             if model.is_verified:
                 return model
             found.append(model)
-        elsewhere = [one for one in self._elsewhere(name) if is_at(one, revision) and not one.is_guessed]
-        in_place = (model for model in elsewhere if model.is_verified)
-        return next(in_place, next(iter([*found, *elsewhere]), None))
+        return next(iter(found), None)
 
-    def at(self, folder: Path) -> CachedModel | None:
-        """Return the model in a folder of our own or of a shared layer, or None."""
-        return self._layers.at(folder)
+    def _candidates(self, name: RepoId, revision: str | None) -> Iterator[CachedModel]:
+        yield from self.best_copies(name, revision)
+        yield from (one for one in _at(self._others(name), revision) if not one.is_guessed)
 
-    def elsewhere(self, repo_id: str) -> Sequence[CachedModel]:
+    def others(self, repo_id: str) -> Sequence[CachedModel]:
         """Return the copies of a model that other tools keep, and the folders that are called like it."""
-        return self._elsewhere(parse_repo_id(repo_id))
+        return self._others(parse_repo_id(repo_id))
 
     def guessed(self, repo_id: RepoId) -> Sequence[CachedModel]:
         """Return the folders that are called like a model, but were never compared with it."""
-        return [model for model in self._elsewhere(repo_id) if model.is_guessed]
+        return [model for model in self._others(repo_id) if model.is_guessed]
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """Return the own folder and the layers below it."""
+        """Return the own folder and the shared caches."""
         return (self.root, *self.shared_dirs)
 
     def free_bytes(self) -> int:
@@ -154,19 +138,6 @@ class ModelCache:
             "There is no such model in the cache.", hint="See `{command}` for those there are.", command=Command("list")
         )
 
-    def folder_for(self, repo_id: RepoId, revision: str | None = None, commit: str = "") -> Path:
-        """Return the own folder that holds a model or will; known without asking a hub.
-
-        The first revision lies in the folder of the repo's slug (or another name if a different repo has that), and so
-        does every later state of it. A revision asked for by name lies beside it, in ``slug@revision``, unless it is
-        what the first folder holds: by its name, by the digits of its commit, or because the hub resolved it to the
-        same `commit`.
-
-        Raises:
-            CacheError: Every name it could have is taken by something else.
-        """
-        return self._layers.folder_for(repo_id, revision, commit)
-
     def evict(
         self,
         repo_id: str,
@@ -177,7 +148,7 @@ class ModelCache:
         is_used: InUse = nobody_uses,
         reporter: Reporter = SILENT,
     ) -> int:
-        """Delete every own copy of a model, and what was begun of it; return the bytes freed.
+        """Delete every own copy of a model, and the partials of it; return the bytes freed.
 
         The files go that were downloaded, or, in a folder that somebody else made, those that models have. What else
         lies in the folder stays and is named.
@@ -193,26 +164,46 @@ class ModelCache:
         Raises:
             NotCached: There is no copy.
             CacheError: With the owner "folder": several folders may be meant, or one that is only called like it.
-            CacheNotWritable: It lies in a shared layer or is another tool's, or our own folder cannot be written.
+            CacheNotWritable: It lies in a shared cache or is another tool's, or our own folder cannot be written.
             ModelInUse: It is being downloaded, or in use.
         """
         if owner not in {None, "qwen3ft"}:
-            found = [one for one in self._elsewhere() if one.owner == owner and is_at(one, revision)]
-            return sum(evict_foreign(self, one, is_used) for one in named_copies(repo_id, found))
+            found = [one for one in self._others() if one.owner == owner]
+            return sum(self._evict_other(one, is_used) for one in named_copies(repo_id, _at(found, revision)))
         name = parse_repo_id(repo_id)
-        copies = [one for one in self._layers.own() if one.repo_id == name and is_at(one, revision)]
-        folders = [one.folder for one in copies if one.is_verified] or [one.folder for one in copies]
-        if len(folders) > 1 and not copies[0].is_verified:
-            raise several_folders(name, copies)
-        if revision is None:
-            folders += [one for one in self._layers.begun(name, everything=everything) if one not in folders]
+        folders = self._folders_to_evict(name, revision, everything=everything)
         if not folders:
-            raise not_evictable(self, name, revision)
-        evicted = [self._evict(folder, name, "everything" if everything else "named", is_used) for folder in folders]
+            raise self._not_evictable(name, revision)
+        evicted = [self._evict(folder, name, _extent(everything=everything), is_used) for folder in folders]
         for one in evicted:
             if one.left:
                 reporter.notice(one.left_words)
         return sum(one.freed_bytes for one in evicted)
+
+    def _folders_to_evict(self, name: RepoId, revision: str | None, *, everything: bool) -> Sequence[Path]:
+        copies = _at([one for one in self.own() if one.repo_id == name], revision)
+        verified = [one for one in copies if one.is_verified]
+        if len(copies) > 1 and not verified:
+            raise several_folders(name, copies)
+        unfinished = self.unfinished(name, everything=everything) if revision is None else ()
+        return tuple(dict.fromkeys([*(one.folder for one in verified or copies), *unfinished]))
+
+    def _not_evictable(self, name: RepoId, revision: str | None) -> CacheError:
+        """Return the error for a model of which our own folder has no copy."""
+        model = self.find(name, revision) or next(iter(self.guessed(name)), None)
+        if model is not None:
+            return not_ours(model)
+        return NotCached(
+            "{repo_id} is not in the cache.", hint="See `{command}` for what is.", repo_id=name, command=Command("list")
+        )
+
+    def _evict_other(self, model: CachedModel, is_used: InUse) -> int:
+        """Delete a model of another tool and our record of it; return the bytes freed."""
+        if is_used(model.repo_id):
+            raise ModelInUse("{repo_id} is used by a running job.", hint="Stop the job first.", repo_id=model.repo_id)
+        record = self.manifest(model)
+        in_place.forget(self.root, model.folder, disk=self.disk)
+        return evict_copy(model, self.places, {file.path for file in record.files} if record is not None else None)
 
     def evict_slug(
         self, name: str, *, owner: str | None = None, everything: bool = False, is_used: InUse = nobody_uses
@@ -220,28 +211,28 @@ class ModelCache:
         """Delete the one model with this slug; raises like `evict`. Another tool's goes only if `owner` names it."""
         model = self.by_slug(name)
         if model.folder.parent == self.root:
-            return self._evict(model.folder, model.repo_id, "everything" if everything else "named", is_used)
+            return self._evict(model.folder, model.repo_id, _extent(everything=everything), is_used)
         if owner is None or owner != model.owner:
             raise not_ours(model)
-        return EvictedModel(model.repo_id, model.slug, evict_foreign(self, model, is_used))
+        return EvictedModel(model.repo_id, model.slug, self._evict_other(model, is_used))
 
     def evict_for_room(self, name: str, *, is_used: InUse = nobody_uses) -> EvictedModel:
         """Delete what was downloaded of the own model with this slug, which nobody named; raises like `evict`."""
         return self._evict((model := self.by_slug(name)).folder, model.repo_id, "recorded", is_used)
 
     def evict_all(self, *, is_used: InUse = nobody_uses) -> Sequence[EvictedModel]:
-        """Delete what was downloaded of all own models, and everything begun; return what was deleted.
+        """Delete what was downloaded of all own models, and all partials; return what was deleted.
 
-        Pinned models stay, models in use or being downloaded, shared layers, and what other tools keep. So do files
+        Pinned models stay, models in use or being downloaded, shared caches, and what other tools keep. So do files
         that no manifest lists, whole folders of them included: they are somebody else's work.
         """
         self.finish_evictions()
         evicted = []
-        for model in self._layers.own():
+        for model in self.own():
             if model.is_verified and not model.pinned:
                 with contextlib.suppress(ModelInUse):
                     evicted.append(self._evict(model.folder, model.repo_id, "recorded", is_used))
-        kept = {model.slug for model in self._layers.own()}
+        kept = {model.slug for model in self.own()}
         for folder in incoming_folders(self.root):
             if folder.name not in kept and not is_leased(folder):
                 remove_incoming(folder, disk=self.disk)
@@ -259,17 +250,14 @@ class ModelCache:
     def holdings(self, is_used: InUse = nobody_uses) -> Sequence[quota.Holding]:
         """Return our own models as the quota sees them."""
         is_used = as_of_now(is_used)
-        return [
-            quota.Holding(model, self._layers.blobs(model), self._is_in_use(model, is_used))
-            for model in self._layers.own()
-        ]
+        return [quota.Holding(model, self.blobs(model), self._is_in_use(model, is_used)) for model in self.own()]
 
     def used_bytes(self) -> int:
-        """Return what our own cache holds, what is begun or others put beside a model included; shared files once."""
-        return quota.held_bytes(self.holdings()) + self._layers.other_bytes() + self.incoming_bytes()
+        """Return what our own cache holds, partials and what others put beside a model included; shared files once."""
+        return quota.held_bytes(self.holdings()) + self.other_bytes() + self.incoming_bytes()
 
     def incoming_bytes(self) -> int:
-        """Return what begun downloads take on the disk."""
+        """Return what partial files take on the disk."""
         return allocated_bytes(self.root)
 
     def verify(self, repo_id: str, revision: str | None = None, work: Work | None = None) -> VerifyReport:
@@ -302,12 +290,16 @@ class ModelCache:
                 repo_id=repo_id,
             )
         work = work or Work()
-        if model.owner in FOREIGN:
-            return verify_in_place(model, manifest, root=self.root, places=self.places, work=work, disk=self.disk)
+        if model.is_others:
+            return in_place.verify_in_place(
+                model, manifest, root=self.root, places=self.places, work=work, disk=self.disk
+            )
         report, verified = verify_model(model.folder, manifest, work)
         if not self.record(model, verified):  # replaced or evicted meanwhile: the report is about what is gone
             return self.verify(repo_id, revision, work)
-        distrust(self.root, {file.stamp.inode for file in manifest.files if file.path in report.wrong and file.stamp})
+        stamps.untrust(
+            self.root, {file.stamp.inode for file in manifest.files if file.path in report.wrong and file.stamp}
+        )
         return report
 
     def pin(self, repo_id: str, pinned: bool = True, *, revision: str | None = None) -> None:  # noqa: FBT001, FBT002 - reads as pin(name, False)
@@ -340,24 +332,20 @@ class ModelCache:
             )
 
     def manifest(self, model: CachedModel) -> Manifest | None:
-        """Return the record of a model, with the stamps this cache keeps for layers it cannot write.
+        """Return the record of a model, with the stamps this cache keeps for shared caches it cannot write.
 
         That of a model used in place, in another tool's cache, holds only while all its stamps do.
         """
-        if model.owner in FOREIGN:
-            return in_place_records.manifest_of(self.root, model)
-        manifest = self.believed(model.folder) if model.is_verified else None
-        return stamps.overlaid(self.root, model.folder, manifest) if manifest is not None else None
+        if model.is_others:
+            return in_place.manifest_of(self.root, model)
+        manifest = self.trusted(model.folder) if model.is_verified else None
+        return stamps.with_local_stamps(self.root, model.folder, manifest) if manifest is not None else None
 
     def stale_files(self, model: CachedModel, manifest: Manifest) -> Sequence[ManifestFile]:
         """Return the files of a model that have to be read before they are trusted, or are not there."""
-        if model.owner in FOREIGN:
+        if model.is_others:
             return ()  # `manifest` looked at them through the other tool's symlinks
         return [file for file in manifest.files if file_state(model.folder, file) != "same"]
-
-    def believed(self, folder: Path) -> Manifest | None:
-        """Return the manifest of a model folder if there is one that is believed, see the class."""
-        return self._layers.believed(folder)
 
     def record(self, model: CachedModel, manifest: Manifest) -> bool:
         """Keep the stamps of `manifest` in the model's folder, or in our own if that is read-only. Never raises.
@@ -369,22 +357,30 @@ class ModelCache:
     def _is_recorded(self, model: CachedModel) -> bool:
         return model.is_verified and model.folder.parent == self.root
 
-    def _elsewhere(self, repo_id: RepoId | None = None) -> Sequence[CachedModel]:
+    def _others(self, repo_id: RepoId | None = None) -> Sequence[CachedModel]:
         """Return the models of other tools, of one repo or all."""
         places = self.places
         if not places:
             return ()
         found = scan(places, exclude=self.folders)
-        return in_place_records.with_records(self.root, [model for model in found if repo_id in {None, model.repo_id}])
+        return in_place.with_records(self.root, [model for model in found if repo_id in {None, model.repo_id}])
 
     # Deleting
 
     def _evict(self, folder: Path, repo_id: RepoId, extent: Extent, is_used: InUse) -> EvictedModel:
-        removed = remove_model(self.root, folder, repo_id, extent=extent, is_used=is_used, disk=self.disk)
-        return EvictedModel(repo_id, folder.name, removed.freed_bytes, removed.left)
+        return remove_model(self.root, folder, repo_id, extent=extent, is_used=is_used, disk=self.disk)
 
     def _is_in_use(self, model: CachedModel, is_used: InUse) -> bool:
         try:
             return is_leased(incoming_folder(self.root, model.slug)) or is_used(model.repo_id)
         except ModelInUse:
             return True
+
+
+def _extent(*, everything: bool) -> Extent:
+    return "everything" if everything else "named"
+
+
+def _at(models: Iterable[CachedModel], revision: str | None) -> Sequence[CachedModel]:
+    """Return the copies that are recorded as a revision; None is any."""
+    return [one for one in models if revision is None or is_revision(one.commit, one.revision, revision)]

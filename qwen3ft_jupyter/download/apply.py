@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.adopt import adopt
-from qwen3ft_jupyter.cache.commit import commit_model
-from qwen3ft_jupyter.cache.import_partials import import_partials
-from qwen3ft_jupyter.cache.layout import incoming_folder
 from qwen3ft_jupyter.cache.models import model_from
-from qwen3ft_jupyter.cache.repair import keep_ranges, right_ranges
+from qwen3ft_jupyter.cache.others.adopt import adopt
+from qwen3ft_jupyter.cache.others.import_partials import import_partials
+from qwen3ft_jupyter.cache.own.commit import Content, commit_model
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.repair import keep_ranges, right_ranges
+from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import CacheError, TransferError
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.objects import object_key
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.commit import SharedFile
-    from qwen3ft_jupyter.cache.manifest import Manifest
-    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.models import CachedModel, SharedFile
+    from qwen3ft_jupyter.cache.own.manifest import Manifest
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.downloader import Downloader
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import SafePath
+    from qwen3ft_jupyter.settings.declared import HubName
     from qwen3ft_jupyter.transfer.partial import FetchedFile
     from qwen3ft_jupyter.work import Work
 
@@ -39,24 +40,48 @@ class LenderGone(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
-    """A model that is whole now, and what that took."""
+class Ensured:
+    """A model that is on this disk, and what that took."""
 
     model: CachedModel
-    shares: Mapping[str, int]
+    shares: Mapping[str, int] = field(default_factory=dict)
     """Bytes that travelled, by the name of their source."""
-    adopted: Mapping[str, int]
+    adopted: Mapping[str, int] = field(default_factory=dict)
     """Bytes that were on this disk already, by where."""
     evicted: Sequence[str] = ()
-    """Models that made room."""
+    """Models that made room for it."""
+    was_cached: bool = False
+    """Whether it was there and right when it was asked for."""
+    seconds: float = 0.0
 
     @property
     def bytes_fetched(self) -> int:
         """Return the bytes that travelled."""
         return sum(self.shares.values())
 
+    @property
+    def hub(self) -> HubName | None:
+        """Return where the model came from, now or earlier; None for a folder nobody has compared with a hub."""
+        return self.model.hub
 
-def apply(plan: DownloadPlan, downloader: Downloader, work: Work) -> Completed:
+    def result(self) -> DownloadResult:
+        """Return what a download job keeps of it."""
+        return DownloadResult(
+            str(self.model.folder),
+            self.model.repo_id,
+            bytes=self.bytes_fetched,
+            size=self.model.size_bytes,
+            seconds=self.seconds,
+            hub=self.hub,
+            was_cached=self.was_cached,
+            verified=self.model.is_verified,
+            sources=self.shares,
+            adopted=sum(self.adopted.values()),
+            evicted=self.evicted,
+        )
+
+
+def apply(plan: DownloadPlan, downloader: Downloader, work: Work) -> Ensured:
     """Make the folder of a plan hold exactly its files; the caller holds the lease.
 
     A copy on this disk that turns out to have other bytes than the hub lists is said so, and its file fetched: that
@@ -82,7 +107,7 @@ def apply(plan: DownloadPlan, downloader: Downloader, work: Work) -> Completed:
         if isinstance(error, (CacheError, TransferError)) and not all(file.path.exists() for file in lent.values()):
             raise LenderGone from error
         raise
-    return Completed(model_from(plan.folder, manifest, is_shared=False), *_shares(ready, lent))
+    return Ensured(model_from(plan.folder, manifest, "qwen3ft"), *_shares(ready, lent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +124,7 @@ class _Application:
         return incoming_folder(self.cache.root, self.plan.folder.name)
 
     def adopted(self) -> list[FetchedFile]:
-        """Return what was cloned from elsewhere on this disk and is right."""
+        """Return what was cloned from another place on this disk and is right."""
         candidates = self.plan.found.candidates
         found = [(file, candidates[file.path]) for file in self.plan.of("adopted") if file.path in candidates]
         return adopt(found, incoming=self.incoming, work=self.work, disk=self.cache.disk)
@@ -131,8 +156,8 @@ class _Application:
         """Return what has travelled."""
         if not missing:
             return []
-        downloader, begun = self.downloader, self.plan.found.begun
-        to_fetch = sum(max(0, file.size - begun.get(object_key(file), 0)) for file in missing)
+        downloader, there = self.downloader, self.plan.found.partial_bytes
+        to_fetch = sum(max(0, file.size - there.get(object_key(file), 0)) for file in missing)
         with downloader.sources(self.plan, to_fetch, self.work) as sources:
             return fetch(
                 missing,
@@ -146,17 +171,13 @@ class _Application:
 
     def committed(self, ready: Sequence[FetchedFile]) -> Manifest:
         """Put everything at its place."""
-        plan = self.plan
-        count = len(plan.found.wanted)
+        plan, found = self.plan, self.plan.found
+        count = len(found.wanted)
         self.work.progress(Progress("committing", 0, count, "files"))
         manifest = commit_model(
             plan.folder,
             plan.listing,
-            kept=plan.found.kept,
-            fetched=ready,
-            copies=plan.copies(),
-            shared=plan.found.lent,
-            previous=plan.found.previous,
+            Content(found.kept, ready, plan.copies(), found.lent, found.previous),
             now=time.time(),
             reporter=self.work.reporter,
             disk=self.cache.disk,

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.compare import looks_complete
-from qwen3ft_jupyter.cache.evict import InUse, as_of_now, nobody_uses, remove_empty, remove_incoming
-from qwen3ft_jupyter.cache.in_place import probable_files
-from qwen3ft_jupyter.cache.layout import incoming_folder, is_revision
-from qwen3ft_jupyter.cache.lease import Lease, hold_lease
-from qwen3ft_jupyter.cache.manifest import ManifestFile
-from qwen3ft_jupyter.download.apply import Completed, LenderGone, apply
-from qwen3ft_jupyter.download.plan import DownloadPlan, Found, make_plan
+from qwen3ft_jupyter.cache.others.in_place import probable_files
+from qwen3ft_jupyter.cache.own.evict import InUse, as_of_now, nobody_uses, remove_empty, remove_incoming
+from qwen3ft_jupyter.cache.own.layout import incoming_folder, is_revision
+from qwen3ft_jupyter.cache.own.lease import Lease, hold_lease
+from qwen3ft_jupyter.cache.own.manifest import ManifestFile
+from qwen3ft_jupyter.download.apply import Ensured, LenderGone, apply
+from qwen3ft_jupyter.download.plan import DownloadPlan, make_plan
 from qwen3ft_jupyter.download.present import (
-    listing_of,
+    looks_complete,
     model_in_place,
     model_without_network,
     unverified_model,
     whole_model,
 )
-from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.download.room import make_room, volume_of
-from qwen3ft_jupyter.download.survey import Survey
+from qwen3ft_jupyter.download.survey import Found, Survey
 from qwen3ft_jupyter.errors import (
     CacheError,
     HubBusy,
@@ -53,51 +51,15 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
-    from qwen3ft_jupyter.download.plan import Volume
     from qwen3ft_jupyter.download.request import DownloadRequest
+    from qwen3ft_jupyter.download.room import Volume
     from qwen3ft_jupyter.hubs.listing import Hub, Listing
     from qwen3ft_jupyter.hubs.retry import RetryPolicy
     from qwen3ft_jupyter.settings.declared import HubName
     from qwen3ft_jupyter.transfer.source import Source
 
-_ELSEWHERE = (HubUnreachable, HubBusy, ModelNotFound, SourceFailed, WrongBytes)
+_ANOTHER_HUB_MAY_DO = (HubUnreachable, HubBusy, ModelNotFound, SourceFailed, WrongBytes)
 """Failures of a transfer that another hub may not share."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ensured:
-    """A model that is on this disk, and what that took."""
-
-    model: CachedModel
-    bytes_fetched: int
-    """Bytes that travelled."""
-    seconds: float
-    hub: HubName | None
-    """Where the model came from, now or earlier; None for a folder nobody has compared with a hub."""
-    was_cached: bool
-    """Whether it was there and right when it was asked for."""
-    shares: Mapping[str, int] = field(default_factory=dict)
-    """Bytes that travelled, by the name of their source."""
-    adopted: Mapping[str, int] = field(default_factory=dict)
-    """Bytes that were on this disk already, by where."""
-    evicted: Sequence[str] = ()
-    """Models that made room for it."""
-
-    def result(self) -> DownloadResult:
-        """Return what a download job keeps of it."""
-        return DownloadResult(
-            str(self.model.folder),
-            self.model.repo_id,
-            bytes=self.bytes_fetched,
-            size=self.model.size_bytes,
-            seconds=self.seconds,
-            hub=self.hub,
-            was_cached=self.was_cached,
-            verified=self.model.is_verified,
-            sources=self.shares,
-            adopted=sum(self.adopted.values()),
-            evicted=self.evicted,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,20 +107,11 @@ class Downloader:
         """
         began = time.monotonic()
         try:
-            done, was_cached = self._bring(self._settled(request), work)
+            done = self._bring(self._settled(request), work)
         except Stopped as error:
             raise Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.") from error
         self.cache.touch(done.model.repo_id, done.model.revision or None)
-        return Ensured(
-            done.model,
-            done.bytes_fetched,
-            time.monotonic() - began,
-            done.model.hub,
-            was_cached,
-            done.shares,
-            done.adopted,
-            done.evicted,
-        )
+        return replace(done, seconds=time.monotonic() - began)
 
     def plan(self, request: DownloadRequest, work: Work) -> DownloadPlan:
         """Return what `ensure` would do for the same request.
@@ -183,8 +136,9 @@ class Downloader:
         model = None if request.force else whole_model(self, request, work, is_dry=True)
         manifest = self.cache.manifest(model) if model is not None else None
         if model is not None and manifest is not None:
-            found = Found(listing_of(manifest).files, kept={file.path: file for file in manifest.files})
-            return self._plan(request, listing_of(manifest), model.folder, found, self._volume())
+            listing = manifest.as_listing()
+            found = Found(listing.files, kept={file.path: file for file in manifest.files})
+            return self._plan(request, listing, model.folder, found, self._volume())
         folder = self.cache.folder_for(request.model_name, request.revision)
         listing = self._listing_of_cached(request, folder) or self._resolved(request, work)
         plan = self._plan_in_place(request, listing)
@@ -235,12 +189,12 @@ class Downloader:
         """Return the listing that the manifest of a damaged model amounts to, if it is what is wanted."""
         if request.force or request.may_have_moved:
             return None
-        manifest = self.cache.believed(folder)
+        manifest = self.cache.trusted(folder)
         if manifest is None or manifest.hub not in self.order_for(request):
             return None
         if request.revision is not None and not is_revision(manifest.commit, manifest.revision, request.revision):
             return None
-        return listing_of(manifest)
+        return manifest.as_listing()
 
     def _plan(
         self, request: DownloadRequest, listing: Listing, folder: Path, found: Found, volume: Volume
@@ -251,7 +205,7 @@ class Downloader:
 
     def _plan_in_place(self, request: DownloadRequest, listing: Listing) -> DownloadPlan | None:
         """Return the plan to use another tool's copy where it is, if one would probably do."""
-        for model in self.cache.elsewhere(request.model_name) if request.in_place and not request.force else ():
+        for model in self._others(request):
             files = probable_files(model, self.cache.places, listing)
             if files:
                 kept = [ManifestFile(file.path, file.size, Sha256(file.sha256 or ""), None) for file in files]
@@ -282,13 +236,13 @@ class Downloader:
 
     # Carrying out
 
-    def _bring(self, request: DownloadRequest, work: Work) -> tuple[Completed, bool]:
+    def _bring(self, request: DownloadRequest, work: Work) -> Ensured:
         began = time.time()
         model = None if request.force else whole_model(self, request, work)
         if model is not None:
-            return _as_it_is(model), True
+            return Ensured(model, was_cached=True)
         if self.offline:
-            return _as_it_is(model_without_network(self, request, work)), True
+            return Ensured(model_without_network(self, request, work), was_cached=True)
         cache, name = self.cache, request.model_name
         while True:
             folder = cache.folder_for(name, request.revision)
@@ -298,7 +252,7 @@ class Downloader:
                     leased = replace(work, reporter=lease)
                     model = self._of_another(request, lease, leased, began)
                     if model is not None:
-                        return _as_it_is(model), False
+                        return Ensured(model)
                     if cache.folder_for(name, request.revision) != folder:
                         continue  # another revision was put there meanwhile
                     done = self._download(request, folder, leased)
@@ -306,7 +260,7 @@ class Downloader:
                 remove_empty(incoming)
                 raise
             remove_incoming(incoming, disk=cache.disk)
-            return done, False
+            return done
 
     def _of_another(self, request: DownloadRequest, lease: Lease, work: Work, began: float) -> CachedModel | None:
         """Return the model if the process that held the lease before has brought it."""
@@ -314,7 +268,7 @@ class Downloader:
         is_new = model is not None and model.created is not None and model.created >= began
         return model if is_new or not request.force else None
 
-    def _download(self, request: DownloadRequest, folder: Path, work: Work) -> Completed:
+    def _download(self, request: DownloadRequest, folder: Path, work: Work) -> Ensured:
         """Fetch what is missing or wrong: of the cached commit if that is what is wanted, else of the hub's listing."""
         listing = self._listing_of_cached(request, folder)
         if listing is not None:
@@ -326,18 +280,29 @@ class Downloader:
         try:
             listing = self._resolved(request, work)
         except (HubUnreachable, HubBusy):
-            model = self.cache.find(request.model_name, request.revision)
-            if model is None or model.is_verified or request.force or not looks_complete(model.folder):
+            model = self._unverified(request, work)
+            if model is None:
                 raise
-            return _as_it_is(unverified_model(self.cache, request, model, work, Message("no hub can be reached")))
-        for model in self.cache.elsewhere(request.model_name) if request.in_place and not request.force else ():
+            return Ensured(model)
+        for model in self._others(request):
             try:
-                return _as_it_is(model_in_place(self.cache, model, listing, work))
+                return Ensured(model_in_place(self.cache, model, listing, work))
             except CacheError as error:  # noqa: PERF203 - there are one or two copies
                 work.notice(error.message)
         return self._complete_from_any(request, listing, folder, work)
 
-    def _complete_from_all(self, request: DownloadRequest, listing: Listing, folder: Path, work: Work) -> Completed:
+    def _unverified(self, request: DownloadRequest, work: Work) -> CachedModel | None:
+        """Return a complete folder that nobody has compared with a hub, if there is one and it may be used."""
+        model = self.cache.find(request.model_name, request.revision)
+        if model is None or model.is_verified or request.force or not looks_complete(model.folder):
+            return None
+        return unverified_model(self.cache, request, model, work, Message("no hub can be reached"))
+
+    def _others(self, request: DownloadRequest) -> Sequence[CachedModel]:
+        """Return other tools' copies that the request wants to use where they are."""
+        return self.cache.others(request.model_name) if request.in_place and not request.force else ()
+
+    def _complete_from_all(self, request: DownloadRequest, listing: Listing, folder: Path, work: Work) -> Ensured:
         """Complete the model from the hub that listed it; if its bytes do not come, from whoever has the same ones."""
         try:
             return self._complete(request, listing, folder, work)
@@ -349,11 +314,11 @@ class Downloader:
             request = replace(request, sources=(*order, "mirrors", "disk"))
             return self._complete(request, listing, folder, work)
 
-    def _complete_from_any(self, request: DownloadRequest, listing: Listing, folder: Path, work: Work) -> Completed:
+    def _complete_from_any(self, request: DownloadRequest, listing: Listing, folder: Path, work: Work) -> Ensured:
         """Complete the model from the hub that listed it; if its bytes do not come, from the next hub in order."""
         try:
             return self._complete(request, listing, folder, work)
-        except _ELSEWHERE as error:
+        except _ANOTHER_HUB_MAY_DO as error:
             order = self.order_for(request)
             others = order[order.index(listing.hub) + 1 :]
             if not others:
@@ -365,7 +330,7 @@ class Downloader:
                 raise error from None
             return self._complete_from_any(request, other, folder, work)
 
-    def _complete(self, request: DownloadRequest, listing: Listing, folder: Path, work: Work) -> Completed:
+    def _complete(self, request: DownloadRequest, listing: Listing, folder: Path, work: Work) -> Ensured:
         """Plan, and carry the plan out; plan again when a model of this cache on which it counted is gone."""
         survey = Survey(self.cache, request, listing, folder, work)
         evicted: list[str] = []
@@ -380,10 +345,6 @@ class Downloader:
                 return replace(apply(plan, self, work), evicted=evicted)
             except LenderGone:
                 continue
-
-
-def _as_it_is(model: CachedModel) -> Completed:
-    return Completed(model, {}, {})
 
 
 def _branch(known: CachedModel | None) -> str | None:

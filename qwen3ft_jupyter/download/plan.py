@@ -5,74 +5,26 @@ The plan that a person is shown is the plan that is executed, see `apply`; a dry
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from qwen3ft_jupyter.cache import quota as quotas
-from qwen3ft_jupyter.cache.compare import split_copies
-from qwen3ft_jupyter.errors import NoSpace
-from qwen3ft_jupyter.messages import Message, Size, size
-from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES, object_key
+from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES, object_key, split_copies
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.candidates import Candidate
-    from qwen3ft_jupyter.cache.commit import SharedFile
-    from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, PieceSum
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.download.request import DownloadRequest
+    from qwen3ft_jupyter.download.room import Volume
+    from qwen3ft_jupyter.download.survey import Found
     from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
     from qwen3ft_jupyter.hubs.names import RepoId, SafePath
     from qwen3ft_jupyter.settings.declared import HubName
 
 Action = Literal["kept", "adopted", "resumed", "fetched", "removed"]
-"""Is there and right; comes from elsewhere on this disk; was begun; travels; belongs to the old revision only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What is on this disk of the files that are wanted."""
-
-    wanted: Sequence[RemoteFile]
-    kept: Mapping[SafePath, ManifestFile] = field(default_factory=dict)
-    """Those that are at their place and right."""
-    lent: Mapping[SafePath, SharedFile] = field(default_factory=dict)
-    """Those that another model of this cache has, too: they need no room where the volume has hard links."""
-    candidates: Mapping[SafePath, Sequence[Candidate]] = field(default_factory=dict)
-    """What else on this disk probably has the bytes of a file."""
-    begun: Mapping[str, int] = field(default_factory=dict)
-    """Bytes by object key that are in partials, or will be when `salvage` is."""
-    salvage: Mapping[SafePath, Sequence[PieceSum]] = field(default_factory=dict)
-    """The ranges of damaged files that are right all the same."""
-    previous: Manifest | None = None
-    """What the folder holds now."""
-
-    def without(self, lenders: Collection[str]) -> Found:
-        """Return what is left of it when some models of this cache, named by their slugs, are gone."""
-        lent = {path: file for path, file in self.lent.items() if file.lender not in lenders}
-        candidates = {
-            path: rest
-            for path, some in self.candidates.items()
-            if (rest := [candidate for candidate in some if candidate.lender not in lenders])
-        }
-        return replace(self, lent=lent, candidates=candidates)
-
-
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """What is known of the room for a model."""
-
-    free_bytes: int
-    used_bytes: int
-    """What our own cache holds, see `ModelCache.used_bytes`."""
-    quota: int | None
-    """What it may hold; None for no limit."""
-    holdings: Sequence[quotas.Holding]
-    now: float
-    """Unix seconds."""
+"""Is there and right; comes from another place on this disk; was begun; travels; belongs to the old revision only."""
 
 
 class FileJson(TypedDict):
@@ -291,21 +243,17 @@ def make_plan(
 def _filled(plan: DownloadPlan) -> DownloadPlan:
     """Return the plan with what follows from what was found and the room there is."""
     found, volume = plan.found, plan.volume
-    files = list(_planned(found, plan.sources[0] if plan.sources else ""))
-    wanted = {file.path for file in found.wanted}
-    removed = [file for file in (found.previous.files if found.previous else ()) if file.path not in wanted]
+    files = list(_planned(found, next(iter(plan.sources), "")))
+    arriving = [file for file in files if file.action != "kept" and file.path not in found.lent]
     to_fetch = sum(file.bytes_to_fetch for file in files)
-    copied = _size_of(file for file in files if file.action == "adopted" and file.path not in found.lent)
-    salvaged = sum(end - start for pieces in found.salvage.values() for start, end, _ in pieces)
-    needed = to_fetch + copied + salvaged
-    is_growing = any(file.action != "kept" and file.path not in found.lent for file in files)
+    copied = _size_of(file for file in arriving if file.action == "adopted")
     growth = to_fetch + copied - quotas.replaced_bytes(volume.holdings, found.previous, found.kept)
-    evictions, over = _making_way(volume, growth, plan.repo_id) if is_growing else ((), 0)
-    room = needed + RESERVE_BYTES if needed else 0
+    evictions, over = _making_way(volume, growth, plan.repo_id) if arriving else ((), 0)
+    room = _with_reserve(to_fetch + copied + found.salvaged_bytes)
     free = volume.free_bytes + quotas.freed_bytes(volume.holdings, evictions)
     return replace(
         plan,
-        files=(*files, *(PlannedFile(file.path, file.size, "removed", "", 0) for file in removed)),
+        files=(*files, *_removed(found)),
         bytes_to_fetch=to_fetch,
         bytes_reused=_size_of(files) - to_fetch,
         room_bytes=room,
@@ -316,32 +264,22 @@ def _filled(plan: DownloadPlan) -> DownloadPlan:
     )
 
 
-def check_room(plan: DownloadPlan) -> None:
-    """Raise NoSpace if the model does not fit, naming the missing bytes and what could be evicted."""
-    if plan.over_quota_bytes and plan.quota is not None:
-        raise quotas.refusal(plan.repo_id, plan.over_quota_bytes, plan.quota)
-    if not plan.missing_bytes:
-        return
-    enough = [f"{name} ({size(bytes_)})" for name, bytes_ in _enough(plan.evictable, plan.missing_bytes)]
-    raise NoSpace(
-        "Not enough room in the cache for {repo_id}: {room} are needed, {free} are free;"
-        " {missing} ({missing_bytes:,} bytes) are missing.",
-        hint="Evict {names}, or set MODEL_CACHE_DIR to a larger volume."
-        if enough
-        else "Free some room, or set MODEL_CACHE_DIR to a larger volume.",
-        repo_id=plan.repo_id,
-        room=Size(plan.room_bytes),
-        free=Size(plan.free_bytes),
-        missing=Size(plan.missing_bytes),
-        missing_bytes=plan.missing_bytes,
-        names=functools.reduce(_and, enough, ""),
-    )
+def _with_reserve(needed: int) -> int:
+    return needed + RESERVE_BYTES if needed else 0
+
+
+def _removed(found: Found) -> Iterator[PlannedFile]:
+    """Yield the files that only the old revision has."""
+    wanted = {file.path for file in found.wanted}
+    for file in found.previous.files if found.previous else ():
+        if file.path not in wanted:
+            yield PlannedFile(file.path, file.size, "removed", "", 0)
 
 
 def _planned(found: Found, source: str) -> Iterator[PlannedFile]:
     _, copies = split_copies(found.wanted, found.kept)
     for file in found.wanted:
-        present = min(file.size, found.begun.get(object_key(file), 0))
+        present = min(file.size, found.partial_bytes.get(object_key(file), 0))
         if file.path in found.kept:
             yield PlannedFile(file.path, file.size, "kept", "", 0)
         elif file.path in copies:
@@ -363,20 +301,6 @@ def _making_way(volume: Volume, growth: int, repo_id: RepoId) -> tuple[tuple[Cac
         return (), 0
     evicted = quotas.to_evict(volume.holdings, over, now=volume.now, keep=repo_id)
     return evicted, quotas.shortfall(volume.holdings, over, now=volume.now, keep=repo_id)
-
-
-def _and(first: str, second: str) -> str:
-    return Message("{first} and {second}", first=first, second=second) if first else second
-
-
-def _enough(evictable: Sequence[tuple[str, int]], missing_bytes: int) -> Sequence[tuple[str, int]]:
-    """Return the first of the models that together free what is missing; none if all of them would not."""
-    total = 0
-    for number, (_, bytes_) in enumerate(evictable, start=1):
-        total += bytes_
-        if total >= missing_bytes:
-            return evictable[:number]
-    return ()
 
 
 def _size_of(files: Iterable[PlannedFile]) -> int:

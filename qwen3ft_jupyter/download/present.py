@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.compare import looks_complete
-from qwen3ft_jupyter.cache.evict_foreign import folders_of
-from qwen3ft_jupyter.cache.in_place import use_in_place
-from qwen3ft_jupyter.cache.verify import check_files
+from qwen3ft_jupyter.cache.others.evict import folders_of
+from qwen3ft_jupyter.cache.others.in_place import use_in_place
+from qwen3ft_jupyter.cache.own.verify import check_files
+from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, HubError, NotCached
-from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.cache.manifest import Manifest
+    from pathlib import Path
+
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.downloader import Downloader
     from qwen3ft_jupyter.download.request import DownloadRequest
+    from qwen3ft_jupyter.hubs.listing import Listing
     from qwen3ft_jupyter.work import Work
 
 
@@ -126,7 +127,7 @@ def unverified_model(
 ) -> CachedModel:
     """Return a folder nobody has compared with a hub, with a warning. Raises CacheDamaged if files are missing."""
     name = request.model_name
-    if model.is_elsewhere:
+    if model.is_others:
         try:
             return model_in_place(cache, model, None, work)
         except CacheDamaged:
@@ -153,7 +154,16 @@ def model_in_place(cache: ModelCache, model: CachedModel, listing: Listing | Non
     return use_in_place(model, root=cache.root, places=cache.places, listing=listing, work=work, disk=cache.disk)
 
 
-def listing_of(manifest: Manifest) -> Listing:
-    """Return the listing that a record amounts to."""
-    files = tuple(file.as_remote() for file in manifest.files)
-    return Listing(manifest.repo_id, manifest.hub, manifest.revision, manifest.commit, files)
+def looks_complete(folder: Path) -> bool:
+    """Return whether a folder nobody vouches for has a config and all the weights its index names."""
+    if not (folder / "config.json").is_file():
+        return False
+    index = folder / INDEX_NAME
+    if not index.is_file():
+        return any(folder.glob("*.safetensors"))
+    try:
+        with index.open("rb") as file:
+            names = indexed_files(file.read(MAX_INDEX_BYTES))
+        return all((folder / name).is_file() for name in names)
+    except (OSError, ValueError):
+        return False

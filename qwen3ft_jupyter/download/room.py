@@ -1,23 +1,39 @@
-"""Makes the room that a plan needs within the quota: evicts what it names, and plans again."""
+"""Makes the room that a plan needs within the quota: evicts what it names, and plans again, or says what is missing."""
 
 from __future__ import annotations
 
+import functools
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache import quota
-from qwen3ft_jupyter.cache.evict import as_of_now, nobody_uses
-from qwen3ft_jupyter.download.plan import Volume, check_room
-from qwen3ft_jupyter.errors import ModelInUse, NotCached
+from qwen3ft_jupyter.cache import quota as quotas
+from qwen3ft_jupyter.cache.own.evict import as_of_now, nobody_uses
+from qwen3ft_jupyter.errors import ModelInUse, NoSpace, NotCached
+from qwen3ft_jupyter.messages import Message, Size, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
-    from qwen3ft_jupyter.cache.evict import InUse
+    from qwen3ft_jupyter.cache.own.evict import InUse
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """What is known of the room for a model."""
+
+    free_bytes: int
+    used_bytes: int
+    """What our own cache holds, see `ModelCache.used_bytes`."""
+    quota: int | None
+    """What it may hold; None for no limit."""
+    holdings: Sequence[quotas.Holding]
+    now: float
+    """Unix seconds."""
 
 
 def volume_of(cache: ModelCache, quota_bytes: int | None, is_used: InUse = nobody_uses) -> Volume:
@@ -60,11 +76,11 @@ def make_room(
         check_room(plan)
         if not plan.evictions or plan.quota is None:
             return plan, evicted
-        work.notice(quota.announcement(plan.evictions, plan.quota))
+        work.notice(quotas.announcement(plan.evictions, plan.quota))
         for model in plan.evictions:
             try:
                 cache.evict_for_room(model.slug, is_used=is_used)
-                evicted.append(quota.title(model))
+                evicted.append(quotas.title(model))
             except ModelInUse:  # noqa: PERF203 - there are a few models
                 taken.add(model.repo_id)
             except NotCached:  # somebody else has just deleted it
@@ -73,3 +89,39 @@ def make_room(
 
 def _or_taken(is_used: InUse, taken: Collection[RepoId]) -> InUse:
     return lambda repo_id: repo_id in taken or is_used(repo_id)
+
+
+def check_room(plan: DownloadPlan) -> None:
+    """Raise NoSpace if the model does not fit, naming the missing bytes and what could be evicted."""
+    if plan.over_quota_bytes and plan.quota is not None:
+        raise quotas.refusal(plan.repo_id, plan.over_quota_bytes, plan.quota)
+    if not plan.missing_bytes:
+        return
+    enough = [f"{name} ({size(bytes_)})" for name, bytes_ in _enough(plan.evictable, plan.missing_bytes)]
+    raise NoSpace(
+        "Not enough room in the cache for {repo_id}: {room} are needed, {free} are free;"
+        " {missing} ({missing_bytes:,} bytes) are missing.",
+        hint="Evict {names}, or set MODEL_CACHE_DIR to a larger volume."
+        if enough
+        else "Free some room, or set MODEL_CACHE_DIR to a larger volume.",
+        repo_id=plan.repo_id,
+        room=Size(plan.room_bytes),
+        free=Size(plan.free_bytes),
+        missing=Size(plan.missing_bytes),
+        missing_bytes=plan.missing_bytes,
+        names=functools.reduce(_and, enough, ""),
+    )
+
+
+def _enough(evictable: Sequence[tuple[str, int]], missing_bytes: int) -> Sequence[tuple[str, int]]:
+    """Return the first of the models that together free what is missing; none if all of them would not."""
+    total = 0
+    for number, (_, bytes_) in enumerate(evictable, start=1):
+        total += bytes_
+        if total >= missing_bytes:
+            return evictable[:number]
+    return ()
+
+
+def _and(first: str, second: str) -> str:
+    return Message("{first} and {second}", first=first, second=second) if first else second

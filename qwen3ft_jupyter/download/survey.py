@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.adopt import adoptable
-from qwen3ft_jupyter.cache.commit import SharedFile
-from qwen3ft_jupyter.cache.compare import right_files, split_copies
-from qwen3ft_jupyter.cache.incoming import begun_spans
-from qwen3ft_jupyter.cache.layout import incoming_folder
-from qwen3ft_jupyter.cache.manifest import file_state
-from qwen3ft_jupyter.cache.repair import right_ranges
-from qwen3ft_jupyter.download.plan import Found
+from qwen3ft_jupyter.cache.models import SharedFile
+from qwen3ft_jupyter.cache.others.candidates import find_candidates
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.manifest import file_state
+from qwen3ft_jupyter.cache.own.partials import partial_spans
+from qwen3ft_jupyter.cache.own.repair import right_ranges
+from qwen3ft_jupyter.cache.own.verify import right_files
 from qwen3ft_jupyter.hubs.names import is_wanted
-from qwen3ft_jupyter.transfer.objects import object_key
+from qwen3ft_jupyter.transfer.objects import object_key, split_copies
 from qwen3ft_jupyter.transfer.pieces import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.candidates import Candidate
-    from qwen3ft_jupyter.cache.manifest import Manifest, PieceSum
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.others.candidates import Candidate
+    from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile, PieceSum
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.request import DownloadRequest
     from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
     from qwen3ft_jupyter.hubs.names import SafePath
     from qwen3ft_jupyter.transfer.pieces import SpanSet
     from qwen3ft_jupyter.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is on this disk of the files that are wanted."""
+
+    wanted: Sequence[RemoteFile]
+    kept: Mapping[SafePath, ManifestFile] = field(default_factory=dict)
+    """Those that are at their place and right."""
+    lent: Mapping[SafePath, SharedFile] = field(default_factory=dict)
+    """Those that another model of this cache has, too: they need no room where the volume has hard links."""
+    candidates: Mapping[SafePath, Sequence[Candidate]] = field(default_factory=dict)
+    """What else on this disk probably has the bytes of a file."""
+    partial_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes by object key that are in partials, or will be when `salvage` is."""
+    salvage: Mapping[SafePath, Sequence[PieceSum]] = field(default_factory=dict)
+    """The ranges of damaged files that are right all the same."""
+    previous: Manifest | None = None
+    """What the folder holds now."""
+
+    @property
+    def salvaged_bytes(self) -> int:
+        """Return the size of all ranges that are salvaged."""
+        return sum(end - start for pieces in self.salvage.values() for start, end, _ in pieces)
+
+    def without(self, lenders: Collection[str]) -> Found:
+        """Return what is left of it when some models of this cache, named by their slugs, are gone."""
+        lent = {path: file for path, file in self.lent.items() if file.lender not in lenders}
+        candidates = {
+            path: rest
+            for path, some in self.candidates.items()
+            if (rest := [candidate for candidate in some if candidate.lender not in lenders])
+        }
+        return replace(self, lent=lent, candidates=candidates)
 
 
 class Survey:
@@ -41,7 +75,7 @@ class Survey:
         self._folder = folder
         self._work = work
         self._wanted = tuple(file for file in listing.files if is_wanted(file.path))
-        self._previous = cache.believed(folder)
+        self._previous = cache.trusted(folder)
         self._kept = {} if request.force else right_files(folder, self._previous, self._wanted, work)
         self._missing = split_copies(self._wanted, self._kept)[0]
         self._right_ranges: dict[SafePath, tuple[PieceSum, ...]] = {}
@@ -50,17 +84,17 @@ class Survey:
         """Return what is here now: others may have gone or come since the last look. Raises Stopped."""
         own = [] if self._request.force or not self._missing else self._recorded()
         lent = _lent(self._missing, own)
-        begun = begun_spans(incoming_folder(self._cache.root, self._folder.name))
+        partials = partial_spans(incoming_folder(self._cache.root, self._folder.name))
         rest = [file for file in self._missing if file.path not in lent]
-        candidates = self._candidates([file for file in rest if not _is_whole(file, begun)], own)
+        candidates = self._candidates([file for file in rest if not _is_whole(file, partials)], own)
         rest = [file for file in rest if file.path not in candidates]
-        salvage = self._salvage(rest, begun) if self._request.may_use_disk else {}
+        salvage = self._salvage(rest, partials) if self._request.may_use_disk else {}
         return Found(
             self._wanted,
             kept=self._kept,
             lent=lent,
             candidates=candidates,
-            begun=_begun_bytes(rest, begun, salvage),
+            partial_bytes=_partial_bytes(rest, partials, salvage),
             salvage=salvage,
             previous=self._previous,
         )
@@ -76,10 +110,12 @@ class Survey:
         if not files or not self._request.may_use_disk:
             return {}
         cache = self._cache
-        return adoptable(files, repo_id=self._request.model_name, places=cache.places, own=own, exclude=cache.folders)
+        return find_candidates(
+            files, repo_id=self._request.model_name, places=cache.places, own=own, exclude=cache.folders
+        )
 
     def _salvage(
-        self, files: Sequence[RemoteFile], begun: Mapping[str, SpanSet]
+        self, files: Sequence[RemoteFile], partials: Mapping[str, SpanSet]
     ) -> dict[SafePath, tuple[PieceSum, ...]]:
         """Return the right ranges of damaged files that no partial has, or has a part of."""
         unread = [file for file in files if file.path not in self._right_ranges]
@@ -87,7 +123,7 @@ class Survey:
         self._right_ranges |= {file.path: found.get(file.path, ()) for file in unread}
         salvage = {
             file.path: tuple(
-                piece for piece in self._right_ranges[file.path] if _is_new(piece, begun.get(object_key(file)))
+                piece for piece in self._right_ranges[file.path] if _is_new(piece, partials.get(object_key(file)))
             )
             for file in files
         }
@@ -106,9 +142,9 @@ def _lent(files: Sequence[RemoteFile], own: Sequence[tuple[CachedModel, Manifest
     }
 
 
-def _is_whole(file: RemoteFile, begun: Mapping[str, SpanSet]) -> bool:
+def _is_whole(file: RemoteFile, partials: Mapping[str, SpanSet]) -> bool:
     """Return whether an earlier attempt left all of a file, so that reading it is all there is to do."""
-    spans = begun.get(object_key(file))
+    spans = partials.get(object_key(file))
     return file.size > 0 and spans is not None and spans.total >= file.size
 
 
@@ -117,10 +153,10 @@ def _is_new(piece: PieceSum, there: SpanSet | None) -> bool:
     return there is None or list(there.gaps(start, end)) == [Span(start, end)]
 
 
-def _begun_bytes(
-    files: Sequence[RemoteFile], begun: Mapping[str, SpanSet], salvage: Mapping[SafePath, Sequence[PieceSum]]
+def _partial_bytes(
+    files: Sequence[RemoteFile], partials: Mapping[str, SpanSet], salvage: Mapping[SafePath, Sequence[PieceSum]]
 ) -> dict[str, int]:
-    counts = {key: spans.total for key, spans in begun.items()}
+    counts = {key: spans.total for key, spans in partials.items()}
     for file in files:
         kept = sum(end - start for start, end, _ in salvage.get(file.path, ()))
         counts[object_key(file)] = counts.get(object_key(file), 0) + kept

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache.places import known_places
+from qwen3ft_jupyter.cache.others.places import known_places
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.store import JobStore

@@ -7,7 +7,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
-from qwen3ft_jupyter.cache.repair import repair_model
+from qwen3ft_jupyter.cache.own.repair import repair_model
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.names import parse_repo_id
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
-    from qwen3ft_jupyter.download.downloader import Downloader, Ensured
+    from qwen3ft_jupyter.download.apply import Ensured
+    from qwen3ft_jupyter.download.downloader import Downloader
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.download.request import Wanted
     from qwen3ft_jupyter.jobs.kinds import JobKind

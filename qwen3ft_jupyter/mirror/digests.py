@@ -6,11 +6,11 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.digests import digest_file
+from qwen3ft_jupyter.cache.own.manifest import Stamp
+from qwen3ft_jupyter.cache.reading import digest_file
 from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.cache.manifest import Stamp
     from qwen3ft_jupyter.hubs.names import Sha256
 
 
@@ -39,6 +39,6 @@ class Digests:
             if known is None:
                 digest = digest_file(Path(place), with_git=False, on_bytes=lambda _: self._work.check())
                 if digest is not None:
-                    self._known[place] = (digest.stamp, digest.sha256)
+                    self._known[place] = (Stamp.of(digest.status), digest.sha256)
                 known = self.known(place, stamp)
             return known

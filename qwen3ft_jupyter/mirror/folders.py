@@ -12,10 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache import stamps
-from qwen3ft_jupyter.cache.layout import BESIDE
-from qwen3ft_jupyter.cache.manifest import RECORD_FOLDER, Manifest, Stamp, manifest_path, read_manifest
-from qwen3ft_jupyter.cache.marks import is_marked_incomplete
+from qwen3ft_jupyter.cache.own import stamps
+from qwen3ft_jupyter.cache.own.layout import BESIDE
+from qwen3ft_jupyter.cache.own.manifest import (
+    RECORD_FOLDER,
+    Manifest,
+    Stamp,
+    is_marked_incomplete,
+    manifest_path,
+    read_manifest,
+)
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, path_problem
 from qwen3ft_jupyter.mirror.models import Copy, ServedFile, ServedModel, derived_commit, from_manifest
 
@@ -74,7 +80,7 @@ class Record:
         if manifest is None:
             return None
         if self._stamps_root is not None:
-            manifest = stamps.overlaid(self._stamps_root, self._folder, manifest)
+            manifest = stamps.with_local_stamps(self._stamps_root, self._folder, manifest)
         return from_manifest(self._folder, manifest)
 
 

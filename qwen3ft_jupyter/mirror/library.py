@@ -8,8 +8,8 @@ import threading
 from io import FileIO
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.layers import Layers
-from qwen3ft_jupyter.cache.manifest import Stamp, read_manifest
+from qwen3ft_jupyter.cache.own.folders import ModelFolders
+from qwen3ft_jupyter.cache.own.manifest import Stamp, read_manifest
 from qwen3ft_jupyter.disk import READ_FLAGS
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.mirror import folders
@@ -54,7 +54,7 @@ class Library:
         self._layers: list[CacheFolder] = []
         read = read_manifest
         if cache_dir is not None:
-            read = Layers(cache_dir, shared_dirs, trust_manifests=trust_manifests).believed
+            read = ModelFolders(cache_dir, shared_dirs, trust_manifests=trust_manifests).trusted
             self._layers.append(CacheFolder(cache_dir, read=read))
         self._layers += [
             CacheFolder(folder, layer=number, stamps_root=cache_dir, read=read)

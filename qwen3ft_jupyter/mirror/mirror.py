@@ -44,7 +44,7 @@ class Mirror:
                 any other, every safe file that is no dotfile, symlink, pickle or program, digested at the start.
             cache_dir: A model cache, served as a whole; models that come later are found.
             shared_dirs: Read-only layers below it, served with it.
-            trust_manifests: As in `ModelCache`: what is not believed there is no model here.
+            trust_manifests: As in `ModelCache`: what is not trusted there is no model here.
             host: Address to listen on; any but loopback lets other machines in.
             port: Port to listen on, or 0 for a free one.
             token: Asked of every client, as a Bearer token or as ModelScope's session cookie.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.manifest import Manifest, Stamp
+    from qwen3ft_jupyter.cache.own.manifest import Manifest, Stamp
     from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
 
 DEFAULT_REVISIONS = ("main", "master")

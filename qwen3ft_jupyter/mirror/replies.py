@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from io import FileIO
 
-    from qwen3ft_jupyter.cache.manifest import Stamp
+    from qwen3ft_jupyter.cache.own.manifest import Stamp
     from qwen3ft_jupyter.mirror.library import Library
     from qwen3ft_jupyter.mirror.models import ServedFile, ServedModel
 

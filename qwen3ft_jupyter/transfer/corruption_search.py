@@ -1,8 +1,8 @@
 """Finds out whose bytes are wrong when a whole file does not have its digest. Pure.
 
-A digest says that a file is wrong, not where. So one source after another is believed: what it has brought stays, the
+A digest says that a file is wrong, not where. So one source after another is trusted: what it has brought stays, the
 rest is fetched again, from it alone. If the file then has its digest, whoever brought something else has lied; if not,
-the believed one has. In all, no more travels again than what is in doubt.
+the trusted one has. In all, no more travels again than what is in doubt.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.transfer.pieces import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from qwen3ft_jupyter.transfer.journal import Record
 
@@ -27,7 +26,7 @@ are suspected first."""
 class Suspects:
     """What is fetched again, and whom one believes meanwhile."""
 
-    believed: str
+    trusted: str
     """The name of the only source; "" for any that is not suspected."""
     records: tuple[Record, ...]
     """What is fetched again."""
@@ -56,7 +55,7 @@ class CorruptionSearch:
         self.contradicted = set()
         self.suspects = self._find(tuple(records), sources, suspected)
         if self.suspects is not None:
-            self._tried.add(self.suspects.believed)
+            self._tried.add(self.suspects.trusted)
         return self.suspects
 
     def _find(self, records: tuple[Record, ...], sources: Sequence[str], suspected: Collection[str]) -> Suspects | None:
@@ -85,12 +84,7 @@ class CorruptionSearch:
 
     def bad_sources(self) -> set[str]:
         """Return who has brought wrong bytes, given that the file is right now."""
-        return self.contradicted - ({self.suspects.believed} if self.suspects else set())
-
-
-def spans_of(records: Iterable[Record]) -> list[Span]:
-    """Return the ranges of `records`."""
-    return [Span(record.start, record.end) for record in records]
+        return self.contradicted - ({self.suspects.trusted} if self.suspects else set())
 
 
 def _others(records: tuple[Record, ...], names: Collection[str]) -> tuple[Record, ...]:

@@ -11,13 +11,16 @@ from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.names import Sha256
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
+from qwen3ft_jupyter.transfer.connection_limit import ConnectionLimit
 from qwen3ft_jupyter.transfer.file_download import FileDownload, nobody_has
-from qwen3ft_jupyter.transfer.leftovers import clear_orphans
+from qwen3ft_jupyter.transfer.journal import clear_orphans
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.objects import in_order
 from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim
+from qwen3ft_jupyter.transfer.range_chooser import RangeChooser
 from qwen3ft_jupyter.transfer.scheduler import Scheduler
 from qwen3ft_jupyter.transfer.source import is_resolved
+from qwen3ft_jupyter.transfer.source_states import SourceState
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.transfer.workers import carry_pieces, follow, write_back
 
@@ -83,9 +86,9 @@ def fetch(
     is_done = False
     try:
         downloads = [FileDownload(file, partials[key]) for key, file in keyed.items()]
-        scheduler = Scheduler(
-            downloads, sources, connections=max_connections, policy=policy, clock=clock, reporter=work.reporter
-        )
+        states = [SourceState(source, policy, ConnectionLimit(max_connections)) for source in sources]
+        chooser = RangeChooser(downloads, states, max_connections)
+        scheduler = Scheduler(chooser, policy=policy, clock=clock, reporter=work.reporter)
         _run(scheduler, work, connections=max_connections)
         is_done = True
     except OSError as error:

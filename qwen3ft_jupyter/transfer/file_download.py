@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import SourceFailed
 from qwen3ft_jupyter.transfer.corruption_search import CorruptionSearch
-from qwen3ft_jupyter.transfer.pieces import PieceMap, Span, SpanSet
+from qwen3ft_jupyter.transfer.pieces import PieceMap, spans_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.hubs.listing import RemoteFile
@@ -62,8 +62,8 @@ class FileDownload:
     def __init__(self, file: RemoteFile, partial: Partial) -> None:
         self.file = file
         self.partial = partial
-        present = [Span(record.start, record.end) for record in partial.records]
-        self.pieces = PieceMap(file.size, present)
+        self._present = spans_of(partial.records)
+        self.pieces = PieceMap(file.size, self._present)
         self.digests = Digests(file)
         self.is_hashing = False
         self.is_verified = False
@@ -72,18 +72,19 @@ class FileDownload:
         self.failure: Qwen3ftError | None = nobody_has(file)
         """Why there is nobody whom it could come from; None while there is."""
         self.alone: Source | None = None
-        """After bytes were wrong: the only source that is believed for the time being."""
+        """After bytes were wrong: the only source that is trusted for the time being."""
         self.corruption_search = CorruptionSearch()
         self.repairs = 0
         """How often ranges that changed on this disk were fetched again."""
         self.synced_bytes = self.pieces.done_bytes
         """How many of its bytes were there when the disk was last asked to write them down."""
-        self._present = SpanSet(present)
 
-    def forget(self, start: int, end: int) -> None:
-        """Declare bytes missing that were thought to be there."""
-        self.pieces.forget(start, end)
-        self._present.remove(start, end)
+    def forget(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Declare bytes of a complete file missing that were thought to be there, and hash it anew."""
+        for start, end in spans:
+            self.pieces.forget(start, end)
+            self._present.remove(start, end)
+        self.digests = Digests(self.file)
 
     def shares(self) -> Mapping[str, int]:
         """Return how many of the bytes that are there came from whom this time."""

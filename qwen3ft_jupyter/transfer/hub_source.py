@@ -1,4 +1,4 @@
-"""A hub as a source of bytes: ranged requests over the HTTP client, every answer checked before it is believed.
+"""A hub as a source of bytes: ranged requests over the HTTP client, every answer checked before it is trusted.
 
 A hub redirects large files to a store, by an address that is signed and good for minutes to hours. Asking the hub for
 each piece anew would cost a round trip per piece, and hubs count requests: so the address is kept for the file's other

@@ -30,11 +30,9 @@ class Meter:
         *,
         done: int = 0,
         clock: Callable[[], float],
-        unit: str = "bytes",
     ) -> None:
         self._reporter = reporter
         self._phase = phase
-        self._unit = unit
         self._total = total
         self._clock = clock
         self._shown = done
@@ -58,7 +56,7 @@ class Meter:
         self._measure(done, time)
         self._shown = min(self._total, max(self._shown, done))
         self._reporter.progress(
-            Progress(self._phase, self._shown, self._total, self._unit, self._rate, self._eta_s(), detail)
+            Progress(self._phase, self._shown, self._total, "bytes", self._rate, self._eta_s(), detail)
         )
 
     def _measure(self, done: int, time: float) -> None:

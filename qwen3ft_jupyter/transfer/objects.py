@@ -6,9 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from qwen3ft_jupyter.hubs.listing import RemoteFile
+    from qwen3ft_jupyter.hubs.names import SafePath
 
 SMALL_BYTES = 32 << 20
 """Config and tokenizer files are smaller than this, weights are larger; the small ones come first."""
@@ -36,3 +37,20 @@ def in_order(files: Sequence[RemoteFile]) -> dict[str, RemoteFile]:
         seen[key] += 1
         keyed[key if seen[key] == 1 else f"{key}-{seen[key]}"] = file
     return keyed
+
+
+def split_copies(
+    files: Sequence[RemoteFile], present: Collection[SafePath]
+) -> tuple[list[RemoteFile], dict[SafePath, SafePath]]:
+    """Return which files have to travel so that all are here, and by path which other one each of the rest equals."""
+    here = {object_key(file): file.path for file in files if file.path in present}
+    travelling, copies = [], {}
+    for file in files:
+        if file.path in present:
+            continue
+        source = here.setdefault(object_key(file), file.path)
+        if source == file.path:
+            travelling.append(file)
+        else:
+            copies[file.path] = source
+    return travelling, copies

@@ -29,13 +29,20 @@ from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.transfer.journal import (
     Journal,
     Record,
+    clear_orphans,
+    delete,
     forget_line,
+    has_living_owner,
     header_line,
+    held,
+    is_backed,
+    left_behind,
     owner_line,
+    read_journal,
     record_line,
     released_line,
 )
-from qwen3ft_jupyter.transfer.leftovers import delete, held, is_backed, left_behind
+from qwen3ft_jupyter.transfer.pieces import spans_of
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
@@ -79,7 +86,7 @@ class Partial:
     @property
     def done_bytes(self) -> int:
         """Return how many bytes the journal tells of."""
-        return self._journal.done().total
+        return spans_of(self.records).total
 
     @property
     def is_closed(self) -> bool:
@@ -153,7 +160,7 @@ class Partial:
     def forget(self, start: int, end: int) -> None:
         """Note that the bytes from `start` to `end` have to be fetched again. Raises like `write`."""
         with self._lock, self._translated():
-            self._journal.records = [r for r in self._journal.records if r.end <= start or r.start >= end]
+            self._journal.forget(start, end)
             self._note(forget_line(start, end))
 
     def wrong_records(self) -> Iterator[Record]:
@@ -281,7 +288,7 @@ def claim(folder: Path, key: str, size: int, *, disk: Disk, name: str) -> Partia
         NoSpace, CacheNotWritable, TransferError: The folder cannot be written.
     """
     try:
-        left = sorted(left_behind(folder, key, size, disk), key=lambda found: found[1].done().total)
+        left = sorted(left_behind(folder, key, size, disk), key=lambda found: spans_of(found[1].records).total)
         path, journal = _begin(folder, key, size, disk)
     except OSError as error:
         raise disk_error(error, name) from error
@@ -296,6 +303,39 @@ def claim(folder: Path, key: str, size: int, *, disk: Disk, name: str) -> Partia
         partial.close(release=True)
         raise disk_error(error, name) from error
     return partial
+
+
+@contextlib.contextmanager
+def claimed(incoming: Path, key: str, size: int, *, name: str, disk: Disk) -> Iterator[Partial]:
+    """Own the partial of an object for the length of the block, then leave it to whoever goes on.
+
+    Raises:
+        NoSpace, CacheNotWritable, TransferError: The folder cannot be written.
+    """
+    try:
+        make_folders(incoming, disk=disk)
+    except OSError as error:
+        raise disk_error(error, "The cache") from error
+    partial = claim(incoming, key, size, disk=disk, name=name)
+    try:
+        partial.open()
+        yield partial
+    finally:
+        partial.close(release=True)
+
+
+def clear_partials(folder: Path, *, disk: Disk = LOCAL) -> int:
+    """Delete every partial in `folder` that no living process owns; return the bytes they took."""
+    freed = 0
+    for path in sorted(folder.glob("*.journal")):
+        journal = read_journal(path)
+        if journal is None:
+            delete(path, disk=disk)
+        elif not has_living_owner(journal, path, disk):
+            freed += min(spans_of(journal.records).total, journal.size)
+            delete(folder / journal.data_name, path, disk=disk)
+    clear_orphans(folder, disk=disk)
+    return freed
 
 
 def _begin(folder: Path, key: str, size: int, disk: Disk) -> tuple[Path, Journal]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
@@ -19,6 +20,8 @@ PROBE_S: Final = 1.0
 """Long enough for connections to come up to speed on most links, short enough to be waited for."""
 PROBE_BYTES: Final = 16 << 20
 """On a link that fills this sooner, the forecast is seconds anyway."""
+JOIN_S: Final = 1.0
+"""How long connections have to end."""
 _READ_BYTES: Final = 64 << 10
 
 
@@ -46,27 +49,39 @@ def measure_rate(
     share = min(file.size, PROBE_BYTES) // max(1, connections)
     if not having or not share:
         return None
-    counts = [0] * connections
     is_over = threading.Event()
     began = time.monotonic()
-
-    def read(number: int) -> None:
-        start = file.size // connections * number
-        with contextlib.suppress(Qwen3ftError):  # one that fails gives nothing, which is what it would give
-            end = min(file.size, start + share)
-            with having[number % len(having)].open(file, start, end, stop=is_over) as stream:
-                while not is_over.is_set() and (data := stream.read(_READ_BYTES)):
-                    counts[number] += len(data)
-
-    threads = [threading.Thread(target=read, args=(number,), daemon=True) for number in range(connections)]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads) and time.monotonic() - began < seconds and not stop.is_set():
-        stop.wait(0.02)
-    elapsed, total = time.monotonic() - began, sum(counts)
+    connected = [
+        _Connection(having[number % len(having)], file, file.size // connections * number, share, is_over)
+        for number in range(connections)
+    ]
+    _wait(connected, began + seconds, stop)
+    elapsed, total = time.monotonic() - began, sum(connection.bytes_read for connection in connected)
     is_over.set()
-    for thread in threads:
-        thread.join(1.0)
+    _wait(connected, time.monotonic() + JOIN_S)
     if stop.is_set():
         raise Stopped("The measurement was stopped.")
     return total / elapsed if total else None
+
+
+def _wait(threads: Sequence[threading.Thread], until: float, stop: threading.Event | None = None) -> None:
+    for thread in threads:
+        while thread.is_alive() and time.monotonic() < until and not (stop and stop.is_set()):
+            thread.join(0.02)
+
+
+class _Connection(threading.Thread):
+    """Reads a range until told otherwise, and counts its bytes."""
+
+    def __init__(self, source: Source, file: RemoteFile, start: int, length: int, is_over: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self.bytes_read = 0
+        self._open = partial(source.open, file, start, min(file.size, start + length), stop=is_over)
+        self._is_over = is_over
+        self.start()
+
+    def run(self) -> None:
+        """Read."""
+        with contextlib.suppress(Qwen3ftError), self._open() as stream:  # one that fails gives nothing
+            while not self._is_over.is_set() and (data := stream.read(_READ_BYTES)):
+                self.bytes_read += len(data)

@@ -7,34 +7,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.transfer.range_fetch import RangeFetch
-from qwen3ft_jupyter.transfer.rates import piece_length, tail_length
-from qwen3ft_jupyter.transfer.source_states import choose, total_speed
+from qwen3ft_jupyter.transfer.pieces import least_piece, piece_length, tail_length
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from qwen3ft_jupyter.transfer.file_download import FileDownload
-    from qwen3ft_jupyter.transfer.pieces import Piece
-    from qwen3ft_jupyter.transfer.source_states import SourceState
+    from qwen3ft_jupyter.transfer.source_states import RangeFetch, SourceState
 
 LATEST: Final = 8
 """Of the pieces under way, how many of the latest are looked at for help: the very latest may have it already."""
 
+PROBES: Final = 2
+"""The same, while others are known to work."""
+
+ALIKE: Final = 0.75
+"""Sources whose speeds differ by less share the connections evenly."""
+
 
 class RangeChooser:
-    """Sees all files, sources and connections of one download, and changes none but the pieces it hands out."""
+    """Holds all files, sources and connections of one download, and changes none but the pieces it hands out."""
 
     def __init__(
         self,
         downloads: Sequence[FileDownload],
         source_states: Sequence[SourceState],
-        range_fetches: Sequence[RangeFetch],
         connections: int,
     ) -> None:
-        self._downloads = downloads
-        self._source_states = source_states
-        self._range_fetches = range_fetches
+        self.downloads = downloads
+        self.source_states = source_states
+        self.range_fetches: list[RangeFetch] = []
+        """The ranges under way."""
         self._connections = connections
 
     def find(self, now: float, *, is_unlimited: bool) -> RangeFetch | None:
@@ -45,14 +48,14 @@ class RangeChooser:
             is_unlimited: Whether no speed is prescribed; else help is for pieces that do not come at all.
         """
         self.measure(now)
-        untaken = sum(download.pieces.untaken_bytes for download in self._downloads)
-        for download in self._downloads:
+        untaken = sum(download.pieces.untaken_bytes for download in self.downloads)
+        for download in self.downloads:
             if not download.pieces.untaken_bytes:
                 continue
             in_one = self.is_in_one(download)
             if in_one and download.pieces.flying:
                 continue
-            total = total_speed(self._source_states)
+            total = total_speed(self.source_states)
             source_state = choose(self._ready(download, now), untaken_bytes=untaken, total=total)
             if source_state is None:
                 continue
@@ -67,15 +70,15 @@ class RangeChooser:
                 )
             piece = download.pieces.take(length)
             if piece is not None:
-                return _start(download, piece, source_state, now)
+                return source_state.fetch(download, piece, now)
         return self._find_tail(now, is_unlimited=is_unlimited)
 
     def measure(self, now: float) -> None:
         """Look how fast every source is, what it keeps waiting for counted in: one that stalls is slow at once."""
-        for source_state in self._source_states:
+        for source_state in self.source_states:
             waited_s = sum(
                 range_fetch.waited_s(now)
-                for range_fetch in self._range_fetches
+                for range_fetch in self.range_fetches
                 if range_fetch.source_state is source_state
             )
             source_state.speed = source_state.rate.per_s(waited_s)
@@ -91,7 +94,7 @@ class RangeChooser:
         return bool(download.whole) and all(s.name in download.whole for s in self.may_bring(download))
 
     def _having(self, download: FileDownload) -> list[SourceState]:
-        return [s for s in self._source_states if download.alone in {None, s.source} and s.source.has(download.file)]
+        return [s for s in self.source_states if download.alone in {None, s.source} and s.source.has(download.file)]
 
     def _ready(self, download: FileDownload, now: float) -> list[SourceState]:
         """Return the sources that may be asked now: also those that one counts on no more, but only now and then."""
@@ -102,44 +105,97 @@ class RangeChooser:
 
     def _find_tail(self, now: float, *, is_unlimited: bool) -> RangeFetch | None:
         """Return a second request for one of the pieces that would end last, if that ends the work earlier."""
-        range_fetches = [range_fetch for range_fetch in self._range_fetches if not range_fetch.stop.is_set()]
+        range_fetches = [range_fetch for range_fetch in self.range_fetches if not range_fetch.stop.is_set()]
         late = sorted(range_fetches, key=lambda range_fetch: range_fetch.ends_in(now), reverse=True)
-        for range_fetch in late[:LATEST]:
-            download, piece = range_fetch.download, range_fetch.piece
-            left, is_raced, is_silent = (
-                piece.end - piece.claimed,
-                download.pieces.is_raced(piece),
-                range_fetch.is_silent(now),
-            )
-            source_state = self._find_helper(range_fetch, left, now)
-            if (
-                self.is_in_one(download)
-                or source_state is None
-                or (is_raced if is_silent else range_fetch.speed is None)
-            ):
-                continue
-            speed = range_fetch.speed or source_state.speed or left  # the last: what is silent is raced at any speed
-            tail = tail_length(
-                left,
-                speed=speed,
-                silent_s=range_fetch.waited_s(now),
-                other_speed=source_state.speed or speed,
-                other_latency_s=source_state.latency_s,
-            )
-            if 0 < tail < left and is_unlimited:
-                return _start(download, download.pieces.split(piece, piece.end - tail), source_state, now)
-            if 0 < tail == left and not is_raced:
-                helper = _start(download, download.pieces.race(piece), source_state, now)
-                helper.rival, range_fetch.rival = range_fetch, helper
-                return helper
-        return None
+        helpers = (self._help(range_fetch, now, is_unlimited=is_unlimited) for range_fetch in late[:LATEST])
+        return next(filter(None, helpers), None)
+
+    def _help(self, range_fetch: RangeFetch, now: float, *, is_unlimited: bool) -> RangeFetch | None:
+        """Return a second request for the end of a piece, or in a race for all of it; None if that would not pay."""
+        download, piece = range_fetch.download, range_fetch.piece
+        left, is_raced = piece.end - piece.claimed, download.pieces.is_raced(piece)
+        source_state = self._find_helper(range_fetch, left, now)
+        is_helped = is_raced if range_fetch.is_silent(now) else range_fetch.speed is None
+        if source_state is None or is_helped or self.is_in_one(download):
+            return None
+        tail = _tail(range_fetch, source_state, left, now)
+        if 0 < tail < left and is_unlimited:
+            return source_state.fetch(download, download.pieces.split(piece, piece.end - tail), now)
+        if tail < left or not tail or is_raced:
+            return None
+        helper = source_state.fetch(download, download.pieces.race(piece), now)
+        helper.rival, range_fetch.rival = range_fetch, helper
+        return helper
 
     def _find_helper(self, range_fetch: RangeFetch, left: int, now: float) -> SourceState | None:
         """Return whom to ask for what a range fetch does not bring: if it is silent, rather not its own source."""
-        ready, total = self._ready(range_fetch.download, now), total_speed(self._source_states)
+        ready, total = self._ready(range_fetch.download, now), total_speed(self.source_states)
         others = [s for s in ready if s is not range_fetch.source_state] if range_fetch.is_silent(now) else []
         return choose(others, untaken_bytes=left, total=total) or choose(ready, untaken_bytes=left, total=total)
 
 
-def _start(download: FileDownload, piece: Piece, source_state: SourceState, now: float) -> RangeFetch:
-    return RangeFetch(download, piece, source_state, now, source_state.retry_state_for(id(download)), last=now)
+def _tail(range_fetch: RangeFetch, helper: SourceState, left: int, now: float) -> int:
+    speed = range_fetch.speed or helper.speed or left  # the last: what is silent is raced at any speed
+    return tail_length(
+        left,
+        speed=speed,
+        silent_s=range_fetch.waited_s(now),
+        other_speed=helper.speed or speed,
+        other_latency_s=helper.latency_s,
+    )
+
+
+def total_speed(source_states: Sequence[SourceState]) -> float:
+    """Return the bytes a second that all open connections bring together."""
+    return sum((source_state.speed or 0.0) * source_state.connections for source_state in source_states)
+
+
+def choose(ready: Sequence[SourceState], *, untaken_bytes: int, total: float) -> SourceState | None:
+    """Return the source that the next connection should go to, or None if it had better wait.
+
+    One that nobody knows yet comes first, on a few connections, so that all are measured; then one without any
+    connection; then the fastest per connection. So a source with a limit per server gets connections until they slow
+    each other down, and one with a limit per connection gets as many as there are. One that could not bring its
+    smallest piece before the rest has arrived from others is left alone.
+
+    Args:
+        ready: The sources that may be asked now.
+        untaken_bytes: What nobody has asked for yet, of all files.
+        total: Bytes a second that all connections bring together.
+    """
+    is_proven = any(source_state.connection_limit.has_answered for source_state in ready)
+    free = [s for s in ready if s.connections < _limit(s, is_proven=is_proven)]
+    unproven = [s for s in free if not s.connection_limit.has_answered]
+    if unproven:
+        return _least_busy(unproven)
+    return _fastest([s for s in free if not is_too_slow(s, untaken_bytes, total)])
+
+
+def _fastest(useful: Sequence[SourceState]) -> SourceState | None:
+    """Return a source without any connection, else the least busy of the fastest."""
+    idle = next((s for s in useful if not s.connections), None)
+    if idle is not None or not useful:
+        return idle
+    best = max(s.speed or 0.0 for s in useful)
+    return _least_busy(s for s in useful if s.speed is None or s.speed >= ALIKE * best)
+
+
+def _least_busy(source_states: Iterable[SourceState]) -> SourceState:
+    return min(source_states, key=lambda s: s.connections)
+
+
+def is_too_slow(source_state: SourceState, untaken_bytes: int, total: float) -> bool:
+    """Return whether the rest will have come from others before this one can bring its smallest piece."""
+    own = (source_state.speed or 0.0) * source_state.connections
+    others = total - own
+    if source_state.speed is None or others <= own:
+        return False
+    least_s = (
+        least_piece(source_state.speed, source_state.latency_s) / max(source_state.speed, 1e-6) + source_state.latency_s
+    )
+    return least_s > untaken_bytes / others
+
+
+def _limit(source_state: SourceState, *, is_proven: bool) -> int:
+    limit = source_state.connection_limit.limit
+    return min(PROBES, limit) if is_proven and not source_state.connection_limit.has_answered else limit

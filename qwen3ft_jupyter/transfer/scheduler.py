@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import HubError, Qwen3ftError, SourceFailed, WrongBytes
 from qwen3ft_jupyter.messages import Message, Texts
-from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL, Suspects, spans_of
-from qwen3ft_jupyter.transfer.file_download import Digests, FileDownload
-from qwen3ft_jupyter.transfer.range_chooser import RangeChooser
-from qwen3ft_jupyter.transfer.range_fetch import STALLED_S
-from qwen3ft_jupyter.transfer.source import is_resolved
-from qwen3ft_jupyter.transfer.source_states import ConnectionLimit, SourceState, is_refusal
+from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
+from qwen3ft_jupyter.transfer.rates import STALLED_S
+from qwen3ft_jupyter.transfer.source import asked_wait_s, is_refusal, is_resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from qwen3ft_jupyter.hubs.retry import RetryPolicy
-    from qwen3ft_jupyter.transfer.pieces import Span
-    from qwen3ft_jupyter.transfer.range_fetch import RangeFetch
-    from qwen3ft_jupyter.transfer.source import Source
+    from qwen3ft_jupyter.transfer.corruption_search import Suspects
+    from qwen3ft_jupyter.transfer.file_download import FileDownload
+    from qwen3ft_jupyter.transfer.range_chooser import RangeChooser
+    from qwen3ft_jupyter.transfer.source_states import RangeFetch
     from qwen3ft_jupyter.work import Reporter
 
 FOLLOW_BYTES: Final = 1 << 20
@@ -48,15 +46,13 @@ class Scheduler:
 
     def __init__(
         self,
-        downloads: Sequence[FileDownload],
-        sources: Sequence[Source],
+        chooser: RangeChooser,
         *,
-        connections: int,
         policy: RetryPolicy,
         clock: Callable[[], float],
         reporter: Reporter,
     ) -> None:
-        self.downloads = downloads
+        self.downloads = chooser.downloads
         self.is_over = threading.Event()
         """Set when all is done, failed or stopped."""
         self.error: BaseException | None = None
@@ -64,9 +60,9 @@ class Scheduler:
         self.clock = clock
         self.is_unlimited = True
         """Whether no speed is prescribed; else it is we who are slow, and more requests or connections help nobody."""
-        self._source_states = [SourceState(source, policy, ConnectionLimit(connections)) for source in sources]
-        self._range_fetches: list[RangeFetch] = []
-        self._chooser = RangeChooser(downloads, self._source_states, self._range_fetches, connections)
+        self._chooser = chooser
+        self._source_states = chooser.source_states
+        self._range_fetches = chooser.range_fetches
         self._flows_since = math.inf
         self._last_bytes = -math.inf
         self._is_paused = False
@@ -238,32 +234,10 @@ class Scheduler:
         if not isinstance(error, (HubError, SourceFailed, WrongBytes)):
             self.finish(error)  # our own disk, or a stop
             return
-        wait_s = float(error.details.get("retry_after_s", 0) or 0)
         with self._lock:
-            now = self.clock()
-            self._trouble = Message("trying again: {problem}", problem=error.message)
-            source_state, download = range_fetch.source_state, range_fetch.download
-            if is_refusal(error) and source_state.connections > 1 and self._is_crowd(range_fetch, wait_s, now):
-                return
-            range_fetch.retry_state.failed(error, began=range_fetch.began, now=now, wait_s=wait_s)
-            if 0 < range_fetch.brought_bytes < LITTLE_BYTES:  # who gives a byte and breaks off is not asked like mad
-                range_fetch.retry_state.wait(now + self.policy.first_delay_s)
-            if error.is_transient:  # else it is about this file
-                source_state.trouble.failed(error, began=range_fetch.began, now=now)
-            if range_fetch.retry_state.is_exhausted:
-                if download.alone is source_state.source:
-                    download.alone = None  # it cannot be tried; the digest decides what others bring
-            elif wait_s:
-                source_state.trouble.wait(now + wait_s)
-            others = [other for other in self._chooser.may_bring(download) if other is not source_state]
-            is_news = not source_state.is_aside and (
-                range_fetch.retry_state.is_exhausted or source_state.trouble.failures >= ASIDE_FAILURES
-            )
-            source_state.is_aside = source_state.is_aside or bool(is_news and others)
-            if range_fetch.retry_state.is_exhausted and not others:
-                self._end_if_nobody_is_left(download, error)
-        if is_news and others:
-            self._reporter.notice(Message("{why} Going on from {name}.", why=error.message, name=others[0].name))
+            told = self._judge(range_fetch, error, self.clock())
+        if told is not None:
+            self._reporter.notice(told)
 
     # What a follower asks
 
@@ -299,12 +273,10 @@ class Scheduler:
                 )
             return bad_sources
 
-    def forget(self, download: FileDownload, spans: Iterable[Span]) -> None:
+    def forget(self, download: FileDownload, spans: Iterable[tuple[int, int]]) -> None:
         """Fetch `spans` of a complete file again, and hash it anew."""
         with self._lock:
-            for start, end in spans:
-                download.forget(start, end)
-            download.digests = Digests(download.file)
+            download.forget(spans)
             self._pieces_changed.notify_all()
 
     def next_suspects(self, download: FileDownload) -> Suspects | None:
@@ -317,13 +289,13 @@ class Scheduler:
                 sources=[source_state.name for source_state in trusted],
                 suspected={ANOTHER_TOOL, *(s.name for s in self._source_states if s.is_bad)},
             )
-            if suspects is not None and suspects.believed:
-                download.alone = next(s.source for s in trusted if s.name == suspects.believed)
+            if suspects is not None and suspects.trusted:
+                download.alone = next(s.source for s in trusted if s.name == suspects.trusted)
             return suspects
 
     def retry(self, download: FileDownload, suspects: Suspects) -> None:
         """Begin with what `next_suspects` has returned, now that the journal has forgotten it."""
-        self.forget(download, spans_of(suspects.records))
+        self.forget(download, [(record.start, record.end) for record in suspects.records])
 
     # Below: only under the lock
 
@@ -354,12 +326,46 @@ class Scheduler:
             elif self.is_unlimited and range_fetch.is_starving(now):
                 range_fetch.stop.set()
 
+    def _judge(self, range_fetch: RangeFetch, error: Qwen3ftError, now: float) -> Message | None:
+        """Note what a failure says of its source; return what people should know of it."""
+        source_state, download = range_fetch.source_state, range_fetch.download
+        wait_s = asked_wait_s(error)
+        self._trouble = Message("trying again: {problem}", problem=error.message)
+        if is_refusal(error) and self._is_crowd(range_fetch, wait_s, now):
+            return None
+        self._blame(range_fetch, error, wait_s, now)
+        is_exhausted = range_fetch.retry_state.is_exhausted
+        others = [other for other in self._chooser.may_bring(download) if other is not source_state]
+        if not others:
+            self._end_if_nobody_is_left(download, error if is_exhausted else None)
+            return None
+        if source_state.is_aside or not (is_exhausted or source_state.trouble.failures >= ASIDE_FAILURES):
+            return None
+        source_state.is_aside = True
+        return Message("{why} Going on from {name}.", why=error.message, name=others[0].name)
+
+    def _blame(self, range_fetch: RangeFetch, error: Qwen3ftError, wait_s: float, now: float) -> None:
+        """Count a failure against its source, for this file and, if the file is not the reason, for all."""
+        retry_state, trouble = range_fetch.retry_state, range_fetch.source_state.trouble
+        retry_state.failed(error, began=range_fetch.began, now=now, wait_s=wait_s)
+        if 0 < range_fetch.brought_bytes < LITTLE_BYTES:  # who gives a byte and breaks off is not asked like mad
+            retry_state.wait(now + self.policy.first_delay_s)
+        if error.is_transient:
+            trouble.failed(error, began=range_fetch.began, now=now)
+        if not retry_state.is_exhausted:
+            if wait_s:
+                trouble.wait(now + wait_s)
+        elif range_fetch.download.alone is range_fetch.source:
+            range_fetch.download.alone = None  # it cannot be tried; the digest decides what others bring
+
     def _is_crowd(self, range_fetch: RangeFetch, wait_s: float, now: float) -> bool:
         """Allow its source fewer connections; return whether that is all, because others to it bring bytes just now.
 
         A wait that it asks for is kept nevertheless, up to the longest one that is not left to the user.
         """
         source_state = range_fetch.source_state
+        if source_state.connections < 2:
+            return False
         is_served = any(
             other is not range_fetch
             and other.source_state is source_state

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from qwen3ft_jupyter.errors import HubBusy
+
 if TYPE_CHECKING:
     import threading
     from contextlib import AbstractContextManager
 
+    from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.hubs.listing import RemoteFile
 
 
@@ -61,3 +64,15 @@ class Resolving(Protocol):
 def is_resolved(source: Source) -> bool:
     """Return whether what `source` has now is all that it will ever have. Look at this before `Source.has`."""
     return not isinstance(source, Resolving) or source.wait(0.0)
+
+
+def asked_wait_s(error: Qwen3ftError) -> float:
+    """Return the seconds for which a source has asked to be left alone."""
+    return float(error.details.get("retry_after_s", 0) or 0)
+
+
+def is_refusal(error: Qwen3ftError) -> bool:
+    """Return whether `error` means that the source bears no more connections, rather than that one was unlucky."""
+    if isinstance(error, HubBusy):
+        return error.details.get("status") in {"429", "503"}
+    return error.details.get("cause") in {"refused", "silent"}

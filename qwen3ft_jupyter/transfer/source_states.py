@@ -1,78 +1,37 @@
-"""The sources of a download as they turn out to be: how fast, how many connections they bear, and which one to ask."""
+"""The sources of a download and the ranges under way from them, as they turn out to be."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.errors import HubBusy
 from qwen3ft_jupyter.hubs.retry import RetryPolicy, RetryState
-from qwen3ft_jupyter.transfer.adaptive_concurrency import AdaptiveConcurrency
-from qwen3ft_jupyter.transfer.rates import WINDOW_S, Speed, least_piece
+from qwen3ft_jupyter.transfer.pieces import SILENT_S
+from qwen3ft_jupyter.transfer.rates import STALLED_S, Speed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from qwen3ft_jupyter.errors import Qwen3ftError
+    from qwen3ft_jupyter.transfer.connection_limit import ConnectionLimit
+    from qwen3ft_jupyter.transfer.file_download import FileDownload
+    from qwen3ft_jupyter.transfer.pieces import Piece
     from qwen3ft_jupyter.transfer.source import Source
 
-FIRST_CONNECTIONS: Final = 8
-"""Connections to a source that has not answered yet; every answer allows one more."""
-
-PROBES: Final = 2
-"""The same, while others are known to work."""
-
-FIRST_HOLD_S: Final = 1.0
-LAST_HOLD_S: Final = 60.0
-"""After a refusal, one more connection is tried after a second, then after two, and so on up to a minute."""
-
+WINDOW_S: Final = 8.0
+"""Seconds of connection time over which a source's speed is measured."""
 
 GAP_KEPT: Final = 0.95
 """With every read, a long gap counts so much less."""
 
-ALIKE: Final = 0.75
-"""Sources whose speeds differ by less share the connections evenly."""
+STARVED: Final = 1 / 8
+"""After `STALLED_S`, a connection that is so much slower than its neighbours is not worth keeping: another route, or
+another server behind the same name, may do better."""
 
+UNUSUAL: Final = 4
+"""A wait that is so many times the usual one is a silence."""
 
-class ConnectionLimit:
-    """How many connections one source gets: more with every answer, fewer with every refusal, then as `Climb` says."""
-
-    __slots__ = ("_concurrency", "_hold_s", "_hold_until", "_is_growing", "has_answered", "limit", "most")
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.limit = min(FIRST_CONNECTIONS, most)
-        self.has_answered = False
-        self._concurrency = AdaptiveConcurrency()
-        self._is_growing = True
-        self._hold_s = FIRST_HOLD_S
-        self._hold_until = float("-inf")
-
-    def answered(self, connections: int, now: float) -> None:
-        """Note that a connection brings bytes; `connections` are open."""
-        self.has_answered = True
-        is_free = self._hold_until == float("-inf") or (now >= self._hold_until and connections >= self.limit)
-        if self._is_growing and is_free:
-            self.limit = min(self.most, self.limit + 1)
-            self._is_growing = self.limit < self.most
-
-    def refused(self, connections: int, now: float, wait_s: float = 0.0) -> None:
-        """Note that one of `connections` was refused, or left without an answer; no more for at least `wait_s`."""
-        self.limit = max(1, min(self.limit, connections - 1))
-        self._is_growing = True
-        if now >= self._hold_until:
-            self._hold_until = now + self._hold_s
-            self._hold_s = min(LAST_HOLD_S, 2 * self._hold_s)
-        self._hold_until = max(self._hold_until, now + wait_s)
-
-    def look(self, brought_bytes: int, connections: int, now: float) -> None:
-        """See whether another number would do better; to be called a few times a second."""
-        limit = self._concurrency.look(
-            brought_bytes, connections=connections, limit=self.limit, most=self.most, now=now
-        )
-        if limit != self.limit:
-            self.limit = limit
-            self._is_growing = False
+FIRST_ANSWER_S: Final = 0.5
+"""What is taken for usual until the first answer of a source."""
 
 
 @dataclass(slots=True)
@@ -111,7 +70,7 @@ class SourceState:
         return self.source.name
 
     def retry_state_for(self, file_id: int) -> RetryState:
-        """Return what is left of the patience with it over one file."""
+        """Return what is known of its failures over one file."""
         return self.retry_state.setdefault(file_id, RetryState(self.policy))
 
     def ready_at(self, file_id: int) -> float:
@@ -127,57 +86,75 @@ class SourceState:
         """Note how long it took to the first byte."""
         self.latency_s = seconds if not self.connection_limit.has_answered else 0.7 * self.latency_s + 0.3 * seconds
 
-
-def is_refusal(error: Qwen3ftError) -> bool:
-    """Return whether `error` means that the source bears no more connections, rather than that one was unlucky."""
-    if isinstance(error, HubBusy):
-        return error.details.get("status") in {"429", "503"}
-    return error.details.get("cause") in {"refused", "silent"}
+    def fetch(self, download: FileDownload, piece: Piece, now: float) -> RangeFetch:
+        """Return a range fetch of a piece from here that begins now."""
+        return RangeFetch(download, piece, self, now, self.retry_state_for(id(download)), last=now)
 
 
-def total_speed(source_states: Sequence[SourceState]) -> float:
-    """Return the bytes a second that all open connections bring together."""
-    return sum((source_state.speed or 0.0) * source_state.connections for source_state in source_states)
+@dataclass(slots=True, eq=False)
+class RangeFetch:
+    """A piece of a file that one connection fetches from one source."""
 
+    download: FileDownload
+    piece: Piece
+    source_state: SourceState
+    began: float
+    """The engine's clock."""
+    retry_state: RetryState
+    last: float
+    """When it last brought bytes, or when it was last allowed to read on: from then on it is waiting."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set when its bytes are wanted no more; the source breaks off the read."""
+    error: Qwen3ftError | None = None
+    """What is wrong with it, if it was stopped for that."""
+    rival: RangeFetch | None = None
+    """The other one of a race for the same bytes."""
+    brought_bytes: int = 0
+    has_answered: bool = False
+    """Whether the first bytes have come."""
+    is_held: bool = False
+    """Whether it waits for the permission to read on: then the source keeps nobody waiting."""
+    held_s: float = 0.0
+    """How long it did so."""
+    rate: Speed = field(default_factory=lambda: Speed(WINDOW_S / 4))
 
-def choose(ready: Sequence[SourceState], *, untaken_bytes: int, total: float) -> SourceState | None:
-    """Return the source that the next connection should go to, or None if it had better wait.
+    @property
+    def source(self) -> Source:
+        """Return where the bytes come from."""
+        return self.source_state.source
 
-    One that nobody knows yet comes first, on a few connections, so that all are measured; then one without any
-    connection; then the fastest per connection. So a source with a limit per server gets connections until they slow
-    each other down, and one with a limit per connection gets as many as there are. One that could not bring its
-    smallest piece before the rest has arrived from others is left alone.
+    @property
+    def speed(self) -> float | None:
+        """Return the bytes a second it brings, or those of its source while nobody can tell; None if nobody knows."""
+        return self.rate.per_s() or self.source_state.speed
 
-    Args:
-        ready: The sources that may be asked now.
-        untaken_bytes: What nobody has asked for yet, of all files.
-        total: Bytes a second that all connections bring together.
-    """
-    is_proven = any(source_state.connection_limit.has_answered for source_state in ready)
-    free = [s for s in ready if s.connections < _limit(s, is_proven=is_proven)]
-    unproven = [s for s in free if not s.connection_limit.has_answered]
-    if unproven:
-        return min(unproven, key=lambda s: s.connections)
-    useful = [s for s in free if not is_too_slow(s, untaken_bytes, total)]
-    idle = [s for s in useful if not s.connections]
-    if idle or not useful:
-        return idle[0] if idle else None
-    best = max(s.speed or 0.0 for s in useful)
-    return min((s for s in useful if s.speed is None or s.speed >= ALIKE * best), key=lambda s: s.connections)
+    def leave_race(self) -> RangeFetch | None:
+        """End the race it takes part in, if any; return the other one."""
+        rival, self.rival = self.rival, None
+        if rival is not None:
+            rival.rival = None
+        return rival
 
+    def waited_s(self, now: float) -> float:
+        """Return the seconds for which the source has kept it waiting."""
+        return 0.0 if self.is_held else now - self.last
 
-def is_too_slow(source_state: SourceState, untaken_bytes: int, total: float) -> bool:
-    """Return whether the rest will have come from others before this one can bring its smallest piece."""
-    own = (source_state.speed or 0.0) * source_state.connections
-    others = total - own
-    if source_state.speed is None or others <= own:
-        return False
-    least_s = (
-        least_piece(source_state.speed, source_state.latency_s) / max(source_state.speed, 1e-6) + source_state.latency_s
-    )
-    return least_s > untaken_bytes / others
+    def is_silent(self, now: float) -> bool:
+        """Return whether it has brought nothing for so long that one should not count on it."""
+        if self.has_answered:
+            usual_s = self.source_state.gap_s
+        else:
+            usual_s = self.source_state.latency_s if self.source_state.connection_limit.has_answered else FIRST_ANSWER_S
+        return self.waited_s(now) > max(SILENT_S, UNUSUAL * usual_s)
 
+    def ends_in(self, now: float) -> float:
+        """Return the seconds until it will have brought all, as far as can be told."""
+        silent_s = self.waited_s(now) if self.is_silent(now) else 0.0
+        return silent_s + (self.piece.end - self.piece.claimed) / (self.speed or 1.0)
 
-def _limit(source_state: SourceState, *, is_proven: bool) -> int:
-    limit = source_state.connection_limit.limit
-    return min(PROBES, limit) if is_proven and not source_state.connection_limit.has_answered else limit
+    def is_starving(self, now: float) -> bool:
+        """Return whether it is much slower than the other connections to the same source."""
+        speed = self.source_state.speed
+        if not self.has_answered or speed is None or self.source_state.connections < 2 or now - self.began < STALLED_S:
+            return False
+        return (self.rate.per_s(self.waited_s(now)) or 0.0) < STARVED * speed

@@ -56,7 +56,7 @@ def gather_sources(
         order: The hubs that may be asked.
         mirrors: Further hubs, for bytes only.
         client: Carries the bytes.
-        wanted: The only sources to use, as `check_sources` returns them; None for every one that is of use.
+        wanted: The only sources to use, in lower case; None for every one that is of use.
         bytes_to_fetch: How much will travel; others than the listing's hub are asked only if it is worth it or they
             are `wanted`.
         work: Is told when a source that was asked for by name cannot help. Listings are waited for only where the
@@ -187,17 +187,22 @@ def _others(
 
     Commits differ between the two hubs; a mirror has those of the hub it was filled from, whichever that was.
     """
-    branch = listing.revision
-    named = [] if is_commit(branch) or branch in DEFAULT_BRANCHES.values() else [branch]
-    asked = {hubs[listing.hub].endpoint} if wanted is None or listing.hub in wanted else set()
-    for name, hub in hubs.items():
-        if name != listing.hub and name in (order if wanted is None else wanted) and hub.endpoint not in asked:
+    named = _named_revisions(listing)
+    allowed = {*order, "mirrors", listing.hub} if wanted is None else set(wanted)
+    asked = {hubs[listing.hub].endpoint} if listing.hub in allowed else set()
+    others = [(hub, [*named, None]) for name, hub in hubs.items() if name != listing.hub and name in allowed]
+    if "mirrors" in allowed:
+        others += [(mirror, [*filter(None, [listing.commit]), *named, None]) for mirror in mirrors]
+    for hub, revisions in others:
+        if hub.endpoint not in asked:
             asked.add(hub.endpoint)
-            yield hub, [*named, None]
-    for mirror in mirrors:
-        if (wanted is None or "mirrors" in wanted) and mirror.endpoint not in asked:
-            asked.add(mirror.endpoint)
-            yield mirror, [*([listing.commit] if listing.commit else []), *named, None]
+            yield hub, revisions
+
+
+def _named_revisions(listing: Listing) -> list[str]:
+    """Return the branch or tag of a listing, which other hubs may have, too, unless it is a hub's default."""
+    revision = listing.revision
+    return [] if is_commit(revision) or revision in DEFAULT_BRANCHES.values() else [revision]
 
 
 def _wait_for(late: Sequence[LateSource], stop: threading.Event) -> None:

@@ -13,9 +13,9 @@ from qwen3ft_jupyter.transfer.rates import MinimumRate
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.transfer.file_download import FileDownload
-    from qwen3ft_jupyter.transfer.range_fetch import RangeFetch
     from qwen3ft_jupyter.transfer.scheduler import Scheduler
     from qwen3ft_jupyter.transfer.source import ByteStream
+    from qwen3ft_jupyter.transfer.source_states import RangeFetch
     from qwen3ft_jupyter.work import Reporter, Work
 
 READ_BYTES: Final = 256 << 10
@@ -256,8 +256,8 @@ def _judge(scheduler: Scheduler, download: FileDownload, reporter: Reporter) -> 
 def _doubtful(download: FileDownload, suspects: Suspects) -> str:
     """Return in a few words what a trial fetches again, and from whom."""
     count = sum(record.end - record.start for record in suspects.records)
-    if not suspects.believed:
+    if not suspects.trusted:
         return Message("what is most doubtful")
     if count >= download.file.size:
-        return Message("the file from {source}", source=suspects.believed)
-    return Message("what others brought from {source}", source=suspects.believed)
+        return Message("the file from {source}", source=suspects.trusted)
+    return Message("what others brought from {source}", source=suspects.trusted)

@@ -7,15 +7,15 @@ import time
 import zlib
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.commit import commit_model
-from qwen3ft_jupyter.cache.compare import right_files, split_copies
-from qwen3ft_jupyter.cache.layout import incoming_folder
-from qwen3ft_jupyter.cache.manifest import read_manifest
+from qwen3ft_jupyter.cache.own.commit import Content, commit_model
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.manifest import read_manifest
+from qwen3ft_jupyter.cache.own.verify import right_files
 from qwen3ft_jupyter.disk import LOCAL, make_folders
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import Sha256, slug
-from qwen3ft_jupyter.transfer.leftovers import clear_partials
-from qwen3ft_jupyter.transfer.partial import FetchedFile, claim
+from qwen3ft_jupyter.transfer.objects import split_copies
+from qwen3ft_jupyter.transfer.partial import FetchedFile, claim, clear_partials
 from qwen3ft_jupyter.transfer.pieces import Span
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import SILENT, Work
@@ -62,10 +62,7 @@ def bring(
     commit_model(
         folder,
         listing,
-        kept=kept,
-        fetched=fetched,
-        copies=copies,
-        previous=previous,
+        Content(kept, fetched, copies, previous=previous),
         now=time.time(),
         reporter=SILENT,
         disk=disk,

@@ -7,7 +7,14 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, Stamp, manifest_path, read_manifest, write_manifest
+from qwen3ft_jupyter.cache.own.manifest import (
+    Manifest,
+    ManifestFile,
+    Stamp,
+    manifest_path,
+    read_manifest,
+    write_manifest,
+)
 from qwen3ft_jupyter.hubs.names import SafePath, Sha256, parse_repo_id, slug
 
 if TYPE_CHECKING:

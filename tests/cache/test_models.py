@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache.others.places import Place
 from qwen3ft_jupyter.cache.store import ModelCache
-from tests.cache.foreign_caches import LAYOUTS, REPO, make_modelscope, place_of
 from tests.cache.making import FILES, make_cached, make_plain
+from tests.cache.other_caches import LAYOUTS, REPO, make_modelscope, place_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ def test_a_model_of_ours_or_of_a_layer_says_whose_it_is(tmp_path: Path, make: ob
 
     (model,) = ModelCache(tmp_path / "cache", [tmp_path / "team"]).list()
 
-    assert (model.owner, model.is_shared, model.is_elsewhere) == (owner, owner == "shared", False)
+    assert (model.owner, model.is_shared, model.is_others) == (owner, owner == "shared", False)
     assert model.to_dict()["owner"] == owner
 
 
@@ -33,7 +33,7 @@ def test_a_model_of_another_tool_says_whose_it_is(tmp_path: Path, layout: str) -
 
     (model,) = ModelCache(tmp_path / "cache", places=[place]).list()
 
-    assert (model.owner, model.is_shared, model.is_elsewhere) == (place.owner, False, True)
+    assert (model.owner, model.is_shared, model.is_others) == (place.owner, False, True)
     shown = model.to_dict()
     assert (shown["owner"], shown["verified"], shown["shared"]) == (place.owner, False, False)
     json.dumps(shown)

@@ -15,13 +15,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.evict import is_leased
-from qwen3ft_jupyter.cache.incoming import begun_bytes
-from qwen3ft_jupyter.cache.layout import incoming_folder
-from qwen3ft_jupyter.cache.lease import Lease, hold_lease
-from qwen3ft_jupyter.cache.manifest import file_state, manifest_path, read_manifest, write_manifest
-from qwen3ft_jupyter.cache.marks import mark_evicting, mark_incomplete
 from qwen3ft_jupyter.cache.move import MoveReport, move_cache
+from qwen3ft_jupyter.cache.own.evict import is_leased
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.lease import Lease, hold_lease
+from qwen3ft_jupyter.cache.own.manifest import (
+    file_state,
+    manifest_path,
+    mark_evicting,
+    mark_incomplete,
+    read_manifest,
+    write_manifest,
+)
+from qwen3ft_jupyter.cache.own.partials import partial_spans
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, ModelInUse, NoSpace, NotCached, Stopped
@@ -120,7 +126,8 @@ def check_all(root: Path) -> None:
     assert is_trusted(first)
     assert is_trusted(second)
     assert [model.pinned for model in ModelCache(root).list()] == [False, True, False]
-    assert begun_bytes(incoming_folder(root, "Qwen_Qwen3-4B")) == {"ab" * 32: 2 * MB}
+    partials = partial_spans(incoming_folder(root, "Qwen_Qwen3-4B"))
+    assert {key: spans.total for key, spans in partials.items()} == {"ab" * 32: 2 * MB}
     assert (root / ".stamps/abc.json").exists()
 
 

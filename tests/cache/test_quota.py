@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.layout import incoming_folder
-from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest, write_manifest
-from qwen3ft_jupyter.cache.marks import mark_evicting
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.manifest import manifest_path, mark_evicting, read_manifest, write_manifest
 from qwen3ft_jupyter.cache.quota import Holding, evictable, freed_bytes, held_bytes, replaced_bytes, to_evict
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import ModelInUse

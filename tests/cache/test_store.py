@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.layout import incoming_folder, other_slug
-from qwen3ft_jupyter.cache.lease import Lease
-from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest, write_manifest
-from qwen3ft_jupyter.cache.marks import mark_incomplete
+from qwen3ft_jupyter.cache.own.layout import incoming_folder, other_slug
+from qwen3ft_jupyter.cache.own.lease import Lease
+from qwen3ft_jupyter.cache.own.manifest import manifest_path, mark_incomplete, read_manifest, write_manifest
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import BadName, CacheError, CacheNotWritable, ModelInUse, NotCached
@@ -275,7 +274,7 @@ def test_the_record_goes_first_when_evicting(cache: ModelCache, monkeypatch: pyt
     def fail(_path: object, _disk: object, **_but: object) -> None:
         raise OSError(errno.EIO, "broken")
 
-    monkeypatch.setattr("qwen3ft_jupyter.cache.evict._remove_content", fail)
+    monkeypatch.setattr("qwen3ft_jupyter.cache.own.evict._remove_content", fail)
     with pytest.raises(Exception, match="broken"):
         cache.evict(SMALL)
 

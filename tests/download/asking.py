@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.cache.store import ModelCache
-    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.hubs.listing import Hub
     from qwen3ft_jupyter.settings.declared import HubName

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache.manifest import read_manifest
+from qwen3ft_jupyter.cache.own.manifest import read_manifest
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import (
     CacheDamaged,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20
@@ -123,7 +123,7 @@ def test_a_warm_call_asks_nobody_and_reads_no_weights(
 ) -> None:
     ensure(cache, origin)
     asked, listed = len(origin.server.seen), origin.listings_asked
-    monkeypatch.setattr("qwen3ft_jupyter.cache.verify.digest_file", None)
+    monkeypatch.setattr("qwen3ft_jupyter.cache.own.verify.digest_file", None)
 
     warm = ensure(cache, origin)
 
@@ -447,7 +447,7 @@ def test_an_interrupted_commit_is_completed_without_fetching(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("qwen3ft_jupyter.cache.commit.write_manifest", fail)
+        patch.setattr("qwen3ft_jupyter.cache.own.commit.write_manifest", fail)
         with pytest.raises(KeyboardInterrupt):
             ensure(cache, origin)
     assert cache.list() == []

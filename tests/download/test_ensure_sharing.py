@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache.commit import commit_model
-from qwen3ft_jupyter.cache.manifest import read_manifest
-from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache.others.places import Place
+from qwen3ft_jupyter.cache.own.commit import commit_model
+from qwen3ft_jupyter.cache.own.manifest import read_manifest
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import BadInput, CacheDamaged, NoSpace, NotCached, SourceFailed
-from tests.cache.foreign_caches import make_hugging_face
 from tests.cache.making import make_cached
+from tests.cache.other_caches import make_hugging_face
 from tests.download.test_ensure import FILES, NAME, contents, ensure, make_plain, replace_bytes
 from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
 

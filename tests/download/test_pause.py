@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache.others.places import Place
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.work import Controls
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.apply import Ensured
 
 MB = 1 << 20
 FILES = {"config.json": b"{}", "model.safetensors": bytes_of(9 * MB, 4)}

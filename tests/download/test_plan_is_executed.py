@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen3ft_jupyter.cache.layout import incoming_folder
-from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache.others.places import Place
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import NoSpace
@@ -25,7 +25,7 @@ from tests.download.test_ensure import NAME, contents, make_plain
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of, remote
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.download.plan import DownloadPlan
 
 KB = 1000

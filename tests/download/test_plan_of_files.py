@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache.candidates import Candidate
-from qwen3ft_jupyter.cache.commit import SharedFile
-from qwen3ft_jupyter.cache.incoming import begun_bytes
-from qwen3ft_jupyter.cache.manifest import ManifestFile, read_manifest, write_manifest
-from qwen3ft_jupyter.cache.places import Place
+from qwen3ft_jupyter.cache.models import SharedFile
+from qwen3ft_jupyter.cache.others.candidates import Candidate
+from qwen3ft_jupyter.cache.others.places import Place
+from qwen3ft_jupyter.cache.own.manifest import ManifestFile, read_manifest, write_manifest
+from qwen3ft_jupyter.cache.own.partials import partial_spans
 from qwen3ft_jupyter.cache.store import ModelCache
-from qwen3ft_jupyter.download.plan import DownloadPlan, Found, Volume, check_room, make_plan
+from qwen3ft_jupyter.download.plan import DownloadPlan, make_plan
 from qwen3ft_jupyter.download.request import DownloadRequest
+from qwen3ft_jupyter.download.room import Volume, check_room
+from qwen3ft_jupyter.download.survey import Found
 from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import SafePath
@@ -99,7 +101,7 @@ def test_what_is_here_does_not_travel() -> None:
     planned = plan(
         kept={"config.json"},
         adopted={"a.safetensors": "the Hugging Face cache"},
-        begun={object_key(remote("b.safetensors", FILES["b.safetensors"])): 45 * KB},
+        partial_bytes={object_key(remote("b.safetensors", FILES["b.safetensors"])): 45 * KB},
     )
 
     assert actions(planned) == [
@@ -234,9 +236,9 @@ def test_what_was_begun_is_seen_without_taking_it(tmp_path: Path) -> None:
     (tmp_path / "garbage.journal").write_bytes(b"\xff" * 100)
     before = sorted(path.name for path in tmp_path.iterdir())
 
-    assert begun_bytes(tmp_path) == {key: 300}
+    assert {key: spans.total for key, spans in partial_spans(tmp_path).items()} == {key: 300}
     assert sorted(path.name for path in tmp_path.iterdir()) == before
-    assert begun_bytes(tmp_path / "missing") == {}
+    assert {key: spans.total for key, spans in partial_spans(tmp_path / "missing").items()} == {}
 
 
 def test_a_journal_whose_data_is_gone_promises_nothing(tmp_path: Path) -> None:
@@ -246,4 +248,4 @@ def test_a_journal_whose_data_is_gone_promises_nothing(tmp_path: Path) -> None:
     partial.close(release=True)
     partial.path.unlink()
 
-    assert begun_bytes(tmp_path) == {}
+    assert {key: spans.total for key, spans in partial_spans(tmp_path).items()} == {}

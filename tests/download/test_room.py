@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.evict import InUse, nobody_uses
-from qwen3ft_jupyter.cache.layout import incoming_folder
-from qwen3ft_jupyter.cache.lease import Lease
-from qwen3ft_jupyter.cache.manifest import manifest_path
-from qwen3ft_jupyter.cache.marks import is_half_evicted, mark_evicting
+from qwen3ft_jupyter.cache.own.evict import InUse, nobody_uses
+from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.lease import Lease
+from qwen3ft_jupyter.cache.own.manifest import is_half_evicted, manifest_path, mark_evicting
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.download import room
-from qwen3ft_jupyter.download.plan import DownloadPlan, Found, Volume, make_plan
+from qwen3ft_jupyter.download.plan import DownloadPlan, make_plan
 from qwen3ft_jupyter.download.request import DownloadRequest
+from qwen3ft_jupyter.download.survey import Found
 from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
@@ -25,6 +25,8 @@ from tests.transfer.origin import COMMIT, Recorder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from qwen3ft_jupyter.download.room import Volume
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.download.asking import ensure_model
 from tests.download.ensure_child import Printer, WrittenHub, say
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.apply import Ensured
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.cache.manifest import file_state, read_manifest
+from qwen3ft_jupyter.cache.own.manifest import file_state, read_manifest
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.names import slug
@@ -22,7 +22,7 @@ from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20

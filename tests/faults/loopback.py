@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from qwen3ft_jupyter.download.downloader import Ensured
+    from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.hubs.listing import Hub
     from qwen3ft_jupyter.settings.declared import HubName

@@ -9,6 +9,7 @@ import pytest
 
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.transfer.journal import parse_journal
+from qwen3ft_jupyter.transfer.pieces import spans_of
 from qwen3ft_jupyter.transfer.workers import RECORD_BYTES
 from tests.faults.downloads import FILES, MB, NAME, SIZE, WEIGHTS, Child, check_visible, complete, contents, ensure
 from tests.transfer.origin import Origin, bytes_of
@@ -30,7 +31,8 @@ def noted_bytes(root: Path) -> int:
     """Return how many bytes the journals and the model folder know to be there."""
     journals = [parse_journal(path.read_bytes()) for path in (root / ".incoming").rglob("*.journal")]
     present = {path.stem for path in (root / ".incoming").rglob("*.part")}
-    noted = sum(j.done().total for j in journals if j is not None and j.data_name.removesuffix(".part") in present)
+    backed = [j for j in journals if j is not None and j.data_name.removesuffix(".part") in present]
+    noted = sum(spans_of(j.records).total for j in backed)
     moved = [path for path in (root / NAME).rglob("*") if path.is_file() and ".qwen3ft" not in path.parts]
     return noted + sum(path.stat().st_size for path in moved if path.name != "twin.json")
 

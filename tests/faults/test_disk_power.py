@@ -1,4 +1,4 @@
-"""The power fails somewhere in a whole download; `tests/cache/test_power_cut.py` cuts a commit at every operation."""
+"""The power fails somewhere in a whole download; `tests/cache/own/test_power_cut.py` cuts a commit everywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import Qwen3ftError
-from qwen3ft_jupyter.transfer import leftovers
+from qwen3ft_jupyter.transfer import journal
 from tests.faults.downloads import FILES, NAME, check_visible, complete, contents, ensure
 from tests.power_cuts import LOSSES, Loss, PowerCut, PowerCutDisk
 from tests.transfer.origin import Origin
@@ -32,7 +32,7 @@ def test_a_power_cut_leaves_the_model_absent_or_right_and_the_next_run_completes
             ensure(ModelCache(root, disk=disk), origin)
         disk.settle(loss)
         (root / ".incoming" / NAME / "lease.json").unlink(missing_ok=True)
-        leftovers.held.clear()  # as if this process had died
+        journal.held.clear()  # as if this process had died
 
         for model in ModelCache(root).list():
             assert not model.is_verified or contents(model.folder) == FILES

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.manifest import read_manifest
+from qwen3ft_jupyter.cache.own.manifest import read_manifest
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import CacheDamaged
 from tests.faults.downloads import FILES, MB, NAME, SIZE, WEIGHTS, Child, check_visible, complete, contents, ensure

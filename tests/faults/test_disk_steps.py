@@ -10,7 +10,7 @@ import pytest
 
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, TransferError
-from qwen3ft_jupyter.transfer import leftovers
+from qwen3ft_jupyter.transfer import journal
 from tests.faults.downloads import MB, NAME, WEIGHTS, check_visible, complete, contents, ensure, try_once
 from tests.played_disks import FailingDisk, FullDisk
 from tests.power_cuts import LOSSES, Loss, PowerCut, PowerCutDisk
@@ -36,7 +36,7 @@ def test_after_a_power_cut_at_any_step_the_model_is_absent_or_right_and_the_next
                 ensure(ModelCache(root, disk=disk), origin)
             disk.settle(loss)
             (root / ".incoming" / NAME / "lease.json").unlink(missing_ok=True)
-            leftovers.held.clear()  # as if this process had died
+            journal.held.clear()  # as if this process had died
 
             for model in ModelCache(root).list():
                 assert not model.is_verified or contents(model.folder) == FILES

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.manifest import manifest_path, read_manifest
+from qwen3ft_jupyter.cache.own.manifest import manifest_path, read_manifest
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, Qwen3ftError
 from tests.faults.downloads import (

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from qwen3ft_jupyter.cache.manifest import Manifest, ManifestFile, Stamp, write_manifest
+from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile, Stamp, write_manifest
 from qwen3ft_jupyter.hubs.names import SafePath, Sha256, parse_repo_id
 from qwen3ft_jupyter.mirror.mirror import Mirror
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache.marks import mark_incomplete, unmark_incomplete
+from qwen3ft_jupyter.cache.own.manifest import mark_incomplete, unmark_incomplete
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.mirror import folders
 from qwen3ft_jupyter.mirror.mirror import Mirror

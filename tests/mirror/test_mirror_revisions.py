@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.cache import stamps
-from qwen3ft_jupyter.cache.manifest import Stamp, read_manifest
+from qwen3ft_jupyter.cache.own import stamps
+from qwen3ft_jupyter.cache.own.manifest import Stamp, read_manifest
 from qwen3ft_jupyter.hubs.git_refs import commit_of, parse_refs
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub

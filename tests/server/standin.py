@@ -106,7 +106,6 @@ def as_cached(row: dict[str, Any]) -> CachedModel:
         last_used=row["last_used"],
         pinned=row["pinned"],
         is_verified=row["verified"],
-        is_shared=row["shared"],
         owner=row["owner"],
     )
 

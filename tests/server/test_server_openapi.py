@@ -10,9 +10,11 @@ import pytest
 from openapi_spec_validator import validate
 
 from qwen3ft_jupyter.cache.models import ModelOwner
-from qwen3ft_jupyter.cache.places import Owner
-from qwen3ft_jupyter.download.plan import Action, DownloadPlan, Found, PlannedFile, Volume
+from qwen3ft_jupyter.cache.others.places import Owner
+from qwen3ft_jupyter.download.plan import Action, DownloadPlan, PlannedFile
 from qwen3ft_jupyter.download.request import DownloadRequest
+from qwen3ft_jupyter.download.room import Volume
+from qwen3ft_jupyter.download.survey import Found
 from qwen3ft_jupyter.faces.verbs import OTHER_OWNERS
 from qwen3ft_jupyter.faces.views import ACTIONS, OWNERS
 from qwen3ft_jupyter.hubs.listing import Listing

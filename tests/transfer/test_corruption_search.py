@@ -25,7 +25,7 @@ class File:
     def run(self, corruption_search: CorruptionSearch, suspects: Suspects, sources: tuple[str, ...]) -> None:
         """Fetch again what is in doubt."""
         self.fetched_again += len(suspects.records)
-        believed = suspects.believed or sources[0]
+        believed = suspects.trusted or sources[0]
         for record in suspects.records:
             old, new = self.data[record.start], self.byte(believed, record.start)
             corruption_search.compare(record.start, bytes([old]), bytes([new]))

@@ -16,9 +16,8 @@ from qwen3ft_jupyter.errors import CacheDamaged, CacheNotWritable, NoSpace, Tran
 from qwen3ft_jupyter.hubs.listing import RemoteFile
 from qwen3ft_jupyter.hubs.names import SafePath, Sha256
 from qwen3ft_jupyter.processes import ProcessIdentity
-from qwen3ft_jupyter.transfer.journal import header_line, owner_line
-from qwen3ft_jupyter.transfer.leftovers import QUIET_OWNER_S, clear_orphans, clear_partials
-from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim
+from qwen3ft_jupyter.transfer.journal import QUIET_OWNER_S, clear_orphans, header_line, owner_line
+from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim, clear_partials
 from qwen3ft_jupyter.transfer.volume import LocalDisk
 from tests.played_disks import FailingDisk, PlayedDisk
 

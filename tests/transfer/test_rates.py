@@ -6,24 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen3ft_jupyter.transfer import rates
-from qwen3ft_jupyter.transfer.rates import (
+from qwen3ft_jupyter.transfer import pieces, rates
+from qwen3ft_jupyter.transfer.pieces import (
     LEAST_PIECE_BYTES,
     MAX_PIECE_BYTES,
     SAVED_S,
-    MinimumRate,
-    Speed,
     least_piece,
     piece_length,
     tail_length,
 )
+from qwen3ft_jupyter.transfer.rates import MinimumRate, Speed
 
 MB = 1 << 20
 SPEEDS = st.floats(100, 1e9)
 
 
 def test_the_examples_in_the_docstrings_are_right() -> None:
-    assert doctest.testmod(rates).failed == 0
+    assert doctest.testmod(rates).failed == doctest.testmod(pieces).failed == 0
 
 
 @given(st.integers(0, 1 << 40), SPEEDS, st.floats(0, 1e10), st.integers(1, 64), st.floats(0, 2))

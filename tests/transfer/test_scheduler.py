@@ -7,11 +7,14 @@ import pytest
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import AccessDenied, HubBusy, SourceFailed
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
+from qwen3ft_jupyter.transfer.connection_limit import ConnectionLimit
 from qwen3ft_jupyter.transfer.file_download import FileDownload
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claim
-from qwen3ft_jupyter.transfer.rates import SILENT_S
+from qwen3ft_jupyter.transfer.pieces import SILENT_S
+from qwen3ft_jupyter.transfer.range_chooser import RangeChooser
 from qwen3ft_jupyter.transfer.scheduler import ASIDE_FAILURES, Scheduler
+from qwen3ft_jupyter.transfer.source_states import SourceState
 from tests.transfer.origin import Recorder, remote
 
 if TYPE_CHECKING:
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.hubs.listing import RemoteFile
-    from qwen3ft_jupyter.transfer.range_fetch import RangeFetch
     from qwen3ft_jupyter.transfer.source import ByteStream
+    from qwen3ft_jupyter.transfer.source_states import RangeFetch
 
 MB = 1 << 20
 POLICY = RetryPolicy(attempts=6, refused_attempts=1, first_delay_s=1, max_delay_s=4)
@@ -61,14 +64,9 @@ class Game:
             partial = claim(folder, object_key(file), file.size, disk=LOCAL, name=file.path)
             partial.open()
             self.downloads.append(FileDownload(file, partial))
-        self.scheduler = Scheduler(
-            self.downloads,
-            [Named("A"), Named("B")],
-            connections=connections,
-            policy=POLICY,
-            clock=self.clock,
-            reporter=self.told,
-        )
+        states = [SourceState(Named(name), POLICY, ConnectionLimit(connections)) for name in "AB"]
+        chooser = RangeChooser(self.downloads, states, connections)
+        self.scheduler = Scheduler(chooser, policy=POLICY, clock=self.clock, reporter=self.told)
 
     def take(self) -> RangeFetch:
         range_fetch = self.scheduler.take()
@@ -116,7 +114,7 @@ def test_a_liar_is_asked_no_more_for_other_files(tmp_path: Path) -> None:
     assert game.complete(first) == {"A", "B"}
     suspects = game.scheduler.next_suspects(first)
     assert suspects is not None
-    assert suspects.believed == "A"
+    assert suspects.trusted == "A"
     game.scheduler.retry(first, suspects)
     first.corruption_search.contradicted.add("B")
     game.complete(first)

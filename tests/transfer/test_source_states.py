@@ -6,16 +6,10 @@ import pytest
 
 from qwen3ft_jupyter.errors import HubBusy, HubUnreachable, SourceFailed
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
-from qwen3ft_jupyter.transfer.source_states import (
-    FIRST_CONNECTIONS,
-    FIRST_HOLD_S,
-    PROBES,
-    ConnectionLimit,
-    SourceState,
-    choose,
-    is_refusal,
-    total_speed,
-)
+from qwen3ft_jupyter.transfer.connection_limit import FIRST_CONNECTIONS, FIRST_HOLD_S, ConnectionLimit
+from qwen3ft_jupyter.transfer.range_chooser import PROBES, choose, total_speed
+from qwen3ft_jupyter.transfer.source import is_refusal
+from qwen3ft_jupyter.transfer.source_states import SourceState
 
 if TYPE_CHECKING:
     import threading

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.download.request import check_sources
-from qwen3ft_jupyter.errors import BadInput, HubUnreachable, ModelNotFound, RevisionNotFound, SourceFailed, Stopped
+from qwen3ft_jupyter.errors import HubUnreachable, ModelNotFound, RevisionNotFound, SourceFailed, Stopped
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
 from qwen3ft_jupyter.transfer.sources import MIN_SHARED_BYTES, LateSource, gather_sources
@@ -233,15 +232,3 @@ def test_the_end_of_the_download_ends_the_asking(client: HttpClient, first: Orig
         late = sources[1]
         assert isinstance(late, LateSource)
         assert late.wait(1.0), "the thread ends, although the hub never answered"
-
-
-@pytest.mark.parametrize("names", [["modelscop"], ["disk", ""], []])
-def test_a_name_that_is_no_source_is_refused_with_those_that_are(names: list[str]) -> None:
-    with pytest.raises(BadInput) as caught:
-        check_sources(names)
-
-    assert "modelscope, huggingface, mirrors, disk" in caught.value.hint
-
-
-def test_names_of_sources_are_taken_in_any_case_and_once() -> None:
-    assert check_sources([" ModelScope", "modelscope", "disk"]) == ("modelscope", "disk")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.incoming import begun_bytes
+from qwen3ft_jupyter.cache.own.partials import partial_spans
 from qwen3ft_jupyter.errors import HubBusy, Stopped
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer import scheduler, workers
@@ -235,7 +235,7 @@ def test_on_a_slow_link_the_journal_is_kept_up_to_date(
 
         def look() -> None:
             told.wait_for(lambda told: any(event.done > 300_000 for event in told.events))
-            noted.append(sum(begun_bytes(tmp_path).values()))
+            noted.append(sum(spans.total for spans in partial_spans(tmp_path).values()))
             stop.set()
 
         noted: list[int] = []

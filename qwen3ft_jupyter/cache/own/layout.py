@@ -1,0 +1,109 @@
+"""Where things lie in a cache folder.
+
+Qwen_Qwen3-0.6B/                  a model, in a folder named by its slug
+    config.json …                 real files, read-only once committed
+    .qwen3ft/manifest.json        see `manifest`
+    .qwen3ft/incomplete           there while files are being put in or taken out; then it names those that go
+    .qwen3ft/replaced/            files of an unverified folder that were not the hub's; kept, never loaded
+Qwen_Qwen3-0.6B@v1.0/             another revision of it, asked for by name; unchanged files may be hard links
+.incoming/Qwen_Qwen3-0.6B/        partial files, see `qwen3ft_jupyter.transfer.partial`
+    lease.json                    who is downloading it, see `lease`
+.stamps/                          stamps of models in shared caches that cannot be written
+.in-place/                        records of models that are used in other tools' caches
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from qwen3ft_jupyter.errors import Qwen3ftError
+from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id, slug
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INCOMING_FOLDER: Final = ".incoming"
+STAMPS_FOLDER: Final = ".stamps"
+IN_PLACE_FOLDER: Final = ".in-place"
+BESIDE: Final = "@"
+"""Between the slug and the revision of a second revision's folder; no repo id holds it."""
+_ABBREVIATED_COMMIT = re.compile(r"[0-9a-f]{7,40}")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def other_slug(repo_id: RepoId | str) -> str:
+    """Return the folder name of a repo whose slug another repo has taken.
+
+    >>> other_slug("a/b_c") == other_slug("a_b/c")
+    False
+    """
+    return f"{slug(repo_id)}-{hashlib.sha256(repo_id.encode()).hexdigest()[:8]}"
+
+
+def is_revision(commit: str, revision: str, wanted: str) -> bool:
+    """Return whether a model at `commit`, downloaded as `revision`, is what `wanted` names, as far as is known here.
+
+    >>> is_revision("0123456789abcdef", "main", "main"), is_revision("0123456789abcdef", "main", "0123456")
+    (True, True)
+    """
+    return revision == wanted or (_ABBREVIATED_COMMIT.fullmatch(wanted) is not None and commit.startswith(wanted))
+
+
+def beside_names(repo_id: RepoId, revision: str) -> tuple[str, ...]:
+    """Return the folder names for a revision that lies beside the first, the preferred one first.
+
+    They are known before a hub is asked, and a branch that moves on stays in its folder. Revisions that read the same
+    once they are made safe, and repos of one slug, meet in the first name but never in the second.
+
+    >>> beside_names(RepoId("Qwen/Qwen3-0.6B"), "v1.0")[0]
+    'Qwen_Qwen3-0.6B@v1.0'
+    >>> beside_names(RepoId("a/b"), "refs/pr/1")[0], beside_names(RepoId("a/b"), "0123456789abcdef" * 2)[0]
+    ('a_b@refs-pr-1', 'a_b@0123456789ab')
+    """
+    is_abbreviation = _ABBREVIATED_COMMIT.fullmatch(revision) is not None
+    safe = revision[:12] if is_abbreviation else _UNSAFE.sub("-", revision)[:32].rstrip(".")
+    mark = hashlib.sha256(f"{repo_id}{BESIDE}{revision}".encode(errors="surrogatepass")).hexdigest()[:8]
+    name = f"{slug(repo_id)}{BESIDE}{safe}"
+    return name, f"{name}-{mark}"
+
+
+def incoming_folder(root: Path, name: str) -> Path:
+    """Return where the partial files of the model folder `name` lie."""
+    return root / INCOMING_FOLDER / name
+
+
+def guess_repo_id(folder_name: str) -> RepoId | None:
+    """Return the repo id a folder without a manifest probably holds, or None.
+
+    >>> guess_repo_id("Qwen--Qwen3-0.6B"), guess_repo_id("Qwen_Qwen3-0.6B"), guess_repo_id("notes")
+    ('Qwen/Qwen3-0.6B', 'Qwen/Qwen3-0.6B', None)
+    """
+    owner, _, name = folder_name.partition("--" if "--" in folder_name else "_")
+    try:
+        return parse_repo_id(f"{owner}/{name}")
+    except Qwen3ftError:
+        return None
+
+
+def plain_names(repo_id: RepoId) -> tuple[str, ...]:
+    """Return the folder names under which other programs and people keep a repo."""
+    return (slug(repo_id), repo_id.replace("/", "--"))
+
+
+def folders_in(root: Path) -> list[Path]:
+    """Return the visible folders in `root`, symlinks left out; none if it cannot be read."""
+    try:
+        with os.scandir(root) as entries:
+            names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return [root / name for name in names]
+
+
+def incoming_folders(root: Path) -> list[Path]:
+    """Return the folders of partial files in the cache `root`."""
+    incoming = root / INCOMING_FOLDER
+    return [] if incoming.is_symlink() else folders_in(incoming)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qwen3ft_jupyter.cache.own.manifest import (
+    MAX_PIECES,
+    Manifest,
+    ManifestFile,
+    Stamp,
+    manifest_path,
+    read_manifest,
+    write_manifest,
+)
+from qwen3ft_jupyter.hubs.names import SafePath, Sha256, parse_repo_id
+from tests.played_disks import RecordingDisk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PIECES = ((0, 40, 7), (40, 100, 1 << 31))
+
+
+def manifest_of(pieces: tuple[tuple[int, int, int], ...] | None = PIECES) -> Manifest:
+    file = ManifestFile(SafePath("model.safetensors"), 100, Sha256("ab" * 32), Stamp(100, 1, 2, 3), pieces)
+    return Manifest(parse_repo_id("Qwen/Qwen3-0.6B"), "modelscope", "master", "c" * 40, 1.0, 2.0, (file,))
+
+
+def with_pieces(pieces: object) -> Any:
+    data = manifest_of().to_dict()
+    data["files"][0]["pieces"] = pieces
+    return data
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    write_manifest(tmp_path, manifest_of())
+
+    assert read_manifest(tmp_path) == manifest_of()
+
+
+def test_a_manifest_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    disk = RecordingDisk()
+
+    write_manifest(tmp_path, manifest_of(), disk=disk)
+
+    assert [operation for operation, path in disk.done if path != tmp_path / ".qwen3ft"] == [
+        "fsync_folder",  # the new record folder's name
+        "write",
+        "fsync",
+        "replace",
+    ]
+    assert disk.done[-1] == ("fsync_folder", tmp_path / ".qwen3ft")
+
+
+def test_a_manifest_from_before_there_were_piece_sums_is_read(tmp_path: Path) -> None:
+    data = with_pieces(None)
+    del data["files"][0]["pieces"]
+    (tmp_path / ".qwen3ft").mkdir()
+    manifest_path(tmp_path).write_text(json.dumps(data), "utf-8")
+
+    assert read_manifest(tmp_path) == manifest_of(None)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [],
+        "x",
+        [1],
+        [[0, 40]],
+        [[0, 40, "7"]],
+        [[0, 40, True]],
+        [[40, 40, 7]],
+        [[-1, 40, 7]],
+        [[0, 101, 7]],
+        [[0, 40, 1 << 32]],
+        [[0, 40, -1]],
+        [[0, 40, 7], [39, 100, 8]],
+        [[40, 100, 8], [0, 40, 7]],
+        [[0, 1, 7]] * (MAX_PIECES + 1),
+    ],
+)
+def test_piece_sums_that_make_no_sense_are_none(pieces: object) -> None:
+    """They only say where damage is: without them the whole file is fetched again."""
+    assert Manifest.from_dict(with_pieces(pieces)) == manifest_of(None)
+
+
+def test_stamps_change_and_piece_sums_stay() -> None:
+    stamped = manifest_of().with_stamps({"model.safetensors": None})
+
+    assert (stamped.files[0].stamp, stamped.files[0].pieces) == (None, PIECES)
+
+
+def test_a_planted_record_folder_is_not_written_through(tmp_path: Path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "model"
+    outside.mkdir()
+    folder.mkdir()
+    (folder / ".qwen3ft").symlink_to(outside, target_is_directory=True)
+
+    write_manifest(folder, manifest_of())
+
+    assert list(outside.iterdir()) == []
+    assert read_manifest(folder) == manifest_of()

@@ -29,7 +29,6 @@ Language = Literal["en", "zh"]
 VARIABLES: Final = ("QWEN3FT_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
 """The first that is set decides, as in gettext. A kernel cannot see JupyterLab's language."""
 
-DOMAIN: Final = "qwen3ft_jupyter"
 LOCALE: Final = Path(__file__).parent / "locale"
 _SPEC: Final = re.compile(r"[,.\dfg]{0,3}")
 """How a number is written, for example ``,``."""
@@ -42,7 +41,7 @@ class Size:
     bytes: float | None
 
     def to_json(self) -> Any:
-        """Return what JSON can hold of it."""
+        """Return its form in JSON."""
         return {"bytes": self.bytes}
 
     def __str__(self) -> str:
@@ -56,7 +55,7 @@ class Duration:
     seconds: float | None
 
     def to_json(self) -> Any:
-        """Return what JSON can hold of it."""
+        """Return its form in JSON."""
         return {"seconds": self.seconds}
 
     def __str__(self) -> str:
@@ -79,7 +78,7 @@ class Names:
         return Message("{names} and {count} more", names=shown, count=more) if more > 0 else shown
 
     def to_json(self) -> Any:
-        """Return what JSON can hold of it."""
+        """Return its form in JSON."""
         return {"names": list(self.names)}
 
     def __str__(self) -> str:
@@ -102,7 +101,7 @@ class Texts:
         object.__setattr__(self, "separator", separator)
 
     def to_json(self) -> Any:
-        """Return what JSON can hold of it."""
+        """Return its form in JSON."""
         return {"texts": [to_json(part) for part in self.parts], "separator": self.separator}
 
     def __str__(self) -> str:
@@ -119,7 +118,7 @@ class Command:
         object.__setattr__(self, "words", words)
 
     def to_json(self) -> Any:
-        """Return what JSON can hold of it."""
+        """Return its form in JSON."""
         return {"command": list(self.words)}
 
     def __str__(self) -> str:
@@ -127,8 +126,7 @@ class Command:
 
 
 Value = object
-"""What a placeholder may stand for: a `Message`, `Texts`, `Size`, `Duration`, `Names`, `Command`, a number; all else
-as text."""
+"""What a placeholder stands for: a `Message`, a number or one of the classes above; all else is taken as text."""
 
 Grammar = Callable[[Command], str]
 """How a face writes a command. What it writes may be a `Message`, too: the label of a button has translations."""
@@ -157,21 +155,7 @@ class Message(str):
         return message
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (self.template, dict(self.values)))
-
-
-def joined(texts: Iterable[str]) -> Message:
-    """Return texts in a row, each said in the reader's language.
-
-    >>> joined([Message("{size} free", size=Size(5)), "a"])
-    '5 B free, a'
-    """
-    values: dict[str, Value] = {f"text_{number}": text for number, text in enumerate(texts)}
-    return Message(", ".join(f"{{{name}}}" for name in values), **values)
-
-
-def _rebuild(template: str, values: Mapping[str, Value]) -> Message:
-    return Message(template, **values)
+        return (functools.partial(Message, self.template, **self.values), ())
 
 
 def as_message(text: str, values: Mapping[str, Value]) -> str:
@@ -259,9 +243,6 @@ def as_language(name: str) -> Language:
     return "zh" if name.strip().lower().startswith("zh") else "en"
 
 
-# On disk
-
-
 def to_json(text: str) -> Any:
     """Return what JSON can hold of a message: a fixed text as it is, else its template and values.
 
@@ -334,7 +315,7 @@ def _value_to_json(value: Value) -> Any:
 
 
 def _value_from_json(data: Any) -> Value:
-    value: Value
+    value: Value = data
     match data:
         case {"bytes": number}:
             value = Size(number)
@@ -347,7 +328,7 @@ def _value_from_json(data: Any) -> Value:
         case {"command": [*words]}:
             value = Command(*map(str, words))
         case bool() | int() | float() | None:
-            value = data
+            pass
         case _:
             value = from_json(data)
     return value
@@ -375,10 +356,9 @@ def _said(value: Value, language: Language, grammar: Grammar) -> str | int | flo
 def _catalogue(language: Language) -> NullTranslations:
     import gettext  # an English reader needs none
 
-    return gettext.translation(DOMAIN, LOCALE, languages=[{"zh": "zh_CN"}.get(language, language)], fallback=True)
-
-
-# Numbers as people read them
+    return gettext.translation(
+        "qwen3ft_jupyter", LOCALE, languages=[{"zh": "zh_CN"}.get(language, language)], fallback=True
+    )
 
 
 def size(number: float | None) -> str:

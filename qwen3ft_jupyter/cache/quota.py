@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.own.layout import BESIDE
 from qwen3ft_jupyter.errors import NoSpace
-from qwen3ft_jupyter.messages import Message, Size, joined, moment
+from qwen3ft_jupyter.messages import Message, Size, Texts, moment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -104,7 +104,7 @@ def title(model: CachedModel) -> str:
 
 def announcement(models: Sequence[CachedModel], quota: int) -> str:
     """Return what to say before models are evicted."""
-    names = joined(
+    names = (
         Message(
             "{name} ({size}, last used {moment})",
             name=title(model),
@@ -116,7 +116,7 @@ def announcement(models: Sequence[CachedModel], quota: int) -> str:
     return Message(
         "To stay within the quota of {quota}, the least recently used models are evicted: {names}.",
         quota=Size(quota),
-        names=names,
+        names=Texts(names, ", "),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from qwen3ft_jupyter.cache import quota as quotas
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES, object_key, split_copies
 
 if TYPE_CHECKING:

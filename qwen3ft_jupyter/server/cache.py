@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tornado import web
 
-from qwen3ft_jupyter.cache.places import LABELS
+from qwen3ft_jupyter.cache.others.places import LABELS
 from qwen3ft_jupyter.faces.views import OWNERS, check_owner
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import fields_of

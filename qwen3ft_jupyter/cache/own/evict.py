@@ -134,11 +134,13 @@ def remove_incoming(folder: Path, *, disk: Disk = LOCAL) -> int:
 def remove_shell(folder: Path, *, disk: Disk = LOCAL) -> None:
     """Delete what an eviction cut short at its very end left: a folder with nothing in it but our empty record folder.
 
-    Never raises; a folder with anything in it stays.
+    Never raises. A folder with anything else in it stays, and so does the record folder there: it says that what is
+    left lay beside a model, see `_delete`.
     """
     with contextlib.suppress(OSError):
-        disk.remove_folder(folder / RECORD_FOLDER)
-        disk.remove_folder(folder)
+        if os.listdir(folder) == [RECORD_FOLDER]:  # noqa: PTH208 - names are all that is needed
+            disk.remove_folder(folder / RECORD_FOLDER)
+            disk.remove_folder(folder)
 
 
 def is_leased(incoming: Path) -> bool:

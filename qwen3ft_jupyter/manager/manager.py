@@ -51,7 +51,7 @@ def get_model_manager(
         cache_dir: where models are kept.
         reporter: makes the object that shows progress; nothing is shown if left out.
         is_trusted: False where a stranger may have chosen `cache_dir`, so that manifests in it prove nothing.
-        overrides: any other field of `qwen3ft_jupyter.settings.Settings`, for example ``offline=True``.
+        overrides: any other field of `qwen3ft_jupyter.settings.declared.Settings`, for example ``offline=True``.
 
     Raises:
         BadSetting: a setting has a value that is not accepted.

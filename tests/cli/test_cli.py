@@ -20,6 +20,7 @@ from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.cache.models import EvictedModel
 from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.cli.commands import find_command
+from qwen3ft_jupyter.cli.output import in_words
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.verbs import verbs_of
@@ -987,9 +988,9 @@ def test_output_cut_off_by_a_pipe_is_no_traceback(manager: StandIn, monkeypatch:
 
 
 def test_every_error_is_shown_with_its_code() -> None:
-    assert cli.in_words(Qwen3ftError("What.")) == "qwen3ft: error: What."
+    assert in_words(Qwen3ftError("What.")) == "qwen3ft: error: What."
 
 
 def test_a_hint_names_the_command_of_a_terminal() -> None:
     error = Qwen3ftError("What.", hint="Do: {command}", command=Command("download", "a/b"))
-    assert cli.in_words(error).splitlines()[1] == "  Do: qwen3ft download a/b"
+    assert in_words(error).splitlines()[1] == "  Do: qwen3ft download a/b"

@@ -104,7 +104,7 @@ def move_cache(
     except Stopped as error:
         raise Stopped("The move was stopped.", hint="Nothing was deleted; start it again to go on.") from error
     except OSError as error:
-        raise disk_error(error, "The cache") from error
+        raise disk_error(error, Message("The cache")) from error
 
 
 @dataclass(frozen=True, slots=True)

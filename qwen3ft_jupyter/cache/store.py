@@ -30,9 +30,9 @@ from qwen3ft_jupyter.cache.own.manifest import file_state, is_half_evicted, mark
 from qwen3ft_jupyter.cache.own.partials import allocated_bytes
 from qwen3ft_jupyter.cache.own.verify import verify_model
 from qwen3ft_jupyter.disk import LOCAL
-from qwen3ft_jupyter.errors import CacheError, ModelInUse, NotCached
+from qwen3ft_jupyter.errors import BadInput, CacheError, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
-from qwen3ft_jupyter.messages import Command
+from qwen3ft_jupyter.messages import Command, Message
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import SILENT, Reporter, Work
 
@@ -168,6 +168,11 @@ class ModelCache(ModelFolders):
             ModelInUse: It is being downloaded, or in use.
         """
         if owner not in {None, "qwen3ft"}:
+            if everything:
+                raise BadInput(
+                    "everything is about our own copies, not about those of another tool.",
+                    hint="Delete the rest of that folder yourself.",
+                )
             found = [one for one in self._others() if one.owner == owner]
             return sum(self._evict_other(one, is_used) for one in named_copies(repo_id, _at(found, revision)))
         name = parse_repo_id(repo_id)
@@ -317,7 +322,7 @@ class ModelCache(ModelFolders):
         try:
             update_manifest(model.folder, lambda manifest: replace(manifest, pinned=pinned), disk=self.disk)
         except OSError as error:
-            raise disk_error(error, "The cache") from error
+            raise disk_error(error, Message("The cache")) from error
 
     def touch(self, repo_id: str, revision: str | None = None) -> None:
         """Note that a model was used now. Never raises: a cache that cannot be written can still be used."""

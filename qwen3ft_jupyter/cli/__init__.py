@@ -10,10 +10,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, find_command
-from qwen3ft_jupyter.cli.output import say, show
+from qwen3ft_jupyter.cli.output import in_words, say, show
 from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb, parse
-from qwen3ft_jupyter.faces.say import error as error_words
 from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, verbs_of
 from qwen3ft_jupyter.messages import tr
 
@@ -54,14 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `qwen3ft list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-
-
-def in_words(error: Qwen3ftError) -> str:
-    """Return what failed, what to do, and what else only this face shows, a line each."""
-    said = error_words(error, "cli")
-    lines = [f"{PROGRAM}: {error.code}: {said['message']}", said["hint"]]
-    lines += [f"{name}: {value}" for name, value in error.details.items()]
-    return "\n  ".join(line for line in lines if line)
 
 
 def _run(words: list[str]) -> int:

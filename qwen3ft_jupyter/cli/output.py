@@ -12,10 +12,14 @@ import threading
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import Stopped
+from qwen3ft_jupyter.faces.say import error as error_words
+from qwen3ft_jupyter.faces.verbs import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
+
+    from qwen3ft_jupyter.errors import Qwen3ftError
 
 _PATIENCE_S = 0.9
 """Work promises to stop within a second; a name lookup or a module's start may not let it."""
@@ -35,6 +39,14 @@ def say(text: str) -> None:
     """Print what is for people alone to stderr."""
     with contextlib.suppress(OSError):  # a terminal that has gone
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command line prints
+
+
+def in_words(error: Qwen3ftError) -> str:
+    """Return what failed, what to do, and what else only this face shows, a line each."""
+    said = error_words(error, "cli")
+    lines = [f"{PROGRAM}: {error.code}: {said['message']}", said["hint"]]
+    lines += [f"{name}: {value}" for name, value in error.details.items()]
+    return "\n  ".join(line for line in lines if line)
 
 
 @contextlib.contextmanager

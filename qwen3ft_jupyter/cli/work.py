@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_plan
 from qwen3ft_jupyter.cli.jobs import detach, see_through
-from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
+from qwen3ft_jupyter.cli.output import in_words, say, show, stop_on_signals
 from qwen3ft_jupyter.errors import JobError
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.job_views import FINDINGS, fetch_facts
@@ -115,7 +115,7 @@ def _do(
         with manager.job_store.here():
             job = start()
     except (JobError, OSError) as error:  # no room or right to write it down, which is no reason not to do it
-        say(str(error))
+        say(in_words(error) if isinstance(error, JobError) else str(error))
         return _do_without_job(do, max_speed)
     if is_waiting_here(job):
         with ProgressLine() as line, stop_on_signals() as stop:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from typing_extensions import Unpack
 
     from qwen3ft_jupyter.hubs.names import RepoId
+
+Method = TypeVar("Method", bound="Callable[..., Any]")  # Any: whatever the method takes and returns
 
 _ABBREVIATED_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
@@ -105,3 +108,17 @@ def check_sources(names: Sequence[str]) -> tuple[str, ...]:
         if name not in SOURCE_NAMES:
             raise BadInput("{name} is no source.", hint="Sources: {names}.", name=name[:40], names=accepted)
     return given
+
+
+def shows_wanted(method: Method) -> Method:
+    """Let the signature of a method that takes ``**wanted`` name the fields, for whoever asks a notebook for it."""
+    shown = inspect.signature(method)
+    named = [parameter for parameter in shown.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    left_out = {"model_name", "force" if "force_download" in shown.parameters else ""}
+    wanted = [
+        field.replace(kind=field.KEYWORD_ONLY)
+        for field in inspect.signature(DownloadRequest).parameters.values()
+        if field.name not in left_out
+    ]
+    vars(method)["__signature__"] = shown.replace(parameters=[*named, *wanted])
+    return method

@@ -35,7 +35,7 @@ HUBS: Final = ("modelscope", "huggingface")
 OTHER_OWNERS: Final = ("huggingface", "modelscope", "folder")
 """Those of whose copies none is deleted unless they are named."""
 SOURCES: Final = ("modelscope", "huggingface", "mirrors", "disk")
-"""Where bytes can come from, as `settings.SOURCE_NAMES` has them; importing that takes longer than all of this."""
+"""Where bytes can come from, as in `settings.declared.SOURCE_NAMES`, whose import takes longer than all of this."""
 
 
 @dataclass(frozen=True, slots=True)

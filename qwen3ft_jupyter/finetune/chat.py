@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadInput
@@ -47,7 +47,7 @@ class AnswerOptions:
     recommendation with it."""
     on_text: Callable[[str], None] | None = None
     """Receives each piece as it is written, reasoning included."""
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event | None = None
     """When set, the answer ends where it is."""
 
 
@@ -80,7 +80,7 @@ def stream(loaded: LoadedPair, question: str | Sequence[Mapping[str, str]], opti
         variables = {"add_generation_prompt": True, "enable_thinking": options.thinking}
         prompt = renderer.render([Rendering(messages, variables)])[0]
         end_ids = end_of_turn_ids(loaded.tokenizer, renderer)
-    return Stream(loaded, prompt, _generation(loaded, end_ids, options), options.stop)
+    return Stream(loaded, prompt, _generation(loaded, end_ids, options), options.stop or threading.Event())
 
 
 def without_thinking(text: str) -> str:

@@ -17,6 +17,7 @@ from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.kinds import JobContext, Result
 from qwen3ft_jupyter.jobs.reporter import JobReporter
 from qwen3ft_jupyter.jobs.worker import STOPPED, pulse, refresh, unexpected
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Reporter, Work
 
@@ -50,7 +51,11 @@ def run_here(job: Job, do: Callable[[Work], Result], *, reporter: Reporter, stop
         Stopped: it was stopped.
         Qwen3ftError: it failed.
     """
-    record = JobReporter(job.folder, 1)
+    try:
+        record = JobReporter(job.folder, 1)
+    except OSError as error:  # no room for the record since the job was started: no reason not to do the work
+        reporter.notice(Message("The job {id} cannot be kept up to date: {reason}.", id=job.id, reason=error.strerror))
+        return do(Work(reporter, stop))
     context = JobContext(job.folder, 1, Work(Both(reporter, record), stop))
     refresh(context, record)
     try:

@@ -144,7 +144,7 @@ class JobStore:
         jobs = []
         try:
             names = [path.name for path in self._jobs_dir.iterdir()]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         for name in names:
             with contextlib.suppress(JobNotFound):  # not a job's folder, or one just being made or forgotten

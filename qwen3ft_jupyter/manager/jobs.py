@@ -103,7 +103,6 @@ class ModelJobs:
 
     def start(self, kind: JobKind[Params, Any], params: Params, max_speed: int | None) -> Job:
         """Start a job that can be paused and limited, in a folder that is no stranger's."""
-        self.settings.state_dir.mkdir(parents=True, exist_ok=True)
         return self.store.start(kind, params, max_speed=max_speed, cwd=self.settings.state_dir)
 
     def fine_tune(self, config: FineTuneConfig) -> Job:

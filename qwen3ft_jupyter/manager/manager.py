@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.cache.own.repair import repair_model
-from qwen3ft_jupyter.download.request import DownloadRequest
+from qwen3ft_jupyter.download.request import DownloadRequest, shows_wanted
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.manager.cached import CachedModels
@@ -51,7 +51,7 @@ def get_model_manager(
         cache_dir: where models are kept.
         reporter: makes the object that shows progress; nothing is shown if left out.
         is_trusted: False where a stranger may have chosen `cache_dir`, so that manifests in it prove nothing.
-        overrides: any other field of `qwen3ft_jupyter.settings.Settings`, for example ``offline=True``.
+        overrides: any other field of `qwen3ft_jupyter.settings.declared.Settings`, for example ``offline=True``.
 
     Raises:
         BadSetting: a setting has a value that is not accepted.
@@ -65,6 +65,7 @@ class ModelManager(CachedModels):
 
     # Models on disk
 
+    @shows_wanted
     def ensure_model_cached(
         self,
         model_name: str,
@@ -98,6 +99,7 @@ class ModelManager(CachedModels):
         wanted.setdefault("force", force_download)
         return str(self.ensure(model_name, reporter=reporter, stop=stop, **wanted).model.folder)
 
+    @shows_wanted
     def ensure(
         self,
         model_name: str,
@@ -121,6 +123,7 @@ class ModelManager(CachedModels):
         with self._downloader(request, max_speed=None if controls else self.settings.max_speed) as downloader:
             return downloader.ensure(request, work)
 
+    @shows_wanted
     def plan(
         self,
         model_name: str,
@@ -222,6 +225,7 @@ class ModelManager(CachedModels):
         """Return one job. Raises JobNotFound."""
         return self.job_store.get(job_id)
 
+    @shows_wanted
     def download(self, model_name: str, *, max_speed: int | None = None, **wanted: Unpack[Wanted]) -> Job:
         """Start a download that goes on whatever happens to this kernel, or return the same one already under way.
 

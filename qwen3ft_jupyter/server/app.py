@@ -95,7 +95,7 @@ class Qwen3FTApp(ExtensionApp):
         return Path(self.serverapp.root_dir) if self.serverapp is not None else None
 
     def given_traits(self) -> dict[str, Any]:
-        """Return the traits that the configuration sets, by the names of `qwen3ft_jupyter.settings.Settings`."""
+        """Return the traits that the configuration sets, by the names of `settings.declared.Settings`."""
         traits = {one.name: getattr(self, one.trait_name) for one in SETTINGS if not one.kind.is_secret}
         return {name: value for name, value in traits.items() if value not in (None, "", [])}
 

@@ -11,6 +11,7 @@ from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.names import Sha256
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.connection_limit import ConnectionLimit
 from qwen3ft_jupyter.transfer.file_download import FileDownload, nobody_has
 from qwen3ft_jupyter.transfer.journal import clear_orphans
@@ -127,7 +128,7 @@ def _claim_all(keyed: Mapping[str, RemoteFile], folder: Path, disk: Disk) -> dic
         for partial in partials.values():
             partial.close(release=True)
         if isinstance(error, OSError):
-            raise disk_error(error, "The cache") from error
+            raise disk_error(error, Message("The cache")) from error
         raise
     return partials
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.disk import LOCAL, append, make_folders
 from qwen3ft_jupyter.errors import Qwen3ftError, TransferError, WrongBytes
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.transfer.journal import (
     Journal,
@@ -315,7 +316,7 @@ def claimed(incoming: Path, key: str, size: int, *, name: str, disk: Disk) -> It
     try:
         make_folders(incoming, disk=disk)
     except OSError as error:
-        raise disk_error(error, "The cache") from error
+        raise disk_error(error, Message("The cache")) from error
     partial = claim(incoming, key, size, disk=disk, name=name)
     try:
         partial.open()

@@ -20,6 +20,7 @@ from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.cache.models import EvictedModel
 from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.cli.commands import find_command
+from qwen3ft_jupyter.cli.output import in_words
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.verbs import verbs_of
@@ -460,6 +461,7 @@ def test_a_state_folder_that_is_none_stops_no_download(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == str(tmp_path / "models" / "qwen3ft_Qwen3-Practice")
     assert "Traceback" not in done.stderr
+    assert "Set QWEN3FT_STATE_DIR to a folder" in done.stderr
 
 
 def test_a_download_of_the_command_line_is_done_as_a_job(tmp_path: Path) -> None:
@@ -986,9 +988,9 @@ def test_output_cut_off_by_a_pipe_is_no_traceback(manager: StandIn, monkeypatch:
 
 
 def test_every_error_is_shown_with_its_code() -> None:
-    assert cli.in_words(Qwen3ftError("What.")) == "qwen3ft: error: What."
+    assert in_words(Qwen3ftError("What.")) == "qwen3ft: error: What."
 
 
 def test_a_hint_names_the_command_of_a_terminal() -> None:
     error = Qwen3ftError("What.", hint="Do: {command}", command=Command("download", "a/b"))
-    assert cli.in_words(error).splitlines()[1] == "  Do: qwen3ft download a/b"
+    assert in_words(error).splitlines()[1] == "  Do: qwen3ft download a/b"

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from qwen3ft_jupyter.download.request import check_sources
 from qwen3ft_jupyter.errors import BadInput
+from qwen3ft_jupyter.manager.manager import ModelManager
 
 
 @pytest.mark.parametrize("names", [["modelscop"], ["disk", ""], []])
@@ -16,3 +19,11 @@ def test_a_name_that_is_no_source_is_refused_with_those_that_are(names: list[str
 
 def test_names_of_sources_are_taken_in_any_case_and_once() -> None:
     assert check_sources([" ModelScope", "modelscope", "disk"]) == ("modelscope", "disk")
+
+
+def test_a_notebook_shows_the_fields_of_a_request_where_a_method_takes_them() -> None:
+    """Shift-Tab on ``ensure_model_cached(`` must name what can be asked for, with its default."""
+    for method in (ModelManager.ensure_model_cached, ModelManager.ensure, ModelManager.plan, ModelManager.download):
+        shown = inspect.signature(method).parameters
+        assert {"revision", "update", "sources", "in_place"} <= shown.keys()
+        assert shown["revision"].default is None

@@ -78,7 +78,7 @@ def adopt(
         for fetched in adopted:
             fetched.release()
         if isinstance(error, OSError):
-            raise disk_error(error, "The cache") from error
+            raise disk_error(error, Message("The cache")) from error
         raise
     _tell(adopted, work)
     return adopted

@@ -141,7 +141,7 @@ def evict_copy(model: CachedModel, places: Collection[Place], recorded: Collecti
             return _delete_model_files(copy, recorded)
         return _delete_revision(copy) if copy.place.owner == "huggingface" else _delete_folder(copy)
     except OSError as error:
-        raise disk_error(error, f"{model.repo_id} cannot be deleted") from error
+        raise disk_error(error, Message("{repo_id} cannot be deleted", repo_id=model.repo_id)) from error
 
 
 def _is_as_made(copy: OtherCopy) -> bool:

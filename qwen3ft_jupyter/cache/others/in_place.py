@@ -299,7 +299,7 @@ def _write(root: Path, copy: OtherCopy, manifest: Manifest, disk: Disk) -> None:
         make_own_folder(path.parent, disk=disk)
         write_json(path, record, disk=disk)
     except OSError as error:
-        raise disk_error(error, "The cache") from error
+        raise disk_error(error, Message("The cache")) from error
 
 
 def _place(data: Any) -> Place:  # Any: JSON as read; what does not fit raises

@@ -32,6 +32,7 @@ from qwen3ft_jupyter.cache.reading import digest_file
 from qwen3ft_jupyter.disk import LOCAL, age_s
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.journal import ORPHAN_S
 from qwen3ft_jupyter.transfer.partial import clear_partials
 from qwen3ft_jupyter.transfer.volume import disk_error
@@ -117,7 +118,7 @@ def remove_model(
                 hint="Close what uses the model and evict it again: the rest goes then.",
                 repo_id=repo_id,
             ) from error
-        raise disk_error(error, f"{repo_id} cannot be deleted") from error
+        raise disk_error(error, Message("{repo_id} cannot be deleted", repo_id=repo_id)) from error
     return EvictedModel(repo_id, folder.name, freed, left)
 
 
@@ -134,11 +135,13 @@ def remove_incoming(folder: Path, *, disk: Disk = LOCAL) -> int:
 def remove_shell(folder: Path, *, disk: Disk = LOCAL) -> None:
     """Delete what an eviction cut short at its very end left: a folder with nothing in it but our empty record folder.
 
-    Never raises; a folder with anything in it stays.
+    Never raises. A folder with anything else in it stays, and so does the record folder there: it says that what is
+    left lay beside a model, see `_delete`.
     """
     with contextlib.suppress(OSError):
-        disk.remove_folder(folder / RECORD_FOLDER)
-        disk.remove_folder(folder)
+        if os.listdir(folder) == [RECORD_FOLDER]:  # noqa: PTH208 - names are all that is needed
+            disk.remove_folder(folder / RECORD_FOLDER)
+            disk.remove_folder(folder)
 
 
 def is_leased(incoming: Path) -> bool:

@@ -171,7 +171,7 @@ def hold_lease(folder: Path, repo_id: str, work: Work, *, disk: Disk = LOCAL) ->
             attempts += 1
             if isinstance(error, (FileExistsError, FileNotFoundError)) and attempts < ATTEMPTS:
                 continue  # who held it has just removed the folder
-            raise disk_error(error, "The cache") from error
+            raise disk_error(error, Message("The cache")) from error
         state = LeaseState.read(folder)
         if watch.is_stale(state, folder):
             _break(folder, state, disk)

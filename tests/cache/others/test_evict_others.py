@@ -111,6 +111,30 @@ def test_everything_goes_if_told(cache: ModelCache, *, is_evicted: bool) -> None
     assert list(cache.root.iterdir()) == []
 
 
+def test_what_a_named_eviction_left_can_go_after_a_mass_eviction_too(cache: ModelCache) -> None:
+    adopted(cache.root)
+    cache.evict(REPO)
+    cache.evict_all()
+
+    assert cache.evict(REPO, everything=True) == KEPT_SIZE
+
+    assert list(cache.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("extra", [{}, {"after.txt": b"mine"}])
+def test_only_an_empty_folder_goes_with_its_record_folder(cache: ModelCache, extra: dict[str, bytes]) -> None:
+    make_cached(cache.root, REPO)
+    folder = make_plain(model_folder(cache.root), {"notes.txt": b"mine"})
+    cache.evict(REPO)
+    (folder / "notes.txt").unlink()
+    make_plain(folder, extra)
+
+    cache.evict_all()
+
+    assert folder.exists() == bool(extra)
+    assert (folder / ".qwen3ft").exists() == bool(extra)
+
+
 def test_everything_of_one_model_is_nothing_of_another(cache: ModelCache) -> None:
     other = make_cached(cache.root, "a_b/c")
     make_plain(cache.root / "a_d", {"notes.txt": b"mine"})

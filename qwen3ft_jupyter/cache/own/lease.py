@@ -202,14 +202,17 @@ class _Watch:
             return silent_s > 4 * BEAT_S and (folder / LEASE_NAME).exists()
         if state.is_over or silent_s > (HUNG_S if state.owner.is_surely_alive else SILENT_S):
             return True
+        self._mirror(state.progress or Progress("resolving"))
+        return False
+
+    def _mirror(self, progress: Progress) -> None:
+        """Show what the owner shows."""
         if not self.has_waited:
             self._reporter.notice("Another process is downloading this model; waiting for it.")
         self.has_waited = True
-        progress = state.progress or Progress("resolving")
         phase = PHASES[progress.phase].word if progress.phase in PHASES else progress.phase
         detail = Message("another process: {phase}", phase=phase)
         self._reporter.progress(replace(progress, phase="waiting", detail=detail))
-        return False
 
 
 def _create(folder: Path, lease: Lease, disk: Disk) -> bool:

@@ -18,7 +18,7 @@ NODE := $(shell command -v node 2>/dev/null)
 CHROMIUM_PATH ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 export CHROMIUM_PATH
 
-.PHONY: help setup dev demo lab test test-python test-front test-browser check format bench screenshot clean
+.PHONY: help setup dev demo lab test coverage test-python test-front test-browser check format bench screenshot clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ lab: $(STAMPS)/demo  ## the same in JupyterLab; LAB_OPTIONS="--no-browser --port
 test: $(STAMPS)/dev test-front test-browser test-python  ## all tests
 
 test-python: $(STAMPS)/dev
+	@$(BIN)/python -m pytest
+
+coverage: $(STAMPS)/dev  ## the tests of Python, and which lines they reach
 	@$(BIN)/python -m pytest --cov --cov-report=term
 
 ifeq ($(NODE),)

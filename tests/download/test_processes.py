@@ -145,7 +145,7 @@ def test_a_second_process_joins_the_download_of_the_first(tmp_path: Path, childr
         children.append(Child(origin, tmp_path / "cache"))
         origin.server.wait_for(1 + 2)
         children.append(Child(origin, tmp_path / "cache"))
-        children[1].wait_for(lambda line: line.get("phase") == "waiting" and "transferring" in line["detail"])
+        children[1].wait_for(lambda line: line.get("phase") == "waiting" and "downloading" in line["detail"])
         gate.opened.set()
 
         first, second = children[0].result(), children[1].result()

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-from qwen3ft_jupyter.messages import Message, Names
+from qwen3ft_jupyter.messages import Command, Message, Names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,10 +116,10 @@ class EvictedModel:
     def left_words(self) -> str:
         """Return what to say of it to who named the model."""
         return Message(
-            "{names} in {slug}: not of the model, so kept. Evict {repo_id} with `everything` to delete that as well.",
+            "{names} in {slug}: not of the model, so kept. To delete that as well: {command}",
             names=Names(self.left),
             slug=self.slug,
-            repo_id=self.repo_id,
+            command=Command("evict", self.repo_id, "--everything"),
         )
 
 

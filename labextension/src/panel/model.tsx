@@ -153,7 +153,7 @@ function Details({ entry }: IEntryProps): JSX.Element {
     <div className="jp-Qwen3ft-details">
       {entry.note && <p>{entry.note}</p>}
       {known.length === 0 && !entry.note && <p>{trans.__('The catalogue knows nothing of this model.')}</p>}
-      <Pairs pairs={known} />
+      {known.length > 0 && <Pairs pairs={known} />}
     </div>
   );
 }

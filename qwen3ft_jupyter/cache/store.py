@@ -173,12 +173,10 @@ class ModelCache(ModelFolders):
                     "everything is about our own copies, not about those of another tool.",
                     hint="Delete the rest of that folder yourself.",
                 )
-            found = [one for one in self._others() if one.owner == owner]
-            return sum(self._evict_other(one, is_used) for one in named_copies(repo_id, _at(found, revision)))
+            found = _at([one for one in self._others() if one.owner == owner], revision)
+            return sum(self._evict_other(one, is_used) for one in named_copies(repo_id, found))
         name = parse_repo_id(repo_id)
         folders = self._folders_to_evict(name, revision, everything=everything)
-        if not folders:
-            raise self._not_evictable(name, revision)
         evicted = [self._evict(folder, name, _extent(everything=everything), is_used) for folder in folders]
         for one in evicted:
             if one.left:
@@ -186,12 +184,21 @@ class ModelCache(ModelFolders):
         return sum(one.freed_bytes for one in evicted)
 
     def _folders_to_evict(self, name: RepoId, revision: str | None, *, everything: bool) -> Sequence[Path]:
+        """Return the folders of own copies, and of what is left of some; raises like `evict`."""
+        copies = self._certain_copies(name, revision)
+        unfinished = self.unfinished(name, everything=everything) if revision is None else ()
+        folders = dict.fromkeys([*(one.folder for one in copies), *unfinished])
+        if not folders:
+            raise self._not_evictable(name, revision)
+        return tuple(folders)
+
+    def _certain_copies(self, name: RepoId, revision: str | None) -> Sequence[CachedModel]:
+        """Return our own verified copies, else the only other one. Raises CacheError if there are several others."""
         copies = _at([one for one in self.own() if one.repo_id == name], revision)
         verified = [one for one in copies if one.is_verified]
         if len(copies) > 1 and not verified:
             raise several_folders(name, copies)
-        unfinished = self.unfinished(name, everything=everything) if revision is None else ()
-        return tuple(dict.fromkeys([*(one.folder for one in verified or copies), *unfinished]))
+        return verified or copies
 
     def _not_evictable(self, name: RepoId, revision: str | None) -> CacheError:
         """Return the error for a model of which our own folder has no copy."""

@@ -83,7 +83,7 @@ def test_a_named_eviction_says_what_stays(cache: ModelCache) -> None:
 
     (notice,) = recorder.notices
     assert ".qwen3ft/replaced/, checkpoints/, notes.txt and 1 more in " + folder.name in notice
-    assert "`everything`" in notice
+    assert notice.endswith("evict Qwen/Qwen3-Test --everything")
 
 
 def test_a_mass_eviction_answers_what_stays(cache: ModelCache) -> None:

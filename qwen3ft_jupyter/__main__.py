@@ -35,13 +35,13 @@ def main() -> int:
         from qwen3ft_jupyter.manager.kinds import KINDS
 
         return worker.main(sys.argv[2], KINDS)
-    from qwen3ft_jupyter.cli import main as run_command
+    try:
+        from qwen3ft_jupyter.cli import main as run_command
 
-    return run_command()
+        return run_command()
+    except KeyboardInterrupt:  # while the command line is still being imported
+        return 130
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # while the command line is still being imported
-        sys.exit(130)
+    sys.exit(main())

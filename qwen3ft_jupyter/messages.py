@@ -48,20 +48,6 @@ class Size:
         return size(self.bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class Duration:
-    """A span of time in seconds."""
-
-    seconds: float | None
-
-    def to_json(self) -> Any:
-        """Return its form in JSON."""
-        return {"seconds": self.seconds}
-
-    def __str__(self) -> str:
-        return duration(self.seconds)
-
-
 @dataclass(frozen=True, slots=True, init=False)
 class Names:
     """A list that stays short: of more than three names, the first three and how many follow."""
@@ -138,7 +124,7 @@ class Message(str):
     >>> full = Message("{needed} are needed, {free} are free.", needed=Size(2_000_000), free=Size(999))
     >>> full
     '2.0 MB are needed, 999 B are free.'
-    >>> render(Message("{time} left", time=Duration(9)), "zh")
+    >>> render(Message("{time} left", time=duration(9)), "zh")
     '剩余 9.0 s'
     """
 
@@ -307,7 +293,7 @@ def _is_plain(template: str) -> bool:
 
 
 def _value_to_json(value: Value) -> Any:
-    if isinstance(value, (Size, Duration, Names, Texts, Command)):
+    if isinstance(value, (Size, Names, Texts, Command)):
         return value.to_json()
     if value is None or isinstance(value, (bool, int, float)):
         return value
@@ -319,8 +305,6 @@ def _value_from_json(data: Any) -> Value:
     match data:
         case {"bytes": number}:
             value = Size(number)
-        case {"seconds": number}:
-            value = Duration(number)
         case {"names": [*names]}:
             value = Names(names)
         case {"texts": [*parts], "separator": str(separator)}:

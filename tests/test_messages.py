@@ -8,11 +8,11 @@ import pytest
 from qwen3ft_jupyter.errors import NotCached, error_from_json
 from qwen3ft_jupyter.messages import (
     Command,
-    Duration,
     Message,
     Names,
     Size,
     Texts,
+    duration,
     from_json,
     reader,
     render,
@@ -20,7 +20,7 @@ from qwen3ft_jupyter.messages import (
     tr,
 )
 
-LEFT = Message("{time} left", time=Duration(75))
+LEFT = Message("{time} left", time=duration(75))
 
 
 def test_a_message_is_its_english_text() -> None:

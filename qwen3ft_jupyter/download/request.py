@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from qwen3ft_jupyter.errors import BadInput
+from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from typing_extensions import Unpack
-
-    from qwen3ft_jupyter.hubs.names import RepoId
 
 Method = TypeVar("Method", bound="Callable[..., Any]")  # Any: whatever the method takes and returns
 
@@ -69,8 +68,7 @@ class DownloadRequest:
     @classmethod
     def of(cls, model_name: str, **wanted: Unpack[Wanted]) -> DownloadRequest:
         """Return the request for a model by its name, by ``name@revision`` or by the address of one of its pages."""
-        repo_id, revision = parse_model(model_name, wanted.get("revision"))
-        return cls(repo_id, **{**wanted, "revision": revision})
+        return cls(RepoId(model_name), **wanted)  # it is parsed where all fields are checked
 
     @property
     def may_have_moved(self) -> bool:

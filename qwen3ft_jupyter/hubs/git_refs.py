@@ -16,9 +16,12 @@ MAX_REFS_BYTES = 4 * 2**20
 """Largest answer read: about 60,000 branches and tags."""
 MAX_REVISION = 128
 """Characters in the name of a branch, tag or commit; git itself allows more, people do not."""
-_NO_REF = re.compile(r"""
+_NO_REF = re.compile(
+    r"""
     (?:^|/)[.]  |  [.]lock(?:/|$)  |  [.]$  |  [.][.]  |  @[{]  |  ^@$  |  ^-  |  ^/|//|/$  |  [\x00-\x20\x7f~^:?*\[\\]
-""", re.VERBOSE)
+""",
+    re.VERBOSE,
+)
 """What no name of a ref holds: the rules of ``git check-ref-format``."""
 _REF = re.compile(rb"([0-9a-f]{40}) (\S+)")
 _NO_COMMIT = "0" * 40

@@ -184,9 +184,8 @@ def _at(address: _Address) -> ModelRef | None:
 
 def _revision_in(rest: Sequence[str], query: str) -> str | None:
     """Return the revision in what follows the name of a model in an address."""
-    if rest[:2] in (["file", "view"], ["files", "view"]):
-        rest = rest[1:]
-        rest[0] = "tree"
+    if rest[:1] in (["file"], ["files"]) and rest[1:2] == ["view"]:
+        rest = ["tree", *rest[2:]]
     if len(rest) >= 2 and rest[0] in _BEFORE_REVISION:
         return "/".join(rest[1:4]) if rest[1] == "refs" else rest[1]
     given = parse_qs(query)

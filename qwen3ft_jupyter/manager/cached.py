@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.others.places import known_places
 from qwen3ft_jupyter.cache.store import ModelCache
-from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.jobs import ModelJobs
@@ -128,6 +128,8 @@ class CachedModels:
             CacheNotWritable: it is another tool's, or lies in a shared cache.
             ModelInUse: a running job uses it.
         """
+        if owner != "folder":  # else it may be the path of one
+            model_name, revision = parse_model(model_name, revision)
         return self.cache.evict(
             model_name,
             revision=revision,
@@ -174,7 +176,8 @@ class CachedModels:
         Raises:
             NotCached: we have not downloaded it, or not at this `revision`.
         """
-        self.cache.pin(parse_repo_id(model_name), pinned=pinned, revision=revision)
+        repo_id, revision = parse_model(model_name, revision)
+        self.cache.pin(repo_id, pinned=pinned, revision=revision)
 
     def by_slug(self, slug: str) -> tuple[str, str | None]:
         """Return the name of the model whose folder is called `slug`, and its revision if known. Raises NotCached."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tornado import web
 
 from qwen3ft_jupyter.faces import say
+from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.cache import say_copy
 from qwen3ft_jupyter.server.fields import Field, fields_of
@@ -92,9 +93,9 @@ def _find_cached(manager: ModelManager, given: Given) -> CachedModel | None:
     """
     if given.flag("force") or given.flag("update"):
         return None
+    repo_id, revision = parse_model(given.text("model_name"), given.text("revision"))
     for model in manager.cached_models():
-        is_named = model.repo_id == given.text("model_name")
-        if is_named and model.is_verified and given.text("revision") in ("", model.commit):
+        if model.repo_id == repo_id and model.is_verified and revision in (None, model.commit):
             return model
     return None
 

@@ -43,11 +43,11 @@ describe('Store', () => {
     expect(store.snapshot.problem).toBeNull();
   });
 
-  it('looks only at jobs while one runs, and at everything once it ended', async () => {
-    server.replyAll({ jobs: [RUNNING] });
+  it('looks only at what runs while no event tells of it, and at models and cache once it ended', async () => {
+    server.replyAll({ jobs: [RUNNING, { ...RUNNING, id: 'over', state: 'succeeded' }] });
     await store.refresh();
     const seen = server.asked.length;
-    await eventually(() => expect(server.asked.slice(seen)).toEqual(['GET jobs', 'GET jobs']), 4000);
+    await eventually(() => expect(server.asked.slice(seen)).toEqual(['GET jobs/j', 'GET jobs/j']), 4000);
     server.replyAll({
       jobs: [{ ...RUNNING, state: 'succeeded' }],
       models: [{ model_name: 'o/n', cached: true }]
@@ -80,12 +80,13 @@ describe('Store', () => {
   it('looks when the server announces a change, once for a burst', async () => {
     await store.refresh();
     const seen = server.asked.length;
-    server.replyAll({ jobs: [{ ...RUNNING, state: 'succeeded' }] });
+    server.reply('GET jobs/j', { ...RUNNING, state: 'succeeded' });
     for (let count = 0; count < 20; count++) {
       bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'succeeded' });
     }
     await eventually(() => expect(store.snapshot.jobs).toHaveLength(1));
-    expect(server.asked.slice(seen).filter(each => each === 'GET jobs').length).toBeLessThanOrEqual(2);
+    expect(server.asked.slice(seen).filter(each => each === 'GET jobs/j').length).toBeLessThanOrEqual(2);
+    expect(server.asked.slice(seen)).not.toContain('GET jobs');
   });
 
   it('asks only for the job that an event says moved on', async () => {
@@ -119,14 +120,14 @@ describe('Store', () => {
     expect(server.asked.slice(seen).sort()).toEqual(['GET models', 'GET models/cache/list']);
   });
 
-  it('looks at every list but the status when a job ended', async () => {
+  it('asks for that job, the models and the cache when a job ended', async () => {
     server.replyAll({ jobs: [RUNNING] });
     await store.refresh();
     const seen = server.asked.length;
     server.replyAll({ jobs: [{ ...RUNNING, state: 'succeeded' }] });
     bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'succeeded' });
     await eventually(() => expect(store.snapshot.jobs[0].state).toBe('succeeded'));
-    expect(server.asked.slice(seen).sort()).toEqual(['GET jobs', 'GET models', 'GET models/cache/list']);
+    expect(server.asked.slice(seen).sort()).toEqual(['GET jobs/j', 'GET models', 'GET models/cache/list']);
   });
 
   it('drops a job that is gone', async () => {
@@ -225,21 +226,78 @@ describe('Store', () => {
     expect(store.downloadOf('o/n')).toBeNull();
   });
 
-  it('forgets every job that has ended, one failing or not', async () => {
-    server.replyAll({
-      jobs: [RUNNING, ...['a', 'b', 'c'].map(id => ({ ...RUNNING, id, state: 'succeeded' }))]
-    });
-    server.reply('DELETE jobs/a', { code: 'job-not-found', message: '', hint: '' }, 404);
-    server.reply('DELETE jobs/b', { code: 'server-busy', message: '', hint: '' }, 503);
-    server.reply('DELETE jobs/c', null, 204);
+  it('forgets every job that has ended in one request', async () => {
+    server.replyAll({ jobs: [RUNNING] });
+    server.reply('DELETE jobs', { forgotten: [] });
     await store.refresh();
-    expect(await store.actions.forgetEnded(store.snapshot.jobs)).toBe(false);
-    expect(server.asked.filter(each => each.startsWith('DELETE'))).toEqual([
-      'DELETE jobs/a',
-      'DELETE jobs/b',
-      'DELETE jobs/c'
-    ]);
-    expect(store.actions.problem?.code).toBe('server-busy');
+    expect(await store.actions.forgetEnded()).toBe(true);
+    expect(server.asked.filter(each => each.startsWith('DELETE'))).toEqual(['DELETE jobs']);
+  });
+
+  it('drops a job that is told to be forgotten, and asks for nothing', async () => {
+    server.replyAll({ jobs: ['a', 'b'].map(id => ({ ...RUNNING, id, state: 'succeeded' })) });
+    await store.refresh();
+    const seen = server.asked.length;
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'a', state: 'forgotten' });
+    expect(store.snapshot.jobs.map(job => job.id)).toEqual(['b']);
+    await new Promise(resolve => setTimeout(resolve, 500));
+    expect(server.asked.length).toBe(seen);
+  });
+
+  it('puts a job that another page started where it belongs by its age', async () => {
+    server.replyAll({
+      jobs: ['c', 'a'].map((id, index) => ({ ...RUNNING, id, state: 'succeeded', created: 3 - 2 * index }))
+    });
+    await store.refresh();
+    server.reply('GET jobs/b', { ...RUNNING, id: 'b', created: 2 });
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'b', state: 'running' });
+    await eventually(() => expect(store.snapshot.jobs.map(job => job.id)).toEqual(['c', 'b', 'a']));
+  });
+
+  it('asks for all that runs in one request', async () => {
+    const jobs = ['a', 'b', 'c'].map(id => ({ ...RUNNING, id }));
+    server.replyAll({ jobs });
+    await store.refresh();
+    const seen = server.requests.length;
+    server.reply('GET jobs', { jobs: jobs.slice(1).map(job => ({ ...job, state: 'stopping' })) });
+    jobs.forEach(({ id }) =>
+      bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id, state: 'stopping' })
+    );
+    await eventually(() =>
+      expect(store.snapshot.jobs.map(job => [job.id, job.state])).toEqual([
+        ['b', 'stopping'],
+        ['c', 'stopping']
+      ])
+    );
+    const asked = server.requests.slice(seen).map(addressOf);
+    expect(asked.filter(each => each.startsWith('jobs'))).toEqual(['jobs?ids=a%2Cb%2Cc&no_track_activity=1']);
+  });
+
+  it('takes an answer for the same where the server has nothing new to say', async () => {
+    server.isRemembering = true;
+    server.replyAll({
+      jobs: [RUNNING],
+      models: [{ model_name: 'o/n' }],
+      cached: [{ model_name: 'o/n', slug: 'o_n' }]
+    });
+    await store.refresh();
+    const before = store.snapshot;
+    await store.refresh();
+    expect(store.snapshot).toEqual(before);
+    for (const part of ['status', 'models', 'cache', 'jobs'] as const) {
+      expect(store.snapshot[part]).toBe(before[part]);
+    }
+  });
+
+  it('keeps what has not changed of a list that has', async () => {
+    const models = [{ model_name: 'o/a' }, { model_name: 'o/b' }];
+    server.replyAll({ models });
+    await store.refresh();
+    const [first, second] = store.snapshot.models;
+    server.replyAll({ models: [models[0], { ...models[1], cached: true }] });
+    await store.refresh();
+    expect(store.snapshot.models[0]).toBe(first);
+    expect(store.snapshot.models[1]).not.toBe(second);
   });
 
   it('offers the practice model until it is there, and knows when no hub can be reached', async () => {

@@ -40,7 +40,7 @@ export function Jobs(): JSX.Element {
             label={trans.__('Clear finished')}
             description={trans.__('Clear finished: forget every job that has ended; files are kept')}
             isBusy={isClearing}
-            onClick={() => void store.actions.forgetEnded(jobs)}
+            onClick={() => void store.actions.forgetEnded()}
           />
         </div>
       )}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.faces.verbs import find
 from qwen3ft_jupyter.messages import Command, Message, Names, tr
+from qwen3ft_jupyter.paths import is_there
 
 if TYPE_CHECKING:
     import threading
@@ -88,7 +89,7 @@ def set_pin(manager: ModelManager, given: Namespace, *, is_pinned: bool) -> str:
 
 def name_to_load(manager: ModelManager, name: str) -> str:
     """Return what the manager loads for `name`: of a job's id, a part is enough. Raises JobNotFound."""
-    if "/" in name or Path(name).expanduser().exists():
+    if "/" in name or is_there(Path(name).expanduser()):
         return name
     return find_job(manager, name).id
 

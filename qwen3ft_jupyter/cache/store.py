@@ -56,7 +56,7 @@ class ModelCache(ModelFolders):
     Safe to use from several threads. A manifest says which bytes are right, and normally it is trusted wherever it
     comes from: a cache may be moved or copied. Without `trust_manifests` one is trusted only if it was written here:
     a folder that came with its manifest (in a cloned repository, say) has other inodes and times of change than the
-    manifest's stamps, which nobody can foresee, and counts as a folder without one. `unseen` says what of `places` is not seen.
+    manifest's stamps, which nobody can foresee, and counts as a folder without one. `unseen` is about `places`.
     """
 
     def __init__(
@@ -71,8 +71,7 @@ class ModelCache(ModelFolders):
     ) -> None:
         root = Path(cache_dir)
         folders = {os.path.realpath(folder): Path(folder) for folder in (root, *shared_dirs)}
-        shared = tuple(folders.values())[1:]  # our own is not shared with itself
-        super().__init__(root, shared, trust_manifests=trust_manifests)
+        super().__init__(root, [*folders.values()][1:], trust_manifests=trust_manifests)  # not shared with itself
         self._places = places
         self.unseen_places = unseen
         self.disk = disk
@@ -92,16 +91,16 @@ class ModelCache(ModelFolders):
     def find(self, repo_id: str, revision: str | None = None) -> CachedModel | None:
         """Return the best copy of a model, or None.
 
-        A verified one comes before an unverified, our own before a shared one, and another tool's last. With a
-        `revision` (branch, tag, or 7 to 40 digits of a commit) only a copy recorded as that counts. A folder that is
-        only called like the model is none, see `guessed`. Raises CacheError if our own folder cannot be looked into.
+        A verified one comes before an unverified, our own before a shared one, another tool's last. With a `revision`
+        (branch, tag, or 7 to 40 digits of a commit) only a copy recorded as that counts. A folder that is only called
+        like the model is none, see `guessed`. Raises CacheError if our own folder cannot be looked into.
         """
         name = parse_repo_id(repo_id)
         found = None
         for model in self._candidates(name, revision):
+            found = found or model
             if model.is_verified:
                 return model
-            found = found or model
         if found is None:
             check_readable(self.root)
         return found
@@ -124,7 +123,7 @@ class ModelCache(ModelFolders):
         return (self.root, *self.shared_dirs)
 
     def free_bytes(self) -> int | None:
-        """Return how many bytes this user may still write on the volume of the own folder; None if nobody knows."""
+        """Return how many bytes the volume of the own folder has left for this user; None if nobody knows."""
         return self.disk.free_bytes(nearest_folder(self.root))
 
     def by_slug(self, name: str) -> CachedModel:
@@ -239,8 +238,7 @@ class ModelCache(ModelFolders):
     def evict_all(self, *, is_used: InUse = nobody_uses) -> Sequence[EvictedModel]:
         """Delete what was downloaded of all own models, and all partials; return what was deleted.
 
-        Pinned models stay, models in use or being downloaded, shared caches, and what other tools keep. So do files
-        that no manifest lists, whole folders of them included: they are somebody else's work.
+        What is pinned, in use or on its way, shared caches, other tools' models, and what no manifest lists stay.
         """
         self.finish_evictions()
         evicted = []

@@ -10,6 +10,7 @@ from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import JobError
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.job_views import FINDINGS, fetch_facts
+from qwen3ft_jupyter.faces.say import error as error_words
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import find, write_command
 from qwen3ft_jupyter.hubs.names import parse_repo_id
@@ -116,7 +117,8 @@ def _do(
         with manager.job_store.here():
             job = start()
     except JobError as error:  # no room or right to write it down, which is no reason not to do it
-        say(tr("No job is kept of this. {why}", why=error.message))
+        said = error_words(error, "cli")
+        say(tr("No job is kept of this. {why}", why=f"{said['message']} {said['hint']}"))
         return _do_without_job(do, max_speed)
     if is_waiting_here(job):
         with ProgressLine() as line, stop_on_signals() as stop:

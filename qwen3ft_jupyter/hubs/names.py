@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType
 
 from qwen3ft_jupyter.errors import BadListing, BadName
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.messages import Message, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -231,3 +232,31 @@ def is_wanted(path: SafePath | str) -> bool:
         return True
     is_disguised = _PICKLE_INDEX.fullmatch(name) or _VERSIONED_LIBRARY.fullmatch(name)
     return suffix not in UNWANTED_SUFFIXES and not is_disguised
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file that stays on the hub, see `is_wanted`. Its path is only shown, never joined to a folder."""
+
+    path: str
+    size: int
+    """Bytes; 0 if the hub does not say."""
+
+    def __str__(self) -> str:
+        name = self.path if self.path.isprintable() else ascii(self.path)
+        return f"{name[:120]} ({size(self.size)})"
+
+
+def left_out(entries: Iterable[tuple[str, object]]) -> tuple[LeftOut, ...]:
+    """Return those of a repo's files, each with its size, that stay on the hub, by path.
+
+    >>> left_out([("config.json", 2), (".gitattributes", 9), ("pytorch_model.bin", 7)])
+    (LeftOut(path='pytorch_model.bin', size=7),)
+    """
+    found = (
+        LeftOut(path, bytes_ if type(bytes_) is int and bytes_ > 0 else 0)
+        for path, bytes_ in entries
+        if not is_wanted(path)
+    )
+    visible = (file for file in found if not any(part.startswith(".") for part in file.path.split("/")))
+    return tuple(sorted(visible, key=lambda file: file.path))

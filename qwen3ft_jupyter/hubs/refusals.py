@@ -14,12 +14,14 @@ from qwen3ft_jupyter.errors import (
     ModelGated,
     ModelNotFound,
     RevisionNotFound,
+    UnsafeModel,
 )
+from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.hubs.names import LeftOut, RepoId
     from qwen3ft_jupyter.settings.declared import HubName
 
 TOKEN_VARIABLES: dict[HubName, str] = {"modelscope": "MODELSCOPE_API_TOKEN", "huggingface": "HF_TOKEN"}
@@ -108,6 +110,18 @@ class Refusals:
             label=self.label,
             repo_id=repo_id,
             what=what,
+        )
+
+    def nothing_wanted(self, repo_id: RepoId, left_out: Iterable[LeftOut]) -> BadListing | UnsafeModel:
+        """Return the error for a repo of which every file stays on the hub."""
+        files = Names(left_out)
+        if not files.names:
+            return self.garbled(repo_id, Message("names no file that could be downloaded"))
+        return UnsafeModel(
+            "{repo_id} holds nothing that is downloaded: {files}.",
+            hint="Such files can run code. Use a repo that publishes model.safetensors, as Qwen's own do.",
+            repo_id=repo_id,
+            files=files,
         )
 
     def revision(self, repo_id: RepoId, revision: str | None) -> str:

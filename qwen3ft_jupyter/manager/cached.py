@@ -1,4 +1,4 @@
-"""The models there are and those on this disk: what `ModelManager` offers about the cache."""
+"""What there is: models, those on this disk, and jobs; and what `ModelManager` offers about the cache."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import CachedModel, CachedRow, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
+    from qwen3ft_jupyter.jobs.store import Job
 
 
 class CachedModels:
-    """The part of `ModelManager` that lists what there is, and evicts, pins and moves what is cached."""
+    """The part of `ModelManager` that lists what there is, jobs included, and evicts, pins and moves what is cached."""
 
     def __init__(
         self, settings: Settings, *, reporter: Callable[[], Reporter] | None = None, is_trusted: bool = True
@@ -84,6 +86,18 @@ class CachedModels:
     def model_rows(self) -> list[overview.ModelRow]:
         """Return the same as values."""
         return overview.model_rows(self.cached_models(), self._model_jobs.downloads())
+
+    def jobs(self) -> list[Job]:
+        """Return every job, newest first."""
+        return self.job_store.list()
+
+    def job(self, job_id: str) -> Job:
+        """Return one job. Raises JobNotFound."""
+        return self.job_store.get(job_id)
+
+    def job_snapshots(self) -> list[JobSnapshot]:
+        """Return how every job stands, newest first; the next call reads only what has changed since."""
+        return [listed.snapshot for listed in self.job_store.read_all()]
 
     def describe(self) -> overview.Description:
         """Answer "which hub am I using, which cache, and why"."""

@@ -217,14 +217,6 @@ class ModelManager(CachedModels):
 
     # Jobs
 
-    def jobs(self) -> list[Job]:
-        """Return every job, newest first."""
-        return self.job_store.list()
-
-    def job(self, job_id: str) -> Job:
-        """Return one job. Raises JobNotFound."""
-        return self.job_store.get(job_id)
-
     @shows_wanted
     def download(self, model_name: str, *, max_speed: int | None = None, **wanted: Unpack[Wanted]) -> Job:
         """Start a download that goes on whatever happens to this kernel, or return the same one already under way.

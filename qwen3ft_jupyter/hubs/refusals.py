@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import (
     AccessDenied,
+    BadInput,
     BadListing,
     BadSetting,
     HubError,
@@ -16,6 +17,7 @@ from qwen3ft_jupyter.errors import (
     RevisionNotFound,
     UnsafeModel,
 )
+from qwen3ft_jupyter.hubs.git_refs import MAX_REVISION, check_revision
 from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
@@ -28,9 +30,6 @@ TOKEN_VARIABLES: dict[HubName, str] = {"modelscope": "MODELSCOPE_API_TOKEN", "hu
 MIRROR_TOKENS = "QWEN3FT_MIRROR_TOKENS"
 """The variable that holds the tokens of mirrors."""
 DEFAULT_BRANCHES: dict[HubName, str] = {"modelscope": "master", "huggingface": "main"}
-MAX_REVISION = 128
-"""Characters in the name of a branch, tag or commit; git itself allows more, people do not."""
-_REVISION = re.compile(r"[A-Za-z0-9_][\w./+-]*", re.ASCII)
 _TOKEN = re.compile(r"[!#-+\--:<-\[\]-~]+")  # what a cookie may hold: no space, quote, comma, semicolon, backslash
 
 
@@ -130,11 +129,10 @@ class Refusals:
         Raises:
             RevisionNotFound: No branch, tag or commit can have this name.
         """
-        if not revision:
-            return self.default_branch
-        if len(revision) > MAX_REVISION or ".." in revision or not _REVISION.fullmatch(revision):
-            raise self.no_revision(repo_id, ascii(revision[:MAX_REVISION])[1:-1])
-        return revision
+        try:
+            return check_revision(revision) if revision else self.default_branch
+        except BadInput as error:
+            raise self.no_revision(repo_id, ascii(revision)[1:-1][:MAX_REVISION]) from error
 
 
 def check_token(variable: str, token: str | None) -> str | None:

@@ -17,9 +17,10 @@ from qwen3ft_jupyter.errors import BadInput, JobError, JobNotFound, WrongJobStat
 from qwen3ft_jupyter.jobs import folder as files
 from qwen3ft_jupyter.jobs import launch, supervisor
 from qwen3ft_jupyter.jobs.kinds import Plain
+from qwen3ft_jupyter.jobs.listing import Listing
 from qwen3ft_jupyter.jobs.state import RESUMABLE, STATE_WORDS, JobSnapshot
 from qwen3ft_jupyter.messages import Command, Message
-from qwen3ft_jupyter.paths import current_folder, is_file, names_in, reason_of
+from qwen3ft_jupyter.paths import current_folder, is_file, reason_of
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
     from qwen3ft_jupyter.jobs.kinds import JobKind, Kinds, Params, Stored
+    from qwen3ft_jupyter.jobs.listing import Listed
     from qwen3ft_jupyter.jobs.state import JobJson, JobStatus
 
 GRACE_S = 60.0
@@ -62,6 +64,7 @@ class JobStore:
         self._worker = None if worker is None else list(worker)
         self._environ = dict(environ or {})
         self._is_here = False
+        self._listing = Listing(self._jobs_dir, self.get)
 
     @contextlib.contextmanager
     def here(self) -> Iterator[None]:
@@ -142,13 +145,11 @@ class JobStore:
 
     def list(self) -> builtins.list[Job]:
         """Return every job, newest first. Raises JobError if nobody can tell which there are."""
-        if self.fault is not None:
-            raise self.fault
-        jobs = []
-        for name in names_in(self._jobs_dir):
-            with contextlib.suppress(JobError):  # not a job's folder, or one just being made or forgotten
-                jobs.append(self.get(name))
-        return sorted(jobs, key=lambda job: (job.created, job.id), reverse=True)
+        return self._listing.jobs()
+
+    def read_all(self) -> builtins.list[Listed]:
+        """Return every job with how it stands, newest first; the next call reads only what has changed since."""
+        return self._listing.read()
 
     @property
     def fault(self) -> JobError | None:

@@ -465,7 +465,7 @@ def test_a_state_folder_that_is_none_stops_no_download(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == str(tmp_path / "models" / "qwen3ft_Qwen3-Practice")
     assert "Traceback" not in done.stderr
-    assert "Set QWEN3FT_STATE_DIR to a folder" in done.stderr
+    assert "set QWEN3FT_STATE_DIR to another folder" in done.stderr
 
 
 def test_a_download_of_the_command_line_is_done_as_a_job(tmp_path: Path) -> None:

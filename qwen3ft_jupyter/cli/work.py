@@ -12,7 +12,6 @@ from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.job_views import FINDINGS, fetch_facts
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import find, write_command
-from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.here import is_waiting_here, run_here
 from qwen3ft_jupyter.messages import size, tr
 from qwen3ft_jupyter.work import Controls, Work
@@ -58,7 +57,7 @@ def _is_ready(manager: ModelManager, given: Namespace) -> bool:
     """Say whether a model is here and nobody has to be asked: no job is made to find that out."""
     if given.force or given.update:
         return False
-    model = manager.cache.find(parse_repo_id(given.model_name), given.revision)
+    model = manager.cache.find(given.model_name, given.revision)
     return model is not None and model.is_verified and given.revision in (None, model.commit)
 
 

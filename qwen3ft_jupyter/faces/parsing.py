@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.faces.verbs import Face, Kind, Option, Verb
 
 _REQUIRED = re.compile(r"the following arguments are required: (.*)")
+_UNRECOGNIZED = re.compile(r"unrecognized arguments: (.*)", re.DOTALL)
 _WORD = re.compile(r"""\s*("[^"]*"|'[^']*'|\S+)""")
 _QUOTED = re.compile(r"""\s*(["'])((?:(?!\1).)*)\1\s*(?:#.*)?""", re.DOTALL)
 
@@ -62,8 +64,19 @@ def match_verb(words: Sequence[str], face: Face) -> tuple[Verb, str]:
 def _check_second(words: Sequence[str], first: str, verb: Verb) -> None:
     """Refuse a second word that is neither an option nor an argument nor a verb. Raises WrongLine."""
     seconds = second_words(first)
-    if seconds and not verb.arguments and len(words) > 1 and not words[1].startswith("-"):
-        raise WrongLine(f"There is no {first} {words[1]}: choose from {', '.join(seconds)}.")
+    if not seconds or len(words) < 2 or words[1].startswith("-"):
+        return
+    meant = _meant(words[1], seconds, before=f"{first} ")
+    if meant or not verb.arguments:  # else the word may be one
+        raise WrongLine(f"There is no {first} {words[1]}: choose from {', '.join(seconds)}.{meant}")
+
+
+def _meant(word: str, known: Sequence[str], before: str = "") -> str:
+    """Return the question whether the nearest of `known` is meant, or nothing if none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, known, 1, 0.7)
+    return f" Did you mean {before}{near[0]}?" if near else ""
 
 
 def second_words(first: str) -> list[str]:
@@ -72,11 +85,8 @@ def second_words(first: str) -> list[str]:
 
 
 def _unknown(name: str, face: Face) -> str:
-    from difflib import get_close_matches
-
     names = [verb.name for verb in verbs_of(face)]
-    near = get_close_matches(name, [*names, *SPELLINGS], 1)
-    meant = f" Did you mean {near[0]}?" if near else ""
+    meant = _meant(name, [*names, *SPELLINGS])
     return f"There is no {program(face)} {name}.{meant} The verbs: {', '.join(names)}."
 
 
@@ -92,7 +102,20 @@ def parse(verb: Verb, words: Sequence[str], face: Face, spelled: str = "") -> Na
     given = parser.parse_intermixed_args(words) if has_text else parser.parse_args(words)
     if getattr(given, "is_all", False):
         _refuse_options_of_one(verb, given, _usage(verb, face, spelled))
+    _read_model(verb, given)
     return given
+
+
+def _read_model(verb: Verb, given: Namespace) -> None:
+    """Read the name of a model, which may be an address and say which revision; what is none is for the manager."""
+    is_model = any(argument.field == "model_name" and argument.completes == "model" for argument in verb.arguments)
+    if not is_model or given.model_name is None or getattr(given, "owner", None) == "folder":  # that may be a path
+        return
+    from qwen3ft_jupyter.errors import BadInput
+    from qwen3ft_jupyter.hubs.spelling import parse_model
+
+    with contextlib.suppress(BadInput):
+        given.model_name, given.revision = parse_model(given.model_name, given.revision)
 
 
 def _refuse_options_of_one(verb: Verb, given: Namespace, usage: str) -> None:
@@ -172,8 +195,7 @@ def make_parser(verb: Verb, face: Face, spelled: str = "") -> ArgumentParser:
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
-            missing = _REQUIRED.fullmatch(message)
-            raise WrongLine(f"{missing[1]} is missing." if missing else message, _usage(verb, face, spelled))
+            raise WrongLine(_explained(message, verb, face), _usage(verb, face, spelled))
 
     parser = Parser(
         prog=f"{program(face)} {spelled or verb.name}",
@@ -197,6 +219,18 @@ def make_parser(verb: Verb, face: Face, spelled: str = "") -> ArgumentParser:
         else:
             _add_option(target, entry)
     return parser
+
+
+def _explained(message: str, verb: Verb, face: Face) -> str:
+    """Return what argparse says in words of ours, with the option that may be meant."""
+    if missing := _REQUIRED.fullmatch(message):
+        return f"{missing[1]} is missing."
+    unknown = _UNRECOGNIZED.fullmatch(message)
+    if unknown is None:
+        return message
+    flags = [option.flag for option in (*verb.options_in(face), *COMMON)]
+    words = [word.partition("=")[0] for word in unknown[1].split() if word.startswith("-")]
+    return f"{message}.{''.join(_meant(word, flags) for word in words)}"
 
 
 def _add_argument(target: Any, argument: Argument, face: Face) -> None:

@@ -17,6 +17,7 @@ from qwen3ft_jupyter.errors import BadInput, JobError, JobNotFound, WrongJobStat
 from qwen3ft_jupyter.jobs import folder as files
 from qwen3ft_jupyter.jobs import launch, supervisor
 from qwen3ft_jupyter.jobs.kinds import Plain
+from qwen3ft_jupyter.jobs.listing import Listing
 from qwen3ft_jupyter.jobs.state import RESUMABLE, STATE_WORDS, JobSnapshot
 from qwen3ft_jupyter.messages import Command, Message
 from qwen3ft_jupyter.processes import ProcessIdentity
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
     from qwen3ft_jupyter.jobs.kinds import JobKind, Kinds, Params, Stored
+    from qwen3ft_jupyter.jobs.listing import Listed
     from qwen3ft_jupyter.jobs.state import JobJson, JobStatus
 
 GRACE_S = 60.0
@@ -61,6 +63,7 @@ class JobStore:
         self._worker = None if worker is None else list(worker)
         self._environ = dict(environ or {})
         self._is_here = False
+        self._listing = Listing(self._jobs_dir, self.get)
 
     @contextlib.contextmanager
     def here(self) -> Iterator[None]:
@@ -141,15 +144,11 @@ class JobStore:
 
     def list(self) -> builtins.list[Job]:
         """Return every job, newest first."""
-        jobs = []
-        try:
-            names = [path.name for path in self._jobs_dir.iterdir()]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        for name in names:
-            with contextlib.suppress(JobNotFound):  # not a job's folder, or one just being made or forgotten
-                jobs.append(self.get(name))
-        return sorted(jobs, key=lambda job: (job.created, job.id), reverse=True)
+        return self._listing.jobs()
+
+    def read_all(self) -> builtins.list[Listed]:
+        """Return every job with how it stands, newest first; the next call reads only what has changed since."""
+        return self._listing.read()
 
     def _folder(self, job_id: str) -> Path:
         """Return the folder of a job. The place for following a pointer to a mount that several hosts share."""

@@ -1,4 +1,4 @@
-"""The models there are and those on this disk: what `ModelManager` offers about the cache."""
+"""What there is: models, those on this disk, and jobs; and what `ModelManager` offers about the cache."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.others.places import known_places
 from qwen3ft_jupyter.cache.store import ModelCache
-from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.ends import tells_end
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import CachedModel, CachedRow, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
+    from qwen3ft_jupyter.jobs.store import Job
 
 
 class CachedModels:
-    """The part of `ModelManager` that lists what there is, and evicts, pins and moves what is cached."""
+    """The part of `ModelManager` that lists what there is, jobs included, and evicts, pins and moves what is cached."""
 
     def __init__(
         self, settings: Settings, *, reporter: Callable[[], Reporter] | None = None, is_trusted: bool = True
@@ -86,6 +88,18 @@ class CachedModels:
         """Return the same as values."""
         return overview.model_rows(self.cached_models(), self._model_jobs.downloads())
 
+    def jobs(self) -> list[Job]:
+        """Return every job, newest first."""
+        return self.job_store.list()
+
+    def job(self, job_id: str) -> Job:
+        """Return one job. Raises JobNotFound."""
+        return self.job_store.get(job_id)
+
+    def job_snapshots(self) -> list[JobSnapshot]:
+        """Return how every job stands, newest first; the next call reads only what has changed since."""
+        return [listed.snapshot for listed in self.job_store.read_all()]
+
     def describe(self) -> overview.Description:
         """Answer "which hub am I using, which cache, and why"."""
         return overview.describe(self.settings)
@@ -116,6 +130,8 @@ class CachedModels:
             CacheNotWritable: it is another tool's, or lies in a shared cache.
             ModelInUse: a running job uses it.
         """
+        if owner != "folder":  # else it may be the path of one
+            model_name, revision = parse_model(model_name, revision)
         return self.cache.evict(
             model_name,
             revision=revision,
@@ -162,7 +178,8 @@ class CachedModels:
         Raises:
             NotCached: we have not downloaded it, or not at this `revision`.
         """
-        self.cache.pin(parse_repo_id(model_name), pinned=pinned, revision=revision)
+        repo_id, revision = parse_model(model_name, revision)
+        self.cache.pin(repo_id, pinned=pinned, revision=revision)
 
     def by_slug(self, slug: str) -> tuple[str, str | None]:
         """Return the name of the model whose folder is called `slug`, and its revision if known. Raises NotCached."""

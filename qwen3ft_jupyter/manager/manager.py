@@ -10,7 +10,7 @@ from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.cache.own.repair import repair_model
 from qwen3ft_jupyter.download.request import DownloadRequest, shows_wanted
 from qwen3ft_jupyter.errors import NotCached
-from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.cached import CachedModels
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
@@ -192,7 +192,7 @@ class ModelManager(CachedModels):
         stop: threading.Event | None = None,
     ) -> VerifyReport:
         """Read every byte of a cached model again and say which files are missing or wrong."""
-        return self.cache.verify(parse_repo_id(model_name), revision, self._work(reporter, stop, controls))
+        return self.cache.verify(*parse_model(model_name, revision), self._work(reporter, stop, controls))
 
     @tells_end
     def repair(
@@ -211,24 +211,16 @@ class ModelManager(CachedModels):
             CacheError: something else put it there, so that nobody knows what is right.
             HubError, TransferError: what is missing cannot be had; what was right is kept.
         """
-        work = self._work(reporter, stop, controls)
+        (repo_id, revision), work = parse_model(model_name, revision), self._work(reporter, stop, controls)
 
         def fetch(model: CachedModel) -> int:
             request = DownloadRequest(model.repo_id, self._revision_of(model) or revision)
             with self._downloader(request, max_speed=self.settings.max_speed) as downloader:
                 return downloader.ensure(request, work).bytes_fetched
 
-        return repair_model(self.cache, parse_repo_id(model_name), fetch, revision=revision, work=work)
+        return repair_model(self.cache, repo_id, fetch, revision=revision, work=work)
 
     # Jobs
-
-    def jobs(self) -> list[Job]:
-        """Return every job, newest first."""
-        return self.job_store.list()
-
-    def job(self, job_id: str) -> Job:
-        """Return one job. Raises JobNotFound."""
-        return self.job_store.get(job_id)
 
     @shows_wanted
     def download(self, model_name: str, *, max_speed: int | None = None, **wanted: Unpack[Wanted]) -> Job:
@@ -255,14 +247,14 @@ class ModelManager(CachedModels):
     def _start_about(
         self, kind: JobKind[CheckParams, Any], model_name: str, revision: str | None, max_speed: int | None
     ) -> Job:
-        repo_id = parse_repo_id(model_name)
+        repo_id, revision = parse_model(model_name, revision)
         if self.cache.find(repo_id, revision) is None:
             raise NotCached(
                 "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
                 hint="Download it: {command}",
                 name=repo_id,
                 revision=revision,
-                command=Command("download", repo_id),
+                command=Command("download", f"{repo_id}@{revision}" if revision else repo_id),
             )
         jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
@@ -283,9 +275,8 @@ class ModelManager(CachedModels):
         from qwen3ft_jupyter.finetune.output import check_output
 
         resolved = FineTuneConfig.from_dict({**(config or {}), **fields})
-        repo_id = parse_repo_id(resolved.model)
-        if self.cache.find(repo_id) is None:
-            catalog.check_published(repo_id)
+        if self.cache.find(resolved.model) is None:
+            catalog.check_published(resolved.model)
         self._model_jobs.refuse_if_written_to(resolved.output_dir)
         check_output(resolved)
         check_data(resolved)

@@ -113,6 +113,7 @@ def commit_model(
             last_used=now,
             files=tuple(sorted(entries.values(), key=lambda file: file.path)),
             pinned=newest is not None and newest.pinned,
+            left_out=listing.left_out,
         )
         write_manifest(folder, manifest, disk=disk)
         unmark_incomplete(folder, disk=disk)

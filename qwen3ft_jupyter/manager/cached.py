@@ -12,6 +12,7 @@ from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import overview
+from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.settings.declared import STRANGERS_ORIGINS, Settings
@@ -42,14 +43,14 @@ class CachedModels:
             trust_manifests=self._is_trusted,
         )
         self.job_store = JobStore(settings.state_dir, KINDS, environ=settings.secrets_given())
-        self._make_reporter = reporter or (lambda: SILENT)
+        self.make_reporter = reporter or (lambda: SILENT)
 
     @property
     def _model_jobs(self) -> ModelJobs:
         return ModelJobs(self.job_store, self.settings, self._is_trusted)
 
     def _work(self, reporter: Reporter | None, stop: threading.Event | None, controls: Controls | None = None) -> Work:
-        return Work(reporter or self._make_reporter(), stop or threading.Event(), controls or Controls())
+        return Work(reporter or self.make_reporter(), stop or threading.Event(), controls or Controls())
 
     def list_cached_models(self) -> list[CachedRow]:
         """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.
@@ -103,6 +104,7 @@ class CachedModels:
         """Answer "which hub am I using, which cache, and why"."""
         return overview.describe(self.settings)
 
+    @tells_end
     def evict_model(
         self,
         model_name: str,
@@ -136,7 +138,7 @@ class CachedModels:
             owner=owner,
             everything=everything,
             is_used=self._model_jobs,
-            reporter=reporter or self._make_reporter(),
+            reporter=reporter or self.make_reporter(),
         )
 
     def evict_slug(self, name: str, *, owner: str | None = None, everything: bool = False) -> EvictedModel:
@@ -193,6 +195,7 @@ class CachedModels:
                 return name
         return names[0] if names else None
 
+    @tells_end
     def move_cache(
         self, target: str | Path, *, reporter: Reporter | None = None, stop: threading.Event | None = None
     ) -> MoveReport:

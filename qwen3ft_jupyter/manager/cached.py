@@ -13,6 +13,7 @@ from qwen3ft_jupyter.cache.unseen import OTHERS, unseen, unseen_clients, unseen_
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import overview
+from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.settings.declared import STRANGERS_ORIGINS, Settings
@@ -44,14 +45,14 @@ class CachedModels:
             trust_manifests=self._is_trusted,
         )
         self.job_store = JobStore(settings.state_dir, KINDS, environ=settings.secrets_given())
-        self._make_reporter = reporter or (lambda: SILENT)
+        self.make_reporter = reporter or (lambda: SILENT)
 
     @property
     def _model_jobs(self) -> ModelJobs:
         return ModelJobs(self.job_store, self.settings, self._is_trusted)
 
     def _work(self, reporter: Reporter | None, stop: threading.Event | None, controls: Controls | None = None) -> Work:
-        return Work(reporter or self._make_reporter(), stop or threading.Event(), controls or Controls())
+        return Work(reporter or self.make_reporter(), stop or threading.Event(), controls or Controls())
 
     def list_cached_models(self) -> list[CachedRow]:
         """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.
@@ -111,6 +112,7 @@ class CachedModels:
             self.settings, [*self.unseen(), *([fault.message] if (fault := self.job_store.fault) is not None else [])]
         )
 
+    @tells_end
     def evict_model(
         self,
         model_name: str,
@@ -144,7 +146,7 @@ class CachedModels:
             owner=owner,
             everything=everything,
             is_used=self._model_jobs,
-            reporter=reporter or self._make_reporter(),
+            reporter=reporter or self.make_reporter(),
         )
 
     def evict_slug(self, name: str, *, owner: str | None = None, everything: bool = False) -> EvictedModel:
@@ -201,6 +203,7 @@ class CachedModels:
                 return name
         return names[0] if names else None
 
+    @tells_end
     def move_cache(
         self, target: str | Path, *, reporter: Reporter | None = None, stop: threading.Event | None = None
     ) -> MoveReport:

@@ -15,7 +15,9 @@ import { qwen3ftIcon } from './components/icons';
 import { CommandIDs } from './domain/commands';
 import { toLocale } from './domain/format';
 import { addCellCommands } from './notebook/commands';
-import { JOB_MIME_TYPE, JobOutput } from './notebook/output';
+import { JobOutput } from './notebook/output';
+import { JOB_MIME_TYPE } from './notebook/place';
+import { OutputSaver } from './notebook/saving';
 import { QwenPanel } from './panel/panel';
 import { followSettings } from './state/settings';
 import { Store } from './state/store';
@@ -26,7 +28,7 @@ const IQwen3ft = new Token<IApp>(
   'What is known of the server part: models, cache and jobs.'
 );
 
-/** The one store. It asks nothing while no panel and no output shows what it knows. */
+/** The one store. Once greeted, the server is asked nothing while no panel and no output shows what it knows. */
 const storePlugin: JupyterFrontEndPlugin<IApp> = {
   id: 'qwen3ft-jupyter:store',
   description: 'Knows the models, the cache and the jobs of the server part.',
@@ -36,8 +38,11 @@ const storePlugin: JupyterFrontEndPlugin<IApp> = {
   activate: (app: JupyterFrontEnd, translator: ITranslator | null): IApp => {
     const used = translator ?? nullTranslator;
     const locale = toLocale(used.languageCode);
+    const client = new Client({ settings: app.serviceManager.serverSettings, locale });
+    // The server learns the language of this page from it, and the kernels that it starts from the server.
+    void app.restored.then(() => client.status()).catch(() => undefined);
     const store = new Store({
-      client: new Client({ settings: app.serviceManager.serverSettings, locale }),
+      client,
       events: app.serviceManager.events.stream,
       intervalMs: 15_000
     });
@@ -84,11 +89,17 @@ const jobOutputPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Renders the live state of a job in the output of a cell.',
   autoStart: true,
   requires: [IQwen3ft, IRenderMimeRegistry],
-  activate: (_: JupyterFrontEnd, shared: IApp, rendermime: IRenderMimeRegistry): void => {
-    rendermime.addFactory(
-      { safe: true, mimeTypes: [JOB_MIME_TYPE], createRenderer: () => new JobOutput(shared, rendermime) },
-      0
-    );
+  optional: [INotebookTracker, ISettingRegistry],
+  activate: (
+    _: JupyterFrontEnd,
+    shared: IApp,
+    rendermime: IRenderMimeRegistry,
+    tracker: INotebookTracker | null,
+    settings: ISettingRegistry | null
+  ): void => {
+    const saver = new OutputSaver(tracker, settings);
+    const createRenderer = () => new JobOutput(shared, rendermime, id => void saver.save(id));
+    rendermime.addFactory({ safe: true, mimeTypes: [JOB_MIME_TYPE], createRenderer }, 0);
   }
 };
 

@@ -532,7 +532,7 @@ export interface components {
         };
         readonly Progress: {
             /** @enum {unknown} */
-            readonly phase: "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "saving";
+            readonly phase: "queued" | "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "saving";
             /** @description What people call the phase, as a label begins. */
             readonly phase_words: string;
             readonly done: number;

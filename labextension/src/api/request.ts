@@ -113,8 +113,9 @@ export function toProblem(error: unknown): IProblem {
 async function send(url: string, init: RequestInit, settings: ServerConnection.ISettings): Promise<Response> {
   try {
     return await ServerConnection.makeRequest(url, init, settings);
-  } catch (error) {
-    throw new ServerError(0, { ...toProblem(error), code: SERVER_UNREACHABLE });
+  } catch {
+    // What a browser says of it ("Failed to fetch") is in no language of ours and of no help.
+    throw new ServerError(0, { code: SERVER_UNREACHABLE, message: '', hint: '' });
   }
 }
 

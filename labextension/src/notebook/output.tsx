@@ -6,7 +6,6 @@ import type { Message } from '@lumino/messaging';
 import { Panel } from '@lumino/widgets';
 import * as React from 'react';
 
-import { isRecord, text } from '../api/read';
 import { ProblemAlert } from '../components/alert';
 import { JobCard } from '../components/card';
 import type { IApp } from '../components/context';
@@ -14,19 +13,19 @@ import { appWidget, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
 import { Sparkline } from '../components/sparkline';
 import type { JobWatch } from '../state/watch';
-
-/** The MIME type of a job in a cell's output; its data is `{ id }`. */
-export const JOB_MIME_TYPE = 'application/vnd.qwen3ft.job+json';
+import { jobIdOf } from './place';
 
 /** Renders a job live from the server, or what the notebook saved of it where the server does not know it. */
 export class JobOutput extends Panel implements IRenderMime.IRenderer {
   /**
    * @param _app - Where the job is found.
    * @param _rendermime - What shows the saved form.
+   * @param _onLive - Told of each job that is under way when it first shows.
    */
   constructor(
     private readonly _app: IApp,
-    private readonly _rendermime: IRenderMimeRegistry
+    private readonly _rendermime: IRenderMimeRegistry,
+    private readonly _onLive: (jobId: string) => void = () => undefined
   ) {
     super();
     this.addClass('jp-Qwen3ft-output');
@@ -34,8 +33,7 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
 
   /** Show the job that a bundle names. Called again at each update of the bundle. */
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    const data = model.data[JOB_MIME_TYPE];
-    const id = isRecord(data) ? text(data.id) : '';
+    const id = jobIdOf(model.data);
     if (id !== '' && id === this._watch?.id && !this._watch.isDisposed) {
       return; // what the kernel side updates is the saved form; the live one comes from the server
     }
@@ -49,6 +47,9 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
     this._clear();
     if (watch.job !== null) {
       this.addWidget(appWidget(this._app, <Live watch={watch} />));
+      if (!watch.isOver) {
+        this._onLive(id);
+      }
     } else {
       watch.dispose();
       await this._showSaved(model);
@@ -100,7 +101,7 @@ function Live({ watch }: { readonly watch: JobWatch }): JSX.Element | null {
   return (
     <FocusKeeper>
       <JobCard job={job}>
-        <Sparkline metrics={metrics} />
+        <Sparkline metrics={metrics} job={job} />
       </JobCard>
       {problem && <ProblemAlert problem={problem} />}
     </FocusKeeper>

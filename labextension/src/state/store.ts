@@ -21,6 +21,9 @@ import { JobWatch } from './watch';
 /** While a job runs of which no event tells, its numbers are asked for this often. */
 const BUSY_INTERVAL_MS = 1000;
 
+/** While events tell of what changes, all is asked for this often in case one was lost. */
+const HEARD_INTERVAL_MS = 60_000;
+
 /** The server tells of a running job each second; after this long without an event it tells no more. */
 const SILENCE_MS = 5000;
 
@@ -179,10 +182,12 @@ export class Store {
   /** Mark what nobody tells of: all from time to time, and while the server is silent what runs. */
   private _markDue(): void {
     const now = Date.now();
-    if (!this._isBusy || now - this._lookedAt >= this._intervalMs) {
+    const isSilent = now - this._heardAt >= SILENCE_MS;
+    const interval = isSilent ? this._intervalMs : Math.max(this._intervalMs, HEARD_INTERVAL_MS);
+    if (!this._isBusy || now - this._lookedAt >= interval) {
       this._stale.markAll();
     }
-    if (now - this._heardAt >= SILENCE_MS) {
+    if (isSilent) {
       this._snapshot.jobs.filter(isActive).forEach(job => this._stale.ids.add(job.id));
       this._watches.forEach(watch => !watch.isOver && this._stale.ids.add(watch.id));
     }

@@ -83,6 +83,13 @@ function OtherModel(): JSX.Element {
   const [name, setName] = React.useState('');
   const [isRefused, setRefused] = React.useState(false);
   const id = React.useId();
+  const refusal = React.useRef<HTMLDivElement>(null);
+  // It may be below what the section shows.
+  React.useEffect(() => {
+    if (isRefused) {
+      refusal.current?.scrollIntoView({ block: 'nearest' });
+    }
+  }, [isRefused]);
   const repoId = name.trim();
   const isName = REPO_ID.test(repoId);
   const submit = async () => {
@@ -126,7 +133,7 @@ function OtherModel(): JSX.Element {
           isBusy={usePending(repoId)}
         />
       </div>
-      <div id={`${id}-refusal`} role="alert" className="jp-Qwen3ft-refusal">
+      <div ref={refusal} id={`${id}-refusal`} role="alert" className="jp-Qwen3ft-refusal">
         {isRefused &&
           (repoId === ''
             ? trans.__('Write a name first: owner/name, for example Qwen/Qwen3-0.6B.')

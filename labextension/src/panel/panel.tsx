@@ -83,7 +83,7 @@ export class QwenPanel extends SidePanel {
   /** Give sections that have nothing to list little room, and leave it all as it is once somebody has moved a border. */
   private _fit(): void {
     const { cache, jobs } = this._store.snapshot;
-    const sizes = [5, cache !== null && cache.models.length > 0 ? 3 : 1, jobs.length > 0 ? 3 : 1];
+    const sizes = [5, cache !== null && cache.models.length > 0 ? 3 : 1.6, jobs.length > 0 ? 3 : 1.1];
     if (this.content instanceof AccordionPanel && sizes.join() !== this._sizes.join() && !this._isMoved) {
       this._sizes = sizes;
       this.content.setRelativeSizes(sizes);

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.cli.commands import open_manager
 from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import BadInput
+from qwen3ft_jupyter.messages import tr
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -56,14 +57,14 @@ def _how_to_use(url: str, token: str | None, *, is_local: bool) -> list[str]:
     def line(*names: str) -> str:
         return "  " + " ".join(f"{name}={settings[name]}" for name in names if name in settings)
 
-    lines = ["To download from here, set one of these where the models are wanted. Ctrl-C ends it."]
+    lines = [tr("To download from here, set one of these where the models are wanted. Ctrl-C ends it.")]
     if token is not None:
-        lines.append("The token in them is made anew at each start and shown only here.")
+        lines.append(tr("The token in them is made anew at each start and shown only here."))
     lines += [
         line("QWEN3FT_MIRRORS", "QWEN3FT_MIRROR_TOKENS"),
         line("MODELSCOPE_ENDPOINT", "MODELSCOPE_API_TOKEN"),
         line("HF_ENDPOINT", "HF_TOKEN"),
     ]
     if token is None and not is_local:
-        lines.append("No token is asked for: whoever reaches this address can download every model of this cache.")
+        lines.append(tr("No token is asked for: whoever reaches this address can download every model of this cache."))
     return lines

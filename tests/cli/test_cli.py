@@ -68,6 +68,9 @@ class StandIn:
     repaired: tuple[str, ...] = ()
     left: tuple[tuple[str, str], ...] = ()
 
+    def check_name(self, name: str) -> None:
+        self.calls.append(("check_name", name))
+
     def make(self, **overrides: Any) -> StandIn:
         self.overrides = overrides
         return self

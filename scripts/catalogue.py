@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import polib
 
 from qwen3ft_jupyter.faces.verbs import COMMON, VERBS
+from qwen3ft_jupyter.reasons import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,8 @@ def main() -> int:
 
 def texts() -> set[Key]:
     """Return every text that the code hands to people."""
-    return {*python_texts(), *verb_texts(), *model_texts(), *front_texts(), *setting_texts()}
+    reasons = {("", reason) for reason in REASONS}
+    return {*python_texts(), *verb_texts(), *reasons, *model_texts(), *front_texts(), *setting_texts()}
 
 
 def python_texts() -> Iterator[Key]:

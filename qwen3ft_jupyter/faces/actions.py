@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.faces.verbs import find
 from qwen3ft_jupyter.messages import Command, Message, Names, tr
+from qwen3ft_jupyter.paths import is_there
 
 if TYPE_CHECKING:
     import threading
@@ -93,7 +94,7 @@ def name_to_load(manager: ModelManager, name: str) -> str:
         JobNotFound: no job is called so.
         BadName: nor is one meant, but a model whose owner was left out.
     """
-    if "/" in name or Path(name).expanduser().exists():
+    if "/" in name or is_there(Path(name).expanduser()):
         return name
     try:
         return find_job(manager, name).id

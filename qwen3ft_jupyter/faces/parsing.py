@@ -10,7 +10,7 @@ from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, Argument, ve
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from qwen3ft_jupyter.faces.verbs import Face, Kind, Option, Verb
 
@@ -18,6 +18,9 @@ _REQUIRED = re.compile(r"the following arguments are required: (.*)")
 _UNRECOGNIZED = re.compile(r"unrecognized arguments: (.*)", re.DOTALL)
 _WORD = re.compile(r"""\s*("[^"]*"|'[^']*'|\S+)""")
 _QUOTED = re.compile(r"""\s*(["'])((?:(?!\1).)*)\1\s*(?:#.*)?""", re.DOTALL)
+
+
+_AT_END = re.compile(r"(?<!\S)(--[\w-]+)[ =](\S+)\s*$")
 
 
 class WrongLine(Exception):
@@ -125,8 +128,13 @@ def _refuse_options_of_one(verb: Verb, given: Namespace, usage: str) -> None:
         raise WrongLine(message, usage, is_value=True)
 
 
-def parse_text(verb: Verb, rest: str) -> tuple[Namespace, str]:
+def parse_text(verb: Verb, rest: str, *, fill_in: Callable[[str], str] = str) -> tuple[Namespace, str]:
     """Return what a line of free text gives: options before it and at its very end, and the text as it was typed.
+
+    Args:
+        verb: what the line asks for.
+        rest: the line after the verb.
+        fill_in: what replaces variables in the words that are not of the text.
 
     >>> from qwen3ft_jupyter.faces.verbs import find
     >>> given, text = parse_text(find("chat"), "runs/first --max-new-tokens 9 What's your name?")
@@ -137,16 +145,33 @@ def parse_text(verb: Verb, rest: str) -> tuple[Namespace, str]:
         WrongLine: the options are not in the verb's grammar.
     """
     options = (*verb.options, *COMMON)
-    valued = {option.flag for option in options if option.kind != "flag"}
-    at_end = re.search(rf"(?<!\S)({'|'.join(map(re.escape, sorted(valued)))})[ =](\S+)\s*$", rest)
-    words = list(at_end.groups()) if at_end else []
-    before, text = _split_text(rest[: at_end.start()] if at_end else rest, {option.flag for option in options}, valued)
+    words, rest = _split_end(rest, verb.options)
+    before, text = _split_text(rest, options)
     quoted = _QUOTED.fullmatch(text)
-    return parse(verb, [*words, *before], "magic"), quoted[2] if quoted else text.strip()
+    given = parse(verb, [fill_in(word) for word in (*words, *before)], "magic")
+    return given, quoted[2] if quoted else text.strip()
 
 
-def _split_text(rest: str, flags: set[str], valued: set[str]) -> tuple[list[str], str]:
+def _split_end(rest: str, own: Sequence[Option]) -> tuple[list[str], str]:
+    """Return the options at the very end with their values, and what stands before them.
+
+    An option that every verb takes may as well be of the text, which asks what --hub means: without a value that it
+    accepts it is no option.
+    """
+    valued = {option.flag: option for option in (*COMMON, *own) if option.kind != "flag"}
+    words: list[str] = []
+    while (match := _AT_END.search(rest)) and (option := valued.get(match[1])):
+        before = rest[: match.start()]
+        if not (option in own or match[2] in option.choices or before.rstrip().endswith(('"', "'"))):
+            break
+        words, rest = [match[1], match[2], *words], before
+    return words, rest
+
+
+def _split_text(rest: str, options: Sequence[Option]) -> tuple[list[str], str]:
     """Return the options and the one name that come before free text, and the text."""
+    flags = {option.flag for option in options}
+    valued = {option.flag for option in options if option.kind != "flag"}
     words: list[str] = []
     is_named = False
     while match := _WORD.match(rest):

@@ -245,3 +245,32 @@ class Refusals:
             return check_revision(revision) if revision else self.default_branch
         except BadInput as error:
             raise self.no_revision(repo_id, ascii(revision)[1:-1][:MAX_REVISION]) from error
+
+
+_FILE_CURES: Final[Mapping[str, str]] = {
+    "renew": Message("Make a new token on the hub's page and put it where the old one is."),
+    "permission": Message("Allow the token to read public gated repositories, on the hub's page of tokens."),
+    "wait": Message("Wait for the authors' answer, which the model's page shows. Then try again."),
+    "rejected": Message("Only the authors can change that: write to them on the model's page, or use another model."),
+    "nothing": Message("Nobody is given it there: use the other hub, or another model."),
+    "ask": Message("Ask for access on the model's page, with the account of the token."),
+}
+
+
+def file_refused(path: str, source: str, status: int, reason: str) -> AccessDenied | ModelGated:
+    """Return the error for a file that a source lists but does not give to us, with the source's own reason."""
+    cure = cure_of(reason)
+    kind = ModelGated if cure in _GATES else AccessDenied
+    if reason:
+        message = Message('{path}: {source} refuses it (HTTP {status}): "{reason}".')
+    else:
+        message = Message("{path}: {source} refuses it (HTTP {status}).")
+    usual = Message("Check your token, and that you accepted the model's licence on its page.")
+    return kind(
+        message,
+        hint=_FILE_CURES.get(cure, usual),
+        path=path,
+        source=source,
+        status=status,
+        reason=reason.rstrip("."),
+    )

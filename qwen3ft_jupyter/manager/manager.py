@@ -12,6 +12,7 @@ from qwen3ft_jupyter.download.request import DownloadRequest, shows_wanted
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.cached import CachedModels
+from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.settings.places import load_settings
@@ -99,6 +100,7 @@ class ModelManager(CachedModels):
         wanted.setdefault("force", force_download)
         return str(self.ensure(model_name, reporter=reporter, stop=stop, **wanted).model.folder)
 
+    @tells_end
     @shows_wanted
     def ensure(
         self,
@@ -123,6 +125,7 @@ class ModelManager(CachedModels):
         with self._downloader(request, max_speed=None if controls else self.settings.max_speed) as downloader:
             return downloader.ensure(request, work)
 
+    @tells_end
     @shows_wanted
     def plan(
         self,
@@ -178,6 +181,7 @@ class ModelManager(CachedModels):
                 max_speed=max_speed,
             )
 
+    @tells_end
     def verify(
         self,
         model_name: str,
@@ -190,6 +194,7 @@ class ModelManager(CachedModels):
         """Read every byte of a cached model again and say which files are missing or wrong."""
         return self.cache.verify(*parse_model(model_name, revision), self._work(reporter, stop, controls))
 
+    @tells_end
     def repair(
         self,
         model_name: str,
@@ -216,14 +221,6 @@ class ModelManager(CachedModels):
         return repair_model(self.cache, repo_id, fetch, revision=revision, work=work)
 
     # Jobs
-
-    def jobs(self) -> list[Job]:
-        """Return every job, newest first."""
-        return self.job_store.list()
-
-    def job(self, job_id: str) -> Job:
-        """Return one job. Raises JobNotFound."""
-        return self.job_store.get(job_id)
 
     @shows_wanted
     def download(self, model_name: str, *, max_speed: int | None = None, **wanted: Unpack[Wanted]) -> Job:
@@ -288,6 +285,7 @@ class ModelManager(CachedModels):
 
     # Loading and talking
 
+    @tells_end
     def load_model_and_tokenizer(
         self,
         model_name: str,
@@ -313,9 +311,10 @@ class ModelManager(CachedModels):
         """
         from qwen3ft_jupyter.loading.load import LoadOptions
 
-        reporter, given = reporter or self._make_reporter(), LoadOptions(device_map=device_map, **options)
+        reporter, given = reporter or self.make_reporter(), LoadOptions(device_map=device_map, **options)
         return self._loaded.load(self._locate(model_name, reporter), given, reporter)
 
+    @tells_end
     def chat(
         self,
         model_name: str,
@@ -334,7 +333,7 @@ class ModelManager(CachedModels):
         """
         from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer
 
-        reporter, asked = reporter or self._make_reporter(), AnswerOptions(**options)
+        reporter, asked = reporter or self.make_reporter(), AnswerOptions(**options)
         return answer(self._loaded.get(self._locate(model_name, reporter), reporter), question, asked)
 
     @functools.cached_property

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.names import LeftOut, RepoId
     from qwen3ft_jupyter.settings.declared import HubName
 
+LOGIN_STATUS: Final = 511
+"""Network Authentication Required (RFC 6585)."""
 NO_LISTING: Final = "no-listing"
 """The cause, in an error's details, that lets the next hub be asked."""
 
@@ -207,7 +209,9 @@ class Refusals:
         """Return the error for an answer no client expects, with the hub's own words."""
         return HubError(
             '{label} answered with HTTP {status}: "{reason}".' if reason else "{label} answered with HTTP {status}.",
-            hint="Check the endpoint setting, or try again.",
+            hint="This network has a login page: open it in a browser first."
+            if status == LOGIN_STATUS
+            else "Check the endpoint setting, or try again.",
             label=self.label,
             status=status,
             reason=reason.rstrip("."),

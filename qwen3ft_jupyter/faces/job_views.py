@@ -27,6 +27,10 @@ FINDINGS = {
 """What a check or a repair finds of files, and how that is called."""
 
 
+NEEDS_CORRECTION = {"bad-input", "bad-config", "bad-data"}
+"""Codes of errors that a job meets again, however often it is resumed."""
+
+
 def jobs_table(jobs: Sequence[JobSnapshot], face: Face) -> Table:
     """Return the jobs, newest first."""
     columns: Columns[JobSnapshot] = {
@@ -147,6 +151,8 @@ def state_words(job: JobSnapshot) -> str:
 def job_advice(job: JobSnapshot, face: Face) -> list[str]:
     """Return what can be done with a job in its state."""
     match job.shown_state:
+        case "failed" if (job.status.error or {}).get("code") in NEEDS_CORRECTION:
+            return [tr("Correct it, and start a new one: going on would fail again.")]
         case "queued" | "running":
             return [tr("Stop it: {command}", command=write_command("jobs stop", job.id, face=face))]
         case "paused" | "stopped" | "interrupted" | "failed":

@@ -12,6 +12,7 @@ from qwen3ft_jupyter.cache.own.evict import InUse, as_of_now, nobody_uses, remov
 from qwen3ft_jupyter.cache.own.layout import incoming_folder, is_revision
 from qwen3ft_jupyter.cache.own.lease import Lease, hold_lease
 from qwen3ft_jupyter.cache.own.manifest import ManifestFile
+from qwen3ft_jupyter.cache.unseen import unseen
 from qwen3ft_jupyter.download.apply import Ensured, LenderGone, apply
 from qwen3ft_jupyter.download.plan import DownloadPlan, make_plan
 from qwen3ft_jupyter.download.present import (
@@ -244,6 +245,8 @@ class Downloader:
         if self.offline:
             return Ensured(model_without_network(self, request, work), was_cached=True)
         cache, name = self.cache, request.model_name
+        for line in unseen(cache, name):
+            work.notice(line)
         while True:
             folder = cache.folder_for(name, request.revision)
             incoming = incoming_folder(cache.root, folder.name)

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
 
 from qwen3ft_jupyter.hubs.failures import host_of, origin_of
-from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, at, is_commit, known_size
-from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, parse_sha256
+from qwen3ft_jupyter.hubs.listing import (
+    HUB_LABELS,
+    Listing,
+    RemoteFile,
+    Request,
+    at,
+    is_commit,
+    known_size,
+)
+from qwen3ft_jupyter.hubs.names import LeftOut, check_paths, is_wanted, left_out, parse_sha256
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES, MIRROR_TOKENS, TOKEN_VARIABLES, Refusals, check_token
 from qwen3ft_jupyter.hubs.retry import QUESTIONS
 from qwen3ft_jupyter.messages import Message
@@ -50,8 +58,8 @@ class HuggingFaceHub:
         """Return the wanted files of `repo_id`; see `Hub.listing`."""
         name = self._refusals.revision(repo_id, revision)
         commit, is_gated = self._state(repo_id, name, stop)
-        files = self._files(repo_id, name, commit, stop)
-        listing = Listing(repo_id, self.name, name, commit, files, commit)
+        files, rest = self._files(repo_id, name, commit, stop)
+        listing = Listing(repo_id, self.name, name, commit, files, commit, rest)
         if is_gated:
             self._check_gate(listing, stop)
         return listing
@@ -76,15 +84,17 @@ class HuggingFaceHub:
 
     def _files(
         self, repo_id: RepoId, revision: str, commit: str, stop: threading.Event | None
-    ) -> tuple[RemoteFile, ...]:
+    ) -> tuple[tuple[RemoteFile, ...], tuple[LeftOut, ...]]:
+        """Return what is downloaded, and what stays on the hub."""
         entries = self._tree(repo_id, revision, commit, stop)
         paths = check_paths([path if isinstance(path := at(entry, "path"), str) else "" for entry in entries])
         files = tuple(
             self._file(repo_id, path, entry) for path, entry in zip(paths, entries, strict=True) if is_wanted(path)
         )
+        rest = left_out((path, at(entry, "size")) for path, entry in zip(paths, entries, strict=True))
         if not files:
-            raise self._refusals.garbled(repo_id, Message("names no file that could be downloaded"))
-        return files
+            raise self._refusals.nothing_wanted(repo_id, rest)
+        return files, rest
 
     def _file(self, repo_id: RepoId, path: SafePath, entry: object) -> RemoteFile:
         size, lfs = at(entry, "size"), at(entry, "lfs")

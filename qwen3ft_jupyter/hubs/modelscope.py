@@ -15,8 +15,16 @@ from urllib.parse import quote, urlencode
 
 from qwen3ft_jupyter.errors import BadListing, HubBusy, HubError, HubUnreachable, Qwen3ftError, Stopped
 from qwen3ft_jupyter.hubs.git_refs import GIT_USER_AGENT, MAX_REFS_BYTES, commit_of, parse_refs
-from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request, at, is_commit, known_size
-from qwen3ft_jupyter.hubs.names import MAX_DEPTH, check_paths, is_wanted, parse_sha256
+from qwen3ft_jupyter.hubs.listing import (
+    HUB_LABELS,
+    Listing,
+    RemoteFile,
+    Request,
+    at,
+    is_commit,
+    known_size,
+)
+from qwen3ft_jupyter.hubs.names import MAX_DEPTH, check_paths, is_wanted, left_out, parse_sha256
 from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES, TOKEN_VARIABLES, Refusals, check_token
 from qwen3ft_jupyter.hubs.region import REGION_HEADER
 from qwen3ft_jupyter.hubs.wire import stopped
@@ -121,7 +129,8 @@ class ModelScopeHub:
                 raise self._refusals.no_revision(repo_id, name, _short_names(refs)) from busy
             raise
         files = _files(self._refusals, repo_id, page.entries)
-        return Listing(repo_id, self.name, name, commit or page.commit, files, pin)
+        rest = left_out((entry.path, entry.size) for entry in page.entries if not entry.is_folder)
+        return Listing(repo_id, self.name, name, commit or page.commit, files, pin, rest)
 
     def file_request(self, listing: Listing, file: RemoteFile) -> Request:
         """Return the request for one file; large ones are redirected to the hub's store."""
@@ -269,7 +278,7 @@ def _files(refusals: Refusals, repo_id: RepoId, entries: list[_Entry]) -> tuple[
         if is_wanted(path)
     )
     if not files:
-        raise refusals.garbled(repo_id, Message("names no file that could be downloaded"))
+        raise refusals.nothing_wanted(repo_id, left_out((entry.path, entry.size) for entry in blobs))
     return files
 
 

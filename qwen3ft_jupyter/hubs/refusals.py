@@ -8,27 +8,28 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import (
     AccessDenied,
+    BadInput,
     BadListing,
     BadSetting,
     HubError,
     ModelGated,
     ModelNotFound,
     RevisionNotFound,
+    UnsafeModel,
 )
+from qwen3ft_jupyter.hubs.git_refs import MAX_REVISION, check_revision
+from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.hubs.names import LeftOut, RepoId
     from qwen3ft_jupyter.settings.declared import HubName
 
 TOKEN_VARIABLES: dict[HubName, str] = {"modelscope": "MODELSCOPE_API_TOKEN", "huggingface": "HF_TOKEN"}
 MIRROR_TOKENS = "QWEN3FT_MIRROR_TOKENS"
 """The variable that holds the tokens of mirrors."""
 DEFAULT_BRANCHES: dict[HubName, str] = {"modelscope": "master", "huggingface": "main"}
-MAX_REVISION = 128
-"""Characters in the name of a branch, tag or commit; git itself allows more, people do not."""
-_REVISION = re.compile(r"[A-Za-z0-9_][\w./+-]*", re.ASCII)
 _TOKEN = re.compile(r"[!#-+\--:<-\[\]-~]+")  # what a cookie may hold: no space, quote, comma, semicolon, backslash
 
 
@@ -110,17 +111,28 @@ class Refusals:
             what=what,
         )
 
+    def nothing_wanted(self, repo_id: RepoId, left_out: Iterable[LeftOut]) -> BadListing | UnsafeModel:
+        """Return the error for a repo of which every file stays on the hub."""
+        files = Names(left_out)
+        if not files.names:
+            return self.garbled(repo_id, Message("names no file that could be downloaded"))
+        return UnsafeModel(
+            "{repo_id} holds nothing that is downloaded: {files}.",
+            hint="Such files can run code. Use a repo that publishes model.safetensors, as Qwen's own do.",
+            repo_id=repo_id,
+            files=files,
+        )
+
     def revision(self, repo_id: RepoId, revision: str | None) -> str:
         """Return `revision`, or the hub's default branch for None or "".
 
         Raises:
             RevisionNotFound: No branch, tag or commit can have this name.
         """
-        if not revision:
-            return self.default_branch
-        if len(revision) > MAX_REVISION or ".." in revision or not _REVISION.fullmatch(revision):
-            raise self.no_revision(repo_id, ascii(revision[:MAX_REVISION])[1:-1])
-        return revision
+        try:
+            return check_revision(revision) if revision else self.default_branch
+        except BadInput as error:
+            raise self.no_revision(repo_id, ascii(revision)[1:-1][:MAX_REVISION]) from error
 
 
 def check_token(variable: str, token: str | None) -> str | None:

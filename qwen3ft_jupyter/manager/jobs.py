@@ -46,12 +46,11 @@ class ModelJobs:
 
     def active(self) -> Iterator[ActiveJob]:
         """Yield the jobs at work on this cache; other kernels may work on another one."""
-        for job in self.store.list():
-            params = model_params(job.params)
-            if params.starter.uses_cache(self.settings.cache_dir):
-                with contextlib.suppress(JobNotFound):  # forgotten since it was listed
-                    if job.status().is_active:
-                        yield ActiveJob(job, params)
+        for job, snapshot in self.store.read_all():
+            if snapshot.status.is_active:
+                params = model_params(job.params)
+                if params.starter.uses_cache(self.settings.cache_dir):
+                    yield ActiveJob(job, params)
 
     def downloads(self) -> dict[str, str]:
         """Return the ids of the active downloads by the names of their models."""

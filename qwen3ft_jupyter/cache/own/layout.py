@@ -19,8 +19,9 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.errors import Qwen3ftError
+from qwen3ft_jupyter.errors import CacheError, Qwen3ftError
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id, slug
+from qwen3ft_jupyter.paths import fault_of, is_link, is_real_folder, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,13 +98,25 @@ def folders_in(root: Path) -> list[Path]:
     """Return the visible folders in `root`, symlinks left out; none if it cannot be read."""
     try:
         with os.scandir(root) as entries:
-            names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+            names = [entry.name for entry in entries if not entry.name.startswith(".") and is_real_folder(entry)]
     except OSError:
         return []
     return [root / name for name in names]
 
 
+def check_readable(root: Path) -> None:
+    """Refuse to take a cache for empty that cannot be looked into. Raises CacheError."""
+    fault = fault_of(root)
+    if fault is not None:
+        raise CacheError(
+            "The cache folder, MODEL_CACHE_DIR, cannot be looked into: {reason}.",
+            hint="Check its permissions and the drive it lies on, or set MODEL_CACHE_DIR to another folder.",
+            details={"folder": str(root)},
+            reason=reason_of(fault),
+        ) from fault
+
+
 def incoming_folders(root: Path) -> list[Path]:
     """Return the folders of partial files in the cache `root`."""
     incoming = root / INCOMING_FOLDER
-    return [] if incoming.is_symlink() else folders_in(incoming)
+    return [] if is_link(incoming) else folders_in(incoming)

@@ -50,13 +50,13 @@ def ask(manager: ModelManager, name: str) -> ModelLocation:
 @pytest.mark.parametrize(
     ("name", "near"),
     [
-        ("runs/frist", "runs/first"),
-        ("./runs/frist", "runs/first"),
+        ("runs/firsst", "runs/first"),
+        ("./runs/firsst", "runs/first"),
         ("runs\\first", "runs/first"),
-        (r".\runs\frist", "runs/first"),
+        (r".\runs\firsst", "runs/first"),
         ("run/first", "runs/first"),
         ("first", "runs/first"),
-        ("frist", "runs/first"),
+        ("firsst", "runs/first"),
         ("exports/merge", "exports/merged"),
         ("qwen3ft/Qwen3-Practise", "qwen3ft/Qwen3-Practice"),
         ("qwen3ft/practice", "qwen3ft/Qwen3-Practice"),
@@ -93,6 +93,7 @@ def test_the_nearest_is_named(manager: ModelManager, name: str, near: str, call:
         "runs\\x",
         "C:\\x",
         "a/b/c",
+        "./" + 300 * "x",
     ],
 )
 @pytest.mark.usefixtures("here")

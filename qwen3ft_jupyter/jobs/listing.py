@@ -13,7 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from qwen3ft_jupyter.errors import JobNotFound
+from qwen3ft_jupyter.errors import JobError
+from qwen3ft_jupyter.jobs.folder import fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -63,14 +64,14 @@ class Listing:
         self._known: dict[str, _Known] = {}
 
     def jobs(self) -> list[Job]:
-        """Return every job, newest first."""
+        """Return every job, newest first. Raises JobError if their folder cannot be looked into."""
         return sorted((known.job for known in self._look()), key=_age, reverse=True)
 
     def read(self) -> list[Listed]:
         """Return every job with how it stands, newest first; one that is forgotten meanwhile is left out."""
         found = []
         for known in self._look():
-            with contextlib.suppress(JobNotFound):
+            with contextlib.suppress(JobError):
                 found.append(self._read(known))
         return sorted(found, key=lambda listed: _age(listed.job), reverse=True)
 
@@ -91,20 +92,19 @@ class Listing:
             if known is None or known.changed_ns != changed_ns:
                 try:
                     known = _Known(changed_ns, self._clock(), self._open(name))
-                except JobNotFound:  # not a job's folder, or one just being made or forgotten
+                except JobError:  # not a job's folder, or one just being made or forgotten
                     continue
             found[name] = known
         self._known = found
         return found.values()
 
     def _folders(self) -> Iterator[tuple[str, int]]:
-        try:
-            entries = os.scandir(self._jobs_dir)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        with entries:
+        unseen = fault(self._jobs_dir)
+        if unseen is not None:
+            raise unseen
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._jobs_dir) as entries:
             for entry in entries:
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):
                     yield entry.name, entry.stat().st_mtime_ns
 
 

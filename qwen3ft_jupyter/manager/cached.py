@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.others.places import known_places
 from qwen3ft_jupyter.cache.store import ModelCache
+from qwen3ft_jupyter.cache.unseen import OTHERS, unseen, unseen_clients, unseen_folders
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import overview
@@ -40,6 +41,7 @@ class CachedModels:
             settings.cache_dir,
             settings.shared_dirs,
             places=lambda: known_places(os.environ, settings.other_dirs),
+            unseen=lambda: (*unseen_folders(OTHERS, settings.other_dirs), *unseen_clients(os.environ)),
             trust_manifests=self._is_trusted,
         )
         self.job_store = JobStore(settings.state_dir, KINDS, environ=settings.secrets_given())
@@ -66,6 +68,10 @@ class CachedModels:
     def cache_summary(self) -> dict[str, Any]:
         """Return how full the cache is: `total` models; `total_size`, `used`, `free`, `quota`, `incoming` in bytes."""
         return self.summarize_cache().to_dict()
+
+    def unseen(self) -> list[str]:
+        """Return a line for each folder that a setting names and that cannot be looked into."""
+        return unseen(self.cache)
 
     def summarize_cache(self) -> overview.CacheSummary:
         """Return the same as a value."""
@@ -111,8 +117,10 @@ class CachedModels:
         check_name(model_name, self._model_jobs, self.cache)
 
     def describe(self) -> overview.Description:
-        """Answer "which hub am I using, which cache, and why"."""
-        return overview.describe(self.settings)
+        """Answer "which hub am I using, which cache, and why", and name what of it cannot be looked into."""
+        return overview.describe(
+            self.settings, [*self.unseen(), *([fault.message] if (fault := self.job_store.fault) is not None else [])]
+        )
 
     @tells_end
     def evict_model(

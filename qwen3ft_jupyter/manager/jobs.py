@@ -114,8 +114,9 @@ class ModelJobs:
         """Start a fine-tune in the folder we are in."""
         return self.store.start(FINETUNE, FineTuneParams(self.starter(), config.to_dict()))
 
-    def refuse_if_written_to(self, output_dir: str) -> None:
-        """Raise BadConfig, naming the job, if an active fine-tune writes to this folder."""
+    def refuse_if_written_to(self, config: FineTuneConfig) -> None:
+        """Raise BadConfig, naming the job, if an active fine-tune writes to the output_dir of this one."""
+        output_dir = config.output_dir
         for job, params in self.active():
             taken = params.output_dir if isinstance(params, FineTuneParams) else None
             if taken is not None and os.path.realpath(taken) == os.path.realpath(output_dir):

@@ -15,6 +15,7 @@ from qwen3ft_jupyter.finetune.results import is_run, read_run
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.loading.loaded import ModelLocation
 from qwen3ft_jupyter.messages import Command
+from qwen3ft_jupyter.paths import is_file, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,9 +48,9 @@ def locate(name: str, jobs: ModelJobs, cache: ModelCache, ensure: Callable[[str]
     if _is_repo(name, cache) and not _is_path(name):
         model = ensure(name)
         return ModelLocation(model.folder, None, model.created or 0.0)
-    if path.is_file():
+    if is_file(path):
         raise LoadError("{name} is a file, not a folder.", hint="Name the folder that holds it.", name=name)
-    if not name.strip() or not path.is_dir():
+    if not name.strip() or not is_folder(path):
         raise _unknown(name, jobs)
     return ModelLocation(path)
 
@@ -83,11 +84,11 @@ def _is_repo(name: str, cache: ModelCache) -> bool:
     if repo_id != name.partition("@")[0] or find_published(repo_id) is not None or cache.find(repo_id):
         return True  # the address of a page, or a name that is known
     owner = Path(repo_id.partition("/")[0])
-    if Path(repo_id).is_dir():  # a folder that is called like a repo is named with ./ unless it is a model itself
+    if is_folder(repo_id):  # a folder that is called like a repo is named with ./ unless it is a model itself
         return not any(Path(repo_id).glob("*.safetensors"))
     near = _nearest_folder(repo_id)
-    is_typo = near is not None and (Path(near) / "config.json").is_file()
-    return not (owner.name == _RUNS or owner.is_dir() or is_typo)
+    is_typo = near is not None and is_file(Path(near) / "config.json")
+    return not (owner.name == _RUNS or is_folder(owner) or is_typo)
 
 
 def _unknown(name: str, jobs: ModelJobs) -> BadInput:
@@ -120,7 +121,7 @@ def _nearest_folder(name: str) -> str | None:
     path = Path(name).expanduser()
     reached = Path(path.anchor)
     for part in path.parts[1:] if path.anchor else path.parts:
-        near = [part] if (reached / part).is_dir() else get_close_matches(part, _folders_in(reached), 1, 0.7)
+        near = [part] if is_folder(reached / part) else get_close_matches(part, _folders_in(reached), 1, 0.7)
         if not near:
             return None
         reached /= near[0]
@@ -129,13 +130,13 @@ def _nearest_folder(name: str) -> str | None:
 
 def _folders_in(folder: Path) -> list[str]:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        return [entry.name for _, entry in zip(range(_MOST_NAMES), entries, strict=False) if entry.is_dir()]
+        return [entry.name for _, entry in zip(range(_MOST_NAMES), entries, strict=False) if is_folder(entry.path)]
     return []
 
 
 def _nearest_run(name: str, jobs: ModelJobs) -> str | None:
     """Return the fine-tune whose folder is called like the last part of `name`, wherever that lies: its path or id."""
-    runs = {folder.name: (folder, job_id) for job_id, folder in reversed([*jobs.output_dirs()]) if folder.is_dir()}
+    runs = {folder.name: (folder, job_id) for job_id, folder in reversed([*jobs.output_dirs()]) if is_folder(folder)}
     near = get_close_matches(Path(name.replace("\\", "/")).name, runs, 1, 0.7)
     if not near:
         return None

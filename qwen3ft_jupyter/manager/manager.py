@@ -19,7 +19,7 @@ from qwen3ft_jupyter.settings.places import load_settings
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from typing_extensions import Unpack
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.download.downloader import Downloader
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.download.request import Wanted
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.jobs.kinds import JobKind
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.loading.libraries import LoadedPair
@@ -259,29 +260,27 @@ class ModelManager(CachedModels):
         jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
 
-    def fine_tune(self, config: Mapping[str, Any] | None = None, **fields: Any) -> Job:
+    def fine_tune(self, config: object = None, **fields: Any) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
 
         Args:
-            config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping, for example read from YAML.
+            config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping or as such, or the path of a YAML file.
             fields: the same as keyword arguments; they win over `config`.
 
         Raises:
             BadConfig: one or more fields are wrong, all of them named; or output_dir holds or is getting another run.
-            BadData: the data cannot be read.
+            BadData: the data cannot be read, or rows of it are wrong.
         """
-        from qwen3ft_jupyter.finetune.config import FineTuneConfig
-        from qwen3ft_jupyter.finetune.data import check_data
-        from qwen3ft_jupyter.finetune.output import check_output
+        from qwen3ft_jupyter.finetune.check import check_fine_tune
 
-        resolved = FineTuneConfig.from_dict({**(config or {}), **fields})
-        if self.cache.find(resolved.model) is None:
-            catalog.check_published(resolved.model)
-        self._model_jobs.refuse_if_written_to(resolved.output_dir)
-        check_output(resolved)
-        check_data(resolved)
+        resolved = check_fine_tune(config, fields, self._check_base, self._model_jobs.refuse_if_written_to)
         self._loaded.release()  # the model that answers questions and the job would share one GPU
         return self._model_jobs.fine_tune(resolved)
+
+    def _check_base(self, config: FineTuneConfig) -> None:
+        """Raise BadName or UnknownModel for a base model that nobody can have."""
+        if self.cache.find(config.model) is None:
+            catalog.check_published(config.model)
 
     # Loading and talking
 

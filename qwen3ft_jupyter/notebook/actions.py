@@ -91,7 +91,7 @@ def download(room: Room, given: Namespace) -> JobView | ModelPicker | TableView:
 def list_cache(room: Room, given: Namespace) -> TableView:
     """Show what is in the cache."""
     manager = room.manager_for(given)
-    return TableView(cache_table(manager.cached_models(), manager.summarize_cache(), "magic"))
+    return TableView(cache_table(manager.cached_models(), manager.summarize_cache(), "magic", manager.unseen()))
 
 
 def verify(room: Room, given: Namespace) -> JobView:

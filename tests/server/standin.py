@@ -323,6 +323,9 @@ class StandInManager:
     def cache_summary(self) -> dict[str, Any]:
         return self.summarize_cache().to_dict()
 
+    def unseen(self) -> list[str]:
+        return []
+
     def summarize_cache(self) -> CacheSummary:
         self._note("cache_summary")
         return summarize(self.cached, str(self.settings.cache_dir))

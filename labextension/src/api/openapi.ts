@@ -388,8 +388,8 @@ export interface components {
             readonly bytes_reused: number;
             /** @description What it takes on the cache's volume. */
             readonly room_bytes: number;
-            /** @description What is free there. */
-            readonly free_bytes: number;
+            /** @description What is free there; null if the volume does not tell. */
+            readonly free_bytes: number | null;
             /** @description What is missing there, though `to_evict` were gone; 0 if it fits. */
             readonly missing_bytes: number;
             readonly quota: number | null;

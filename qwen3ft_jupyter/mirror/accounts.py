@@ -11,6 +11,7 @@ import contextlib
 import hmac
 import json
 import re
+from dataclasses import replace
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Final
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "qwen3ft-mirror"
 SHOWN_NONE: Final = (
-    "This mirror asks for a token. Set HF_TOKEN, or for a ModelScope client MODELSCOPE_API_TOKEN, "
-    "to the one that `qwen3ft mirror` printed."
+    "This mirror asks for the token that `qwen3ft mirror` printed. Set HF_TOKEN to it, or for ModelScope "
+    "MODELSCOPE_API_TOKEN; before modelscope 1.38 run `modelscope login --token` instead."
 )
 SHOWN_WRONG: Final = (
     "The token is not this mirror's (unauthorized). It is made anew at each start: "
@@ -49,12 +50,13 @@ def refused(asked: Asked, *, is_modelscope: bool) -> Reply:
     reason = SHOWN_WRONG if any(_shown(asked)) else SHOWN_NONE
     # RFC 9110, section 11.6.1: a challenge is due; git, curl and wget send their password after this one
     challenge = {"WWW-Authenticate": 'Basic realm="qwen3ft mirror", charset="UTF-8"'}
-    if is_modelscope:
-        reply = modelscope.refused(401, 401, reason)
-        return json_reply(json.loads(reply.body), status=401, headers=challenge)
     is_https = asked.origin.startswith("https:")
     said = HF_WRONG if is_https and reason is SHOWN_WRONG else reason
-    return json_reply({"error": reason}, status=401, headers={**challenge, "X-Error-Message": said})
+    if is_modelscope:
+        reply = modelscope.refused(401, 401, reason)
+    else:
+        reply = json_reply({"error": reason}, status=401, headers={"X-Error-Message": said})
+    return replace(reply, headers={**reply.headers, **challenge}, reason=reason)
 
 
 def answer(asked: Asked) -> Reply | None:
@@ -89,7 +91,7 @@ def _log_in(asked: Asked) -> Reply:
     if not token:
         return refusals.refused(400, "", "The body names no token.")
     reply = modelscope.good({"AccessToken": token, "Username": NAME, "Email": ""})
-    return json_reply(json.loads(reply.body), headers={"Set-Cookie": f"m_session_id={token}; Path=/; HttpOnly"})
+    return replace(reply, headers={**reply.headers, "Set-Cookie": f"m_session_id={token}; Path=/; HttpOnly"})
 
 
 def _shown(asked: Asked) -> Iterator[str]:

@@ -284,7 +284,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         self.connection.settimeout(STALL_S)
-        self.send_response(reply.status)
+        self.send_response(reply.status, reply.reason or None)
         headers = dict(reply.headers)
         if reply.status != HTTPStatus.NOT_MODIFIED:
             headers.setdefault("Content-Length", str(len(reply.body)))

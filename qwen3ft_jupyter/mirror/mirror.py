@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.mirror.tls import Certificate
 
 
@@ -79,6 +80,11 @@ class Mirror:
             raise RuntimeError("the mirror is not running")
         return self._server.url
 
+    @property
+    def token(self) -> str | None:
+        """What is asked of every client, or None."""
+        return self._terms.token
+
     def __enter__(self) -> Self:
         """Start.
 
@@ -110,6 +116,16 @@ class Mirror:
             self._thread.join()
             self._server.finish()
         self._server = self._thread = None
+
+
+def unserved_models(cache: ModelCache) -> list[str]:
+    """Return the models that people may expect a mirror of `cache` to serve, but that it does not.
+
+    They lie in the cache unverified, for example copied there by hand, or are used where another tool keeps them.
+    """
+    models = cache.list()
+    served = {one.repo_id for one in models if one.is_verified and not one.is_others}
+    return sorted({one.repo_id for one in models if one.is_verified or not one.is_others} - served)
 
 
 def client_settings(url: str, token: str | None, certificate: Path | None = None) -> dict[str, str]:

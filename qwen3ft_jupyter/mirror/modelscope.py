@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.mirror.models import Folder, pick, pick_of, tree
 from qwen3ft_jupyter.mirror.refusals import NO_REPO as NO_REPO_MESSAGE
@@ -23,6 +24,7 @@ NO_REPO_STATUS = 404
 NO_REVISION = 10010205002
 NO_FILE = 10010205003
 """Codes in the hub's form; its clients go by the status and by `Success`."""
+_GOOD: Final[dict[str, object]] = {"Code": 200, "Success": True, "Message": "success", "RequestId": ""}
 
 
 def answer(asked: Asked, library: Library) -> Reply | None:
@@ -53,9 +55,10 @@ def _api(asked: Asked, library: Library, api: str, parts: list[str]) -> Reply | 
 
 
 def refused(status: int, code: int, message: str) -> Reply:
-    """Return an error in ModelScope's envelope."""
+    """Return an error in ModelScope's envelope; `message` becomes its reason, so it is ours, never the client's."""
     body = {"Code": code, "Success": False, "Message": message, "Data": None, "RequestId": ""}
-    return json_reply({**body, "success": False, "code": str(code), "message": message}, status=status)
+    reply = json_reply({**body, "success": False, "code": str(code), "message": message}, status=status)
+    return replace(reply, reason=message)
 
 
 def _open_answer(asked: Asked, library: Library, repo_id: str) -> Reply:
@@ -121,7 +124,7 @@ def _listed(asked: Asked, library: Library, repo_id: str, revision: str, *, is_h
         is_part = pick_of(found, revision) is not None
         return _refusal("part" if is_part else "revision" if found else "repo")
     if is_history:
-        return good({"Commits": [_commit(model)], "TotalCount": 1})
+        return json_reply({**_GOOD, "Data": {"Commit": [_commit(model)]}, "TotalCount": 1})
     is_recursive = is_true(asked.query.get("Recursive", ""))
     return _listing(model, asked.query.get("Root", "").strip("/"), is_recursive=is_recursive)
 
@@ -209,7 +212,7 @@ def _open_info(model: ServedModel) -> object:
 
 def good(data: object) -> Reply:
     """Return an answer in ModelScope's envelope."""
-    return json_reply({"Code": 200, "Success": True, "Message": "success", "RequestId": "", "Data": data})
+    return json_reply({**_GOOD, "Data": data})
 
 
 def good_open(data: object) -> Reply:

@@ -77,6 +77,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     slice: Slice | None = None
+    reason: str = ""
+    """Instead of the status's own words; of an error, ModelScope's older clients show nothing else."""
 
 
 def json_reply(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:

@@ -9,16 +9,17 @@ is told where the files are.
 from __future__ import annotations
 
 import json
+import threading
 import zlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from qwen3ft_jupyter.mirror.packs import Pack, packet, packets_of, side_band
-from qwen3ft_jupyter.mirror.refusals import NO_REPO, READ_ONLY, refused
+from qwen3ft_jupyter.mirror.packs import Pack, join, packet, packets_of, side_band
+from qwen3ft_jupyter.mirror.refusals import NO_REPO, READ_ONLY, no_repo, refused
 from qwen3ft_jupyter.mirror.replies import Reply, json_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from qwen3ft_jupyter.mirror.library import Library
     from qwen3ft_jupyter.mirror.models import ServedModel
@@ -35,14 +36,26 @@ _SERVICE: Final = packet("# service=git-upload-pack\n") + FLUSH
 _ABILITIES: Final = ("version 2", "agent=qwen3ft-mirror", "ls-refs", "fetch=shallow", "object-format=sha1")
 
 
-class _Ref(NamedTuple):
-    """A version of a model as git sees it."""
+class LastPack:
+    """The last pack that was sent: those who clone the same model at the same time share its bytes. Thread-safe."""
 
-    model: ServedModel
-    pack: Pack
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # one is made at a time: each is some 10 MB, and costs a second of a processor
+        self._last: tuple[tuple[str, ...], bytes] = ((), b"")
+
+    def of(self, library: Library, packs: Mapping[str, Pack]) -> bytes | None:
+        """Return the objects of some models in lines; None if a file has changed. Raises as `join` does."""
+        names = tuple(sorted(packs))
+        with self._lock:
+            if self._last[0] != names:
+                data = join(library, packs.values())
+                if data is None:
+                    return None
+                self._last = (names, b"".join(side_band(data)))
+            return self._last[1]
 
 
-def answer(asked: Asked, library: Library) -> Reply | None:
+def answer(asked: Asked, library: Library, last_pack: LastPack) -> Reply | None:
     """Return the answer, or None if this is no question of this protocol.
 
     Raises:
@@ -54,7 +67,7 @@ def answer(asked: Asked, library: Library) -> Reply | None:
         case (owner, name, "info", "refs") if asked.is_read:
             return _advertise(asked, library, _repo_id(owner, name))
         case (owner, name, "git-upload-pack") if asked.method == "POST":
-            return _serve(asked, library, _repo_id(owner, name))
+            return _serve(asked, library, last_pack, _repo_id(owner, name))
         case (_, _, "git-receive-pack"):
             return refused(403, "", READ_ONLY)
         case (owner, name, "info", "lfs", "objects", "batch") if asked.method == "POST":
@@ -72,7 +85,7 @@ def _advertise(asked: Asked, library: Library, repo_id: str) -> Reply:
         return refused(403, "", READ_ONLY)
     found = library.whole_versions(repo_id)
     if not found:
-        return refused(404, "RepoNotFound", NO_REPO)
+        return no_repo()
     if "version=2" in asked.headers.get("git-protocol", "").split(":"):
         lines = [packet(f"{line}\n") for line in _ABILITIES]
     else:
@@ -82,41 +95,52 @@ def _advertise(asked: Asked, library: Library, repo_id: str) -> Reply:
     return _reply("upload-pack-advertisement", b"".join([_SERVICE, *lines, FLUSH]))
 
 
-def _serve(asked: Asked, library: Library, repo_id: str) -> Reply:
+def _serve(asked: Asked, library: Library, last_pack: LastPack, repo_id: str) -> Reply:
     lines = packets_of(_unpacked(asked))
+    if lines is None:
+        return refused(400, "", "This is no question of git's.")
     found = library.whole_versions(repo_id)
-    if not found or lines is None:
-        return refused(404, "RepoNotFound", NO_REPO) if lines is not None else refused(400, "", "No question of git's.")
-    refs = [_Ref(model, pack) for model in found if (pack := Pack.of(library, model, MAX_PACK_BYTES)) is not None]
-    command = lines[0] if lines else ""
-    if not refs:
-        return _reply("upload-pack-result", packet("ERR too much for git, or just being changed; use `hf download`\n"))
-    if command == "command=ls-refs":
-        return _reply("upload-pack-result", _list_refs(refs))
-    if command == "command=fetch":
-        return _reply("upload-pack-result", _fetch(lines, refs))
-    return _reply("upload-pack-result", packet("ERR this mirror speaks git's protocol version 2 only\n"))
+    if not found:
+        return no_repo()
+    match lines[:1]:
+        case ["command=ls-refs"]:
+            body = _list_refs(_packs(library, found))
+        case ["command=fetch"]:
+            body = _fetch(lines, library, _packs(library, found), last_pack)
+        case _:
+            body = packet("ERR this mirror speaks git's protocol version 2 only\n")
+    return _reply("upload-pack-result", body)
 
 
-def _list_refs(refs: Sequence[_Ref]) -> bytes:
-    lines = [f"{ref.pack.commit} HEAD symref-target:refs/heads/main\n" for ref in refs if ref.model.is_default]
-    named = sorted((name, ref.pack.commit) for ref in refs for name in ref.model.branches)
+def _packs(library: Library, found: Sequence[ServedModel]) -> list[Pack]:
+    packs = [Pack.of(library, model) for model in found]
+    return [pack for pack in packs if pack is not None]
+
+
+def _list_refs(packs: Sequence[Pack]) -> bytes:
+    lines = [f"{pack.commit} HEAD symref-target:refs/heads/main\n" for pack in packs if pack.model.is_default]
+    named = sorted((name, pack.commit) for pack in packs for name in pack.model.branches)
     lines += [f"{commit} refs/heads/{name}\n" for name, commit in named]
     return b"".join([*map(packet, lines), FLUSH])
 
 
-def _fetch(lines: Sequence[str], refs: Sequence[_Ref]) -> bytes:
+def _fetch(lines: Sequence[str], library: Library, packs: Sequence[Pack], last_pack: LastPack) -> bytes:
     """Send everything that is wanted, whatever the other side has already: there is little of it."""
     wants = {line.removeprefix("want ") for line in lines if line.startswith("want ")}
-    packs = {ref.pack.commit: ref.pack for ref in refs if ref.pack.commit in wants}
-    if not wants or wants != packs.keys():
+    wanted = {pack.commit: pack for pack in packs if pack.commit in wants}
+    if not wants or wants != wanted.keys():
         return packet("ERR this mirror does not have that commit any more\n")
+    if sum(pack.size for pack in wanted.values()) > MAX_PACK_BYTES:
+        return packet("ERR too much for git: take it with `hf download` or `modelscope download`\n")
+    data = last_pack.of(library, wanted)
+    if data is None:
+        return packet("ERR the model is being changed on this mirror: try again\n")
     sections = []
     if "done" not in lines:
         sections += [packet("acknowledgments\n"), packet("NAK\n"), packet("ready\n"), DELIMITER]
     if any(line.startswith("deepen ") for line in lines):
         sections += [packet("shallow-info\n"), DELIMITER]  # no commit here has a parent to be cut off
-    return b"".join([*sections, packet("packfile\n"), *side_band(Pack.joined(packs.values())), FLUSH])
+    return b"".join([*sections, packet("packfile\n"), data, FLUSH])
 
 
 def _name_objects(asked: Asked, library: Library, repo_id: str) -> Reply:

@@ -256,7 +256,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         first, second = (modelscope, huggingface) if is_modelscope else (huggingface, modelscope)
         reply = (
             accounts.answer(asked)
-            or git.answer(asked, library)
+            or git.answer(asked, library, self.server.last_pack)
             or first.answer(asked, library)
             or second.answer(asked, library)
         )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from qwen3ft_jupyter.mirror.library import Library
-    from qwen3ft_jupyter.mirror.models import ServedModel
+    from qwen3ft_jupyter.mirror.models import ServedFile, ServedModel
 
 ATTRIBUTES: Final = ".gitattributes"
 """A file that is made here: it tells git-lfs what it has to fetch."""
@@ -36,32 +36,60 @@ class Pack:
     commit: str
     """Git's name of its only commit."""
     objects: Mapping[str, tuple[int, bytes]]
-    """Kind and content by git's name."""
+    """Kind and content of what is not a file of the model, by git's name."""
+    files: Mapping[str, ServedFile]
+    """Those of the model that git keeps whole, by git's name."""
+    model: ServedModel
 
     @classmethod
-    def of(cls, library: Library, model: ServedModel, limit_bytes: int) -> Self | None:
-        """Return a model as git keeps it, or None if a file changed meanwhile, or there is too much of it.
+    def of(cls, library: Library, model: ServedModel) -> Self | None:
+        """Return a model as git keeps it, or None if a file is not the listed one any more.
 
         Raises:
             OSError: The machine is exhausted just now.
             Stopped: The mirror is closing.
         """
-        contents = _contents(library, model, limit_bytes)
-        if contents is None:
-            return None
         objects: dict[str, tuple[int, bytes]] = {}
-        tree = _put_tree(objects, contents)
+        lfs = sorted(path for path, file in model.files.items() if file.is_lfs)
+        names = {path: _put(objects, _BLOB, model.files[path].pointer) for path in lfs}
+        attributes = "".join(f"{_pattern(path)} filter=lfs diff=lfs merge=lfs -text\n" for path in lfs)
+        names[ATTRIBUTES] = _put(objects, _BLOB, attributes.encode())
+        files: dict[str, ServedFile] = {}
+        for file in model.files.values():
+            if not file.is_lfs:
+                name = library.git_sha1(model, file)
+                if name is None:
+                    return None
+                names[file.path], files[name] = name, file
+        tree = _put_tree(objects, names)
         who = f"qwen3ft-mirror <> {int(model.created)} +0000"
         text = f"tree {tree}\nauthor {who}\ncommitter {who}\n\nWhat this mirror has of {model.repo_id}\n"
-        return cls(_put(objects, _COMMIT, text.encode()), objects)
+        return cls(_put(objects, _COMMIT, text.encode()), objects, files, model)
 
-    @staticmethod
-    def joined(packs: Iterable[Pack]) -> bytes:
-        """Return the objects of several models as one pack, each once."""
-        objects = {name: one for pack in packs for name, one in pack.objects.items()}
-        body = b"PACK" + (2).to_bytes(4, "big") + len(objects).to_bytes(4, "big")
-        body += b"".join(_head(kind, len(data)) + zlib.compress(data, _FAST) for kind, data in objects.values())
-        return body + hashlib.sha1(body, usedforsecurity=False).digest()
+    @property
+    def size(self) -> int:
+        """Return the bytes of the files that git keeps whole."""
+        return sum(file.size for file in self.files.values())
+
+
+def join(library: Library, packs: Iterable[Pack]) -> bytes | None:
+    """Return the objects of several models as git sends them, each once; None if a file has changed.
+
+    Raises:
+        OSError: The machine is exhausted just now.
+        Stopped: The mirror is closing.
+    """
+    objects: dict[str, bytes] = {}
+    for pack in packs:
+        objects |= {name: _packed(kind, data) for name, (kind, data) in pack.objects.items()}
+        for name, file in pack.files.items():
+            data = _read(library, pack.model, file) if name not in objects else None
+            if data is not None:
+                objects[name] = _packed(_BLOB, data)
+            elif name not in objects:
+                return None
+    body = b"".join([b"PACK", (2).to_bytes(4, "big"), len(objects).to_bytes(4, "big"), *objects.values()])
+    return body + hashlib.sha1(body, usedforsecurity=False).digest()
 
 
 def packet(line: str | bytes) -> bytes:
@@ -101,24 +129,17 @@ def side_band(data: bytes) -> Iterator[bytes]:
         yield packet(b"\x01" + data[start : start + SIDE_BAND_BYTES])
 
 
-def _contents(library: Library, model: ServedModel, limit_bytes: int) -> dict[str, bytes] | None:
-    """Return what git keeps of each file."""
-    lfs = sorted(path for path, file in model.files.items() if file.is_lfs)
-    contents = {path: model.files[path].pointer for path in lfs}
-    contents[ATTRIBUTES] = "".join(f"{_pattern(path)} filter=lfs diff=lfs merge=lfs -text\n" for path in lfs).encode()
-    plain = [file for file in model.files.values() if not file.is_lfs]
-    if sum(file.size for file in plain) > limit_bytes:
+def _read(library: Library, model: ServedModel, file: ServedFile) -> bytes | None:
+    opened = library.open(model, file)
+    if opened is None:
         return None
-    for file in plain:
-        opened = library.open(model, file)
-        if opened is None:
-            return None
-        with opened[0] as stream:
-            data = stream.read(file.size)
-        if hashlib.sha256(data).hexdigest() != file.sha256:
-            return None
-        contents[file.path] = data
-    return contents
+    with opened[0] as stream:
+        data = stream.read(file.size)
+    return data if hashlib.sha256(data).hexdigest() == file.sha256 else None
+
+
+def _packed(kind: int, data: bytes) -> bytes:
+    return _head(kind, len(data)) + zlib.compress(data, _FAST)
 
 
 def _pattern(path: str) -> str:
@@ -127,16 +148,16 @@ def _pattern(path: str) -> str:
     return '"' + escaped.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _put_tree(objects: dict[str, tuple[int, bytes]], contents: Mapping[str, bytes]) -> str:
-    """Add a folder with all that is in it, and return git's name of it."""
-    folders: dict[str, dict[str, bytes]] = {}
+def _put_tree(objects: dict[str, tuple[int, bytes]], names: Mapping[str, str]) -> str:
+    """Add a folder with the folders in it, from git's name of each file, and return git's name of it."""
+    folders: dict[str, dict[str, str]] = {}
     entries: list[tuple[bytes, bytes, bytes]] = []  # what git sorts by, mode and name, the object
-    for path, data in contents.items():
+    for path, git_name in names.items():
         folder, _, rest = path.partition("/")
         if rest:
-            folders.setdefault(folder, {})[rest] = data
+            folders.setdefault(folder, {})[rest] = git_name
         else:
-            entries.append(_tree_entry(path, _FILE_MODE, _put(objects, _BLOB, data)))
+            entries.append(_tree_entry(path, _FILE_MODE, git_name))
     entries += [_tree_entry(name, _TREE_MODE, _put_tree(objects, inner)) for name, inner in folders.items()]
     return _put(objects, _TREE, b"".join(head + name for _, head, name in sorted(entries)))
 

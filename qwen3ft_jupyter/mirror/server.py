@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qwen3ft_jupyter.mirror.addresses import is_loopback
 from qwen3ft_jupyter.mirror.connections import Connections
 from qwen3ft_jupyter.mirror.folders import EXHAUSTED
+from qwen3ft_jupyter.mirror.git import LastPack
 from qwen3ft_jupyter.mirror.handler import Handler
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class MirrorServer(http.server.ThreadingHTTPServer):
         self.tls = terms.tls
         self.unserved = terms.unserved
         self.scheme = "https" if terms.tls is not None else "http"
+        self.last_pack = LastPack()
         self.stopping = threading.Event()
         self.connections = Connections(min(terms.max_connections, room_for_connections(terms.max_connections)))
         self.is_local = is_loopback(host)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType
 
-from qwen3ft_jupyter.errors import BadListing, BadName
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.errors import BadListing
+from qwen3ft_jupyter.messages import Message, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,7 +34,6 @@ MAX_DEPTH = 16
 """Folders below each other; real repos have two or three."""
 
 _REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
-_HUB_ADDRESS = re.compile(r"https?://[^/]+/(?:models/)?([\w.-]+/[\w.-]+)", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])", re.IGNORECASE)
 # NTFS finds "QWEN3F~1" where ".qwen3ft" is: a listing must not reach our own record by its short name.
@@ -48,34 +48,23 @@ def parse_repo_id(text: str) -> RepoId:
     """Return `text` as a repo id.
 
     Raises:
-        BadName: It is not ``owner/name`` in letters, digits, dots, dashes and underscores.
+        BadName: It is not ``owner/name`` in letters, digits, dots, dashes and underscores; the hint names what works.
 
     >>> parse_repo_id(" Qwen/Qwen3-0.6B ")
     'Qwen/Qwen3-0.6B'
     """
-    stripped = text.strip()
-    address = _HUB_ADDRESS.match(stripped)
-    if address is not None:
-        raise BadName(
-            "{given} is an address.",
-            hint='Give the name alone: "{name}".',
-            given=_shown(stripped),
-            name=address.group(1),
-        )
-    parts = stripped.split("/")
-    if len(parts) == 1 and _is_repo_part(stripped):
-        raise BadName(
-            '"{given}" has no owner.',
-            hint='Write it as owner/name, for example "Qwen/{given}".',
-            given=stripped,
-        )
-    if len(parts) != 2 or not all(_is_repo_part(part) for part in parts):
-        raise BadName(
-            "{given} is not the name of a model.",
-            hint='A name is owner/name in letters, digits, ".", "-" and "_", for example "Qwen/Qwen3-0.6B".',
-            given=_shown(stripped),
-        )
-    return RepoId(stripped)
+    repo_id = as_repo_id(text.strip())
+    if repo_id is None:
+        from qwen3ft_jupyter.hubs.spelling import not_a_name
+
+        raise not_a_name(text)
+    return repo_id
+
+
+def as_repo_id(text: str) -> RepoId | None:
+    """Return `text` as a repo id, None if it is none."""
+    parts = text.split("/")
+    return RepoId(text) if len(parts) == 2 and all(map(_is_repo_part, parts)) else None
 
 
 def slug(repo_id: RepoId | str) -> str:
@@ -231,3 +220,31 @@ def is_wanted(path: SafePath | str) -> bool:
         return True
     is_disguised = _PICKLE_INDEX.fullmatch(name) or _VERSIONED_LIBRARY.fullmatch(name)
     return suffix not in UNWANTED_SUFFIXES and not is_disguised
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file that stays on the hub, see `is_wanted`. Its path is only shown, never joined to a folder."""
+
+    path: str
+    size: int
+    """Bytes; 0 if the hub does not say."""
+
+    def __str__(self) -> str:
+        name = self.path if self.path.isprintable() else ascii(self.path)
+        return f"{name[:120]} ({size(self.size)})"
+
+
+def left_out(entries: Iterable[tuple[str, object]]) -> tuple[LeftOut, ...]:
+    """Return those of a repo's files, each with its size, that stay on the hub, by path.
+
+    >>> left_out([("config.json", 2), (".gitattributes", 9), ("pytorch_model.bin", 7)])
+    (LeftOut(path='pytorch_model.bin', size=7),)
+    """
+    found = (
+        LeftOut(path, bytes_ if type(bytes_) is int and bytes_ > 0 else 0)
+        for path, bytes_ in entries
+        if not is_wanted(path)
+    )
+    visible = (file for file in found if not any(part.startswith(".") for part in file.path.split("/")))
+    return tuple(sorted(visible, key=lambda file: file.path))

@@ -21,6 +21,8 @@ SEND_BYTES: Final = 8 << 20
 """Handed to the kernel at once; before each the file is looked at again."""
 COPY_BYTES: Final = 256 << 10
 """Read at once where the kernel cannot send from a file."""
+_Selector: Final[type[selectors.BaseSelector]] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""Waits without a descriptor of its own: where none is left, an answer whose head is out would be cut off."""
 _HAS_SENDFILE: Final = hasattr(os, "sendfile")
 
 
@@ -40,7 +42,7 @@ def send_slice(connection: socket.socket, part: Slice) -> None:
     """
     position, end = part.start, part.start + part.length
     mark, deadline = position, time.monotonic() + WINDOW_S
-    with selectors.DefaultSelector() as selector:
+    with _Selector() as selector:
         selector.register(connection, selectors.EVENT_WRITE)
         connection.setblocking(False)
         while position < end:

@@ -33,7 +33,6 @@ def test_processes_at_once_download_a_model_once(tmp_path: Path, origin: Origin,
 
     assert sorted(answer["result"]["bytes"] for answer in answers) == [0, 0, 0, SIZE]
     assert contents(root / NAME) == FILES
-    assert origin.bytes_asked(WEIGHTS) == len(FILES[WEIGHTS])
 
 
 @pytest.mark.parametrize("disk", ["LyingDisk", "ForgetfulDisk"])
@@ -86,11 +85,12 @@ def test_a_clock_that_jumps_costs_nothing(
     assert ensure(ModelCache(root), origin, reporter=told).bytes_fetched == SIZE
 
     assert contents(root / NAME) == FILES
+    asked = len(origin.server.seen)
     assert ensure(ModelCache(root), origin).was_cached
     assert ModelCache(root).verify(REPO).is_ok
     monkeypatch.undo()
     assert ensure(ModelCache(root), origin).was_cached
-    assert origin.bytes_asked(WEIGHTS) == len(FILES[WEIGHTS])
+    assert len(origin.server.seen) == asked
 
 
 @pytest.mark.parametrize("jump", JUMPS)
@@ -115,10 +115,9 @@ def test_two_processes_whose_clocks_differ_join_one_download(
     child.wait_for(phase="transferring")
     set_clock(monkeypatch, JUMPS[jump])
 
-    ensure(ModelCache(root), origin)
+    assert ensure(ModelCache(root), origin).bytes_fetched == 0
 
     assert child.end()["result"]["bytes"] == SIZE
-    assert origin.bytes_asked(WEIGHTS) == len(FILES[WEIGHTS])
     manifest = read_manifest(root / NAME)
     assert manifest is not None
 

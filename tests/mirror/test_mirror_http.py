@@ -107,7 +107,7 @@ def test_conditions_are_those_of_the_standard(mirror: Mirror) -> None:
     weak, other = f"W/{etag}", '"other"'
 
     def status(method: str = "GET", **headers: str) -> tuple[int, int]:
-        answer = ask(mirror.url, WEIGHTS_HF, method=method, **headers)
+        answer = ask(mirror.url, WEIGHTS_HF, method=method, body=None, **headers)
         return answer.status, len(answer.body)
 
     for method in ("GET", "HEAD"):

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from qwen3ft_jupyter.errors import ModelNotFound
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
+from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
 from qwen3ft_jupyter.work import Progress, Reporter
 from tests.servers import Reply, ScriptedServer, Seen, file_reply
 
@@ -96,8 +97,17 @@ class Origin:
         asked = [seen.range or (0, size - 1) for seen in self.server.seen if seen.path == f"/{path}"]
         return [(first, size if last is None else last + 1) for first, last in asked]
 
-    def bytes_asked(self, path: str) -> int:
-        return sum(end - start for start, end in self.ranges(path))
+    def spans_asked(self, path: str, *, since: int = 0) -> list[Span]:
+        """Return which bytes of a file were asked for, from its `since`-th request on, each counted once.
+
+        A sum of the ranges says nothing: a connection that ends last is relieved of the end of its range by another,
+        which asks for that anew, while the first one stops before it. On a busy machine any connection may be the last.
+        """
+        return list(SpanSet(Span(*asked) for asked in self.ranges(path)[since:]))
+
+    def bytes_asked(self, path: str, *, since: int = 0) -> int:
+        """Return how many different bytes of a file were asked for; see `spans_asked`."""
+        return sum(span.length for span in self.spans_asked(path, since=since))
 
     def __enter__(self) -> Self:
         self.server.__enter__()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.others.places import Owner
+    from qwen3ft_jupyter.transfer.pieces import Span
 
 DATA = bytes_of(11_000_007, seed=8)
 HALF = DATA[:6_000_001]
@@ -110,17 +111,17 @@ def test_the_beginning_that_a_tool_has_left_is_not_fetched_again(tmp_path: Path,
     assert joined(ranges(tmp_path)) == [(0, len(HALF))]
     got, asked = fetched(tmp_path)
     assert got == DATA
-    assert asked == len(DATA) - len(HALF)
+    assert asked == [(len(HALF), len(DATA))]
 
 
-def fetched(tmp_path: Path, reporter: Reporter = SILENT) -> tuple[bytes, int]:
-    """Fetch the file from a hub on loopback; return its bytes, and how many a hub was asked for."""
+def fetched(tmp_path: Path, reporter: Reporter = SILENT) -> tuple[bytes, list[Span]]:
+    """Fetch the file from a hub on loopback; return its bytes, and which of them the hub was asked for."""
     client = HttpClient()
     try:
         with Origin({FILE.path: DATA}) as hub:
             source = HubSource(hub, hub.listing(HUB_REPO), client)
             (got,) = fetch([FILE], sources=[source], folder=tmp_path / "incoming", work=Work(reporter=reporter))
-            asked = hub.bytes_asked(FILE.path)
+            asked = hub.spans_asked(FILE.path)
         return got.path.read_bytes(), asked
     finally:
         client.close()
@@ -235,7 +236,7 @@ def test_a_wrong_beginning_never_yields_wrong_bytes(tmp_path: Path, position: in
     got, asked = fetched(tmp_path)
 
     assert got == DATA
-    assert asked <= 2 * len(DATA)
+    assert asked == [(0, len(DATA))]
 
 
 def test_a_stop_is_felt(tmp_path: Path) -> None:

@@ -98,13 +98,13 @@ def test_a_flipped_byte_of_40_megabytes_costs_one_range(cache: ModelCache) -> No
     with Origin({"config.json": b"{}", WEIGHTS: data}) as origin:
         ensure(cache, origin)
         flip(folder_of(cache) / WEIGHTS, 17 * MB)
-        asked = origin.bytes_asked(WEIGHTS)
+        asked = len(origin.ranges(WEIGHTS))
 
         report = repair(cache, origin)
 
         assert report.repaired == (WEIGHTS,)
         assert 0 < report.bytes_fetched <= 9 * MB
-        assert origin.bytes_asked(WEIGHTS) - asked <= 9 * MB
+        assert origin.bytes_asked(WEIGHTS, since=asked) <= 9 * MB
     assert (folder_of(cache) / WEIGHTS).read_bytes() == data
     assert cache.verify(REPO).is_ok
 

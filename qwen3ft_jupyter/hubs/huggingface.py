@@ -150,12 +150,13 @@ class HuggingFaceHub:
     def _file(self, repo_id: RepoId, path: SafePath, entry: object) -> RemoteFile:
         size, lfs = at(entry, "size"), at(entry, "lfs")
         if lfs is None:
-            oid = at(entry, "oid")
-            return RemoteFile(path, known_size(size), None, oid if isinstance(oid, str) else "")
+            oid, sha256 = at(entry, "oid"), parse_sha256(str(at(entry, "sha256")))  # our own mirror names both
+            return RemoteFile(path, known_size(size), sha256, oid if isinstance(oid, str) else "")
         if not isinstance(lfs, dict) or lfs.get("size", size) != size:
             raise self._refusals.garbled(repo_id, Message("contradicts itself about {path}", path=path))
         # the entry's own oid names the pointer file that git keeps, not the content
-        return RemoteFile(path, known_size(size), parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")))
+        sha256, git_sha1 = parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")), at(entry, "gitSha1")
+        return RemoteFile(path, known_size(size), sha256, git_sha1 if isinstance(git_sha1, str) else None)
 
     def _tree(self, repo_id: RepoId, state: _State, stop: threading.Event | None) -> list[object]:
         entries: list[object] = []

@@ -299,6 +299,7 @@ def trim(messages: Sequence[ChatMessage], row: Row) -> tuple[ChatMessage, ...]:
             empty[reason] = empty.get(reason, 0) + len(exchange)
         elif answers:
             kept += exchange
+            empty[Reason.UNANSWERED] = empty.get(Reason.UNANSWERED, 0) + trailing
             trailing = 0
         else:
             trailing += len(exchange)
@@ -306,7 +307,7 @@ def trim(messages: Sequence[ChatMessage], row: Row) -> tuple[ChatMessage, ...]:
         kept.pop()
         trailing += 1
     if not kept or not any(one.role == "assistant" and one.is_learned for one in kept):
-        row.note(_why_nothing(rest, empty, has_answers=bool(kept)))
+        row.note(_why_nothing(messages, empty, has_answers=bool(kept)))
         return ()
     for reason, count in [(Reason.BEFORE, first), (Reason.AFTER, trailing), *empty.items()]:
         if count:
@@ -343,13 +344,13 @@ _OF_ROW = {
 }
 
 
-def _why_nothing(rest: Sequence[ChatMessage], empty: dict[Reason, int], *, has_answers: bool) -> Reason:
+def _why_nothing(messages: Sequence[ChatMessage], empty: dict[Reason, int], *, has_answers: bool) -> Reason:
     if has_answers:
         return Reason.ROW_CONTEXT
     for reason in (Reason.EMPTY, Reason.THOUGHT, Reason.BLANK):
         if reason in empty:
             return _OF_ROW[reason]
-    if not rest:
+    if not messages:
         return Reason.ROW_EMPTY
-    roles = {one.role for one in rest}
+    roles = {one.role for one in messages}
     return Reason.ROW_NO_QUESTION if "user" not in roles else Reason.ROW_NO_ANSWER

@@ -112,6 +112,8 @@ class Row:
     def take(self, names: Iterable[str]) -> list[tuple[str, object]]:
         """Return those of these columns that hold something, with their names; they count as read."""
         found = [name for name in names if name in self.names]
+        if not found:
+            return []
         self.used.update(found)
         return [(self.names[name], self.columns[self.names[name]]) for name in found]
 

@@ -397,4 +397,4 @@ def _extent(*, everything: bool) -> Extent:
 
 def _at(models: Iterable[CachedModel], revision: str | None) -> Sequence[CachedModel]:
     """Return the copies that are recorded as a revision; None is any."""
-    return [one for one in models if revision is None or is_revision(one.commit, one.revision, revision)]
+    return [one for one in models if revision is None or is_revision(one, revision)]

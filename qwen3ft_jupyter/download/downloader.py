@@ -35,10 +35,10 @@ from qwen3ft_jupyter.errors import (
     Stopped,
     WrongBytes,
 )
+from qwen3ft_jupyter.hubs.git_refs import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, is_commit
 from qwen3ft_jupyter.hubs.names import Sha256
-from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
 from qwen3ft_jupyter.hubs.routes import resolve
 from qwen3ft_jupyter.messages import Message
@@ -193,7 +193,7 @@ class Downloader:
         manifest = self.cache.trusted(folder)
         if manifest is None or manifest.hub not in self.order_for(request):
             return None
-        if request.revision is not None and not is_revision(manifest.commit, manifest.revision, request.revision):
+        if request.revision is not None and not is_revision(manifest, request.revision):
             return None
         return manifest.as_listing()
 

@@ -149,7 +149,7 @@ class ModelFolders:
         if found is not None and found.is_verified:
             return found.folder
         record = self.trusted(main)
-        if record is None or is_revision(record.commit, record.revision, revision) or record.commit == commit != "":
+        if record is None or is_revision(record, revision) or record.commit == commit != "":
             return main
         return self._free(beside_names(repo_id, revision), repo_id, revision)
 
@@ -167,7 +167,7 @@ class ModelFolders:
         for model in self._copies(root, repo_id, revision):
             if model.is_verified and (revision is None or revision in {model.revision, model.commit}):
                 return model
-            if revision is None or (model.is_verified and is_revision(model.commit, model.revision, revision)):
+            if revision is None or (model.is_verified and is_revision(model, revision)):
                 second = second or model  # unverified, or a branch may be called what a commit begins with
         return second
 
@@ -226,7 +226,7 @@ class ModelFolders:
         manifest = read_manifest(folder)
         if manifest is None:
             return (marked_repo_id(folder) or repo_id) == repo_id
-        is_right = revision is None or is_revision(manifest.commit, manifest.revision, revision)
+        is_right = revision is None or is_revision(manifest, revision)
         return manifest.repo_id == repo_id and is_right
 
 

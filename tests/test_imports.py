@@ -13,6 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
+    ["reasons", "paths"],
     ["messages"],
     ["errors", "processes"],
     ["work", "disk"],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.own.manifest import PieceSum
+    from qwen3ft_jupyter.cache.own.piece_sums import PieceSum
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.work import Work
 

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.cli.output import say, show, show_json, stop_on_signals
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import columns
+from qwen3ft_jupyter.faces.say import status as say_status
 from qwen3ft_jupyter.faces.terminal import ProgressLine
-from qwen3ft_jupyter.faces.verbs import write_command
-from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
+from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table
 from qwen3ft_jupyter.messages import size, tr
+from qwen3ft_jupyter.paths import is_there
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.faces.views import Table
@@ -48,13 +50,23 @@ def open_manager(given: Namespace, **settings: Any) -> ModelManager:
     return get_model_manager(**{**actions.overrides(given), **settings})
 
 
+def say_lines(lines: Iterable[str]) -> None:
+    """Print lines for people, in their language."""
+    for line in lines:
+        say(tr(line))
+
+
 def status_(given: Namespace) -> None:
     """Print the settings in force."""
     description = open_manager(given).describe()
     if given.is_json:
         show_json(description.to_dict())
     else:
-        show(str(description))
+        table = status_table(say_status(description, speaker_of("cli")))
+        show(table.title)
+        show_rows(table)
+        if table.notes:
+            show("\n".join(table.notes))
 
 
 def models_(given: Namespace) -> None:
@@ -72,6 +84,7 @@ def list_(given: Namespace) -> None:
     """Print what is in the cache."""
     manager = open_manager(given)
     models = manager.cached_models()
+    say_lines([*manager.settings.notices, *manager.unseen()])
     if given.is_json:
         show_json([model.to_dict() for model in models])
     elif not models:
@@ -84,7 +97,7 @@ def list_(given: Namespace) -> None:
 
 def show_rows(table: Table) -> None:
     """Print the rows below their head."""
-    show(columns([title.upper() for title in table.columns], table.rows))
+    show(columns([title.upper() if title.isascii() else title for title in table.columns], table.rows))
 
 
 def show_plan(plan: DownloadPlan) -> int:
@@ -131,6 +144,7 @@ def load_(given: Namespace) -> None:
     """Print how a model is loaded, and whether it is here: a process that ends can keep none."""
     manager = open_manager(given)
     name = actions.name_to_load(manager, given.model_name)
+    manager.check_name(name)
     model, tokenizer = actions.variables(given)
     options = f', quantization="{given.quantization}"' if given.quantization else ""
     flags = [f"--{given.quantization}"] if given.quantization else []
@@ -146,7 +160,7 @@ def _say_where(manager: ModelManager, name: str, given: Namespace) -> None:
     folder = next((str(model.folder) for model in manager.cached_models() if model.repo_id == name), None)
     if folder is not None:
         say(tr("{name} is in the cache: {folder}", name=name, folder=folder))
-    elif name == given.model_name and "/" in name and not Path(name).expanduser().exists():
+    elif name == given.model_name and "/" in name and not is_there(Path(name).expanduser()):
         command = write_command("download", name, face="cli")
         say(tr("Loading downloads it first. To do that now: {command}", command=command))
 

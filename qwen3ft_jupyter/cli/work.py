@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_plan
+from qwen3ft_jupyter.cli.commands import FAILED, open_manager, say_lines, show_plan
 from qwen3ft_jupyter.cli.jobs import detach, see_through
-from qwen3ft_jupyter.cli.output import in_words, say, show, stop_on_signals
+from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import JobError
 from qwen3ft_jupyter.faces import actions
+from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.job_views import FINDINGS, fetch_facts
+from qwen3ft_jupyter.faces.say import error as error_words
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import find, write_command
-from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.here import is_waiting_here, run_here
 from qwen3ft_jupyter.messages import size, tr
 from qwen3ft_jupyter.work import Controls, Work
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 def download_(given: Namespace) -> int:
     """Download a model; the last line on stdout is its folder."""
     manager, wishes = open_manager(given), find("download").wishes(given)
+    say_lines(manager.settings.notices)
     if given.dry_run:
         with ProgressLine() as line, stop_on_signals() as stop:
             plan = actions.plan(manager, given, reporter=line, stop=stop)
@@ -48,8 +50,8 @@ def download_(given: Namespace) -> int:
         result = _do(manager, lambda: actions.start_download(manager, given), do, speed)
     if result is None:
         return FAILED
-    for fact, value in fetch_facts(None if result.was_cached else result):
-        say(f"{fact}: {value}")
+    for name, value in fetch_facts(None if result.was_cached else result):
+        say(fact(name, value))
     show(result.folder)
     return 0
 
@@ -58,7 +60,7 @@ def _is_ready(manager: ModelManager, given: Namespace) -> bool:
     """Say whether a model is here and nobody has to be asked: no job is made to find that out."""
     if given.force or given.update:
         return False
-    model = manager.cache.find(parse_repo_id(given.model_name), given.revision)
+    model = manager.cache.find(given.model_name, given.revision)
     return model is not None and model.is_verified and given.revision in (None, model.commit)
 
 
@@ -76,7 +78,7 @@ def verify_(given: Namespace) -> int:
         return FAILED
     for key, paths in (("missing", report.missing), ("wrong", report.wrong), ("extra", report.extra)):
         for path in paths:
-            show(f"{tr(FINDINGS[key])}: {path}")
+            show(fact(tr(FINDINGS[key]), path))
     if not report.is_ok:
         at = ["--revision", revision] if revision else []
         say(tr("Fetch just these again: {command}", command=write_command("repair", name, *at, face="cli")))
@@ -99,7 +101,7 @@ def repair_(given: Namespace) -> int:
     if report is None:
         return FAILED
     for path in report.repaired:
-        show(f"{tr(FINDINGS['repaired'])}: {path}")
+        show(fact(tr(FINDINGS["repaired"]), path))
     if report.repaired:
         show(tr("{name}: all is as it should be, {size} fetched", name=name, size=size(report.bytes_fetched)))
     else:
@@ -114,8 +116,9 @@ def _do(
     try:
         with manager.job_store.here():
             job = start()
-    except (JobError, OSError) as error:  # no room or right to write it down, which is no reason not to do it
-        say(in_words(error) if isinstance(error, JobError) else str(error))
+    except JobError as error:  # no room or right to write it down, which is no reason not to do it
+        said = error_words(error, "cli")
+        say(tr("No job is kept of this. {why}", why=f"{said['message']} {said['hint']}"))
         return _do_without_job(do, max_speed)
     if is_waiting_here(job):
         with ProgressLine() as line, stop_on_signals() as stop:

@@ -10,6 +10,7 @@ from qwen3ft_jupyter.cache.own.verify import check_files
 from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, HubError, NotCached
 from qwen3ft_jupyter.messages import Message, Names
+from qwen3ft_jupyter.paths import is_file, matching
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,14 +157,14 @@ def model_in_place(cache: ModelCache, model: CachedModel, listing: Listing | Non
 
 def looks_complete(folder: Path) -> bool:
     """Return whether a folder nobody vouches for has a config and all the weights its index names."""
-    if not (folder / "config.json").is_file():
+    if not is_file(folder / "config.json"):
         return False
     index = folder / INDEX_NAME
-    if not index.is_file():
-        return any(folder.glob("*.safetensors"))
+    if not is_file(index):
+        return any(matching(folder, "*.safetensors"))
     try:
         with index.open("rb") as file:
             names = indexed_files(file.read(MAX_INDEX_BYTES))
-        return all((folder / name).is_file() for name in names)
+        return all(is_file(folder / name) for name in names)
     except (OSError, ValueError):
         return False

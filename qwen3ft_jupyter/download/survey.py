@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.others.candidates import Candidate
-    from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile, PieceSum
+    from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile
+    from qwen3ft_jupyter.cache.own.piece_sums import PieceSum
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.request import DownloadRequest
     from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile

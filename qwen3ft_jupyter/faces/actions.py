@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.faces.verbs import find
 from qwen3ft_jupyter.messages import Command, Message, Names, tr
+from qwen3ft_jupyter.paths import is_there
 
 if TYPE_CHECKING:
     import threading
@@ -87,10 +88,15 @@ def set_pin(manager: ModelManager, given: Namespace, *, is_pinned: bool) -> str:
 
 
 def name_to_load(manager: ModelManager, name: str) -> str:
-    """Return what the manager loads for `name`: of a job's id, a part is enough. Raises JobNotFound."""
-    if "/" in name or Path(name).expanduser().exists():
+    """Return what the manager loads for `name`: of a job's id, a part is enough.
+
+    Raises:
+        JobNotFound: several jobs are called so.
+    """
+    if "/" in name or is_there(Path(name).expanduser()):
         return name
-    return find_job(manager, name).id
+    ids = [job.id for job in manager.jobs()]
+    return match_id(ids, name) if like(ids, name) else name
 
 
 def variables(given: Namespace) -> tuple[str, str]:
@@ -136,7 +142,7 @@ def match_id(ids: Sequence[str], text: str) -> str:
     """
     if text in ids:
         return text
-    near = [known for known in ids if text and (known.startswith(text) or known.endswith(text))]
+    near = like(ids, text)
     if len(near) == 1:
         return near[0]
     if near:
@@ -148,3 +154,8 @@ def match_id(ids: Sequence[str], text: str) -> str:
             command=Command("jobs"),
         )
     raise JobNotFound("There is no job {id!r}.", hint=_LIST, id=text)
+
+
+def like(ids: Sequence[str], text: str) -> list[str]:
+    """Return the ids that are `text`, or begin or end with it."""
+    return [known for known in ids if text and (known.startswith(text) or known.endswith(text))]

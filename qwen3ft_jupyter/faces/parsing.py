@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from qwen3ft_jupyter.faces.refusals import WrongLine, did_you_mean, explain
 from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, Argument, verbs_of
+from qwen3ft_jupyter.messages import tr
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from qwen3ft_jupyter.faces.verbs import Face, Kind, Option, Verb
 
-_REQUIRED = re.compile(r"the following arguments are required: (.*)")
 _WORD = re.compile(r"""\s*("[^"]*"|'[^']*'|\S+)""")
 _QUOTED = re.compile(r"""\s*(["'])((?:(?!\1).)*)\1\s*(?:#.*)?""", re.DOTALL)
-
-
-class WrongLine(Exception):
-    """A line that is not in the grammar; the text says why, and how it is meant."""
-
-    def __init__(self, message: str, usage: str = "", *, is_value: bool = False) -> None:
-        super().__init__(f"{message}\n{usage}".strip())
-        self.message = message
-        self.is_value = is_value
-        """It is well formed, but what it asks for does not go together."""
+_TEXT = "\0"
+"""Before a word that is no option; no word of a command line can hold it."""
+_AT_END = re.compile(r"(?<!\S)(--[\w-]+)[ =](\S+)\s*$")
 
 
 def program(face: Face) -> str:
@@ -51,7 +46,8 @@ def match_verb(words: Sequence[str], face: Face) -> tuple[Verb, str]:
         if count == 1:
             _check_second(words, spelled, verb)
         if face not in verb.faces:
-            raise WrongLine(f"{verb.name} is a command of the terminal: {PROGRAM} {verb.usage('cli')}")
+            command = f"{PROGRAM} {verb.usage('cli')}"
+            raise WrongLine(tr("{verb} is a command of the terminal: {command}", verb=verb.name, command=command))
         return verb, spelled
     raise WrongLine(_unknown(words[0] if words else "", face))
 
@@ -59,8 +55,12 @@ def match_verb(words: Sequence[str], face: Face) -> tuple[Verb, str]:
 def _check_second(words: Sequence[str], first: str, verb: Verb) -> None:
     """Refuse a second word that is neither an option nor an argument nor a verb. Raises WrongLine."""
     seconds = second_words(first)
-    if seconds and not verb.arguments and len(words) > 1 and not words[1].startswith("-"):
-        raise WrongLine(f"There is no {first} {words[1]}: choose from {', '.join(seconds)}.")
+    if not seconds or len(words) < 2 or words[1].startswith("-"):
+        return
+    meant = did_you_mean(words[1], seconds, before=f"{first} ")
+    if meant or not verb.arguments:  # else the word may be one
+        said = tr("There is no {name}: choose from {names}.", name=f"{first} {words[1]}", names=", ".join(seconds))
+        raise WrongLine(f"{said} {meant}".strip())
 
 
 def second_words(first: str) -> list[str]:
@@ -69,12 +69,10 @@ def second_words(first: str) -> list[str]:
 
 
 def _unknown(name: str, face: Face) -> str:
-    from difflib import get_close_matches
-
     names = [verb.name for verb in verbs_of(face)]
-    near = get_close_matches(name, [*names, *SPELLINGS], 1)
-    meant = f" Did you mean {near[0]}?" if near else ""
-    return f"There is no {program(face)} {name}.{meant} The verbs: {', '.join(names)}."
+    there_is_none = tr("There is no {name}.", name=f"{program(face)} {name}")
+    parts = [there_is_none, did_you_mean(name, [*names, *SPELLINGS]), tr("The verbs: {names}.", names=", ".join(names))]
+    return " ".join(filter(None, parts))
 
 
 def parse(verb: Verb, words: Sequence[str], face: Face, spelled: str = "") -> Namespace:
@@ -86,10 +84,35 @@ def parse(verb: Verb, words: Sequence[str], face: Face, spelled: str = "") -> Na
     """
     parser = make_parser(verb, face, spelled)
     has_text = any(argument.is_text for argument in verb.arguments) and face == "cli"
-    given = parser.parse_intermixed_args(words) if has_text else parser.parse_args(words)
+    given = _parse_with_text(parser, words) if has_text else parser.parse_args(words)
     if getattr(given, "is_all", False):
         _refuse_options_of_one(verb, given, _usage(verb, face, spelled))
+    _read_model(verb, given)
     return given
+
+
+def _parse_with_text(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
+    """Return what is given with words of free text among options: what holds a space is text, also after a dash."""
+    flags = {option.flag for option in COMMON if option.kind != "flag"}
+    marked = [
+        f"{_TEXT}{word}" if word.startswith("-") and " " in word and word.partition("=")[0] not in flags else word
+        for word in words
+    ]
+    given = parser.parse_intermixed_args(marked)
+    given.question = [word.removeprefix(_TEXT) for word in given.question]
+    return given
+
+
+def _read_model(verb: Verb, given: Namespace) -> None:
+    """Read the name of a model, which may be an address and say which revision; what is none is for the manager."""
+    is_model = any(argument.field == "model_name" and argument.completes == "model" for argument in verb.arguments)
+    if not is_model or given.model_name is None or getattr(given, "owner", None) == "folder":  # that may be a path
+        return
+    from qwen3ft_jupyter.errors import BadInput
+    from qwen3ft_jupyter.hubs.spelling import parse_model
+
+    with contextlib.suppress(BadInput):
+        given.model_name, given.revision = parse_model(given.model_name, given.revision)
 
 
 def _refuse_options_of_one(verb: Verb, given: Namespace, usage: str) -> None:
@@ -97,13 +120,22 @@ def _refuse_options_of_one(verb: Verb, given: Namespace, usage: str) -> None:
     others = [option for option in verb.options if option.field != "is_all"]
     if any(getattr(given, option.field) for option in others):
         first, second, *more = [option.flag for option in others]
-        message = f"{first} and {second} go with the NAME of a model, not with --all"
-        message += f"; so does {', '.join(more)}." if more else "."
+        message = tr(
+            "{first} and {second} go with the NAME of a model, not with --all; so does {more}.",
+            first=first,
+            second=second,
+            more=", ".join(more),
+        )
         raise WrongLine(message, usage, is_value=True)
 
 
-def parse_text(verb: Verb, rest: str) -> tuple[Namespace, str]:
+def parse_text(verb: Verb, rest: str, *, fill_in: Callable[[str], str] = str) -> tuple[Namespace, str]:
     """Return what a line of free text gives: options before it and at its very end, and the text as it was typed.
+
+    Args:
+        verb: what the line asks for.
+        rest: the line after the verb.
+        fill_in: what replaces variables in the words that are not of the text.
 
     >>> from qwen3ft_jupyter.faces.verbs import find
     >>> given, text = parse_text(find("chat"), "runs/first --max-new-tokens 9 What's your name?")
@@ -114,16 +146,33 @@ def parse_text(verb: Verb, rest: str) -> tuple[Namespace, str]:
         WrongLine: the options are not in the verb's grammar.
     """
     options = (*verb.options, *COMMON)
-    valued = {option.flag for option in options if option.kind != "flag"}
-    at_end = re.search(rf"(?<!\S)({'|'.join(map(re.escape, sorted(valued)))})[ =](\S+)\s*$", rest)
-    words = list(at_end.groups()) if at_end else []
-    before, text = _split_text(rest[: at_end.start()] if at_end else rest, {option.flag for option in options}, valued)
+    words, rest = _split_end(rest, verb.options)
+    before, text = _split_text(rest, options)
     quoted = _QUOTED.fullmatch(text)
-    return parse(verb, [*words, *before], "magic"), quoted[2] if quoted else text.strip()
+    given = parse(verb, [fill_in(word) for word in (*words, *before)], "magic")
+    return given, quoted[2] if quoted else text.strip()
 
 
-def _split_text(rest: str, flags: set[str], valued: set[str]) -> tuple[list[str], str]:
+def _split_end(rest: str, own: Sequence[Option]) -> tuple[list[str], str]:
+    """Return the options at the very end with their values, and what stands before them.
+
+    An option that every verb takes may as well be of the text, which asks what --hub means: without a value that it
+    accepts it is no option.
+    """
+    valued = {option.flag: option for option in (*COMMON, *own) if option.kind != "flag"}
+    words: list[str] = []
+    while (match := _AT_END.search(rest)) and (option := valued.get(match[1])):
+        before = rest[: match.start()]
+        if not (option in own or match[2] in option.choices or before.rstrip().endswith(('"', "'"))):
+            break
+        words, rest = [match[1], match[2], *words], before
+    return words, rest
+
+
+def _split_text(rest: str, options: Sequence[Option]) -> tuple[list[str], str]:
     """Return the options and the one name that come before free text, and the text."""
+    flags = {option.flag for option in options}
+    valued = {option.flag for option in options if option.kind != "flag"}
     words: list[str] = []
     is_named = False
     while match := _WORD.match(rest):
@@ -147,18 +196,13 @@ def make_parser(verb: Verb, face: Face, spelled: str = "") -> ArgumentParser:
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
-            missing = _REQUIRED.fullmatch(message)
-            raise WrongLine(f"{missing[1]} is missing." if missing else message, _usage(verb, face, spelled))
+            flags = [option.flag for option in (*verb.options_in(face), *COMMON)]
+            raise WrongLine(explain(message, flags), _usage(verb, face, spelled))
 
-    parser = Parser(
-        prog=f"{program(face)} {spelled or verb.name}",
-        usage=f"{program(face)} {verb.usage(face, spelled)}".replace("%", "%%"),
-        description=verb.summary,
-        epilog="\n".join(verb.details),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=face == "cli",
-        allow_abbrev=face == "cli",
-    )
+        def format_help(self) -> str:
+            return help_on(verb, face, spelled)
+
+    parser = Parser(prog=f"{program(face)} {spelled or verb.name}", add_help=face == "cli", allow_abbrev=face == "cli")
     groups: dict[str, Any] = {}  # argparse's groups have no public type
     entries: list[Argument | Option] = [*verb.arguments, *verb.options_in(face), *COMMON]
     for entry in entries:
@@ -174,6 +218,22 @@ def make_parser(verb: Verb, face: Face, spelled: str = "") -> ArgumentParser:
     return parser
 
 
+def help_on(verb: Verb, face: Face, spelled: str = "") -> str:
+    """Return what ``qwen3ft VERB --help`` prints."""
+    own = [(_written(option), option.help) for option in verb.options_in(face)]
+    common = [(_written(option), option.help) for option in COMMON]
+    wide = max(len(name) for name, _ in (*own, *common))
+    lines = [_usage(verb, face, spelled), "", tr(verb.summary), *map(tr, verb.details)]
+    for title, rows in ((tr("options:"), own), (tr("options of every verb:"), common)):
+        lines += ["", title, *(f"  {name:<{wide}}  {tr(text)}" for name, text in rows)] if rows else []
+    return "\n".join([*lines, ""])
+
+
+def _written(option: Option) -> str:
+    value = "|".join(option.choices) if option.kind != "list" else option.metavar
+    return f"{option.flag} {value or option.metavar}".strip()
+
+
 def _add_argument(target: Any, argument: Argument, face: Face) -> None:
     if argument.is_text:
         if face == "cli":
@@ -185,7 +245,7 @@ def _add_argument(target: Any, argument: Argument, face: Face) -> None:
 
 
 def _add_option(target: Any, option: Option) -> None:
-    about: dict[str, Any] = {"dest": option.field, "help": option.help.replace("%", "%%")}
+    about: dict[str, Any] = {"dest": option.field}
     if option.kind == "flag":
         action = {"action": "store_const", "const": option.stores} if option.stores else {"action": "store_true"}
         target.add_argument(option.flag, **about, **action)
@@ -208,7 +268,7 @@ def _reader(kind: Kind) -> Any:
 
 
 def _usage(verb: Verb, face: Face, spelled: str) -> str:
-    return f"usage: {program(face)} {verb.usage(face, spelled)}"
+    return tr("usage: {usage}", usage=f"{program(face)} {verb.usage(face, spelled)}")
 
 
 def split_line(line: str) -> list[str]:
@@ -230,4 +290,4 @@ def split_line(line: str) -> list[str]:
     try:
         return list(words)
     except ValueError as error:
-        raise WrongLine(f"A quote is left open: {line}") from error
+        raise WrongLine(tr("A quote is left open: {line}", line=line)) from error

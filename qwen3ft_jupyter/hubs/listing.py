@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
-    from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
+    from qwen3ft_jupyter.hubs.names import LeftOut, RepoId, SafePath, Sha256
     from qwen3ft_jupyter.settings.declared import HubName
 
 
@@ -63,6 +63,10 @@ class Listing:
     files: tuple[RemoteFile, ...]
     pin: str = ""
     """What files are asked by: the commit where the hub takes one, else the revision."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What else the repo has; hidden files, which nobody misses, are not among it."""
+    notes: tuple[str, ...] = ()
+    """What people should know of how it came about."""
 
     def __post_init__(self) -> None:
         if not self.pin:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import BadConfig, CacheDamaged
 from qwen3ft_jupyter.faces import actions, say
 from qwen3ft_jupyter.faces.job_views import jobs_table
-from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb
+from qwen3ft_jupyter.faces.parsing import match_verb
+from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import (
     cache_table,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker
 
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
+_LEADING_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
+"""Empty ones; the indentation of the first that is not is the text's own."""
 _LOG_BYTES = 200_000
 """How much of the end of a log a cell shows."""
 
@@ -88,7 +91,7 @@ def download(room: Room, given: Namespace) -> JobView | ModelPicker | TableView:
 def list_cache(room: Room, given: Namespace) -> TableView:
     """Show what is in the cache."""
     manager = room.manager_for(given)
-    return TableView(cache_table(manager.cached_models(), manager.summarize_cache(), "magic"))
+    return TableView(cache_table(manager.cached_models(), manager.summarize_cache(), "magic", manager.unseen()))
 
 
 def verify(room: Room, given: Namespace) -> JobView:
@@ -136,7 +139,7 @@ def move(room: Room, given: Namespace) -> Note:
 def load(room: Room, given: Namespace) -> Note:
     """Load a model into the notebook's variables."""
     if given.variable and not given.variable.isidentifier():
-        raise WrongLine(f"{given.variable!r} cannot be the name of a variable.")
+        raise WrongLine(tr("{name!r} cannot be the name of a variable.", name=given.variable))
     manager, name = room.manager_for(given), given.model_name
     loaded = manager.load_model_and_tokenizer(actions.name_to_load(manager, name), quantization=given.quantization)
     names = actions.variables(given)
@@ -148,7 +151,7 @@ def load(room: Room, given: Namespace) -> Note:
 def finetune(room: Room, given: Namespace) -> JobView | FineTuneForm:
     """Start a fine-tune from a cell or a file, or show the form."""
     if given.cell is not None and given.config is not None:
-        raise WrongLine("Give the config in the cell or in a file, not in both.")
+        raise WrongLine(tr("Give the config in the cell or in a file, not in both."))
     manager = room.manager_for(given)
     if given.cell is None and given.config is None:
         from qwen3ft_jupyter.notebook.forms import FineTuneForm
@@ -162,9 +165,11 @@ def finetune(room: Room, given: Namespace) -> JobView | FineTuneForm:
 
 def chat(room: Room, given: Namespace) -> TextView:
     """Ask a model what the line and the cell say."""
-    question = "\n\n".join(part for part in (given.question, (given.cell or "").strip()) if part)
+    written = (given.cell or "").rstrip()
+    question = "\n\n".join(part for part in (given.question, _LEADING_LINES.sub("", written)) if part)
     if not question:
-        raise WrongLine(f"QUESTION is missing: {write_command('chat', given.model_name, 'QUESTION')}")
+        command = write_command("chat", given.model_name, "QUESTION")
+        raise WrongLine(tr("QUESTION is missing: {command}", command=command))
     return TextView(actions.ask(room.manager_for(given), given, question))
 
 

@@ -14,6 +14,7 @@ from qwen3ft_jupyter.errors import (
     ModelGated,
     ModelNotFound,
     RevisionNotFound,
+    UnsafeModel,
 )
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
@@ -93,6 +94,22 @@ class TestListing:
 
         assert (config.size, config.sha256, config.git_sha1) == (5, None, SHA1)
         assert (weights.size, weights.sha256, weights.git_sha1) == (1503300328, SHA256, None)
+
+    def test_what_stays_on_the_hub_is_listed_apart(self, hub: HuggingFaceHub, play: Play) -> None:
+        play.tree = json_reply([plain("config.json"), plain(".gitattributes"), large("pytorch_model.bin")])
+
+        listing = hub.listing(REPO)
+
+        assert [file.path for file in listing.files] == ["config.json"]
+        assert [file.path for file in listing.left_out] == ["pytorch_model.bin"]
+
+    def test_a_repo_of_which_nothing_is_wanted_is_refused_with_what_it_holds(
+        self, hub: HuggingFaceHub, play: Play
+    ) -> None:
+        play.tree = json_reply([large("pytorch_model.bin")])
+
+        with pytest.raises(UnsafeModel, match=r"pytorch_model\.bin \("):
+            hub.listing(REPO)
 
     def test_a_file_is_asked_for_by_commit(self, hub: HuggingFaceHub, server: ScriptedServer, play: Play) -> None:
         play.tree = json_reply([plain("a b/x#y%.json")])
@@ -211,7 +228,7 @@ class TestGarbage:
             [plain(".gitattributes")],
             [plain(None)],
             [plain("../up")],
-            [plain("a.json"), plain("A.JSON")],
+            [plain("a.json"), plain("a.json")],
             [plain("a.json", -1)],
             [plain("a.json", "5")],
             [plain("a.json", 1e3)],

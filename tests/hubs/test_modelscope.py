@@ -17,12 +17,13 @@ from qwen3ft_jupyter.errors import (
     ModelNotFound,
     RevisionNotFound,
     Stopped,
+    UnsafeModel,
 )
 from qwen3ft_jupyter.hubs import modelscope
 from qwen3ft_jupyter.hubs.git_refs import commit_of, parse_refs
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.modelscope import TRUNCATED_AT, ModelScopeHub
-from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.hubs.names import LeftOut, parse_repo_id
 from tests.servers import ABORT, Reply, ScriptedServer, Seen, json_reply
 
 if TYPE_CHECKING:
@@ -135,7 +136,18 @@ class TestListing:
             envelope([tree("sub"), blob("sub/a.json"), blob(".gitattributes"), blob("pytorch_model.bin", -1, "none")])
         )
 
-        assert [file.path for file in hub.listing(REPO).files] == ["sub/a.json"]
+        listing = hub.listing(REPO)
+
+        assert [file.path for file in listing.files] == ["sub/a.json"]
+        assert listing.left_out == (LeftOut("pytorch_model.bin", 0),)
+
+    def test_a_repo_of_which_nothing_is_wanted_is_refused_with_what_it_holds(
+        self, hub: ModelScopeHub, play: Play
+    ) -> None:
+        play.listing = json_reply(envelope([blob(".gitattributes"), blob("pytorch_model.bin", 10**9)]))
+
+        with pytest.raises(UnsafeModel, match=r"pytorch_model\.bin \(1\.0 GB\)"):
+            hub.listing(REPO)
 
     @pytest.mark.parametrize(
         "refused",
@@ -349,7 +361,6 @@ class TestGarbage:
             envelope([blob(".gitattributes")]),
             envelope([{"Type": "blob"}]),
             envelope([blob("../up.json")]),
-            envelope([blob("a.json"), blob("A.json")]),
             envelope([blob("a.json"), blob("a.json")]),
             envelope([blob("a.json", -1)]),
             envelope([blob("a.json", "5")]),

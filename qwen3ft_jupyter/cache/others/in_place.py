@@ -87,7 +87,14 @@ def use_in_place(
     _check_usable(model, copy, said, [file.path for file in files])
     now = time.time()
     manifest = Manifest(
-        said.repo_id, said.hub, said.revision, said.commit, created=now, last_used=now, files=tuple(files)
+        said.repo_id,
+        said.hub,
+        said.revision,
+        said.commit,
+        created=now,
+        last_used=now,
+        files=tuple(files),
+        left_out=said.left_out,
     )
     _write(root, copy, manifest, disk)
     return _as_verified(model, manifest)

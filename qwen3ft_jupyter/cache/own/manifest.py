@@ -14,10 +14,12 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from qwen3ft_jupyter.cache.own.piece_sums import PieceSum, pieces_from
 from qwen3ft_jupyter.disk import LOCAL, Disk, make_own_folder, read_regular, write_atomic, write_json
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile, is_commit
-from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256, check_paths, parse_repo_id, parse_sha256
+from qwen3ft_jupyter.hubs.names import LeftOut, RepoId, SafePath, Sha256, check_paths, parse_repo_id, parse_sha256
+from qwen3ft_jupyter.paths import is_folder, is_link, is_there
 from qwen3ft_jupyter.transfer.volume import FULL
 
 if TYPE_CHECKING:
@@ -36,12 +38,8 @@ INCOMPLETE_NAME: Final = "incomplete"
 """The mark."""
 MAX_MANIFEST_BYTES = 16 << 20
 """A longer file is not one of ours: 3,000 files make about 1 MiB."""
-MAX_PIECES = 1024
-"""More pieces of one file are not ours; see `piece_sums`."""
 _writing = threading.RLock()
 FileState = Literal["same", "changed", "missing"]
-PieceSum = tuple[int, int, int]
-"""Start and end of a range of a file, and the CRC-32 of its right bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +89,8 @@ class Manifest:
     """Unix seconds."""
     files: tuple[ManifestFile, ...]
     pinned: bool = False
+    left_out: tuple[LeftOut, ...] = ()
+    """What stayed on the hub: weights among it say why none are here."""
 
     @property
     def size_bytes(self) -> int:
@@ -100,7 +100,7 @@ class Manifest:
     def as_listing(self) -> Listing:
         """Return the files as a hub would list them."""
         files = tuple(file.as_remote() for file in self.files)
-        return Listing(self.repo_id, self.hub, self.revision, self.commit, files)
+        return Listing(self.repo_id, self.hub, self.revision, self.commit, files, left_out=self.left_out)
 
     def with_stamps(self, stamps: Mapping[str, Stamp | None]) -> Manifest:
         """Return the manifest with the stamps of some files replaced."""
@@ -125,6 +125,7 @@ class Manifest:
             "last_used": self.last_used,
             "pinned": self.pinned,
             "files": [_file_to_dict(file) for file in self.files],
+            **({"left_out": [[file.path, file.size] for file in self.left_out]} if self.left_out else {}),
         }
 
     @classmethod
@@ -149,6 +150,7 @@ class Manifest:
             last_used,
             files,
             pinned=entry.get("pinned") is True,
+            left_out=_left_out_from(entry.get("left_out")),
         )
 
 
@@ -239,7 +241,7 @@ def mark_evicting(folder: Path, repo_id: RepoId, *, disk: Disk = LOCAL) -> None:
 
 def unmark_evicting(folder: Path, *, disk: Disk = LOCAL) -> None:
     """Take back `mark_evicting`: the model is one again. Raises OSError."""
-    if "files" in _mark(folder) and not os.path.lexists(manifest_path(folder)):
+    if "files" in _mark(folder) and not is_there(manifest_path(folder)):
         disk.replace(folder / RECORD_FOLDER / INCOMPLETE_NAME, manifest_path(folder))
     else:
         unmark_incomplete(folder, disk=disk)
@@ -247,12 +249,12 @@ def unmark_evicting(folder: Path, *, disk: Disk = LOCAL) -> None:
 
 def is_marked_incomplete(record_prefix: str) -> bool:
     """Return whether a change was begun and not completed; takes the path of the record folder with its separator."""
-    return os.path.lexists(record_prefix + INCOMPLETE_NAME)
+    return is_there(record_prefix + INCOMPLETE_NAME)
 
 
 def is_half_evicted(folder: Path) -> bool:
     """Return whether a deletion went beyond asking, so that anyone may finish it: the manifest is the first to go."""
-    is_marked = _mark(folder).get("evicting") is True and not os.path.lexists(manifest_path(folder))
+    is_marked = _mark(folder).get("evicting") is True and not is_there(manifest_path(folder))
     return is_marked and marked_manifest(folder) is not None
 
 
@@ -301,8 +303,8 @@ def walk_all(folder: Path) -> Iterator[str]:
     """Yield the paths of all files and symlinks in a model folder, those included that our record keeps for others."""
     yield from (path for path in walk_files(folder) if path != RECORD_FOLDER)
     replaced = f"{RECORD_FOLDER}/{REPLACED_FOLDER}"
-    is_link = (folder / RECORD_FOLDER).is_symlink() or (folder / replaced).is_symlink()
-    if not is_link and (folder / replaced).is_dir():
+    is_linked = is_link(folder / RECORD_FOLDER) or is_link(folder / replaced)
+    if not is_linked and is_folder(folder / replaced):
         yield from (f"{replaced}/{path}" for path in walk_files(folder / replaced))
 
 
@@ -329,7 +331,7 @@ def _file_from(path: SafePath, entry: dict[str, Any]) -> ManifestFile:
     if sha256 is None:
         raise ValueError("not a digest")
     size = _count(entry.get("size"))
-    return ManifestFile(path, size, sha256, _stamp_from(entry.get("stamp")), _pieces_from(entry.get("pieces"), size))
+    return ManifestFile(path, size, sha256, _stamp_from(entry.get("stamp")), pieces_from(entry.get("pieces"), size))
 
 
 def _stamp_from(data: object) -> Stamp | None:
@@ -338,26 +340,10 @@ def _stamp_from(data: object) -> Stamp | None:
     return Stamp(*data)
 
 
-def _pieces_from(data: object, size: int) -> tuple[PieceSum, ...] | None:
-    """Return check sums of pieces; without them damage is not located, and the whole file is fetched again."""
-    if not isinstance(data, list) or not 0 < len(data) <= MAX_PIECES:
-        return None
-    pieces: list[PieceSum] = []
-    position = 0
-    for entry in data:
-        piece = _piece_from(entry)
-        if piece is None or not position <= piece[0] < piece[1] <= size:
-            return None
-        pieces.append(piece)
-        position = piece[1]
-    return tuple(pieces)
-
-
-def _piece_from(data: object) -> PieceSum | None:
-    if not isinstance(data, list) or len(data) != 3 or not all(type(value) is int for value in data):
-        return None
-    start, end, crc = data
-    return (start, end, crc) if 0 <= crc < 1 << 32 else None
+def _left_out_from(data: object) -> tuple[LeftOut, ...]:
+    """Return what stayed on the hub; records of older versions do not say, and it is only shown."""
+    pairs = [pair for pair in data if isinstance(pair, list) and len(pair) == 2] if isinstance(data, list) else []
+    return tuple(LeftOut(path, size) for path, size in pairs if isinstance(path, str) and type(size) is int)
 
 
 def _object(data: object) -> dict[str, Any]:

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from qwen3ft_jupyter.cache.own.manifest import PieceSum
     from qwen3ft_jupyter.transfer.journal import Record
+
+PieceSum = tuple[int, int, int]
+"""Start and end of a range of a file, and the CRC-32 of its right bytes."""
+
+MOST_PIECES: Final = 1024
+"""More pieces of one file are none of ours."""
 
 MIN_PIECE_BYTES: Final = 4 << 20
 """A range is at least so long where its neighbours are known: what a repair fetches for one wrong byte."""
@@ -37,6 +42,21 @@ def piece_sums(records: Iterable[Record], size: int) -> tuple[PieceSum, ...] | N
         else:
             pieces.append((start, end, crc))
     return tuple(pieces[: 4 * MAX_PIECES]) if len(pieces) > 1 else None
+
+
+def pieces_from(data: object, size: int) -> tuple[PieceSum, ...] | None:
+    """Return check sums of pieces; without them damage is not located, and the whole file is fetched again."""
+    if not isinstance(data, list) or not 0 < len(data) <= MOST_PIECES:
+        return None
+    pieces: list[PieceSum] = []
+    position = 0
+    for entry in data:
+        piece = _piece_from(entry)
+        if piece is None or not position <= piece[0] < piece[1] <= size:
+            return None
+        pieces.append(piece)
+        position = piece[1]
+    return tuple(pieces)
 
 
 def joined_crc(first: int, second: int, second_bytes: int) -> int:
@@ -70,3 +90,10 @@ def _product(one: int, other: int) -> int:
         other = (other >> 1) ^ (_POLYNOMIAL if other & 1 else 0)
         bit >>= 1
     return product
+
+
+def _piece_from(data: object) -> PieceSum | None:
+    if not isinstance(data, list) or len(data) != 3 or not all(type(value) is int for value in data):
+        return None
+    start, end, crc = data
+    return (start, end, crc) if 0 <= crc < 1 << 32 else None

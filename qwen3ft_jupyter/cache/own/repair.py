@@ -13,6 +13,7 @@ from qwen3ft_jupyter.cache.reports import RepairReport
 from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, read_blocks
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.messages import Names, Size
+from qwen3ft_jupyter.paths import is_there
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claimed
 from qwen3ft_jupyter.transfer.pieces import spans_of
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.models import CachedModel
-    from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile, PieceSum
+    from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile
+    from qwen3ft_jupyter.cache.own.piece_sums import PieceSum
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
@@ -183,7 +185,7 @@ def _locatable(folder: Path, previous: Manifest | None, missing: Iterable[Remote
     known = {file.path: file for file in previous.files} if previous else {}
     for file in missing:
         own = known.get(file.path)
-        if own is not None and own.pieces and own.sha256 == file.sha256 and os.path.lexists(folder / own.path):
+        if own is not None and own.pieces and own.sha256 == file.sha256 and is_there(folder / own.path):
             yield own
 
 

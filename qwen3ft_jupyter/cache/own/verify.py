@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.own.manifest import Manifest, PieceSum
+    from qwen3ft_jupyter.cache.own.manifest import Manifest
+    from qwen3ft_jupyter.cache.own.piece_sums import PieceSum
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.hubs.names import SafePath
     from qwen3ft_jupyter.work import Work

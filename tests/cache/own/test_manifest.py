@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qwen3ft_jupyter.cache.own.manifest import (
-    MAX_PIECES,
     Manifest,
     ManifestFile,
     Stamp,
@@ -14,7 +14,8 @@ from qwen3ft_jupyter.cache.own.manifest import (
     read_manifest,
     write_manifest,
 )
-from qwen3ft_jupyter.hubs.names import SafePath, Sha256, parse_repo_id
+from qwen3ft_jupyter.cache.own.piece_sums import MOST_PIECES
+from qwen3ft_jupyter.hubs.names import LeftOut, SafePath, Sha256, parse_repo_id
 from tests.played_disks import RecordingDisk
 
 if TYPE_CHECKING:
@@ -35,9 +36,16 @@ def with_pieces(pieces: object) -> Any:
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    write_manifest(tmp_path, manifest_of())
+    manifest = replace(manifest_of(), left_out=(LeftOut("pytorch_model.bin", 7),))
 
-    assert read_manifest(tmp_path) == manifest_of()
+    write_manifest(tmp_path, manifest)
+
+    assert read_manifest(tmp_path) == manifest
+
+
+@pytest.mark.parametrize("value", [None, 7, "x", [7], [["a", "b"]], [["a"]], [[7, 7]], {"a": 1}])
+def test_what_stayed_on_the_hub_is_only_shown_so_garbage_there_costs_no_model(value: object) -> None:
+    assert Manifest.from_dict({**manifest_of().to_dict(), "left_out": value}) == manifest_of()
 
 
 def test_a_manifest_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -79,7 +87,7 @@ def test_a_manifest_from_before_there_were_piece_sums_is_read(tmp_path: Path) ->
         [[0, 40, -1]],
         [[0, 40, 7], [39, 100, 8]],
         [[40, 100, 8], [0, 40, 7]],
-        [[0, 1, 7]] * (MAX_PIECES + 1),
+        [[0, 1, 7]] * (MOST_PIECES + 1),
     ],
 )
 def test_piece_sums_that_make_no_sense_are_none(pieces: object) -> None:

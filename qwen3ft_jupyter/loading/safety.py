@@ -81,7 +81,11 @@ def check_model_folder(folder: Path) -> ModelConfig:
         raise LoadError("This folder holds an adapter, not a model.", hint="Load its base model with adapter=FOLDER.")
     configs = {name: read_config(folder / name) for name in CONFIG_FILES if (folder / name).exists()}
     if "config.json" not in configs:
-        raise LoadError("The folder has no config.json: it is not a model.", hint="Download the model first.")
+        raise LoadError(
+            "The folder {folder} holds no model: it has no config.json.",
+            hint="Name a folder with the files of a model, or the output folder of a fine-tune.",
+            folder=folder.name,
+        )
     for name, config in configs.items():
         _check_keys(name, config)
     config = configs["config.json"]

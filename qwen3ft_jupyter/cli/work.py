@@ -77,9 +77,12 @@ def verify_(given: Namespace) -> int:
     for key, paths in (("missing", report.missing), ("wrong", report.wrong), ("extra", report.extra)):
         for path in paths:
             show(f"{tr(FINDINGS[key])}: {path}")
-    if not report.is_ok:
+    for problem in report.problems:
+        show(tr(problem))
+    if not report.is_ok and not report.problems:
         at = ["--revision", revision] if revision else []
         say(tr("Fetch just these again: {command}", command=write_command("repair", name, *at, face="cli")))
+    if not report.is_ok:
         return FAILED
     count, checked = report.checked_files, size(report.checked_bytes)
     show(tr("{name}: {count} files, {size}, all as they should be", name=name, count=count, size=checked))

@@ -64,6 +64,7 @@ def result_facts(job: JobSnapshot) -> list[tuple[str, str]]:
             facts += [
                 (tr(FINDINGS["missing"]), ", ".join(done.missing)),
                 (tr(FINDINGS["wrong"]), ", ".join(done.wrong)),
+                (tr("cannot be loaded"), "; ".join(map(tr, done.problems))),
             ]
         case RepairReport() as done:
             facts = [*fetch_facts(done), (tr("verified"), size(done.checked_bytes))]

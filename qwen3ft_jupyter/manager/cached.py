@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
+from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.settings.declared import STRANGERS_ORIGINS, Settings
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 
@@ -22,6 +24,23 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import CachedModel, CachedRow, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
+    from qwen3ft_jupyter.download.apply import Ensured
+
+
+def warn_unless_sound(ensured: Ensured, reporter: Reporter) -> Ensured:
+    """Return it; where nobody is told of notices, let Python warn that it is used unverified, or cannot be loaded."""
+    model = ensured.model
+    if reporter is not SILENT or (model.is_verified and not model.problems):
+        return ensured
+    text = Message(
+        "{repo_id} cannot be loaded as it is: {problems}."
+        if model.problems
+        else "{repo_id} was not compared with a hub: it is used as it is, unverified.",
+        repo_id=model.repo_id,
+        problems=Texts(model.problems),
+    )
+    warnings.warn(text, UserWarning, stacklevel=4)  # of who called `ensure_model_cached`
+    return ensured
 
 
 class CachedModels:

@@ -59,7 +59,7 @@ def _is_ready(manager: ModelManager, given: Namespace) -> bool:
     if given.force or given.update:
         return False
     model = manager.cache.find(parse_repo_id(given.model_name), given.revision)
-    return model is not None and model.is_verified and given.revision in (None, model.commit)
+    return model is not None and model.is_sound and given.revision in (None, model.commit)
 
 
 def verify_(given: Namespace) -> int:

@@ -109,8 +109,9 @@ def owner_words(owner: str) -> str:
 
 def state_words(model: CachedModel) -> str:
     """Return what else there is to say of a cached model, for example "verified, pinned"."""
-    states = [tr("verified") if model.is_sound else tr("not verified")]
-    states[0] = ": ".join((states[0], *["; ".join(map(tr, (*model.problems, *model.changes)))][: not model.is_sound]))
+    state = tr("verified") if model.is_sound else tr("not verified")
+    reasons = "; ".join(map(tr, (*model.problems, *model.changes)))
+    states = [f"{state}: {reasons}" if reasons else state]
     if model.pinned:
         states.append(tr("pinned"))
     return ", ".join(states)

@@ -85,7 +85,7 @@ def _find_cached(manager: ModelManager, given: Given) -> CachedModel | None:
         return None
     for model in manager.cached_models():
         is_named = model.repo_id == given.text("model_name")
-        if is_named and model.is_verified and given.text("revision") in ("", model.commit):
+        if is_named and model.is_sound and given.text("revision") in ("", model.commit):
             return model
     return None
 

@@ -17,6 +17,8 @@ import stat
 import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from qwen3ft_jupyter.paths import is_folder, is_link
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -32,8 +34,8 @@ READ_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _OPEN_FLAGS
 class Disk(Protocol):
     """What the cache asks of the volume it writes to. Every method raises OSError as the system does."""
 
-    def free_bytes(self, folder: Path) -> int:
-        """Return how many bytes this user may still write on the volume of `folder`."""
+    def free_bytes(self, folder: Path) -> int | None:
+        """Return how many bytes this user may still write on the volume of `folder`; None if it does not tell."""
 
     def open(self, path: Path, flags: int, mode: int = 0o666) -> int:
         """Return a descriptor of `path`, opened with the `flags` of `os.open`; a symlink is not followed."""
@@ -84,9 +86,13 @@ class LocalDisk:
     def __init__(self) -> None:
         self._seek = threading.Lock()
 
-    def free_bytes(self, folder: Path) -> int:
-        """Return how many bytes this user may still write on the volume of `folder`."""
-        return shutil.disk_usage(folder).free
+    def free_bytes(self, folder: Path) -> int | None:
+        """Return how many bytes this user may still write on the volume of `folder`; None if it does not tell."""
+        try:
+            usage = shutil.disk_usage(folder)
+        except OSError:  # some FUSE mounts cannot say
+            return None
+        return usage.free if usage.total else None  # and some say that they have no blocks at all
 
     def open(self, path: Path, flags: int, mode: int = 0o666) -> int:
         """Return a descriptor of `path`; a symlink is not followed."""
@@ -263,7 +269,7 @@ def make_folders(path: Path, *, disk: Disk = LOCAL) -> None:
     try:
         disk.make_folder(path)
     except FileExistsError:
-        if not path.is_dir():
+        if not is_folder(path):
             raise
         return
     except FileNotFoundError:
@@ -277,7 +283,7 @@ def make_folders(path: Path, *, disk: Disk = LOCAL) -> None:
 
 def make_own_folder(path: Path, *, disk: Disk = LOCAL) -> None:
     """Make a folder that is ours alone unless it is there; a symlink planted in its place goes. Raises OSError."""
-    if path.is_symlink():
+    if is_link(path):
         disk.unlink(path)
     make_folders(path, disk=disk)
 

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from qwen3ft_jupyter.paths import is_there
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
@@ -130,7 +132,7 @@ def start_detached(
 
 def _is_in_proc(identity: ProcessIdentity) -> bool | None:
     mark = start_mark(identity.pid)
-    if mark is None and not Path(f"/proc/{identity.pid}").exists():
+    if mark is None and not is_there(Path(f"/proc/{identity.pid}")):
         with contextlib.suppress(ProcessLookupError, OverflowError):
             try:
                 os.kill(identity.pid, 0)

@@ -151,6 +151,9 @@ class Reporter:
     def metrics(self, values: Mapping[str, float]) -> None:
         """Receive one line of training metrics; `step` is always among the values."""
 
+    def finished(self, error: BaseException | None) -> None:
+        """Learn that the work of one call is over, and what it failed with; more work may follow."""
+
 
 class RateLimiter:
     """Says how long to wait so that many threads together keep to one rate, which may change at any time.

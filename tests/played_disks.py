@@ -23,7 +23,7 @@ def refusal(code: int, path: Path | None = None) -> OSError:
 class PlayedDisk:
     """Passes everything on. Those below override what they lack."""
 
-    def free_bytes(self, folder: Path) -> int:
+    def free_bytes(self, folder: Path) -> int | None:
         return LOCAL.free_bytes(folder)
 
     def open(self, path: Path, flags: int, mode: int = 0o666) -> int:

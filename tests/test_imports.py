@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
-    ["messages"],
+    ["messages", "paths"],
     ["errors", "processes"],
     ["work", "disk"],
     ["settings"],

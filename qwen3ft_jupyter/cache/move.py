@@ -39,6 +39,7 @@ from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regu
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.messages import Message, Names, Size
+from qwen3ft_jupyter.paths import is_folder, is_link, is_there, matching
 from qwen3ft_jupyter.transfer.journal import read_journal
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES
 from qwen3ft_jupyter.transfer.partial import claimed
@@ -122,7 +123,7 @@ class _Move:
 
     def check(self) -> None:
         """Refuse what cannot go well, before anything is touched."""
-        if not self.source.is_dir():
+        if not is_folder(self.source):
             raise NotCached("There is no cache to move.", details={"path": str(self.source)})
         source, target = (Path(os.path.realpath(root)) for root in (self.source, self.target))
         if source == target or source in target.parents or target in source.parents:
@@ -170,7 +171,7 @@ class _Move:
                 remove_model(self.source, folder, name, extent="recorded", disk=self.disk)
                 continue
             remove_shell(folder, disk=self.disk)
-            if os.path.lexists(self.target / folder.name):
+            if is_there(self.target / folder.name):
                 with contextlib.suppress(OSError):  # a kill came between the two of them
                     self.disk.remove_folder(folder)
             repo_id = _repo_of(folder)
@@ -184,12 +185,12 @@ class _Move:
         """Rename a folder where the volume can; return whether that was all there was to do."""
         self._look()
         goal = parent / folder.name
-        if os.path.lexists(goal):
+        if is_there(goal):
             return False
         try:
             self.disk.replace(folder, goal)
         except OSError:  # another volume, or one that renames no folders
-            if os.path.lexists(folder):
+            if is_there(folder):
                 return False  # else it was done, and only the answer got lost on the way
         for changed in (parent, folder.parent):
             self.disk.fsync_folder(changed)
@@ -201,7 +202,7 @@ class _Move:
         """Return whether a folder has a manifest that is not trusted: it would be at the target, so it is left out."""
         if self.trust_manifests:
             return False
-        return models.trusted(folder) is None and os.path.lexists(manifest_path(folder))
+        return models.trusted(folder) is None and is_there(manifest_path(folder))
 
     def _copied(self, folders: Sequence[tuple[Path, RepoId]], models: ModelFolders) -> tuple[list[FolderMove], int]:
         """Copy all and read all again; return those that are right at their new place, and the bytes they have."""
@@ -234,8 +235,8 @@ class _Move:
 
     def _check_room(self, needed: int) -> None:
         free = self.disk.free_bytes(self.target)
-        missing = needed + RESERVE_BYTES - free
-        if needed and missing > 0:
+        missing = 0 if free is None else needed + RESERVE_BYTES - free
+        if needed and free is not None and missing > 0:
             raise NoSpace(
                 "Not enough room for the cache: {needed} are to be moved, {free} are free there;"
                 " {missing} ({missing_bytes:,} bytes) are missing.",
@@ -273,7 +274,7 @@ class _Move:
             make_own_folder(goal.parent, disk=self.disk)
             if self._renamed(folder, goal.parent):
                 continue
-            for path in sorted(folder.glob("*.journal")):
+            for path in matching(folder, "*.journal"):
                 self._move_partial(path, goal)
             remove_incoming(folder, disk=self.disk)
         with contextlib.suppress(OSError):
@@ -295,13 +296,13 @@ class _Move:
 
     def _move_records(self, name: str) -> None:
         folder, goal = self.source / name, self.target / name
-        if folder.is_symlink() or not folder.is_dir():
+        if is_link(folder) or not is_folder(folder):
             return
         make_own_folder(goal, disk=self.disk)
-        for path in sorted(folder.glob("*.json")):
+        for path in matching(folder, "*.json"):
             with contextlib.suppress(OSError):  # planted: not ours
                 data = read_regular(path, MAX_RECORD_BYTES)
-                if not os.path.lexists(goal / path.name):
+                if not is_there(goal / path.name):
                     write_atomic(goal / path.name, data, disk=self.disk)
                 self.disk.unlink(path)
         with contextlib.suppress(OSError):

@@ -25,6 +25,7 @@ from qwen3ft_jupyter.cache.reading import digest_file
 from qwen3ft_jupyter.disk import make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.paths import is_folder, is_link, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +119,7 @@ class FolderMove:
         if self.was_there:
             self._work.reading.advance(self.size_bytes())
             return
-        self.is_new = not os.path.lexists(self.target)
+        self.is_new = not is_there(self.target)
         make_folders(self.target, disk=self._work.disk)
         mark_incomplete(self.target, self.repo_id, disk=self._work.disk)
         for path, status in self._files.items():
@@ -177,9 +178,9 @@ class FolderMove:
 
     def _is_there(self) -> bool:
         """Return whether the target is there under no mark of ours. Raises NotMovable if it is something else."""
-        if not os.path.lexists(self.target):
+        if not is_there(self.target):
             return False
-        if self.target.is_symlink() or not self.target.is_dir():
+        if is_link(self.target) or not is_folder(self.target):
             raise NotMovable(Message("something else has its name there"))
         mark = marked_repo_id(self.target)
         if mark is not None and mark != self.repo_id:
@@ -211,7 +212,7 @@ class FolderMove:
 
     def _copy_symlink(self, path: str) -> None:
         goal = self.target / path
-        if os.path.lexists(goal):
+        if is_there(goal):
             self._work.disk.unlink(goal)
         try:
             goal.symlink_to((self.source / path).readlink())
@@ -220,7 +221,7 @@ class FolderMove:
 
     def _copy_file(self, path: str, status: os.stat_result) -> None:
         goal, work = self.target / path, self._work
-        if os.path.lexists(goal):
+        if is_there(goal):
             work.disk.unlink(goal)  # half a copy of an earlier attempt
         twin = work.linked.get((status.st_dev, status.st_ino)) if status.st_nlink > 1 else None
         if twin is not None:

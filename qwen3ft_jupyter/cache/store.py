@@ -25,7 +25,7 @@ from qwen3ft_jupyter.cache.own.evict import (
     remove_shell,
 )
 from qwen3ft_jupyter.cache.own.folders import ModelFolders
-from qwen3ft_jupyter.cache.own.layout import folders_in, incoming_folder, incoming_folders, is_revision
+from qwen3ft_jupyter.cache.own.layout import check_readable, folders_in, incoming_folder, incoming_folders, is_revision
 from qwen3ft_jupyter.cache.own.manifest import file_state, is_half_evicted, marked_repo_id, update_manifest
 from qwen3ft_jupyter.cache.own.partials import allocated_bytes
 from qwen3ft_jupyter.cache.own.verify import no_record, verify_model
@@ -33,6 +33,7 @@ from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import BadInput, CacheError, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
 from qwen3ft_jupyter.messages import Command, Message
+from qwen3ft_jupyter.paths import nearest_folder
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import SILENT, Reporter, Work
 
@@ -55,7 +56,7 @@ class ModelCache(ModelFolders):
     Safe to use from several threads. A manifest says which bytes are right, and normally it is trusted wherever it
     comes from: a cache may be moved or copied. Without `trust_manifests` one is trusted only if it was written here:
     a folder that came with its manifest (in a cloned repository, say) has other inodes and times of change than the
-    manifest's stamps, which nobody can foresee, and counts as a folder without one.
+    manifest's stamps, which nobody can foresee, and counts as a folder without one. `unseen` is about `places`.
     """
 
     def __init__(
@@ -64,14 +65,15 @@ class ModelCache(ModelFolders):
         shared_dirs: Sequence[Path] = (),
         *,
         places: Sequence[Place] | Callable[[], Sequence[Place]] = (),
+        unseen: Callable[[], Iterable[str]] = tuple,
         trust_manifests: bool = True,
         disk: Disk = LOCAL,
     ) -> None:
         root = Path(cache_dir)
         folders = {os.path.realpath(folder): Path(folder) for folder in (root, *shared_dirs)}
-        shared = tuple(folders.values())[1:]  # our own is not shared with itself
-        super().__init__(root, shared, trust_manifests=trust_manifests)
+        super().__init__(root, [*folders.values()][1:], trust_manifests=trust_manifests)  # not shared with itself
         self._places = places
+        self.unseen_places = unseen
         self.disk = disk
 
     @property
@@ -82,24 +84,26 @@ class ModelCache(ModelFolders):
     def list(self) -> list[CachedModel]:
         """Return every model: our own, those of the shared caches, those of other tools; each by name.
 
-        Folders that cannot be read are empty.
+        What cannot be looked into is empty, see `unseen`. Raises CacheError for our own folder.
         """
         return [*self.kept(), *self._others()]
 
     def find(self, repo_id: str, revision: str | None = None) -> CachedModel | None:
         """Return the best copy of a model, or None.
 
-        A verified one comes before an unverified, our own before a shared one, and another tool's last. With a
-        `revision` (branch, tag, or 7 to 40 digits of a commit) only a copy recorded as that counts. A folder that is
-        only called like the model is none, see `guessed`.
+        A verified one comes before an unverified, our own before a shared one, another tool's last. With a `revision`
+        (branch, tag, or 7 to 40 digits of a commit) only a copy recorded as that counts. A folder that is only called
+        like the model is none, see `guessed`. Raises CacheError if our own folder cannot be looked into.
         """
         name = parse_repo_id(repo_id)
-        found = []
+        found = None
         for model in self._candidates(name, revision):
+            found = found or model
             if model.is_verified:
                 return model
-            found.append(model)
-        return next(iter(found), None)
+        if found is None:
+            check_readable(self.root)
+        return found
 
     def _candidates(self, name: RepoId, revision: str | None) -> Iterator[CachedModel]:
         yield from self.best_copies(name, revision)
@@ -118,10 +122,9 @@ class ModelCache(ModelFolders):
         """Return the own folder and the shared caches."""
         return (self.root, *self.shared_dirs)
 
-    def free_bytes(self) -> int:
-        """Return how many bytes this user may still write on the volume of the own folder."""
-        folder = next(path for path in (self.root, *self.root.parents) if path.is_dir())
-        return self.disk.free_bytes(folder)
+    def free_bytes(self) -> int | None:
+        """Return how many bytes the volume of the own folder has left for this user; None if nobody knows."""
+        return self.disk.free_bytes(nearest_folder(self.root))
 
     def by_slug(self, name: str) -> CachedModel:
         """Return the model whose slug is this.
@@ -235,8 +238,7 @@ class ModelCache(ModelFolders):
     def evict_all(self, *, is_used: InUse = nobody_uses) -> Sequence[EvictedModel]:
         """Delete what was downloaded of all own models, and all partials; return what was deleted.
 
-        Pinned models stay, models in use or being downloaded, shared caches, and what other tools keep. So do files
-        that no manifest lists, whole folders of them included: they are somebody else's work.
+        What is pinned, in use or on its way, shared caches, other tools' models, and what no manifest lists stay.
         """
         self.finish_evictions()
         evicted = []
@@ -390,4 +392,4 @@ def _extent(*, everything: bool) -> Extent:
 
 def _at(models: Iterable[CachedModel], revision: str | None) -> Sequence[CachedModel]:
     """Return the copies that are recorded as a revision; None is any."""
-    return [one for one in models if revision is None or is_revision(one.commit, one.revision, revision)]
+    return [one for one in models if revision is None or is_revision(one, revision)]

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any, Final, Literal
 
 from qwen3ft_jupyter.catalog.memory import Architecture
-from qwen3ft_jupyter.catalog.spelling import nearest_published
+from qwen3ft_jupyter.catalog.spelling import is_near, nearest_published, same_letters
 from qwen3ft_jupyter.errors import UnknownModel
 
 if sys.version_info >= (3, 11):
@@ -22,7 +22,16 @@ Kind = Literal["hybrid", "instruct", "thinking", "base", "moe"]
 PRACTICE_REPO_ID: Final = "qwen3ft/Qwen3-Practice"
 """The name under which the practice model is served and cached. Its owner is ours: no hub is asked for such names."""
 
-__all__ = ["PRACTICE_REPO_ID", "Architecture", "CatalogModel", "Kind", "catalog", "check_published", "find"]
+__all__ = [
+    "PRACTICE_REPO_ID",
+    "Architecture",
+    "CatalogModel",
+    "Kind",
+    "catalog",
+    "check_published",
+    "find",
+    "nearest_known",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,21 @@ def check_published(repo_id: str) -> None:
         name=repo_id,
         near=f"Qwen/{nearest}",
     )
+
+
+def nearest_known(text: str) -> str | None:
+    """Return the published model, or our practice model, that a name without its owner, or with a wrong one, means.
+
+    >>> nearest_known("qwen3:0.6b"), nearest_known("Practice"), nearest_known("bert-base")
+    ('Qwen/Qwen3-0.6B', 'qwen3ft/Qwen3-Practice', None)
+    """
+    owner, _, name = text.rpartition("/")
+    practice = PRACTICE_REPO_ID.partition("/")[2]
+    if is_near(name, ("practice", practice, "practice-model")):
+        return PRACTICE_REPO_ID
+    known = nearest_published(name, _published_names()) if not owner else None
+    known = known or same_letters(name, _published_names())
+    return f"Qwen/{known}" if known is not None else None
 
 
 @functools.cache

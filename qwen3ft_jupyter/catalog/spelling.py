@@ -26,13 +26,20 @@ def nearest_published(name: str, published: Collection[str]) -> str | None:
     """
     if name in published:
         return name
-    return _same_letters(name, published) or _other_size_or_kind(name, published) or _slip(name, published)
+    return same_letters(name, published) or _other_size_or_kind(name, published) or _slip(name, published)
 
 
-def _same_letters(name: str, published: Collection[str]) -> str | None:
-    """Return the name that differs in case and punctuation only."""
+def same_letters(name: str, published: Collection[str]) -> str | None:
+    """Return the name that differs in case and punctuation only, or in what people leave out: Qwen3, and the B."""
     plain = _plain(name)
-    return next((known for known in sorted(published) if _plain(known) == plain), None)
+    spellings = {plain, f"{plain}b", f"qwen3{plain}", f"qwen3{plain}b"} if plain else set()
+    return next((known for known in sorted(published) if _plain(known) in spellings), None)
+
+
+def is_near(name: str, known: Collection[str]) -> bool:
+    """Return whether a name is one of `known` but for case, punctuation and a slip of the finger."""
+    plain = [_plain(one) for one in known]
+    return bool(difflib.get_close_matches(_plain(name), plain, n=1, cutoff=_SMALL_TYPO))
 
 
 def _other_size_or_kind(name: str, published: Collection[str]) -> str | None:

@@ -14,10 +14,11 @@ from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table
 from qwen3ft_jupyter.messages import size, tr
+from qwen3ft_jupyter.paths import is_there
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.faces.views import Table
@@ -48,6 +49,12 @@ def open_manager(given: Namespace, **settings: Any) -> ModelManager:
     return get_model_manager(**{**actions.overrides(given), **settings})
 
 
+def say_lines(lines: Iterable[str]) -> None:
+    """Print lines for people, in their language."""
+    for line in lines:
+        say(tr(line))
+
+
 def status_(given: Namespace) -> None:
     """Print the settings in force."""
     description = open_manager(given).describe()
@@ -72,6 +79,7 @@ def list_(given: Namespace) -> None:
     """Print what is in the cache."""
     manager = open_manager(given)
     models = manager.cached_models()
+    say_lines([*manager.settings.notices, *manager.unseen()])
     if given.is_json:
         show_json([model.to_dict() for model in models])
     elif not models:
@@ -146,7 +154,7 @@ def _say_where(manager: ModelManager, name: str, given: Namespace) -> None:
     folder = next((str(model.folder) for model in manager.cached_models() if model.repo_id == name), None)
     if folder is not None:
         say(tr("{name} is in the cache: {folder}", name=name, folder=folder))
-    elif name == given.model_name and "/" in name and not Path(name).expanduser().exists():
+    elif name == given.model_name and "/" in name and not is_there(Path(name).expanduser()):
         command = write_command("download", name, face="cli")
         say(tr("Loading downloads it first. To do that now: {command}", command=command))
 

@@ -26,7 +26,7 @@ def jobs_(given: Namespace) -> None:
     """Print the jobs, or one of them."""
     if given.id:
         job = _job(given).snapshot()
-        show_json(job.to_dict()) if given.is_json else show(job_text(job, [], "cli"))
+        show_json(job.to_dict()) if given.is_json else show(job_text(job, face="cli"))
         return
     jobs = actions.snapshots(open_manager(given).jobs())
     if given.is_json:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_plan
+from qwen3ft_jupyter.cli.commands import FAILED, open_manager, say_lines, show_plan
 from qwen3ft_jupyter.cli.jobs import detach, see_through
-from qwen3ft_jupyter.cli.output import in_words, say, show, stop_on_signals
+from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import JobError
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.job_views import FINDINGS, fetch_facts
+from qwen3ft_jupyter.faces.say import error as error_words
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import find, write_command
-from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.here import is_waiting_here, run_here
 from qwen3ft_jupyter.messages import size, tr
 from qwen3ft_jupyter.work import Controls, Work
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 def download_(given: Namespace) -> int:
     """Download a model; the last line on stdout is its folder."""
     manager, wishes = open_manager(given), find("download").wishes(given)
+    say_lines(manager.settings.notices)
     if given.dry_run:
         with ProgressLine() as line, stop_on_signals() as stop:
             plan = actions.plan(manager, given, reporter=line, stop=stop)
@@ -58,7 +59,7 @@ def _is_ready(manager: ModelManager, given: Namespace) -> bool:
     """Say whether a model is here and nobody has to be asked: no job is made to find that out."""
     if given.force or given.update:
         return False
-    model = manager.cache.find(parse_repo_id(given.model_name), given.revision)
+    model = manager.cache.find(given.model_name, given.revision)
     return model is not None and model.is_sound and given.revision in (None, model.commit)
 
 
@@ -117,8 +118,9 @@ def _do(
     try:
         with manager.job_store.here():
             job = start()
-    except (JobError, OSError) as error:  # no room or right to write it down, which is no reason not to do it
-        say(in_words(error) if isinstance(error, JobError) else str(error))
+    except JobError as error:  # no room or right to write it down, which is no reason not to do it
+        said = error_words(error, "cli")
+        say(tr("No job is kept of this. {why}", why=f"{said['message']} {said['hint']}"))
         return _do_without_job(do, max_speed)
     if is_waiting_here(job):
         with ProgressLine() as line, stop_on_signals() as stop:

@@ -15,6 +15,7 @@ from qwen3ft_jupyter.cache.own.repair import keep_ranges, right_ranges
 from qwen3ft_jupyter.cache.own.state import model_from
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import CacheError, TransferError
+from qwen3ft_jupyter.paths import is_file
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.work import Progress
@@ -104,7 +105,7 @@ def apply(plan: DownloadPlan, downloader: Downloader, work: Work) -> Ensured:
     except BaseException as error:
         for file in ready:
             file.release()
-        if isinstance(error, (CacheError, TransferError)) and not all(file.path.exists() for file in lent.values()):
+        if isinstance(error, (CacheError, TransferError)) and not all(is_file(file.path) for file in lent.values()):
             raise LenderGone from error
         raise
     return Ensured(model_from(plan.folder, manifest, "qwen3ft"), *_shares(ready, lent))

@@ -12,6 +12,7 @@ from qwen3ft_jupyter.cache.own.evict import InUse, as_of_now, nobody_uses, remov
 from qwen3ft_jupyter.cache.own.layout import incoming_folder, is_revision
 from qwen3ft_jupyter.cache.own.lease import Lease, hold_lease
 from qwen3ft_jupyter.cache.own.manifest import ManifestFile
+from qwen3ft_jupyter.cache.unseen import unseen
 from qwen3ft_jupyter.download.apply import Ensured, LenderGone, apply
 from qwen3ft_jupyter.download.plan import DownloadPlan, make_plan
 from qwen3ft_jupyter.download.present import (
@@ -33,10 +34,10 @@ from qwen3ft_jupyter.errors import (
     Stopped,
     WrongBytes,
 )
+from qwen3ft_jupyter.hubs.git_refs import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, is_commit
 from qwen3ft_jupyter.hubs.names import Sha256
-from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
 from qwen3ft_jupyter.hubs.routes import resolve
 from qwen3ft_jupyter.messages import Message, Names, Texts
@@ -194,7 +195,7 @@ class Downloader:
         manifest = self.cache.trusted(folder)
         if manifest is None or manifest.hub not in self.order_for(request):
             return None
-        if request.revision is not None and not is_revision(manifest.commit, manifest.revision, request.revision):
+        if request.revision is not None and not is_revision(manifest, request.revision):
             return None
         return manifest.as_listing()
 
@@ -246,6 +247,8 @@ class Downloader:
         if self.offline:
             return Ensured(model_without_network(self, request, work), was_cached=True)
         cache, name = self.cache, request.model_name
+        for line in unseen(cache, name):
+            work.notice(line)
         while True:
             folder = cache.folder_for(name, request.revision)
             incoming = incoming_folder(cache.root, folder.name)

@@ -57,7 +57,7 @@ class PlanJson(TypedDict):
     bytes_to_fetch: int
     bytes_reused: int
     room_bytes: int
-    free_bytes: int
+    free_bytes: int | None
     missing_bytes: int
     quota: int | None
     over_quota_bytes: int
@@ -150,8 +150,8 @@ class DownloadPlan:
         return words_of(problems_of(ModelFiles(sizes, is_vouched=True, left_out=left_out)))
 
     @property
-    def free_bytes(self) -> int:
-        """Return what the volume has free now."""
+    def free_bytes(self) -> int | None:
+        """Return what the volume has free now; None if it does not tell."""
         return self.volume.free_bytes
 
     @property
@@ -270,7 +270,7 @@ def _filled(plan: DownloadPlan) -> DownloadPlan:
     growth = to_fetch + copied - quotas.replaced_bytes(volume.holdings, found.previous, found.kept)
     evictions, over = _making_way(volume, growth, plan.repo_id) if arriving else ((), 0)
     room = _with_reserve(to_fetch + copied + found.salvaged_bytes)
-    free = volume.free_bytes + quotas.freed_bytes(volume.holdings, evictions)
+    free = room if volume.free_bytes is None else volume.free_bytes + quotas.freed_bytes(volume.holdings, evictions)
     return replace(
         plan,
         files=(*files, *_removed(found)),

@@ -8,15 +8,14 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from qwen3ft_jupyter.errors import BadInput
-from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.hubs.names import RepoId
+from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from typing_extensions import Unpack
-
-    from qwen3ft_jupyter.hubs.names import RepoId
 
 Method = TypeVar("Method", bound="Callable[..., Any]")  # Any: whatever the method takes and returns
 
@@ -39,7 +38,7 @@ class DownloadRequest:
 
     Raises:
         BadName: `model_name` is malformed.
-        BadInput: One of `sources` is none.
+        BadInput: No revision can be called so, or one of `sources` is none.
 
     >>> DownloadRequest.from_dict({"model_name": "Qwen/Qwen3-0.6B", "sources": ["Disk"]}).sources
     ('disk',)
@@ -60,15 +59,16 @@ class DownloadRequest:
 
     def __post_init__(self) -> None:
         """Check the fields once: whoever holds a request need not."""
-        object.__setattr__(self, "model_name", parse_repo_id(self.model_name))
-        object.__setattr__(self, "revision", self.revision or None)
+        repo_id, revision = parse_model(self.model_name, self.revision)
+        object.__setattr__(self, "model_name", repo_id)
+        object.__setattr__(self, "revision", revision)
         if self.sources is not None:
             object.__setattr__(self, "sources", check_sources(self.sources))
 
     @classmethod
     def of(cls, model_name: str, **wanted: Unpack[Wanted]) -> DownloadRequest:
-        """Return the request for a model by any spelling of its name."""
-        return cls(parse_repo_id(model_name), **wanted)
+        """Return the request for a model by its name, by ``name@revision`` or by the address of one of its pages."""
+        return cls(RepoId(model_name), **wanted)  # it is parsed where all fields are checked
 
     @property
     def may_have_moved(self) -> bool:

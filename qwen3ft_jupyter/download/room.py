@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Volume:
     """What is known of the room for a model."""
 
-    free_bytes: int
+    free_bytes: int | None
+    """None if the volume does not tell."""
     used_bytes: int
     """What our own cache holds, see `ModelCache.used_bytes`."""
     quota: int | None
@@ -95,7 +96,7 @@ def check_room(plan: DownloadPlan) -> None:
     """Raise NoSpace if the model does not fit, naming the missing bytes and what could be evicted."""
     if plan.over_quota_bytes and plan.quota is not None:
         raise quotas.refusal(plan.repo_id, plan.over_quota_bytes, plan.quota)
-    if not plan.missing_bytes:
+    if not plan.missing_bytes or plan.free_bytes is None:
         return
     enough = [f"{name} ({size(bytes_)})" for name, bytes_ in _enough(plan.evictable, plan.missing_bytes)]
     raise NoSpace(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.faces.verbs import find
 from qwen3ft_jupyter.messages import Command, Message, Names, tr
+from qwen3ft_jupyter.paths import is_there
 
 if TYPE_CHECKING:
     import threading
@@ -87,10 +88,23 @@ def set_pin(manager: ModelManager, given: Namespace, *, is_pinned: bool) -> str:
 
 
 def name_to_load(manager: ModelManager, name: str) -> str:
-    """Return what the manager loads for `name`: of a job's id, a part is enough. Raises JobNotFound."""
-    if "/" in name or Path(name).expanduser().exists():
+    """Return what the manager loads for `name`: of a job's id, a part is enough.
+
+    Raises:
+        JobNotFound: no job is called so.
+        BadName: nor is one meant, but a model whose owner was left out.
+    """
+    if "/" in name or is_there(Path(name).expanduser()):
         return name
-    return find_job(manager, name).id
+    try:
+        return find_job(manager, name).id
+    except JobNotFound:
+        from qwen3ft_jupyter.catalog import nearest_known
+        from qwen3ft_jupyter.hubs.names import parse_repo_id
+
+        if nearest_known(name) is not None:
+            parse_repo_id(name)  # its error names the model
+        raise
 
 
 def variables(given: Namespace) -> tuple[str, str]:

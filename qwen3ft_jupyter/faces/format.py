@@ -42,16 +42,18 @@ def loss(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def progress_parts(progress: Progress) -> list[str]:
+def progress_parts(progress: Progress, *, is_over: bool = False) -> list[str]:
     """Return what there is to say of a phase: its name, how far, how fast, how long, and a detail.
+
+    Of work that is over, nothing is going on any more: only where it ended is said.
 
     >>> from qwen3ft_jupyter.work import Progress
     >>> progress_parts(Progress("transferring", 5 * 10**8, 10**9, rate=5e7, eta_s=10.0))
     ['downloading', '500 MB of 1.0 GB', '50.0 MB/s', '10 s left']
     """
     phase = PHASES.get(progress.phase) or Phase(progress.phase)  # another version may have more of them
-    is_done = progress.fraction == 1 and phase.is_final
-    parts = [tr(phase.word) + (" ✓" if is_done else ""), _how_far(progress)]
+    is_done = is_over or (progress.fraction == 1 and phase.is_final)
+    parts = [tr(phase.word) + (" ✓" if is_done and not is_over else ""), _how_far(progress)]
     if progress.rate and not is_done:
         parts.append(_amount(progress.rate, progress.unit) + "/s")
     if progress.eta_s is not None and not is_done:

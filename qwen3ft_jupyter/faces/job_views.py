@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.errors import BadInput, ModelNotFound, RevisionNotFound, UnsafeModel, error_classes
 from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
@@ -13,11 +14,14 @@ from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from qwen3ft_jupyter.faces.losses import Losses
     from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.faces.views import Columns, Table
-    from qwen3ft_jupyter.jobs.state import JobSnapshot
+    from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
     from qwen3ft_jupyter.manager.kinds import JobResult
 
+_HOPELESS = (BadInput, ModelNotFound, RevisionNotFound, UnsafeModel)
+"""Errors, and those below them, about what a job was given."""
 FINDINGS = {
     "missing": Message("missing"),
     "wrong": Message("wrong"),
@@ -25,6 +29,10 @@ FINDINGS = {
     "repaired": Message("repaired"),
 }
 """What a check or a repair finds of files, and how that is called."""
+
+
+NEEDS_CORRECTION = {"bad-input", "bad-config", "bad-data"}
+"""Codes of errors that a job meets again, however often it is resumed."""
 
 
 def jobs_table(jobs: Sequence[JobSnapshot], face: Face) -> Table:
@@ -48,8 +56,8 @@ def _done(job: JobSnapshot) -> str:
     return f"{min(100, 100 * progress.done // progress.total)}%"
 
 
-def result_facts(job: JobSnapshot) -> list[tuple[str, str]]:
-    """Return what a finished job has to tell."""
+def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[str, str]]:
+    """Return what a finished job has to tell; not its first and last loss where more is known of them."""
     from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
     from qwen3ft_jupyter.download.result import DownloadResult
     from qwen3ft_jupyter.finetune.results import Outcome
@@ -70,7 +78,7 @@ def result_facts(job: JobSnapshot) -> list[tuple[str, str]]:
             facts = [*fetch_facts(done), (tr("verified"), size(done.checked_bytes))]
             facts.append((tr(FINDINGS["repaired"]), ", ".join(done.repaired)))
         case Outcome() as done:
-            losses = f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"
+            losses = "" if has_losses else f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"
             facts = [(tr("folder"), done.output_dir), (tr("steps"), f"{done.steps}"), (tr("loss"), losses)]
             facts.append((tr("time"), duration(done.seconds)))
         case None:
@@ -117,25 +125,32 @@ def fetch_facts(result: JobResult | None) -> list[tuple[str, str]]:
     return facts
 
 
-def job_text(job: JobSnapshot, losses: Sequence[float], face: Face = "magic") -> str:
+def job_text(job: JobSnapshot, losses: Losses | None = None, face: Face = "magic") -> str:
     """Return a job as lines of text, the newest thing last."""
     job = say.job(job, speaker_of(face))
     status = job.status
     text = [f"{job.title} · {state_words(job)} · {job.id}", *(f"  {notice}" for notice in status.notices)]
     if status.error:
         text.append(f"  {status.error['code']}: {status.error['message']} {status.error.get('hint', '')}".rstrip())
-    text += [f"  {name}: {value}" for name, value in result_facts(job)]
+    text += [f"  {name}: {value}" for name, value in result_facts(job, has_losses=bool(losses))]
     if losses:
-        text.append(f"  {loss_words(losses)}")
-    text += [f"  {advice}" for advice in job_advice(job, face)]
-    if status.is_active and status.progress:
-        text.append("  " + " · ".join(fmt.progress_parts(status.progress)))
+        text.append(f"  {losses.words()}")
+    text += [f"  {part}" for part in [*job_advice(job, face), progress_words(job)] if part]
     return "\n".join(map(fmt.plain, text))
 
 
-def loss_words(losses: Sequence[float]) -> str:
-    """Return where the loss came from and where it is."""
-    return tr("loss {first} → {last}", first=fmt.loss(losses[0]), last=fmt.loss(losses[-1]))
+def progress_words(job: JobSnapshot) -> str:
+    """Return where a job is and when that was, or where it ended early; nothing of one that succeeded.
+
+    What is saved of a job at work is read when it may long be over, so it says of which moment it tells.
+    """
+    status, progress = job.status, job.status.progress
+    if status.is_active:
+        parts = fmt.progress_parts(progress) if progress else []
+        return " · ".join([*parts, tr("as of {time}", time=moment(status.updated or job.created))])
+    if status.state == "succeeded" or progress is None:
+        return ""
+    return tr("It came as far as: {progress}", progress=" · ".join(fmt.progress_parts(progress, is_over=True)))
 
 
 def state_words(job: JobSnapshot) -> str:
@@ -147,11 +162,25 @@ def state_words(job: JobSnapshot) -> str:
 
 def job_advice(job: JobSnapshot, face: Face) -> list[str]:
     """Return what can be done with a job in its state."""
+
+    def write(verb: str, *words: str) -> str:
+        return write_command(verb, job.id, *words, face=face)
+
     match job.shown_state:
+        case "failed" if (job.status.error or {}).get("code") in NEEDS_CORRECTION:
+            return [tr("Correct it, and start a new one: going on would fail again.")]
         case "queued" | "running":
-            return [tr("Stop it: {command}", command=write_command("jobs stop", job.id, face=face))]
-        case "paused" | "stopped" | "interrupted" | "failed":
-            return [tr("Go on with it: {command}", command=write_command("jobs resume", job.id, face=face))]
+            shown = tr("Follow it: {command}", command=write("jobs follow"))
+            return [shown, tr("Stop it: {command}", command=write("jobs stop"))]
+        case "paused" | "stopped" | "interrupted" | "failed" if can_go_on(job.status):
+            return [tr("Go on with it: {command}", command=write("jobs resume"))]
         case "succeeded" if job.kind == "finetune":
-            return [tr("Talk to it: {command}", command=write_command("chat", job.id, '"…"', face=face))]
+            return [tr("Talk to it: {command}", command=write("chat", '"…"'))]
     return []
+
+
+def can_go_on(status: JobStatus) -> bool:
+    """Say whether a job that has ended early can come to another end: what it was given is not changed by trying."""
+    code = (status.error or {}).get("code")
+    hopeless = {each.code for base in _HOPELESS for each in error_classes(base)}
+    return status.state != "failed" or code not in hopeless

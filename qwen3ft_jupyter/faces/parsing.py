@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -9,13 +10,17 @@ from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, Argument, ve
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from qwen3ft_jupyter.faces.verbs import Face, Kind, Option, Verb
 
 _REQUIRED = re.compile(r"the following arguments are required: (.*)")
+_UNRECOGNIZED = re.compile(r"unrecognized arguments: (.*)", re.DOTALL)
 _WORD = re.compile(r"""\s*("[^"]*"|'[^']*'|\S+)""")
 _QUOTED = re.compile(r"""\s*(["'])((?:(?!\1).)*)\1\s*(?:#.*)?""", re.DOTALL)
+
+
+_AT_END = re.compile(r"(?<!\S)(--[\w-]+)[ =](\S+)\s*$")
 
 
 class WrongLine(Exception):
@@ -59,8 +64,19 @@ def match_verb(words: Sequence[str], face: Face) -> tuple[Verb, str]:
 def _check_second(words: Sequence[str], first: str, verb: Verb) -> None:
     """Refuse a second word that is neither an option nor an argument nor a verb. Raises WrongLine."""
     seconds = second_words(first)
-    if seconds and not verb.arguments and len(words) > 1 and not words[1].startswith("-"):
-        raise WrongLine(f"There is no {first} {words[1]}: choose from {', '.join(seconds)}.")
+    if not seconds or len(words) < 2 or words[1].startswith("-"):
+        return
+    meant = _meant(words[1], seconds, before=f"{first} ")
+    if meant or not verb.arguments:  # else the word may be one
+        raise WrongLine(f"There is no {first} {words[1]}: choose from {', '.join(seconds)}.{meant}")
+
+
+def _meant(word: str, known: Sequence[str], before: str = "") -> str:
+    """Return the question whether the nearest of `known` is meant, or nothing if none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, known, 1, 0.7)
+    return f" Did you mean {before}{near[0]}?" if near else ""
 
 
 def second_words(first: str) -> list[str]:
@@ -69,11 +85,8 @@ def second_words(first: str) -> list[str]:
 
 
 def _unknown(name: str, face: Face) -> str:
-    from difflib import get_close_matches
-
     names = [verb.name for verb in verbs_of(face)]
-    near = get_close_matches(name, [*names, *SPELLINGS], 1)
-    meant = f" Did you mean {near[0]}?" if near else ""
+    meant = _meant(name, [*names, *SPELLINGS])
     return f"There is no {program(face)} {name}.{meant} The verbs: {', '.join(names)}."
 
 
@@ -89,7 +102,20 @@ def parse(verb: Verb, words: Sequence[str], face: Face, spelled: str = "") -> Na
     given = parser.parse_intermixed_args(words) if has_text else parser.parse_args(words)
     if getattr(given, "is_all", False):
         _refuse_options_of_one(verb, given, _usage(verb, face, spelled))
+    _read_model(verb, given)
     return given
+
+
+def _read_model(verb: Verb, given: Namespace) -> None:
+    """Read the name of a model, which may be an address and say which revision; what is none is for the manager."""
+    is_model = any(argument.field == "model_name" and argument.completes == "model" for argument in verb.arguments)
+    if not is_model or given.model_name is None or getattr(given, "owner", None) == "folder":  # that may be a path
+        return
+    from qwen3ft_jupyter.errors import BadInput
+    from qwen3ft_jupyter.hubs.spelling import parse_model
+
+    with contextlib.suppress(BadInput):
+        given.model_name, given.revision = parse_model(given.model_name, given.revision)
 
 
 def _refuse_options_of_one(verb: Verb, given: Namespace, usage: str) -> None:
@@ -102,8 +128,13 @@ def _refuse_options_of_one(verb: Verb, given: Namespace, usage: str) -> None:
         raise WrongLine(message, usage, is_value=True)
 
 
-def parse_text(verb: Verb, rest: str) -> tuple[Namespace, str]:
+def parse_text(verb: Verb, rest: str, *, fill_in: Callable[[str], str] = str) -> tuple[Namespace, str]:
     """Return what a line of free text gives: options before it and at its very end, and the text as it was typed.
+
+    Args:
+        verb: what the line asks for.
+        rest: the line after the verb.
+        fill_in: what replaces variables in the words that are not of the text.
 
     >>> from qwen3ft_jupyter.faces.verbs import find
     >>> given, text = parse_text(find("chat"), "runs/first --max-new-tokens 9 What's your name?")
@@ -114,16 +145,33 @@ def parse_text(verb: Verb, rest: str) -> tuple[Namespace, str]:
         WrongLine: the options are not in the verb's grammar.
     """
     options = (*verb.options, *COMMON)
-    valued = {option.flag for option in options if option.kind != "flag"}
-    at_end = re.search(rf"(?<!\S)({'|'.join(map(re.escape, sorted(valued)))})[ =](\S+)\s*$", rest)
-    words = list(at_end.groups()) if at_end else []
-    before, text = _split_text(rest[: at_end.start()] if at_end else rest, {option.flag for option in options}, valued)
+    words, rest = _split_end(rest, verb.options)
+    before, text = _split_text(rest, options)
     quoted = _QUOTED.fullmatch(text)
-    return parse(verb, [*words, *before], "magic"), quoted[2] if quoted else text.strip()
+    given = parse(verb, [fill_in(word) for word in (*words, *before)], "magic")
+    return given, quoted[2] if quoted else text.strip()
 
 
-def _split_text(rest: str, flags: set[str], valued: set[str]) -> tuple[list[str], str]:
+def _split_end(rest: str, own: Sequence[Option]) -> tuple[list[str], str]:
+    """Return the options at the very end with their values, and what stands before them.
+
+    An option that every verb takes may as well be of the text, which asks what --hub means: without a value that it
+    accepts it is no option.
+    """
+    valued = {option.flag: option for option in (*COMMON, *own) if option.kind != "flag"}
+    words: list[str] = []
+    while (match := _AT_END.search(rest)) and (option := valued.get(match[1])):
+        before = rest[: match.start()]
+        if not (option in own or match[2] in option.choices or before.rstrip().endswith(('"', "'"))):
+            break
+        words, rest = [match[1], match[2], *words], before
+    return words, rest
+
+
+def _split_text(rest: str, options: Sequence[Option]) -> tuple[list[str], str]:
     """Return the options and the one name that come before free text, and the text."""
+    flags = {option.flag for option in options}
+    valued = {option.flag for option in options if option.kind != "flag"}
     words: list[str] = []
     is_named = False
     while match := _WORD.match(rest):
@@ -147,8 +195,7 @@ def make_parser(verb: Verb, face: Face, spelled: str = "") -> ArgumentParser:
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
-            missing = _REQUIRED.fullmatch(message)
-            raise WrongLine(f"{missing[1]} is missing." if missing else message, _usage(verb, face, spelled))
+            raise WrongLine(_explained(message, verb, face), _usage(verb, face, spelled))
 
     parser = Parser(
         prog=f"{program(face)} {spelled or verb.name}",
@@ -172,6 +219,18 @@ def make_parser(verb: Verb, face: Face, spelled: str = "") -> ArgumentParser:
         else:
             _add_option(target, entry)
     return parser
+
+
+def _explained(message: str, verb: Verb, face: Face) -> str:
+    """Return what argparse says in words of ours, with the option that may be meant."""
+    if missing := _REQUIRED.fullmatch(message):
+        return f"{missing[1]} is missing."
+    unknown = _UNRECOGNIZED.fullmatch(message)
+    if unknown is None:
+        return message
+    flags = [option.flag for option in (*verb.options_in(face), *COMMON)]
+    words = [word.partition("=")[0] for word in unknown[1].split() if word.startswith("-")]
+    return f"{message}.{''.join(_meant(word, flags) for word in words)}"
 
 
 def _add_argument(target: Any, argument: Argument, face: Face) -> None:

@@ -86,6 +86,10 @@ class ProgressLine(Reporter):
         if loss is not None:
             self._metrics = f" · {tr('loss')} {fmt.loss(loss)}"
 
+    def finished(self, error: BaseException | None) -> None:  # noqa: ARG002 - whoever called says what failed
+        """Take the line away."""
+        self.clear()
+
     def _draw(self, text: str) -> None:
         with contextlib.suppress(ValueError, OSError):  # a stream that has been closed, a terminal that has gone
             if self._is_terminal:

@@ -250,8 +250,8 @@ def _model_state(model: ModelRow) -> str:
     return tr("in the cache") + ("" if model.verified else f" ({tr('not verified')})")
 
 
-def cache_table(models: Sequence[CachedModel], summary: CacheSummary, face: Face) -> Table:
-    """Return what is in the cache, and the room there is; a command line shows where each model lies."""
+def cache_table(models: Sequence[CachedModel], summary: CacheSummary, face: Face, unseen: Sequence[str] = ()) -> Table:
+    """Return what is in the cache, the room there is, and what cannot be seen; a command line shows the folders."""
     columns: Columns[CachedModel] = {
         tr("Model"): lambda model: model.repo_id,
         tr("Revision"): lambda model: model.revision or model.commit[:12],
@@ -266,7 +266,7 @@ def cache_table(models: Sequence[CachedModel], summary: CacheSummary, face: Face
         del columns[left_out]
     title = tr("Models in the cache: {count}, {size}", count=summary.total, size=size(summary.total_size))
     notes = [room_words(summary), *([] if face == "cli" else [summary.cache_dir])]
-    return make_table(title, columns, models, [note for note in notes if note])
+    return make_table(title, columns, models, [note for note in [*notes, *map(tr, unseen)] if note])
 
 
 def loaded_facts(model: Any) -> str:  # whatever transformers made: each fact is shown only if it tells it

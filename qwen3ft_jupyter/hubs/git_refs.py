@@ -1,16 +1,32 @@
-"""The few lines of git's protocol that tell which commit a branch points to. Pure."""
+"""What git calls a branch, tag or commit, and the few lines of its protocol that tell which commit that is. Pure."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from qwen3ft_jupyter.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qwen3ft_jupyter.settings.declared import HubName
+
+DEFAULT_BRANCHES: Final[dict[HubName, str]] = {"modelscope": "master", "huggingface": "main"}
+"""What each hub calls the branch that is meant where none is named."""
 GIT_USER_AGENT = "git/2.43.0"
 MAX_REFS_BYTES = 4 * 2**20
 """Largest answer read: about 60,000 branches and tags."""
+MAX_REVISION = 128
+"""Characters in the name of a branch, tag or commit; git itself allows more, people do not."""
+_NO_REF = re.compile(
+    r"""
+    (?:^|/)[.]  |  [.]lock(?:/|$)  |  [.]$  |  [.][.]  |  @[{]  |  ^@$  |  ^-  |  ^/|//|/$  |  [\x00-\x20\x7f~^:?*\[\\]
+""",
+    re.VERBOSE,
+)
+"""What no name of a ref holds: the rules of ``git check-ref-format``."""
 _REF = re.compile(rb"([0-9a-f]{40}) (\S+)")
 _NO_COMMIT = "0" * 40
 
@@ -48,3 +64,23 @@ def commit_of(refs: Mapping[str, str], revision: str) -> str:
         if ref in refs:
             return refs[ref]
     return ""
+
+
+def check_revision(text: str) -> str:
+    """Return `text` as the name of a branch or tag, or as a commit.
+
+    Raises:
+        BadInput: git would not take it.
+
+    >>> check_revision(" refs/pr/1 ")
+    'refs/pr/1'
+    """
+    name = text.strip()
+    is_hidden = any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in name)
+    if not name or is_hidden or _NO_REF.search(name) or len(name) > MAX_REVISION:
+        raise BadInput(
+            "{given} cannot be the name of a revision.",
+            hint="Give a branch, a tag or a commit as the model's page shows it, for example main; or leave it out.",
+            given=ascii(name if len(name) <= 60 else f"{name[:57]}..."),
+        )
+    return name

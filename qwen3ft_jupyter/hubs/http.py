@@ -52,6 +52,9 @@ MAX_ANSWER_BYTES = 64 * 2**20
 """Largest answer to a question: a listing of 100,000 files has about 40 MB."""
 MAX_JSON_DEPTH = 32
 """Real answers nest six levels; Python's parser recurses, and a deep one could exhaust the stack."""
+MAX_REFUSAL_BYTES = 16 * 1024
+REFUSAL_S = 2.0
+"""Nobody waits longer for a hub to say why it refuses a file."""
 MAX_HOSTS = 16
 """Hosts whose connections are kept at the same time."""
 MAX_DISCARDED_BYTES = 64 * 1024
@@ -320,6 +323,18 @@ def _discard(response: Response) -> None:
             while response.read(MAX_DISCARDED_BYTES):
                 pass
     response.close()
+
+
+def beginning_of(response: Response) -> bytes:
+    """Return the body of a refusal, or as much of it as comes in a moment: it may say why."""
+    body, began = b"", time.monotonic()
+    with contextlib.suppress(SourceFailed):
+        while len(body) < MAX_REFUSAL_BYTES and time.monotonic() - began < REFUSAL_S:
+            data = response.read(MAX_REFUSAL_BYTES - len(body))
+            if not data:
+                break
+            body += data
+    return body
 
 
 def _read_all(response: Response, max_bytes: int) -> bytes:

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType
 
-from qwen3ft_jupyter.errors import BadListing, BadName
+from qwen3ft_jupyter.errors import BadListing
 from qwen3ft_jupyter.messages import Message, size
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ MAX_DEPTH = 16
 """Folders below each other; real repos have two or three."""
 
 _REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
-_HUB_ADDRESS = re.compile(r"https?://[^/]+/(?:models/)?([\w.-]+/[\w.-]+)", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])", re.IGNORECASE)
 # NTFS finds "QWEN3F~1" where ".qwen3ft" is: a listing must not reach our own record by its short name.
@@ -49,34 +48,23 @@ def parse_repo_id(text: str) -> RepoId:
     """Return `text` as a repo id.
 
     Raises:
-        BadName: It is not ``owner/name`` in letters, digits, dots, dashes and underscores.
+        BadName: It is not ``owner/name`` in letters, digits, dots, dashes and underscores; the hint names what works.
 
     >>> parse_repo_id(" Qwen/Qwen3-0.6B ")
     'Qwen/Qwen3-0.6B'
     """
-    stripped = text.strip()
-    address = _HUB_ADDRESS.match(stripped)
-    if address is not None:
-        raise BadName(
-            "{given} is an address.",
-            hint='Give the name alone: "{name}".',
-            given=_shown(stripped),
-            name=address.group(1),
-        )
-    parts = stripped.split("/")
-    if len(parts) == 1 and _is_repo_part(stripped):
-        raise BadName(
-            '"{given}" has no owner.',
-            hint='Write it as owner/name, for example "Qwen/{given}".',
-            given=stripped,
-        )
-    if len(parts) != 2 or not all(_is_repo_part(part) for part in parts):
-        raise BadName(
-            "{given} is not the name of a model.",
-            hint='A name is owner/name in letters, digits, ".", "-" and "_", for example "Qwen/Qwen3-0.6B".',
-            given=_shown(stripped),
-        )
-    return RepoId(stripped)
+    repo_id = as_repo_id(text.strip())
+    if repo_id is None:
+        from qwen3ft_jupyter.hubs.spelling import not_a_name
+
+        raise not_a_name(text)
+    return repo_id
+
+
+def as_repo_id(text: str) -> RepoId | None:
+    """Return `text` as a repo id, None if it is none."""
+    parts = text.split("/")
+    return RepoId(text) if len(parts) == 2 and all(map(_is_repo_part, parts)) else None
 
 
 def slug(repo_id: RepoId | str) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from qwen3ft_jupyter.errors import BadSetting
+from qwen3ft_jupyter.paths import is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +115,7 @@ def tls_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
 
 def _context_of(variable: str, path: Path) -> ssl.SSLContext:
     try:
-        if path.is_dir():
+        if is_folder(path):
             return ssl.create_default_context(capath=str(path))
         return ssl.create_default_context(cafile=str(path))
     except OSError as error:  # ssl.SSLError is one

@@ -22,15 +22,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.disk import read_json, write_json
-from qwen3ft_jupyter.errors import JobNotFound
+from qwen3ft_jupyter.errors import JobError, JobNotFound
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.state import JobStatus, Signs, read_out
 from qwen3ft_jupyter.messages import from_json, to_json
+from qwen3ft_jupyter.paths import fault_of, is_there, reason_of
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -75,15 +76,48 @@ def write_spec(folder: Path, spec: JobSpec) -> None:
 
 
 def read_spec(folder: Path) -> JobSpec:
-    """Return what `job.json` holds. Raises JobNotFound if it is missing or not one of ours."""
+    """Return what `job.json` holds. Raises JobNotFound if that is missing or not ours, JobError if it is unseen."""
     try:
         values = read_json(folder / "job.json")
         spec = JobSpec(**{name: values[name] for name in JobSpec.__slots__} | {"title": from_json(values["title"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError) as error:
         raise JobNotFound("There is no job {id}.", id=folder.name) from error
+    except OSError as error:
+        raise _unreadable(folder, error) from error
     if not isinstance(spec.params, dict) or spec.id != folder.name:
         raise JobNotFound("There is no job {id}.", id=folder.name)
     return spec
+
+
+def fault(folder: Path) -> JobError | None:
+    """Return what to say if a job's folder, or that of all jobs, cannot be looked into; a missing one is none."""
+    error = fault_of(folder)
+    return _unreadable(folder, error) if error is not None else None
+
+
+def _unreadable(folder: Path, error: OSError) -> JobError:
+    return JobError(
+        "The folder of jobs, QWEN3FT_STATE_DIR, cannot be looked into: {reason}.",
+        hint="Check its permissions and the drive it lies on, or set QWEN3FT_STATE_DIR to another folder.",
+        details={"folder": str(folder)},
+        reason=reason_of(error),
+    )
+
+
+@contextlib.contextmanager
+def telling(job_id: str) -> Iterator[None]:
+    """Let the block write what a job is to know. Raises JobNotFound if it is gone, JobError if that fails."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise JobNotFound("There is no job {id}.", id=job_id) from error
+    except OSError as error:
+        raise JobError(
+            "The job {id} cannot be told: {reason}.",
+            hint="Make room where QWEN3FT_STATE_DIR lies, and see that you may write there.",
+            id=job_id,
+            reason=reason_of(error),
+        ) from error
 
 
 def begin_attempt(folder: Path, attempt: int) -> bool:
@@ -99,7 +133,7 @@ def begin_attempt(folder: Path, attempt: int) -> bool:
 def newest_attempt(folder: Path, at_least: int = 1) -> int:
     """Return the number of the attempt begun last, `at_least` or a later one."""
     attempt = max(1, at_least)
-    while (folder / f"attempt-{attempt + 1}").exists():
+    while is_there(folder / f"attempt-{attempt + 1}"):
         attempt += 1
     return attempt
 
@@ -212,6 +246,8 @@ def read_log(folder: Path, offset: int, limit: int) -> LogChunk:
             data = file.read(max(limit, _LONGEST_CHARACTER))
     except FileNotFoundError:
         return LogChunk("", max(0, offset))
+    except OSError as error:
+        raise _unreadable(folder, error) from error
     if offset < 0:  # we chose this place, so it may be within a character
         whole = data.lstrip(bytes(range(0x80, 0xC0))) if start else data
         start += len(data) - len(whole)
@@ -229,6 +265,8 @@ def read_events(folder: Path, after: int) -> list[dict[str, Any]]:
             lines = file.read().split(b"\n")[:-1]  # what follows the last line end is still being written
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise _unreadable(folder, error) from error
     events = (supervisor.parse_event(line) for line in lines)
     return [_with_messages(event) for event in events if event is not None and event["n"] > after]
 

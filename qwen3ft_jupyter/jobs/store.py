@@ -17,8 +17,10 @@ from qwen3ft_jupyter.errors import BadInput, JobError, JobNotFound, WrongJobStat
 from qwen3ft_jupyter.jobs import folder as files
 from qwen3ft_jupyter.jobs import launch, supervisor
 from qwen3ft_jupyter.jobs.kinds import Plain
+from qwen3ft_jupyter.jobs.listing import Listing
 from qwen3ft_jupyter.jobs.state import RESUMABLE, STATE_WORDS, JobSnapshot
 from qwen3ft_jupyter.messages import Command, Message
+from qwen3ft_jupyter.paths import current_folder, is_file, reason_of
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs.folder import JobSpec, LogChunk
     from qwen3ft_jupyter.jobs.kinds import JobKind, Kinds, Params, Stored
+    from qwen3ft_jupyter.jobs.listing import Listed
     from qwen3ft_jupyter.jobs.state import JobJson, JobStatus
 
 GRACE_S = 60.0
@@ -61,6 +64,7 @@ class JobStore:
         self._worker = None if worker is None else list(worker)
         self._environ = dict(environ or {})
         self._is_here = False
+        self._listing = Listing(self._jobs_dir, self.get)
 
     @contextlib.contextmanager
     def here(self) -> Iterator[None]:
@@ -106,7 +110,7 @@ class JobStore:
                 params=values,
                 created=time.time(),
                 python=sys.executable,
-                cwd=str(cwd or Path.cwd()),
+                cwd=str(cwd or current_folder() or self._jobs_dir),
                 grace_s=grace_s,
             )
             if kind.can_pause:
@@ -126,7 +130,7 @@ class JobStore:
                 "The job cannot be written down: {reason}.",
                 hint="Set QWEN3FT_STATE_DIR to a folder on a disk that can be written and has room.",
                 details={"folder": str(self._jobs_dir)},
-                reason=error.strerror,
+                reason=reason_of(error),
             ) from error
         job = self._open(spec)
         if not self._is_here:
@@ -134,22 +138,23 @@ class JobStore:
         return job
 
     def get(self, job_id: str) -> Job:
-        """Return the job with this id. Raises JobNotFound."""
+        """Return the job with this id. Raises JobNotFound, or JobError if it cannot be read."""
         if not _ID.fullmatch(job_id):  # never joined to a path
             raise JobNotFound("There is no such job.", hint=_LIST, command=Command("jobs"))
         return self._open(files.read_spec(self._folder(job_id)))
 
     def list(self) -> builtins.list[Job]:
-        """Return every job, newest first."""
-        jobs = []
-        try:
-            names = [path.name for path in self._jobs_dir.iterdir()]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        for name in names:
-            with contextlib.suppress(JobNotFound):  # not a job's folder, or one just being made or forgotten
-                jobs.append(self.get(name))
-        return sorted(jobs, key=lambda job: (job.created, job.id), reverse=True)
+        """Return every job, newest first. Raises JobError if nobody can tell which there are."""
+        return self._listing.jobs()
+
+    def read_all(self) -> builtins.list[Listed]:
+        """Return every job with how it stands, newest first; the next call reads only what has changed since."""
+        return self._listing.read()
+
+    @property
+    def fault(self) -> JobError | None:
+        """Return the error that `list` raises now, if it does."""
+        return files.fault(self._jobs_dir)
 
     def _folder(self, job_id: str) -> Path:
         """Return the folder of a job. The place for following a pointer to a mount that several hosts share."""
@@ -219,7 +224,8 @@ class Job:
         """
         status = self.status()
         if status.is_active and not supervisor.stop_requested(self.folder, status.attempt):
-            files.request_stop(self.folder, status.attempt)
+            with files.telling(self.id):
+                files.request_stop(self.folder, status.attempt)
 
     def pause(self) -> None:
         """Let it rest within a second, keeping what it has and no connection; `resume` lets it go on.
@@ -278,7 +284,8 @@ class Job:
             )
         attempt = status.attempt + 1
         self._begin(attempt)
-        files.withdraw_stop(self.folder)
+        with files.telling(self.id):
+            files.withdraw_stop(self.folder)
         self._unpause()  # what was stopped while it rested goes on
         self._launch(attempt, previous=supervisor.read_status(self.folder).get("worker"))
         return self
@@ -299,7 +306,8 @@ class Job:
                 state=STATE_WORDS[status.state],
             )
         self._begin(status.attempt + 1)  # from here on nobody can resume it
-        (self.folder / "job.json").unlink(missing_ok=True)
+        with files.telling(self.id):
+            (self.folder / "job.json").unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)  # what a reader on Windows holds open stays, as no job any more
 
     def wait(self, timeout_s: float | None = None) -> JobStatus:
@@ -343,15 +351,8 @@ class Job:
             raise WrongJobState("A job of the kind {kind} cannot {what}.", hint=hint, kind=self.kind, what=what)
 
     def _write_change(self, change: Callable[[Controls], None]) -> bool:
-        try:
+        with files.telling(self.id):
             return files.change_controls(self.folder, change)
-        except OSError as error:
-            raise JobError(
-                "The job {id} cannot be told: {reason}.",
-                hint="Make room where QWEN3FT_STATE_DIR lies.",
-                id=self.id,
-                reason=error.strerror,
-            ) from error
 
     def _unpause(self) -> bool:
         """Let it go on if it rests; say whether it did."""
@@ -365,14 +366,15 @@ class Job:
         return was_paused
 
     def _require(self) -> None:
-        if not (self.folder / "job.json").is_file():
+        if not is_file(self.folder / "job.json"):
+            fault = files.fault(self.folder)
+            if fault is not None:
+                raise fault
             raise JobNotFound("There is no job {id}.", hint=_LIST, command=Command("jobs"), id=self.id)
 
     def _begin(self, attempt: int) -> None:
-        try:
+        with files.telling(self.id):
             is_ours = files.begin_attempt(self.folder, attempt)
-        except FileNotFoundError as error:
-            raise JobNotFound("There is no job {id}.", id=self.id) from error
         if not is_ours:
             raise WrongJobState(
                 "The job {id} has just been resumed by someone else.", hint="Follow that one.", id=self.id

@@ -1,8 +1,9 @@
-"""The models there are and those on this disk: what `ModelManager` offers about the cache."""
+"""What there is: models, those on this disk, and jobs; and what `ModelManager` offers about the cache."""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.others.places import known_places
 from qwen3ft_jupyter.cache.store import ModelCache
-from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.cache.unseen import OTHERS, unseen, unseen_clients, unseen_folders
+from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import overview
+from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.messages import Message, Texts
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.models import CachedModel, CachedRow, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
     from qwen3ft_jupyter.download.apply import Ensured
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
+    from qwen3ft_jupyter.jobs.store import Job
 
 
 def warn_unless_sound(ensured: Ensured, reporter: Reporter) -> Ensured:
@@ -39,12 +44,15 @@ def warn_unless_sound(ensured: Ensured, reporter: Reporter) -> Ensured:
         repo_id=model.repo_id,
         problems=Texts(model.problems),
     )
-    warnings.warn(text, UserWarning, stacklevel=4)  # of who called `ensure_model_cached`
+    frame, level = sys._getframe(), 1  # noqa: SLF001 - the way to the line that asked, whichever method it called
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("qwen3ft_jupyter"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, UserWarning, stacklevel=level)
     return ensured
 
 
 class CachedModels:
-    """The part of `ModelManager` that lists what there is, and evicts, pins and moves what is cached."""
+    """The part of `ModelManager` that lists what there is, jobs included, and evicts, pins and moves what is cached."""
 
     def __init__(
         self, settings: Settings, *, reporter: Callable[[], Reporter] | None = None, is_trusted: bool = True
@@ -56,17 +64,18 @@ class CachedModels:
             settings.cache_dir,
             settings.shared_dirs,
             places=lambda: known_places(os.environ, settings.other_dirs),
+            unseen=lambda: (*unseen_folders(OTHERS, settings.other_dirs), *unseen_clients(os.environ)),
             trust_manifests=self._is_trusted,
         )
         self.job_store = JobStore(settings.state_dir, KINDS, environ=settings.secrets_given())
-        self._make_reporter = reporter or (lambda: SILENT)
+        self.make_reporter = reporter or (lambda: SILENT)
 
     @property
     def _model_jobs(self) -> ModelJobs:
         return ModelJobs(self.job_store, self.settings, self._is_trusted)
 
     def _work(self, reporter: Reporter | None, stop: threading.Event | None, controls: Controls | None = None) -> Work:
-        return Work(reporter or self._make_reporter(), stop or threading.Event(), controls or Controls())
+        return Work(reporter or self.make_reporter(), stop or threading.Event(), controls or Controls())
 
     def list_cached_models(self) -> list[CachedRow]:
         """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.
@@ -82,6 +91,10 @@ class CachedModels:
     def cache_summary(self) -> dict[str, Any]:
         """Return how full the cache is: `total` models; `total_size`, `used`, `free`, `quota`, `incoming` in bytes."""
         return self.summarize_cache().to_dict()
+
+    def unseen(self) -> list[str]:
+        """Return a line for each folder that a setting names and that cannot be looked into."""
+        return unseen(self.cache)
 
     def summarize_cache(self) -> overview.CacheSummary:
         """Return the same as a value."""
@@ -104,10 +117,25 @@ class CachedModels:
         """Return the same as values."""
         return overview.model_rows(self.cached_models(), self._model_jobs.downloads())
 
-    def describe(self) -> overview.Description:
-        """Answer "which hub am I using, which cache, and why"."""
-        return overview.describe(self.settings)
+    def jobs(self) -> list[Job]:
+        """Return every job, newest first."""
+        return self.job_store.list()
 
+    def job(self, job_id: str) -> Job:
+        """Return one job. Raises JobNotFound."""
+        return self.job_store.get(job_id)
+
+    def job_snapshots(self) -> list[JobSnapshot]:
+        """Return how every job stands, newest first; the next call reads only what has changed since."""
+        return [listed.snapshot for listed in self.job_store.read_all()]
+
+    def describe(self) -> overview.Description:
+        """Answer "which hub am I using, which cache, and why", and name what of it cannot be looked into."""
+        return overview.describe(
+            self.settings, [*self.unseen(), *([fault.message] if (fault := self.job_store.fault) is not None else [])]
+        )
+
+    @tells_end
     def evict_model(
         self,
         model_name: str,
@@ -133,13 +161,15 @@ class CachedModels:
             CacheNotWritable: it is another tool's, or lies in a shared cache.
             ModelInUse: a running job uses it.
         """
+        if owner != "folder":  # else it may be the path of one
+            model_name, revision = parse_model(model_name, revision)
         return self.cache.evict(
             model_name,
             revision=revision,
             owner=owner,
             everything=everything,
             is_used=self._model_jobs,
-            reporter=reporter or self._make_reporter(),
+            reporter=reporter or self.make_reporter(),
         )
 
     def evict_slug(self, name: str, *, owner: str | None = None, everything: bool = False) -> EvictedModel:
@@ -179,7 +209,8 @@ class CachedModels:
         Raises:
             NotCached: we have not downloaded it, or not at this `revision`.
         """
-        self.cache.pin(parse_repo_id(model_name), pinned=pinned, revision=revision)
+        repo_id, revision = parse_model(model_name, revision)
+        self.cache.pin(repo_id, pinned=pinned, revision=revision)
 
     def by_slug(self, slug: str) -> tuple[str, str | None]:
         """Return the name of the model whose folder is called `slug`, and its revision if known. Raises NotCached."""
@@ -195,6 +226,7 @@ class CachedModels:
                 return name
         return names[0] if names else None
 
+    @tells_end
     def move_cache(
         self, target: str | Path, *, reporter: Reporter | None = None, stop: threading.Event | None = None
     ) -> MoveReport:

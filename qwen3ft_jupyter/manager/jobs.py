@@ -46,12 +46,11 @@ class ModelJobs:
 
     def active(self) -> Iterator[ActiveJob]:
         """Yield the jobs at work on this cache; other kernels may work on another one."""
-        for job in self.store.list():
-            params = model_params(job.params)
-            if params.starter.uses_cache(self.settings.cache_dir):
-                with contextlib.suppress(JobNotFound):  # forgotten since it was listed
-                    if job.status().is_active:
-                        yield ActiveJob(job, params)
+        for job, snapshot in self.store.read_all():
+            if snapshot.status.is_active:
+                params = model_params(job.params)
+                if params.starter.uses_cache(self.settings.cache_dir):
+                    yield ActiveJob(job, params)
 
     def downloads(self) -> dict[str, str]:
         """Return the ids of the active downloads by the names of their models."""
@@ -109,8 +108,9 @@ class ModelJobs:
         """Start a fine-tune in the folder we are in."""
         return self.store.start(FINETUNE, FineTuneParams(self.starter(), config.to_dict()))
 
-    def refuse_if_written_to(self, output_dir: str) -> None:
-        """Raise BadConfig, naming the job, if an active fine-tune writes to this folder."""
+    def refuse_if_written_to(self, config: FineTuneConfig) -> None:
+        """Raise BadConfig, naming the job, if an active fine-tune writes to the output_dir of this one."""
+        output_dir = config.output_dir
         for job, params in self.active():
             taken = params.output_dir if isinstance(params, FineTuneParams) else None
             if taken is not None and os.path.realpath(taken) == os.path.realpath(output_dir):

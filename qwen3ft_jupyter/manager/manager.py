@@ -10,15 +10,16 @@ from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.cache.own.repair import repair_model
 from qwen3ft_jupyter.download.request import DownloadRequest, shows_wanted
 from qwen3ft_jupyter.errors import NotCached
-from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.cached import CachedModels, warn_unless_sound
+from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.settings.places import load_settings
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from typing_extensions import Unpack
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.download.downloader import Downloader
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.download.request import Wanted
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.jobs.kinds import JobKind
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.loading.libraries import LoadedPair
@@ -99,6 +101,7 @@ class ModelManager(CachedModels):
         wanted.setdefault("force", force_download)
         return str(self.ensure(model_name, reporter=reporter, stop=stop, **wanted).model.folder)
 
+    @tells_end
     @shows_wanted
     def ensure(
         self,
@@ -123,6 +126,7 @@ class ModelManager(CachedModels):
         with self._downloader(request, max_speed=None if controls else self.settings.max_speed) as downloader:
             return warn_unless_sound(downloader.ensure(request, work), work.reporter)
 
+    @tells_end
     @shows_wanted
     def plan(
         self,
@@ -178,6 +182,7 @@ class ModelManager(CachedModels):
                 max_speed=max_speed,
             )
 
+    @tells_end
     def verify(
         self,
         model_name: str,
@@ -188,8 +193,9 @@ class ModelManager(CachedModels):
         stop: threading.Event | None = None,
     ) -> VerifyReport:
         """Read every byte of a cached model again and say which files are missing or wrong."""
-        return self.cache.verify(parse_repo_id(model_name), revision, self._work(reporter, stop, controls))
+        return self.cache.verify(*parse_model(model_name, revision), self._work(reporter, stop, controls))
 
+    @tells_end
     def repair(
         self,
         model_name: str,
@@ -206,24 +212,16 @@ class ModelManager(CachedModels):
             CacheError: something else put it there, so that nobody knows what is right.
             HubError, TransferError: what is missing cannot be had; what was right is kept.
         """
-        work = self._work(reporter, stop, controls)
+        (repo_id, revision), work = parse_model(model_name, revision), self._work(reporter, stop, controls)
 
         def fetch(model: CachedModel) -> int:
             request = DownloadRequest(model.repo_id, self._revision_of(model) or revision)
             with self._downloader(request, max_speed=self.settings.max_speed) as downloader:
                 return downloader.ensure(request, work).bytes_fetched
 
-        return repair_model(self.cache, parse_repo_id(model_name), fetch, revision=revision, work=work)
+        return repair_model(self.cache, repo_id, fetch, revision=revision, work=work)
 
     # Jobs
-
-    def jobs(self) -> list[Job]:
-        """Return every job, newest first."""
-        return self.job_store.list()
-
-    def job(self, job_id: str) -> Job:
-        """Return one job. Raises JobNotFound."""
-        return self.job_store.get(job_id)
 
     @shows_wanted
     def download(self, model_name: str, *, max_speed: int | None = None, **wanted: Unpack[Wanted]) -> Job:
@@ -250,45 +248,43 @@ class ModelManager(CachedModels):
     def _start_about(
         self, kind: JobKind[CheckParams, Any], model_name: str, revision: str | None, max_speed: int | None
     ) -> Job:
-        repo_id = parse_repo_id(model_name)
+        repo_id, revision = parse_model(model_name, revision)
         if self.cache.find(repo_id, revision) is None:
             raise NotCached(
                 "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
                 hint="Download it: {command}",
                 name=repo_id,
                 revision=revision,
-                command=Command("download", repo_id),
+                command=Command("download", f"{repo_id}@{revision}" if revision else repo_id),
             )
         jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
 
-    def fine_tune(self, config: Mapping[str, Any] | None = None, **fields: Any) -> Job:
+    def fine_tune(self, config: object = None, **fields: Any) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
 
         Args:
-            config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping, for example read from YAML.
+            config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping or as such, or the path of a YAML file.
             fields: the same as keyword arguments; they win over `config`.
 
         Raises:
             BadConfig: one or more fields are wrong, all of them named; or output_dir holds or is getting another run.
-            BadData: the data cannot be read.
+            BadData: the data cannot be read, or rows of it are wrong.
         """
-        from qwen3ft_jupyter.finetune.config import FineTuneConfig
-        from qwen3ft_jupyter.finetune.data import check_data
-        from qwen3ft_jupyter.finetune.output import check_output
+        from qwen3ft_jupyter.finetune.check import check_fine_tune
 
-        resolved = FineTuneConfig.from_dict({**(config or {}), **fields})
-        repo_id = parse_repo_id(resolved.model)
-        if self.cache.find(repo_id) is None:
-            catalog.check_published(repo_id)
-        self._model_jobs.refuse_if_written_to(resolved.output_dir)
-        check_output(resolved)
-        check_data(resolved)
+        resolved = check_fine_tune(config, fields, self._check_base, self._model_jobs.refuse_if_written_to)
         self._loaded.release()  # the model that answers questions and the job would share one GPU
         return self._model_jobs.fine_tune(resolved)
 
+    def _check_base(self, config: FineTuneConfig) -> None:
+        """Raise BadName or UnknownModel for a base model that nobody can have."""
+        if self.cache.find(config.model) is None:
+            catalog.check_published(config.model)
+
     # Loading and talking
 
+    @tells_end
     def load_model_and_tokenizer(
         self,
         model_name: str,
@@ -314,9 +310,10 @@ class ModelManager(CachedModels):
         """
         from qwen3ft_jupyter.loading.load import LoadOptions
 
-        reporter, given = reporter or self._make_reporter(), LoadOptions(device_map=device_map, **options)
+        reporter, given = reporter or self.make_reporter(), LoadOptions(device_map=device_map, **options)
         return self._loaded.load(self._locate(model_name, reporter), given, reporter)
 
+    @tells_end
     def chat(
         self,
         model_name: str,
@@ -335,7 +332,7 @@ class ModelManager(CachedModels):
         """
         from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer
 
-        reporter, asked = reporter or self._make_reporter(), AnswerOptions(**options)
+        reporter, asked = reporter or self.make_reporter(), AnswerOptions(**options)
         return answer(self._loaded.get(self._locate(model_name, reporter), reporter), question, asked)
 
     @functools.cached_property

@@ -119,8 +119,8 @@ class Description:
         return "\n".join([*lines, *(f"  note: {notice}" for notice in self.notices)])
 
 
-def describe(settings: Settings) -> Description:
-    """Return what is in force in this process."""
+def describe(settings: Settings, unseen: Iterable[str] = ()) -> Description:
+    """Return what is in force in this process; `unseen` is what of it cannot be used."""
     from qwen3ft_jupyter._version import __version__
 
     rows = tuple(
@@ -136,7 +136,7 @@ def describe(settings: Settings) -> Description:
         version=__version__,
         python=platform.python_version(),
         training={name: importlib.util.find_spec(name) is not None for name in _TRAIN_PACKAGES},
-        notices=settings.notices,
+        notices=(*settings.notices, *unseen),
     )
 
 

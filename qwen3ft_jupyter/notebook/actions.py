@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker
 
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
+_LEADING_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
+"""Empty ones; the indentation of the first that is not is the text's own."""
 _LOG_BYTES = 200_000
 """How much of the end of a log a cell shows."""
 
@@ -88,7 +90,7 @@ def download(room: Room, given: Namespace) -> JobView | ModelPicker | TableView:
 def list_cache(room: Room, given: Namespace) -> TableView:
     """Show what is in the cache."""
     manager = room.manager_for(given)
-    return TableView(cache_table(manager.cached_models(), manager.summarize_cache(), "magic"))
+    return TableView(cache_table(manager.cached_models(), manager.summarize_cache(), "magic", manager.unseen()))
 
 
 def verify(room: Room, given: Namespace) -> JobView:
@@ -162,7 +164,8 @@ def finetune(room: Room, given: Namespace) -> JobView | FineTuneForm:
 
 def chat(room: Room, given: Namespace) -> TextView:
     """Ask a model what the line and the cell say."""
-    question = "\n\n".join(part for part in (given.question, (given.cell or "").strip()) if part)
+    written = (given.cell or "").rstrip()
+    question = "\n\n".join(part for part in (given.question, _LEADING_LINES.sub("", written)) if part)
     if not question:
         raise WrongLine(f"QUESTION is missing: {write_command('chat', given.model_name, 'QUESTION')}")
     return TextView(actions.ask(room.manager_for(given), given, question))

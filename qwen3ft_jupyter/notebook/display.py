@@ -8,10 +8,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces.format import plain
+from qwen3ft_jupyter.faces.losses import Losses
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of
+from qwen3ft_jupyter.jobs.state import STATE_WORDS
+from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.notebook.markup import bar, curve, element
 from qwen3ft_jupyter.work import SILENT, Reporter
 
@@ -91,14 +95,15 @@ class CellReporter(Reporter):
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         self._notices: list[str] = []
-        self._losses: list[float] = []
+        self._losses = Losses()
         self._shown_at: float | None = None
+        self._end = ""
 
     def progress(self, progress: Progress) -> None:
         """Show it, if it is a new phase or the end of one, or if a quarter of a second has passed."""
         with self._lock:
             is_turn = self._progress is None or progress.phase != self._progress.phase or progress.fraction == 1
-            self._progress = progress
+            self._progress, self._end = progress, ""
             self._show(is_urgent=is_turn)
 
     def notice(self, message: str) -> None:
@@ -111,8 +116,15 @@ class CellReporter(Reporter):
         """Add the loss to the curve."""
         with self._lock:
             if "loss" in values:
-                self._losses.append(values["loss"])
+                self._losses.add(values["loss"])
                 self._show(is_urgent=False)
+
+    def finished(self, error: BaseException | None) -> None:
+        """Show how far it came instead of a bar, and why not to the end; nothing if nothing has been shown."""
+        with self._lock:
+            if self._shown_at is not None and not self._end:
+                self._end = _end_words(error)
+                self._show(is_urgent=True)
 
     def _show(self, *, is_urgent: bool) -> None:
         now = self._clock()
@@ -124,15 +136,31 @@ class CellReporter(Reporter):
     def _html(self) -> Markup:
         parts = []
         if self._progress is not None:
-            words = " · ".join(fmt.progress_parts(self._progress))
-            parts.append(element("div", bar(self._progress.fraction), " ", words))
+            shown = self._end or bar(self._progress.fraction)
+            parts.append(element("div", shown, " ", " · ".join(self._words(self._progress))))
         if self._losses:
-            parts.append(curve(self._losses, "loss"))
+            parts += [curve(self._losses.points(), self._losses.words()), element("div", self._losses.words())]
         return element("div", *parts, *(element("div", f"ℹ {notice}") for notice in self._notices))
 
     def _text(self) -> str:
-        shown = [" · ".join(fmt.progress_parts(self._progress))] if self._progress is not None else []
+        shown = []
+        if self._progress is not None:
+            shown.append(f"{self._end} {' · '.join(self._words(self._progress))}".strip())
         return "\n".join(plain(part) for part in [*self._notices, *shown])
+
+    def _words(self, progress: Progress) -> list[str]:
+        return fmt.progress_parts(progress, is_over=bool(self._end))
+
+
+def _end_words(error: BaseException | None) -> str:
+    """Return how the work of a cell ended: a sign, and for a failure its name, which the cell's error explains."""
+    if error is None:
+        return "✓"
+    if isinstance(error, KeyboardInterrupt | Stopped):
+        return f"■ {tr(STATE_WORDS['interrupted'])} ·"
+    return (
+        f"✗ {tr(STATE_WORDS['failed'])} ({error.code if isinstance(error, Qwen3ftError) else type(error).__name__}) ·"
+    )
 
 
 def default_reporter() -> Reporter:
@@ -159,12 +187,14 @@ def get_model_manager(
     shell = current_shell()
     if shell is not None and shell.display_formatter is not None:
         # Not a method of Job: what runs jobs knows nothing of notebooks.
-        shell.display_formatter.mimebundle_formatter.for_type_by_name("qwen3ft_jupyter.jobs.store", "Job", _job_bundle)
+        shell.display_formatter.ipython_display_formatter.for_type_by_name(
+            "qwen3ft_jupyter.jobs.store", "Job", _show_job
+        )
     return manager.get_model_manager(use_modelscope, cache_dir, **{"reporter": default_reporter, **overrides})
 
 
-def _job_bundle(job: Job) -> Bundle:
-    """Return a job that stands at the end of a cell in its live form."""
+def _show_job(job: Job) -> None:
+    """Show a job that stands at the end of a cell in its live form."""
     from qwen3ft_jupyter.notebook.job_view import JobView
 
-    return JobView(job).bundle()
+    JobView(job).show()

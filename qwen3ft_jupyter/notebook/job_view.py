@@ -6,18 +6,19 @@ kernel is gone; every other place (VS Code, Colab, GitHub) shows the HTML, which
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_json
 from qwen3ft_jupyter.faces import say, terminal
-from qwen3ft_jupyter.faces.format import progress_parts
 from qwen3ft_jupyter.faces.job_views import (
     job_advice,
     job_text,
-    loss_words,
+    progress_words,
     result_facts,
     state_words,
 )
+from qwen3ft_jupyter.faces.losses import Losses
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
@@ -31,9 +32,10 @@ from qwen3ft_jupyter.notebook.display import (
 )
 from qwen3ft_jupyter.notebook.markup import bar, curve, element
 from qwen3ft_jupyter.notebook.views import View, lines
+from qwen3ft_jupyter.notebook.watching import WATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from markupsafe import Markup
 
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.notebook.display import Bundle, Screen
 
 JOB_MIME_TYPE = "application/vnd.qwen3ft.job+json"
+_LONGEST_S = 5.0
+"""Between two updates of a job that has been followed for long."""
 _SIGNS = {
     "queued": "◌",
     "running": "●",
@@ -71,7 +75,7 @@ class JobView(View):
     def __init__(self, job: Job) -> None:
         self.job = job
         self._known: JobSnapshot | None = None
-        self._losses: list[float] = []
+        self._losses = Losses()
         self._events_read = 0
         self._shown_in_cell: int | None = None
 
@@ -109,6 +113,7 @@ class JobView(View):
             else:
                 self._follow_in_cell(screen or self._screen())
         except KeyboardInterrupt:
+            self._renew_at_end()
             raise NoLongerFollowed(self.job.id) from None
         self._raise_unless_succeeded()
         return self
@@ -116,14 +121,25 @@ class JobView(View):
     def _follow_in_cell(self, screen: Screen) -> None:
         shell = current_shell()
         self._shown_in_cell = shell.execution_count if shell is not None else None
+        WATCH.discard(self.job)
         shown = self.bundle()
         screen.show(shown)
-        while self.job.wait(timeout_s=SHORTEST_S).is_active:
+        began = time.monotonic()
+        while self.job.wait(timeout_s=pause_s(time.monotonic() - began)).is_active:
             bundle = self.bundle()
             if bundle != shown:
                 shown = bundle
                 screen.show(shown)
         screen.show(self.bundle())
+
+    def _renew_at_end(self) -> None:
+        """See to it that what the notebook shows of the job is true in the end, although nobody follows it."""
+
+        def renew() -> None:
+            ipython_display().update_display(self.bundle(), display_id=self._id, raw=True)
+
+        if is_notebook() and self._look().status.is_active:
+            WATCH.add(self.job, renew, current_shell())
 
     def _raise_unless_succeeded(self) -> None:
         """Fail the cell if the job failed, so that "Run all" does not go on without the model."""
@@ -139,8 +155,12 @@ class JobView(View):
                 command=Command("jobs resume", self.job.id),
             )
 
+    @property
+    def _id(self) -> str:
+        return f"qwen3ft-{self.job.id}"
+
     def _screen(self) -> Screen:
-        return CellScreen(f"qwen3ft-{self.job.id}")
+        return CellScreen(self._id)
 
     def _look(self) -> JobSnapshot:
         """Return what the job is now, or was when it was last seen: an old cell may show a job that is forgotten.
@@ -161,7 +181,7 @@ class JobView(View):
         for event in self.job.events(self._events_read):
             self._events_read = event["n"]
             if event.get("type") == "metrics" and isinstance(event["values"].get("loss"), int | float):
-                self._losses.append(float(event["values"]["loss"]))
+                self._losses.add(float(event["values"]["loss"]))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:  # noqa: ARG002
         return self.bundle()
@@ -169,30 +189,42 @@ class JobView(View):
     def _ipython_display_(self) -> None:
         """Show the job, except as the last value of the very cell that has followed it: there it is on the screen."""
         shell = current_shell()
-        if shell is not None and shell.execution_count == self._shown_in_cell:
-            return
+        if shell is None or shell.execution_count != self._shown_in_cell:
+            self.show()
+
+    def show(self) -> None:
+        """Show the job as it is now, in a notebook with its end once it has one."""
         if is_notebook():
             self._screen().show(self.bundle())
+            self._renew_at_end()
         else:
             ipython_display().display({"text/plain": self.text()}, raw=True)
 
 
-def job_html(job: JobSnapshot, losses: Sequence[float]) -> Markup:
+def pause_s(followed_s: float) -> float:
+    """Return the time between two updates: the longer a job is followed, the rarer, so that a night costs little.
+
+    >>> pause_s(0), pause_s(60), pause_s(3600)
+    (0.25, 0.6, 5.0)
+    """
+    return min(_LONGEST_S, max(SHORTEST_S, followed_s / 100))
+
+
+def job_html(job: JobSnapshot, losses: Losses | None = None) -> Markup:
     """Return a job as HTML. Pure."""
     job = say.job(job, speaker_of("magic"))
     status = job.status
     state = f"{_SIGNS.get(job.shown_state, '')} {state_words(job)}"
     parts: list[str] = [element("div", element("b", job.title), " · ", state, " · ", element("code", job.id))]
-    if status.is_active:
-        fraction = status.progress.fraction if status.progress else None
-        words = " · ".join(progress_parts(status.progress)) if status.progress else ""
-        parts.append(element("div", bar(fraction), " ", words))
+    if reached := progress_words(job):
+        shown = [bar(status.progress.fraction), " "] if status.is_active and status.progress else []
+        parts.append(element("div", *shown, reached))
     if losses:
-        parts += [element("div", curve(losses, loss_words(losses))), element("div", loss_words(losses))]
+        parts += [element("div", curve(losses.points(), losses.words())), element("div", losses.words())]
     parts.append(lines([f"ℹ {notice}" for notice in status.notices]))
     if status.error:
         parts += _error_parts(status.error)
-    parts += [element("div", f"{name}: {value}") for name, value in result_facts(job)]
+    parts += [element("div", f"{name}: {value}") for name, value in result_facts(job, has_losses=bool(losses))]
     parts += [element("div", advice, style="opacity:0.75") for advice in job_advice(job, "magic")]
     return element("div", *parts)
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb, parse, parse_text, split_line
+from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.notebook.actions import ACTIONS, Room
-from qwen3ft_jupyter.notebook.cells import MAGIC, ShowEveryLine, keep_questions
+from qwen3ft_jupyter.notebook.cells import MAGIC, drops_value, fill_in, keep_questions, users_frame
 from qwen3ft_jupyter.notebook.completion import OUR_LINE, complete
-from qwen3ft_jupyter.notebook.display import get_model_manager
+from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
 from qwen3ft_jupyter.notebook.tracebacks import readable, restore_tracebacks, shorten_tracebacks
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import SimpleNamespace
 
     from IPython.core.interactiveshell import InteractiveShell
@@ -41,18 +43,24 @@ class Qwen3FTMagics(Magics):
         super().__init__(shell)
         self._room = Room(open_manager, shell.user_ns)
 
+    @no_var_expand
     @line_cell_magic
     def qwen3ft(self, line: str, cell: str | None = None) -> Any:
         """Run ``%qwen3ft VERB …``; ``%qwen3ft help`` lists the verbs."""
+        frame = users_frame()
         try:
-            verb, given = _read(line)
+            verb, given = _read(line, {**self._room.variables, **frame.f_locals})
             _check_cell(verb, cell)
             given.cell = cell
-            return ACTIONS[verb.name](self._room, given)
+            answer = ACTIONS[verb.name](self._room, given)
         except WrongLine as error:
             raise UsageError(str(error)) from None
         except Qwen3ftError as error:
             raise readable(error) from None
+        if not drops_value(frame):
+            return answer
+        ipython_display().display(answer)
+        return None
 
     def complete(self, event: SimpleNamespace) -> list[str]:
         """Return what may follow the text before the cursor."""
@@ -69,15 +77,15 @@ class Qwen3FTMagics(Magics):
         return []
 
 
-def _read(line: str) -> tuple[Verb, Namespace]:
-    """Return the verb of a line and what is given with it. Raises WrongLine."""
+def _read(line: str, variables: Mapping[str, Any]) -> tuple[Verb, Namespace]:
+    """Return the verb of a line and what is given with it, variables filled in but for free text. Raises WrongLine."""
     name, _, rest = line.strip().partition(" ")
     if name == "chat" and rest.strip() not in ("-h", "--help"):
         verb, _ = match_verb([name], "magic")
-        given, question = parse_text(verb, rest)
+        given, question = parse_text(verb, rest, fill_in=lambda word: fill_in(word, variables))
         given.question = question
         return verb, given
-    words = split_line(line)
+    words = split_line(fill_in(line, variables))
     if "-h" in words or "--help" in words or not words:
         words = ["help", *(words[:1] if words and not words[0].startswith("-") else [])]
     verb, spelled = match_verb(words, "magic")
@@ -93,7 +101,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register ``%qwen3ft``; IPython calls this for ``%load_ext qwen3ft_jupyter``."""
     magics = Qwen3FTMagics(shell)
     shell.register_magics(magics)
-    _change_cells(shell)
+    _keep_questions(shell)
     shorten_tracebacks()
     if shell not in _completing:
         hooks: Any = shell  # IPython's method has no types
@@ -105,20 +113,30 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take ``%qwen3ft`` away again."""
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop(MAGIC, None)
-    _leave_cells(shell)
+    _leave_questions(shell)
     restore_tracebacks()
 
 
-def _change_cells(shell: InteractiveShell) -> None:
-    _leave_cells(shell)  # the extension may be loaded twice
+def _keep_questions(shell: InteractiveShell) -> None:
+    """Have cells keep questions from now on; say so if that is too late for the cell that loads the extension."""
+    if keep_questions in shell.input_transformers_cleanup:  # the extension may be loaded twice
+        return
+    cell, transform = _cell_at_work(shell), cast("Callable[[str], str]", shell.transform_cell)  # it has no types
+    read = transform(cell)
     shell.input_transformers_cleanup.append(keep_questions)
-    shell.ast_transformers.append(ShowEveryLine())
+    if transform(cell) != read:
+        said = tr("The question in this cell was read before the extension was loaded. Run the cell again to ask it.")
+        sys.stderr.write(f"{said}\n")
 
 
-def _leave_cells(shell: InteractiveShell) -> None:
+def _cell_at_work(shell: InteractiveShell) -> str:
+    history = shell.history_manager
+    return history.input_hist_raw[-1] if history is not None and history.input_hist_raw else ""
+
+
+def _leave_questions(shell: InteractiveShell) -> None:
     with contextlib.suppress(ValueError):
         shell.input_transformers_cleanup.remove(keep_questions)
-    shell.ast_transformers[:] = [each for each in shell.ast_transformers if not isinstance(each, ShowEveryLine)]
 
 
 def _complete(shell: InteractiveShell, event: SimpleNamespace) -> list[str]:

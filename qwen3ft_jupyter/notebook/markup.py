@@ -38,10 +38,10 @@ def joined(children: Iterable[str], separator: str = "") -> Markup:
 
 
 def bar(fraction: float | None) -> Markup:
-    """Return a native progress bar; without a fraction it shows that something goes on."""
+    """Return a native progress bar; without a fraction a sign: a bar of unknown length moves for ever where saved."""
     style = "width:20em;max-width:100%;vertical-align:middle"
     if fraction is None:
-        return element("progress", style=style)
+        return element("span", "◌")
     percent = f"{100 * fraction:.1f}"
     return element("progress", f"{percent} %", style=style, value=percent, max="100")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -54,12 +55,10 @@ def _render(error: Qwen3ftError) -> list[str]:
 
 
 def _users_part(trace: TracebackType | None) -> TracebackType | None:
-    """Return a copy of `trace` that ends with the last frame outside this package."""
-    steps = list(_steps(trace))
-    while steps and steps[-1].tb_frame.f_code.co_filename.startswith(_OURS):
-        steps.pop()
+    """Return a copy of `trace` that ends where this package is called."""
+    steps = itertools.takewhile(lambda step: not step.tb_frame.f_code.co_filename.startswith(_OURS), _steps(trace))
     part: TracebackType | None = None
-    for step in reversed(steps):
+    for step in reversed([*steps]):
         part = TracebackType(part, step.tb_frame, step.tb_lasti, step.tb_lineno)
     return part
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
+from tornado.ioloop import IOLoop
 from traitlets import Bool, Int, List, TraitType, Unicode
 
 from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.server import cache, jobs, models, status
 from qwen3ft_jupyter.server.access import ManagerAccess
+from qwen3ft_jupyter.server.answers import Answers
 from qwen3ft_jupyter.server.base import Services, route_pattern
 from qwen3ft_jupyter.server.curves import Curves
 from qwen3ft_jupyter.server.events import SCHEMA_FILE, SCHEMA_ID, Change, ChangeWatcher
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.settings.setting import Setting
 
+START_S = 10.0
+"""After the server's start, if no request comes before: a server that nobody uses may have a job to watch over."""
 ROUTES = (*status.ROUTES, *models.ROUTES, *cache.ROUTES, *jobs.ROUTES)
 """Every path, as `openapi.yaml` writes it, with its handler; the first that matches is taken."""
 
@@ -51,14 +56,25 @@ class Qwen3FTApp(ExtensionApp):
 
     vars().update({setting.trait_name: _trait(setting) for setting in SETTINGS if not setting.kind.is_secret})
 
+    jobs_are_activity = Bool(
+        True,
+        config=True,
+        help=(
+            "Whether a job at work (a download, a fine-tune) counts as activity of the server, so that nothing that "
+            "culls idle servers ends it. A paused job does not count, nor do the looks of an open panel."
+        ),
+    )
+
     watcher: ChangeWatcher | None = None
+    _is_stopped = False
 
     def initialize_settings(self) -> None:
         """Prepare what the routes work with; the manager itself is built in a thread by the first request."""
         self.publish()
         self.access = ManagerAccess(self.build_manager, on_first_use=self._start_watching)
-        self.watcher = ChangeWatcher(self.access, self._tell)
-        self.services = Services(self.access, self.watcher, Curves())
+        self.watcher = ChangeWatcher(self.access, self._tell, on_work=self._note_work)
+        IOLoop.current().call_later(START_S, self._start_watching)
+        self.services = Services(self.access, self.watcher, Curves(), Answers.none_yet())
         if self.serverapp is not None and self.serverapp.event_logger is not None:
             self.serverapp.event_logger.register_event_schema(SCHEMA_FILE)
 
@@ -101,12 +117,23 @@ class Qwen3FTApp(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """End the watching. Jobs go on: they belong to the user, not to this server."""
+        self._is_stopped = True
         if self.watcher is not None:
             await self.watcher.stop()
 
+    def current_activity(self) -> bool:
+        """Answer Jupyter, which ends an idle server when it is told to, whether a job is at work."""
+        return bool(self.jobs_are_activity and self.watcher is not None and self.watcher.is_working)
+
+    def _note_work(self) -> None:
+        """Tell whoever reads the time of the last activity, as JupyterHub does, that it is now."""
+        if self.jobs_are_activity and self.serverapp is not None:
+            times = self.serverapp.web_app.settings["last_activity_times"]
+            times[self.name] = datetime.now(timezone.utc)
+
     def _start_watching(self) -> None:
-        """Start with the first request: before it, no panel listens."""
-        if self.watcher is not None:
+        """Start with the first request, else soon: a job that a kernel or a terminal has started is activity, too."""
+        if self.watcher is not None and not self._is_stopped:
             self.watcher.start()
 
     def _tell(self, change: Change) -> None:

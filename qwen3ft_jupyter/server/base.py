@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -18,6 +17,7 @@ from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.verbs import grammar
 from qwen3ft_jupyter.messages import Message, Speaker, as_language
 from qwen3ft_jupyter.server import fields
+from qwen3ft_jupyter.server.answers import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.server.access import ManagerAccess
+    from qwen3ft_jupyter.server.answers import Answers
     from qwen3ft_jupyter.server.curves import Curves
     from qwen3ft_jupyter.server.events import ChangeWatcher
     from qwen3ft_jupyter.server.fields import Field, Given
@@ -108,21 +109,6 @@ def route_pattern(template: str) -> str:
     return "/" + ROOT + re.sub(r"\{\w+\}", "([^/]+)", template)
 
 
-def finite(value: object) -> object:
-    """Return `value` with NaN and infinities as None: a browser refuses the whole answer for one diverged loss.
-
-    >>> finite({"loss": float("nan"), "step": 3})
-    {'loss': None, 'step': 3}
-    """
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
-    return value
-
-
 @dataclass(frozen=True, slots=True)
 class Services:
     """What the routes work with."""
@@ -130,6 +116,7 @@ class Services:
     access: ManagerAccess
     watcher: ChangeWatcher
     curves: Curves
+    answers: Answers
 
 
 @web.stream_request_body
@@ -192,7 +179,7 @@ class Qwen3FTHandler(APIHandler):
     def answer(self, value: Mapping[str, object], status: int = 200) -> None:
         """Finish with `value` as JSON."""
         self.set_status(status)
-        self.finish(json.dumps(finite(value), ensure_ascii=False, allow_nan=False))
+        self.finish(to_json(value))
 
     @property
     def speaker(self) -> Speaker:

@@ -41,8 +41,13 @@ class CacheListHandler(Qwen3FTHandler):
     async def get(self) -> None:
         """Answer with every model on this disk."""
         self.given()
-        models, summary = await self.read(lambda manager: (manager.cached_models(), manager.cache_summary()))
-        self.answer({"models": [say_copy(model, self.speaker) for model in models], **summary})
+        speaker, kept = self.speaker, self.services.answers
+
+        def list_all(manager: ModelManager) -> str:
+            found = manager.cached_models(), kept.summaries.read(manager)
+            return kept.cache.to_json(found, speaker, lambda found: _say_all(*found, speaker))
+
+        self.finish(await self.read(list_all))
 
 
 class CacheAllHandler(Qwen3FTHandler):
@@ -121,6 +126,10 @@ class RepairHandler(Qwen3FTHandler):
         """Start a job that reads every byte of the model again and fetches what is wrong, and answer with that."""
         speed = self.given().count("max_speed") or None
         self.answer_job(await self.act(lambda manager: _start(manager, manager.start_repair, slug, speed)))
+
+
+def _say_all(models: Sequence[CachedModel], summary: Mapping[str, object], speaker: Speaker) -> Mapping[str, object]:
+    return {"models": [say_copy(model, speaker) for model in models], **summary}
 
 
 def say_copy(model: CachedModel, speaker: Speaker) -> dict[str, object]:

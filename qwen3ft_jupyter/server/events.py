@@ -11,16 +11,15 @@ import contextlib
 import logging
 import os
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qwen3ft_jupyter.errors import JobNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from qwen3ft_jupyter.jobs.state import JobStatus
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.server.access import ManagerAccess
 
@@ -60,6 +59,7 @@ class JobMark:
     attempt: int
     updated: float | None
     is_active: bool
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,11 @@ class Snapshot:
         """Is a job active?"""
         return any(mark.is_active for mark in self.jobs.values())
 
+    @property
+    def is_working(self) -> bool:
+        """Does a job do something? One that is paused waits for a person, however long that takes."""
+        return any(mark.is_active and not mark.is_paused for mark in self.jobs.values())
+
 
 def look(manager: ModelManager, before: Snapshot, *, is_full: bool) -> Snapshot:
     """Return what there is now. Blocks; unless `is_full`, only active jobs are read again.
@@ -82,15 +87,15 @@ def look(manager: ModelManager, before: Snapshot, *, is_full: bool) -> Snapshot:
     A job that another process starts or forgets changes the time stamp of the jobs' folder, which is seen at once; one
     that it resumes is seen by the next full look.
     """
-    folder_stamp = _stamp(manager.settings.state_dir / "jobs")
+    folder_stamp = stamp_of(manager.settings.state_dir / "jobs")
     if is_full or folder_stamp != before.folder_stamp:
-        jobs = _marks({job.id: job.status for job in manager.jobs()})
+        jobs = {job.id: _mark(job) for job in manager.job_snapshots()}
     else:
         active = [job_id for job_id, mark in before.jobs.items() if mark.is_active]
-        jobs = {**before.jobs, **_marks({job_id: partial(_status, manager, job_id) for job_id in active})}
+        jobs = {**before.jobs, **_read_marks(manager, active)}
     # A job that ends may have put a model into the cache.
     has_ended = any(mark.is_active and not _is_active(jobs.get(job_id)) for job_id, mark in before.jobs.items())
-    cache = _cache_stamps(manager.settings.cache_dir) if is_full or has_ended else before.cache
+    cache = cache_stamps(manager.settings.cache_dir) if is_full or has_ended else before.cache
     return Snapshot(jobs, cache, folder_stamp)
 
 
@@ -139,15 +144,22 @@ class JobNews:
 class ChangeWatcher:
     """A task on the server's event loop that looks, in a thread, and tells, on the loop."""
 
-    def __init__(self, access: ManagerAccess, tell: Callable[[Change], None]) -> None:
+    def __init__(
+        self, access: ManagerAccess, tell: Callable[[Change], None], *, on_work: Callable[[], None] = lambda: None
+    ) -> None:
         self._access = access
         self._tell = tell
+        self._on_work = on_work
+        """Called after each look that sees a job at work, which is at least every `BUSY_S`."""
+        self.is_working = False
+        """Whether the last look saw one."""
         self.is_settled = asyncio.Event()
         """Set once it knows what was there before; only what changes after that is told."""
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._is_ending = False
         self._is_full_wanted = True
+        self._has_failed = False
 
     def start(self) -> None:
         """Begin to watch; a second call does nothing."""
@@ -172,6 +184,7 @@ class ChangeWatcher:
         clock = asyncio.get_running_loop().time
         news = JobNews()
         seen = await self._look(Snapshot())
+        self._note(seen)
         news.settle(seen.jobs, clock())
         self.is_settled.set()
         full_at = clock()
@@ -182,8 +195,14 @@ class ChangeWatcher:
             if self._is_full_wanted:
                 full_at = clock()
             before, seen = seen, await self._look(seen)
+            self._note(seen)
             for change in [*news.changes(seen.jobs, clock()), *cache_changes(before.cache, seen.cache)]:
                 self._tell(change)
+
+    def _note(self, seen: Snapshot) -> None:
+        self.is_working = seen.is_working
+        if self.is_working:
+            self._on_work()
 
     async def _rest(self, seconds: float) -> None:
         with contextlib.suppress(asyncio.TimeoutError):
@@ -193,43 +212,48 @@ class ChangeWatcher:
     async def _look(self, before: Snapshot) -> Snapshot:
         is_full, self._is_full_wanted = self._is_full_wanted, False
         try:
-            return await self._access.watch(lambda manager: look(manager, before, is_full=is_full))
+            seen = await self._access.watch(lambda manager: look(manager, before, is_full=is_full))
         except Exception:
             # A border: whatever a disk or a half-written job does, a watcher that died would leave panels stale.
-            logger.warning("could not look for changes; trying again", exc_info=True)
-            self._is_full_wanted = True
+            if not self._has_failed:  # once, not every few seconds
+                logger.warning("could not look for changes; trying on", exc_info=True)
+            self._has_failed = self._is_full_wanted = True
             return before
+        self._has_failed = False
+        return seen
 
 
-def _marks(asks: Mapping[str, Callable[[], JobStatus]]) -> dict[str, JobMark]:
+def _read_marks(manager: ModelManager, ids: Sequence[str]) -> dict[str, JobMark]:
     marks = {}
-    for job_id, ask in asks.items():
+    for job_id in ids:
         with contextlib.suppress(JobNotFound):  # forgotten a moment ago: the next look at the folder tells
-            status = ask()
-            marks[job_id] = JobMark(status.state, status.attempt, status.updated, status.is_active)
+            marks[job_id] = _mark(manager.job(job_id).snapshot())
     return marks
 
 
-def _status(manager: ModelManager, job_id: str) -> JobStatus:
-    return manager.job(job_id).status()
+def _mark(job: JobSnapshot) -> JobMark:
+    status = job.status
+    return JobMark(status.state, status.attempt, status.updated, status.is_active, job.is_paused)
 
 
 def _is_active(mark: JobMark | None) -> bool:
     return mark is not None and mark.is_active
 
 
-def _stamp(path: Path) -> int:
+def stamp_of(path: Path) -> int:
+    """Return when a file or folder was changed; 0 if it cannot be seen."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
 
 
-def _cache_stamps(cache_dir: Path) -> dict[str, int]:
+def cache_stamps(cache_dir: Path) -> dict[str, int]:
+    """Return what tells one moment of a cache folder from another: its models, and when each was written down."""
     try:
         with os.scandir(cache_dir) as entries:
             names = [entry.name for entry in entries if not entry.name.startswith(".")]
     except OSError:
         return {}
     # A plain folder without our manifest is listed, too, with the stamp 0.
-    return {name: _stamp(cache_dir / name / ".qwen3ft" / "manifest.json") for name in sorted(names)}
+    return {name: stamp_of(cache_dir / name / ".qwen3ft" / "manifest.json") for name in sorted(names)}

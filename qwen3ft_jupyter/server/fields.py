@@ -47,6 +47,11 @@ class Given:
         value = self.values.get(name)
         return value if isinstance(value, str) else ""
 
+    def texts(self, name: str) -> list[str]:
+        """Return a list of texts; an empty one if it is not given."""
+        value = self.values.get(name)
+        return value if isinstance(value, list) else []
+
     def count(self, name: str) -> int:
         """Return a whole number; 0 if it is not given."""
         value = self.values.get(name)

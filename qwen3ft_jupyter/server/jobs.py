@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from tornado import web
 
+from qwen3ft_jupyter.errors import JobNotFound, WrongJobState
 from qwen3ft_jupyter.faces import say
-from qwen3ft_jupyter.faces.actions import snapshots
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.curves import read_metrics
 from qwen3ft_jupyter.server.fields import Field, check_job_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
+    from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.messages import Speaker
 
 T = TypeVar("T")
 
@@ -25,17 +28,28 @@ AUTH_RESOURCE = "qwen3ft_jupyter:jobs"
 
 
 class JobsHandler(Qwen3FTHandler):
-    """All jobs."""
+    """All jobs, or some."""
 
     auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"GET": (Field("ids", "list"),)}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def get(self) -> None:
-        """Answer with every job, newest first."""
+        """Answer with every job, newest first, or with those of `ids` that there are."""
+        ids, speaker = self.given().texts("ids"), self.speaker
+        if ids:
+            self.answer(await self.read(lambda manager: _say_some(manager, ids, speaker)))
+        else:
+            kept = self.services.answers.jobs
+            self.finish(await self.read(lambda manager: kept.to_json(manager.job_snapshots(), speaker)))
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def delete(self) -> None:
+        """Forget every job that has ended, and answer with their ids."""
         self.given()
-        jobs = await self.read(lambda manager: snapshots(manager.jobs()))
-        self.answer({"jobs": [say.answer(job, self.speaker) for job in jobs]})
+        self.answer({"forgotten": await self.act(_forget_ended)})
 
 
 class OneJobHandler(Qwen3FTHandler):
@@ -158,6 +172,24 @@ class JobResumeHandler(OneJobHandler):
         """Let a paused job go on; start the next attempt of one that has ended, which goes on where that one did."""
         self.given()
         self.answer_job(await self.act_on_job(job_id, lambda job: job.resume().snapshot()))
+
+
+def _say_some(manager: ModelManager, ids: Sequence[str], speaker: Speaker) -> Mapping[str, object]:
+    jobs = []
+    for job_id in ids:
+        with contextlib.suppress(JobNotFound):  # whoever asks sees that it is gone
+            jobs.append(say.answer(manager.job(check_job_id(job_id)).snapshot(), speaker))
+    return {"jobs": jobs}
+
+
+def _forget_ended(manager: ModelManager) -> list[str]:
+    forgotten = []
+    for job in manager.job_snapshots():
+        if not job.status.is_active:
+            with contextlib.suppress(JobNotFound, WrongJobState):  # forgotten or resumed meanwhile
+                manager.job(job.id).forget()
+                forgotten.append(job.id)
+    return forgotten
 
 
 def _tell(job: Job, tell: Callable[[], None]) -> JobSnapshot:

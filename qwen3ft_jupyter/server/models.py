@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado import web
 
 from qwen3ft_jupyter.faces import say
+from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.cache import say_copy
 from qwen3ft_jupyter.server.fields import Field, fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.manager.overview import ModelRow
+    from qwen3ft_jupyter.messages import Speaker
     from qwen3ft_jupyter.server.base import Services
     from qwen3ft_jupyter.server.fields import Given
 
@@ -35,8 +39,10 @@ class ModelsHandler(Qwen3FTHandler):
     async def get(self) -> None:
         """Answer with every model."""
         self.given()
-        rows = await self.read(lambda manager: manager.model_rows())
-        self.answer({"models": [say.model_answer(row, self.speaker) for row in rows]})
+        speaker, kept = self.speaker, self.services.answers.models
+        self.finish(
+            await self.read(lambda manager: kept.to_json(manager.model_rows(), speaker, partial(_say_all, speaker)))
+        )
 
 
 class DownloadHandler(Qwen3FTHandler):
@@ -71,6 +77,10 @@ class DownloadHandler(Qwen3FTHandler):
             self.answer_job(await self.act(lambda manager: _start(manager, given)))
 
 
+def _say_all(speaker: Speaker, rows: Sequence[ModelRow]) -> Mapping[str, object]:
+    return {"models": [say.model_answer(row, speaker) for row in rows]}
+
+
 def _plan(manager: ModelManager, given: Given, stop: threading.Event) -> Mapping[str, object]:
     return manager.plan(given.text("model_name"), **_options(given), stop=stop).to_dict()
 
@@ -83,9 +93,9 @@ def _find_cached(manager: ModelManager, given: Given) -> CachedModel | None:
     """
     if given.flag("force") or given.flag("update"):
         return None
+    repo_id, revision = parse_model(given.text("model_name"), given.text("revision"))
     for model in manager.cached_models():
-        is_named = model.repo_id == given.text("model_name")
-        if is_named and model.is_sound and given.text("revision") in ("", model.commit):
+        if model.repo_id == repo_id and model.is_sound and revision in (None, model.commit):
             return model
     return None
 

@@ -22,6 +22,7 @@ import platformdirs
 
 from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.paths import current_folder, fault_of, is_file, reason_of
 from qwen3ft_jupyter.settings.declared import FOLDER_ORIGIN, ROOT_ORIGIN, SETTINGS, STRANGERS_ORIGINS, Origin, Settings
 from qwen3ft_jupyter.settings.kinds import check_folder
 from qwen3ft_jupyter.settings.setting import Before
@@ -71,7 +72,7 @@ def load_settings(
     places = [
         _given_place(overrides or {}),
         *_own_places(environ, notices),
-        *_strangers_places(working_folder or _current_folder(), server_root or _told_root(environ), notices),
+        *_strangers_places(working_folder or current_folder(), server_root or _told_root(environ), notices),
         *_server_places(environ, traits or {}),
     ]
     values: dict[str, Any] = {}  # each of the type that its setting declares
@@ -218,20 +219,15 @@ def _told_root(environ: Mapping[str, str]) -> Path | None:
     return Path(told) if told.strip() else None
 
 
-def _current_folder() -> Path | None:
-    try:
-        return Path.cwd()
-    except OSError:  # it has been deleted while we are in it
-        return None
-
-
 def _read_env_file(folder: Path, origin: str, notices: list[str]) -> dict[str, str]:
     """Return the variables in a folder's ``.env``; one that cannot be read says so and holds nothing."""
     from dotenv import dotenv_values
 
     path = folder / ".env"
     try:
-        if not path.is_file():
+        if not is_file(path):
+            if (fault := fault_of(folder)) is not None:
+                raise fault
             return {}
         # No interpolation: ${HF_TOKEN} in a stranger's file must not read our environment.
         values = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
@@ -240,7 +236,7 @@ def _read_env_file(folder: Path, origin: str, notices: list[str]) -> dict[str, s
         return {}
     except OSError as error:
         notices.append(
-            Message("The {file} cannot be read and is ignored: {reason}.", file=_FILES[origin], reason=error.strerror)
+            Message("The {file} cannot be read and is ignored: {reason}.", file=_FILES[origin], reason=reason_of(error))
         )
         return {}
     return {name: value for name, value in values.items() if value is not None}

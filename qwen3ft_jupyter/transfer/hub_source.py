@@ -14,7 +14,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import (
-    AccessDenied,
     HubError,
     ModelNotFound,
     Qwen3ftError,
@@ -23,6 +22,9 @@ from qwen3ft_jupyter.errors import (
     WrongBytes,
 )
 from qwen3ft_jupyter.hubs.failures import origin_of
+from qwen3ft_jupyter.hubs.http import beginning_of
+from qwen3ft_jupyter.hubs.reasons import reason_of
+from qwen3ft_jupyter.hubs.refusals import file_refused
 from qwen3ft_jupyter.hubs.retry import TRANSIENT_STATUSES, busy
 
 if TYPE_CHECKING:
@@ -228,13 +230,7 @@ def _refusal(response: Response, file: RemoteFile, source: str) -> Qwen3ftError:
     if status in TRANSIENT_STATUSES:
         return busy(source, status, response.headers.get("retry-after"))
     if status in {401, 403}:
-        return AccessDenied(
-            "{path}: {source} refuses it (HTTP {status}).",
-            hint="Check your token, and that you accepted the model's licence on its page.",
-            path=file.path,
-            source=source,
-            status=status,
-        )
+        return file_refused(file.path, source, status, reason_of(response.headers, beginning_of(response)))
     if status in {404, 410}:
         return ModelNotFound(
             "{path}: {source} lists it but does not have it (HTTP {status}).",

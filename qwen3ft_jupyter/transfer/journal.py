@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from qwen3ft_jupyter.disk import LOCAL, age_s, read_regular
+from qwen3ft_jupyter.paths import matching
 from qwen3ft_jupyter.processes import ProcessIdentity
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def read_journal(path: Path) -> Journal | None:
 
 def left_behind(folder: Path, key: str, size: int, disk: Disk) -> Iterator[tuple[Path, Journal]]:
     """Yield the journals of `key` that nobody works on; delete those that are no use."""
-    for path in sorted(folder.glob(f"{key}.*.journal")):
+    for path in matching(folder, f"{key}.*.journal"):
         journal = read_journal(path)
         if journal is None or not _is_about(journal, key, size):
             logger.info("discarding %s: it is not about this object", path.name)
@@ -131,8 +132,8 @@ def left_behind(folder: Path, key: str, size: int, disk: Disk) -> Iterator[tuple
 
 def clear_orphans(folder: Path, *, disk: Disk = LOCAL) -> None:
     """Delete what kills left in `folder` and no journal names, if it is old enough not to be part of a claim."""
-    parts = [path for pattern in _UNNAMED for path in folder.glob(pattern)]
-    named = {journal.data_name for path in folder.glob("*.journal") if (journal := read_journal(path)) is not None}
+    parts = [path for pattern in _UNNAMED for path in matching(folder, pattern)]
+    named = {journal.data_name for path in matching(folder, "*.journal") if (journal := read_journal(path)) is not None}
     for path in parts:
         with contextlib.suppress(OSError):
             if path.name not in named and age_s(path, disk=disk) > ORPHAN_S:

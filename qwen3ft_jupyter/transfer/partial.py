@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.disk import LOCAL, append, make_folders
 from qwen3ft_jupyter.errors import Qwen3ftError, TransferError, WrongBytes
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.paths import matching
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.transfer.journal import (
     Journal,
@@ -328,7 +329,7 @@ def claimed(incoming: Path, key: str, size: int, *, name: str, disk: Disk) -> It
 def clear_partials(folder: Path, *, disk: Disk = LOCAL) -> int:
     """Delete every partial in `folder` that no living process owns; return the bytes they took."""
     freed = 0
-    for path in sorted(folder.glob("*.journal")):
+    for path in matching(folder, "*.journal"):
         journal = read_journal(path)
         if journal is None:
             delete(path, disk=disk)

@@ -67,6 +67,7 @@ class StandIn:
     plan_answer: dict[str, Any] = field(default_factory=dict)
     repaired: tuple[str, ...] = ()
     left: tuple[tuple[str, str], ...] = ()
+    notices: tuple[str, ...] = ()
 
     def make(self, **overrides: Any) -> StandIn:
         self.overrides = overrides
@@ -74,7 +75,10 @@ class StandIn:
 
     @property
     def settings(self) -> Answer:
-        return Answer(max_speed=None)
+        return Answer(max_speed=None, notices=self.notices)
+
+    def unseen(self) -> list[str]:
+        return ["a folder is not seen"] if self.notices else []
 
     @property
     def cache(self) -> Answer:
@@ -308,7 +312,7 @@ from qwen3ft_jupyter.work import Progress
 from tests.jobs.following import start
 class Manager:
     job_store = JobStore(Path(sys.argv[1]))
-    settings = types.SimpleNamespace(max_speed=None)
+    settings = types.SimpleNamespace(max_speed=None, notices=())
     cache = types.SimpleNamespace(find=lambda *_: None)
     def download(self, name, *, max_speed, **wishes):
         return start(self.job_store, "download", {"model_name": name}, title="Download", max_speed=None)
@@ -461,7 +465,7 @@ def test_a_state_folder_that_is_none_stops_no_download(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == str(tmp_path / "models" / "qwen3ft_Qwen3-Practice")
     assert "Traceback" not in done.stderr
-    assert "Set QWEN3FT_STATE_DIR to a folder" in done.stderr
+    assert "set QWEN3FT_STATE_DIR to another folder" in done.stderr
 
 
 def test_a_download_of_the_command_line_is_done_as_a_job(tmp_path: Path) -> None:

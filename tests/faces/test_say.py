@@ -37,7 +37,7 @@ def test_a_state_is_called_alike(monkeypatch: pytest.MonkeyPatch, state: JobStat
     monkeypatch.setenv("QWEN3FT_LANG", language)
     status = JobStatus(state, 1)
 
-    first = job_text(StandInJob("a", script=[status]).snapshot(), []).splitlines()[0]
+    first = job_text(StandInJob("a", script=[status]).snapshot()).splitlines()[0]
 
     assert panels(status, language)["state"].lower() in first.split(" · ")
 

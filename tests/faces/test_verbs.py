@@ -123,6 +123,11 @@ def test_every_command_that_is_named_exists(path: Path) -> None:
         ("--max-new-tokens 9 a/b hello", "a/b", 9, "hello"),
         ("a/b --max-new-tokens=9 hello", "a/b", 9, "hello"),
         ("a/b hello --max-new-tokens 9", "a/b", 9, "hello"),
+        ("a/b what does --hub mean", "a/b", None, "what does --hub mean"),
+        ("a/b see --cache-dir here", "a/b", None, "see --cache-dir here"),
+        ("a/b -h is for help", "a/b", None, "-h is for help"),
+        ("a/b -- two dashes", "a/b", None, "-- two dashes"),
+        ('a/b "Is it?" --cache-dir /data --max-new-tokens 9', "a/b", 9, "Is it?"),
         ('"my runs/first" hello', "my runs/first", None, "hello"),
         ("a/b", "a/b", None, ""),
     ],
@@ -154,3 +159,82 @@ def test_a_group_without_its_second_word_is_the_verb_itself() -> None:
     ]
     with pytest.raises(WrongLine, match="choose from"):
         match_verb(["cache", "abcd"], "cli")
+
+
+@pytest.mark.parametrize("face", ["cli", "magic"])
+@pytest.mark.parametrize("verb", ["download", "verify", "repair", "pin", "unpin", "evict"])
+def test_a_model_may_be_given_by_its_address_in_every_verb(verb: str, face: Face) -> None:
+    given = parse(find(verb), ["https://huggingface.co/a/b/tree/v1"], face)
+
+    assert (given.model_name, given.revision) == ("a/b", "v1")
+
+
+def test_a_folder_of_another_tool_is_no_address() -> None:
+    given = parse(find("evict"), ["hf.co/a/b", "--owner", "folder"], "cli")
+
+    assert given.model_name == "hf.co/a/b"
+
+
+@pytest.mark.parametrize("face", ["cli", "magic"])
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("jobs stp", "jobs stop"),
+        ("jobs stp abcd", "jobs stop"),
+        ("jobs resum abcd", "jobs resume"),
+        ("jobs limi abcd 5MB", "jobs limit"),
+        ("jobs follo abcd", "jobs follow"),
+        ("cache evct a/b", "cache evict"),
+        ("cache verif a/b", "cache verify"),
+        ("downlod a/b", "download"),
+        ("stp abcd", "stop"),
+        ("finetun x", "finetune"),
+    ],
+)
+def test_a_verb_with_a_slip_of_the_finger_is_answered_by_the_one_that_is_meant(
+    line: str, meant: str, face: Face
+) -> None:
+    with pytest.raises(WrongLine, match=f"Did you mean {meant}[?]"):
+        match_verb(line.split(), face)
+
+    assert match_verb([*meant.split(), "abcd"], face)[1] == meant
+
+
+@pytest.mark.parametrize("face", ["cli", "magic"])
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("download a/b --revison v1", "--revision"),
+        ("download a/b --revison=v1", "--revision"),
+        ("download a/b --dryrun", "--dry-run"),
+        ("download a/b --inplace", "--in-place"),
+        ("download a/b --source disk", "--sources"),
+        ("download a/b --ofline", "--offline"),
+        ("download a/b --cachedir /x", "--cache-dir"),
+        ("evict a/b --onwer folder", "--owner"),
+        ("load a/b --4bits", "--4bit"),
+        ("chat a/b --max-new-token-s 5", "--max-new-tokens"),
+    ],
+)
+def test_an_option_with_a_slip_of_the_finger_is_answered_by_the_one_that_is_meant(
+    line: str, meant: str, face: Face
+) -> None:
+    words = line.split()
+    verb = find(words[0])
+    try:
+        parse(verb, words[1:], face)
+    except WrongLine as wrong:
+        said = wrong.message
+    else:  # a beginning of the option is enough in a terminal
+        assert face == "cli"
+        return
+
+    assert f"Did you mean {meant}?" in said
+
+
+def test_what_is_near_to_nothing_gets_no_guess() -> None:
+    with pytest.raises(WrongLine) as caught:
+        parse(find("download"), ["a/b", "--zzz"], "cli")
+
+    assert "Did you mean" not in caught.value.message
+    assert match_verb(["jobs", "beef"], "cli")[0].name == "jobs"

@@ -11,7 +11,7 @@ import pytest
 from qwen3ft_jupyter.cache.reports import RepairReport
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import BadInput, BadSetting
-from qwen3ft_jupyter.faces import actions, job_views, parsing, verbs, views
+from qwen3ft_jupyter.faces import actions, job_views, losses, parsing, verbs, views
 from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces.format import progress_parts
 from qwen3ft_jupyter.faces.job_views import fetch_facts, share_words
@@ -42,7 +42,7 @@ def planned(path: str, action: str, size: int = 10, source: str = "") -> dict[st
     }
 
 
-@pytest.mark.parametrize("module", [actions, fmt, job_views, parsing, verbs, views])
+@pytest.mark.parametrize("module", [actions, fmt, job_views, losses, parsing, verbs, views])
 def test_the_examples_are_true(module: ModuleType) -> None:
     done = doctest.testmod(module)
     assert done.attempted > 0

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadData, Stopped
-from qwen3ft_jupyter.finetune.formats import ChatMessage, Conversation
-from qwen3ft_jupyter.finetune.rendering import IGNORED, Encoder, Sample, encode_all, end_of_turn_ids
+from qwen3ft_jupyter.finetune.formats import Conversation
+from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
+from qwen3ft_jupyter.finetune.samples import IGNORED, Sample
+from qwen3ft_jupyter.finetune.turns import ChatMessage
 from qwen3ft_jupyter.loading.load import load_tokenizer
 from qwen3ft_jupyter.loading.templates import TemplateRenderer
 from qwen3ft_jupyter.work import Work

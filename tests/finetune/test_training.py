@@ -117,6 +117,7 @@ def test_a_lora_learns_and_leaves_everything_needed(
         "device",
         "tokens",
         "base_commit",
+        "data",
     }
     assert result.last_loss < result.first_loss - 0.2  # a random base gives an adapter little to hold on to
     assert (result.method, result.steps, result.dtype, result.device) == ("lora", 12, "float32", "cpu")

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
-from qwen3ft_jupyter.notebook.cells import ShowEveryLine, keep_questions
+from qwen3ft_jupyter.notebook.cells import keep_questions
+from qwen3ft_jupyter.notebook.magics import Qwen3FTMagics
+from tests.server.standin import StandInManager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 def calls(cell: str) -> list[tuple[Any, ...]]:
@@ -70,30 +79,79 @@ def test_help_on_the_magic_is_still_help() -> None:
     assert keep_questions(lines) == lines
 
 
-def shown(code: str) -> list[str]:
-    """Return the lines that show themselves, by what the magic is given."""
-    tree = ShowEveryLine().visit(ast.parse(code))
-    compile(tree, "cell", "exec")
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return [str(ast.unparse(call.args[0])) for call in calls if ast.unparse(call.func).endswith(".display.display")]
+@pytest.mark.parametrize("before", ["%time ", "x = 1\n%time ", "%timeit -n1 -r1 "])
+def test_a_question_within_another_magic_stays_as_it_is_typed(before: str) -> None:
+    outer = before.rpartition("%")[2]
+
+    [(name, line)] = calls(f"{before}%qwen3ft chat a/b who are you?\n")
+
+    assert f"{name} {line}" == f"{outer}%qwen3ft chat a/b who are you?"
 
 
-CALL = "get_ipython().run_line_magic('qwen3ft', {!r})"
-STATUS, LIST = CALL.format("status"), CALL.format("list")
+@pytest.fixture
+def shell() -> Iterator[Any]:  # IPython's methods have no types
+    shell: Any = InteractiveShell.instance()
+    shell.display_formatter.active_types = ["text/plain"]
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+LOAD = "%load_ext qwen3ft_jupyter"
 
 
 @pytest.mark.parametrize(
-    ("code", "displayed"),
+    ("cell", "displayed", "result"),
     [
-        (STATUS, []),
-        (f"{STATUS}\n{LIST}", [STATUS]),
-        (f"{STATUS}\nx = 1", [STATUS]),
-        (f"x = {STATUS}\ny = 1", []),
-        (f"for _ in range(2):\n    {STATUS}", [STATUS]),
-        (f"if x:\n    {STATUS}\n{LIST}", [STATUS]),
-        ("get_ipython().run_line_magic('env', 'A=1')\n1", []),
-        ("", []),
+        ("%qwen3ft help pin", [], "pin"),
+        ("%qwen3ft help pin\n%qwen3ft help load", ["pin"], "load"),
+        ("%qwen3ft help pin\nx = 1", ["pin"], None),
+        ("x = %qwen3ft help pin\ny = 1", [], None),
+        ("x = %qwen3ft help pin", [], None),
+        ("for _ in range(2):\n    %qwen3ft help pin", ["pin", "pin"], None),
+        ("if True:\n    %qwen3ft help pin\n%qwen3ft help load", ["pin"], "load"),
+        ("def f():\n    %qwen3ft help pin\n    return 5\ny = f()", ["pin"], None),
+        ("def f():\n    x = %qwen3ft help pin\n    return x\ny = f()", [], None),
+        ("try:\n    %qwen3ft help pin\nfinally:\n    pass", ["pin"], None),
+        ("%time %qwen3ft help pin", [], "pin"),
+        ("import asyncio\nawait asyncio.sleep(0)\n%qwen3ft help pin\n%qwen3ft help load", ["pin"], "load"),
     ],
 )
-def test_what_is_neither_last_nor_assigned_shows_itself(code: str, displayed: list[str]) -> None:
-    assert shown(code) == displayed
+@pytest.mark.parametrize("loaded", ["before", "in the same cell"])
+def test_what_is_neither_last_nor_assigned_shows_itself_once(
+    shell: Any, cell: str, displayed: list[str], result: str | None, loaded: str
+) -> None:
+    """Also in the cell that loads the extension, as in the first cell of the README."""
+    if loaded == "before":
+        shell.run_cell(LOAD)
+    with capture_output() as captured:
+        done = shell.run_cell(cell if loaded == "before" else f"{LOAD}\n{cell}")
+
+    done.raise_error()
+    assert [verb_in(output.data["text/plain"]) for output in captured.outputs] == displayed
+    assert (verb_in(str(done.result)) if result else done.result) == result
+
+
+def verb_in(shown: str) -> str:
+    """Return the verb that a help explains."""
+    return str(re.findall(r"%qwen3ft (\w+) NAME", shown)[0])
+
+
+@pytest.mark.parametrize("text", ["{name}", "$name and $HOME", "{1 / 0} {name}", "{{name}}", "a \\n b \\", "‘你’“好”"])
+def test_a_question_is_not_filled_in_but_the_name_is(shell: Any, tmp_path: Path, text: str) -> None:
+    magics = Qwen3FTMagics(shell, lambda **_: StandInManager(tmp_path).real)
+    shell.run_cell(f"{LOAD}\nname = 'a/b'")
+    shell.register_magics(magics)
+
+    for model in ("{name}", "$name"):
+        assert str(shell.run_cell(f"%qwen3ft chat {model} {text}").result) == f"You asked: {text}"
+    asked = shell.run_cell(f"%%qwen3ft chat {{name}} {text}\n\n    {text}\n\n").result
+    assert str(asked) == f"You asked: {text}\n\n    {text}"
+
+
+def test_a_cell_that_was_read_too_early_to_ask_says_so(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    cell = "%load_ext qwen3ft_jupyter\n%qwen3ft chat a/b who are you?"
+
+    shell.run_cell(cell, store_history=True)
+
+    assert "Run the cell again to ask it." in capsys.readouterr().err
+    assert keep_questions in shell.input_transformers_cleanup

@@ -6,15 +6,15 @@ import io
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
+
+from qwen3ft_jupyter.errors import NoSpace, Stopped
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.notebook.display import CellReporter, default_reporter
 from qwen3ft_jupyter.work import SILENT, Progress
 from tests.server.standin import HOSTILE
-
-if TYPE_CHECKING:
-    import pytest
 
 
 class Clock:
@@ -91,6 +91,59 @@ def test_losses_become_a_curve() -> None:
     reporter.metrics({"step": 4, "learning_rate": 1e-4})
 
     assert "polyline" in wall.shown[-1]["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (None, "✓ downloading · 500 B of 1.0 kB"),
+        (NoSpace("No."), "✗ failed (no-space) · downloading · 500 B of 1.0 kB"),
+        (ZeroDivisionError(), "✗ failed (ZeroDivisionError) · downloading · 500 B of 1.0 kB"),
+        (KeyboardInterrupt(), "■ interrupted · downloading · 500 B of 1.0 kB"),
+        (Stopped("Stopped."), "■ interrupted · downloading · 500 B of 1.0 kB"),
+    ],
+)
+def test_work_that_is_over_shows_how_it_ended_and_no_bar(error: BaseException | None, end: str) -> None:
+    wall = Wall()
+    reporter = CellReporter(wall, Clock())
+
+    reporter.progress(Progress("transferring", 500, 1000, rate=5e7, eta_s=3))
+    reporter.finished(error)
+    reporter.finished(None)  # of the call around it
+
+    assert wall.shown[-1]["text/plain"] == end
+    assert end in wall.shown[-1]["text/html"]
+    assert "<progress" not in wall.shown[-1]["text/html"]
+
+
+def test_work_that_showed_nothing_ends_without_a_word() -> None:
+    wall = Wall()
+
+    CellReporter(wall, Clock()).finished(None)
+
+    assert wall.shown == []
+
+
+def test_work_that_goes_on_after_a_part_of_it_has_a_bar_again() -> None:
+    wall = Wall()
+    reporter = CellReporter(wall, Clock())
+
+    reporter.progress(at(1000))
+    reporter.finished(None)
+    reporter.progress(at(1, "verifying"))
+
+    assert "<progress" in wall.shown[-1]["text/html"]
+    assert wall.shown[-1]["text/plain"].startswith("verifying")
+
+
+def test_a_line_of_a_terminal_is_taken_away_at_the_end() -> None:
+    terminal = Terminal()
+    line = ProgressLine(terminal)
+
+    line.progress(at(1))
+    line.finished(ZeroDivisionError())
+
+    assert terminal.getvalue().endswith("\r\x1b[K")
 
 
 def test_a_reporter_may_be_called_from_many_threads(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, NoSpace, Stopped
 from qwen3ft_jupyter.faces.job_views import job_text
+from qwen3ft_jupyter.faces.losses import MOST_POINTS, Losses
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.notebook.job_view import JOB_MIME_TYPE, JobView, NoLongerFollowed, job_html
+from qwen3ft_jupyter.work import Progress
 from tests.server.standin import DONE, FAILED, HALFWAY, QUEUED, StandInJob
 
 
@@ -102,12 +104,12 @@ def test_losses_are_read_once_and_drawn() -> None:
 
     assert "polyline" in bundle["text/html"]
     assert "loss 3 → 0.5" in bundle["text/plain"]
-    assert view._losses == [3.0, 1.5, 0.5]
+    assert view._losses.points() == [3.0, 1.5, 0.5]
 
 
 def test_a_running_job_shows_numbers_and_an_ended_one_results() -> None:
-    running = job_text(StandInJob("a", script=[HALFWAY]).snapshot(), [])
-    ended = job_text(StandInJob("a", script=[DONE]).snapshot(), [])
+    running = job_text(StandInJob("a", script=[HALFWAY]).snapshot())
+    ended = job_text(StandInJob("a", script=[DONE]).snapshot())
 
     assert "downloading · 500 MB of 1.0 GB · 50.0 MB/s · 10 s left · 8 connections" in running
     assert "taken from Hugging Face" in running
@@ -121,7 +123,7 @@ def test_a_finished_download_says_where_its_bytes_came_from() -> None:
     shares = [{"name": "Hugging Face", "bytes": 3 * 10**8}, {"name": "ModelScope", "bytes": 7 * 10**8}]
     result = {"folder": "/cache/x", "bytes": 10**9, "sources": shares, "adopted": 5 * 10**8, "evicted": ["a/old"]}
 
-    text = job_text(StandInJob("a", script=[replace(DONE, result=result)]).snapshot(), [])
+    text = job_text(StandInJob("a", script=[replace(DONE, result=result)]).snapshot())
 
     assert "fetched: 1.0 GB (70 % ModelScope, 30 % Hugging Face)" in text
     assert "from this disk: 500 MB" in text
@@ -131,31 +133,96 @@ def test_a_finished_download_says_where_its_bytes_came_from() -> None:
 def test_a_paused_job_says_so_at_once_and_how_to_go_on() -> None:
     job = StandInJob("a", script=[HALFWAY], controls={"paused": True, "max_speed": 20_000_000}).snapshot()
 
-    assert "· paused (at most 20.0 MB/s) ·" in job_text(job, [])
-    assert "‖ paused" in job_html(job, [])
-    assert "Go on with it: %qwen3ft jobs resume a" in job_text(job, [])
+    assert "· paused (at most 20.0 MB/s) ·" in job_text(job)
+    assert "‖ paused" in job_html(job)
+    assert "Go on with it: %qwen3ft jobs resume a" in job_text(job)
 
 
 def test_a_limit_that_no_longer_matters_is_not_told() -> None:
     job = StandInJob("a", script=[DONE], controls={"paused": False, "max_speed": 20_000_000}).snapshot()
 
-    assert "at most" not in job_text(job, [])
+    assert "at most" not in job_text(job)
 
 
 def test_a_finished_fine_tune_says_how_to_talk_to_it() -> None:
     came_to = Outcome("/w/runs/a", "lora", 60, 3.2, 0.25, 75.0, 10**6, 10**4, dtype="float32", device="cpu", tokens=99)
     job = StandInJob("a", "finetune", script=[replace(DONE, result=came_to.to_dict())]).snapshot()
 
-    text = job_text(job, [])
+    text = job_text(job)
 
     assert "loss: 3.2 → 0.25" in text
     assert "time: 1 min 15 s" in text
     assert '%qwen3ft chat a "…"' in text
 
 
-def test_a_bar_of_unknown_length_is_shown_while_nothing_is_known() -> None:
-    assert "<progress" in job_html(StandInJob("a", script=[QUEUED]).snapshot(), [])
-    assert "<progress" not in job_html(StandInJob("a", script=[DONE]).snapshot(), [])
+def test_only_a_bar_that_stands_still_is_saved() -> None:
+    """One of unknown length would move for ever in a notebook whose kernel has gone."""
+    resolving = replace(HALFWAY, progress=Progress("resolving"))
+
+    assert "<progress" not in job_html(StandInJob("a", script=[QUEUED]).snapshot())
+    assert "<progress" not in job_html(StandInJob("a", script=[resolving]).snapshot())
+    assert 'value="50.0"' in job_html(StandInJob("a", script=[HALFWAY]).snapshot())
+    assert "<progress" not in job_html(StandInJob("a", script=[DONE]).snapshot())
+
+
+def test_what_is_saved_of_a_job_at_work_says_of_which_moment_it_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwen3ft_jupyter.faces.job_views.moment", lambda seconds: f"moment {seconds:.0f}")
+
+    for shown in (job_html, job_text):
+        assert "as of moment 2" in shown(StandInJob("a", script=[HALFWAY]).snapshot())
+        assert "%qwen3ft jobs follow a" in shown(StandInJob("a", script=[HALFWAY]).snapshot())
+        assert "as of moment" not in shown(StandInJob("a", script=[DONE]).snapshot())
+
+
+@pytest.mark.parametrize("state", ["stopped", "interrupted", "failed"])
+def test_a_job_that_ended_early_says_how_far_it_came(state: Any) -> None:
+    job = StandInJob("a", script=[replace(HALFWAY, state=state)]).snapshot()
+
+    for shown in (job_html, job_text):
+        assert "It came as far as: downloading · 500 MB of 1.0 GB · 8 connections" in shown(job)
+        assert "<progress" not in shown(job)
+
+
+@pytest.mark.parametrize(
+    ("code", "is_offered"),
+    [
+        ("bad-data", False),
+        ("bad-config", False),
+        ("unknown-model", False),
+        ("model-not-found", False),
+        ("unsafe-model", False),
+        ("no-space", True),
+        ("hub-unreachable", True),
+        ("missing-package", True),
+        ("does-not-fit", True),
+        ("job-failed", True),
+        ("of-another-version", True),
+    ],
+)
+def test_only_what_may_end_otherwise_is_offered_to_go_on(code: str, is_offered: bool) -> None:  # noqa: FBT001
+    failed = replace(FAILED, error={"code": code, "message": "No.", "hint": ""})
+
+    for shown in (job_html, job_text):
+        assert ("jobs resume" in shown(StandInJob("a", script=[failed]).snapshot())) is is_offered
+
+
+def test_a_long_run_costs_no_more_than_a_short_one() -> None:
+    def sizes(steps: int) -> tuple[int, int]:
+        losses = Losses(5 - index / steps for index in range(steps))
+        job = StandInJob("a", script=[HALFWAY]).snapshot()
+        return len(job_html(job, losses)), len(job_text(job, losses))
+
+    (short_html, short_text), (long_html, long_text) = sizes(200), sizes(100_000)
+
+    assert long_html < 1.2 * short_html
+    assert long_text < 1.2 * short_text
+    assert len(Losses(range(100_000)).points()) <= MOST_POINTS + 1
+
+
+def test_a_curve_begins_and_ends_where_the_run_did() -> None:
+    for count in (1, 2, MOST_POINTS, MOST_POINTS + 1, 1234):
+        points = Losses(range(count)).points()
+        assert (points[0], points[-1]) == (0, count - 1)
 
 
 def test_an_old_cell_still_shows_a_job_that_is_forgotten() -> None:
@@ -172,6 +239,6 @@ def test_an_old_cell_still_shows_a_job_that_is_forgotten() -> None:
 def test_a_job_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QWEN3FT_LANG", "zh_CN")
 
-    text = job_text(StandInJob("a", script=[HALFWAY]).snapshot(), [])
+    text = job_text(StandInJob("a", script=[HALFWAY]).snapshot())
 
     assert "下载 · 500 MB / 1.0 GB · 50.0 MB/s · 剩余 10 s" in text

@@ -268,7 +268,7 @@ def test_interrupting_a_followed_job_leaves_it_running_until_it_is_stopped(kerne
     messages = kernel.rest(request)
     [running] = kernel.run("print(real.status().is_active)")
     stopped = kernel.run("%qwen3ft stop {real.id}")
-    [ended] = kernel.run("print(real.wait(timeout_s=50).is_active)")
+    ended, renewed = kernel.run("print(real.wait(timeout_s=50).is_active)")
     [failed] = [m for m in kernel.run("%qwen3ft jobs follow {real.id}") if m["msg_type"] == "error"]
 
     error = next(message["content"] for message in messages if message["msg_type"] == "error")
@@ -277,4 +277,30 @@ def test_interrupting_a_followed_job_leaves_it_running_until_it_is_stopped(kerne
     assert running["content"]["text"] == "True\n"
     assert kinds(stopped) == ["display_data"]
     assert ended["content"]["text"] == "False\n"
+    assert renewed["msg_type"] == "update_display_data"
+    assert "stopped" in renewed["content"]["data"]["text/html"]
     assert failed["content"]["ename"] == "Stopped"
+
+
+def test_what_is_saved_of_a_job_nobody_follows_is_true_in_the_end(kernel: Kernel, tmp_path: Path) -> None:
+    """A job at the end of a cell, as in the quickstart: its output is renewed once when the job is over."""
+    kernel.run(
+        "from qwen3ft_jupyter.jobs.store import JobStore\n"
+        "from qwen3ft_jupyter import get_model_manager\n"
+        "from tests.jobs.following import start\n"
+        f"store = JobStore(Path({str(tmp_path)!r}), worker=[sys.executable, '-c', 'import time; time.sleep(120)'])\n"
+        "from qwen3ft_jupyter.notebook import display\n"
+        "display.get_model_manager()\n"
+        "real = start(store, 'download', {}, title='a long one', grace_s=0.1)\n"
+    )
+
+    [shown] = kernel.run("real")
+    kernel.run("real.stop()")
+    after = kernel.run("real.wait(timeout_s=50).state")
+    later = kernel.run("1")
+
+    assert shown["msg_type"] == "display_data"
+    assert "as of" in shown["content"]["data"]["text/plain"]
+    renewed = [message for message in [*after, *later] if message["msg_type"] == "update_display_data"]
+    assert [message["content"]["transient"] for message in renewed] == [shown["content"]["transient"]]
+    assert "stopped" in renewed[0]["content"]["data"]["text/plain"].splitlines()[0]

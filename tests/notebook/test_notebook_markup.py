@@ -10,6 +10,7 @@ import pytest
 
 from qwen3ft_jupyter.faces.format import plain
 from qwen3ft_jupyter.faces.job_views import job_text, jobs_table
+from qwen3ft_jupyter.faces.losses import Losses
 from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table
 from qwen3ft_jupyter.manager.overview import ModelRow, SettingRow
 from qwen3ft_jupyter.notebook import views
@@ -92,11 +93,11 @@ def hostile_views() -> list[Markup]:
         return replace(about, status=replace(about.status, **changes))
 
     return [
-        job_html(job_with(error=error, notices=(HOSTILE,)), [2.0, 1.0]),
-        job_html(job_with(state="succeeded", error=None, result={"folder": HOSTILE, "hub": HOSTILE}), []),
+        job_html(job_with(error=error, notices=(HOSTILE,)), Losses([2.0, 1.0])),
+        job_html(job_with(state="succeeded", error=None, result={"folder": HOSTILE, "hub": HOSTILE})),
         *(views.TableView(shown).html() for shown in hostile_tables(about, status)),
         views.TextView(HOSTILE).html(),
-        job_html(job_with(result={"folder": HOSTILE, "bytes": 1, "sources": [source], "evicted": [HOSTILE]}), []),
+        job_html(job_with(result={"folder": HOSTILE, "bytes": 1, "sources": [source], "evicted": [HOSTILE]})),
         views.TextView(HOSTILE, is_code=True).html(),
         views.Note(HOSTILE).html(),
         table([HOSTILE], [[HOSTILE]]),
@@ -128,7 +129,7 @@ def test_a_strangers_words_make_no_tag_and_no_attribute(html: Markup) -> None:
 
 @pytest.mark.parametrize("state", [HALFWAY, DONE, FAILED])
 def test_colours_are_the_themes(state: JobStatus) -> None:
-    html = job_html(StandInJob("a", script=[state]).snapshot(), [2.0, 1.0])
+    html = job_html(StandInJob("a", script=[state]).snapshot(), Losses([2.0, 1.0]))
 
     assert "color:" not in html.replace("currentColor", "")
     assert "<style" not in html
@@ -137,4 +138,4 @@ def test_colours_are_the_themes(state: JobStatus) -> None:
 def test_the_text_of_a_job_holds_no_control_characters() -> None:
     job = StandInJob("a", title="\x1b]0;title\x07").snapshot()
 
-    assert "\x1b" not in job_text(job, [])
+    assert "\x1b" not in job_text(job)

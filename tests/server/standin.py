@@ -13,6 +13,7 @@ from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
 from qwen3ft_jupyter.cache.move import MoveReport
 from qwen3ft_jupyter.download.plan import PlannedFile
 from qwen3ft_jupyter.errors import CacheNotWritable, JobNotFound, NotCached, Qwen3ftError, WrongJobState
+from qwen3ft_jupyter.faces.actions import snapshots
 from qwen3ft_jupyter.hubs.names import LeftOut
 from qwen3ft_jupyter.jobs.folder import LogChunk
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
@@ -328,6 +329,9 @@ class StandInManager:
     def cache_summary(self) -> dict[str, Any]:
         return self.summarize_cache().to_dict()
 
+    def unseen(self) -> list[str]:
+        return []
+
     def summarize_cache(self) -> CacheSummary:
         self._note("cache_summary")
         return summarize(self.cached, str(self.settings.cache_dir))
@@ -409,6 +413,9 @@ class StandInManager:
     def jobs(self) -> list[StandInJob]:
         self._note("jobs")
         return [job for job in self.all_jobs if not job.is_forgotten]
+
+    def job_snapshots(self) -> list[JobSnapshot]:
+        return snapshots(cast("list[Job]", self.jobs()))
 
     def job(self, job_id: str) -> StandInJob:
         self._note("job", job_id)

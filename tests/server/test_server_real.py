@@ -72,6 +72,33 @@ async def test_a_wrong_name_is_refused_before_anything_starts(ask: Ask, manager:
     assert manager.jobs() == []
 
 
+@pytest.mark.parametrize("dry_run", ["", "&dry_run=true"])
+@pytest.mark.parametrize(
+    "revision", ["../../etc/passwd", "C:%5Cx", ".git/hooks/x", "a%20b", "a..b", "x" * 300, "-x", "a:b", "@", "a.lock"]
+)
+async def test_what_no_revision_can_be_called_is_refused_before_anything_starts(
+    ask: Ask, manager: ModelManager, tmp_path: Path, revision: str, dry_run: str
+) -> None:
+    make_cached(tmp_path / "cache", "acme/Tiny-1")
+    for name in ("acme/Tiny-1", "acme/Other"):
+        answer = await ask("post", "/models/download", query=f"model_name={name}&revision={revision}{dry_run}")
+
+        assert (answer.code, answer.json["code"]) == (400, "bad-input")
+        assert answer.json["hint"]
+    assert manager.jobs() == []
+
+
+@pytest.mark.parametrize(
+    "spelled", ["acme/Tiny-1", "acme/Tiny-1/", "https://huggingface.co/acme/Tiny-1", "modelscope.cn/models/acme/Tiny-1"]
+)
+async def test_a_cached_model_is_found_by_the_address_of_its_page(ask: Ask, tmp_path: Path, spelled: str) -> None:
+    make_cached(tmp_path / "cache", "acme/Tiny-1")
+
+    answer = await ask("post", "/models/download", query=f"model_name={spelled}")
+
+    assert (answer.code, answer.json["status"]) == (200, "cached")
+
+
 async def test_a_download_runs_fails_is_read_and_forgotten(ask: Ask, manager: ModelManager) -> None:
     started = await ask("post", "/models/download", query="model_name=Qwen/Qwen3-0.6B")
     path = f"/jobs/{started.json['id']}"

@@ -181,11 +181,12 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Every job, newest first. */
+        /** Every job, newest first, or some. */
         readonly get: operations["listJobs"];
         readonly put?: never;
         readonly post?: never;
-        readonly delete?: never;
+        /** Forgets every job that has ended; what they made stays. */
+        readonly delete: operations["forgetEndedJobs"];
         readonly options?: never;
         readonly head?: never;
         readonly patch?: never;
@@ -387,8 +388,8 @@ export interface components {
             readonly bytes_reused: number;
             /** @description What it takes on the cache's volume. */
             readonly room_bytes: number;
-            /** @description What is free there. */
-            readonly free_bytes: number;
+            /** @description What is free there; null if the volume does not tell. */
+            readonly free_bytes: number | null;
             /** @description What is missing there, though `to_evict` were gone; 0 if it fits. */
             readonly missing_bytes: number;
             readonly quota: number | null;
@@ -905,7 +906,10 @@ export interface operations {
     };
     readonly listJobs: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Only these, in this order, with commas between them; one that is gone is left out. */
+                readonly ids?: string;
+            };
             readonly header?: never;
             readonly path?: never;
             readonly cookie?: never;
@@ -920,6 +924,32 @@ export interface operations {
                 content: {
                     readonly "application/json": {
                         readonly jobs: readonly components["schemas"]["Job"][];
+                    };
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly forgetEndedJobs: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description What was forgotten. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": {
+                        /** @description The ids of the jobs. */
+                        readonly forgotten: readonly string[];
                     };
                 };
             };

@@ -116,7 +116,7 @@ def _cloned(adoption: _Adoption, file: RemoteFile, candidate: Candidate, clone: 
         reading.advance(count, done=done + moved // 2)
 
     try:
-        descriptor = candidate.place.open(candidate.path)
+        descriptor = candidate.place.open(candidate.path, is_compared=True)
     except OSError:
         return None
     try:

@@ -145,7 +145,7 @@ def _usable(candidates: Iterable[Candidate], size: int, seen: set[tuple[int, int
                 continue
         except (OSError, ValueError):
             continue
-        status = candidate.place.status(candidate.path)
+        status = candidate.place.status(candidate.path, is_compared=True)
         if status is not None and status.st_size == size and (status.st_dev, status.st_ino) not in seen:
             seen.add((status.st_dev, status.st_ino))
             yield candidate

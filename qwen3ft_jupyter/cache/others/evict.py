@@ -15,6 +15,7 @@ from qwen3ft_jupyter.cache.others.places import entries_of
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, NotCached
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.messages import Command, Message, Names
+from qwen3ft_jupyter.paths import is_folder, is_link
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def evict_copy(model: CachedModel, places: Collection[Place], recorded: Collecti
 
 def _is_as_made(copy: OtherCopy) -> bool:
     """Return whether a folder holds nothing but what its tool makes: files, folders, and symlinks to its own blobs."""
-    if copy.blobs is not None and copy.blobs.is_symlink():
+    if copy.blobs is not None and is_link(copy.blobs):
         return False
     if copy.place.owner == "folder":
         return True  # what is no file of a model is left alone there
@@ -195,7 +196,7 @@ def _delete_folder(copy: OtherCopy) -> int:
     freed = _delete_tree(copy.folder)
     for name in entries_of(copy.folder.parent).files:
         path = copy.folder.parent / name
-        if path.is_symlink() and _target(path) == copy.folder:
+        if is_link(path) and _target(path) == copy.folder:
             path.unlink(missing_ok=True)
     parent = copy.folder.parent
     with contextlib.suppress(OSError):  # what is not empty stays
@@ -231,7 +232,7 @@ def _target(link: Path) -> Path:
 
 def _delete_tree(folder: Path) -> int:
     """Delete a folder, never through a symlink; return the bytes freed."""
-    if folder.is_symlink() or not folder.is_dir():
+    if is_link(folder) or not is_folder(folder):
         return 0
     freed = sum(_bytes_of(status) for _, status in _tree(folder))
     shutil.rmtree(folder)

@@ -1,7 +1,7 @@
 """Where other tools keep models on this disk, and the one way in which their files are reached: reading.
 
-Nothing in them is trusted: a symlink is followed only if it ends inside the same place, and what is no regular file,
-or belongs to a third user, does not exist for us.
+Nothing in them is trusted: a symlink is followed only if it ends inside the same place, and what is no regular file
+does not exist for us. What belongs to a third user is only copied from, for the copy is compared with what a hub lists.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeVar
 
 from qwen3ft_jupyter.disk import READ_FLAGS
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.paths import is_folder, is_real_folder, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,22 +68,25 @@ class Place:
             return None
         return real if self.holds(real) else None
 
-    def status(self, path: Path | str) -> os.stat_result | None:
-        """Return what the system says of the regular file in which `path` ends, or None if it may not be used."""
+    def status(self, path: Path | str, *, is_compared: bool = False) -> os.stat_result | None:
+        """Return what the system says of the regular file in which `path` ends, or None if it may not be used.
+
+        With `is_compared` a digest will tell whether a copy of it is right: then it may be anybody's.
+        """
         real = self.resolve(path)
         try:
             status = os.lstat(real) if real is not None else None
         except OSError:
             return None
-        return status if status is not None and self.may_use(status) else None
+        return status if status is not None and self.may_use(status, is_compared=is_compared) else None
 
-    def open(self, path: Path | str) -> int:
-        """Return a descriptor to read the regular file in which `path` ends; raise OSError if it may not be used."""
+    def open(self, path: Path | str, *, is_compared: bool = False) -> int:
+        """Return a descriptor to read what `status` is about; raise OSError if it may not be used."""
         real = self.resolve(path)
         if real is None:
             raise FileNotFoundError(errno.ENOENT, "not in this place", str(path))
         descriptor = os.open(real, _READ)
-        if self.may_use(os.fstat(descriptor)):
+        if self.may_use(os.fstat(descriptor), is_compared=is_compared):
             return descriptor
         os.close(descriptor)
         raise PermissionError(errno.EPERM, "not a file of this place's owner", str(path))
@@ -96,13 +100,16 @@ class Place:
             return None
         return data if len(data) <= limit else None
 
-    def may_use(self, status: os.stat_result) -> bool:
+    def may_use(self, status: os.stat_result, *, is_compared: bool = False) -> bool:
         """Return whether a file is a regular one, and this user's, root's, or that of whom the place belongs to."""
         if not stat.S_ISREG(status.st_mode):
             return False
-        if not hasattr(os, "geteuid") or status.st_uid in {os.geteuid(), 0}:
+        if is_compared or not hasattr(os, "geteuid") or status.st_uid in {os.geteuid(), 0}:
             return True
-        return status.st_uid == self.root.stat().st_uid
+        try:
+            return status.st_uid == self.root.stat().st_uid
+        except OSError:  # a drive that has just gone
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +182,7 @@ def entries_of(folder: Path | str) -> Entries:
         return known[0]
     try:
         with os.scandir(path) as found:
-            kinds = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
+            kinds = sorted((entry.name, is_real_folder(entry)) for entry in found)
     except OSError:
         return Entries((), ())
     folders = tuple(name for name, is_folder in kinds if is_folder)
@@ -210,55 +217,53 @@ def known_places(environ: Mapping[str, str], other_dirs: Sequence[Path] = ()) ->
         other_dirs: Folders the user named; one that is itself a cache of a client is read as such, too.
     """
     found: dict[tuple[Owner, str], Place] = {}
-    for owner, folder in (*_client_folders(environ), *_named_folders(other_dirs)):
+    clients = ((one.owner, one.folder) for one in client_folders(environ))
+    for owner, folder in (*clients, *_named_folders(other_dirs)):
         root = Path(os.path.realpath(folder))
-        if root.is_dir():
+        if is_folder(root):
             found.setdefault((owner, str(root)), Place(owner, root))
     return tuple(found.values())
 
 
-def _client_folders(environ: Mapping[str, str]) -> Iterator[tuple[Owner, str]]:
-    home = environ.get("USERPROFILE" if os.name == "nt" else "HOME") or os.path.expanduser("~")  # noqa: PTH111
+class ClientFolder(NamedTuple):
+    """Where a hub's client keeps models, or would."""
 
-    def given(name: str, *below: str) -> Iterator[str]:
+    owner: Owner
+    variable: str
+    """What says so in the environment."""
+    folder: str
+
+
+def client_folders(environ: Mapping[str, str]) -> Iterator[ClientFolder]:
+    """Yield the folders of the hubs' own clients, there or not, the one in use first, then the default ones."""
+    at_home = "USERPROFILE" if os.name == "nt" else "HOME"
+    home = environ.get(at_home) or os.path.expanduser("~")  # noqa: PTH111 - pathlib raises without one
+
+    def given(owner: Owner, name: str, *below: str) -> Iterator[ClientFolder]:
         value = Template(environ.get(name, "")).safe_substitute(environ)  # the clients expand variables, too
         if value.strip():
-            yield os.path.join(home + value[1:] if value.startswith("~") else value, *below)  # noqa: PTH118
+            value = home + value[1:] if value == "~" or value.startswith(f"~{os.sep}") else value
+            yield ClientFolder(owner, name, os.path.join(value, *below))  # noqa: PTH118
 
-    caches = next(given("XDG_CACHE_HOME"), os.path.join(home, ".cache"))  # noqa: PTH118
-    hugging_face: Iterable[str] = (
-        *given("HF_HUB_CACHE"),
-        *given("HUGGINGFACE_HUB_CACHE"),
-        *given("TRANSFORMERS_CACHE"),
-        *given("HF_HOME", "hub"),
-        os.path.join(caches, "huggingface", "hub"),  # noqa: PTH118
-        os.path.join(home, ".cache", "huggingface", "hub"),  # noqa: PTH118
-    )
-    modelscope: Iterable[str] = (
-        *given("MODELSCOPE_CACHE"),
-        *given("MS_CACHE_HOME"),
-        os.path.join(home, ".cache", "modelscope"),  # noqa: PTH118 - whatever XDG_CACHE_HOME says
-    )
-    yield from (("huggingface", folder) for folder in hugging_face)
-    yield from (("modelscope", folder) for folder in modelscope)
+    yield from given("huggingface", "HF_HUB_CACHE")
+    yield from given("huggingface", "HUGGINGFACE_HUB_CACHE")
+    yield from given("huggingface", "TRANSFORMERS_CACHE")
+    yield from given("huggingface", "HF_HOME", "hub")
+    yield from given("huggingface", "XDG_CACHE_HOME", "huggingface", "hub")
+    yield from given("modelscope", "MODELSCOPE_CACHE")
+    yield from given("modelscope", "MS_CACHE_HOME")
+    if os.path.isabs(home):  # a user without a home folder has none in the working folder, either  # noqa: PTH117
+        yield ClientFolder("huggingface", at_home, os.path.join(home, ".cache", "huggingface", "hub"))  # noqa: PTH118
+        yield ClientFolder("modelscope", at_home, os.path.join(home, ".cache", "modelscope"))  # noqa: PTH118
 
 
 def _named_folders(folders: Iterable[Path]) -> Iterator[tuple[Owner, str]]:
     for folder in folders:
-        names = _names(folder)
-        if names is None:
-            continue
+        names = names_in(folder)
         for hub in (folder, folder / "hub"):
-            if any(name.startswith("models--") for name in _names(hub) or ()):
+            if any(name.startswith("models--") for name in names_in(hub)):
                 yield "huggingface", str(hub)
                 break
         if ".lock" in names and not {"models", "hub"}.isdisjoint(names):
             yield "modelscope", str(folder)
         yield "folder", str(folder)
-
-
-def _names(folder: Path) -> list[str] | None:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 - names are all that is needed
-    except OSError:
-        return None

@@ -7,7 +7,6 @@ The data of the files was synced before it was judged; what lies between is the 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import stat
 from dataclasses import dataclass, field, replace
@@ -33,6 +32,7 @@ from qwen3ft_jupyter.cache.reading import digest_file
 from qwen3ft_jupyter.disk import LOCAL, age_s, make_folders, make_own_folder
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.paths import is_folder, is_link, is_there, matching
 from qwen3ft_jupyter.transfer.journal import ORPHAN_S
 from qwen3ft_jupyter.transfer.volume import disk_error
 
@@ -154,11 +154,11 @@ class _Place:
         parts = path.split("/")
         for depth in range(1, len(parts)):
             parent = self.folder.joinpath(*parts[:depth])
-            if os.path.lexists(parent) and (parent.is_symlink() or not parent.is_dir()):
+            if is_there(parent) and (is_link(parent) or not is_folder(parent)):
                 self._move_aside(parent)
             make_folders(parent, disk=self.disk)
         target = self.folder / path
-        if not os.path.lexists(target):
+        if not is_there(target):
             return
         is_file = stat.S_ISREG(target.lstat().st_mode)
         if not is_file or (path not in self.ours and not _has_bytes(target, sha256)):
@@ -211,7 +211,7 @@ class _Place:
             self.disk.fsync_folder(folder)
 
     def _move_aside(self, path: Path) -> None:
-        if path.is_symlink():
+        if is_link(path):
             self.disk.unlink(path)
             return
         name = path.relative_to(self.folder).as_posix()
@@ -219,7 +219,7 @@ class _Place:
         make_own_folder(aside, disk=self.disk)
         for number in range(1000):
             target = aside / (name.replace("/", "_") + (f".{number}" if number else ""))
-            if not os.path.lexists(target):
+            if not is_there(target):
                 _move(path, target, self.disk)
                 self.reporter.notice(
                     Message(
@@ -239,7 +239,7 @@ class _Place:
 
 def _move(source: Path, target: Path, disk: Disk) -> None:
     """Rename a file or, name by name, a folder: not every volume renames folders."""
-    if source.is_symlink() or not source.is_dir():
+    if is_link(source) or not is_folder(source):
         disk.replace(source, target)
         return
     make_folders(target, disk=disk)
@@ -258,7 +258,7 @@ def _has_bytes(path: Path, sha256: Sha256) -> bool:
 
 def _clear_rests(record: Path, disk: Disk) -> None:
     """Delete what kills left in the record folder, if it is old enough not to be in use."""
-    for path in [*record.glob("*.tmp"), *record.glob(f"*{COPY_SUFFIX}")]:
+    for path in [*matching(record, "*.tmp"), *matching(record, f"*{COPY_SUFFIX}")]:
         with contextlib.suppress(OSError):
             if age_s(path, disk=disk) > ORPHAN_S:
                 disk.unlink(path)

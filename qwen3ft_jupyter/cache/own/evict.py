@@ -33,6 +33,7 @@ from qwen3ft_jupyter.disk import LOCAL, age_s
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.paths import is_folder, is_link, is_there, matching
 from qwen3ft_jupyter.transfer.journal import ORPHAN_S
 from qwen3ft_jupyter.transfer.partial import clear_partials
 from qwen3ft_jupyter.transfer.volume import disk_error
@@ -104,7 +105,7 @@ def remove_model(
         ModelInUse: A download of it is under way, or `is_used` says so. Then it is there as before.
         CacheNotWritable, TransferError: It cannot be deleted.
     """
-    if folder.parent != root or folder.name.startswith(".") or folder.is_symlink():
+    if folder.parent != root or folder.name.startswith(".") or is_link(folder):
         raise CacheError("{repo_id}: its folder is not one of this cache, so it is not deleted.", repo_id=repo_id)
     incoming = incoming_folder(root, folder.name)
     try:
@@ -124,7 +125,7 @@ def remove_model(
 
 def remove_incoming(folder: Path, *, disk: Disk = LOCAL) -> int:
     """Delete the partials in an incoming folder that nobody works on; return the bytes freed. Never raises."""
-    if folder.is_symlink() or not folder.is_dir():
+    if is_link(folder) or not is_folder(folder):
         return 0
     freed = clear_partials(folder, disk=disk)
     _remove_debris(folder, disk)
@@ -193,7 +194,7 @@ def _mark_ask_delete(
             paths = _paths_to_delete(folder, extent)  # reads files, so while the model can still be used
             _mark_and_ask(folder, repo_id, is_used, disk)
             return _delete(folder, paths, disk)
-        if not os.path.lexists(folder):
+        if not is_there(folder):
             return 0, ()
     raise CacheError("{repo_id}: its folder keeps changing while it is deleted.", hint="Try again.", repo_id=repo_id)
 
@@ -203,7 +204,7 @@ def _paths_to_delete(folder: Path, extent: Extent) -> frozenset[str]:
     manifest = _recorded(folder)
     paths = _model_files(folder, extent) if manifest is None else _listed_files(folder, manifest, extent)
     others = _others(folder, paths)
-    has_only_links = extent == "named" and all((folder / path).is_symlink() for path in others)
+    has_only_links = extent == "named" and all(is_link(folder / path) for path in others)
     return paths.union(others) if extent == "everything" or has_only_links else paths
 
 
@@ -215,11 +216,11 @@ def _listed_files(folder: Path, manifest: Manifest, extent: Extent) -> frozenset
 def _model_files(folder: Path, extent: Extent) -> frozenset[str]:
     """Return the files of a folder without a record that models have."""
     names = os.listdir(folder) if extent == "named" else []  # noqa: PTH208 - names are all that is needed
-    return frozenset(name for name in names if is_model_file(name) and not (folder / name).is_dir())
+    return frozenset(name for name in names if is_model_file(name) and not is_folder(folder / name))
 
 
 def _recorded(folder: Path) -> Manifest | None:
-    if (folder / RECORD_FOLDER).is_symlink():  # planted
+    if is_link(folder / RECORD_FOLDER):  # planted
         return None
     return read_manifest(folder) or marked_manifest(folder)
 
@@ -250,7 +251,7 @@ def _is_deleted_by_nfs(path: str) -> bool:
 
 
 def _has_real_parents(folder: Path, path: str) -> bool:
-    return not any((folder / parent).is_symlink() for parent in PurePosixPath(path).parents)
+    return not any(is_link(folder / parent) for parent in PurePosixPath(path).parents)
 
 
 def _mark_and_ask(folder: Path, repo_id: RepoId, is_used: InUse, disk: Disk) -> None:
@@ -301,7 +302,7 @@ def _remove_content(folder: Path, disk: Disk, *, paths: Collection[str]) -> None
         _unlink(folder / path, disk)
     parents = _parents(folder, paths) - {folder}
     for parent in (folder, *parents):
-        for open_file in parent.glob(".nfs*"):
+        for open_file in matching(parent, ".nfs*"):
             _unlink(open_file, disk)
     if not _others(folder):
         parents |= {Path(found) for found, _, _ in os.walk(folder)} - {folder, folder / RECORD_FOLDER}
@@ -312,13 +313,13 @@ def _remove_content(folder: Path, disk: Disk, *, paths: Collection[str]) -> None
 
 def _remove_record(record: Path, disk: Disk) -> None:
     """Delete the files our record consists of, the mark last."""
-    for path in sorted(record.glob("*"), key=lambda path: path.name == INCOMPLETE_NAME):
+    for path in sorted(matching(record, "*"), key=lambda path: path.name == INCOMPLETE_NAME):
         if not _is_folder(path):
             _unlink(path, disk)
 
 
 def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+    return is_folder(path) and not is_link(path)
 
 
 def _unlink(path: Path, disk: Disk) -> None:
@@ -369,7 +370,7 @@ def _remove_debris(folder: Path, disk: Disk) -> None:
     if _is_abandoned(folder, disk):
         with contextlib.suppress(OSError):
             disk.unlink(folder / LEASE_NAME)
-    for path in folder.glob("*"):
+    for path in matching(folder, "*"):
         with contextlib.suppress(OSError):
             if path.suffix in _TEMPORARY and age_s(path, disk=disk) > ORPHAN_S:
                 disk.unlink(path)

@@ -12,6 +12,7 @@ from qwen3ft_jupyter.cache.models import CachedModel
 from qwen3ft_jupyter.cache.own.layout import (
     BESIDE,
     beside_names,
+    check_readable,
     folders_in,
     guess_repo_id,
     incoming_folder,
@@ -43,6 +44,7 @@ from qwen3ft_jupyter.cache.own.state import (
 )
 from qwen3ft_jupyter.errors import CacheError
 from qwen3ft_jupyter.hubs.names import RepoId, slug
+from qwen3ft_jupyter.paths import is_folder, is_link, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -73,8 +75,11 @@ class ModelFolders:
         """By record folder; replaced whenever the manifest file is."""
 
     def own(self) -> list[CachedModel]:
-        """Return the models of the own folder, by name."""
-        return sorted(self._scan(self.root), key=_by_name)
+        """Return the models of the own folder, by name. Raises CacheError if it cannot be looked into."""
+        models = sorted(self._scan(self.root), key=_by_name)
+        if not models:
+            check_readable(self.root)
+        return models
 
     def shared(self) -> list[CachedModel]:
         """Return the models of the shared caches, by name; one that cannot be read is empty."""
@@ -130,7 +135,7 @@ class ModelFolders:
         names = dict.fromkeys((*plain_names(repo_id), other_slug(repo_id)))
         for name in names:  # also one that is being changed just now
             manifest = self.trusted(self.root / name)
-            if manifest is not None and manifest.repo_id == repo_id and not (self.root / name).is_symlink():
+            if manifest is not None and manifest.repo_id == repo_id and not is_link(self.root / name):
                 return self.root / name
         mains = [model for model in self._copies(self.root, repo_id, None) if not _is_beside(model)]
         if mains:
@@ -155,7 +160,7 @@ class ModelFolders:
         if found is not None and found.is_verified:
             return found.folder
         record = self.trusted(main)
-        if record is None or is_revision(record.commit, record.revision, revision) or record.commit == commit != "":
+        if record is None or is_revision(record, revision) or record.commit == commit != "":
             return main
         return self._free(beside_names(repo_id, revision), repo_id, revision)
 
@@ -173,7 +178,7 @@ class ModelFolders:
         for model in self._copies(root, repo_id, revision):
             if model.is_verified and (revision is None or revision in {model.revision, model.commit}):
                 return model
-            if revision is None or (model.is_verified and is_revision(model.commit, model.revision, revision)):
+            if revision is None or (model.is_verified and is_revision(model, revision)):
                 second = second or model  # unverified, or a branch may be called what a commit begins with
         return second
 
@@ -198,7 +203,7 @@ class ModelFolders:
             status = os.lstat(record + MANIFEST_NAME)
         except OSError:
             return plain_model(folder, owner)
-        if os.path.islink(folder) or is_marked_incomplete(record):  # noqa: PTH114 - a thousand times in a listing
+        if is_link(folder) or is_marked_incomplete(record):
             return None
         identity = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
         known = self._known.get(record)
@@ -239,19 +244,19 @@ class ModelFolders:
         if lease is not None and lease.repo_id != repo_id and not lease.owner.is_surely_dead:
             return False
         folder = self.root / name
-        if folder.is_symlink() or not folder.is_dir():
-            return not os.path.lexists(folder)
+        if is_link(folder) or not is_folder(folder):
+            return not is_there(folder)
         manifest = read_manifest(folder)
         if manifest is None:
             return (marked_repo_id(folder) or repo_id) == repo_id
-        is_right = revision is None or is_revision(manifest.commit, manifest.revision, revision)
+        is_right = revision is None or is_revision(manifest, revision)
         return manifest.repo_id == repo_id and is_right
 
 
 def plain_model(folder: Path, owner: ModelOwner) -> CachedModel | None:
     """Return the model in a folder without our manifest, if it looks like one and its name tells which."""
     repo_id = guess_repo_id(folder.name)
-    if repo_id is None or folder.is_symlink() or is_marked_incomplete(_record_prefix(folder)):
+    if repo_id is None or is_link(folder) or is_marked_incomplete(_record_prefix(folder)):
         return None
     try:
         names = os.listdir(folder)  # noqa: PTH208 - names are all that is needed
@@ -273,7 +278,7 @@ def _main_names(repo_id: RepoId, own: Iterable[CachedModel]) -> set[str]:
 
 
 def _has_record_folder(folder: Path) -> bool:
-    return (folder / RECORD_FOLDER).is_dir()
+    return is_folder(folder / RECORD_FOLDER)
 
 
 def _record_prefix(folder: Path) -> str:
@@ -286,7 +291,7 @@ def _blobs_of(folder: Path, manifest: Manifest) -> Blobs:
 
 def _other_bytes(folder: Path, model: CachedModel | None) -> int:
     record = folder / RECORD_FOLDER
-    if record.is_symlink() or not record.is_dir():
+    if is_link(record) or not is_folder(record):
         return 0
     listed = _model_paths(folder, model) if model is not None else set()
     total = 0

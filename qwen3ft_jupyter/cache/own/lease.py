@@ -20,6 +20,7 @@ from qwen3ft_jupyter.cache.own.layout import INCOMING_FOLDER
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.paths import is_there
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import PHASES, Progress, Reporter, Work
@@ -199,7 +200,7 @@ class _Watch:
             self._seen, self._since = seen, now
         silent_s = now - self._since
         if state is None:  # given back this moment, being written, or garbage
-            return silent_s > 4 * BEAT_S and (folder / LEASE_NAME).exists()
+            return silent_s > 4 * BEAT_S and is_there(folder / LEASE_NAME)
         if state.is_over or silent_s > (HUNG_S if state.owner.is_surely_alive else SILENT_S):
             return True
         self._mirror(state.progress or Progress("resolving"))

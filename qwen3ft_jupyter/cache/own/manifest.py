@@ -19,6 +19,7 @@ from qwen3ft_jupyter.disk import LOCAL, Disk, make_own_folder, read_regular, wri
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile, is_commit
 from qwen3ft_jupyter.hubs.names import LeftOut, RepoId, SafePath, Sha256, check_paths, parse_repo_id, parse_sha256
+from qwen3ft_jupyter.paths import is_folder, is_link, is_there
 from qwen3ft_jupyter.transfer.volume import FULL
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def mark_evicting(folder: Path, repo_id: RepoId, *, disk: Disk = LOCAL) -> None:
 
 def unmark_evicting(folder: Path, *, disk: Disk = LOCAL) -> None:
     """Take back `mark_evicting`: the model is one again. Raises OSError."""
-    if "files" in _mark(folder) and not os.path.lexists(manifest_path(folder)):
+    if "files" in _mark(folder) and not is_there(manifest_path(folder)):
         disk.replace(folder / RECORD_FOLDER / INCOMPLETE_NAME, manifest_path(folder))
     else:
         unmark_incomplete(folder, disk=disk)
@@ -248,12 +249,12 @@ def unmark_evicting(folder: Path, *, disk: Disk = LOCAL) -> None:
 
 def is_marked_incomplete(record_prefix: str) -> bool:
     """Return whether a change was begun and not completed; takes the path of the record folder with its separator."""
-    return os.path.lexists(record_prefix + INCOMPLETE_NAME)
+    return is_there(record_prefix + INCOMPLETE_NAME)
 
 
 def is_half_evicted(folder: Path) -> bool:
     """Return whether a deletion went beyond asking, so that anyone may finish it: the manifest is the first to go."""
-    is_marked = _mark(folder).get("evicting") is True and not os.path.lexists(manifest_path(folder))
+    is_marked = _mark(folder).get("evicting") is True and not is_there(manifest_path(folder))
     return is_marked and marked_manifest(folder) is not None
 
 
@@ -302,8 +303,8 @@ def walk_all(folder: Path) -> Iterator[str]:
     """Yield the paths of all files and symlinks in a model folder, those included that our record keeps for others."""
     yield from (path for path in walk_files(folder) if path != RECORD_FOLDER)
     replaced = f"{RECORD_FOLDER}/{REPLACED_FOLDER}"
-    is_link = (folder / RECORD_FOLDER).is_symlink() or (folder / replaced).is_symlink()
-    if not is_link and (folder / replaced).is_dir():
+    is_linked = is_link(folder / RECORD_FOLDER) or is_link(folder / replaced)
+    if not is_linked and is_folder(folder / replaced):
         yield from (f"{replaced}/{path}" for path in walk_files(folder / replaced))
 
 

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.own.layout import incoming_folders
+from qwen3ft_jupyter.paths import matching
 from qwen3ft_jupyter.transfer.journal import is_backed, read_journal
 from qwen3ft_jupyter.transfer.pieces import spans_of
 
@@ -21,7 +22,7 @@ _BLOCK_BYTES = 512
 def partial_spans(incoming: Path) -> dict[str, SpanSet]:
     """Return which bytes of each object, by its key, the best partial in an incoming folder has."""
     found: dict[str, SpanSet] = {}
-    for path in sorted(incoming.glob("*.journal")):
+    for path in matching(incoming, "*.journal"):
         journal = read_journal(path)
         if journal is not None and is_backed(incoming / journal.data_name, journal.size):
             done = spans_of(journal.records)
@@ -34,7 +35,7 @@ def allocated_bytes(root: Path) -> int:
     """Return what all partial files take on the disk; they are sparse, so that is less than its length."""
     total = 0
     for folder in incoming_folders(root):
-        for path in folder.glob("*.part"):
+        for path in matching(folder, "*.part"):
             with contextlib.suppress(OSError):
                 status = path.lstat()
                 blocks = getattr(status, "st_blocks", None)  # Windows has none

@@ -13,6 +13,7 @@ from qwen3ft_jupyter.cache.reports import RepairReport
 from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, read_blocks
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.messages import Names, Size, Texts
+from qwen3ft_jupyter.paths import is_there
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claimed
 from qwen3ft_jupyter.transfer.pieces import spans_of
@@ -198,7 +199,7 @@ def _locatable(folder: Path, previous: Manifest | None, missing: Iterable[Remote
     known = {file.path: file for file in previous.files} if previous else {}
     for file in missing:
         own = known.get(file.path)
-        if own is not None and own.pieces and own.sha256 == file.sha256 and os.path.lexists(folder / own.path):
+        if own is not None and own.pieces and own.sha256 == file.sha256 and is_there(folder / own.path):
             yield own
 
 

@@ -1,0 +1,79 @@
+"""The front door takes a model by its name, with its revision, and by the address of its page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qwen3ft_jupyter.errors import BadInput, BadName, NotCached
+from qwen3ft_jupyter.faces.actions import name_to_load
+from qwen3ft_jupyter.manager import ModelManager, get_model_manager
+from tests.cache.making import make_cached
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+REPO = "acme/Tiny-1"
+ADDRESSES = [
+    REPO,
+    f"{REPO}/",
+    f"https://huggingface.co/{REPO}",
+    f"hf.co/{REPO}",
+    f"https://www.modelscope.cn/models/{REPO}/summary",
+    "ａｃｍｅ／Tiny-1",
+]
+BAD_REVISIONS = ["../../etc/passwd", "C:\\x", ".git/hooks/x", "x" * 5000, "a b", "-x"]
+CALLS: dict[str, Callable[..., Any]] = {
+    "ensure": lambda manager, name, **options: manager.ensure(name, **options),
+    "ensure_model_cached": lambda manager, name, **options: manager.ensure_model_cached(name, **options),
+    "download": lambda manager, name, **options: manager.download(name, **options),
+    "verify": lambda manager, name, **options: manager.verify(name, **options),
+    "repair": lambda manager, name, **options: manager.repair(name, **options),
+    "start_verify": lambda manager, name, **options: manager.start_verify(name, **options),
+    "start_repair": lambda manager, name, **options: manager.start_repair(name, **options),
+    "pin": lambda manager, name, **options: manager.pin(name, **options),
+    "evict_model": lambda manager, name, **options: manager.evict_model(name, **options),
+}
+WITHOUT_JOBS = sorted(set(CALLS) - {"download", "start_verify", "start_repair"})
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> ModelManager:
+    make_cached(tmp_path / "cache", REPO)
+    return get_model_manager(cache_dir=tmp_path / "cache", state_dir=tmp_path / "state", offline=True)
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize("call", WITHOUT_JOBS)
+def test_every_call_takes_what_means_the_model(manager: ModelManager, call: str, name: str) -> None:
+    CALLS[call](manager, name)
+
+
+@pytest.mark.parametrize("call", ["pin", "evict_model", "verify", "repair", "start_verify"])
+def test_an_address_that_says_a_revision_means_no_other(manager: ModelManager, call: str) -> None:
+    with pytest.raises(NotCached):
+        CALLS[call](manager, f"https://huggingface.co/{REPO}/tree/v9")
+
+    assert [model.repo_id for model in manager.cached_models()] == [REPO]
+
+
+@pytest.mark.parametrize("revision", BAD_REVISIONS)
+@pytest.mark.parametrize("call", CALLS)
+def test_no_call_takes_what_no_revision_can_be_called(manager: ModelManager, call: str, revision: str) -> None:
+    with pytest.raises(BadInput):
+        CALLS[call](manager, REPO, revision=revision)
+
+    assert manager.jobs() == []
+    assert [model.repo_id for model in manager.cached_models()] == [REPO]
+
+
+@pytest.mark.parametrize(("name", "near"), [("Practice", "qwen3ft/Qwen3-Practice"), ("qwen3-0.6b", "Qwen/Qwen3-0.6B")])
+def test_what_is_to_be_loaded_without_its_owner_is_answered_by_its_name(
+    manager: ModelManager, name: str, near: str
+) -> None:
+    with pytest.raises(BadName, match=near):
+        name_to_load(manager, name)
+
+    assert name_to_load(manager, near) == near

@@ -467,7 +467,7 @@ def test_the_practice_model_is_had_offline_from_a_read_only_folder(
     folder = Path(make_manager(offline=True).ensure_model_cached(PRACTICE_REPO_ID))
 
     repo.chmod(0o755)
-    assert {path.name for path in repo.iterdir()} == {"config.json", "model.safetensors"}
+    assert {path.name for path in repo.iterdir()} == {"config.json", "model.safetensors", "tokenizer.json"}
     assert (folder / "model.safetensors").read_bytes() == (repo / "model.safetensors").read_bytes()
 
 

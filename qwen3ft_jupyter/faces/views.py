@@ -284,11 +284,12 @@ def help_table(face: Face, verb: Verb | None = None) -> Table:
     """Return the verbs; of a single one, its options as well."""
     verbs = verbs_of(face) if verb is None else [verb]
     program = write_command("help", face=face).removesuffix("help")
-    notes = [] if verb is None else [*verb.details, *(f"{each.flag} {each.help}" for each in verb.options_in(face))]
+    options = [] if verb is None else verb.options_in(face)
+    notes = [*map(tr, verb.details if verb else ()), *(f"{each.flag} {tr(each.help)}" for each in options)]
     return Table(
         "qwen3ft",
         (tr("Verb"), tr("What it does")),
-        tuple((program + each.usage(face), each.summary) for each in verbs),
+        tuple((program + each.usage(face), tr(each.summary)) for each in verbs),
         tuple(notes),
         tuple({"name": each.name, "usage": each.usage(face), "summary": each.summary} for each in verbs),
     )

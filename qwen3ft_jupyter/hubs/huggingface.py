@@ -19,9 +19,9 @@ from qwen3ft_jupyter.hubs.listing import (
     is_commit,
     known_size,
 )
-from qwen3ft_jupyter.hubs.names import LeftOut, check_paths, is_wanted, left_out, parse_sha256
+from qwen3ft_jupyter.hubs.names import LeftOut, choose_paths, parse_sha256
 from qwen3ft_jupyter.hubs.reasons import cure_of, is_page, reason_of
-from qwen3ft_jupyter.hubs.refusals import Refusals
+from qwen3ft_jupyter.hubs.refusals import Refusals, odd_names
 from qwen3ft_jupyter.hubs.retry import QUESTIONS
 from qwen3ft_jupyter.hubs.tokens import MIRROR_TOKENS, TOKEN_VARIABLES, Token
 from qwen3ft_jupyter.messages import Message
@@ -83,7 +83,7 @@ class HuggingFaceHub:
         """Return the wanted files of `repo_id`; see `Hub.listing`."""
         state = self._state(repo_id, self._refusals.revision(repo_id, revision), stop)
         files, rest = self._files(repo_id, state, stop)
-        notes = self._refusals.notes()
+        notes = (*self._refusals.notes(), *odd_names(rest))
         listing = Listing(repo_id, self.name, state.revision, state.commit, files, state.commit, rest, notes)
         if state.is_gated:
             self._check_gate(listing, stop)
@@ -140,11 +140,9 @@ class HuggingFaceHub:
     ) -> tuple[tuple[RemoteFile, ...], tuple[LeftOut, ...]]:
         """Return what is downloaded, and what stays on the hub."""
         entries = self._tree(repo_id, state, stop)
-        paths = check_paths([path if isinstance(path := at(entry, "path"), str) else "" for entry in entries])
-        files = tuple(
-            self._file(repo_id, path, entry) for path, entry in zip(paths, entries, strict=True) if is_wanted(path)
-        )
-        rest = left_out((path, at(entry, "size")) for path, entry in zip(paths, entries, strict=True))
+        listed = [(path if isinstance(path := at(entry, "path"), str) else "", at(entry, "size")) for entry in entries]
+        paths, rest = choose_paths(listed)
+        files = tuple(self._file(repo_id, path, entries[number]) for number, path in paths.items())
         if not files:
             raise self._refusals.nothing_wanted(repo_id, rest)
         return files, rest
@@ -152,12 +150,13 @@ class HuggingFaceHub:
     def _file(self, repo_id: RepoId, path: SafePath, entry: object) -> RemoteFile:
         size, lfs = at(entry, "size"), at(entry, "lfs")
         if lfs is None:
-            oid = at(entry, "oid")
-            return RemoteFile(path, known_size(size), None, oid if isinstance(oid, str) else "")
+            oid, sha256 = at(entry, "oid"), parse_sha256(str(at(entry, "sha256")))  # our own mirror names both
+            return RemoteFile(path, known_size(size), sha256, oid if isinstance(oid, str) else "")
         if not isinstance(lfs, dict) or lfs.get("size", size) != size:
             raise self._refusals.garbled(repo_id, Message("contradicts itself about {path}", path=path))
         # the entry's own oid names the pointer file that git keeps, not the content
-        return RemoteFile(path, known_size(size), parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")))
+        sha256, git_sha1 = parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")), at(entry, "gitSha1")
+        return RemoteFile(path, known_size(size), sha256, git_sha1 if isinstance(git_sha1, str) else None)
 
     def _tree(self, repo_id: RepoId, state: _State, stop: threading.Event | None) -> list[object]:
         entries: list[object] = []

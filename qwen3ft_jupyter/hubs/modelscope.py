@@ -33,9 +33,9 @@ from qwen3ft_jupyter.hubs.listing import (
     is_commit,
     known_size,
 )
-from qwen3ft_jupyter.hubs.names import MAX_DEPTH, check_paths, is_wanted, left_out, parse_sha256
+from qwen3ft_jupyter.hubs.names import MAX_DEPTH, choose_paths, parse_sha256
 from qwen3ft_jupyter.hubs.reasons import cure_of, is_page, reason_of
-from qwen3ft_jupyter.hubs.refusals import Refusals
+from qwen3ft_jupyter.hubs.refusals import Refusals, odd_names
 from qwen3ft_jupyter.hubs.region import REGION_HEADER
 from qwen3ft_jupyter.hubs.tokens import TOKEN_VARIABLES, Token
 from qwen3ft_jupyter.hubs.wire import stopped
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.hubs.http import Answer, HttpClient
-    from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.hubs.names import LeftOut, RepoId
     from qwen3ft_jupyter.hubs.region import Region
     from qwen3ft_jupyter.settings.declared import HubName
 
@@ -170,9 +170,8 @@ class ModelScopeHub:
             if busy.details.get("status") == "500" and refs and not commit:
                 raise self._refusals.no_revision(repo_id, name, _short_names(refs)) from busy
             raise
-        files = _files(self._refusals, repo_id, page.entries)
-        rest = left_out((entry.path, entry.size) for entry in page.entries if not entry.is_folder)
-        notes = self._refusals.notes()
+        files, rest = _files(self._refusals, repo_id, page.entries)
+        notes = (*self._refusals.notes(), *odd_names(rest))
         return Listing(repo_id, self.name, name, commit or page.commit, files, pin, rest, notes)
 
     def file_request(self, listing: Listing, file: RemoteFile) -> Request:
@@ -343,17 +342,18 @@ class ModelScopeHub:
         return {name for name in names if isinstance(name, str) and name.isprintable()}
 
 
-def _files(refusals: Refusals, repo_id: RepoId, entries: list[_Entry]) -> tuple[RemoteFile, ...]:
+def _files(
+    refusals: Refusals, repo_id: RepoId, entries: list[_Entry]
+) -> tuple[tuple[RemoteFile, ...], tuple[LeftOut, ...]]:
+    """Return what is downloaded, and what stays on the hub."""
     blobs = [entry for entry in entries if not entry.is_folder]
-    paths = check_paths([entry.path for entry in blobs])
+    paths, rest = choose_paths([(entry.path, entry.size) for entry in blobs])
     files = tuple(
-        RemoteFile(path, entry.size, parse_sha256(entry.sha256))
-        for path, entry in zip(paths, blobs, strict=True)
-        if is_wanted(path)
+        RemoteFile(path, blobs[number].size, parse_sha256(blobs[number].sha256)) for number, path in paths.items()
     )
     if not files:
-        raise refusals.nothing_wanted(repo_id, left_out((entry.path, entry.size) for entry in blobs))
-    return files
+        raise refusals.nothing_wanted(repo_id, rest)
+    return files, rest
 
 
 def _child(refusals: Refusals, repo_id: RepoId, folder: str, entry: _Entry) -> str:

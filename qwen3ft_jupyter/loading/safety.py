@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import LoadError, UnsafeModel
 from qwen3ft_jupyter.loading.weights import check_usable
+from qwen3ft_jupyter.paths import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,6 +80,12 @@ def check_model_folder(folder: Path) -> ModelConfig:
     """
     if (folder / "adapter_config.json").exists():
         raise LoadError("This folder holds an adapter, not a model.", hint="Load its base model with adapter=FOLDER.")
+    if not any(name == "config.json" or name.endswith(".safetensors") for name in names_in(folder)):
+        raise LoadError(
+            "The folder {folder} holds no model: it has no config.json.",
+            hint="Name a folder with the files of a model, or the output folder of a fine-tune.",
+            folder=folder.name,
+        )
     check_usable(folder)
     configs = {name: read_config(folder / name) for name in CONFIG_FILES if (folder / name).exists()}
     for name, config in configs.items():

@@ -129,6 +129,16 @@ class CachedModels:
         """Return how every job stands, newest first; the next call reads only what has changed since."""
         return [listed.snapshot for listed in self.job_store.read_all()]
 
+    def check_name(self, model_name: str) -> None:
+        """Raise what loading `model_name` would raise before a hub is asked, for example for a folder that is none.
+
+        Raises:
+            UnknownModel, BadName, LoadError: as `ModelManager.load_model_and_tokenizer`.
+        """
+        from qwen3ft_jupyter.manager.locate import check_name
+
+        check_name(model_name, self._model_jobs, self.cache)
+
     def describe(self) -> overview.Description:
         """Answer "which hub am I using, which cache, and why", and name what of it cannot be looked into."""
         return overview.describe(

@@ -344,4 +344,4 @@ class ModelManager(CachedModels):
     def _locate(self, name: str, reporter: Reporter) -> ModelLocation:
         from qwen3ft_jupyter.manager.locate import locate
 
-        return locate(name, self._model_jobs, lambda repo: self.ensure(repo, reporter=reporter).model)
+        return locate(name, self._model_jobs, self.cache, lambda repo: self.ensure(repo, reporter=reporter).model)

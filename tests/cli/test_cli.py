@@ -69,6 +69,9 @@ class StandIn:
     left: tuple[tuple[str, str], ...] = ()
     notices: tuple[str, ...] = ()
 
+    def check_name(self, name: str) -> None:
+        self.calls.append(("check_name", name))
+
     def make(self, **overrides: Any) -> StandIn:
         self.overrides = overrides
         return self

@@ -14,7 +14,7 @@ from qwen3ft_jupyter.cache.own.manifest import mark_incomplete, unmark_incomplet
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.mirror import folders
 from qwen3ft_jupyter.mirror.mirror import Mirror
-from tests.mirror.conftest import EXPECTED, FILES, REPO, Answer, ask, fill, put_in_cache, sha256
+from tests.mirror.conftest import EXPECTED, FILES, REPO, Answer, ask, fill, git_sha1, own_commit, put_in_cache, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,8 +65,8 @@ def both(mirror: Mirror) -> list[Answer]:
     return [ask(mirror.url, CONFIG_HF), ask(mirror.url, CONFIG_MS)]
 
 
-def test_a_cached_model_is_served_under_its_own_commit(model: Path, mirror: Mirror) -> None:
-    assert info(mirror)["sha"] == COMMIT
+def test_a_cached_model_is_served_under_the_commit_of_what_is_here(model: Path, mirror: Mirror) -> None:
+    assert info(mirror)["sha"] == own_commit(FILES) != COMMIT
     assert {entry["rfilename"] for entry in info(mirror)["siblings"]} == set(FILES)
     assert ask(mirror.url, f"/{REPO}/resolve/{COMMIT}/config.json").body == FILES["config.json"]
     assert ask(mirror.url, f"/{REPO}/resolve/main/.qwen3ft/manifest.json").status == 404
@@ -137,7 +137,7 @@ def test_a_model_that_was_copied_is_checked_and_served(model: Path, mirror: Mirr
     for path in FILES:
         overwrite(model / path, FILES[path])
 
-    assert info(mirror)["sha"] == COMMIT
+    assert info(mirror)["sha"] == own_commit(FILES)
     assert {sha256(answer.body) for answer in both(mirror)} == {EXPECTED["config.json"]}
 
 
@@ -192,14 +192,14 @@ def test_a_plain_folder_that_changes_gets_another_commit(tmp_path: Path) -> None
         assert info(mirror)["sha"] != before
 
     assert old.headers["x-error-code"] == "RevisionNotFound"
-    assert (new.body, new.headers["etag"]) == (b"{}", f'"{sha256(b"{}")}"')
+    assert (new.body, new.headers["etag"]) == (b"{}", f'"{git_sha1(b"{}")}"')
 
 
 def test_a_registered_folder_with_a_manifest_is_served_by_it(model: Path) -> None:
     (model / "stray.txt").write_text("not in the manifest")
 
     with Mirror({REPO: model}) as mirror:
-        assert info(mirror)["sha"] == COMMIT
+        assert info(mirror)["sha"] == own_commit(FILES)
         assert ask(mirror.url, f"/{REPO}/resolve/main/stray.txt").status == 404
 
 

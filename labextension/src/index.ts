@@ -17,7 +17,7 @@ import { toLocale } from './domain/format';
 import { addCellCommands } from './notebook/commands';
 import { JobOutput } from './notebook/output';
 import { JOB_MIME_TYPE } from './notebook/place';
-import { OutputSaver } from './notebook/saving';
+import { FirstSave } from './notebook/saving';
 import { QwenPanel } from './panel/panel';
 import { followSettings } from './state/settings';
 import { Store } from './state/store';
@@ -28,7 +28,7 @@ const IQwen3ft = new Token<IApp>(
   'What is known of the server part: models, cache and jobs.'
 );
 
-/** The one store. Once greeted, the server is asked nothing while no panel and no output shows what it knows. */
+/** The one store. It asks nothing while no panel and no output shows what it knows. */
 const storePlugin: JupyterFrontEndPlugin<IApp> = {
   id: 'qwen3ft-jupyter:store',
   description: 'Knows the models, the cache and the jobs of the server part.',
@@ -38,11 +38,8 @@ const storePlugin: JupyterFrontEndPlugin<IApp> = {
   activate: (app: JupyterFrontEnd, translator: ITranslator | null): IApp => {
     const used = translator ?? nullTranslator;
     const locale = toLocale(used.languageCode);
-    const client = new Client({ settings: app.serviceManager.serverSettings, locale });
-    // The server learns the language of this page from it, and the kernels that it starts from the server.
-    void app.restored.then(() => client.status()).catch(() => undefined);
     const store = new Store({
-      client,
+      client: new Client({ settings: app.serviceManager.serverSettings, locale }),
       events: app.serviceManager.events.stream,
       intervalMs: 15_000
     });
@@ -97,8 +94,9 @@ const jobOutputPlugin: JupyterFrontEndPlugin<void> = {
     tracker: INotebookTracker | null,
     settings: ISettingRegistry | null
   ): void => {
-    const saver = new OutputSaver(tracker, settings);
-    const createRenderer = () => new JobOutput(shared, rendermime, id => void saver.save(id));
+    const saving = tracker && new FirstSave(tracker, settings);
+    const createRenderer = (): JobOutput =>
+      new JobOutput(shared, rendermime, (output, id) => void saving?.save(output, id));
     rendermime.addFactory({ safe: true, mimeTypes: [JOB_MIME_TYPE], createRenderer }, 0);
   }
 };

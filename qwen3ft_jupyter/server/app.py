@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_core.paths import jupyter_config_dir
 from jupyter_server.extension.application import ExtensionApp
 from tornado.ioloop import IOLoop
 from traitlets import Bool, Int, List, TraitType, Unicode
 
 from qwen3ft_jupyter.errors import BadSetting
-from qwen3ft_jupyter.messages import VARIABLES
+from qwen3ft_jupyter.lab_language import VARIABLE as LAB_SETTINGS
+from qwen3ft_jupyter.lab_language import files_of_lab
 from qwen3ft_jupyter.server import cache, jobs, models, status
 from qwen3ft_jupyter.server.access import ManagerAccess
 from qwen3ft_jupyter.server.answers import Answers
@@ -24,10 +27,8 @@ from qwen3ft_jupyter.settings.places import load_settings, to_publish
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
-    from qwen3ft_jupyter.messages import Language
     from qwen3ft_jupyter.settings.setting import Setting
 
-LANGUAGE_VARIABLE = VARIABLES[0]
 START_S = 10.0
 """After the server's start, if no request comes before: a server that nobody uses may have a job to watch over."""
 ROUTES = (*status.ROUTES, *models.ROUTES, *cache.ROUTES, *jobs.ROUTES)
@@ -44,6 +45,12 @@ def _trait(setting: Setting) -> TraitType[Any, Any]:
     if setting.kind.trait == "list":
         return List(Unicode(), config=True, help=help_text)
     return Unicode("", config=True, help=help_text)
+
+
+def _settings_of_lab() -> tuple[str, str]:
+    """Return the folders of JupyterLab's settings: the user's, and those that an administrator gave to all."""
+    own = os.environ.get("JUPYTERLAB_SETTINGS_DIR") or str(Path(jupyter_config_dir(), "lab", "user-settings"))
+    return own, str(Path(sys.prefix, "share", "jupyter", "lab", "settings"))
 
 
 class Qwen3FTApp(ExtensionApp):
@@ -70,16 +77,14 @@ class Qwen3FTApp(ExtensionApp):
 
     watcher: ChangeWatcher | None = None
     _is_stopped = False
-    _is_language_set = False
 
     def initialize_settings(self) -> None:
         """Prepare what the routes work with; the manager itself is built in a thread by the first request."""
         self.publish()
-        self._is_language_set = bool(os.environ.get(LANGUAGE_VARIABLE))
         self.access = ManagerAccess(self.build_manager, on_first_use=self._start_watching)
         self.watcher = ChangeWatcher(self.access, self._tell, on_work=self._note_work)
         IOLoop.current().call_later(START_S, self._start_watching)
-        self.services = Services(self.access, self.watcher, Curves(), Answers.none_yet(), self._publish_language)
+        self.services = Services(self.access, self.watcher, Curves(), Answers.none_yet())
         if self.serverapp is not None and self.serverapp.event_logger is not None:
             self.serverapp.event_logger.register_event_schema(SCHEMA_FILE)
 
@@ -102,20 +107,18 @@ class Qwen3FTApp(ExtensionApp):
     def publish(self) -> None:
         """Put root and traits into the environment: kernels inherit it, so that they use the panel's hub and cache.
 
+        With them goes where the language is set, so that a cell speaks that of the panel.
+
         If a trait is not accepted, that is logged, and the requests are refused with it.
         """
         root = self._root()
         if root is None:
             return
+        os.environ[LAB_SETTINGS] = files_of_lab(*_settings_of_lab())
         try:
             os.environ.update(to_publish(self.given_traits(), root))
         except BadSetting as error:
             self.log.warning("qwen3ft: %s", error)
-
-    def _publish_language(self, language: Language) -> None:
-        """Have kernels that start from now on speak the language of the page, unless somebody has set another."""
-        if not self._is_language_set:
-            os.environ[LANGUAGE_VARIABLE] = language
 
     def _root(self) -> Path | None:
         return Path(self.serverapp.root_dir) if self.serverapp is not None else None

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager import ModelManager
-    from qwen3ft_jupyter.messages import Language
     from qwen3ft_jupyter.server.access import ManagerAccess
     from qwen3ft_jupyter.server.answers import Answers
     from qwen3ft_jupyter.server.curves import Curves
@@ -118,8 +117,6 @@ class Services:
     watcher: ChangeWatcher
     curves: Curves
     answers: Answers
-    on_language: Callable[[Language], None] = lambda _: None
-    """Told of the language of each page that asks."""
 
 
 @web.stream_request_body
@@ -142,8 +139,6 @@ class Qwen3FTHandler(APIHandler):
     async def prepare(self) -> None:  # type: ignore[override]  # as in APIHandler itself
         """Authenticate, and refuse a body that is too large before it is read."""
         await super().prepare()
-        if accepted := self.request.headers.get("Accept-Language"):
-            self.services.on_language(as_language(accepted))
         length = self.request.headers.get("Content-Length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
             raise web.HTTPError(413)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,31 +102,3 @@ async def test_copies_and_plans_are_told_in_the_language_of_the_page(
     assert copies[0]["owner_words"] == "本缓存"
     assert plan["sources"] == ["ModelScope", "镜像 10.0.0.5:8900"]
     assert plan["to_evict"] == ["resume"]
-
-
-@pytest.mark.parametrize(("header", "language"), [("zh-CN", "zh"), ("en", "en"), ("zh-CN,zh;q=0.9,en;q=0.8", "zh")])
-async def test_kernels_that_start_after_a_page_was_loaded_speak_its_language(
-    ask: Ask, jp_auth_header: dict[str, str], header: str, language: str
-) -> None:
-    """The panel, the cells and the errors of one lab are in one language."""
-    await ask("get", "/status", headers={**jp_auth_header, "Accept-Language": header})
-
-    assert os.environ["QWEN3FT_LANG"] == language
-
-
-async def test_a_request_of_a_program_changes_no_language(ask: Ask) -> None:
-    await ask("get", "/status")
-
-    assert "QWEN3FT_LANG" not in os.environ
-
-
-@pytest.fixture
-def set_by_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QWEN3FT_LANG", "en")
-
-
-@pytest.mark.usefixtures("set_by_a_person")
-async def test_a_language_that_somebody_has_set_stays(ask: Ask, jp_auth_header: dict[str, str]) -> None:
-    await ask("get", "/status", headers={**jp_auth_header, "Accept-Language": "zh-CN"})
-
-    assert os.environ["QWEN3FT_LANG"] == "en"

@@ -1,40 +1,60 @@
-/** Saves a notebook when the output of a job first shows in it. */
+/** Saves a notebook when it first shows a job: a page that is reloaded before the next autosave has lost the output. */
 
-import type { INotebookTracker } from '@jupyterlab/notebook';
+import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { ISettingRegistry } from '@jupyterlab/settingregistry';
+import type { Widget } from '@lumino/widgets';
 
-import { findOutput } from './place';
+/** Where JupyterLab keeps whether documents are saved by themselves. */
+const DOCUMENTS = '@jupyterlab/docmanager-extension:plugin';
 
-/** JupyterLab's settings of documents, which say whether it saves them by itself. */
-const DOCUMENT_SETTINGS = '@jupyterlab/docmanager-extension:plugin';
-
-/**
- * A page that is left before JupyterLab's first save would come back with an empty cell and a kernel that is busy for
- * hours, and nothing that tells why. So the output is saved once it is there, unless documents are saved by hand only.
- */
-export class OutputSaver {
+/** Saves the notebooks that show jobs, once for each job, unless their user wants to save them by hand. */
+export class FirstSave {
+  /**
+   * @param _tracker - Knows the open notebooks.
+   * @param _settings - Knows whether documents are saved by themselves.
+   */
   constructor(
-    private readonly _tracker: INotebookTracker | null,
+    private readonly _tracker: INotebookTracker,
     private readonly _settings: ISettingRegistry | null
   ) {}
 
-  /** Save the notebook in which the output of a job that is under way has come to show; once for each job. */
-  async save(jobId: string): Promise<void> {
-    const context = this._tracker && findOutput(this._tracker, jobId)?.panel.context;
-    if (!context || this._saved.has(jobId) || !context.model.dirty || context.model.readOnly) {
+  /** Save the notebook that an output of the job `id` has just come into. */
+  async save(output: Widget, id: string): Promise<void> {
+    const panel = this._tracker.find(each => holds(each, output));
+    if (panel === undefined || this._saved.has(id) || !canSave(panel)) {
       return;
     }
-    this._saved.add(jobId);
-    if (await this._isWanted()) {
-      // A failure is told by JupyterLab itself; the job goes on in any case.
-      await context.save().catch(() => undefined);
+    this._saved.add(id);
+    if (await this._isSavedByItself()) {
+      await panel.context.save();
     }
   }
 
-  private async _isWanted(): Promise<boolean> {
-    const settings = await this._settings?.load(DOCUMENT_SETTINGS).catch(() => null);
-    return settings?.composite.autosave !== false;
+  private async _isSavedByItself(): Promise<boolean> {
+    try {
+      const settings = await this._settings?.load(DOCUMENTS);
+      return settings?.composite.autosave !== false;
+    } catch {
+      return true; // an application without that plugin
+    }
   }
 
   private readonly _saved = new Set<string>();
+}
+
+/** Whether a widget lies in a cell of a notebook; cells that are scrolled away are in no page. */
+function holds(panel: NotebookPanel, widget: Widget): boolean {
+  const cells = new Set<Widget>(panel.content.widgets);
+  for (let each: Widget | null = widget; each !== null; each = each.parent) {
+    if (cells.has(each)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Whether there is something to save, and nobody else does it: a shared document is saved by its server. */
+function canSave({ context }: NotebookPanel): boolean {
+  const { model, contentsModel } = context;
+  return model.dirty && !model.readOnly && !model.collaborative && contentsModel?.writable !== false;
 }

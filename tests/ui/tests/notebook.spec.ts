@@ -1,93 +1,95 @@
-/** From the panel into the notebook and back. */
+/** Cells that run in a real kernel: what they show, what is saved of it, and in which language. */
 
-import { expect, openPanel, test } from './panel';
-import { job, Standin } from './standin';
+import type { APIRequestContext } from '@playwright/test';
 
-const MIME = 'application/vnd.qwen3ft.job+json';
+import { expect, test } from './panel';
 
-function notebook(outputs: ReadonlyArray<object>): object {
-  const cell = (source: string, shown: ReadonlyArray<object> = []) => ({
+const PRACTICE = 'qwen3ft/Qwen3-Practice';
+
+/** Put a notebook with these cells where JupyterLab opens it. */
+async function put(
+  request: APIRequestContext,
+  baseURL: string,
+  name: string,
+  sources: string[]
+): Promise<void> {
+  const cells = sources.map((source, index) => ({
+    id: `cell-${index}`,
     cell_type: 'code',
-    source,
+    execution_count: null,
     metadata: {},
-    outputs: shown,
-    execution_count: null
+    source,
+    outputs: []
+  }));
+  const kernelspec = { name: 'python3', display_name: 'Python 3', language: 'python' };
+  const content = { cells, metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 };
+  await request.put(`${baseURL}/api/contents/${name}`, {
+    data: { type: 'notebook', format: 'json', content }
   });
-  const metadata = { kernelspec: { name: 'python3', display_name: 'Python 3 (ipykernel)' } };
-  const cells = [
-    ...Array.from({ length: 30 }, (_, index) => cell(`# ${index}\n\n\n`)),
-    cell('# here', outputs)
-  ];
-  return { cells, metadata, nbformat: 4, nbformat_minor: 4 };
 }
 
-function running(): Standin {
-  const standin = new Standin();
-  standin.jobs = [
-    job('finetune-7', 'running', {
-      kind: 'finetune',
-      title: 'Fine-tune Qwen/Qwen3-0.6B → runs',
-      params: { config: { model: 'Qwen/Qwen3-0.6B', output_dir: 'runs' } },
-      controls: null
-    })
-  ];
-  return standin;
+/** What is on the disk of a cell's outputs. */
+async function saved(
+  request: APIRequestContext,
+  baseURL: string,
+  name: string,
+  cell: number
+): Promise<string> {
+  const answer = await request.get(`${baseURL}/api/contents/${name}?content=1`);
+  return JSON.stringify((await answer.json()).content.cells[cell].outputs);
 }
 
-test('from a card one gets to the cell that shows the job', async ({ page, baseURL }) => {
-  await running().install(page);
-  const shown = { output_type: 'display_data', data: { [MIME]: { id: 'finetune-7' } }, metadata: {} };
-  const data = { type: 'notebook', format: 'json', content: notebook([shown]) };
-  await page.request.put(`${baseURL}/api/contents/long.ipynb`, { data });
-  await page.goto();
-  const panel = await openPanel(page);
-  await page.evaluate(() => window.jupyterapp.commands.execute('docmanager:open', { path: 'long.ipynb' }));
-  await page.locator('.jp-NotebookPanel:visible .jp-CodeCell').first().waitFor();
-  await panel.getByRole('button', { name: 'Show in the notebook: Fine-tune Qwen/Qwen3-0.6B → runs' }).focus();
-  await page.keyboard.press('Enter');
-  await expect(page.locator('.jp-NotebookPanel:visible .jp-Cell.jp-mod-active')).toContainText('# here');
-  await expect(page.locator('.jp-Qwen3ft-output')).toBeInViewport();
-  await expect(page.locator('.jp-NotebookPanel:visible .jp-Qwen3ft-output')).toHaveCount(1);
+test('a cell that fine-tunes is not empty when the page is reloaded at once', async ({ page, baseURL }) => {
+  const url = String(baseURL);
+  const data = ['from qwen3ft_jupyter.practice import data_files', 'train = str(data_files()[0])'];
+  const config = [`model: ${PRACTICE}`, 'data: $train', 'output_dir: runs/reloaded', 'epochs: 400'];
+  await put(page.request, url, 'reload.ipynb', [
+    ['%load_ext qwen3ft_jupyter', ...data].join('\n'),
+    ['%%qwen3ft finetune', ...config].join('\n')
+  ]);
+  await page.goto('tree/reload.ipynb');
+  await page.notebook.runCell(0);
+  await page.notebook.selectCells(1);
+  await page.keyboard.press('Control+Enter');
+  const output = page.locator('.jp-Qwen3ft-output');
+  await expect(output).toContainText(`Fine-tune ${PRACTICE}`, { timeout: 60_000 });
+  await expect
+    .poll(() => saved(page.request, url, 'reload.ipynb', 1), { timeout: 10_000 })
+    .toContain('qwen3ft.job');
+  await page.reload({ waitForIsReady: false });
+  await expect(output).toContainText(`Fine-tune ${PRACTICE}`, { timeout: 60_000 });
+  await output.getByRole('button', { name: /^Stop/ }).click();
+  await expect(output).toContainText('Stopped', { timeout: 60_000 });
 });
 
-test('a job that no notebook shows gets a cell, live though no kernel has run it', async ({ page }) => {
-  await running().install(page);
-  await page.goto();
-  const panel = await openPanel(page);
-  await panel.getByRole('button', { name: /^Show in the notebook/ }).click();
-  const cell = page.locator('.jp-NotebookPanel:visible .jp-CodeCell').first();
-  await expect(cell).toContainText('%qwen3ft jobs follow finetune-7');
-  await expect(cell.locator('.jp-Qwen3ft-output')).toContainText('Fine-tune Qwen/Qwen3-0.6B → runs');
-  await expect(cell.locator('.jp-Qwen3ft-output')).toContainText('Running');
-  // The second time it is there.
-  await panel.getByRole('button', { name: /^Show in the notebook/ }).click();
-  await expect(page.locator('.jp-NotebookPanel:visible .jp-Qwen3ft-output')).toHaveCount(1);
+test('the first cell of the README shows each of its answers', async ({ page, baseURL }) => {
+  const lines = ['%load_ext qwen3ft_jupyter', '%qwen3ft status', `%qwen3ft download ${PRACTICE}`];
+  await put(page.request, String(baseURL), 'first.ipynb', [lines.join('\n')]);
+  await page.goto('tree/first.ipynb');
+  await page.notebook.runCell(0);
+  const outputs = page.locator('.jp-OutputArea-output');
+  await expect(outputs).toHaveCount(2);
+  await expect(outputs.nth(0)).toContainText('MODEL_CACHE_DIR');
+  await expect(outputs.nth(1)).toContainText('Succeeded', { timeout: 60_000 });
 });
 
-test('the output of a job is saved when it first shows', async ({ page, baseURL }) => {
-  await running().install(page);
-  const data = { type: 'notebook', format: 'json', content: notebook([]) };
-  await page.request.put(`${baseURL}/api/contents/new.ipynb`, { data });
-  await page.goto();
-  await page.evaluate(() => window.jupyterapp.commands.execute('docmanager:open', { path: 'new.ipynb' }));
-  const cells = page.locator('.jp-NotebookPanel:visible .jp-CodeCell');
-  await cells.first().waitFor();
-  const code = [
-    'from IPython.display import display',
-    `display({'${MIME}': {'id': 'finetune-7'}, 'text/plain': 'saved'}, raw=True)`
-  ].join('\n');
-  await page.evaluate(code => {
-    const { content } = window.jupyterapp.shell.currentWidget as unknown as {
-      content: { model: { sharedModel: { cells: { setSource: (text: string) => void }[] } } };
-    };
-    content.model.sharedModel.cells[0].setSource(code);
-  }, code);
-  // Not to be waited for: what is run before the kernel is there is not run at all.
-  await expect(async () => {
-    await cells.first().locator('.cm-content').click();
-    await page.keyboard.press('Control+Enter');
-    await expect(page.locator('.jp-Qwen3ft-output')).toBeVisible({ timeout: 5000 });
-  }).toPass({ timeout: 60_000 });
-  const saved = async () => (await page.request.get(`${baseURL}/api/contents/new.ipynb`)).text();
-  await expect.poll(saved, { timeout: 15_000 }).toContain(`"id": "finetune-7"`);
+test('cells speak the language that is chosen in the menu', async ({ page, baseURL }) => {
+  const url = String(baseURL);
+  const setting = `${url}/lab/api/settings/@jupyterlab/translation-extension:plugin`;
+  const choose = (locale: string) => page.request.put(setting, { data: { raw: JSON.stringify({ locale }) } });
+  await put(page.request, url, 'chinese.ipynb', [
+    '%load_ext qwen3ft_jupyter\n%qwen3ft list',
+    '%qwen3ft load runs/nope'
+  ]);
+  await choose('zh_CN');
+  try {
+    await page.goto('tree/chinese.ipynb');
+    await page.notebook.runCell(0);
+    await page.notebook.runCell(1);
+    const outputs = page.locator('.jp-OutputArea-output');
+    await expect(outputs.nth(0)).toContainText('缓存中有');
+    await expect(outputs.nth(1)).toContainText('没有文件夹“runs/nope”。');
+  } finally {
+    await choose('default');
+  }
 });

@@ -146,8 +146,8 @@ def _text(value: object) -> str:
 
 def _model(value: object) -> str:
     name = _text(value)
-    path = Path(name).expanduser()
-    if path.is_absolute() or name.startswith((".", "~")) or "\\" in name or (path.is_dir() and "/" not in name):
+    looks_like_one = Path(name).is_absolute() or name.startswith((".", "~")) or "\\" in name
+    if looks_like_one or ("/" not in name and os.path.isdir(name)):  # noqa: PTH112 - Path's raises for long names
         raise Wrong(
             Message(
                 "is a folder; a fine-tune names its base by repo id, such as Qwen/Qwen3-0.6B. A model that is on this "

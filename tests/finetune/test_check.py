@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from argparse import Namespace
 from decimal import Decimal
 from fractions import Fraction
@@ -111,6 +112,7 @@ def test_names_within_lora_are_taken_too() -> None:
         ({"data": {"train": "a", "validation": "b"}}, "is a group of fields (train, validation); give a file"),
         ({"model": "./Qwen3-0.6B"}, "is a folder; a fine-tune names its base by repo id"),
         ({"model": "/models/Qwen3"}, "MODEL_CACHE_OTHER_DIRS"),
+        ({"model": "~nobody"}, "is a folder"),
         ({"output_dir": "“runs/a”"}, "has typographic quotation marks"),
         ({"columns": {"question": "q"}}, "columns: {'question': 'q'} names neither messages, nor both"),
         ({"columns": {"questoin": "q"}}, "questoin is not one of question, reasoning"),
@@ -315,6 +317,9 @@ def test_the_error_of_one_thing_alone_keeps_its_kind(base: dict[str, Any]) -> No
         ("empty", "empty holds no files of data"),
         ("no*.jsonl", "no file is called so"),
         (["train.jsonl", "./train.jsonl"], "train.jsonl is named twice"),
+        ("train.jsonl,other.jsonl", "Several files are a list"),
+        ("x" * 300 + ".jsonl", "cannot be read: File name too long"),
+        ("~nobody-of-this-name/t.jsonl", "t.jsonl does not exist"),
     ],
 )
 def test_data_that_is_no_file_is_told_for_what_it_is(base: dict[str, Any], named: object, words: str) -> None:
@@ -325,6 +330,14 @@ def test_data_that_is_no_file_is_told_for_what_it_is(base: dict[str, Any], named
 
     assert words in str(caught.value)
     assert str(Path.cwd()) not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_pipe_is_not_waited_for(base: dict[str, Any]) -> None:
+    os.mkfifo("pipe.jsonl")
+
+    with pytest.raises(BadData, match=r"pipe\.jsonl is no file"):
+        check_fine_tune(base, {"data": "pipe.jsonl"})
 
 
 def test_an_attention_whose_package_is_not_installed_is_refused(base: dict[str, Any]) -> None:

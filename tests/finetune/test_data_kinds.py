@@ -207,13 +207,17 @@ COUNTED: dict[str, tuple[dict[str, Any], str]] = {
         talk((U, {"content": "q", "loss": True}), (A, "a")),
         "1 turns ask to be learned that are no assistant's",
     ),
+    "a row that is not to be learned": (
+        talk((U, "q"), (A, "a"), loss=False),
+        "1 rows left out in which no answer is to be learned",
+    ),
     "a row of a pandas index": ({"": 0, "question": "q", "answer": "a"}, "about the rows, not learned: "),
 }
 
 
 @pytest.mark.parametrize(("row", "words"), COUNTED.values(), ids=COUNTED)
 def test_it_is_counted_in_a_notice(tmp_path: Path, row: dict[str, Any], words: str) -> None:
-    notices = read(tmp_path, [row]).report.notices
+    notices = read(tmp_path, [talk((U, "q"), (A, "a")), row]).report.notices
 
     head, _, tail = words.partition(" .* ")
     assert any(head in notice and tail in notice for notice in notices), notices
@@ -361,6 +365,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     "a pointer of git-lfs": ("version https://git-lfs.github.com/spec/v1", "row 2 is not JSON: a pointer of git-lfs"),
     "a byte order mark inside": ('\ufeff{"question": "q", "answer": "a"}', "row 2 is not JSON: a byte order mark"),
     "Python's quotes": ("{'question': 'q', 'answer': 'a'}", "row 2 is not JSON: written by Python"),
+    "half a character": ('{"question": "q\\ud800", "answer": "a"}', "row 2: half of a character"),
     "two objects in a line": ('{"question": "q"} {"answer": "a"}', "row 2 is not JSON: more than one value"),
     "a word": ("hello", "row 2 is not JSON: Expecting value at character 1, near 'hello'"),
 }
@@ -384,6 +389,7 @@ def test_a_broken_line_is_named_with_its_cause_and_obeys_skip_bad_rows(tmp_path:
         ("a.csv", 'question,answer\nq,"a\nq,b\n', "not a csv file from line 2 on"),
         ("a.json", '[{"question": "q", "answer": "a", "answer": "b"}]', "row 1: 'answer' stands twice"),
         ("a.json", '{"train": [{"a": 1}], "validation": [{"a": 1}]}', "has several lists: train, validation"),
+        ("a.json", '[{"question": "q", "answer": "\\uDC00"}]', "row 1: half of a character"),
         ("a.json", '"x"', "is not a list of rows, but 'x'"),
         ("a.json", '[{"question": "q"}', "is not JSON (line 1)"),
         ("a.jsonl", '[{"question": "q", "answer": "a"}]', "One list of all rows is called .json"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwen3ft_jupyter.errors import BadData
+from qwen3ft_jupyter.errors import BadData, MissingPackage
 from qwen3ft_jupyter.finetune.data import Data, Reading, read_named
 from qwen3ft_jupyter.finetune.rows import METADATA
 
@@ -535,6 +536,30 @@ VALUES = st.one_of(
 )
 EXTRA = st.dictionaries(NAMES, VALUES, max_size=3)
 TURN = st.tuples(st.sampled_from([U, A, "tool"]), st.sampled_from(["", "text", " ", "<think>t</think>", "more"]), EXTRA)
+
+
+def test_parquet_is_read_with_what_only_other_rows_have_left_away(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = [
+        talk((U, "q"), (A, {"content": None, "tool_calls": [{"type": "function", "function": CALL}]})),
+        talk((U, "r"), (A, "b")),
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+
+    data = read_named([str(tmp_path / "a.parquet")], Reading())
+
+    assert said(data) == [(U, "q"), (A, "", CALLS)]
+    assert data.report.notices == ("a.parquet: 2 rows, format messages",)
+
+
+def test_parquet_without_pyarrow_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+
+    with pytest.raises(MissingPackage, match="reading parquet needs pyarrow. pip install pyarrow"):
+        read_named([str(tmp_path / "a.parquet")], Reading())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -351,7 +351,7 @@ def diagnose(text: str, error: Exception, *, is_line: bool = False, is_whole: bo
         ("\x00" in text[:200], Message("UTF-16 without a mark, or a binary file: save it as UTF-8")),
         (start.startswith("\ufeff"), Message("a byte order mark in the middle: two files were joined")),
         (start.startswith(("//", "#", "/*")), Message("a comment, which JSON does not have: {value}", value=shown)),
-        (start[:2] in {"{'", "['"}, Message("written by Python, not JSON (single quotes): use json.dumps")),
+        (start.startswith(("{'", "['", "[{'")), Message("written by Python, not JSON (single quotes): use json.dumps")),
         (is_whole and start.strip() in {"[", "{"}, Message("one value over many lines: call the file .json")),
     )
     for is_so, words in known:

@@ -31,7 +31,7 @@ PARTS: Columns = {
     "question": ("question", "query", "prompt", "problem", "user", "human", "问题", "提问"),
     "input": ("input", "context", "passage", "document", "background", "输入", "上下文", "背景"),
     "answer": (
-        "output", "response", "completion", "answer", "assistant", "gpt", "solution", "target",
+        "output", "response", "completion", "answer", "assistant", "gpt", "solution", "target", "reply", "content",
         "输出", "回答", "答案", "回复",
     ),
     "reasoning": REASONING,

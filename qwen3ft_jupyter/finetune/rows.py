@@ -250,8 +250,10 @@ def parse_json(text: str, name: str) -> object:
     except BadRow as error:
         raise BadRow(Message("{name}: {problem}", name=name, problem=error.args[0])) from None
     except (ValueError, RecursionError) as error:
+        is_python = text.lstrip().startswith(("{'", "['", "[{'"))
+        problem = Message("written by Python, not JSON (single quotes): use json.dumps") if is_python else _words(error)
         raise BadRow(
-            Message("{name} {value} is not JSON: {problem}", name=name, value=short(text), problem=_words(error))
+            Message("{name} {value} is not JSON: {problem}", name=name, value=short(text), problem=problem)
         ) from error
 
 

@@ -230,7 +230,7 @@ def _is_learned(turn: Row, here: str, *, may_be: bool) -> bool:
             Message("{name}: {names} contradict each other", name=here, names=", ".join(name for name, _ in found))
         )
     is_on = all(is_on for _, is_on in found)
-    if found and not may_be and is_on and not any(name == "weight" for name, _ in found):
+    if found and not may_be and is_on:
         turn.note(Reason.NOT_OURS)
     return is_on
 

@@ -266,6 +266,16 @@ def test_a_table_in_memory_is_data(base: dict[str, Any], data: object) -> None:
     assert check_fine_tune(base, {"data": data}).data == config.data
 
 
+@pytest.mark.parametrize("model", ["runs/first", "out", "."])
+def test_the_result_of_a_fine_tune_is_not_taken_for_a_repo(base: dict[str, Any], model: str) -> None:
+    for folder in (Path("runs/first"), Path("out")):
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text("{}")
+
+    with pytest.raises(BadConfig, match="The result of a fine-tune cannot be trained further yet: name its base model"):
+        check_fine_tune(base, {"model": model})
+
+
 def test_a_table_that_is_wrong_is_refused_by_its_row(base: dict[str, Any]) -> None:
     with pytest.raises(BadConfig, match="data: row 2 holds what is no JSON"):
         check_fine_tune(base, {"data": [ROW, {"question": object()}]})

@@ -67,6 +67,7 @@ LEARNED: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
         [(U, "q"), (A, "a", "t")],
     ),
     "a context column": ({"instruction": "q", "context": "c", "response": "a"}, [(U, "q\nc"), (A, "a")]),
+    "a distilled row": ({"input": "q", "reasoning_content": "t", "content": "a"}, [(U, "q"), (A, "a", "t")]),
     "input as the only question": ({"input": "q", "output": "a"}, [(U, "q"), (A, "a")]),
     "system beside messages": ({"system": "s", **talk((U, "q"), (A, "a"))}, [(S, "s"), (U, "q"), (A, "a")]),
     "system_prompt in a table": (
@@ -204,6 +205,10 @@ COUNTED: dict[str, tuple[dict[str, Any], str]] = {
         talk((U, "q"), (A, {"content": "x", "train": "false"}), (U, "r"), (A, "a")),
         "1 answers are context only",
     ),
+    "a user's turn with a weight": (
+        talk((U, {"content": "q", "weight": 1}), (A, "a")),
+        "1 turns ask to be learned that are no assistant's",
+    ),
     "a user's turn marked to be learned": (
         talk((U, {"content": "q", "loss": True}), (A, "a")),
         "1 turns ask to be learned that are no assistant's",
@@ -262,6 +267,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "'Answer' and 'answer' are columns of one",
     ),
     "a question beside turns": (talk((U, "q"), (A, "a"), instruction="i"), "instruction stands beside the turns"),
+    "turns that Python wrote into a cell": (
+        {"messages": "[{'role': 'user', 'content': 'q'}]"},
+        "is not JSON: written by Python, not JSON (single quotes): use json.dumps",
+    ),
     "a KTO row": (
         {"prompt": "q", "completion": "a", "label": False},
         "label False says whether the answer is a good one",
@@ -558,7 +567,7 @@ def test_parquet_without_pyarrow_names_the_package(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
 
-    with pytest.raises(MissingPackage, match="reading parquet needs pyarrow. pip install pyarrow"):
+    with pytest.raises(MissingPackage, match=r"reading parquet needs pyarrow\. pip install pyarrow"):
         read_named([str(tmp_path / "a.parquet")], Reading())
 
 

@@ -115,7 +115,7 @@ def test_names_within_lora_are_taken_too() -> None:
         ({"model": "~nobody"}, "is a folder"),
         ({"output_dir": "“runs/a”"}, "has typographic quotation marks"),
         ({"columns": {"question": "q"}}, "columns: {'question': 'q'} names neither messages, nor both"),
-        ({"columns": {"questoin": "q"}}, "questoin is not one of question, reasoning"),
+        ({"columns": {"quest": "q"}}, "quest is not one of question, reasoning"),
         ({"columns": {"question": "q", "answer": ["a", "b"]}}, "answer: only question may name several columns"),
         ({"seed": float("inf")}, "seed: inf is not a whole number"),
         ({"epochs": [1]}, "epochs: [1] is not a number"),

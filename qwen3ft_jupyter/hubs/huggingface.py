@@ -155,8 +155,7 @@ class HuggingFaceHub:
         if not isinstance(lfs, dict) or lfs.get("size", size) != size:
             raise self._refusals.garbled(repo_id, Message("contradicts itself about {path}", path=path))
         # the entry's own oid names the pointer file that git keeps, not the content
-        sha256, git_sha1 = parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")), at(entry, "gitSha1")
-        return RemoteFile(path, known_size(size), sha256, git_sha1 if isinstance(git_sha1, str) else None)
+        return RemoteFile(path, known_size(size), parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")))
 
     def _tree(self, repo_id: RepoId, state: _State, stop: threading.Event | None) -> list[object]:
         entries: list[object] = []

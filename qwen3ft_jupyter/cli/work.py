@@ -61,7 +61,7 @@ def _is_ready(manager: ModelManager, given: Namespace) -> bool:
     if given.force or given.update:
         return False
     model = manager.cache.find(given.model_name, given.revision)
-    return model is not None and model.is_verified and given.revision in (None, model.commit)
+    return model is not None and model.is_sound and given.revision in (None, model.commit)
 
 
 def verify_(given: Namespace) -> int:
@@ -79,9 +79,12 @@ def verify_(given: Namespace) -> int:
     for key, paths in (("missing", report.missing), ("wrong", report.wrong), ("extra", report.extra)):
         for path in paths:
             show(fact(tr(FINDINGS[key]), path))
-    if not report.is_ok:
+    for problem in report.problems:
+        show(tr(problem))
+    if not report.is_ok and not report.problems:
         at = ["--revision", revision] if revision else []
         say(tr("Fetch just these again: {command}", command=write_command("repair", name, *at, face="cli")))
+    if not report.is_ok:
         return FAILED
     count, checked = report.checked_files, size(report.checked_bytes)
     show(tr("{name}: {count} files, {size}, all as they should be", name=name, count=count, size=checked))

@@ -72,6 +72,7 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
             facts += [
                 (tr(FINDINGS["missing"]), ", ".join(done.missing)),
                 (tr(FINDINGS["wrong"]), ", ".join(done.wrong)),
+                (tr("cannot be loaded"), "; ".join(map(tr, done.problems))),
             ]
         case RepairReport() as done:
             facts = [*fetch_facts(done), (tr("verified"), size(done.checked_bytes))]

@@ -21,7 +21,7 @@ from qwen3ft_jupyter.faces.views import (
     plan_table,
     status_table,
 )
-from qwen3ft_jupyter.messages import Command, size, tr
+from qwen3ft_jupyter.messages import Command, Texts, size, tr
 from qwen3ft_jupyter.notebook.job_view import JobView
 from qwen3ft_jupyter.notebook.views import Note, TableView, TextView, View
 
@@ -295,6 +295,13 @@ def _checked(room: Room, name: str, given: Namespace) -> JobView:
     from qwen3ft_jupyter.manager.kinds import VERIFY  # with it comes all that jobs need
 
     report = VERIFY.read_result(job.status().result) if name == VERIFY.name else None
+    if report is not None and report.problems:
+        raise CacheDamaged(
+            "{repo_id} is as the hub has it, and cannot be loaded: {problems}.",
+            hint="Use another revision or another repo.",
+            repo_id=given.model_name,
+            problems=Texts(report.problems),
+        )
     if report is not None and not report.is_ok:
         raise CacheDamaged(
             "{model_name}: {count} files are missing and {wrong} are wrong.",

@@ -85,7 +85,7 @@ class StandIn:
 
     @property
     def cache(self) -> Answer:
-        ready = Answer(is_verified=True, commit="0" * 40) if self.is_ready else None
+        ready = Answer(is_sound=True, commit="0" * 40) if self.is_ready else None
         return Answer(find=lambda _repo_id, _revision: ready)
 
     def download(self, model_name: str, *, max_speed: int | None, **wishes: Any) -> Job:

@@ -333,6 +333,10 @@ def _said(value: Value, language: Language, grammar: Grammar) -> str | int | flo
         return value.separator.join(render(part, language, grammar) for part in value.parts)
     if isinstance(value, Command):
         return render(grammar(value), language, grammar)
+    if isinstance(value, str) and language != "en":
+        from qwen3ft_jupyter.reasons import REASONS  # what an `OSError` has for a text comes as it is
+
+        return translate(value, language) if value in REASONS else value
     return value if isinstance(value, (str, int, float)) else "" if value is None else str(value)
 
 

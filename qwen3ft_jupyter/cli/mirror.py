@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.cli.commands import open_manager
 from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import BadInput
+from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.messages import Command, Message, Names, tr
 
 if TYPE_CHECKING:
@@ -103,12 +104,10 @@ def _how_to_use(url: str, token: str | None, own: Path | None, *, is_local: bool
 
 
 def _left_out(names: list[str]) -> str:
-    command = Command("download", names[0] if len(names) == 1 else "NAME")
-    return str(
-        Message(
-            "Not served, as no download has checked them in this cache: {names}. {command} takes one in, and fetches "
-            "only what is missing.",
-            names=Names(names),
-            command=command,
-        )
+    left_out = Message(
+        "Not served, as no download has checked them in this cache: {names}. {command} takes one in, and fetches only "
+        "what is missing.",
+        names=Names(names),
+        command=Command("download", names[0] if len(names) == 1 else "NAME"),
     )
+    return speaker_of("cli").say(left_out)

@@ -72,6 +72,7 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
             facts += [
                 (tr(FINDINGS["missing"]), ", ".join(done.missing)),
                 (tr(FINDINGS["wrong"]), ", ".join(done.wrong)),
+                (tr("cannot be loaded"), "; ".join(map(tr, done.problems))),
             ]
         case RepairReport() as done:
             facts = [*fetch_facts(done), (tr("verified"), size(done.checked_bytes))]
@@ -131,7 +132,7 @@ def job_text(job: JobSnapshot, losses: Losses | None = None, face: Face = "magic
     text = [f"{job.title} · {state_words(job)} · {job.id}", *(f"  {notice}" for notice in status.notices)]
     if status.error:
         text.append(f"  {status.error['code']}: {status.error['message']} {status.error.get('hint', '')}".rstrip())
-    text += [f"  {name}: {value}" for name, value in result_facts(job, has_losses=bool(losses))]
+    text += [f"  {fmt.fact(*each)}" for each in result_facts(job, has_losses=bool(losses))]
     if losses:
         text.append(f"  {losses.words()}")
     text += [f"  {part}" for part in [*job_advice(job, face), progress_words(job)] if part]

@@ -132,7 +132,7 @@ class Mapper:
             found = row.take(names) if self.is_told else [one for one in [row.take_one(names)] if one]
             for name, value in found:
                 text = text_of(value, name)
-                if not any(text.strip() in other for other in parts):
+                if not any(f"\n{text.strip()}\n" in f"\n{other.strip()}\n" for other in parts):
                     parts.append(text)
         return "\n".join(parts)
 
@@ -180,21 +180,18 @@ def _plain_names(names: tuple[str, ...]) -> set[str]:
 
 
 def _is_said(row: Row, key: str) -> bool:
-    """Return whether a column only repeats what is said in one that was read, as UltraChat's prompt does."""
+    """Return whether a column only repeats a turn, as UltraChat's prompt does."""
     value = row.columns[row.names[key]]
-    if not isinstance(value, str):
-        return False
-    is_repeated = any(value.strip() in text for name in row.used if name in row.names for text in _texts(row, name))
-    if is_repeated:
-        row.used.add(key)
+    turns = [turn for name in row.used if name in row.names for turn in _turns_in(row.columns[row.names[name]])]
+    is_repeated = isinstance(value, str) and any(
+        isinstance(text, str) and text.strip() == value.strip() for turn in turns for text in turn.values()
+    )
+    row.used |= {key} if is_repeated else set()
     return is_repeated
 
 
-def _texts(row: Row, key: str) -> list[str]:
-    value = row.columns[row.names[key]]
-    if isinstance(value, (list, tuple)):
-        return [text for turn in value if isinstance(turn, dict) for text in turn.values() if isinstance(text, str)]
-    return [value] if isinstance(value, str) else []
+def _turns_in(value: object) -> list[dict[str, object]]:
+    return [turn for turn in value if isinstance(turn, dict)] if isinstance(value, (list, tuple)) else []
 
 
 def _as_context(message: ChatMessage) -> ChatMessage:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 
 from qwen3ft_jupyter.messages import Message
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SAME = {
     "lr": "learning_rate",
@@ -62,7 +60,6 @@ SAME_IN_LORA = {
 SAME_VALUES = {
     ("schedule", "constant_with_warmup"): "constant",
     ("targets", "all"): "all-linear",
-    ("lora.targets", "all"): "all-linear",
 }
 """Values of the same, by our field."""
 
@@ -118,38 +115,39 @@ def in_our_words(values: Mapping[str, object], problems: list[str]) -> dict[str,
     """Return the config with the names of other trainers replaced by ours; one that is given twice is a problem."""
     own: dict[str, object] = {}
     given: dict[str, str] = {}
+    lora: list[tuple[str, str, object]] = []
+    """Name given, ours, value."""
     for name, value in values.items():
         target = SAME.get(name, name)
-        if target in given:
-            problems.append(Message("{one} and {other} are the same field", one=given[target], other=name))
-            continue
-        given[target] = name
         group, _, inner = target.rpartition(".")
-        if not group:
-            own[target] = _value(target, value)
-        elif not isinstance(own.setdefault(group, {}), dict):
-            problems.append(Message("{name}: {group} is no group of fields", name=name, group=group))
+        if group:
+            lora.append((name, inner, value))
+        elif target in given:
+            problems.append(Message("{one} and {other} are the same field", one=given[target], other=name))
         else:
-            own[group] = {**_group(own[group]), inner: _value(inner, value)}
-    if isinstance(values.get("lora"), dict) and isinstance(own.get("lora"), dict):
-        own["lora"] = _lora_in_our_words(_group(values["lora"]), _group(own["lora"]), problems)
+            given[target] = name
+            own[target] = _value(target, value)
+    inside = own.get("lora", {})
+    if is_dataclass(inside) and not isinstance(inside, type):
+        inside = asdict(inside)
+    if isinstance(inside, Mapping):
+        named = [(f"lora.{name}", SAME_IN_LORA.get(str(name), str(name)), value) for name, value in inside.items()]
+        lora = [*named, *lora]
+        if lora or "lora" in own:
+            own["lora"] = _merge(lora, problems)
     return own
 
 
-def _lora_in_our_words(
-    given: Mapping[str, object], own: Mapping[str, object], problems: list[str]
-) -> dict[str, object]:
+def _merge(named: list[tuple[str, str, object]], problems: list[str]) -> dict[str, object]:
     merged: dict[str, object] = {}
-    for name, value in [*given.items(), *((name, value) for name, value in own.items() if name not in given)]:
-        target = SAME_IN_LORA.get(str(name), str(name))
-        if target in merged:
-            problems.append(Message("{one} and {other} are the same field", one=f"lora.{target}", other=f"lora.{name}"))
-        merged[target] = _value(target, value)
+    given: dict[str, str] = {}
+    for name, target, value in named:
+        if target in given:
+            problems.append(Message("{one} and {other} are the same field", one=given[target], other=name))
+        else:
+            given[target] = name
+            merged[target] = _value(target, value)
     return merged
-
-
-def _group(value: Any) -> dict[str, object]:  # Any: a dict, as the callers made sure
-    return dict(value)
 
 
 def _value(target: str, value: object) -> object:

@@ -115,7 +115,8 @@ class Encoder:
         except LoadError as error:
             if len(turns) > 1:  # one by one, to know which
                 return [self._render([turn])[0] for turn in turns]
-            return [self._refuse(turns[0], error.message)]
+            parsed = with_parsed_arguments(turns[0])  # from Qwen3.5 on, templates want objects, as servers give them
+            return self._render([parsed]) if parsed != turns[0] else [self._refuse(turns[0], error.message)]
         return [self._split(turn, *texts[3 * index : 3 * index + 3]) for index, turn in enumerate(turns)]
 
     def _renderings(self, turn: Turn) -> Iterable[Rendering]:
@@ -304,6 +305,21 @@ def encode_all(
             "None of the {count} answers fits max_length.", hint="Raise max_length.", count=encoder.report.dropped
         )
     return samples
+
+
+def with_parsed_arguments(turn: Turn) -> Turn:
+    """Return the turn with the arguments of its tool calls as objects, where they are JSON text."""
+
+    def parse(message: ChatMessage) -> ChatMessage:
+        if not message.tool_calls:
+            return message
+        calls = json.loads(message.tool_calls)
+        for call in calls:
+            if isinstance(arguments := call["function"]["arguments"], str):
+                call["function"]["arguments"] = json.loads(arguments)
+        return replace(message, tool_calls=json.dumps(calls, ensure_ascii=False))
+
+    return replace(turn, before=tuple(map(parse, turn.before)), answer=parse(turn.answer))
 
 
 def without_oldest_exchange(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:

@@ -27,6 +27,7 @@ class Reason(enum.Enum):
     BEFORE = Message("{count} turns left out that come before the first question; the first in {where}.")
     AFTER = Message("{count} turns left out that come after the last answer; the first in {where}.")
     BLANK = Message("{count} turns left out because their question is empty; the first in {where}.")
+    UNANSWERED = Message("{count} turns left out that nobody answers; the first in {where}.")
     EMPTY = Message("{count} turns left out because their answer is empty; the first in {where}.")
     THOUGHT = Message("{count} turns left out because their answer is only a thought; the first in {where}.")
     CONTEXT = Message("{count} answers are context only, as the data says (loss, weight); the first in {where}.")
@@ -111,6 +112,8 @@ class Row:
     def take(self, names: Iterable[str]) -> list[tuple[str, object]]:
         """Return those of these columns that hold something, with their names; they count as read."""
         found = [name for name in names if name in self.names]
+        if not found:
+            return []
         self.used.update(found)
         return [(self.names[name], self.columns[self.names[name]]) for name in found]
 
@@ -179,10 +182,10 @@ class Ledger:
 
     def _notice(self, reason: Reason) -> str:
         found = [(detail, count) for (one, detail), count in self.counts.items() if one is reason]
-        names = ", ".join(f"{detail or '(…)'} ({count.number})" for detail, count in found[:12])
+        names = ", ".join(f"{detail or '(…)'} ({count.number})" for detail, count in found)
         return Message(
             str(reason.value),
-            names=names + (" …" if len(found) > 12 else ""),
+            names=names,
             count=sum(count.number for _, count in found),
             where=row_words(found[0][1].where),
             example="{answer: " + found[0][0].rpartition(".")[2] + "}",

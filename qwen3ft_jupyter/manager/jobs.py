@@ -88,6 +88,12 @@ class ModelJobs:
             return params.output_dir if isinstance(params, FineTuneParams) else None
         return None
 
+    def output_dirs(self) -> Iterator[tuple[str, Path]]:
+        """Yield id and folder of each fine-tune, the newest first."""
+        for job in self.store.list():
+            if isinstance(job.params, FineTuneParams):
+                yield job.id, job.params.output_dir
+
     def download(self, request: DownloadRequest, max_speed: int | None) -> Job:
         """Start a download, or return the same one already under way; a `max_speed` counts for that one, too."""
         for job, params in self.active():

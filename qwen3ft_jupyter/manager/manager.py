@@ -11,7 +11,7 @@ from qwen3ft_jupyter.cache.own.repair import repair_model
 from qwen3ft_jupyter.download.request import DownloadRequest, shows_wanted
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.spelling import parse_model
-from qwen3ft_jupyter.manager.cached import CachedModels
+from qwen3ft_jupyter.manager.cached import CachedModels, warn_unless_sound
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.messages import Command
@@ -124,7 +124,7 @@ class ModelManager(CachedModels):
         """
         request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop, controls)
         with self._downloader(request, max_speed=None if controls else self.settings.max_speed) as downloader:
-            return downloader.ensure(request, work)
+            return warn_unless_sound(downloader.ensure(request, work), work.reporter)
 
     @tells_end
     @shows_wanted
@@ -344,4 +344,4 @@ class ModelManager(CachedModels):
     def _locate(self, name: str, reporter: Reporter) -> ModelLocation:
         from qwen3ft_jupyter.manager.locate import locate
 
-        return locate(name, self._model_jobs, lambda repo: self.ensure(repo, reporter=reporter).model)
+        return locate(name, self._model_jobs, self.cache, lambda repo: self.ensure(repo, reporter=reporter).model)

@@ -32,7 +32,8 @@ class Digests:
 
     def __init__(self, stop: threading.Event) -> None:
         self._work = Work(stop=stop)
-        self._lock = threading.Lock()  # one file is read at a time: it is the disk that takes the time
+        # one file is read at a time: it is the disk that takes the time; a small one does not wait for a large one
+        self._small, self._large = threading.Lock(), threading.Lock()
         self._known: dict[str, Known] = {}
 
     def known(self, place: str, stamp: Stamp) -> Known | None:
@@ -47,12 +48,15 @@ class Digests:
             OSError: The file cannot be read.
             Stopped: The mirror is closing.
         """
-        with self._lock:
-            known = self.known(place, stamp)
+        known = self.known(place, stamp)
+        if known is not None:
+            return known
+        is_small = stamp.size <= MAX_PLAIN_BYTES
+        with self._small if is_small else self._large:
+            known = self.known(place, stamp)  # somebody else may have read it meanwhile
             if known is None:
-                with_git = stamp.size <= MAX_PLAIN_BYTES
-                digest = digest_file(Path(place), with_git=with_git, on_bytes=lambda _: self._work.check())
+                digest = digest_file(Path(place), with_git=is_small, on_bytes=lambda _: self._work.check())
                 if digest is not None:
                     self._known[place] = Known(Stamp.of(digest.status), digest.sha256, digest.git_sha1)
                 known = self.known(place, stamp)
-            return known
+        return known

@@ -13,7 +13,8 @@ import pytest
 import qwen3ft_jupyter
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.faces import verbs
-from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb, parse, parse_text
+from qwen3ft_jupyter.faces.parsing import match_verb, parse, parse_text
+from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.verbs import SPELLINGS, VERBS, find, grammar, rest_options, verbs_of, write_command
 from qwen3ft_jupyter.messages import Command, Message, render
 from qwen3ft_jupyter.settings.declared import SOURCE_NAMES

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import HubBusy, HubUnreachable, Qwen3ftError, WrongBytes
@@ -33,7 +33,7 @@ class RetryPolicy:
 
     With the pauses between them that is about a minute of outage; a longer one is for the job's resume.
     """
-    patience_s: float = 60.0
+    patience_s: float = 55.0
     """The same for failures that take their time: after so many seconds without a byte, pauses counted."""
     connect_attempts: int | None = None
     """The same for a source that cannot be reached at all; `attempts` if left out."""
@@ -67,6 +67,10 @@ class RetryPolicy:
             return self.wrong_attempts if isinstance(error, WrongBytes) else self.refused_attempts
         is_away = isinstance(error, HubUnreachable) and error.details.get("cause") in _CONNECT_CAUSES
         return self.connect_attempts or self.attempts if is_away else self.attempts
+
+    def after_an_outage(self) -> RetryPolicy:
+        """Return the limits for whom one turns to after the usual patience: all in all it is to be about a minute."""
+        return replace(self, attempts=min(self.attempts, 3), patience_s=min(self.patience_s, 20.0))
 
     def delay_s(self, failures: int) -> float:
         """Return the usual pause after so many failures in a row, before it is spread: doubling up to a limit."""
@@ -131,8 +135,12 @@ class RetryState:
             self._spent_s += max(0.0, now - began)
             self._last_counted = now
         is_final = not is_passing and self._refusals >= policy.limit(error)
-        is_spent = self._failures > 1 and self._spent_s >= policy.patience_s
-        is_last = is_final or is_spent or self._failures >= policy.attempts or wait_s > policy.max_wait_s
+        is_last = (
+            is_final
+            or self._spent_s >= policy.patience_s
+            or self._failures >= policy.attempts
+            or wait_s > policy.max_wait_s
+        )
         self.is_exhausted = self.is_exhausted or is_last
         usual_s = policy.delay_s(self._failures - 1) if self._failures > 1 else 0.0
         usual_s *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing

@@ -184,7 +184,10 @@ def _checked(response: Response, file: RemoteFile, start: int, end: int, *, sour
         raise _refusal(response, file, source)
     if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
         raise WrongBytes(
-            "{path}: {source} sent it compressed although that was refused.", path=file.path, source=source
+            "{path}: {source} sent it compressed although that was refused.",
+            hint="A proxy on the way may do that: try another network, or the other hub.",
+            path=file.path,
+            source=source,
         )
     if response.status == 200:
         _check_whole(response, file, source)

@@ -134,6 +134,7 @@ class RetryState:
             self._refusals += not is_passing
             self._spent_s += max(0.0, now - began)
             self._last_counted = now
+        self._spent_s = max(self._spent_s, now - began)
         is_final = not is_passing and self._refusals >= policy.limit(error)
         is_last = (
             is_final

@@ -194,3 +194,13 @@ def test_what_cannot_get_better_ends_within_seconds(error: WrongBytes | AccessDe
 
     assert now <= 2
     assert patience.not_before == math.inf
+
+
+def test_the_longest_of_several_attempts_at_once_counts() -> None:
+    patience = RetryState(RetryPolicy(first_delay_s=0))
+    patience.failed(FAILED, began=0, now=1)
+    patience.failed(FAILED, began=0, now=30)
+
+    patience.failed(FAILED, began=30, now=60)
+
+    assert patience.is_exhausted

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.finetune.results import is_run, read_run
 from qwen3ft_jupyter.loading.loaded import ModelLocation
+from qwen3ft_jupyter.paths import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def locate(name: str, jobs: ModelJobs, ensure: Callable[[str], CachedModel]) -> ModelLocation:
     """Return the folders to load; `ensure` brings a repo here. Raises LoadError for a fine-tune without a result."""
     output_dir = jobs.output_dir_of(name)
-    path = output_dir or Path(name).expanduser()
+    path = output_dir or at_home(name)
     if output_dir is not None or is_run(path):
         result = read_run(path)
         made = (path / "result.json").stat().st_mtime

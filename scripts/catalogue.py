@@ -8,7 +8,7 @@ Python reads the ``.mo``, JupyterLab the ``.json``. What nobody says any more st
 obsolete: a text that comes back, or differs from an old one only in the names of its places, is translated at once.
 
 In Python a text is found where it is written: the first argument and the `hint` of an error, the first argument of
-what `SPEAKERS` names. A table of texts holds `Message("…")`.
+what `SPEAKERS` names. A table of texts holds `Message("…")`; that of the verbs is read as it is.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polib
+
+from qwen3ft_jupyter.faces.verbs import COMMON, VERBS
+from qwen3ft_jupyter.reasons import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +61,8 @@ def main() -> int:
 
 def texts() -> set[Key]:
     """Return every text that the code hands to people."""
-    return {*python_texts(), *model_texts(), *front_texts(), *setting_texts()}
+    reasons = {("", reason) for reason in REASONS}
+    return {*python_texts(), *verb_texts(), *reasons, *model_texts(), *front_texts(), *setting_texts()}
 
 
 def python_texts() -> Iterator[Key]:
@@ -75,6 +79,14 @@ def said_in_python() -> Iterator[tuple[Path, ast.expr]]:
             if isinstance(node, ast.Call) and _name_of(node.func) in speakers:
                 yield from ((path, argument) for argument in node.args[:1])
                 yield from ((path, keyword.value) for keyword in node.keywords if keyword.arg == "hint")
+
+
+def verb_texts() -> Iterator[Key]:
+    """Yield what the table of verbs says of verbs and options."""
+    for verb in VERBS:
+        yield from (("", text) for text in (verb.summary, *verb.details))
+    for option in (*COMMON, *(option for verb in VERBS for option in verb.options)):
+        yield "", option.help
 
 
 def model_texts() -> Iterator[Key]:

@@ -13,7 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
-    ["messages", "paths"],
+    ["reasons", "paths", "lab_language"],
+    ["messages"],
     ["errors", "processes"],
     ["work", "disk"],
     ["settings"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -21,6 +22,8 @@ from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.mirror.mirror import Mirror
 from qwen3ft_jupyter.work import Progress, Reporter
+from tests.cache.making import safetensors
+from tests.transfer.origin import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +38,8 @@ def repo(tmp_path: Path) -> Path:
     folder = tmp_path / "hub" / "tiny"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text('{"model_type": "qwen3"}')
-    (folder / "model.safetensors").write_bytes(os.urandom(3_000_000))
+    (folder / "tokenizer.json").write_text('{"model": {}}')
+    (folder / "model.safetensors").write_bytes(safetensors(os.urandom(3_000_000)))
     return folder
 
 
@@ -463,7 +467,7 @@ def test_the_practice_model_is_had_offline_from_a_read_only_folder(
     folder = Path(make_manager(offline=True).ensure_model_cached(PRACTICE_REPO_ID))
 
     repo.chmod(0o755)
-    assert {path.name for path in repo.iterdir()} == {"config.json", "model.safetensors"}
+    assert {path.name for path in repo.iterdir()} == {"config.json", "model.safetensors", "tokenizer.json"}
     assert (folder / "model.safetensors").read_bytes() == (repo / "model.safetensors").read_bytes()
 
 
@@ -488,3 +492,18 @@ def test_chat_takes_the_loaded_model_unless_it_has_an_adapter_of_its_own(
 
     assert plain_answer is not adapted[0]
     assert answer is loaded[0]
+
+
+def test_a_model_that_nobody_compared_with_a_hub_makes_python_warn(
+    make_manager: Callable[..., ModelManager], repo: Path
+) -> None:
+    manager = make_manager(offline=True)
+    shutil.copytree(repo, manager.settings.cache_dir / "acme_Tiny-1")
+
+    with pytest.warns(UserWarning, match=r"acme/Tiny-1 was not compared with a hub") as caught:
+        manager.ensure_model_cached(REPO)
+
+    assert caught[0].filename == __file__
+    told = Recorder()
+    manager.ensure_model_cached(REPO, reporter=told)  # who is told of notices needs no warning
+    assert "unverified" in told.notices[0]

@@ -74,6 +74,6 @@ def test_what_is_to_be_loaded_without_its_owner_is_answered_by_its_name(
     manager: ModelManager, name: str, near: str
 ) -> None:
     with pytest.raises(BadName, match=near):
-        name_to_load(manager, name)
+        manager.load_model_and_tokenizer(name_to_load(manager, name))
 
     assert name_to_load(manager, near) == near

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import pickle
 
 import pytest
@@ -34,6 +36,17 @@ def test_a_message_is_said_in_the_readers_language() -> None:
 
 def test_a_fixed_text_is_looked_up_as_it_is() -> None:
     assert render("The cache is empty.", "zh") == "缓存为空。"
+
+
+@pytest.mark.parametrize(
+    "code", [errno.EACCES, errno.ENOSPC, errno.EIO, errno.ENOENT, errno.EMFILE, errno.ENAMETOOLONG]
+)
+def test_what_the_operating_system_says_is_said_in_the_readers_language(code: int) -> None:
+    failed = Message("{name} cannot be read: {reason}.", name="x", reason=os.strerror(code))
+
+    for message in (failed, from_json(to_json(failed))):
+        assert os.strerror(code) in render(message, "en")
+        assert os.strerror(code) not in render(message, "zh")
 
 
 def test_a_text_without_translation_stays_english() -> None:

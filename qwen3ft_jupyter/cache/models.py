@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from qwen3ft_jupyter.messages import Command, Message, Names
@@ -11,7 +11,7 @@ from qwen3ft_jupyter.messages import Command, Message, Names
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile
+    from qwen3ft_jupyter.cache.own.manifest import ManifestFile
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.settings.declared import HubName
 
@@ -40,8 +40,12 @@ class CachedRow(TypedDict):
     last_used: float | None
     pinned: bool
     verified: bool
+    recorded: bool
+    """Whether we have a record of its bytes, as of every model we downloaded; `verified` is more."""
     shared: bool
     owner: ModelOwner
+    problems: list[str]
+    """What keeps it from being loaded or called verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,16 @@ class CachedModel:
     Such a folder may be the user's own work. It is listed, and its bytes are compared with what a hub lists, but it is
     neither handed out nor deleted as that model."""
 
+    problems: tuple[str, ...] = field(default=(), compare=False)
+    """What keeps it from being loaded, for a person; see `catalog.usable`."""
+    changes: tuple[str, ...] = field(default=(), compare=False)
+    """What is not as our record says, for a person: it is read again, and what is wrong fetched, at the next use."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it may be called verified: our record vouches for every byte, and it can be loaded."""
+        return self.is_verified and not self.problems and not self.changes
+
     @property
     def is_shared(self) -> bool:
         """Whether it lies in a shared cache, which is only read."""
@@ -96,9 +110,11 @@ class CachedModel:
             "created": self.created,
             "last_used": self.last_used,
             "pinned": self.pinned,
-            "verified": self.is_verified,
+            "verified": self.is_sound,
+            "recorded": self.is_verified,
             "shared": self.is_shared,
             "owner": self.owner,
+            "problems": [*self.problems, *self.changes],
         }
 
 
@@ -136,21 +152,3 @@ class SharedFile:
 def is_model_file(name: str) -> bool:
     """Return whether published models have files of this name; asked where no record tells."""
     return _MODEL_FILE.fullmatch(name) is not None
-
-
-def model_from(folder: Path, manifest: Manifest, owner: ModelOwner) -> CachedModel:
-    """Return the model in a folder with our manifest."""
-    return CachedModel(
-        manifest.repo_id,
-        folder.name,
-        folder,
-        manifest.size_bytes,
-        owner,
-        manifest.hub,
-        manifest.commit,
-        manifest.revision,
-        manifest.created,
-        manifest.last_used,
-        manifest.pinned,
-        is_verified=True,
-    )

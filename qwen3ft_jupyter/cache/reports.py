@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.messages import from_json, to_json
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -24,21 +26,24 @@ class VerifyReport:
     """Paths whose bytes are not those of the record."""
     extra: tuple[str, ...]
     """Paths that are not part of the model; they are left alone."""
+    problems: tuple[str, ...] = ()
+    """What keeps the model from being loaded although all of that is right, for a person."""
 
     @property
     def is_ok(self) -> bool:
-        """Return whether every file of the model is there and right."""
-        return not self.missing and not self.wrong
+        """Return whether every file of the model is there and right, and the model can be loaded."""
+        return not self.missing and not self.wrong and not self.problems
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict, with `ok` beside the fields."""
-        return {**asdict(self), "ok": self.is_ok}
+        return {**asdict(self), "problems": list(map(to_json, self.problems)), "ok": self.is_ok}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> VerifyReport:
         """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
-        paths = (tuple(data[name]) for name in ("missing", "wrong", "extra"))
-        return cls(data["repo_id"], data["checked_files"], data["checked_bytes"], *paths)
+        missing, wrong, extra = (tuple(data[name]) for name in ("missing", "wrong", "extra"))
+        problems = tuple(map(from_json, data.get("problems", ())))
+        return cls(data["repo_id"], data["checked_files"], data["checked_bytes"], missing, wrong, extra, problems)
 
 
 @dataclass(frozen=True, slots=True)

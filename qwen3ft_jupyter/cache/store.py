@@ -28,7 +28,7 @@ from qwen3ft_jupyter.cache.own.folders import ModelFolders
 from qwen3ft_jupyter.cache.own.layout import check_readable, folders_in, incoming_folder, incoming_folders, is_revision
 from qwen3ft_jupyter.cache.own.manifest import file_state, is_half_evicted, marked_repo_id, update_manifest
 from qwen3ft_jupyter.cache.own.partials import allocated_bytes
-from qwen3ft_jupyter.cache.own.verify import verify_model
+from qwen3ft_jupyter.cache.own.verify import no_record, verify_model
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import BadInput, CacheError, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
@@ -297,12 +297,7 @@ class ModelCache(ModelFolders):
             )
         manifest = self.manifest(model)
         if manifest is None:
-            raise CacheError(
-                "{repo_id} was put into the cache by something else: there is no record to compare it with.",
-                hint="`{command}` compares it with the hub and fetches only what is not right.",
-                command=Command("download", repo_id),
-                repo_id=repo_id,
-            )
+            raise no_record(model)
         work = work or Work()
         if model.is_others:
             return in_place.verify_in_place(
@@ -397,4 +392,4 @@ def _extent(*, everything: bool) -> Extent:
 
 def _at(models: Iterable[CachedModel], revision: str | None) -> Sequence[CachedModel]:
     """Return the copies that are recorded as a revision; None is any."""
-    return [one for one in models if revision is None or is_revision(one.commit, one.revision, revision)]
+    return [one for one in models if revision is None or is_revision(one, revision)]

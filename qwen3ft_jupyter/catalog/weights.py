@@ -1,13 +1,23 @@
-"""The index that says in which files the weights of a model lie. Pure."""
+"""In which files the weights of a model lie, and what such files are called. Pure."""
 
 from __future__ import annotations
 
 import json
+from pathlib import PurePath
 from typing import Final
 
 INDEX_NAME: Final = "model.safetensors.index.json"
 MAX_INDEX_BYTES: Final = 64 << 20
 """A longer index is none: the largest models have some 100,000 tensors in 10 MB."""
+MAX_HEADER_BYTES: Final = 100_000_000
+"""The limit of the safetensors format; a file that claims a longer header is none."""
+
+
+def is_plain_name(name: object) -> bool:
+    """Return whether `name` is the name of a file directly in a folder, on every platform."""
+    if not isinstance(name, str) or not name or name != PurePath(name).name:
+        return False
+    return not any(character in "/\\:" or ord(character) < 32 for character in name) and not name.startswith(".")
 
 
 def indexed_files(index: bytes) -> frozenset[str]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 from qwen3ft_jupyter.cli.commands import FAILED, find_command
 from qwen3ft_jupyter.cli.output import in_words, open_missing_streams, say, show, stopped_words, unwritten, write
 from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
-from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb, parse
+from qwen3ft_jupyter.faces.parsing import match_verb, parse
+from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, verbs_of
 from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.paths import reason_of
@@ -86,7 +87,8 @@ def _run(words: list[str]) -> int:
         show(help_text())
         return 0
     if not rest:
-        raise WrongLine("VERB is missing.", f"usage: {PROGRAM} VERB …; {PROGRAM} --help lists the verbs")
+        said = tr("usage: {usage}", usage=f"{PROGRAM} VERB …")
+        raise WrongLine(tr("{names} is missing.", names="VERB"), f"{said}; {_all_verbs()}")
     if rest[0] == "help":
         rest = [*rest[1:], "--help"]
     verb, spelled = match_verb(rest, "cli")
@@ -109,15 +111,17 @@ def help_text() -> str:
     common = [f"{option.flag} {option.metavar}".strip() for option in COMMON]
     wide = max(len(spelled) for spelled in SPELLINGS)
     rows: list[tuple[str, Iterable[tuple[str, str]]]] = [
-        ("verbs", ((verb.name, verb.summary) for verb in verbs)),
-        ("other spellings", ((alias, verb.name) for verb in verbs for alias in verb.aliases)),
-        ("options of every verb", zip(common, (option.help for option in COMMON), strict=True)),
+        (tr("verbs:"), ((verb.name, tr(verb.summary)) for verb in verbs)),
+        (tr("other spellings:"), ((alias, verb.name) for verb in verbs for alias in verb.aliases)),
+        (tr("options of every verb:"), zip(common, (tr(option.help) for option in COMMON), strict=True)),
     ]
-    lines = [f"usage: {PROGRAM} {' '.join(f'[{option}]' for option in common)} VERB …"]
-    lines += ["", "Download, load and fine-tune Qwen3 models."]
+    lines = [tr("usage: {usage}", usage=f"{PROGRAM} {' '.join(f'[{option}]' for option in common)} VERB …")]
+    lines += ["", tr("Download, load and fine-tune Qwen3 models.")]
     for title, entries in rows:
-        lines += ["", f"{title}:", *(f"    {name:<{wide}}  {text}" for name, text in entries)]
-    return "\n".join([*lines, f"    {'--version':<{wide}}  prints the version.", "", _MORE])
+        lines += ["", title, *(f"    {name:<{wide}}  {text}" for name, text in entries)]
+    about_one = tr("{command} lists the options of a verb.", command=f"{PROGRAM} VERB --help")
+    return "\n".join([*lines, f"    {'--version':<{wide}}  {tr('prints the version.')}", "", about_one])
 
 
-_MORE = f"{PROGRAM} VERB --help lists the options of a verb."
+def _all_verbs() -> str:
+    return tr("{command} lists the verbs.", command=f"{PROGRAM} --help")

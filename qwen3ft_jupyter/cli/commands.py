@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.cli.output import say, show, show_json, stop_on_signals
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import columns
+from qwen3ft_jupyter.faces.say import status as say_status
 from qwen3ft_jupyter.faces.terminal import ProgressLine
-from qwen3ft_jupyter.faces.verbs import write_command
-from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table
+from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
+from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table
 from qwen3ft_jupyter.messages import size, tr
 from qwen3ft_jupyter.paths import at_home, is_there
 from qwen3ft_jupyter.settings.kinds import parse_folder
@@ -64,7 +65,11 @@ def status_(given: Namespace) -> None:
     if given.is_json:
         show_json(description.to_dict())
     else:
-        show(str(description))
+        table = status_table(say_status(description, speaker_of("cli")))
+        show(table.title)
+        show_rows(table)
+        if table.notes:
+            show("\n".join(table.notes))
 
 
 def models_(given: Namespace) -> None:
@@ -95,7 +100,7 @@ def list_(given: Namespace) -> None:
 
 def show_rows(table: Table) -> None:
     """Print the rows below their head."""
-    show(columns([title.upper() for title in table.columns], table.rows))
+    show(columns([title.upper() if title.isascii() else title for title in table.columns], table.rows))
 
 
 def show_plan(plan: DownloadPlan) -> int:
@@ -149,6 +154,7 @@ def load_(given: Namespace) -> None:
     """Print how a model is loaded, and whether it is here: a process that ends can keep none."""
     manager = open_manager(given)
     name = actions.name_to_load(manager, given.model_name)
+    manager.check_name(name)
     model, tokenizer = actions.variables(given)
     options = f', quantization="{given.quantization}"' if given.quantization else ""
     flags = [f"--{given.quantization}"] if given.quantization else []

@@ -9,6 +9,7 @@ from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_rows
 from qwen3ft_jupyter.cli.output import say, show, show_json, write
 from qwen3ft_jupyter.errors import error_from_json
 from qwen3ft_jupyter.faces import actions
+from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.job_views import fetch_facts, job_text, jobs_table
 from qwen3ft_jupyter.faces.terminal import ProgressLine, follow
 from qwen3ft_jupyter.faces.verbs import write_command
@@ -114,8 +115,8 @@ def _tell_end(job: Job) -> int:
     if not see_through(job):
         return FAILED
     result = read_result(job.kind, job.status().result)
-    for fact, value in fetch_facts(result):
-        say(f"{fact}: {value}")
+    for name, value in fetch_facts(result):
+        say(fact(name, value))
     folder = result.folder if isinstance(result, DownloadResult) else job.id
     show(result.output_dir if isinstance(result, Outcome) else folder)
     return 0

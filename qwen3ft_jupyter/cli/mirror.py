@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import open_manager
 from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import BadInput
+from qwen3ft_jupyter.faces.verbs import speaker_of
+from qwen3ft_jupyter.messages import Command, Message, Names, tr
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator
+
+    from qwen3ft_jupyter.mirror.tls import Certificate
 
 _HOST = "127.0.0.1"
+_OWN_FOLDER = "mirror"
+"""In the state folder: the mirror's own certificate."""
 
 
 def mirror_(given: Namespace) -> None:
@@ -20,18 +28,20 @@ def mirror_(given: Namespace) -> None:
     import secrets
 
     from qwen3ft_jupyter.mirror.addresses import is_loopback, reachable
-    from qwen3ft_jupyter.mirror.mirror import Mirror
+    from qwen3ft_jupyter.mirror.mirror import Mirror, unserved_models
 
-    host = given.host or _HOST
-    token = None if is_loopback(host) or given.no_token else secrets.token_urlsafe(24)
-    cache, port = open_manager(given).cache, given.port or 0
+    manager = open_manager(given)
+    host, port, cache = given.host or _HOST, given.port or 0, manager.cache
+    certificate, is_own = _certificate(given, manager.settings.state_dir / _OWN_FOLDER, host)
     mirror = Mirror(
         cache_dir=cache.root,
         shared_dirs=cache.shared_dirs,
         trust_manifests=cache.trust_manifests,
         host=host,
         port=port,
-        token=token,
+        token=None if is_loopback(host) or given.no_token else secrets.token_urlsafe(24),
+        certificate=certificate,
+        unserved=lambda: unserved_models(cache),
     )
     with contextlib.ExitStack() as stack:
         try:
@@ -43,12 +53,28 @@ def mirror_(given: Namespace) -> None:
         stop = stack.enter_context(stop_on_signals())
         url = reachable(mirror.url)
         show(url)
-        for line in _how_to_use(url, token, is_local=is_loopback(host)):
+        own = certificate.path if certificate is not None and is_own else None
+        for line in _how_to_use(url, mirror.token, own, is_local=is_loopback(host)):
             say(line)
+        left_out = unserved_models(cache)
+        if left_out:
+            say(_left_out(left_out))
         stop.wait()
 
 
-def _how_to_use(url: str, token: str | None, *, is_local: bool) -> list[str]:
+def _certificate(given: Namespace, folder: Path, host: str) -> tuple[Certificate | None, bool]:
+    """Return the certificate that was asked for, and whether it is the mirror's own. Raises BadInput."""
+    from qwen3ft_jupyter.mirror.tls import Certificate, own_certificate
+
+    if given.tls_cert:
+        path = Path(given.tls_cert).expanduser()
+        return Certificate(path, Path(given.tls_key).expanduser() if given.tls_key else path), False
+    if given.tls_key:
+        raise BadInput("A key without its certificate is of no use.", hint="Give the certificate with --tls-cert.")
+    return (own_certificate(folder, host), True) if given.tls else (None, False)
+
+
+def _how_to_use(url: str, token: str | None, own: Path | None, *, is_local: bool) -> Iterator[str]:
     from qwen3ft_jupyter.mirror.mirror import client_settings
 
     settings = client_settings(url, token)
@@ -56,14 +82,32 @@ def _how_to_use(url: str, token: str | None, *, is_local: bool) -> list[str]:
     def line(*names: str) -> str:
         return "  " + " ".join(f"{name}={settings[name]}" for name in names if name in settings)
 
-    lines = ["To download from here, set one of these where the models are wanted. Ctrl-C ends it."]
+    yield tr("To download from here, set one of these where the models are wanted. Ctrl-C ends it.")
     if token is not None:
-        lines.append("The token in them is made anew at each start and shown only here.")
-    lines += [
-        line("QWEN3FT_MIRRORS", "QWEN3FT_MIRROR_TOKENS"),
-        line("MODELSCOPE_ENDPOINT", "MODELSCOPE_API_TOKEN"),
-        line("HF_ENDPOINT", "HF_TOKEN"),
-    ]
+        yield tr("The token in them is made anew at each start and shown only here.")
+    yield line("QWEN3FT_MIRRORS", "QWEN3FT_MIRROR_TOKENS")
+    yield line("MODELSCOPE_ENDPOINT", "MODELSCOPE_API_TOKEN")
+    yield line("HF_ENDPOINT", "HF_TOKEN")
+    if own is not None:
+        yield tr(
+            "The certificate is this mirror's own. Copy {path} to the other machines, and name the copy there in "
+            "REQUESTS_CA_BUNDLE and SSL_CERT_FILE, for git in GIT_SSL_CAINFO.",
+            path=own,
+        )
+    if url.startswith("https:"):
+        yield tr("modelscope up to 1.37 takes the address from this, and a token from `modelscope login --token`:")
+        yield line("MODELSCOPE_DOMAIN")
+    elif not is_local:
+        yield tr("modelscope up to 1.37 speaks https only: for that, start this with --tls.")
     if token is None and not is_local:
-        lines.append("No token is asked for: whoever reaches this address can download every model of this cache.")
-    return lines
+        yield tr("No token is asked for: whoever reaches this address can download every model of this cache.")
+
+
+def _left_out(names: list[str]) -> str:
+    left_out = Message(
+        "Not served, as no download has checked them in this cache: {names}. {command} takes one in, and fetches only "
+        "what is missing.",
+        names=Names(names),
+        command=Command("download", names[0] if len(names) == 1 else "NAME"),
+    )
+    return speaker_of("cli").say(left_out)

@@ -10,6 +10,7 @@ from qwen3ft_jupyter.cli.jobs import detach, see_through
 from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import JobError, Stopped
 from qwen3ft_jupyter.faces import actions
+from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.job_views import FINDINGS, fetch_facts
 from qwen3ft_jupyter.faces.say import error as error_words
 from qwen3ft_jupyter.faces.terminal import ProgressLine
@@ -53,8 +54,8 @@ def download_(given: Namespace) -> int:
         result = _do(manager, lambda: actions.start_download(manager, given), do, speed)
     if result is None:
         return FAILED
-    for fact, value in fetch_facts(None if result.was_cached else result):
-        say(f"{fact}: {value}")
+    for name, value in fetch_facts(None if result.was_cached else result):
+        say(fact(name, value))
     show(result.folder)
     return 0
 
@@ -64,7 +65,7 @@ def _is_ready(manager: ModelManager, given: Namespace) -> bool:
     if given.force or given.update:
         return False
     model = manager.cache.find(given.model_name, given.revision)
-    return model is not None and model.is_verified and given.revision in (None, model.commit)
+    return model is not None and model.is_sound and given.revision in (None, model.commit)
 
 
 def verify_(given: Namespace) -> int:
@@ -81,10 +82,13 @@ def verify_(given: Namespace) -> int:
         return FAILED
     for key, paths in (("missing", report.missing), ("wrong", report.wrong), ("extra", report.extra)):
         for path in paths:
-            show(f"{tr(FINDINGS[key])}: {path}")
-    if not report.is_ok:
+            show(fact(tr(FINDINGS[key]), path))
+    for problem in report.problems:
+        show(tr(problem))
+    if not report.is_ok and not report.problems:
         at = ["--revision", revision] if revision else []
         say(tr("Fetch just these again: {command}", command=write_command("repair", name, *at, face="cli")))
+    if not report.is_ok:
         return FAILED
     count, checked = report.checked_files, size(report.checked_bytes)
     show(tr("{name}: {count} files, {size}, all as they should be", name=name, count=count, size=checked))
@@ -104,7 +108,7 @@ def repair_(given: Namespace) -> int:
     if report is None:
         return FAILED
     for path in report.repaired:
-        show(f"{tr(FINDINGS['repaired'])}: {path}")
+        show(fact(tr(FINDINGS["repaired"]), path))
     if report.repaired:
         show(tr("{name}: all is as it should be, {size} fetched", name=name, size=size(report.bytes_fetched)))
     else:

@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.models import model_from
 from qwen3ft_jupyter.cache.others.adopt import adopt
 from qwen3ft_jupyter.cache.others.import_partials import import_partials
 from qwen3ft_jupyter.cache.own.commit import Content, commit_model
 from qwen3ft_jupyter.cache.own.layout import incoming_folder
 from qwen3ft_jupyter.cache.own.repair import keep_ranges, right_ranges
+from qwen3ft_jupyter.cache.own.state import model_from
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import CacheError, TransferError
 from qwen3ft_jupyter.paths import is_file
@@ -75,7 +75,7 @@ class Ensured:
             seconds=self.seconds,
             hub=self.hub,
             was_cached=self.was_cached,
-            verified=self.model.is_verified,
+            verified=self.model.is_sound,
             sources=self.shares,
             adopted=sum(self.adopted.values()),
             evicted=self.evicted,

@@ -16,7 +16,6 @@ from qwen3ft_jupyter.cache.unseen import unseen
 from qwen3ft_jupyter.download.apply import Ensured, LenderGone, apply
 from qwen3ft_jupyter.download.plan import DownloadPlan, make_plan
 from qwen3ft_jupyter.download.present import (
-    looks_complete,
     model_in_place,
     model_without_network,
     unverified_model,
@@ -35,13 +34,13 @@ from qwen3ft_jupyter.errors import (
     Stopped,
     WrongBytes,
 )
+from qwen3ft_jupyter.hubs.git_refs import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, is_commit
 from qwen3ft_jupyter.hubs.names import Sha256
-from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
 from qwen3ft_jupyter.hubs.routes import resolve
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.messages import Message, Names, Texts
 from qwen3ft_jupyter.transfer.objects import SMALL_BYTES
 from qwen3ft_jupyter.transfer.sources import gather_sources
 from qwen3ft_jupyter.transfer.volume import refuse_too_large
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.download.request import DownloadRequest
     from qwen3ft_jupyter.download.room import Volume
     from qwen3ft_jupyter.hubs.listing import Hub, Listing
+    from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.hubs.retry import RetryPolicy
     from qwen3ft_jupyter.settings.declared import HubName
     from qwen3ft_jupyter.transfer.source import Source
@@ -112,6 +112,8 @@ class Downloader:
             done = self._bring(self._settled(request), work)
         except Stopped as error:
             raise Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.") from error
+        if done.was_cached:
+            _tell_problems(done.model.repo_id, done.model.problems, work)
         self.cache.touch(done.model.repo_id, done.model.revision or None)
         return replace(done, seconds=time.monotonic() - began)
 
@@ -195,7 +197,7 @@ class Downloader:
         manifest = self.cache.trusted(folder)
         if manifest is None or manifest.hub not in self.order_for(request):
             return None
-        if request.revision is not None and not is_revision(manifest.commit, manifest.revision, request.revision):
+        if request.revision is not None and not is_revision(manifest, request.revision):
             return None
         return manifest.as_listing()
 
@@ -297,9 +299,9 @@ class Downloader:
         return self._complete_from_any(request, listing, folder, work)
 
     def _unverified(self, request: DownloadRequest, work: Work) -> CachedModel | None:
-        """Return a complete folder that nobody has compared with a hub, if there is one and it may be used."""
+        """Return a usable folder that nobody has compared with a hub, if there is one and it may be used."""
         model = self.cache.find(request.model_name, request.revision)
-        if model is None or model.is_verified or request.force or not looks_complete(model.folder):
+        if model is None or model.is_verified or request.force or model.problems:
             return None
         return unverified_model(self.cache, request, model, work, Message("no hub can be reached"))
 
@@ -340,6 +342,7 @@ class Downloader:
         survey = Survey(self.cache, request, listing, folder, work)
         refuse_too_large(self.cache.root, survey.wanted, self.cache.disk)
         evicted: list[str] = []
+        is_told = False
 
         def plan_within(volume: Volume) -> DownloadPlan:
             return self._plan(request, listing, folder, survey.look(), volume)
@@ -347,10 +350,28 @@ class Downloader:
         while True:
             plan, gone = make_room(self.cache, plan_within, quota_bytes=self.quota, is_used=self.is_used, work=work)
             evicted += gone
+            if not is_told:
+                _tell(plan, work)
+            is_told = True
             try:
-                return replace(apply(plan, self, work), evicted=evicted)
+                done = replace(apply(plan, self, work), evicted=evicted)
             except LenderGone:
                 continue
+            if not plan.problems:  # what only the index told
+                _tell_problems(plan.repo_id, done.model.problems, work)
+            return done
+
+
+def _tell(plan: DownloadPlan, work: Work) -> None:
+    """Say what stays on the hub, and what the model lacks on the hub itself."""
+    if plan.listing.left_out:
+        work.notice("Left on the hub: {names}.", names=Names(plan.listing.left_out))
+    _tell_problems(plan.repo_id, plan.problems, work)
+
+
+def _tell_problems(repo_id: RepoId, problems: Sequence[str], work: Work) -> None:
+    if problems:
+        work.notice("{repo_id} cannot be loaded as it is: {problems}.", repo_id=repo_id, problems=Texts(problems))
 
 
 def _branch(known: CachedModel | None) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from qwen3ft_jupyter.cache import quota as quotas
+from qwen3ft_jupyter.catalog.usable import ModelFiles, problems_of, words_of
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES, object_key, split_copies
 
@@ -38,6 +39,13 @@ class FileJson(TypedDict):
     bytes_to_fetch: int
 
 
+class LeftOutJson(TypedDict):
+    """A file that stays on the hub."""
+
+    path: str
+    size: int
+
+
 class PlanJson(TypedDict):
     """What a person is shown of a plan, see `DownloadPlan`; sizes in bytes."""
 
@@ -58,6 +66,8 @@ class PlanJson(TypedDict):
     rate: float | None
     seconds: float | None
     sources: Sequence[str]
+    left_out: list[LeftOutJson]
+    problems: Sequence[str]
     is_update: bool
     has_room: bool
 
@@ -133,6 +143,13 @@ class DownloadPlan:
         return self.listing.commit
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """Return what will keep the model from being loaded although every listed file is here, for a person."""
+        sizes: dict[str, int] = {file.path: file.size for file in self.found.wanted}
+        left_out = tuple(map(str, self.listing.left_out))
+        return words_of(problems_of(ModelFiles(sizes, is_vouched=True, left_out=left_out)))
+
+    @property
     def free_bytes(self) -> int | None:
         """Return what the volume has free now; None if it does not tell."""
         return self.volume.free_bytes
@@ -206,6 +223,8 @@ class DownloadPlan:
             "rate": self.rate,
             "seconds": self.seconds,
             "sources": self.sources,
+            "left_out": [{"path": file.path, "size": file.size} for file in self.listing.left_out],
+            "problems": list(self.problems),
             "is_update": self.is_update,
             "has_room": self.has_room,
         }

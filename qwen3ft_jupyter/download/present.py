@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.cache.others.evict import folders_of
 from qwen3ft_jupyter.cache.others.in_place import use_in_place
 from qwen3ft_jupyter.cache.own.verify import check_files
-from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, HubError, NotCached
-from qwen3ft_jupyter.messages import Message, Names
-from qwen3ft_jupyter.paths import is_file, matching
+from qwen3ft_jupyter.messages import Command, Message, Names, Texts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.downloader import Downloader
@@ -137,12 +133,14 @@ def unverified_model(
             pass
     elif request.revision is not None:
         raise NotCached("{name} is there, but nobody knows its revision, and {reason}.", name=name, reason=reason)
-    if not looks_complete(model.folder):
+    if model.problems:
         raise CacheDamaged(
-            "{name}: files are missing from its folder, and {reason}.",
-            hint="Download it when you are online.",
+            "{name} cannot be used as it is: {problems}, and {reason}.",
+            hint="Once a hub can be asked, this fetches what is missing or wrong: {command}",
             name=name,
+            problems=Texts(model.problems),
             reason=reason,
+            command=Command("download", name),
         )
     work.notice(
         "{name} was not compared with a hub ({reason}): it is used as it is, unverified.", name=name, reason=reason
@@ -153,18 +151,3 @@ def unverified_model(
 def model_in_place(cache: ModelCache, model: CachedModel, listing: Listing | None, work: Work) -> CachedModel:
     """Return another tool's model where it is, after reading all of it; raises like `use_in_place`."""
     return use_in_place(model, root=cache.root, places=cache.places, listing=listing, work=work, disk=cache.disk)
-
-
-def looks_complete(folder: Path) -> bool:
-    """Return whether a folder nobody vouches for has a config and all the weights its index names."""
-    if not is_file(folder / "config.json"):
-        return False
-    index = folder / INDEX_NAME
-    if not is_file(index):
-        return any(matching(folder, "*.safetensors"))
-    try:
-        with index.open("rb") as file:
-            names = indexed_files(file.read(MAX_INDEX_BYTES))
-        return all(is_file(folder / name) for name in names)
-    except (OSError, ValueError):
-        return False

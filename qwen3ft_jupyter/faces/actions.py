@@ -90,20 +90,12 @@ def name_to_load(manager: ModelManager, name: str) -> str:
     """Return what the manager loads for `name`: of a job's id, a part is enough.
 
     Raises:
-        JobNotFound: no job is called so.
-        BadName: nor is one meant, but a model whose owner was left out.
+        JobNotFound: several jobs are called so.
     """
     if "/" in name or is_there(at_home(name)):
         return name
-    try:
-        return find_job(manager, name).id
-    except JobNotFound:
-        from qwen3ft_jupyter.catalog import nearest_known
-        from qwen3ft_jupyter.hubs.names import parse_repo_id
-
-        if nearest_known(name) is not None:
-            parse_repo_id(name)  # its error names the model
-        raise
+    ids = [job.id for job in manager.jobs()]
+    return match_id(ids, name) if like(ids, name) else name
 
 
 def variables(given: Namespace) -> tuple[str, str]:
@@ -149,7 +141,7 @@ def match_id(ids: Sequence[str], text: str) -> str:
     """
     if text in ids:
         return text
-    near = [known for known in ids if text and (known.startswith(text) or known.endswith(text))]
+    near = like(ids, text)
     if len(near) == 1:
         return near[0]
     if near:
@@ -161,3 +153,8 @@ def match_id(ids: Sequence[str], text: str) -> str:
             command=Command("jobs"),
         )
     raise JobNotFound("There is no job {id!r}.", hint=_LIST, id=text)
+
+
+def like(ids: Sequence[str], text: str) -> list[str]:
+    """Return the ids that are `text`, or begin or end with it."""
+    return [known for known in ids if text and (known.startswith(text) or known.endswith(text))]

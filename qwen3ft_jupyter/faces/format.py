@@ -70,6 +70,15 @@ def _how_far(progress: Progress) -> str:
     return tr("{done} of {total}", done=done, total=total)
 
 
+def fact(name: str, value: str) -> str:
+    """Return what something is called and what it is.
+
+    >>> fact("folder", "/models")
+    'folder: /models'
+    """
+    return tr("{name}: {value}", name=name, value=value)
+
+
 def plain(text: str) -> str:
     """Return a stranger's text without what a terminal would obey."""
     return _CONTROL.sub("\ufffd", text)

@@ -31,6 +31,10 @@ FINDINGS = {
 """What a check or a repair finds of files, and how that is called."""
 
 
+NEEDS_CORRECTION = {"bad-input", "bad-config", "bad-data"}
+"""Codes of errors that a job meets again, however often it is resumed."""
+
+
 def jobs_table(jobs: Sequence[JobSnapshot], face: Face) -> Table:
     """Return the jobs, newest first."""
     columns: Columns[JobSnapshot] = {
@@ -68,6 +72,7 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
             facts += [
                 (tr(FINDINGS["missing"]), ", ".join(done.missing)),
                 (tr(FINDINGS["wrong"]), ", ".join(done.wrong)),
+                (tr("cannot be loaded"), "; ".join(map(tr, done.problems))),
             ]
         case RepairReport() as done:
             facts = [*fetch_facts(done), (tr("verified"), size(done.checked_bytes))]
@@ -127,7 +132,7 @@ def job_text(job: JobSnapshot, losses: Losses | None = None, face: Face = "magic
     text = [f"{job.title} · {state_words(job)} · {job.id}", *(f"  {notice}" for notice in status.notices)]
     if status.error:
         text.append(f"  {status.error['code']}: {status.error['message']} {status.error.get('hint', '')}".rstrip())
-    text += [f"  {name}: {value}" for name, value in result_facts(job, has_losses=bool(losses))]
+    text += [f"  {fmt.fact(*each)}" for each in result_facts(job, has_losses=bool(losses))]
     if losses:
         text.append(f"  {losses.words()}")
     text += [f"  {part}" for part in [*job_advice(job, face), progress_words(job)] if part]
@@ -162,6 +167,8 @@ def job_advice(job: JobSnapshot, face: Face) -> list[str]:
         return write_command(verb, job.id, *words, face=face)
 
     match job.shown_state:
+        case "failed" if (job.status.error or {}).get("code") in NEEDS_CORRECTION:
+            return [tr("Correct it, and start a new one: going on would fail again.")]
         case "queued" | "running":
             shown = tr("Follow it: {command}", command=write("jobs follow"))
             return [shown, tr("Stop it: {command}", command=write("jobs stop"))]

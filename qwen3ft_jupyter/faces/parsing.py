@@ -6,7 +6,9 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from qwen3ft_jupyter.faces.refusals import WrongLine, did_you_mean, explain
 from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, Argument, verbs_of
+from qwen3ft_jupyter.messages import tr
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -14,23 +16,11 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.faces.verbs import Face, Kind, Option, Verb
 
-_REQUIRED = re.compile(r"the following arguments are required: (.*)")
-_UNRECOGNIZED = re.compile(r"unrecognized arguments: (.*)", re.DOTALL)
 _WORD = re.compile(r"""\s*("[^"]*"|'[^']*'|\S+)""")
 _QUOTED = re.compile(r"""\s*(["'])((?:(?!\1).)*)\1\s*(?:#.*)?""", re.DOTALL)
-
-
+_TEXT = "\0"
+"""Before a word that is no option; no word of a command line can hold it."""
 _AT_END = re.compile(r"(?<!\S)(--[\w-]+)[ =](\S+)\s*$")
-
-
-class WrongLine(Exception):
-    """A line that is not in the grammar; the text says why, and how it is meant."""
-
-    def __init__(self, message: str, usage: str = "", *, is_value: bool = False) -> None:
-        super().__init__(f"{message}\n{usage}".strip())
-        self.message = message
-        self.is_value = is_value
-        """It is well formed, but what it asks for does not go together."""
 
 
 def program(face: Face) -> str:
@@ -56,7 +46,8 @@ def match_verb(words: Sequence[str], face: Face) -> tuple[Verb, str]:
         if count == 1:
             _check_second(words, spelled, verb)
         if face not in verb.faces:
-            raise WrongLine(f"{verb.name} is a command of the terminal: {PROGRAM} {verb.usage('cli')}")
+            command = f"{PROGRAM} {verb.usage('cli')}"
+            raise WrongLine(tr("{verb} is a command of the terminal: {command}", verb=verb.name, command=command))
         return verb, spelled
     raise WrongLine(_unknown(words[0] if words else "", face))
 
@@ -66,17 +57,10 @@ def _check_second(words: Sequence[str], first: str, verb: Verb) -> None:
     seconds = second_words(first)
     if not seconds or len(words) < 2 or words[1].startswith("-"):
         return
-    meant = _meant(words[1], seconds, before=f"{first} ")
+    meant = did_you_mean(words[1], seconds, before=f"{first} ")
     if meant or not verb.arguments:  # else the word may be one
-        raise WrongLine(f"There is no {first} {words[1]}: choose from {', '.join(seconds)}.{meant}")
-
-
-def _meant(word: str, known: Sequence[str], before: str = "") -> str:
-    """Return the question whether the nearest of `known` is meant, or nothing if none is near."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, known, 1, 0.7)
-    return f" Did you mean {before}{near[0]}?" if near else ""
+        said = tr("There is no {name}: choose from {names}.", name=f"{first} {words[1]}", names=", ".join(seconds))
+        raise WrongLine(f"{said} {meant}".strip())
 
 
 def second_words(first: str) -> list[str]:
@@ -86,8 +70,9 @@ def second_words(first: str) -> list[str]:
 
 def _unknown(name: str, face: Face) -> str:
     names = [verb.name for verb in verbs_of(face)]
-    meant = _meant(name, [*names, *SPELLINGS])
-    return f"There is no {program(face)} {name}.{meant} The verbs: {', '.join(names)}."
+    there_is_none = tr("There is no {name}.", name=f"{program(face)} {name}")
+    parts = [there_is_none, did_you_mean(name, [*names, *SPELLINGS]), tr("The verbs: {names}.", names=", ".join(names))]
+    return " ".join(filter(None, parts))
 
 
 def parse(verb: Verb, words: Sequence[str], face: Face, spelled: str = "") -> Namespace:
@@ -99,10 +84,22 @@ def parse(verb: Verb, words: Sequence[str], face: Face, spelled: str = "") -> Na
     """
     parser = make_parser(verb, face, spelled)
     has_text = any(argument.is_text for argument in verb.arguments) and face == "cli"
-    given = parser.parse_intermixed_args(words) if has_text else parser.parse_args(words)
+    given = _parse_with_text(parser, words) if has_text else parser.parse_args(words)
     if getattr(given, "is_all", False):
         _refuse_options_of_one(verb, given, _usage(verb, face, spelled))
     _read_model(verb, given)
+    return given
+
+
+def _parse_with_text(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
+    """Return what is given with words of free text among options: what holds a space is text, also after a dash."""
+    flags = {option.flag for option in COMMON if option.kind != "flag"}
+    marked = [
+        f"{_TEXT}{word}" if word.startswith("-") and " " in word and word.partition("=")[0] not in flags else word
+        for word in words
+    ]
+    given = parser.parse_intermixed_args(marked)
+    given.question = [word.removeprefix(_TEXT) for word in given.question]
     return given
 
 
@@ -123,8 +120,12 @@ def _refuse_options_of_one(verb: Verb, given: Namespace, usage: str) -> None:
     others = [option for option in verb.options if option.field != "is_all"]
     if any(getattr(given, option.field) for option in others):
         first, second, *more = [option.flag for option in others]
-        message = f"{first} and {second} go with the NAME of a model, not with --all"
-        message += f"; so does {', '.join(more)}." if more else "."
+        message = tr(
+            "{first} and {second} go with the NAME of a model, not with --all; so does {more}.",
+            first=first,
+            second=second,
+            more=", ".join(more),
+        )
         raise WrongLine(message, usage, is_value=True)
 
 
@@ -195,17 +196,13 @@ def make_parser(verb: Verb, face: Face, spelled: str = "") -> ArgumentParser:
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
-            raise WrongLine(_explained(message, verb, face), _usage(verb, face, spelled))
+            flags = [option.flag for option in (*verb.options_in(face), *COMMON)]
+            raise WrongLine(explain(message, flags), _usage(verb, face, spelled))
 
-    parser = Parser(
-        prog=f"{program(face)} {spelled or verb.name}",
-        usage=f"{program(face)} {verb.usage(face, spelled)}".replace("%", "%%"),
-        description=verb.summary,
-        epilog="\n".join(verb.details),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=face == "cli",
-        allow_abbrev=face == "cli",
-    )
+        def format_help(self) -> str:
+            return help_on(verb, face, spelled)
+
+    parser = Parser(prog=f"{program(face)} {spelled or verb.name}", add_help=face == "cli", allow_abbrev=face == "cli")
     groups: dict[str, Any] = {}  # argparse's groups have no public type
     entries: list[Argument | Option] = [*verb.arguments, *verb.options_in(face), *COMMON]
     for entry in entries:
@@ -221,16 +218,20 @@ def make_parser(verb: Verb, face: Face, spelled: str = "") -> ArgumentParser:
     return parser
 
 
-def _explained(message: str, verb: Verb, face: Face) -> str:
-    """Return what argparse says in words of ours, with the option that may be meant."""
-    if missing := _REQUIRED.fullmatch(message):
-        return f"{missing[1]} is missing."
-    unknown = _UNRECOGNIZED.fullmatch(message)
-    if unknown is None:
-        return message
-    flags = [option.flag for option in (*verb.options_in(face), *COMMON)]
-    words = [word.partition("=")[0] for word in unknown[1].split() if word.startswith("-")]
-    return f"{message}.{''.join(_meant(word, flags) for word in words)}"
+def help_on(verb: Verb, face: Face, spelled: str = "") -> str:
+    """Return what ``qwen3ft VERB --help`` prints."""
+    own = [(_written(option), option.help) for option in verb.options_in(face)]
+    common = [(_written(option), option.help) for option in COMMON]
+    wide = max(len(name) for name, _ in (*own, *common))
+    lines = [_usage(verb, face, spelled), "", tr(verb.summary), *map(tr, verb.details)]
+    for title, rows in ((tr("options:"), own), (tr("options of every verb:"), common)):
+        lines += ["", title, *(f"  {name:<{wide}}  {tr(text)}" for name, text in rows)] if rows else []
+    return "\n".join([*lines, ""])
+
+
+def _written(option: Option) -> str:
+    value = "|".join(option.choices) if option.kind != "list" else option.metavar
+    return f"{option.flag} {value or option.metavar}".strip()
 
 
 def _add_argument(target: Any, argument: Argument, face: Face) -> None:
@@ -244,7 +245,7 @@ def _add_argument(target: Any, argument: Argument, face: Face) -> None:
 
 
 def _add_option(target: Any, option: Option) -> None:
-    about: dict[str, Any] = {"dest": option.field, "help": option.help.replace("%", "%%")}
+    about: dict[str, Any] = {"dest": option.field}
     if option.kind == "flag":
         action = {"action": "store_const", "const": option.stores} if option.stores else {"action": "store_true"}
         target.add_argument(option.flag, **about, **action)
@@ -267,7 +268,7 @@ def _reader(kind: Kind) -> Any:
 
 
 def _usage(verb: Verb, face: Face, spelled: str) -> str:
-    return f"usage: {program(face)} {verb.usage(face, spelled)}"
+    return tr("usage: {usage}", usage=f"{program(face)} {verb.usage(face, spelled)}")
 
 
 def split_line(line: str) -> list[str]:
@@ -289,4 +290,4 @@ def split_line(line: str) -> list[str]:
     try:
         return list(words)
     except ValueError as error:
-        raise WrongLine(f"A quote is left open: {line}") from error
+        raise WrongLine(tr("A quote is left open: {line}", line=line)) from error

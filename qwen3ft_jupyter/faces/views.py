@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from qwen3ft_jupyter.errors import BadInput, BadSetting
 from qwen3ft_jupyter.faces.format import count
 from qwen3ft_jupyter.faces.verbs import OTHER_OWNERS, verbs_of, write_command
-from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
+from qwen3ft_jupyter.messages import Message, Names, duration, moment, size, tr
 from qwen3ft_jupyter.work import PHASES
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ def owner_words(owner: str) -> str:
 
 def state_words(model: CachedModel) -> str:
     """Return what else there is to say of a cached model, for example "verified, pinned"."""
-    states = [tr("verified") if model.is_verified else tr("not verified")]
+    state = tr("verified") if model.is_sound else tr("not verified")
+    reasons = "; ".join(map(tr, (*model.problems, *model.changes)))
+    states = [f"{state}: {reasons}" if reasons else state]
     if model.pinned:
         states.append(tr("pinned"))
     return ", ".join(states)
@@ -165,6 +167,10 @@ def _plan_notes(plan: DownloadPlan) -> list[str]:
         notes.append(tr("About {time} at {rate}/s.", time=duration(plan.seconds), rate=size(plan.rate)))
     if plan.sources and fetched:
         notes.append(tr("Sources: {names}.", names=", ".join(map(tr, plan.sources))))
+    if plan.listing.left_out:
+        notes.append(tr("Left on the hub: {names}.", names=Names(plan.listing.left_out)))
+    if plan.problems:
+        notes.append(tr("It cannot be loaded as it is: {problems}.", problems="; ".join(map(tr, plan.problems))))
     return [*notes, *_room_notes(plan), *(_change_notes(plan.files) if plan.is_update else [])]
 
 
@@ -278,11 +284,12 @@ def help_table(face: Face, verb: Verb | None = None) -> Table:
     """Return the verbs; of a single one, its options as well."""
     verbs = verbs_of(face) if verb is None else [verb]
     program = write_command("help", face=face).removesuffix("help")
-    notes = [] if verb is None else [*verb.details, *(f"{each.flag} {each.help}" for each in verb.options_in(face))]
+    options = [] if verb is None else verb.options_in(face)
+    notes = [*map(tr, verb.details if verb else ()), *(f"{each.flag} {tr(each.help)}" for each in options)]
     return Table(
         "qwen3ft",
         (tr("Verb"), tr("What it does")),
-        tuple((program + each.usage(face), each.summary) for each in verbs),
+        tuple((program + each.usage(face), tr(each.summary)) for each in verbs),
         tuple(notes),
         tuple({"name": each.name, "usage": each.usage(face), "summary": each.summary} for each in verbs),
     )

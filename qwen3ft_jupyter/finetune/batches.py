@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.finetune.rendering import IGNORED
+from qwen3ft_jupyter.finetune.samples import IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from qwen3ft_jupyter.finetune.rendering import Sample
+    from qwen3ft_jupyter.finetune.samples import Sample
 
 
 class Collator:

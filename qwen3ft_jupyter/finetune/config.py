@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
+from qwen3ft_jupyter.finetune.names import OTHERS, in_our_words
 from qwen3ft_jupyter.messages import Message, Texts
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class FineTuneConfig:
     lora: LoraConfig = field(default_factory=LoraConfig)
     data_format: str = "auto"
     """auto, messages, alpaca or sharegpt."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The data's columns by what they hold (`rules.PARTS`), where their names do not tell. Others are not learned."""
     skip_bad_rows: bool = False
     """Leave rows out that cannot be mapped, and count them, instead of refusing the file."""
     empty_think_loss: bool = False
@@ -97,6 +100,7 @@ class FineTuneConfig:
         `from_dict(config.to_dict())` gives the same config. Raises BadConfig with every wrong field.
         """
         problems: list[str] = []
+        values = in_our_words({str(name): value for name, value in values.items()}, problems)
         group = _Group(values, "", problems)
         group.find_unknown({entry.name for entry in fields(cls)})
         checked = group.checked(rules.FIELDS)
@@ -126,6 +130,7 @@ class FineTuneConfig:
         """Return a JSON-ready dict that `from_dict` takes back."""
         values = asdict(self)
         values["data"] = list(self.data)
+        values["columns"] = {part: list(names) for part, names in self.columns.items()}
         targets = self.lora.targets
         values["lora"]["targets"] = targets if isinstance(targets, str) else list(targets)
         return values
@@ -158,9 +163,13 @@ def parse_yaml(text: str, *, name: str = THE_CONFIG) -> dict[str, object]:
     """Return the fields written in YAML (or JSON, which is YAML), unchecked. Raises BadConfig, calling it `name`."""
     import yaml
 
+    from qwen3ft_jupyter.finetune.strict_yaml import find_slip, load_yaml
+
     try:
-        values = yaml.safe_load(text)
+        values: object = load_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: no date, nested without end
+        if slip := find_slip(text, name):
+            raise slip from error
         mark = getattr(error, "problem_mark", None)
         raise BadConfig(
             "{name} is not YAML at line {line}: {problem}." if mark else "{name} is not YAML.",
@@ -170,6 +179,8 @@ def parse_yaml(text: str, *, name: str = THE_CONFIG) -> dict[str, object]:
             problem=getattr(error, "problem", None),
         ) from error
     if not isinstance(values, dict):
+        if slip := find_slip(text, name):
+            raise slip
         raise BadConfig("{name} is not a list of fields.", hint="Write for example: model: Qwen/Qwen3-0.6B", name=name)
     return {str(field_name): value for field_name, value in values.items()}
 
@@ -194,7 +205,8 @@ def _refuse(problems: list[str]) -> None:
             "The fine-tune config has 1 wrong field: {problems}."
             if len(problems) == 1
             else "The fine-tune config has {count} wrong fields: {problems}.",
-            hint="Correct them all.",
+            hint="Correct them all. The fields are: {names}.",
+            names=", ".join(rules.FIELDS),
             count=len(problems),
             problems=Texts(problems),
         )
@@ -220,18 +232,22 @@ class _Group:
     problems: list[str]
 
     def find_unknown(self, known: set[str]) -> None:
-        """Note the fields that there are none of, with what may have been meant."""
-        for name in self.values:
-            if name not in known:
-                near = rules.OTHER_NAMES.get(str(name)) or next(
-                    iter(difflib.get_close_matches(str(name), known, 1)), ""
-                )
-                unknown, names = f"{self.prefix}{rules.shown(name)[1:-1]}", ", ".join(sorted(known))
-                self.problems.append(
-                    Message("{name}: unknown field, did you mean {near}?", name=unknown, near=near)
-                    if near
-                    else Message("{name}: unknown field (known: {names})", name=unknown, names=names)
-                )
+        """Note the fields that there are none of, with what may have been meant; those not needed in one go."""
+        by_note: dict[str, list[str]] = {}
+        for name in map(str, self.values):
+            if name in known:
+                continue
+            near = next(iter(difflib.get_close_matches(name, known, 1)), "")
+            shown = f"{self.prefix}{rules.shown(name)[1:-1]}"
+            if name in OTHERS:
+                by_note.setdefault(OTHERS[name], []).append(shown)
+            elif near:
+                self.problems.append(Message("{name}: unknown field, did you mean {near}?", name=shown, near=near))
+            else:
+                by_note.setdefault(Message("unknown field"), []).append(shown)
+        self.problems.extend(
+            Message("{names}: {note}", names=", ".join(names), note=note) for note, names in by_note.items()
+        )
 
     def checked(self, known: Mapping[str, rules.Rule]) -> dict[str, Any]:
         """Return the values that pass their rule, each of its field's type."""
@@ -240,8 +256,15 @@ class _Group:
             if name not in self.values:
                 continue
             try:
-                checked[name] = rule.parse(self.values[name])
-            except (ValueError, TypeError):  # how a rule says no
+                checked[name] = rule.parse(rules.natural(self.values[name]))
+            except rules.Wrong as error:
+                value = rules.shown(self.values[name])
+                self.problems.append(
+                    Message(
+                        "{name}: {value} {problem}", name=f"{self.prefix}{name}", value=value, problem=error.args[0]
+                    )
+                )
+            except (ValueError, TypeError, OverflowError):  # how a rule says no
                 self.problems.append(
                     Message(
                         "{name}: {value} is not {accepted}",

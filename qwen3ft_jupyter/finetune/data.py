@@ -1,30 +1,26 @@
-"""Reads files of conversations: json, jsonl, csv; names the row of everything that is wrong."""
+"""Reads the data of a fine-tune: every row is learned, refused by its name, or counted with the reason."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import hashlib
-import io
-import json
+import itertools
 import random
-import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.errors import BadData
-from qwen3ft_jupyter.finetune import formats
-from qwen3ft_jupyter.finetune.formats import BadRow, Conversation, Row
+from qwen3ft_jupyter.errors import BadData, MissingPackage, Qwen3ftError
+from qwen3ft_jupyter.finetune.files import Broken, DataFile
+from qwen3ft_jupyter.finetune.formats import Conversation, Mapper
+from qwen3ft_jupyter.finetune.rows import BadRow, Ledger, Reason, Row, plain
+from qwen3ft_jupyter.finetune.sources import Source, find_sources
+from qwen3ft_jupyter.finetune.turns import MEDIA, PREFERENCE
 from qwen3ft_jupyter.messages import Message, Texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
-
-SUFFIXES = (".json", ".jsonl", ".csv")
-"""File types read; nothing among them can run."""
 
 DETECT_ROWS = 200
 """Rows looked at to tell the format."""
@@ -42,7 +38,7 @@ class DataReport:
     formats: tuple[str, ...]
     """One a file."""
     empty: int
-    """Rows left out because no answer in them has text."""
+    """Rows left out because there is nothing in them to learn."""
     bad: int
     """Rows left out because they cannot be mapped (with skip_bad_rows)."""
     notices: tuple[str, ...]
@@ -58,6 +54,20 @@ class Data:
     report: DataReport
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How rows are read."""
+
+    data_format: str = "auto"
+    """"auto" tells it by the columns; else one of `formats.FORMATS`."""
+    skip_bad_rows: bool = False
+    """Leave bad rows out instead of refusing."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The columns of each part, where the user names them."""
+    seed: int = 42
+    """For the rows that are drawn where fewer than all are asked for."""
+
+
 def check_data(config: FineTuneConfig) -> DataReport:
     """Read the config's data and report on it; what a face calls before it starts a job. Raises BadData."""
     return read_data_of(config).report
@@ -65,44 +75,59 @@ def check_data(config: FineTuneConfig) -> DataReport:
 
 def read_data_of(config: FineTuneConfig) -> Data:
     """Return the data that `config` names. Raises BadData."""
-    paths = [Path(path) for path in config.data]
-    return read_data(paths, data_format=config.data_format, skip_bad_rows=config.skip_bad_rows)
+    reading = Reading(config.data_format, config.skip_bad_rows, dict(config.columns), config.seed)
+    return read_named(config.data, reading)
 
 
 def read_data(paths: Sequence[Path], *, data_format: str = "auto", skip_bad_rows: bool = False) -> Data:
-    """Return the conversations of all files, in order.
+    """Return the conversations of all files, in order. Raises BadData as `read_named`."""
+    return read_named([str(path) for path in paths], Reading(data_format, skip_bad_rows))
+
+
+def read_named(names: Sequence[str], reading: Reading) -> Data:
+    """Return the conversations of all that `names` stand for, in order.
 
     Args:
-        paths: Files ending in .json, .jsonl or .csv.
-        data_format: "auto" tells it by the columns, for each file; else one of `formats.FORMATS`.
-        skip_bad_rows: Leave bad rows out instead of refusing.
+        names: Files, folders, patterns; each may end in ``#500``: so many rows of it.
+        reading: How.
 
     Raises:
-        BadData: A file cannot be read, rows are wrong (the first ones are quoted), or nothing is left to learn from.
+        BadData: Files cannot be read, rows are wrong (the first ones are quoted), or nothing is left to learn from.
+            Every file is looked at before.
     """
+    sources, missing = find_sources(names)
+    errors: list[Qwen3ftError] = [*missing]
     found = _Found()
-    digests = tuple(_read_file(path, data_format, found) for path in paths)
-    if found.problems and not skip_bad_rows:
-        raise _bad_rows(found.problems)
-    if found.problems:
-        found.notices.append(
-            Message(
-                "{count} rows left out that cannot be mapped; the first: {problem}",
-                count=len(found.problems),
-                problem=found.problems[0],
-            )
+    digests = []
+    for source in sources:
+        try:
+            digests.append(_read_file(source, reading, found))
+        except (BadData, MissingPackage) as error:  # noqa: PERF203 - every wrong file is named
+            errors.append(error)
+        except OSError as error:
+            errors.append(_unreadable(source.path, error))
+    if errors or (found.bad and not reading.skip_bad_rows):
+        raise _refusal(errors, found, is_skipping=reading.skip_bad_rows)
+    notices = [*found.notices, *found.ledger.notices()]
+    if found.bad:
+        words = Message(
+            "{count} rows left out that cannot be mapped; the first: {problem}",
+            count=found.bad,
+            problem=found.problems[0],
         )
-    if found.empty:
-        found.notices.append(Message("{count} rows left out that have no answer", count=found.empty))
+        notices.insert(len(found.notices), words)
     if not found.conversations:
-        names = ", ".join(path.name for path in paths)
         raise BadData(
-            "No row of {names} has a question and an answer ({rows} rows read).",
+            "No row of {names} has a question and an answer ({rows} rows read). {reasons}",
             hint="Each row needs a user's turn followed by an assistant's.",
-            names=names,
+            names=", ".join(source.path.name for source in sources),
             rows=found.rows,
+            reasons=Texts(notices[len(found.notices) :], " "),
         )
-    return Data(tuple(found.conversations), digests, found.report())
+    report = DataReport(
+        found.rows, len(found.conversations), tuple(found.formats), found.empty, found.bad, tuple(notices)
+    )
+    return Data(tuple(found.conversations), tuple(digests), report)
 
 
 @dataclass(slots=True)
@@ -111,38 +136,82 @@ class _Found:
 
     rows: int = 0
     empty: int = 0
+    bad: int = 0
     conversations: list[Conversation] = field(default_factory=list)
     formats: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    """The first bad rows."""
     notices: list[str] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
 
-    def add(self, row: Row, file_format: str) -> None:
+    def refuse(self, broken: Broken) -> None:
+        """Count a bad row."""
+        self.bad += 1
+        if len(self.problems) < SHOWN_PROBLEMS:
+            self.problems.append(broken.sentence)
+
+    def add(self, row: Row | Broken, file_format: str, mapper: Mapper) -> None:
+        """Map a row, and enter what of it is not learned."""
+        self.rows += 1
+        if isinstance(row, Broken):
+            self.refuse(row)
+            return
         try:
-            conversation = formats.to_conversation(row, file_format)
+            conversation = mapper.map(row, file_format)
         except BadRow as error:
-            self.problems.append(Message("{where}: {problem}", where=row_words(row.where), problem=error.args[0]))
+            self.refuse(Broken.of(row.where, error.args[0]))
+            return
+        if row.notes:
+            self.ledger.add(row.where, row.notes)
+        if conversation.messages:
+            self.conversations.append(conversation)
         else:
-            self.empty += not conversation.messages
-            self.conversations += [conversation] if conversation.messages else []
-
-    def report(self) -> DataReport:
-        return DataReport(
-            self.rows, len(self.conversations), tuple(self.formats), self.empty, len(self.problems), tuple(self.notices)
-        )
+            self.empty += 1
 
 
-def _read_file(path: Path, data_format: str, found: _Found) -> str:
-    """Add what a file holds to `found`; return its digest. Raises BadData."""
-    digest, rows = _rows(path, found.notices)
-    file_format = data_format if data_format != "auto" else _detect(path, rows)
-    found.rows += len(rows)
+def _read_file(source: Source, reading: Reading, found: _Found) -> str:
+    """Add what a file holds to `found`; return its digest. Raises BadData, MissingPackage, OSError."""
+    file, mapper = DataFile(source.path), Mapper.of(reading.columns)
+    rows = file.rows()
+    first = list(itertools.islice(rows, DETECT_ROWS))
+    file_format = _format_of(source.path, first, reading, mapper)
+    counts: Counter[str] = Counter()
+    before, conversations = found.rows, found.conversations
+    found.conversations = []
+    for row in itertools.chain(first, rows):
+        row_format = file_format
+        if reading.data_format == "auto" and isinstance(row, Row):
+            row_format = mapper.detect(row) or file_format
+        counts[row_format] += 1
+        found.add(row, row_format, mapper)
+    drawn = _draw(found, source, reading.seed)
+    found.conversations = [*conversations, *drawn] if conversations else drawn
     found.formats.append(file_format)
+    found.notices += file.notices
     found.notices.append(
-        Message("{name}: {count} rows, format {format}", name=path.name, count=len(rows), format=file_format)
+        Message(
+            "{name}: {count} rows, format {format}",
+            name=source.path.name,
+            count=found.rows - before,
+            format=" + ".join(name for name, _ in counts.most_common()),
+        )
     )
-    for row in rows:
-        found.add(row, file_format)
-    return digest
+    return file.digest
+
+
+def _draw(found: _Found, source: Source, seed: int) -> list[Conversation]:
+    """Return so many of the conversations as are asked for, in their order; the same for the same seed."""
+    all_of_it, count = found.conversations, source.rows
+    if count is None:
+        return all_of_it
+    name = f"{source.path.name}#{count}"
+    if count > len(all_of_it):
+        words = Message("{name}: there are only {count} rows; all are taken", name=name, count=len(all_of_it))
+        found.notices.append(words)
+        return all_of_it
+    kept = sorted(random.Random(seed).sample(range(len(all_of_it)), count))  # noqa: S311 - not a secret
+    found.ledger.add(source.path.name + " row 1", [(Reason.UNDRAWN, name, len(all_of_it) - count)])
+    return [all_of_it[index] for index in kept]
 
 
 def split(
@@ -160,132 +229,81 @@ def split(
     return train, [conversations[index] for index in sorted(held_out)]
 
 
-def _read_bytes(path: Path) -> bytes:
-    if path.suffix.lower() not in SUFFIXES:
+def _format_of(path: Path, first: Sequence[Row | Broken], reading: Reading, mapper: Mapper) -> str:
+    """Return the format most of the first rows are in. Raises BadData if they are in none."""
+    if not first:
         raise BadData(
-            "{name}: files of this type are not read.",
-            hint="Accepted: {names}.",
+            "{name} holds no rows.",
+            hint="Each row is a question with its answer; see data in the README.",
             name=path.name,
-            names=", ".join(SUFFIXES),
         )
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        raise BadData(
-            "{name} does not exist." if missing else "{name} cannot be read.",
-            hint="Check the path; relative ones start at the notebook's folder.",
-            details={"path": str(path)},
-            name=path.name,
-        ) from error
-
-
-def _rows(path: Path, notices: list[str]) -> tuple[str, list[Row]]:
-    """Return the digest and the rows of a file; what a person should know goes to `notices`. Raises BadData."""
-    raw = _read_bytes(path)
-    text, encoding = _decode(raw, path)
-    if encoding != "utf-8":
-        notices.append(Message("{name} is not UTF-8; it was read as {encoding}", name=path.name, encoding=encoding))
-    reader = {".json": _json_rows, ".jsonl": _jsonl_rows, ".csv": _csv_rows}[path.suffix.lower()]
-    return hashlib.sha256(raw).hexdigest(), list(reader(text, path.name))
-
-
-def _decode(raw: bytes, path: Path) -> tuple[str, str]:
-    """Return the text and its encoding: UTF-8 with or without mark, UTF-16 with mark, else gb18030 (Excel in China)."""
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = [("utf-16", "utf-16")]
-    else:
-        encodings = [("utf-8-sig", "utf-8"), ("gb18030", "gb18030")]
-    for codec, name in encodings:
-        with contextlib.suppress(UnicodeDecodeError):
-            return raw.decode(codec), name
-    raise BadData("{name} is neither UTF-8 nor gb18030 text.", hint="Save it as UTF-8.", name=path.name)
-
-
-def _json_rows(text: str, name: str) -> Iterator[Row]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
-        raise BadData(
-            "{name} is not JSON." if line is None else "{name} is not JSON (line {line}).",
-            hint="One object a line is called .jsonl.",
-            name=name,
-            line=line,
-        ) from error
-    if isinstance(value, dict):  # {"data": [...]}, or one row
-        lists = [inner for key, inner in value.items() if isinstance(inner, list) and key in {"data", "rows", "train"}]
-        value = lists[0] if lists else [value]
-    if not isinstance(value, list):
-        raise BadData("{name} is not a list of rows.", name=name)
-    for number, row in enumerate(value, 1):
-        yield _row(row, f"{name} row {number}")
-
-
-def _jsonl_rows(text: str, name: str) -> Iterator[Row]:
-    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: U+2028 may stand inside a string
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise BadData(
-                "{name} row {number} is not JSON.",
-                hint="Each line is one object; a list of them is called .json.",
-                name=name,
-                number=number,
-            ) from error
-        yield _row(row, f"{name} row {number}")
-
-
-def _csv_rows(text: str, name: str) -> Iterator[Row]:
-    limit = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KB is less than one long document
-    try:
-        for number, row in enumerate(csv.DictReader(io.StringIO(text, newline="")), 1):
-            columns = {str(key).strip(): value for key, value in row.items() if key is not None}
-            yield Row(columns, f"{name} row {number}")
-    except csv.Error as error:
-        raise BadData("{name} is not a csv file.", hint="The first line names the columns.", name=name) from error
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _row(row: object, where: str) -> Row:
-    if not isinstance(row, dict):
-        raise BadData("{where} is not an object with named columns.", where=row_words(where))
-    return Row(row, where)
-
-
-def _detect(path: Path, rows: Sequence[Row]) -> str:
-    if not rows:
-        raise BadData("{name} holds no rows.", name=path.name)
-    found = formats.detect(rows[:DETECT_ROWS])
-    if found is None:
-        columns = ", ".join(list(rows[0].columns)[:12])
-        raise BadData(
-            "{name}: the format is not known; its columns are {columns}.",
-            hint="Accepted: messages; conversations (from, value); instruction, input, output, system, history.",
-            name=path.name,
-            columns=columns,
-        )
-    return found
-
-
-def _bad_rows(problems: list[str]) -> BadData:
-    more = len(problems) - SHOWN_PROBLEMS
-    return BadData(
-        "{problems}; and {count} more rows." if more > 0 else "{problems}.",
-        hint="Correct them, or set skip_bad_rows to leave them out.",
-        problems=Texts(problems[:SHOWN_PROBLEMS]),
-        count=more,
+    rows = [row for row in first if isinstance(row, Row)]
+    columns = list(dict.fromkeys(str(name) for row in rows for name in row.columns))
+    _check_told(path, columns, reading)
+    if reading.data_format != "auto":
+        return reading.data_format
+    found = Counter(filter(None, map(mapper.detect, rows)))
+    if found:
+        return found.most_common(1)[0][0]
+    if not rows or any(row.has((*PREFERENCE, *MEDIA)) for row in rows):  # each is refused with the better reason
+        return "alpaca"
+    raise BadData(
+        "{name}: the format is not known; its columns are {columns}.",
+        hint="Accepted: messages; conversations (from, value); instruction, input, output, system, history, reasoning. "
+        "Or name yours, for example columns: {{question: {one}, answer: {other}}}",
+        columns=", ".join(columns[:12]),
+        name=path.name,
+        one=columns[0] if columns else "q",
+        other=columns[-1] if columns else "a",
     )
 
 
-def row_words(where: str) -> str:
-    """Return where a row is as a message; a row itself, of which there are very many, keeps a plain text.
+def _check_told(path: Path, columns: Iterable[str], reading: Reading) -> None:
+    """Raise BadData for a column that the config names and the file lacks."""
+    known = set(map(plain, columns))
+    missing = [
+        f"{part}: {name}" for part, names in reading.columns.items() for name in names if plain(name) not in known
+    ]
+    if missing:
+        raise BadData(
+            "{name} lacks columns that the config names ({missing}); it has {columns}.",
+            hint="Correct columns.",
+            name=path.name,
+            missing=", ".join(missing),
+            columns=", ".join(columns),
+        )
 
-    >>> row_words("train.jsonl row 7").template
-    '{name} row {number}'
-    """
-    name, _, number = where.rpartition(" row ")
-    return Message("{name} row {number}", name=name, number=number)
+
+def _unreadable(path: Path, error: OSError) -> BadData:
+    missing = isinstance(error, FileNotFoundError)
+    return BadData(
+        "{name} does not exist." if missing else "{name} cannot be read: {reason}.",
+        hint="Check the path; relative ones start at the notebook's folder.",
+        details={"path": str(path)},
+        name=path.name,
+        reason=error.strerror or type(error).__name__,
+    )
+
+
+def _refusal(errors: Sequence[Qwen3ftError], found: _Found, *, is_skipping: bool) -> Qwen3ftError:
+    """Return one error for all files and rows that are wrong."""
+    if len(errors) == 1 and (is_skipping or not found.bad):
+        return errors[0]
+    rows = [] if is_skipping else list(_problem_words(found))
+    hints = list(dict.fromkeys(error.hint for error in errors if error.hint))
+    if rows:
+        hints.append(Message("Correct them, or set skip_bad_rows: true to leave such rows out."))
+    return BadData(
+        "{files} {rows}." if errors and rows else "{files}" if errors else "{rows}.",
+        hint="{hints}",
+        files=Texts([error.message for error in errors], " "),
+        rows=Texts(rows),
+        hints=Texts(hints, " "),
+    )
+
+
+def _problem_words(found: _Found) -> Iterator[str]:
+    yield from found.problems
+    more = found.bad - len(found.problems)
+    if more > 0:
+        yield Message("and {count} more rows", count=more)

@@ -1,83 +1,40 @@
-"""Maps one row of training data to a conversation: the three formats people bring, and what they call the roles."""
+"""Maps one row of training data to a conversation: the formats people bring, and what they call their columns."""
 
 from __future__ import annotations
 
-import itertools
-import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+from qwen3ft_jupyter.finetune.rows import BadRow, Row, list_of, plain, short, text_of
+from qwen3ft_jupyter.finetune.tools import read_tools
+from qwen3ft_jupyter.finetune.turns import REASONING, ChatMessage, make_answer, read_turns, refuse_others, trim
 from qwen3ft_jupyter.messages import Message
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
 
 FORMATS = ("messages", "alpaca", "sharegpt")
 """Names of the formats, in the order in which they are looked for."""
 
-ROLES = {
-    "system": "system", "developer": "system",
-    "user": "user", "human": "user", "prompter": "user",
-    "assistant": "assistant", "gpt": "assistant", "model": "assistant", "chatgpt": "assistant", "qwen": "assistant",
-    "tool": "tool", "observation": "tool", "tool_response": "tool", "function_response": "tool",
-    "function_call": "function_call", "tool_call": "function_call",
+Columns = Mapping[str, tuple[str, ...]]
+"""The plain names of the columns of each part."""
+
+PARTS: Columns = {
+    "messages": ("messages", "conversations", "conversation", "dialogue", "dialog", "对话"),
+    "instruction": ("instruction", "指令"),
+    "question": ("question", "query", "prompt", "problem", "user", "human", "问题", "提问"),
+    "input": ("input", "context", "passage", "document", "background", "输入", "上下文", "背景"),
+    "answer": (
+        "output", "response", "completion", "answer", "assistant", "gpt", "solution", "target",
+        "输出", "回答", "答案", "回复",
+    ),
+    "reasoning": REASONING,
+    "system": ("system", "system_prompt", "system_message", "sys_prompt", "系统", "系统提示"),
+    "history": ("history", "历史"),
+    "tools": ("tools", "functions"),
 }  # fmt: skip
-"""Every role accepted, and the one it means."""
+"""What the parts of a conversation are called in the data of other tools."""
 
-COLUMNS = {
-    "instruction": ("instruction", "query", "prompt", "question"),
-    "output": ("output", "response", "completion", "answer"),
-}
-"""What the two necessary alpaca columns are called elsewhere; "input", "system" and "history" have one name."""
-
-
-TURNS = ("messages", "conversations", "conversation")
-"""What the column of turns is called."""
-
-
-class BadRow(ValueError):
-    """A row that cannot be mapped; the message names the field and what is accepted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An object in the data, a row or one of its turns: columns of anything, under names of the user's choice."""
-
-    columns: Mapping[str, object]
-    where: str = ""
-    """Where it stands, for a person: "train.jsonl row 37"."""
-
-    def get(self, name: str) -> object:
-        """Return a column, None if it is not there."""
-        return self.columns.get(name)
-
-    def named(self, names: Iterable[str]) -> str | None:
-        """Return the first of these columns that is there and not null, or None."""
-        return next((name for name in names if self.columns.get(name) is not None), None)
-
-
-@dataclass(frozen=True, slots=True)
-class ChatMessage:
-    """One turn. `reasoning` is the text between think tags; `tool_calls` is JSON, as the chat template takes it."""
-
-    role: str
-    content: str
-    reasoning: str = ""
-    tool_calls: str = ""
-
-    def to_dict(self) -> dict[str, object]:
-        """Return what a chat template reads."""
-        message: dict[str, object] = {"role": self.role, "content": self.content}
-        if self.reasoning:
-            message["reasoning_content"] = self.reasoning
-        if self.tool_calls:
-            message["tool_calls"] = json.loads(self.tool_calls)
-        return message
-
-    @property
-    def is_empty(self) -> bool:
-        """Return whether there is nothing to learn."""
-        return not self.content.strip() and not self.tool_calls
+SAID = ("instruction", "question", "input", "answer", "reasoning")
+"""Parts that a row of turns has no use for: what stands there would be lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,163 +46,177 @@ class Conversation:
     tools: str = ""
 
 
-def detect(rows: Sequence[Row]) -> str | None:
-    """Return the format most of these rows are in, None if they are in none."""
-    found = [detect_row(row) for row in rows]
-    counts = {name: found.count(name) for name in FORMATS}
-    best = max(FORMATS, key=lambda name: counts[name])
-    return best if counts[best] else None
+@dataclass(frozen=True, slots=True)
+class Mapper:
+    """Maps rows to conversations."""
 
+    columns: Columns = field(default_factory=lambda: PARTS)
+    is_told: bool = False
+    """Whether the user named the columns: then those alone are learned, and the others are only counted."""
 
-def detect_row(row: Row) -> str | None:
-    """Return the format of one row by its columns."""
-    turns = next((value for name in TURNS if (value := row.get(name))), None)
-    if turns is not None:
-        first = next((turn for turn in _list(turns) if isinstance(turn, dict)), {})
-        return "sharegpt" if {"from", "value"} & set(first) else "messages"
-    return "alpaca" if all(set(names) & set(row.columns) for names in COLUMNS.values()) else None
+    @classmethod
+    def of(cls, named: Mapping[str, tuple[str, ...]]) -> Mapper:
+        """Return the mapper for the columns that a config names; for our own names if it names none."""
+        if not named:
+            return cls()
+        told = {part: tuple(map(plain, named.get(part, ()))) for part in PARTS}
+        return cls(told, is_told=True)
 
+    def detect(self, row: Row) -> str | None:
+        """Return the format of a row by its columns, None if it is in none."""
+        for name in self.columns["messages"]:
+            if name in row.names:
+                turns = row.columns[row.names[name]]
+                text = turns if isinstance(turns, str) else ""
+                first = turns[0] if isinstance(turns, (list, tuple)) and turns else None
+                is_sharegpt = '"from"' in text or (isinstance(first, dict) and "role" not in first)
+                return "sharegpt" if is_sharegpt else "messages"
+        asks = any(row.has(self.columns[part]) for part in ("instruction", "question", "input"))
+        if not asks or not self.columns["answer"]:
+            return None
+        has_answer = any(name in map_plain(row) for name in self.columns["answer"])
+        return "alpaca" if has_answer else None
 
-def to_conversation(row: Row, data_format: str) -> Conversation:
-    """Return the row's conversation, trimmed so that it begins with a question and ends with an answer.
+    def map(self, row: Row, data_format: str) -> Conversation:
+        """Return the row's conversation: it begins with a question and ends with an answer.
 
-    The result has no messages if nothing is left to learn. Raises BadRow.
-    """
-    messages = {"messages": _from_messages, "sharegpt": _from_sharegpt, "alpaca": _from_alpaca}[data_format](row)
-    tools = row.get("tools") or ""
-    if tools and not isinstance(tools, str):
-        tools = json.dumps(tools, ensure_ascii=False)
-    return Conversation(trim(messages), row.where, str(tools))
+        It has no messages if nothing is left to learn; what is left out is noted in the row. Raises BadRow.
+        """
+        if not self.is_told:
+            refuse_others(row)
+            _refuse_label(row)
+        messages = self._table(row) if data_format == "alpaca" else self._turns(row)
+        tools = row.take_one(self.columns["tools"])
+        said = read_tools(tools[1], tools[0]) if tools else ""
+        if not self.is_told:
+            self._refuse_unused(row)
+        row.note_rest()
+        return Conversation(trim(messages, row), row.where, said)
 
+    def _turns(self, row: Row) -> list[ChatMessage]:
+        found = row.take_one(self.columns["messages"])
+        if found is None:
+            raise BadRow(Message("{name} is not a list of turns", name=self.columns["messages"][0]))
+        name, value = found
+        if not isinstance(value, (list, tuple)) and not (isinstance(value, str) and value.lstrip().startswith("[")):
+            raise BadRow(Message("{name} is not a list of turns", name=name))
+        messages = read_turns(list_of(value, name), name, row)
+        system = self._text(row, "system")
+        if not system:
+            return messages
+        if messages and messages[0].role == "system":
+            if messages[0].content.strip() != system.strip():
+                raise BadRow(Message("the system message stands twice, as a column and as the first turn"))
+            return messages
+        return [ChatMessage("system", system), *messages]
 
-def trim(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
-    """Drop what comes before the first question, and what comes after the last answer before an empty one."""
-    kept = list(messages)
-    system = kept[:1] if kept and kept[0].role == "system" else []
-    asked = itertools.dropwhile(lambda one: one.role != "user", kept[len(system) :])
-    rest = list(itertools.takewhile(lambda one: one.role != "assistant" or not one.is_empty, asked))
-    while rest and rest[-1].role != "assistant":
-        rest.pop()
-    return tuple(system + rest) if rest else ()
-
-
-def _from_messages(row: Row) -> list[ChatMessage]:
-    return _turns(row, row.named(TURNS) or TURNS[0], role_key="role", text_key="content")
-
-
-def _from_sharegpt(row: Row) -> list[ChatMessage]:
-    name = row.named(("conversations", "conversation", "messages")) or "conversations"
-    turns = _turns(row, name, role_key="from", text_key="value")
-    system = row.get("system")
-    if isinstance(system, str) and system.strip() and (not turns or turns[0].role != "system"):
-        turns.insert(0, ChatMessage("system", system))
-    return turns
-
-
-def _turns(row: Row, name: str, *, role_key: str, text_key: str) -> list[ChatMessage]:
-    turns = _list(row.get(name))
-    if not turns:
-        raise BadRow(Message("{name} is not a list of turns", name=name))
-    messages = []
-    for index, turn in enumerate(turns):
-        here = f"{name}[{index}]"
-        if not isinstance(turn, dict):
-            raise BadRow(
-                Message("{name} is not an object with {role!r} and {text!r}", name=here, role=role_key, text=text_key)
-            )
-        role = ROLES.get(str(turn.get(role_key)).strip().lower())
-        if role is None:
-            raise BadRow(
-                Message(
-                    "{name} {value} is not one of {names}",
-                    name=f"{here}.{role_key}",
-                    value=_short(turn.get(role_key)),
-                    names=", ".join(ROLES),
-                )
-            )
-        if role == "system" and index > 0:
-            raise BadRow(Message("{name} is 'system', which can only be the first turn", name=f"{here}.{role_key}"))
-        text = _content(turn.get(text_key), f"{here}.{text_key}", may_lack=bool(turn.get("tool_calls")))
-        messages.append(_message(role, text, Row(turn)))
-    return messages
-
-
-def _message(role: str, text: str, turn: Row) -> ChatMessage:
-    if role == "function_call":  # sharegpt writes the call as text; this is how Qwen3's template writes one
-        return ChatMessage("assistant", f"<tool_call>\n{text.strip()}\n</tool_call>")
-    if role != "assistant":
-        return ChatMessage(role, text)
-    reasoning = turn.get("reasoning_content") or turn.get("reasoning") or ""
-    if not reasoning:
-        reasoning, text = split_reasoning(text)
-    calls = turn.get("tool_calls")
-    return ChatMessage(role, text, str(reasoning).strip(), json.dumps(calls, ensure_ascii=False) if calls else "")
-
-
-def split_reasoning(text: str) -> tuple[str, str]:
-    r"""Return the text between leading think tags, and the answer after them.
-
-    >>> split_reasoning("<think>\nhm\n</think>\n\nYes.")
-    ('hm', 'Yes.')
-    >>> split_reasoning("No tags.")
-    ('', 'No tags.')
-    """
-    head, tag, answer = text.partition("</think>")
-    if not tag or not head.lstrip().startswith("<think>"):
-        return "", text
-    return head.lstrip().removeprefix("<think>").strip(), answer.lstrip("\n")
-
-
-def _from_alpaca(row: Row) -> list[ChatMessage]:
-    instruction = _content(_column(row, "instruction"), "instruction")
-    extra = _content(row.get("input"), "input", may_lack=True)
-    output = _content(_column(row, "output"), "output", may_lack=True)
-    messages = []
-    system = _content(row.get("system"), "system", may_lack=True)
-    if system.strip():
-        messages.append(ChatMessage("system", system))
-    for index, pair in enumerate(_list(row.get("history"))):
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise BadRow(Message("{name} is not a pair of question and answer", name=f"history[{index}]"))
-        question, reply = (_content(text, f"history[{index}]") for text in pair)
-        messages += [ChatMessage("user", question), _message("assistant", reply, Row({}))]
-    question = "\n".join(part for part in (instruction, extra) if part.strip())
-    if not question.strip():
-        raise BadRow(Message("instruction is empty"))
-    return [*messages, ChatMessage("user", question), _message("assistant", output, Row({}))]
-
-
-def _column(row: Row, name: str) -> object:
-    found = row.named(COLUMNS[name])
-    return None if found is None else row.get(found)
-
-
-def _content(value: object, name: str, *, may_lack: bool = False) -> str:
-    if value is None and may_lack:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and all(map(_is_text_part, value)):
-        return "".join(str(part.get("text", "")) for part in value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)  # a number that a spreadsheet wrote
-    raise BadRow(Message("{name} {value} is not text", name=name, value=_short(value)))
-
-
-def _is_text_part(part: object) -> bool:
-    return isinstance(part, dict) and part.get("type") == "text"
-
-
-def _list(value: object) -> list[object]:
-    """Return a list; in a csv it is written as JSON."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except ValueError:
+    def _table(self, row: Row) -> list[ChatMessage]:
+        if isinstance(prompt := row.columns.get(row.names.get("prompt", "")), list):
+            return self._prompt_and_completion(row, prompt)
+        system, history = self._text(row, "system"), row.take_one(self.columns["history"])
+        messages = [ChatMessage("system", system)] if system else []
+        messages += _history(history[1], history[0]) if history else []
+        question = self._question(row)
+        answer = row.take_one(self.columns["answer"])
+        if not question and answer is None:
             return []
-    return list(value) if isinstance(value, (list, tuple)) else []
+        name, value = answer or (self.columns["answer"][0], "")
+        reply = make_answer(text_of(value, name), self._text(row, "reasoning"), name)
+        return [*messages, *([ChatMessage("user", question)] if question else []), reply]
+
+    def _question(self, row: Row) -> str:
+        """Return instruction, question and input in one; what another of them contains is not said twice."""
+        parts: list[str] = []
+        for part in ("instruction", "question", "input"):
+            names = self.columns[part]
+            found = row.take(names) if self.is_told else [one for one in [row.take_one(names)] if one]
+            for name, value in found:
+                text = text_of(value, name)
+                if not any(f"\n{text.strip()}\n" in f"\n{other.strip()}\n" for other in parts):
+                    parts.append(text)
+        return "\n".join(parts)
+
+    def _prompt_and_completion(self, row: Row, prompt: list[object]) -> list[ChatMessage]:
+        """Return the turns of TRL's prompt and completion: only the completion is learned."""
+        row.used.add("prompt")
+        answer = row.take_one(self.columns["answer"])
+        if answer is None or not isinstance(answer[1], list):
+            raise BadRow(
+                Message("{name} is a list of turns, so the answer beside it has to be one", name=row.names["prompt"])
+            )
+        before = read_turns(prompt, row.names["prompt"], row)
+        context = [_as_context(one) for one in before]
+        system = self._text(row, "system")
+        messages = [ChatMessage("system", system)] if system else []
+        return [*messages, *context, *read_turns(answer[1], answer[0], row)]
+
+    def _text(self, row: Row, part: str) -> str:
+        found = row.take_one(self.columns[part])
+        return text_of(found[1], found[0]) if found else ""
+
+    def _refuse_unused(self, row: Row) -> None:
+        """Raise BadRow for a column that means something, and was not read because the row has turns."""
+        for part in SAID:
+            for key in self.columns[part]:
+                if key in row.names and key not in row.used and not _is_said(row, key):
+                    raise BadRow(
+                        Message(
+                            "{name} stands beside the turns and would be lost: put it into them, or name what is to be "
+                            "learned, for example columns: {{messages: {turns}}}",
+                            name=row.names[key],
+                            turns=next((row.names[one] for one in PARTS["messages"] if one in row.names), "messages"),
+                        )
+                    )
 
 
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+def map_plain(row: Row) -> set[str]:
+    """Return the plain names of all columns of a row, also of those that hold nothing."""
+    return _plain_names(tuple(row.columns))
+
+
+@functools.lru_cache(maxsize=256)
+def _plain_names(names: tuple[str, ...]) -> set[str]:
+    return set(map(plain, names))
+
+
+def _is_said(row: Row, key: str) -> bool:
+    """Return whether a column only repeats a turn, as UltraChat's prompt does."""
+    value = row.columns[row.names[key]]
+    turns = [turn for name in row.used if name in row.names for turn in _turns_in(row.columns[row.names[name]])]
+    is_repeated = isinstance(value, str) and any(
+        isinstance(text, str) and text.strip() == value.strip() for turn in turns for text in turn.values()
+    )
+    row.used |= {key} if is_repeated else set()
+    return is_repeated
+
+
+def _turns_in(value: object) -> list[dict[str, object]]:
+    return [turn for turn in value if isinstance(turn, dict)] if isinstance(value, (list, tuple)) else []
+
+
+def _as_context(message: ChatMessage) -> ChatMessage:
+    return replace(message, is_learned=False) if message.role == "assistant" else message
+
+
+def _refuse_label(row: Row) -> None:
+    """Raise BadRow for a row that says whether its answer is a good one."""
+    value = row.columns.get(row.names.get("label", ""))
+    if isinstance(value, bool) or str(value).strip().lower() in {"true", "false"}:
+        raise BadRow(
+            Message(
+                "{name} {value} says whether the answer is a good one: preference data cannot be learned from yet",
+                name=row.names["label"],
+                value=short(value),
+            )
+        )
+
+
+def _history(value: object, name: str) -> list[ChatMessage]:
+    messages = []
+    for index, pair in enumerate(list_of(value, name)):
+        here = f"{name}[{index}]"
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+            raise BadRow(Message("{name} is not a pair of question and answer", name=here))
+        question, reply = (text_of(text, here) for text in pair)
+        messages += [ChatMessage("user", question), make_answer(reply, "", here)]
+    return messages

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.catalog.memory import DTYPE_BYTES, trained_bytes
+from qwen3ft_jupyter.disk import read_json
 from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, LoadError
 from qwen3ft_jupyter.finetune.rules import LORA_TARGETS
 from qwen3ft_jupyter.loading.fit import free_bytes, gigabytes
@@ -49,6 +50,8 @@ class Trainable:
 
     model: Model
     precision: Precision
+    base_dtype: str = "float32"
+    """Number type that the base model is stored in."""
 
 
 def choose_precision(machine: Machine, config: FineTuneConfig, parameters: int) -> Precision:
@@ -110,7 +113,15 @@ def load_for_training(
         model = _with_fresh_adapter(model, config, reporter)
     model.config.use_cache = False
     model.train()
-    return Trainable(model, precision)
+    return Trainable(model, precision, _stored_dtype(folder, precision))
+
+
+def _stored_dtype(folder: Path, precision: Precision) -> str:
+    """Return the number type that a model's config names; the one it is trained in where it names none of ours."""
+    config = read_json(folder / "config.json")
+    inner = config.get("text_config") or {}
+    found = next((one[key] for one in (config, inner) for key in ("dtype", "torch_dtype") if one.get(key)), "")
+    return str(found) if found in DTYPE_BYTES else precision.weights
 
 
 def set_seed(seed: int) -> None:

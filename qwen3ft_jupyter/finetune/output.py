@@ -74,7 +74,9 @@ def check_output(config: FineTuneConfig, *, run_id: str | None = None) -> None:
     if not config.overwrite:
         raise BadConfig(
             "output_dir: {folder} holds an earlier fine-tune.",
-            hint="Name another folder, resume that run, or set overwrite: true.",
+            hint="It is finished: name another folder, or set overwrite: true to train anew and replace it."
+            if (folder / results.RESULT).is_file()
+            else "Name another folder, resume that run, or set overwrite: true.",
             folder=folder.name,
         )
 
@@ -210,7 +212,8 @@ def _check_same_run(before: results.Record, now: results.Record) -> None:
     if before.data_sha256 != now.data_sha256:
         raise BadData("The data has changed since this fine-tune began.", hint="Start a new one, or restore the files.")
     compared = set(now.config) - MAY_DIFFER_ON_RESUME
-    changed = sorted(name for name in compared if before.config.get(name) != now.config[name])
+    added = {name for name in compared - set(before.config) if not now.config[name]}  # a run of an older version
+    changed = sorted(name for name in compared - added if before.config.get(name) != now.config[name])
     if changed:
         raise BadConfig(
             "The fine-tune to resume was begun with another {names}.", hint="Start a new one.", names=", ".join(changed)

@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import json
 import re
-from array import array
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData, LoadError, Stopped, UnsafeModel
-from qwen3ft_jupyter.finetune.data import row_words
+from qwen3ft_jupyter.finetune.rows import row_words
+from qwen3ft_jupyter.finetune.samples import IGNORED, Sample, SampleReport
+from qwen3ft_jupyter.finetune.special import GUARD, SpecialTokens, special_tokens
+from qwen3ft_jupyter.finetune.written import find_unwritten
 from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from qwen3ft_jupyter.finetune.formats import ChatMessage, Conversation
+    from qwen3ft_jupyter.finetune.formats import Conversation
+    from qwen3ft_jupyter.finetune.turns import ChatMessage
     from qwen3ft_jupyter.loading.libraries import Tokenizer
     from qwen3ft_jupyter.work import Work
-
-IGNORED = -100
-"""The label that the loss leaves out."""
 
 BATCH = 32
 """Conversations rendered and tokenized at once: enough to hide the round trip, few enough to stop in time."""
@@ -40,41 +41,6 @@ CUT_MARK = "\n…\n"
 
 EMPTY_THINK = re.compile(r"\s*(?:<think>)?\s*</think>\s*")
 """What is left of an empty think block at the start of an answer when the prompt ends inside of or before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One sequence; `labels` are IGNORED or the token itself. Arrays, because a large data set has to fit in memory."""
-
-    input_ids: array[int]
-    labels: array[int]
-
-    @classmethod
-    def of(cls, input_ids: Sequence[int], labels: Sequence[int]) -> Sample:
-        """Return the sample of these tokens."""
-        return cls(array("i", input_ids), array("i", labels))
-
-    @property
-    def trained_tokens(self) -> int:
-        """Return how many tokens the loss counts."""
-        return sum(label != IGNORED for label in self.labels)
-
-
-@dataclass(frozen=True, slots=True)
-class SampleReport:
-    """What became of the conversations."""
-
-    samples: int = 0
-    answers: int = 0
-    tokens: int = 0
-    trained_tokens: int = 0
-    longest: int = 0
-    shortened: int = 0
-    """Samples that lost old turns, or the middle of a question, to fit max_length."""
-    dropped: int = 0
-    """Answers left out because they do not fit max_length at all."""
-    without_reasoning: int = 0
-    """Answers whose reasoning the model's template does not write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +72,21 @@ class Encoder:
     """Renders and tokenizes conversations for one model."""
 
     def __init__(
-        self, tokenizer: Tokenizer, renderer: TemplateRenderer, *, max_length: int, empty_think_loss: bool = False
+        self,
+        tokenizer: Tokenizer,
+        renderer: TemplateRenderer,
+        *,
+        max_length: int,
+        empty_think_loss: bool = False,
+        skip_bad_rows: bool = False,
     ) -> None:
         """Take a transformers tokenizer and the renderer of its template."""
         self._tokenizer = tokenizer
         self._renderer = renderer
         self._max_length = max_length
         self._empty_think_loss = empty_think_loss
-        self._special = special_tokens(tokenizer)
+        self._skip_bad_rows = skip_bad_rows
+        self._special = SpecialTokens(tokenizer)
         self.report = SampleReport()
 
     def encode(self, conversations: Sequence[Conversation]) -> list[Sample]:
@@ -121,51 +94,80 @@ class Encoder:
         by_conversation = [list(_turns(conversation)) for conversation in conversations]
         rendered = iter(self._render([turn for turns in by_conversation for turn in turns]))
         samples: list[Sample] = []
+        learned = 0
         for turns in by_conversation:
-            samples += self._join([next(rendered) for _ in turns])
-        self._count(samples)
+            found = self._join([one for one in [next(rendered) for _ in turns] if one])
+            learned += bool(found)
+            samples += found
+        self._count(samples, conversations=learned)
+        self._count_forged(conversations)
         return samples
 
-    def _render(self, turns: Sequence[Turn]) -> list[Rendered]:
-        """Render prompt with thinking, prompt without, and the whole, for each turn."""
-        jobs = [job for turn in turns for job in _renderings(turn)]
+    def _render(self, turns: Sequence[Turn]) -> list[Rendered | None]:
+        """Render prompt with thinking, prompt without, and the whole, for each turn; None: the template cannot.
+
+        Raises BadData for the first that it cannot write, unless bad rows are skipped.
+        """
         try:
-            texts = self._renderer.render(jobs)
+            texts = self._renderer.render([job for turn in turns for job in self._renderings(turn)])
         except UnsafeModel:
             raise
         except LoadError as error:
-            first, last = turns[0].where, turns[-1].where.rpartition(" ")[2]
-            raise BadData(
-                "{where} to {last}: {problem}" if len(turns) > 1 else "{where}: {problem}",
-                hint="The template says what it accepts.",
-                where=row_words(first),
-                last=last,
-                problem=error.message,
-            ) from error
-        found = [self._split(turn, *texts[3 * index : 3 * index + 3]) for index, turn in enumerate(turns)]
-        lost = sum(bool(one.turn.answer.reasoning) and one.turn.answer.reasoning not in one.target for one in found)
-        self.report = replace(self.report, without_reasoning=self.report.without_reasoning + lost)
-        return found
+            if len(turns) > 1:  # one by one, to know which
+                return [self._render([turn])[0] for turn in turns]
+            parsed = with_parsed_arguments(turns[0])  # from Qwen3.5 on, templates want objects, as servers give them
+            return self._render([parsed]) if parsed != turns[0] else [self._refuse(turns[0], error.message)]
+        return [self._split(turn, *texts[3 * index : 3 * index + 3]) for index, turn in enumerate(turns)]
 
-    def _split(self, turn: Turn, thinking: str, direct: str, whole: str) -> Rendered:
+    def _renderings(self, turn: Turn) -> Iterable[Rendering]:
+        """Return what has to be rendered for a turn, guarded if its text looks like the template's tokens."""
+        before = [message.to_dict() for message in turn.before]
+        answer, tools = turn.answer.to_dict(), json.loads(turn.tools) if turn.tools else None
+        if self._special.are_in([before, answer, tools]):
+            before, answer, tools = self._special.guard([before, answer, tools])
+        given = {"tools": tools} if tools else {}
+        for thinking in (True, False):
+            yield Rendering(before, {**given, "add_generation_prompt": True, "enable_thinking": thinking})
+        yield Rendering([*before, answer], {**given, "add_generation_prompt": False})
+
+    def _refuse(self, turn: Turn, problem: str) -> Rendered | None:
+        """Count an answer that the template cannot write. Raises BadData unless bad rows are skipped."""
+        if not self._skip_bad_rows:
+            raise BadData(
+                "{where}: {problem}",
+                hint="Correct the row, or set skip_bad_rows: true to leave such rows out.",
+                where=row_words(turn.where),
+                problem=problem,
+            )
+        first = self.report.first_refused or Message("{where}: {problem}", where=row_words(turn.where), problem=problem)
+        self.report = replace(self.report, refused=self.report.refused + 1, first_refused=first)
+        return None
+
+    def _split(self, turn: Turn, thinking: str, direct: str, whole: str) -> Rendered | None:
         """Find the prompt the whole begins with; the rest is the answer, up to its end-of-turn token."""
         prompts = [thinking, direct] if turn.answer.reasoning or self._empty_think_loss else [direct, thinking]
         prompt = next((text for text in prompts if whole.startswith(text)), None)
         if prompt is None:
-            raise BadData(
-                "{where}: the model's chat template writes this answer in another place than its prompt ends.",
-                hint="This model's template is not made for training; use one of Qwen's own.",
-                where=row_words(turn.where),
+            return self._refuse(
+                turn,
+                Message(
+                    "the model's chat template writes this answer in another place than its prompt ends: either it "
+                    "is not made for training, or it writes such turns otherwise once others follow"
+                ),
             )
         target = self._end(whole[len(prompt) :])
+        if problem := find_unwritten(turn.before, turn.answer, turn.tools, texts=(prompt, target)):
+            return self._refuse(turn, problem)
         empty = None if turn.answer.reasoning or self._empty_think_loss else EMPTY_THINK.match(target)
         cut = empty.end() if empty else 0
+        is_lost = bool(turn.answer.reasoning) and turn.answer.reasoning not in target.replace(GUARD, "")
+        self.report = replace(self.report, without_reasoning=self.report.without_reasoning + is_lost)
         return Rendered(turn, prompt, target[:cut], target[cut:])
 
     def _end(self, text: str) -> str:
         """Cut the line break after the end-of-turn token; add the token if the template writes none."""
         stripped = text.rstrip()
-        if any(stripped.endswith(token) for token in self._special):
+        if any(stripped.endswith(token) for token in self._special.names):
             return stripped
         return text + str(self._tokenizer.eos_token or "")
 
@@ -198,26 +200,25 @@ class Encoder:
         return Sample.of(head + parts[2], [IGNORED] * len(head) + parts[2])
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
-        ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
-        return ids
+        return self._special.tokenize(texts)
 
     def _fitted(self, turn: Turn, whole: Sample) -> Sample | None:
         """Return a turn that is too long without its oldest turns, or with a shorter question, else None."""
         if whole.trained_tokens + MIN_KEPT_TOKENS <= self._max_length:
-            for shorter in self._shorter(turn, len(whole.input_ids)):
-                sample = self._sample(self._render([shorter])[0])
+            for sample in self._shorter(turn, len(whole.input_ids)):
                 if len(sample.input_ids) <= self._max_length:
                     self.report = replace(self.report, shortened=self.report.shortened + 1)
                     return sample
         self.report = replace(self.report, dropped=self.report.dropped + 1)
         return None
 
-    def _shorter(self, turn: Turn, length: int) -> Iterator[Turn]:
-        """Yield the turn with ever less before it. The answer and the system message stay whole."""
+    def _shorter(self, turn: Turn, length: int) -> Iterator[Sample]:
+        """Yield samples of the turn with ever less before it. The answer and the system message stay whole."""
         while (before := without_oldest_exchange(turn.before)) != turn.before:
             turn = replace(turn, before=before)
-            length = len(self._sample(self._render([turn])[0]).input_ids)
-            yield turn
+            if sample := self._sample_of(turn):
+                length = len(sample.input_ids)
+                yield sample
         for _ in range(3):  # cutting text can cost or gain a token at the seams
             index = max(
                 (index for index, one in enumerate(turn.before) if one.role != "system"),
@@ -228,8 +229,19 @@ class Encoder:
                 return
             shorter = replace(turn.before[index], content=content)
             turn = replace(turn, before=(*turn.before[:index], shorter, *turn.before[index + 1 :]))
-            length = len(self._sample(self._render([turn])[0]).input_ids)
-            yield turn
+            if sample := self._sample_of(turn):
+                length = len(sample.input_ids)
+                yield sample
+
+    def _sample_of(self, turn: Turn) -> Sample | None:
+        """Return the sample of a shortened turn, None if the template cannot write it; the report stays as it is."""
+        before, skips = self.report, self._skip_bad_rows
+        self._skip_bad_rows = True
+        try:
+            rendered = self._render([turn])[0]
+        finally:
+            self.report, self._skip_bad_rows = before, skips
+        return self._sample(rendered) if rendered else None
 
     def _cut_middle(self, text: str, excess: int) -> str | None:
         """Return the text without `excess` tokens in its middle (instructions stand first or last), or None."""
@@ -240,7 +252,13 @@ class Encoder:
         head, tail = self._tokenizer.decode(ids[: (keep + 1) // 2]), self._tokenizer.decode(ids[len(ids) - keep // 2 :])
         return f"{head.rstrip(chr(0xFFFD))}{CUT_MARK}{tail.lstrip(chr(0xFFFD))}"  # half a character at the seam
 
-    def _count(self, samples: Sequence[Sample]) -> None:
+    def _count_forged(self, conversations: Sequence[Conversation]) -> None:
+        forged = [one for one in conversations if any(self._special.are_in(turn.content) for turn in one.messages)]
+        if forged:
+            first = self.report.first_forged or row_words(forged[0].where)
+            self.report = replace(self.report, forged=self.report.forged + len(forged), first_forged=first)
+
+    def _count(self, samples: Sequence[Sample], *, conversations: int) -> None:
         lengths = [len(sample.input_ids) for sample in samples]
         trained = [sample.trained_tokens for sample in samples]
         ends = sum(
@@ -250,6 +268,7 @@ class Encoder:
         )
         self.report = replace(
             self.report,
+            conversations=self.report.conversations + conversations,
             samples=self.report.samples + len(samples),
             answers=self.report.answers + ends,
             tokens=self.report.tokens + sum(lengths),
@@ -258,11 +277,13 @@ class Encoder:
         )
 
 
-def encode_all(conversations: Sequence[Conversation], encoder: Encoder, work: Work) -> list[Sample]:
+def encode_all(
+    conversations: Sequence[Conversation], encoder: Encoder, work: Work, *, may_be_none: bool = False
+) -> list[Sample]:
     """Return the samples of all conversations, telling of the phase "preparing".
 
     Raises:
-        BadData: The template cannot write a conversation, or nothing fits max_length.
+        BadData: The template cannot write a conversation, or nothing fits max_length, unless there `may_be_none`.
         Stopped: Someone wants the work to stop.
     """
     samples: list[Sample] = []
@@ -272,11 +293,33 @@ def encode_all(conversations: Sequence[Conversation], encoder: Encoder, work: Wo
         samples += encoder.encode(conversations[start : start + BATCH])
         done = min(start + BATCH, len(conversations))
         work.progress(Progress("preparing", done, len(conversations), "rows"))
-    if conversations and not samples:
+    if conversations and not samples and not may_be_none:
+        if encoder.report.refused:
+            raise BadData(
+                "The model's chat template cannot write any of the {count} answers; the first: {problem}",
+                hint="Use a model whose template can.",
+                count=encoder.report.refused,
+                problem=encoder.report.first_refused,
+            )
         raise BadData(
             "None of the {count} answers fits max_length.", hint="Raise max_length.", count=encoder.report.dropped
         )
     return samples
+
+
+def with_parsed_arguments(turn: Turn) -> Turn:
+    """Return the turn with the arguments of its tool calls as objects, where they are JSON text."""
+
+    def parse(message: ChatMessage) -> ChatMessage:
+        if not message.tool_calls:
+            return message
+        calls = json.loads(message.tool_calls)
+        for call in calls:
+            if isinstance(arguments := call["function"]["arguments"], str):
+                call["function"]["arguments"] = json.loads(arguments)
+        return replace(message, tool_calls=json.dumps(calls, ensure_ascii=False))
+
+    return replace(turn, before=tuple(map(parse, turn.before)), answer=parse(turn.answer))
 
 
 def without_oldest_exchange(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
@@ -284,12 +327,6 @@ def without_oldest_exchange(messages: tuple[ChatMessage, ...]) -> tuple[ChatMess
     system = messages[:1] if messages and messages[0].role == "system" else ()
     questions = [index for index, one in enumerate(messages) if one.role == "user"]
     return system + messages[questions[1] :] if len(questions) > 1 else messages
-
-
-def special_tokens(tokenizer: Tokenizer) -> tuple[str, ...]:
-    """Return the tokens that stand for structure, not for text."""
-    added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
-    return tuple(dict.fromkeys([*tokenizer.all_special_tokens, *added]))
 
 
 def end_of_turn_ids(tokenizer: Tokenizer, renderer: TemplateRenderer) -> list[int]:
@@ -302,13 +339,5 @@ def end_of_turn_ids(tokenizer: Tokenizer, renderer: TemplateRenderer) -> list[in
 
 def _turns(conversation: Conversation) -> Iterator[Turn]:
     for index, message in enumerate(conversation.messages):
-        if message.role == "assistant":
+        if message.role == "assistant" and message.is_learned:
             yield Turn(conversation.messages[:index], message, conversation.tools, conversation.where)
-
-
-def _renderings(turn: Turn) -> Iterable[Rendering]:
-    before = [message.to_dict() for message in turn.before]
-    tools = {"tools": json.loads(turn.tools)} if turn.tools else {}
-    for thinking in (True, False):
-        yield Rendering(before, {**tools, "add_generation_prompt": True, "enable_thinking": thinking})
-    yield Rendering([*before, turn.answer.to_dict()], {**tools, "add_generation_prompt": False})

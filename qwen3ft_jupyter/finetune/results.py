@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict, dataclass
+import stat
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
-    from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
+    from qwen3ft_jupyter.finetune.model import Trainable
+    from qwen3ft_jupyter.finetune.samples import SampleReport
+    from qwen3ft_jupyter.loading.libraries import Tokenizer
 
 ADAPTER, MODEL, CONFIG, METRICS, RESULT, CARD, CHECKPOINTS = (
     "adapter", "model", "config.json", "metrics.jsonl", "result.json", "README.md", "checkpoints",
@@ -54,10 +57,16 @@ class Outcome:
     base_commit: str | None = None
     eval_loss: float | None = None
     """None without an eval_fraction."""
+    data: Mapping[str, int] = field(default_factory=dict)
+    """What became of the data; see `Facts.to_dict`."""
+    diverged: bool = False
+    """Whether the loss ended far above where it began."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict; no `eval_loss` where nothing was held out."""
-        return {name: value for name, value in asdict(self).items() if name != "eval_loss" or value is not None}
+        """Return a JSON-ready dict; no `eval_loss` where nothing was held out, no `diverged` where it is not so."""
+        left_out = {"eval_loss"} if self.eval_loss is None else set()
+        left_out |= set() if self.diverged else {"diverged"}
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Outcome:
@@ -123,12 +132,27 @@ class RunResult:
 class Facts:
     """What preparing the data found out."""
 
-    conversations: int
-    """That are learned from."""
-    trained_tokens: int
-    """In the loss."""
+    rows: int
+    """Read, before any was left out."""
+    held_out: int
+    """Conversations kept for measuring."""
+    counts: SampleReport
+    """Of what is learned from."""
     end_ids: tuple[int, ...]
     """Tokens that end a turn."""
+
+    def to_dict(self) -> dict[str, int]:
+        """Return what became of the data, for result.json: rows and conversations, and answers."""
+        counts = self.counts
+        return {
+            "rows": self.rows,
+            "conversations": counts.conversations,
+            "held_out": self.held_out,
+            "answers": counts.answers,
+            "shortened": counts.shortened,
+            "left_out": counts.dropped + counts.refused,
+            "trained_tokens": counts.trained_tokens,
+        }
 
 
 def is_run(folder: Path) -> bool:
@@ -166,21 +190,36 @@ def read_run(folder: Path) -> RunResult:
 
 
 def save_result(
-    model: Model, tokenizer: Tokenizer, config: FineTuneConfig, output_dir: Path, *, end_ids: Sequence[int]
+    ready: Trainable, tokenizer: Tokenizer, config: FineTuneConfig, output_dir: Path, *, end_ids: Sequence[int]
 ) -> Path:
-    """Write the adapter or the model, safetensors only, and return its folder. Nothing is looked up on a network."""
+    """Write the adapter or the model, safetensors only, and return its folder. Nothing is looked up on a network.
+
+    A model is written in its base's number type: trained in float32, an 8B would take 33 GB instead of 16.
+    """
+    model = ready.model
     if config.method == "lora":
         folder = output_dir / ADAPTER
         # "auto" would ask a hub for the base model's config to compare vocabularies; ours does not change
         model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
         _name_base(folder / "adapter_config.json", config.model)
     else:
+        import torch
+
         folder = output_dir / MODEL
         _end_turns(model.generation_config, end_ids)
         model.config.use_cache = True
-        model.save_pretrained(str(folder))
+        model.to(getattr(torch, ready.base_dtype)).save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
+    _share(folder)
     return folder
+
+
+def _share(folder: Path) -> None:
+    """Give all files the permissions that the user's umask gives: safetensors keeps its files to the user alone."""
+    mode = (folder / "tokenizer_config.json").stat().st_mode
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):  # a mount without permissions
+            path.chmod(stat.S_IMODE(mode))
 
 
 def _name_base(path: Path, base_model: str) -> None:
@@ -218,7 +257,7 @@ def write_card(folders: list[Path], config: FineTuneConfig, outcome: Outcome, fa
 
 def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
     """Return the model card in Markdown; it names files, never folders, because people publish it."""
-    title = Path(config.output_dir).name
+    title, counts = Path(config.output_dir).name, facts.counts
     library = "peft" if config.method == "lora" else "transformers"
     tags = [f"- {tag}" for tag in ("qwen3", config.method, "sft")]
     head = ["---", f"base_model: {config.model}", f"library_name: {library}", "pipeline_tag: text-generation", "tags:"]
@@ -230,11 +269,14 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
         else "full fine-tune",
         "Trained parameters": f"{outcome.trainable_parameters:,} of {outcome.parameters:,}",
         "Data": ", ".join(Path(path).name for path in config.data),
-        "Conversations": f"{facts.conversations:,}; {facts.trained_tokens:,} tokens in the loss",
+        "Conversations": f"{counts.conversations:,} of {facts.rows:,} rows; {facts.held_out:,} more held out",
+        "Answers": f"{counts.answers:,}; {counts.trained_tokens:,} tokens in the loss; {counts.shortened:,} samples "
+        f"shortened; {counts.dropped + counts.refused:,} answers left out",
         "Steps": f"{outcome.steps} of {config.effective_batch_size} samples",
         "Learning rate": f"{config.learning_rate:g}, {config.schedule}, warm-up {config.warmup_ratio:.0%}",
         "Longest sample": f"{config.max_length} tokens",
-        "Loss, first and last step": f"{outcome.first_loss:.4f}, {outcome.last_loss:.4f}",
+        "Loss, first and last step": f"{outcome.first_loss:.4f}, {outcome.last_loss:.4f}"
+        + (" (diverged)" if outcome.diverged else ""),
         **({"Loss on held-out rows": f"{outcome.eval_loss:.4f}"} if outcome.eval_loss is not None else {}),
         "Seed": config.seed,
         "Computed": f"{outcome.seconds:.0f} s on {outcome.device} in {outcome.dtype}",

@@ -3,51 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import numbers
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.settings.kinds import read_bool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The linear layers of a Qwen3 block. Not lm_head: on models with tied embeddings an adapter there breaks merging."""
 
-OTHER_NAMES = {
-    "lr": "learning_rate",
-    "num_train_epochs": "epochs",
-    "num_epochs": "epochs",
-    "per_device_train_batch_size": "batch_size",
-    "gradient_accumulation_steps": "gradient_accumulation",
-    "dataset": "data",
-    "train_file": "data",
-    "train_data": "data",
-    "model_name": "model",
-    "model_name_or_path": "model",
-    "finetuning_type": "method",
-    "train_type": "method",
-    "training_method": "method",
-    "cutoff_len": "max_length",
-    "max_seq_length": "max_length",
-    "lora_rank": "lora",
-    "lora_r": "lora",
-    "lora_alpha": "lora",
-    "lora_dropout": "lora",
-    "target_modules": "targets",
-    "lora_target": "lora",
-    "rank": "r",
-    "lr_scheduler_type": "schedule",
-    "warmup_steps": "warmup_ratio",
-    "gradient_checkpointing": "activation_checkpointing",
-    "val_size": "eval_fraction",
-    "split_dataset_ratio": "eval_fraction",
-    "torch_dtype": "dtype",
-    "load_in_4bit": "quantization",
-}
-"""What other trainers call our fields."""
+QUOTES = "“”„‟‘’‚‛«»「」『』＂＇"
+"""Quotation marks that YAML takes for text: word processors and Chinese input methods write them."""
+
+PARTS = ("question", "reasoning", "answer", "system", "history", "messages", "tools")
+"""What `columns` can name the columns of."""
+
+
+class Wrong(ValueError):
+    """A value that is not accepted for a reason of its own, which the message tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +105,26 @@ def not_yet(present: int | None, feature: str) -> Rule:
     return Rule(parse, text)
 
 
+def natural(value: object) -> object:
+    """Return what a value of another library stands for: a notebook holds paths, and numbers of numpy, pandas, torch.
+
+    >>> natural(Path("a") / "b.jsonl"), natural(Decimal("0.5"))
+    ('a/b.jsonl', 0.5)
+    """
+    if isinstance(value, (str, os.PathLike)):
+        return os.fsdecode(value) if isinstance(value, os.PathLike) else str(value)
+    if isinstance(value, (bool, int, float)) or value is None:
+        return value
+    item, shape = getattr(value, "item", None), getattr(value, "shape", ())
+    if callable(item) and tuple(shape) in {(), (1,)} and not isinstance(value, type):
+        return natural(item())
+    if isinstance(value, (numbers.Real, Decimal)):
+        value = float(value)
+    elif type(value).__module__.partition(".")[0] == "torch":  # torch.device, torch.dtype
+        value = str(value).removeprefix("torch.")
+    return value
+
+
 def _number(value: object) -> float:
     """Return a number; YAML reads 1e-4 as text, and true is no number."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -137,7 +138,24 @@ def _number(value: object) -> float:
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or any(ord(character) < 32 for character in value):
         raise ValueError(value)
-    return value.strip()
+    text = value.strip()
+    if text[0] in QUOTES or text[-1] in QUOTES:
+        raise Wrong(Message("has typographic quotation marks; write {plain} or none", plain='"…"'))
+    return text
+
+
+def _model(value: object) -> str:
+    name = _text(value)
+    path = Path(name).expanduser()
+    if path.is_absolute() or name.startswith((".", "~")) or "\\" in name or (path.is_dir() and "/" not in name):
+        raise Wrong(
+            Message(
+                "is a folder; a fine-tune names its base by repo id, such as Qwen/Qwen3-0.6B. A model that is on this "
+                "disk already is not fetched again if MODEL_CACHE_OTHER_DIRS names the folder it is in. The result of "
+                "a fine-tune cannot be trained further yet: name its base model, and all of the data"
+            )
+        )
+    return name
 
 
 def _folder(value: object) -> str:
@@ -151,10 +169,34 @@ def _items(value: object) -> tuple[object, ...]:
 
 
 def _paths(value: object) -> tuple[str, ...]:
+    if isinstance(value, Mapping):
+        raise Wrong(
+            Message(
+                "is a group of fields ({names}); give a file or a list of files. eval_fraction keeps rows out for "
+                "measuring",
+                names=", ".join(map(str, value)),
+            )
+        )
     paths = (value,) if isinstance(value, str) else _items(value)
     if not paths:
         raise ValueError(value)
-    return tuple(_text(path) for path in paths)
+    return tuple(_text(natural(path)) for path in paths)
+
+
+def _columns(value: object) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, Mapping):
+        raise TypeError(value)
+    named = {}
+    for part, names in value.items():
+        if part not in PARTS:
+            raise Wrong(Message("{name} is not one of {names}", name=part, names=", ".join(PARTS)))
+        found = (names,) if isinstance(names, str) else _items(names)
+        if not found or (len(found) > 1 and part != "question"):
+            raise Wrong(Message("{name}: only question may name several columns", name=part))
+        named[str(part)] = tuple(map(_text, found))
+    if named and "messages" not in named and not {"question", "answer"} <= named.keys():
+        raise Wrong(Message("names neither messages, nor both question and answer"))
+    return named
 
 
 def _targets(value: object) -> str | tuple[str, ...]:
@@ -167,17 +209,27 @@ def _targets(value: object) -> str | tuple[str, ...]:
 
 
 def _device(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return f"cuda:{value}"  # as torch counts them
     name = _text(value).lower()
     if name in {"auto", "cpu", "mps", "cuda"} or (name.startswith("cuda:") and name[5:].isdigit()):
         return name
     raise ValueError(value)
 
 
+def _dtype(value: object) -> str:
+    name = _text(value).lower().removeprefix("torch.")
+    name = {"fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}.get(name, name)
+    if name not in {"auto", "float32", "float16", "bfloat16"}:
+        raise ValueError(value)
+    return name
+
+
 TRUTH = Rule(read_bool, Message("true or false"))
 
 FIELDS: Mapping[str, Rule] = {
-    "model": Rule(_text, Message("the name of a model, such as Qwen/Qwen3-0.6B")),
-    "data": Rule(_paths, Message("a file or a list of files (.json, .jsonl, .csv)")),
+    "model": Rule(_model, Message("the name of a model, such as Qwen/Qwen3-0.6B")),
+    "data": Rule(_paths, Message("a file or a list of files (.json, .jsonl, .csv, .tsv, .parquet)")),
     "output_dir": Rule(_folder, Message("a folder")),
     "method": one_of("lora", "full"),
     "epochs": real(0, 1000, above=True),
@@ -191,13 +243,14 @@ FIELDS: Mapping[str, Rule] = {
     "gradient_accumulation": whole(1, 4096),
     "max_length": whole(16, 262_144),
     "data_format": one_of("auto", "messages", "alpaca", "sharegpt"),
+    "columns": Rule(_columns, Message("a group of fields that names columns, at least question and answer")),
     "skip_bad_rows": TRUTH,
     "empty_think_loss": TRUTH,
     "eval_fraction": real(0, 0.5),
     "seed": whole(0, 2**32 - 1),
     "save_steps": optional(whole(1, 10_000_000)),
     "keep_checkpoints": whole(1, 100),
-    "dtype": one_of("auto", "float32", "float16", "bfloat16"),
+    "dtype": Rule(_dtype, Message("one of auto, float32, float16, bfloat16")),
     "device": Rule(_device, Message("auto, cpu, mps, cuda or cuda:N")),
     "attn_implementation": one_of("auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"),
     "activation_checkpointing": optional(TRUTH),

@@ -19,7 +19,6 @@ from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.loading.templates import TemplateRenderer
-from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import SILENT, Progress, Work
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
     from qwen3ft_jupyter.finetune.model import Trainable
-    from qwen3ft_jupyter.finetune.rendering import Sample
+    from qwen3ft_jupyter.finetune.samples import Sample, SampleReport
     from qwen3ft_jupyter.finetune.watch import TrainerState
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
 
@@ -84,8 +83,9 @@ def train(
         output.begin(config, planned)
         trained = _train_steps(config, planned, ready, samples, work)
         work.progress(Progress("saving", 0, None, "files"))
-        saved = results.save_result(ready.model, tokenizer, config, planned.folder, end_ids=samples.facts.end_ids)
-        outcome = _outcome(config, planned, ready, trained)
+        saved = results.save_result(ready, tokenizer, config, planned.folder, end_ids=samples.facts.end_ids)
+        outcome = _outcome(config, planned, ready, trained, samples.facts)
+        _tell_of_result(outcome, ready, work)
         results.write_card([planned.folder, saved], config, outcome, samples.facts)
         output.finish(planned, outcome)
         work.progress(Progress("saving", 1, 1, "files"))
@@ -130,13 +130,21 @@ def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, w
     for notice in data.report.notices:
         work.reporter.notice(notice)
     training, held_out = split(data.conversations, config.eval_fraction, config.seed)
+    if config.eval_fraction and not held_out:
+        work.notice("Nothing is measured on held-out rows: there is only one row.")
     with TemplateRenderer.of(tokenizer) as renderer:
         encoder, evaluation = (
-            Encoder(tokenizer, renderer, max_length=config.max_length, empty_think_loss=config.empty_think_loss)
+            Encoder(
+                tokenizer,
+                renderer,
+                max_length=config.max_length,
+                empty_think_loss=config.empty_think_loss,
+                skip_bad_rows=config.skip_bad_rows,
+            )
             for _ in "ab"
         )
         samples = encode_all(training, encoder, work)
-        held_out_samples = encode_all(held_out, evaluation, replace(work, reporter=SILENT))
+        held_out_samples = encode_all(held_out, evaluation, replace(work, reporter=SILENT), may_be_none=True)
         end_ids = end_of_turn_ids(tokenizer, renderer)
     counts = encoder.report
     work.notice(
@@ -145,19 +153,22 @@ def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, w
         tokens=counts.tokens,
         trained_tokens=counts.trained_tokens,
     )
-    for count, template in (
-        (counts.shortened, Message("{count} samples shortened to max_length.")),
-        (counts.dropped, Message("{count} answers left out: they do not fit max_length.")),
-        (
-            counts.without_reasoning,
-            Message("{count} answers learned without their reasoning: this model's template does not write it."),
-        ),
-    ):
-        if count:
-            work.notice(template, count=count)
-    facts = results.Facts(len(training), counts.trained_tokens, tuple(end_ids))
+    for notice in counts.notices(config.max_length):
+        work.reporter.notice(notice)
+    _tell_of_held_out(evaluation.report, len(held_out), work)
+    facts = results.Facts(data.report.rows, len(held_out), counts, tuple(end_ids))
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     return _Samples(samples, held_out_samples, facts, int(pad_id or 0))
+
+
+def _tell_of_held_out(report: SampleReport, rows: int, work: Work) -> None:
+    left_out = report.dropped + report.refused
+    if rows and not report.samples:
+        work.notice(
+            "Nothing is measured on held-out rows: none of the {count} answers in them fits max_length.", count=left_out
+        )
+    elif left_out:
+        work.notice("Held-out rows: {count} answers left out of the measurement; they do not fit.", count=left_out)
 
 
 def _trainer(config: FineTuneConfig, ready: Trainable, samples: _Samples, watch: Watch, *, save_to: Path) -> Trainer:
@@ -201,7 +212,9 @@ def _fit(trainer: Trainer, watch: Watch, checkpoint: Path | None) -> TrainerStat
     return state
 
 
-def _outcome(config: FineTuneConfig, planned: output.Plan, ready: Trainable, trained: _Trained) -> Outcome:
+def _outcome(
+    config: FineTuneConfig, planned: output.Plan, ready: Trainable, trained: _Trained, facts: results.Facts
+) -> Outcome:
     losses, model, precision = trained.metrics.losses, ready.model, ready.precision
     evaluated = [row["eval_loss"] for row in trained.metrics.rows if "eval_loss" in row]
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -220,7 +233,36 @@ def _outcome(config: FineTuneConfig, planned: output.Plan, ready: Trainable, tra
         tokens=int(trained.state.num_input_tokens_seen),
         eval_loss=evaluated[-1] if evaluated else None,
         base_commit=planned.record.base_commit,
+        data=facts.to_dict(),
+        diverged=has_diverged(losses),
     )
+
+
+def has_diverged(losses: Sequence[float]) -> bool:
+    """Return whether the loss ended far above where it began.
+
+    >>> has_diverged([7.9, 8.1, 100.0, 218.0]), has_diverged([3.0, 9.0, 2.0, 1.0]), has_diverged([0.1, 0.3])
+    (True, False, False)
+    """
+    few = max(1, min(3, len(losses) // 4))
+    first, last = sum(losses[:few]) / few, sum(losses[-few:]) / few
+    return last > max(1.5 * first, first + 1)
+
+
+def _tell_of_result(outcome: Outcome, ready: Trainable, work: Work) -> None:
+    if outcome.diverged:
+        work.notice(
+            "WARNING: the run diverged: the loss rose from {first:.2f} to {last:.2f}. The result is worse than its "
+            "base model; lower learning_rate, or max_grad_norm.",
+            first=outcome.first_loss,
+            last=outcome.last_loss,
+        )
+    if outcome.method == "full" and ready.base_dtype != ready.precision.weights:
+        work.notice(
+            "Trained in {trained}, saved in {saved}, which is the base model's type.",
+            trained=ready.precision.weights,
+            saved=ready.base_dtype,
+        )
 
 
 def _tell_of_base_model(model: Model, end_ids: Sequence[int], work: Work) -> None:

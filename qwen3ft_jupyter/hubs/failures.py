@@ -116,7 +116,7 @@ def unreachable(url: str, error: BaseException, *, cause: str = "") -> HubUnreac
 
 def broken(url: str, error: BaseException) -> SourceFailed:
     """Return the error for a body from `url` that did not arrive to its end."""
-    cause = "silent" if isinstance(error, ReadTimeoutError) else "reset"
+    cause = "silent" if isinstance(error, (ReadTimeoutError, TimeoutError)) else "reset"
     return SourceFailed(
         "{host} went silent." if cause == "silent" else "{host} broke off the transfer.",
         details={"cause": cause},

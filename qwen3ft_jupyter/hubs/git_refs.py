@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qwen3ft_jupyter.settings.declared import HubName
+
+DEFAULT_BRANCHES: Final[dict[HubName, str]] = {"modelscope": "master", "huggingface": "main"}
+"""What each hub calls the branch that is meant where none is named."""
 GIT_USER_AGENT = "git/2.43.0"
 MAX_REFS_BYTES = 4 * 2**20
 """Largest answer read: about 60,000 branches and tags."""

@@ -30,10 +30,11 @@ from qwen3ft_jupyter.errors import BadListing, HubError, HubUnreachable, Qwen3ft
 from qwen3ft_jupyter.hubs import retry
 from qwen3ft_jupyter.hubs.failures import broken, host_of, origin_of, redirect_target, unreachable
 from qwen3ft_jupyter.hubs.network import proxy_for, tls_context
+from qwen3ft_jupyter.hubs.receiving import WholeResponse
 from qwen3ft_jupyter.hubs.wire import Exchange, PlainPool, TlsPool, stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -52,8 +53,13 @@ MAX_ANSWER_BYTES = 64 * 2**20
 """Largest answer to a question: a listing of 100,000 files has about 40 MB."""
 MAX_JSON_DEPTH = 32
 """Real answers nest six levels; Python's parser recurses, and a deep one could exhaust the stack."""
+MAX_REFUSAL_BYTES = 16 * 1024
+REFUSAL_S = 2.0
+"""Nobody waits longer for a hub to say why it refuses a file."""
 MAX_HOSTS = 16
 """Hosts whose connections are kept at the same time."""
+PROXY_AGE_S = 2.0
+"""After this time the environment is asked again which proxy there is: a notebook may set one between two downloads."""
 MAX_DISCARDED_BYTES = 64 * 1024
 """Longest body that is read and thrown away to keep a connection; a new one costs less than more of them."""
 
@@ -96,9 +102,11 @@ class Answer:
 class Response:
     """An open answer whose body is still on the wire. Close it, or use it in a `with` block."""
 
-    def __init__(self, raw: BaseHTTPResponse, exchange: Exchange, url: str) -> None:
+    def __init__(self, raw: BaseHTTPResponse, exchange: Exchange, url: str, *, idle_s: float) -> None:
         self._raw = raw
+        self._body = getattr(raw, "_original_response", None)
         self._exchange = exchange
+        self._idle_s = idle_s
         self.status = raw.status
         self.headers: Mapping[str, str] = raw.headers
         """Names in any case."""
@@ -112,15 +120,35 @@ class Response:
             SourceFailed: The connection broke, went silent or ended before the announced length.
             Stopped: `stop` was set.
         """
-        try:
+        with self._told():
             data = self._raw.read1(size, decode_content=False)
+        if self._exchange.is_stopped and not data:  # what has arrived is not thrown away
+            raise stopped()
+        return data or b""
+
+    def read_into(self, view: memoryview) -> int:
+        """Put what arrives at about the same time into `view`; return how many bytes, at least one, or 0 at the end.
+
+        Raises like `read`.
+        """
+        if isinstance(self._body, WholeResponse) and self._body.is_bare:
+            with self._told():
+                count = self._body.receive_into(view, idle_s=self._idle_s)
+            self._raw.length_remaining = self._body.length  # the library counts what it reads itself
+            return count
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say in our words what went wrong with the body."""
+        try:
+            yield
         except (HTTPError, OSError, ValueError) as error:  # ValueError: a chunk size that is no number
             if self._exchange.is_stopped:
                 raise stopped() from error
             raise broken(self.url, error) from error
-        if self._exchange.is_stopped and not data:  # what has arrived is not thrown away
-            raise stopped()
-        return data or b""
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else close it, so that the server sends no more."""
@@ -159,6 +187,7 @@ class HttpClient:
         self._chance = chance
         self._lock = threading.Lock()
         self._managers: dict[tuple[str | None, bool], PoolManager] = {}
+        self._proxies: dict[tuple[str, str, int | None], tuple[str | None, float]] = {}
 
     def open(
         self, url: str, *, headers: Mapping[str, str] | None = None, stop: threading.Event | None = None
@@ -257,7 +286,7 @@ class HttpClient:
                     raise unreachable(url, error) from error
                 continue
             exchange.answered()
-            return Response(raw, exchange, url)
+            return Response(raw, exchange, url, idle_s=float(self._timeout.read_timeout or IDLE_TIMEOUT_S))
 
     def _ask(self, url: str, headers: Mapping[str, str], exchange: Exchange) -> BaseHTTPResponse:
         exchange.begin()
@@ -278,12 +307,21 @@ class HttpClient:
             raise
 
     def _manager(self, url: str) -> PoolManager:
-        proxy = proxy_for(url)
+        proxy = self._proxy(url)
         is_tls = url.lower().startswith("https:")
         with self._lock:
             if (proxy, is_tls) not in self._managers:
                 self._managers[proxy, is_tls] = _make_manager(proxy, self._max_connections, is_tls=is_tls)
             return self._managers[proxy, is_tls]
+
+    def _proxy(self, url: str) -> str | None:
+        """Return the proxy for `url`. To look through the environment costs a third of a request, so not for each."""
+        origin, now = origin_of(url), time.monotonic()
+        proxy, until = self._proxies.get(origin, (None, 0.0))
+        if now >= until:
+            proxy = proxy_for(url)
+            self._proxies[origin] = proxy, now + PROXY_AGE_S
+        return proxy
 
 
 def _make_manager(proxy: str | None, max_connections: int, *, is_tls: bool) -> PoolManager:
@@ -320,6 +358,18 @@ def _discard(response: Response) -> None:
             while response.read(MAX_DISCARDED_BYTES):
                 pass
     response.close()
+
+
+def beginning_of(response: Response) -> bytes:
+    """Return the body of a refusal, or as much of it as comes in a moment: it may say why."""
+    body, began = b"", time.monotonic()
+    with contextlib.suppress(SourceFailed):
+        while len(body) < MAX_REFUSAL_BYTES and time.monotonic() - began < REFUSAL_S:
+            data = response.read(MAX_REFUSAL_BYTES - len(body))
+            if not data:
+                break
+            body += data
+    return body
 
 
 def _read_all(response: Response, max_bytes: int) -> bytes:

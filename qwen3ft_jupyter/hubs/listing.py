@@ -65,6 +65,8 @@ class Listing:
     """What files are asked by: the commit where the hub takes one, else the revision."""
     left_out: tuple[LeftOut, ...] = ()
     """What else the repo has; hidden files, which nobody misses, are not among it."""
+    notes: tuple[str, ...] = ()
+    """What people should know of how it came about."""
 
     def __post_init__(self) -> None:
         if not self.pin:

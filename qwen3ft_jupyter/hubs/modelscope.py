@@ -10,10 +10,19 @@ from __future__ import annotations
 import itertools
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from qwen3ft_jupyter.errors import BadListing, HubBusy, HubError, HubUnreachable, Qwen3ftError, Stopped
+from qwen3ft_jupyter.errors import (
+    BadListing,
+    HubBusy,
+    HubError,
+    HubUnreachable,
+    Qwen3ftError,
+    RevisionNotFound,
+    Stopped,
+)
 from qwen3ft_jupyter.hubs.git_refs import GIT_USER_AGENT, MAX_REFS_BYTES, commit_of, parse_refs
 from qwen3ft_jupyter.hubs.listing import (
     HUB_LABELS,
@@ -24,9 +33,11 @@ from qwen3ft_jupyter.hubs.listing import (
     is_commit,
     known_size,
 )
-from qwen3ft_jupyter.hubs.names import MAX_DEPTH, check_paths, is_wanted, left_out, parse_sha256
-from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES, TOKEN_VARIABLES, Refusals, check_token
+from qwen3ft_jupyter.hubs.names import MAX_DEPTH, choose_paths, parse_sha256
+from qwen3ft_jupyter.hubs.reasons import cure_of, is_page, reason_of
+from qwen3ft_jupyter.hubs.refusals import Refusals, odd_names
 from qwen3ft_jupyter.hubs.region import REGION_HEADER
+from qwen3ft_jupyter.hubs.tokens import TOKEN_VARIABLES, Token
 from qwen3ft_jupyter.hubs.wire import stopped
 from qwen3ft_jupyter.messages import Message
 
@@ -34,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.hubs.http import Answer, HttpClient
-    from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.hubs.names import LeftOut, RepoId
     from qwen3ft_jupyter.hubs.region import Region
     from qwen3ft_jupyter.settings.declared import HubName
 
@@ -45,7 +56,6 @@ MAX_WALK_REQUESTS = 1000
 DENIAL_PAUSES_S = (0.3, 0.8, 2.0)
 """A readable repo is now and then denied; after these pauses a denial is believed."""
 
-_GATED_WORDS = ("gated", "申请", "apply for", "agreement", "协议")
 _DENIED_WORDS = ("permission", "private", "unauthorized", "not logged in", "token", "forbidden", "权限", "未登录")
 _REVISION_WORDS = ("revision", "branch", "版本", "分支")
 
@@ -81,13 +91,20 @@ class _Page:
 class _Refused(Exception):
     """The hub said no to a listing; what that means depends on what else is known."""
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(status)
-        self.status = status
-        self.message = message.lower()
+    def __init__(self, answer: Answer, *, is_json: bool) -> None:
+        super().__init__(answer.status)
+        self.status = answer.status
+        self.reason = reason_of(answer.headers, answer.body)
+        self.is_page = is_page(answer.body)
+        self.is_json = is_json
 
     def says(self, words: tuple[str, ...]) -> bool:
-        return any(word in self.message for word in words)
+        return any(word in self.reason.lower() for word in words)
+
+    @property
+    def is_denial(self) -> bool:
+        """Return whether it is about who asks."""
+        return self.status in {401, 403} or self.says(_DENIED_WORDS) or bool(cure_of(self.reason))
 
 
 class ModelScopeHub:
@@ -96,30 +113,55 @@ class ModelScopeHub:
     name: HubName = "modelscope"
 
     def __init__(
-        self, client: HttpClient, endpoint: str, token: str | None = None, *, region: Region | None = None
+        self,
+        client: HttpClient,
+        endpoint: str,
+        token: str | None = None,
+        *,
+        token_origin: str = "",
+        region: Region | None = None,
     ) -> None:
-        """Args: the client, the hub's address, a token that is sent there only, and the region this machine is in."""
+        """Args: the client, the hub's address, a token that is sent there only and where it came from, the region."""
         self.endpoint = endpoint.rstrip("/")
         self.label = HUB_LABELS[self.name]
         self._client = client
         self._region = region
-        variable = TOKEN_VARIABLES[self.name]
-        token = check_token(variable, token)
-        self._secrets = {"authorization": f"Bearer {token}", "cookie": f"m_session_id={token}"} if token else {}
-        self._refusals = Refusals(self.label, DEFAULT_BRANCHES[self.name], variable, has_token=bool(token))
+        self._token = Token(TOKEN_VARIABLES[self.name], token, token_origin)
+        self._refusals = Refusals(self.name, self.label, self.endpoint, self._token)
+
+    @property
+    def _secrets(self) -> Mapping[str, str]:
+        return self._token.headers(with_cookie=True)
 
     def commit(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> str:
         """Return the commit of `revision`; see `Hub.commit`."""
         name = self._refusals.revision(repo_id, revision)
-        return name if is_commit(name) else commit_of(self._refs(repo_id, stop), name)
+        if is_commit(name):
+            return name
+        refs = self._refs(repo_id, stop)
+        default = self._refusals.default_branch if self._refusals.is_anothers_default(name) else name
+        return commit_of(refs, name) or commit_of(refs, default)
 
     def listing(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> Listing:
-        """Return the wanted files of `repo_id`; see `Hub.listing`."""
+        """Return the wanted files of `repo_id`; see `Hub.listing`.
+
+        The other hub's name of its default branch stands for this hub's own, where there is no such branch here.
+        """
         name = self._refusals.revision(repo_id, revision)
         if self._region is not None:
             self._region.ask()
+        try:
+            return self._listing(repo_id, name, stop)
+        except RevisionNotFound:
+            if not self._refusals.is_anothers_default(name):
+                raise
+        return self._listing(repo_id, self._refusals.default_branch, stop)
+
+    def _listing(self, repo_id: RepoId, name: str, stop: threading.Event | None) -> Listing:
         refs = {} if is_commit(name) else self._refs(repo_id, stop)
         commit = name if is_commit(name) else commit_of(refs, name)
+        if refs and not commit and self._refusals.is_anothers_default(name):
+            raise self._refusals.no_revision(repo_id, name, _short_names(refs))
         try:
             page, pin = self._pinned(repo_id, name, commit, stop)
         except _Refused as refused:
@@ -128,9 +170,9 @@ class ModelScopeHub:
             if busy.details.get("status") == "500" and refs and not commit:
                 raise self._refusals.no_revision(repo_id, name, _short_names(refs)) from busy
             raise
-        files = _files(self._refusals, repo_id, page.entries)
-        rest = left_out((entry.path, entry.size) for entry in page.entries if not entry.is_folder)
-        return Listing(repo_id, self.name, name, commit or page.commit, files, pin, rest)
+        files, rest = _files(self._refusals, repo_id, page.entries)
+        notes = (*self._refusals.notes(), *odd_names(rest))
+        return Listing(repo_id, self.name, name, commit or page.commit, files, pin, rest, notes)
 
     def file_request(self, listing: Listing, file: RemoteFile) -> Request:
         """Return the request for one file; large ones are redirected to the hub's store."""
@@ -142,9 +184,12 @@ class ModelScopeHub:
     def _refs(self, repo_id: RepoId, stop: threading.Event | None) -> Mapping[str, str]:
         """Return branches and tags with their commits, or nothing: this is a help, not a condition."""
         url = f"{self.endpoint}/{repo_id}.git/info/refs?service=git-upload-pack"
-        headers = {**self._secrets, "user-agent": GIT_USER_AGENT}  # any other is answered 421
+        agent = {"user-agent": GIT_USER_AGENT}  # any other is answered 421
+        ask = partial(self._client.get, url, max_bytes=MAX_REFS_BYTES, tries=1, stop=stop)
         try:
-            answer = self._client.get(url, headers=headers, max_bytes=MAX_REFS_BYTES, tries=1, stop=stop)
+            answer = ask(headers={**self._secrets, **agent})
+            if answer.status in {401, 403} and self._token.is_sent:
+                answer = ask(headers=agent)
         except (HubBusy, BadListing):
             return {}
         except HubUnreachable as error:
@@ -206,19 +251,37 @@ class ModelScopeHub:
             if (stop or threading.Event()).wait(pause_s):
                 raise stopped()
             answer = self._client.get(url, headers=self._secrets, stop=stop)
-        return self._unwrapped(repo_id, answer)
+        try:
+            return self._unwrapped(repo_id, answer)
+        except _Refused as refused:
+            if not self._token.is_sent or not refused.is_denial:
+                raise
+            page = self._page_for_strangers(repo_id, url, stop)
+            if page is None:
+                raise
+            self._token.drop(refused.reason)
+            return page
+
+    def _page_for_strangers(self, repo_id: RepoId, url: str, stop: threading.Event | None) -> _Page | None:
+        """Return a listing that is had without a token, None if it is not: a wrong token closes a public repo."""
+        try:
+            return self._unwrapped(repo_id, self._client.get(url, tries=1, stop=stop))
+        except Stopped:
+            raise
+        except (_Refused, Qwen3ftError):
+            return None
 
     def _unwrapped(self, repo_id: RepoId, answer: Answer) -> _Page:
         if answer.status // 100 not in {2, 4}:
             raise self._refusals.unexpected(answer.status)
+        body: object = None
         try:
             body = answer.json()
         except BadListing:
             if answer.status == 200:
-                raise
-            body = None  # an error page in HTML still has its status
+                raise  # an error page in HTML still has its status
         if answer.status != 200 or at(body, "Success") is False or at(body, "Code") not in {200, None}:
-            raise _Refused(answer.status, str(at(body, "Message") or "")[:500])
+            raise _Refused(answer, is_json=body is not None)
         return self._read_page(repo_id, body)
 
     def _read_page(self, repo_id: RepoId, body: object) -> _Page:
@@ -241,18 +304,28 @@ class ModelScopeHub:
         stop: threading.Event | None,
     ) -> Qwen3ftError:
         """Return what a refusal means: gated, not for us, a wrong revision, or no such repo."""
-        if "quota" in refused.message:
+        if refused.says(("quota",)):
             return HubBusy("ModelScope: the quota for {repo_id} is used up.", hint="Try again later.", repo_id=repo_id)
-        if refused.says(_GATED_WORDS):
-            return self._refusals.gated(repo_id, f"{self.endpoint}/models/{repo_id}")
-        if refused.status in {401, 403} or refused.says(_DENIED_WORDS):
-            return self._refusals.denied(repo_id)
+        if refused.status in {401, 403}:
+            return self._denied(refused, repo_id)
         known = _short_names(refs) or self._revisions(repo_id, stop)
         if (known and revision not in known) or refused.says(_REVISION_WORDS):
             return self._refusals.no_revision(repo_id, revision, known)
+        if refused.is_denial:
+            return self._denied(refused, repo_id)
+        return self._absent(refused, repo_id, is_known=bool(known))
+
+    def _absent(self, refused: _Refused, repo_id: RepoId, *, is_known: bool) -> HubError:
+        if is_known and not refused.is_json:
+            return self._refusals.no_listing(repo_id, refused.status)
         if refused.status not in {200, 404}:
-            return self._refusals.unexpected(refused.status)
+            return self._refusals.unexpected(refused.status, refused.reason)
         return self._refusals.missing(repo_id)
+
+    def _denied(self, refused: _Refused, repo_id: RepoId) -> HubError:
+        if refused.is_page:
+            return self._refusals.blocked(refused.status)
+        return self._refusals.refused(repo_id, refused.reason)
 
     def _revisions(self, repo_id: RepoId, stop: threading.Event | None) -> set[str]:
         """Return the names of branches and tags; none if the repo is missing, or this cannot be known."""
@@ -269,17 +342,18 @@ class ModelScopeHub:
         return {name for name in names if isinstance(name, str) and name.isprintable()}
 
 
-def _files(refusals: Refusals, repo_id: RepoId, entries: list[_Entry]) -> tuple[RemoteFile, ...]:
+def _files(
+    refusals: Refusals, repo_id: RepoId, entries: list[_Entry]
+) -> tuple[tuple[RemoteFile, ...], tuple[LeftOut, ...]]:
+    """Return what is downloaded, and what stays on the hub."""
     blobs = [entry for entry in entries if not entry.is_folder]
-    paths = check_paths([entry.path for entry in blobs])
+    paths, rest = choose_paths([(entry.path, entry.size) for entry in blobs])
     files = tuple(
-        RemoteFile(path, entry.size, parse_sha256(entry.sha256))
-        for path, entry in zip(paths, blobs, strict=True)
-        if is_wanted(path)
+        RemoteFile(path, blobs[number].size, parse_sha256(blobs[number].sha256)) for number, path in paths.items()
     )
     if not files:
-        raise refusals.nothing_wanted(repo_id, left_out((entry.path, entry.size) for entry in blobs))
-    return files
+        raise refusals.nothing_wanted(repo_id, rest)
+    return files, rest
 
 
 def _child(refusals: Refusals, repo_id: RepoId, folder: str, entry: _Entry) -> str:

@@ -7,6 +7,7 @@ so each is held to what all of them agree on. Everything in this file is pure.
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType
@@ -15,7 +16,7 @@ from qwen3ft_jupyter.errors import BadListing
 from qwen3ft_jupyter.messages import Message, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 RepoId = NewType("RepoId", str)
 """``owner/name``, as both hubs spell it; made by `parse_repo_id` only."""
@@ -42,6 +43,9 @@ _SHORT_NAME = re.compile(r"[^.]{1,7}~[0-9]{1,6}(?:\..*)?", re.DOTALL)
 _ILLEGAL = frozenset('<>:"|?*\\')
 # Control, format (invisible, direction-changing), surrogate, line and paragraph separators.
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_JOINERS = frozenset("\u200c\u200d")  # the emoji of a woman at a computer is two emoji and a joiner
+_SEPARATOR = re.compile(r"[/\\]")
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
 def parse_repo_id(text: str) -> RepoId:
@@ -84,50 +88,120 @@ def parse_sha256(text: str) -> Sha256 | None:
     return Sha256(lowered) if _SHA256.fullmatch(lowered) else None
 
 
-def check_paths(paths: Iterable[str]) -> list[SafePath]:
-    """Return the paths of one listing, in order, after every one of them was found safe beside the others.
+def check_paths(paths: Iterable[str], rules: NameRules | None = None) -> list[SafePath]:
+    """Return the paths of one folder, in order, after every one of them was found safe beside the others.
+
+    Args:
+        paths: What was named.
+        rules: Those of the system whose names they will be; this one's if left out.
 
     Raises:
-        BadListing: A path is absolute, climbs, is too long, holds characters or names that some platform gives a
-            meaning, or clashes with another: the same name twice, in another case or Unicode form, or as a folder.
+        BadListing: A path is absolute, climbs, is too long, holds characters or names that the system gives a
+            meaning, or clashes with another: the same name twice, one that the system takes for the same, or as a
+            folder.
     """
-    safe: list[SafePath] = []
-    spellings: dict[str, str] = {}
-    folders: set[str] = set()
-    files: set[str] = set()
-    for path in paths:
-        problem = path_problem(path) or _clash(path, spellings, folders, files)
-        if problem:
-            raise BadListing(
-                "The listing names {given}: {problem}.",
-                hint="Nothing was downloaded. If you trust this repo, report the name to its owner.",
-                given=_shown(path),
-                problem=problem,
-            )
-        safe.append(SafePath(path))
-    return safe
+    taken = _Taken(rules or HERE)
+    return [taken.add(path) for path in paths]
 
 
-def path_problem(path: str) -> str:
-    """Return in a few words why `path` cannot be a file of a repo, or "" if it can."""
-    if not path:
-        return Message("the name is empty")
-    if any(unicodedata.category(character) in _HIDDEN_CATEGORIES for character in path):
+def choose_paths(
+    entries: Sequence[tuple[str, object]], rules: NameRules | None = None
+) -> tuple[Mapping[int, SafePath], tuple[LeftOut, ...]]:
+    """Return which files of a listing are downloaded, by their place in it, and what else it has, by path.
+
+    What nobody wants may be called anything. What is wanted, but cannot be kept under its name here, stays on the
+    hub, too, unless a model does not load without it.
+
+    >>> choose_paths([("config.json", 2), (".gitattributes", 9), ("pytorch_model.bin", 7)])
+    ({0: 'config.json'}, (LeftOut(path='pytorch_model.bin', size=7, problem=''),))
+
+    Args:
+        entries: Path and size of each file, as the hub says.
+        rules: Those of the system whose names they will be; this one's if left out.
+
+    Raises:
+        BadListing: A path, wanted or not, leads out of the model's folder, or one is listed twice; or a file without
+            which a model does not load has a name that cannot be kept.
+    """
+    for path, _ in entries:
+        if problem := _escape(path):
+            raise _bad(path, problem)
+    taken, chosen, rest = _Taken(rules or HERE), dict[int, SafePath](), list[LeftOut]()
+    order = sorted(range(len(entries)), key=lambda number: (not is_needed(entries[number][0]), entries[number][0]))
+    for number in order:
+        path, size_ = entries[number]
+        bytes_ = size_ if type(size_) is int and size_ > 0 else 0
+        if not is_wanted(path):
+            rest.append(LeftOut(path, bytes_))
+        elif problem := taken.problem(path):
+            if is_needed(path) or taken.is_contradiction(path):
+                raise _bad(path, problem)
+            rest.append(LeftOut(path, bytes_, problem))
+        else:
+            chosen[number] = taken.add(path)
+    visible = (file for file in rest if not any(part.startswith(".") for part in file.path.split("/")))
+    return dict(sorted(chosen.items())), tuple(sorted(visible, key=lambda file: file.path))
+
+
+def _bad(path: str, problem: str) -> BadListing:
+    return BadListing(
+        "The listing names {given}: {problem}.",
+        hint="Nothing was downloaded. If you trust this repo, report the name to its owner.",
+        given=_shown(path),
+        problem=problem,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NameRules:
+    """What a system's file names may be."""
+
+    is_windows: bool = False
+    folds: bool = False
+    """Whether names that differ only in case or Unicode form are one."""
+
+
+LINUX = NameRules()
+MAC = NameRules(folds=True)
+WINDOWS = NameRules(is_windows=True, folds=True)
+HERE = WINDOWS if sys.platform in {"win32", "cygwin"} else MAC if sys.platform == "darwin" else LINUX
+
+
+def path_problem(path: str, rules: NameRules | None = None) -> str:
+    """Return in a few words why `path` cannot be a file of a model here, or "" if it can."""
+    problem = _escape(path)
+    if problem:
+        return problem
+    if any(unicodedata.category(one) in _HIDDEN_CATEGORIES and one not in _JOINERS for one in path):
         return Message("it holds control or invisible characters")
     if len(path.encode()) > MAX_PATH_BYTES:
         return Message("the path is too long")
-    if not unicodedata.is_normalized("NFC", path):
-        return Message("it is not in Unicode's composed form")
     parts = path.split("/")
     if len(parts) > MAX_DEPTH:
         return Message("it is nested too deeply")
-    return next(filter(None, map(_part_problem, parts)), "")
+    problems = _PART_PROBLEMS + (_PROBLEMS_ON_WINDOWS if (rules or HERE).is_windows else ())
+    return next((problem for part in parts for problem, applies in problems if applies(part)), "")
 
 
-_PART_PROBLEMS: tuple[tuple[str, Callable[[str], object]], ...] = (
-    (Message("it is absolute or has an empty part"), lambda part: not part),
-    (Message("it climbs out of its folder"), lambda part: part in {".", ".."}),
+def _escape(path: str) -> str:
+    """Return how a path leads out of its folder on some system, or "" if on none."""
+    if not path:
+        return Message("the name is empty")
+    parts = _SEPARATOR.split(path)
+    if ".." in parts or "." in parts:
+        return Message("it climbs out of its folder")
+    if "" in path.split("/") or path.startswith("\\") or _DRIVE.match(path):
+        return Message("it is absolute or has an empty part")
+    return ""
+
+
+_PartProblems = tuple[tuple[str, "Callable[[str], object]"], ...]
+
+_PART_PROBLEMS: _PartProblems = (
     (Message("a part of it is too long"), lambda part: len(part.encode()) > MAX_PART_BYTES),
+    (Message("it holds a backslash"), lambda part: "\\" in part),
+)
+_PROBLEMS_ON_WINDOWS: _PartProblems = (
     (Message("it holds a character that Windows gives a meaning"), lambda part: not _ILLEGAL.isdisjoint(part)),
     (
         Message("a part of it begins or ends with a space or ends with a dot"),
@@ -138,25 +212,52 @@ _PART_PROBLEMS: tuple[tuple[str, Callable[[str], object]], ...] = (
 )
 
 
-def _part_problem(part: str) -> str:
-    return next((problem for problem, applies in _PART_PROBLEMS if applies(part)), "")
+class _Taken:
+    """The names that are taken in one folder."""
 
+    def __init__(self, rules: NameRules) -> None:
+        self._rules = rules
+        self._spellings: dict[str, str] = {}
+        self._folders: set[str] = set()
+        self._files: set[str] = set()
 
-def _clash(path: str, spellings: dict[str, str], folders: set[str], files: set[str]) -> str:
-    """Return what `path` clashes with among the paths seen so far, and remember it."""
-    parts = path.split("/")
-    for depth in range(1, len(parts) + 1):
-        prefix = "/".join(parts[:depth])
-        key = _folded(prefix)
-        if spellings.setdefault(key, prefix) != prefix:
-            return Message("it differs only in case or Unicode form from {other}", other=_shown(spellings[key]))
-        is_file = depth == len(parts)
-        if key in files:
-            return Message("it is listed twice") if is_file else Message("one of its folders is also a file")
-        if is_file and key in folders:
-            return Message("it is both a file and a folder")
-        (files if is_file else folders).add(key)
-    return ""
+    def add(self, path: str) -> SafePath:
+        """Take a name. Raises BadListing if it cannot be, or is taken."""
+        if problem := self.problem(path):
+            raise _bad(path, problem)
+        *folders, file = self._keys(path)
+        for key, prefix in (*folders, file):
+            self._spellings[key] = prefix
+        self._folders.update(key for key, _ in folders)
+        self._files.add(file[0])
+        return SafePath(path)
+
+    def problem(self, path: str) -> str:
+        """Return in a few words why a name cannot be taken, or "" if it can."""
+        return path_problem(path, self._rules) or self._clash(path)
+
+    def is_contradiction(self, path: str) -> bool:
+        """Return whether no folder at all could hold this name beside those that are taken, letter by letter."""
+        keys = [(key, self._spellings.get(key) == prefix) for key, prefix in self._keys(path)]
+        is_file_within = any(key in self._files and is_same for key, is_same in keys)
+        return is_file_within or (keys[-1][0] in self._folders and keys[-1][1])
+
+    def _clash(self, path: str) -> str:
+        keys = self._keys(path)
+        for key, prefix in keys:
+            known = self._spellings.get(key, prefix)
+            if known != prefix:
+                return Message("it differs only in case or Unicode form from {other}", other=_shown(known))
+            if key in self._files:
+                is_file = prefix == path
+                return Message("it is listed twice") if is_file else Message("one of its folders is also a file")
+        return Message("it is both a file and a folder") if keys[-1][0] in self._folders else ""
+
+    def _keys(self, path: str) -> list[tuple[str, str]]:
+        """Return the folders of a path and the path itself: each by what the system takes it for, and as written."""
+        parts = path.split("/")
+        prefixes = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        return [(_folded(prefix) if self._rules.folds else prefix, prefix) for prefix in prefixes]
 
 
 def _folded(path: str) -> str:
@@ -229,22 +330,27 @@ class LeftOut:
     path: str
     size: int
     """Bytes; 0 if the hub does not say."""
+    problem: str = ""
+    """Why it cannot be kept under its name here, if it is wanted."""
 
     def __str__(self) -> str:
         name = self.path if self.path.isprintable() else ascii(self.path)
         return f"{name[:120]} ({size(self.size)})"
 
 
-def left_out(entries: Iterable[tuple[str, object]]) -> tuple[LeftOut, ...]:
-    """Return those of a repo's files, each with its size, that stay on the hub, by path.
+_NEEDED = re.compile(
+    r"(?:.*/)?[^/]*\.safetensors(?:\.index\.json)?"
+    r"|(?:adapter_|generation_|preprocessor_|processor_|tokenizer_)?config\.json"
+    r"|tokenizer\.(?:json|model)|vocab\.(?:json|txt)|merges\.txt|special_tokens_map\.json|added_tokens\.json"
+    r"|chat_template\.(?:jinja|json)",
+    re.DOTALL,
+)
 
-    >>> left_out([("config.json", 2), (".gitattributes", 9), ("pytorch_model.bin", 7)])
-    (LeftOut(path='pytorch_model.bin', size=7),)
+
+def is_needed(path: str) -> bool:
+    """Return whether a model may not load, or not speak as it should, without a file: a weight, config or tokenizer.
+
+    >>> [is_needed(path) for path in ("config.json", "a/b.safetensors", "readme.md", "original/params.json")]
+    [True, True, False, False]
     """
-    found = (
-        LeftOut(path, bytes_ if type(bytes_) is int and bytes_ > 0 else 0)
-        for path, bytes_ in entries
-        if not is_wanted(path)
-    )
-    visible = (file for file in found if not any(part.startswith(".") for part in file.path.split("/")))
-    return tuple(sorted(visible, key=lambda file: file.path))
+    return _NEEDED.fullmatch(path) is not None

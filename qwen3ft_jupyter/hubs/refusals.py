@@ -2,81 +2,196 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import (
     AccessDenied,
     BadInput,
     BadListing,
-    BadSetting,
     HubError,
+    HubUnreachable,
     ModelGated,
     ModelNotFound,
     RevisionNotFound,
     UnsafeModel,
 )
-from qwen3ft_jupyter.hubs.git_refs import MAX_REVISION, check_revision
+from qwen3ft_jupyter.hubs.failures import host_of
+from qwen3ft_jupyter.hubs.git_refs import DEFAULT_BRANCHES, MAX_REVISION, check_revision
+from qwen3ft_jupyter.hubs.reasons import cure_of
+from qwen3ft_jupyter.hubs.tokens import MIRROR_TOKENS, TOKEN_PAGES, Token
 from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from qwen3ft_jupyter.hubs.names import LeftOut, RepoId
     from qwen3ft_jupyter.settings.declared import HubName
 
-TOKEN_VARIABLES: dict[HubName, str] = {"modelscope": "MODELSCOPE_API_TOKEN", "huggingface": "HF_TOKEN"}
-MIRROR_TOKENS = "QWEN3FT_MIRROR_TOKENS"
-"""The variable that holds the tokens of mirrors."""
-DEFAULT_BRANCHES: dict[HubName, str] = {"modelscope": "master", "huggingface": "main"}
-_TOKEN = re.compile(r"[!#-+\--:<-\[\]-~]+")  # what a cookie may hold: no space, quote, comma, semicolon, backslash
+LOGIN_STATUS: Final = 511
+"""Network Authentication Required (RFC 6585)."""
+MAX_ODD: Final = 5
+"""So many files are named that stay on the hub for their names; of the others, how many."""
+NO_LISTING: Final = "no-listing"
+"""The cause, in an error's details, that lets the next hub be asked."""
+
+
+ENDPOINTS: Final[dict[HubName, str]] = {"modelscope": "MODELSCOPE_ENDPOINT", "huggingface": "HF_ENDPOINT"}
+"""The variables that hold the addresses of the hubs."""
+
+_GATES: Final = frozenset({"wait", "rejected", "ask", "licence"})
+"""What helps where it is the authors who let people in."""
+_CURES: Final[Mapping[str, str]] = {
+    "renew": Message("Make a new token on {tokens_page} and put it where the old one is: {place}."),
+    "permission": Message(
+        "On {tokens_page}, allow the token ({place}) to read public gated repositories, or make one that may read all."
+    ),
+    "wait": Message("Wait for the authors' answer, which {page} shows. Then try again."),
+    "rejected": Message("Only the authors can change that: write to them on {page}, or use another model."),
+    "nothing": Message("Nobody is given it there: use the other hub, or another model."),
+    "ask": Message("Ask for access on {page}, with the account of the token ({place})."),
+    "licence": Message("Accept it on {page}, with the account of the token ({place})."),
+    "": Message(
+        "The token ({place}) may be wrong, expired or another account's: renew it on {tokens_page} and set {variable}."
+    ),
+}
+_CURES_WITHOUT_TOKEN: Final[Mapping[str, str]] = {
+    **_CURES,
+    "renew": Message("If you have access, create a token on the hub's page and set {variable}."),
+    "permission": Message("If you have access, create a token on the hub's page and set {variable}."),
+    "ask": Message("Ask for access on {page}, then set {variable}."),
+    "licence": Message("Accept it on {page}, then set {variable}."),
+    "": Message("If you have access, create a token on the hub's page and set {variable}."),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
     """Makes the errors of one hub."""
 
+    hub: HubName
+    """Whose protocol it speaks."""
     label: str
     """What the hub is called in front of a person."""
-    default_branch: str
-    token_variable: str
-    """The setting that holds its token."""
-    has_token: bool
+    endpoint: str
+    token: Token
 
-    def missing(self, repo_id: RepoId) -> ModelNotFound:
-        """Return the error for a repo the hub does not show us."""
+    @property
+    def default_branch(self) -> str:
+        """Return what the hub calls the branch that is meant where none is named."""
+        return DEFAULT_BRANCHES[self.hub]
+
+    def is_anothers_default(self, revision: str) -> bool:
+        """Return whether a revision is the default branch of the other hub, which this one need not have."""
+        return revision != self.default_branch and revision in DEFAULT_BRANCHES.values()
+
+    def page(self, repo_id: RepoId) -> str:
+        """Return the address of a model's page."""
+        return f"{self.endpoint}/models/{repo_id}" if self.hub == "modelscope" else f"{self.endpoint}/{repo_id}"
+
+    def missing(self, repo_id: RepoId, revision: str = "") -> ModelNotFound:
+        """Return the error for a repo the hub does not show us; `revision` if that may be what it lacks."""
+        from qwen3ft_jupyter.catalog import nearest_known
+
+        near = nearest_known(repo_id)
         return ModelNotFound(
-            "{label} has no model called {repo_id}.",
-            hint="Check the spelling."
-            if self.has_token
+            '{label} has no model called {repo_id}, or no revision "{revision}" of it.'
+            if revision
+            else "{label} has no model called {repo_id}.",
+            hint='Did you mean "{near}"?'
+            if near is not None and near != repo_id
+            else "Check the spelling."
+            if self.token.is_sent
             else "Check the spelling. If the model is private, set {variable}.",
             label=self.label,
             repo_id=repo_id,
-            variable=self.token_variable,
+            revision=revision,
+            near=near,
+            variable=self.token.variable,
         )
 
-    def denied(self, repo_id: RepoId) -> AccessDenied:
-        """Return the error for a repo that is not for us, or a token that is not accepted."""
-        return AccessDenied(
-            "{label} does not give access to {repo_id}.",
-            hint="The token may be wrong, expired or another account's: renew it on the hub's page and set {variable}."
-            if self.has_token
-            else "If you have access, create a token on the hub's page and set {variable}.",
+    def missing_without_token(self, repo_id: RepoId, reason: str) -> ModelNotFound:
+        """Return the error for a repo that the hub does not show to strangers, which we are: our token is wrong."""
+        message = Message(
+            '{label} does not accept the token ({place}): "{reason}". Without it, there is no model called {repo_id}.'
+        )
+        said = self._said(message, repo_id=repo_id, reason=reason.rstrip("."))
+        return ModelNotFound(said, hint=self._said(_CURES["renew"]))
+
+    def refused(self, repo_id: RepoId, reason: str = "", *, is_gated: bool = False) -> AccessDenied | ModelGated:
+        """Return the error for a repo that is not for us, with the cure for the reason that the hub gives.
+
+        Args:
+            repo_id: The model.
+            reason: The hub's own words.
+            is_gated: Whether the hub says that its authors decide who may have it.
+        """
+        cure = cure_of(reason) or ("licence" if is_gated else "")
+        kind = ModelGated if cure in _GATES else AccessDenied
+        if self.token.is_dropped and cure in {"", "ask", "licence"}:
+            cure = "renew"
+        cures = _CURES if self.token.value else _CURES_WITHOUT_TOKEN
+        if reason:
+            message = Message('{label} does not give access to {repo_id}: "{reason}".')
+        elif kind is ModelGated:
+            message = Message("{label} gives out {repo_id} only to those who accepted its licence.")
+        else:
+            message = Message("{label} does not give access to {repo_id}.")
+        said = self._said(message, repo_id=repo_id, reason=reason.rstrip("."))
+        return kind(said, hint=self._said(cures[cure], page=self.page(repo_id)))
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what is said, once, when a public model is asked for without the token."""
+        if not self.token.is_dropped or self.token.is_told:
+            return ()
+        self.token.is_told = True
+        return (self._token_dropped(),)
+
+    def _token_dropped(self) -> Message:
+        if self.token.reason:
+            told = Message('{label} does not accept the token ({place}): "{reason}". Going on without it.')
+        else:
+            told = Message("{label} does not accept the token ({place}). Going on without it.")
+        return self._said(told, reason=self.token.reason.rstrip("."))
+
+    def _said(self, template: str, **values: str) -> Message:
+        """Return a message in which the hub and its token have their places."""
+        return Message(
+            template,
             label=self.label,
-            repo_id=repo_id,
-            variable=self.token_variable,
+            variable=self.token.variable,
+            place=self.token.place,
+            tokens_page=Message("the mirror's page") if self.is_mirror else TOKEN_PAGES[self.hub],
+            **values,
         )
 
-    def gated(self, repo_id: RepoId, page: str) -> ModelGated:
-        """Return the error for a repo whose licence has to be accepted first; `page` is where."""
-        return ModelGated(
-            "{label} gives out {repo_id} only to those who accepted its licence.",
-            hint="Accept it on {page}." if self.has_token else "Accept it on {page}, then set {variable}.",
+    @property
+    def is_mirror(self) -> bool:
+        """Return whether it is asked for bytes only."""
+        return self.token.variable == MIRROR_TOKENS
+
+    def blocked(self, status: int) -> HubUnreachable:
+        """Return the error for a web page that says no: it is not the hub that has answered."""
+        return HubUnreachable(
+            "{label}: a web page forbids the connection to {host} (HTTP {status}).",
+            hint="A proxy, a firewall or a protection against robots sent it: try another network, or the other hub.",
+            details={"cause": "forbidden"},
             label=self.label,
+            host=host_of(self.endpoint),
+            status=status,
+        )
+
+    def no_listing(self, repo_id: RepoId, status: int) -> HubError:
+        """Return the error for a repo whose commit is known, but whose files are not listed."""
+        return HubError(
+            "{label}: {host} knows {repo_id}, but does not list its files (HTTP {status}).",
+            hint="It is not a full mirror: set {variable} to one that lists files, or use the other hub.",
+            details={"cause": NO_LISTING},
+            label=self.label,
+            host=host_of(self.endpoint),
             repo_id=repo_id,
-            page=page,
-            variable=self.token_variable,
+            status=status,
+            variable="QWEN3FT_MIRRORS" if self.is_mirror else ENDPOINTS[self.hub],
         )
 
     def no_revision(self, repo_id: RepoId, revision: str, known: Iterable[str] = ()) -> RevisionNotFound:
@@ -92,13 +207,16 @@ class Refusals:
             branch=self.default_branch,
         )
 
-    def unexpected(self, status: int) -> HubError:
-        """Return the error for an answer no client expects."""
+    def unexpected(self, status: int, reason: str = "") -> HubError:
+        """Return the error for an answer no client expects, with the hub's own words."""
         return HubError(
-            "{label} answered with HTTP {status}.",
-            hint="Check the endpoint setting, or try again.",
+            '{label} answered with HTTP {status}: "{reason}".' if reason else "{label} answered with HTTP {status}.",
+            hint="This network has a login page: open it in a browser first."
+            if status == LOGIN_STATUS
+            else "Check the endpoint setting, or try again.",
             label=self.label,
             status=status,
+            reason=reason.rstrip("."),
         )
 
     def garbled(self, repo_id: RepoId, what: str) -> BadListing:
@@ -135,12 +253,42 @@ class Refusals:
             raise self.no_revision(repo_id, ascii(revision)[1:-1][:MAX_REVISION]) from error
 
 
-def check_token(variable: str, token: str | None) -> str | None:
-    """Return `token` if it can be sent in a header.
+def odd_names(left_out: Iterable[LeftOut]) -> tuple[Message, ...]:
+    """Return what is said of files that stay on the hub for their names alone."""
+    odd = [file for file in left_out if file.problem]
+    return tuple(
+        Message("{name} stays on the hub: {problem}.", name=file, problem=file.problem) for file in odd[:MAX_ODD]
+    ) + (
+        (Message("{count} more files stay on the hub for their names.", count=len(odd) - MAX_ODD),)
+        if len(odd) > MAX_ODD
+        else ()
+    )
 
-    Raises:
-        BadSetting: It holds characters that no token has; it is not shown.
-    """
-    if token and not _TOKEN.fullmatch(token):
-        raise BadSetting("{variable} holds characters that no token has.", hint="Copy it again.", variable=variable)
-    return token or None
+
+_FILE_CURES: Final[Mapping[str, str]] = {
+    "renew": Message("Make a new token on the hub's page and put it where the old one is."),
+    "permission": Message("Allow the token to read public gated repositories, on the hub's page of tokens."),
+    "wait": Message("Wait for the authors' answer, which the model's page shows. Then try again."),
+    "rejected": Message("Only the authors can change that: write to them on the model's page, or use another model."),
+    "nothing": Message("Nobody is given it there: use the other hub, or another model."),
+    "ask": Message("Ask for access on the model's page, with the account of the token."),
+}
+
+
+def file_refused(path: str, source: str, status: int, reason: str) -> AccessDenied | ModelGated:
+    """Return the error for a file that a source lists but does not give to us, with the source's own reason."""
+    cure = cure_of(reason)
+    kind = ModelGated if cure in _GATES else AccessDenied
+    if reason:
+        message = Message('{path}: {source} refuses it (HTTP {status}): "{reason}".')
+    else:
+        message = Message("{path}: {source} refuses it (HTTP {status}).")
+    usual = Message("Check your token, and that you accepted the model's licence on its page.")
+    return kind(
+        message,
+        hint=_FILE_CURES.get(cure, usual),
+        path=path,
+        source=source,
+        status=status,
+        reason=reason.rstrip("."),
+    )

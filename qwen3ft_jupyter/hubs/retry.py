@@ -15,8 +15,8 @@ from qwen3ft_jupyter.messages import Message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, *range(500, 600)})
-"""HTTP answers that another try may change."""
+TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, *range(500, 600)} - {501, 505, 506, 510, 511})
+"""HTTP answers that another try may change; not those of servers that cannot do it, or of a network's login page."""
 _CONNECT_CAUSES: Final = frozenset({"name-lookup", "refused", "timeout", "silent", "handshake", "garbled"})
 
 

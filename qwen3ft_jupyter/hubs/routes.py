@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from qwen3ft_jupyter.errors import HubBusy, HubError, HubUnreachable, ModelNotFound
+from qwen3ft_jupyter.errors import HubBusy, HubError, HubUnreachable, ModelNotFound, RevisionNotFound
+from qwen3ft_jupyter.hubs.git_refs import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
+from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
-from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
+from qwen3ft_jupyter.hubs.refusals import NO_LISTING
 from qwen3ft_jupyter.hubs.region import Region
 from qwen3ft_jupyter.messages import Texts
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.work import Work
 
 _PASSES_ON = (ModelNotFound, HubUnreachable, HubBusy)
-"""Refusals another hub may not share. A private or gated model, or a wrong revision, is for the user to settle."""
+"""Refusals another hub may not share. A private or gated model, or a wrong branch or tag, is for the user to settle."""
 
 
 def make_hubs(settings: Settings, *, endpoint: str = "", client: HttpClient | None = None) -> dict[HubName, Hub]:
@@ -42,9 +44,18 @@ def make_hubs(settings: Settings, *, endpoint: str = "", client: HttpClient | No
         return {"modelscope": ModelScopeHub(client, endpoint), "huggingface": HuggingFaceHub(client, endpoint)}
     return {
         "modelscope": ModelScopeHub(
-            client, settings.modelscope_endpoint, _revealed(settings.modelscope_token), region=Region()
+            client,
+            settings.modelscope_endpoint,
+            _revealed(settings.modelscope_token),
+            token_origin=settings.origins.get("modelscope_token", ""),
+            region=Region(),
         ),
-        "huggingface": HuggingFaceHub(client, settings.hf_endpoint, _revealed(settings.hf_token)),
+        "huggingface": HuggingFaceHub(
+            client,
+            settings.hf_endpoint,
+            _revealed(settings.hf_token),
+            token_origin=settings.origins.get("hf_token", ""),
+        ),
     }
 
 
@@ -57,7 +68,13 @@ def make_mirrors(settings: Settings, *, client: HttpClient | None = None) -> tup
     """
     client = client or HttpClient(max_connections=settings.max_connections)
     return tuple(
-        HuggingFaceHub(client, url, settings.mirror_token(urlsplit(url).netloc), is_mirror=True)
+        HuggingFaceHub(
+            client,
+            url,
+            settings.mirror_token(urlsplit(url).netloc),
+            token_origin=settings.origins.get("mirror_tokens", ""),
+            is_mirror=True,
+        )
         for url in settings.mirrors
     )
 
@@ -89,18 +106,26 @@ def resolve(
         asked = _translated(revision) if failures else revision
         try:
             listing = hubs[name].listing(repo_id, asked, stop=work.stop)
-        except _PASSES_ON as failure:
-            failures[name] = failure
-            continue
         except HubError as failure:
-            if not failures:
+            passes_on = _passes_on(failure, revision)
+            if not failures and not passes_on:
                 raise
             failures[name] = failure
-            break
+            if not passes_on:
+                break
+            continue
         if failures:
             work.notice("{told} Using {label} instead.", told=_told(failures), label=hubs[name].label)
+        for note in listing.notes:
+            work.notice(note)
         return listing
     raise _joined(failures)
+
+
+def _passes_on(failure: HubError, revision: str | None) -> bool:
+    """Return whether the next hub may do what this one cannot. A commit is one hub's alone."""
+    is_others_commit = isinstance(failure, RevisionNotFound) and is_commit(revision or "")
+    return is_others_commit or isinstance(failure, _PASSES_ON) or failure.details.get("cause") == NO_LISTING
 
 
 def _translated(revision: str | None) -> str | None:

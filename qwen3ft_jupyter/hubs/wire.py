@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import http.client
 import ipaddress
 import os
 import queue
@@ -23,10 +22,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from qwen3ft_jupyter.errors import Stopped
+from qwen3ft_jupyter.hubs.receiving import WholeResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import BufferedReader
     from typing import TypeAlias
 
     AddressInfo: TypeAlias = tuple[Any, ...]  # as `socket.getaddrinfo` gives it
@@ -240,43 +239,10 @@ def _wait_writable(connection: socket.socket, *, timeout_s: float, stop: threadi
     raise TimeoutError("no answer to the connect")
 
 
-class _Head:
-    """The lines of an answer's head as they are read; remembers the last."""
-
-    def __init__(self, file: BufferedReader) -> None:
-        self.file = file
-        self.last = b""
-
-    def readline(self, limit: int = -1) -> bytes:
-        self.last = self.file.readline(limit)
-        return self.last
-
-    def close(self) -> None:
-        self.file.close()
-
-
-class _WholeResponse(http.client.HTTPResponse):
-    """An answer whose head came to its end: the standard library takes one that was cut off for a short one."""
-
-    def begin(self) -> None:
-        self.fp: Any
-        head = self.fp = _Head(self.fp)
-        try:
-            super().begin()
-        finally:
-            self.fp = head.file if self.fp is head else self.fp
-        if head.last not in {b"\r\n", b"\n"}:
-            self.close()
-            raise http.client.RemoteDisconnected("the head of the answer was cut off")
-        # urllib3 would log what it cannot parse, and with it the address, which may hold a signature
-        self.headers.defects.clear()
-        self.headers.set_payload("")
-
-
 class _Dialled(HTTPConnection):
     """What our two kinds of connection share: they dial interruptibly and tell the exchange their wire."""
 
-    response_class = _WholeResponse
+    response_class = WholeResponse
     wire: Wire | None = None
     is_fresh = True
     """Whether no request has gone out on the present socket yet; a TLS pool connects before the request."""

@@ -8,7 +8,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import LoadError, UnsafeModel
-from qwen3ft_jupyter.loading.weights import read_tensors, weight_files
+from qwen3ft_jupyter.loading.weights import check_usable
+from qwen3ft_jupyter.paths import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,9 +80,14 @@ def check_model_folder(folder: Path) -> ModelConfig:
     """
     if (folder / "adapter_config.json").exists():
         raise LoadError("This folder holds an adapter, not a model.", hint="Load its base model with adapter=FOLDER.")
+    if not any(name == "config.json" or name.endswith(".safetensors") for name in names_in(folder)):
+        raise LoadError(
+            "The folder {folder} holds no model: it has no config.json.",
+            hint="Name a folder with the files of a model, or the output folder of a fine-tune.",
+            folder=folder.name,
+        )
+    check_usable(folder)
     configs = {name: read_config(folder / name) for name in CONFIG_FILES if (folder / name).exists()}
-    if "config.json" not in configs:
-        raise LoadError("The folder has no config.json: it is not a model.", hint="Download the model first.")
     for name, config in configs.items():
         _check_keys(name, config)
     config = configs["config.json"]
@@ -89,8 +95,6 @@ def check_model_folder(folder: Path) -> ModelConfig:
     if quantization is not None:
         _check_quantization(quantization)
     _check_tokenizer_files(configs.get("tokenizer_config.json", {}))
-    for path in weight_files(folder):
-        read_tensors(path)
     tied = bool(config.get("tie_word_embeddings"))
     return ModelConfig(str(config.get("model_type")), is_tied=tied, is_quantized=quantization is not None)
 
@@ -113,13 +117,7 @@ def check_adapter_folder(folder: Path) -> None:
     for key in ADAPTER_CODE_KEYS:
         if config.get(key):
             raise UnsafeModel("adapter_config.json sets {key}, which can run code.", key=key)
-    weights = folder / "adapter_model.safetensors"
-    if not weights.is_file():
-        raise UnsafeModel(
-            "The adapter has no adapter_model.safetensors; other formats can run code hidden in them.",
-            hint="Save the adapter again as safetensors.",
-        )
-    read_tensors(weights)
+    check_usable(folder)
 
 
 def read_config(path: Path) -> dict[str, object]:

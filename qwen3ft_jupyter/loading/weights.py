@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import struct
 from dataclasses import dataclass
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
-from qwen3ft_jupyter.errors import CacheDamaged, LoadError, UnsafeModel
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.catalog.usable import WEIGHTS_NAME, ModelFiles, problems_of, words_of
+from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_HEADER_BYTES, indexed_files
+from qwen3ft_jupyter.errors import CacheDamaged, LoadError, Qwen3ftError, UnsafeModel
+from qwen3ft_jupyter.messages import Command, Message, Texts, size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
-
-MAX_HEADER_BYTES = 100_000_000
-"""The format's own limit; a longer header is refused before anything parses it."""
 
 REPAIR = Message("Verify the model: what is wrong is fetched again.")
 """What helps against damaged files."""
-
-PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
-"""Weight files that are not safetensors."""
 
 ONE_BYTE_DTYPES = frozenset({"F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL"})
 """Types of one byte, by the names safetensors gives them."""
@@ -48,59 +44,66 @@ class Tensor:
         return len(self.shape) == 2 and self.name.endswith("_proj.weight")
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files of a model folder.
+def check_usable(folder: Path) -> None:
+    """Make sure that a folder holds a model, or an adapter, that can be loaded.
 
     Raises:
-        UnsafeModel: The weights are pickles only, or the index names files outside the folder.
-        CacheDamaged: A file that the index names is missing.
-        LoadError: There are no weights at all, or the index is no index.
+        UnsafeModel: Its weights are no safetensors, or the index names files outside the folder.
+        CacheDamaged: Files are missing or not what they were.
+        LoadError: Files are nothing that is loaded here.
     """
-    index = folder / INDEX_NAME
-    if index.is_file():
-        return _indexed_files(folder, index)
-    found = sorted(path for path in folder.glob("*.safetensors") if path.name != "adapter_model.safetensors")
-    if found:
-        return found
-    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLE_SUFFIXES)
-    if pickles:
-        raise UnsafeModel(
-            "{name}: the weights are not safetensors; loading such a file can run code hidden in it.",
-            hint="Use a repo that publishes model.safetensors, as Qwen's own do.",
-            name=pickles[0],
+    record = _record(folder)
+    problems = problems_of(ModelFiles.at(str(folder), _left_out(record)))
+    if problems:
+        kind = "unsafe" if any(problem.kind == "unsafe" for problem in problems) else problems[0].kind
+        raise _ERRORS.get(kind, CacheDamaged)(
+            "{name} cannot be loaded: {problems}.",
+            hint=_cure(kind, record, {problem.name for problem in problems}),
+            name=record.get("repo_id") or folder.name,
+            problems=Texts(words_of(problems)[:MOST_PROBLEMS]),
+            command=Command("repair", str(record.get("repo_id"))),
         )
-    raise LoadError("The folder holds no weights (*.safetensors).", hint="Download the model again.")
 
 
-def _indexed_files(folder: Path, index: Path) -> list[Path]:
-    if index.stat().st_size > MAX_INDEX_BYTES:
-        raise UnsafeModel("{name} is larger than {limit} bytes.", name=index.name, limit=MAX_INDEX_BYTES)
-    try:
-        names = indexed_files(index.read_bytes())
-    except ValueError as error:
-        raise LoadError(
-            "{name} is not an index of weights.", hint="Download the model again.", name=index.name
-        ) from error
-    for name in names:
-        if not is_plain_name(name) or not name.endswith(".safetensors"):
-            raise UnsafeModel(
-                "{name} names {file!r}, which is not a safetensors file of this folder.",
-                name=index.name,
-                file=name[:80],
-            )
-    for name in sorted(names):
-        if not (folder / name).is_file():
-            raise CacheDamaged(
-                "{name} is missing.", hint="Verify the model: what is missing is fetched again.", name=name
-            )
+_ERRORS: Final[dict[str, type[Qwen3ftError]]] = {"unsafe": UnsafeModel, "format": LoadError}
+MOST_PROBLEMS: Final = 5
+"""What an error names; a model without its shards lacks a hundred files."""
+
+
+def _cure(kind: str, record: Mapping[str, Any], names: set[str]) -> str:
+    """Return what helps, as a hint with the place of a command."""
+    if kind == "unsafe":
+        return Message("Use a repo that publishes model.safetensors, as Qwen's own do.")
+    if not record:
+        return Message(
+            "Get these files again from where the folder came from (in a git clone: git lfs pull), or download the"
+            " model by its name."
+        )
+    recorded = {entry.get("path") for entry in record.get("files", ()) if isinstance(entry, dict)}
+    if names.isdisjoint(recorded):
+        return Message("So it is on the hub: use another revision or another repo.")
+    return Message("What is wrong is fetched again by: {command}")
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """Return our record of the model in a folder; nothing if there is none that can be read."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        record = json.loads((folder / ".qwen3ft" / "manifest.json").read_bytes())
+        return record if isinstance(record, dict) else {}
+    return {}
+
+
+def _left_out(record: Mapping[str, Any]) -> tuple[str, ...]:
+    with contextlib.suppress(ValueError, TypeError):
+        return tuple(f"{path} ({size(bytes_)})" for path, bytes_ in record.get("left_out", ()))
+    return ()
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files from which a model is loaded; `check_usable` has found them."""
+    index = folder / INDEX_NAME
+    names = indexed_files(index.read_bytes()) if index.is_file() else {WEIGHTS_NAME}
     return [folder / name for name in sorted(names)]
-
-
-def is_plain_name(name: object) -> bool:
-    """Return whether `name` is the name of a file directly in a folder, on every platform."""
-    if not isinstance(name, str) or not name or name != PurePath(name).name:
-        return False
-    return not any(character in "/\\:" or ord(character) < 32 for character in name) and not name.startswith(".")
 
 
 def read_tensors(path: Path) -> list[Tensor]:
@@ -108,14 +111,7 @@ def read_tensors(path: Path) -> list[Tensor]:
     with path.open("rb") as file:
         prefix = file.read(8)
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
-        if length > MAX_HEADER_BYTES:
-            raise UnsafeModel(
-                "{name}: its header claims {length} bytes, the limit is {limit}.",
-                name=path.name,
-                length=length,
-                limit=MAX_HEADER_BYTES,
-            )
-        header = file.read(length)
+        header = file.read(min(length, MAX_HEADER_BYTES))
     try:
         entries = json.loads(header)
         ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]

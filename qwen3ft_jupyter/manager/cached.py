@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
+from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.settings.declared import STRANGERS_ORIGINS, Settings
 from qwen3ft_jupyter.settings.kinds import parse_folder
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
@@ -25,8 +28,28 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import CachedModel, CachedRow, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
+    from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
+
+
+def warn_unless_sound(ensured: Ensured, reporter: Reporter) -> Ensured:
+    """Return it; where nobody is told of notices, let Python warn that it is used unverified, or cannot be loaded."""
+    model = ensured.model
+    if reporter is not SILENT or (model.is_verified and not model.problems):
+        return ensured
+    text = Message(
+        "{repo_id} cannot be loaded as it is: {problems}."
+        if model.problems
+        else "{repo_id} was not compared with a hub: it is used as it is, unverified.",
+        repo_id=model.repo_id,
+        problems=Texts(model.problems),
+    )
+    frame, level = sys._getframe(), 1  # noqa: SLF001 - the way to the line that asked, whichever method it called
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("qwen3ft_jupyter"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, UserWarning, stacklevel=level)
+    return ensured
 
 
 class CachedModels:
@@ -106,6 +129,16 @@ class CachedModels:
     def job_snapshots(self) -> list[JobSnapshot]:
         """Return how every job stands, newest first; the next call reads only what has changed since."""
         return [listed.snapshot for listed in self.job_store.read_all()]
+
+    def check_name(self, model_name: str) -> None:
+        """Raise what loading `model_name` would raise before a hub is asked, for example for a folder that is none.
+
+        Raises:
+            UnknownModel, BadName, LoadError: as `ModelManager.load_model_and_tokenizer`.
+        """
+        from qwen3ft_jupyter.manager.locate import check_name
+
+        check_name(model_name, self._model_jobs, self.cache)
 
     def describe(self) -> overview.Description:
         """Answer "which hub am I using, which cache, and why", and name what of it cannot be looked into."""

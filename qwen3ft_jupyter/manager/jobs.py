@@ -88,6 +88,12 @@ class ModelJobs:
             return params.output_dir if isinstance(params, FineTuneParams) else None
         return None
 
+    def output_dirs(self) -> Iterator[tuple[str, Path]]:
+        """Yield id and folder of each fine-tune, the newest first."""
+        for job in self.store.list():
+            if isinstance(job.params, FineTuneParams):
+                yield job.id, job.params.output_dir
+
     def download(self, request: DownloadRequest, max_speed: int | None) -> Job:
         """Start a download, or return the same one already under way; a `max_speed` counts for that one, too."""
         for job, params in self.active():
@@ -108,8 +114,9 @@ class ModelJobs:
         """Start a fine-tune in the folder we are in."""
         return self.store.start(FINETUNE, FineTuneParams(self.starter(), config.to_dict()))
 
-    def refuse_if_written_to(self, output_dir: str) -> None:
-        """Raise BadConfig, naming the job, if an active fine-tune writes to this folder."""
+    def refuse_if_written_to(self, config: FineTuneConfig) -> None:
+        """Raise BadConfig, naming the job, if an active fine-tune writes to the output_dir of this one."""
+        output_dir = config.output_dir
         for job, params in self.active():
             taken = params.output_dir if isinstance(params, FineTuneParams) else None
             if taken is not None and os.path.realpath(taken) == os.path.realpath(output_dir):

@@ -11,7 +11,7 @@ from qwen3ft_jupyter.cache.own.repair import repair_model
 from qwen3ft_jupyter.download.request import DownloadRequest, shows_wanted
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.spelling import parse_model
-from qwen3ft_jupyter.manager.cached import CachedModels
+from qwen3ft_jupyter.manager.cached import CachedModels, warn_unless_sound
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.messages import Command
@@ -19,7 +19,7 @@ from qwen3ft_jupyter.settings.places import load_settings
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from typing_extensions import Unpack
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.download.downloader import Downloader
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.download.request import Wanted
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.jobs.kinds import JobKind
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.loading.libraries import LoadedPair
@@ -123,7 +124,7 @@ class ModelManager(CachedModels):
         """
         request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop, controls)
         with self._downloader(request, max_speed=None if controls else self.settings.max_speed) as downloader:
-            return downloader.ensure(request, work)
+            return warn_unless_sound(downloader.ensure(request, work), work.reporter)
 
     @tells_end
     @shows_wanted
@@ -259,29 +260,27 @@ class ModelManager(CachedModels):
         jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
 
-    def fine_tune(self, config: Mapping[str, Any] | None = None, **fields: Any) -> Job:
+    def fine_tune(self, config: object = None, **fields: Any) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
 
         Args:
-            config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping, for example read from YAML.
+            config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping or as such, or the path of a YAML file.
             fields: the same as keyword arguments; they win over `config`.
 
         Raises:
             BadConfig: one or more fields are wrong, all of them named; or output_dir holds or is getting another run.
-            BadData: the data cannot be read.
+            BadData: the data cannot be read, or rows of it are wrong.
         """
-        from qwen3ft_jupyter.finetune.config import FineTuneConfig
-        from qwen3ft_jupyter.finetune.data import check_data
-        from qwen3ft_jupyter.finetune.output import check_output
+        from qwen3ft_jupyter.finetune.check import check_fine_tune
 
-        resolved = FineTuneConfig.from_dict({**(config or {}), **fields})
-        if self.cache.find(resolved.model) is None:
-            catalog.check_published(resolved.model)
-        self._model_jobs.refuse_if_written_to(resolved.output_dir)
-        check_output(resolved)
-        check_data(resolved)
+        resolved = check_fine_tune(config, fields, self._check_base, self._model_jobs.refuse_if_written_to)
         self._loaded.release()  # the model that answers questions and the job would share one GPU
         return self._model_jobs.fine_tune(resolved)
+
+    def _check_base(self, config: FineTuneConfig) -> None:
+        """Raise BadName or UnknownModel for a base model that nobody can have."""
+        if self.cache.find(config.model) is None:
+            catalog.check_published(config.model)
 
     # Loading and talking
 
@@ -345,4 +344,4 @@ class ModelManager(CachedModels):
     def _locate(self, name: str, reporter: Reporter) -> ModelLocation:
         from qwen3ft_jupyter.manager.locate import locate
 
-        return locate(name, self._model_jobs, lambda repo: self.ensure(repo, reporter=reporter).model)
+        return locate(name, self._model_jobs, self.cache, lambda repo: self.ensure(repo, reporter=reporter).model)

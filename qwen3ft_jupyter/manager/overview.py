@@ -170,7 +170,7 @@ def _slug_of(name: str) -> str:
 def _as_found(row: ModelRow, model: CachedModel | None, job_id: str | None) -> ModelRow:
     if model is None:
         return replace(row, job_id=job_id)
-    return replace(row, cached=True, verified=model.is_verified, size=model.size_bytes, job_id=job_id)
+    return replace(row, cached=True, verified=model.is_sound, size=model.size_bytes, job_id=job_id)
 
 
 def _catalogue_row(entry: catalog.CatalogModel) -> ModelRow:

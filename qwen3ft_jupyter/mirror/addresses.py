@@ -38,6 +38,11 @@ def reachable(url: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{parts.port}"
 
 
+def outward_addresses() -> list[str]:
+    """Return the addresses this machine would send from, those of either version that it has."""
+    return [address for address in (_outward(4), _outward(6)) if address]
+
+
 def _outward(version: int) -> str:
     """Return the address this machine would send from, or "" without a network. A UDP socket sends nothing for it."""
     # two addresses that are kept for documentation

@@ -112,4 +112,4 @@ class Connections:
 
 def _hang_up(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):  # it may have gone already
-        connection.shutdown(socket.SHUT_RDWR)
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # of TLS, the state is its thread's

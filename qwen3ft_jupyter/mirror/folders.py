@@ -102,25 +102,28 @@ class CacheFolder:
     def copies(self, repo_id: str, *, max_age_s: float) -> list[Copy]:
         """Return every version of a repo, having looked on disk again if the last look was longer ago.
 
+        The repo is found by its id in any case, as both hubs do it.
+
         Raises:
             OSError: The machine is exhausted, see `EXHAUSTED`.
         """
         with self._lock:
             if time.monotonic() - self._scanned >= max_age_s:
                 self._scan()
-            records = self._by_repo.get(repo_id, ())
+            records = self._by_repo.get(repo_id.lower(), ())
         models = [(record, record.current()) for record in records]
         return [
             Copy(self._layer, record.is_beside, model)
             for record, model in models
-            if model is not None and model.repo_id == repo_id
+            if model is not None and model.repo_id.lower() == repo_id.lower()
         ]
 
     def repo_ids(self) -> list[str]:
-        """Return the repos that are here. Raises OSError as `copies` does."""
+        """Return the repos that are here, as they are spelled. Raises OSError as `copies` does."""
         with self._lock:
             self._scan()
-            return list(self._by_repo)
+            models = [record.current() for records in self._by_repo.values() for record in records]
+        return list({model.repo_id for model in models if model is not None})
 
     def _scan(self) -> None:
         names = self._names()
@@ -132,7 +135,7 @@ class CacheFolder:
         for record in self._records.values():
             model = record.current()
             if model is not None:
-                by_repo.setdefault(model.repo_id, []).append(record)
+                by_repo.setdefault(model.repo_id.lower(), []).append(record)
         self._by_repo = by_repo
         self._scanned = time.monotonic()
 
@@ -175,14 +178,14 @@ class PlainFolder:
     def _read(self, seen: Mapping[str, Stamp]) -> ServedModel | None:
         files = []
         for path in check_paths(sorted(seen)):
-            digest = self._digests.of(f"{self._folder}{os.sep}{path}", seen[path])
-            if digest is not None:  # else it is being written: listed once it rests
-                files.append(ServedFile(path, seen[path].size, digest, seen[path]))
+            known = self._digests.of(f"{self._folder}{os.sep}{path}", seen[path])
+            if known is not None:  # else it is being written: listed once it rests
+                files.append(ServedFile(path, seen[path].size, known.sha256, seen[path]))
         if not files:
             return None
         created = max(stamp.mtime_ns for stamp in seen.values()) / 1e9
         by_path = {str(file.path): file for file in files}
-        return ServedModel(self._repo_id, self._folder, derived_commit(files), "", created, by_path)
+        return ServedModel(self._repo_id, self._folder, derived_commit(files), "", "", created, by_path)
 
 
 def model_folders(root: Path) -> Iterator[str]:

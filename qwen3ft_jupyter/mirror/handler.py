@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import hmac
 import http.server
 import logging
+import os
 import re
+import socket
 import time
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from qwen3ft_jupyter.errors import Stopped
-from qwen3ft_jupyter.mirror import huggingface, modelscope
+from qwen3ft_jupyter.mirror import accounts, git, huggingface, modelscope, refusals
 from qwen3ft_jupyter.mirror.folders import EXHAUSTED
 from qwen3ft_jupyter.mirror.replies import Asked, json_reply
 from qwen3ft_jupyter.mirror.sending import send_slice
+from qwen3ft_jupyter.mirror.tls import speaks_tls
 
 if TYPE_CHECKING:
-    import socket
+    import ssl
 
     from qwen3ft_jupyter.mirror.replies import Reply, Slice
     from qwen3ft_jupyter.mirror.server import MirrorServer
@@ -38,6 +38,16 @@ MAX_BODY: Final = 1 << 20
 """Bytes in the body of a request: a list of paths."""
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?|[A-Za-z0-9._-]{1,253}(?::\d{1,5})?", re.ASCII)
 _LOOPBACK_HOST = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
+
+_WORDS = b"This mirror speaks https: begin its address with https://.\n"
+_HTTPS_ONLY = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+    % (
+        len(_WORDS),
+        _WORDS,
+    )
+)
+"""To a client that does not shake hands."""
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +125,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._reader = _RequestReader(self.connection)
         self.rfile = cast("Any", self._reader)  # has of a file what the base class uses
 
+    def handle(self) -> None:
+        """Answer the requests of the connection, having shaken hands on it."""
+        try:
+            is_ready = self.server.tls is None or self._shakes_hands()
+        except OSError as error:  # the client went, or does not trust us
+            logger.debug("connection ended: %s", error)
+            return
+        if is_ready:
+            super().handle()
+
+    def _shakes_hands(self) -> bool:
+        """Return whether TLS is spoken; who does not is told so. Raises OSError."""
+        self.connection.settimeout(REQUEST_S)
+        self.server.connections.rests(self.connection)
+        if speaks_tls(self.connection):
+            cast("ssl.SSLSocket", self.connection).do_handshake()
+            return True
+        self.connection = socket.socket(fileno=os.dup(self.connection.fileno()))
+        with self.connection:
+            self.connection.settimeout(STALL_S)
+            self.connection.recv(MAX_LINE)
+            self.connection.sendall(_HTTPS_ONLY)
+        return False
+
     def handle_one_request(self) -> None:
         """Wait for a request and answer it."""
         self.close_connection = True
@@ -144,7 +178,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._answer()
 
     def do_POST(self) -> None:
-        """Answer: one question of Hugging Face's protocol is asked this way; nothing is changed."""
+        """Answer: some questions are asked this way; nothing is changed."""
+        self._answer()
+
+    def do_PUT(self) -> None:
+        """Answer: ModelScope's older clients ask for the models of an owner this way; nothing is changed."""
+        self._answer()
+
+    def do_PATCH(self) -> None:
+        """Refuse."""
+        self._answer()
+
+    def do_DELETE(self) -> None:
+        """Refuse."""
         self._answer()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
@@ -166,12 +212,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if body is None:
             return
         self.server.connections.works(self.connection)  # not before: half a request makes room as no request does
-        host = self.headers.get("Host", "")
+        hosts = self.headers.get_all("Host", [])
+        host = hosts[0] if hosts else ""
+        if len(hosts) > 1:
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return
         if not self._is_for_us(host):
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
             return
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        origin = f"http://{host}" if host else self.server.url
+        headers: dict[str, str] = {}
+        for name, value in self.headers.items():  # several of one name are one list (RFC 9110, section 5.3)
+            known = headers.get(name.lower())
+            headers[name.lower()] = value if known is None else f"{known}, {value}"
+        origin = f"{self.server.scheme}://{host}" if host else self.server.url
         asked = Asked(self.command, self.path, headers, origin, body)
         try:
             reply = self._reply(asked)
@@ -194,30 +247,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _reply(self, asked: Asked) -> Reply:
         is_modelscope = asked.path.startswith(("/api/v1/", "/openapi/", "/models/"))
-        if not self._is_allowed(asked):
-            if is_modelscope:
-                return modelscope.refused(401, 401, "This mirror asks for a token: unauthorized.")
-            return huggingface.refused(401, "", "This mirror asks for a token.")
+        library = self.server.library
+        if not accounts.is_allowed(asked, self.server.token):
+            return accounts.refused(asked, is_modelscope=is_modelscope)
         if asked.path == "/" and asked.is_read:
-            count = len(self.server.library.all())
-            return json_reply({"service": "qwen3ft mirror", "models": count})
+            status = {"service": "qwen3ft mirror", "models": len(library.all())}
+            return json_reply({**status, "not_served": sorted(self.server.unserved())})
         first, second = (modelscope, huggingface) if is_modelscope else (huggingface, modelscope)
-        reply = first.answer(asked, self.server.library) or second.answer(asked, self.server.library)
+        reply = (
+            accounts.answer(asked)
+            or git.answer(asked, library, self.server.last_pack)
+            or first.answer(asked, library)
+            or second.answer(asked, library)
+        )
+        if reply is None and not asked.is_read:
+            return refusals.read_only()
         return reply or json_reply({"error": "Not found"}, status=404)
-
-    def _is_allowed(self, asked: Asked) -> bool:
-        """Return whether the token, if one is asked for, is in the header or in ModelScope's cookie."""
-        token = self.server.token
-        if not token:
-            return True
-        scheme, _, bearer = asked.headers.get("authorization", "").partition(" ")
-        shown = bearer.strip() if scheme.lower() == "bearer" else ""
-        if not shown:
-            cookies = SimpleCookie()
-            with contextlib.suppress(CookieError):
-                cookies.load(asked.headers.get("cookie", ""))
-            shown = cookies["m_session_id"].value if "m_session_id" in cookies else ""
-        return hmac.compare_digest(shown.encode("utf-8", "replace"), token.encode())
 
     def _body(self) -> bytes | None:
         """Return the body of the request, or None after refusing it."""
@@ -239,7 +284,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         self.connection.settimeout(STALL_S)
-        self.send_response(reply.status)
+        self.send_response(reply.status, reply.reason or None)
         headers = dict(reply.headers)
         if reply.status != HTTPStatus.NOT_MODIFIED:
             headers.setdefault("Content-Length", str(len(reply.body)))

@@ -2,103 +2,94 @@
 
 from __future__ import annotations
 
-import json
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, quote, urlencode
+from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.mirror.models import Folder, ServedFile, pick, tree
-from qwen3ft_jupyter.mirror.replies import Missing, Reply, file_reply, json_reply
-from qwen3ft_jupyter.settings.kinds import is_true
+from qwen3ft_jupyter.mirror import hf_models
+from qwen3ft_jupyter.mirror.models import pick, pick_of
+from qwen3ft_jupyter.mirror.refusals import NO_REVISION, PART_OF_COMMIT, READ_ONLY, no_repo, refusal, refused
+from qwen3ft_jupyter.mirror.replies import FileQuestion, Missing, Reply, file_reply, find_version, json_reply
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.library import Library
     from qwen3ft_jupyter.mirror.models import ServedModel
     from qwen3ft_jupyter.mirror.replies import Asked
 
-PAGE_SIZE = 1000
-"""Entries of a tree in one answer, as on the hub."""
+OTHER_KINDS: Final = ("datasets", "spaces")
+"""Repos of which a mirror has none."""
+OWN_CLIENT: Final = "qwen3ft-jupyter"
+"""How our own client's name begins. It goes by the commit that an answer names, and keeps no listing under another."""
 
 
 def answer(asked: Asked, library: Library) -> Reply | None:
     """Return the answer, or None if this is no question of this protocol."""
     match asked.parts:
-        case ("api", "models"):
-            return json_reply([_info(model, has_blobs=False) for model in library.all()])
-        case ("api", "models", owner, name, *rest):
-            return _about(asked, library, f"{owner}/{name}", rest)
-        case (owner, name, "resolve", revision, *path) if asked.is_read:
-            reply = file_reply(asked, library, f"{owner}/{name}", revision, "/".join(path))
-            return _refusal(reply) if isinstance(reply, Missing) else reply
+        case ("api", *parts):
+            return _api(asked, library, parts)
+        case (kind, _, _, "resolve" | "raw", *_) if kind in OTHER_KINDS:
+            return no_repo()
+        case (owner, name, ("resolve" | "raw") as way, revision, *path) if asked.is_read:
+            question = FileQuestion(f"{owner}/{name}", revision, "/".join(path), is_by_git=True)
+            return _file(asked, library, question) if way == "resolve" else _raw(asked, library, question)
     return None
 
 
-def refused(status: int, code: str, message: str, *, commit: str = "") -> Reply:
-    """Return an error; `message` becomes a header, so it is ours, never the client's."""
-    headers = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {})}
-    headers |= {"X-Repo-Commit": commit} if commit else {}
-    return json_reply({"error": message}, status=status, headers=headers)
+def _api(asked: Asked, library: Library, parts: list[str]) -> Reply | None:
+    match parts:
+        case ["models"] if asked.is_read:
+            return hf_models.list_models(asked, library.all())
+        case [kind] if kind in OTHER_KINDS and asked.is_read:
+            return json_reply([])
+        case ["models", owner, name, *rest]:
+            return _about(asked, library, f"{owner}/{name}", rest)
+        case [kind, _, *_] if kind in {"models", *OTHER_KINDS}:
+            return no_repo()
+    return None
 
 
 def _about(asked: Asked, library: Library, repo_id: str, rest: list[str]) -> Reply | None:
+    """Answer a question about one repo."""
     match rest:
         case [] if asked.is_read:
             topic, revision, path = "revision", "", ""
-        case ["refs"] if asked.is_read:
-            found = library.whole_versions(repo_id)
-            return _refs(found) if found else _no_repo()
-        case [("revision" | "tree" | "paths-info") as topic, revision, *parts]:
+        case [("refs" | "auth-check") as topic, *deeper] if asked.is_read:
+            return _about_all(library, repo_id, topic, deeper)
+        case [("revision" | "tree" | "paths-info" | "commits") as topic, revision, *parts]:
             path = "/".join(parts)
         case _:
             return None
     found = library.whole_versions(repo_id, revision)
     model = pick(found, revision)
-    if model is None:
-        return _refusal(Missing("revision" if found else "repo"))
-    return _at(asked, model, topic, path)
+    if model is None and asked.headers.get("user-agent", "").startswith(OWN_CLIENT):
+        model = pick_of(found, revision)
+    if model is not None:
+        return _at(asked, library, model, topic, path)
+    if not found:
+        return no_repo()
+    reason = NO_REVISION if pick_of(found, revision) is None else PART_OF_COMMIT
+    return refused(404, "RevisionNotFound", reason)
 
 
-def _at(asked: Asked, model: ServedModel, topic: str, path: str) -> Reply | None:
+def _about_all(library: Library, repo_id: str, topic: str, deeper: list[str]) -> Reply | None:
+    """Answer a question about all revisions of a repo."""
+    found = library.whole_versions(repo_id)
+    if not found:
+        return no_repo()
+    if topic == "refs":
+        return _refs(found)
+    return refused(403, "", READ_ONLY) if deeper else json_reply({})
+
+
+def _at(asked: Asked, library: Library, model: ServedModel, topic: str, path: str) -> Reply | None:
     """Answer a question about one commit."""
-    if topic == "revision" and asked.is_read:
-        return _info_reply(asked, model)
-    if topic == "tree" and asked.is_read:
-        return _tree(asked, model, path)
-    if topic == "paths-info" and asked.method == "POST":
-        return _paths_info(asked, model)
-    return None
-
-
-def _info_reply(asked: Asked, model: ServedModel) -> Reply:
-    has_blobs = is_true(asked.query.get("blobs", ""))
-    return json_reply(_info(model, has_blobs=has_blobs), headers={"X-Repo-Commit": model.commit})
-
-
-def _info(model: ServedModel, *, has_blobs: bool) -> object:
-    moment = _time(model.created)
-    siblings = [_sibling(file, has_blobs=has_blobs) for file in model.below("")]
-    return {
-        "_id": model.commit[:24],
-        "id": model.repo_id,
-        "modelId": model.repo_id,
-        "author": model.repo_id.partition("/")[0],
-        "sha": model.commit,
-        "lastModified": moment,
-        "createdAt": moment,
-        "private": False,
-        "gated": False,
-        "disabled": False,
-        "downloads": 0,
-        "likes": 0,
-        "tags": [],
-        "siblings": siblings,
-        "usedStorage": model.size,
-    }
-
-
-def _sibling(file: ServedFile, *, has_blobs: bool) -> object:
-    blob = {"size": file.size, "blobId": file.git_sha1, "lfs": _lfs(file)} if has_blobs else {}
-    return {"rfilename": file.path, **blob}
+    if topic == "paths-info":
+        return hf_models.list_paths(asked, library, model) if asked.method == "POST" else None
+    if not asked.is_read:
+        return None
+    if topic == "revision":
+        return hf_models.info(asked, library, model)
+    if topic == "commits":
+        return json_reply([hf_models.describe_commit(model)], headers={"X-Total-Count": "1"})
+    return hf_models.list_tree(asked, library, model, path)
 
 
 def _refs(found: list[ServedModel]) -> Reply:
@@ -110,77 +101,16 @@ def _refs(found: list[ServedModel]) -> Reply:
     return json_reply({"branches": branches, "tags": [], "converts": []})
 
 
-def _tree(asked: Asked, model: ServedModel, root: str) -> Reply:
-    query = asked.query
-    entries = tree(model, root, is_recursive=is_true(query.get("recursive", "")))
-    if not entries:
-        return refused(404, "EntryNotFound", "There is no such folder.", commit=model.commit)
-    is_expanded = is_true(query.get("expand", ""))
-    start = _number(query.get("cursor"), 0)
-    limit = max(1, min(PAGE_SIZE, _number(query.get("limit"), PAGE_SIZE)))
-    page = [_entry(entry, model, is_expanded=is_expanded) for entry in entries[start : start + limit]]
-    headers = {"X-Repo-Commit": model.commit}
-    if start + limit < len(entries):
-        following = urlencode({**query, "cursor": start + limit}, quote_via=quote)
-        headers["Link"] = f'<{asked.origin}{_clean(asked)}?{following}>; rel="next"'
-    return json_reply(page, headers=headers)
+def _file(asked: Asked, library: Library, question: FileQuestion) -> Reply:
+    reply = file_reply(asked, library, question)
+    return refusal(reply) if isinstance(reply, Missing) else reply
 
 
-def _clean(asked: Asked) -> str:
-    """Return the path of the request, escaped by us."""
-    return "/" + "/".join(quote(part, safe="") for part in asked.parts)
-
-
-def _paths_info(asked: Asked, model: ServedModel) -> Reply:
-    """Describe the paths named in the body, as JSON or as a form; those that are not there are left out."""
-    try:
-        if "json" in asked.headers.get("content-type", ""):
-            body = json.loads(asked.body)
-            paths, is_expanded = body["paths"], body.get("expand") is True
-        else:
-            form = parse_qs(asked.body.decode())
-            paths, is_expanded = form["paths"], is_true(form.get("expand", [""])[0])
-        paths = [paths] if isinstance(paths, str) else paths
-        named = {path.strip("/") for path in paths}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return refused(400, "", "The body names no paths.")
-    entries = [entry for entry in tree(model, "", is_recursive=True) if entry.path in named]
-    return json_reply([_entry(entry, model, is_expanded=is_expanded) for entry in entries])
-
-
-def _entry(entry: Folder | ServedFile, model: ServedModel, *, is_expanded: bool) -> object:
-    last = {"id": model.commit, "title": "mirror", "date": _time(model.created)}
-    extra = {"lastCommit": last} if is_expanded else {}
-    if isinstance(entry, Folder):
-        return {"type": "directory", "oid": entry.git_sha1, "size": 0, "path": entry.path, **extra}
-    file = {"type": "file", "oid": entry.git_sha1, "size": entry.size, "path": entry.path, "lfs": _lfs(entry)}
-    return file | extra
-
-
-def _lfs(file: ServedFile) -> object:
-    """Every file is shown as a large one: those carry a sha256, so that clients can check what they get."""
-    return {"oid": file.sha256, "sha256": file.sha256, "size": file.size, "pointerSize": len(file.pointer)}
-
-
-def _refusal(missing: Missing) -> Reply:
-    match missing.what:
-        case "repo":
-            return _no_repo()
-        case "revision":
-            return refused(404, "RevisionNotFound", "Invalid rev id: this mirror has another one")
-        case "file":
-            return refused(404, "EntryNotFound", "Entry not found", commit=missing.commit)
-    # not EntryNotFound: clients would note for good that this commit lacks the file
-    return refused(410, "", "This file is damaged on this mirror.")
-
-
-def _no_repo() -> Reply:
-    return refused(404, "RepoNotFound", "Repository not found")
-
-
-def _time(moment: float) -> str:
-    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def _number(text: str | None, default: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else default
+def _raw(asked: Asked, library: Library, question: FileQuestion) -> Reply:
+    """Return what git keeps: of a file in LFS, the pointer."""
+    model, commit = find_version(library.versions(question.repo_id, question.revision), question.revision)
+    file = model.files.get(question.path) if model is not None else None
+    if file is None or not file.is_lfs:
+        return _file(asked, library, question)
+    headers = {"Content-Type": "text/plain; charset=utf-8", "ETag": f'"{file.pointer_sha1}"', "X-Repo-Commit": commit}
+    return Reply(200, headers, file.pointer)

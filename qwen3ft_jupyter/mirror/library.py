@@ -15,7 +15,7 @@ from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.mirror import folders
 from qwen3ft_jupyter.mirror.digests import Digests
 from qwen3ft_jupyter.mirror.folders import EXHAUSTED, CacheFolder, PlainFolder
-from qwen3ft_jupyter.mirror.models import ServedFile, ServedModel, pick, versions
+from qwen3ft_jupyter.mirror.models import ServedFile, ServedModel, pick, pick_of, versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class Library:
         """
         self._digests = Digests(stop or threading.Event())
         self._folders: dict[str, PlainFolder] = {
-            repo_id: PlainFolder(repo_id, folder, self._digests) for repo_id, folder in registered.items()
+            repo_id.lower(): PlainFolder(repo_id, folder, self._digests) for repo_id, folder in registered.items()
         }
         self._layers: list[CacheFolder] = []
         read = read_manifest
@@ -60,26 +60,27 @@ class Library:
             CacheFolder(folder, layer=number, stamps_root=cache_dir, read=read)
             for number, folder in enumerate(shared_dirs, start=1)
         ]
-        for repo_id, folder in self._folders.items():
-            if folder.current() is None:
+        for repo_id in registered:
+            if self._folders[repo_id.lower()].current() is None:
                 raise NotCached("{name}: its folder holds no file that could be served.", name=repo_id)
 
     def versions(self, repo_id: str, revision: str = "") -> list[ServedModel]:
         """Return the versions of `repo_id`, the default one first; none if the repo is not here.
 
         Args:
-            repo_id: As the client writes it.
+            repo_id: As the client writes it; one in another case is found as long as none is spelled like that.
             revision: What will be looked for among them.
 
         Raises:
             OSError: The machine is exhausted, see `EXHAUSTED`.
         """
-        folder = self._folders.get(repo_id)
+        folder = self._folders.get(repo_id.lower())
         if folder is not None:
             model = folder.current()
             return [model] if model is not None else []
         found = self._cached(repo_id, folders.REFRESH_S)
-        return found if pick(found, revision) is not None else self._cached(repo_id, folders.RESCAN_S)
+        is_known = pick(found, revision) or pick_of(found, revision)
+        return found if is_known is not None else self._cached(repo_id, folders.RESCAN_S)
 
     def find(self, repo_id: str, revision: str = "") -> ServedModel | None:
         """Return a version of the model called `repo_id`, the default one for "", or None. Raises as `versions`."""
@@ -97,7 +98,22 @@ class Library:
         """Return the default version of every repo that is here, by name. Raises as `versions`."""
         repo_ids = {*self._folders, *(repo_id for layer in self._layers for repo_id in layer.repo_ids())}
         models = [self.find(repo_id) for repo_id in sorted(repo_ids)]
-        return [model for model in models if model is not None]
+        return list({model.repo_id: model for model in models if model is not None}.values())
+
+    def git_sha1(self, model: ServedModel, file: ServedFile) -> str | None:
+        """Return git's digest of a small file, which is read for it once; None if its bytes are not the listed ones.
+
+        Raises:
+            OSError: The machine is exhausted, see `EXHAUSTED`.
+            Stopped: The mirror is closing.
+        """
+        try:
+            known = self._digests.of(_place(model, file), Stamp.of(os.lstat(_place(model, file))))
+        except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise
+            return None
+        return known.git_sha1 if known is not None and known.sha256 == file.sha256 else None
 
     def open(self, model: ServedModel, file: ServedFile) -> tuple[FileIO, Stamp] | None:
         """Return the file, open for reading, and its stamp; None if its bytes are no longer the listed ones.
@@ -134,24 +150,31 @@ class Library:
         stamp = Stamp.of(status)
         if not stat.S_ISREG(status.st_mode) or stamp.size != file.size:
             return False
-        return stamp == file.stamp or self._digests.known(place, stamp) in {None, file.sha256}
+        known = self._digests.known(place, stamp)
+        return known is None or known.sha256 == file.sha256
 
     def _cached(self, repo_id: str, max_age_s: float) -> list[ServedModel]:
-        return versions(copy for layer in self._layers for copy in layer.copies(repo_id, max_age_s=max_age_s))
+        copies = [copy for layer in self._layers for copy in layer.copies(repo_id, max_age_s=max_age_s)]
+        spellings = {copy.model.repo_id for copy in copies}
+        spelled = repo_id if repo_id in spellings else min(spellings, default="")
+        return versions(copy for copy in copies if copy.model.repo_id == spelled)
 
     def _is_good(self, model: ServedModel, file: ServedFile, stamp: Stamp) -> bool:
         if stamp.size != file.size:
             return False
-        if stamp == file.stamp:
+        place = _place(model, file)
+        known = self._digests.known(place, stamp)
+        if known is None and stamp == file.stamp:
             return True
-        if self.find(model.repo_id, model.commit) != model:
+        if known is None and model not in self.versions(model.repo_id, model.commit):
             return False  # replaced since it was looked up: not worth reading
         try:
-            return self._digests.of(_place(model, file), stamp) == file.sha256
+            known = known or self._digests.of(place, stamp)
         except OSError as error:
             if error.errno in EXHAUSTED:
                 raise
             return False
+        return known is not None and known.sha256 == file.sha256
 
 
 def _place(model: ServedModel, file: ServedFile) -> str:

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.hubs.network import CA_VARIABLES
 from qwen3ft_jupyter.mirror.library import Library
-from qwen3ft_jupyter.mirror.server import MAX_CONNECTIONS, MirrorServer
+from qwen3ft_jupyter.mirror.server import MAX_CONNECTIONS, MirrorServer, Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from qwen3ft_jupyter.cache.store import ModelCache
+    from qwen3ft_jupyter.mirror.tls import Certificate
 
 
 class Mirror:
@@ -36,6 +40,8 @@ class Mirror:
         port: int = 0,
         token: str | None = None,
         max_connections: int = MAX_CONNECTIONS,
+        certificate: Certificate | None = None,
+        unserved: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         """Describe the mirror; nothing is read or opened before the block begins.
 
@@ -47,19 +53,22 @@ class Mirror:
             trust_manifests: As in `ModelCache`: what is not trusted there is no model here.
             host: Address to listen on; any but loopback lets other machines in.
             port: Port to listen on, or 0 for a free one.
-            token: Asked of every client, as a Bearer token or as ModelScope's session cookie.
+            token: Asked of every client, as a Bearer token, a password, or ModelScope's session cookie.
             max_connections: Open at once; fewer if this process may not have the file descriptors they need.
+            certificate: With which https is spoken, and http no more.
+            unserved: Names models that are on this disk but not served, for whoever asks how the mirror is.
 
         Raises:
             BadName: A repo id is malformed.
+            BadInput: The certificate cannot be used.
         """
         self._models = {parse_repo_id(repo_id): folder for repo_id, folder in (models or {}).items()}
         self._cache_dir = cache_dir
         self._shared_dirs = tuple(shared_dirs)
         self._trust_manifests = trust_manifests
         self._address = (host, port)
-        self._token = token
-        self._max_connections = max_connections
+        tls = certificate.context() if certificate is not None else None
+        self._terms = Terms(token, max_connections, tls, unserved)
         self._closing = threading.Event()
         self._server: MirrorServer | None = None
         self._thread: threading.Thread | None = None
@@ -70,6 +79,11 @@ class Mirror:
         if self._server is None:
             raise RuntimeError("the mirror is not running")
         return self._server.url
+
+    @property
+    def token(self) -> str | None:
+        """What is asked of every client, or None."""
+        return self._terms.token
 
     def __enter__(self) -> Self:
         """Start.
@@ -88,7 +102,7 @@ class Mirror:
             stop=self._closing,
         )
         host, port = self._address
-        self._server = MirrorServer(library, host, port, token=self._token, max_connections=self._max_connections)
+        self._server = MirrorServer(library, host, port, self._terms)
         self._thread = threading.Thread(target=self._server.accept_until_stopped, name="qwen3ft-mirror", daemon=True)
         self._thread.start()
         return self
@@ -104,14 +118,34 @@ class Mirror:
         self._server = self._thread = None
 
 
-def client_settings(url: str, token: str | None) -> dict[str, str]:
+def unserved_models(cache: ModelCache) -> list[str]:
+    """Return the models that people may expect a mirror of `cache` to serve, but that it does not.
+
+    They lie in the cache unverified, for example copied there by hand, or are used where another tool keeps them.
+    """
+    models = cache.list()
+    served = {one.repo_id for one in models if one.is_verified and not one.is_others}
+    return sorted({one.repo_id for one in models if one.is_verified or not one.is_others} - served)
+
+
+def client_settings(url: str, token: str | None, certificate: Path | None = None) -> dict[str, str]:
     """Return what other programs put into their environment to fetch from a mirror.
+
+    Args:
+        url: Its address.
+        token: What it asks of them, or None.
+        certificate: Where they have a copy of its own certificate, or None if it has none, or one that they trust.
 
     >>> client_settings("http://10.0.0.5:8900", "abc")["QWEN3FT_MIRROR_TOKENS"]
     '10.0.0.5:8900=abc'
     """
+    parts = urlsplit(url)
     settings = {"QWEN3FT_MIRRORS": url, "HF_ENDPOINT": url, "MODELSCOPE_ENDPOINT": url}
+    if parts.scheme == "https":
+        settings |= {"MODELSCOPE_DOMAIN": parts.netloc}
     if token is not None:
-        settings |= {"QWEN3FT_MIRROR_TOKENS": f"{urlsplit(url).netloc}={token}"}
+        settings |= {"QWEN3FT_MIRROR_TOKENS": f"{parts.netloc}={token}"}
         settings |= {"HF_TOKEN": token, "MODELSCOPE_API_TOKEN": token}
+    if certificate is not None:
+        settings |= dict.fromkeys(CA_VARIABLES, str(certificate))
     return settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 DEFAULT_REVISIONS = ("main", "master")
 """What Hugging Face's and ModelScope's clients ask for when nobody names a revision."""
+MAX_PLAIN_BYTES: Final = 10 << 20
+"""Larger files are in git LFS on both hubs; of smaller ones the mirror knows both digests."""
+_LFS_SUFFIXES: Final = (".safetensors", ".gguf", ".onnx", ".parquet", ".arrow", ".tflite", ".model", ".mlmodel", ".ftz")
+"""Endings that the `.gitattributes` of a new repo on Hugging Face puts into LFS, as far as a download takes them."""
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,200}")
+_SHORT_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,14 @@ class ServedFile:
     """Under which the digest is known; None when the file has to be read before it is handed out."""
 
     @property
-    def etag(self) -> str:
-        """Return the strong validator of HTTP: the digest, as both hubs do it."""
-        return f'"{self.sha256}"'
+    def is_small(self) -> bool:
+        """Return whether it is read for git's digest of it."""
+        return self.size <= MAX_PLAIN_BYTES
+
+    @property
+    def is_lfs(self) -> bool:
+        """Return whether git keeps a pointer in its place, as far as size and name tell what the hub did."""
+        return not self.is_small or self.path.lower().endswith(_LFS_SUFFIXES)
 
     @property
     def pointer(self) -> bytes:
@@ -41,10 +51,9 @@ class ServedFile:
         return f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {self.size}\n".encode()
 
     @property
-    def git_sha1(self) -> str:
+    def pointer_sha1(self) -> str:
         """Return git's name of the pointer."""
-        pointer = self.pointer
-        return hashlib.sha1(b"blob %d\0" % len(pointer) + pointer, usedforsecurity=False).hexdigest()
+        return git_sha1(self.pointer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,9 @@ class ServedModel:
     repo_id: RepoId
     folder: Path
     commit: str
-    """40 hexadecimal digits."""
+    """40 hexadecimal digits, made of what is here, see `derived_commit`."""
+    origin: str
+    """The hub's commit that its files are of, or "". That may have more files, so it is no name of this listing."""
     revision: str
     """The name it was downloaded by, or ""."""
     created: float
@@ -66,12 +77,17 @@ class ServedModel:
     @property
     def branches(self) -> tuple[str, ...]:
         """Return every name of the commit except its own."""
-        is_other = self.revision not in {self.commit, *DEFAULT_REVISIONS} and _BRANCH.fullmatch(self.revision)
+        is_name = _BRANCH.fullmatch(self.revision) and not _SHORT_COMMIT.fullmatch(self.revision)
+        is_other = is_name and self.revision not in DEFAULT_REVISIONS
         return (*(DEFAULT_REVISIONS if self.is_default else ()), *((self.revision,) if is_other else ()))
 
     def has_revision(self, name: str) -> bool:
-        """Return whether `name` means what is here."""
-        return name.removeprefix("refs/heads/") in {self.commit, *self.branches}
+        """Return whether `name` means what is here: a branch, or a commit by 7 to 40 of its digits."""
+        return name.removeprefix("refs/heads/") in self.branches or _begins(self.commit, name)
+
+    def is_of(self, commit: str) -> bool:
+        """Return whether each file here is one of this commit of a hub, given by 7 to 40 of its digits."""
+        return _begins(self.origin, commit)
 
     def below(self, folder: str) -> list[ServedFile]:
         """Return the files in `folder` (all of them for "") and in its subfolders, by path."""
@@ -115,14 +131,15 @@ class Copy(NamedTuple):
 
 
 def versions(copies: Iterable[Copy]) -> list[ServedModel]:
-    """Return the versions of one repo by preference, each commit once; the first is what the default branches mean.
+    """Return the versions of one repo by preference, each once; the first is what the default branches mean.
 
     That is the one downloaded as a default branch, else the one in the repo's own folder, whatever its revision is:
     where there is one version, every client that names none gets it.
     """
-    found: dict[str, ServedModel] = {}
+    found: dict[tuple[str, ...], ServedModel] = {}
     for copy in sorted(copies, key=_preference):
-        found.setdefault(copy.model.commit, replace(copy.model, is_default=not found))
+        names = (copy.model.commit, copy.model.origin, copy.model.revision)
+        found.setdefault(names, replace(copy.model, is_default=not found))
     return list(found.values())
 
 
@@ -138,13 +155,22 @@ def from_manifest(folder: Path, manifest: Manifest) -> ServedModel:
         for file in manifest.files
         if not any(part.startswith(".") for part in file.path.split("/"))
     ]
-    commit = manifest.commit or derived_commit(files)
     by_path = {str(file.path): file for file in files}
-    return ServedModel(manifest.repo_id, folder, commit, manifest.revision, manifest.created, by_path)
+    commit, origin = derived_commit(files), manifest.commit
+    return ServedModel(manifest.repo_id, folder, commit, origin, manifest.revision, manifest.created, by_path)
+
+
+def git_sha1(data: bytes, kind: str = "blob") -> str:
+    """Return git's name of an object (git-hash-object)."""
+    return hashlib.sha1(f"{kind} {len(data)}\0".encode() + data, usedforsecurity=False).hexdigest()
 
 
 def derived_commit(files: Iterable[ServedFile]) -> str:
-    """Return the commit of a model that has none: the same for the same contents, everywhere."""
+    """Return the commit of these files and no others: the same for the same contents, everywhere.
+
+    No hub's commit is shown instead. Its pickles, programs and dotfiles are not here, and clients note for good what
+    the listing of a commit lacks.
+    """
     lines = sorted(f"{file.sha256} {file.size} {file.path}\n" for file in files)
     return hashlib.sha1("".join(lines).encode(), usedforsecurity=False).hexdigest()
 
@@ -165,3 +191,12 @@ def pick(found: Sequence[ServedModel], revision: str) -> ServedModel | None:
         if model.has_revision(revision) if revision else model.is_default:
             return model
     return None
+
+
+def pick_of(found: Sequence[ServedModel], commit: str) -> ServedModel | None:
+    """Return the version that has files of a hub's commit, or None. It may lack others, so it is no listing of it."""
+    return next((model for model in found if model.is_of(commit)), None)
+
+
+def _begins(commit: str, digits: str) -> bool:
+    return _SHORT_COMMIT.fullmatch(digits) is not None and commit.startswith(digits)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.mirror.models import Folder, pick, tree
-from qwen3ft_jupyter.mirror.replies import Missing, Reply, file_reply, json_reply
+from qwen3ft_jupyter.mirror.models import Folder, pick, pick_of, tree
+from qwen3ft_jupyter.mirror.refusals import NO_REPO as NO_REPO_MESSAGE
+from qwen3ft_jupyter.mirror.refusals import NO_REVISION as NO_REVISION_MESSAGE
+from qwen3ft_jupyter.mirror.refusals import PART_OF_COMMIT
+from qwen3ft_jupyter.mirror.replies import FileQuestion, Missing, Reply, file_reply, json_reply
 from qwen3ft_jupyter.settings.kinds import is_true
 
 if TYPE_CHECKING:
@@ -16,42 +21,81 @@ if TYPE_CHECKING:
 NO_REPO = 10010205001
 NO_REPO_STATUS = 404
 """The hub itself answers 200 and says no in the body alone, which its client takes for an empty repo, downloaded."""
-NO_REPO_MESSAGE = "The repo is not on this mirror."
 NO_REVISION = 10010205002
 NO_FILE = 10010205003
 """Codes in the hub's form; its clients go by the status and by `Success`."""
+_GOOD: Final[dict[str, object]] = {"Code": 200, "Success": True, "Message": "success", "RequestId": ""}
 
 
 def answer(asked: Asked, library: Library) -> Reply | None:
     """Return the answer, or None if this is no question of this protocol."""
-    match asked.parts if asked.is_read else ():
-        case ("api", "v1", "models", owner, name, *rest):
-            return _about(asked, library, f"{owner}/{name}", rest)
-        case ("models", owner, name, "resolve", revision, *path):
+    match asked.parts:
+        case ("api", "v1", "models") if asked.method == "PUT":  # how its clients ask for the models of an owner
+            return _list_owner(asked, library)
+        case (("api" | "openapi") as api, "v1", *parts) if asked.is_read:
+            return _api(asked, library, api, parts)
+        case ("models", owner, name, "resolve" | "raw", revision, *path) if asked.is_read:
             return _file(asked, library, f"{owner}/{name}", revision, "/".join(path))
-        case ("api", "v1", "repos", "internalAccelerationInfo"):
-            return _good({"InternalRegionQueryAddress": ""})  # no faster route than this one
-        case ("openapi", "v1", "models", *repo):
-            return _open_answer(library, "/".join(repo))
-        case (owner, name, "info", "refs") if name.endswith(".git"):
-            return _git_refs(library.whole_versions(f"{owner}/{name.removesuffix('.git')}"))
+    return None
+
+
+def _api(asked: Asked, library: Library, api: str, parts: list[str]) -> Reply | None:
+    match (api, *parts):
+        case ("api", "models", owner, name, *rest):
+            return _about(asked, library, f"{owner}/{name}", rest)
+        case ("openapi", "models", *repo):
+            return _open_answer(asked, library, "/".join(repo))
+        case ("api", "repos", "internalAccelerationInfo"):
+            return good({"InternalRegionQueryAddress": ""})  # no faster route than this one
+        case (_, "datasets"):
+            return good_open({"datasets": [], "Data": [], "total_count": 0, "page_number": 1, "page_size": 10})
+        case (_, "datasets", *_):
+            return refused(NO_REPO_STATUS, NO_REPO, NO_REPO_MESSAGE)
     return None
 
 
 def refused(status: int, code: int, message: str) -> Reply:
-    """Return an error in ModelScope's envelope."""
+    """Return an error in ModelScope's envelope; `message` becomes its reason, so it is ours, never the client's."""
     body = {"Code": code, "Success": False, "Message": message, "Data": None, "RequestId": ""}
-    return json_reply({**body, "success": False, "code": str(code), "message": message}, status=status)
+    reply = json_reply({**body, "success": False, "code": str(code), "message": message}, status=status)
+    return replace(reply, reason=message)
 
 
-def _open_answer(library: Library, repo_id: str) -> Reply:
-    """Answer the newer interface: one model, or all of them."""
+def _open_answer(asked: Asked, library: Library, repo_id: str) -> Reply:
+    """Answer the newer interface: one model, or a page of those that pass the filters."""
     if repo_id:
         found = library.whole_versions(repo_id)
         # here a missing repo is 404, as the hub does it
-        return _open(_open_info(found[0])) if found else refused(404, NO_REPO, NO_REPO_MESSAGE)
-    models = [_open_info(model) for model in library.all()]
-    return _open({"models": models, "total_count": len(models), "page_number": 1, "page_size": len(models)})
+        return good_open(_open_info(found[0])) if found else refused(404, NO_REPO, NO_REPO_MESSAGE)
+    query = asked.query
+    owner, words = query.get("owner") or query.get("author") or "", query.get("search", "")
+    found = [model for model in library.all() if _matches(model, owner, words)]
+    if query.get("sort") == "last_modified":
+        found.sort(key=lambda model: -model.created)
+    number, size = _count(query.get("page_number"), 1), _count(query.get("page_size"), 10)
+    models = [_open_info(model) for model in found[(number - 1) * size : number * size]]
+    return good_open({"models": models, "total_count": len(found), "page_number": number, "page_size": size})
+
+
+def _list_owner(asked: Asked, library: Library) -> Reply:
+    try:
+        body = json.loads(asked.body)
+        owner = str(body.get("Path") or "")
+        number, size = _count(str(body.get("PageNumber")), 1), _count(str(body.get("PageSize")), 10)
+    except (ValueError, AttributeError, RecursionError):
+        return refused(400, 400, "The body is no question.")
+    found = [model for model in library.all() if _matches(model, owner, "")]
+    page = found[(number - 1) * size : number * size]
+    return good({"Models": [_info(model) for model in page], "TotalCount": len(found)})
+
+
+def _matches(model: ServedModel, owner: str, words: str) -> bool:
+    repo_id = model.repo_id.lower()
+    return owner.lower() in {"", repo_id.partition("/")[0]} and words.lower() in repo_id
+
+
+def _count(text: str | None, default: int) -> int:
+    return max(1, int(text)) if text and text.isascii() and text.isdigit() and len(text) < 6 else default
 
 
 def _about(asked: Asked, library: Library, repo_id: str, rest: list[str]) -> Reply | None:
@@ -64,21 +108,38 @@ def _about(asked: Asked, library: Library, repo_id: str, rest: list[str]) -> Rep
             found = library.whole_versions(repo_id)
             if not found:
                 return _refusal("repo")
-            return _revisions(found) if rest else _good(_info(found[0]))
+            return _revisions(found) if rest else good(_info(found[0]))
         case ["repo", "files"]:
-            found = library.whole_versions(repo_id, revision)
-            model = pick(found, revision)
-            if model is None:
-                return _refusal("revision" if found else "repo")
-            is_recursive = is_true(query.get("Recursive", ""))
-            return _listing(model, query.get("Root", "").strip("/"), is_recursive=is_recursive)
+            return _listed(asked, library, repo_id, revision)
+        case ["commits"]:
+            return _listed(asked, library, repo_id, query.get("Ref") or revision, is_history=True)
     return None
+
+
+def _listed(asked: Asked, library: Library, repo_id: str, revision: str, *, is_history: bool = False) -> Reply:
+    """Answer what a revision consists of, or came from."""
+    found = library.whole_versions(repo_id, revision)
+    model = pick(found, revision)
+    if model is None:
+        is_part = pick_of(found, revision) is not None
+        return _refusal("part" if is_part else "revision" if found else "repo")
+    if is_history:
+        return json_reply({**_GOOD, "Data": {"Commit": [_commit(model)]}, "TotalCount": 1})
+    is_recursive = is_true(asked.query.get("Recursive", ""))
+    return _listing(model, asked.query.get("Root", "").strip("/"), is_recursive=is_recursive)
+
+
+def _commit(model: ServedModel) -> object:
+    created = int(model.created)
+    names = {"Id": model.commit, "ShortId": model.commit[:8], "Title": "What this mirror has", "Message": ""}
+    who = {"AuthorName": "qwen3ft-mirror", "CommitterName": "qwen3ft-mirror"}
+    return {**names, **who, "AuthoredDate": created, "CommittedDate": created, "CreatedAt": created}
 
 
 def _listing(model: ServedModel, root: str, *, is_recursive: bool) -> Reply:
     files = [_entry(entry, model) for entry in tree(model, root, is_recursive=is_recursive)]
     commit = {"Id": model.commit, "ShortId": model.commit[:8], "CommittedDate": int(model.created)}
-    return _good({"Files": files, "IsVisual": 0, "LatestCommitter": commit})
+    return good({"Files": files, "IsVisual": 0, "LatestCommitter": commit})
 
 
 def _entry(entry: Folder | ServedFile, model: ServedModel) -> object:
@@ -101,7 +162,7 @@ def _entry(entry: Folder | ServedFile, model: ServedModel) -> object:
 
 
 def _file(asked: Asked, library: Library, repo_id: str, revision: str, path: str) -> Reply:
-    reply = file_reply(asked, library, repo_id, revision, path)
+    reply = file_reply(asked, library, FileQuestion(repo_id, revision, path))
     return _refusal(reply.what) if isinstance(reply, Missing) else reply
 
 
@@ -110,7 +171,9 @@ def _refusal(what: str) -> Reply:
         case "repo":
             return refused(NO_REPO_STATUS, NO_REPO, NO_REPO_MESSAGE)
         case "revision":
-            return refused(404, NO_REVISION, "This mirror has another revision.")
+            return refused(404, NO_REVISION, NO_REVISION_MESSAGE)
+        case "part":
+            return refused(404, NO_REVISION, PART_OF_COMMIT)
         case "file":
             return refused(404, NO_FILE, "The file is not in this repo.")
     return refused(410, NO_FILE, "This file is damaged on this mirror.")
@@ -132,7 +195,7 @@ def _info(model: ServedModel) -> object:
 
 def _revisions(found: list[ServedModel]) -> Reply:
     branches = [{"Revision": name, "CreatedAt": int(model.created)} for model in found for name in model.branches]
-    return _good({"RevisionMap": {"Branches": branches, "Tags": []}})
+    return good({"RevisionMap": {"Branches": branches, "Tags": []}})
 
 
 def _open_info(model: ServedModel) -> object:
@@ -147,25 +210,11 @@ def _open_info(model: ServedModel) -> object:
     }
 
 
-def _git_refs(found: list[ServedModel]) -> Reply:
-    """Answer as git does (gitprotocol-http): which commit each branch points to."""
-    if not found:
-        return refused(404, NO_REPO, NO_REPO_MESSAGE)
-    refs = sorted((name, model.commit) for model in found for name in model.branches)
-    lines = [f"{found[0].commit} HEAD\0symref=HEAD:refs/heads/master\n"] if found[0].is_default else []
-    lines += [f"{commit} refs/heads/{name}\n" for name, commit in refs]
-    packets = [_packet("# service=git-upload-pack\n"), b"0000", *map(_packet, lines), b"0000"]
-    return Reply(200, {"Content-Type": "application/x-git-upload-pack-advertisement"}, b"".join(packets))
+def good(data: object) -> Reply:
+    """Return an answer in ModelScope's envelope."""
+    return json_reply({**_GOOD, "Data": data})
 
 
-def _packet(line: str) -> bytes:
-    data = line.encode()
-    return b"%04x%s" % (len(data) + 4, data)
-
-
-def _good(data: object) -> Reply:
-    return json_reply({"Code": 200, "Success": True, "Message": "success", "RequestId": "", "Data": data})
-
-
-def _open(data: object) -> Reply:
+def good_open(data: object) -> Reply:
+    """Return an answer in the envelope of the newer interface."""
     return json_reply({"success": True, "data": data, "request_id": ""})

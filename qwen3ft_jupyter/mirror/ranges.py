@@ -1,4 +1,4 @@
-"""What the Range, If-Range and If-None-Match headers ask for (RFC 9110, sections 13 and 14). Pure."""
+"""What the Range, If-Range, If-Match and If-None-Match headers ask for (RFC 9110, sections 13 and 14). Pure."""
 
 from __future__ import annotations
 
@@ -45,10 +45,23 @@ def wanted_part(headers: Mapping[str, str], *, size: int, etag: str) -> Part:
     return Part(206, start, min(end, size - 1) - start + 1)
 
 
-def has_already(headers: Mapping[str, str], etag: str) -> bool:
-    """Return whether the client says in If-None-Match that it has this version."""
-    known = [tag.strip().removeprefix("W/") for tag in headers.get("if-none-match", "").split(",")]
-    return etag in known or known == ["*"]
+def precondition(headers: Mapping[str, str], etag: str) -> int:
+    """Return the status that ends a GET or HEAD before its method is looked at: 412, 304, or 0 to go on.
+
+    `etag` is a strong validator. If-Match takes it only as such, If-None-Match weakened, too. A date is not compared:
+    no answer here has one.
+
+    >>> precondition({"if-none-match": 'W/"x", "y"'}, '"x"'), precondition({"if-match": '"y"'}, '"x"')
+    (304, 412)
+    """
+    if "if-match" in headers and not {etag, "*"} & set(_tags(headers["if-match"])):
+        return 412
+    known = {tag.removeprefix("W/") for tag in _tags(headers.get("if-none-match", ""))}
+    return 304 if {etag, "*"} & known else 0
+
+
+def _tags(field: str) -> list[str]:
+    return [tag.strip() for tag in field.split(",")]
 
 
 def _last_bytes(count: int, size: int) -> Part:

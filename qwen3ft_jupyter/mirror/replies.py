@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import parse_qsl, unquote
 
 from qwen3ft_jupyter.mirror import ranges
-from qwen3ft_jupyter.mirror.models import pick
+from qwen3ft_jupyter.mirror.models import pick, pick_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from io import FileIO
 
     from qwen3ft_jupyter.cache.own.manifest import Stamp
@@ -77,6 +77,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     slice: Slice | None = None
+    reason: str = ""
+    """Instead of the status's own words; of an error, ModelScope's older clients show nothing else."""
 
 
 def json_reply(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
@@ -92,11 +94,24 @@ class Missing:
     what: Literal["repo", "revision", "file", "bytes"]
     """What is not here; "bytes" where the file is, but is damaged."""
     commit: str = ""
-    """Of the version that was found."""
+    """Of which it is known that it lacks the file; "" where only this mirror lacks it."""
 
 
-def file_reply(asked: Asked, library: Library, repo_id: str, revision: str, path: str) -> Reply | Missing:
+@dataclass(frozen=True, slots=True)
+class FileQuestion:
+    """Which file is asked for."""
+
+    repo_id: str
+    revision: str
+    path: str
+    is_by_git: bool = False
+    """Whether its validator is the digest that Hugging Face lists it by: git's where the file is not in LFS."""
+
+
+def file_reply(asked: Asked, library: Library, question: FileQuestion) -> Reply | Missing:
     """Return a file of a model, or the part asked for.
+
+    It may be asked for by the commit of the hub that it came from, too: it is one of that commit.
 
     Raises:
         OSError: The machine is exhausted just now.
@@ -104,38 +119,66 @@ def file_reply(asked: Asked, library: Library, repo_id: str, revision: str, path
     """
     missing = Missing("repo")
     for _ in range(TRIES):
-        found = library.versions(repo_id, revision)
-        model = pick(found, revision)
+        found = library.versions(question.repo_id, question.revision)
+        model, commit = find_version(found, question.revision)
         if model is None:
             return Missing("revision" if found else "repo")
-        file = model.files.get(path)
+        file = model.files.get(question.path)
         if file is None:
-            return Missing("file", model.commit)
-        reply = _reply(asked, library, model, file)
+            return Missing("file", model.commit if commit == model.commit else "")
+        etag = _etag(library, model, file, is_by_git=question.is_by_git)
+        reply = _reply(asked, library, Found(model, file, commit, etag)) if etag else None
         if reply is not None:
             return reply
-        missing = Missing("bytes", model.commit)
-        if library.find(repo_id, revision) == model:
+        missing = Missing("bytes")
+        if model in library.versions(question.repo_id, question.revision):
             break
     return missing
 
 
-def _reply(asked: Asked, library: Library, model: ServedModel, file: ServedFile) -> Reply | None:
+def find_version(found: Sequence[ServedModel], revision: str) -> tuple[ServedModel | None, str]:
+    """Return the version that has the files of a revision, and of which commit they are: ours or its hub's."""
+    model = pick(found, revision)
+    if model is not None:
+        return model, model.commit
+    model = pick_of(found, revision)
+    return (model, model.origin) if model is not None else (None, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that is here."""
+
+    model: ServedModel
+    file: ServedFile
+    commit: str
+    """As whose it is handed out."""
+    etag: str
+    """Its validator, without quotes."""
+
+
+def _etag(library: Library, model: ServedModel, file: ServedFile, *, is_by_git: bool) -> str | None:
+    return library.git_sha1(model, file) if is_by_git and not file.is_lfs else file.sha256
+
+
+def _reply(asked: Asked, library: Library, found: Found) -> Reply | None:
     """Return the answer, or None if the bytes here are not the listed ones any more."""
+    model, file, etag = found.model, found.file, f'"{found.etag}"'
     headers = {
         "Content-Type": "application/octet-stream",
         "X-Content-Type-Options": "nosniff",
         "Accept-Ranges": "bytes",
-        "ETag": file.etag,
-        "X-Repo-Commit": model.commit,
-        "X-Linked-ETag": file.etag,
-        "X-Linked-Size": str(file.size),
+        "ETag": etag,
+        "X-Repo-Commit": found.commit,
     }
-    if ranges.has_already(asked.headers, file.etag):
-        return Reply(304, headers)
+    if file.is_lfs:
+        headers |= {"X-Linked-ETag": etag, "X-Linked-Size": str(file.size)}
+    refusal = ranges.precondition(asked.headers, etag)
+    if refusal:
+        return Reply(refusal, headers)
     if asked.method == "HEAD":
         return Reply(200, {**headers, "Content-Length": str(file.size)}) if library.has(model, file) else None
-    part = ranges.wanted_part(asked.headers, size=file.size, etag=file.etag)
+    part = ranges.wanted_part(asked.headers, size=file.size, etag=etag)
     if part.status == 416:
         return Reply(416, {**headers, "Content-Range": f"bytes */{file.size}"})
     opened = library.open(model, file)

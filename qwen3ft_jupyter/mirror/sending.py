@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import ssl
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -51,7 +52,11 @@ def send_slice(connection: socket.socket, part: Slice) -> None:
             try:
                 position += _send(connection, part.file, position, min(SEND_BYTES, end - position))
                 continue
-            except BlockingIOError:
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                selector.modify(connection, selectors.EVENT_WRITE)
+                selector.select(max(0.0, deadline - time.monotonic()))
+            except ssl.SSLWantReadError:  # the client wants other keys
+                selector.modify(connection, selectors.EVENT_READ)
                 selector.select(max(0.0, deadline - time.monotonic()))
             if time.monotonic() >= deadline:
                 if position - mark < min(MIN_BYTES, end - mark):
@@ -60,10 +65,10 @@ def send_slice(connection: socket.socket, part: Slice) -> None:
 
 
 def _send(connection: socket.socket, file: FileIO, position: int, count: int) -> int:
-    """Send up to `count` bytes, at least one. Raises BlockingIOError if the connection takes none just now."""
+    """Send up to `count` bytes, at least one. Raises BlockingIOError, or TLS's like, if it takes none just now."""
     sent = 0
     try:
-        if _HAS_SENDFILE:
+        if _HAS_SENDFILE and not isinstance(connection, ssl.SSLSocket):  # past which it would go
             sent = os.sendfile(connection.fileno(), file.fileno(), position, count)
     except (BlockingIOError, ConnectionError):
         raise

@@ -8,15 +8,19 @@ import logging
 import selectors
 import socket
 import socketserver
+import ssl
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.mirror.addresses import is_loopback
 from qwen3ft_jupyter.mirror.connections import Connections
 from qwen3ft_jupyter.mirror.folders import EXHAUSTED
+from qwen3ft_jupyter.mirror.git import LastPack
 from qwen3ft_jupyter.mirror.handler import Handler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import TypeAlias
 
     from qwen3ft_jupyter.mirror.library import Library
@@ -43,6 +47,18 @@ _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms a mirror serves."""
+
+    token: str | None = None
+    """Asked of every client."""
+    max_connections: int = MAX_CONNECTIONS
+    tls: ssl.SSLContext | None = None
+    unserved: Callable[[], Iterable[str]] = tuple
+    """Names the models that are on this disk but not served."""
+
+
 class MirrorServer(http.server.ThreadingHTTPServer):
     """Accepts connections and gives each a thread."""
 
@@ -51,13 +67,17 @@ class MirrorServer(http.server.ThreadingHTTPServer):
     request_queue_size = 1024
     allow_reuse_address = True
 
-    def __init__(self, library: Library, host: str, port: int, *, token: str | None, max_connections: int) -> None:
+    def __init__(self, library: Library, host: str, port: int, terms: Terms) -> None:
         """Listen. Raises OSError."""
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.library = library
-        self.token = token
+        self.token = terms.token
+        self.tls = terms.tls
+        self.unserved = terms.unserved
+        self.scheme = "https" if terms.tls is not None else "http"
+        self.last_pack = LastPack()
         self.stopping = threading.Event()
-        self.connections = Connections(min(max_connections, room_for_connections(max_connections)))
+        self.connections = Connections(min(terms.max_connections, room_for_connections(terms.max_connections)))
         self.is_local = is_loopback(host)
         self.timeout = 0.0  # `handle_request` is called when there is one
         self._refusals = threading.BoundedSemaphore(MAX_REFUSALS)
@@ -68,7 +88,8 @@ class MirrorServer(http.server.ThreadingHTTPServer):
     def url(self) -> str:
         """Return the address to give to clients."""
         host, port = self.server_address[:2]
-        return f"http://[{host!s}]:{port}" if self.address_family == socket.AF_INET6 else f"http://{host!s}:{port}"
+        name = f"[{host!s}]" if self.address_family == socket.AF_INET6 else f"{host!s}"
+        return f"{self.scheme}://{name}:{port}"
 
     def server_bind(self) -> None:
         """Bind without the base class's look-up of the host's name, which can take seconds."""
@@ -88,10 +109,21 @@ class MirrorServer(http.server.ThreadingHTTPServer):
     def get_request(self) -> tuple[socket.socket, Address]:
         """Accept a connection. Raises OSError, which the base class takes for none."""
         try:
-            return super().get_request()
+            connection, address = super().get_request()
+            return self._secured(connection), address
         except OSError as error:
             if error.errno in EXHAUSTED and not self.connections.drop_idle():
                 self.stopping.wait(PAUSE_S)  # the connection stays in the queue: looking again at once would spin
+            raise
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        """Return the connection, under TLS if that is spoken; the handshake is left to the thread that reads."""
+        if self.tls is None:
+            return connection
+        try:
+            return self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        except OSError:  # the client has gone
+            connection.close()
             raise
 
     def process_request(self, request: Request, client_address: Address) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import BadConfig, CacheDamaged
 from qwen3ft_jupyter.faces import actions, say
 from qwen3ft_jupyter.faces.job_views import jobs_table
-from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb
+from qwen3ft_jupyter.faces.parsing import match_verb
+from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import (
     cache_table,
@@ -20,7 +21,7 @@ from qwen3ft_jupyter.faces.views import (
     plan_table,
     status_table,
 )
-from qwen3ft_jupyter.messages import Command, size, tr
+from qwen3ft_jupyter.messages import Command, Texts, size, tr
 from qwen3ft_jupyter.notebook.job_view import JobView
 from qwen3ft_jupyter.notebook.views import Note, TableView, TextView, View
 from qwen3ft_jupyter.settings.kinds import parse_folder
@@ -127,7 +128,7 @@ def evict(room: Room, given: Namespace) -> Note:
 
 def move(room: Room, given: Namespace) -> Note:
     """Move the cache, and say what of it has not moved; the value is the new folder."""
-    report = room.manager_for(given).move_cache(given.folder)
+    report = room.manager_for(given).move_cache(parse_folder("FOLDER", given.folder))
     said = [
         tr("Moved folders: {count}; {size} copied.", count=len(report.moved), size=size(report.bytes_copied)),
         tr("The cache has moved. Use it there: {command}", command=f"%env MODEL_CACHE_DIR={report.target}"),
@@ -139,7 +140,7 @@ def move(room: Room, given: Namespace) -> Note:
 def load(room: Room, given: Namespace) -> Note:
     """Load a model into the notebook's variables."""
     if given.variable and not given.variable.isidentifier():
-        raise WrongLine(f"{given.variable!r} cannot be the name of a variable.")
+        raise WrongLine(tr("{name!r} cannot be the name of a variable.", name=given.variable))
     manager, name = room.manager_for(given), given.model_name
     loaded = manager.load_model_and_tokenizer(actions.name_to_load(manager, name), quantization=given.quantization)
     names = actions.variables(given)
@@ -151,7 +152,7 @@ def load(room: Room, given: Namespace) -> Note:
 def finetune(room: Room, given: Namespace) -> JobView | FineTuneForm:
     """Start a fine-tune from a cell or a file, or show the form."""
     if given.cell is not None and given.config is not None:
-        raise WrongLine("Give the config in the cell or in a file, not in both.")
+        raise WrongLine(tr("Give the config in the cell or in a file, not in both."))
     manager = room.manager_for(given)
     if given.cell is None and given.config is None:
         from qwen3ft_jupyter.notebook.forms import FineTuneForm
@@ -168,7 +169,8 @@ def chat(room: Room, given: Namespace) -> TextView:
     written = (given.cell or "").rstrip()
     question = "\n\n".join(part for part in (given.question, _LEADING_LINES.sub("", written)) if part)
     if not question:
-        raise WrongLine(f"QUESTION is missing: {write_command('chat', given.model_name, 'QUESTION')}")
+        command = write_command("chat", given.model_name, "QUESTION")
+        raise WrongLine(tr("QUESTION is missing: {command}", command=command))
     return TextView(actions.ask(room.manager_for(given), given, question))
 
 
@@ -294,6 +296,13 @@ def _checked(room: Room, name: str, given: Namespace) -> JobView:
     from qwen3ft_jupyter.manager.kinds import VERIFY  # with it comes all that jobs need
 
     report = VERIFY.read_result(job.status().result) if name == VERIFY.name else None
+    if report is not None and report.problems:
+        raise CacheDamaged(
+            "{repo_id} is as the hub has it, and cannot be loaded: {problems}.",
+            hint="Use another revision or another repo.",
+            repo_id=given.model_name,
+            problems=Texts(report.problems),
+        )
     if report is not None and not report.is_ok:
         raise CacheDamaged(
             "{model_name}: {count} files are missing and {wrong} are wrong.",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import JobFailed, JobNotFound, Stopped, error_from_json
 from qwen3ft_jupyter.faces import say, terminal
+from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.job_views import (
     job_advice,
     job_text,
@@ -224,7 +225,7 @@ def job_html(job: JobSnapshot, losses: Losses | None = None) -> Markup:
     parts.append(lines([f"ℹ {notice}" for notice in status.notices]))
     if status.error:
         parts += _error_parts(status.error)
-    parts += [element("div", f"{name}: {value}") for name, value in result_facts(job, has_losses=bool(losses))]
+    parts += [element("div", fact(*each)) for each in result_facts(job, has_losses=bool(losses))]
     parts += [element("div", advice, style="opacity:0.75") for advice in job_advice(job, "magic")]
     return element("div", *parts)
 

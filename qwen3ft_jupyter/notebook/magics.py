@@ -11,7 +11,8 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from qwen3ft_jupyter.errors import Qwen3ftError
-from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb, parse, parse_text, split_line
+from qwen3ft_jupyter.faces.parsing import match_verb, parse, parse_text, split_line
+from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.notebook.actions import ACTIONS, Room
 from qwen3ft_jupyter.notebook.cells import MAGIC, drops_value, fill_in, keep_questions, users_frame
@@ -94,7 +95,8 @@ def _read(line: str, variables: Mapping[str, Any]) -> tuple[Verb, Namespace]:
 
 def _check_cell(verb: Verb, cell: str | None) -> None:
     if cell is not None and not verb.takes_cell:
-        raise WrongLine(f"%%{MAGIC} {verb.name} takes no cell: write %{MAGIC} {verb.usage('magic')}")
+        line, usage = f"%%{MAGIC} {verb.name}", f"%{MAGIC} {verb.usage('magic')}"
+        raise WrongLine(tr("{line} takes no cell. Write {usage}", line=line, usage=usage))
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

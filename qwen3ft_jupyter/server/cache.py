@@ -134,7 +134,8 @@ def _say_all(models: Sequence[CachedModel], summary: Mapping[str, object], speak
 
 def say_copy(model: CachedModel, speaker: Speaker) -> dict[str, object]:
     """Return a cached model, as `ModelManager.list_cached_models` gives it, with the words for whose copy it is."""
-    return {**model.to_dict(), "owner_words": speaker.say_alone(_OWNER_WORDS[model.owner])}
+    said: dict[str, object] = {**speaker.say_within(model.to_dict())}
+    return {**said, "owner_words": speaker.say_alone(_OWNER_WORDS[model.owner])}
 
 
 def _evicted(models: Sequence[EvictedModel]) -> Mapping[str, object]:

@@ -95,7 +95,7 @@ def _find_cached(manager: ModelManager, given: Given) -> CachedModel | None:
         return None
     repo_id, revision = parse_model(given.text("model_name"), given.text("revision"))
     for model in manager.cached_models():
-        if model.repo_id == repo_id and model.is_verified and revision in (None, model.commit):
+        if model.repo_id == repo_id and model.is_sound and revision in (None, model.commit):
             return model
     return None
 

@@ -14,7 +14,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import (
-    AccessDenied,
     HubError,
     ModelNotFound,
     Qwen3ftError,
@@ -23,6 +22,9 @@ from qwen3ft_jupyter.errors import (
     WrongBytes,
 )
 from qwen3ft_jupyter.hubs.failures import origin_of
+from qwen3ft_jupyter.hubs.http import beginning_of
+from qwen3ft_jupyter.hubs.reasons import reason_of
+from qwen3ft_jupyter.hubs.refusals import file_refused
 from qwen3ft_jupyter.hubs.retry import TRANSIENT_STATUSES, busy
 
 if TYPE_CHECKING:
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.hubs.http import HttpClient, Response
     from qwen3ft_jupyter.hubs.listing import Hub, Listing, RemoteFile, Request
-
-SKIP_BYTES: Final = 1 << 20
-"""One read while the front of a file is thrown away."""
 
 MAX_TARGETS: Final = 256
 """Files whose store address is kept at the same time; they travel one after the other, so few are needed."""
@@ -167,16 +166,16 @@ class HubStream:
         self._skip = skip
         self._left = length
 
-    def read(self, limit: int) -> bytes:
-        """Return up to `limit` bytes as soon as some are there; empty at the end. See `ByteStream.read`."""
+    def read_into(self, view: memoryview) -> int:
+        """Put the next bytes into `view`; return how many, 0 at the end. See `ByteStream.read_into`."""
         while self._skip:
-            skipped = len(self._response.read(min(SKIP_BYTES, self._skip)))
+            skipped = self._response.read_into(view[: self._skip])
             if not skipped:
-                return b""
+                return 0
             self._skip -= skipped
-        data = self._response.read(min(limit, self._left)) if self._left else b""
-        self._left -= len(data)
-        return data
+        count = self._response.read_into(view[: self._left]) if self._left else 0
+        self._left -= count
+        return count
 
 
 def _checked(response: Response, file: RemoteFile, start: int, end: int, *, source: str) -> HubStream:
@@ -228,13 +227,7 @@ def _refusal(response: Response, file: RemoteFile, source: str) -> Qwen3ftError:
     if status in TRANSIENT_STATUSES:
         return busy(source, status, response.headers.get("retry-after"))
     if status in {401, 403}:
-        return AccessDenied(
-            "{path}: {source} refuses it (HTTP {status}).",
-            hint="Check your token, and that you accepted the model's licence on its page.",
-            path=file.path,
-            source=source,
-            status=status,
-        )
+        return file_refused(file.path, source, status, reason_of(response.headers, beginning_of(response)))
     if status in {404, 410}:
         return ModelNotFound(
             "{path}: {source} lists it but does not have it (HTTP {status}).",

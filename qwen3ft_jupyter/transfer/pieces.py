@@ -16,8 +16,8 @@ MIN_PIECE_BYTES: Final = 1 << 20
 MAX_PIECE_BYTES: Final = 64 << 20
 """Above this, a piece gains nothing, and the digest, which is computed from the front, would lag further behind."""
 
-FIRST_PIECE_BYTES: Final = 16 << 20
-"""The largest piece for a source whose speed nobody knows yet."""
+FIRST_PIECE_BYTES: Final = 4 << 20
+"""The largest piece for a source whose speed nobody knows yet, and at the front of a file; see `front_length`."""
 
 LEAST_PIECE_BYTES: Final = 256 << 10
 """No piece is cut smaller to end the work evenly."""
@@ -86,6 +86,10 @@ class SpanSet:
             return
         first = bisect_left(self._ends, start)
         last = bisect_right(self._starts, end)
+        if last == first + 1 and self._ends[first] == start:  # by far the most frequent: a piece grows
+            self._ends[first] = end
+            self.total += end - start
+            return
         if first < last:
             start = min(start, self._starts[first])
             end = max(end, self._ends[last - 1])
@@ -171,6 +175,11 @@ class PieceMap:
     def untaken_bytes(self) -> int:
         """Return how many bytes nobody is fetching and that are not there."""
         return self.size - self._taken.total
+
+    @property
+    def untaken_start(self) -> int:
+        """Return where the first byte is that nobody is fetching and that is not there."""
+        return next((gap.start for gap in self._taken.gaps(0, self.size)), self.size)
 
     @property
     def is_complete(self) -> bool:
@@ -287,6 +296,19 @@ def piece_length(
     share = speed / max(speed, total_speed) if speed else 1 / connections
     longest = FIRST_PIECE_BYTES if speed is None else min(MAX_PIECE_BYTES, speed * PIECE_S)
     return int(max(least_piece(speed, latency_s), min(longest, untaken_bytes * share / 2)))
+
+
+def front_length(start: int, connections: int) -> int:
+    """Return the longest piece to begin at `start` in a file, so that each round of pieces is twice the one before.
+
+    The digest is computed from the front, which one connection of many brings. With long pieces from the beginning, it
+    waits for that one while the others fetch what it cannot use yet; then it ends late where it is the slowest part.
+    500 MB at 320 MB/s, hashed at 250: 3.7 seconds instead of 2.7.
+
+    >>> [front_length(start << 20, 16) >> 20 for start in (0, 64, 128, 512)]
+    [4, 4, 8, 32]
+    """
+    return max(FIRST_PIECE_BYTES, start // connections)
 
 
 def tail_length(

@@ -83,5 +83,6 @@ class _Connection(threading.Thread):
     def run(self) -> None:
         """Read."""
         with contextlib.suppress(Qwen3ftError), self._open() as stream:  # one that fails gives nothing
-            while not self._is_over.is_set() and (data := stream.read(_READ_BYTES)):
-                self.bytes_read += len(data)
+            view = memoryview(bytearray(_READ_BYTES))
+            while not self._is_over.is_set() and (count := stream.read_into(view)):
+                self.bytes_read += count

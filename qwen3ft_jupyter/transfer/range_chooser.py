@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.transfer.pieces import least_piece, piece_length, tail_length
+from qwen3ft_jupyter.transfer.pieces import front_length, least_piece, piece_length, tail_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,13 +61,14 @@ class RangeChooser:
                 continue
             length = download.file.size
             if not in_one:
-                length = piece_length(
+                share = piece_length(
                     untaken,
                     speed=source_state.speed,
                     total_speed=total + (source_state.speed or 0.0),
                     connections=self._connections,
                     latency_s=source_state.latency_s,
                 )
+                length = min(share, front_length(download.pieces.untaken_start, self._connections))
             piece = download.pieces.take(length)
             if piece is not None:
                 return source_state.fetch(download, piece, now)

@@ -21,8 +21,8 @@ class ByteStream(Protocol):
     def is_ranged(self) -> bool:
         """Whether the source started at the range; False if it sent the whole file and the front was skipped."""
 
-    def read(self, limit: int) -> bytes:
-        """Return up to `limit` bytes as soon as some are there; empty at the end.
+    def read_into(self, view: memoryview) -> int:
+        """Put the next bytes into `view`, those that come at about the same time; return how many, 0 at the end.
 
         Raises:
             SourceFailed: The source broke off, stalled, or sent more or less than the range.

@@ -12,8 +12,8 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import ModelNotFound, Qwen3ftError, RevisionNotFound, SourceFailed, Stopped
+from qwen3ft_jupyter.hubs.git_refs import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.listing import is_commit
-from qwen3ft_jupyter.hubs.refusals import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.wire import stopped
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.hub_source import HubSource

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.transfer.source_states import RangeFetch
     from qwen3ft_jupyter.work import Reporter, Work
 
-READ_BYTES: Final = 256 << 10
-"""One read: large enough that Python's share per byte is small, small enough that 16 connections need 4 MiB."""
+READ_BYTES: Final = 1 << 20
+"""One read: large enough that Python's share per byte is small, small enough that 16 connections need 16 MiB."""
 
 RECORD_BYTES: Final = 4 << 20
 """A connection notes its progress in the journal this often: what a kill can cost, per connection."""
@@ -45,14 +45,15 @@ SYNC_SHARE: Final = 0.25
 
 def carry_pieces(scheduler: Scheduler, work: Work) -> None:
     """Run one connection: fetch piece after piece until the work is over."""
+    view = memoryview(bytearray(READ_BYTES))
     while (range_fetch := scheduler.take()) is not None:
-        _carry(scheduler, work, range_fetch)
+        _carry(scheduler, work, range_fetch, view)
 
 
-def _carry(scheduler: Scheduler, work: Work, range_fetch: RangeFetch) -> None:
+def _carry(scheduler: Scheduler, work: Work, range_fetch: RangeFetch, view: memoryview) -> None:
     """Fetch one piece as far as it comes, and have the scheduler judge what went wrong, if anything did."""
     try:
-        error = _failure_of(_Carrier(scheduler, work, range_fetch))
+        error = _failure_of(_Carrier(scheduler, work, range_fetch, view))
         if error is not None and not scheduler.is_over.is_set():
             scheduler.failed(range_fetch, error)
     except BaseException as error:  # noqa: BLE001 - the border of a thread: the caller's thread raises it
@@ -75,8 +76,10 @@ def _failure_of(carrier: _Carrier) -> Qwen3ftError | None:
 class _Carrier:
     """One connection on one piece. Bytes are written, then noted in the journal, then shown to others."""
 
-    def __init__(self, scheduler: Scheduler, work: Work, range_fetch: RangeFetch) -> None:
+    def __init__(self, scheduler: Scheduler, work: Work, range_fetch: RangeFetch, view: memoryview) -> None:
+        """Args: who hands out and judges, what may slow us down, the piece, and where its bytes pass through."""
         self._scheduler = scheduler
+        self._view = view
         self._work = work
         self.range_fetch = range_fetch
         self._partial = range_fetch.download.partial
@@ -104,11 +107,11 @@ class _Carrier:
 
     def _carry_some(self, stream: ByteStream) -> bool:
         """Fetch what one read brings; return whether there may be more."""
-        data, seconds = self._read(stream)
+        arrived, seconds = self._read(stream)
         scheduler, range_fetch, piece = self._scheduler, self.range_fetch, self.range_fetch.piece
-        count = scheduler.claim(range_fetch, len(data), seconds)
+        count = scheduler.claim(range_fetch, arrived, seconds)
         if count:
-            kept = memoryview(data)[:count]
+            kept = self._view[:count]
             if range_fetch.download.corruption_search.suspects is not None:
                 range_fetch.download.corruption_search.compare(
                     piece.position, self._partial.read(count, piece.position), bytes(kept)
@@ -119,10 +122,10 @@ class _Carrier:
             if self._run.length >= RECORD_BYTES or position == piece.end or scheduler.clock() >= self._note_at:
                 self._note()
             scheduler.advance(range_fetch, position)
-        return count == len(data)
+        return count == arrived
 
-    def _read(self, stream: ByteStream) -> tuple[bytes, float]:
-        """Return the next bytes and how many seconds they took, without what we made them wait."""
+    def _read(self, stream: ByteStream) -> tuple[int, float]:
+        """Return how many bytes came next, and how many seconds they took, without what we made them wait."""
         scheduler, range_fetch, piece = self._scheduler, self.range_fetch, self.range_fetch.piece
         began = range_fetch.last
         limit = min(READ_BYTES, piece.end - piece.position)
@@ -133,16 +136,16 @@ class _Carrier:
             range_fetch.is_held, range_fetch.held_s = False, range_fetch.held_s + began - asked
             if not limit:
                 raise Stopped("The read was broken off.")
-        data = stream.read(limit)
-        if not data:
+        count = stream.read_into(self._view[:limit])
+        if not count:
             raise SourceFailed(
                 "{path}: {name} broke off.", path=range_fetch.download.file.path, name=range_fetch.source_state.name
             )
-        if len(data) < limit:
-            self._work.put_back(limit - len(data))
+        if count < limit:
+            self._work.put_back(limit - count)
         seconds = scheduler.clock() - began
         skipped, self._skipped = self._skipped, 0
-        if self._minimum.is_missed(len(data) + skipped, seconds):
+        if self._minimum.is_missed(count + skipped, seconds):
             raise SourceFailed(
                 "{path}: {name} sends less than {least_bytes_per_s:,.0f} bytes a second.",
                 details={"cause": "slow"},
@@ -150,7 +153,7 @@ class _Carrier:
                 name=range_fetch.source_state.name,
                 least_bytes_per_s=scheduler.policy.least_bytes_per_s,
             )
-        return data, seconds
+        return count, seconds
 
     def _note(self) -> None:
         if self._run.length:

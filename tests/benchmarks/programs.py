@@ -14,6 +14,7 @@ from tests.benchmarks.models import REPO
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_KEPT = {"LANG", "OPENSSL_ia32cap", "PATH", "TMPDIR"}
 BIN = Path(sys.executable).parent
 NOWHERE = "http://127.0.0.1:9"
 """An address that refuses connections: the hub that is not there."""
@@ -34,7 +35,7 @@ class Place:
     @property
     def environment(self) -> dict[str, str]:
         """Everything a program is told. The machine's own caches, logins and settings are not among it."""
-        kept = {name: value for name, value in os.environ.items() if name in {"LANG", "PATH", "TMPDIR"}}
+        kept = {name: value for name, value in os.environ.items() if name in _KEPT}
         return kept | {
             "HOME": str(self.home),
             "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -71,6 +72,11 @@ def _ours(_place: Place, _names: list[str]) -> list[str]:
     return [sys.executable, "-m", "qwen3ft_jupyter", "download", REPO]
 
 
+def _floor(place: Place, names: list[str]) -> list[str]:
+    addresses = [" ".join(place.links(name)) for name in names]
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("floor.py")), "16", str(place.target), *addresses]
+
+
 def _hf(*options: str) -> Callable[[Place, list[str]], list[str]]:
     return lambda place, _: [str(BIN / "hf"), "download", REPO, "--local-dir", str(place.target), *options]
 
@@ -103,6 +109,7 @@ _PARALLEL = {
     "MODELSCOPE_DOWNLOAD_PARALLEL_THRESHOLD_MB": "1",
     "MODELSCOPE_DOWNLOAD_PART_SIZE_MB": "16",
 }
+FLOOR = Program("the barest program", "sha256", _floor)
 OURS = Program("qwen3ft download", "sha256", _ours)
 OURS_ONE_HUB = Program("qwen3ft download, one hub", "sha256", _ours, {"HF_ENDPOINT": NOWHERE})
 HF = Program("hf download", "size", _hf())

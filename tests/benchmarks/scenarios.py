@@ -64,8 +64,8 @@ _made: dict[Path, Model] = {}
 
 def uncapped(plan: Plan) -> None:
     """Download as fast as the machine can."""
-    names = (programs.OURS, programs.HF, programs.HF_TUNED, programs.MODELSCOPE, programs.MODELSCOPE_TUNED)
-    names += (programs.ARIA2C, programs.ARIA2C_PAIR, programs.CURL)
+    names = (programs.OURS, programs.FLOOR, programs.HF, programs.HF_TUNED, programs.MODELSCOPE)
+    names += (programs.MODELSCOPE_TUNED, programs.ARIA2C, programs.ARIA2C_PAIR, programs.CURL)
     model = plan.model()
     with serving(model.folder) as origin:
         rows = _in_turns(names, [origin], model, plan.rounds)
@@ -74,8 +74,8 @@ def uncapped(plan: Plan) -> None:
 
 def per_connection(plan: Plan) -> None:
     """Download from a hub that limits each connection, as both hubs do."""
-    names = (programs.OURS, programs.ARIA2C, programs.ARIA2C_PAIR, programs.HF, programs.HF_TUNED, programs.MODELSCOPE)
-    names += (programs.MODELSCOPE_TUNED, programs.CURL)
+    names = (programs.OURS, programs.FLOOR, programs.ARIA2C, programs.ARIA2C_PAIR, programs.HF, programs.HF_TUNED)
+    names += (programs.MODELSCOPE, programs.MODELSCOPE_TUNED, programs.CURL)
     model = plan.model()
     with serving(model.folder, Behaviour(per_connection=CONNECTION_CAP)) as origin:
         rows = _in_turns(names, [origin], model, plan.rounds)
@@ -89,7 +89,7 @@ def two_hubs(plan: Plan) -> None:
     """Download from two hubs, each of which limits all connections together."""
     model = plan.model()
     limit = Behaviour(per_server=SERVER_CAP)
-    both = (programs.OURS, programs.ARIA2C_HUBS)
+    both = (programs.OURS, programs.FLOOR, programs.ARIA2C_HUBS)
     single = (programs.OURS_ONE_HUB, programs.ARIA2C, programs.HF, programs.MODELSCOPE)
     with serving(model.folder, limit) as one, serving(model.folder, limit) as other:
         rows = _in_turns(both, [one, other], model, plan.rounds) + _in_turns(single, [one], model, plan.rounds)
@@ -122,7 +122,7 @@ def memory(plan: Plan) -> None:
     """Look at the memory of a large download."""
     model = make_model(plan.scratch / "large", plan.large_size, is_sparse=True)
     with serving(model.folder) as origin:
-        rows = _in_turns((programs.OURS,), [origin], model, 1)
+        rows = _in_turns((programs.OURS, programs.FLOOR), [origin], model, 1)
     print_downloads(f"{model.size / MB:.0f} MB, no limit", rows, model.size, *_WIRE)
 
 

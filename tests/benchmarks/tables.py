@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.models import MB
+from tests.benchmarks.programs import FLOOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.programs import Program
 
 NAME_WIDTH = 38
+_FLOOR_TITLES = ("wall/bare", "CPU/bare")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,12 @@ class Column:
 
 
 def print_downloads(title: str, rows: Sequence[Row], size: int, *further: Column) -> None:
-    """Print a table of downloads of `size` bytes; the first row is ours, and the ratios are to it."""
+    """Print a table of downloads of `size` bytes: the first row is ours; ratios are to it and to the barest."""
     print(f"\n{title}")
-    titles = ["wall s", "CPU s", "peak MB", "MB/s", "to ours", *(column.title for column in further)]
-    print(f"  {'':{NAME_WIDTH}}{'checks':>8}{'runs':>6}" + "".join(f"{text:>9}" for text in titles))
+    titles = ["wall s", "CPU s", "peak MB", "MB/s", "to ours", *_FLOOR_TITLES, *(column.title for column in further)]
+    print(f"  {'':{NAME_WIDTH}}{'checks':>8}{'runs':>6}" + "".join(f"{text:>10}" for text in titles))
     our_wall = rows[0].median.wall if not rows[0].problem else 0.0
+    floor = next((row.median for row in rows if row.program is FLOOR and not row.problem), None)
     for row in rows:
         cells = f"  {row.program.name:{NAME_WIDTH}}{row.program.checks:>8}{len(row.runs):>6}"
         if row.runs:
@@ -62,7 +65,8 @@ def print_downloads(title: str, rows: Sequence[Row], size: int, *further: Column
             ratio = f"{run.wall / our_wall:.2f}x" if our_wall and not row.problem else "-"
             speed = f"{size / run.wall / MB:.0f}" if not row.problem else "-"
             texts = [f"{run.wall:.2f}", f"{run.cpu:.2f}", f"{run.peak / MB:.0f}", speed, ratio]
-            cells += "".join(f"{text:>9}" for text in (*texts, *(column.text(run) for column in further)))
+            texts += [f"{run.wall / floor.wall:.2f}x", f"{run.cpu / floor.cpu:.2f}x"] if floor else ["-", "-"]
+            cells += "".join(f"{text:>10}" for text in (*texts, *(column.text(run) for column in further)))
         print(f"{cells}{f'  {row.problem}' if row.problem else ''}", flush=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import subprocess
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.cache.others.places import Place
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.mirror.mirror import Mirror
-from tests.cache.making import make_plain
+from tests.cache.making import make_plain, safetensors
 from tests.transfer.origin import bytes_of, remote
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 REPO = parse_repo_id("Qwen/Qwen3-0.6B")
 COMMIT = "1234567890" * 4
-WEIGHTS = bytes_of(9_000_001, seed=3)
+WEIGHTS = safetensors(bytes_of(9_000_001, seed=3))
 FILES = {
     "config.json": b'{"model_type": "qwen3"}',
     "model.safetensors": WEIGHTS,
     "sub/notes.md": b"# notes",
-    "tokenizer.json": bytes_of(70_000, seed=4),
+    "tokenizer.json": json.dumps({"a": bytes_of(35_000, seed=4).hex()}).encode(),
 }
 
 

@@ -35,7 +35,7 @@ from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.volume import LocalDisk
 from qwen3ft_jupyter.work import SILENT, Work
-from tests.cache.making import FILES, make_cached, make_plain, share_file
+from tests.cache.making import FILES, make_cached, make_plain, safetensors, share_file
 from tests.played_disks import BareDisk, CopyingDisk, ForgetfulDisk, PlayedDisk, refusal
 from tests.transfer.origin import Interrupter, Recorder, bytes_of
 
@@ -261,13 +261,13 @@ def test_a_plain_folder_of_the_same_name_is_compared_and_never_written(source: P
     make_plain(source / "my_same")
     make_plain(target / "my_same")
     make_plain(source / "my_other")
-    make_plain(target / "my_other", {**FILES, "model.safetensors": b"WEIGHTS" * 1000})
+    make_plain(target / "my_other", {**FILES, "model.safetensors": safetensors(b"WEIGHTS" * 1000)})
 
     report = move_cache(source, target)
 
     assert report.moved == ("my_same",)
     assert report.left == (("my_other", "another state of it has its name there"),)
-    assert contents(target / "my_other")["model.safetensors"] == b"WEIGHTS" * 1000
+    assert contents(target / "my_other")["model.safetensors"] == safetensors(b"WEIGHTS" * 1000)
     assert contents(source / "my_other") == FILES
 
 
@@ -444,7 +444,7 @@ def test_a_kill_at_any_write_leaves_every_model_whole_somewhere_and_the_next_mov
 ) -> None:
     for nth in itertools.count(1, 1 if action == "move" else 3):
         source, target = tmp_path / f"{nth}/source", tmp_path / f"{nth}/target"
-        make_cached(source, SMALL, {"config.json": b"{}", "sub/model.safetensors": b"weights" * 1000})
+        make_cached(source, SMALL, {"config.json": b"{}", "model.safetensors": b"weights" * 1000, "sub/a.txt": b"a"})
         make_cached(source, "Qwen/Qwen3-4B")
         make_plain(source / "my_finetune")
 

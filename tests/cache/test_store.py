@@ -87,6 +87,8 @@ def test_what_is_shown_of_a_model(cache: ModelCache) -> None:
         "last_used": model.last_used,
         "pinned": True,
         "verified": True,
+        "recorded": True,
+        "problems": [],
         "shared": False,
         "owner": "qwen3ft",
     }

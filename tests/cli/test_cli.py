@@ -69,6 +69,9 @@ class StandIn:
     left: tuple[tuple[str, str], ...] = ()
     notices: tuple[str, ...] = ()
 
+    def check_name(self, name: str) -> None:
+        self.calls.append(("check_name", name))
+
     def make(self, **overrides: Any) -> StandIn:
         self.overrides = overrides
         return self
@@ -82,7 +85,7 @@ class StandIn:
 
     @property
     def cache(self) -> Answer:
-        ready = Answer(is_verified=True, commit="0" * 40) if self.is_ready else None
+        ready = Answer(is_sound=True, commit="0" * 40) if self.is_ready else None
         return Answer(find=lambda _repo_id, _revision: ready)
 
     def download(self, model_name: str, *, max_speed: int | None, **wishes: Any) -> Job:

@@ -23,7 +23,7 @@ from qwen3ft_jupyter.errors import (
     WrongBytes,
 )
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
-from tests.cache.making import make_cached
+from tests.cache.making import make_cached, safetensors
 from tests.download.asking import ensure_model
 from tests.servers import Reply, Seen, Stall, file_reply
 from tests.transfer.origin import COMMIT, REPO, Interrupter, Origin, Recorder, bytes_of
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 MB = 1 << 20
 FILES = {
     "config.json": b'{"model_type": "qwen3"}',
-    "model.safetensors": bytes_of(3 * MB, 1),
+    "model.safetensors": safetensors(bytes_of(3 * MB, 1)),
     "sub/notes.txt": b"notes",
+    "tokenizer.json": b"{}",
 }
 NAME = "Qwen_Qwen3-Test"
 
@@ -156,7 +157,7 @@ def test_a_new_commit_fetches_what_changed_and_removes_what_is_gone(cache: Model
     ensure(cache, origin)
     cache.pin(REPO)
     origin.head = "d" * 40
-    origin.files = {**FILES, "config.json": b"{}"}
+    origin.files = {**FILES, "config.json": b"[]"}
     del origin.files["sub/notes.txt"]
 
     ensured = ensure(cache, origin, revision="master")
@@ -362,7 +363,10 @@ def test_stop_before_the_end_keeps_what_arrived_and_shows_nothing(cache: ModelCa
             return None
         first, last = seen.range or (0, None)
         end = len(FILES["model.safetensors"]) if last is None else last + 1
-        headers = {"Content-Range": f"bytes {first}-{end - 1}/{3 * MB}", "Content-Length": str(end - first)}
+        headers = {
+            "Content-Range": f"bytes {first}-{end - 1}/{len(FILES['model.safetensors'])}",
+            "Content-Length": str(end - first),
+        }
         return Reply(206, [FILES["model.safetensors"][first : first + 1000], hold], headers)
 
     origin.fault = fault
@@ -552,7 +556,7 @@ def plant(root: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-POISONED = {**FILES, "model.safetensors": b"poison" * 1000}
+POISONED = {**FILES, "model.safetensors": safetensors(b"poison" * 1000)}
 
 
 def test_a_planted_manifest_vouches_for_nothing_where_manifests_are_not_trusted(tmp_path: Path, origin: Origin) -> None:

@@ -225,13 +225,13 @@ def test_a_damaged_model_whose_hub_is_gone_is_repaired_from_whoever_has_the_same
 ) -> None:
     with Origin(FILES, name="huggingface", commit=C) as second:
         folder = ensure(cache, hub, second).model.folder
-        replace_bytes(folder / "model.safetensors", b"?" * 3 * MB)
+        replace_bytes(folder / "model.safetensors", b"?" * len(FILES["model.safetensors"]))
         hub.error, hub.fault = HubUnreachable("It is gone."), lambda *_: Reply(404)
 
         repaired = ensure(cache, hub, second, revision=A)
 
     assert repaired.model.commit == A
-    assert repaired.shares == {"Hugging Face": 3 * MB}
+    assert repaired.shares == {"Hugging Face": len(FILES["model.safetensors"])}
     assert contents(folder) == FILES
 
 
@@ -279,8 +279,8 @@ def test_a_plan_knows_which_revision_the_download_would_take(
 
 
 def test_a_plan_for_a_damaged_model_is_about_its_own_commit(cache: ModelCache, hub: Branches) -> None:
-    (ensure(cache, hub).model.folder / "config.json").unlink()
+    (ensure(cache, hub).model.folder / "sub/notes.txt").unlink()
     hub.branches["master"] = (C, HEAVIER)
     hub.branches["old"] = (A, FILES)
 
-    assert bytes_planned(cache, hub) == len(FILES["config.json"]) == ensure(cache, hub).bytes_fetched
+    assert bytes_planned(cache, hub) == len(FILES["sub/notes.txt"]) == ensure(cache, hub).bytes_fetched

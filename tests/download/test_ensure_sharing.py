@@ -150,7 +150,7 @@ def test_of_a_damaged_file_only_the_wrong_piece_travels(cache: ModelCache) -> No
 
 
 def test_a_file_that_another_model_here_has_does_not_travel(cache: ModelCache, origin: Origin) -> None:
-    make_cached(cache.root, "someone/Else", {"weights.safetensors": FILES["model.safetensors"]})
+    make_cached(cache.root, "someone/Else", {"model.safetensors": FILES["model.safetensors"]})
 
     ensured = ensure(cache, origin)
 
@@ -300,7 +300,7 @@ def test_a_model_that_is_evicted_while_it_lends_is_done_without(
 def test_offline_another_tool_s_damaged_copy_is_not_used(tmp_path: Path, origin: Origin) -> None:
     snapshot = make_hugging_face(tmp_path / "hf", FILES, repo=REPO)
     blob = (snapshot / "model.safetensors").resolve()
-    blob.write_bytes(b"!" + blob.read_bytes()[1:])
+    blob.write_bytes(blob.read_bytes()[:-1] + b"!")
     cache = ModelCache(tmp_path / "cache", places=[Place("huggingface", tmp_path / "hf")])
 
     with pytest.raises(CacheDamaged, match=r"model\.safetensors"):

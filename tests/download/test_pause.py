@@ -13,6 +13,7 @@ from qwen3ft_jupyter.cache.others.places import Place
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.work import Controls
+from tests.cache.making import safetensors
 from tests.download.asking import ensure_model
 from tests.download.test_ensure import make_plain
 from tests.transfer.origin import REPO, Interrupter, Origin, bytes_of
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.download.apply import Ensured
 
 MB = 1 << 20
-FILES = {"config.json": b"{}", "model.safetensors": bytes_of(9 * MB, 4)}
+FILES = {"config.json": b"{}", "model.safetensors": safetensors(bytes_of(9 * MB, 4)), "tokenizer.json": b"{}"}
 PHASES = ["checking", "adopting", "verifying"]
 
 

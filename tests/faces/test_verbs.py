@@ -13,7 +13,8 @@ import pytest
 import qwen3ft_jupyter
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.faces import verbs
-from qwen3ft_jupyter.faces.parsing import WrongLine, match_verb, parse, parse_text
+from qwen3ft_jupyter.faces.parsing import match_verb, parse, parse_text
+from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.verbs import SPELLINGS, VERBS, find, grammar, rest_options, verbs_of, write_command
 from qwen3ft_jupyter.messages import Command, Message, render
 from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
@@ -182,10 +183,10 @@ def test_a_folder_of_another_tool_is_no_address() -> None:
         ("jobs stp", "jobs stop"),
         ("jobs stp abcd", "jobs stop"),
         ("jobs resum abcd", "jobs resume"),
-        ("jobs lmit abcd 5MB", "jobs limit"),
-        ("jobs folow abcd", "jobs follow"),
+        ("jobs limi abcd 5MB", "jobs limit"),
+        ("jobs follo abcd", "jobs follow"),
         ("cache evct a/b", "cache evict"),
-        ("cache verfy a/b", "cache verify"),
+        ("cache verif a/b", "cache verify"),
         ("downlod a/b", "download"),
         ("stp abcd", "stop"),
         ("finetun x", "finetune"),

@@ -5,10 +5,14 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import os
+import sys
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import BadListing, HubError, HubUnreachable, Qwen3ftError, WrongBytes
 from qwen3ft_jupyter.hubs import http
 from qwen3ft_jupyter.hubs.modelscope import TRUNCATED_AT
@@ -23,6 +27,7 @@ from tests.faults.loopback import (
     modelscope_listing,
 )
 from tests.servers import CLOSE, Reply, Seen, json_reply
+from tests.transfer.origin import REPO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,27 +136,13 @@ def test_one_that_always_breaks_off_is_an_error(stage: Stage) -> None:
         "a/../../outside.txt",
         "/etc/outside.txt",
         "C:/outside.txt",
-        "C:outside.txt",
         "..\\outside.txt",
         "\\\\server\\share\\x.txt",
         "a//b.txt",
         "a/./b.txt",
         "",
         ".",
-        "nul.txt",
-        "COM\u00b9.txt",
-        "a\0b.txt",
-        "a\nb.txt",
-        "\u202etxt.exe",
-        "CONFIG.json",
         "config.json/x.txt",
-        "sub",
-        "sub/NOTES.txt",
-        "cafe\u0301.txt",
-        "file.txt:stream",
-        "QWEN3F~1/manifest.json",
-        "x" * 300 + ".txt",
-        "/".join("abcdefghijklmnopqrstuvwxyz") + ".txt",
         LARGE,
     ],
     ids=ascii,
@@ -165,6 +156,72 @@ def test_a_hostile_name_refuses_the_whole_listing_before_a_byte_moves(stage: Sta
     assert not stage.store.seen
     stage.calm()
     stage.succeeds()
+
+
+ODD_ON_WINDOWS = {
+    "C:outside.txt": b"1",
+    "nul.txt": b"2",
+    "COM\u00b9.txt": b"3",
+    "file.txt:stream.md": b"4",
+    "images/Screenshot 10:00?.png": b"5",
+    "QWEN3F~1/manifest.json": b"6",
+    "backup~1.json": b"7",
+    " a .md/ b.md": b"8",
+    "CONFIG.json": b"9",
+    "sub/NOTES.txt": b"10",
+    "Sub/x.txt": b"11",
+}
+ODD_NOWHERE = {
+    "cafe\u0301.txt": b"12",
+    unicodedata.normalize("NFD", "\ud55c\uad6d.png"): b"13",
+    "\U0001f469\u200d\U0001f4bb.png": b"14",
+    "100% #1 & a+b=c;d.md": b"15",
+}
+ODD_EVERYWHERE = {
+    "a\nb.txt": b"16",
+    "a\0b.txt": b"17",
+    "\u202etxt.md": b"18",
+    "a\\b.md": b"19",
+    "x" * 300 + ".txt": b"20",
+    "/".join("abcdefghijklmnopqrstuvwxyz") + ".txt": b"21",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no such names")
+def test_a_name_that_only_others_cannot_keep_is_kept_and_verified(stage: Stage) -> None:
+    stage.files |= ODD_NOWHERE | (ODD_ON_WINDOWS if sys.platform != "darwin" else {})
+
+    folder = stage.succeeds().model.folder
+
+    assert ModelCache(folder.parent).verify(REPO).is_ok
+    assert stage.ensure().was_cached
+
+
+def test_a_name_that_nobody_can_keep_is_left_out_and_said(stage: Stage) -> None:
+    lists(stage, entries(stage, {**FILES, **ODD_EVERYWHERE}))
+
+    folder = stage.succeeds().model.folder
+
+    notices = [notice for notice in stage.told.notices if "on the hub" in notice]
+    assert len(notices) == 6
+    assert "1 more files" in notices[-1]
+    assert {path.name for path in folder.iterdir()} == {"config.json", LARGE, "sub", ".qwen3ft"}
+
+
+@pytest.mark.parametrize(
+    "name", ["a?b.py", "con.bin", "README.MD.so", ".x/\u202e", "A" * 900 + ".zip", "a\nb.sh", "x~1"]
+)
+def test_what_nobody_wants_may_be_called_anything(stage: Stage, name: str) -> None:
+    lists(stage, renamed(stage, name))
+
+    stage.succeeds()
+
+
+@pytest.mark.parametrize("name", ["a\nb.safetensors", "\u202e.safetensors", "x" * 300 + ".safetensors"], ids=ascii)
+def test_a_weight_whose_name_nobody_can_keep_refuses_the_listing(stage: Stage, name: str) -> None:
+    lists(stage, renamed(stage, name))
+
+    stage.fails(BadListing, "The listing names")
 
 
 @pytest.mark.parametrize("name", [".qwen3ft/manifest.json", ".git/config", "evil.py", "model.bin", "run.sh", "x.pkl"])

@@ -82,14 +82,6 @@ def test_every_wrong_field_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "ours"),
-    [("lr", "learning_rate"), ("num_train_epochs", "epochs"), ("cutoff_len", "max_length"), ("lora_rank", "lora")],
-)
-def test_what_other_trainers_call_a_field_is_guessed(name: str, ours: str) -> None:
-    assert f"{name}: unknown field, did you mean {ours}?" in problems({**LEAST, name: 1})
-
-
-@pytest.mark.parametrize(
     ("field", "value", "accepted"), [("quantization", "4bit", "null"), ("packing", True, "false"), ("devices", 2, "1")]
 )
 def test_what_does_not_exist_yet_says_so(field: str, value: object, accepted: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import check_data, read_data, split
-from qwen3ft_jupyter.finetune.formats import ChatMessage
+from qwen3ft_jupyter.finetune.turns import ChatMessage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,17 +79,17 @@ def test_reasoning_is_told_from_the_answer(tmp_path: Path) -> None:
     assert found.conversations[0].messages[1] == ChatMessage("assistant", "a", "hm")
 
 
-def test_a_sharegpt_function_call_is_written_as_qwen_writes_one(tmp_path: Path) -> None:
-    pairs = [("human", "q"), ("function_call", '{"name": "f"}'), ("observation", "1"), ("gpt", "a")]
+def test_a_sharegpt_function_call_becomes_a_tool_call(tmp_path: Path) -> None:
+    """So that the model's own template writes it, and its tools, as it does at inference."""
+    call = {"name": "f", "arguments": {"a": 1}}
+    pairs = [("human", "q"), ("function_call", json.dumps(call)), ("observation", "1"), ("gpt", "a")]
     row = {"conversations": [{"from": role, "value": value} for role, value in pairs], "tools": [{"name": "f"}]}
 
     conversation = read_data([write(tmp_path / "a.json", [row])]).conversations[0]
 
-    assert turns(conversation.messages)[1:3] == [
-        ("assistant", '<tool_call>\n{"name": "f"}\n</tool_call>'),
-        ("tool", "1"),
-    ]
-    assert json.loads(conversation.tools) == [{"name": "f"}]
+    assert turns(conversation.messages)[1:3] == [("assistant", ""), ("tool", "1")]
+    assert json.loads(conversation.messages[1].tool_calls) == [{"type": "function", "function": call}]
+    assert json.loads(conversation.tools) == [{"type": "function", "function": {"name": "f"}}]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,10 @@ def test_empty_answers_are_left_out_and_counted(tmp_path: Path) -> None:
     found = read_data([write(tmp_path / "a.jsonl", rows)])
 
     assert found.report.empty == 2
-    assert [turns(one.messages) for one in found.conversations] == [[("user", "q"), ("assistant", "a")]] * 2
+    assert [turns(one.messages) for one in found.conversations] == [
+        [("user", "q"), ("assistant", "a"), ("user", "s"), ("assistant", "b")],
+        [("user", "q"), ("assistant", "a")],
+    ]
 
 
 def test_nothing_to_learn_is_refused(tmp_path: Path) -> None:

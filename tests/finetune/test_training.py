@@ -17,6 +17,7 @@ from qwen3ft_jupyter.errors import BadConfig, BadData, DoesNotFit, JobFailed, Lo
 from qwen3ft_jupyter.finetune import checkpoints, model
 from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.data import read_data, split
 from qwen3ft_jupyter.finetune.job import run
 from qwen3ft_jupyter.finetune.metrics import read_metrics
 from qwen3ft_jupyter.finetune.output import check_output
@@ -117,6 +118,7 @@ def test_a_lora_learns_and_leaves_everything_needed(
         "device",
         "tokens",
         "base_commit",
+        "data",
     }
     assert result.last_loss < result.first_loss - 0.2  # a random base gives an adapter little to hold on to
     assert (result.method, result.steps, result.dtype, result.device) == ("lora", 12, "float32", "cpu")
@@ -449,3 +451,93 @@ def test_another_output_folder_can_be_given(tiny: Path, fields: dict[str, Any], 
     assert result.output_dir == str(tmp_path / "other")
     assert read_run(tmp_path / "other").config["output_dir"] == str(tmp_path / "other")
     assert not Path(fields["output_dir"]).exists()
+
+
+def test_held_out_rows_that_do_not_fit_cost_the_measurement_alone(tiny: Path, fields: dict[str, Any]) -> None:
+    """Of two rows the second is held out, and too long."""
+    long = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "no " * 500}]}
+    Path(fields["data"]).write_text("\n".join(json.dumps(row) for row in [*rows(1), long]))
+    conversations = read_data([Path(fields["data"])]).conversations
+    seed = next(seed for seed in range(99) if split(conversations, 0.5, seed)[1] == [conversations[1]])
+    ear = Ear()
+
+    result = train(
+        FineTuneConfig.from_dict({**fields, "eval_fraction": 0.5, "max_length": 64, "max_steps": 1, "seed": seed}),
+        model_folder=tiny,
+        work=Work(ear),
+    )
+
+    assert result.eval_loss is None
+    assert any("none of the 1 answers in them fits max_length" in notice for notice in ear.notices)
+
+
+def test_an_evaluation_that_one_row_cannot_give_is_told(tiny: Path, fields: dict[str, Any]) -> None:
+    Path(fields["data"]).write_text(json.dumps(rows(1)[0]))
+    ear = Ear()
+
+    train(FineTuneConfig.from_dict({**fields, "eval_fraction": 0.2, "max_steps": 1}), model_folder=tiny, work=Work(ear))
+
+    assert "Nothing is measured on held-out rows: there is only one row." in ear.notices
+
+
+def test_card_and_result_tell_what_was_used_shortened_and_left_out(tiny: Path, fields: dict[str, Any]) -> None:
+    long = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "no " * 500}]}
+    Path(fields["data"]).write_text("\n".join(json.dumps(row) for row in [*rows(2), *[long] * 8]))
+    ear = Ear()
+
+    result = train(
+        FineTuneConfig.from_dict({**fields, "max_length": 64, "max_steps": 1}), model_folder=tiny, work=Work(ear)
+    )
+
+    facts = {name: result.data[name] for name in ("rows", "conversations", "answers", "left_out", "held_out")}
+    assert facts == {"rows": 10, "conversations": 2, "answers": 2, "left_out": 8, "held_out": 0}
+    assert read_run(Path(fields["output_dir"])).result["data"] == result.data
+    card = (Path(fields["output_dir"]) / "README.md").read_text(encoding="utf-8")
+    assert "| Conversations | 2 of 10 rows; 0 more held out |" in card
+    assert "8 answers left out" in card
+    assert any(notice.startswith("WARNING: only 20 % of the answers") for notice in ear.notices)
+
+
+def test_a_run_that_diverges_says_so(tiny: Path, fields: dict[str, Any]) -> None:
+    ear = Ear()
+    wild = {
+        **fields,
+        "method": "full",
+        "learning_rate": 1.0,
+        "max_grad_norm": 1000,
+        "schedule": "constant",
+        "max_steps": 5,
+    }
+
+    result = train(FineTuneConfig.from_dict(wild), model_folder=tiny, work=Work(ear))
+
+    assert result.diverged
+    assert read_run(Path(fields["output_dir"])).result["diverged"]
+    assert any("the run diverged" in notice for notice in ear.notices)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_every_file_of_a_result_is_as_open_as_the_umask_says(tiny: Path, fields: dict[str, Any], method: str) -> None:
+    train(FineTuneConfig.from_dict({**fields, "method": method, "max_steps": 1}), model_folder=tiny)
+
+    probe = Path(fields["output_dir"]) / "probe"
+    probe.write_text("")
+    folder = Path(fields["output_dir"]) / {"lora": "adapter", "full": "model"}[method]
+    modes = {path.name: path.stat().st_mode for path in folder.iterdir()}
+    assert modes == dict.fromkeys(modes, probe.stat().st_mode)
+
+
+def test_a_full_fine_tune_is_saved_in_its_bases_number_type(tiny: Path, fields: dict[str, Any], tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    base = shutil.copytree(tiny, tmp_path / "base", ignore=shutil.ignore_patterns(".qwen3ft"))
+    AutoModelForCausalLM.from_pretrained(tiny, dtype="bfloat16").save_pretrained(base)
+    ear = Ear()
+
+    train(FineTuneConfig.from_dict({**fields, "method": "full", "max_steps": 1}), model_folder=base, work=Work(ear))
+
+    folder = Path(fields["output_dir"]) / "model"
+    assert {str(one.dtype) for one in load_file(folder / "model.safetensors").values()} == {"torch.bfloat16"}
+    assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
+    assert "Trained in float32, saved in bfloat16, which is the base model's type." in ear.notices

@@ -3,10 +3,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -506,19 +504,6 @@ class TestProxies:
 
         with pytest.raises(BadSetting, match="not an HTTP proxy"):
             client.get("http://hub.example/a")
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl command to make a certificate")
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-    )
-    subprocess.run([*command.split(), "-keyout", f"{path}.key", "-out", path], check=True, capture_output=True)
-    path.write_bytes(path.read_bytes() + path.with_name("server.pem.key").read_bytes())
-    return path
 
 
 class TestCertificates:

@@ -228,7 +228,7 @@ class TestGarbage:
             [plain(".gitattributes")],
             [plain(None)],
             [plain("../up")],
-            [plain("a.json"), plain("A.JSON")],
+            [plain("a.json"), plain("a.json")],
             [plain("a.json", -1)],
             [plain("a.json", "5")],
             [plain("a.json", 1e3)],

@@ -361,7 +361,6 @@ class TestGarbage:
             envelope([blob(".gitattributes")]),
             envelope([{"Type": "blob"}]),
             envelope([blob("../up.json")]),
-            envelope([blob("a.json"), blob("A.json")]),
             envelope([blob("a.json"), blob("a.json")]),
             envelope([blob("a.json", -1)]),
             envelope([blob("a.json", "5")]),

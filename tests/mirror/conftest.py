@@ -12,6 +12,7 @@ import pytest
 from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile, Stamp, write_manifest
 from qwen3ft_jupyter.hubs.names import SafePath, Sha256, parse_repo_id
 from qwen3ft_jupyter.mirror.mirror import Mirror
+from qwen3ft_jupyter.mirror.models import ServedFile, derived_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,6 +74,18 @@ def put_in_cache(
     manifest = Manifest(parse_repo_id(repo_id), "modelscope", revision, commit, created, created, entries)
     write_manifest(folder, manifest)
     return folder
+
+
+def git_sha1(data: bytes) -> str:
+    """Return git's name of a file."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def own_commit(files: Mapping[str, bytes]) -> str:
+    """Return the commit under which a mirror shows exactly these files."""
+    return derived_commit(
+        ServedFile(SafePath(path), len(data), Sha256(sha256(data)), None) for path, data in files.items()
+    )
 
 
 def digests(folder: Path) -> dict[str, str]:

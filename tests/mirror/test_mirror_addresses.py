@@ -20,7 +20,7 @@ TREE = f"/api/models/{REPO}/tree/main?recursive=true&expand=false"
 
 def test_it_says_what_it_is(tmp_path: Path) -> None:
     with Mirror(cache_dir=tmp_path) as mirror:
-        assert json.loads(ask(mirror.url, "/").body) == {"service": "qwen3ft mirror", "models": 0}
+        assert json.loads(ask(mirror.url, "/").body) == {"service": "qwen3ft mirror", "models": 0, "not_served": []}
 
 
 def has_ipv6() -> bool:

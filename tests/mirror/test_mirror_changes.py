@@ -62,7 +62,7 @@ def fetch(url: str, rng: random.Random, seen: Outcomes) -> None:
     if tree.status != 200:
         seen.count("absent")
         return
-    oids = {entry["path"]: entry["lfs"]["oid"] for entry in json.loads(tree.body)}
+    oids = {entry["path"]: entry["lfs"]["oid"] for entry in json.loads(tree.body) if "lfs" in entry}
     listed = BYTES[oids[WEIGHTS]]
     start = rng.randrange(len(listed) // 2)
     answer = ask(url, f"/{REPO}/resolve/{commit}/{WEIGHTS}", Range=f"bytes={start}-")

@@ -24,7 +24,7 @@ from qwen3ft_jupyter.mirror.mirror import Mirror, client_settings
 from qwen3ft_jupyter.settings.places import load_settings
 from qwen3ft_jupyter.transfer.sources import MIN_SHARED_BYTES
 from tests.download.asking import ensure_model
-from tests.mirror.conftest import EXPECTED, FILES, REPO, digests, fill, put_in_cache, sha256
+from tests.mirror.conftest import EXPECTED, FILES, REPO, digests, fill, git_sha1, own_commit, put_in_cache, sha256
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.listing import Hub
@@ -98,7 +98,8 @@ for name, error, ask in [
 info = api.model_info(repo, files_metadata=True)
 said["commit"] = info.sha
 said["sizes"] = {{s.rfilename: s.size for s in info.siblings}}
-said["lfs"] = {{s.rfilename: s.lfs.sha256 for s in info.siblings}}
+said["lfs"] = {{s.rfilename: s.lfs.sha256 for s in info.siblings if s.lfs}}
+said["git"] = {{s.rfilename: s.blob_id for s in info.siblings if not s.lfs}}
 said["pinned"] = hf_hub_download(repo, "sub/notes.md", revision=info.sha)
 said["paths"] = [entry.path for entry in api.get_paths_info(repo, ["sub/notes.md", "sub", "nothing"], expand=True)]
 said["children"] = [entry.path for entry in api.list_repo_tree(repo, "sub")]
@@ -111,7 +112,9 @@ print(json.dumps(said))
     assert digests(Path(said["snapshot"])) == EXPECTED
     assert (said["repo"], said["revision"], said["file"]) == ("understood",) * 3
     assert said["sizes"] == {path: len(data) for path, data in FILES.items()}
-    assert said["lfs"] == EXPECTED
+    weights = "model.safetensors"
+    assert said["lfs"] == {weights: EXPECTED[weights]}
+    assert said["git"] == {path: git_sha1(data) for path, data in FILES.items() if path != weights}
     assert Path(said["pinned"]).read_bytes() == FILES["sub/notes.md"]
     assert Path(said["snapshot"]).name == said["commit"]
     assert said["paths"] == ["sub", "sub/notes.md"]
@@ -261,7 +264,7 @@ def test_commands_fetch_another_revision_beside_the_default(tmp_path: Path) -> N
         hf, ms = [str(BIN / "hf"), "download", REPO], [str(BIN / "modelscope"), "download", REPO]
         done = [
             run([*hf, "--local-dir", str(targets[0])], env),
-            run([*hf, "--local-dir", str(targets[1]), "--revision", "a" * 40], env),
+            run([*hf, "--local-dir", str(targets[1]), "--revision", own_commit(old)], env),
             run([*ms, "--local_dir", str(targets[2])], env),
             run([*ms, "--local_dir", str(targets[3]), "--revision", "v1.0"], env),
         ]

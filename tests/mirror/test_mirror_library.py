@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qwen3ft_jupyter.cache.own.manifest import mark_incomplete, unmark_incomplete
+from qwen3ft_jupyter.cache.reading import digest_file
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.mirror import folders
+from qwen3ft_jupyter.mirror import digests, folders
 from qwen3ft_jupyter.mirror.mirror import Mirror
-from tests.mirror.conftest import EXPECTED, FILES, REPO, Answer, ask, fill, put_in_cache, sha256
+from tests.mirror.conftest import EXPECTED, FILES, REPO, Answer, ask, fill, git_sha1, own_commit, put_in_cache, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,8 +67,8 @@ def both(mirror: Mirror) -> list[Answer]:
     return [ask(mirror.url, CONFIG_HF), ask(mirror.url, CONFIG_MS)]
 
 
-def test_a_cached_model_is_served_under_its_own_commit(model: Path, mirror: Mirror) -> None:
-    assert info(mirror)["sha"] == COMMIT
+def test_a_cached_model_is_served_under_the_commit_of_what_is_here(model: Path, mirror: Mirror) -> None:
+    assert info(mirror)["sha"] == own_commit(FILES) != COMMIT
     assert {entry["rfilename"] for entry in info(mirror)["siblings"]} == set(FILES)
     assert ask(mirror.url, f"/{REPO}/resolve/{COMMIT}/config.json").body == FILES["config.json"]
     assert ask(mirror.url, f"/{REPO}/resolve/main/.qwen3ft/manifest.json").status == 404
@@ -137,8 +139,37 @@ def test_a_model_that_was_copied_is_checked_and_served(model: Path, mirror: Mirr
     for path in FILES:
         overwrite(model / path, FILES[path])
 
-    assert info(mirror)["sha"] == COMMIT
+    assert info(mirror)["sha"] == own_commit(FILES)
     assert {sha256(answer.body) for answer in both(mirror)} == {EXPECTED["config.json"]}
+
+
+def test_small_files_do_not_wait_while_a_large_one_is_read(
+    model: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a copied cache every byte has to be read before it is handed out; of a large model that takes minutes."""
+    for path in FILES:
+        overwrite(model / path, FILES[path])
+    monkeypatch.setattr(digests, "MAX_PLAIN_BYTES", 1000)
+    begun, may_end = threading.Event(), threading.Event()
+    read = digest_file
+
+    def slowly(path: Path, **options: Any) -> Any:
+        if path.name == "model.safetensors":
+            begun.set()
+            assert may_end.wait(30)
+        return read(path, **options)
+
+    monkeypatch.setattr(digests, "digest_file", slowly)
+    got: list[Answer] = []
+    client = threading.Thread(target=lambda: got.append(ask(mirror.url, f"/{REPO}/resolve/main/model.safetensors")))
+    client.start()
+    assert begun.wait(30)
+    meanwhile = [answer.status for answer in both(mirror)]
+    may_end.set()
+    client.join(30)
+
+    assert meanwhile == [200, 200]
+    assert sha256(got[0].body) == EXPECTED["model.safetensors"]
 
 
 @pytest.mark.parametrize("kind", ["symlink", "pipe", "folder", "nothing"])
@@ -192,14 +223,14 @@ def test_a_plain_folder_that_changes_gets_another_commit(tmp_path: Path) -> None
         assert info(mirror)["sha"] != before
 
     assert old.headers["x-error-code"] == "RevisionNotFound"
-    assert (new.body, new.headers["etag"]) == (b"{}", f'"{sha256(b"{}")}"')
+    assert (new.body, new.headers["etag"]) == (b"{}", f'"{git_sha1(b"{}")}"')
 
 
 def test_a_registered_folder_with_a_manifest_is_served_by_it(model: Path) -> None:
     (model / "stray.txt").write_text("not in the manifest")
 
     with Mirror({REPO: model}) as mirror:
-        assert info(mirror)["sha"] == COMMIT
+        assert info(mirror)["sha"] == own_commit(FILES)
         assert ask(mirror.url, f"/{REPO}/resolve/main/stray.txt").status == 404
 
 

@@ -18,7 +18,7 @@ from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.mirror import folders
 from qwen3ft_jupyter.mirror.digests import Digests
 from qwen3ft_jupyter.mirror.mirror import Mirror
-from tests.mirror.conftest import REPO, ask, fill, put_in_cache, sha256
+from tests.mirror.conftest import REPO, ask, fill, own_commit, put_in_cache, sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 OLD, NEW, THIRD = "a" * 40, "b" * 40, "d" * 40
 OLD_FILES = {"config.json": b'{"old": 1}', "model.safetensors": b"w" * 5000}
 NEW_FILES = {"config.json": b'{"new": 1}', "model.safetensors": b"w" * 5000}
+THIRD_FILES = {"config.json": b'{"new": 2}', "model.safetensors": b"v" * 5000}
+OWN_OLD, OWN_NEW, OWN_THIRD = (own_commit(files) for files in (OLD_FILES, NEW_FILES, THIRD_FILES))
+"""The mirror's commits of what it has of those of the hub."""
 
 
 @pytest.fixture(autouse=True)
@@ -60,10 +63,13 @@ def config(mirror: Mirror, revision: str) -> list[bytes | int]:
 
 def test_both_revisions_are_served_by_commit_and_by_name(cache_dir: Path) -> None:
     with Mirror(cache_dir=cache_dir) as mirror:
-        found = {name: config(mirror, name) for name in ("main", "master", "v1.0", OLD, NEW, "v9")}
+        news = {name: config(mirror, name) for name in ("main", "master", NEW, NEW[:7], OWN_NEW, OWN_NEW[:7])}
+        olds = {name: config(mirror, name) for name in ("v1.0", OLD, OLD[:12], OWN_OLD, OWN_OLD[:39])}
+        none = {name: config(mirror, name) for name in ("v9", NEW[:6], OWN_NEW[:6], OWN_NEW.upper(), THIRD)}
 
-    new, old = [NEW_FILES["config.json"]] * 3, [OLD_FILES["config.json"]] * 3
-    assert found == {"main": new, "master": new, NEW: new, "v1.0": old, OLD: old, "v9": [404] * 3}
+    assert news == dict.fromkeys(news, [NEW_FILES["config.json"]] * 3)
+    assert olds == dict.fromkeys(olds, [OLD_FILES["config.json"]] * 3)
+    assert none == dict.fromkeys(none, [404] * 3)
 
 
 @pytest.mark.parametrize("hub_type", [HuggingFaceHub, ModelScopeHub])
@@ -71,9 +77,9 @@ def test_our_own_clients_list_each_revision(cache_dir: Path, hub_type: type[Hugg
     repo = parse_repo_id(REPO)
     with Mirror(cache_dir=cache_dir) as mirror:
         hub = hub_type(HttpClient(), mirror.url)
-        listings = [hub.listing(repo, revision) for revision in (None, "v1.0", OLD)]
+        listings = [hub.listing(repo, revision) for revision in (None, "v1.0", OWN_OLD)]
 
-    assert [listing.commit for listing in listings] == [NEW, OLD, OLD]
+    assert [listing.commit for listing in listings] == [OWN_NEW, OWN_OLD, OWN_OLD]
     assert [{str(file.path): file.sha256 for file in listing.files} for listing in listings] == [
         {path: sha256(data) for path, data in files.items()} for files in (NEW_FILES, OLD_FILES, OLD_FILES)
     ]
@@ -85,7 +91,7 @@ def test_every_branch_is_named_with_its_commit(cache_dir: Path) -> None:
         git = parse_refs(ask(mirror.url, f"/{REPO}.git/info/refs?service=git-upload-pack").body)
         revisions = json.loads(ask(mirror.url, f"/api/v1/models/{REPO}/revisions").body)["Data"]["RevisionMap"]
 
-    expected = {"main": NEW, "master": NEW, "v1.0": OLD}
+    expected = {"main": OWN_NEW, "master": OWN_NEW, "v1.0": OWN_OLD}
     assert {ref["name"]: ref["targetCommit"] for ref in refs} == expected
     assert {name: commit_of(git, name) for name in expected} == expected
     assert {branch["Revision"] for branch in revisions["Branches"]} == set(expected)
@@ -93,21 +99,21 @@ def test_every_branch_is_named_with_its_commit(cache_dir: Path) -> None:
 
 def test_a_model_counts_once_whatever_its_revisions(cache_dir: Path) -> None:
     with Mirror(cache_dir=cache_dir) as mirror:
-        listed = json.loads(ask(mirror.url, "/api/models").body)
+        listed = json.loads(ask(mirror.url, "/api/models?full=true").body)
 
-    assert [(model["id"], model["sha"]) for model in listed] == [(REPO, NEW)]
+    assert [(model["id"], model["sha"]) for model in listed] == [(REPO, OWN_NEW)]
 
 
 def test_a_revision_that_comes_later_is_found_and_one_that_goes_is_not(cache_dir: Path) -> None:
     beside = cache_dir / "qwen3ft_Qwen3-Practice@v2.0"
     with Mirror(cache_dir=cache_dir) as mirror:
         before = commit(mirror, "v2.0")
-        put_in_cache(beside, OLD_FILES, THIRD, "v2.0")
+        put_in_cache(beside, THIRD_FILES, THIRD, "v2.0")
         between = commit(mirror, "v2.0")
         (beside / ".qwen3ft" / "manifest.json").unlink()
         after = commit(mirror, "v2.0")
 
-    assert (before, between, after) == ("RevisionNotFound", THIRD, "RevisionNotFound")
+    assert (before, between, after) == ("RevisionNotFound", OWN_THIRD, "RevisionNotFound")
 
 
 def test_the_default_branch_is_the_one_downloaded_as_such_else_the_one_in_the_models_own_folder(
@@ -120,23 +126,23 @@ def test_the_default_branch_is_the_one_downloaded_as_such_else_the_one_in_the_mo
         seen.append(commit(mirror, "main"))  # the only one there is
         put_in_cache(cache_dir / "qwen3ft_Qwen3-Practice", NEW_FILES, NEW, "v2.0")
         seen.append(commit(mirror, "main"))
-        put_in_cache(cache_dir / "qwen3ft_Qwen3-Practice@main", OLD_FILES, THIRD, "main")
+        put_in_cache(cache_dir / "qwen3ft_Qwen3-Practice@main", THIRD_FILES, THIRD, "main")
         seen.append(commit(mirror, "main"))
 
-    assert seen == ["RepoNotFound", OLD, NEW, THIRD]
+    assert seen == ["RepoNotFound", OWN_OLD, OWN_NEW, OWN_THIRD]
 
 
 def test_layers_are_served_below_the_cache(tmp_path: Path, cache_dir: Path) -> None:
     layer = tmp_path / "layer"
-    put_in_cache(layer / "qwen3ft_Qwen3-Practice", OLD_FILES, THIRD, "main")
+    put_in_cache(layer / "qwen3ft_Qwen3-Practice", THIRD_FILES, THIRD, "main")
     with Mirror(cache_dir=cache_dir, shared_dirs=[layer, tmp_path / "not-mounted"]) as mirror:
-        with_both = [commit(mirror, name) for name in ("main", "v1.0", THIRD)]
+        with_both = [commit(mirror, name) for name in ("main", "v1.0", OWN_THIRD)]
         for folder in cache_dir.iterdir():
             (folder / ".qwen3ft" / "manifest.json").unlink()
-        with_layer = [commit(mirror, name) for name in ("main", "v1.0", THIRD)]
+        with_layer = [commit(mirror, name) for name in ("main", "v1.0", OWN_THIRD)]
 
-    assert with_both == [NEW, OLD, THIRD]
-    assert with_layer == [THIRD, "RevisionNotFound", THIRD]
+    assert with_both == [OWN_NEW, OWN_OLD, OWN_THIRD]
+    assert with_layer == [OWN_THIRD, "RevisionNotFound", OWN_THIRD]
 
 
 def test_files_of_a_layer_are_not_read_again_if_this_cache_knows_their_stamps(
@@ -155,7 +161,9 @@ def test_files_of_a_layer_are_not_read_again_if_this_cache_knows_their_stamps(
     monkeypatch.setattr(Digests, "of", lambda *_: None)
 
     with Mirror(cache_dir=cache_dir, shared_dirs=[layer]) as mirror:
-        assert config(mirror, "main") == [NEW_FILES["config.json"]] * 3
+        answer = ask(mirror.url, f"/{REPO}/resolve/main/model.safetensors")
+
+    assert answer.body == NEW_FILES["model.safetensors"]
 
 
 def test_a_commit_is_looked_up_without_reading_a_file(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +176,7 @@ def test_a_commit_is_looked_up_without_reading_a_file(cache_dir: Path, monkeypat
     with Mirror(cache_dir=cache_dir) as mirror:
         found = commit(mirror, "main")
 
-    assert (found, read) == (NEW, [])
+    assert (found, read) == (OWN_NEW, [])
 
 
 def test_an_update_between_look_up_and_opening_is_not_called_damage(
@@ -176,13 +184,12 @@ def test_an_update_between_look_up_and_opening_is_not_called_damage(
 ) -> None:
     """The folder holds another version by the time the file is opened; it is looked up again."""
     folder = cache_dir / "qwen3ft_Qwen3-Practice"
-    other = {"config.json": b'{"new": 2}', "model.safetensors": b"v" * 5000}
     read: list[Any] = []
     monkeypatch.setattr(Digests, "of", lambda *asked: read.append(asked))
     with Mirror(cache_dir=cache_dir) as mirror:
         assert mirror._server is not None
         library = mirror._server.library
-        open_file, updates = library.open, [other]
+        open_file, updates = library.open, [THIRD_FILES]
 
         def open_after_update(*asked: Any) -> Any:
             if updates:
@@ -190,11 +197,11 @@ def test_an_update_between_look_up_and_opening_is_not_called_damage(
             return open_file(*asked)
 
         monkeypatch.setattr(library, "open", open_after_update)
-        by_branch = ask(mirror.url, f"/{REPO}/resolve/main/config.json")
-        by_old_commit = ask(mirror.url, f"/{REPO}/resolve/{NEW}/config.json")
+        by_branch = ask(mirror.url, f"/{REPO}/resolve/main/model.safetensors")
+        by_old_commit = ask(mirror.url, f"/{REPO}/resolve/{NEW}/model.safetensors")
 
-    assert (by_branch.status, by_branch.body) == (200, other["config.json"])
-    assert by_branch.headers["x-repo-commit"] == THIRD
+    assert (by_branch.status, by_branch.body) == (200, THIRD_FILES["model.safetensors"])
+    assert by_branch.headers["x-repo-commit"] == OWN_THIRD
     assert read == []  # what was replaced is not worth reading
     assert (by_old_commit.status, by_old_commit.headers["x-error-code"]) == (404, "RevisionNotFound")
 
@@ -223,7 +230,7 @@ def test_nothing_in_a_cache_folder_is_shown_but_files_named_in_manifests(cache_d
         answers += [ask(mirror.url, f"/{path}") for path in asked if path]
         answers += [ask(mirror.url, f"/a/plain/resolve/main/{path}") for path in asked]
         listed = json.loads(ask(mirror.url, f"/api/models/{REPO}/tree/main?recursive=true").body)
-        models = [model["id"] for model in json.loads(ask(mirror.url, "/api/models").body)]
+        models = [model["id"] for model in json.loads(ask(mirror.url, "/api/models?full=true").body)]
 
     assert not any(b"secret" in answer.body for answer in answers)
     assert {answer.status for answer in answers} == {404}

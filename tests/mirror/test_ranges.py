@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwen3ft_jupyter.mirror.ranges import Part, has_already, wanted_part
+from qwen3ft_jupyter.mirror.ranges import Part, precondition, wanted_part
 
 ETAG = '"abc"'
 
@@ -49,4 +49,4 @@ def test_a_range_of_another_version_is_not_mixed_in(condition: str, status: int)
     ("condition", "known"), [(ETAG, True), (f'"x", W/{ETAG}', True), ("*", True), ('"x"', False), ("", False)]
 )
 def test_what_the_client_has_is_not_sent_again(condition: str, *, known: bool) -> None:
-    assert has_already({"if-none-match": condition}, ETAG) is known
+    assert (precondition({"if-none-match": condition}, ETAG) == 304) is known

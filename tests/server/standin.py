@@ -14,6 +14,7 @@ from qwen3ft_jupyter.cache.move import MoveReport
 from qwen3ft_jupyter.download.plan import PlannedFile
 from qwen3ft_jupyter.errors import CacheNotWritable, JobNotFound, NotCached, Qwen3ftError, WrongJobState
 from qwen3ft_jupyter.faces.actions import snapshots
+from qwen3ft_jupyter.hubs.names import LeftOut
 from qwen3ft_jupyter.jobs.folder import LogChunk
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
 from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
@@ -71,7 +72,7 @@ def model_row(name: str, **changes: Any) -> dict[str, Any]:
 
 def cached_row(name: str, **changes: Any) -> dict[str, Any]:
     """Return one row of `ModelManager.list_cached_models`."""
-    return {
+    row = {
         "model_name": name,
         "slug": name.replace("/", "_"),
         "size": 1_500_000_000,
@@ -85,7 +86,9 @@ def cached_row(name: str, **changes: Any) -> dict[str, Any]:
         "verified": True,
         "shared": False,
         "owner": "qwen3ft",
+        "problems": [],
     } | changes
+    return {"recorded": row["verified"], **row}
 
 
 def as_model(row: dict[str, Any]) -> ModelRow:
@@ -106,7 +109,7 @@ def as_cached(row: dict[str, Any]) -> CachedModel:
         created=row["created"],
         last_used=row["last_used"],
         pinned=row["pinned"],
-        is_verified=row["verified"],
+        is_verified=row["recorded"],
         owner=row["owner"],
     )
 
@@ -129,7 +132,8 @@ def plan_of(name: str, **changes: Any) -> DownloadPlan:
     """Return a plan that `plan_dict` tells of."""
     told = plan_dict(name, **changes)
     about = {**told, "files": [PlannedFile(**file) for file in told["files"]], "repo_id": name}
-    listing = SimpleNamespace(revision=told["revision"])
+    left_out = [LeftOut(file["path"], file["size"]) for file in told["left_out"]]
+    listing = SimpleNamespace(revision=told["revision"], left_out=left_out)
     return cast("DownloadPlan", SimpleNamespace(**about, listing=listing, to_dict=lambda: told))
 
 
@@ -157,6 +161,8 @@ def plan_dict(name: str, **changes: Any) -> dict[str, Any]:
         "room_bytes": 2_403_000_000,
         "free_bytes": 50 * 10**9,
         "missing_bytes": 0,
+        "left_out": [],
+        "problems": [],
         "quota": None,
         "over_quota_bytes": 0,
         "has_room": True,

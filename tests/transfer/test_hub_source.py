@@ -59,9 +59,9 @@ class Reader:
 
     def __call__(self, start: int, end: int, file: RemoteFile = FILE) -> bytes:
         with self.source.open(file, start, end, stop=threading.Event()) as stream:
-            body = b""
-            while data := stream.read(1 << 20):
-                body += data
+            body, view = b"", memoryview(bytearray(1 << 20))
+            while count := stream.read_into(view):
+                body += view[:count]
             return body
 
 

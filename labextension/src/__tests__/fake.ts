@@ -26,7 +26,11 @@ export class FakeServer {
 
   readonly settings = ServerConnection.makeSettings({
     baseUrl: BASE_URL,
-    fetch: async (input: RequestInfo | URL, init?: RequestInit) => this.answer(new Request(input, init))
+    fetch: async (input: RequestInfo | URL, init?: RequestInit) => {
+      const request = new Request(input, init);
+      await this.held.get(`${request.method} ${this.pathOf(request)}`);
+      return this.answer(request);
+    }
   });
 
   readonly server = { settings: this.settings, locale: 'zh-CN' };
@@ -40,6 +44,16 @@ export class FakeServer {
 
   reply(route: string, json: unknown, status = 200): void {
     this.answers.set(route, () => ({ json, status }));
+  }
+
+  /** Let a route wait until the function that is returned is called with its answer. */
+  hold(route: string): (json: unknown) => void {
+    let release = (): void => undefined;
+    this.held.set(route, new Promise<void>(resolve => (release = resolve)));
+    return json => {
+      this.reply(route, json);
+      release();
+    };
   }
 
   /** Answer everything that the panel looks at. */
@@ -59,6 +73,8 @@ export class FakeServer {
     this.reply('GET jobs', { jobs });
     jobs.forEach(job => this.reply(`GET jobs/${String(job.id)}`, job));
   }
+
+  private readonly held = new Map<string, Promise<void>>();
 
   private pathOf(request: Request): string {
     return request.url.split('?')[0].replace(`${BASE_URL}qwen3ft/`, '');

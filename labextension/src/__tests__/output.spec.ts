@@ -12,13 +12,15 @@ describe('JobOutput', () => {
   let server: FakeServer;
   let store: Store;
   let output: JobOutput;
+  let shown: string[];
 
   beforeEach(() => {
     server = new FakeServer();
     const rendermime = new RenderMimeRegistry({ initialFactories: standardRendererFactories });
     store = new Store({ client: server.client, events: null, intervalMs: 100_000 });
     const app = { ...ENGLISH, store, commands: new CommandRegistry() };
-    output = new JobOutput(app, rendermime);
+    shown = [];
+    output = new JobOutput(app, rendermime, (_, id) => shown.push(id));
     Widget.attach(output, document.body);
   });
 
@@ -102,6 +104,44 @@ describe('JobOutput', () => {
   it('shows the saved form where there is no server part at all', async () => {
     await render('j');
     expect(output.node.textContent).toContain('saved');
+  });
+
+  it('shows the saved form until the server answers', async () => {
+    const answer = server.hold('GET jobs/j');
+    void render('j');
+    await eventually(() => expect(output.node.textContent).toContain('saved'));
+    answer({ id: 'j', state: 'succeeded', result: { output_dir: 'runs/x' } });
+    await eventually(() => expect(output.node.textContent).toContain('runs/x'));
+    expect(output.node.textContent).not.toContain('saved');
+  });
+
+  it('renews the saved form without asking again and again where the server does not know the job', async () => {
+    server.reply('GET jobs/j', { code: 'job-not-found', message: 'm', hint: '' }, 404);
+    for (let count = 0; count < 20; count++) {
+      await render('j', `<p>saved ${count}</p>`);
+    }
+    expect(output.node.textContent).toBe('saved 19');
+    expect(server.asked.filter(each => each === 'GET jobs/j')).toHaveLength(1);
+  });
+
+  it('keeps the live view when the saved form is renewed at the same time', async () => {
+    server.reply('GET jobs/j', { id: 'j', state: 'succeeded', result: { output_dir: 'runs/x' } });
+    await Promise.all([
+      render('j', '<p>saved 1</p>'),
+      render('j', '<p>saved 2</p>'),
+      render('j', '<p>saved 3</p>')
+    ]);
+    await eventually(() => expect(output.node.textContent).toContain('runs/x'));
+    expect(output.node.textContent).not.toContain('saved');
+  });
+
+  it('tells once that it shows a job, before the server answers', async () => {
+    server.hold('GET jobs/j');
+    void render('j');
+    await eventually(() => expect(shown).toEqual(['j']));
+    void render('j', '<p>saved again</p>');
+    await eventually(() => expect(output.node.textContent).toContain('saved again'));
+    expect(shown).toEqual(['j']);
   });
 
   it('shows hostile names as the text they are', async () => {

@@ -399,6 +399,13 @@ export interface components {
             readonly has_room: boolean;
             /** @description The models that would be deleted to stay within the quota, in this order. */
             readonly to_evict: readonly string[];
+            /** @description The files that stay on the hub, because such files can run code. */
+            readonly left_out: readonly {
+                readonly path: string;
+                readonly size: number;
+            }[];
+            /** @description What keeps the model from being loaded although all of it is here, in sentences; none if it can be. */
+            readonly problems: readonly string[];
             /** @description What could be deleted to make room, the least recently used first, and what each would free. */
             readonly evictable: readonly (readonly [
                 string,
@@ -487,7 +494,12 @@ export interface components {
             /** @description Unix seconds. */
             readonly last_used: number | null;
             readonly pinned: boolean;
+            /** @description Does every file have the digest that the hub published, by all that can be seen, and can it be loaded? */
             readonly verified: boolean;
+            /** @description Is there a record of its bytes, as of every model that was downloaded here? */
+            readonly recorded: boolean;
+            /** @description What keeps it from being verified or loaded, in sentences. */
+            readonly problems: readonly string[];
             readonly shared: boolean;
         };
         readonly CacheList: {

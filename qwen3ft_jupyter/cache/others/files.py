@@ -1,33 +1,31 @@
-"""Which files another tool's copy of a model has, whether that is all, and what the tool says of their digests."""
+"""Which files another tool's copy of a model has, whether they are a model, and what the tool says of their digests."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.cache.others.places import entries_of, folder_identity
 from qwen3ft_jupyter.cache.own.manifest import read_manifest
-from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_INDEX_BYTES, indexed_files
+from qwen3ft_jupyter.catalog.usable import ModelFiles, problems_of
+from qwen3ft_jupyter.catalog.weights import MAX_INDEX_BYTES
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile, is_commit
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, parse_sha256, path_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.others.places import OtherCopy
+    from qwen3ft_jupyter.catalog.usable import Problem
     from qwen3ft_jupyter.hubs.names import RepoId, SafePath
 
 MAX_FILES: Final = 20_000
 """More files than this are no model: hubs list 3,000 at most."""
-
-
-_SHARD = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +77,9 @@ def _status(copy: OtherCopy, path: str) -> os.stat_result | None:
     return status if copy.place.may_use(status) else None
 
 
-def is_complete(copy: OtherCopy, paths: Collection[str]) -> bool:
-    """Return whether a copy with these files has a config and all its safetensors weights."""
-    weights = [path for path in paths if path.endswith(".safetensors")]
-    if "config.json" not in paths or not weights:
-        return False
-    if INDEX_NAME not in paths:
-        return all(_has_all_shards(path, paths) for path in weights)
-    try:
-        return indexed_files(copy.place.read(copy.folder / INDEX_NAME, MAX_INDEX_BYTES) or b"") <= set(paths)
-    except ValueError:
-        return False
-
-
-def _has_all_shards(path: str, paths: Collection[str]) -> bool:
-    """Return whether the other shards of weights are there, too, if the name says that they are in shards."""
-    shard = _SHARD.fullmatch(path)
-    if shard is None:
-        return True
-    stem, count = shard[1], int(shard[3])
-    return all(f"{stem}-{number:05}-of-{count:05}.safetensors" in paths for number in range(1, count + 1))
+def problems_in(copy: OtherCopy, sizes: Mapping[str, int], *, is_vouched: bool = False) -> tuple[Problem, ...]:
+    """Return what keeps these files of a copy from being a model that can be loaded, see `catalog.usable`."""
+    return problems_of(ModelFiles(sizes, lambda name: copy.place.open(copy.folder / name), is_vouched=is_vouched))
 
 
 def listing_of(copy: OtherCopy) -> Listing | None:

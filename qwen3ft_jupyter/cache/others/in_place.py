@@ -15,17 +15,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from qwen3ft_jupyter.cache.others.files import is_complete, listing_of, may_have
+from qwen3ft_jupyter.cache.others.files import listing_of, may_have, problems_in
 from qwen3ft_jupyter.cache.others.find import find_copy
 from qwen3ft_jupyter.cache.others.places import Owner, Place
 from qwen3ft_jupyter.cache.own.layout import IN_PLACE_FOLDER
 from qwen3ft_jupyter.cache.own.manifest import MAX_MANIFEST_BYTES, Manifest, ManifestFile, Stamp
 from qwen3ft_jupyter.cache.reading import Digest, Reading, digest_open
 from qwen3ft_jupyter.cache.reports import VerifyReport
+from qwen3ft_jupyter.catalog.usable import words_of
 from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_json
 from qwen3ft_jupyter.errors import CacheDamaged, CacheError, NotCached
 from qwen3ft_jupyter.hubs.names import is_wanted
-from qwen3ft_jupyter.messages import Message, Names
+from qwen3ft_jupyter.messages import Message, Names, Texts
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
@@ -216,9 +217,15 @@ def _check_usable(model: CachedModel, copy: OtherCopy, listing: Listing, right: 
             label=copy.place.label,
             bad=Names(bad),
         )
-    if not is_complete(copy, set(right)):
+    sizes: dict[str, int] = {file.path: file.size for file in listing.files if file.path in right}
+    problems = problems_in(copy, sizes, is_vouched=True)
+    if problems:
         raise CacheDamaged(
-            "{repo_id} is not whole in the {label}.", hint=_CURE, repo_id=model.repo_id, label=copy.place.label
+            "{repo_id} is not whole in the {label}: {problems}.",
+            hint=_CURE,
+            repo_id=model.repo_id,
+            label=copy.place.label,
+            problems=Texts(words_of(problems)),
         )
 
 

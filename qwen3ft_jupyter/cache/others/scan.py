@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.models import CachedModel
-from qwen3ft_jupyter.cache.others.files import is_complete, walk
+from qwen3ft_jupyter.cache.others.files import problems_in, walk
 from qwen3ft_jupyter.cache.others.find import copies
 from qwen3ft_jupyter.cache.others.places import Memory, OtherCopy, folder_identity, is_settled
 from qwen3ft_jupyter.hubs.names import slug
@@ -26,14 +27,15 @@ MAX_REMEMBERED: Final = 10_000
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _Identity = tuple[int, ...] | None
-_remembered: Final = Memory[tuple[list[str], list[_Identity], CachedModel | None]](MAX_REMEMBERED)
+_Found = tuple[list[str], list[_Identity], list[str], list[_Identity], CachedModel | None]
+_remembered: Final = Memory[_Found](MAX_REMEMBERED)
 
 
 def scan(places: Collection[Place], *, exclude: Collection[Path] = ()) -> list[CachedModel]:
-    """Return the complete models of other tools: those with a config and all their safetensors weights; by name.
+    """Return the usable models of other tools, see `catalog.usable`, by name.
 
-    What was found is remembered until one of its folders changes, so that a listing costs a few calls of `stat` per
-    model. No pickle is read, nor anything else but names, sizes and the index of the weights.
+    What was found is remembered until one of its folders or files changes, so that a listing costs some calls of `stat`
+    per model. No pickle is read, nor more of weights than their header.
 
     Args:
         places: Where to look, see `known_places`.
@@ -48,19 +50,30 @@ def _model_of(copy: OtherCopy, repo_id: RepoId) -> CachedModel | None:
     """Return the model in a folder, or None if it is not complete."""
     known = _remembered.get(str(copy.folder), copy)
     if known is not None:
-        folders, identities, model = known[0]
-        if list(map(folder_identity, folders)) == identities:
+        folders, identities, paths, stamps, model = known[0]
+        if list(map(folder_identity, folders)) == identities and list(map(_stamp, paths)) == stamps:
             return model
     files, folders = walk(copy)
     if copy.blobs is not None:
         folders.append(str(copy.blobs))  # a symlink may lose its blob
     identities = list(map(folder_identity, folders))
-    is_whole = is_complete(copy, {file.path for file in files})
+    paths = [f"{copy.folder}{os.sep}{file.path}" for file in files]
+    stamps = list(map(_stamp, paths))
+    is_whole = not problems_in(copy, {file.path: file.size for file in files})
     sizes = {file.inode: file.size for file in files}
     model = _described(copy, repo_id, sizes, identities[0]) if is_whole else None
     if all(identity is not None and is_settled(identity) for identity in identities):
-        _remembered.keep(str(copy.folder), copy, (folders, identities, model))
+        _remembered.keep(str(copy.folder), copy, (folders, identities, paths, stamps, model))
     return model
+
+
+def _stamp(path: str) -> _Identity:
+    """Return what changes when a file does; of a symlink, the file in which it ends."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - for each file of each model
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _described(copy: OtherCopy, repo_id: RepoId, sizes: dict[tuple[int, int], int], identity: _Identity) -> CachedModel:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from qwen3ft_jupyter.cache.models import CachedModel, model_from
-from qwen3ft_jupyter.cache.own import stamps
+from qwen3ft_jupyter.cache.models import CachedModel
 from qwen3ft_jupyter.cache.own.layout import (
     BESIDE,
     beside_names,
@@ -33,6 +33,15 @@ from qwen3ft_jupyter.cache.own.manifest import (
     walk_all,
     walk_files,
 )
+from qwen3ft_jupyter.cache.own.stamps import with_local_stamps
+from qwen3ft_jupyter.cache.own.state import (
+    are_same,
+    changes_in,
+    model_from,
+    plain_problems,
+    recorded_problems,
+    stamps_of,
+)
 from qwen3ft_jupyter.errors import CacheError
 from qwen3ft_jupyter.hubs.names import RepoId, slug
 from qwen3ft_jupyter.paths import is_folder, is_link, is_there
@@ -42,6 +51,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.models import ModelOwner
+    from qwen3ft_jupyter.cache.own.state import Stamps
     from qwen3ft_jupyter.cache.quota import Blobs
 
 
@@ -51,6 +61,7 @@ class _Known(NamedTuple):
     identity: tuple[int, ...]
     model: CachedModel
     blobs: Blobs
+    stamps: Stamps
 
 
 class ModelFolders:
@@ -91,7 +102,7 @@ class ModelFolders:
         manifest = read_manifest(folder)
         if manifest is None or self.trust_manifests:
             return manifest
-        files = stamps.with_local_stamps(self.root, folder, manifest).files
+        files = with_local_stamps(self.root, folder, manifest).files
         return manifest if files and all(file_state(folder, file) == "same" for file in files) else None
 
     def blobs(self, model: CachedModel) -> Blobs:
@@ -149,7 +160,7 @@ class ModelFolders:
         if found is not None and found.is_verified:
             return found.folder
         record = self.trusted(main)
-        if record is None or is_revision(record.commit, record.revision, revision) or record.commit == commit != "":
+        if record is None or is_revision(record, revision) or record.commit == commit != "":
             return main
         return self._free(beside_names(repo_id, revision), repo_id, revision)
 
@@ -167,7 +178,7 @@ class ModelFolders:
         for model in self._copies(root, repo_id, revision):
             if model.is_verified and (revision is None or revision in {model.revision, model.commit}):
                 return model
-            if revision is None or (model.is_verified and is_revision(model.commit, model.revision, revision)):
+            if revision is None or (model.is_verified and is_revision(model, revision)):
                 second = second or model  # unverified, or a branch may be called what a commit begins with
         return second
 
@@ -197,13 +208,25 @@ class ModelFolders:
         identity = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
         known = self._known.get(record)
         if known is not None and known.identity == identity and self.trust_manifests:
-            return known.model
+            return self._as_it_is(known)
         manifest = self.trusted(folder)
         if manifest is None:
             return plain_model(folder, owner)
         model = model_from(folder, manifest, owner)
-        self._known[record] = _Known(identity, model, _blobs_of(folder, manifest))
-        return model
+        known = self._known[record] = _Known(identity, model, _blobs_of(folder, manifest), stamps_of(manifest))
+        return self._as_it_is(known)
+
+    def _as_it_is(self, known: _Known) -> CachedModel:
+        """Return a recorded model with what is not as recorded any more."""
+        model, folder = known.model, known.model.folder
+        if are_same(str(folder), known.stamps):
+            return model
+        changes = changes_in(folder, known.stamps)
+        manifest = read_manifest(folder) if changes.changed or changes.wrong else None
+        if manifest is not None:  # of a model that cannot be written, the stamps are kept elsewhere
+            changes = changes_in(folder, stamps_of(with_local_stamps(self.root, folder, manifest)))
+            model = replace(model, problems=recorded_problems(folder, manifest))  # its index may have come back
+        return replace(model, changes=changes.words)
 
     # Finding room
 
@@ -226,7 +249,7 @@ class ModelFolders:
         manifest = read_manifest(folder)
         if manifest is None:
             return (marked_repo_id(folder) or repo_id) == repo_id
-        is_right = revision is None or is_revision(manifest.commit, manifest.revision, revision)
+        is_right = revision is None or is_revision(manifest, revision)
         return manifest.repo_id == repo_id and is_right
 
 
@@ -239,11 +262,13 @@ def plain_model(folder: Path, owner: ModelOwner) -> CachedModel | None:
         names = os.listdir(folder)  # noqa: PTH208 - names are all that is needed
         if "config.json" not in names and not any(name.endswith(".safetensors") for name in names):
             return None
-        size = sum(_size((folder / path).lstat()) for path in walk_files(folder))
+        paths = list(walk_files(folder))
+        size = sum(_size((folder / path).lstat()) for path in paths)
         created = folder.stat().st_mtime
     except OSError:
         return None
-    return CachedModel(repo_id, folder.name, folder, size, owner, created=created)
+    problems = plain_problems(folder, paths)
+    return CachedModel(repo_id, folder.name, folder, size, owner, created=created, problems=problems)
 
 
 def _main_names(repo_id: RepoId, own: Iterable[CachedModel]) -> set[str]:

@@ -17,14 +17,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from qwen3ft_jupyter.errors import CacheError, Qwen3ftError
+from qwen3ft_jupyter.hubs.git_refs import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id, slug
 from qwen3ft_jupyter.paths import fault_of, is_link, is_real_folder, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from qwen3ft_jupyter.settings.declared import HubName
 
 INCOMING_FOLDER: Final = ".incoming"
 STAMPS_FOLDER: Final = ".stamps"
@@ -44,13 +47,33 @@ def other_slug(repo_id: RepoId | str) -> str:
     return f"{slug(repo_id)}-{hashlib.sha256(repo_id.encode()).hexdigest()[:8]}"
 
 
-def is_revision(commit: str, revision: str, wanted: str) -> bool:
-    """Return whether a model at `commit`, downloaded as `revision`, is what `wanted` names, as far as is known here.
+class Recorded(Protocol):
+    """What is known of where a model came from."""
 
-    >>> is_revision("0123456789abcdef", "main", "main"), is_revision("0123456789abcdef", "main", "0123456")
-    (True, True)
+    @property
+    def commit(self) -> str:
+        """40 hexadecimal digits, or "" if nobody knows."""
+
+    @property
+    def revision(self) -> str:
+        """The branch, tag or commit that it was downloaded as."""
+
+    @property
+    def hub(self) -> HubName | None:
+        """Who listed it."""
+
+
+def is_revision(record: Recorded, wanted: str) -> bool:
+    """Return whether a model is at what `wanted` names, as far as is known here.
+
+    Some digits of its commit are enough. The default branch of the hub it came from is meant by its name on either
+    hub, ``main`` and ``master``.
     """
-    return revision == wanted or (_ABBREVIATED_COMMIT.fullmatch(wanted) is not None and commit.startswith(wanted))
+    if record.revision == wanted:
+        return True
+    if wanted in DEFAULT_BRANCHES.values():
+        return record.hub is not None and record.revision == DEFAULT_BRANCHES[record.hub]
+    return _ABBREVIATED_COMMIT.fullmatch(wanted) is not None and record.commit.startswith(wanted)
 
 
 def beside_names(repo_id: RepoId, revision: str) -> tuple[str, ...]:

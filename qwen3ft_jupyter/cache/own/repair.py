@@ -12,7 +12,7 @@ from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.cache.reports import RepairReport
 from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, read_blocks
 from qwen3ft_jupyter.errors import CacheDamaged
-from qwen3ft_jupyter.messages import Names, Size
+from qwen3ft_jupyter.messages import Names, Size, Texts
 from qwen3ft_jupyter.paths import is_there
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claimed
@@ -64,6 +64,8 @@ def repair_model(
     damaged = (*report.missing, *report.wrong)
     model = cache.find(repo_id, revision)
     if not damaged or model is None:
+        if model is not None:
+            _check_loadable(model)
         return RepairReport(report.repo_id, (), 0, report.checked_bytes)
     work.notice(
         "{repo_id}: {damaged}: missing or wrong; fetching what is damaged.", repo_id=repo_id, damaged=Names(damaged)
@@ -72,7 +74,19 @@ def repair_model(
     again = cache.find(repo_id, revision)
     if again is None or not again.is_verified:
         raise CacheDamaged("{repo_id}: its folder changed while it was repaired.", hint="Start again.", repo_id=repo_id)
+    _check_loadable(again)
     return RepairReport(report.repo_id, damaged, fetched, report.checked_bytes)
+
+
+def _check_loadable(model: CachedModel) -> None:
+    """Raise CacheDamaged for a model that no repair makes whole."""
+    if model.problems:
+        raise CacheDamaged(
+            "{repo_id} is as the hub has it, and cannot be loaded: {problems}.",
+            hint="Use another revision or another repo.",
+            repo_id=model.repo_id,
+            problems=Texts(model.problems),
+        )
 
 
 def right_ranges(

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.own.manifest import ManifestFile, Stamp, file_state, walk_files
 from qwen3ft_jupyter.cache.own.piece_sums import piece_sums
+from qwen3ft_jupyter.cache.own.state import recorded_problems
 from qwen3ft_jupyter.cache.reading import Reading, digest_file
 from qwen3ft_jupyter.cache.reports import VerifyReport
+from qwen3ft_jupyter.errors import CacheError
+from qwen3ft_jupyter.messages import Command, Texts
 from qwen3ft_jupyter.transfer.journal import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.own.manifest import Manifest
     from qwen3ft_jupyter.cache.own.piece_sums import PieceSum
     from qwen3ft_jupyter.hubs.listing import RemoteFile
@@ -102,6 +106,19 @@ def read_file(folder: Path, file: RemoteFile, reading: Reading, *, with_pieces: 
     return ManifestFile(file.path, digest.size, digest.sha256, Stamp.of(digest.status), sums)
 
 
+def no_record(model: CachedModel) -> CacheError:
+    """Return the error for a model that is to be verified, and was never compared with a hub."""
+    return CacheError(
+        "{repo_id} was put into the cache by something else: there is no record to compare it with. {problems}"
+        if model.problems
+        else "{repo_id} was put into the cache by something else: there is no record to compare it with.",
+        hint="`{command}` compares it with the hub and fetches only what is not right.",
+        command=Command("download", model.repo_id),
+        repo_id=model.repo_id,
+        problems=Texts(model.problems),
+    )
+
+
 def verify_model(folder: Path, manifest: Manifest, work: Work) -> tuple[VerifyReport, Manifest]:
     """Read every file of a model; return the report, and the manifest with the stamps and check sums that follow.
 
@@ -117,6 +134,7 @@ def verify_model(folder: Path, manifest: Manifest, work: Work) -> tuple[VerifyRe
         check.missing,
         check.wrong,
         tuple(path for path in walk_files(folder) if path not in known),
+        () if check.missing or check.wrong else recorded_problems(folder, manifest),
     )
     files = tuple(
         replace(file, stamp=check.stamps[file.path], pieces=check.pieces.get(file.path, file.pieces))

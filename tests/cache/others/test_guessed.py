@@ -11,7 +11,7 @@ from qwen3ft_jupyter.cache.others.places import Place
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import BadName, CacheError, CacheNotWritable, HubUnreachable, NotCached
 from qwen3ft_jupyter.manager.overview import model_rows
-from tests.cache.making import make_cached
+from tests.cache.making import make_cached, safetensors
 from tests.cache.other_caches import state_of
 from tests.download.test_ensure import FILES, ensure, make_plain
 from tests.transfer.origin import REPO, Origin, Recorder
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-OWN_WORK = {**FILES, "model.safetensors": b"trained for a week", "README.md": b"# my run", "LICENSE": b"mine"}
+OWN_WORK = {
+    **FILES,
+    "model.safetensors": safetensors(b"trained for a week"),
+    "README.md": b"# my run",
+    "LICENSE": b"mine",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -140,12 +145,12 @@ def test_what_has_changed_since_it_was_compared_is_the_model_no_more(tmp_path: P
     cache = ModelCache(tmp_path / "cache", places=[Place("folder", tmp_path / "models")])
     ensure(cache, origin, in_place=True)
 
-    (folder / "model.safetensors").write_bytes(b"trained since")
+    (folder / "model.safetensors").write_bytes(safetensors(b"trained since"))
 
     assert cache.find(REPO) is None
     with pytest.raises(CacheError, match="only called like"):
         cache.evict(REPO, owner="folder")
-    assert (folder / "model.safetensors").read_bytes() == b"trained since"
+    assert (folder / "model.safetensors").read_bytes() == safetensors(b"trained since")
 
 
 def test_a_folder_with_a_manifest_is_the_model_it_names(tmp_path: Path) -> None:

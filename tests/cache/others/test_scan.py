@@ -16,7 +16,7 @@ from qwen3ft_jupyter.cache.others.places import Place, known_places
 from qwen3ft_jupyter.cache.others.scan import scan
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import CacheError, NotCached
-from tests.cache.making import make_cached, make_plain
+from tests.cache.making import make_cached, make_plain, safetensors
 from tests.cache.other_caches import (
     COMMIT,
     FILES,
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.models import CachedModel
 
 SIZE = sum(map(len, FILES.values()))
-SHARDS = {f"model-0000{number}-of-00002.safetensors": b"weights" * number for number in (1, 2)}
+SHARDS = {f"model-0000{number}-of-00002.safetensors": safetensors(b"weights" * number) for number in (1, 2)}
+WHOLE = {"config.json": b"{}", "tokenizer.json": b"{}"}
+"""What a model has beside its weights."""
 
 
 @pytest.fixture(scope="module")
@@ -247,14 +249,20 @@ def test_two_revisions_and_two_folders_of_one_repo_have_different_slugs(tmp_path
 @pytest.mark.parametrize(
     "files",
     [
-        {"config.json": b"{}"},
-        {"model.safetensors": b"weights"},
-        {"config.json": b"{}", "pytorch_model.bin": b"pickle"},
-        {"config.json": b"{}", **dict([next(iter(SHARDS.items()))])},
-        {"config.json": b"{}", **SHARDS, "model.safetensors.index.json": b'{"weight_map": {"a": "other.safetensors"}}'},
-        {"config.json": b"{}", **SHARDS, "model.safetensors.index.json": b"[]"},
-        {"config.json": b"{}", **SHARDS, "model.safetensors.index.json": b"[" * 100_000},
-        {"config.json": b"{}", "model.safetensors.incomplete": b"weights"},
+        WHOLE,
+        {"model.safetensors": WEIGHTS, "tokenizer.json": b"{}"},
+        {"config.json": b"{}", "model.safetensors": WEIGHTS},
+        {**WHOLE, "pytorch_model.bin": b"pickle"},
+        {**WHOLE, **dict([next(iter(SHARDS.items()))])},
+        {**WHOLE, **SHARDS},
+        {**WHOLE, **SHARDS, "model.safetensors.index.json": b'{"weight_map": {"a": "other.safetensors"}}'},
+        {**WHOLE, **SHARDS, "model.safetensors.index.json": b"[]"},
+        {**WHOLE, **SHARDS, "model.safetensors.index.json": b"[" * 100_000},
+        {**WHOLE, "model.safetensors.incomplete": b"weights"},
+        {**WHOLE, "model.safetensors": b""},
+        {**WHOLE, "model.safetensors": WEIGHTS[:-1]},
+        {**WHOLE, "config.json": b"", "model.safetensors": WEIGHTS},
+        {**WHOLE, "tokenizer.json": b'{"a', "model.safetensors": WEIGHTS},
     ],
 )
 @pytest.mark.parametrize("layout", ["huggingface", "modelscope", "folder"])
@@ -264,11 +272,9 @@ def test_half_a_model_is_not_listed(tmp_path: Path, layout: str, files: dict[str
     assert found(place_of(layout, tmp_path)) == []
 
 
-@pytest.mark.parametrize(
-    "index", [{}, {"model.safetensors.index.json": b'{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'}]
-)
-def test_a_model_of_several_files_is_listed(tmp_path: Path, index: dict[str, bytes]) -> None:
-    make_modelscope(tmp_path, {"config.json": b"{}", **SHARDS, **index})
+def test_a_model_of_several_files_is_listed(tmp_path: Path) -> None:
+    index = b'{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'
+    make_modelscope(tmp_path, {**WHOLE, **SHARDS, "model.safetensors.index.json": index})
 
     assert len(found(Place("modelscope", tmp_path))) == 1
 

@@ -185,11 +185,11 @@ def test_a_file_that_is_spelled_otherwise_now_is_not_deleted_under_its_old_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where case does not tell names apart, the new name is there already, and the old one is the same file."""
-    bring(tmp_path, {"config.json": b"{}", "README.md": b"words"})
+    bring(tmp_path, {"model.safetensors": b"{}", "README.md": b"words"})
     folder = model_folder(tmp_path)
     (folder / "Readme.md").hardlink_to(folder / "README.md")  # as near as this file system comes to it
 
-    bring(tmp_path, {"config.json": b"{}", "Readme.md": b"words"}, commit="d" * 40)
+    bring(tmp_path, {"model.safetensors": b"{}", "Readme.md": b"words"}, commit="d" * 40)
 
     assert (folder / "README.md").exists()
     assert ModelCache(tmp_path).verify(REPO).is_ok

@@ -1,0 +1,157 @@
+"""Everything that can be told of a fine-tune before it starts: fields, machine, output folder, data. All at once."""
+
+from __future__ import annotations
+
+import importlib.util
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import BadConfig, BadInput, MissingPackage, Qwen3ftError
+from qwen3ft_jupyter.finetune import tables
+from qwen3ft_jupyter.finetune.config import FineTuneConfig, read_config
+from qwen3ft_jupyter.finetune.data import check_data
+from qwen3ft_jupyter.finetune.output import check_output
+from qwen3ft_jupyter.messages import Texts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Check = Callable[[FineTuneConfig], object]
+
+ATTENTION_PACKAGES = {
+    "flash_attention_2": ("flash_attn", "flash-attn"),
+    "flash_attention_3": ("flash_attn_interface", ""),
+}
+"""Module that an attention needs, and the package that has it; "": it is built from source."""
+
+_READS_DATA = ("data", "columns", "data_format", "skip_bad_rows")
+
+
+def check_fine_tune(config: object, fields: Mapping[str, object], *checks: Check) -> FineTuneConfig:
+    """Return the config of a fine-tune that can start.
+
+    Args:
+        config: The fields as a mapping, a `FineTuneConfig`, an `argparse.Namespace`, or the path of a YAML file.
+        fields: More of them; they win.
+        checks: What else to make sure of.
+
+    Raises:
+        BadConfig: Fields are wrong, or output_dir cannot be used.
+        BadData: The data is wrong.
+        Qwen3ftError: What `checks` raise. Where several things are wrong, the error names all of them.
+    """
+    values = {**_as_fields(config), **fields}
+    table = tables.rows_of(values.get("data"))
+    if table is not None:
+        values["data"] = tables.STAND_IN
+    try:
+        resolved = FineTuneConfig.from_dict(values)
+    except BadConfig as error:
+        errors = [] if table is not None else _run([check_data], _data_alone(values))
+        raise _together([error, *errors]) from error
+    errors = _run([check_machine, *checks, check_output], resolved)
+    if table is not None and not errors:
+        resolved = tables.write(resolved, table)
+    errors += [] if table is not None and errors else _run([check_data], resolved)
+    if errors:
+        raise _together(errors) from errors[0]
+    return resolved
+
+
+def check_machine(config: FineTuneConfig) -> None:
+    """Make sure that this machine has the device and the attention asked for. Starts no CUDA.
+
+    Raises:
+        BadInput: It lacks the device.
+        MissingPackage: It lacks a package.
+        BadConfig: float16 was asked for without CUDA.
+    """
+    module, package = ATTENTION_PACKAGES.get(config.attn_implementation, ("", ""))
+    if module and importlib.util.find_spec(module) is None:
+        raise MissingPackage(
+            "attn_implementation: {name} needs the package {module}, which is not installed.",
+            hint="pip install {package} --no-build-isolation; or say auto." if package else "Say auto.",
+            name=config.attn_implementation,
+            module=module,
+            package=package,
+        )
+    if config.device in {"auto", "cpu"} and config.dtype != "float16":
+        return
+    devices = _devices()
+    if config.device != "auto" and config.device not in devices:
+        raise BadInput(
+            "device: {device} is not on this machine.",
+            hint="It has {names}; or say auto.",
+            device=config.device,
+            names=", ".join(devices),
+        )
+    is_cuda = config.device.startswith("cuda") or (config.device == "auto" and "cuda" in devices)
+    if config.dtype == "float16" and not is_cuda:
+        raise BadConfig("dtype: float16 trains on CUDA only.", hint="Use auto or float32.")
+
+
+def _devices() -> list[str]:
+    """Return the names of this machine's devices. Raises MissingPackage."""
+    if importlib.util.find_spec("torch") is None:
+        raise MissingPackage(
+            "The package {package} is not installed.", hint='pip install "qwen3ft-jupyter[train]"', package="torch"
+        )
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = getattr(torch.backends, "mps", None)
+    return ["cpu", *(["mps"] if mps and mps.is_available() else []), *(["cuda"] if count else [])] + [
+        f"cuda:{index}" for index in range(count)
+    ]
+
+
+def _as_fields(config: object) -> dict[str, Any]:
+    """Return the fields of a config in any of its forms. Raises BadConfig."""
+    if config is None:
+        return {}
+    if isinstance(config, FineTuneConfig):
+        return config.to_dict()
+    if isinstance(config, Mapping):
+        return {str(name): value for name, value in config.items()}
+    if isinstance(config, Namespace):
+        return vars(config)
+    if isinstance(config, (str, PathLike)):
+        return read_config(Path(config))
+    raise BadConfig(
+        "A fine-tune's config cannot be a {kind}.",
+        hint="Give a dict of fields, or the path of a YAML file.",
+        kind=type(config).__name__,
+    )
+
+
+def _data_alone(values: Mapping[str, object]) -> FineTuneConfig | None:
+    """Return a config for reading the data, if what it needs for that is right."""
+    try:
+        return FineTuneConfig.from_dict(
+            {"model": "owner/name", **{name: values[name] for name in _READS_DATA if name in values}}
+        )
+    except BadConfig:
+        return None
+
+
+def _run(checks: Sequence[Check], config: FineTuneConfig | None) -> list[Qwen3ftError]:
+    errors = []
+    for check in checks if config else ():
+        try:
+            check(config)  # type: ignore[arg-type]  # not None here
+        except Qwen3ftError as error:  # noqa: PERF203 - every one is named
+            errors.append(error)
+    return errors
+
+
+def _together(errors: Sequence[Qwen3ftError]) -> Qwen3ftError:
+    """Return one error that says all of them; of the kind of the first."""
+    if len(errors) == 1:
+        return errors[0]
+    hints = list(dict.fromkeys(error.hint for error in errors if error.hint))
+    details = {name: text for error in errors for name, text in error.details.items()}
+    messages = Texts([error.message for error in errors], " ")
+    return type(errors[0])("{errors}", hint="{hints}", details=details, errors=messages, hints=Texts(hints, " "))

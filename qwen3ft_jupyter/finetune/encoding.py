@@ -1,0 +1,103 @@
+"""The bytes of a file of data: which encoding they are in, and their digest."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.errors import BadData
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOCK = 1 << 20
+"""Bytes read at once."""
+
+MULTIBYTE = 3
+"""So many characters beyond ASCII decoded as UTF-8 before a wrong byte say that the file is UTF-8 and damaged."""
+
+
+class DigestingFile(io.RawIOBase):
+    """A file whose bytes are digested as they are read."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self.digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # Any: a writable buffer
+        """Read into a buffer, and return how many bytes."""
+        count = self._file.readinto(buffer) or 0
+        self.digest.update(memoryview(buffer)[:count])
+        return count
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()
+        super().close()
+
+
+def find_encoding(path: Path) -> str:
+    """Return the encoding: UTF-8 with or without mark, UTF-16 with mark, else gb18030 (Excel in China).
+
+    Raises BadData.
+    """
+    with path.open("rb") as file:
+        start = file.read(4)
+        file.seek(0)
+        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+            found, problem = "utf-16", _first_wrong(file, "utf-16")
+        elif (problem := _first_wrong(file, "utf-8")) is None:
+            found = "utf-8-sig"
+        elif problem.multibyte >= MULTIBYTE:  # mostly UTF-8: another encoding would make nonsense of all of it
+            raise BadData(
+                "{name} is UTF-8, but for line {line}, which holds bytes that are not.",
+                hint="The file may be cut off or joined from two; save it again as UTF-8.",
+                name=path.name,
+                line=problem.line,
+            )
+        else:
+            file.seek(0)
+            found, problem = "gb18030", _first_wrong(file, "gb18030")
+    if problem is not None:
+        raise BadData("{name} is neither UTF-8 nor gb18030 text.", hint="Save it as UTF-8.", name=path.name)
+    if found == "utf-8-sig" and start[:4].count(0) >= 1:
+        raise BadData("{name} seems to be UTF-16 without a mark.", hint="Save it as UTF-8.", name=path.name)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """The first bytes that are not of an encoding."""
+
+    line: int
+    multibyte: int
+    """Characters beyond ASCII before them."""
+
+
+def _first_wrong(file: Any, encoding: str) -> _Wrong | None:  # Any: a binary file
+    """Return where a file is not of an encoding, None if it is."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    line, multibyte = 1, 0
+    while True:
+        block = file.read(BLOCK)
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            good = error.object[: error.start]
+            with contextlib.suppress(UnicodeDecodeError):
+                text = good.decode(encoding)
+                multibyte += sum(character > "\x7f" for character in text)
+            return _Wrong(line + good.count(b"\n"), multibyte)
+        if not block:
+            return None
+        line += block.count(b"\n")
+        if not text.isascii():
+            multibyte += len(text.encode("utf-8", "surrogatepass")) - len(text)

@@ -1,0 +1,277 @@
+"""A row of data that remembers what of it was read, so that nothing in it is dropped without a word."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from qwen3ft_jupyter.messages import Message
+
+
+class BadRow(ValueError):
+    """A row that cannot be mapped; the message names the field and what is accepted."""
+
+
+class Reason(enum.Enum):
+    """Why something of a readable row is not learned. The value is what a notice says of it."""
+
+    METADATA = Message("Columns about the rows, not learned: {names}.")
+    UNKNOWN = Message(
+        "Columns NOT learned, because their names are not known: {names}; the first in {where}. To learn from one, "
+        "name it in columns, for example columns: {example}"
+    )
+    BEFORE = Message("{count} turns left out that come before the first question; the first in {where}.")
+    AFTER = Message("{count} turns left out that come after the last answer; the first in {where}.")
+    BLANK = Message("{count} turns left out because their question is empty; the first in {where}.")
+    UNANSWERED = Message("{count} turns left out that nobody answers; the first in {where}.")
+    EMPTY = Message("{count} turns left out because their answer is empty; the first in {where}.")
+    THOUGHT = Message("{count} turns left out because their answer is only a thought; the first in {where}.")
+    CONTEXT = Message("{count} answers are context only, as the data says (loss, weight); the first in {where}.")
+    NOT_OURS = Message("{count} turns ask to be learned that are no assistant's; they are not. The first in {where}.")
+    ROW_EMPTY = Message("{count} rows left out that hold nothing; the first: {where}.")
+    ROW_NO_QUESTION = Message("{count} rows left out that have no question; the first: {where}.")
+    ROW_NO_ANSWER = Message("{count} rows left out that have no answer; the first: {where}.")
+    ROW_EMPTY_ANSWER = Message("{count} rows left out whose answer is empty; the first: {where}.")
+    ROW_THOUGHT = Message("{count} rows left out whose answer is only a thought; the first: {where}.")
+    ROW_CONTEXT = Message("{count} rows left out in which no answer is to be learned; the first: {where}.")
+    UNDRAWN = Message("{count} rows left out because {names} asks for fewer.")
+
+
+METADATA = frozenset(
+    {
+        "id", "idx", "index", "uuid", "_id", "__id", "qid", "uid", "row", "row_id", "prompt_id", "question_id",
+        "conversation_id", "dialogue_id", "dialog_id", "session_id", "sample_id", "data_id", "message_id",
+        "tool_call_id", "source", "sources", "dataset", "dataset_name", "data_source", "origin", "url", "link",
+        "license", "category", "categories", "subcategory", "class", "type", "task", "task_type", "task_name",
+        "tasks", "topic", "topics", "tag", "tags", "keywords", "language", "languages", "lang", "locale", "split",
+        "subset", "domain", "field", "subject", "model", "model_name", "generator", "engine", "created",
+        "created_at", "updated", "updated_at", "timestamp", "date", "time", "version", "hash", "md5", "sha1",
+        "sha256", "length", "len", "num_turns", "num_tokens", "tokens", "token_count", "n_tokens", "word_count",
+        "score", "scores", "quality", "rating", "ratings", "difficulty", "level", "author", "annotator",
+        "annotator_id", "user_id", "metadata", "meta", "name", "unnamed:_0", "__index_level_0__", "编号", "序号",
+        "来源", "类别", "分类", "语言", "",
+    }
+)  # fmt: skip
+"""Columns about a row, of which nothing can be learned."""
+
+
+@functools.lru_cache(maxsize=4096)
+def plain(name: str) -> str:
+    """Return the name of a column as it is compared.
+
+    >>> plain(" Complex-CoT")
+    'complex_cot'
+    """
+    return name.strip().lstrip("\ufeff").lower().replace(" ", "_").replace("-", "_")
+
+
+def holds(value: object) -> bool:
+    """Return whether a cell has something in it: null, NaN, blank text and empty lists have not."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return False
+    if isinstance(value, str):
+        return bool(value) and not value.isspace()
+    return bool(value) if isinstance(value, (list, tuple, dict)) else True
+
+
+Notes = list[tuple[Reason, str, int]]
+"""What of a row is not learned: why, the name of the column if it is one, how many."""
+
+
+@dataclass(slots=True)
+class Row:
+    """An object in the data, a row or one of its turns: columns of anything, under names of the user's choice."""
+
+    columns: Mapping[str, object]
+    where: str = ""
+    """Where it stands, for a person: "train.jsonl row 37"."""
+    notes: Notes = field(default_factory=list)
+    names: dict[str, str] = field(init=False)
+    """The columns that hold something: their own name by the plain one."""
+    used: set[str] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.names = {}
+        for name, value in self.columns.items():
+            if holds(value):
+                key = plain(name)
+                if key in self.names:
+                    raise BadRow(
+                        Message("{one!r} and {other!r} are columns of one name", one=self.names[key], other=name)
+                    )
+                self.names[key] = name
+
+    def has(self, names: Iterable[str]) -> bool:
+        """Return whether one of these columns holds something."""
+        return not self.names.keys().isdisjoint(names)
+
+    def take(self, names: Iterable[str]) -> list[tuple[str, object]]:
+        """Return those of these columns that hold something, with their names; they count as read."""
+        found = [name for name in names if name in self.names]
+        if not found:
+            return []
+        self.used.update(found)
+        return [(self.names[name], self.columns[self.names[name]]) for name in found]
+
+    def take_one(self, names: Iterable[str]) -> tuple[str, object] | None:
+        """Return the one of these columns that holds something, or None. Raises BadRow if several differ."""
+        found = self.take(names)
+        if not found:
+            return None
+        if any(value != found[0][1] for _, value in found[1:]):
+            raise BadRow(
+                Message(
+                    "{names} all have a value: say in columns which is meant",
+                    names=", ".join(name for name, _ in found),
+                )
+            )
+        return found[0]
+
+    def raw(self, name: str) -> object:
+        """Return a column by its plain name, as it is, also if it holds nothing; it counts as read."""
+        self.used.add(name)
+        own = self.names.get(name) or next((one for one in self.columns if plain(one) == name), None)
+        return None if own is None else self.columns[own]
+
+    def note(self, reason: Reason, count: int = 1, detail: str = "") -> None:
+        """Note that something is not learned."""
+        self.notes.append((reason, detail, count))
+
+    def note_rest(self, prefix: str = "") -> None:
+        """Note the columns that nobody read."""
+        for key, name in self.names.items():
+            if key not in self.used:
+                self.note(Reason.METADATA if key in METADATA else Reason.UNKNOWN, detail=prefix + name)
+
+
+@dataclass(slots=True)
+class Count:
+    """How often something was left out, and where first."""
+
+    number: int
+    where: str
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What was left out of the rows read so far, by reason and column."""
+
+    counts: dict[tuple[Reason, str], Count] = field(default_factory=dict)
+
+    def add(self, where: str, notes: Iterable[tuple[Reason, str, int]]) -> None:
+        """Enter what a row noted."""
+        for reason, detail, number in notes:
+            count = self.counts.get((reason, detail))
+            if count is None:
+                self.counts[reason, detail] = Count(number, where)
+            else:
+                count.number += number
+
+    def merge(self, other: Ledger) -> None:
+        """Enter what another ledger holds."""
+        for (reason, detail), count in other.counts.items():
+            self.add(count.where, [(reason, detail, count.number)])
+
+    def notices(self) -> list[str]:
+        """Return a notice for each reason there is."""
+        return [self._notice(reason) for reason in Reason if any(one is reason for one, _ in self.counts)]
+
+    def _notice(self, reason: Reason) -> str:
+        found = [(detail, count) for (one, detail), count in self.counts.items() if one is reason]
+        names = ", ".join(f"{detail or '(…)'} ({count.number})" for detail, count in found)
+        return Message(
+            str(reason.value),
+            names=names,
+            count=sum(count.number for _, count in found),
+            where=row_words(found[0][1].where),
+            example="{answer: " + found[0][0].rpartition(".")[2] + "}",
+        )
+
+
+def row_words(where: str) -> str:
+    """Return where a row is as a message; a row itself, of which there are very many, keeps a plain text.
+
+    >>> row_words("train.jsonl row 7").template
+    '{name} row {number}'
+    >>> row_words("train.csv row 7 line 9")
+    'train.csv row 7 (line 9)'
+    """
+    name, _, number = where.rpartition(" row ")
+    row, _, line = number.partition(" line ")
+    if line:
+        return Message("{name} row {number} (line {line})", name=name, number=row, line=line)
+    return Message("{name} row {number}", name=name, number=number)
+
+
+def short(value: object) -> str:
+    """Return a value as an error shows it."""
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def text_of(value: object, name: str, *, may_lack: bool = False) -> str:
+    """Return what a cell or turn says: text, parts of text, a number. Raises BadRow."""
+    if isinstance(value, str):
+        return value
+    if not holds(value) and may_lack:
+        return ""
+    if isinstance(value, list) and value:
+        return "".join(_part(part, f"{name}[{index}]") for index, part in enumerate(value))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)  # a number that a spreadsheet wrote
+    raise BadRow(Message("{name} {value} is not text", name=name, value=short(value)))
+
+
+def _part(part: object, name: str) -> str:
+    if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
+        rest = sorted(str(key) for key, value in part.items() if key not in {"type", "text"} and holds(value))
+        if not set(rest) - {"cache_control", "annotations"}:
+            return str(part["text"])
+    raise BadRow(Message("{name} {value} is not text", name=name, value=short(part)))
+
+
+def list_of(value: object, name: str) -> list[object]:
+    """Return a list; in a csv it is written as JSON. Raises BadRow."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = parse_json(value, name)
+    if not isinstance(value, (list, tuple)):
+        raise BadRow(Message("{name} {value} is not a list", name=name, value=short(value)))
+    return list(value)
+
+
+def parse_json(text: str, name: str) -> object:
+    """Return what JSON text in a cell stands for. Raises BadRow."""
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except BadRow as error:
+        raise BadRow(Message("{name}: {problem}", name=name, problem=error.args[0])) from None
+    except (ValueError, RecursionError) as error:
+        raise BadRow(
+            Message("{name} {value} is not JSON: {problem}", name=name, value=short(text), problem=_words(error))
+        ) from error
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise BadRow(doubled(pairs))
+    return values
+
+
+def doubled(pairs: Iterable[tuple[str, object]]) -> str:
+    """Return that a key stands twice in an object."""
+    seen: set[str] = set()
+    name = next((name for name, _ in pairs if name in seen or seen.add(name)), "")  # type: ignore[func-returns-value]
+    return Message("{name!r} stands twice in one object", name=name)
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(name)
+
+
+def _words(error: Exception) -> str:
+    return error.msg if isinstance(error, json.JSONDecodeError) else str(error)[:60]

@@ -1,0 +1,104 @@
+"""What conversations become: sequences of tokens, and a report of what became of which."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+IGNORED = -100
+"""The label that the loss leaves out."""
+
+WARN_SHARE = 0.1
+"""Of the answers left out, from which on a person is warned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sequence; `labels` are IGNORED or the token itself. Arrays, because a large data set has to fit in memory."""
+
+    input_ids: array[int]
+    labels: array[int]
+
+    @classmethod
+    def of(cls, input_ids: Sequence[int], labels: Sequence[int]) -> Sample:
+        """Return the sample of these tokens."""
+        return cls(array("i", input_ids), array("i", labels))
+
+    @property
+    def trained_tokens(self) -> int:
+        """Return how many tokens the loss counts."""
+        return sum(label != IGNORED for label in self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleReport:
+    """What became of the conversations."""
+
+    conversations: int = 0
+    """Those with an answer that is learned."""
+    samples: int = 0
+    answers: int = 0
+    tokens: int = 0
+    trained_tokens: int = 0
+    longest: int = 0
+    shortened: int = 0
+    """Samples that lost old turns, or the middle of a question, to fit max_length."""
+    dropped: int = 0
+    """Answers left out because they do not fit max_length at all."""
+    without_reasoning: int = 0
+    """Answers whose reasoning the model's template does not write."""
+    refused: int = 0
+    """Answers left out because the model's template cannot write them (with skip_bad_rows)."""
+    forged: int = 0
+    """Conversations whose text holds tokens of the template."""
+    first_refused: str = ""
+    """Why the first one was."""
+    first_forged: str = ""
+    """Where the first of them is."""
+
+    def notices(self, max_length: int) -> list[str]:
+        """Return what a person should know."""
+        share = (self.dropped + self.refused) / max(1, self.answers + self.dropped + self.refused)
+        found = (
+            (self.shortened, Message("{count} samples shortened to max_length.", count=self.shortened)),
+            (self.dropped, Message("{count} answers left out: they do not fit max_length.", count=self.dropped)),
+            (
+                self.without_reasoning,
+                Message(
+                    "{count} answers learned without their reasoning: this model's template does not write it.",
+                    count=self.without_reasoning,
+                ),
+            ),
+            (
+                self.refused,
+                Message(
+                    "{count} answers left out that the model's template cannot write; the first: {problem}",
+                    count=self.refused,
+                    problem=self.first_refused,
+                ),
+            ),
+            (
+                self.forged,
+                Message(
+                    "{count} rows hold tokens of the template in their text; they are learned as plain text. "
+                    "The first: {where}.",
+                    count=self.forged,
+                    where=self.first_forged,
+                ),
+            ),
+            (
+                share > WARN_SHARE,
+                Message(
+                    "WARNING: only {share:.0f} % of the answers are learned. max_length is {limit}.",
+                    share=100 * (1 - share),
+                    limit=max_length,
+                ),
+            ),
+        )
+        return [words for is_so, words in found if is_so]

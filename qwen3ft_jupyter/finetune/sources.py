@@ -1,0 +1,100 @@
+"""Which files a config's `data` names: paths, folders, patterns, and how many rows of each."""
+
+from __future__ import annotations
+
+import glob
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.errors import BadData
+from qwen3ft_jupyter.finetune.files import SUFFIXES
+from qwen3ft_jupyter.messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SAMPLE = re.compile(r"(.+)#(\d{1,12})")
+_REPO = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file, and how many of its rows are drawn; None: all."""
+
+    path: Path
+    rows: int | None = None
+
+
+def find_sources(named: Sequence[str]) -> tuple[list[Source], list[BadData]]:
+    """Return the files that these paths stand for, in order, and what is wrong with the others."""
+    sources: list[Source] = []
+    problems: list[BadData] = []
+    for name in named:
+        try:
+            sources += _expand(name)
+        except BadData as error:  # noqa: PERF203 - every wrong one is named
+            problems.append(error)
+    seen: set[Path] = set()
+    for source in sources:
+        if source.path in seen:
+            problems.append(BadData("{name} is named twice in data.", hint="Name it once.", name=source.path.name))
+        seen.add(source.path)
+    return sources, problems
+
+
+def _expand(name: str) -> list[Source]:
+    path, rows = Path(name), None
+    match = _SAMPLE.fullmatch(name)
+    if match and not path.exists():
+        path, rows = Path(match[1]), int(match[2])
+    if rows == 0:
+        raise BadData("{name} asks for no rows.", hint="Write for example {name}#500.", name=path.name)
+    if path.is_dir():
+        found = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and one.is_file())
+        return _some(found, path, rows)
+    if not path.exists() and glob.has_magic(str(path)):
+        named = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob has no absolute patterns
+        found = [Path(one) for one in named if Path(one).is_file()]
+        return _some(found, path, rows)
+    if not path.exists():
+        raise _missing(path)
+    return [Source(path, rows)]
+
+
+def _some(found: list[Path], path: Path, rows: int | None) -> list[Source]:
+    if not found:
+        raise BadData(
+            "{name} holds no files of data." if path.is_dir() else "{name}: no file is called so.",
+            hint="Accepted: {names}.",
+            details={"path": str(path)},
+            name=path.name,
+            names=", ".join(SUFFIXES),
+        )
+    if rows is not None and len(found) > 1:
+        raise BadData(
+            "{name}: {count} files are called so; how many rows are drawn is said for each.",
+            hint="Name the files one by one, for example a.jsonl#500.",
+            name=path.name,
+            count=len(found),
+        )
+    return [Source(one, rows) for one in found]
+
+
+def _missing(path: Path) -> BadData:
+    text = path.as_posix()
+    is_address = ":/" in text and not path.drive
+    here = Path.cwd()
+    short = path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
+    if is_address:
+        message = Message("{name} is an address: data is not fetched from the network.")
+        hint = Message("Download the file and name it.")
+    elif path.suffix.lower() not in SUFFIXES and _REPO.fullmatch(short):
+        message = Message("{name} does not exist; names of data sets on a hub are not read.")
+        hint = Message("Download the data set's files and name them, or the folder that they are in.")
+    else:
+        message = Message("{name} does not exist.")
+        hint = Message("Check the path; relative ones start at the notebook's folder.")
+    name = path.name if is_address or path.suffix else short
+    return BadData(message, hint=hint, details={"path": str(path)}, name=name)

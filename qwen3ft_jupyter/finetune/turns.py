@@ -1,0 +1,371 @@
+"""Maps the turns of a conversation to what a chat template reads, and keeps those that can be learned."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, short, text_of
+from qwen3ft_jupyter.finetune.tools import read_calls, read_responses
+from qwen3ft_jupyter.messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROLES = {
+    "system": "system", "developer": "system",
+    "user": "user", "human": "user", "prompter": "user",
+    "assistant": "assistant", "gpt": "assistant", "model": "assistant", "chatgpt": "assistant", "qwen": "assistant",
+    "tool": "tool", "observation": "tool", "tool_response": "tool", "function_response": "tool", "function": "tool",
+    "function_call": "function_call", "tool_call": "function_call",
+}  # fmt: skip
+"""Every role accepted, and the one it means."""
+
+ROLE_KEYS, TEXT_KEYS = ("role", "from"), ("content", "value", "text")
+"""What a turn calls who speaks, and what is said."""
+
+REASONING = (
+    "reasoning_content", "reasoning", "think", "thinking", "thought", "thoughts", "cot", "complex_cot",
+    "chain_of_thought", "rationale", "reasoning_trace", "思考", "推理", "思考过程", "推理过程",
+)  # fmt: skip
+"""What the thought before an answer is called."""
+
+LEARN_KEYS = ("loss", "weight", "loss_weight", "loss_scale", "learn", "train", "training")
+"""What says of a turn whether it is learned; of `SKIP_KEYS` the opposite."""
+
+SKIP_KEYS = ("mask", "masked")
+
+PREFERENCE = (
+    "chosen", "rejected", "chosen_response", "rejected_response", "chosen_messages", "rejected_messages",
+    "rejected_output", "rejected_answer", "rejected_completion", "reject", "kto_tag", "preferred", "dispreferred",
+)  # fmt: skip
+"""Columns of preference data."""
+
+MEDIA = (
+    "image", "images", "video", "videos", "audio", "audios", "image_path", "image_url", "video_path", "audio_path",
+    "pixel_values", "objects", "图片", "图像",
+)  # fmt: skip
+"""Columns of what a text model cannot read."""
+
+_ASKS, _ANSWERS = ("human", "user", "input", "question", "query", "instruction", "prompt"), (
+    "assistant", "gpt", "output", "answer", "response", "bot", "completion",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One turn. `reasoning` is the text between think tags; `tool_calls` is JSON, as the chat template takes it."""
+
+    role: str
+    content: str
+    reasoning: str = ""
+    tool_calls: str = ""
+    is_learned: bool = True
+    """Whether an assistant's turn is learned, or is there for those after it only."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what a chat template reads."""
+        message: dict[str, object] = {"role": self.role, "content": self.content}
+        if self.reasoning:
+            message["reasoning_content"] = self.reasoning
+        if self.tool_calls:
+            message["tool_calls"] = json.loads(self.tool_calls)
+        return message
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether there is nothing to learn."""
+        return not self.content.strip() and not self.tool_calls
+
+
+def read_turns(turns: Sequence[object], name: str, row: Row) -> list[ChatMessage]:
+    """Return the turns in a column of that name; what is not read of them is noted in `row`. Raises BadRow."""
+    messages: list[ChatMessage] = []
+    for index, turn in enumerate(turns):
+        here = f"{name}[{index}]"
+        if not isinstance(turn, dict):
+            raise BadRow(
+                Message("{name} is not an object with role and content, but {value}", name=here, value=short(turn))
+            )
+        plain = _read_plain(turn)
+        if plain is not None and (plain.role != "system" or not messages):
+            messages.append(plain)
+            continue
+        one = Row(turn, row.where, row.notes)
+        refuse_others(one, f"{here}.")
+        read = _read_turn(one, here)
+        if messages and any(message.role == "system" for message in read):
+            raise BadRow(
+                Message("{name} is 'system', which can only be the first turn", name=f"{here}.{_role_key(one)}")
+            )
+        one.note_rest(f"{name}[].")
+        for message in read:
+            _append(messages, message, here)
+    return messages
+
+
+def _read_plain(turn: dict[str, object]) -> ChatMessage | None:
+    """Return a turn of a role and a text and nothing else; None for all others. Most are so: it halves the time."""
+    if len(turn) != 2:
+        return None
+    role, text = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
+    if type(role) is not str or type(text) is not str or "think>" in text or not text or text.isspace():
+        return None
+    role = ROLES.get(role)
+    return ChatMessage(role, text) if role in {"system", "user", "assistant"} else None
+
+
+def _read_turn(turn: Row, here: str) -> list[ChatMessage]:
+    given = turn.take_one(ROLE_KEYS)
+    if given is None:
+        return _read_pair(turn, here)
+    role = ROLES.get(str(given[1]).strip().lower())
+    if role is None:
+        raise BadRow(
+            Message(
+                "{name} {value} is not one of {names}",
+                name=f"{here}.{given[0]}",
+                value=short(given[1]),
+                names=", ".join(ROLES),
+            )
+        )
+    is_learned = _is_learned(turn, here, may_be=role in {"assistant", "function_call"})
+    if role == "function_call":
+        name, value = _said(turn, here)
+        return [ChatMessage("assistant", "", tool_calls=_dump(read_calls(value, name)), is_learned=is_learned)]
+    if role == "assistant":
+        return [replace(_assistant(turn, here), is_learned=is_learned)]
+    _refuse_calls(turn, here)
+    name, value = _said(turn, here)
+    if role == "tool":
+        text = _dump(value) if isinstance(value, dict) else text_of(value, name, may_lack=True)
+        return [ChatMessage(role, one) for one in read_responses(text)]
+    return [ChatMessage(role, text_of(value, name))]
+
+
+def _said(turn: Row, here: str) -> tuple[str, object]:
+    found = turn.take_one(TEXT_KEYS)
+    if found is not None:
+        return f"{here}.{found[0]}", found[1]
+    name = next((one for one in TEXT_KEYS if one in turn.columns), TEXT_KEYS[0])
+    return f"{here}.{name}", turn.raw(name)
+
+
+def _assistant(turn: Row, here: str) -> ChatMessage:
+    thought = turn.take_one(REASONING)
+    calls = turn.take_one(("tool_calls",))
+    old = turn.take_one(("function_call",))  # what OpenAI had before tool_calls
+    if calls and old:
+        raise BadRow(Message("{name} has both tool_calls and function_call", name=here))
+    called = _called(calls or old, here)
+    name, value = _said(turn, here)
+    text = text_of(value, name, may_lack=bool(called or thought))
+    given = text_of(thought[1], f"{here}.{thought[0]}") if thought else ""
+    return make_answer(text, given, name, called)
+
+
+def _called(given: tuple[str, object] | None, here: str) -> list[dict[str, Any]]:
+    return read_calls(given[1], f"{here}.{given[0]}") if given else []
+
+
+def make_answer(text: str, reasoning: str, name: str, calls: list[dict[str, Any]] | None = None) -> ChatMessage:
+    """Return an assistant's turn; a thought may stand in tags before the answer, or apart. Raises BadRow."""
+    within, text = split_reasoning(text, name)
+    apart = _bare(reasoning, name)
+    if within and apart and within != apart:
+        raise BadRow(Message("{name} has a thought in think tags, and another one stands beside it", name=name))
+    return ChatMessage("assistant", text, apart or within, _dump(calls) if calls else "")
+
+
+def split_reasoning(text: str, name: str = "") -> tuple[str, str]:
+    r"""Return the text between leading think tags, and the answer after them. Raises BadRow for tags elsewhere.
+
+    What R1 and Thinking-2507 write begins inside the tags.
+
+    >>> split_reasoning("<think>\nhm\n</think>\n\nYes.")
+    ('hm', 'Yes.')
+    >>> split_reasoning("hm\n</think>\n\nYes.")
+    ('hm', 'Yes.')
+    >>> split_reasoning("No tags.")
+    ('', 'No tags.')
+    """
+    if "<think>" not in text and "</think>" not in text:
+        return "", text
+    head, _, answer = text.partition("</think>")
+    begun = head.lstrip()
+    is_opened = begun.startswith("<think>")
+    thought = begun.removeprefix("<think>") if is_opened else begun
+    own_line = is_opened or head.endswith("\n") or answer.startswith("\n") or not head.strip()
+    if text.count("</think>") != 1 or "<think>" in thought or "<think>" in answer or not own_line:
+        raise BadRow(Message("{name} has think tags that are not around what comes before the answer", name=name))
+    return thought.strip(), answer.lstrip("\n")
+
+
+def _bare(reasoning: str, name: str) -> str:
+    """Return a thought without the tags that some data has around it."""
+    text = reasoning.strip().removeprefix("<think>").removesuffix("</think>").strip()
+    if "<think>" in text or "</think>" in text:
+        raise BadRow(Message("{name}: the thought beside it has think tags inside", name=name))
+    return text
+
+
+def _is_learned(turn: Row, here: str, *, may_be: bool) -> bool:
+    found = [(name, _truth(value, f"{here}.{name}")) for name, value in turn.take(LEARN_KEYS)]
+    found += [(name, not _truth(value, f"{here}.{name}")) for name, value in turn.take(SKIP_KEYS)]
+    if len({is_on for _, is_on in found}) > 1:
+        raise BadRow(
+            Message("{name}: {names} contradict each other", name=here, names=", ".join(name for name, _ in found))
+        )
+    is_on = all(is_on for _, is_on in found)
+    if found and not may_be and is_on and not any(name == "weight" for name, _ in found):
+        turn.note(Reason.NOT_OURS)
+    return is_on
+
+
+def _truth(value: object, name: str) -> bool:
+    if isinstance(value, str):
+        value = {"true": True, "false": False, "1": 1, "0": 0, "1.0": 1, "0.0": 0}.get(value.strip().lower())
+    if isinstance(value, (bool, int, float)) and value in (0, 1):
+        return bool(value)
+    raise BadRow(Message("{name} is neither true nor false, 1 nor 0: shares of a loss are not known", name=name))
+
+
+def _refuse_calls(turn: Row, here: str) -> None:
+    for name, _ in turn.take(("tool_calls", "function_call")):
+        raise BadRow(Message("{name}: only an assistant calls tools", name=f"{here}.{name}"))
+
+
+def refuse_others(row: Row, prefix: str = "") -> None:
+    """Raise BadRow where a row or turn has what is no text to learn from: pictures, or answers to choose from."""
+    if row.has(MEDIA):
+        names = ", ".join(prefix + name for name, _ in row.take(MEDIA))
+        raise BadRow(Message("{names}: pictures, sound and video cannot be learned by a text model", names=names))
+    if row.has(PREFERENCE):
+        names = ", ".join(prefix + name for name, _ in row.take(PREFERENCE))
+        raise BadRow(
+            Message(
+                "{names}: preference data cannot be learned from yet; to learn the good answers alone, name their "
+                "column in columns, for example columns: {{answer: chosen}}",
+                names=names,
+            )
+        )
+
+
+def _role_key(turn: Row) -> str:
+    return next((turn.names[key] for key in ROLE_KEYS if key in turn.names), "system")
+
+
+def _read_pair(turn: Row, here: str) -> list[ChatMessage]:
+    """Return the two turns of an object that holds a question and its answer, as ms-swift and XTuner have them."""
+    ask, reply = turn.take_one(_ASKS), turn.take_one(_ANSWERS)
+    if ask is None or reply is None:
+        raise BadRow(
+            Message(
+                "{name} is not a turn: it has no role and content, nor from and value; its keys are {names}",
+                name=here,
+                names=", ".join(map(str, turn.columns)) or "–",
+            )
+        )
+    system, thought = turn.take_one(("system",)), turn.take_one(REASONING)
+    messages = [ChatMessage("system", text_of(system[1], f"{here}.{system[0]}"))] if system else []
+    name = f"{here}.{reply[0]}"
+    given = text_of(thought[1], f"{here}.{thought[0]}") if thought else ""
+    question = ChatMessage("user", text_of(ask[1], f"{here}.{ask[0]}"))
+    return [*messages, question, make_answer(text_of(reply[1], name), given, name)]
+
+
+def _append(messages: list[ChatMessage], message: ChatMessage, here: str) -> None:
+    """Add a turn; a call joins what the assistant said just before it, as the template writes it: in one turn."""
+    last = messages[-1] if messages else None
+    if last is None or last.role != "assistant" or not _is_bare_call(message):
+        messages.append(message)
+        return
+    if last.is_learned != message.is_learned:
+        raise BadRow(Message("{name}: one part of this turn is to be learned, the other is not", name=here))
+    calls = [*json.loads(last.tool_calls or "[]"), *json.loads(message.tool_calls)]
+    messages[-1] = replace(last, tool_calls=_dump(calls))
+
+
+def _is_bare_call(message: ChatMessage) -> bool:
+    return message.role == "assistant" and bool(message.tool_calls) and not (message.content or message.reasoning)
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def trim(messages: Sequence[ChatMessage], row: Row) -> tuple[ChatMessage, ...]:
+    """Return the turns that can be learned, or learned behind; note in `row` what is left out, and why.
+
+    A talk is a series of exchanges, each from a question to before the next one. Those with an empty answer are left
+    out, and so is what comes before the first question and after the last answer.
+    """
+    system = [one for one in messages[:1] if one.role == "system" and one.content.strip()]
+    rest = [one for one in messages if one.role != "system"]
+    first = next((index for index, one in enumerate(rest) if one.role == "user"), len(rest))
+    kept: list[ChatMessage] = []
+    empty: dict[Reason, int] = {}
+    trailing = 0
+    for exchange in _exchanges(rest[first:]):
+        answers = [one for one in exchange if one.role == "assistant"]
+        reason = _why_not(exchange, answers)
+        if reason is not None:
+            empty[reason] = empty.get(reason, 0) + len(exchange)
+        elif answers:
+            kept += exchange
+            empty[Reason.UNANSWERED] = empty.get(Reason.UNANSWERED, 0) + trailing
+            trailing = 0
+        else:
+            trailing += len(exchange)
+    while kept and kept[-1].role != "assistant":
+        kept.pop()
+        trailing += 1
+    if not kept or not any(one.role == "assistant" and one.is_learned for one in kept):
+        row.note(_why_nothing(messages, empty, has_answers=bool(kept)))
+        return ()
+    for reason, count in [(Reason.BEFORE, first), (Reason.AFTER, trailing), *empty.items()]:
+        if count:
+            row.note(reason, count)
+    if context := sum(one.role == "assistant" and not one.is_learned for one in kept):
+        row.note(Reason.CONTEXT, context)
+    return (*system, *kept)
+
+
+def _why_not(exchange: Sequence[ChatMessage], answers: Sequence[ChatMessage]) -> Reason | None:
+    """Return why an exchange cannot be learned from, if its turns are empty."""
+    bad = next((one for one in answers if one.is_empty), None)
+    if bad is not None:
+        return Reason.THOUGHT if bad.reasoning else Reason.EMPTY
+    is_asked = any(one.content.strip() for one in exchange if one.role == "user")
+    return Reason.BLANK if answers and not is_asked else None
+
+
+def _exchanges(messages: Sequence[ChatMessage]) -> Iterator[list[ChatMessage]]:
+    exchange: list[ChatMessage] = []
+    for message in messages:
+        if message.role == "user" and exchange and exchange[-1].role != "user":
+            yield exchange
+            exchange = []
+        exchange.append(message)
+    if exchange:
+        yield exchange
+
+
+_OF_ROW = {
+    Reason.EMPTY: Reason.ROW_EMPTY_ANSWER,
+    Reason.THOUGHT: Reason.ROW_THOUGHT,
+    Reason.BLANK: Reason.ROW_NO_QUESTION,
+}
+
+
+def _why_nothing(messages: Sequence[ChatMessage], empty: dict[Reason, int], *, has_answers: bool) -> Reason:
+    if has_answers:
+        return Reason.ROW_CONTEXT
+    for reason in (Reason.EMPTY, Reason.THOUGHT, Reason.BLANK):
+        if reason in empty:
+            return _OF_ROW[reason]
+    if not messages:
+        return Reason.ROW_EMPTY
+    roles = {one.role for one in messages}
+    return Reason.ROW_NO_QUESTION if "user" not in roles else Reason.ROW_NO_ANSWER

@@ -1,0 +1,47 @@
+"""What the operating system says of files and addresses, as far as it is translated.
+
+`OSError.strerror` is a text of the C library, English in most processes whatever their reader speaks.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+REASONS: Final = frozenset(
+    {
+        "Address already in use",
+        "Broken pipe",
+        "Cannot allocate memory",
+        "Cannot assign requested address",
+        "Connection refused",
+        "Connection reset by peer",
+        "Connection timed out",
+        "Device or resource busy",
+        "Directory not empty",
+        "Disk quota exceeded",
+        "File exists",
+        "File name too long",
+        "File too large",
+        "Input/output error",
+        "Invalid argument",
+        "Invalid cross-device link",
+        "Is a directory",
+        "Name or service not known",
+        "Network is unreachable",
+        "No route to host",
+        "No space left on device",
+        "No such file or directory",
+        "Not a directory",
+        "Operation not permitted",
+        "Operation not supported",
+        "Permission denied",
+        "Read-only file system",
+        "Stale file handle",
+        "Temporary failure in name resolution",
+        "Too many levels of symbolic links",
+        "Too many open files",
+        "Too many open files in system",
+        "Transport endpoint is not connected",
+    }
+)
+"""As glibc has them; most systems do."""

@@ -1,0 +1,573 @@
+"""The rule of the data: every column, turn, cell and row is learned, refused by its name, or counted in a notice."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qwen3ft_jupyter.errors import BadData
+from qwen3ft_jupyter.finetune.data import Data, Reading, read_named
+from qwen3ft_jupyter.finetune.rows import METADATA
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+U, A, S = "user", "assistant", "system"
+CALL = {"name": "f", "arguments": {"a": 1}}
+CALLS = [{"type": "function", "function": CALL}]
+TOOL = {"type": "function", "function": {"name": "f"}}
+
+
+def read(folder: Path, rows: list[Any] | str | bytes, name: str = "t.jsonl", **options: Any) -> Data:
+    if isinstance(rows, list):
+        text = json.dumps(rows) if name.endswith(".json") else "\n".join(map(json.dumps, rows))
+        rows = text
+    (folder / name).write_bytes(rows.encode() if isinstance(rows, str) else rows)
+    return read_named([str(folder / name)], Reading(**options))
+
+
+def refusal(folder: Path, rows: list[Any] | str | bytes, name: str = "t.jsonl", **options: Any) -> str:
+    with pytest.raises(BadData) as caught:
+        read(folder, rows, name, **options)
+    return str(caught.value)
+
+
+def said(data: Data) -> list[tuple[Any, ...]]:
+    """Return the turns of the first conversation: role, content, and what else there is of reasoning and calls."""
+    return [
+        (one.role, one.content, *filter(None, [one.reasoning, one.tool_calls and json.loads(one.tool_calls)]))
+        for one in data.conversations[0].messages
+    ]
+
+
+def talk(*turns: tuple[str, Any], **columns: Any) -> dict[str, Any]:
+    """Build a row of messages; a turn's content may be a dict of keys."""
+    written = [{"role": role, **(said if isinstance(said, dict) else {"content": said})} for role, said in turns]
+    return {"messages": written, **columns}
+
+
+def sharegpt(*turns: tuple[str, Any], **columns: Any) -> dict[str, Any]:
+    return {"conversations": [{"from": role, "value": value} for role, value in turns], **columns}
+
+
+LEARNED: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
+    "a think column": ({"question": "q", "think": "t", "answer": "a"}, [(U, "q"), (A, "a", "t")]),
+    "a column of another tool's name and case": (
+        {"Question": "q", "Complex_CoT": "t", "Response": "a"},
+        [(U, "q"), (A, "a", "t")],
+    ),
+    "columns in Chinese": ({"问题": "q", "思考": "t", "答案": "a"}, [(U, "q"), (A, "a", "t")]),
+    "a thought in tags in its own column": (
+        {"question": "q", "reasoning": "<think>\nt\n</think>", "answer": "a"},
+        [(U, "q"), (A, "a", "t")],
+    ),
+    "a context column": ({"instruction": "q", "context": "c", "response": "a"}, [(U, "q\nc"), (A, "a")]),
+    "input as the only question": ({"input": "q", "output": "a"}, [(U, "q"), (A, "a")]),
+    "system beside messages": ({"system": "s", **talk((U, "q"), (A, "a"))}, [(S, "s"), (U, "q"), (A, "a")]),
+    "system_prompt in a table": (
+        {"system_prompt": "s", "question": "q", "response": "a"},
+        [(S, "s"), (U, "q"), (A, "a")],
+    ),
+    "the same system message twice": (talk((S, "s"), (U, "q"), (A, "a"), system="s"), [(S, "s"), (U, "q"), (A, "a")]),
+    "instruction and query": ({"instruction": "i", "query": "q", "response": "a"}, [(U, "i\nq"), (A, "a")]),
+    "instruction and question, one in the other": (
+        {"instruction": "i\nq", "question": "q", "response": "a"},
+        [(U, "i\nq"), (A, "a")],
+    ),
+    "a question whose letters happen to stand in the instruction": (
+        {"instruction": "is this a letter?", "input": "a", "output": "yes"},
+        [(U, "is this a letter?\na"), (A, "yes")],
+    ),
+    "history as JSON in a cell": (
+        {"instruction": "q", "output": "a", "history": '[["x", "y"]]'},
+        [(U, "x"), (A, "y"), (U, "q"), (A, "a")],
+    ),
+    "an empty answer in the middle costs its exchange alone": (
+        talk((U, "1"), (A, "a"), (U, "2"), (A, ""), (U, "3"), (A, "c")),
+        [(U, "1"), (A, "a"), (U, "3"), (A, "c")],
+    ),
+    "pairs of human and assistant": (
+        {"conversation": [{"human": "q", "assistant": "a"}, {"human": "r", "assistant": "b"}]},
+        [(U, "q"), (A, "a"), (U, "r"), (A, "b")],
+    ),
+    "pairs of input and output with a system message": (
+        {"conversation": [{"system": "s", "input": "q", "output": "a"}]},
+        [(S, "s"), (U, "q"), (A, "a")],
+    ),
+    "TRL's prompt and completion": (
+        {"prompt": [{"role": U, "content": "q"}], "completion": [{"role": A, "content": "a"}]},
+        [(U, "q"), (A, "a")],
+    ),
+    "a prompt that only repeats the first turn": ({"prompt": "q", **talk((U, "q"), (A, "a"))}, [(U, "q"), (A, "a")]),
+    "reasoning and a call in one turn": (
+        talk((U, "q"), (A, "<think>t</think>"), ("tool_call", json.dumps(CALL)), ("tool_response", "1"), (A, "a")),
+        [(U, "q"), (A, "", "t", CALLS), ("tool", "1"), (A, "a")],
+    ),
+    "text and a call in one turn": (
+        sharegpt(
+            ("human", "q"), ("gpt", "look"), ("function_call", json.dumps(CALL)), ("observation", "1"), ("gpt", "a")
+        ),
+        [(U, "q"), (A, "look", CALLS), ("tool", "1"), (A, "a")],
+    ),
+    "two calls in a list": (
+        sharegpt(("human", "q"), ("function_call", json.dumps([CALL, CALL])), ("observation", "1"), ("gpt", "a")),
+        [(U, "q"), (A, "", CALLS * 2), ("tool", "1"), (A, "a")],
+    ),
+    "two calls in two turns": (
+        sharegpt(("human", "q"), ("function_call", json.dumps(CALL)), ("function_call", json.dumps(CALL))),
+        [(U, "q"), (A, "", CALLS * 2)],
+    ),
+    "calls and answers in the template's tags": (
+        sharegpt(
+            ("human", "q"),
+            ("function_call", f"<tool_call>\n{json.dumps(CALL)}\n</tool_call>"),
+            ("observation", "<tool_response>\n1\n</tool_response>"),
+            ("gpt", "a"),
+        ),
+        [(U, "q"), (A, "", CALLS), ("tool", "1"), (A, "a")],
+    ),
+    "two tool answers in the template's tags": (
+        talk(
+            (U, "q"),
+            (A, {"content": "", "tool_calls": [CALL, CALL]}),
+            ("tool", "<tool_response>1</tool_response>\n<tool_response>2</tool_response>"),
+            (A, "a"),
+        ),
+        [(U, "q"), (A, "", CALLS * 2), ("tool", "1"), ("tool", "2"), (A, "a")],
+    ),
+    "tool calls as JSON text": (
+        talk((U, "q"), (A, {"content": None, "tool_calls": json.dumps([CALL])})),
+        [(U, "q"), (A, "", CALLS)],
+    ),
+    "OpenAI's older function_call": (
+        talk((U, "q"), (A, {"content": None, "function_call": CALL}), ("function", "1"), (A, "a")),
+        [(U, "q"), (A, "", CALLS), ("tool", "1"), (A, "a")],
+    ),
+    "a call that is an object": (
+        talk((U, "q"), ("function_call", {"content": CALL}), ("tool", {"content": {"n": 1}}), (A, "a")),
+        [(U, "q"), (A, "", CALLS), ("tool", '{"n": 1}'), (A, "a")],
+    ),
+    "a thought without its opening tag": (talk((U, "q"), (A, "t\n</think>\n\na")), [(U, "q"), (A, "a", "t")]),
+    "the same thought in tags and beside": (
+        talk((U, "q"), (A, {"content": "<think>t</think>a", "reasoning_content": "t"})),
+        [(U, "q"), (A, "a", "t")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("row", "turns"), LEARNED.values(), ids=LEARNED)
+def test_it_is_learned(tmp_path: Path, row: dict[str, Any], turns: list[tuple[Any, ...]]) -> None:
+    assert said(read(tmp_path, [row])) == turns
+
+
+COUNTED: dict[str, tuple[dict[str, Any], str]] = {
+    "columns about the rows": (
+        {"question": "q", "answer": "a", "id": 7, "source": "s"},
+        "not learned: id (1), source (1)",
+    ),
+    "columns of unknown names": ({"question": "q", "answer": "a", "mood": "m"}, "NOT learned, because .* mood (1)"),
+    "keys of turns": (
+        talk((U, {"content": "q", "mood": "m"}), (A, "a")),
+        "NOT learned, because .* messages[].mood (1)",
+    ),
+    "a welcome before the first question": (
+        sharegpt(("gpt", "hi"), ("human", "q"), ("gpt", "a")),
+        "1 turns left out that come before the first question",
+    ),
+    "questions after the last answer": (
+        talk((U, "q"), (A, "a"), (U, "r"), (U, "s")),
+        "2 turns left out that come after the last answer",
+    ),
+    "an empty answer": (talk((U, "q"), (A, "a"), (U, "r"), (A, " ")), "2 turns left out because their answer is empty"),
+    "an empty question": (
+        talk((U, "q"), (A, "a"), (U, " "), (A, "b")),
+        "2 turns left out because their question is empty",
+    ),
+    "an answer that is only a thought": (
+        talk((U, "q"), (A, "a"), (U, "r"), (A, "<think>t</think>")),
+        "2 turns left out because their answer is only a thought",
+    ),
+    "answers marked with loss": (
+        talk((U, "q"), (A, {"content": "x", "loss": False}), (U, "r"), (A, "a")),
+        "1 answers are context only",
+    ),
+    "answers marked with weight": (
+        talk((U, "q"), (A, {"content": "x", "weight": 0}), (U, "r"), (A, {"content": "a", "weight": 1})),
+        "1 answers are context only",
+    ),
+    "answers marked with train, in text": (
+        talk((U, "q"), (A, {"content": "x", "train": "false"}), (U, "r"), (A, "a")),
+        "1 answers are context only",
+    ),
+    "a user's turn marked to be learned": (
+        talk((U, {"content": "q", "loss": True}), (A, "a")),
+        "1 turns ask to be learned that are no assistant's",
+    ),
+    "a row of a pandas index": ({"": 0, "question": "q", "answer": "a"}, "about the rows, not learned: "),
+}
+
+
+@pytest.mark.parametrize(("row", "words"), COUNTED.values(), ids=COUNTED)
+def test_it_is_counted_in_a_notice(tmp_path: Path, row: dict[str, Any], words: str) -> None:
+    notices = read(tmp_path, [row]).report.notices
+
+    head, _, tail = words.partition(" .* ")
+    assert any(head in notice and tail in notice for notice in notices), notices
+
+
+def test_an_answer_marked_as_context_is_not_learned(tmp_path: Path) -> None:
+    row = talk((U, "q"), (A, {"content": "WRONG", "loss": False}), (U, "r"), (A, "a"))
+
+    messages = read(tmp_path, [row]).conversations[0].messages
+
+    assert [one.is_learned for one in messages if one.role == A] == [False, True]
+
+
+def test_of_a_prompt_only_the_completion_is_learned(tmp_path: Path) -> None:
+    prompt = [{"role": U, "content": "q"}, {"role": A, "content": "a"}, {"role": U, "content": "r"}]
+
+    data = read(tmp_path, [{"prompt": prompt, "completion": [{"role": A, "content": "b"}]}])
+
+    assert [one.is_learned for one in data.conversations[0].messages if one.role == A] == [False, True]
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "history as an object": (
+        {"instruction": "q", "output": "a", "history": {"q": "a"}},
+        "history {'q': 'a'} is not a list",
+    ),
+    "history as text": ({"instruction": "q", "output": "a", "history": "x"}, "history 'x' is not a list"),
+    "history as turns": (
+        {"instruction": "q", "output": "a", "history": [{"role": U}]},
+        "history[0] is not a pair of question and answer",
+    ),
+    "a list for the system message": (
+        sharegpt(("human", "q"), ("gpt", "a"), system=["s"]),
+        "system[0] 's' is not text",
+    ),
+    "two system messages": (talk((S, "s"), (U, "q"), (A, "a"), system="t"), "the system message stands twice"),
+    "two answers": ({"question": "q", "answer": "a", "response": "b"}, "all have a value: say in columns"),
+    "two questions": ({"question": "q", "prompt": "r", "answer": "a"}, "all have a value: say in columns"),
+    "two columns of one name": (
+        {"question": "q", "Answer": "a", "answer": "b"},
+        "'Answer' and 'answer' are columns of one",
+    ),
+    "a question beside turns": (talk((U, "q"), (A, "a"), instruction="i"), "instruction stands beside the turns"),
+    "a KTO row": (
+        {"prompt": "q", "completion": "a", "label": False},
+        "label False says whether the answer is a good one",
+    ),
+    "a rejected answer": (
+        {"query": "q", "response": "a", "rejected_response": "b"},
+        "rejected_response: preference data",
+    ),
+    "a preference pair": ({"prompt": "q", "chosen": "a", "rejected": "b"}, "chosen, rejected: preference data"),
+    "a preference pair of turns": (
+        {
+            **sharegpt(("human", "q")),
+            "chosen": {"from": "gpt", "value": "a"},
+            "rejected": {"from": "gpt", "value": "b"},
+        },
+        "chosen, rejected: preference data",
+    ),
+    "pictures": ({"query": "<image>q", "response": "a", "images": ["x.jpg"]}, "images: pictures, sound and video"),
+    "a picture in a turn": (talk((U, {"content": "q", "image": "x.jpg"}), (A, "a")), "messages[0].image: pictures"),
+    "a picture among the parts of a turn": (
+        talk((U, [{"type": "image", "image": "x"}]), (A, "a")),
+        "messages[0].content[0]",
+    ),
+    "a share of the loss": (talk((U, "q"), (A, {"content": "a", "weight": 0.5})), "messages[1].weight is neither true"),
+    "contradicting marks": (talk((U, "q"), (A, {"content": "a", "loss": True, "weight": 0})), "contradict each other"),
+    "two texts in a turn": (talk((U, {"content": "q", "value": "r"}), (A, "a")), "content, value all have a value"),
+    "two thoughts": (
+        talk((U, "q"), (A, {"content": "<think>x</think>a", "reasoning_content": "y"})),
+        "messages[1].content has a thought in think tags, and another one",
+    ),
+    "think tags in the middle": (talk((U, "q"), (A, "Sure. <think>t</think> a")), "messages[1].content has think tags"),
+    "think tags without an end": (talk((U, "q"), (A, "<think>t")), "messages[1].content has think tags"),
+    "two think blocks": (
+        talk((U, "q"), (A, "<think>a</think><think>b</think>c")),
+        "messages[1].content has think tags",
+    ),
+    "tools that are no tools": (talk((U, "q"), (A, "a"), tools=[{"x": 1}]), "tools[0] {'x': 1} is not a tool"),
+    "tools that are no JSON": (talk((U, "q"), (A, "a"), tools="[f("), "tools '[f(' is not JSON"),
+    "a call that no parser reads": (
+        sharegpt(("human", "q"), ("function_call", "f(a=1)"), ("observation", "1"), ("gpt", "a")),
+        "conversations[1].value 'f(a=1)' is not JSON",
+    ),
+    "a call without arguments": (
+        talk((U, "q"), (A, {"content": "", "tool_calls": [{"function": {"name": "f"}}]})),
+        "messages[1].tool_calls[0] {'function': {'name': 'f'}}: a tool call needs arguments",
+    ),
+    "a call without a name": (talk((U, "q"), (A, {"content": "", "tool_calls": [{"arguments": {}}]})), "needs a name"),
+    "a call whose arguments are no object": (
+        talk((U, "q"), (A, {"content": "", "tool_calls": [{"name": "f", "arguments": "[1]"}]})),
+        "tool_calls[0].arguments '[1]' is not an object",
+    ),
+    "a call whose arguments are no JSON": (
+        talk((U, "q"), (A, {"content": "", "tool_calls": [{"name": "f", "arguments": "{a: 1}"}]})),
+        "tool_calls[0].arguments '{a: 1}' is not JSON",
+    ),
+    "a call of a user": (talk((U, {"content": "q", "tool_calls": [CALL]}), (A, "a")), "only an assistant calls tools"),
+    "half a turn to learn": (
+        talk(
+            (U, "q"), (A, {"content": "a", "loss": False}), ("tool_call", {"content": json.dumps(CALL), "loss": True})
+        ),
+        "one part of this turn is to be learned",
+    ),
+    "turns without role": (
+        {"conversation": [{"foo": "q", "bar": "a"}]},
+        "conversation[0] is not a turn: it has no role and content, nor from and value; its keys are foo, bar",
+    ),
+    "a prompt of turns with an answer of text": (
+        {"prompt": [{"role": U, "content": "q"}], "completion": "a"},
+        "prompt is a list of turns, so the answer beside it has to be one",
+    ),
+}
+
+
+@pytest.mark.parametrize(("row", "words"), REFUSED.values(), ids=REFUSED)
+def test_it_is_refused_by_row_and_field_and_obeys_skip_bad_rows(
+    tmp_path: Path, row: dict[str, Any], words: str
+) -> None:
+    rows = [talk((U, "q"), (A, "a")), row]
+
+    message = refusal(tmp_path, rows)
+    skipped = read(tmp_path, rows, skip_bad_rows=True)
+
+    assert message.startswith("t.jsonl row 2: ")
+    assert words in message
+    assert (skipped.report.conversations, skipped.report.bad) == (1, 1)
+    assert any(
+        "1 rows left out that cannot be mapped; the first: t.jsonl row 2" in one for one in skipped.report.notices
+    )
+
+
+BROKEN: dict[str, tuple[str, str]] = {
+    "a key that stands twice": ('{"question": "q", "answer": "a", "answer": "b"}', "row 2: 'answer' stands twice"),
+    "a key that stands twice deep down": (
+        '{"messages": [{"role": "user", "role": "system", "content": "q"}]}',
+        "row 2: 'role' stands twice",
+    ),
+    "a line cut off": ('{"question": "q", "ans', "row 2 is not JSON: cut off"),
+    "a list": ("[1]", "row 2 is not an object, but a list"),
+    "a row encoded twice": (json.dumps('{"question": "q"}'), "row 2 is not an object, but a text that holds JSON"),
+    "a comment": ("// no", "row 2 is not JSON: a comment"),
+    "a page of HTML": ("<!DOCTYPE html>", "row 2 is not JSON: a page of HTML"),
+    "a pointer of git-lfs": ("version https://git-lfs.github.com/spec/v1", "row 2 is not JSON: a pointer of git-lfs"),
+    "a byte order mark inside": ('\ufeff{"question": "q", "answer": "a"}', "row 2 is not JSON: a byte order mark"),
+    "Python's quotes": ("{'question': 'q', 'answer': 'a'}", "row 2 is not JSON: written by Python"),
+    "two objects in a line": ('{"question": "q"} {"answer": "a"}', "row 2 is not JSON: more than one value"),
+    "a word": ("hello", "row 2 is not JSON: Expecting value at character 1, near 'hello'"),
+}
+
+
+@pytest.mark.parametrize(("line", "words"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_line_is_named_with_its_cause_and_obeys_skip_bad_rows(tmp_path: Path, line: str, words: str) -> None:
+    text = f'{{"question": "q", "answer": "a"}}\n{line}\n'
+
+    assert words in refusal(tmp_path, text)
+    assert read(tmp_path, text, skip_bad_rows=True).report.bad == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "question,input,answer\nq,a\n", "row 1 (line 2) has 2 cells, the first line names 3 columns"),
+        ("a.csv", "question,answer\nq,a,b\n", "row 1 (line 2) has 3 cells"),
+        ("a.csv", 'question,answer\n"q\nr",a\nq\n', "row 2 (line 4) has 1 cells"),
+        ("a.csv", "question,answer,answer\nq,a,b\n", "the columns 'answer' stand twice in the first line"),
+        ("a.csv", 'question,answer\nq,"a\nq,b\n', "not a csv file from line 2 on"),
+        ("a.json", '[{"question": "q", "answer": "a", "answer": "b"}]', "row 1: 'answer' stands twice"),
+        ("a.json", '{"train": [{"a": 1}], "validation": [{"a": 1}]}', "has several lists: train, validation"),
+        ("a.json", '"x"', "is not a list of rows, but 'x'"),
+        ("a.json", '[{"question": "q"}', "is not JSON (line 1)"),
+        ("a.jsonl", '[{"question": "q", "answer": "a"}]', "One list of all rows is called .json"),
+        ("a.jsonl", '{\n"question": "q"\n}', "row 1 is not JSON: one value over many lines: call the file .json"),
+        ("a.jsonl", "", "holds no rows. Each row is a question with its answer"),
+        ("a.txt", "Once upon a time", "plain text, which has no questions and answers"),
+        ("a.parquet", "x", "parquet"),
+    ],
+)
+def test_a_file_that_would_lose_something_is_refused(tmp_path: Path, name: str, text: str, words: str) -> None:
+    (tmp_path / name).write_text(text)
+
+    with pytest.raises(Exception, match="a\\.") as caught:
+        read_named([str(tmp_path / name)], Reading())
+
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ('{"question": "q", "answer": "a"}'.encode("utf-16-le"), "UTF-16 without a mark"),
+        (
+            '{"question": "问题问题", "answer": "a"}\n{"question": "q'.encode() + b'\xff", "answer": "a"}',
+            "but for line 2",
+        ),
+    ],
+)
+def test_an_encoding_that_would_make_nonsense_is_refused(tmp_path: Path, raw: bytes, words: str) -> None:
+    assert words in refusal(tmp_path, raw)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (talk((A, "a")), "1 rows left out that have no question"),
+        (talk((S, "s")), "1 rows left out that have no question"),
+        (talk((U, "q")), "1 rows left out that have no answer"),
+        (talk((U, "q"), (A, "")), "1 rows left out whose answer is empty"),
+        ({"question": "q", "answer": ""}, "1 rows left out whose answer is empty"),
+        (talk((U, "q"), (A, "<think>t</think>")), "1 rows left out whose answer is only a thought"),
+        (talk((U, "q"), (A, {"content": "a", "loss": 0})), "1 rows left out in which no answer is to be learned"),
+        ({"question": "", "answer": ""}, "1 rows left out that hold nothing"),
+    ],
+)
+def test_a_row_without_anything_to_learn_is_counted_under_its_reason(
+    tmp_path: Path, row: dict[str, Any], words: str
+) -> None:
+    rows = [talk((U, "q"), (A, "a")) if "messages" in row else {"question": "q", "answer": "a"}, row]
+
+    assert any(words in notice and "row 2" in notice for notice in read(tmp_path, rows).report.notices)
+    assert words in refusal(tmp_path, [rows[1]], data_format="messages" if "messages" in row else "alpaca")
+
+
+@pytest.mark.parametrize("tools", [" ", [], None, "[]"])
+def test_tools_that_say_nothing_are_none(tmp_path: Path, tools: object) -> None:
+    assert read(tmp_path, [talk((U, "q"), (A, "a"), tools=tools)]).conversations[0].tools in {"", "[]"}
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        TOOL,
+        [TOOL],
+        json.dumps([TOOL]),
+        json.dumps(TOOL),
+        [{"name": "f"}],
+        json.dumps([{"name": "f"}]),
+        [json.dumps(TOOL)],
+    ],
+)
+def test_tools_in_any_form_become_what_a_server_sends(tmp_path: Path, tools: object) -> None:
+    conversation = read(tmp_path, [talk((U, "q"), (A, "a"), tools=tools)]).conversations[0]
+
+    assert json.loads(conversation.tools) == [TOOL]
+
+
+def test_named_columns_are_learned_and_all_others_only_counted(tmp_path: Path) -> None:
+    row = {"Q": "q", "C": "c", "good": "a", "rejected": "b", "answer": "x"}
+
+    data = read(tmp_path, [row], columns={"question": ("Q", "C"), "answer": ("good",)})
+
+    assert said(data) == [(U, "q\nc"), (A, "a")]
+    assert any("rejected (1), answer (1)" in notice for notice in data.report.notices)
+
+
+def test_a_named_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    columns = {"question": ("Q",), "answer": ("B",)}
+
+    assert "lacks columns that the config names (answer: B); it has Q, A" in refusal(
+        tmp_path, [{"Q": "q", "A": "a"}], columns=columns
+    )
+
+
+def test_rows_of_two_formats_in_one_file_are_both_learned(tmp_path: Path) -> None:
+    data = read(tmp_path, [talk((U, "q"), (A, "a")), {"question": "q", "answer": "a"}])
+
+    assert data.report.conversations == 2
+    assert data.report.notices[0] == "t.jsonl: 2 rows, format messages + alpaca"
+
+
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_a_csv_parted_by_another_sign_is_read_and_told(tmp_path: Path, sign: str) -> None:
+    data = read(tmp_path, f"question{sign}answer\nq{sign}a, b\n", "t.csv")
+
+    assert said(data) == [(U, "q"), (A, "a, b")]
+    assert "columns are parted by" in data.report.notices[0]
+
+
+def test_a_tsv_is_read(tmp_path: Path) -> None:
+    assert said(read(tmp_path, "question\tanswer\nq\ta\n", "t.tsv")) == [(U, "q"), (A, "a")]
+
+
+def test_folders_patterns_and_numbers_of_rows_are_understood(tmp_path: Path) -> None:
+    rows = [{"question": str(number), "answer": "a"} for number in range(20)]
+    for name in ("a.jsonl", "b.jsonl"):
+        read(tmp_path, rows, name)
+    (tmp_path / "notes.md").write_text("no data")
+
+    assert read_named([str(tmp_path)], Reading()).report.rows == 40
+    assert read_named([str(tmp_path / "*.jsonl")], Reading()).report.rows == 40
+    drawn = read_named([str(tmp_path / "a.jsonl#5"), str(tmp_path / "b.jsonl#30")], Reading())
+    assert drawn.report.conversations == 25
+    assert "15 rows left out because a.jsonl#5 (15) asks for fewer." in drawn.report.notices
+    assert "b.jsonl#30: there are only 20 rows; all are taken" in drawn.report.notices
+    assert read_named([str(tmp_path / "a.jsonl#5")], Reading()).conversations == drawn.conversations[:5]
+
+
+def test_every_wrong_file_and_row_is_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("question,answer\nq\n")
+    (tmp_path / "b.json").write_text("{")
+
+    with pytest.raises(BadData) as caught:
+        read_named([str(tmp_path / name) for name in ("a.csv", "b.json", "c.jsonl", "d.pkl")], Reading())
+
+    for words in ("a.csv row 1 (line 2) has 1 cells", "b.json is not JSON", "c.jsonl does not exist", "d.pkl"):
+        assert words in caught.value.message
+
+
+NAMES = st.text("abcxyz_", min_size=1, max_size=6).map(lambda name: f"zz_{name}")
+VALUES = st.one_of(
+    st.text("abc ", min_size=1).filter(str.strip), st.integers(), st.lists(st.integers(), min_size=1), st.booleans()
+)
+EXTRA = st.dictionaries(NAMES, VALUES, max_size=3)
+TURN = st.tuples(st.sampled_from([U, A, "tool"]), st.sampled_from(["", "text", " ", "<think>t</think>", "more"]), EXTRA)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.tuples(st.lists(TURN, min_size=1, max_size=7), EXTRA), min_size=1, max_size=4),
+    has_metadata=st.booleans(),
+)
+def test_whatever_a_row_holds_is_accounted_for(
+    tmp_path: Path, rows: list[tuple[list[tuple[str, str, dict[str, Any]]], dict[str, Any]]], *, has_metadata: bool
+) -> None:
+    written = [
+        {"messages": [{"role": role, "content": text, **extra} for role, text, extra in turns], **columns}
+        | ({"id": 1} if has_metadata else {})
+        for turns, columns in rows
+    ]
+    keep = talk((U, "q"), (A, "a"))
+
+    report = (data := read(tmp_path, [keep, *written])).report
+
+    text = " ".join(report.notices)
+    names = {name for _, columns in rows for name in columns}
+    names |= {f"messages[].{name}" for turns, _ in rows for _, _, extra in turns for name in extra}
+    assert all(f"{name} (" in text for name in names)
+    assert not has_metadata or "id (" in text
+    assert report.rows == report.conversations + report.empty + report.bad == len(rows) + 1
+    total = 2 + sum(len(turns) for turns, _ in rows)
+    kept = sum(len(one.messages) for one in data.conversations)
+    in_rows = _turns_of_rows_left_out(data, rows)
+    assert total == kept + in_rows + _counted(report.notices, "turns left out")
+
+
+def _turns_of_rows_left_out(data: Data, rows: list[tuple[list[Any], Any]]) -> int:
+    kept = {int(one.where.rpartition(" ")[2]) for one in data.conversations}
+    return sum(len(turns) for number, (turns, _) in enumerate(rows, 2) if number not in kept)
+
+
+def _counted(notices: tuple[str, ...], words: str) -> int:
+    return sum(int(notice.split()[0]) for notice in notices if words in notice)
+
+
+def test_columns_about_rows_are_compared_by_their_plain_names() -> None:
+    assert all(name == name.lower() and " " not in name for name in METADATA)

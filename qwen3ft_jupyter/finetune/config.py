@@ -195,7 +195,7 @@ def default_output_dir(model: str, method: str, now: datetime) -> str:
 
 
 def _absolute(base: Path, path: str) -> str:
-    return os.path.normpath(base / Path(path).expanduser())
+    return os.path.normpath(base / os.path.expanduser(path))  # noqa: PTH111 - Path's raises for a ~ of nobody
 
 
 def _refuse(problems: list[str]) -> None:

@@ -210,6 +210,18 @@ def _bare(reasoning: str, name: str) -> str:
     return text
 
 
+def is_row_learned(row: Row) -> bool:
+    """Return whether a row is to be learned: some data marks whole rows, as it marks turns."""
+    marks = {"loss": True, "weight": True, "learn": True, "train": True, "mask": False, "masked": False}
+    for name, is_on in marks.items():
+        value = row.columns.get(row.names.get(name, ""))
+        if isinstance(value, (bool, int)) and value in (0, 1):
+            row.used.add(name)
+            if bool(value) is not is_on:
+                return False
+    return True
+
+
 def _is_learned(turn: Row, here: str, *, may_be: bool) -> bool:
     found = [(name, _truth(value, f"{here}.{name}")) for name, value in turn.take(LEARN_KEYS)]
     found += [(name, not _truth(value, f"{here}.{name}")) for name, value in turn.take(SKIP_KEYS)]
@@ -218,7 +230,7 @@ def _is_learned(turn: Row, here: str, *, may_be: bool) -> bool:
             Message("{name}: {names} contradict each other", name=here, names=", ".join(name for name, _ in found))
         )
     is_on = all(is_on for _, is_on in found)
-    if found and not may_be and is_on and not any(name == "weight" for name, _ in found):
+    if found and not may_be and is_on:
         turn.note(Reason.NOT_OURS)
     return is_on
 
@@ -246,7 +258,7 @@ def refuse_others(row: Row, prefix: str = "") -> None:
         raise BadRow(
             Message(
                 "{names}: preference data cannot be learned from yet; to learn the good answers alone, name their "
-                "column in columns, for example columns: {{answer: chosen}}",
+                "column in columns, for example columns: {{question: prompt, answer: chosen}}",
                 names=names,
             )
         )

@@ -253,8 +253,8 @@ def _format_of(path: Path, first: Sequence[Row | Broken], reading: Reading, mapp
         "Or name yours, for example columns: {{question: {one}, answer: {other}}}",
         columns=", ".join(columns[:12]),
         name=path.name,
-        one=columns[0] if columns else "q",
-        other=columns[-1] if columns else "a",
+        one=columns[0] if columns else "…",
+        other=columns[1] if len(columns) > 1 else "…",
     )
 
 

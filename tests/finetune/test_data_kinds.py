@@ -141,6 +141,14 @@ LEARNED: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
         ),
         [(U, "q"), (A, "", CALLS * 2), ("tool", "1"), ("tool", "2"), (A, "a")],
     ),
+    "a thought beside a call": (
+        talk((U, "q"), ("tool_call", {"content": json.dumps(CALL), "reasoning_content": "t"})),
+        [(U, "q"), (A, "", "t", CALLS)],
+    ),
+    "an answer that declines": (
+        talk((U, "q"), (A, {"content": None, "refusal": "no"})),
+        [(U, "q"), (A, "no")],
+    ),
     "tool calls as JSON text": (
         talk((U, "q"), (A, {"content": None, "tool_calls": json.dumps([CALL])})),
         [(U, "q"), (A, "", CALLS)],
@@ -326,7 +334,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         talk((U, "q"), (A, {"content": "", "tool_calls": [{"name": "f", "arguments": "{a: 1}"}]})),
         "tool_calls[0].arguments '{a: 1}' is not JSON",
     ),
-    "a call of a user": (talk((U, {"content": "q", "tool_calls": [CALL]}), (A, "a")), "only an assistant calls tools"),
+    "a call of a user": (
+        talk((U, {"content": "q", "tool_calls": [CALL]}), (A, "a")),
+        "messages[0].tool_calls: only an assistant's",
+    ),
+    "a thought of a user": (
+        talk((U, {"content": "q", "reasoning_content": "t"}), (A, "a")),
+        "messages[0].reasoning_content: only",
+    ),
+    "tools in a turn": (
+        talk((S, {"content": "s", "tools": [TOOL]}), (U, "q"), (A, "a")),
+        "messages[0].tools: tools are a column",
+    ),
     "half a turn to learn": (
         talk(
             (U, "q"), (A, {"content": "a", "loss": False}), ("tool_call", {"content": json.dumps(CALL), "loss": True})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune.files import SUFFIXES
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,15 +27,20 @@ class Source:
     rows: int | None = None
 
 
-def find_sources(named: Sequence[str]) -> tuple[list[Source], list[BadData]]:
-    """Return the files that these paths stand for, in order, and what is wrong with the others."""
+def find_sources(named: Sequence[str], notices: list[str]) -> tuple[list[Source], list[BadData]]:
+    """Return the files that these paths stand for, in order, and what is wrong with the others.
+
+    What is in a folder and is not read goes to `notices`.
+    """
     sources: list[Source] = []
     problems: list[BadData] = []
     for name in named:
         try:
-            sources += _expand(name)
+            sources += _expand(name, notices)
         except BadData as error:  # noqa: PERF203 - every wrong one is named
             problems.append(error)
+        except OSError as error:
+            problems.append(unreadable(Path(name), error))
     seen: set[Path] = set()
     for source in sources:
         if source.path in seen:
@@ -44,7 +49,7 @@ def find_sources(named: Sequence[str]) -> tuple[list[Source], list[BadData]]:
     return sources, problems
 
 
-def _expand(name: str) -> list[Source]:
+def _expand(name: str, notices: list[str]) -> list[Source]:
     path, rows = Path(name), None
     match = _SAMPLE.fullmatch(name)
     if match and not path.exists():
@@ -52,15 +57,28 @@ def _expand(name: str) -> list[Source]:
     if rows == 0:
         raise BadData("{name} asks for no rows.", hint="Write for example {name}#500.", name=path.name)
     if path.is_dir():
-        found = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and one.is_file())
-        return _some(found, path, rows)
+        return _some(_data_in(path, notices), path, rows)
     if not path.exists() and glob.has_magic(str(path)):
         named = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob has no absolute patterns
         found = [Path(one) for one in named if Path(one).is_file()]
         return _some(found, path, rows)
     if not path.exists():
         raise _missing(path)
+    if not path.is_file():  # a pipe would keep us waiting
+        raise BadData(
+            "{name} is no file.", hint="Name a file or a folder.", details={"path": str(path)}, name=path.name
+        )
     return [Source(path, rows)]
+
+
+def _data_in(folder: Path, notices: list[str]) -> list[Path]:
+    """Return the files of data in a folder, but not those below it nor hidden ones."""
+    shown = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+    found = [one for one in shown if one.suffix.lower() in SUFFIXES and one.is_file()]
+    others = Names(one.name for one in shown if one not in found)
+    if found and others.names:
+        notices.append(Message("{name}: not read, being no files of data: {names}", name=folder.name, names=others))
+    return found
 
 
 def _some(found: list[Path], path: Path, rows: int | None) -> list[Source]:
@@ -82,6 +100,18 @@ def _some(found: list[Path], path: Path, rows: int | None) -> list[Source]:
     return [Source(one, rows) for one in found]
 
 
+def unreadable(path: Path, error: OSError) -> BadData:
+    """Return the error for a file that the disk does not give."""
+    is_missing = isinstance(error, FileNotFoundError)
+    return BadData(
+        "{name} does not exist." if is_missing else "{name} cannot be read: {reason}.",
+        hint="Check the path; relative ones start at the notebook's folder.",
+        details={"path": str(path)},
+        name=path.name if len(path.name) < 100 else path.name[:60] + "…",
+        reason=error.strerror or type(error).__name__,
+    )
+
+
 def _missing(path: Path) -> BadData:
     text = path.as_posix()
     is_address = ":/" in text and not path.drive
@@ -90,6 +120,9 @@ def _missing(path: Path) -> BadData:
     if is_address:
         message = Message("{name} is an address: data is not fetched from the network.")
         hint = Message("Download the file and name it.")
+    elif "," in path.name:
+        message = Message("{name} does not exist. Several files are a list.")
+        hint = Message("Write a list: [a.jsonl, b.jsonl].")
     elif path.suffix.lower() not in SUFFIXES and _REPO.fullmatch(short):
         message = Message("{name} does not exist; names of data sets on a hub are not read.")
         hint = Message("Download the data set's files and name them, or the folder that they are in.")

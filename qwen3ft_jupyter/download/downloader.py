@@ -44,6 +44,7 @@ from qwen3ft_jupyter.hubs.routes import resolve
 from qwen3ft_jupyter.messages import Message, Names, Texts
 from qwen3ft_jupyter.transfer.objects import SMALL_BYTES
 from qwen3ft_jupyter.transfer.sources import gather_sources
+from qwen3ft_jupyter.transfer.volume import refuse_too_large
 from qwen3ft_jupyter.work import Progress, Work
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class Downloader:
         if plan is not None:
             return plan
         found = Survey(self.cache, request, listing, folder, work).look()
+        refuse_too_large(self.cache.root, found.wanted, self.cache.disk)
         return self._forecast(self._plan(request, listing, folder, found, self._volume()), work)
 
     def order_for(self, request: DownloadRequest) -> Sequence[HubName]:
@@ -348,6 +350,7 @@ class Downloader:
     def _complete(self, request: DownloadRequest, listing: Listing, folder: Path, work: Work) -> Ensured:
         """Plan, and carry the plan out; plan again when a model of this cache on which it counted is gone."""
         survey = Survey(self.cache, request, listing, folder, work)
+        refuse_too_large(self.cache.root, survey.wanted, self.cache.disk)
         evicted: list[str] = []
         is_told = False
 

@@ -21,7 +21,7 @@ class Reason(enum.Enum):
 
     METADATA = Message("Columns about the rows, not learned: {names}.")
     UNKNOWN = Message(
-        "Columns NOT learned, because their names are not known: {names}; the first in {where}. To learn from other "
+        "Columns NOT learned, because nothing says what they are: {names}; the first in {where}. To learn from other "
         "columns, name all that are to be learned in columns: question, answer, reasoning, system, history."
     )
     BEFORE = Message("{count} turns left out that come before the first question; the first in {where}.")

@@ -27,6 +27,7 @@ _HUB_HOSTS = frozenset({"huggingface.co", "hf.co", "hf-mirror.com", "modelscope.
 """They lie at the root of their hosts."""
 _ROUTE = re.compile(r"/(?:openapi|api)(?:/v1)?(?:/models.*)?$")
 _ODD_HOST = re.compile(r"[.][.]|^[.-]")
+_UNQUOTE = Message("Write it without them: docker's --env-file, for example, takes them as part of the value.")
 _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 
 
@@ -107,24 +108,40 @@ def check_folder(variable: str, value: object) -> str:
     return text
 
 
+_FOLDER_FAULTS: tuple[tuple[Callable[[str], object], str, str], ...] = (
+    (
+        lambda text: not text or "\0" in text,
+        Message("{variable}={value!r} is no folder."),
+        Message("Give the path of a folder, for example ~/models."),
+    ),
+    (_QUOTED.fullmatch, Message("{variable}={value!r} is written in quotation marks."), _UNQUOTE),
+    (
+        _ADDRESS.match,
+        Message("{variable}={value!r} is an address, not a folder."),
+        Message("Give the path of a folder, for example /data/models."),
+    ),
+    (
+        lambda text: os.name != "nt" and _WINDOWS_PATH.match(text),
+        Message("{variable}={value!r} is a path of Windows."),
+        Message("Give a path of this system, for example /data/models."),
+    ),
+    (
+        lambda text: text.startswith("$"),
+        Message("{variable}={value!r} begins with a variable that has no value here."),
+        Message("Give the whole path."),
+    ),
+    (
+        lambda text: os.path.expanduser(text).startswith("~"),  # noqa: PTH111 - pathlib raises where this does nothing
+        Message("{variable}={value!r}: nobody here has that home folder."),
+        Message("Give the whole path."),
+    ),
+)
+"""What may be wrong with the text of a path, what to call that, and what to do."""
+
+
 def _folder_fault(text: str) -> tuple[str, str] | None:
     """Return what is wrong with the text of a path and what to do, None if nothing is."""
-    if not text or "\0" in text:
-        return Message("{variable}={value!r} is no folder."), Message(
-            "Give the path of a folder, for example ~/models."
-        )
-    if _ADDRESS.match(text):
-        wrong = Message("{variable}={value!r} is an address, not a folder.")
-        return wrong, Message("Give the path of a folder, for example /data/models.")
-    if os.name != "nt" and _WINDOWS_PATH.match(text):
-        wrong = Message("{variable}={value!r} is a path of Windows.")
-        return wrong, Message("Give a path of this system, for example /data/models.")
-    if text.startswith("$"):
-        wrong = Message("{variable}={value!r} begins with a variable that has no value here.")
-        return wrong, Message("Give the whole path.")
-    if os.path.expanduser(text).startswith("~"):  # noqa: PTH111 - pathlib raises where this leaves the text alone
-        return Message("{variable}={value!r}: nobody here has that home folder."), Message("Give the whole path.")
-    return None
+    return next(((message, hint) for is_so, message, hint in _FOLDER_FAULTS if is_so(text)), None)
 
 
 def parse_folder(variable: str, value: object) -> Path:
@@ -295,7 +312,7 @@ class Kind(Generic[T_co]):
         if isinstance(value, str) and _QUOTED.fullmatch(text):
             raise BadSetting(
                 "{given} is written in quotation marks.",
-                hint="Write it without them: docker's --env-file, for example, takes them as part of the value.",
+                hint=_UNQUOTE,
                 given=f"{variable}={text}" if self.is_shown and not self.is_secret else variable,
             )
         return self.parse(variable, value)

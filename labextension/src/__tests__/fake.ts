@@ -42,6 +42,9 @@ export class FakeServer {
     return this.requests.map(request => `${request.method} ${this.pathOf(request)}`);
   }
 
+  /** Answer the way the server does to those who know the answer already. */
+  isRemembering = false;
+
   reply(route: string, json: unknown, status = 200): void {
     this.answers.set(route, () => ({ json, status }));
   }
@@ -87,7 +90,12 @@ export class FakeServer {
       return new Response('<html>404</html>', { status: 404 });
     }
     const { status = 200, json, text } = answer();
-    return new Response(status === 204 ? null : (text ?? JSON.stringify(json)), { status });
+    const body = text ?? JSON.stringify(json);
+    const headers = this.isRemembering ? { ETag: `"${body}"` } : undefined;
+    if (headers !== undefined && request.headers.get('If-None-Match') === headers.ETag) {
+      return new Response(null, { status: 304, headers });
+    }
+    return new Response(status === 204 ? null : body, { status, headers });
   }
 }
 

@@ -2,7 +2,8 @@ import { MimeModel, RenderMimeRegistry, standardRendererFactories } from '@jupyt
 import { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
 
-import { JOB_MIME_TYPE, JobOutput } from '../notebook/output';
+import { JobOutput } from '../notebook/output';
+import { JOB_MIME_TYPE } from '../notebook/place';
 import { Store } from '../state/store';
 import { addressOf, ENGLISH, eventually, FakeServer } from './fake';
 
@@ -37,6 +38,7 @@ describe('JobOutput', () => {
   it('shows a running job live, with the curve of its loss', async () => {
     server.reply('GET jobs/j', {
       id: 'j',
+      averages: { loss: { first: 2.4, last: 0.6, over: 10 } },
       kind: 'finetune',
       title: 'Fine-tune Qwen/Qwen3-0.6B → runs',
       state: 'running',
@@ -54,7 +56,7 @@ describe('JobOutput', () => {
     await eventually(() => expect(output.node.textContent).toContain('Fine-tune Qwen/Qwen3-0.6B'));
     expect(output.node.querySelector('progress')?.value).toBeCloseTo(0.25);
     expect(output.node.querySelector('svg[role="img"]')?.getAttribute('aria-label')).toBe(
-      'Loss from 2.5 to 0.5 in 30 steps'
+      'Loss 2.4 → 0.6, means of the first and the last 10 steps; 30 steps'
     );
     expect(output.node.textContent).toContain('30 of 120 steps');
   });
@@ -79,7 +81,7 @@ describe('JobOutput', () => {
     server.reply('GET jobs/j', { id: 'j', kind: 'finetune', state: 'succeeded' });
     server.reply('GET jobs/j/metrics', { metrics: [{ step: 900, loss: 0.5 }], next_after: 902 });
     const curve = () => output.node.querySelector('svg[role="img"]')?.getAttribute('aria-label');
-    await eventually(() => expect(curve()).toBe('Loss from 3 to 0.5 in 900 steps'), 4000);
+    await eventually(() => expect(curve()).toBe('Loss over 900 steps'), 4000);
     const asked = server.requests.map(addressOf).filter(each => each.includes('/metrics'));
     expect(asked.map(each => new URLSearchParams(each.split('?')[1]).get('after'))).toEqual(['0', '900']);
   });

@@ -6,7 +6,6 @@ import type { Message } from '@lumino/messaging';
 import { Panel } from '@lumino/widgets';
 import * as React from 'react';
 
-import { isRecord, text } from '../api/read';
 import { ProblemAlert } from '../components/alert';
 import { JobCard } from '../components/card';
 import type { IApp } from '../components/context';
@@ -14,9 +13,7 @@ import { appWidget, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
 import { Sparkline } from '../components/sparkline';
 import type { JobWatch } from '../state/watch';
-
-/** The MIME type of a job in a cell's output; its data is `{ id }`. */
-export const JOB_MIME_TYPE = 'application/vnd.qwen3ft.job+json';
+import { jobIdOf } from './place';
 
 /** Between two questions for a job that the server did not show: its saved form may be renewed far more often. */
 const ASK_AGAIN_MS = 10_000;
@@ -39,8 +36,7 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
 
   /** Show the job that a bundle names. Called again at each update of the bundle. */
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    const data = model.data[JOB_MIME_TYPE];
-    const id = isRecord(data) ? text(data.id) : '';
+    const id = jobIdOf(model.data);
     const isKnown = id !== '' && id === this._watch?.id;
     if (isKnown && this._isLive) {
       return; // what the kernel side updates is the saved form; the live one comes from the server
@@ -132,7 +128,7 @@ function Live({ watch }: { readonly watch: JobWatch }): JSX.Element | null {
   return (
     <FocusKeeper>
       <JobCard job={job}>
-        <Sparkline metrics={metrics} />
+        <Sparkline metrics={metrics} job={job} />
       </JobCard>
       {problem && <ProblemAlert problem={problem} />}
     </FocusKeeper>

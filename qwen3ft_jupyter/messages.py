@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Language = Literal["en", "zh"]
 
 VARIABLES: Final = ("QWEN3FT_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
-"""The first that is set decides, as in gettext. A kernel cannot see JupyterLab's language."""
+"""The first that is set decides, as in gettext; after the first of them the language that JupyterLab is set to."""
 
 LOCALE: Final = Path(__file__).parent / "locale"
 _SPEC: Final = re.compile(r"[,.\dfg]{0,3}")
@@ -217,7 +217,13 @@ def reader(environ: Mapping[str, str] | None = None) -> Language:
     ('zh', 'en', 'en')
     """
     environ = os.environ if environ is None else environ
-    return as_language(next((environ[variable] for variable in VARIABLES if environ.get(variable)), ""))
+    own, *others = (environ.get(variable, "") for variable in VARIABLES)
+    files = "" if own else environ.get("QWEN3FT_LAB_SETTINGS", "")
+    if files:
+        from qwen3ft_jupyter.lab_language import locale_of_lab  # only below a server
+
+        own = locale_of_lab(files)
+    return as_language(next(filter(None, (own, *others)), ""))
 
 
 def as_language(name: str) -> Language:

@@ -53,6 +53,11 @@ def matching(folder: Path, pattern: str) -> Sequence[Path]:
     return [folder / name for name in names_in(folder) if fnmatch.fnmatchcase(name, pattern)]
 
 
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """Return a path with ``~`` replaced, where there is such a home folder; pathlib raises where there is none."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def current_folder() -> Path | None:
     """Return the working folder; None if it has been deleted while this process is in it."""
     try:

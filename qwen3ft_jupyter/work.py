@@ -74,6 +74,7 @@ class Phase:
 
 
 PHASES: Final[Mapping[str, Phase]] = {
+    "queued": Phase(Message("waiting for its turn")),
     "resolving": Phase(Message("asking the hub")),
     "waiting": Phase(Message("waiting for another process")),
     "checking": Phase(Message("checking what is there")),

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "qwen3ft_jupyter"
 
 LEVELS = [
-    ["reasons", "paths"],
+    ["reasons", "paths", "lab_language"],
     ["messages"],
     ["errors", "processes"],
     ["work", "disk"],

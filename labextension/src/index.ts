@@ -15,7 +15,9 @@ import { qwen3ftIcon } from './components/icons';
 import { CommandIDs } from './domain/commands';
 import { toLocale } from './domain/format';
 import { addCellCommands } from './notebook/commands';
-import { JOB_MIME_TYPE, JobOutput } from './notebook/output';
+import { JobOutput } from './notebook/output';
+import { JOB_MIME_TYPE } from './notebook/place';
+import { FirstSave } from './notebook/saving';
 import { QwenPanel } from './panel/panel';
 import { followSettings } from './state/settings';
 import { Store } from './state/store';
@@ -84,11 +86,18 @@ const jobOutputPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Renders the live state of a job in the output of a cell.',
   autoStart: true,
   requires: [IQwen3ft, IRenderMimeRegistry],
-  activate: (_: JupyterFrontEnd, shared: IApp, rendermime: IRenderMimeRegistry): void => {
-    rendermime.addFactory(
-      { safe: true, mimeTypes: [JOB_MIME_TYPE], createRenderer: () => new JobOutput(shared, rendermime) },
-      0
-    );
+  optional: [INotebookTracker, ISettingRegistry],
+  activate: (
+    _: JupyterFrontEnd,
+    shared: IApp,
+    rendermime: IRenderMimeRegistry,
+    tracker: INotebookTracker | null,
+    settings: ISettingRegistry | null
+  ): void => {
+    const saving = tracker && new FirstSave(tracker, settings);
+    const createRenderer = (): JobOutput =>
+      new JobOutput(shared, rendermime, (output, id) => void saving?.save(output, id));
+    rendermime.addFactory({ safe: true, mimeTypes: [JOB_MIME_TYPE], createRenderer }, 0);
   }
 };
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,8 @@ from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table, unfinished_notes
 from qwen3ft_jupyter.messages import size, tr
-from qwen3ft_jupyter.paths import is_there
+from qwen3ft_jupyter.paths import at_home, is_there
+from qwen3ft_jupyter.settings.kinds import parse_folder
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -138,14 +141,21 @@ def evict_(given: Namespace) -> None:
 def move_(given: Namespace) -> int:
     """Move the cache."""
     manager = open_manager(given)
-    target = Path(given.folder).expanduser().absolute()
+    target = parse_folder("FOLDER", given.folder)
     with ProgressLine() as line, stop_on_signals() as stop:
         report = manager.move_cache(target, reporter=line, stop=stop)
     copied = size(report.bytes_copied)
     say(tr("Moved folders: {count}; {size} copied.", count=len(report.moved), size=copied))
-    say(tr("The cache has moved. Use it there: {command}", command=f"export MODEL_CACHE_DIR={target}"))
+    say(tr("The cache has moved. Use it there: {command}", command=export_line("MODEL_CACHE_DIR", target)))
     show(str(target))
     return FAILED if report.left else 0  # what stayed, and why, has been said as it was met
+
+
+def export_line(variable: str, value: Path) -> str:
+    """Return the line that sets a variable in the shell of this platform."""
+    if os.name == "nt":
+        return f'set "{variable}={value}"'
+    return f"export {variable}={shlex.quote(str(value))}"
 
 
 def load_(given: Namespace) -> None:
@@ -168,7 +178,7 @@ def _say_where(manager: ModelManager, name: str, given: Namespace) -> None:
     folder = next((str(model.folder) for model in manager.cached_models() if model.repo_id == name), None)
     if folder is not None:
         say(tr("{name} is in the cache: {folder}", name=name, folder=folder))
-    elif name == given.model_name and "/" in name and not is_there(Path(name).expanduser()):
+    elif name == given.model_name and "/" in name and not is_there(at_home(name)):
         command = write_command("download", name, face="cli")
         say(tr("Loading downloads it first. To do that now: {command}", command=command))
 
@@ -210,4 +220,4 @@ def practice_(given: Namespace) -> None:
     """Copy the practice model and its data to a folder."""
     from qwen3ft_jupyter.practice.model import make_practice
 
-    show(str(make_practice(Path(given.folder)).folder))
+    show(str(make_practice(parse_folder("FOLDER", given.folder)).folder))

@@ -30,6 +30,7 @@ from qwen3ft_jupyter.errors import (
     HubUnreachable,
     ModelNotFound,
     NotCached,
+    Qwen3ftError,
     SourceFailed,
     Stopped,
     WrongBytes,
@@ -43,6 +44,7 @@ from qwen3ft_jupyter.hubs.routes import resolve
 from qwen3ft_jupyter.messages import Message, Names, Texts
 from qwen3ft_jupyter.transfer.objects import SMALL_BYTES
 from qwen3ft_jupyter.transfer.sources import gather_sources
+from qwen3ft_jupyter.transfer.volume import refuse_too_large
 from qwen3ft_jupyter.work import Progress, Work
 
 if TYPE_CHECKING:
@@ -148,6 +150,7 @@ class Downloader:
         if plan is not None:
             return plan
         found = Survey(self.cache, request, listing, folder, work).look()
+        refuse_too_large(self.cache.root, found.wanted, self.cache.disk)
         return self._forecast(self._plan(request, listing, folder, found, self._volume()), work)
 
     def order_for(self, request: DownloadRequest) -> Sequence[HubName]:
@@ -281,6 +284,11 @@ class Downloader:
                 return self._complete_from_all(request, listing, folder, work)
             except (HubError, SourceFailed, WrongBytes) as error:
                 work.notice("{why} Asking for the present state of the model.", why=error.message)
+                return Downloader._download_anew(self._after(error), request, folder, work)
+        return self._download_anew(request, folder, work)
+
+    def _download_anew(self, request: DownloadRequest, folder: Path, work: Work) -> Ensured:
+        """Fetch what is missing or wrong of what a hub lists now."""
         work.progress(Progress("resolving"))
         try:
             listing = self._resolved(request, work)
@@ -317,7 +325,7 @@ class Downloader:
                 raise
             work.notice("{why} Asking others for the same bytes.", why=error.message)
             request = replace(request, sources=(*order, "mirrors", "disk"))
-            return self._complete(request, listing, folder, work)
+            return Downloader._complete(self._after(error), request, listing, folder, work)
 
     def _complete_from_any(self, request: DownloadRequest, listing: Listing, folder: Path, work: Work) -> Ensured:
         """Complete the model from the hub that listed it; if its bytes do not come, from the next hub in order."""
@@ -333,11 +341,16 @@ class Downloader:
                 other = resolve(self.hubs, others, request.model_name, request.revision, work=work)
             except HubError:
                 raise error from None
-            return self._complete_from_any(request, other, folder, work)
+            return Downloader._complete_from_any(self._after(error), request, other, folder, work)
+
+    def _after(self, error: Qwen3ftError) -> Downloader:
+        """Return who goes on after a failure: with less patience if that has cost the usual one."""
+        return replace(self, policy=self.policy.after_an_outage()) if error.is_transient else self
 
     def _complete(self, request: DownloadRequest, listing: Listing, folder: Path, work: Work) -> Ensured:
         """Plan, and carry the plan out; plan again when a model of this cache on which it counted is gone."""
         survey = Survey(self.cache, request, listing, folder, work)
+        refuse_too_large(self.cache.root, survey.wanted, self.cache.disk)
         evicted: list[str] = []
         is_told = False
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.faces.verbs import find
 from qwen3ft_jupyter.messages import Command, Message, Names, tr
-from qwen3ft_jupyter.paths import is_there
+from qwen3ft_jupyter.paths import at_home, is_there
 from qwen3ft_jupyter.work import Reporter
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def name_to_load(manager: ModelManager, name: str) -> str:
     Raises:
         JobNotFound: several jobs are called so.
     """
-    if "/" in name or is_there(Path(name).expanduser()):
+    if "/" in name or is_there(at_home(name)):
         return name
     ids = [job.id for job in manager.jobs()]
     return match_id(ids, name) if like(ids, name) else name

@@ -31,10 +31,6 @@ FINDINGS = {
 """What a check or a repair finds of files, and how that is called."""
 
 
-NEEDS_CORRECTION = {"bad-input", "bad-config", "bad-data"}
-"""Codes of errors that a job meets again, however often it is resumed."""
-
-
 def jobs_table(jobs: Sequence[JobSnapshot], face: Face) -> Table:
     """Return the jobs, newest first."""
     columns: Columns[JobSnapshot] = {
@@ -167,8 +163,6 @@ def job_advice(job: JobSnapshot, face: Face) -> list[str]:
         return write_command(verb, job.id, *words, face=face)
 
     match job.shown_state:
-        case "failed" if (job.status.error or {}).get("code") in NEEDS_CORRECTION:
-            return [tr("Correct it, and start a new one: going on would fail again.")]
         case "queued" | "running":
             shown = tr("Follow it: {command}", command=write("jobs follow"))
             return [shown, tr("Stop it: {command}", command=write("jobs stop"))]

@@ -269,6 +269,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         (DETACH,),
         (
             "%%qwen3ft finetune takes the YAML in the cell; a value $name stands for the variable of that name.",
+            "Such a variable may hold a number, a path or a list; for data also a DataFrame or a list of dicts.",
             "In a notebook without CONFIG.yaml and without a cell: a form.",
         ),
         takes_cell=True,

@@ -121,7 +121,7 @@ def _as_fields(config: object) -> dict[str, Any]:
     if isinstance(config, (str, PathLike)):
         return read_config(Path(config))
     raise BadConfig(
-        "A fine-tune's config cannot be a {kind}.",
+        "A fine-tune's config cannot be of type {kind}.",
         hint="Give a dict of fields, or the path of a YAML file.",
         kind=type(config).__name__,
     )

@@ -13,7 +13,7 @@ from qwen3ft_jupyter.errors import BadData, MissingPackage, Qwen3ftError
 from qwen3ft_jupyter.finetune.files import Broken, DataFile
 from qwen3ft_jupyter.finetune.formats import Conversation, Mapper
 from qwen3ft_jupyter.finetune.rows import BadRow, Ledger, Reason, Row, plain
-from qwen3ft_jupyter.finetune.sources import Source, find_sources
+from qwen3ft_jupyter.finetune.sources import Source, find_sources, unreadable
 from qwen3ft_jupyter.finetune.turns import MEDIA, PREFERENCE
 from qwen3ft_jupyter.messages import Message, Texts
 
@@ -105,7 +105,7 @@ def read_named(names: Sequence[str], reading: Reading) -> Data:
         except (BadData, MissingPackage) as error:  # noqa: PERF203 - every wrong file is named
             errors.append(error)
         except OSError as error:
-            errors.append(_unreadable(source.path, error))
+            errors.append(unreadable(source.path, error))
     if errors or (found.bad and not reading.skip_bad_rows):
         raise _refusal(errors, found, is_skipping=reading.skip_bad_rows)
     notices = [*found.notices, *found.ledger.notices()]
@@ -253,8 +253,8 @@ def _format_of(path: Path, first: Sequence[Row | Broken], reading: Reading, mapp
         "Or name yours, for example columns: {{question: {one}, answer: {other}}}",
         columns=", ".join(columns[:12]),
         name=path.name,
-        one=columns[0] if columns else "q",
-        other=columns[-1] if columns else "a",
+        one=columns[0] if columns else "…",
+        other=columns[1] if len(columns) > 1 else "…",
     )
 
 
@@ -272,17 +272,6 @@ def _check_told(path: Path, columns: Iterable[str], reading: Reading) -> None:
             missing=", ".join(missing),
             columns=", ".join(columns),
         )
-
-
-def _unreadable(path: Path, error: OSError) -> BadData:
-    missing = isinstance(error, FileNotFoundError)
-    return BadData(
-        "{name} does not exist." if missing else "{name} cannot be read: {reason}.",
-        hint="Check the path; relative ones start at the notebook's folder.",
-        details={"path": str(path)},
-        name=path.name,
-        reason=error.strerror or type(error).__name__,
-    )
 
 
 def _refusal(errors: Sequence[Qwen3ftError], found: _Found, *, is_skipping: bool) -> Qwen3ftError:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -103,8 +104,12 @@ class DataFile:
                 line=line,
                 problem=diagnose(whole, error),
             ) from error
+        may_have_halves = _SURROGATE.search(whole) is not None
         del whole
-        yield from (_row(row, f"{name} row {number}", bool(marks)) for number, row in enumerate(self._list(value), 1))
+        for number, row in enumerate(self._list(value), 1):
+            where = f"{name} row {number}"
+            has_halves = may_have_halves and not _is_text(row)
+            yield Broken.of(where, HALF) if has_halves else _row(row, where, marked=bool(marks))
 
     def _list(self, value: object) -> list[object]:
         """Return the rows in a JSON value: a list, {"data": [...]}, or one row. Raises BadData."""
@@ -151,7 +156,8 @@ class DataFile:
                 yield Broken(Message("{where} is not JSON: {problem}", where=row_words(where), problem=problem))
                 continue
             seen.add(name)
-            yield _row(value, where, marked=False)
+            has_halves = _SURROGATE.search(line) and not _is_text(value)
+            yield Broken.of(where, HALF) if has_halves else _row(value, where, marked=False)
 
     def _txt_rows(self, text: io.TextIOWrapper) -> Iterator[Row | Broken]:
         """Read JSON that is only called .txt; there is nothing to learn an answer from in plain text."""
@@ -248,13 +254,26 @@ class DataFile:
             raise BadData("{name} is not a parquet file.", hint="It may be cut off.", name=self.path.name) from error
 
 
+HALF = Message("half of a character (\\ud800 and the like), which cannot become tokens")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _is_text(value: object) -> bool:
+    """Return whether all texts in a value can be written: JSON can name halves of characters."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Doubled(dict[str, object]):
     """An object of JSON in which a key stands twice."""
 
     problem = ""
 
 
-def _row(row: object, where: str, marked: bool) -> Row | Broken:  # noqa: FBT001 - private
+def _row(row: object, where: str, *, marked: bool) -> Row | Broken:
     if marked and (problem := _find_doubled(row)):
         return Broken.of(where, problem)
     if isinstance(row, dict):
@@ -332,7 +351,7 @@ def diagnose(text: str, error: Exception, *, is_line: bool = False, is_whole: bo
         ("\x00" in text[:200], Message("UTF-16 without a mark, or a binary file: save it as UTF-8")),
         (start.startswith("\ufeff"), Message("a byte order mark in the middle: two files were joined")),
         (start.startswith(("//", "#", "/*")), Message("a comment, which JSON does not have: {value}", value=shown)),
-        (start[:2] in {"{'", "['"}, Message("written by Python, not JSON (single quotes): use json.dumps")),
+        (start.startswith(("{'", "['", "[{'")), Message("written by Python, not JSON (single quotes): use json.dumps")),
         (is_whole and start.strip() in {"[", "{"}, Message("one value over many lines: call the file .json")),
     )
     for is_so, words in known:

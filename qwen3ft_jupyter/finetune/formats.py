@@ -6,9 +6,17 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from qwen3ft_jupyter.finetune.rows import BadRow, Row, list_of, plain, short, text_of
+from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, list_of, plain, short, text_of
 from qwen3ft_jupyter.finetune.tools import read_tools
-from qwen3ft_jupyter.finetune.turns import REASONING, ChatMessage, make_answer, read_turns, refuse_others, trim
+from qwen3ft_jupyter.finetune.turns import (
+    REASONING,
+    ChatMessage,
+    is_row_learned,
+    make_answer,
+    read_turns,
+    refuse_others,
+    trim,
+)
 from qwen3ft_jupyter.messages import Message
 
 FORMATS = ("messages", "alpaca", "sharegpt")
@@ -23,7 +31,7 @@ PARTS: Columns = {
     "question": ("question", "query", "prompt", "problem", "user", "human", "问题", "提问"),
     "input": ("input", "context", "passage", "document", "background", "输入", "上下文", "背景"),
     "answer": (
-        "output", "response", "completion", "answer", "assistant", "gpt", "solution", "target",
+        "output", "response", "completion", "answer", "assistant", "gpt", "solution", "target", "reply", "content",
         "输出", "回答", "答案", "回复",
     ),
     "reasoning": REASONING,
@@ -90,8 +98,11 @@ class Mapper:
         said = read_tools(tools[1], tools[0]) if tools else ""
         if not self.is_told:
             self._refuse_unused(row)
+        is_learned = self.is_told or is_row_learned(row)
         row.note_rest()
-        return Conversation(trim(messages, row), row.where, said)
+        if not is_learned:
+            row.note(Reason.ROW_CONTEXT)
+        return Conversation(trim(messages, row) if is_learned else (), row.where, said)
 
     def _turns(self, row: Row) -> list[ChatMessage]:
         found = row.take_one(self.columns["messages"])

@@ -253,7 +253,11 @@ class Encoder:
         return f"{head.rstrip(chr(0xFFFD))}{CUT_MARK}{tail.lstrip(chr(0xFFFD))}"  # half a character at the seam
 
     def _count_forged(self, conversations: Sequence[Conversation]) -> None:
-        forged = [one for one in conversations if any(self._special.are_in(turn.content) for turn in one.messages)]
+        forged = [
+            one
+            for one in conversations
+            if any(self._special.are_in((turn.content, turn.reasoning, turn.tool_calls)) for turn in one.messages)
+        ]
         if forged:
             first = self.report.first_forged or row_words(forged[0].where)
             self.report = replace(self.report, forged=self.report.forged + len(forged), first_forged=first)

@@ -21,8 +21,8 @@ class Reason(enum.Enum):
 
     METADATA = Message("Columns about the rows, not learned: {names}.")
     UNKNOWN = Message(
-        "Columns NOT learned, because their names are not known: {names}; the first in {where}. To learn from one, "
-        "name it in columns, for example columns: {example}"
+        "Columns NOT learned, because nothing says what they are: {names}; the first in {where}. To learn from other "
+        "columns, name all that are to be learned in columns: question, answer, reasoning, system, history."
     )
     BEFORE = Message("{count} turns left out that come before the first question; the first in {where}.")
     AFTER = Message("{count} turns left out that come after the last answer; the first in {where}.")
@@ -52,7 +52,8 @@ METADATA = frozenset(
         "created_at", "updated", "updated_at", "timestamp", "date", "time", "version", "hash", "md5", "sha1",
         "sha256", "length", "len", "num_turns", "num_tokens", "tokens", "token_count", "n_tokens", "word_count",
         "score", "scores", "quality", "rating", "ratings", "difficulty", "level", "author", "annotator",
-        "annotator_id", "user_id", "metadata", "meta", "name", "unnamed:_0", "__index_level_0__", "编号", "序号",
+        "annotator_id", "parallel_tool_calls", "tool_choice", "logprobs", "finish_reason",
+        "user_id", "metadata", "meta", "name", "unnamed:_0", "__index_level_0__", "编号", "序号",
         "来源", "类别", "分类", "语言", "",
     }
 )  # fmt: skip
@@ -188,7 +189,6 @@ class Ledger:
             names=names,
             count=sum(count.number for _, count in found),
             where=row_words(found[0][1].where),
-            example="{answer: " + found[0][0].rpartition(".")[2] + "}",
         )
 
 
@@ -250,8 +250,10 @@ def parse_json(text: str, name: str) -> object:
     except BadRow as error:
         raise BadRow(Message("{name}: {problem}", name=name, problem=error.args[0])) from None
     except (ValueError, RecursionError) as error:
+        is_python = text.lstrip().startswith(("{'", "['", "[{'"))
+        problem = Message("written by Python, not JSON (single quotes): use json.dumps") if is_python else _words(error)
         raise BadRow(
-            Message("{name} {value} is not JSON: {problem}", name=name, value=short(text), problem=_words(error))
+            Message("{name} {value} is not JSON: {problem}", name=name, value=short(text), problem=problem)
         ) from error
 
 

@@ -146,8 +146,9 @@ def _text(value: object) -> str:
 
 def _model(value: object) -> str:
     name = _text(value)
-    path = Path(name).expanduser()
-    if path.is_absolute() or name.startswith((".", "~")) or "\\" in name or (path.is_dir() and "/" not in name):
+    looks_like_one = Path(name).is_absolute() or name.startswith((".", "~")) or "\\" in name
+    inside = os.path.join(name, "result.json") if "/" in name else ""  # noqa: PTH118 - owner/name, or a run's folder
+    if looks_like_one or os.path.exists(inside or name):  # noqa: PTH110 - Path's raises for long names
         raise Wrong(
             Message(
                 "is a folder; a fine-tune names its base by repo id, such as Qwen/Qwen3-0.6B. A model that is on this "

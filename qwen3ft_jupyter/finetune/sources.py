@@ -36,6 +36,8 @@ def find_sources(named: Sequence[str]) -> tuple[list[Source], list[BadData]]:
             sources += _expand(name)
         except BadData as error:  # noqa: PERF203 - every wrong one is named
             problems.append(error)
+        except OSError as error:
+            problems.append(unreadable(Path(name), error))
     seen: set[Path] = set()
     for source in sources:
         if source.path in seen:
@@ -60,6 +62,10 @@ def _expand(name: str) -> list[Source]:
         return _some(found, path, rows)
     if not path.exists():
         raise _missing(path)
+    if not path.is_file():  # a pipe would keep us waiting
+        raise BadData(
+            "{name} is no file.", hint="Name a file or a folder.", details={"path": str(path)}, name=path.name
+        )
     return [Source(path, rows)]
 
 
@@ -82,6 +88,18 @@ def _some(found: list[Path], path: Path, rows: int | None) -> list[Source]:
     return [Source(one, rows) for one in found]
 
 
+def unreadable(path: Path, error: OSError) -> BadData:
+    """Return the error for a file that the disk does not give."""
+    is_missing = isinstance(error, FileNotFoundError)
+    return BadData(
+        "{name} does not exist." if is_missing else "{name} cannot be read: {reason}.",
+        hint="Check the path; relative ones start at the notebook's folder.",
+        details={"path": str(path)},
+        name=path.name if len(path.name) < 100 else path.name[:60] + "…",
+        reason=error.strerror or type(error).__name__,
+    )
+
+
 def _missing(path: Path) -> BadData:
     text = path.as_posix()
     is_address = ":/" in text and not path.drive
@@ -90,6 +108,9 @@ def _missing(path: Path) -> BadData:
     if is_address:
         message = Message("{name} is an address: data is not fetched from the network.")
         hint = Message("Download the file and name it.")
+    elif "," in path.name:
+        message = Message("{name} does not exist. Several files are a list.")
+        hint = Message("Write a list: [a.jsonl, b.jsonl].")
     elif path.suffix.lower() not in SUFFIXES and _REPO.fullmatch(short):
         message = Message("{name} does not exist; names of data sets on a hub are not read.")
         hint = Message("Download the data set's files and name them, or the folder that they are in.")

@@ -46,7 +46,7 @@ def write(config: FineTuneConfig, rows: Sequence[Any]) -> FineTuneConfig:
 
     Raises BadConfig if a value is none of JSON, or if the folder cannot be written.
     """
-    content = "\n".join(_line(row, number) for number, row in enumerate(rows, 1)).encode("utf-8", "surrogatepass")
+    content = b"\n".join(_line(row, number) for number, row in enumerate(rows, 1))
     path = Path(config.output_dir).parent / f"data-{hashlib.sha256(content).hexdigest()[:12]}.jsonl"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,9 +61,9 @@ def write(config: FineTuneConfig, rows: Sequence[Any]) -> FineTuneConfig:
     return replace(config, data=(str(path),))
 
 
-def _line(row: Any, number: int) -> str:
+def _line(row: Any, number: int) -> bytes:
     try:
-        return json.dumps(_plain(row), ensure_ascii=False)
+        return json.dumps(_plain(row), ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise BadConfig(
             "data: row {number} holds what is no JSON: {problem}.", number=number, problem=str(error)[:80]

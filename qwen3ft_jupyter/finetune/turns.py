@@ -22,8 +22,8 @@ ROLES = {
 }  # fmt: skip
 """Every role accepted, and the one it means."""
 
-ROLE_KEYS, TEXT_KEYS = ("role", "from"), ("content", "value", "text")
-"""What a turn calls who speaks, and what is said."""
+ROLE_KEYS, TEXT_KEYS = ("role", "from"), ("content", "value", "text", "refusal")
+"""What a turn calls who speaks, and what is said; OpenAI has an answer that declines in a field of its own."""
 
 REASONING = (
     "reasoning_content", "reasoning", "think", "thinking", "thought", "thoughts", "cot", "complex_cot",
@@ -133,10 +133,11 @@ def _read_turn(turn: Row, here: str) -> list[ChatMessage]:
     is_learned = _is_learned(turn, here, may_be=role in {"assistant", "function_call"})
     if role == "function_call":
         name, value = _said(turn, here)
-        return [ChatMessage("assistant", "", tool_calls=_dump(read_calls(value, name)), is_learned=is_learned)]
+        calls, thought = _dump(read_calls(value, name)), _bare(_thought(turn, here), name)
+        return [ChatMessage("assistant", "", thought, calls, is_learned=is_learned)]
     if role == "assistant":
         return [replace(_assistant(turn, here), is_learned=is_learned)]
-    _refuse_calls(turn, here)
+    _refuse_misplaced(turn, here)
     name, value = _said(turn, here)
     if role == "tool":
         text = _dump(value) if isinstance(value, dict) else text_of(value, name, may_lack=True)
@@ -153,16 +154,19 @@ def _said(turn: Row, here: str) -> tuple[str, object]:
 
 
 def _assistant(turn: Row, here: str) -> ChatMessage:
-    thought = turn.take_one(REASONING)
+    given = _thought(turn, here)
     calls = turn.take_one(("tool_calls",))
     old = turn.take_one(("function_call",))  # what OpenAI had before tool_calls
     if calls and old:
         raise BadRow(Message("{name} has both tool_calls and function_call", name=here))
     called = _called(calls or old, here)
     name, value = _said(turn, here)
-    text = text_of(value, name, may_lack=bool(called or thought))
-    given = text_of(thought[1], f"{here}.{thought[0]}") if thought else ""
-    return make_answer(text, given, name, called)
+    return make_answer(text_of(value, name, may_lack=bool(called or given)), given, name, called)
+
+
+def _thought(turn: Row, here: str) -> str:
+    found = turn.take_one(REASONING)
+    return text_of(found[1], f"{here}.{found[0]}") if found else ""
 
 
 def _called(given: tuple[str, object] | None, here: str) -> list[dict[str, Any]]:
@@ -210,6 +214,18 @@ def _bare(reasoning: str, name: str) -> str:
     return text
 
 
+def is_row_learned(row: Row) -> bool:
+    """Return whether a row is to be learned: some data marks whole rows, as it marks turns."""
+    marks = {"loss": True, "weight": True, "learn": True, "train": True, "mask": False, "masked": False}
+    for name, is_on in marks.items():
+        value = row.columns.get(row.names.get(name, ""))
+        if isinstance(value, (bool, int)) and value in (0, 1):
+            row.used.add(name)
+            if bool(value) is not is_on:
+                return False
+    return True
+
+
 def _is_learned(turn: Row, here: str, *, may_be: bool) -> bool:
     found = [(name, _truth(value, f"{here}.{name}")) for name, value in turn.take(LEARN_KEYS)]
     found += [(name, not _truth(value, f"{here}.{name}")) for name, value in turn.take(SKIP_KEYS)]
@@ -218,7 +234,7 @@ def _is_learned(turn: Row, here: str, *, may_be: bool) -> bool:
             Message("{name}: {names} contradict each other", name=here, names=", ".join(name for name, _ in found))
         )
     is_on = all(is_on for _, is_on in found)
-    if found and not may_be and is_on and not any(name == "weight" for name, _ in found):
+    if found and not may_be and is_on:
         turn.note(Reason.NOT_OURS)
     return is_on
 
@@ -231,9 +247,11 @@ def _truth(value: object, name: str) -> bool:
     raise BadRow(Message("{name} is neither true nor false, 1 nor 0: shares of a loss are not known", name=name))
 
 
-def _refuse_calls(turn: Row, here: str) -> None:
-    for name, _ in turn.take(("tool_calls", "function_call")):
-        raise BadRow(Message("{name}: only an assistant calls tools", name=f"{here}.{name}"))
+def _refuse_misplaced(turn: Row, here: str) -> None:
+    for name, _ in turn.take(("tool_calls", "function_call", *REASONING)):
+        raise BadRow(Message("{name}: only an assistant's turn has it", name=f"{here}.{name}"))
+    for name, _ in turn.take(("tools", "functions")):
+        raise BadRow(Message("{name}: tools are a column of the row, not of a turn", name=f"{here}.{name}"))
 
 
 def refuse_others(row: Row, prefix: str = "") -> None:
@@ -246,7 +264,7 @@ def refuse_others(row: Row, prefix: str = "") -> None:
         raise BadRow(
             Message(
                 "{names}: preference data cannot be learned from yet; to learn the good answers alone, name their "
-                "column in columns, for example columns: {{answer: chosen}}",
+                "column in columns, for example columns: {{question: prompt, answer: chosen}}",
                 names=names,
             )
         )
@@ -267,10 +285,9 @@ def _read_pair(turn: Row, here: str) -> list[ChatMessage]:
                 names=", ".join(map(str, turn.columns)) or "–",
             )
         )
-    system, thought = turn.take_one(("system",)), turn.take_one(REASONING)
+    system, given = turn.take_one(("system",)), _thought(turn, here)
     messages = [ChatMessage("system", text_of(system[1], f"{here}.{system[0]}"))] if system else []
     name = f"{here}.{reply[0]}"
-    given = text_of(thought[1], f"{here}.{thought[0]}") if thought else ""
     question = ChatMessage("user", text_of(ask[1], f"{here}.{ask[0]}"))
     return [*messages, question, make_answer(text_of(reply[1], name), given, name)]
 

@@ -247,6 +247,7 @@ class HttpClient:
                 pause = retry.pause_s(attempt, error, chance=self._chance, policy=retry.QUESTIONS)
                 if pause is None or attempt >= tries:
                     raise
+                retry.tell_why(error)
             if waiter.wait(pause):
                 raise stopped()
 

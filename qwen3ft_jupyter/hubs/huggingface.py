@@ -39,6 +39,8 @@ MAX_PAGES = 200
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel="?next"?', re.IGNORECASE)
 
 
+A_PART = "a-part-will-do"
+"""What a mirror of ours is asked: it may have files of a commit, and lists none under its name but a whole one."""
 _NO_ROUTE = frozenset({400, 404, 405, 410, 501})
 """How a server says that it does not know a route."""
 
@@ -71,6 +73,7 @@ class HuggingFaceHub:
         self.endpoint = endpoint.rstrip("/")
         self.label = Message("mirror {host}", host=host_of(endpoint)) if is_mirror else HUB_LABELS[self.name]
         self._client = client
+        self._asks = f"?{A_PART}=true" if is_mirror else ""
         self._token = Token(MIRROR_TOKENS if is_mirror else TOKEN_VARIABLES[self.name], token, token_origin)
         self._refusals = Refusals(self.name, self.label, self.endpoint, self._token)
 
@@ -116,7 +119,7 @@ class HuggingFaceHub:
         return _State(revision, commit, is_gated=bool(at(body, "gated")))
 
     def _about(self, repo_id: RepoId, revision: str) -> str:
-        return f"{self.endpoint}/api/models/{repo_id}/revision/{quote(revision, safe='')}"
+        return f"{self.endpoint}/api/models/{repo_id}/revision/{quote(revision, safe='')}{self._asks}"
 
     def _ask(
         self, repo_id: RepoId, url: str, stop: threading.Event | None, *, tries: int = QUESTIONS.attempts
@@ -155,8 +158,7 @@ class HuggingFaceHub:
         if not isinstance(lfs, dict) or lfs.get("size", size) != size:
             raise self._refusals.garbled(repo_id, Message("contradicts itself about {path}", path=path))
         # the entry's own oid names the pointer file that git keeps, not the content
-        sha256, git_sha1 = parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")), at(entry, "gitSha1")
-        return RemoteFile(path, known_size(size), sha256, git_sha1 if isinstance(git_sha1, str) else None)
+        return RemoteFile(path, known_size(size), parse_sha256(str(lfs.get("oid", "")).removeprefix("sha256:")))
 
     def _tree(self, repo_id: RepoId, state: _State, stop: threading.Event | None) -> list[object]:
         entries: list[object] = []

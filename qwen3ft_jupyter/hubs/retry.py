@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import math
 import random
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import HubBusy, HubUnreachable, Qwen3ftError, WrongBytes
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
 TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, *range(500, 600)} - {501, 505, 506, 510, 511})
 """HTTP answers that another try may change; not those of servers that cannot do it, or of a network's login page."""
+BUSY_HINT: Final = Message("Try again in a few minutes, or use the other hub.")
 _CONNECT_CAUSES: Final = frozenset({"name-lookup", "refused", "timeout", "silent", "handshake", "garbled"})
 
 
@@ -27,8 +31,10 @@ class RetryPolicy:
     attempts: int = 10
     """Transient failures in a row, without a byte gained between them, after which a source is counted on no more.
 
-    With the pauses between them that is a good minute of outage; a longer one is for the job's resume.
+    With the pauses between them that is about a minute of outage; a longer one is for the job's resume.
     """
+    patience_s: float = 55.0
+    """The same for failures that take their time: after so many seconds without a byte, pauses counted."""
     connect_attempts: int | None = None
     """The same for a source that cannot be reached at all; `attempts` if left out."""
     wrong_attempts: int = 3
@@ -39,7 +45,7 @@ class RetryPolicy:
     Signed addresses expire and one hub refuses at random, but a real no stays a no.
     """
     first_delay_s: float = 0.5
-    max_delay_s: float = 30.0
+    max_delay_s: float = 20.0
     max_wait_s: float = 60.0
     """The longest wait a source may ask for (Retry-After); beyond it the source is given up and says so."""
     least_bytes_per_s: float = 1000.0
@@ -48,8 +54,8 @@ class RetryPolicy:
 
     Silence is the HTTP client's business; this is for those who send a byte now and then.
     """
-    final_causes: frozenset[str] = frozenset({"tls", "address"})
-    """Why a source could not be reached, where another try would not reach it either."""
+    final_causes: frozenset[str] = frozenset({"tls", "address", "status"})
+    """Why a source could not be reached or did not answer, where another try would not do any better."""
 
     def may_pass(self, error: Qwen3ftError) -> bool:
         """Return whether the same request may succeed a little later."""
@@ -61,6 +67,10 @@ class RetryPolicy:
             return self.wrong_attempts if isinstance(error, WrongBytes) else self.refused_attempts
         is_away = isinstance(error, HubUnreachable) and error.details.get("cause") in _CONNECT_CAUSES
         return self.connect_attempts or self.attempts if is_away else self.attempts
+
+    def after_an_outage(self) -> RetryPolicy:
+        """Return the limits for whom one turns to after the usual patience: all in all it is to be about a minute."""
+        return replace(self, attempts=min(self.attempts, 3), patience_s=min(self.patience_s, 20.0))
 
     def delay_s(self, failures: int) -> float:
         """Return the usual pause after so many failures in a row, before it is spread: doubling up to a limit."""
@@ -84,12 +94,13 @@ QUESTIONS: Final = RetryPolicy(
 class RetryState:
     """How often one source has failed over one file, and when it may be asked again."""
 
-    __slots__ = ("_failures", "_last_counted", "_policy", "_refusals", "is_exhausted", "not_before")
+    __slots__ = ("_failures", "_last_counted", "_policy", "_refusals", "_spent_s", "is_exhausted", "not_before")
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
         self._failures = 0
         self._refusals = 0
+        self._spent_s = 0.0
         self._last_counted = float("-inf")
         self.not_before = float("-inf")
         """The source is not asked again for this file before this time of the engine's clock, or ever if it said no."""
@@ -104,6 +115,7 @@ class RetryState:
     def gained(self) -> None:
         """Renew: a byte has arrived."""
         self._failures = self._refusals = 0
+        self._spent_s = 0.0
         self.is_exhausted = self.not_before == math.inf
 
     def wait(self, until: float) -> None:
@@ -120,13 +132,47 @@ class RetryState:
         if began >= self._last_counted or self._failures == 0:
             self._failures += 1
             self._refusals += not is_passing
+            self._spent_s += max(0.0, now - began)
             self._last_counted = now
+        self._spent_s = max(self._spent_s, now - began)
         is_final = not is_passing and self._refusals >= policy.limit(error)
-        is_last = is_final or self._failures >= policy.attempts or wait_s > policy.max_wait_s
+        is_last = (
+            is_final
+            or self._spent_s >= policy.patience_s
+            or self._failures >= policy.attempts
+            or wait_s > policy.max_wait_s
+        )
         self.is_exhausted = self.is_exhausted or is_last
         usual_s = policy.delay_s(self._failures - 1) if self._failures > 1 else 0.0
         usual_s *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
-        self.wait(now + (math.inf if is_final else max(wait_s, usual_s)))
+        pause_s = max(wait_s, usual_s)
+        self._spent_s += pause_s
+        self.wait(now + (math.inf if is_final else pause_s))
+
+
+_TOLD: Final[ContextVar[Callable[[str], None] | None]] = ContextVar("told", default=None)
+
+
+@contextlib.contextmanager
+def telling(tell: Callable[[str], None]) -> Iterator[None]:
+    """Have `tell` called with why, before each pause between two questions that this thread asks in the block."""
+    token = _TOLD.set(tell)
+    try:
+        yield
+    finally:
+        _TOLD.reset(token)
+
+
+def tell_why(error: Qwen3ftError) -> None:
+    """Say why a question is about to be asked again, to whoever has asked to be told."""
+    tell = _TOLD.get()
+    if tell is not None:
+        tell(trying_again(error))
+
+
+def trying_again(error: Qwen3ftError) -> Message:
+    """Return the words of progress for a pause after `error`."""
+    return Message("trying again: {problem}", problem=error.message)
 
 
 def pause_s(
@@ -178,7 +224,7 @@ def busy(host: str, status: int, retry_after: str | None) -> HubBusy:
     if seconds is not None and seconds > QUESTIONS.max_wait_s:
         hint = Message("It asks to come back in {span}. Try again then, or use the other hub.", span=_span(seconds))
     else:
-        hint = Message("Try again in a few minutes, or use the other hub.")
+        hint = BUSY_HINT
     return HubBusy(
         "{host} has too many requests from this address." if status == 429 else "{host} is failing (HTTP {status}).",
         hint=hint,

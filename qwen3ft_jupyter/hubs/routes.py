@@ -16,7 +16,9 @@ from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.hubs.modelscope import ModelScopeHub
 from qwen3ft_jupyter.hubs.refusals import NO_LISTING
 from qwen3ft_jupyter.hubs.region import Region
-from qwen3ft_jupyter.messages import Texts
+from qwen3ft_jupyter.hubs.retry import BUSY_HINT, telling
+from qwen3ft_jupyter.messages import Message, Texts
+from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,7 +107,8 @@ def resolve(
     for name in order:
         asked = _translated(revision) if failures else revision
         try:
-            listing = hubs[name].listing(repo_id, asked, stop=work.stop)
+            with telling(lambda why: work.progress(Progress("resolving", detail=why))):
+                listing = hubs[name].listing(repo_id, asked, stop=work.stop)
         except HubError as failure:
             passes_on = _passes_on(failure, revision)
             if not failures and not passes_on:
@@ -141,6 +144,7 @@ def _joined(failures: Mapping[HubName, HubError]) -> HubError:
     first = next(iter(failures.values()))
     if len(failures) == 1:
         return first
-    joined = type(first)("{failures}", hint=first.hint, details=first.details, failures=_told(failures))
+    hint = Message("Try again in a few minutes.") if first.hint == BUSY_HINT else first.hint
+    joined = type(first)("{failures}", hint=hint, details=first.details, failures=_told(failures))
     joined.__cause__ = first
     return joined

@@ -11,6 +11,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.jobs import supervisor
+from qwen3ft_jupyter.jobs.averages import Averages
+from qwen3ft_jupyter.jobs.folder import read_events
 from qwen3ft_jupyter.messages import map_texts, to_json
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls, Progress, Reporter
@@ -50,6 +52,9 @@ class JobReporter(Reporter):
             "worker": ProcessIdentity.current().to_dict(),
         }
         supervisor.write_status(folder, self._status)
+        self._averages = Averages()
+        for event in read_events(folder, 0) if attempt > 1 else ():
+            self._averages.add(event.get("values") or {})  # of the attempts before
         self._events = supervisor.EventLog(folder / "events.jsonl")
         self._record("state", state="running", attempt=attempt)
 
@@ -72,6 +77,10 @@ class JobReporter(Reporter):
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Write the values as one event; infinity and NaN, which JSON does not know, become null."""
+        with self._lock:
+            self._averages.add(values)
+            self._status["averages"] = self._averages.to_json()
+            self._has_news = True
         self._record("metrics", values=_finite(values))
 
     def controls(self, controls: Controls) -> None:
@@ -83,6 +92,8 @@ class JobReporter(Reporter):
     def stopping(self) -> None:
         """Note that the job has been asked to stop."""
         with self._lock:
+            if "ended" in self._status:
+                return
             self._status["state"] = "stopping"
             self._has_news = True
         self._record("state", state="stopping", attempt=self._status["attempt"])

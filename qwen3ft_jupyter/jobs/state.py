@@ -9,15 +9,17 @@ A paused job is running: pausing is one of the things that may be changed about 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
+from qwen3ft_jupyter.jobs.averages import read_averages
 from qwen3ft_jupyter.messages import Message, from_json, with_messages
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qwen3ft_jupyter.jobs.averages import AverageJson
     from qwen3ft_jupyter.work import Controls
 
 JobState = Literal["queued", "running", "stopping", "succeeded", "failed", "stopped", "interrupted"]
@@ -48,6 +50,7 @@ class StatusJson(TypedDict):
     notices: list[str]
     error: dict[str, str] | None
     result: dict[str, Any] | None  # Any: each kind of job has its own
+    averages: Mapping[str, AverageJson]
     started: float | None
     updated: float | None
     ended: float | None
@@ -91,6 +94,8 @@ class JobStatus:
     error: Mapping[str, str] | None = None
     """`code`, `message` and `hint` of what made the job fail; the last two are said in a language by the face."""
     result: Mapping[str, Any] | None = None
+    averages: Mapping[str, AverageJson] = field(default_factory=dict)
+    """Of its losses, by metric: at the beginning and now."""
     started: float | None = None
     updated: float | None = None
     ended: float | None = None
@@ -109,6 +114,7 @@ class JobStatus:
             "notices": list(self.notices),
             "error": dict(self.error) if self.error is not None else None,
             "result": dict(self.result) if self.result is not None else None,
+            "averages": self.averages,
             "started": self.started,
             "updated": self.updated,
             "ended": self.ended,
@@ -205,6 +211,7 @@ def read_out(status: Mapping[str, Any], signs: Signs) -> JobStatus:
         notices=tuple(map(from_json, status.get("notices") or ())),
         error=_error(status.get("error")),
         result=with_messages(status["result"]) if isinstance(status.get("result"), dict) else None,
+        averages=read_averages(status.get("averages")),
         started=_number(status.get("started")),
         updated=updated,
         ended=updated if state == "interrupted" else _number(status.get("ended")),

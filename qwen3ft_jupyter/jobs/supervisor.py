@@ -22,7 +22,7 @@ from pathlib import Path
 
 if not __package__:  # started as a file
     sys.path.append(str(Path(__file__).resolve().parents[2]))
-from qwen3ft_jupyter.processes import ProcessIdentity, start_detached
+from qwen3ft_jupyter.processes import ProcessIdentity, start_detached, stop_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the job in `arguments`: its folder, the attempt, and the worker's command, to which the folder is added."""
     folder, attempt, command = Path(arguments[0]), int(arguments[1]), list(arguments[2:])
     supervision = Supervision(folder, attempt)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         signal.signal(number, supervision.on_signal)
     supervision.run([*command, str(folder)])
     return 0

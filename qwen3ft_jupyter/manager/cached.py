@@ -20,6 +20,7 @@ from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.settings.declared import STRANGERS_ORIGINS, Settings
+from qwen3ft_jupyter.settings.kinds import parse_folder
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ class CachedModels:
         self._model_jobs.refuse_any()
         return move_cache(
             self.settings.cache_dir,
-            Path(target).expanduser(),
+            parse_folder("target", target),
             trust_manifests=self._is_trusted,
             is_used=self._model_jobs,
             work=self._work(reporter, stop),

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
+from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.jobs.kinds import JobKind
+from qwen3ft_jupyter.manager.turns import wait_for_turn
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Progress
 
@@ -144,6 +146,8 @@ def read_result(kind: str, result: Mapping[str, Any] | None) -> JobResult | None
 
 def _download(params: DownloadParams, context: JobContext) -> DownloadResult:
     manager = params.starter.open_manager()
+    if params.model_name != PRACTICE_REPO_ID:  # comes from this machine
+        wait_for_turn(manager.job_store, context)
     return manager.ensure(**context.work.parts(), **params.request.to_dict()).result()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import logging
-import os
 import re
 import socket
 import time
@@ -142,11 +141,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if speaks_tls(self.connection):
             cast("ssl.SSLSocket", self.connection).do_handshake()
             return True
-        self.connection = socket.socket(fileno=os.dup(self.connection.fileno()))
-        with self.connection:
-            self.connection.settimeout(STALL_S)
-            self.connection.recv(MAX_LINE)
-            self.connection.sendall(_HTTPS_ONLY)
+        plain = socket.socket  # its methods: those of the connection would speak TLS
+        self.connection.settimeout(STALL_S)
+        plain.recv(self.connection, MAX_LINE)
+        plain.sendall(self.connection, _HTTPS_ONLY)
         return False
 
     def handle_one_request(self) -> None:

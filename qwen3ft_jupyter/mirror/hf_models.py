@@ -31,7 +31,7 @@ def list_models(asked: Asked, models: Sequence[ServedModel]) -> Reply:
     found = [model for model in models if _passes(asked, model)]
     if query.get("sort") in {"createdAt", "lastModified", "created_at", "last_modified"}:
         found.sort(key=lambda model: model.created, reverse=query.get("direction") != "1")
-    is_full = is_true(query.get("full", "")) or "expand" in query
+    is_full = query.get("full", "") not in {"", "0", "false", "False"} or "expand" in query
     return _paged(asked, [_listed(model, is_full=is_full) for model in found])
 
 
@@ -82,13 +82,13 @@ def list_paths(asked: Asked, library: Library, model: ServedModel) -> Reply:
 
 
 def name_by_git(library: Library, model: ServedModel, files: Iterable[ServedFile]) -> Mapping[str, str] | None:
-    """Return git's digest of each small file, by path; None if one is not as listed: then the model is not whole.
+    """Return git's digest of each file that is not in LFS, by path; None if one is not as listed any more.
 
     Raises:
         OSError: The machine is exhausted just now.
         Stopped: The mirror is closing.
     """
-    names = {file.path: library.git_sha1(model, file) for file in files if file.is_small}
+    names = {file.path: library.git_sha1(model, file) for file in files if not file.is_lfs}
     return None if None in names.values() else {str(path): name for path, name in names.items() if name is not None}
 
 
@@ -109,7 +109,7 @@ def _passes(asked: Asked, model: ServedModel) -> bool:
     tags = {tag.lower() for tag in _tags(model)}
     filters = [value for name, value in _pairs(asked) if name.removesuffix("[]") in {"filter", "tags"}]
     return (
-        query.get("search", "").lower() in repo_id
+        all(word in repo_id for word in query.get("search", "").lower().split())
         and query.get("author", "").lower() in {"", repo_id.partition("/")[0]}
         and not is_true(query.get("gated", ""))
         and not query.get("pipeline_tag")
@@ -182,14 +182,9 @@ def _entry(
     if isinstance(entry, Folder):
         return {"type": "directory", "oid": entry.git_sha1, "size": 0, "path": entry.path, **extra}
     file = {"type": "file", "oid": _oid(entry, git_names), "size": entry.size, "path": entry.path}
-    return file | _other_digest(entry, git_names) | extra
-
-
-def _other_digest(file: ServedFile, git_names: Mapping[str, str]) -> dict[str, object]:
-    """Return the digest that the hub's listing lacks: whichever hub lists a file, our own client finds it by both."""
-    if not file.is_lfs:
-        return {"sha256": file.sha256}
-    return {"lfs": _lfs(file), **({"gitSha1": git_names[file.path]} if file.is_small else {})}
+    # the digest that the hub's listing lacks: whichever hub lists a file, our own client finds it by one of them
+    other: dict[str, object] = {"lfs": _lfs(entry)} if entry.is_lfs else {"sha256": entry.sha256}
+    return file | other | extra
 
 
 def _oid(file: ServedFile, git_names: Mapping[str, str]) -> str:

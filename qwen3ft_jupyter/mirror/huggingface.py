@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from qwen3ft_jupyter.hubs.huggingface import A_PART
 from qwen3ft_jupyter.mirror import hf_models
 from qwen3ft_jupyter.mirror.models import pick, pick_of
 from qwen3ft_jupyter.mirror.refusals import NO_REVISION, PART_OF_COMMIT, READ_ONLY, no_repo, refusal, refused
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 OTHER_KINDS: Final = ("datasets", "spaces")
 """Repos of which a mirror has none."""
-OWN_CLIENT: Final = "qwen3ft-jupyter"
-"""How our own client's name begins. It goes by the commit that an answer names, and keeps no listing under another."""
 
 
 def answer(asked: Asked, library: Library) -> Reply | None:
@@ -59,8 +58,8 @@ def _about(asked: Asked, library: Library, repo_id: str, rest: list[str]) -> Rep
             return None
     found = library.whole_versions(repo_id, revision)
     model = pick(found, revision)
-    if model is None and asked.headers.get("user-agent", "").startswith(OWN_CLIENT):
-        model = pick_of(found, revision)
+    if model is None and topic == "revision" and A_PART in asked.query:
+        model = pick_of(found, revision)  # for its bytes alone, and under the commit that the answer names
     if model is not None:
         return _at(asked, library, model, topic, path)
     if not found:

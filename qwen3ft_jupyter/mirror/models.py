@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_REVISIONS = ("main", "master")
 """What Hugging Face's and ModelScope's clients ask for when nobody names a revision."""
 MAX_PLAIN_BYTES: Final = 10 << 20
-"""Larger files are in git LFS on both hubs; of smaller ones the mirror knows both digests."""
+"""Larger files are in git LFS on both hubs; of smaller ones git's digest can be had."""
 _LFS_SUFFIXES: Final = (".safetensors", ".gguf", ".onnx", ".parquet", ".arrow", ".tflite", ".model", ".mlmodel", ".ftz")
 """Endings that the `.gitattributes` of a new repo on Hugging Face puts into LFS, as far as a download takes them."""
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,200}")
@@ -36,14 +36,9 @@ class ServedFile:
     """Under which the digest is known; None when the file has to be read before it is handed out."""
 
     @property
-    def is_small(self) -> bool:
-        """Return whether it is read for git's digest of it."""
-        return self.size <= MAX_PLAIN_BYTES
-
-    @property
     def is_lfs(self) -> bool:
         """Return whether git keeps a pointer in its place, as far as size and name tell what the hub did."""
-        return not self.is_small or self.path.lower().endswith(_LFS_SUFFIXES)
+        return self.size > MAX_PLAIN_BYTES or self.path.lower().endswith(_LFS_SUFFIXES)
 
     @property
     def pointer(self) -> bytes:

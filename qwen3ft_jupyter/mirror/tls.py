@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -29,6 +30,8 @@ OPENSSL_LIMIT_S: Final = 60.0
 """Making a key takes a tenth of a second, more on a machine without work to gather chance from."""
 HELLO: Final = b"\x16"
 """The first byte of a TLS client (RFC 8446, section 5.1); no request in HTTP begins with it."""
+_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,253}", re.ASCII)
+"""A name or address that a certificate can hold; an address with a zone is none that others could use."""
 _CONFIG: Final = """
 [req]
 prompt = no
@@ -76,10 +79,11 @@ def own_certificate(folder: Path, host: str) -> Certificate:
         host: A further name or address, under which clients are told to ask.
 
     Raises:
-        BadInput: There is no `openssl` command, or it failed.
+        BadInput: There is no `openssl` command, it failed, or the folder cannot be written.
     """
     certificate, note = Certificate(folder / "certificate.pem", folder / "key.pem"), folder / "names.json"
-    names = sorted({"localhost", "127.0.0.1", "::1", socket.gethostname(), host, *outward_addresses()} - {""})
+    known = {"localhost", "127.0.0.1", "::1", socket.gethostname(), host, *outward_addresses()}
+    names = sorted(name for name in known if _NAME.fullmatch(name))
     if _still_holds(certificate, note, names):
         return certificate
     try:
@@ -89,10 +93,12 @@ def own_certificate(folder: Path, host: str) -> Certificate:
             os.replace(made.key, certificate.key)
             os.replace(made.path, certificate.path)
         write_json(note, {"names": names, "until": time.time() + DAYS * 86_400})
-    except (OSError, subprocess.SubprocessError) as error:
+    except OSError as error:
         raise BadInput(
-            "No certificate could be made: the program openssl is missing, or failed.",
-            hint="Install openssl, or give a certificate of your own with --tls-cert and --tls-key.",
+            "The certificate cannot be kept in {folder}: {reason}.",
+            hint="Set QWEN3FT_STATE_DIR to a folder of your own.",
+            folder=folder,
+            reason=error.strerror,
         ) from error
     return certificate
 
@@ -116,7 +122,13 @@ def _make(folder: Path, names: Sequence[str]) -> Certificate:
     config.write_text(_CONFIG.format(names=", ".join(map(_alternative, names))), "utf-8")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", str(DAYS), "-config", str(config)]
     command += ["-keyout", str(made.key), "-out", str(made.path)]
-    subprocess.run(command, check=True, capture_output=True, timeout=OPENSSL_LIMIT_S)
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=OPENSSL_LIMIT_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BadInput(
+            "No certificate could be made: the program openssl is missing, or failed.",
+            hint="Install openssl, or give a certificate of your own with --tls-cert and --tls-key.",
+        ) from error
     made.key.chmod(0o600)
     return made
 

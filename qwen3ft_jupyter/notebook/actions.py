@@ -24,6 +24,7 @@ from qwen3ft_jupyter.faces.views import (
 from qwen3ft_jupyter.messages import Command, Texts, size, tr
 from qwen3ft_jupyter.notebook.job_view import JobView
 from qwen3ft_jupyter.notebook.views import Note, TableView, TextView, View
+from qwen3ft_jupyter.settings.kinds import parse_folder
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -132,7 +133,7 @@ def evict(room: Room, given: Namespace) -> Note:
 
 def move(room: Room, given: Namespace) -> Note:
     """Move the cache, and say what of it has not moved; the value is the new folder."""
-    report = room.manager_for(given).move_cache(Path(given.folder).expanduser().absolute())
+    report = room.manager_for(given).move_cache(parse_folder("FOLDER", given.folder))
     said = [
         tr("Moved folders: {count}; {size} copied.", count=len(report.moved), size=size(report.bytes_copied)),
         tr("The cache has moved. Use it there: {command}", command=f"%env MODEL_CACHE_DIR={report.target}"),
@@ -226,7 +227,7 @@ def practice(_room: Room, given: Namespace) -> Note:
     """Copy the practice model and its data to a folder, which is the value."""
     from qwen3ft_jupyter.practice.model import make_practice
 
-    folder = str(make_practice(Path(given.folder)).folder)
+    folder = str(make_practice(parse_folder("FOLDER", given.folder)).folder)
     return Note(folder, folder)
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_core.paths import jupyter_config_dir
 from jupyter_server.extension.application import ExtensionApp
 from tornado.ioloop import IOLoop
 from traitlets import Bool, Int, List, TraitType, Unicode
 
 from qwen3ft_jupyter.errors import BadSetting
+from qwen3ft_jupyter.lab_language import VARIABLE as LAB_SETTINGS
+from qwen3ft_jupyter.lab_language import files_of_lab
 from qwen3ft_jupyter.server import cache, jobs, models, status
 from qwen3ft_jupyter.server.access import ManagerAccess
 from qwen3ft_jupyter.server.answers import Answers
@@ -41,6 +45,12 @@ def _trait(setting: Setting) -> TraitType[Any, Any]:
     if setting.kind.trait == "list":
         return List(Unicode(), config=True, help=help_text)
     return Unicode("", config=True, help=help_text)
+
+
+def _settings_of_lab() -> tuple[str, str]:
+    """Return the folders of JupyterLab's settings: the user's, and those that an administrator gave to all."""
+    own = os.environ.get("JUPYTERLAB_SETTINGS_DIR") or str(Path(jupyter_config_dir(), "lab", "user-settings"))
+    return own, str(Path(sys.prefix, "share", "jupyter", "lab", "settings"))
 
 
 class Qwen3FTApp(ExtensionApp):
@@ -97,11 +107,14 @@ class Qwen3FTApp(ExtensionApp):
     def publish(self) -> None:
         """Put root and traits into the environment: kernels inherit it, so that they use the panel's hub and cache.
 
+        With them goes where the language is set, so that a cell speaks that of the panel.
+
         If a trait is not accepted, that is logged, and the requests are refused with it.
         """
         root = self._root()
         if root is None:
             return
+        os.environ[LAB_SETTINGS] = files_of_lab(*_settings_of_lab())
         try:
             os.environ.update(to_publish(self.given_traits(), root))
         except BadSetting as error:

@@ -23,6 +23,7 @@ _BYTES = re.compile(r"(\d{1,20}(?:\.\d{1,6})?)\s*([kmgt]?)(i?)b?(?:/s)?", re.ASC
 _UNITS = {(unit, i): base**power for power, unit in enumerate(("", *"kmgt")) for i, base in (("", 1000), ("i", 1024))}
 _ADDRESS = re.compile(r"file:|[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
 _WINDOWS_PATH = re.compile(r"[a-z]:[\\/]|\\", re.ASCII | re.IGNORECASE)
+_UNQUOTE = Message("Write it without them: docker's --env-file, for example, takes them as part of the value.")
 _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 
 
@@ -103,24 +104,40 @@ def check_folder(variable: str, value: object) -> str:
     return text
 
 
+_FOLDER_FAULTS: tuple[tuple[Callable[[str], object], str, str], ...] = (
+    (
+        lambda text: not text or "\0" in text,
+        Message("{variable}={value!r} is no folder."),
+        Message("Give the path of a folder, for example ~/models."),
+    ),
+    (_QUOTED.fullmatch, Message("{variable}={value!r} is written in quotation marks."), _UNQUOTE),
+    (
+        _ADDRESS.match,
+        Message("{variable}={value!r} is an address, not a folder."),
+        Message("Give the path of a folder, for example /data/models."),
+    ),
+    (
+        lambda text: os.name != "nt" and _WINDOWS_PATH.match(text),
+        Message("{variable}={value!r} is a path of Windows."),
+        Message("Give a path of this system, for example /data/models."),
+    ),
+    (
+        lambda text: text.startswith("$"),
+        Message("{variable}={value!r} begins with a variable that has no value here."),
+        Message("Give the whole path."),
+    ),
+    (
+        lambda text: os.path.expanduser(text).startswith("~"),  # noqa: PTH111 - pathlib raises where this does nothing
+        Message("{variable}={value!r}: nobody here has that home folder."),
+        Message("Give the whole path."),
+    ),
+)
+"""What may be wrong with the text of a path, what to call that, and what to do."""
+
+
 def _folder_fault(text: str) -> tuple[str, str] | None:
     """Return what is wrong with the text of a path and what to do, None if nothing is."""
-    if not text or "\0" in text:
-        return Message("{variable}={value!r} is no folder."), Message(
-            "Give the path of a folder, for example ~/models."
-        )
-    if _ADDRESS.match(text):
-        wrong = Message("{variable}={value!r} is an address, not a folder.")
-        return wrong, Message("Give the path of a folder, for example /data/models.")
-    if os.name != "nt" and _WINDOWS_PATH.match(text):
-        wrong = Message("{variable}={value!r} is a path of Windows.")
-        return wrong, Message("Give a path of this system, for example /data/models.")
-    if text.startswith("$"):
-        wrong = Message("{variable}={value!r} begins with a variable that has no value here.")
-        return wrong, Message("Give the whole path.")
-    if os.path.expanduser(text).startswith("~"):  # noqa: PTH111 - pathlib raises where this leaves the text alone
-        return Message("{variable}={value!r}: nobody here has that home folder."), Message("Give the whole path.")
-    return None
+    return next(((message, hint) for is_so, message, hint in _FOLDER_FAULTS if is_so(text)), None)
 
 
 def parse_folder(variable: str, value: object) -> Path:
@@ -280,7 +297,7 @@ class Kind(Generic[T_co]):
         if isinstance(value, str) and _QUOTED.fullmatch(text):
             raise BadSetting(
                 "{given} is written in quotation marks.",
-                hint="Write it without them: docker's --env-file, for example, takes them as part of the value.",
+                hint=_UNQUOTE,
                 given=f"{variable}={text}" if self.is_shown and not self.is_secret else variable,
             )
         return self.parse(variable, value)

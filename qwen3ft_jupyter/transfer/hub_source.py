@@ -184,7 +184,10 @@ def _checked(response: Response, file: RemoteFile, start: int, end: int, *, sour
         raise _refusal(response, file, source)
     if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
         raise WrongBytes(
-            "{path}: {source} sent it compressed although that was refused.", path=file.path, source=source
+            "{path}: {source} sent it compressed although that was refused.",
+            hint="A proxy on the way may do that: try another network, or the other hub.",
+            path=file.path,
+            source=source,
         )
     if response.status == 200:
         _check_whole(response, file, source)
@@ -195,8 +198,15 @@ def _checked(response: Response, file: RemoteFile, start: int, end: int, *, sour
 
 def _check_whole(response: Response, file: RemoteFile, source: str) -> None:
     length = response.headers.get("content-length", "")
-    if not length.isascii() or not length.isdigit():
-        return  # chunked, or until the connection closes: the digest decides
+    if not length.isascii() or not length.isdigit():  # chunked, or until the connection closes
+        if response.headers.get("content-type", "").strip().lower().startswith("text/html"):
+            raise WrongBytes(
+                "{path}: {source} sent a web page instead of the file.",
+                hint="If this network has a login page, open it in a browser first; else try again later.",
+                path=file.path,
+                source=source,
+            )
+        return  # the digest decides
     if int(length) != file.size:
         raise WrongBytes(
             "{path}: {source} sent {size:,} bytes where its listing has {listed:,}.",
@@ -237,4 +247,10 @@ def _refusal(response: Response, file: RemoteFile, source: str) -> Qwen3ftError:
         )
     if status == 416:
         return WrongBytes("{path}: {source} has a shorter file than its listing says.", path=file.path, source=source)
-    return SourceFailed("{path}: {source} answered HTTP {status}.", path=file.path, source=source, status=status)
+    return SourceFailed(
+        "{path}: {source} answered HTTP {status}.",
+        details={"cause": "status"},
+        path=file.path,
+        source=source,
+        status=status,
+    )

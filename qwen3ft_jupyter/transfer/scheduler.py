@@ -37,6 +37,9 @@ ASIDE_FAILURES: Final = 3
 LOOK_S: Final = 0.1
 """A connection without work looks this often: a source may have been found, or a piece have become slow."""
 
+QUIET_S: Final = 5.0
+"""When nothing has come for so long, people are told for how long."""
+
 PAUSE_S: Final = 2.0
 """When nobody brings anything for so long, the link itself pauses, and no connection is to blame."""
 
@@ -65,6 +68,7 @@ class Scheduler:
         self._range_fetches = chooser.range_fetches
         self._flows_since = math.inf
         self._last_bytes = -math.inf
+        self._began = clock()
         self._is_paused = False
         self._reporter = reporter
         self._trouble = ""
@@ -92,18 +96,17 @@ class Scheduler:
     def describe(self) -> str:
         """Return in a few words who is fetching from where, or why nobody is."""
         with self._lock:
-            shares = [
-                Message("{count} from {source}", count=state.connections, source=state.name)
-                for state in self._source_states
-                if state.connections
-            ]
-            return Message("connections: {sources}", sources=Texts(shares, ", ")) if shares else self._trouble
+            busy = [state for state in self._source_states if state.connections]
+            shares = [Message("{count} from {source}", count=one.connections, source=one.name) for one in busy]
+            said = Message("connections: {sources}", sources=Texts(shares, ", ")) if shares else self._trouble
+            quiet_s = int(self.clock() - max(self._began, self._last_bytes))
+        return said if quiet_s < QUIET_S else Message("nothing for {count} seconds; {said}", count=quiet_s, said=said)
 
     def pause(self, *, is_paused: bool) -> None:
         """Give up all connections, or go on."""
         with self._lock:
             if is_paused != self._is_paused:
-                self._is_paused = is_paused
+                self._is_paused, self._began = is_paused, self.clock()
                 self._cancel(self._range_fetches if is_paused else ())
                 self._pieces_changed.notify_all()
 

@@ -1,7 +1,7 @@
 """A process that downloads a model under some constraint: `python download_child.py CACHE LISTING OPTIONS`.
 
 Prints one JSON object a line. Options: `disk`, the name of a played disk, and its `arguments`; `open_files`, how many
-more it may open; `uid`, whose rights it has.
+more it may open; `file_bytes`, the largest file it may write; `uid`, whose rights it has.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def main() -> None:
             download(ModelCache(Path(folder)), written, SILENT)
     if "open_files" in options:
         limit_open_files(options["open_files"])
+    if "file_bytes" in options:
+        limit_file_size(options["file_bytes"])
     if "uid" in options:
         os.setgroups([])
         os.setgid(options["uid"])
@@ -56,6 +58,12 @@ def download(cache: ModelCache, written: dict[str, Any], reporter: Reporter, con
         policy=RetryPolicy(attempts=3, first_delay_s=0.01, max_delay_s=0.02),
         reporter=reporter,
     )
+
+
+def limit_file_size(most: int) -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
 def limit_open_files(more: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.errors import SourceFailed, WrongBytes
+from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
 from tests.faults.loopback import DATA, FILES, LARGE, SIZE, Stage, head_of, part
 from tests.servers import ABORT, CLOSE, Reply, Seen, file_reply
 from tests.transfer.origin import bytes_of
@@ -25,6 +26,9 @@ MIDDLE = len(DATA) // 2
 FLIPPED = DATA[:MIDDLE] + bytes([DATA[MIDDLE] ^ 1]) + DATA[MIDDLE + 1 :]
 COMPRESSED = gzip.compress(DATA[:1000])
 OTHER = bytes_of(len(DATA), 2)
+
+
+PAGE = b"<!DOCTYPE html><html>log in" + b" " * 5000
 
 
 def whole(seen: Seen) -> Reply:
@@ -118,6 +122,8 @@ ONCE: dict[str, Answer] = {
     "a compressed body": lambda _: Reply(200, COMPRESSED, {"Content-Encoding": "gzip"}),
     "a compressed range": lambda seen: Reply(206, COMPRESSED, {**head_of(*part(seen)), "Content-Encoding": "br"}),
     "a login page": lambda _: Reply(200, b"<html>log in</html>", {"Content-Type": "text/html"}),
+    "a login page in chunks": lambda _: Reply(200, [PAGE], {"Content-Type": "text/html"}, is_chunked=True),
+    "a login page to the close": lambda _: Reply(200, [PAGE], {"Content-Type": "text/html; charset=utf-8"}),
     "a longer body": lambda _: Reply(200, DATA + b"x"),
     "a shorter body": lambda _: Reply(200, DATA[:-1]),
 }
@@ -138,6 +144,8 @@ STAYING: dict[str, tuple[type[Exception], str]] = {
     "a compressed body": (WrongBytes, "compressed"),
     "a compressed range": (WrongBytes, "compressed"),
     "a login page": (WrongBytes, "login page"),
+    "a login page in chunks": (WrongBytes, "a web page instead of the file"),
+    "a login page to the close": (WrongBytes, "a web page instead of the file"),
     "a longer body": (WrongBytes, "3,145,729 bytes"),
     "a shorter body": (WrongBytes, "3,145,727 bytes"),
 }
@@ -157,6 +165,18 @@ def test_what_brings_no_bytes_again_and_again_is_an_error_that_names_it(stage: S
     kind, match = STAYING[name]
     error = stage.fails(kind, match, kept=SMALL)  # type: ignore[arg-type]  # all are ours
     assert LARGE in error.message or "127.0.0.1" in error.message
+
+
+STAYS_WRONG = sorted(name for name, (kind, _) in STAYING.items() if kind is WrongBytes)
+
+
+@pytest.mark.parametrize("name", STAYS_WRONG)
+def test_what_cannot_get_better_is_not_asked_for_again_and_again(stage: Stage, name: str) -> None:
+    stage.at_store = lambda seen, _count: ONCE[name](seen)
+
+    stage.fails(WrongBytes, STAYING[name][1], policy=DEFAULT_POLICY)
+
+    assert len(stage.store.seen) <= 4 * DEFAULT_POLICY.wrong_attempts
 
 
 def flip(*, times: int | None) -> Fault:

@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.errors import AccessDenied, HubBusy, HubError, HubUnreachable, ModelNotFound, SourceFailed, Stopped
+from qwen3ft_jupyter.errors import (
+    AccessDenied,
+    HubBusy,
+    HubError,
+    HubUnreachable,
+    ModelNotFound,
+    Qwen3ftError,
+    SourceFailed,
+    Stopped,
+)
 from qwen3ft_jupyter.hubs import http
-from qwen3ft_jupyter.hubs.retry import RetryPolicy
+from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY, RetryPolicy
 from tests.faults.loopback import DATA, LARGE, SIZE, RawServer, Stage, head_of, is_listing, part, shorten_silence
 from tests.servers import ABORT, CLOSE, Reply, ScriptedServer, Seen, Stall, file_reply, redirect
 
@@ -76,6 +85,18 @@ class TestBusy:
         what = "too many requests" if status == 429 else "HTTP 503"
         stage.fails(HubBusy, what, kept=SMALL if place == "store" else 0)
 
+    @pytest.mark.parametrize(("place", "phase"), [("listing", "resolving"), ("store", "transferring")])
+    def test_what_is_waited_for_is_said_meanwhile(self, stage: Stage, place: str, phase: str) -> None:
+        def is_said() -> bool:
+            said = [event.detail for event in stage.told.events if event.phase == phase]
+            return any("trying again" in detail and "HTTP 503" in detail for detail in said)
+
+        at(stage, place, lambda _seen, _count: None if is_said() else Reply(503))
+
+        stage.succeeds(policy=RetryPolicy(first_delay_s=0.5))
+
+        assert is_said()
+
     @pytest.mark.parametrize("wait", WAITS_NOT)
     @pytest.mark.parametrize("place", ["listing", "store"])
     def test_a_wait_that_makes_no_sense_is_no_wait(self, stage: Stage, place: str, wait: str) -> None:
@@ -127,6 +148,14 @@ class TestRefused:
         stage.at_store = lambda _seen, _count: Reply(status)
 
         stage.fails(kind, f"HTTP {status}", kept=SMALL)
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 418, 451, 501, 505, 511])
+    def test_a_store_that_refuses_is_not_asked_for_a_minute(self, stage: Stage, status: int) -> None:
+        stage.at_store = lambda _seen, _count: Reply(status)
+
+        stage.fails(Qwen3ftError, f"HTTP {status}", policy=DEFAULT_POLICY)
+
+        assert len(stage.store.seen) <= 8
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
     def test_addresses_that_expire_all_the_time_are_asked_for_again(self, stage: Stage, status: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from argparse import Namespace
 from decimal import Decimal
 from fractions import Fraction
@@ -89,6 +90,10 @@ def test_a_name_of_another_trainer_that_means_the_same_is_taken(
     assert found == becomes
 
 
+def test_a_field_of_another_trainer_that_says_nothing_is_nothing() -> None:
+    assert FineTuneConfig.from_dict({**LEAST, "resume_from_checkpoint": None, "deepspeed": None}).epochs == 1
+
+
 def test_names_within_lora_are_taken_too() -> None:
     config = FineTuneConfig.from_dict({**LEAST, "lora": {"rank": 4, "lora_alpha": 9, "target_modules": "q_proj"}})
 
@@ -107,13 +112,17 @@ def test_names_within_lora_are_taken_too() -> None:
         ({"overwrite_output_dir": True}, "overwrite_output_dir: overwrite: true replaces an earlier result"),
         ({"resume_from_checkpoint": "x"}, "resume_from_checkpoint: the command jobs resume goes on"),
         ({"quantization_bit": 4}, "quantization_bit: quantization is our word"),
-        ({"zzzz": 4}, "zzzz: unknown field"),
+        ({"stage": "dpo"}, "stage: only supervised fine-tuning exists yet"),
+        ({"max_sampels": 9}, "max_sampels: unknown field; max_samples: data says it: file.jsonl#500"),
+        ({"num_train_epoch": 9}, "num_train_epoch: unknown field, did you mean epochs?"),
+        ({"zzzz": 4}, "zzzz: unknown field. Correct them all. The fields are: model, data"),
         ({"data": {"train": "a", "validation": "b"}}, "is a group of fields (train, validation); give a file"),
         ({"model": "./Qwen3-0.6B"}, "is a folder; a fine-tune names its base by repo id"),
         ({"model": "/models/Qwen3"}, "MODEL_CACHE_OTHER_DIRS"),
+        ({"model": "~nobody"}, "is a folder"),
         ({"output_dir": "“runs/a”"}, "has typographic quotation marks"),
         ({"columns": {"question": "q"}}, "columns: {'question': 'q'} names neither messages, nor both"),
-        ({"columns": {"questoin": "q"}}, "questoin is not one of question, reasoning"),
+        ({"columns": {"quest": "q"}}, "quest is not one of question, reasoning"),
         ({"columns": {"question": "q", "answer": ["a", "b"]}}, "answer: only question may name several columns"),
         ({"seed": float("inf")}, "seed: inf is not a whole number"),
         ({"epochs": [1]}, "epochs: [1] is not a number"),
@@ -160,7 +169,7 @@ resume_from_checkpoint: null
         FineTuneConfig.from_yaml(text)
 
     assert len(caught.value.message) < 15 * 60
-    assert "trust_remote_code, stage, do_train, template, preprocessing_num_workers" in caught.value.message
+    assert "trust_remote_code, do_train, template, preprocessing_num_workers" in caught.value.message
     assert "lora_rank" not in caught.value.message
 
 
@@ -264,6 +273,16 @@ def test_a_table_in_memory_is_data(base: dict[str, Any], data: object) -> None:
     assert check_fine_tune(base, {"data": data}).data == config.data
 
 
+@pytest.mark.parametrize("model", ["runs/first", "out", "."])
+def test_the_result_of_a_fine_tune_is_not_taken_for_a_repo(base: dict[str, Any], model: str) -> None:
+    for folder in (Path("runs/first"), Path("out")):
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text("{}")
+
+    with pytest.raises(BadConfig, match="The result of a fine-tune cannot be trained further yet: name its base model"):
+        check_fine_tune(base, {"model": model})
+
+
 def test_a_table_that_is_wrong_is_refused_by_its_row(base: dict[str, Any]) -> None:
     with pytest.raises(BadConfig, match="data: row 2 holds what is no JSON"):
         check_fine_tune(base, {"data": [ROW, {"question": object()}]})
@@ -315,6 +334,9 @@ def test_the_error_of_one_thing_alone_keeps_its_kind(base: dict[str, Any]) -> No
         ("empty", "empty holds no files of data"),
         ("no*.jsonl", "no file is called so"),
         (["train.jsonl", "./train.jsonl"], "train.jsonl is named twice"),
+        ("train.jsonl,other.jsonl", "Several files are a list"),
+        ("x" * 300 + ".jsonl", "cannot be read: File name too long"),
+        ("~nobody-of-this-name/t.jsonl", "t.jsonl does not exist"),
     ],
 )
 def test_data_that_is_no_file_is_told_for_what_it_is(base: dict[str, Any], named: object, words: str) -> None:
@@ -325,6 +347,14 @@ def test_data_that_is_no_file_is_told_for_what_it_is(base: dict[str, Any], named
 
     assert words in str(caught.value)
     assert str(Path.cwd()) not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_pipe_is_not_waited_for(base: dict[str, Any]) -> None:
+    os.mkfifo("pipe.jsonl")
+
+    with pytest.raises(BadData, match=r"pipe\.jsonl is no file"):
+        check_fine_tune(base, {"data": "pipe.jsonl"})
 
 
 def test_an_attention_whose_package_is_not_installed_is_refused(base: dict[str, Any]) -> None:

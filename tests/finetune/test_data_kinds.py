@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwen3ft_jupyter.errors import BadData
+from qwen3ft_jupyter.errors import BadData, MissingPackage
 from qwen3ft_jupyter.finetune.data import Data, Reading, read_named
 from qwen3ft_jupyter.finetune.rows import METADATA
 
@@ -66,6 +67,7 @@ LEARNED: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
         [(U, "q"), (A, "a", "t")],
     ),
     "a context column": ({"instruction": "q", "context": "c", "response": "a"}, [(U, "q\nc"), (A, "a")]),
+    "a distilled row": ({"input": "q", "reasoning_content": "t", "content": "a"}, [(U, "q"), (A, "a", "t")]),
     "input as the only question": ({"input": "q", "output": "a"}, [(U, "q"), (A, "a")]),
     "system beside messages": ({"system": "s", **talk((U, "q"), (A, "a"))}, [(S, "s"), (U, "q"), (A, "a")]),
     "system_prompt in a table": (
@@ -139,6 +141,14 @@ LEARNED: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
         ),
         [(U, "q"), (A, "", CALLS * 2), ("tool", "1"), ("tool", "2"), (A, "a")],
     ),
+    "a thought beside a call": (
+        talk((U, "q"), ("tool_call", {"content": json.dumps(CALL), "reasoning_content": "t"})),
+        [(U, "q"), (A, "", "t", CALLS)],
+    ),
+    "an answer that declines": (
+        talk((U, "q"), (A, {"content": None, "refusal": "no"})),
+        [(U, "q"), (A, "no")],
+    ),
     "tool calls as JSON text": (
         talk((U, "q"), (A, {"content": None, "tool_calls": json.dumps([CALL])})),
         [(U, "q"), (A, "", CALLS)],
@@ -203,9 +213,17 @@ COUNTED: dict[str, tuple[dict[str, Any], str]] = {
         talk((U, "q"), (A, {"content": "x", "train": "false"}), (U, "r"), (A, "a")),
         "1 answers are context only",
     ),
+    "a user's turn with a weight": (
+        talk((U, {"content": "q", "weight": 1}), (A, "a")),
+        "1 turns ask to be learned that are no assistant's",
+    ),
     "a user's turn marked to be learned": (
         talk((U, {"content": "q", "loss": True}), (A, "a")),
         "1 turns ask to be learned that are no assistant's",
+    ),
+    "a row that is not to be learned": (
+        talk((U, "q"), (A, "a"), loss=False),
+        "1 rows left out in which no answer is to be learned",
     ),
     "a row of a pandas index": ({"": 0, "question": "q", "answer": "a"}, "about the rows, not learned: "),
 }
@@ -213,7 +231,7 @@ COUNTED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("row", "words"), COUNTED.values(), ids=COUNTED)
 def test_it_is_counted_in_a_notice(tmp_path: Path, row: dict[str, Any], words: str) -> None:
-    notices = read(tmp_path, [row]).report.notices
+    notices = read(tmp_path, [talk((U, "q"), (A, "a")), row]).report.notices
 
     head, _, tail = words.partition(" .* ")
     assert any(head in notice and tail in notice for notice in notices), notices
@@ -257,6 +275,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "'Answer' and 'answer' are columns of one",
     ),
     "a question beside turns": (talk((U, "q"), (A, "a"), instruction="i"), "instruction stands beside the turns"),
+    "turns that Python wrote into a cell": (
+        {"messages": "[{'role': 'user', 'content': 'q'}]"},
+        "is not JSON: written by Python, not JSON (single quotes): use json.dumps",
+    ),
     "a KTO row": (
         {"prompt": "q", "completion": "a", "label": False},
         "label False says whether the answer is a good one",
@@ -312,7 +334,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         talk((U, "q"), (A, {"content": "", "tool_calls": [{"name": "f", "arguments": "{a: 1}"}]})),
         "tool_calls[0].arguments '{a: 1}' is not JSON",
     ),
-    "a call of a user": (talk((U, {"content": "q", "tool_calls": [CALL]}), (A, "a")), "only an assistant calls tools"),
+    "a call of a user": (
+        talk((U, {"content": "q", "tool_calls": [CALL]}), (A, "a")),
+        "messages[0].tool_calls: only an assistant's",
+    ),
+    "a thought of a user": (
+        talk((U, {"content": "q", "reasoning_content": "t"}), (A, "a")),
+        "messages[0].reasoning_content: only",
+    ),
+    "tools in a turn": (
+        talk((S, {"content": "s", "tools": [TOOL]}), (U, "q"), (A, "a")),
+        "messages[0].tools: tools are a column",
+    ),
     "half a turn to learn": (
         talk(
             (U, "q"), (A, {"content": "a", "loss": False}), ("tool_call", {"content": json.dumps(CALL), "loss": True})
@@ -361,6 +394,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     "a pointer of git-lfs": ("version https://git-lfs.github.com/spec/v1", "row 2 is not JSON: a pointer of git-lfs"),
     "a byte order mark inside": ('\ufeff{"question": "q", "answer": "a"}', "row 2 is not JSON: a byte order mark"),
     "Python's quotes": ("{'question': 'q', 'answer': 'a'}", "row 2 is not JSON: written by Python"),
+    "half a character": ('{"question": "q\\ud800", "answer": "a"}', "row 2: half of a character"),
     "two objects in a line": ('{"question": "q"} {"answer": "a"}', "row 2 is not JSON: more than one value"),
     "a word": ("hello", "row 2 is not JSON: Expecting value at character 1, near 'hello'"),
 }
@@ -384,6 +418,7 @@ def test_a_broken_line_is_named_with_its_cause_and_obeys_skip_bad_rows(tmp_path:
         ("a.csv", 'question,answer\nq,"a\nq,b\n', "not a csv file from line 2 on"),
         ("a.json", '[{"question": "q", "answer": "a", "answer": "b"}]', "row 1: 'answer' stands twice"),
         ("a.json", '{"train": [{"a": 1}], "validation": [{"a": 1}]}', "has several lists: train, validation"),
+        ("a.json", '[{"question": "q", "answer": "\\uDC00"}]', "row 1: half of a character"),
         ("a.json", '"x"', "is not a list of rows, but 'x'"),
         ("a.json", '[{"question": "q"}', "is not JSON (line 1)"),
         ("a.jsonl", '[{"question": "q", "answer": "a"}]', "One list of all rows is called .json"),
@@ -529,6 +564,30 @@ VALUES = st.one_of(
 )
 EXTRA = st.dictionaries(NAMES, VALUES, max_size=3)
 TURN = st.tuples(st.sampled_from([U, A, "tool"]), st.sampled_from(["", "text", " ", "<think>t</think>", "more"]), EXTRA)
+
+
+def test_parquet_is_read_with_what_only_other_rows_have_left_away(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = [
+        talk((U, "q"), (A, {"content": None, "tool_calls": [{"type": "function", "function": CALL}]})),
+        talk((U, "r"), (A, "b")),
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+
+    data = read_named([str(tmp_path / "a.parquet")], Reading())
+
+    assert said(data) == [(U, "q"), (A, "", CALLS)]
+    assert data.report.notices == ("a.parquet: 2 rows, format messages",)
+
+
+def test_parquet_without_pyarrow_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+
+    with pytest.raises(MissingPackage, match=r"reading parquet needs pyarrow\. pip install pyarrow"):
+        read_named([str(tmp_path / "a.parquet")], Reading())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -96,6 +96,7 @@ def test_an_earlier_fine_tune_is_refused_until_it_may_be_replaced(
     check_output(overwriting)
 
     assert "overwrite: true" in caught.value.hint
+    assert ("resume" in caught.value.hint) is (make is begun)
 
 
 def test_a_file_is_no_output_folder(config: FineTuneConfig) -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from qwen3ft_jupyter.errors import AccessDenied, HubBusy, HubUnreachable, SourceFailed, WrongBytes
-from qwen3ft_jupyter.hubs.retry import RetryPolicy, RetryState
+from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY, RetryPolicy, RetryState
 
 POLICY = RetryPolicy(attempts=3, wrong_attempts=2, refused_attempts=1, first_delay_s=1, max_delay_s=4)
 FAILED = SourceFailed("reset")
@@ -132,3 +132,75 @@ def test_the_wait_a_source_asks_for_is_kept_up_to_a_minute() -> None:
     assert patience.not_before == 60
     assert not patience.is_exhausted
     assert impatient.is_exhausted
+
+
+def test_failures_that_take_their_time_exhaust_patience_by_time() -> None:
+    """A server that takes the connection and says nothing costs half a minute each time."""
+    patience = RetryState(RetryPolicy(first_delay_s=0))
+    patience.failed(FAILED, began=0, now=30)
+    assert not patience.is_exhausted
+
+    patience.failed(FAILED, began=30, now=60)
+
+    assert patience.is_exhausted
+
+
+def test_a_pause_of_the_work_costs_no_patience() -> None:
+    patience = RetryState(RetryPolicy())
+    patience.failed(FAILED, began=0, now=1)
+
+    patience.failed(FAILED, began=10_000, now=10_001)
+
+    assert not patience.is_exhausted
+
+
+def test_a_byte_gained_renews_the_time() -> None:
+    patience = RetryState(RetryPolicy())
+    for round_ in range(10):
+        patience.failed(FAILED, began=100 * round_, now=100 * round_ + 30)
+        patience.gained()
+
+    assert not patience.is_exhausted
+
+
+@pytest.mark.parametrize(
+    "error", [HubBusy("busy"), SourceFailed("reset"), HubUnreachable("away", details={"cause": "refused"})]
+)
+def test_what_may_get_better_is_waited_for_about_a_minute(error: HubBusy | SourceFailed | HubUnreachable) -> None:
+    patience, now, policy = RetryState(DEFAULT_POLICY), 0.0, DEFAULT_POLICY
+    while not patience.is_exhausted:
+        patience.failed(error, began=now, now=now)
+        now = now if patience.is_exhausted else max(now, patience.not_before)
+
+    assert 25 <= now <= 75
+    assert policy.after_an_outage().attempts < policy.attempts
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WrongBytes("compressed"),
+        AccessDenied("no"),
+        SourceFailed("HTTP 418", details={"cause": "status"}),
+        HubUnreachable("certificate", details={"cause": "tls"}),
+        HubUnreachable("malformed", details={"cause": "address"}),
+    ],
+)
+def test_what_cannot_get_better_ends_within_seconds(error: WrongBytes | AccessDenied | SourceFailed) -> None:
+    patience, now = RetryState(DEFAULT_POLICY), 0.0
+    while not patience.is_exhausted:
+        patience.failed(error, began=now, now=now)
+        now = now if patience.is_exhausted else max(now, patience.not_before)
+
+    assert now <= 2
+    assert patience.not_before == math.inf
+
+
+def test_the_longest_of_several_attempts_at_once_counts() -> None:
+    patience = RetryState(RetryPolicy(first_delay_s=0))
+    patience.failed(FAILED, began=0, now=1)
+    patience.failed(FAILED, began=0, now=30)
+
+    patience.failed(FAILED, began=30, now=60)
+
+    assert patience.is_exhausted

@@ -39,6 +39,7 @@ def test_everything_reported_is_kept(store: JobStore) -> None:
         {"n": 5, "type": "metrics", "values": {"step": 2, "loss": None}},
         {"n": 6, "type": "state", "state": "succeeded", "attempt": 1},
     ]
+    assert status["averages"] == {"loss": {"first": 0.5, "last": 0.5, "over": 1}}
     assert "adding []" in job.log().text
 
 
@@ -47,8 +48,9 @@ def test_job_as_the_server_answers_it(store: JobStore) -> None:
     done(job)
     assert store.get(job.id).to_dict() == job.to_dict()
     about = {"id", "kind", "title", "params", "created", "controls"}
-    status = {"state", "attempt", "progress", "notices", "error", "result", "started", "updated", "ended"}
-    assert set(job.to_dict()) == about | status
+    status = {"state", "attempt", "progress", "notices", "error", "result", "averages"}
+    times = {"started", "updated", "ended"}
+    assert set(job.to_dict()) == about | status | times
 
 
 def test_starting_does_not_wait_for_the_job(store: JobStore, tmp_path: Path) -> None:

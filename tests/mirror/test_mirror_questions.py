@@ -39,6 +39,8 @@ def many(tmp_path: Path) -> Iterator[Mirror]:
         ("search=chat", ["alpha/Chat-Tiny", "beta/chat"]),
         ("search=CHAT&author=beta", ["beta/chat"]),
         ("search=nothing", []),
+        ("search=tiny%20alpha", ["alpha/Chat-Tiny"]),
+        ("search=%20", ["alpha/Base", "alpha/Chat-Tiny", "beta/chat", "gamma/words"]),
         ("author=alpha", ["alpha/Base", "alpha/Chat-Tiny"]),
         ("author=Alpha&limit=1", ["alpha/Base"]),
         ("author=alp", []),
@@ -60,6 +62,13 @@ def test_hugging_faces_list_of_models_is_filtered_and_sorted(many: Mirror, quest
     answer = ask(many.url, f"/api/models?{question}")
 
     assert [model["id"] for model in json.loads(answer.body)] == found
+
+
+@pytest.mark.parametrize(("question", "is_full"), [("full=true", True), ("full=full", True), ("full=false", False)])
+def test_a_list_of_models_names_files_and_commits_where_asked(many: Mirror, question: str, *, is_full: bool) -> None:
+    (model,) = json.loads(ask(many.url, f"/api/models?search=base&{question}").body)
+
+    assert ("sha" in model, "siblings" in model) == (is_full, is_full)
 
 
 def test_a_list_of_models_comes_in_pages_that_keep_the_question(many: Mirror) -> None:

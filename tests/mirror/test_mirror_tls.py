@@ -166,6 +166,34 @@ def test_half_a_handshake_holds_nobody_up(
     assert get(secure, certificate, "/")[0] == 200
 
 
+def test_who_is_too_many_is_told_so_under_tls_too(model_folder: Path, certificate: Certificate) -> None:
+    context = ssl.create_default_context(cafile=str(certificate.path))
+    with Mirror({REPO: model_folder}, certificate=certificate, max_connections=1) as mirror:
+        host = urlsplit(mirror.url).netloc
+        with context.wrap_socket(connect(mirror), server_hostname="127.0.0.1") as busy:
+            busy.sendall(f"GET {WEIGHTS_HF} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert busy.recv(15) == b"HTTP/1.1 200 OK"  # and takes no more for now
+            with context.wrap_socket(connect(mirror), server_hostname="127.0.0.1") as more:
+                more.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                assert more.recv(12) == b"HTTP/1.1 503"
+
+
+def test_a_client_that_takes_its_time_gets_every_byte(model_folder: Path, certificate: Certificate) -> None:
+    """What TLS could not send at once is sent again as it was."""
+    context = ssl.create_default_context(cafile=str(certificate.path))
+    received = bytearray()
+    with Mirror({REPO: model_folder}, certificate=certificate) as mirror:
+        raw = connect(mirror)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with context.wrap_socket(raw, server_hostname="127.0.0.1") as slow:
+            host = urlsplit(mirror.url).netloc
+            slow.sendall(f"GET {WEIGHTS_HF} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            while data := slow.recv(5000):
+                received += data
+
+    assert received.partition(b"\r\n\r\n")[2] == WEIGHTS
+
+
 def test_the_mirror_closes_with_connections_open(model_folder: Path, certificate: Certificate) -> None:
     context = ssl.create_default_context(cafile=str(certificate.path))
     with contextlib.ExitStack() as stack:
@@ -212,11 +240,23 @@ class TestOwnCertificate:
 
         assert "--tls-cert" in caught.value.hint
 
-    def test_a_folder_that_cannot_be_made_is_no_crash(self, tmp_path: Path) -> None:
+    def test_a_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("x")
 
-        with pytest.raises(BadInput):
+        with pytest.raises(BadInput, match=r"cannot be kept in .*file") as caught:
             own_certificate(tmp_path / "file" / "mirror", "127.0.0.1")
+
+        assert "QWEN3FT_STATE_DIR" in caught.value.hint
+
+    @pytest.mark.parametrize("host", ["\u8ba1\u7b97\u673a", "fe80::1%eth0", "a b", "x,DNS:evil.example", "a\nb", ""])
+    def test_a_host_that_no_certificate_can_name_is_left_out(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+    ) -> None:
+        monkeypatch.setattr(socket, "gethostname", lambda: host)
+
+        own_certificate(tmp_path, host).context()
+
+        assert b"evil" not in (tmp_path / "names.json").read_bytes()
 
 
 @pytest.mark.parametrize("wrong", ["nothing", "a key", "garbage", "a folder"])

@@ -101,6 +101,7 @@ def unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("QWEN3FT_LAB_SETTINGS", "")  # a server writes it
 
 
 def serving(root: Path, **traits: Any) -> Qwen3FTApp:
@@ -185,6 +186,18 @@ def test_a_trait_that_is_not_accepted_is_logged_and_not_published(tmp_path: Path
 
 async def test_a_server_publishes_as_it_starts(jp_serverapp: Any) -> None:
     assert os.environ["QWEN3FT_SERVER_ROOT"] == jp_serverapp.root_dir
+
+
+def test_kernels_are_told_where_the_language_is_set(
+    tmp_path: Path, unset: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", str(tmp_path / "settings"))
+
+    serving(tmp_path / "root").publish()
+
+    user_file, all_file = os.environ["QWEN3FT_LAB_SETTINGS"].split(os.pathsep)
+    assert user_file.startswith(str(tmp_path / "settings"))
+    assert all_file.endswith("overrides.json")
 
 
 def test_the_real_manager_gets_the_traits_and_the_servers_root(tmp_path: Path, unset: None) -> None:

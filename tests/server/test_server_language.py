@@ -32,7 +32,7 @@ async def test_a_job_is_told_in_the_language_of_the_page(
         progress=Progress(
             "resolving", unit="files", detail=Message("another process: {phase}", phase=PHASES["training"].word)
         ),
-        notices=(Message("{count} rows left out that have no answer", count=3), "what an older version wrote"),
+        notices=(Message("{count} other downloads go first", count=3), "what an older version wrote"),
         result={"source": Message("mirror {host}", host="x")},
         error={"code": "no-space", "message": Message("{name} is missing.", name="x"), "hint": "Try again."},
     )
@@ -51,10 +51,10 @@ async def test_a_job_is_told_in_the_language_of_the_page(
         "another process: training",
         "另一进程：训练",
     )
-    assert english["notices"] == ["3 rows left out that have no answer", "what an older version wrote"]
+    assert english["notices"] == ["3 other downloads go first", "what an older version wrote"]
     assert (english["progress"]["unit_words"], chinese["progress"]["unit_words"]) == ("files", "个文件")
     assert (english["result"], chinese["result"]) == ({"source": "mirror x"}, {"source": "镜像 x"})
-    assert chinese["notices"] == ["略去 3 行没有回答的数据", "what an older version wrote"]
+    assert chinese["notices"] == ["前面还有 3 个下载", "what an older version wrote"]
     assert chinese["error"] == {"code": "no-space", "message": "缺少 x。", "hint": "请重试。"}
 
 

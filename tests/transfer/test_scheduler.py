@@ -383,3 +383,22 @@ def test_a_pause_calls_every_connection_back(game: Game) -> None:
     game.scheduler.pause(is_paused=True)
 
     assert all(range_fetch.stop.is_set() for range_fetch in range_fetches)
+
+
+def test_for_how_long_nothing_has_come_is_said(game: Game) -> None:
+    range_fetch = game.take()
+    assert game.scheduler.describe() == "connections: 1 from A"
+
+    game.clock.now += 12
+    assert game.scheduler.describe() == "nothing for 12 seconds; connections: 1 from A"
+
+    game.bring(range_fetch, 1000)
+    assert game.scheduler.describe() == "connections: 1 from A"
+
+
+def test_a_pause_of_the_work_is_not_time_without_bytes(game: Game) -> None:
+    game.scheduler.pause(is_paused=True)
+    game.clock.now += 600
+    game.scheduler.pause(is_paused=False)
+
+    assert "nothing for" not in game.scheduler.describe()

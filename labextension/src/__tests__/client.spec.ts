@@ -27,6 +27,8 @@ const ASKED: ReadonlyArray<readonly [string, Ask]> = [
   ['POST models/cache/huggingface%3Ao_n/repair', client => client.repair(SLUG)],
   ['DELETE models/cache/huggingface%3Ao_n', client => client.evict(SLUG)],
   ['DELETE models/cache/huggingface%3Ao_n?owner=huggingface', client => client.evict(SLUG, 'huggingface')],
+  ['GET jobs?ids=j%2Ck&no_track_activity=1', client => client.someJobs(['j', 'k'])],
+  ['DELETE jobs', client => client.forgetEnded()],
   ['GET jobs/j?metrics=false&no_track_activity=1', client => client.job('j')],
   ['GET jobs/j/metrics?after=7&no_track_activity=1', client => client.metrics('j', 7)],
   ['POST jobs/j/pause', client => client.pause('j')],

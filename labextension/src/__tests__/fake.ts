@@ -26,7 +26,11 @@ export class FakeServer {
 
   readonly settings = ServerConnection.makeSettings({
     baseUrl: BASE_URL,
-    fetch: async (input: RequestInfo | URL, init?: RequestInit) => this.answer(new Request(input, init))
+    fetch: async (input: RequestInfo | URL, init?: RequestInit) => {
+      const request = new Request(input, init);
+      await this.held.get(`${request.method} ${this.pathOf(request)}`);
+      return this.answer(request);
+    }
   });
 
   readonly server = { settings: this.settings, locale: 'zh-CN' };
@@ -38,8 +42,21 @@ export class FakeServer {
     return this.requests.map(request => `${request.method} ${this.pathOf(request)}`);
   }
 
+  /** Answer the way the server does to those who know the answer already. */
+  isRemembering = false;
+
   reply(route: string, json: unknown, status = 200): void {
     this.answers.set(route, () => ({ json, status }));
+  }
+
+  /** Let a route wait until the function that is returned is called with its answer. */
+  hold(route: string): (json: unknown) => void {
+    let release = (): void => undefined;
+    this.held.set(route, new Promise<void>(resolve => (release = resolve)));
+    return json => {
+      this.reply(route, json);
+      release();
+    };
   }
 
   /** Answer everything that the panel looks at. */
@@ -60,6 +77,8 @@ export class FakeServer {
     jobs.forEach(job => this.reply(`GET jobs/${String(job.id)}`, job));
   }
 
+  private readonly held = new Map<string, Promise<void>>();
+
   private pathOf(request: Request): string {
     return request.url.split('?')[0].replace(`${BASE_URL}qwen3ft/`, '');
   }
@@ -71,7 +90,12 @@ export class FakeServer {
       return new Response('<html>404</html>', { status: 404 });
     }
     const { status = 200, json, text } = answer();
-    return new Response(status === 204 ? null : (text ?? JSON.stringify(json)), { status });
+    const body = text ?? JSON.stringify(json);
+    const headers = this.isRemembering ? { ETag: `"${body}"` } : undefined;
+    if (headers !== undefined && request.headers.get('If-None-Match') === headers.ETag) {
+      return new Response(null, { status: 304, headers });
+    }
+    return new Response(status === 204 ? null : body, { status, headers });
   }
 }
 

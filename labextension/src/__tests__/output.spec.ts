@@ -2,7 +2,8 @@ import { MimeModel, RenderMimeRegistry, standardRendererFactories } from '@jupyt
 import { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
 
-import { JOB_MIME_TYPE, JobOutput } from '../notebook/output';
+import { JobOutput } from '../notebook/output';
+import { JOB_MIME_TYPE } from '../notebook/place';
 import { Store } from '../state/store';
 import { addressOf, ENGLISH, eventually, FakeServer } from './fake';
 
@@ -12,13 +13,15 @@ describe('JobOutput', () => {
   let server: FakeServer;
   let store: Store;
   let output: JobOutput;
+  let shown: string[];
 
   beforeEach(() => {
     server = new FakeServer();
     const rendermime = new RenderMimeRegistry({ initialFactories: standardRendererFactories });
     store = new Store({ client: server.client, events: null, intervalMs: 100_000 });
     const app = { ...ENGLISH, store, commands: new CommandRegistry() };
-    output = new JobOutput(app, rendermime);
+    shown = [];
+    output = new JobOutput(app, rendermime, (_, id) => shown.push(id));
     Widget.attach(output, document.body);
   });
 
@@ -35,6 +38,7 @@ describe('JobOutput', () => {
   it('shows a running job live, with the curve of its loss', async () => {
     server.reply('GET jobs/j', {
       id: 'j',
+      averages: { loss: { first: 2.4, last: 0.6, over: 10 } },
       kind: 'finetune',
       title: 'Fine-tune Qwen/Qwen3-0.6B → runs',
       state: 'running',
@@ -52,7 +56,7 @@ describe('JobOutput', () => {
     await eventually(() => expect(output.node.textContent).toContain('Fine-tune Qwen/Qwen3-0.6B'));
     expect(output.node.querySelector('progress')?.value).toBeCloseTo(0.25);
     expect(output.node.querySelector('svg[role="img"]')?.getAttribute('aria-label')).toBe(
-      'Loss from 2.5 to 0.5 in 30 steps'
+      'Loss 2.4 → 0.6, means of the first and the last 10 steps; 30 steps'
     );
     expect(output.node.textContent).toContain('30 of 120 steps');
   });
@@ -77,7 +81,7 @@ describe('JobOutput', () => {
     server.reply('GET jobs/j', { id: 'j', kind: 'finetune', state: 'succeeded' });
     server.reply('GET jobs/j/metrics', { metrics: [{ step: 900, loss: 0.5 }], next_after: 902 });
     const curve = () => output.node.querySelector('svg[role="img"]')?.getAttribute('aria-label');
-    await eventually(() => expect(curve()).toBe('Loss from 3 to 0.5 in 900 steps'), 4000);
+    await eventually(() => expect(curve()).toBe('Loss over 900 steps'), 4000);
     const asked = server.requests.map(addressOf).filter(each => each.includes('/metrics'));
     expect(asked.map(each => new URLSearchParams(each.split('?')[1]).get('after'))).toEqual(['0', '900']);
   });
@@ -102,6 +106,44 @@ describe('JobOutput', () => {
   it('shows the saved form where there is no server part at all', async () => {
     await render('j');
     expect(output.node.textContent).toContain('saved');
+  });
+
+  it('shows the saved form until the server answers', async () => {
+    const answer = server.hold('GET jobs/j');
+    void render('j');
+    await eventually(() => expect(output.node.textContent).toContain('saved'));
+    answer({ id: 'j', state: 'succeeded', result: { output_dir: 'runs/x' } });
+    await eventually(() => expect(output.node.textContent).toContain('runs/x'));
+    expect(output.node.textContent).not.toContain('saved');
+  });
+
+  it('renews the saved form without asking again and again where the server does not know the job', async () => {
+    server.reply('GET jobs/j', { code: 'job-not-found', message: 'm', hint: '' }, 404);
+    for (let count = 0; count < 20; count++) {
+      await render('j', `<p>saved ${count}</p>`);
+    }
+    expect(output.node.textContent).toBe('saved 19');
+    expect(server.asked.filter(each => each === 'GET jobs/j')).toHaveLength(1);
+  });
+
+  it('keeps the live view when the saved form is renewed at the same time', async () => {
+    server.reply('GET jobs/j', { id: 'j', state: 'succeeded', result: { output_dir: 'runs/x' } });
+    await Promise.all([
+      render('j', '<p>saved 1</p>'),
+      render('j', '<p>saved 2</p>'),
+      render('j', '<p>saved 3</p>')
+    ]);
+    await eventually(() => expect(output.node.textContent).toContain('runs/x'));
+    expect(output.node.textContent).not.toContain('saved');
+  });
+
+  it('tells once that it shows a job, before the server answers', async () => {
+    server.hold('GET jobs/j');
+    void render('j');
+    await eventually(() => expect(shown).toEqual(['j']));
+    void render('j', '<p>saved again</p>');
+    await eventually(() => expect(output.node.textContent).toContain('saved again'));
+    expect(shown).toEqual(['j']);
   });
 
   it('shows hostile names as the text they are', async () => {

@@ -7,7 +7,6 @@ import { PRACTICE_MODEL } from '../domain/models';
 import { Store } from '../state/store';
 import { addressOf, eventually, FakeServer } from './fake';
 
-const TRAINING = { id: 'j', kind: 'finetune', state: 'running' };
 const RUNNING = { id: 'j', kind: 'download', state: 'running', params: { model_name: 'o/n' } };
 
 class Bus {
@@ -43,11 +42,11 @@ describe('Store', () => {
     expect(store.snapshot.problem).toBeNull();
   });
 
-  it('looks only at jobs while one runs, and at everything once it ended', async () => {
-    server.replyAll({ jobs: [RUNNING] });
+  it('looks only at what runs while no event tells of it, and at models and cache once it ended', async () => {
+    server.replyAll({ jobs: [RUNNING, { ...RUNNING, id: 'over', state: 'succeeded' }] });
     await store.refresh();
     const seen = server.asked.length;
-    await eventually(() => expect(server.asked.slice(seen)).toEqual(['GET jobs', 'GET jobs']), 4000);
+    await eventually(() => expect(server.asked.slice(seen)).toEqual(['GET jobs/j', 'GET jobs/j']), 4000);
     server.replyAll({
       jobs: [{ ...RUNNING, state: 'succeeded' }],
       models: [{ model_name: 'o/n', cached: true }]
@@ -80,12 +79,13 @@ describe('Store', () => {
   it('looks when the server announces a change, once for a burst', async () => {
     await store.refresh();
     const seen = server.asked.length;
-    server.replyAll({ jobs: [{ ...RUNNING, state: 'succeeded' }] });
+    server.reply('GET jobs/j', { ...RUNNING, state: 'succeeded' });
     for (let count = 0; count < 20; count++) {
       bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'succeeded' });
     }
     await eventually(() => expect(store.snapshot.jobs).toHaveLength(1));
-    expect(server.asked.slice(seen).filter(each => each === 'GET jobs').length).toBeLessThanOrEqual(2);
+    expect(server.asked.slice(seen).filter(each => each === 'GET jobs/j').length).toBeLessThanOrEqual(2);
+    expect(server.asked.slice(seen)).not.toContain('GET jobs');
   });
 
   it('asks only for the job that an event says moved on', async () => {
@@ -119,14 +119,14 @@ describe('Store', () => {
     expect(server.asked.slice(seen).sort()).toEqual(['GET models', 'GET models/cache/list']);
   });
 
-  it('looks at every list but the status when a job ended', async () => {
+  it('asks for that job, the models and the cache when a job ended', async () => {
     server.replyAll({ jobs: [RUNNING] });
     await store.refresh();
     const seen = server.asked.length;
     server.replyAll({ jobs: [{ ...RUNNING, state: 'succeeded' }] });
     bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'succeeded' });
     await eventually(() => expect(store.snapshot.jobs[0].state).toBe('succeeded'));
-    expect(server.asked.slice(seen).sort()).toEqual(['GET jobs', 'GET models', 'GET models/cache/list']);
+    expect(server.asked.slice(seen).sort()).toEqual(['GET jobs/j', 'GET models', 'GET models/cache/list']);
   });
 
   it('drops a job that is gone', async () => {
@@ -225,21 +225,78 @@ describe('Store', () => {
     expect(store.downloadOf('o/n')).toBeNull();
   });
 
-  it('forgets every job that has ended, one failing or not', async () => {
-    server.replyAll({
-      jobs: [RUNNING, ...['a', 'b', 'c'].map(id => ({ ...RUNNING, id, state: 'succeeded' }))]
-    });
-    server.reply('DELETE jobs/a', { code: 'job-not-found', message: '', hint: '' }, 404);
-    server.reply('DELETE jobs/b', { code: 'server-busy', message: '', hint: '' }, 503);
-    server.reply('DELETE jobs/c', null, 204);
+  it('forgets every job that has ended in one request', async () => {
+    server.replyAll({ jobs: [RUNNING] });
+    server.reply('DELETE jobs', { forgotten: [] });
     await store.refresh();
-    expect(await store.actions.forgetEnded(store.snapshot.jobs)).toBe(false);
-    expect(server.asked.filter(each => each.startsWith('DELETE'))).toEqual([
-      'DELETE jobs/a',
-      'DELETE jobs/b',
-      'DELETE jobs/c'
-    ]);
-    expect(store.actions.problem?.code).toBe('server-busy');
+    expect(await store.actions.forgetEnded()).toBe(true);
+    expect(server.asked.filter(each => each.startsWith('DELETE'))).toEqual(['DELETE jobs']);
+  });
+
+  it('drops a job that is told to be forgotten, and asks for nothing', async () => {
+    server.replyAll({ jobs: ['a', 'b'].map(id => ({ ...RUNNING, id, state: 'succeeded' })) });
+    await store.refresh();
+    const seen = server.asked.length;
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'a', state: 'forgotten' });
+    expect(store.snapshot.jobs.map(job => job.id)).toEqual(['b']);
+    await new Promise(resolve => setTimeout(resolve, 500));
+    expect(server.asked.length).toBe(seen);
+  });
+
+  it('puts a job that another page started where it belongs by its age', async () => {
+    server.replyAll({
+      jobs: ['c', 'a'].map((id, index) => ({ ...RUNNING, id, state: 'succeeded', created: 3 - 2 * index }))
+    });
+    await store.refresh();
+    server.reply('GET jobs/b', { ...RUNNING, id: 'b', created: 2 });
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'b', state: 'running' });
+    await eventually(() => expect(store.snapshot.jobs.map(job => job.id)).toEqual(['c', 'b', 'a']));
+  });
+
+  it('asks for all that runs in one request', async () => {
+    const jobs = ['a', 'b', 'c'].map(id => ({ ...RUNNING, id }));
+    server.replyAll({ jobs });
+    await store.refresh();
+    const seen = server.requests.length;
+    server.reply('GET jobs', { jobs: jobs.slice(1).map(job => ({ ...job, state: 'stopping' })) });
+    jobs.forEach(({ id }) =>
+      bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id, state: 'stopping' })
+    );
+    await eventually(() =>
+      expect(store.snapshot.jobs.map(job => [job.id, job.state])).toEqual([
+        ['b', 'stopping'],
+        ['c', 'stopping']
+      ])
+    );
+    const asked = server.requests.slice(seen).map(addressOf);
+    expect(asked.filter(each => each.startsWith('jobs'))).toEqual(['jobs?ids=a%2Cb%2Cc&no_track_activity=1']);
+  });
+
+  it('takes an answer for the same where the server has nothing new to say', async () => {
+    server.isRemembering = true;
+    server.replyAll({
+      jobs: [RUNNING],
+      models: [{ model_name: 'o/n' }],
+      cached: [{ model_name: 'o/n', slug: 'o_n' }]
+    });
+    await store.refresh();
+    const before = store.snapshot;
+    await store.refresh();
+    expect(store.snapshot).toEqual(before);
+    for (const part of ['status', 'models', 'cache', 'jobs'] as const) {
+      expect(store.snapshot[part]).toBe(before[part]);
+    }
+  });
+
+  it('keeps what has not changed of a list that has', async () => {
+    const models = [{ model_name: 'o/a' }, { model_name: 'o/b' }];
+    server.replyAll({ models });
+    await store.refresh();
+    const [first, second] = store.snapshot.models;
+    server.replyAll({ models: [models[0], { ...models[1], cached: true }] });
+    await store.refresh();
+    expect(store.snapshot.models[0]).toBe(first);
+    expect(store.snapshot.models[1]).not.toBe(second);
   });
 
   it('offers the practice model until it is there, and knows when no hub can be reached', async () => {
@@ -268,73 +325,5 @@ describe('Store', () => {
     bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID });
     await new Promise(resolve => setTimeout(resolve, 400));
     expect(server.asked.length).toBe(seen);
-  });
-});
-
-describe('JobWatch', () => {
-  let server: FakeServer;
-  let bus: Bus;
-  let store: Store;
-
-  beforeEach(() => {
-    server = new FakeServer();
-    server.replyAll({ jobs: [TRAINING] });
-    server.reply('GET jobs/j/metrics', { metrics: [{ step: 1, loss: 2 }], next_after: 3 });
-    bus = new Bus();
-    store = new Store({ client: server.client, events: bus.stream, intervalMs: 100_000 });
-  });
-
-  afterEach(() => store.dispose());
-
-  it('has its job after a refresh, though nobody sees it yet, and asks for no list', async () => {
-    const watch = store.watch('j', () => true);
-    await watch.refresh();
-    expect(watch.job?.state).toBe('running');
-    expect(watch.metrics).toEqual([{ step: 1, loss: 2 }]);
-    expect(server.asked).toEqual(['GET jobs/j', 'GET jobs/j/metrics']);
-  });
-
-  it('is told what the list tells', async () => {
-    const watch = store.watch('j', () => false);
-    await watch.refresh();
-    store.showLists(() => false);
-    server.reply('GET jobs', { jobs: [{ ...TRAINING, state: 'stopping' }] });
-    await store.refresh();
-    expect(watch.job?.state).toBe('stopping');
-  });
-
-  it('is woken by an event of a job that was over', async () => {
-    server.reply('GET jobs/j', { ...TRAINING, state: 'stopped' });
-    const watch = store.watch('j', () => false);
-    await watch.refresh();
-    expect(watch.isOver).toBe(true);
-    server.reply('GET jobs/j', TRAINING);
-    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'running' });
-    await eventually(() => expect(watch.isOver).toBe(false));
-  });
-
-  it('asks nothing while it is hidden or once it is disposed', async () => {
-    let isHidden = false;
-    const watch = store.watch('j', () => isHidden);
-    await watch.refresh();
-    isHidden = true;
-    await new Promise(resolve => setTimeout(resolve, 1500));
-    expect(server.asked).toHaveLength(2);
-    isHidden = false;
-    await eventually(() => expect(server.asked.length).toBeGreaterThan(2));
-    watch.dispose();
-    const seen = server.asked.length;
-    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'running' });
-    await new Promise(resolve => setTimeout(resolve, 1500));
-    expect(server.asked.length).toBe(seen);
-  });
-
-  it('says why its job could not be asked for, and keeps what it had', async () => {
-    const watch = store.watch('j', () => false);
-    await watch.refresh();
-    server.reply('GET jobs/j', { code: 'server-busy', message: '', hint: '' }, 503);
-    await watch.refresh();
-    expect(watch.problem?.code).toBe('server-busy');
-    expect(watch.job?.id).toBe('j');
   });
 });

@@ -51,7 +51,22 @@ describe('resultWords', () => {
     });
     expect(resultWords(job, ENGLISH)).toEqual([
       ['Steps', '60'],
-      ['Loss', '2.5 → 0.25'],
+      ['Loss', '2.5 → 0.25, of single steps'],
+      ['Folder', 'runs/x']
+    ]);
+  });
+
+  it('tell of a fine-tune that runs what tells it from others, and the mean of its loss', () => {
+    const job = parseJob({
+      id: 'j',
+      state: 'running',
+      params: { config: { data: ['/home/me/a.jsonl', 'C:\\b.csv'], method: 'lora', output_dir: 'runs/x' } },
+      averages: { loss: { first: 5.2231, last: 3.3601, over: 10 } }
+    });
+    expect(resultWords(job, ENGLISH)).toEqual([
+      ['Data', 'a.jsonl, b.csv'],
+      ['Method', 'lora'],
+      ['Loss', '5.223 → 3.36, means of the first and the last 10 steps'],
       ['Folder', 'runs/x']
     ]);
   });

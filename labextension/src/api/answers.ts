@@ -79,6 +79,18 @@ export const parseMetrics = object<Schemas['Metrics']>()('metrics', {
   next_after: count
 });
 
+const parseAverage = object<Schemas['Average']>()('average', { first: number, last: number, over: count });
+
+/** How a metric went: the mean of its first and of its last values, and over how many. */
+export type IAverage = ReturnType<typeof parseAverage>;
+
+const parseAverages: Reader<Readonly<Record<string, IAverage>>> = value =>
+  Object.fromEntries(
+    Object.entries(json(value)).flatMap(([name, each]) =>
+      isRecord(each) ? [[name, parseAverage(each)]] : []
+    )
+  );
+
 /** Read one job. */
 export const parseJob = object<Schemas['Job']>()('job', {
   id: needed('job id'),
@@ -90,6 +102,7 @@ export const parseJob = object<Schemas['Job']>()('job', {
   notices: each(text),
   error: maybe(parseProblem),
   result: maybe(json),
+  averages: parseAverages,
   params: json,
   attempt: (value: unknown) => number(value) ?? 1,
   created: number,

@@ -12,8 +12,9 @@ import {
   parseModels,
   parseStatus
 } from './answers';
+import { KnownList, withKnownItems } from './list';
 import type { components, paths } from './openapi';
-import type { IRequestOptions, IServer } from './request';
+import type { IAnswer, IRequestOptions, IServer } from './request';
 import { request, ServerError } from './request';
 
 /** The last segment of the route that deletes every cached model. */
@@ -40,22 +41,27 @@ export class Client {
 
   /** The server part's version, settings and warnings. */
   async status(): Promise<IStatus> {
-    return parseStatus(await this._ask('get', '/status'));
+    return this._again(this._status, '/status');
   }
 
   /** The catalogue, joined with the cache and running downloads. */
   async models(): Promise<ReadonlyArray<IModel>> {
-    return parseModels(await this._ask('get', '/models'));
+    return this._again(this._models, '/models');
   }
 
   /** What is cached. */
   async cache(): Promise<ICache> {
-    return parseCache(await this._ask('get', '/models/cache/list'));
+    return this._again(this._cache, '/models/cache/list');
   }
 
   /** Every job, newest first. */
   async jobs(): Promise<ReadonlyArray<IJob>> {
-    return parseJobs(await this._ask('get', '/jobs'));
+    return this._again(this._jobs, '/jobs');
+  }
+
+  /** Some jobs without their metrics; those that are gone are left out. */
+  async someJobs(ids: ReadonlyArray<string>): Promise<ReadonlyArray<IJob>> {
+    return parseJobs(await this._ask('get', '/jobs', {}, { query: { ids: ids.join(',') } }));
   }
 
   /** One job without its metrics. */
@@ -140,9 +146,18 @@ export class Client {
     await this._ask('post', '/jobs/{id}/resume', { id });
   }
 
+  /** Remove the records of all jobs that have ended. */
+  async forgetEnded(): Promise<void> {
+    await this._ask('delete', '/jobs');
+  }
+
   /** Remove a job's record. */
   async forget(id: string): Promise<void> {
     await this._ask('delete', '/jobs/{id}', { id });
+  }
+
+  private _again<T>(known: KnownList<T>, path: keyof paths): Promise<T> {
+    return known.ask(knownTag => this._request('get', path, {}, { knownTag }));
   }
 
   private async _ask<Path extends keyof paths>(
@@ -151,9 +166,18 @@ export class Client {
     names: Names = {},
     options: IRequestOptions = {}
   ): Promise<unknown> {
+    return (await this._request(method, path, names, options)).body;
+  }
+
+  private _request(
+    method: NonNullable<IRequestOptions['method']>,
+    path: keyof paths,
+    names: Names,
+    options: IRequestOptions
+  ): Promise<IAnswer> {
     if (names.slug === EVERYTHING) {
       // A folder copied by hand may have that name; its route would empty the whole cache.
-      throw new ServerError(0, { code: 'bad-name', message: names.slug, hint: '' });
+      return Promise.reject(new ServerError(0, { code: 'bad-name', message: names.slug, hint: '' }));
     }
     const segments = path.slice(1).split('/');
     return request(
@@ -162,4 +186,16 @@ export class Client {
       { method, ...options }
     );
   }
+
+  private readonly _cache = new KnownList(parseCache, (before, now) => ({
+    ...now,
+    models: withKnownItems(before.models, now.models, each => each.path || each.slug)
+  }));
+  private readonly _jobs = new KnownList(parseJobs, (before, now) =>
+    withKnownItems(before, now, each => each.id)
+  );
+  private readonly _models = new KnownList(parseModels, (before, now) =>
+    withKnownItems(before, now, each => each.model_name)
+  );
+  private readonly _status = new KnownList(parseStatus);
 }

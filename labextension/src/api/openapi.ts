@@ -559,7 +559,7 @@ export interface components {
         };
         readonly Progress: {
             /** @enum {unknown} */
-            readonly phase: "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "saving";
+            readonly phase: "queued" | "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "saving";
             /** @description What people call the phase, as a label begins. */
             readonly phase_words: string;
             readonly done: number;
@@ -575,6 +575,12 @@ export interface components {
             /** @description A few more words for people; may be empty. */
             readonly detail: string;
         };
+        /** @description The mean of the first and of the last values of a metric, and over how many of them; no value is in both. */
+        readonly Average: {
+            readonly first: number;
+            readonly last: number;
+            readonly over: number;
+        };
         readonly Job: {
             readonly id: string;
             readonly kind: string;
@@ -587,6 +593,10 @@ export interface components {
             readonly notices: readonly string[];
             readonly error: null | components["schemas"]["Error"];
             readonly result: Record<string, unknown> | null;
+            /** @description Of its losses, by metric. */
+            readonly averages: {
+                readonly [key: string]: components["schemas"]["Average"];
+            };
             /** @description Unix seconds, as all times here. */
             readonly created: number;
             readonly started: number | null;
@@ -674,6 +684,7 @@ export type Metrics = components['schemas']['Metrics'];
 export type Curve = components['schemas']['Curve'];
 export type Log = components['schemas']['Log'];
 export type Progress = components['schemas']['Progress'];
+export type Average = components['schemas']['Average'];
 export type Job = components['schemas']['Job'];
 export type ResponseError = components['responses']['Error'];
 export type ResponseStarted = components['responses']['Started'];

@@ -49,33 +49,54 @@ export interface IRequestOptions {
   readonly method?: 'get' | 'post' | 'delete';
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: Readonly<Record<string, unknown>>;
+  /** The tag of the answer that is known already: if that still holds, nothing is sent again. */
+  readonly knownTag?: string;
 }
+
+/** What the server said. */
+export interface IAnswer {
+  /** The parsed JSON, null where there is no body. */
+  readonly body: unknown;
+  /** What tells this answer from others, empty where nothing does. */
+  readonly tag: string;
+  /** Whether it is the one that was known. */
+  readonly isKnown: boolean;
+}
+
+/** The answer of a server to whom it was shown that the answer is known. */
+const NOT_MODIFIED = 304;
 
 /**
  * Ask our server part. To read is no activity: it never keeps an otherwise idle server from being culled.
  *
  * @param path - The route's segments; each is encoded.
- * @returns The parsed JSON of the answer, null where it has no body.
  * @throws ServerError for a failure, BadAnswer for what is not JSON.
  */
 export async function request(
   { settings, locale }: IServer,
   path: ReadonlyArray<string>,
-  { method = 'get', query = {}, body }: IRequestOptions = {}
-): Promise<unknown> {
+  { method = 'get', query = {}, body, knownTag = '' }: IRequestOptions = {}
+): Promise<IAnswer> {
   const asked = method === 'get' ? { ...query, no_track_activity: '1' } : query;
   const url =
     URLExt.join(settings.baseUrl, API_NAMESPACE, ...path.map(encodeURIComponent)) +
     (Object.keys(asked).length > 0 ? URLExt.objectToQueryString(asked) : '');
   const headers = new Headers(settings.init.headers);
   headers.set('Accept-Language', locale);
+  if (knownTag !== '') {
+    headers.set('If-None-Match', knownTag);
+  }
   const init = { method: method.toUpperCase(), headers, body: body && JSON.stringify(body) };
   const response = await send(url, init, settings);
+  const tag = response.headers.get('ETag') ?? '';
+  if (response.status === NOT_MODIFIED) {
+    return { body: null, tag, isKnown: true };
+  }
   const answer = await read(response);
   if (!response.ok) {
     throw refusal(response.status, answer);
   }
-  return answer;
+  return { body: answer, tag, isKnown: false };
 }
 
 /** What went wrong, whatever was thrown. */
@@ -92,8 +113,9 @@ export function toProblem(error: unknown): IProblem {
 async function send(url: string, init: RequestInit, settings: ServerConnection.ISettings): Promise<Response> {
   try {
     return await ServerConnection.makeRequest(url, init, settings);
-  } catch (error) {
-    throw new ServerError(0, { ...toProblem(error), code: SERVER_UNREACHABLE });
+  } catch {
+    // What a browser says of it ("Failed to fetch") is in no language of ours and of no help.
+    throw new ServerError(0, { code: SERVER_UNREACHABLE, message: '', hint: '' });
   }
 }
 

@@ -2,7 +2,7 @@ import { closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { IProblem } from '../api/answers';
-import { problemTitle } from '../domain/problems';
+import { problemHint, problemTitle } from '../domain/problems';
 import { ActionButton } from './button';
 import { useApp } from './context';
 
@@ -41,7 +41,8 @@ interface IProblemProps {
 /** What went wrong, in the server's words below our own; or only in our own, where the server's stand elsewhere. */
 export function ProblemAlert({ problem, isShort, onDismiss, children }: IProblemProps): JSX.Element {
   const { trans } = useApp();
-  const { code, message, hint } = problem;
+  const { code, message } = problem;
+  const hint = problemHint(problem, trans);
   return (
     <Alert title={problemTitle(code, trans)} onDismiss={onDismiss}>
       {!isShort && message && <p>{message}</p>}

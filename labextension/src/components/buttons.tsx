@@ -2,6 +2,7 @@ import { closeIcon, refreshIcon, runIcon, stopIcon } from '@jupyterlab/ui-compon
 import * as React from 'react';
 
 import type { IJob } from '../api/answers';
+import { CommandIDs } from '../domain/commands';
 import { isPaused } from '../domain/jobs';
 import { resumeWord } from '../domain/words';
 import { ActionButton } from './button';
@@ -59,6 +60,22 @@ export function ResumeButton({ job }: IJobButtonProps): JSX.Element {
       description={trans.__('%1: %2', resumeWord(job, trans), job.title)}
       isBusy={usePending(job.id)}
       onClick={() => void store.actions.control(job, client => client.resume(job.id))}
+    />
+  );
+}
+
+/** Goes to the cell that shows a job, or makes one; nothing where the commands are switched off. */
+export function NotebookButton({ job }: IJobButtonProps): JSX.Element | null {
+  const { commands, trans } = useApp();
+  if (!commands.hasCommand(CommandIDs.showJob)) {
+    return null;
+  }
+  const label = trans.__('Show in the notebook');
+  return (
+    <ActionButton
+      label={label}
+      description={trans.__('%1: %2', label, job.title)}
+      onClick={() => void commands.execute(CommandIDs.showJob, { jobId: job.id, title: job.title })}
     />
   );
 }

@@ -8,7 +8,7 @@ import { resultWords } from '../domain/result';
 import { Alert, ProblemAlert } from './alert';
 import { Badge } from './badge';
 import { ActionButton } from './button';
-import { ForgetButton, PauseButton, ResumeButton, StopButton } from './buttons';
+import { ForgetButton, NotebookButton, PauseButton, ResumeButton, StopButton } from './buttons';
 import { useApp } from './context';
 import { JobLog } from './log';
 import { Pairs } from './pairs';
@@ -66,6 +66,7 @@ export function JobCard({ job, isListed, children, remedy }: ICardProps): JSX.El
         {isActive(job) && <StopButton job={job} />}
         {canResume && <ResumeButton job={job} />}
         {controls && <SpeedLimit job={job} controls={controls} />}
+        {isListed && job.kind === 'finetune' && <NotebookButton job={job} />}
         <ActionButton
           label={trans.__('Log')}
           description={trans.__('Log: %1', job.title)}
@@ -105,6 +106,8 @@ function times(job: IJob, { trans, locale }: ILanguage): ReadonlyArray<string> {
   if (job.attempt > 1) {
     words.push(trans.__('attempt %1', job.attempt));
   }
+  // By which the magics and the command line call it.
+  words.push(job.id);
   return words;
 }
 

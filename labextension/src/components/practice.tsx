@@ -12,8 +12,8 @@ export function PracticeButton(): JSX.Element {
   return (
     <ActionButton
       icon={downloadIcon}
-      label={trans.__('Get the practice model')}
-      description={trans.__('Get the practice model: tiny, comes with this package, needs no network')}
+      label={trans.__('Download the practice model')}
+      description={trans.__('Download the practice model: tiny, comes with this package, needs no network')}
       isBusy={useStore(each => each.isDownloading(PRACTICE_MODEL))}
       onClick={() => void store.actions.download(PRACTICE_MODEL)}
     />

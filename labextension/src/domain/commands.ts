@@ -6,4 +6,6 @@ export namespace CommandIDs {
   export const insertLoadCell = 'qwen3ft:insert-load-cell';
   /** Put cells that fine-tune a model into the notebook. */
   export const insertFineTuneCells = 'qwen3ft:insert-fine-tune-cells';
+  /** Show a job where a notebook has it, else in a cell of its own. */
+  export const showJob = 'qwen3ft:show-job';
 }

@@ -17,6 +17,11 @@ export function isActive(job: IJob): boolean {
   return ACTIVE_STATES.has(job.state);
 }
 
+/** What has something to do before what has ended: it may have been begun long ago, and resumed. */
+export function runningFirst(jobs: ReadonlyArray<IJob>): ReadonlyArray<IJob> {
+  return [...jobs.filter(isActive), ...jobs.filter(job => !isActive(job))];
+}
+
 /** Whether a job waits for somebody who lets it go on. */
 export function isPaused(job: IJob): boolean {
   return isActive(job) && job.controls?.paused === true;
@@ -27,10 +32,20 @@ export function controlsOf(job: IJob): IControls | null {
   return isActive(job) && job.state !== 'stopping' ? job.controls : null;
 }
 
-/** The download of a model that is under way, or that ended badly and can be resumed. */
+/**
+ * The download of a model that is under way, or that ended badly and can be resumed.
+ *
+ * One of another revision, or from other places than usual, is not what the model's own button stands for.
+ */
 export function downloadOf(jobs: ReadonlyArray<IJob>, modelName: string): IJob | null {
-  const latest = jobs.find(job => job.kind === 'download' && job.params.model_name === modelName);
+  const latest = jobs.find(
+    job => job.kind === 'download' && job.params.model_name === modelName && isUsual(job)
+  );
   return latest && latest.state !== 'succeeded' ? latest : null;
+}
+
+function isUsual({ params }: IJob): boolean {
+  return text(params.revision) === '' && list(params.sources).length === 0 && params.in_place !== true;
 }
 
 /** The latest download that ended, of a model that takes a hub. */

@@ -2,7 +2,17 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { IProblem } from '../api/answers';
 import { SERVER_MISSING, SERVER_UNREACHABLE } from '../api/request';
+
+/** What can be done about a problem: the server's own hint, or ours where no server has spoken. */
+export function problemHint({ code, hint }: IProblem, trans: TranslationBundle): string {
+  return code === SERVER_UNREACHABLE
+    ? trans.__(
+        'Is JupyterLab still running where it was started, and is this computer online? What runs there goes on, and this panel asks again by itself. After a restart of the server, reload the page.'
+      )
+    : hint;
+}
 
 /** A few words for an error code; the server's own message says the rest. */
 export function problemTitle(code: string, trans: TranslationBundle): string {

@@ -3,7 +3,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { IJob } from '../api/answers';
-import { isRecord, list, number, text } from '../api/read';
+import { isRecord, json, list, number, text } from '../api/read';
 import { formatBytes, formatCount, formatMetric } from './format';
 import type { ILanguage, Pair } from './language';
 import { hubName } from './names';
@@ -11,24 +11,45 @@ import { hubName } from './names';
 /** What came of a job: pairs of a label and a value, empty while there is nothing to tell. */
 export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<Pair> {
   const result = job.result ?? {};
+  const config = json(job.params.config);
   const { trans, locale } = language;
-  const firstLoss = number(result.first_loss);
-  const lastLoss = number(result.last_loss);
   const steps = number(result.steps);
+  const evalLoss = number(result.eval_loss);
   const rows: ReadonlyArray<Pair> = [
     ...bytesWords(job, language),
     [trans.__('Hub'), hubName(text(result.hub))],
     [trans.__('Deleted to make room'), list(result.evicted).map(text).join(', ')],
+    [trans.__('Data'), dataWords(config.data)],
+    [trans.__('Method'), text(config.method)],
     [trans.__('Steps'), steps === null ? '' : formatCount(steps, locale)],
-    [
-      trans.__('Loss'),
-      firstLoss === null || lastLoss === null
-        ? ''
-        : trans.__('%1 → %2', formatMetric(firstLoss, locale), formatMetric(lastLoss, locale))
-    ],
-    [trans.__('Folder'), text(result.output_dir) || text(result.folder)]
+    [trans.__('Loss'), lossWords(job, language)],
+    [trans.__('Loss on held-out rows'), evalLoss === null ? '' : formatMetric(evalLoss, locale)],
+    [trans.__('Folder'), text(result.output_dir) || text(result.folder) || text(config.output_dir)]
   ];
   return rows.filter(([, value]) => value !== '');
+}
+
+/** How a loss went: means that say over how much, for single steps jump about; empty where nothing is known. */
+export function lossWords(job: IJob, { trans, locale }: ILanguage): string {
+  const average = job.averages.loss;
+  const first = average?.first ?? number(job.result?.first_loss);
+  const last = average?.last ?? number(job.result?.last_loss);
+  if (typeof first !== 'number' || typeof last !== 'number') {
+    return '';
+  }
+  const over = average?.over ?? 1;
+  const [from, to] = [formatMetric(first, locale), formatMetric(last, locale)];
+  return over > 1
+    ? trans.__('%1 → %2, means of the first and the last %3 steps', from, to, over)
+    : trans.__('%1 → %2, of single steps', from, to);
+}
+
+/** The names of the files that a fine-tune learns from. */
+function dataWords(data: unknown): string {
+  const paths = typeof data === 'string' ? [data] : list(data).map(text);
+  return paths
+    .map(path => path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1))
+    .join(', ');
 }
 
 /** The bytes that a job received or read. */

@@ -7,8 +7,12 @@ import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ReadonlyJSONObject, ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
+import { text } from '../api/read';
 import { CommandIDs } from '../domain/commands';
-import { fineTuneCells, insertCells, loadCells } from './cells';
+import type { ICell } from './cells';
+import { fineTuneCells, insertCells, jobCell, loadCells } from './cells';
+import type { IPlace } from './place';
+import { findOutput } from './place';
 
 /** The smallest model: what the commands take when they are run from the palette, without arguments. */
 const DEFAULT_MODEL = 'Qwen/Qwen3-0.6B';
@@ -18,6 +22,15 @@ const MODEL_ARGS: ReadonlyJSONObject = {
   properties: {
     modelName: { type: 'string', description: 'The model, for example Qwen/Qwen3-0.6B.' }
   }
+};
+
+const JOB_ARGS: ReadonlyJSONObject = {
+  type: 'object',
+  properties: {
+    jobId: { type: 'string', description: 'The id of the job.' },
+    title: { type: 'string', description: 'What the job is called.' }
+  },
+  required: ['jobId']
 };
 
 /** What the commands need of the application. */
@@ -32,8 +45,8 @@ export function addCellCommands(app: JupyterFrontEnd, services: ICommandServices
   const { palette, trans } = services;
   // One after the other: the second of two quick clicks finds the notebook that the first one opens.
   let latest: Promise<void> = Promise.resolve();
-  const inTurn = (sources: ReadonlyArray<string>): Promise<void> => {
-    latest = latest.catch(() => undefined).then(() => insert(app, services, sources));
+  const inTurn = (cells: ReadonlyArray<ICell>): Promise<void> => {
+    latest = latest.catch(() => undefined).then(() => insert(app, services, cells));
     return latest;
   };
   app.commands.addCommand(CommandIDs.insertLoadCell, {
@@ -48,6 +61,16 @@ export function addCellCommands(app: JupyterFrontEnd, services: ICommandServices
     describedBy: { args: MODEL_ARGS },
     execute: args => inTurn(fineTuneCells(modelOf(args)))
   });
+  app.commands.addCommand(CommandIDs.showJob, {
+    label: trans.__('Show a Job in the Notebook'),
+    caption: trans.__('Go to the cell that shows a job, or put one into the notebook'),
+    describedBy: { args: JOB_ARGS },
+    execute: async args => {
+      const id = text(args.jobId);
+      const place = services.tracker && findOutput(services.tracker, id);
+      await (place === null ? inTurn([jobCell(id, text(args.title))]) : reveal(app, place));
+    }
+  });
   const category = trans.__('Qwen3');
   palette?.addItem({ command: CommandIDs.insertLoadCell, category });
   palette?.addItem({ command: CommandIDs.insertFineTuneCells, category });
@@ -57,10 +80,18 @@ function modelOf(args: ReadonlyPartialJSONObject): string {
   return typeof args.modelName === 'string' && args.modelName !== '' ? args.modelName : DEFAULT_MODEL;
 }
 
+async function reveal(app: JupyterFrontEnd, { panel, index }: IPlace): Promise<void> {
+  app.shell.activateById(panel.id);
+  await panel.revealed;
+  panel.content.activeCellIndex = index;
+  panel.content.deselectAll();
+  await panel.content.scrollToItem(index, 'center');
+}
+
 async function insert(
   app: JupyterFrontEnd,
   { tracker, trans }: ICommandServices,
-  sources: ReadonlyArray<string>
+  cells: ReadonlyArray<ICell>
 ): Promise<void> {
   const panel = tracker?.currentWidget ?? (await newNotebook(app));
   if (panel === null) {
@@ -68,7 +99,7 @@ async function insert(
     return;
   }
   await panel.revealed;
-  if (!insertCells(panel, sources)) {
+  if (!insertCells(panel, cells)) {
     Notification.warning(trans.__('This notebook cannot be changed. Open another one.'));
     return;
   }

@@ -6,7 +6,6 @@ import type { Message } from '@lumino/messaging';
 import { Panel } from '@lumino/widgets';
 import * as React from 'react';
 
-import { isRecord, text } from '../api/read';
 import { ProblemAlert } from '../components/alert';
 import { JobCard } from '../components/card';
 import type { IApp } from '../components/context';
@@ -14,19 +13,22 @@ import { appWidget, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
 import { Sparkline } from '../components/sparkline';
 import type { JobWatch } from '../state/watch';
+import { jobIdOf } from './place';
 
-/** The MIME type of a job in a cell's output; its data is `{ id }`. */
-export const JOB_MIME_TYPE = 'application/vnd.qwen3ft.job+json';
+/** Between two questions for a job that the server did not show: its saved form may be renewed far more often. */
+const ASK_AGAIN_MS = 10_000;
 
-/** Renders a job live from the server, or what the notebook saved of it where the server does not know it. */
+/** Renders a job live from the server, or what the notebook saved of it until, and where, the server does not know it. */
 export class JobOutput extends Panel implements IRenderMime.IRenderer {
   /**
    * @param _app - Where the job is found.
    * @param _rendermime - What shows the saved form.
+   * @param _onShown - Called with the job's id when the output first shows it.
    */
   constructor(
     private readonly _app: IApp,
-    private readonly _rendermime: IRenderMimeRegistry
+    private readonly _rendermime: IRenderMimeRegistry,
+    private readonly _onShown: (output: JobOutput, id: string) => void = () => undefined
   ) {
     super();
     this.addClass('jp-Qwen3ft-output');
@@ -34,25 +36,40 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
 
   /** Show the job that a bundle names. Called again at each update of the bundle. */
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    const data = model.data[JOB_MIME_TYPE];
-    const id = isRecord(data) ? text(data.id) : '';
-    if (id !== '' && id === this._watch?.id && !this._watch.isDisposed) {
+    const id = jobIdOf(model.data);
+    const isKnown = id !== '' && id === this._watch?.id;
+    if (isKnown && this._isLive) {
       return; // what the kernel side updates is the saved form; the live one comes from the server
     }
+    if (!isKnown) {
+      this._watch?.dispose();
+      this._watch = null;
+    }
+    await this._showSaved(model); // the server may be slow, or gone
+    if (!isKnown) {
+      this._onShown(this, id);
+    } else if (Date.now() - this._askedAt < ASK_AGAIN_MS) {
+      return;
+    }
+    await this._showLive(id);
+  }
+
+  /** Show the job as the server has it; leave what is shown where it has none. */
+  private async _showLive(id: string): Promise<void> {
     this._watch?.dispose();
     const watch = this._app.store.watch(id, () => !this.isVisible);
     this._watch = watch;
+    this._askedAt = Date.now();
     await watch.refresh();
     if (watch.isDisposed) {
       return;
     }
-    this._clear();
-    if (watch.job !== null) {
-      this.addWidget(appWidget(this._app, <Live watch={watch} />));
-    } else {
+    if (watch.job === null) {
       watch.dispose();
-      await this._showSaved(model);
+      return;
     }
+    this._clear();
+    this.addWidget(appWidget(this._app, <Live watch={watch} />));
   }
 
   override dispose(): void {
@@ -74,10 +91,20 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
     );
     if (mimeType !== undefined) {
       const renderer = this._rendermime.createRenderer(mimeType);
-      this.addWidget(renderer);
       const data = { [mimeType]: model.data[mimeType] };
       await renderer.renderModel(this._rendermime.createModel({ data, trusted: false }));
+      if (this.isDisposed || this._isLive) {
+        renderer.dispose(); // the server was faster
+        return;
+      }
+      this._clear();
+      this.addWidget(renderer);
     }
+  }
+
+  /** Whether the server's view of the job is shown. */
+  private get _isLive(): boolean {
+    return this._watch !== null && this._watch.job !== null;
   }
 
   private _clear(): void {
@@ -87,6 +114,7 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
   }
 
   private _watch: JobWatch | null = null;
+  private _askedAt = 0;
 }
 
 /** The live view of a job. */
@@ -100,7 +128,7 @@ function Live({ watch }: { readonly watch: JobWatch }): JSX.Element | null {
   return (
     <FocusKeeper>
       <JobCard job={job}>
-        <Sparkline metrics={metrics} />
+        <Sparkline metrics={metrics} job={job} />
       </JobCard>
       {problem && <ProblemAlert problem={problem} />}
     </FocusKeeper>

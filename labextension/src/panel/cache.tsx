@@ -4,6 +4,7 @@ import * as React from 'react';
 import { ActionButton } from '../components/button';
 import { useApp, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
+import { LongList } from '../components/long';
 import { ModelName } from '../components/name';
 import { PracticeButton } from '../components/practice';
 import type { IGroup } from '../domain/cache';
@@ -26,22 +27,24 @@ export function Cache(): JSX.Element {
     <FocusKeeper>
       {(here.length > 0 || cache.incoming > 0) && <Summary cache={cache} />}
       {here.length > 0 ? (
-        <ul className="jp-Qwen3ft-list" aria-label={trans.__('Cache')}>
-          {here.map(group => (
-            <GroupRow key={group.modelName} group={group} canBring={false} />
-          ))}
-        </ul>
+        <LongList
+          label={trans.__('Cache')}
+          items={here}
+          row={group => <GroupRow key={group.modelName} group={group} canBring={false} />}
+        />
       ) : (
         <Empty isElsewhere={elsewhere.length > 0} />
       )}
       {elsewhere.length > 0 && (
         <>
           <h3 className="jp-Qwen3ft-heading">{trans.__('Also on this disk')}</h3>
-          <ul className="jp-Qwen3ft-list" aria-label={trans.__('Also on this disk')}>
-            {elsewhere.map(group => (
+          <LongList
+            label={trans.__('Also on this disk')}
+            items={elsewhere}
+            row={group => (
               <GroupRow key={group.modelName} group={group} canBring={!known.has(group.modelName)} />
-            ))}
-          </ul>
+            )}
+          />
         </>
       )}
     </FocusKeeper>

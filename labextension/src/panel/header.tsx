@@ -15,7 +15,8 @@ const INSTALL_COMMANDS = 'pip install qwen3ft-jupyter\njupyter server extension 
 /** The top of the panel: which hub, what is wrong, and what screen readers hear when a job changes. */
 export function Header(): JSX.Element {
   const { store } = useApp();
-  const { status, problem } = useStore(({ snapshot }) => snapshot);
+  const status = useStore(({ snapshot }) => snapshot.status);
+  const problem = useStore(({ snapshot }) => snapshot.problem);
   const failure = useStore(({ actions }) => actions.problem);
   return (
     <>

@@ -6,9 +6,10 @@ import { ActionButton } from '../components/button';
 import { JobCard } from '../components/card';
 import { useApp, usePending, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
+import { LongList } from '../components/long';
 import { PracticeHint } from '../components/practice';
 import { RepairButton } from '../components/repair';
-import { damageFound, damageJobOf, isActive } from '../domain/jobs';
+import { damageFound, damageJobOf, isActive, runningFirst } from '../domain/jobs';
 import { HUB_UNREACHABLE } from '../domain/models';
 import { Actions } from '../state/actions';
 
@@ -40,15 +41,15 @@ export function Jobs(): JSX.Element {
             label={trans.__('Clear finished')}
             description={trans.__('Clear finished: forget every job that has ended; files are kept')}
             isBusy={isClearing}
-            onClick={() => void store.actions.forgetEnded(jobs)}
+            onClick={() => void store.actions.forgetEnded()}
           />
         </div>
       )}
-      <ul className="jp-Qwen3ft-list" aria-label={trans.__('Jobs')}>
-        {jobs.map(job => (
-          <Row key={job.id} job={job} isRemedyOffered={job === unreachable} />
-        ))}
-      </ul>
+      <LongList
+        label={trans.__('Jobs')}
+        items={runningFirst(jobs)}
+        row={job => <Row key={job.id} job={job} isRemedyOffered={job === unreachable} />}
+      />
     </FocusKeeper>
   );
 }

@@ -5,6 +5,7 @@ import type { IModel } from '../api/answers';
 import { ActionButton } from '../components/button';
 import { useApp, usePending, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
+import { LongList } from '../components/long';
 import { inOrder, isPractice } from '../domain/models';
 import { ModelRow, PlanButton } from './model';
 
@@ -36,11 +37,11 @@ export function Models(): JSX.Element {
         />
       </div>
       {shown.length > 0 && (
-        <ul className="jp-Qwen3ft-list" aria-label={trans.__('Models')}>
-          {shown.map(each => (
-            <ModelRow key={each.model_name} entry={each} />
-          ))}
-        </ul>
+        <LongList
+          label={trans.__('Models')}
+          items={shown}
+          row={each => <ModelRow key={each.model_name} entry={each} />}
+        />
       )}
       {shown.length === 0 && <Empty query={query.trim()} />}
       <OtherModel />
@@ -80,16 +81,27 @@ function Empty({ query }: { readonly query: string }): JSX.Element {
 function OtherModel(): JSX.Element {
   const { store, trans } = useApp();
   const [name, setName] = React.useState('');
+  const [isRefused, setRefused] = React.useState(false);
   const id = React.useId();
+  const refusal = React.useRef<HTMLDivElement>(null);
+  // It may be below what the section shows.
+  React.useEffect(() => {
+    if (isRefused) {
+      refusal.current?.scrollIntoView({ block: 'nearest' });
+    }
+  }, [isRefused]);
   const repoId = name.trim();
+  const isName = REPO_ID.test(repoId);
   const submit = async () => {
-    if (await store.actions.download(repoId)) {
+    setRefused(!isName);
+    if (isName && (await store.actions.download(repoId))) {
       setName('');
     }
   };
   return (
     <form
       className="jp-Qwen3ft-other"
+      noValidate
       onSubmit={event => {
         event.preventDefault();
         void submit();
@@ -105,17 +117,27 @@ function OtherModel(): JSX.Element {
           placeholder={trans.__('owner/name')}
           spellCheck={false}
           autoComplete="off"
-          onChange={event => setName(event.target.value)}
+          aria-invalid={isRefused || undefined}
+          aria-describedby={isRefused ? `${id}-refusal` : undefined}
+          onChange={event => {
+            setName(event.target.value);
+            setRefused(false);
+          }}
         />
-        <PlanButton modelName={repoId} isDisabled={!REPO_ID.test(repoId)} />
+        <PlanButton modelName={repoId} isDisabled={!isName} />
         <ActionButton
           icon={downloadIcon}
           label={trans.__('Download')}
           description={trans.__('Download the model named here')}
           isSubmit
           isBusy={usePending(repoId)}
-          isDisabled={!REPO_ID.test(repoId)}
         />
+      </div>
+      <div ref={refusal} id={`${id}-refusal`} role="alert" className="jp-Qwen3ft-refusal">
+        {isRefused &&
+          (repoId === ''
+            ? trans.__('Write a name first: owner/name, for example Qwen/Qwen3-0.6B.')
+            : trans.__('“%1” is no model’s name. Write owner/name, for example Qwen/Qwen3-0.6B.', repoId))}
       </div>
     </form>
   );

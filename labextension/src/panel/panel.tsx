@@ -48,8 +48,11 @@ export class QwenPanel extends SidePanel {
     this.addWidget(models);
     this.addWidget(section(trans.__('Cache'), appWidget(app, <Cache />, 'jp-Qwen3ft-section')));
     this.addWidget(section(trans.__('Jobs'), appWidget(app, <Jobs />, 'jp-Qwen3ft-section')));
-    this._setSizes();
+    this._fit();
     this._stopShowing = app.store.showLists(() => !this.isVisible);
+    if (this.content instanceof AccordionPanel) {
+      this.content.handleMoved.connect(() => (this._isMoved = true), this);
+    }
     this._stopListening = app.store.subscribe(() => this._onChanged());
   }
 
@@ -74,14 +77,21 @@ export class QwenPanel extends SidePanel {
   /** Without a server part there is nothing to list, only what to do about it. */
   private _onChanged(): void {
     this.content.setHidden(this._store.snapshot.problem?.code === SERVER_MISSING);
+    this._fit();
   }
 
-  private _setSizes(): void {
-    if (this.content instanceof AccordionPanel) {
-      this.content.setRelativeSizes([5, 3, 3]);
+  /** Give sections that have nothing to list little room, and leave it all as it is once somebody has moved a border. */
+  private _fit(): void {
+    const { cache, jobs } = this._store.snapshot;
+    const sizes = [5, cache !== null && cache.models.length > 0 ? 3 : 1.6, jobs.length > 0 ? 3 : 1.1];
+    if (this.content instanceof AccordionPanel && sizes.join() !== this._sizes.join() && !this._isMoved) {
+      this._sizes = sizes;
+      this.content.setRelativeSizes(sizes);
     }
   }
 
+  private _isMoved = false;
+  private _sizes: ReadonlyArray<number> = [];
   private readonly _stopListening: () => void;
   private readonly _stopShowing: () => void;
   private readonly _store: Store;

@@ -48,19 +48,21 @@ export function Summary({ cache }: ICacheProps): JSX.Element {
   };
   return (
     <div className="jp-Qwen3ft-summary jp-mod-cache">
-      <div className="jp-Qwen3ft-rowHead">
-        <span>{trans._n('%1 model, %2', '%1 models, %2', names.size, size)}</span>
-        {doomed.length > 0 && (
-          <ActionButton
-            icon={deleteIcon}
-            label={trans.__('Delete all')}
-            description={trans.__('Delete all models in the cache')}
-            look="danger"
-            isBusy={isPending}
-            onClick={() => void deleteAll()}
-          />
-        )}
-      </div>
+      {names.size > 0 && (
+        <div className="jp-Qwen3ft-rowHead">
+          <span>{trans._n('%1 model, %2', '%1 models, %2', names.size, size)}</span>
+          {doomed.length > 0 && (
+            <ActionButton
+              icon={deleteIcon}
+              label={trans.__('Delete all')}
+              description={trans.__('Delete all models in the cache')}
+              look="danger"
+              isBusy={isPending}
+              onClick={() => void deleteAll()}
+            />
+          )}
+        </div>
+      )}
       <Fill cache={cache} />
       <div className="jp-Qwen3ft-meta jp-Qwen3ft-path" title={cache.cache_dir}>
         <bdi>{cache.cache_dir}</bdi>

@@ -3,7 +3,6 @@
 import type { ICached, IDownloadPlan, IJob, IProblem } from '../api/answers';
 import type { Client, IDownloadOptions } from '../api/client';
 import { toProblem } from '../api/request';
-import { isActive } from '../domain/jobs';
 
 /** The actions on models, copies and jobs: what the client does, and around it what buttons have to know. */
 export class Actions {
@@ -45,9 +44,8 @@ export class Actions {
   }
 
   /** Remove the records of all jobs that have ended. */
-  async forgetEnded(jobs: ReadonlyArray<IJob>): Promise<boolean> {
-    const ended = jobs.filter(job => !isActive(job));
-    return this.act(Actions.ENDED_JOBS, client => forgetAll(client, ended));
+  async forgetEnded(): Promise<boolean> {
+    return this.act(Actions.ENDED_JOBS, client => client.forgetEnded());
   }
 
   /**
@@ -140,21 +138,5 @@ export namespace Actions {
     readonly refresh: (jobId?: string) => Promise<void>;
     /** Called when something is under way, or no longer. */
     readonly onChange: () => void;
-  }
-}
-
-/** Forget one after the other; one that cannot be forgotten keeps no other from it. */
-async function forgetAll(client: Client, jobs: ReadonlyArray<IJob>): Promise<void> {
-  let failure: unknown = null;
-  for (const job of jobs) {
-    try {
-      await client.forget(job.id);
-    } catch (error) {
-      // What somebody else has forgotten meanwhile is as it should be.
-      failure ??= toProblem(error).code === 'job-not-found' ? null : error;
-    }
-  }
-  if (failure !== null) {
-    throw failure;
   }
 }

@@ -18,8 +18,12 @@ export interface ISnapshot {
 /** Before the first look. */
 export const NOTHING: ISnapshot = { status: null, models: [], cache: null, jobs: [], problem: null };
 
-/** The list with what is known of one of its jobs now; without it where the job is gone. */
+/** The list with what is known of one of its jobs now: where it was, or by its age; without it where it is gone. */
 export function withJob(jobs: ReadonlyArray<IJob>, id: string, job: IJob | null): ReadonlyArray<IJob> {
+  if (job !== null && !jobs.some(each => each.id === id)) {
+    const index = jobs.findIndex(each => (each.created ?? 0) < (job.created ?? 0));
+    return index < 0 ? [...jobs, job] : [...jobs.slice(0, index), job, ...jobs.slice(index)];
+  }
   return jobs.flatMap(each => (each.id !== id ? [each] : job === null ? [] : [job]));
 }
 

@@ -1,6 +1,5 @@
 /** What has to be asked of the server again. */
 
-import type { IJob } from '../api/answers';
 import type { IChange } from '../api/events';
 
 /** What is asked for as a whole. */
@@ -26,15 +25,12 @@ export class Stale {
     parts.forEach(part => this.parts.add(part));
   }
 
-  /** Mark what an event names: a job that only moved on changes no list. */
-  markChange(change: IChange, jobs: ReadonlyArray<IJob>): void {
+  /** Mark what an event names: of all jobs, only the one that moved on is asked for. */
+  markChange(change: IChange): void {
     if (change.subject === 'cache') {
       this.mark('models', 'cache');
     } else if (change.subject === 'job') {
       this.ids.add(change.id);
-      if (jobs.find(job => job.id === change.id)?.state !== change.state) {
-        this.mark('jobs', 'models', 'cache');
-      }
     } else {
       this.markAll();
     }

@@ -11,15 +11,18 @@ import { SERVER_MISSING, toProblem } from '../api/request';
 import { downloadOf, isActive, latestDownload } from '../domain/jobs';
 import { HUB_UNREACHABLE, PRACTICE_MODEL } from '../domain/models';
 import { Actions } from './actions';
+import { fetchRest, fetchSome } from './fetch';
 import { Schedule } from './schedule';
 import type { ISnapshot } from './snapshot';
 import { changedSince, jobsByModel, NOTHING, withJob } from './snapshot';
-import type { Part } from './stale';
 import { Stale } from './stale';
 import { JobWatch } from './watch';
 
 /** While a job runs of which no event tells, its numbers are asked for this often. */
 const BUSY_INTERVAL_MS = 1000;
+
+/** While events tell of what changes, all is asked for this often in case one was lost. */
+const HEARD_INTERVAL_MS = 60_000;
 
 /** The server tells of a running job each second; after this long without an event it tells no more. */
 const SILENCE_MS = 5000;
@@ -156,19 +159,36 @@ export class Store {
     const change = parseChange(event);
     if (change !== null) {
       this._heardAt = Date.now();
-      this._stale.markChange(change, this._snapshot.jobs);
+      if (change.subject === 'job' && change.state === 'forgotten') {
+        this._drop(change.id);
+      } else {
+        this._stale.markChange(change);
+      }
       this._schedule.soon();
+    }
+  }
+
+  /** Take a job off the list that is known to be gone; only who shows it by itself still has to ask. */
+  private _drop(id: string): void {
+    if ([...this._watches].some(watch => watch.id === id)) {
+      this._stale.ids.add(id);
+    }
+    const jobs = withJob(this._snapshot.jobs, id, null);
+    if (jobs.length < this._snapshot.jobs.length) {
+      this._setSnapshot({ ...this._snapshot, jobs });
     }
   }
 
   /** Mark what nobody tells of: all from time to time, and while the server is silent what runs. */
   private _markDue(): void {
     const now = Date.now();
-    if (!this._isBusy || now - this._lookedAt >= this._intervalMs) {
+    const isSilent = now - this._heardAt >= SILENCE_MS;
+    const interval = isSilent ? this._intervalMs : Math.max(this._intervalMs, HEARD_INTERVAL_MS);
+    if (!this._isBusy || now - this._lookedAt >= interval) {
       this._stale.markAll();
     }
-    if (now - this._heardAt >= SILENCE_MS) {
-      this._stale.mark('jobs');
+    if (isSilent) {
+      this._snapshot.jobs.filter(isActive).forEach(job => this._stale.ids.add(job.id));
       this._watches.forEach(watch => !watch.isOver && this._stale.ids.add(watch.id));
     }
   }
@@ -181,12 +201,13 @@ export class Store {
     }
     try {
       const listed = parts.has('jobs') ? await this.client.jobs() : before.jobs;
-      const jobs = await this._fetchEach(listed, ids);
+      const jobs = await fetchSome(this.client, [...this._watches], listed, ids);
       const changed = before.status === null ? [] : changedSince(before.jobs, jobs);
       if (changed.length > 0 && this._areListsSeen) {
         parts.add('models').add('cache');
       }
-      const rest = await this._fetchRest(parts);
+      const rest = await fetchRest(this.client, parts, before);
+      this._lookedAt = parts.has('status') ? Date.now() : this._lookedAt;
       this._setSnapshot({ ...before, ...rest, jobs, problem: null });
       changed.forEach(job => this._jobChanged.emit(job));
     } catch (error) {
@@ -195,50 +216,6 @@ export class Store {
       const problem = toProblem(error);
       // Without a server part there is nothing to show; otherwise the last picture is better than none.
       this._setSnapshot({ ...(problem.code === SERVER_MISSING ? NOTHING : before), problem });
-      throw error;
-    }
-  }
-
-  private async _fetchRest(parts: ReadonlySet<Part>): Promise<Partial<ISnapshot>> {
-    const [status, models, cache] = await Promise.all([
-      parts.has('status') ? this.client.status() : this._snapshot.status,
-      parts.has('models') ? this.client.models() : this._snapshot.models,
-      parts.has('cache') ? this.client.cache() : this._snapshot.cache
-    ]);
-    if (parts.has('status')) {
-      this._lookedAt = Date.now();
-    }
-    return { status, models, cache };
-  }
-
-  /** Ask for some jobs by themselves, put them into the list, and tell those who watch. */
-  private async _fetchEach(
-    listed: ReadonlyArray<IJob>,
-    ids: ReadonlyArray<string>
-  ): Promise<ReadonlyArray<IJob>> {
-    let jobs = listed;
-    for (const id of ids) {
-      jobs = withJob(jobs, id, await this._fetchJob(id));
-    }
-    for (const watch of this._watches) {
-      watch.job = jobs.find(job => job.id === watch.id) ?? watch.job;
-    }
-    return jobs;
-  }
-
-  /** One job, null where it is gone. */
-  private async _fetchJob(id: string): Promise<IJob | null> {
-    const watches = [...this._watches].filter(watch => watch.id === id);
-    try {
-      const job = await this.client.job(id);
-      await Promise.all(watches.map(watch => watch.follow(job, this.client)));
-      return job;
-    } catch (error) {
-      const problem = toProblem(error);
-      watches.forEach(watch => (watch.problem = problem));
-      if (problem.code === 'job-not-found') {
-        return null;
-      }
       throw error;
     }
   }

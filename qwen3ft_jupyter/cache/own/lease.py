@@ -173,6 +173,7 @@ def hold_lease(folder: Path, repo_id: str, work: Work, *, disk: Disk = LOCAL) ->
             if isinstance(error, (FileExistsError, FileNotFoundError)) and attempts < ATTEMPTS:
                 continue  # who held it has just removed the folder
             raise disk_error(error, Message("The cache")) from error
+        attempts = 0
         state = LeaseState.read(folder)
         if watch.is_stale(state, folder):
             _break(folder, state, disk)
@@ -221,7 +222,7 @@ def _create(folder: Path, lease: Lease, disk: Disk) -> bool:
     path = folder / LEASE_NAME
     try:
         disk.close(disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
-    except (FileExistsError, FileNotFoundError):  # not found: the owner has just finished and removed the folder
+    except FileExistsError:
         return False
     try:
         write_json(path, lease.to_dict(), disk=disk)

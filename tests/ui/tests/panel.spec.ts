@@ -63,7 +63,7 @@ test('a failed download is short in Models, can be dismissed, and without a hub 
   const alert = models.getByRole('alert');
   await expect(alert).toContainText('The hub cannot be reached');
   await expect(alert).not.toContainText('refuses connections');
-  await expect(alert.getByRole('button', { name: /^Get the practice model/ })).toBeVisible();
+  await expect(alert.getByRole('button', { name: /^Download the practice model/ })).toBeVisible();
   await expect(panel.getByRole('list', { name: 'Jobs' })).toContainText('hub.example refuses connections.');
   await expect(panel.getByRole('button', { name: 'Try again to download Qwen/Qwen3-4B' })).toBeVisible();
   await alert.getByRole('button', { name: 'Dismiss' }).click();

@@ -21,7 +21,7 @@ function label(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
-function model(name: string, fields: Fields = {}): Fields {
+export function model(name: string, fields: Fields = {}): Fields {
   const bytes = Number(fields.download_bytes ?? 1.5 * GB);
   return {
     model_name: name,
@@ -113,6 +113,7 @@ export function job(id: string, state: string, fields: Fields = {}): Fields {
     notices: [],
     error: null,
     result: null,
+    averages: {},
     created: NOW() - 100,
     started: NOW() - 95,
     updated: NOW(),
@@ -189,7 +190,15 @@ export class Standin {
     }),
     job('finetune-1', 'succeeded', {
       kind: 'finetune',
-      params: { config: { model: 'Qwen/Qwen3-0.6B' } },
+      params: {
+        config: {
+          model: 'Qwen/Qwen3-0.6B',
+          data: ['tickets.jsonl'],
+          method: 'lora',
+          output_dir: 'runs/support-bot'
+        }
+      },
+      averages: { loss: { first: 1.93, last: 0.44, over: 10 } },
       result: { output_dir: 'runs/support-bot', steps: 60, first_loss: 2.61, last_loss: 0.41, seconds: 48 }
     }),
     job('download-0', 'failed', {
@@ -232,7 +241,7 @@ export class Standin {
       this.asked.push(`${method} ${path}${query} ${route.request().postData() ?? ''}`.trim());
       this.change(path.split('/'), method, url.searchParams);
     }
-    const found = this.found(method, path);
+    const found = this.found(method, path, url.searchParams.get('ids')?.split(',') ?? null);
     await route.fulfill(
       found === null
         ? { status: 404, json: { code: 'job-not-found', message: 'There is no such job.', hint: '' } }
@@ -272,7 +281,7 @@ export class Standin {
     }
   }
 
-  private found(method: string, path: string): Fields | '' | null {
+  private found(method: string, path: string, ids: string[] | null): Fields | '' | null {
     const [kind, ...rest] = path.split('/');
     const [id, verb] = kind === 'jobs' ? rest : [rest[1], rest[2]];
     const one = this.jobs.find(each => each.id === id);
@@ -300,7 +309,14 @@ export class Standin {
       case 'POST models/download':
         return this.asked.at(-1)?.includes('"dry_run":true') ? this.plan : this.shown(this.jobs[0]);
       case 'GET jobs':
-        return { jobs: this.jobs.map(each => this.shown(each)) };
+        return {
+          jobs: this.jobs
+            .filter(each => ids === null || ids.includes(String(each.id)))
+            .map(each => this.shown(each))
+        };
+      case 'DELETE jobs':
+        this.jobs = this.jobs.filter(each => each.ended === null);
+        return { forgotten: [] };
     }
     if (path.startsWith('models/cache/')) {
       return verb === undefined ? { evicted: [], freed: 0, left: this.left } : this.shown(this.jobs[0]);

@@ -126,7 +126,7 @@ def evict(room: Room, given: Namespace) -> Note:
     names, total = ", ".join(freed) or tr("none"), size(sum(freed.values()))
     kept += map(tr, told.said)
     return Note(
-        "\n".join([tr("Deleted {names}; {size} are free again.", names=names, size=total), *kept, *told.said]),
+        "\n".join([tr("Deleted {names}; {size} are free again.", names=names, size=total), *kept]),
         dict(freed),
     )
 

@@ -175,11 +175,13 @@ def load_(given: Namespace) -> None:
 
 def _say_where(manager: ModelManager, name: str, given: Namespace) -> None:
     """Say where a model is that is to be loaded; if it is a hub's and not here, how to download it."""
-    folder = next((str(model.folder) for model in manager.cached_models() if model.repo_id == name), None)
-    if folder is not None:
-        say(tr("{name} is in the cache: {folder}", name=name, folder=folder))
+    model = next((model for model in manager.cached_models() if model.repo_id == name), None)
+    command = write_command("download", name, face="cli")
+    if model is not None:
+        say(tr("{name} is in the cache: {folder}", name=name, folder=str(model.folder)))
+        if not model.is_sound:
+            say(tr("It is not verified. To compare it with the hub: {command}", command=command))
     elif name == given.model_name and "/" in name and not is_there(at_home(name)):
-        command = write_command("download", name, face="cli")
         say(tr("Loading downloads it first. To do that now: {command}", command=command))
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.own.partials import Unfinished
     from qwen3ft_jupyter.download.plan import DownloadPlan, PlannedFile
     from qwen3ft_jupyter.faces.verbs import Face, Verb
     from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
@@ -280,8 +281,26 @@ def cache_table(models: Sequence[CachedModel], summary: CacheSummary, face: Face
     for left_out in (tr("Hub"), tr("Last used")) if face == "cli" else (tr("Folder"),):
         del columns[left_out]
     title = tr("Models in the cache: {count}, {size}", count=summary.total, size=size(summary.total_size))
-    notes = [room_words(summary), *([] if face == "cli" else [summary.cache_dir])]
+    notes = [room_words(summary), *([] if face == "cli" else [summary.cache_dir]), *unfinished_notes(summary, face)]
     return make_table(title, columns, models, [note for note in [*notes, *map(tr, unseen)] if note])
+
+
+def unfinished_notes(summary: CacheSummary, face: Face) -> list[str]:
+    """Return a line for each download that has not ended: what it takes, and how to go on or to free that."""
+    return [_unfinished_note(one, face) for one in summary.unfinished]
+
+
+def _unfinished_note(one: Unfinished, face: Face) -> str:
+    given = {"name": one.repo_id, "size": size(one.size_bytes), "moment": moment(one.last_active)}
+    if one.is_active:
+        return tr("On its way: {name}, {size} so far.", **given)
+    at = ["--revision", one.revision] if one.revision else []
+    return tr(
+        "Unfinished: {name}, {size}, last worked on {moment}. Go on: {download} · Delete: {evict}",
+        **given,
+        download=write_command("download", one.repo_id, *at, face=face),
+        evict=write_command("evict", one.repo_id, face=face),
+    )
 
 
 def loaded_facts(model: Any) -> str:  # whatever transformers made: each fact is shown only if it tells it

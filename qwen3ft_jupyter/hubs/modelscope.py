@@ -32,10 +32,11 @@ from qwen3ft_jupyter.hubs.listing import (
     at,
     is_commit,
     known_size,
+    odd_names,
 )
 from qwen3ft_jupyter.hubs.names import MAX_DEPTH, choose_paths, parse_sha256
 from qwen3ft_jupyter.hubs.reasons import cure_of, is_page, reason_of
-from qwen3ft_jupyter.hubs.refusals import Refusals, odd_names
+from qwen3ft_jupyter.hubs.refusals import Refusals
 from qwen3ft_jupyter.hubs.region import REGION_HEADER
 from qwen3ft_jupyter.hubs.tokens import TOKEN_VARIABLES, Token
 from qwen3ft_jupyter.hubs.wire import stopped

@@ -9,7 +9,6 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from qwen3ft_jupyter.errors import BadListing, HubBusy, HubUnreachable, RevisionNotFound
 from qwen3ft_jupyter.hubs.failures import host_of, origin_of
-from qwen3ft_jupyter.hubs.http import beginning_of
 from qwen3ft_jupyter.hubs.listing import (
     HUB_LABELS,
     Listing,
@@ -207,7 +206,7 @@ class HuggingFaceHub:
         request = self.file_request(listing, smallest)
         with self._client.open(request.url, headers=request.headers, stop=stop) as response:
             if response.status in {401, 403}:
-                reason = reason_of(response.headers, beginning_of(response))
+                reason = reason_of(response.headers, response.beginning())
                 raise self._refusals.refused(listing.repo_id, reason, is_gated=True)
 
     def _explained(self, answer: Answer, repo_id: RepoId, revision: str, stop: threading.Event | None) -> Qwen3ftError:

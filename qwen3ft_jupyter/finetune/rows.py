@@ -38,6 +38,14 @@ class Reason(enum.Enum):
     ROW_EMPTY_ANSWER = Message("{count} rows left out whose answer is empty; the first: {where}.")
     ROW_THOUGHT = Message("{count} rows left out whose answer is only a thought; the first: {where}.")
     ROW_CONTEXT = Message("{count} rows left out in which no answer is to be learned; the first: {where}.")
+    REPLACED = Message(
+        "{count} rows hold the character U+FFFD, which stands for text that was decoded wrongly; it is learned. The "
+        "first: {where}."
+    )
+    NO_VALUE = Message(
+        "{count} rows hold a turn that is just nan, null or the like, perhaps an empty cell; it is learned. The first: "
+        "{where}."
+    )
     UNDRAWN = Message("{count} rows left out because {names} asks for fewer.")
 
 
@@ -105,6 +113,10 @@ class Row:
                         Message("{one!r} and {other!r} are columns of one name", one=self.names[key], other=name)
                     )
                 self.names[key] = name
+
+    def get(self, key: str) -> object:
+        """Return a column by its plain name, None if there is none or nothing in it; it does not count as read."""
+        return self.columns[self.names[key]] if key in self.names else None
 
     def has(self, names: Iterable[str]) -> bool:
         """Return whether one of these columns holds something."""
@@ -226,8 +238,13 @@ def text_of(value: object, name: str, *, may_lack: bool = False) -> str:
     raise BadRow(Message("{name} {value} is not text", name=name, value=short(value)))
 
 
+def is_text_part(part: object) -> bool:
+    """Return whether this is a part of text, as OpenAI's messages may have several."""
+    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+
+
 def _part(part: object, name: str) -> str:
-    if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
+    if isinstance(part, dict) and is_text_part(part):
         rest = sorted(str(key) for key, value in part.items() if key not in {"type", "text"} and holds(value))
         if not set(rest) - {"cache_control", "annotations"}:
             return str(part["text"])

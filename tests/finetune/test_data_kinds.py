@@ -145,6 +145,10 @@ LEARNED: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
         talk((U, "q"), ("tool_call", {"content": json.dumps(CALL), "reasoning_content": "t"})),
         [(U, "q"), (A, "", "t", CALLS)],
     ),
+    "a tool's answer that is a list": (
+        talk((U, "q"), (A, {"content": "", "tool_calls": [CALL]}), ("tool", {"content": [{"n": 1}]}), (A, "a")),
+        [(U, "q"), (A, "", CALLS), ("tool", '[{"n": 1}]'), (A, "a")],
+    ),
     "an answer that declines": (
         talk((U, "q"), (A, {"content": None, "refusal": "no"})),
         [(U, "q"), (A, "no")],
@@ -225,6 +229,11 @@ COUNTED: dict[str, tuple[dict[str, Any], str]] = {
         talk((U, "q"), (A, "a"), loss=False),
         "1 rows left out in which no answer is to be learned",
     ),
+    "an answer that only says that there is none": (
+        {"question": "q", "answer": "nan"},
+        "1 rows hold a turn that is just nan",
+    ),
+    "text that was decoded wrongly": ({"question": "q", "answer": "a\ufffd"}, "1 rows hold the character U+FFFD"),
     "a row of a pandas index": ({"": 0, "question": "q", "answer": "a"}, "about the rows, not learned: "),
 }
 
@@ -282,6 +291,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a KTO row": (
         {"prompt": "q", "completion": "a", "label": False},
         "label False says whether the answer is a good one",
+    ),
+    "a KTO row of numbers": ({"prompt": "q", "completion": "a", "label": 0}, "label 0 says whether the answer is"),
+    "a KTO row of words": (
+        {"prompt": "q", "completion": "a", "label": "False"},
+        "label 'False' says whether the answer is",
+    ),
+    "a KTO row of LLaMA-Factory": ({"prompt": "q", "completion": "a", "kto_tag": False}, "kto_tag: preference data"),
+    "a row that is a book": (
+        {"question": "q" * 10_000_001, "answer": "a"},
+        "10,000,002 characters; a conversation has",
     ),
     "a rejected answer": (
         {"query": "q", "response": "a", "rejected_response": "b"},

@@ -338,3 +338,22 @@ def test_a_share_of_lost_answers_is_a_warning(bench: Bench) -> None:
 
     assert encoder.report.conversations == 1
     assert "WARNING: only 33 % of the answers are learned. max_length is 64." in encoder.report.notices(64)
+
+
+def test_conversations_of_megabytes_are_no_reason_to_distrust_the_model(bench: Bench) -> None:
+    """They are written one by one: together they would fill the memory that a template may use."""
+    long = talk((U, "word " * 400_000), (A, "yes"))
+    encoder = bench.encoder(INSTRUCT, max_length=100_000)
+
+    encoder.encode([long] * 6)
+
+    assert encoder.report.shortened + encoder.report.dropped == 6
+
+
+def test_a_talk_of_hundreds_of_turns_is_written_in_parts(bench: Bench) -> None:
+    turns = [turn for number in range(200) for turn in ((U, f"question {number} " * 20), (A, f"yes {number}"))]
+    encoder = bench.encoder(INSTRUCT, max_length=1_000_000)
+
+    samples = encoder.encode([talk(*turns)])
+
+    assert (len(samples), encoder.report.answers) == (1, 200)

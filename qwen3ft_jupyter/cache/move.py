@@ -24,6 +24,7 @@ from qwen3ft_jupyter.cache.own.evict import (
 )
 from qwen3ft_jupyter.cache.own.folders import ModelFolders, plain_model
 from qwen3ft_jupyter.cache.own.layout import (
+    EVICTED_FOLDER,
     IN_PLACE_FOLDER,
     INCOMING_FOLDER,
     STAMPS_FOLDER,
@@ -334,7 +335,7 @@ class _Move:
     def _name_rest(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             for name in sorted(os.listdir(self.source)):  # noqa: PTH208 - names are all that is needed
-                if name not in self.left:
+                if name not in self.left and name != EVICTED_FOLDER:
                     self._leave(name, Message("it is no model of this cache"))
 
 

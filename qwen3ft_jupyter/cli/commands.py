@@ -6,6 +6,7 @@ import importlib
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from qwen3ft_jupyter.faces.format import columns
 from qwen3ft_jupyter.faces.say import status as say_status
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
-from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table
+from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table, unfinished_notes
 from qwen3ft_jupyter.messages import size, tr
 from qwen3ft_jupyter.paths import at_home, is_there
 from qwen3ft_jupyter.settings.kinds import parse_folder
@@ -90,12 +91,17 @@ def list_(given: Namespace) -> None:
     say_lines([*manager.settings.notices, *manager.unseen()])
     if given.is_json:
         show_json([model.to_dict() for model in models])
-    elif not models:
-        say(tr("The cache is empty."))
-    else:
-        table = cache_table(models, manager.summarize_cache(), "cli")
+        return
+    summary = manager.summarize_cache()
+    unfinished = unfinished_notes(summary, "cli")
+    if models:
+        table = cache_table(models, replace(summary, unfinished=()), "cli")
         show_rows(table)
         show(" · ".join([table.title, *table.notes]))
+    elif not unfinished:
+        say(tr("The cache is empty."))
+    for line in unfinished:
+        show(line)
 
 
 def show_rows(table: Table) -> None:
@@ -124,6 +130,8 @@ def evict_(given: Namespace) -> None:
     """Delete one model, or all of them."""
     with ProgressLine() as line:
         evicted = actions.evict(open_manager(given), given, reporter=line)
+    if not evicted:
+        say(tr("Nothing was deleted."))
     for name, freed, kept in evicted:
         show(tr("{name}  {size} freed", name=name, size=size(freed)))
         if kept:
@@ -167,11 +175,13 @@ def load_(given: Namespace) -> None:
 
 def _say_where(manager: ModelManager, name: str, given: Namespace) -> None:
     """Say where a model is that is to be loaded; if it is a hub's and not here, how to download it."""
-    folder = next((str(model.folder) for model in manager.cached_models() if model.repo_id == name), None)
-    if folder is not None:
-        say(tr("{name} is in the cache: {folder}", name=name, folder=folder))
+    model = next((model for model in manager.cached_models() if model.repo_id == name), None)
+    command = write_command("download", name, face="cli")
+    if model is not None:
+        say(tr("{name} is in the cache: {folder}", name=name, folder=str(model.folder)))
+        if not model.is_sound:
+            say(tr("It is not verified. To compare it with the hub: {command}", command=command))
     elif name == given.model_name and "/" in name and not is_there(at_home(name)):
-        command = write_command("download", name, face="cli")
         say(tr("Loading downloads it first. To do that now: {command}", command=command))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, list_of, plain, short, text_of
 from qwen3ft_jupyter.finetune.tools import read_tools
@@ -18,6 +19,9 @@ from qwen3ft_jupyter.finetune.turns import (
     trim,
 )
 from qwen3ft_jupyter.messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FORMATS = ("messages", "alpaca", "sharegpt")
 """Names of the formats, in the order in which they are looked for."""
@@ -40,6 +44,9 @@ PARTS: Columns = {
     "tools": ("tools", "functions"),
 }  # fmt: skip
 """What the parts of a conversation are called in the data of other tools."""
+
+USUAL = frozenset({"messages", "conversations", "instruction", "input", "output", "system", "history", "tools"})
+"""Columns that mean to everyone what they mean here; where others are read, a person is shown how."""
 
 SAID = ("instruction", "question", "input", "answer", "reasoning")
 """Parts that a row of turns has no use for: what stands there would be lost."""
@@ -84,6 +91,16 @@ class Mapper:
             return None
         has_answer = any(name in map_plain(row) for name in self.columns["answer"])
         return "alpaca" if has_answer else None
+
+    def columns_of(self, rows: Sequence[Row]) -> list[str]:
+        """Return which column is taken for what, such as "answer = Response", where a name is not one of `USUAL`."""
+        found = {
+            name: part for row in rows for part, names in self.columns.items() for name in names if name in row.used
+        }
+        own = {key: name for row in rows for key, name in row.names.items()}
+        if found.keys() <= USUAL:
+            return []
+        return [f"{part} = {own[name]}" for name, part in found.items() if name in own]
 
     def map(self, row: Row, data_format: str) -> Conversation:
         """Return the row's conversation: it begins with a question and ends with an answer.

@@ -119,11 +119,16 @@ def evict(room: Room, given: Namespace) -> Note:
     """Delete one model, or all of them; the value is the bytes freed by model name."""
     freed: Counter[str] = Counter()
     kept = []
-    for name, count, left in actions.evict(room.manager_for(given), given):
+    told = actions.Notices()
+    for name, count, left in actions.evict(room.manager_for(given), given, reporter=told):
         freed[name] += count
         kept += [left] if left else []
     names, total = ", ".join(freed) or tr("none"), size(sum(freed.values()))
-    return Note("\n".join([tr("Deleted {names}; {size} are free again.", names=names, size=total), *kept]), dict(freed))
+    kept += map(tr, told.said)
+    return Note(
+        "\n".join([tr("Deleted {names}; {size} are free again.", names=names, size=total), *kept]),
+        dict(freed),
+    )
 
 
 def move(room: Room, given: Namespace) -> Note:

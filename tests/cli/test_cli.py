@@ -155,7 +155,8 @@ class StandIn:
         self.calls.append(("move", target))
         return Answer(moved=("a", "b"), left=self.left, bytes_copied=1500)
 
-    def evict_all(self) -> list[EvictedModel]:
+    def evict_all(self, *, reporter: Reporter) -> list[EvictedModel]:
+        reporter.notice("a/b stays: it is pinned.")
         left = ("notes.txt", "checkpoints/")
         return [EvictedModel(parse_repo_id(f"Qwen/{name}"), name, size, left) for name, size in (("A", 1500), ("B", 7))]
 

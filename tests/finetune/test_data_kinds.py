@@ -520,6 +520,32 @@ def test_rows_of_two_formats_in_one_file_are_both_learned(tmp_path: Path) -> Non
     assert data.report.notices[0] == "t.jsonl: 2 rows, format messages + alpaca"
 
 
+def test_what_columns_were_taken_for_is_shown_where_their_names_are_not_the_usual(tmp_path: Path) -> None:
+    row = {"Question": "q", "Complex_CoT": "t", "Response": "a"}
+
+    shown = read(tmp_path, [row]).report.notices
+    usual = read(tmp_path, [{"instruction": "q", "output": "a"}]).report.notices
+
+    assert shown[1] == "t.jsonl: columns learned: question = Question, answer = Response, reasoning = Complex_CoT"
+    assert len(usual) == 1
+
+
+def test_a_share_of_rows_that_cannot_be_learned_is_a_warning(tmp_path: Path) -> None:
+    rows = [{"question": "q", "answer": "a"}, *[{"question": "q", "answer": ""}] * 3]
+
+    assert read(tmp_path, rows).report.notices[-1] == "WARNING: only 25 % of the rows can be learned from."
+
+
+def test_what_is_not_read_of_a_folder_is_named(tmp_path: Path) -> None:
+    read(tmp_path, [{"question": "q", "answer": "a"}])
+    for name in ("notes.md", "b.xlsx", ".hidden.jsonl"):
+        (tmp_path / name).write_text("")
+
+    notices = read_named([str(tmp_path)], Reading()).report.notices
+
+    assert notices[0].endswith(": not read, being no files of data: b.xlsx, notes.md")
+
+
 @pytest.mark.parametrize("sign", [";", "\t"])
 def test_a_csv_parted_by_another_sign_is_read_and_told(tmp_path: Path, sign: str) -> None:
     data = read(tmp_path, f"question{sign}answer\nq{sign}a, b\n", "t.csv")

@@ -347,7 +347,12 @@ def test_long_conversations_are_written_in_parts(bench: Bench, monkeypatch: pyte
     encoder = bench.encoder(INSTRUCT)
     asked: list[int] = []
     render = bench.renderers[-1].render
-    monkeypatch.setattr(bench.renderers[-1], "render", lambda jobs: (asked.append(len(jobs)), render(jobs))[1])
+
+    def counted(jobs: list[Any]) -> list[str]:
+        asked.append(len(jobs))
+        return render(jobs)
+
+    monkeypatch.setattr(bench.renderers[-1], "render", counted)
 
     encoder.encode([talk((U, "word " * size), (A, "yes")) for size in (1, 1, 30, 9, 9)])
 

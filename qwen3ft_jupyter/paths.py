@@ -45,6 +45,14 @@ def names_in(folder: Path | str) -> Sequence[str]:
     return ()
 
 
+def folds_case(folder: Path, name: str) -> bool:
+    """Return whether a folder that holds `name` finds it in other case, too: Linux mounts such volumes as well."""
+    try:
+        return (folder / name).samefile(folder / name.swapcase())
+    except OSError:
+        return False
+
+
 def matching(folder: Path, pattern: str) -> Sequence[Path]:
     """Return what is in a folder and has a name that a pattern such as ``*.json`` describes, by name.
 

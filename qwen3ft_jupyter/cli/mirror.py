@@ -32,7 +32,7 @@ def mirror_(given: Namespace) -> None:
     from qwen3ft_jupyter.mirror.mirror import Mirror, unserved_models
 
     manager = open_manager(given)
-    host, port, cache = given.host or _HOST, given.port or 0, manager.cache
+    host, port, cache = (given.host or _HOST).strip("[]"), given.port or 0, manager.cache
     certificate, is_own = _certificate(given, manager.settings.state_dir / _OWN_FOLDER, host)
     mirror = Mirror(
         cache_dir=cache.root,
@@ -47,10 +47,9 @@ def mirror_(given: Namespace) -> None:
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(mirror)
-        except OSError as error:
-            raise BadInput(
-                "Cannot listen on {host}:{port}: {reason}.", host=host, port=port, reason=error.strerror
-            ) from error
+        except (OSError, OverflowError, UnicodeError) as error:  # a port that is none; a name that is none
+            reason = error.strerror if isinstance(error, OSError) else Message("there is no such address")
+            raise BadInput("Cannot listen on {host}:{port}: {reason}.", host=host, port=port, reason=reason) from error
         stop = stack.enter_context(stop_on_signals())
         url = reachable(mirror.url)
         show(url)

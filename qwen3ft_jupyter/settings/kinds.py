@@ -23,6 +23,10 @@ _BYTES = re.compile(r"(\d{1,20}(?:\.\d{1,6})?)\s*([kmgt]?)(i?)b?(?:/s)?", re.ASC
 _UNITS = {(unit, i): base**power for power, unit in enumerate(("", *"kmgt")) for i, base in (("", 1000), ("i", 1024))}
 _ADDRESS = re.compile(r"file:|[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
 _WINDOWS_PATH = re.compile(r"[a-z]:[\\/]|\\", re.ASCII | re.IGNORECASE)
+_HUB_HOSTS = frozenset({"huggingface.co", "hf.co", "hf-mirror.com", "modelscope.cn", "modelscope.ai"})
+"""They lie at the root of their hosts."""
+_ROUTE = re.compile(r"/(?:openapi|api)(?:/v1)?(?:/models.*)?$")
+_ODD_HOST = re.compile(r"[.][.]|^[.-]")
 _UNQUOTE = Message("Write it without them: docker's --env-file, for example, takes them as part of the value.")
 _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 
@@ -174,7 +178,7 @@ def parse_url(variable: str, value: object) -> str:
             hint="Give an address such as https://hub.example.org, without user name or password.",
             variable=variable,
         )
-    if any(mark in text for mark in "?#") or text.endswith(("/api", "/api/v1")):
+    if _is_within_hub(text):
         raise BadSetting(
             "{variable} is not the address of a hub, but of a page or route of one.",
             hint="Leave out what follows the hub's own address: /api, and everything from ? or # on.",
@@ -183,14 +187,25 @@ def parse_url(variable: str, value: object) -> str:
     return text
 
 
+def _is_within_hub(text: str) -> bool:
+    """Return whether an address leads to something within a hub; a hub of one's own may lie below a path."""
+    parts = urlsplit(text)
+    is_known = (parts.hostname or "").removeprefix("www.") in _HUB_HOSTS
+    return (
+        any(mark in text for mark in "?#") or _ROUTE.search(parts.path) is not None or (is_known and parts.path != "")
+    )
+
+
 def _is_http_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        has_host = bool(parts.hostname) and parts.port != 0 and not parts.netloc.endswith(":")  # as in http:/host
+        host = parts.hostname or ""
+        has_port = parts.port != 0 and not parts.netloc.endswith(":")  # as in http:/host
     except ValueError:
         return False
-    is_plain = parts.username is None and not any(character.isspace() for character in text)
-    return parts.scheme in ("http", "https") and has_host and is_plain
+    is_host = bool(host) and host not in {"http", "https"} and not _ODD_HOST.search(host)
+    is_plain = parts.username is None and not any(one.isspace() or one == "\\" for one in text)
+    return parts.scheme in ("http", "https") and has_port and is_host and is_plain
 
 
 def parse_urls(variable: str, value: object) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
+    import threading
     from collections.abc import Mapping, Sequence
     from typing import IO, Any
 
@@ -161,6 +162,15 @@ def _is_known_to_psutil(identity: ProcessIdentity) -> bool:
         return True  # it is there, it is merely not ours
     except psutil.Error:
         return False
+
+
+def start_thread(thread: threading.Thread) -> bool:
+    """Start a thread that is only helpful; return whether the system had one to give."""
+    try:
+        thread.start()
+    except RuntimeError:  # a limit on processes, or no memory for a stack
+        return False
+    return True
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:

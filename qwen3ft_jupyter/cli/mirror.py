@@ -11,6 +11,7 @@ from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.messages import Command, Message, Names, tr
+from qwen3ft_jupyter.paths import at_home
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -66,8 +67,8 @@ def _certificate(given: Namespace, folder: Path, host: str) -> tuple[Certificate
     from qwen3ft_jupyter.mirror.tls import Certificate, own_certificate
 
     if given.tls_cert:
-        path = Path(given.tls_cert).expanduser()
-        return Certificate(path, Path(given.tls_key).expanduser() if given.tls_key else path), False
+        path = at_home(given.tls_cert)
+        return Certificate(path, at_home(given.tls_key) if given.tls_key else path), False
     if given.tls_key:
         raise BadInput("A key without its certificate is of no use.", hint="Give the certificate with --tls-cert.")
     return (own_certificate(folder, host), True) if given.tls else (None, False)

@@ -107,7 +107,10 @@ def stop_on_signals(leave_word: Callable[[], str] = str) -> Iterator[threading.E
     def on_signal(number: int, _frame: FrameType | None) -> None:
         received.append(signal.Signals(number))
         # Event.set takes a lock that the interrupted code may be holding, so it must not be called from here.
-        _thread.start_new_thread(leave, ())
+        try:
+            _thread.start_new_thread(leave, ())
+        except RuntimeError:  # the system has no thread left
+            raise KeyboardInterrupt from None
 
     before = {number: signal.signal(number, on_signal) for number in stop_signals()}
     try:

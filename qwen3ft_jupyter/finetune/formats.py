@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, list_of, plain, short, text_of
-from qwen3ft_jupyter.finetune.tools import read_tools
+from qwen3ft_jupyter.finetune.tools import find_strangers, read_tools
 from qwen3ft_jupyter.finetune.trim import trim
 from qwen3ft_jupyter.finetune.turns import (
     REASONING,
@@ -101,7 +101,7 @@ class Mapper:
             name: part for row in rows for part, names in self.columns.items() for name in names if name in row.used
         }
         own = {key: name for row in rows for key, name in row.names.items()}
-        if found.keys() <= USUAL:
+        if all(name in USUAL or name == part for name, part in found.items()):
             return []
         return [f"{part} = {own[name]}" for name, part in found.items() if name in own]
 
@@ -117,6 +117,8 @@ class Mapper:
         _refuse_size(messages)
         tools = row.take_one(self.columns["tools"])
         said = read_tools(tools[1], tools[0]) if tools else ""
+        if find_strangers(said, (one.tool_calls for one in messages)):
+            row.note(Reason.STRANGE_CALL)
         if not self.is_told:
             self._refuse_unused(row)
         is_learned = self.is_told or is_row_learned(row)

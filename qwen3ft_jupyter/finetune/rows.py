@@ -38,6 +38,9 @@ class Reason(enum.Enum):
     ROW_EMPTY_ANSWER = Message("{count} rows left out whose answer is empty; the first: {where}.")
     ROW_THOUGHT = Message("{count} rows left out whose answer is only a thought; the first: {where}.")
     ROW_CONTEXT = Message("{count} rows left out in which no answer is to be learned; the first: {where}.")
+    STRANGE_CALL = Message(
+        "{count} rows call a tool that is not among their tools; the call is learned. The first: {where}."
+    )
     REPLACED = Message(
         "{count} rows hold the character U+FFFD, which stands for text that was decoded wrongly; it is learned. The "
         "first: {where}."
@@ -158,7 +161,9 @@ class Row:
         """Note the columns that nobody read."""
         for key, name in self.names.items():
             if key not in self.used:
-                self.note(Reason.METADATA if key in METADATA else Reason.UNKNOWN, detail=prefix + name)
+                is_index = key != "" or str(self.columns[name]).strip().isdecimal()  # pandas gives its index no name
+                is_metadata = key in METADATA and is_index
+                self.note(Reason.METADATA if is_metadata else Reason.UNKNOWN, detail=prefix + name)
 
 
 @dataclass(slots=True)

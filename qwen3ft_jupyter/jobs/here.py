@@ -20,7 +20,7 @@ from qwen3ft_jupyter.jobs.kinds import JobContext, Result
 from qwen3ft_jupyter.jobs.reporter import JobReporter
 from qwen3ft_jupyter.jobs.worker import STOPPED, pulse, refresh, unexpected
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.processes import ProcessIdentity
+from qwen3ft_jupyter.processes import ProcessIdentity, start_thread
 from qwen3ft_jupyter.work import Reporter, Work
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def leave_word(job: Job) -> None:
     record = _at_work.get(job.id)
     if record is not None:
         writing = threading.Thread(target=_end, args=(record, "stopped"), daemon=True)
-        writing.start()
-        writing.join(LEAVE_S)
+        if start_thread(writing):
+            writing.join(LEAVE_S)
 
 
 def _leave(job: Job, waited_s: float) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 if not __package__:  # started as a file
     sys.path.append(str(Path(__file__).resolve().parents[2]))
-from qwen3ft_jupyter.processes import ProcessIdentity, start_detached, stop_signals
+from qwen3ft_jupyter.processes import ProcessIdentity, start_detached, start_thread, stop_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,10 +127,12 @@ class Supervision:
             worker.wait()
             gone.set()
 
-        threading.Thread(target=collect, daemon=True).start()
+        is_collecting = start_thread(threading.Thread(target=collect, daemon=True))
         ended_at: float | None = None
         beat_at = time.monotonic()
         while not gone.wait(TICK_S):
+            if not is_collecting and worker.poll() is not None:
+                break
             now = time.monotonic()
             self._urge(worker, now)
             if now - beat_at < HEARTBEAT_S:

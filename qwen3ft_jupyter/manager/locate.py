@@ -15,7 +15,7 @@ from qwen3ft_jupyter.finetune.results import is_run, read_run
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.loading.loaded import ModelLocation
 from qwen3ft_jupyter.messages import Command
-from qwen3ft_jupyter.paths import at_home, is_file, is_folder
+from qwen3ft_jupyter.paths import at_home, is_file, is_folder, matching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,7 @@ def _is_repo(name: str, cache: ModelCache) -> bool:
         return True  # the address of a page, or a name that is known
     owner = Path(repo_id.partition("/")[0])
     if is_folder(repo_id):  # a folder that is called like a repo is named with ./ unless it is a model itself
-        return not any(Path(repo_id).glob("*.safetensors"))
+        return not matching(Path(repo_id), "*.safetensors")
     near = _nearest_folder(repo_id)
     is_typo = near is not None and is_file(Path(near) / "config.json")
     return not (owner.name == _RUNS or is_folder(owner) or is_typo)

@@ -234,6 +234,11 @@ COUNTED: dict[str, tuple[dict[str, Any], str]] = {
         "1 rows hold a turn that is just nan",
     ),
     "text that was decoded wrongly": ({"question": "q", "answer": "a\ufffd"}, "1 rows hold the character U+FFFD"),
+    "a call of a tool that the row does not have": (
+        talk((U, "q"), (A, {"content": "", "tool_calls": [CALL]}), tools=[{"name": "g"}]),
+        "1 rows call a tool that is not among their tools",
+    ),
+    "a column without a name": ({"": "text", "question": "q", "answer": "a"}, "NOT learned, because .* (…) (1)"),
     "a row of a pandas index": ({"": 0, "question": "q", "answer": "a"}, "about the rows, not learned: "),
 }
 
@@ -544,9 +549,10 @@ def test_what_columns_were_taken_for_is_shown_where_their_names_are_not_the_usua
 
     shown = read(tmp_path, [row]).report.notices
     usual = read(tmp_path, [{"instruction": "q", "output": "a"}]).report.notices
+    own = read(tmp_path, [{"question": "q", "answer": "a"}]).report.notices
 
     assert shown[1] == "t.jsonl: columns learned: question = Question, answer = Response, reasoning = Complex_CoT"
-    assert len(usual) == 1
+    assert len(usual) == len(own) == 1
 
 
 def test_a_share_of_rows_that_cannot_be_learned_is_a_warning(tmp_path: Path) -> None:
@@ -565,7 +571,7 @@ def test_what_is_not_read_of_a_folder_is_named(tmp_path: Path) -> None:
     assert notices[0].endswith(": not read, being no files of data: b.xlsx, notes.md")
 
 
-@pytest.mark.parametrize("sign", [";", "\t"])
+@pytest.mark.parametrize("sign", [";", "\t", "，"])
 def test_a_csv_parted_by_another_sign_is_read_and_told(tmp_path: Path, sign: str) -> None:
     data = read(tmp_path, f"question{sign}answer\nq{sign}a, b\n", "t.csv")
 

@@ -211,7 +211,11 @@ class ModelCache(ModelFolders):
         if model is not None:
             return not_ours(model)
         return NotCached(
-            "{repo_id} is not in the cache.", hint="See `{command}` for what is.", repo_id=name, command=Command("list")
+            "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
+            hint="See `{command}` for what is.",
+            name=name,
+            revision=revision,
+            command=Command("list"),
         )
 
     def _evict_other(self, model: CachedModel, is_used: InUse) -> int:

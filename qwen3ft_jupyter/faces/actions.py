@@ -107,10 +107,23 @@ def name_to_load(manager: ModelManager, name: str) -> str:
     Raises:
         JobNotFound: several jobs are called so.
     """
-    if "/" in name or is_there(at_home(name)):
+    if is_there(at_home(name)):
         return name
+    if "/" in name:
+        return _plain_name(name)
     ids = [job.id for job in manager.jobs()]
     return match_id(ids, name) if like(ids, name) else name
+
+
+def _plain_name(name: str) -> str:
+    """Return the name of the model that an address means; what is none stays, for it may be a path."""
+    from qwen3ft_jupyter.errors import BadInput
+    from qwen3ft_jupyter.hubs.spelling import parse_model
+
+    with contextlib.suppress(BadInput):
+        repo_id, revision = parse_model(name)
+        return f"{repo_id}@{revision}" if revision else repo_id
+    return name
 
 
 def variables(given: Namespace) -> tuple[str, str]:

@@ -57,7 +57,18 @@ MAX_WALK_REQUESTS = 1000
 DENIAL_PAUSES_S = (0.3, 0.8, 2.0)
 """A readable repo is now and then denied; after these pauses a denial is believed."""
 
-_DENIED_WORDS = ("permission", "private", "unauthorized", "not logged in", "token", "forbidden", "权限", "未登录")
+_DENIED_WORDS = (
+    "permission",
+    "private",
+    "unauthorized",
+    "not logged in",
+    "token",
+    "forbidden",
+    "权限",
+    "登录",
+    "私有",
+    "授权",
+)
 _REVISION_WORDS = ("revision", "branch", "版本", "分支")
 
 

@@ -31,11 +31,18 @@ READ_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _OPEN_FLAGS
 """To read what others may have put there: a symlink is refused, and a pipe does not block."""
 
 
+SMALLEST_LIMIT: Final = 1 << 31
+"""No volume that anyone uses limits files to less: FAT32, the last, to one byte less than 4 GiB."""
+
+
 class Disk(Protocol):
     """What the cache asks of the volume it writes to. Every method raises OSError as the system does."""
 
     def free_bytes(self, folder: Path) -> int | None:
         """Return how many bytes this user may still write on the volume of `folder`; None if it does not tell."""
+
+    def can_hold(self, folder: Path, size: int) -> bool:
+        """Return whether a file of `size` bytes can lie in `folder`, room aside; True where nobody can tell."""
 
     def open(self, path: Path, flags: int, mode: int = 0o666) -> int:
         """Return a descriptor of `path`, opened with the `flags` of `os.open`; a symlink is not followed."""
@@ -94,6 +101,10 @@ class LocalDisk:
             return None
         return usage.free if usage.total else None  # and some say that they have no blocks at all
 
+    def can_hold(self, folder: Path, size: int) -> bool:
+        """Return whether a file of `size` bytes can lie in `folder`, room aside; True where nobody can tell."""
+        return _is_allowed(size) and (size < SMALLEST_LIMIT or _can_seek(folder, size))
+
     def open(self, path: Path, flags: int, mode: int = 0o666) -> int:
         """Return a descriptor of `path`; a symlink is not followed."""
         return os.open(path, flags | _OPEN_FLAGS, mode)
@@ -147,6 +158,10 @@ class LocalDisk:
         except FileNotFoundError:
             if not _is_file_at(target, before):
                 raise
+        except OSError as error:
+            if error.errno != errno.EXDEV or not stat.S_ISREG(before.st_mode):
+                raise
+            self._carry_over(source, target, before.st_mode)
 
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name."""
@@ -179,6 +194,21 @@ class LocalDisk:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+    def _carry_over(self, source: Path, target: Path, mode: int) -> None:
+        """Bring a file to its name on another volume, where half of it never has that name."""
+        half = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
+        try:
+            shutil.copyfile(source, half, follow_symlinks=False)
+            half.chmod(stat.S_IMODE(mode))
+            with half.open("rb") as file:
+                self.fsync(file.fileno())
+            self._rename(half, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                half.unlink()
+            raise
+        self.unlink(source)
 
     def _rename(self, source: Path, target: Path) -> None:
         os.replace(source, target)
@@ -291,6 +321,34 @@ def make_own_folder(path: Path, *, disk: Disk = LOCAL) -> None:
 def fsync_folder(folder: Path) -> None:
     """Make what was renamed in `folder` survive a power cut, where the platform can."""
     LOCAL.fsync_folder(folder)
+
+
+def _is_allowed(size: int) -> bool:
+    """Return whether this process may write a file of that size (``ulimit -f``)."""
+    try:
+        import resource
+    except ImportError:  # Windows knows no such limit
+        return True
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return limit == resource.RLIM_INFINITY or size <= limit
+
+
+def _can_seek(folder: Path, size: int) -> bool:
+    """Return whether a volume knows places that far behind in a file; nothing is written to tell."""
+    probe = folder / f".{secrets.token_hex(8)}.tmp"
+    try:
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN_FLAGS, 0o600)
+    except OSError:  # what is wrong, writing will tell
+        return True
+    try:
+        os.lseek(descriptor, size, os.SEEK_SET)
+    except OSError as error:
+        return error.errno not in {errno.EINVAL, errno.EFBIG, errno.EOVERFLOW}
+    finally:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            probe.unlink()
+    return True
 
 
 def _is_file_at(path: Path, status: os.stat_result) -> bool:

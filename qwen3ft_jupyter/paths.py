@@ -45,12 +45,25 @@ def names_in(folder: Path | str) -> Sequence[str]:
     return ()
 
 
+def folds_case(folder: Path, name: str) -> bool:
+    """Return whether a folder that holds `name` finds it in other case, too: Linux mounts such volumes as well."""
+    try:
+        return (folder / name).samefile(folder / name.swapcase())
+    except OSError:
+        return False
+
+
 def matching(folder: Path, pattern: str) -> Sequence[Path]:
     """Return what is in a folder and has a name that a pattern such as ``*.json`` describes, by name.
 
     Unlike a shell's, a pattern describes hidden names as well.
     """
     return [folder / name for name in names_in(folder) if fnmatch.fnmatchcase(name, pattern)]
+
+
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """Return a path with ``~`` replaced, where there is such a home folder; pathlib raises where there is none."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
 def current_folder() -> Path | None:

@@ -11,16 +11,16 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from qwen3ft_jupyter.paths import is_there
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
+    import threading
     from collections.abc import Mapping, Sequence
     from typing import IO, Any
 
@@ -132,7 +132,7 @@ def start_detached(
 
 def _is_in_proc(identity: ProcessIdentity) -> bool | None:
     mark = start_mark(identity.pid)
-    if mark is None and not is_there(Path(f"/proc/{identity.pid}")):
+    if mark is None and not os.path.lexists(f"/proc/{identity.pid}"):
         with contextlib.suppress(ProcessLookupError, OverflowError):
             try:
                 os.kill(identity.pid, 0)
@@ -162,3 +162,19 @@ def _is_known_to_psutil(identity: ProcessIdentity) -> bool:
         return True  # it is there, it is merely not ours
     except psutil.Error:
         return False
+
+
+def start_thread(thread: threading.Thread) -> bool:
+    """Start a thread that is only helpful; return whether the system had one to give."""
+    try:
+        thread.start()
+    except RuntimeError:  # a limit on processes, or no memory for a stack
+        return False
+    return True
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that ask a process to stop. Under nohup SIGHUP does not, and that is to stay so."""
+    hang_up: signal.Signals | None = getattr(signal, "SIGHUP", None)  # not on Windows
+    is_asking = hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM, *([hang_up] if hang_up is not None and is_asking else []))

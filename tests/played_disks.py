@@ -26,6 +26,9 @@ class PlayedDisk:
     def free_bytes(self, folder: Path) -> int | None:
         return LOCAL.free_bytes(folder)
 
+    def can_hold(self, folder: Path, size: int) -> bool:
+        return LOCAL.can_hold(folder, size)
+
     def open(self, path: Path, flags: int, mode: int = 0o666) -> int:
         return LOCAL.open(path, flags, mode)
 
@@ -121,6 +124,42 @@ class ForgetfulDisk(LocalDisk):
         self.renames += 1
         if self.renames % 2 == 0:
             raise refusal(errno.ENOENT, source)
+
+
+class PartedDisk(LocalDisk):
+    """Each folder is a volume of its own: nothing is renamed or linked from one to another."""
+
+    def link(self, source: Path, target: Path) -> None:
+        if source.parent != target.parent:
+            raise refusal(errno.EXDEV, source)
+        super().link(source, target)
+
+    def _rename(self, source: Path, target: Path) -> None:
+        if source.parent != target.parent:
+            raise refusal(errno.EXDEV, source)
+        super()._rename(source, target)
+
+
+class SilentDisk(PlayedDisk):
+    """Does not tell how much is free."""
+
+    def free_bytes(self, folder: Path) -> int | None:
+        return None
+
+
+class SmallFilesDisk(PlayedDisk):
+    """Holds no file of more than so many bytes, as FAT32 does, only fewer."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+
+    def can_hold(self, folder: Path, size: int) -> bool:
+        return size <= self.limit
+
+    def write_at(self, descriptor: int, data: memoryview, offset: int) -> None:
+        if offset + len(data) > self.limit:
+            raise refusal(errno.EFBIG)
+        super().write_at(descriptor, data, offset)
 
 
 class SequentialDisk(PlayedDisk):

@@ -139,7 +139,7 @@ def test_a_repair_is_a_job_about_the_revision_that_was_named(
     manager.ensure_model_cached(REPO)
     first = manager.list_cached_models()[0]["commit"]
     (repo / "model.safetensors").write_bytes(os.urandom(WEIGHTS))
-    manager.ensure_model_cached(REPO, revision="main")
+    manager.ensure_model_cached(REPO, revision=manager.plan(REPO, update=True).commit)
     slugs = {model["commit"]: model["slug"] for model in manager.list_cached_models()}
     assert len(slugs) == 2
     damage(tmp_path / "cache" / slugs[first] / "config.json")
@@ -159,7 +159,7 @@ def test_a_pin_is_of_one_revision(make_manager: Make, mirror: Mirror, repo: Path
     manager.ensure_model_cached(REPO)
     first = manager.list_cached_models()[0]["commit"]
     (repo / "config.json").write_text("{}")
-    manager.ensure_model_cached(REPO, revision="main")
+    manager.ensure_model_cached(REPO, revision=manager.plan(REPO, update=True).commit)
 
     manager.pin(REPO, revision=first)
 
@@ -207,8 +207,8 @@ def test_a_plan_and_each_deletion_read_the_list_of_jobs_once(
 ) -> None:
     manager = make_manager(mirror.url, quota=10**9)
     folders = [make_cached(manager.settings.cache_dir, f"acme/Small-{number}") for number in range(5)]
-    list_jobs = mock.Mock(wraps=manager.job_store.list)
-    monkeypatch.setattr(manager.job_store, "list", list_jobs)
+    list_jobs = mock.Mock(wraps=manager.job_store.read_all)
+    monkeypatch.setattr(manager.job_store, "read_all", list_jobs)
 
     manager.plan(REPO)
     assert list_jobs.call_count == 1

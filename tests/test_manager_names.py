@@ -77,3 +77,20 @@ def test_what_is_to_be_loaded_without_its_owner_is_answered_by_its_name(
         manager.load_model_and_tokenizer(name_to_load(manager, name))
 
     assert name_to_load(manager, near) == near
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (f"https://huggingface.co/{REPO}", REPO),
+        (f"{REPO}/", REPO),
+        (f"hf.co/{REPO}/tree/v1", f"{REPO}@v1"),
+        ("runs/first", "runs/first"),
+        ("./runs/first", "./runs/first"),
+        ("/data/a b/c", "/data/a b/c"),
+    ],
+)
+def test_an_address_is_loaded_by_the_name_in_it_and_a_path_stays_one(
+    manager: ModelManager, given: str, meant: str
+) -> None:
+    assert name_to_load(manager, given) == meant

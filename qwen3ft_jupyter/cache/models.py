@@ -77,6 +77,8 @@ class CachedModel:
     Such a folder may be the user's own work. It is listed, and its bytes are compared with what a hub lists, but it is
     neither handed out nor deleted as that model."""
 
+    is_unfinished: bool = False
+    """Whether it is no model yet, but what is here of a download that was given up."""
     problems: tuple[str, ...] = field(default=(), compare=False)
     """What keeps it from being loaded, for a person; see `catalog.usable`."""
     changes: tuple[str, ...] = field(default=(), compare=False)
@@ -127,6 +129,8 @@ class EvictedModel:
     freed_bytes: int
     left: tuple[str, ...] = ()
     """What else lies in its folder, and still does."""
+    is_unfinished: bool = False
+    """Whether it was no model yet, but what was here of a download that had been given up."""
 
     @property
     def left_words(self) -> str:

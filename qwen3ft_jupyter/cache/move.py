@@ -24,9 +24,11 @@ from qwen3ft_jupyter.cache.own.evict import (
 )
 from qwen3ft_jupyter.cache.own.folders import ModelFolders, plain_model
 from qwen3ft_jupyter.cache.own.layout import (
+    EVICTED_FOLDER,
     IN_PLACE_FOLDER,
     INCOMING_FOLDER,
     STAMPS_FOLDER,
+    check_readable,
     folders_in,
     incoming_folder,
     incoming_folders,
@@ -36,14 +38,14 @@ from qwen3ft_jupyter.cache.own.manifest import is_half_evicted, manifest_path, m
 from qwen3ft_jupyter.cache.own.repair import keep_pieces, opened
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
-from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, NotCached, Stopped
+from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, ModelInUse, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.messages import Message, Names, Size
-from qwen3ft_jupyter.paths import is_folder, is_link, is_there, matching
+from qwen3ft_jupyter.paths import is_folder, is_link, is_there, matching, reason_of
 from qwen3ft_jupyter.transfer.journal import read_journal
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES
 from qwen3ft_jupyter.transfer.partial import claimed
-from qwen3ft_jupyter.transfer.volume import disk_error
+from qwen3ft_jupyter.transfer.volume import FULL, disk_error
 from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 RECORD_FOLDERS: Final = (STAMPS_FOLDER, IN_PLACE_FOLDER)
 """Folders of small files about models that lie elsewhere."""
 MAX_RECORD_BYTES: Final = 16 << 20
+PROBE_NAME: Final = ".qwen3ft-probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class _Move:
 
     def check(self) -> None:
         """Refuse what cannot go well, before anything is touched."""
+        check_readable(self.source)
         if not is_folder(self.source):
             raise NotCached("There is no cache to move.", details={"path": str(self.source)})
         source, target = (Path(os.path.realpath(root)) for root in (self.source, self.target))
@@ -142,8 +146,8 @@ class _Move:
 
     def run(self) -> MoveReport:
         """Move everything."""
+        self._make_target()
         folders = self._folders()
-        make_folders(self.target, disk=self.disk)
         models = ModelFolders(self.source, (), trust_manifests=self.trust_manifests)
         copied = [
             (folder, repo_id)
@@ -161,6 +165,22 @@ class _Move:
         self._name_rest()
         moved, left = tuple(sorted(self.moved)), tuple(sorted(self.left.items()))
         return MoveReport(str(self.source), str(self.target), moved, left, bytes_copied)
+
+    def _make_target(self) -> None:
+        """Make the folder that the cache moves to, and see that it can be written."""
+        try:
+            make_folders(self.target, disk=self.disk)
+            write_atomic(self.target / PROBE_NAME, b"", disk=self.disk)
+            self.disk.unlink(self.target / PROBE_NAME)
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            raise CacheNotWritable(
+                "The folder to move the cache to cannot be made or written: {reason}.",
+                hint="Give another folder, or one that you may write to.",
+                details={"path": str(self.target)},
+                reason=reason_of(error),
+            ) from error
 
     def _folders(self) -> list[tuple[Path, RepoId]]:
         """Return the folders that move, and whose model they hold."""
@@ -315,7 +335,7 @@ class _Move:
     def _name_rest(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             for name in sorted(os.listdir(self.source)):  # noqa: PTH208 - names are all that is needed
-                if name not in self.left:
+                if name not in self.left and name != EVICTED_FOLDER:
                     self._leave(name, Message("it is no model of this cache"))
 
 

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.own.layout import BESIDE
+from qwen3ft_jupyter.cache.models import CachedModel
+from qwen3ft_jupyter.cache.own.layout import BESIDE, INCOMING_FOLDER
 from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.messages import Message, Size, Texts, moment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.own.manifest import Manifest
+    from qwen3ft_jupyter.cache.own.partials import Unfinished
     from qwen3ft_jupyter.hubs.names import RepoId
 
 Blobs = Mapping[tuple[str, int], int]
@@ -28,6 +29,20 @@ class Holding:
     model: CachedModel
     blobs: Blobs
     is_in_use: bool = False
+
+
+def unfinished_holding(download: Unfinished) -> Holding:
+    """Return an unfinished download as the quota sees it."""
+    model = CachedModel(
+        download.repo_id,
+        f"{INCOMING_FOLDER}/{download.slug}",
+        download.folder,
+        download.size_bytes,
+        "qwen3ft",
+        last_used=download.last_active,
+        is_unfinished=True,
+    )
+    return Holding(model, {(str(download.folder), 0): download.size_bytes}, download.is_active)
 
 
 def held_bytes(holdings: Iterable[Holding]) -> int:
@@ -57,13 +72,13 @@ def _is_of(model: CachedModel, record: Manifest) -> bool:
 def evictable(holdings: Iterable[Holding], *, now: float, keep: RepoId | None = None) -> list[CachedModel]:
     """Return the models that may be evicted without being named, the least recently used first.
 
-    Those are our own downloads that are not pinned, not in use and not of the repo `keep`. A time of use that lies
-    after `now` (unix seconds: some clock was wrong) counts as `now`, so that it protects no model for ever.
+    Those are our own downloads, finished or not, that are not pinned, not in use and not of the repo `keep`. A time
+    of use after `now` (unix seconds: some clock was wrong) counts as `now`, so that it protects no model for ever.
     """
     models = [
         holding.model
         for holding in holdings
-        if holding.model.is_verified
+        if (holding.model.is_verified or holding.model.is_unfinished)
         and not (holding.model.pinned or holding.is_in_use or holding.model.repo_id == keep)
     ]
     return sorted(models, key=lambda model: (min(now, model.last_used or model.created or 0.0), model.slug))
@@ -97,6 +112,8 @@ def shortfall(holdings: Collection[Holding], over_bytes: int, *, now: float, kee
 
 def title(model: CachedModel) -> str:
     """Return what to call one of possibly several revisions of a model in front of a person."""
+    if model.is_unfinished:
+        return Message("the unfinished download of {name}", name=model.repo_id)
     if BESIDE not in model.slug:
         return model.repo_id
     return Message("{name} at {revision}", name=model.repo_id, revision=model.revision)

@@ -20,14 +20,15 @@ from qwen3ft_jupyter.cache.own.evict import (
     as_of_now,
     is_leased,
     nobody_uses,
-    remove_incoming,
     remove_model,
     remove_shell,
+    remove_unfinished,
 )
 from qwen3ft_jupyter.cache.own.folders import ModelFolders
-from qwen3ft_jupyter.cache.own.layout import check_readable, folders_in, incoming_folder, incoming_folders, is_revision
+from qwen3ft_jupyter.cache.own.layout import check_readable, folders_in, incoming_folder, is_revision
 from qwen3ft_jupyter.cache.own.manifest import file_state, is_half_evicted, marked_repo_id, update_manifest
-from qwen3ft_jupyter.cache.own.partials import allocated_bytes
+from qwen3ft_jupyter.cache.own.partials import allocated_bytes, unfinished_in
+from qwen3ft_jupyter.cache.own.remains import clear_notes
 from qwen3ft_jupyter.cache.own.verify import no_record, verify_model
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import BadInput, CacheError, ModelInUse, NotCached
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.others.places import Place
     from qwen3ft_jupyter.cache.own.evict import Extent
     from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile
+    from qwen3ft_jupyter.cache.own.partials import Unfinished
     from qwen3ft_jupyter.cache.reports import VerifyReport
     from qwen3ft_jupyter.disk import Disk
 
@@ -209,7 +211,11 @@ class ModelCache(ModelFolders):
         if model is not None:
             return not_ours(model)
         return NotCached(
-            "{repo_id} is not in the cache.", hint="See `{command}` for what is.", repo_id=name, command=Command("list")
+            "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
+            hint="See `{command}` for what is.",
+            name=name,
+            revision=revision,
+            command=Command("list"),
         )
 
     def _evict_other(self, model: CachedModel, is_used: InUse) -> int:
@@ -233,27 +239,21 @@ class ModelCache(ModelFolders):
 
     def evict_for_room(self, name: str, *, is_used: InUse = nobody_uses) -> EvictedModel:
         """Delete what was downloaded of the own model with this slug, which nobody named; raises like `evict`."""
+        for one in self.unfinished_downloads():
+            if name == quota.unfinished_holding(one).model.slug:
+                freed = remove_unfinished(one.folder, one.repo_id, disk=self.disk)
+                return EvictedModel(one.repo_id, name, freed, is_unfinished=True)
         return self._evict((model := self.by_slug(name)).folder, model.repo_id, "recorded", is_used)
 
-    def evict_all(self, *, is_used: InUse = nobody_uses) -> Sequence[EvictedModel]:
-        """Delete what was downloaded of all own models, and all partials; return what was deleted.
+    def evict_all(self, *, is_used: InUse = nobody_uses, reporter: Reporter = SILENT) -> Sequence[EvictedModel]:
+        """Delete all that was downloaded, as `evictions.evict_all` says."""
+        from qwen3ft_jupyter.cache.evictions import evict_all
 
-        What is pinned, in use or on its way, shared caches, other tools' models, and what no manifest lists stay.
-        """
-        self.finish_evictions()
-        evicted = []
-        for model in self.own():
-            if model.is_verified and not model.pinned:
-                with contextlib.suppress(ModelInUse):
-                    evicted.append(self._evict(model.folder, model.repo_id, "recorded", is_used))
-        kept = {model.slug for model in self.own()}
-        for folder in incoming_folders(self.root):
-            if folder.name not in kept and not is_leased(folder):
-                remove_incoming(folder, disk=self.disk)
-        return evicted
+        return evict_all(self, is_used=is_used, reporter=reporter)
 
     def finish_evictions(self) -> None:
         """Delete the rest of models whose eviction a crash cut short."""
+        clear_notes(self.root, disk=self.disk)
         for folder in folders_in(self.root):
             if is_half_evicted(folder):
                 with contextlib.suppress(ModelInUse):
@@ -262,13 +262,18 @@ class ModelCache(ModelFolders):
                 remove_shell(folder, disk=self.disk)
 
     def holdings(self, is_used: InUse = nobody_uses) -> Sequence[quota.Holding]:
-        """Return our own models as the quota sees them."""
+        """Return our own models, and what was begun of others, as the quota sees them."""
         is_used = as_of_now(is_used)
-        return [quota.Holding(model, self.blobs(model), self._is_in_use(model, is_used)) for model in self.own()]
+        models = [quota.Holding(model, self.blobs(model), self._is_in_use(model, is_used)) for model in self.own()]
+        return [*models, *map(quota.unfinished_holding, self.unfinished_downloads())]
+
+    def unfinished_downloads(self) -> Sequence[Unfinished]:
+        """Return the downloads that have not ended, of which bytes are here, the longest unattended first."""
+        return unfinished_in(self.root)
 
     def used_bytes(self) -> int:
         """Return what our own cache holds, partials and what others put beside a model included; shared files once."""
-        return quota.held_bytes(self.holdings()) + self.other_bytes() + self.incoming_bytes()
+        return quota.held_bytes(self.holdings()) + self.other_bytes()
 
     def incoming_bytes(self) -> int:
         """Return what partial files take on the disk."""

@@ -5,20 +5,22 @@ from __future__ import annotations
 import atexit
 import gc
 import io
-import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from qwen3ft_jupyter.cli.commands import FAILED, find_command
-from qwen3ft_jupyter.cli.output import in_words, say, show
+from qwen3ft_jupyter.cli.output import in_words, open_missing_streams, say, show, stopped_words, unwritten, write
 from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.parsing import match_verb, parse
 from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.verbs import COMMON, PROGRAM, SPELLINGS, verbs_of
 from qwen3ft_jupyter.messages import tr
+from qwen3ft_jupyter.paths import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+Code = TypeVar("Code", int, "int | str | None")
 
 INTERRUPTED = 130
 WRONG_LINE = 2
@@ -30,29 +32,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: with 2, for a line that is not in the grammar; with 128 and its number after another signal.
     """
+    open_missing_streams()
     atexit.register(gc.freeze)  # the interpreter's last collection is spared some 50,000 objects, 25 to 50 ms
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets the rest of the line
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        return _written(_do(list(sys.argv[1:] if arguments is None else arguments)))
+    except SystemExit as leaving:
+        raise SystemExit(_written(leaving.code)) from leaving.__cause__
+
+
+def _written(code: Code) -> Code:
+    """Return the exit code of what has been done: it is an error, too, if not all of its output could be written."""
+    write("")
+    error = unwritten()
+    if error is None or code:
+        return code
+    if not isinstance(error, BrokenPipeError):  # `qwen3ft list | head` wants no more
+        say(tr("The work is done, but its output could not be written: {reason}.", reason=reason_of(error)))
+    return FAILED
+
+
+def _do(words: list[str]) -> int:
+    """Run one command and say what it ended with, if that was an error."""
+    try:
+        return _run(words)
     except WrongLine as error:
         if error.is_value:
             say(f"{PROGRAM}: bad-input: {error.message}")
             return FAILED
         say(f"{PROGRAM}: {error}")
         raise SystemExit(WRONG_LINE) from None
-    except Stopped:
-        say(tr("stopped; what arrived is kept"))
+    except Stopped as error:
+        say(stopped_words(error))
         return INTERRUPTED
     except KeyboardInterrupt:
         say("")
         return INTERRUPTED
     except Qwen3ftError as error:
         say(in_words(error))
-        return FAILED
-    except BrokenPipeError:  # `qwen3ft list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
+import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +16,10 @@ from qwen3ft_jupyter.faces.format import columns
 from qwen3ft_jupyter.faces.say import status as say_status
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
-from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table
+from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table, unfinished_notes
 from qwen3ft_jupyter.messages import size, tr
-from qwen3ft_jupyter.paths import is_there
+from qwen3ft_jupyter.paths import at_home, is_there
+from qwen3ft_jupyter.settings.kinds import parse_folder
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -87,12 +91,17 @@ def list_(given: Namespace) -> None:
     say_lines([*manager.settings.notices, *manager.unseen()])
     if given.is_json:
         show_json([model.to_dict() for model in models])
-    elif not models:
-        say(tr("The cache is empty."))
-    else:
-        table = cache_table(models, manager.summarize_cache(), "cli")
+        return
+    summary = manager.summarize_cache()
+    unfinished = unfinished_notes(summary, "cli")
+    if models:
+        table = cache_table(models, replace(summary, unfinished=()), "cli")
         show_rows(table)
         show(" · ".join([table.title, *table.notes]))
+    elif not unfinished:
+        say(tr("The cache is empty."))
+    for line in unfinished:
+        show(line)
 
 
 def show_rows(table: Table) -> None:
@@ -121,6 +130,8 @@ def evict_(given: Namespace) -> None:
     """Delete one model, or all of them."""
     with ProgressLine() as line:
         evicted = actions.evict(open_manager(given), given, reporter=line)
+    if not evicted:
+        say(tr("Nothing was deleted."))
     for name, freed, kept in evicted:
         show(tr("{name}  {size} freed", name=name, size=size(freed)))
         if kept:
@@ -130,14 +141,21 @@ def evict_(given: Namespace) -> None:
 def move_(given: Namespace) -> int:
     """Move the cache."""
     manager = open_manager(given)
-    target = Path(given.folder).expanduser().absolute()
+    target = parse_folder("FOLDER", given.folder)
     with ProgressLine() as line, stop_on_signals() as stop:
         report = manager.move_cache(target, reporter=line, stop=stop)
     copied = size(report.bytes_copied)
     say(tr("Moved folders: {count}; {size} copied.", count=len(report.moved), size=copied))
-    say(tr("The cache has moved. Use it there: {command}", command=f"export MODEL_CACHE_DIR={target}"))
+    say(tr("The cache has moved. Use it there: {command}", command=export_line("MODEL_CACHE_DIR", target)))
     show(str(target))
     return FAILED if report.left else 0  # what stayed, and why, has been said as it was met
+
+
+def export_line(variable: str, value: Path) -> str:
+    """Return the line that sets a variable in the shell of this platform."""
+    if os.name == "nt":
+        return f'set "{variable}={value}"'
+    return f"export {variable}={shlex.quote(str(value))}"
 
 
 def load_(given: Namespace) -> None:
@@ -157,11 +175,13 @@ def load_(given: Namespace) -> None:
 
 def _say_where(manager: ModelManager, name: str, given: Namespace) -> None:
     """Say where a model is that is to be loaded; if it is a hub's and not here, how to download it."""
-    folder = next((str(model.folder) for model in manager.cached_models() if model.repo_id == name), None)
-    if folder is not None:
-        say(tr("{name} is in the cache: {folder}", name=name, folder=folder))
-    elif name == given.model_name and "/" in name and not is_there(Path(name).expanduser()):
-        command = write_command("download", name, face="cli")
+    model = next((model for model in manager.cached_models() if model.repo_id == name), None)
+    command = write_command("download", name, face="cli")
+    if model is not None:
+        say(tr("{name} is in the cache: {folder}", name=name, folder=str(model.folder)))
+        if not model.is_sound:
+            say(tr("It is not verified. To compare it with the hub: {command}", command=command))
+    elif name == given.model_name and "/" in name and not is_there(at_home(name)):
         say(tr("Loading downloads it first. To do that now: {command}", command=command))
 
 
@@ -202,4 +222,4 @@ def practice_(given: Namespace) -> None:
     """Copy the practice model and its data to a folder."""
     from qwen3ft_jupyter.practice.model import make_practice
 
-    show(str(make_practice(Path(given.folder)).folder))
+    show(str(make_practice(parse_folder("FOLDER", given.folder)).folder))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_rows
-from qwen3ft_jupyter.cli.output import say, show, show_json
+from qwen3ft_jupyter.cli.output import say, show, show_json, write
 from qwen3ft_jupyter.errors import error_from_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
@@ -84,7 +83,7 @@ def jobs_log_(given: Namespace) -> None:
     job = _job(given)
     chunk = job.log()
     while chunk.text:
-        sys.stdout.write(chunk.text)
+        write(chunk.text)
         chunk = job.log(chunk.next_offset)
 
 

@@ -11,6 +11,7 @@ from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.messages import Command, Message, Names, tr
+from qwen3ft_jupyter.paths import at_home
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -31,7 +32,7 @@ def mirror_(given: Namespace) -> None:
     from qwen3ft_jupyter.mirror.mirror import Mirror, unserved_models
 
     manager = open_manager(given)
-    host, port, cache = given.host or _HOST, given.port or 0, manager.cache
+    host, port, cache = (given.host or _HOST).strip("[]"), given.port or 0, manager.cache
     certificate, is_own = _certificate(given, manager.settings.state_dir / _OWN_FOLDER, host)
     mirror = Mirror(
         cache_dir=cache.root,
@@ -46,10 +47,9 @@ def mirror_(given: Namespace) -> None:
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(mirror)
-        except OSError as error:
-            raise BadInput(
-                "Cannot listen on {host}:{port}: {reason}.", host=host, port=port, reason=error.strerror
-            ) from error
+        except (OSError, OverflowError, UnicodeError) as error:  # a port that is none; a name that is none
+            reason = error.strerror if isinstance(error, OSError) else Message("there is no such address")
+            raise BadInput("Cannot listen on {host}:{port}: {reason}.", host=host, port=port, reason=reason) from error
         stop = stack.enter_context(stop_on_signals())
         url = reachable(mirror.url)
         show(url)
@@ -67,8 +67,8 @@ def _certificate(given: Namespace, folder: Path, host: str) -> tuple[Certificate
     from qwen3ft_jupyter.mirror.tls import Certificate, own_certificate
 
     if given.tls_cert:
-        path = Path(given.tls_cert).expanduser()
-        return Certificate(path, Path(given.tls_key).expanduser() if given.tls_key else path), False
+        path = at_home(given.tls_cert)
+        return Certificate(path, at_home(given.tls_key) if given.tls_key else path), False
     if given.tls_key:
         raise BadInput("A key without its certificate is of no use.", hint="Give the certificate with --tls-cert.")
     return (own_certificate(folder, host), True) if given.tls else (None, False)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.faces.say import error as error_words
 from qwen3ft_jupyter.faces.verbs import PROGRAM
+from qwen3ft_jupyter.messages import tr
+from qwen3ft_jupyter.processes import stop_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from qwen3ft_jupyter.errors import Qwen3ftError
@@ -25,9 +27,42 @@ _PATIENCE_S = 0.9
 """Work promises to stop within a second; a name lookup or a module's start may not let it."""
 
 
+_unwritten: list[OSError] = []
+"""What was met when stdout could not be written."""
+
+
+def open_missing_streams() -> None:
+    """Open what a caller has closed (``2>&-``): the next file to be opened would be what programs take for stderr."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115 - to the end
+
+
 def show(text: str) -> None:
     """Print a result to stdout."""
-    print(text, flush=True)  # noqa: T201 - a command line prints
+    write(f"{text}\n")
+
+
+def write(text: str) -> None:
+    """Write to stdout. Where nobody reads that or it is full, the work goes on; `unwritten` tells."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        _unwritten.append(error)
+        with contextlib.suppress(OSError, ValueError):  # what is still to be flushed goes there, at the end, too
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def unwritten() -> OSError | None:
+    """Return why not all that was for stdout is there, and forget it."""
+    error = _unwritten[0] if _unwritten else None
+    _unwritten.clear()
+    return error
 
 
 def show_json(value: object) -> None:
@@ -37,7 +72,7 @@ def show_json(value: object) -> None:
 
 def say(text: str) -> None:
     """Print what is for people alone to stderr."""
-    with contextlib.suppress(OSError):  # a terminal that has gone
+    with contextlib.suppress(OSError, ValueError):  # a terminal that has gone
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command line prints
 
 
@@ -49,45 +84,43 @@ def in_words(error: Qwen3ftError) -> str:
     return "\n  ".join(line for line in lines if line)
 
 
+def stopped_words(error: Stopped) -> str:
+    """Return that something was stopped, and how to go on."""
+    return "\n".join(filter(None, (tr("stopped; what arrived is kept"), error_words(error, "cli")["hint"])))
+
+
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
+def stop_on_signals(leave_word: Callable[[], str] = str) -> Iterator[threading.Event]:
     """Yield an event that Ctrl-C, SIGTERM and SIGHUP set; work that does not heed it is left behind.
 
-    That is safe: whatever this package writes survives being broken off at any point. The exit code is 128 and the
-    signal's number.
+    That is safe: whatever this package writes survives being broken off at any point. `leave_word` is called before,
+    and returns what else to say. The exit code is 128 and the signal's number.
     """
     stop, is_over, received = threading.Event(), threading.Event(), [signal.SIGINT]
 
     def leave() -> None:
         stop.set()
         if not is_over.wait(_PATIENCE_S):
-            with contextlib.suppress(OSError):
-                os.write(2, b"\nstopped\n")
+            say("\n" + "\n".join(filter(None, (tr("stopped; what arrived is kept"), leave_word()))))
             os._exit(128 + received[-1])
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         received.append(signal.Signals(number))
         # Event.set takes a lock that the interrupted code may be holding, so it must not be called from here.
-        _thread.start_new_thread(leave, ())
+        try:
+            _thread.start_new_thread(leave, ())
+        except RuntimeError:  # the system has no thread left
+            raise KeyboardInterrupt from None
 
-    before = {number: signal.signal(number, on_signal) for number in _signals()}
+    before = {number: signal.signal(number, on_signal) for number in stop_signals()}
     try:
         yield stop
     except Stopped as error:
         if received[-1] == signal.SIGINT:
             raise
-        say(f"qwen3ft: {error}")
+        say(stopped_words(error))
         raise SystemExit(128 + received[-1]) from error
     finally:
         is_over.set()
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _signals() -> list[signal.Signals]:
-    """Return the signals that end this process; under nohup SIGHUP does not, and that is to stay so."""
-    known = [signal.SIGINT, signal.SIGTERM]
-    hang_up: signal.Signals | None = getattr(signal, "SIGHUP", None)  # not on Windows
-    if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:
-        known.append(hang_up)
-    return known

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, say_lines, show_plan
 from qwen3ft_jupyter.cli.jobs import detach, see_through
 from qwen3ft_jupyter.cli.output import say, show, stop_on_signals
-from qwen3ft_jupyter.errors import JobError
+from qwen3ft_jupyter.errors import JobError, Stopped
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.job_views import FINDINGS, fetch_facts
 from qwen3ft_jupyter.faces.say import error as error_words
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import find, write_command
-from qwen3ft_jupyter.jobs.here import is_waiting_here, run_here
-from qwen3ft_jupyter.messages import size, tr
+from qwen3ft_jupyter.jobs.here import is_waiting_here, leave_word, run_here
+from qwen3ft_jupyter.messages import Command, Message, size, tr
 from qwen3ft_jupyter.work import Controls, Work
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
     from qwen3ft_jupyter.download.result import DownloadResult
     from qwen3ft_jupyter.jobs.kinds import Result
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
+
+
+_GO_ON = Message("Go on with it: {command}")
 
 
 def download_(given: Namespace) -> int:
@@ -124,7 +128,7 @@ def _do(
         say(tr("No job is kept of this. {why}", why=f"{said['message']} {said['hint']}"))
         return _do_without_job(do, max_speed)
     if is_waiting_here(job):
-        with ProgressLine() as line, stop_on_signals() as stop:
+        with ProgressLine() as line, stop_on_signals(lambda: _leave(job)) as stop, _telling_how_to_go_on(job):
             return run_here(job, do, reporter=line, stop=stop)
     if not see_through(job):  # another process was at it
         return None
@@ -132,6 +136,20 @@ def _do(
 
     result: Result | None = KINDS[job.kind].read_result(job.status().result)
     return result
+
+
+@contextlib.contextmanager
+def _telling_how_to_go_on(job: Job) -> Iterator[None]:
+    try:
+        yield
+    except Stopped as error:
+        raise Stopped(error.message, hint=_GO_ON, command=Command("jobs resume", job.id)) from error
+
+
+def _leave(job: Job) -> str:
+    """Write down that the work was stopped; return how to go on with it."""
+    leave_word(job)
+    return tr(_GO_ON, command=write_command("jobs resume", job.id, face="cli"))
 
 
 def _do_without_job(do: Callable[[Work], Result], max_speed: float | None) -> Result:

@@ -11,6 +11,7 @@ from qwen3ft_jupyter.cache.others.adopt import adopt
 from qwen3ft_jupyter.cache.others.import_partials import import_partials
 from qwen3ft_jupyter.cache.own.commit import Content, commit_model
 from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.partials import note_download
 from qwen3ft_jupyter.cache.own.repair import keep_ranges, right_ranges
 from qwen3ft_jupyter.cache.own.state import model_from
 from qwen3ft_jupyter.download.result import DownloadResult
@@ -96,6 +97,7 @@ def apply(plan: DownloadPlan, downloader: Downloader, work: Work) -> Ensured:
     lent = plan.found.lent
     ready: list[FetchedFile] = []
     application = _Application(plan, downloader, downloader.cache, work)
+    application.note()
     try:
         ready += application.adopted()
         missing = application.missing({file.file.path for file in ready})
@@ -123,6 +125,11 @@ class _Application:
     @property
     def incoming(self) -> Path:
         return incoming_folder(self.cache.root, self.plan.folder.name)
+
+    def note(self) -> None:
+        """Write down what is to come, for whoever finds the partial files."""
+        if self.plan.of("adopted", "resumed", "fetched"):
+            note_download(self.incoming, self.plan.repo_id, self.plan.request.revision, disk=self.cache.disk)
 
     def adopted(self) -> list[FetchedFile]:
         """Return what was cloned from another place on this disk and is right."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.others.in_place import probable_files
 from qwen3ft_jupyter.cache.own.evict import InUse, as_of_now, nobody_uses, remove_empty, remove_incoming
-from qwen3ft_jupyter.cache.own.layout import incoming_folder, is_revision
+from qwen3ft_jupyter.cache.own.layout import INCOMING_FOLDER, incoming_folder, is_revision
 from qwen3ft_jupyter.cache.own.lease import Lease, hold_lease
 from qwen3ft_jupyter.cache.own.manifest import ManifestFile
 from qwen3ft_jupyter.cache.unseen import unseen
@@ -37,13 +37,15 @@ from qwen3ft_jupyter.errors import (
 )
 from qwen3ft_jupyter.hubs.git_refs import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.http import HttpClient
-from qwen3ft_jupyter.hubs.listing import HUB_LABELS, is_commit
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS, is_commit, without_twins
 from qwen3ft_jupyter.hubs.names import Sha256
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
 from qwen3ft_jupyter.hubs.routes import resolve
 from qwen3ft_jupyter.messages import Message, Names, Texts
+from qwen3ft_jupyter.paths import folds_case
 from qwen3ft_jupyter.transfer.objects import SMALL_BYTES
 from qwen3ft_jupyter.transfer.sources import gather_sources
+from qwen3ft_jupyter.transfer.volume import refuse_too_large
 from qwen3ft_jupyter.work import Progress, Work
 
 if TYPE_CHECKING:
@@ -149,6 +151,7 @@ class Downloader:
         if plan is not None:
             return plan
         found = Survey(self.cache, request, listing, folder, work).look()
+        refuse_too_large(self.cache.root, found.wanted, self.cache.disk)
         return self._forecast(self._plan(request, listing, folder, found, self._volume()), work)
 
     def order_for(self, request: DownloadRequest) -> Sequence[HubName]:
@@ -186,8 +189,16 @@ class Downloader:
             return replace(request, revision=_branch(self.cache.find(request.model_name)))
         return request
 
-    def _resolved(self, request: DownloadRequest, work: Work) -> Listing:
-        return resolve(self.hubs, self.order_for(request), request.model_name, request.revision, work=work)
+    def _resolved(self, request: DownloadRequest, work: Work, order: Sequence[HubName] = ()) -> Listing:
+        """Return what of the listing of the first hub in `order` that has one this volume can hold."""
+        order = order or self.order_for(request)
+        listing = resolve(self.hubs, order, request.model_name, request.revision, work=work)
+        if not folds_case(self.cache.root, INCOMING_FOLDER):
+            return listing
+        fitted = without_twins(listing)
+        for note in fitted.notes[len(listing.notes) :]:
+            work.notice(note)
+        return fitted
 
     def _listing_of_cached(self, request: DownloadRequest, folder: Path) -> Listing | None:
         """Return the listing that the manifest of a damaged model amounts to, if it is what is wanted."""
@@ -336,7 +347,7 @@ class Downloader:
                 raise
             work.notice("{why} Trying {hub}.", why=error.message, hub=HUB_LABELS[others[0]])
             try:
-                other = resolve(self.hubs, others, request.model_name, request.revision, work=work)
+                other = self._resolved(request, work, others)
             except HubError:
                 raise error from None
             return Downloader._complete_from_any(self._after(error), request, other, folder, work)
@@ -348,6 +359,7 @@ class Downloader:
     def _complete(self, request: DownloadRequest, listing: Listing, folder: Path, work: Work) -> Ensured:
         """Plan, and carry the plan out; plan again when a model of this cache on which it counted is gone."""
         survey = Survey(self.cache, request, listing, folder, work)
+        refuse_too_large(self.cache.root, survey.wanted, self.cache.disk)
         evicted: list[str] = []
         is_told = False
 

@@ -75,10 +75,10 @@ class Survey:
         self._request = request
         self._folder = folder
         self._work = work
-        self._wanted = tuple(file for file in listing.files if is_wanted(file.path))
+        self.wanted = tuple(file for file in listing.files if is_wanted(file.path))
         self._previous = cache.trusted(folder)
-        self._kept = {} if request.force else right_files(folder, self._previous, self._wanted, work)
-        self._missing = split_copies(self._wanted, self._kept)[0]
+        self._kept = {} if request.force else right_files(folder, self._previous, self.wanted, work)
+        self._missing = split_copies(self.wanted, self._kept)[0]
         self._right_ranges: dict[SafePath, tuple[PieceSum, ...]] = {}
 
     def look(self) -> Found:
@@ -91,7 +91,7 @@ class Survey:
         rest = [file for file in rest if file.path not in candidates]
         salvage = self._salvage(rest, partials) if self._request.may_use_disk else {}
         return Found(
-            self._wanted,
+            self.wanted,
             kept=self._kept,
             lent=lent,
             candidates=candidates,

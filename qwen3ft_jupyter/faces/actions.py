@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobNotFound
 from qwen3ft_jupyter.faces.verbs import find
 from qwen3ft_jupyter.messages import Command, Message, Names, tr
-from qwen3ft_jupyter.paths import is_there
+from qwen3ft_jupyter.paths import at_home, is_there
+from qwen3ft_jupyter.work import Reporter
 
 if TYPE_CHECKING:
     import threading
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
-    from qwen3ft_jupyter.work import Reporter
 
 _LIST = Message("See `{command}` for those there are.", command=Command("jobs"))
 
@@ -38,6 +37,17 @@ def overrides(given: Namespace) -> dict[str, Any]:
     if getattr(given, "max_speed", None) == 0 and "in_place" in given:  # a download without the limit that is set
         settings["max_speed"] = "none"
     return settings
+
+
+class Notices(Reporter):
+    """Keeps what it is told, to be shown with the answer."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def notice(self, message: str) -> None:
+        """Keep it."""
+        self.said.append(message)
 
 
 # Models
@@ -65,14 +75,18 @@ def plan(
 def evict(manager: ModelManager, given: Namespace, **watch: Reporter) -> list[tuple[str, int, str]]:
     """Delete one model, or all of them; return the name of each, the bytes that are free again, and what is kept.
 
-    `watch` is a reporter of `ModelManager.evict_model`, which is told what is kept of a single model.
+    `watch` is a reporter, which is told what is kept of a single model, or which models are.
     """
     if given.is_all:
-        return [(model.repo_id, model.freed_bytes, _kept(model)) for model in manager.evict_all()]
+        return [(_title(model), model.freed_bytes, _kept(model)) for model in manager.evict_all(**watch)]
     freed = manager.evict_model(
         given.model_name, revision=given.revision, owner=given.owner, everything=given.everything, **watch
     )
     return [(given.model_name, freed, "")]
+
+
+def _title(model: EvictedModel) -> str:
+    return tr("the unfinished download of {name}", name=model.repo_id) if model.is_unfinished else model.repo_id
 
 
 def _kept(model: EvictedModel) -> str:
@@ -93,10 +107,23 @@ def name_to_load(manager: ModelManager, name: str) -> str:
     Raises:
         JobNotFound: several jobs are called so.
     """
-    if "/" in name or is_there(Path(name).expanduser()):
+    if is_there(at_home(name)):
         return name
+    if "/" in name:
+        return _plain_name(name)
     ids = [job.id for job in manager.jobs()]
     return match_id(ids, name) if like(ids, name) else name
+
+
+def _plain_name(name: str) -> str:
+    """Return the name of the model that an address means; what is none stays, for it may be a path."""
+    from qwen3ft_jupyter.errors import BadInput
+    from qwen3ft_jupyter.hubs.spelling import parse_model
+
+    with contextlib.suppress(BadInput):
+        repo_id, revision = parse_model(name)
+        return f"{repo_id}@{revision}" if revision else repo_id
+    return name
 
 
 def variables(given: Namespace) -> tuple[str, str]:

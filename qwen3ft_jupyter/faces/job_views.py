@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadInput, ModelNotFound, RevisionNotFound, UnsafeModel, error_classes
 from qwen3ft_jupyter.faces import format as fmt
 from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
-from qwen3ft_jupyter.faces.views import make_table
+from qwen3ft_jupyter.faces.views import hub_words, make_table
 from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from qwen3ft_jupyter.download.result import DownloadResult
     from qwen3ft_jupyter.faces.losses import Losses
     from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.faces.views import Columns, Table
@@ -62,7 +64,7 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
     match read_result(job.kind, job.status.result):
         case DownloadResult() as done:
             facts = [(tr("folder"), done.folder), *fetch_facts(done)]
-            facts += [(tr("time"), duration(done.seconds)), (tr("hub"), done.hub or "")]
+            facts += [(tr("time"), duration(done.seconds)), (tr("hub"), hub_words(done.model_name, done.hub))]
         case VerifyReport() as done:
             facts = [(tr("verified"), size(done.checked_bytes))]
             facts += [
@@ -112,13 +114,21 @@ def fetch_facts(result: JobResult | None) -> list[tuple[str, str]]:
         return [(tr("fetched"), size(result.bytes_fetched))]
     if not isinstance(result, DownloadResult):
         return []
-    shares = share_words(result.sources)
+    shares = tr("in the cache") if result.was_cached else share_words(_named(result))
     facts = [(tr("fetched"), size(result.bytes) + (f" ({shares})" if shares else ""))]
     if result.adopted:
         facts.append((tr("from this disk"), size(result.adopted)))
     if result.evicted:
         facts.append((tr("deleted to make room"), ", ".join(result.evicted)))
     return facts
+
+
+def _named(result: DownloadResult) -> dict[str, int]:
+    """Return how much came from where, each source called as people are to know it."""
+    named: Counter[str] = Counter()
+    for name, count in result.sources.items():
+        named[hub_words(result.model_name, name)] += count
+    return dict(named)
 
 
 def job_text(job: JobSnapshot, losses: Losses | None = None, face: Face = "magic") -> str:

@@ -80,7 +80,7 @@ def parse(verb: Verb, words: Sequence[str], face: Face, spelled: str = "") -> Na
 
     Raises:
         WrongLine: it is not in the verb's grammar.
-        BadInput: a speed is none.
+        BadInput: a speed is none, or a revision.
     """
     parser = make_parser(verb, face, spelled)
     has_text = any(argument.is_text for argument in verb.arguments) and face == "cli"
@@ -104,14 +104,18 @@ def _parse_with_text(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
 
 
 def _read_model(verb: Verb, given: Namespace) -> None:
-    """Read the name of a model, which may be an address and say which revision; what is none is for the manager."""
+    """Read the name of a model, which may be an address and say which revision; what is none is for the manager.
+
+    Raises:
+        BadInput: no revision can be called so, or two are given.
+    """
     is_model = any(argument.field == "model_name" and argument.completes == "model" for argument in verb.arguments)
     if not is_model or given.model_name is None or getattr(given, "owner", None) == "folder":  # that may be a path
         return
-    from qwen3ft_jupyter.errors import BadInput
+    from qwen3ft_jupyter.errors import BadName
     from qwen3ft_jupyter.hubs.spelling import parse_model
 
-    with contextlib.suppress(BadInput):
+    with contextlib.suppress(BadName):
         given.model_name, given.revision = parse_model(given.model_name, given.revision)
 
 

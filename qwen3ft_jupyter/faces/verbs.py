@@ -333,7 +333,10 @@ VERBS: Final[tuple[Verb, ...]] = (
             Option("--tls-cert", "speaks https with this certificate.", "FILE", "text", group="certificate"),
             Option("--tls-key", "is the key of that certificate, if it is not in the same file.", "FILE", "text"),
         ),
-        details=("It runs until it is interrupted; notebooks do not have it because it would keep the kernel busy.",),
+        details=(
+            "It runs until it is interrupted; notebooks do not have it because it would keep the kernel busy.",
+            "It serves what a download has verified, and names what else lies in the cache or is used in place.",
+        ),
         faces=CLI,
     ),
     Verb("practice", "Copies the practice model and its data to a folder.", (Argument("DIR", "folder"),)),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.own.partials import Unfinished
     from qwen3ft_jupyter.download.plan import DownloadPlan, PlannedFile
     from qwen3ft_jupyter.faces.verbs import Face, Verb
     from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
@@ -107,6 +108,18 @@ def owner_words(owner: str) -> str:
     return tr(OWNERS.get(owner, owner))
 
 
+def hub_words(repo_id: str, hub: str | None) -> str:
+    """Return the hub that a model came from. The practice model comes from none: it is served as a hub would do it.
+
+    >>> hub_words("a/b", "modelscope"), hub_words("qwen3ft/Qwen3-Practice", "modelscope")
+    ('modelscope', 'this package')
+    """
+    from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
+
+    is_ours = repo_id == PRACTICE_REPO_ID and hub in ("modelscope", "huggingface", *OWNERS.values())
+    return tr("this package") if is_ours else tr(hub or "")
+
+
 def state_words(model: CachedModel) -> str:
     """Return what else there is to say of a cached model, for example "verified, pinned"."""
     state = tr("verified") if model.is_sound else tr("not verified")
@@ -136,8 +149,8 @@ def room_words(summary: CacheSummary) -> str:
 
 def plan_table(plan: DownloadPlan) -> Table:
     """Return what a download would do: how many files of which kind, then room, time and sources."""
-    rows = [_action_row(action, plan.files) for action in ACTIONS]
-    facts = [plan.repo_id, OWNERS[plan.hub], plan.listing.revision, plan.commit[:12]]
+    rows = [_action_row(action, plan) for action in ACTIONS]
+    facts = [plan.repo_id, hub_words(plan.repo_id, OWNERS[plan.hub]), plan.listing.revision, plan.commit[:12]]
     return Table(
         " · ".join(fact for fact in facts if fact),
         (tr("What"), tr("Files"), tr("Size"), tr("To fetch"), tr("From")),
@@ -147,14 +160,15 @@ def plan_table(plan: DownloadPlan) -> Table:
     )
 
 
-def _action_row(action: str, files: Iterable[PlannedFile]) -> tuple[str, ...] | None:
-    these = [file for file in files if file.action == action]
+def _action_row(action: str, plan: DownloadPlan) -> tuple[str, ...] | None:
+    these = [file for file in plan.files if file.action == action]
     if not these:
         return None
     to_fetch = sum(file.bytes_to_fetch for file in these)
     sources = dict.fromkeys(source for file in these for source in file.source.split(", ") if source)
     whole = size(sum(file.size for file in these))
-    return tr(ACTIONS[action]), str(len(these)), whole, size(to_fetch) if to_fetch else "", ", ".join(map(tr, sources))
+    names = ", ".join(hub_words(plan.repo_id, source) for source in sources)
+    return tr(ACTIONS[action]), str(len(these)), whole, size(to_fetch) if to_fetch else "", names
 
 
 def _plan_notes(plan: DownloadPlan) -> list[str]:
@@ -166,7 +180,9 @@ def _plan_notes(plan: DownloadPlan) -> list[str]:
     if fetched and plan.rate:
         notes.append(tr("About {time} at {rate}/s.", time=duration(plan.seconds), rate=size(plan.rate)))
     if plan.sources and fetched:
-        notes.append(tr("Sources: {names}.", names=", ".join(map(tr, plan.sources))))
+        notes.append(
+            tr("Sources: {names}.", names=", ".join(hub_words(plan.repo_id, source) for source in plan.sources))
+        )
     if plan.listing.left_out:
         notes.append(tr("Left on the hub: {names}.", names=Names(plan.listing.left_out)))
     if plan.problems:
@@ -257,7 +273,7 @@ def cache_table(models: Sequence[CachedModel], summary: CacheSummary, face: Face
         tr("Revision"): lambda model: model.revision or model.commit[:12],
         tr("Size"): lambda model: size(model.size_bytes),
         tr("Whose"): lambda model: owner_words(model.owner),
-        tr("Hub"): lambda model: model.hub or "",
+        tr("Hub"): lambda model: hub_words(model.repo_id, model.hub),
         tr("Last used"): lambda model: moment(model.last_used),
         tr("State"): state_words,
         tr("Folder"): lambda model: str(model.folder),
@@ -265,8 +281,26 @@ def cache_table(models: Sequence[CachedModel], summary: CacheSummary, face: Face
     for left_out in (tr("Hub"), tr("Last used")) if face == "cli" else (tr("Folder"),):
         del columns[left_out]
     title = tr("Models in the cache: {count}, {size}", count=summary.total, size=size(summary.total_size))
-    notes = [room_words(summary), *([] if face == "cli" else [summary.cache_dir])]
+    notes = [room_words(summary), *([] if face == "cli" else [summary.cache_dir]), *unfinished_notes(summary, face)]
     return make_table(title, columns, models, [note for note in [*notes, *map(tr, unseen)] if note])
+
+
+def unfinished_notes(summary: CacheSummary, face: Face) -> list[str]:
+    """Return a line for each download that has not ended: what it takes, and how to go on or to free that."""
+    return [_unfinished_note(one, face) for one in summary.unfinished]
+
+
+def _unfinished_note(one: Unfinished, face: Face) -> str:
+    given = {"name": one.repo_id, "size": size(one.size_bytes), "moment": moment(one.last_active)}
+    if one.is_active:
+        return tr("On its way: {name}, {size} so far.", **given)
+    at = ["--revision", one.revision] if one.revision else []
+    return tr(
+        "Unfinished: {name}, {size}, last worked on {moment}. Go on: {download} · Delete: {evict}",
+        **given,
+        download=write_command("download", one.repo_id, *at, face=face),
+        evict=write_command("evict", one.repo_id, face=face),
+    )
 
 
 def loaded_facts(model: Any) -> str:  # whatever transformers made: each fact is shown only if it tells it

@@ -52,7 +52,7 @@ def check_fine_tune(config: object, fields: Mapping[str, object], *checks: Check
     except BadConfig as error:
         errors = [] if table is not None else _run([check_data], _data_alone(values))
         raise _together([error, *errors]) from error
-    errors = _run([check_machine, *checks, check_output], resolved)
+    errors = _run([check_attention, check_device, *checks, check_output], resolved)
     if table is not None and not errors:
         resolved = tables.write(resolved, table)
     errors += [] if table is not None and errors else _run([check_data], resolved)
@@ -61,14 +61,8 @@ def check_fine_tune(config: object, fields: Mapping[str, object], *checks: Check
     return resolved
 
 
-def check_machine(config: FineTuneConfig) -> None:
-    """Make sure that this machine has the device and the attention asked for. Starts no CUDA.
-
-    Raises:
-        BadInput: It lacks the device.
-        MissingPackage: It lacks a package.
-        BadConfig: float16 was asked for without CUDA.
-    """
+def check_attention(config: FineTuneConfig) -> None:
+    """Make sure that the attention asked for is installed. Raises MissingPackage."""
     module, package = ATTENTION_PACKAGES.get(config.attn_implementation, ("", ""))
     if module and importlib.util.find_spec(module) is None:
         raise MissingPackage(
@@ -78,6 +72,16 @@ def check_machine(config: FineTuneConfig) -> None:
             module=module,
             package=package,
         )
+
+
+def check_device(config: FineTuneConfig) -> None:
+    """Make sure that this machine has the device asked for. Starts no CUDA.
+
+    Raises:
+        BadInput: It lacks the device.
+        MissingPackage: torch is not installed.
+        BadConfig: float16 was asked for without CUDA.
+    """
     if config.device in {"auto", "cpu"} and config.dtype != "float16":
         return
     devices = _devices()
@@ -121,7 +125,7 @@ def _as_fields(config: object) -> dict[str, Any]:
     if isinstance(config, (str, PathLike)):
         return read_config(Path(config))
     raise BadConfig(
-        "A fine-tune's config cannot be a {kind}.",
+        "A fine-tune's config cannot be of type {kind}.",
         hint="Give a dict of fields, or the path of a YAML file.",
         kind=type(config).__name__,
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
-from qwen3ft_jupyter.finetune.names import OTHERS, in_our_words
+from qwen3ft_jupyter.finetune.names import OTHERS, SAME, SAME_IN_LORA, in_our_words
 from qwen3ft_jupyter.messages import Message, Texts
 
 if TYPE_CHECKING:
@@ -141,6 +141,10 @@ class FineTuneConfig:
         return self.batch_size * self.gradient_accumulation
 
 
+CLOSE = 0.85
+"""How alike a field's name has to be to that of another trainer's to be taken for a slip of it."""
+
+UNKNOWN = Message("unknown field")
 THE_CONFIG = Message("The fine-tune config")
 
 
@@ -205,7 +209,9 @@ def _refuse(problems: list[str]) -> None:
             "The fine-tune config has 1 wrong field: {problems}."
             if len(problems) == 1
             else "The fine-tune config has {count} wrong fields: {problems}.",
-            hint="Correct them all. The fields are: {names}.",
+            hint="Correct them all. The fields are: {names}."
+            if any("unknown field" in problem for problem in problems)
+            else "Correct them all.",
             names=", ".join(rules.FIELDS),
             count=len(problems),
             problems=Texts(problems),
@@ -234,17 +240,23 @@ class _Group:
     def find_unknown(self, known: set[str]) -> None:
         """Note the fields that there are none of, with what may have been meant; those not needed in one go."""
         by_note: dict[str, list[str]] = {}
+        theirs = SAME_IN_LORA if self.prefix else {**SAME, **dict.fromkeys(OTHERS, "")}
         for name in map(str, self.values):
             if name in known:
                 continue
-            near = next(iter(difflib.get_close_matches(name, known, 1)), "")
+            close = difflib.get_close_matches(name, theirs, 1, CLOSE) or difflib.get_close_matches(name, known, 1)
+            near = close[0] if close else ""
             shown = f"{self.prefix}{rules.shown(name)[1:-1]}"
             if name in OTHERS:
                 by_note.setdefault(OTHERS[name], []).append(shown)
+            elif near in OTHERS:
+                words = Message("{name}: unknown field; {near}: {note}", name=shown, near=near, note=OTHERS[near])
+                self.problems.append(words)
             elif near:
+                near = theirs.get(near, near)
                 self.problems.append(Message("{name}: unknown field, did you mean {near}?", name=shown, near=near))
             else:
-                by_note.setdefault(Message("unknown field"), []).append(shown)
+                by_note.setdefault(UNKNOWN, []).append(shown)
         self.problems.extend(
             Message("{names}: {note}", names=", ".join(names), note=note) for note, names in by_note.items()
         )

@@ -13,6 +13,7 @@ from qwen3ft_jupyter.errors import BadData, MissingPackage, Qwen3ftError
 from qwen3ft_jupyter.finetune.files import Broken, DataFile
 from qwen3ft_jupyter.finetune.formats import Conversation, Mapper
 from qwen3ft_jupyter.finetune.rows import BadRow, Ledger, Reason, Row, plain
+from qwen3ft_jupyter.finetune.samples import WARN_SHARE
 from qwen3ft_jupyter.finetune.sources import Source, find_sources, unreadable
 from qwen3ft_jupyter.finetune.turns import MEDIA, PREFERENCE
 from qwen3ft_jupyter.messages import Message, Texts
@@ -95,9 +96,9 @@ def read_named(names: Sequence[str], reading: Reading) -> Data:
         BadData: Files cannot be read, rows are wrong (the first ones are quoted), or nothing is left to learn from.
             Every file is looked at before.
     """
-    sources, missing = find_sources(names)
-    errors: list[Qwen3ftError] = [*missing]
     found = _Found()
+    sources, missing = find_sources(names, found.notices)
+    errors: list[Qwen3ftError] = [*missing]
     digests = []
     for source in sources:
         try:
@@ -116,13 +117,17 @@ def read_named(names: Sequence[str], reading: Reading) -> Data:
             problem=found.problems[0],
         )
         notices.insert(len(found.notices), words)
+    left_out = found.bad + found.empty
+    if left_out > WARN_SHARE * found.rows:
+        share = 100 * (1 - left_out / found.rows)
+        notices.append(Message("WARNING: only {share:.0f} % of the rows can be learned from.", share=share))
     if not found.conversations:
         raise BadData(
             "No row of {names} has a question and an answer ({rows} rows read). {reasons}",
             hint="Each row needs a user's turn followed by an assistant's.",
             names=", ".join(source.path.name for source in sources),
             rows=found.rows,
-            reasons=Texts(notices[len(found.notices) :], " "),
+            reasons=Texts(notices[len(found.notices) : -1], " "),
         )
     report = DataReport(
         found.rows, len(found.conversations), tuple(found.formats), found.empty, found.bad, tuple(notices)
@@ -196,6 +201,10 @@ def _read_file(source: Source, reading: Reading, found: _Found) -> str:
             format=" + ".join(name for name, _ in counts.most_common()),
         )
     )
+    if read := mapper.columns_of([row for row in first if isinstance(row, Row)]):
+        found.notices.append(
+            Message("{name}: columns learned: {columns}", name=source.path.name, columns=", ".join(read))
+        )
     return file.digest
 
 
@@ -253,8 +262,8 @@ def _format_of(path: Path, first: Sequence[Row | Broken], reading: Reading, mapp
         "Or name yours, for example columns: {{question: {one}, answer: {other}}}",
         columns=", ".join(columns[:12]),
         name=path.name,
-        one=columns[0] if columns else "q",
-        other=columns[-1] if columns else "a",
+        one=columns[0] if columns else "…",
+        other=columns[1] if len(columns) > 1 else "…",
     )
 
 

@@ -331,7 +331,7 @@ def _delimiter(header: str) -> str:
     >>> _delimiter("question;answer"), _delimiter("question,answer")
     (';', ',')
     """
-    return max((",", ";", "\t"), key=header.count)
+    return max((",", ";", "\t", "，"), key=header.count)
 
 
 def _without_nulls(value: object) -> object:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, list_of, plain, short, text_of
-from qwen3ft_jupyter.finetune.tools import read_tools
+from qwen3ft_jupyter.finetune.tools import find_strangers, read_tools
+from qwen3ft_jupyter.finetune.trim import trim
 from qwen3ft_jupyter.finetune.turns import (
     REASONING,
     ChatMessage,
@@ -15,9 +17,11 @@ from qwen3ft_jupyter.finetune.turns import (
     make_answer,
     read_turns,
     refuse_others,
-    trim,
 )
 from qwen3ft_jupyter.messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 FORMATS = ("messages", "alpaca", "sharegpt")
 """Names of the formats, in the order in which they are looked for."""
@@ -40,6 +44,12 @@ PARTS: Columns = {
     "tools": ("tools", "functions"),
 }  # fmt: skip
 """What the parts of a conversation are called in the data of other tools."""
+
+USUAL = frozenset({"messages", "conversations", "instruction", "input", "output", "system", "history", "tools"})
+"""Columns that mean to everyone what they mean here; where others are read, a person is shown how."""
+
+MOST_CHARACTERS = 10_000_000
+"""Of a row; some forty times what fits the longest context."""
 
 SAID = ("instruction", "question", "input", "answer", "reasoning")
 """Parts that a row of turns has no use for: what stands there would be lost."""
@@ -85,6 +95,16 @@ class Mapper:
         has_answer = any(name in map_plain(row) for name in self.columns["answer"])
         return "alpaca" if has_answer else None
 
+    def columns_of(self, rows: Sequence[Row]) -> list[str]:
+        """Return which column is taken for what, such as "answer = Response", where a name is not one of `USUAL`."""
+        found = {
+            name: part for row in rows for part, names in self.columns.items() for name in names if name in row.used
+        }
+        own = {key: name for row in rows for key, name in row.names.items()}
+        if all(name in USUAL or name == part for name, part in found.items()):
+            return []
+        return [f"{part} = {own[name]}" for name, part in found.items() if name in own]
+
     def map(self, row: Row, data_format: str) -> Conversation:
         """Return the row's conversation: it begins with a question and ends with an answer.
 
@@ -92,10 +112,13 @@ class Mapper:
         """
         if not self.is_told:
             refuse_others(row)
-            _refuse_label(row)
+            _refuse_verdict(row)
         messages = self._table(row) if data_format == "alpaca" else self._turns(row)
+        _refuse_size(messages)
         tools = row.take_one(self.columns["tools"])
         said = read_tools(tools[1], tools[0]) if tools else ""
+        if find_strangers(said, (one.tool_calls for one in messages)):
+            row.note(Reason.STRANGE_CALL)
         if not self.is_told:
             self._refuse_unused(row)
         is_learned = self.is_told or is_row_learned(row)
@@ -122,7 +145,7 @@ class Mapper:
         return [ChatMessage("system", system), *messages]
 
     def _table(self, row: Row) -> list[ChatMessage]:
-        if isinstance(prompt := row.columns.get(row.names.get("prompt", "")), list):
+        if isinstance(prompt := row.get("prompt"), list):
             return self._prompt_and_completion(row, prompt)
         system, history = self._text(row, "system"), row.take_one(self.columns["history"])
         messages = [ChatMessage("system", system)] if system else []
@@ -209,16 +232,31 @@ def _as_context(message: ChatMessage) -> ChatMessage:
     return replace(message, is_learned=False) if message.role == "assistant" else message
 
 
-def _refuse_label(row: Row) -> None:
+VERDICTS = ("label", "is_good", "is_chosen", "desirable", "accepted", "preference", "kto_label")
+_VERDICT = frozenset({"true", "false", "0", "1", "good", "bad", "desirable", "undesirable", "chosen", "rejected"})
+
+
+def _refuse_verdict(row: Row) -> None:
     """Raise BadRow for a row that says whether its answer is a good one."""
-    value = row.columns.get(row.names.get("label", ""))
-    if isinstance(value, bool) or str(value).strip().lower() in {"true", "false"}:
-        raise BadRow(
-            Message(
-                "{name} {value} says whether the answer is a good one: preference data cannot be learned from yet",
-                name=row.names["label"],
-                value=short(value),
+    for key in VERDICTS:
+        value = row.get(key)
+        if isinstance(value, (str, bool, int)) and str(value).strip().lower() in _VERDICT:
+            raise BadRow(
+                Message(
+                    "{name} {value} says whether the answer is a good one: preference data cannot be learned from yet. "
+                    "If it says something else, name what is to be learned in columns",
+                    name=row.names[key],
+                    value=short(value),
+                )
             )
+
+
+def _refuse_size(messages: Iterable[ChatMessage]) -> None:
+    """Raise BadRow for a row that is no conversation: a template would run out of memory."""
+    size = sum(len(one.content) + len(one.reasoning) + len(one.tool_calls) for one in messages)
+    if size > MOST_CHARACTERS:
+        raise BadRow(
+            Message("{size:,} characters; a conversation has at most {most:,}", size=size, most=MOST_CHARACTERS)
         )
 
 

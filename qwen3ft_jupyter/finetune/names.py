@@ -81,6 +81,14 @@ OTHERS: Mapping[str, str] = {
         Message("overwrite: true replaces an earlier result; it is off unless you say so"),
     ),
     "warmup_steps": Message("warmup_ratio is our word: a part of all steps"),
+    "stage": Message("only supervised fine-tuning exists yet; leave stage: sft out"),
+    **dict.fromkeys(
+        ("rlhf_type", "rl_method", "pref_beta", "pref_loss", "beta", "kl_coef", "reward_model"),
+        Message("only supervised fine-tuning exists yet"),
+    ),
+    **dict.fromkeys(
+        ("system", "system_prompt", "default_system"), Message("a column system of the data says it, row by row")
+    ),
     "flash_attn": Message("attn_implementation is our word"),
     **dict.fromkeys(("deepspeed", "fsdp", "num_gpus", "nproc_per_node"), Message("devices says it; only 1 works yet")),
     **dict.fromkeys(("eval_steps", "eval_strategy", "evaluation_strategy"), Message("measured after each epoch")),
@@ -97,7 +105,7 @@ OTHERS: Mapping[str, str] = {
     ),
     **dict.fromkeys(
         (
-            "stage", "do_train", "do_eval", "do_predict", "template", "overwrite_cache",
+            "do_train", "do_eval", "do_predict", "template", "overwrite_cache",
             "preprocessing_num_workers", "dataloader_num_workers", "dataset_num_proc", "ddp_timeout", "plot_loss",
             "logging_steps", "logging_dir", "report_to", "run_name", "save_only_model",
             "include_num_input_tokens_seen", "trust_remote_code", "remove_unused_columns", "optim",
@@ -118,6 +126,8 @@ def in_our_words(values: Mapping[str, object], problems: list[str]) -> dict[str,
     lora: list[tuple[str, str, object]] = []
     """Name given, ours, value."""
     for name, value in values.items():
+        if name in OTHERS and value is None:  # it says nothing
+            continue
         target = SAME.get(name, name)
         group, _, inner = target.rpartition(".")
         if group:

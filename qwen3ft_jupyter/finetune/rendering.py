@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 BATCH = 32
 """Conversations rendered and tokenized at once: enough to hide the round trip, few enough to stop in time."""
 
+PART_CHARACTERS = 2_000_000
+"""Of conversations rendered at once, a longer one alone: each is written three times, in a process of little memory."""
+
 MIN_KEPT_TOKENS = 16
 """A question of which less than this would be left is not worth keeping."""
 
@@ -108,6 +111,9 @@ class Encoder:
 
         Raises BadData for the first that it cannot write, unless bad rows are skipped.
         """
+        return [one for part in _parts(turns) for one in self._render_at_once(part)]
+
+    def _render_at_once(self, turns: Sequence[Turn]) -> list[Rendered | None]:
         try:
             texts = self._renderer.render([job for turn in turns for job in self._renderings(turn)])
         except UnsafeModel:
@@ -324,6 +330,21 @@ def with_parsed_arguments(turn: Turn) -> Turn:
         return replace(message, tool_calls=json.dumps(calls, ensure_ascii=False))
 
     return replace(turn, before=tuple(map(parse, turn.before)), answer=parse(turn.answer))
+
+
+def _parts(turns: Sequence[Turn]) -> Iterator[list[Turn]]:
+    """Yield the turns in parts that a template can be given at once: each turn comes with all before it."""
+    part: list[Turn] = []
+    room = PART_CHARACTERS
+    for turn in turns:
+        size = sum(len(one.content) for one in turn.before) + len(turn.answer.content)
+        if part and size > room:
+            yield part
+            part, room = [], PART_CHARACTERS
+        part.append(turn)
+        room -= size
+    if part:
+        yield part
 
 
 def without_oldest_exchange(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:

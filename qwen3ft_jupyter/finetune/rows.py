@@ -21,7 +21,7 @@ class Reason(enum.Enum):
 
     METADATA = Message("Columns about the rows, not learned: {names}.")
     UNKNOWN = Message(
-        "Columns NOT learned, because their names are not known: {names}; the first in {where}. To learn from other "
+        "Columns NOT learned, because nothing says what they are: {names}; the first in {where}. To learn from other "
         "columns, name all that are to be learned in columns: question, answer, reasoning, system, history."
     )
     BEFORE = Message("{count} turns left out that come before the first question; the first in {where}.")
@@ -38,6 +38,17 @@ class Reason(enum.Enum):
     ROW_EMPTY_ANSWER = Message("{count} rows left out whose answer is empty; the first: {where}.")
     ROW_THOUGHT = Message("{count} rows left out whose answer is only a thought; the first: {where}.")
     ROW_CONTEXT = Message("{count} rows left out in which no answer is to be learned; the first: {where}.")
+    STRANGE_CALL = Message(
+        "{count} rows call a tool that is not among their tools; the call is learned. The first: {where}."
+    )
+    REPLACED = Message(
+        "{count} rows hold the character U+FFFD, which stands for text that was decoded wrongly; it is learned. The "
+        "first: {where}."
+    )
+    NO_VALUE = Message(
+        "{count} rows hold a turn that is just nan, null or the like, perhaps an empty cell; it is learned. The first: "
+        "{where}."
+    )
     UNDRAWN = Message("{count} rows left out because {names} asks for fewer.")
 
 
@@ -106,6 +117,10 @@ class Row:
                     )
                 self.names[key] = name
 
+    def get(self, key: str) -> object:
+        """Return a column by its plain name, None if there is none or nothing in it; it does not count as read."""
+        return self.columns[self.names[key]] if key in self.names else None
+
     def has(self, names: Iterable[str]) -> bool:
         """Return whether one of these columns holds something."""
         return not self.names.keys().isdisjoint(names)
@@ -146,7 +161,9 @@ class Row:
         """Note the columns that nobody read."""
         for key, name in self.names.items():
             if key not in self.used:
-                self.note(Reason.METADATA if key in METADATA else Reason.UNKNOWN, detail=prefix + name)
+                is_index = key != "" or str(self.columns[name]).strip().isdecimal()  # pandas gives its index no name
+                is_metadata = key in METADATA and is_index
+                self.note(Reason.METADATA if is_metadata else Reason.UNKNOWN, detail=prefix + name)
 
 
 @dataclass(slots=True)
@@ -226,8 +243,13 @@ def text_of(value: object, name: str, *, may_lack: bool = False) -> str:
     raise BadRow(Message("{name} {value} is not text", name=name, value=short(value)))
 
 
+def is_text_part(part: object) -> bool:
+    """Return whether this is a part of text, as OpenAI's messages may have several."""
+    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+
+
 def _part(part: object, name: str) -> str:
-    if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
+    if isinstance(part, dict) and is_text_part(part):
         rest = sorted(str(key) for key, value in part.items() if key not in {"type", "text"} and holds(value))
         if not set(rest) - {"cache_control", "annotations"}:
             return str(part["text"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune.files import SUFFIXES
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,13 +27,16 @@ class Source:
     rows: int | None = None
 
 
-def find_sources(named: Sequence[str]) -> tuple[list[Source], list[BadData]]:
-    """Return the files that these paths stand for, in order, and what is wrong with the others."""
+def find_sources(named: Sequence[str], notices: list[str]) -> tuple[list[Source], list[BadData]]:
+    """Return the files that these paths stand for, in order, and what is wrong with the others.
+
+    What is in a folder and is not read goes to `notices`.
+    """
     sources: list[Source] = []
     problems: list[BadData] = []
     for name in named:
         try:
-            sources += _expand(name)
+            sources += _expand(name, notices)
         except BadData as error:  # noqa: PERF203 - every wrong one is named
             problems.append(error)
         except OSError as error:
@@ -46,7 +49,7 @@ def find_sources(named: Sequence[str]) -> tuple[list[Source], list[BadData]]:
     return sources, problems
 
 
-def _expand(name: str) -> list[Source]:
+def _expand(name: str, notices: list[str]) -> list[Source]:
     path, rows = Path(name), None
     match = _SAMPLE.fullmatch(name)
     if match and not path.exists():
@@ -54,8 +57,7 @@ def _expand(name: str) -> list[Source]:
     if rows == 0:
         raise BadData("{name} asks for no rows.", hint="Write for example {name}#500.", name=path.name)
     if path.is_dir():
-        found = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and one.is_file())
-        return _some(found, path, rows)
+        return _some(_data_in(path, notices), path, rows)
     if not path.exists() and glob.has_magic(str(path)):
         named = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob has no absolute patterns
         found = [Path(one) for one in named if Path(one).is_file()]
@@ -67,6 +69,16 @@ def _expand(name: str) -> list[Source]:
             "{name} is no file.", hint="Name a file or a folder.", details={"path": str(path)}, name=path.name
         )
     return [Source(path, rows)]
+
+
+def _data_in(folder: Path, notices: list[str]) -> list[Path]:
+    """Return the files of data in a folder, but not those below it nor hidden ones."""
+    shown = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+    found = [one for one in shown if one.suffix.lower() in SUFFIXES and one.is_file()]
+    others = Names(one.name for one in shown if one not in found)
+    if found and others.names:
+        notices.append(Message("{name}: not read, being no files of data: {names}", name=folder.name, names=others))
+    return found
 
 
 def _some(found: list[Path], path: Path, rows: int | None) -> list[Source]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.finetune.rows import BadRow, holds, parse_json, short
 from qwen3ft_jupyter.messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _CALLS = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 _RESPONSES = re.compile(r"<tool_response>\n?(.*?)\n?</tool_response>", re.DOTALL)
@@ -41,7 +44,9 @@ def _tool(tool: object, name: str) -> dict[str, Any]:
         if isinstance(function, dict) and _is_named(function):
             return {"type": "function", **tool}
         if _is_named(tool) and not isinstance(function, dict):
-            return {"type": "function", "function": {key: value for key, value in tool.items() if key != "type"}}
+            parameters = "parameters" if "parameters" not in tool else "input_schema"  # Anthropic's word for the same
+            renamed = {parameters if key == "input_schema" else key: value for key, value in tool.items()}
+            return {"type": "function", "function": {key: value for key, value in renamed.items() if key != "type"}}
     raise BadRow(Message("{name} {value} is not a tool: it has no name", name=name, value=short(tool)))
 
 
@@ -88,6 +93,14 @@ def _refuse_rest(known: set[str], values: dict[str, Any], name: str) -> None:
     rest = sorted(key for key, value in values.items() if key not in known and holds(value))
     if rest:
         raise BadRow(Message("{name}: {names} is no part of a tool call", name=name, names=", ".join(rest)))
+
+
+def find_strangers(tools: str, calls: Iterable[str]) -> bool:
+    """Return whether calls (JSON) name a tool that is not among `tools` (JSON)."""
+    if not tools:
+        return False
+    known = {tool["function"]["name"] for tool in json.loads(tools)}
+    return any(call["function"]["name"] not in known for text in calls if text for call in json.loads(text))
 
 
 def read_responses(text: str) -> list[str]:

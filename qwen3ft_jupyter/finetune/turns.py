@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, short, text_of
+from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, is_text_part, short, text_of
 from qwen3ft_jupyter.finetune.tools import read_calls, read_responses
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 ROLES = {
     "system": "system", "developer": "system",
@@ -22,8 +22,8 @@ ROLES = {
 }  # fmt: skip
 """Every role accepted, and the one it means."""
 
-ROLE_KEYS, TEXT_KEYS = ("role", "from"), ("content", "value", "text")
-"""What a turn calls who speaks, and what is said."""
+ROLE_KEYS, TEXT_KEYS = ("role", "from"), ("content", "value", "text", "refusal")
+"""What a turn calls who speaks, and what is said; OpenAI has an answer that declines in a field of its own."""
 
 REASONING = (
     "reasoning_content", "reasoning", "think", "thinking", "thought", "thoughts", "cot", "complex_cot",
@@ -133,13 +133,15 @@ def _read_turn(turn: Row, here: str) -> list[ChatMessage]:
     is_learned = _is_learned(turn, here, may_be=role in {"assistant", "function_call"})
     if role == "function_call":
         name, value = _said(turn, here)
-        return [ChatMessage("assistant", "", tool_calls=_dump(read_calls(value, name)), is_learned=is_learned)]
+        calls, thought = _dump(read_calls(value, name)), _bare(_thought(turn, here), name)
+        return [ChatMessage("assistant", "", thought, calls, is_learned=is_learned)]
     if role == "assistant":
         return [replace(_assistant(turn, here), is_learned=is_learned)]
-    _refuse_calls(turn, here)
+    _refuse_misplaced(turn, here)
     name, value = _said(turn, here)
     if role == "tool":
-        text = _dump(value) if isinstance(value, dict) else text_of(value, name, may_lack=True)
+        is_data = isinstance(value, dict) or (isinstance(value, list) and not all(map(is_text_part, value)))
+        text = _dump(value) if is_data else text_of(value, name, may_lack=True)
         return [ChatMessage(role, one) for one in read_responses(text)]
     return [ChatMessage(role, text_of(value, name))]
 
@@ -153,16 +155,19 @@ def _said(turn: Row, here: str) -> tuple[str, object]:
 
 
 def _assistant(turn: Row, here: str) -> ChatMessage:
-    thought = turn.take_one(REASONING)
+    given = _thought(turn, here)
     calls = turn.take_one(("tool_calls",))
     old = turn.take_one(("function_call",))  # what OpenAI had before tool_calls
     if calls and old:
         raise BadRow(Message("{name} has both tool_calls and function_call", name=here))
     called = _called(calls or old, here)
     name, value = _said(turn, here)
-    text = text_of(value, name, may_lack=bool(called or thought))
-    given = text_of(thought[1], f"{here}.{thought[0]}") if thought else ""
-    return make_answer(text, given, name, called)
+    return make_answer(text_of(value, name, may_lack=bool(called or given)), given, name, called)
+
+
+def _thought(turn: Row, here: str) -> str:
+    found = turn.take_one(REASONING)
+    return text_of(found[1], f"{here}.{found[0]}") if found else ""
 
 
 def _called(given: tuple[str, object] | None, here: str) -> list[dict[str, Any]]:
@@ -214,7 +219,7 @@ def is_row_learned(row: Row) -> bool:
     """Return whether a row is to be learned: some data marks whole rows, as it marks turns."""
     marks = {"loss": True, "weight": True, "learn": True, "train": True, "mask": False, "masked": False}
     for name, is_on in marks.items():
-        value = row.columns.get(row.names.get(name, ""))
+        value = row.get(name)
         if isinstance(value, (bool, int)) and value in (0, 1):
             row.used.add(name)
             if bool(value) is not is_on:
@@ -243,9 +248,11 @@ def _truth(value: object, name: str) -> bool:
     raise BadRow(Message("{name} is neither true nor false, 1 nor 0: shares of a loss are not known", name=name))
 
 
-def _refuse_calls(turn: Row, here: str) -> None:
-    for name, _ in turn.take(("tool_calls", "function_call")):
-        raise BadRow(Message("{name}: only an assistant calls tools", name=f"{here}.{name}"))
+def _refuse_misplaced(turn: Row, here: str) -> None:
+    for name, _ in turn.take(("tool_calls", "function_call", *REASONING)):
+        raise BadRow(Message("{name}: only an assistant's turn has it", name=f"{here}.{name}"))
+    for name, _ in turn.take(("tools", "functions")):
+        raise BadRow(Message("{name}: tools are a column of the row, not of a turn", name=f"{here}.{name}"))
 
 
 def refuse_others(row: Row, prefix: str = "") -> None:
@@ -279,10 +286,9 @@ def _read_pair(turn: Row, here: str) -> list[ChatMessage]:
                 names=", ".join(map(str, turn.columns)) or "–",
             )
         )
-    system, thought = turn.take_one(("system",)), turn.take_one(REASONING)
+    system, given = turn.take_one(("system",)), _thought(turn, here)
     messages = [ChatMessage("system", text_of(system[1], f"{here}.{system[0]}"))] if system else []
     name = f"{here}.{reply[0]}"
-    given = text_of(thought[1], f"{here}.{thought[0]}") if thought else ""
     question = ChatMessage("user", text_of(ask[1], f"{here}.{ask[0]}"))
     return [*messages, question, make_answer(text_of(reply[1], name), given, name)]
 
@@ -305,79 +311,3 @@ def _is_bare_call(message: ChatMessage) -> bool:
 
 def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def trim(messages: Sequence[ChatMessage], row: Row) -> tuple[ChatMessage, ...]:
-    """Return the turns that can be learned, or learned behind; note in `row` what is left out, and why.
-
-    A talk is a series of exchanges, each from a question to before the next one. Those with an empty answer are left
-    out, and so is what comes before the first question and after the last answer.
-    """
-    system = [one for one in messages[:1] if one.role == "system" and one.content.strip()]
-    rest = [one for one in messages if one.role != "system"]
-    first = next((index for index, one in enumerate(rest) if one.role == "user"), len(rest))
-    kept: list[ChatMessage] = []
-    empty: dict[Reason, int] = {}
-    trailing = 0
-    for exchange in _exchanges(rest[first:]):
-        answers = [one for one in exchange if one.role == "assistant"]
-        reason = _why_not(exchange, answers)
-        if reason is not None:
-            empty[reason] = empty.get(reason, 0) + len(exchange)
-        elif answers:
-            kept += exchange
-            empty[Reason.UNANSWERED] = empty.get(Reason.UNANSWERED, 0) + trailing
-            trailing = 0
-        else:
-            trailing += len(exchange)
-    while kept and kept[-1].role != "assistant":
-        kept.pop()
-        trailing += 1
-    if not kept or not any(one.role == "assistant" and one.is_learned for one in kept):
-        row.note(_why_nothing(messages, empty, has_answers=bool(kept)))
-        return ()
-    for reason, count in [(Reason.BEFORE, first), (Reason.AFTER, trailing), *empty.items()]:
-        if count:
-            row.note(reason, count)
-    if context := sum(one.role == "assistant" and not one.is_learned for one in kept):
-        row.note(Reason.CONTEXT, context)
-    return (*system, *kept)
-
-
-def _why_not(exchange: Sequence[ChatMessage], answers: Sequence[ChatMessage]) -> Reason | None:
-    """Return why an exchange cannot be learned from, if its turns are empty."""
-    bad = next((one for one in answers if one.is_empty), None)
-    if bad is not None:
-        return Reason.THOUGHT if bad.reasoning else Reason.EMPTY
-    is_asked = any(one.content.strip() for one in exchange if one.role == "user")
-    return Reason.BLANK if answers and not is_asked else None
-
-
-def _exchanges(messages: Sequence[ChatMessage]) -> Iterator[list[ChatMessage]]:
-    exchange: list[ChatMessage] = []
-    for message in messages:
-        if message.role == "user" and exchange and exchange[-1].role != "user":
-            yield exchange
-            exchange = []
-        exchange.append(message)
-    if exchange:
-        yield exchange
-
-
-_OF_ROW = {
-    Reason.EMPTY: Reason.ROW_EMPTY_ANSWER,
-    Reason.THOUGHT: Reason.ROW_THOUGHT,
-    Reason.BLANK: Reason.ROW_NO_QUESTION,
-}
-
-
-def _why_nothing(messages: Sequence[ChatMessage], empty: dict[Reason, int], *, has_answers: bool) -> Reason:
-    if has_answers:
-        return Reason.ROW_CONTEXT
-    for reason in (Reason.EMPTY, Reason.THOUGHT, Reason.BLANK):
-        if reason in empty:
-            return _OF_ROW[reason]
-    if not messages:
-        return Reason.ROW_EMPTY
-    roles = {one.role for one in messages}
-    return Reason.ROW_NO_QUESTION if "user" not in roles else Reason.ROW_NO_ANSWER

@@ -111,6 +111,8 @@ class Watch:
                 loss=row["loss"],
                 step=state.global_step,
             )
+        if not math.isfinite(row.get("eval_loss", 0.0)):
+            self._work.notice("The loss on held-out rows is no number at step {step}.", step=state.global_step)
         if "loss" in row:
             (first, tokens_before), (last, tokens) = self._ends[-2 if len(self._ends) > 1 else -1], self._ends[-1]
             row |= {"tokens": tokens, "tokens_per_s": round((tokens - tokens_before) / max(last - first, 1e-9), 1)}

@@ -32,7 +32,7 @@ _MESSAGES = {
     ),
     "refused": (
         Message("{host} refuses connections."),
-        Message("Is the address right, and is a firewall or proxy in between?"),
+        Message("Is a firewall or proxy in between? If you have set the address yourself, check it."),
     ),
     "timeout": (
         Message("{host} cannot be connected to."),
@@ -45,7 +45,7 @@ _MESSAGES = {
     ),
     "handshake": (
         Message("{host} does not complete a secure connection."),
-        Message("Is the address right, with http or https?"),
+        Message("If you have set the address yourself: is it http or https?"),
     ),
     "proxy": (
         Message("{host}: the proxy does not let the connection through."),
@@ -54,10 +54,13 @@ _MESSAGES = {
     "address": (Message("{host}: the address is malformed."), Message("Check the endpoint settings.")),
     "garbled": (
         Message("{host} answers with something that is not HTTP."),
-        Message("Is the address right, with http or https?"),
+        Message("If you have set the address yourself: is it http or https?"),
     ),
     "reset": (Message("{host} broke off the connection."), Message("Try again.")),
 }
+
+
+_ABOUT_ADDRESSES = frozenset({"name-lookup", "refused", "timeout", "handshake", "garbled", "address"})
 
 
 def host_of(url: str) -> str:
@@ -112,6 +115,19 @@ def unreachable(url: str, error: BaseException, *, cause: str = "") -> HubUnreac
     cause = cause or cause_of(error)
     message, hint = _MESSAGES[cause]
     return HubUnreachable(message, hint=hint, details={"cause": cause}, host=host_of(url))
+
+
+_STORE_HINT = Message(
+    "{hub} keeps its files there. Is a firewall or proxy in between? Otherwise try again later, or the other hub."
+)
+
+
+def as_store(error: HubUnreachable, url: str, hub_url: str) -> HubUnreachable:
+    """Return the error for a store that a hub has sent us to: nobody has typed its address."""
+    if url == hub_url or origin_of(url) == origin_of(hub_url) or error.details.get("cause") not in _ABOUT_ADDRESSES:
+        return error
+    hint = Message(_STORE_HINT, hub=host_of(hub_url))
+    return HubUnreachable(error.message, hint=hint, details=error.details)
 
 
 def broken(url: str, error: BaseException) -> SourceFailed:

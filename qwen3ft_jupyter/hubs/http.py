@@ -16,20 +16,18 @@ import random
 import re
 import threading
 import time
-import zlib
-from base64 import b64encode
 from dataclasses import dataclass
 from json import loads
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
-from urllib3 import PoolManager, ProxyManager, Timeout
+from urllib3 import Timeout
 from urllib3.exceptions import HTTPError, ProxyError, ReadTimeoutError
 
 from qwen3ft_jupyter.errors import BadListing, HubError, HubUnreachable, Qwen3ftError, SourceFailed
 from qwen3ft_jupyter.hubs import retry
-from qwen3ft_jupyter.hubs.failures import broken, host_of, origin_of, redirect_target, unreachable
-from qwen3ft_jupyter.hubs.network import proxy_for, tls_context
+from qwen3ft_jupyter.hubs.compression import decompressed, too_large
+from qwen3ft_jupyter.hubs.failures import as_store, broken, host_of, origin_of, redirect_target, unreachable
+from qwen3ft_jupyter.hubs.network import make_manager, proxy_for
 from qwen3ft_jupyter.hubs.receiving import WholeResponse
 from qwen3ft_jupyter.hubs.wire import Exchange, PlainPool, TlsPool, stopped
 
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
+    from urllib3 import PoolManager
     from urllib3.response import BaseHTTPResponse
 
 CONNECT_TIMEOUT_S = 10.0
@@ -56,8 +55,6 @@ MAX_JSON_DEPTH = 32
 MAX_REFUSAL_BYTES = 16 * 1024
 REFUSAL_S = 2.0
 """Nobody waits longer for a hub to say why it refuses a file."""
-MAX_HOSTS = 16
-"""Hosts whose connections are kept at the same time."""
 PROXY_AGE_S = 2.0
 """After this time the environment is asked again which proxy there is: a notebook may set one between two downloads."""
 MAX_DISCARDED_BYTES = 64 * 1024
@@ -150,6 +147,17 @@ class Response:
                 raise stopped() from error
             raise broken(self.url, error) from error
 
+    def beginning(self) -> bytes:
+        """Return the body of a refusal, or as much of it as comes in a moment: it may say why."""
+        body, began = b"", time.monotonic()
+        with contextlib.suppress(SourceFailed):
+            while len(body) < MAX_REFUSAL_BYTES and time.monotonic() - began < REFUSAL_S:
+                data = self.read(MAX_REFUSAL_BYTES - len(body))
+                if not data:
+                    break
+                body += data
+        return body
+
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else close it, so that the server sends no more."""
         wire = self._exchange.wire
@@ -202,10 +210,13 @@ class HttpClient:
         """
         given = {name.lower(): value for name, value in (headers or {}).items()}
         asked = {"user-agent": self.user_agent, "accept-encoding": "identity"} | given
-        visited = set()
+        first, visited = url, set[str]()
         for _ in range(MAX_REDIRECTS + 1):
             visited.add(url)
-            response = self._send(url, asked, stop)
+            try:
+                response = self._send(url, asked, stop)
+            except HubUnreachable as error:
+                raise as_store(error, url, first) from error
             if response.status == 407:
                 response.close()
                 raise unreachable(url, ProxyError("the proxy asks for a password", OSError()))
@@ -312,7 +323,9 @@ class HttpClient:
         is_tls = url.lower().startswith("https:")
         with self._lock:
             if (proxy, is_tls) not in self._managers:
-                self._managers[proxy, is_tls] = _make_manager(proxy, self._max_connections, is_tls=is_tls)
+                manager = make_manager(proxy, self._max_connections, is_tls=is_tls)
+                manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
+                self._managers[proxy, is_tls] = manager
             return self._managers[proxy, is_tls]
 
     def _proxy(self, url: str) -> str | None:
@@ -323,28 +336,6 @@ class HttpClient:
             proxy = proxy_for(url)
             self._proxies[origin] = proxy, now + PROXY_AGE_S
         return proxy
-
-
-def _make_manager(proxy: str | None, max_connections: int, *, is_tls: bool) -> PoolManager:
-    # reading the system's certificates takes 20 ms: only where they are needed
-    context = tls_context() if is_tls else None
-    manager: PoolManager
-    if proxy is None:
-        manager = PoolManager(MAX_HOSTS, maxsize=max_connections, ssl_context=context)
-    else:
-        parts = urlsplit(proxy)
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
-        encoded = b64encode(login.encode("utf-8", "surrogateescape")).decode()  # as curl does; urllib3: Latin-1
-        manager = ProxyManager(
-            proxy,
-            MAX_HOSTS,
-            maxsize=max_connections,
-            ssl_context=context,
-            proxy_ssl_context=tls_context() if parts.scheme == "https" else None,
-            proxy_headers={"proxy-authorization": f"Basic {encoded}"} if login else None,
-        )
-    manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
-    return manager
 
 
 def _without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
@@ -361,25 +352,13 @@ def _discard(response: Response) -> None:
     response.close()
 
 
-def beginning_of(response: Response) -> bytes:
-    """Return the body of a refusal, or as much of it as comes in a moment: it may say why."""
-    body, began = b"", time.monotonic()
-    with contextlib.suppress(SourceFailed):
-        while len(body) < MAX_REFUSAL_BYTES and time.monotonic() - began < REFUSAL_S:
-            data = response.read(MAX_REFUSAL_BYTES - len(body))
-            if not data:
-                break
-            body += data
-    return body
-
-
 def _read_all(response: Response, max_bytes: int) -> bytes:
     body = bytearray()
     began, before = time.monotonic(), 0
     while data := response.read(1 << 20):
         body += data
         if len(body) > max_bytes:
-            raise _too_large(response.url)
+            raise too_large(response.url)
         if time.monotonic() - began > SLOW_WINDOW_S:
             if len(body) - before < SLOW_WINDOW_S * MIN_BYTES_PER_S:
                 raise SourceFailed(
@@ -391,27 +370,7 @@ def _read_all(response: Response, max_bytes: int) -> bytes:
             "{host} broke off its answer.", host=host_of(response.url)
         )  # an empty one would have a length
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    return _decompressed(bytes(body), encoding, response.url, max_bytes)
-
-
-def _decompressed(body: bytes, encoding: str, url: str, max_bytes: int) -> bytes:
-    """Undo the compression some proxies apply although none was asked for, without letting it swell beyond a limit."""
-    if encoding in {"", "identity"}:
-        return body
-    if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise BadListing("{host} answered in an encoding that was not asked for.", host=host_of(url))
-    machine = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: tell gzip and zlib by their header
-    try:
-        plain = machine.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise BadListing("{host} answered with bytes that cannot be decompressed.", host=host_of(url)) from error
-    if len(plain) > max_bytes:
-        raise _too_large(url)
-    return plain
-
-
-def _too_large(url: str) -> BadListing:
-    return BadListing("{host} answered with far more than a listing can hold.", host=host_of(url))
+    return decompressed(bytes(body), encoding, response.url, max_bytes)
 
 
 def json_depth(body: bytes) -> int:

@@ -9,7 +9,6 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from qwen3ft_jupyter.errors import BadListing, HubBusy, HubUnreachable, RevisionNotFound
 from qwen3ft_jupyter.hubs.failures import host_of, origin_of
-from qwen3ft_jupyter.hubs.http import beginning_of
 from qwen3ft_jupyter.hubs.listing import (
     HUB_LABELS,
     Listing,
@@ -18,10 +17,11 @@ from qwen3ft_jupyter.hubs.listing import (
     at,
     is_commit,
     known_size,
+    odd_names,
 )
 from qwen3ft_jupyter.hubs.names import LeftOut, choose_paths, parse_sha256
 from qwen3ft_jupyter.hubs.reasons import cure_of, is_page, reason_of
-from qwen3ft_jupyter.hubs.refusals import Refusals, odd_names
+from qwen3ft_jupyter.hubs.refusals import Refusals
 from qwen3ft_jupyter.hubs.retry import QUESTIONS
 from qwen3ft_jupyter.hubs.tokens import MIRROR_TOKENS, TOKEN_VARIABLES, Token
 from qwen3ft_jupyter.messages import Message
@@ -207,7 +207,7 @@ class HuggingFaceHub:
         request = self.file_request(listing, smallest)
         with self._client.open(request.url, headers=request.headers, stop=stop) as response:
             if response.status in {401, 403}:
-                reason = reason_of(response.headers, beginning_of(response))
+                reason = reason_of(response.headers, response.beginning())
                 raise self._refusals.refused(listing.repo_id, reason, is_gated=True)
 
     def _explained(self, answer: Answer, repo_id: RepoId, revision: str, stop: threading.Event | None) -> Qwen3ftError:

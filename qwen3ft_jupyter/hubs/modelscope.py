@@ -32,10 +32,11 @@ from qwen3ft_jupyter.hubs.listing import (
     at,
     is_commit,
     known_size,
+    odd_names,
 )
 from qwen3ft_jupyter.hubs.names import MAX_DEPTH, choose_paths, parse_sha256
 from qwen3ft_jupyter.hubs.reasons import cure_of, is_page, reason_of
-from qwen3ft_jupyter.hubs.refusals import Refusals, odd_names
+from qwen3ft_jupyter.hubs.refusals import Refusals
 from qwen3ft_jupyter.hubs.region import REGION_HEADER
 from qwen3ft_jupyter.hubs.tokens import TOKEN_VARIABLES, Token
 from qwen3ft_jupyter.hubs.wire import stopped
@@ -56,7 +57,18 @@ MAX_WALK_REQUESTS = 1000
 DENIAL_PAUSES_S = (0.3, 0.8, 2.0)
 """A readable repo is now and then denied; after these pauses a denial is believed."""
 
-_DENIED_WORDS = ("permission", "private", "unauthorized", "not logged in", "token", "forbidden", "权限", "未登录")
+_DENIED_WORDS = (
+    "permission",
+    "private",
+    "unauthorized",
+    "not logged in",
+    "token",
+    "forbidden",
+    "权限",
+    "登录",
+    "私有",
+    "授权",
+)
 _REVISION_WORDS = ("revision", "branch", "版本", "分支")
 
 
@@ -313,14 +325,14 @@ class ModelScopeHub:
             return self._refusals.no_revision(repo_id, revision, known)
         if refused.is_denial:
             return self._denied(refused, repo_id)
-        return self._absent(refused, repo_id, is_known=bool(known))
+        return self._absent(refused, repo_id, revision, is_known=bool(known))
 
-    def _absent(self, refused: _Refused, repo_id: RepoId, *, is_known: bool) -> HubError:
+    def _absent(self, refused: _Refused, repo_id: RepoId, revision: str, *, is_known: bool) -> HubError:
         if is_known and not refused.is_json:
             return self._refusals.no_listing(repo_id, refused.status)
         if refused.status not in {200, 404}:
             return self._refusals.unexpected(refused.status, refused.reason)
-        return self._refusals.missing(repo_id)
+        return self._refusals.missing(repo_id, "" if revision == self._refusals.default_branch else revision)
 
     def _denied(self, refused: _Refused, repo_id: RepoId) -> HubError:
         if refused.is_page:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from urllib3 import PoolManager, ProxyManager
 
 from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.paths import is_folder
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """The first that is set names a file (or folder) of certificates to trust instead of the system's."""
+
+
+MAX_HOSTS = 16
+"""Hosts whose connections are kept at the same time."""
 
 
 def proxy_for(url: str) -> str | None:
@@ -33,22 +40,23 @@ def proxy_for(url: str) -> str | None:
     host = parts.hostname or ""
     proxies = getproxies()
     kind = parts.scheme if proxies.get(parts.scheme) else "all"
-    proxy = proxies.get(kind)
-    if not proxy or _is_direct(host, parts.netloc.rpartition("@")[2], proxies.get("no", "")):
+    given = proxies.get(kind, "").strip()
+    if not given or _is_direct(host, parts.netloc.rpartition("@")[2], proxies.get("no", "")):
         return None
-    if "://" not in proxy:
-        proxy = f"http://{proxy}"
-    if proxy.partition("://")[0].lower() not in {"http", "https"}:
+    proxy = given if "://" in given else f"http://{given}"
+    if not proxy.lower().startswith(("http://", "https://", '"', "'")):
         raise BadSetting(
-            "The proxy of this environment is not an HTTP proxy.",
+            "{variable}={value} is not an HTTP proxy.",
             hint="Set HTTPS_PROXY to an http:// address; most SOCKS programs offer one on a port of their own.",
+            variable=_variable_of(kind),
+            value=_without_password(proxy),
         )
     if not _is_well_formed(proxy):
         raise BadSetting(
             "{variable}={value} is malformed.",
             hint="Write http://user:password@host:port; in the password # is %23, / is %2F, ? is %3F, [ is %5B.",
             variable=_variable_of(kind),
-            value=_without_password(proxy),
+            value=_without_password(given),
         )
     return proxy
 
@@ -56,10 +64,13 @@ def proxy_for(url: str) -> str | None:
 def _is_well_formed(proxy: str) -> bool:
     try:
         parts = urlsplit(proxy)
-        has_host = bool(parts.hostname) and parts.port != 0
+        host = (parts.hostname or "").rstrip(".")
+        has_host = bool(host) and ".." not in host and not host.startswith((".", "-")) and parts.port != 0
     except ValueError:  # an unclosed bracket, or a port that is no number
         return False
-    return has_host and "@" not in parts.path + parts.query + parts.fragment and not any(map(str.isspace, proxy))
+    is_bare = parts.path in {"", "/"} and not parts.query + parts.fragment
+    is_scheme = host in {"http", "https"} or parts.netloc.endswith(":")  # as in http:/proxy:3128
+    return has_host and is_bare and not is_scheme and not any(map(str.isspace, proxy)) and proxy[0] not in "\"'"
 
 
 def _variable_of(kind: str) -> str:
@@ -74,9 +85,12 @@ def _without_password(proxy: str) -> str:
     >>> _without_password("http://me:se#cr:et@proxy:3128"), _without_password("http://proxy:80*")
     ('http://me:***@proxy:3128', 'http://proxy:***')
     """
-    scheme, _, rest = proxy.partition("://")
+    scheme, mark, rest = proxy.rpartition("://") if "@" not in proxy else proxy.partition("://")
+    if not mark:
+        scheme, rest = "", proxy
     login, at, host = rest.rpartition("@")
-    return f"{scheme}://{login.partition(':')[0]}:***@{host}" if at else f"{scheme}://{host.partition(':')[0]}:***"
+    name, colon, _ = (login if at else rest).partition(":")
+    return f"{scheme}{mark}{name}{':***' if colon else ''}{at}{host if at else ''}"
 
 
 def _is_direct(host: str, netloc: str, exempt: str) -> bool:
@@ -134,3 +148,27 @@ def _trust_certifi(context: ssl.SSLContext) -> None:
     except ImportError:
         return
     context.load_verify_locations(certifi.where())
+
+
+def make_manager(proxy: str | None, max_connections: int, *, is_tls: bool) -> PoolManager:
+    """Return what keeps connections that go straight, or through a proxy.
+
+    Reading the system's certificates takes 20 ms: that is only done where they are needed.
+    """
+    context = tls_context() if is_tls else None
+    manager: PoolManager
+    if proxy is None:
+        manager = PoolManager(MAX_HOSTS, maxsize=max_connections, ssl_context=context)
+    else:
+        parts = urlsplit(proxy)
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
+        encoded = b64encode(login.encode("utf-8", "surrogateescape")).decode()  # as curl does; urllib3: Latin-1
+        manager = ProxyManager(
+            proxy,
+            MAX_HOSTS,
+            maxsize=max_connections,
+            ssl_context=context,
+            proxy_ssl_context=tls_context() if parts.scheme == "https" else None,
+            proxy_headers={"proxy-authorization": f"Basic {encoded}"} if login else None,
+        )
+    return manager

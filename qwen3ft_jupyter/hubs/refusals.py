@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 LOGIN_STATUS: Final = 511
 """Network Authentication Required (RFC 6585)."""
-MAX_ODD: Final = 5
-"""So many files are named that stay on the hub for their names; of the others, how many."""
 NO_LISTING: Final = "no-listing"
 """The cause, in an error's details, that lets the next hub be asked."""
 
@@ -251,18 +249,6 @@ class Refusals:
             return check_revision(revision) if revision else self.default_branch
         except BadInput as error:
             raise self.no_revision(repo_id, ascii(revision)[1:-1][:MAX_REVISION]) from error
-
-
-def odd_names(left_out: Iterable[LeftOut]) -> tuple[Message, ...]:
-    """Return what is said of files that stay on the hub for their names alone."""
-    odd = [file for file in left_out if file.problem]
-    return tuple(
-        Message("{name} stays on the hub: {problem}.", name=file, problem=file.problem) for file in odd[:MAX_ODD]
-    ) + (
-        (Message("{count} more files stay on the hub for their names.", count=len(odd) - MAX_ODD),)
-        if len(odd) > MAX_ODD
-        else ()
-    )
 
 
 _FILE_CURES: Final[Mapping[str, str]] = {

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
@@ -18,11 +20,10 @@ from qwen3ft_jupyter.jobs.kinds import JobContext, Result
 from qwen3ft_jupyter.jobs.reporter import JobReporter
 from qwen3ft_jupyter.jobs.worker import STOPPED, pulse, refresh, unexpected
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.processes import ProcessIdentity
+from qwen3ft_jupyter.processes import ProcessIdentity, start_thread
 from qwen3ft_jupyter.work import Reporter, Work
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping
 
     from qwen3ft_jupyter.jobs.store import Job
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 5.0
 """Work stops within a second, unless it hangs in a name lookup or on a drive; whatever it writes survives its end."""
+
+LEAVE_S = 0.3
+"""How long the end may take to be written."""
+_at_work: dict[str, JobReporter] = {}
+"""What this process writes of the jobs whose work it does, by their ids."""
 
 
 def is_waiting_here(job: Job) -> bool:
@@ -57,9 +63,10 @@ def run_here(job: Job, do: Callable[[Work], Result], *, reporter: Reporter, stop
         reporter.notice(Message("The job {id} cannot be kept up to date: {reason}.", id=job.id, reason=error.strerror))
         return do(Work(reporter, stop))
     context = JobContext(job.folder, 1, Work(Both(reporter, record), stop))
+    _at_work[job.id] = record
     refresh(context, record)
     try:
-        with pulse(context, record, _leave):
+        with pulse(context, record, partial(_leave, job)):
             result = do(context.work)
             values = result.to_dict()
             json.dumps(values, allow_nan=False)
@@ -75,14 +82,27 @@ def run_here(job: Job, do: Callable[[Work], Result], *, reporter: Reporter, stop
     return result
 
 
-def _leave(waited_s: float) -> None:
+def leave_word(job: Job) -> None:
+    """Write down that a job was stopped, for this process is about to end without its work having heeded that.
+
+    A disk that hangs is not waited for: then the job is found interrupted.
+    """
+    record = _at_work.get(job.id)
+    if record is not None:
+        writing = threading.Thread(target=_end, args=(record, "stopped"), daemon=True)
+        if start_thread(writing):
+            writing.join(LEAVE_S)
+
+
+def _leave(job: Job, waited_s: float) -> None:
     """End this process, which no supervisor ends, if its work does not stop in time."""
     if waited_s > PATIENCE_S:
+        leave_word(job)
         os._exit(STOPPED)
 
 
 def _end(record: JobReporter, state: str, **about: Any) -> None:
-    with contextlib.suppress(OSError):  # the work has ended as it has; the job is found interrupted
+    with contextlib.suppress(OSError, ValueError):  # the work has ended as it has; the job is found interrupted
         record.end(state, **about)
 
 

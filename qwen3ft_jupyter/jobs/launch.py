@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.jobs import supervisor
-from qwen3ft_jupyter.processes import start_detached
+from qwen3ft_jupyter.processes import start_detached, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,4 +34,5 @@ def start_supervisor(folder: Path, attempt: int, command: Sequence[str], *, envi
     with (folder / "log.txt").open("ab") as log:
         process = start_detached(program, cwd=cwd, environ={**os.environ, **environ}, log=log)
     # Whoever starts a process must collect it in the end, or it stays as a zombie as long as this process lives.
-    threading.Thread(target=process.wait, name=f"qwen3ft-{folder.name}", daemon=True).start()
+    # Where there is no thread for that, `subprocess` does it when this process starts another.
+    start_thread(threading.Thread(target=process.wait, name=f"qwen3ft-{folder.name}", daemon=True))

@@ -92,6 +92,8 @@ class JobReporter(Reporter):
     def stopping(self) -> None:
         """Note that the job has been asked to stop."""
         with self._lock:
+            if "ended" in self._status:
+                return
             self._status["state"] = "stopping"
             self._has_news = True
         self._record("state", state="stopping", attempt=self._status["attempt"])

@@ -22,7 +22,7 @@ from pathlib import Path
 
 if not __package__:  # started as a file
     sys.path.append(str(Path(__file__).resolve().parents[2]))
-from qwen3ft_jupyter.processes import ProcessIdentity, start_detached
+from qwen3ft_jupyter.processes import ProcessIdentity, start_detached, start_thread, stop_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the job in `arguments`: its folder, the attempt, and the worker's command, to which the folder is added."""
     folder, attempt, command = Path(arguments[0]), int(arguments[1]), list(arguments[2:])
     supervision = Supervision(folder, attempt)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         signal.signal(number, supervision.on_signal)
     supervision.run([*command, str(folder)])
     return 0
@@ -127,10 +127,12 @@ class Supervision:
             worker.wait()
             gone.set()
 
-        threading.Thread(target=collect, daemon=True).start()
+        is_collecting = start_thread(threading.Thread(target=collect, daemon=True))
         ended_at: float | None = None
         beat_at = time.monotonic()
         while not gone.wait(TICK_S):
+            if not is_collecting and worker.poll() is not None:
+                break
             now = time.monotonic()
             self._urge(worker, now)
             if now - beat_at < HEARTBEAT_S:

@@ -23,6 +23,7 @@ from qwen3ft_jupyter.jobs.folder import newest_attempt, read_controls, read_spec
 from qwen3ft_jupyter.jobs.kinds import JobContext
 from qwen3ft_jupyter.jobs.reporter import JobReporter
 from qwen3ft_jupyter.messages import Command
+from qwen3ft_jupyter.processes import start_thread, stop_signals
 from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
@@ -81,16 +82,19 @@ def run(folder: Path, kinds: Kinds) -> int:
 
 @contextlib.contextmanager
 def stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set `stop`, in place of ending the process, while the block runs."""
+    """Let SIGTERM, SIGINT and SIGHUP set `stop`, in place of ending the process, while the block runs."""
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         # Event.set takes a lock that the interrupted code may be holding, so it must not be called from here.
-        _thread.start_new_thread(stop.set, ())
+        try:
+            _thread.start_new_thread(stop.set, ())
+        except RuntimeError:  # the system has no thread left
+            raise Stopped("The work was stopped.") from None
 
     if threading.current_thread() is not threading.main_thread():  # only there can handlers be set
         yield
         return
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, on_signal) for number in stop_signals()}
     try:
         yield
     finally:
@@ -167,12 +171,13 @@ def pulse(context: JobContext, reporter: JobReporter, insist: Callable[[float], 
             reporter.flush()
 
     thread = threading.Thread(target=beat, name="qwen3ft-pulse", daemon=True)
-    thread.start()
+    is_beating = start_thread(thread)  # else nobody sees the progress, nor can stop the job but by a signal
     try:
         yield
     finally:
         is_over.set()
-        thread.join()
+        if is_beating:
+            thread.join()
 
 
 def refresh(context: JobContext, reporter: JobReporter) -> None:

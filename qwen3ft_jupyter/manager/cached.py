@@ -20,6 +20,7 @@ from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.settings.declared import STRANGERS_ORIGINS, Settings
+from qwen3ft_jupyter.settings.kinds import parse_folder
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class CachedModels:
 
     def summarize_cache(self) -> overview.CacheSummary:
         """Return the same as a value."""
-        models = self.cache.kept()
+        models, unfinished = self.cache.kept(), tuple(self.cache.unfinished_downloads())
         return overview.CacheSummary(
             str(self.settings.cache_dir),
             total=len(models),
@@ -106,7 +107,8 @@ class CachedModels:
             used=self.cache.used_bytes(),
             free=self.cache.free_bytes(),
             quota=self.settings.quota,
-            incoming=self.cache.incoming_bytes(),
+            incoming=sum(one.size_bytes for one in unfinished),
+            unfinished=unfinished,
         )
 
     def models(self) -> list[dict[str, Any]]:
@@ -186,10 +188,13 @@ class CachedModels:
         """Delete the model whose folder is called `name`, for example ``Qwen_Qwen3-0.6B``; raises as above."""
         return self.cache.evict_slug(name, owner=owner, everything=everything, is_used=self._model_jobs)
 
-    def evict_all(self) -> list[EvictedModel]:
+    def evict_all(self, *, reporter: Reporter | None = None) -> list[EvictedModel]:
         """Delete every model we downloaded and return what went.
 
         Pinned models, shared caches and whatever something else put there stay: those need to be named.
+
+        Args:
+            reporter: is told which of the models in the cache stay, and why.
 
         Raises:
             ModelInUse: a running job uses one of them; nothing is deleted then.
@@ -198,7 +203,8 @@ class CachedModels:
         for model in self.cache.kept():
             if model.is_verified and not model.pinned and model.owner == "qwen3ft":
                 is_used(model.repo_id)
-        return list(self.cache.evict_all(is_used=self._model_jobs))
+        reporter = reporter or self.make_reporter()
+        return list(self.cache.evict_all(is_used=self._model_jobs, reporter=reporter))
 
     def clear_cache(self, model_name: str | None = None) -> None:
         """Delete one model, or all of them."""
@@ -253,7 +259,7 @@ class CachedModels:
         self._model_jobs.refuse_any()
         return move_cache(
             self.settings.cache_dir,
-            Path(target).expanduser(),
+            parse_folder("target", target),
             trust_manifests=self._is_trusted,
             is_used=self._model_jobs,
             work=self._work(reporter, stop),

@@ -15,7 +15,7 @@ from qwen3ft_jupyter.finetune.results import is_run, read_run
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.loading.loaded import ModelLocation
 from qwen3ft_jupyter.messages import Command
-from qwen3ft_jupyter.paths import is_file, is_folder
+from qwen3ft_jupyter.paths import at_home, is_file, is_folder, matching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def locate(name: str, jobs: ModelJobs, cache: ModelCache, ensure: Callable[[str]
         UnknownModel: it seems to be a folder, and there is none; no hub is asked.
     """
     output_dir = jobs.output_dir_of(name)
-    path = output_dir or Path(name).expanduser()
+    path = output_dir or at_home(name)
     if output_dir is not None or is_run(path):
         result = read_run(path)
         made = (path / "result.json").stat().st_mtime
@@ -85,7 +85,7 @@ def _is_repo(name: str, cache: ModelCache) -> bool:
         return True  # the address of a page, or a name that is known
     owner = Path(repo_id.partition("/")[0])
     if is_folder(repo_id):  # a folder that is called like a repo is named with ./ unless it is a model itself
-        return not any(Path(repo_id).glob("*.safetensors"))
+        return not matching(Path(repo_id), "*.safetensors")
     near = _nearest_folder(repo_id)
     is_typo = near is not None and is_file(Path(near) / "config.json")
     return not (owner.name == _RUNS or is_folder(owner) or is_typo)
@@ -118,7 +118,7 @@ def _unknown(name: str, jobs: ModelJobs) -> BadInput:
 
 def _nearest_folder(name: str) -> str | None:
     """Return the folder that differs from `name` in few letters."""
-    path = Path(name).expanduser()
+    path = at_home(name)
     reached = Path(path.anchor)
     for part in path.parts[1:] if path.anchor else path.parts:
         near = [part] if is_folder(reached / part) else get_close_matches(part, _folders_in(reached), 1, 0.7)

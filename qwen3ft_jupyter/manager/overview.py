@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.own.partials import Unfinished
     from qwen3ft_jupyter.settings.declared import HubName, Settings
 
 _TRAIN_PACKAGES = ("torch", "transformers", "peft", "accelerate", "safetensors")
@@ -64,10 +65,12 @@ class CacheSummary:
     free: int | None
     quota: int | None
     incoming: int
+    unfinished: tuple[Unfinished, ...] = ()
+    """The downloads that `incoming` is of."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
-        return asdict(self)
+        return {**asdict(self), "unfinished": [one.to_dict() for one in self.unfinished]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,17 +41,22 @@ class LastPack:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # one is made at a time: each is some 10 MB, and costs a second of a processor
-        self._last: tuple[tuple[str, ...], bytes] = ((), b"")
+        self._last: tuple[object, bytes] = (None, b"")
 
-    def of(self, library: Library, packs: Mapping[str, Pack]) -> bytes | None:
-        """Return the objects of some models in lines; None if a file has changed. Raises as `join` does."""
-        names = tuple(sorted(packs))
+    def of(self, library: Library, packs: Mapping[str, Pack], head: bytes) -> bytes | None:
+        """Return the answer that begins with `head` and ends with a pack of some models; None if a file has changed.
+
+        Raises:
+            OSError: The machine is exhausted just now.
+            Stopped: The mirror is closing.
+        """
+        names = (head, *sorted(packs))
         with self._lock:
             if self._last[0] != names:
                 data = join(library, packs.values())
                 if data is None:
                     return None
-                self._last = (names, b"".join(side_band(data)))
+                self._last = (names, b"".join([head, packet("packfile\n"), *side_band(data), FLUSH]))
             return self._last[1]
 
 
@@ -132,15 +137,12 @@ def _fetch(lines: Sequence[str], library: Library, packs: Sequence[Pack], last_p
         return packet("ERR this mirror does not have that commit any more\n")
     if sum(pack.size for pack in wanted.values()) > MAX_PACK_BYTES:
         return packet("ERR too much for git: take it with `hf download` or `modelscope download`\n")
-    data = last_pack.of(library, wanted)
-    if data is None:
-        return packet("ERR the model is being changed on this mirror: try again\n")
-    sections = []
+    head = b""
     if "done" not in lines:
-        sections += [packet("acknowledgments\n"), packet("NAK\n"), packet("ready\n"), DELIMITER]
+        head += packet("acknowledgments\n") + packet("NAK\n") + packet("ready\n") + DELIMITER
     if any(line.startswith("deepen ") for line in lines):
-        sections += [packet("shallow-info\n"), DELIMITER]  # no commit here has a parent to be cut off
-    return b"".join([*sections, packet("packfile\n"), data, FLUSH])
+        head += packet("shallow-info\n") + DELIMITER  # no commit here has a parent to be cut off
+    return last_pack.of(library, wanted, head) or packet("ERR the model is being changed on this mirror: try again\n")
 
 
 def _name_objects(asked: Asked, library: Library, repo_id: str) -> Reply:

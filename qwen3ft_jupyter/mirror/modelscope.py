@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.mirror.models import Folder, pick, pick_of, tree
+from qwen3ft_jupyter.mirror.models import Folder, ServedFile, pick, pick_of, tree
 from qwen3ft_jupyter.mirror.refusals import NO_REPO as NO_REPO_MESSAGE
 from qwen3ft_jupyter.mirror.refusals import NO_REVISION as NO_REVISION_MESSAGE
 from qwen3ft_jupyter.mirror.refusals import PART_OF_COMMIT
@@ -15,7 +15,7 @@ from qwen3ft_jupyter.settings.kinds import is_true
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.mirror.library import Library
-    from qwen3ft_jupyter.mirror.models import ServedFile, ServedModel
+    from qwen3ft_jupyter.mirror.models import ServedModel
     from qwen3ft_jupyter.mirror.replies import Asked
 
 NO_REPO = 10010205001
@@ -150,7 +150,7 @@ def _entry(entry: Folder | ServedFile, model: ServedModel) -> object:
         "Type": "tree" if is_folder else "blob",
         "Mode": "16384" if is_folder else "33188",
         "Size": 0 if isinstance(entry, Folder) else entry.size,
-        "IsLFS": not is_folder,
+        "IsLFS": isinstance(entry, ServedFile) and entry.is_lfs,
         "Sha256": "" if isinstance(entry, Folder) else entry.sha256,
         "Revision": model.commit,
         "CommitId": model.commit,

@@ -24,6 +24,7 @@ from qwen3ft_jupyter.faces.views import (
 from qwen3ft_jupyter.messages import Command, Texts, size, tr
 from qwen3ft_jupyter.notebook.job_view import JobView
 from qwen3ft_jupyter.notebook.views import Note, TableView, TextView, View
+from qwen3ft_jupyter.settings.kinds import parse_folder
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -118,16 +119,21 @@ def evict(room: Room, given: Namespace) -> Note:
     """Delete one model, or all of them; the value is the bytes freed by model name."""
     freed: Counter[str] = Counter()
     kept = []
-    for name, count, left in actions.evict(room.manager_for(given), given):
+    told = actions.Notices()
+    for name, count, left in actions.evict(room.manager_for(given), given, reporter=told):
         freed[name] += count
         kept += [left] if left else []
     names, total = ", ".join(freed) or tr("none"), size(sum(freed.values()))
-    return Note("\n".join([tr("Deleted {names}; {size} are free again.", names=names, size=total), *kept]), dict(freed))
+    kept += map(tr, told.said)
+    return Note(
+        "\n".join([tr("Deleted {names}; {size} are free again.", names=names, size=total), *kept]),
+        dict(freed),
+    )
 
 
 def move(room: Room, given: Namespace) -> Note:
     """Move the cache, and say what of it has not moved; the value is the new folder."""
-    report = room.manager_for(given).move_cache(Path(given.folder).expanduser().absolute())
+    report = room.manager_for(given).move_cache(parse_folder("FOLDER", given.folder))
     said = [
         tr("Moved folders: {count}; {size} copied.", count=len(report.moved), size=size(report.bytes_copied)),
         tr("The cache has moved. Use it there: {command}", command=f"%env MODEL_CACHE_DIR={report.target}"),
@@ -221,7 +227,7 @@ def practice(_room: Room, given: Namespace) -> Note:
     """Copy the practice model and its data to a folder, which is the value."""
     from qwen3ft_jupyter.practice.model import make_practice
 
-    folder = str(make_practice(Path(given.folder)).folder)
+    folder = str(make_practice(parse_folder("FOLDER", given.folder)).folder)
     return Note(folder, folder)
 
 

@@ -6,16 +6,21 @@ that runs, and closing the notebook loses nothing. ipywidgets is imported when a
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import threading
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from qwen3ft_jupyter.errors import BadConfig, Qwen3ftError
-from qwen3ft_jupyter.messages import size, tr
+from qwen3ft_jupyter.errors import BadConfig, JobNotFound, Qwen3ftError, WrongJobState
+from qwen3ft_jupyter.faces.verbs import write_command
+from qwen3ft_jupyter.messages import Message, Texts, size, tr
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
-from qwen3ft_jupyter.notebook.job_view import JobView
+from qwen3ft_jupyter.notebook.job_view import JobView, pause_s
 from qwen3ft_jupyter.notebook.markup import element
 
 if TYPE_CHECKING:
@@ -31,6 +36,14 @@ _LOOK_S = 0.5
 """Between two looks at a job; widgets share the kernel's channel with everything else."""
 _HUBS = (("ModelScope", "modelscope"), ("Hugging Face", "huggingface"))
 _METHODS = ("lora", "full")
+_FIELDS = ("model", "data", "method", "epochs", "learning_rate", "batch_size", "output_dir")
+_NUMBERS: dict[str, tuple[type[int | float], ...]] = {
+    "epochs": (int, float),
+    "learning_rate": (float,),
+    "batch_size": (int,),
+}
+_DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+_MOST_FILES = 50
 
 
 class JobPanel:
@@ -40,30 +53,52 @@ class JobPanel:
         import ipywidgets
 
         self.output = ipywidgets.HTML()
+        self.problem = ipywidgets.HTML()
         self.stop_button = ipywidgets.Button(description=tr("Stop"), icon="stop", disabled=True)
+        self.stop_button.layout.display = "none"  # there is nothing to stop yet
         self.stop_button.on_click(lambda _: self._stop())
-        self.widget: Any = ipywidgets.VBox([self.output, self.stop_button])
+        self.widget: Any = ipywidgets.VBox([self.problem, self.output, self.stop_button])
         self.follower: threading.Thread | None = None
         self._job: Job | None = None
+
+    def start(self, start: Callable[[], Job]) -> None:
+        """Start a job and follow it, or show why not; while one is at work it is not lost to a second click."""
+        try:
+            if self._job is not None and self._job.status().is_active:
+                raise WrongJobState(
+                    "The job {id} of this form is at work.",
+                    hint="Stop it first, or open a form in another cell.",
+                    id=self._job.id,
+                )
+            job = start()
+        except JobNotFound:  # the one before is forgotten
+            self._job = None
+            self.start(start)
+        except Qwen3ftError as error:
+            self.show_error(error)
+        else:
+            self.follow(job)
 
     def follow(self, job: Job) -> None:
         """Show `job` until it has ended, from a thread that touches nothing but these widgets."""
         self._job = job
+        self.problem.value = ""
+        self.stop_button.layout.display = ""
         self.stop_button.disabled = False
         self.follower = threading.Thread(target=self._watch, args=(job,), name="qwen3ft form", daemon=True)
         self.follower.start()
 
     def show_error(self, error: Qwen3ftError) -> None:
-        """Show what failed and what to do."""
-        self.output.value = str(_error_html(error))
+        """Show what failed and what to do; what is shown of a job stays."""
+        self.problem.value = str(_error_html(error))
 
     def _watch(self, job: Job) -> None:
         view = JobView(job)
         try:
-            is_active = True
+            is_active, began = True, time.monotonic()
             while is_active and self._job is job:
                 self.output.value = str(view.html())
-                is_active = job.wait(timeout_s=_LOOK_S).is_active
+                is_active = job.wait(timeout_s=max(_LOOK_S, pause_s(time.monotonic() - began))).is_active
             if self._job is job:
                 self.output.value = str(view.html())
         except Qwen3ftError as error:
@@ -84,9 +119,14 @@ class _Form:
     """A widget that is shown when the form is the last value of a cell."""
 
     widget: Any
+    instead: str
+    """What does the same without widgets."""
 
     def _ipython_display_(self) -> None:
-        ipython_display().display(self.widget)
+        """Show the widget, and what to type where none is shown: on GitHub, in an export, without a kernel."""
+        said = tr("This form needs a running kernel. The same without it: {command}", command=self.instead)
+        bundle = {**self.widget._repr_mimebundle_(), "text/html": str(element("div", said)), "text/plain": said}
+        ipython_display().display(bundle, raw=True)
 
 
 class ModelPicker(_Form):
@@ -96,6 +136,8 @@ class ModelPicker(_Form):
         manager: what it works with; one for the settings in force if left out.
         for_hub: returns the manager that asks a hub ("modelscope" or "huggingface") first.
     """
+
+    instead = write_command("download", "NAME")
 
     def __init__(
         self,
@@ -112,18 +154,13 @@ class ModelPicker(_Form):
         self.hub = ipywidgets.ToggleButtons(
             options=_HUBS, value=self._manager.settings.hub, description=tr("Hub"), style={"button_width": "8em"}
         )
-        self.download_button = ipywidgets.Button(description=tr("Get it"), icon="download", button_style="primary")
+        self.download_button = ipywidgets.Button(description=tr("Download"), icon="download", button_style="primary")
         self.download_button.on_click(lambda _: self._download())
         self.panel = JobPanel()
         self.widget = ipywidgets.VBox([self.model, self.hub, self.download_button, self.panel.widget])
 
     def _download(self) -> None:
-        try:
-            job = self._for_hub(self._manager, self.hub.value).download(self.model.value)
-        except Qwen3ftError as error:
-            self.panel.show_error(error)
-        else:
-            self.panel.follow(job)
+        self.panel.start(lambda: self._for_hub(self._manager, self.hub.value).download(self.model.value))
 
 
 class FineTuneForm(_Form):
@@ -132,6 +169,8 @@ class FineTuneForm(_Form):
     Args:
         manager: what it works with; one for the settings in force if left out.
     """
+
+    instead = "%" + write_command("finetune")
 
     def __init__(self, manager: ModelManager | None = None) -> None:
         import ipywidgets
@@ -142,7 +181,9 @@ class FineTuneForm(_Form):
         self.model = ipywidgets.Combobox(
             options=names, value=names[0] if names else "", description=tr("Model"), ensure_option=False, **wide
         )
-        self.data = ipywidgets.Text(placeholder="train.jsonl", description=tr("Data file"), **wide)
+        self.data = ipywidgets.Combobox(
+            options=_data_files(), placeholder="train.jsonl", description=tr("Data file"), ensure_option=False, **wide
+        )
         self.method = ipywidgets.Dropdown(options=_METHODS, description=tr("Method"), **wide)
         self.epochs = ipywidgets.Text(value="1", description=tr("Epochs"), **wide)
         self.learning_rate = ipywidgets.Text(placeholder="auto", description=tr("Learning rate"), **wide)
@@ -162,18 +203,18 @@ class FineTuneForm(_Form):
         """Return the fields as the config they stand for; what is empty is left to its default.
 
         Raises:
-            BadConfig: a number is none.
+            BadConfig: numbers are none, all of them named.
         """
-        config: dict[str, Any] = {
-            "model": self.model.value.strip(),
-            "data": self.data.value.strip(),
-            "method": self.method.value,
-            "epochs": _number("epochs", self.epochs.value, float),
-            "learning_rate": _number("learning_rate", self.learning_rate.value, float),
-            "batch_size": _number("batch_size", self.batch_size.value, int),
-            "output_dir": self.output_dir.value.strip(),
-        }
-        return {name: value for name, value in config.items() if value not in ("", None)}
+        typed = {name: getattr(self, name).value.strip() for name in _FIELDS}
+        config = {name: _read(name, text) for name, text in typed.items() if text}
+        wrong = [
+            Message("{name}: {text!r} is no number.", name=name, text=value)
+            for name, value in config.items()
+            if name in _NUMBERS and isinstance(value, str)
+        ]
+        if wrong:
+            raise BadConfig("{problems}", problems=Texts(wrong, " "))
+        return config
 
     def _show_yaml(self) -> None:
         try:
@@ -185,12 +226,7 @@ class FineTuneForm(_Form):
         self.preview.value = str(element("div", tr("It runs this:"), code))
 
     def _start(self) -> None:
-        try:
-            job = self._manager.fine_tune(self.config())
-        except Qwen3ftError as error:
-            self.panel.show_error(error)
-        else:
-            self.panel.follow(job)
+        self.panel.start(lambda: self._manager.fine_tune(self.config()))
 
 
 def with_hub(manager: ModelManager, hub: str) -> ModelManager:
@@ -208,13 +244,22 @@ def _choice(model: ModelRow) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _number(name: str, text: str, kind: type[int | float]) -> float | None:
-    if not text.strip():
-        return None
+def _read(name: str, text: str) -> str | float:
+    """Return a field as a number where it is one, a whole one as it was typed; else the text."""
+    kinds: tuple[type[int | float], ...] = _NUMBERS.get(name, ())
+    for kind in kinds:
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
+def _data_files() -> list[str]:
+    """Return the files below the kernel's folder that may hold data, for the list of suggestions."""
+    found = (path for depth in ("*", "*/*") for path in Path().glob(depth) if path.suffix in _DATA_SUFFIXES)
     try:
-        return kind(text)
-    except ValueError as error:
-        raise BadConfig("{name}: {text!r} is no number.", name=name, text=text) from error
+        return sorted(path.as_posix() for path in itertools.islice(found, _MOST_FILES))
+    except OSError:  # a folder that cannot be read
+        return []
 
 
 def _error_html(error: Qwen3ftError) -> Markup:

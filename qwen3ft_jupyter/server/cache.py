@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from tornado import web
 
 from qwen3ft_jupyter.cache.others.places import LABELS
+from qwen3ft_jupyter.faces.actions import Notices
 from qwen3ft_jupyter.faces.views import OWNERS, check_owner
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import fields_of
@@ -60,7 +61,9 @@ class CacheAllHandler(Qwen3FTHandler):
     async def delete(self) -> None:
         """Delete every model and answer with what was freed."""
         self.given()
-        self.answer(await self.act(lambda manager: _evicted(manager.evict_all())))
+        told = Notices()
+        evicted = await self.act(lambda manager: _evicted(manager.evict_all(reporter=told)))
+        self.answer({**evicted, "kept": [self.speaker.say(sentence) for sentence in told.said]})
 
 
 class CachedModelHandler(Qwen3FTHandler):
@@ -142,7 +145,8 @@ def _evicted(models: Sequence[EvictedModel]) -> Mapping[str, object]:
     """Return what was deleted, by the names of folders: a model may lie in the cache under several."""
     left = [f"{model.slug}/{name}" for model in models for name in model.left]
     freed = sum(model.freed_bytes for model in models)
-    return {"evicted": [model.slug for model in models], "freed": freed, **({"left": left} if left else {})}
+    slugs = [model.slug for model in models if not model.is_unfinished]
+    return {"evicted": slugs, "freed": freed, **({"left": left} if left else {})}
 
 
 def _start(manager: ModelManager, start: StartJob, slug: str, speed: int | None) -> JobSnapshot:

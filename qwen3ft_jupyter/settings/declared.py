@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, NewType
 
 import platformdirs
 
+from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.settings.kinds import (
     ADDRESS,
@@ -28,7 +29,7 @@ from qwen3ft_jupyter.settings.kinds import (
     Secret,
 )
 from qwen3ft_jupyter.settings.logins import stored_huggingface_token, stored_modelscope_token
-from qwen3ft_jupyter.settings.setting import DEFAULT_ORIGIN, Before, Setting, setting
+from qwen3ft_jupyter.settings.setting import DEFAULT_ORIGIN, Before, Setting, setting, user_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,16 +49,16 @@ STRANGERS_ORIGINS: Final = frozenset({FOLDER_ORIGIN, ROOT_ORIGIN})
 
 
 def _in_cache(before: Before) -> tuple[Path, str]:
-    return _host_folder(
-        before.environ, Path(platformdirs.user_cache_dir("qwen3ft")) / "models", ".cache/qwen3ft/models"
-    )
+    usual = user_folder(platformdirs.user_cache_dir)
+    usual = usual and usual / "models"
+    return _host_folder("MODEL_CACHE_DIR", before.environ, usual, ".cache/qwen3ft/models")
 
 
 def _in_state(before: Before) -> tuple[Path, str]:
-    return _host_folder(before.environ, Path(platformdirs.user_state_dir("qwen3ft")), ".qwen3ft")
+    return _host_folder("QWEN3FT_STATE_DIR", before.environ, user_folder(platformdirs.user_state_dir), ".qwen3ft")
 
 
-def _host_folder(environ: Mapping[str, str], usual: Path, on_workspace: str) -> tuple[Path, str]:
+def _host_folder(variable: str, environ: Mapping[str, str], usual: Path | None, on_workspace: str) -> tuple[Path, str]:
     """Keep things where the host does: on PAI-DSW and the ModelScope images only /mnt/workspace outlives a stop."""
     workspace = Path("/mnt/workspace")
     hosted = (
@@ -67,6 +68,12 @@ def _host_folder(environ: Mapping[str, str], usual: Path, on_workspace: str) -> 
     )
     if hosted and os.access(workspace, os.W_OK):
         return workspace / on_workspace, Message("default on this host")
+    if usual is None:
+        raise BadSetting(
+            "{variable} is not set, and you have no home folder.",
+            hint="Set it to a folder, or set HOME.",
+            variable=variable,
+        )
     return usual, DEFAULT_ORIGIN
 
 

@@ -23,6 +23,11 @@ _BYTES = re.compile(r"(\d{1,20}(?:\.\d{1,6})?)\s*([kmgt]?)(i?)b?(?:/s)?", re.ASC
 _UNITS = {(unit, i): base**power for power, unit in enumerate(("", *"kmgt")) for i, base in (("", 1000), ("i", 1024))}
 _ADDRESS = re.compile(r"file:|[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
 _WINDOWS_PATH = re.compile(r"[a-z]:[\\/]|\\", re.ASCII | re.IGNORECASE)
+_HUB_HOSTS = frozenset({"huggingface.co", "hf.co", "hf-mirror.com", "modelscope.cn", "modelscope.ai"})
+"""They lie at the root of their hosts."""
+_ROUTE = re.compile(r"/(?:openapi|api)(?:/v1)?(?:/models.*)?$")
+_ODD_HOST = re.compile(r"[.][.]|^[.-]")
+_UNQUOTE = Message("Write it without them: docker's --env-file, for example, takes them as part of the value.")
 _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 
 
@@ -103,24 +108,40 @@ def check_folder(variable: str, value: object) -> str:
     return text
 
 
+_FOLDER_FAULTS: tuple[tuple[Callable[[str], object], str, str], ...] = (
+    (
+        lambda text: not text or "\0" in text,
+        Message("{variable}={value!r} is no folder."),
+        Message("Give the path of a folder, for example ~/models."),
+    ),
+    (_QUOTED.fullmatch, Message("{variable}={value!r} is written in quotation marks."), _UNQUOTE),
+    (
+        _ADDRESS.match,
+        Message("{variable}={value!r} is an address, not a folder."),
+        Message("Give the path of a folder, for example /data/models."),
+    ),
+    (
+        lambda text: os.name != "nt" and _WINDOWS_PATH.match(text),
+        Message("{variable}={value!r} is a path of Windows."),
+        Message("Give a path of this system, for example /data/models."),
+    ),
+    (
+        lambda text: text.startswith("$"),
+        Message("{variable}={value!r} begins with a variable that has no value here."),
+        Message("Give the whole path."),
+    ),
+    (
+        lambda text: os.path.expanduser(text).startswith("~"),  # noqa: PTH111 - pathlib raises where this does nothing
+        Message("{variable}={value!r}: nobody here has that home folder."),
+        Message("Give the whole path."),
+    ),
+)
+"""What may be wrong with the text of a path, what to call that, and what to do."""
+
+
 def _folder_fault(text: str) -> tuple[str, str] | None:
     """Return what is wrong with the text of a path and what to do, None if nothing is."""
-    if not text or "\0" in text:
-        return Message("{variable}={value!r} is no folder."), Message(
-            "Give the path of a folder, for example ~/models."
-        )
-    if _ADDRESS.match(text):
-        wrong = Message("{variable}={value!r} is an address, not a folder.")
-        return wrong, Message("Give the path of a folder, for example /data/models.")
-    if os.name != "nt" and _WINDOWS_PATH.match(text):
-        wrong = Message("{variable}={value!r} is a path of Windows.")
-        return wrong, Message("Give a path of this system, for example /data/models.")
-    if text.startswith("$"):
-        wrong = Message("{variable}={value!r} begins with a variable that has no value here.")
-        return wrong, Message("Give the whole path.")
-    if os.path.expanduser(text).startswith("~"):  # noqa: PTH111 - pathlib raises where this leaves the text alone
-        return Message("{variable}={value!r}: nobody here has that home folder."), Message("Give the whole path.")
-    return None
+    return next(((message, hint) for is_so, message, hint in _FOLDER_FAULTS if is_so(text)), None)
 
 
 def parse_folder(variable: str, value: object) -> Path:
@@ -157,7 +178,7 @@ def parse_url(variable: str, value: object) -> str:
             hint="Give an address such as https://hub.example.org, without user name or password.",
             variable=variable,
         )
-    if any(mark in text for mark in "?#") or text.endswith(("/api", "/api/v1")):
+    if _is_within_hub(text):
         raise BadSetting(
             "{variable} is not the address of a hub, but of a page or route of one.",
             hint="Leave out what follows the hub's own address: /api, and everything from ? or # on.",
@@ -166,14 +187,25 @@ def parse_url(variable: str, value: object) -> str:
     return text
 
 
+def _is_within_hub(text: str) -> bool:
+    """Return whether an address leads to something within a hub; a hub of one's own may lie below a path."""
+    parts = urlsplit(text)
+    is_known = (parts.hostname or "").removeprefix("www.") in _HUB_HOSTS
+    return (
+        any(mark in text for mark in "?#") or _ROUTE.search(parts.path) is not None or (is_known and parts.path != "")
+    )
+
+
 def _is_http_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        has_host = bool(parts.hostname) and parts.port != 0 and not parts.netloc.endswith(":")  # as in http:/host
+        host = parts.hostname or ""
+        has_port = parts.port != 0 and not parts.netloc.endswith(":")  # as in http:/host
     except ValueError:
         return False
-    is_plain = parts.username is None and not any(character.isspace() for character in text)
-    return parts.scheme in ("http", "https") and has_host and is_plain
+    is_host = bool(host) and host not in {"http", "https"} and not _ODD_HOST.search(host)
+    is_plain = parts.username is None and not any(one.isspace() or one == "\\" for one in text)
+    return parts.scheme in ("http", "https") and has_port and is_host and is_plain
 
 
 def parse_urls(variable: str, value: object) -> tuple[str, ...]:
@@ -280,7 +312,7 @@ class Kind(Generic[T_co]):
         if isinstance(value, str) and _QUOTED.fullmatch(text):
             raise BadSetting(
                 "{given} is written in quotation marks.",
-                hint="Write it without them: docker's --env-file, for example, takes them as part of the value.",
+                hint=_UNQUOTE,
                 given=f"{variable}={text}" if self.is_shown and not self.is_secret else variable,
             )
         return self.parse(variable, value)

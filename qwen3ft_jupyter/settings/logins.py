@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from qwen3ft_jupyter.paths import at_home
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,10 +23,10 @@ def stored_huggingface_token(environ: Mapping[str, str]) -> str | None:
 
     The places are those of huggingface_hub's ``constants.HF_TOKEN_PATH``.
     """
-    caches = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    caches = environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = environ.get("HF_HOME") or os.path.join(caches, "huggingface")  # noqa: PTH118 - the variable may hold ~
     path = environ.get("HF_TOKEN_PATH") or os.path.join(home, "token")  # noqa: PTH118
-    token = _read(Path(os.path.expandvars(path)).expanduser()).decode("utf-8", "replace").strip()
+    token = _read(at_home(os.path.expandvars(path))).decode("utf-8", "replace").strip()
     return token or None
 
 
@@ -34,9 +36,9 @@ def stored_modelscope_token(endpoint: str, environ: Mapping[str, str]) -> str | 
     The client keeps a pickled cookie jar. Unpickling runs code, so only the names of a cookie jar's classes are let
     through, and each is replaced by an empty class of ours: nothing of the file is ever executed.
     """
-    home = environ.get("MODELSCOPE_HOME") or str(Path.home() / ".modelscope")
+    home = environ.get("MODELSCOPE_HOME") or "~/.modelscope"
     folder = environ.get("MODELSCOPE_CREDENTIALS_PATH") or str(Path(home) / "credentials")
-    data = _read(Path(folder).expanduser() / "cookies")
+    data = _read(at_home(folder) / "cookies")
     if not data:
         return None
     try:

@@ -25,7 +25,7 @@ from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.paths import current_folder, fault_of, is_file, reason_of
 from qwen3ft_jupyter.settings.declared import FOLDER_ORIGIN, ROOT_ORIGIN, SETTINGS, STRANGERS_ORIGINS, Origin, Settings
 from qwen3ft_jupyter.settings.kinds import check_folder
-from qwen3ft_jupyter.settings.setting import Before
+from qwen3ft_jupyter.settings.setting import Before, user_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,11 +141,9 @@ def _given_place(overrides: Mapping[str, object]) -> _Place:
 
 
 def _own_places(environ: Mapping[str, str], notices: list[str]) -> list[_Place]:
-    user_folder = Path(platformdirs.user_config_dir("qwen3ft"))
-    return [
-        _Place("environment", environ),
-        _Place(_USER_ORIGIN, _read_env_file(user_folder, _USER_ORIGIN, notices)),
-    ]
+    folder = user_folder(platformdirs.user_config_dir)
+    written = _read_env_file(folder, _USER_ORIGIN, notices) if folder is not None else {}
+    return [_Place("environment", environ), _Place(_USER_ORIGIN, written)]
 
 
 def _strangers_places(working_folder: Path | None, server_root: Path | None, notices: list[str]) -> list[_Place]:

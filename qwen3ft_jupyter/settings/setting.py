@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from qwen3ft_jupyter.messages import Message
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_ORIGIN: Final = Message("default")
+
+
+def user_folder(find: Callable[[str], str]) -> Path | None:
+    """Return the user's own folder for this package that a function of platformdirs finds, None without a home folder.
+
+    Versions of platformdirs differ: some raise then, some return a path that begins with a literal ``~``.
+    """
+    try:
+        path = Path(find("qwen3ft"))
+    except RuntimeError:
+        return None
+    return path if path.is_absolute() else None
 
 
 @dataclass(frozen=True, slots=True)

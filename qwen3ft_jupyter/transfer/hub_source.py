@@ -22,7 +22,6 @@ from qwen3ft_jupyter.errors import (
     WrongBytes,
 )
 from qwen3ft_jupyter.hubs.failures import origin_of
-from qwen3ft_jupyter.hubs.http import beginning_of
 from qwen3ft_jupyter.hubs.reasons import reason_of
 from qwen3ft_jupyter.hubs.refusals import file_refused
 from qwen3ft_jupyter.hubs.retry import TRANSIENT_STATUSES, busy
@@ -237,7 +236,7 @@ def _refusal(response: Response, file: RemoteFile, source: str) -> Qwen3ftError:
     if status in TRANSIENT_STATUSES:
         return busy(source, status, response.headers.get("retry-after"))
     if status in {401, 403}:
-        return file_refused(file.path, source, status, reason_of(response.headers, beginning_of(response)))
+        return file_refused(file.path, source, status, reason_of(response.headers, response.beginning()))
     if status in {404, 410}:
         return ModelNotFound(
             "{path}: {source} lists it but does not have it (HTTP {status}).",

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -128,6 +129,36 @@ def test_what_makes_no_certificate_is_refused(tmp_path: Path, options: list[str]
     assert done.returncode in {1, 2}
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--port", "99999"],
+        ["--port", "-1"],
+        ["--host", "a..b"],
+        ["--host", "x" * 300],
+        ["--host", "http://127.0.0.1"],
+        ["--host", "127.0.0.1:80"],
+        ["--host", "256.1.1.1"],
+    ],
+)
+def test_an_address_that_is_none_is_refused(tmp_path: Path, options: list[str]) -> None:
+    command, environment = command_of(tmp_path, *options)
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 1
+    assert "bad-input: Cannot listen on" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_address_may_have_its_brackets(tmp_path: Path) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("needs IPv6")
+    with running(tmp_path, "--host", "[::1]") as (url, _):
+        assert url.startswith("http://[::1]:")
+        assert ask(url) == {"service": "qwen3ft mirror", "models": 0, "not_served": []}
 
 
 def test_who_serves_others_reads_what_older_clients_need(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import qwen3ft_jupyter
 from qwen3ft_jupyter.download.request import DownloadRequest
+from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.faces import verbs
 from qwen3ft_jupyter.faces.parsing import match_verb, parse, parse_text
 from qwen3ft_jupyter.faces.refusals import WrongLine
@@ -239,3 +240,8 @@ def test_what_is_near_to_nothing_gets_no_guess() -> None:
 
     assert "Did you mean" not in caught.value.message
     assert match_verb(["jobs", "beef"], "cli")[0].name == "jobs"
+
+
+def test_two_revisions_of_one_model_are_refused_in_a_line() -> None:
+    with pytest.raises(BadInput, match="names the revision v1, and v2 is asked for"):
+        parse(find("download"), ["a/b@v1", "--revision", "v2"], "cli")

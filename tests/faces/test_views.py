@@ -106,6 +106,20 @@ def test_what_did_not_happen_is_not_told() -> None:
     assert fetch_facts(RepairReport(parse_repo_id("me/mine"), (), 1500, 0)) == [("fetched", "1.5 kB")]
 
 
+def test_the_practice_model_comes_from_no_hub() -> None:
+    name = "qwen3ft/Qwen3-Practice"
+    travelled = DownloadResult("/x", name, bytes=10, hub="modelscope", sources={"ModelScope": 10})
+    table = plan_table(plan_of(name, hub="modelscope", files=[planned("a", "fetched", 10, "ModelScope")]))
+
+    assert fetch_facts(travelled) == [("fetched", "10 B (100 % this package)")]
+    assert "this package" in table.title
+    assert "ModelScope" not in str(table.rows)
+
+
+def test_a_download_that_found_the_model_says_so() -> None:
+    assert fetch_facts(DownloadResult("/x", "a/b", was_cached=True)) == [("fetched", "0 B (in the cache)")]
+
+
 def test_room_that_nobody_knows_is_not_told() -> None:
     room = CacheSummary("/cache", 1, 10**9, used=10**9, quota=2 * 10**9, free=None, incoming=0)
     assert room_words(room) == "1.0 GB of 2.0 GB used"

@@ -1,7 +1,7 @@
 """A process that downloads a model under some constraint: `python download_child.py CACHE LISTING OPTIONS`.
 
 Prints one JSON object a line. Options: `disk`, the name of a played disk, and its `arguments`; `open_files`, how many
-more it may open; `uid`, whose rights it has.
+more it may open; `file_bytes`, the largest file it may write; `shared`, a shared cache; `uid`, whose rights it has.
 """
 
 from __future__ import annotations
@@ -27,18 +27,21 @@ if TYPE_CHECKING:
 
 def main() -> None:
     cache, written, options = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
+    shared = [Path(options["shared"])] if "shared" in options else []
     disk = getattr(played_disks, options.get("disk", "PlayedDisk"))(*options.get("arguments", ()))
     if "open_files" in options or "uid" in options:
         with tempfile.TemporaryDirectory() as folder:  # so that everything is imported
             download(ModelCache(Path(folder)), written, SILENT)
     if "open_files" in options:
         limit_open_files(options["open_files"])
+    if "file_bytes" in options:
+        limit_file_size(options["file_bytes"])
     if "uid" in options:
         os.setgroups([])
         os.setgid(options["uid"])
         os.setuid(options["uid"])
     try:
-        ensured = download(ModelCache(cache, disk=disk), written, Printer(), options.get("connections", 2))
+        ensured = download(ModelCache(cache, shared, disk=disk), written, Printer(), options.get("connections", 2))
     except Qwen3ftError as error:
         say({"error": type(error).__name__, "message": str(error)})
         return
@@ -56,6 +59,12 @@ def download(cache: ModelCache, written: dict[str, Any], reporter: Reporter, con
         policy=RetryPolicy(attempts=3, first_delay_s=0.01, max_delay_s=0.02),
         reporter=reporter,
     )
+
+
+def limit_file_size(most: int) -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
 def limit_open_files(more: int) -> None:

@@ -16,13 +16,14 @@ from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.names import slug
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
-from tests.download.asking import ensure_model
+from tests.download.asking import ensure_model, plan_model
 from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from qwen3ft_jupyter.download.apply import Ensured
+    from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.work import Reporter
 
 MB = 1 << 20
@@ -50,6 +51,10 @@ def ensure(cache: ModelCache, origin: Origin, *, reporter: Reporter | None = Non
         policy=RetryPolicy(attempts=3, first_delay_s=0.01, max_delay_s=0.02),
         reporter=reporter or Recorder(),
     )
+
+
+def plan(cache: ModelCache, origin: Origin) -> DownloadPlan:
+    return plan_model(cache, {origin.name: origin}, REPO, order=[origin.name], max_connections=4)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -9,7 +9,19 @@ import pytest
 
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, NoSpace, NotCached, TransferError
-from tests.faults.downloads import FILES, NAME, SIZE, check_visible, complete, contents, ensure, try_once
+from tests.faults.downloads import (
+    FILES,
+    MB,
+    NAME,
+    SIZE,
+    WEIGHTS,
+    check_visible,
+    complete,
+    contents,
+    ensure,
+    plan,
+    try_once,
+)
 from tests.played_disks import (
     BareDisk,
     CopyingDisk,
@@ -17,9 +29,12 @@ from tests.played_disks import (
     ForgetfulDisk,
     FullDisk,
     LyingDisk,
+    PartedDisk,
     PlayedDisk,
     ReadOnlyDisk,
     SequentialDisk,
+    SilentDisk,
+    SmallFilesDisk,
 )
 from tests.transfer.origin import REPO, Origin, bytes_of
 
@@ -36,7 +51,7 @@ def origin() -> Iterator[Origin]:
         yield origin
 
 
-@pytest.mark.parametrize("kind", [PlayedDisk, BareDisk, CopyingDisk, LyingDisk, ForgetfulDisk])
+@pytest.mark.parametrize("kind", [PlayedDisk, BareDisk, CopyingDisk, LyingDisk, ForgetfulDisk, PartedDisk, SilentDisk])
 def test_a_model_lives_its_whole_life_on_a_poor_volume(
     tmp_path: Path, origin: Origin, kind: Callable[[], Disk]
 ) -> None:
@@ -105,6 +120,46 @@ def test_an_input_output_error_anywhere_is_an_error_of_ours_and_loses_nothing(
             return
         assert error is None or type(error) in {TransferError, CacheError}
     pytest.fail(f"{operation} was asked for more than {TIMES[-1]} times")
+
+
+CODES = (
+    *("EACCES", "EROFS", "ESTALE", "ENOTCONN", "ENAMETOOLONG", "EXDEV", "EBUSY", "EFBIG", "ELOOP", "ENOTDIR", "ENOENT"),
+    *("EDQUOT", "ENOMEM", "EAGAIN"),
+)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("name", [name for name in CODES if hasattr(errno, name)])
+def test_whatever_the_system_answers_is_an_error_of_ours_and_loses_nothing(
+    tmp_path: Path, origin: Origin, name: str, operation: str
+) -> None:
+    root = tmp_path / "cache"
+
+    error = try_once(ModelCache(root, disk=FailingDisk(operation, 2, getattr(errno, name))), origin)
+
+    assert error is None or error.hint
+    complete(root, origin)
+
+
+@pytest.mark.parametrize("code", ["ESTALE", "ENOTCONN", "EHOSTDOWN", "ETIMEDOUT"])
+def test_a_drive_that_goes_is_said_to_have_gone(tmp_path: Path, origin: Origin, code: str) -> None:
+    disk = FailingDisk("write_at", 3, getattr(errno, code))
+
+    with pytest.raises(TransferError, match="the drive has gone"):
+        ensure(ModelCache(tmp_path / "cache", disk=disk), origin)
+
+
+def test_a_file_that_the_volume_cannot_hold_is_refused_before_the_first_byte(tmp_path: Path, origin: Origin) -> None:
+    """FAT32 holds none of 4 GB. Nothing is evicted for it, either, and a dry run says the same."""
+    cache = ModelCache(tmp_path / "cache", disk=SmallFilesDisk(MB))
+
+    for ask in (ensure, plan):
+        with pytest.raises(CacheNotWritable, match=rf"{WEIGHTS}: this volume.*allows no file that large") as caught:
+            ask(cache, origin)
+
+        assert "FAT32" in caught.value.hint
+        assert origin.ranges(WEIGHTS) == []
+    assert try_once(ModelCache(tmp_path / "cache", disk=SmallFilesDisk(4 * MB)), origin) is None
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

@@ -131,6 +131,24 @@ def test_a_read_only_mount_serves_what_it_has_and_refuses_the_rest(tmp_path: Pat
     check_visible(root)
 
 
+def test_a_volume_of_its_own_for_what_is_on_its_way_costs_a_copy(tmp_path: Path, origin: Origin) -> None:
+    """No file can be renamed from there to its place."""
+    incoming = tmp_path / "cache" / ".incoming"
+    incoming.mkdir(parents=True)
+    with mounted(incoming, "-t", "tmpfs", "-o", "size=64m", "tmpfs"):
+        complete(tmp_path / "cache", origin)
+
+        assert list(incoming.iterdir()) == []
+
+
+def test_a_limit_on_the_size_of_files_is_known_before_the_first_byte(tmp_path: Path, origin: Origin) -> None:
+    answer = Child(origin, tmp_path / "cache", file_bytes=MB).end()
+
+    assert answer["error"] == "CacheNotWritable"
+    assert "ulimit -f" in answer["message"]
+    assert origin.ranges(WEIGHTS) == []
+
+
 def test_a_damaged_model_on_a_read_only_mount_is_an_error_of_ours(tmp_path: Path, origin: Origin) -> None:
     root, seen = tmp_path / "cache", tmp_path / "seen"
     complete(root, origin)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.cache.store import ModelCache
+from qwen3ft_jupyter.download import downloader
 from qwen3ft_jupyter.errors import BadListing, HubError, HubUnreachable, Qwen3ftError, WrongBytes
 from qwen3ft_jupyter.hubs import http
 from qwen3ft_jupyter.hubs.modelscope import TRUNCATED_AT
@@ -197,12 +198,26 @@ def test_a_name_that_only_others_cannot_keep_is_kept_and_verified(stage: Stage) 
     assert stage.ensure().was_cached
 
 
+def test_on_a_volume_that_takes_two_names_for_one_the_other_is_left_out_and_said(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stick, or a folder of Windows, mounted on Linux."""
+    monkeypatch.setattr(downloader, "folds_case", lambda _folder, _name: True)
+    lists(stage, entries(stage, {**FILES, "CONFIG.json": b"9", "config.JSON": b"11"}))
+
+    stage.succeeds()
+
+    notices = [notice for notice in stage.told.notices if "stays on the hub" in notice]
+    assert len(notices) == 2
+    assert any("CONFIG.json" in notice and "config.json" in notice for notice in notices)
+
+
 def test_a_name_that_nobody_can_keep_is_left_out_and_said(stage: Stage) -> None:
     lists(stage, entries(stage, {**FILES, **ODD_EVERYWHERE}))
 
     folder = stage.succeeds().model.folder
 
-    notices = [notice for notice in stage.told.notices if "on the hub" in notice]
+    notices = [notice for notice in stage.told.notices if "stay" in notice]
     assert len(notices) == 6
     assert "1 more files" in notices[-1]
     assert {path.name for path in folder.iterdir()} == {"config.json", LARGE, "sub", ".qwen3ft"}

@@ -90,6 +90,10 @@ def test_a_name_of_another_trainer_that_means_the_same_is_taken(
     assert found == becomes
 
 
+def test_a_field_of_another_trainer_that_says_nothing_is_nothing() -> None:
+    assert FineTuneConfig.from_dict({**LEAST, "resume_from_checkpoint": None, "deepspeed": None}).epochs == 1
+
+
 def test_names_within_lora_are_taken_too() -> None:
     config = FineTuneConfig.from_dict({**LEAST, "lora": {"rank": 4, "lora_alpha": 9, "target_modules": "q_proj"}})
 
@@ -108,7 +112,10 @@ def test_names_within_lora_are_taken_too() -> None:
         ({"overwrite_output_dir": True}, "overwrite_output_dir: overwrite: true replaces an earlier result"),
         ({"resume_from_checkpoint": "x"}, "resume_from_checkpoint: the command jobs resume goes on"),
         ({"quantization_bit": 4}, "quantization_bit: quantization is our word"),
-        ({"zzzz": 4}, "zzzz: unknown field"),
+        ({"stage": "dpo"}, "stage: only supervised fine-tuning exists yet"),
+        ({"max_sampels": 9}, "max_sampels: unknown field; max_samples: data says it: file.jsonl#500"),
+        ({"num_train_epoch": 9}, "num_train_epoch: unknown field, did you mean epochs?"),
+        ({"zzzz": 4}, "zzzz: unknown field. Correct them all. The fields are: model, data"),
         ({"data": {"train": "a", "validation": "b"}}, "is a group of fields (train, validation); give a file"),
         ({"model": "./Qwen3-0.6B"}, "is a folder; a fine-tune names its base by repo id"),
         ({"model": "/models/Qwen3"}, "MODEL_CACHE_OTHER_DIRS"),
@@ -162,7 +169,7 @@ resume_from_checkpoint: null
         FineTuneConfig.from_yaml(text)
 
     assert len(caught.value.message) < 15 * 60
-    assert "trust_remote_code, stage, do_train, template, preprocessing_num_workers" in caught.value.message
+    assert "trust_remote_code, do_train, template, preprocessing_num_workers" in caught.value.message
     assert "lora_rank" not in caught.value.message
 
 

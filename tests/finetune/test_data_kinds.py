@@ -141,6 +141,18 @@ LEARNED: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
         ),
         [(U, "q"), (A, "", CALLS * 2), ("tool", "1"), ("tool", "2"), (A, "a")],
     ),
+    "a thought beside a call": (
+        talk((U, "q"), ("tool_call", {"content": json.dumps(CALL), "reasoning_content": "t"})),
+        [(U, "q"), (A, "", "t", CALLS)],
+    ),
+    "a tool's answer that is a list": (
+        talk((U, "q"), (A, {"content": "", "tool_calls": [CALL]}), ("tool", {"content": [{"n": 1}]}), (A, "a")),
+        [(U, "q"), (A, "", CALLS), ("tool", '[{"n": 1}]'), (A, "a")],
+    ),
+    "an answer that declines": (
+        talk((U, "q"), (A, {"content": None, "refusal": "no"})),
+        [(U, "q"), (A, "no")],
+    ),
     "tool calls as JSON text": (
         talk((U, "q"), (A, {"content": None, "tool_calls": json.dumps([CALL])})),
         [(U, "q"), (A, "", CALLS)],
@@ -217,6 +229,16 @@ COUNTED: dict[str, tuple[dict[str, Any], str]] = {
         talk((U, "q"), (A, "a"), loss=False),
         "1 rows left out in which no answer is to be learned",
     ),
+    "an answer that only says that there is none": (
+        {"question": "q", "answer": "nan"},
+        "1 rows hold a turn that is just nan",
+    ),
+    "text that was decoded wrongly": ({"question": "q", "answer": "a\ufffd"}, "1 rows hold the character U+FFFD"),
+    "a call of a tool that the row does not have": (
+        talk((U, "q"), (A, {"content": "", "tool_calls": [CALL]}), tools=[{"name": "g"}]),
+        "1 rows call a tool that is not among their tools",
+    ),
+    "a column without a name": ({"": "text", "question": "q", "answer": "a"}, "NOT learned, because .* (…) (1)"),
     "a row of a pandas index": ({"": 0, "question": "q", "answer": "a"}, "about the rows, not learned: "),
 }
 
@@ -275,6 +297,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"prompt": "q", "completion": "a", "label": False},
         "label False says whether the answer is a good one",
     ),
+    "a KTO row of numbers": ({"prompt": "q", "completion": "a", "label": 0}, "label 0 says whether the answer is"),
+    "a KTO row of words": (
+        {"prompt": "q", "completion": "a", "label": "False"},
+        "label 'False' says whether the answer is",
+    ),
+    "a KTO row of LLaMA-Factory": ({"prompt": "q", "completion": "a", "kto_tag": False}, "kto_tag: preference data"),
+    "a row that is a book": (
+        {"question": "q" * 10_000_001, "answer": "a"},
+        "10,000,002 characters; a conversation has",
+    ),
     "a rejected answer": (
         {"query": "q", "response": "a", "rejected_response": "b"},
         "rejected_response: preference data",
@@ -326,7 +358,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         talk((U, "q"), (A, {"content": "", "tool_calls": [{"name": "f", "arguments": "{a: 1}"}]})),
         "tool_calls[0].arguments '{a: 1}' is not JSON",
     ),
-    "a call of a user": (talk((U, {"content": "q", "tool_calls": [CALL]}), (A, "a")), "only an assistant calls tools"),
+    "a call of a user": (
+        talk((U, {"content": "q", "tool_calls": [CALL]}), (A, "a")),
+        "messages[0].tool_calls: only an assistant's",
+    ),
+    "a thought of a user": (
+        talk((U, {"content": "q", "reasoning_content": "t"}), (A, "a")),
+        "messages[0].reasoning_content: only",
+    ),
+    "tools in a turn": (
+        talk((S, {"content": "s", "tools": [TOOL]}), (U, "q"), (A, "a")),
+        "messages[0].tools: tools are a column",
+    ),
     "half a turn to learn": (
         talk(
             (U, "q"), (A, {"content": "a", "loss": False}), ("tool_call", {"content": json.dumps(CALL), "loss": True})
@@ -501,7 +544,34 @@ def test_rows_of_two_formats_in_one_file_are_both_learned(tmp_path: Path) -> Non
     assert data.report.notices[0] == "t.jsonl: 2 rows, format messages + alpaca"
 
 
-@pytest.mark.parametrize("sign", [";", "\t"])
+def test_what_columns_were_taken_for_is_shown_where_their_names_are_not_the_usual(tmp_path: Path) -> None:
+    row = {"Question": "q", "Complex_CoT": "t", "Response": "a"}
+
+    shown = read(tmp_path, [row]).report.notices
+    usual = read(tmp_path, [{"instruction": "q", "output": "a"}]).report.notices
+    own = read(tmp_path, [{"question": "q", "answer": "a"}]).report.notices
+
+    assert shown[1] == "t.jsonl: columns learned: question = Question, answer = Response, reasoning = Complex_CoT"
+    assert len(usual) == len(own) == 1
+
+
+def test_a_share_of_rows_that_cannot_be_learned_is_a_warning(tmp_path: Path) -> None:
+    rows = [{"question": "q", "answer": "a"}, *[{"question": "q", "answer": ""}] * 3]
+
+    assert read(tmp_path, rows).report.notices[-1] == "WARNING: only 25 % of the rows can be learned from."
+
+
+def test_what_is_not_read_of_a_folder_is_named(tmp_path: Path) -> None:
+    read(tmp_path, [{"question": "q", "answer": "a"}])
+    for name in ("notes.md", "b.xlsx", ".hidden.jsonl"):
+        (tmp_path / name).write_text("")
+
+    notices = read_named([str(tmp_path)], Reading()).report.notices
+
+    assert notices[0].endswith(": not read, being no files of data: b.xlsx, notes.md")
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "，"])
 def test_a_csv_parted_by_another_sign_is_read_and_told(tmp_path: Path, sign: str) -> None:
     data = read(tmp_path, f"question{sign}answer\nq{sign}a, b\n", "t.csv")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadData, Stopped
+from qwen3ft_jupyter.finetune import rendering
 from qwen3ft_jupyter.finetune.formats import Conversation
 from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
 from qwen3ft_jupyter.finetune.samples import IGNORED, Sample
@@ -338,3 +339,30 @@ def test_a_share_of_lost_answers_is_a_warning(bench: Bench) -> None:
 
     assert encoder.report.conversations == 1
     assert "WARNING: only 33 % of the answers are learned. max_length is 64." in encoder.report.notices(64)
+
+
+def test_long_conversations_are_written_in_parts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together they would fill the memory that a template may use, and the model would be blamed."""
+    monkeypatch.setattr(rendering, "PART_CHARACTERS", 100)
+    encoder = bench.encoder(INSTRUCT)
+    asked: list[int] = []
+    render = bench.renderers[-1].render
+
+    def counted(jobs: list[Any]) -> list[str]:
+        asked.append(len(jobs))
+        return render(jobs)
+
+    monkeypatch.setattr(bench.renderers[-1], "render", counted)
+
+    encoder.encode([talk((U, "word " * size), (A, "yes")) for size in (1, 1, 30, 9, 9)])
+
+    assert asked == [6, 3, 6]
+
+
+def test_a_talk_of_many_turns_is_written_in_parts(bench: Bench) -> None:
+    turns = [turn for number in range(60) for turn in ((U, f"question {number} " * 20), (A, f"yes {number}"))]
+    encoder = bench.encoder(INSTRUCT, max_length=1_000_000)
+
+    samples = encoder.encode([talk(*turns)])
+
+    assert (len(samples), encoder.report.answers) == (1, 60)

@@ -43,25 +43,32 @@ REASONS = [
     ("Your token does not have the required permissions to read this repository.", AccessDenied, "TOKENS"),
     ("Your request to access model acme/Tiny-1 is awaiting a review from the repo authors.", ModelGated, "Wait"),
     ("Your access request is pending.", ModelGated, "Wait"),
-    ("\u60a8\u7684\u7533\u8bf7\u6b63\u5728\u5ba1\u6838\u4e2d", ModelGated, "Wait"),
+    ("您的申请正在审核中", ModelGated, "Wait"),
     ("Your request to access model acme/Tiny-1 has been rejected by the repo's authors.", ModelGated, "authors can"),
-    ("\u60a8\u7684\u7533\u8bf7\u5df2\u88ab\u62d2\u7edd", ModelGated, "authors can"),
+    ("您的申请已被拒绝", ModelGated, "authors can"),
     (
         "Access to model acme/Tiny-1 is restricted and you are not in the authorized list. Visit the page to ask.",
         ModelGated,
         "Ask for access",
     ),
-    ("\u8bf7\u5148\u7533\u8bf7\u8be5\u6a21\u578b\u7684\u8bbf\u95ee\u6743\u9650", ModelGated, "Ask for access"),
+    ("请先申请该模型的访问权限", ModelGated, "Ask for access"),
     ("Access to model acme/Tiny-1 is restricted. You must have access to it.", ModelGated, "Accept it"),
-    ("\u8bf7\u5148\u540c\u610f\u6a21\u578b\u534f\u8bae", ModelGated, "Accept it"),
+    ("请先同意模型协议", ModelGated, "Accept it"),
     ("You must accept the terms of the licence first.", ModelGated, "Accept it"),
     ('User Access Token "my laptop" is expired', AccessDenied, "Make a new token"),
     ("Invalid credentials in Authorization header", AccessDenied, "Make a new token"),
     ("Invalid username or password.", AccessDenied, "Make a new token"),
-    ("\u8bbf\u95ee\u4ee4\u724c\u5df2\u8fc7\u671f", AccessDenied, "Make a new token"),
-    ("token \u65e0\u6548", AccessDenied, "Make a new token"),
+    ("访问令牌已过期", AccessDenied, "Make a new token"),
+    ("token 无效", AccessDenied, "Make a new token"),
     ("Access to this resource is disabled.", AccessDenied, "another model"),
-    ("\u8be5\u6a21\u578b\u56e0\u8fdd\u89c4\u5df2\u4e0b\u67b6", AccessDenied, "another model"),
+    ("该模型因违规已下架", AccessDenied, "another model"),
+    ("申请已提交，请等待作者处理", ModelGated, "Wait"),
+    ("审核未通过", ModelGated, "authors can"),
+    ("You need to agree to share your contact information to access this model.", ModelGated, "Accept it"),
+    ("Your token has insufficient permissions.", AccessDenied, "TOKENS"),
+    ("鉴权失败", AccessDenied, "Make a new token"),
+    ("该模型已下线", AccessDenied, "another model"),
+    ("您没有权限访问该模型", AccessDenied, "renew it"),
     ("The moon is in the wrong place.", AccessDenied, "renew it"),
 ]
 
@@ -126,6 +133,23 @@ def test_the_hubs_own_reason_is_told_with_what_helps_against_it(
         assert "the pocket" in caught.value.hint
     assert TOKEN not in str(caught.value)
     assert render(caught.value.hint, "zh") != caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "该模型为私有模型",
+        "请先登录",
+        "user not logged in",
+        "no permission",
+    ],
+)
+def test_modelscope_says_no_with_a_200_too(reason: str) -> None:
+    play = Play(lambda _: refusal("modelscope", reason, 200))
+    with ScriptedServer(play) as server, pytest.raises(AccessDenied, match=reason) as caught:
+        make_hub("modelscope", server.url, None).listing(REPO)
+
+    assert "MODELSCOPE_API_TOKEN" in caught.value.hint
 
 
 @pytest.mark.parametrize("protocol", ["modelscope", "huggingface"])

@@ -546,3 +546,29 @@ class TestCertificates:
             client.get("https://hub.example/")
 
         assert str(tmp_path) not in str(caught.value)
+
+
+class TestStores:
+    """Where a hub sends us to: an address that nobody has typed."""
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    def test_a_store_that_is_not_there_is_not_asked_about_its_address(self, scheme: str) -> None:
+        with ScriptedServer(lambda _: Reply(200)) as gone:
+            store = gone.url.replace("http:", f"{scheme}:")
+        with ScriptedServer(lambda _: redirect(f"{store}/x?signature=1")) as hub:
+            with pytest.raises(HubUnreachable) as caught:
+                HttpClient().open(f"{hub.url}/a")
+
+            assert f"127.0.0.1:{hub.port} keeps its files there" in caught.value.hint
+        assert f"127.0.0.1:{gone.port}" in caught.value.message
+        assert "address" not in caught.value.hint
+        assert caught.value.details["cause"] == "refused"
+
+    def test_a_hub_that_is_not_there_is(self) -> None:
+        with ScriptedServer(lambda _: redirect("/elsewhere")) as hub:
+            url = hub.url
+
+        with pytest.raises(HubUnreachable) as caught:
+            HttpClient().open(f"{url}/a")
+
+        assert "If you have set the address yourself" in caught.value.hint

@@ -108,6 +108,71 @@ def test_a_proxy_whose_port_is_no_number_is_named(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://:3128",
+        "http://proxy.example:",
+        "http:/proxy.example:3128",
+        "http//proxy.example:3128",
+        "http:proxy.example:3128",
+        "http://http://proxy.example:3128",
+        "http://proxy.example:3128/path",
+        "http://proxy.example:3128?x=1",
+        "http://proxy.example:3128#a",
+        "http://proxy.example:0",
+        "http://proxy.example:99999",
+        "http://proxy.example:31 28",
+        "http://proxy example:3128",
+        "http://proxy.example:3128,http://other.example:1",
+        "http://proxy.example:3128;",
+        "http://proxy.example：3128",
+        "http://[::1:3128",
+        "http://..:80",
+        "http://a..b:80",
+        "http://-a:80",
+        '"http://proxy.example:3128"',
+        "'http://proxy.example:3128'",
+    ],
+)
+def test_a_proxy_that_is_none_is_named_with_its_variable_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+
+    with pytest.raises(BadSetting, match=r"https_proxy=.* is malformed") as caught:
+        proxy_for("https://hub.example/a")
+
+    assert "http://user:password@host:port" in caught.value.hint
+
+
+@pytest.mark.parametrize("proxy", ["socks5://p.example:1", "SOCKS5H://p.example:1", "ftp://p.example:1", "quic://p:1"])
+def test_a_proxy_of_another_kind_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+
+    with pytest.raises(BadSetting, match=r"https_proxy=.* is not an HTTP proxy"):
+        proxy_for("https://hub.example/a")
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (" http://proxy.example:3128 ", PROXY),
+        ("http://proxy.example:3128\n", PROXY),
+        ("http://proxy.example:3128/", f"{PROXY}/"),
+        ("HTTP://proxy.example:3128", "HTTP://proxy.example:3128"),
+        ("http://[::1]:3128", "http://[::1]:3128"),
+        ("proxy", "http://proxy"),
+        ("", None),
+        ("   ", None),
+    ],
+)
+def test_a_proxy_that_is_one_is_taken(monkeypatch: pytest.MonkeyPatch, given: str, taken: str | None) -> None:
+    monkeypatch.setenv("https_proxy", given)
+
+    assert proxy_for("https://hub.example/a") == taken
+
+
+@pytest.mark.parametrize(
     ("written", "password"),
     [("se%23%2F%3F%5B%5Dcret", "se#/?[]cret"), ("密码", "密码"), ("%E5%AF%86", "密"), ("p@ss", "p@ss")],
 )

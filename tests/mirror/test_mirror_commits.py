@@ -168,6 +168,26 @@ def test_a_client_that_asks_the_mirror_first_and_the_hub_then_has_all_of_the_hub
     assert (then["missing"], then["missing pinned"], then["remembered"]) == ("here", "here", True)
 
 
+def test_a_client_that_asks_the_hub_first_fetches_nothing_again_from_the_mirror(
+    tmp_path: Path, mirror: Mirror, hub: Mirror
+) -> None:
+    """Its cache names bytes by the validator, which is the hub's."""
+    code = f"""
+import json, os
+from huggingface_hub import snapshot_download
+folder = snapshot_download({REPO!r})
+blobs = os.path.join(folder, "..", "..", "blobs")
+print(json.dumps([os.path.basename(folder), sorted((name, os.stat(os.path.join(blobs, name)).st_ino)
+                                                   for name in os.listdir(blobs))]))
+"""
+    env = environment(tmp_path, mirror)
+    first, before = run_python(code, env | {"HF_ENDPOINT": hub.url})
+    then, after = run_python(code, env)
+
+    assert (first, then) == (HUBS, OWN)
+    assert before == after
+
+
 def test_transformers_finds_at_the_hub_what_the_mirror_did_not_have(
     tmp_path: Path, mirror: Mirror, hub: Mirror
 ) -> None:

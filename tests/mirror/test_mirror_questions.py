@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from qwen3ft_jupyter.mirror.mirror import Mirror
+from qwen3ft_jupyter.cache.models import CachedModel
+from qwen3ft_jupyter.cache.store import ModelCache
+from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.mirror.mirror import Mirror, unserved_models
 from tests.mirror.conftest import FILES, REPO, ask, fill, own_commit, put_in_cache, sha256
 from tests.mirror.test_mirror_clients import environment, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from qwen3ft_jupyter.cache.models import ModelOwner
 
 MODELS = {"alpha/Base": 3.0, "alpha/Chat-Tiny": 1.0, "beta/chat": 2.0}
 """When each was made."""
@@ -239,6 +244,29 @@ def test_modelscopes_commits_are_the_one_there_is(mirror: Mirror) -> None:
     answer = json.loads(ask(mirror.url, f"/api/v1/models/{REPO}/commits?Ref=master&PageNumber=1").body)
 
     assert ([commit["Id"] for commit in answer["Data"]["Commit"]], answer["TotalCount"]) == ([OWN], 1)
+
+
+def test_models_that_lie_in_the_cache_unchecked_or_are_used_elsewhere_are_not_served() -> None:
+    def model(repo_id: str, owner: ModelOwner, *, is_verified: bool) -> CachedModel:
+        return CachedModel(parse_repo_id(repo_id), "x", Path("x"), 1, owner, is_verified=is_verified)
+
+    listed = [
+        model("a/own", "qwen3ft", is_verified=True),
+        model("a/team", "shared", is_verified=True),
+        model("b/copied", "qwen3ft", is_verified=False),
+        model("b/teams-copied", "shared", is_verified=False),
+        model("b/in-place", "huggingface", is_verified=True),
+        model("a/own", "huggingface", is_verified=True),
+        model("a/team", "qwen3ft", is_verified=False),
+        model("c/theirs", "modelscope", is_verified=False),
+        model("c/work", "folder", is_verified=False),
+    ]
+
+    class Cache(ModelCache):
+        def list(self) -> Any:
+            return listed
+
+    assert unserved_models(Cache(Path("nowhere"))) == ["b/copied", "b/in-place", "b/teams-copied"]
 
 
 def test_it_says_which_models_it_does_not_serve(tmp_path: Path) -> None:

@@ -184,11 +184,11 @@ def test_a_client_that_takes_its_time_gets_every_byte(model_folder: Path, certif
     received = bytearray()
     with Mirror({REPO: model_folder}, certificate=certificate) as mirror:
         raw = connect(mirror)
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         with context.wrap_socket(raw, server_hostname="127.0.0.1") as slow:
             host = urlsplit(mirror.url).netloc
             slow.sendall(f"GET {WEIGHTS_HF} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-            while data := slow.recv(5000):
+            while data := slow.recv(20_000):
                 received += data
 
     assert received.partition(b"\r\n\r\n")[2] == WEIGHTS

@@ -114,8 +114,8 @@ def test_a_refusal_is_shown_and_not_raised(manager: StandInManager) -> None:
 
     shown.download_button.click()
 
-    assert "no-space" in shown.panel.output.value
-    assert HOSTILE not in shown.panel.output.value
+    assert "no-space" in shown.panel.problem.value
+    assert HOSTILE not in shown.panel.problem.value
 
 
 def test_a_failed_job_shows_why(manager: StandInManager) -> None:
@@ -191,7 +191,7 @@ def test_a_number_that_is_none_is_named_at_once(manager: StandInManager) -> None
 
     assert "epochs" in shown.preview.value
     shown.start_button.click()
-    assert "epochs" in shown.panel.output.value
+    assert "epochs" in shown.panel.problem.value
     assert manager.was_asked("fine_tune") == []
     with pytest.raises(BadConfig):
         shown.config()
@@ -209,3 +209,87 @@ def test_what_is_saved_with_the_notebook_holds_no_secret(tmp_path: Path, monkeyp
     state = {key: value for key, value in Widget.get_manager_state()["state"].items() if key not in before}
     assert len(state) > 10
     assert "hf_verysecret" not in json.dumps(state, default=repr)
+
+
+def test_every_number_that_is_none_is_named_and_stays_as_it_is_typed(manager: StandInManager) -> None:
+    shown = form(manager)
+    shown.epochs.value, shown.learning_rate.value, shown.batch_size.value = "many", "fast", "1.5"
+
+    shown.start_button.click()
+
+    for name in ("epochs: 'many'", "learning_rate: 'fast'", "batch_size: '1.5'"):
+        assert name.replace("'", "&#39;") in shown.panel.problem.value
+    assert [shown.epochs.value, shown.learning_rate.value, shown.batch_size.value] == ["many", "fast", "1.5"]
+
+
+def test_a_whole_number_is_shown_as_it_is_typed(manager: StandInManager) -> None:
+    shown = form(manager)
+    shown.epochs.value = "3"
+
+    assert "epochs: 3\n" in shown.preview.value
+
+
+@pytest.mark.parametrize("make", [picker, form])
+def test_a_second_click_does_not_lose_the_job_of_the_first(manager: StandInManager, make: Any) -> None:
+    manager.next_script = [HALFWAY]
+    shown = make(manager)
+    button = shown.download_button if make is picker else shown.start_button
+
+    button.click()
+    button.click()
+
+    [job] = manager.all_jobs
+    assert job.id in shown.panel.problem.value
+    assert job.id in shown.panel.output.value
+    shown.panel.stop_button.click()
+    assert "stopped" in wait(shown.panel)
+    button.click()
+    assert len(manager.all_jobs) == 2
+    assert shown.panel.problem.value == ""
+    shown.panel.stop_button.click()
+    wait(shown.panel)
+
+
+def test_a_form_whose_job_is_forgotten_starts_the_next(manager: StandInManager) -> None:
+    shown = picker(manager)
+    shown.download_button.click()
+    wait(shown.panel)
+    manager.all_jobs[0].is_forgotten = True
+
+    shown.download_button.click()
+
+    assert "succeeded" in wait(shown.panel)
+    assert len(manager.was_asked("download")) == 2
+
+
+def test_stop_is_not_shown_before_there_is_a_job(manager: StandInManager) -> None:
+    shown = picker(manager)
+    before = shown.panel.stop_button.layout.display
+
+    shown.download_button.click()
+    wait(shown.panel)
+
+    assert (before, shown.panel.stop_button.layout.display) == ("none", "")
+
+
+def test_data_files_are_suggested(manager: StandInManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("a.jsonl", "data/b.csv", "notes.txt", "data/c.parquet"):
+        (tmp_path / name).write_text("")
+
+    assert form(manager).data.options == ("a.jsonl", "data/b.csv", "data/c.parquet")
+
+
+@pytest.mark.parametrize(("make", "command"), [(picker, "%qwen3ft download NAME"), (form, "%%qwen3ft finetune")])
+def test_where_no_widget_is_shown_a_form_says_what_to_type(
+    manager: StandInManager, monkeypatch: pytest.MonkeyPatch, make: Any, command: str
+) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, **_: shown.append(bundle))
+
+    make(manager)._ipython_display_()
+
+    assert "application/vnd.jupyter.widget-view+json" in shown[0]
+    assert command in shown[0]["text/html"]
+    assert command in shown[0]["text/plain"]

@@ -280,7 +280,7 @@ def test_evicting_one_or_all_says_what_was_freed(run: Any, manager: StandInManag
 
     assert (one.value, one.text()) == ({NAME: 1_500_000_000}, f"Deleted {NAME}; 1.5 GB are free again.")
     assert every.value == {"me/mine": 3}
-    assert run("cache evict --all").text() == "Deleted none; 0 B are free again."
+    assert run("cache evict --all").text() == "Deleted none; 0 B are free again.\na/b stays: it is pinned."
 
 
 def test_another_tools_copy_is_named_with_its_owner(run: Any, manager: StandInManager) -> None:

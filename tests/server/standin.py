@@ -18,7 +18,7 @@ from qwen3ft_jupyter.hubs.names import LeftOut
 from qwen3ft_jupyter.jobs.folder import LogChunk
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
 from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
-from qwen3ft_jupyter.work import Controls, Progress
+from qwen3ft_jupyter.work import SILENT, Controls, Progress, Reporter
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.download.plan import DownloadPlan
@@ -353,7 +353,13 @@ class StandInManager:
         return MoveReport("/cache", str(target), (SLUG,), (("me_mine", "it is in use"),), 1500)
 
     def evict_model(
-        self, model_name: str, *, revision: str | None = None, owner: str | None = None, everything: bool = False
+        self,
+        model_name: str,
+        *,
+        revision: str | None = None,
+        owner: str | None = None,
+        everything: bool = False,
+        reporter: Reporter = SILENT,  # noqa: ARG002 - nothing is kept
     ) -> int:
         self._note("evict_model", model_name, revision, owner, *["everything"] * everything)
         for row in self.cached:
@@ -372,8 +378,9 @@ class StandInManager:
                 return EvictedModel(row["model_name"], name, row["size"], () if everything else self.kept)
         raise NotCached("There is no such model in the cache.", hint="List them.")
 
-    def evict_all(self) -> list[EvictedModel]:
+    def evict_all(self, *, reporter: Reporter = SILENT) -> list[EvictedModel]:
         self._note("evict_all")
+        reporter.notice("a/b stays: it is pinned.")
         gone = [row for row in self.cached if not row["shared"]]
         self.cached = [row for row in self.cached if row["shared"]]
         return [EvictedModel(row["model_name"], row["slug"], row["size"], self.kept) for row in gone]

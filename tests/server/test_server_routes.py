@@ -348,6 +348,7 @@ async def test_the_cache_is_listed_with_owners_and_room(ask: Ask, manager: Stand
         "free": 500_000_000_000,
         "quota": 200_000_000_000,
         "incoming": 1_000_000_000,
+        "unfinished": [],
     }
 
 
@@ -421,7 +422,11 @@ async def test_all_means_all_and_not_a_model_of_that_name(ask: Ask, manager: Sta
 
     answer = await ask("delete", "/models/cache/all")
 
-    assert answer.json == {"evicted": [SLUG, "all", "Qwen--Qwen3-0.6B"], "freed": 1_500_000_003}
+    assert answer.json == {
+        "evicted": [SLUG, "all", "Qwen--Qwen3-0.6B"],
+        "freed": 1_500_000_003,
+        "kept": ["a/b stays: it is pinned."],
+    }
     assert manager.was_asked("evict_slug") == []
 
 

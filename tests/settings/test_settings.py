@@ -355,8 +355,24 @@ def test_a_token_in_quotation_marks_is_refused_without_repeating_it(home: Path) 
     assert "made_up" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["https://h.example/api", "h.example/api/v1/", "h.example/?x=1", "h.example/#a"])
-@pytest.mark.parametrize("variable", ["HF_ENDPOINT", "MODELSCOPE_ENDPOINT", "QWEN3FT_MIRRORS"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://h.example/api",
+        "h.example/api/v1/",
+        "h.example/?x=1",
+        "h.example/#a",
+        "h.example?",
+        "https://h.example/api/models",
+        "https://h.example/hf/api/models/Qwen/X",
+        "https://h.example/openapi/v1",
+        "https://huggingface.co/Qwen/Qwen3-0.6B",
+        "https://hf-mirror.com/Qwen",
+        "https://www.modelscope.cn/models",
+        "modelscope.cn/models/Qwen/Qwen3-0.6B/summary",
+    ],
+)
+@pytest.mark.parametrize("variable", ["HF_ENDPOINT", "MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN", "QWEN3FT_MIRRORS"])
 def test_a_route_of_a_hub_is_no_endpoint(home: Path, variable: str, text: str) -> None:
     with pytest.raises(BadSetting, match=f"{variable} is not the address of a hub, but") as caught:
         load(home, **{variable: text})
@@ -365,10 +381,44 @@ def test_a_route_of_a_hub_is_no_endpoint(home: Path, variable: str, text: str) -
     assert load(home, **{variable: "https://h.example/hf"}).origins  # what the hint leaves
 
 
-@pytest.mark.parametrize("text", ["http:/h.example", "http:h.example", "https:///x", "http://h.example:80*"])
-def test_a_mistyped_endpoint_is_refused(home: Path, text: str) -> None:
-    with pytest.raises(BadSetting, match="HF_ENDPOINT is not the address of a hub"):
-        load(home, HF_ENDPOINT=text)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http:/h.example",
+        "http:h.example",
+        "http//h.example",
+        "https://https://h.example",
+        "//h.example",
+        "https:///x",
+        "http://h.example:80*",
+        "http://h.example:",
+        "http://:80",
+        "http://h.example:0",
+        "htps://h.example",
+        "https:\\\\h.example",
+        "https://h.example\\x",
+        "https://..",
+        "https://a..b",
+        "https://-a.example",
+        "https：//h.example",
+        "https://me:hunter2@h.example",
+        "https://me@h.example",
+        "https://h.exam ple",
+        "“https://h.example”",
+    ],
+)
+@pytest.mark.parametrize("variable", ["HF_ENDPOINT", "MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN"])
+def test_a_mistyped_endpoint_is_refused(home: Path, variable: str, text: str) -> None:
+    with pytest.raises(BadSetting, match=f"{variable} is not the address of a hub") as caught:
+        load(home, **{variable: text})
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [" https://h.example ", "https://h.example/", "https://h.example\n", "h.example"])
+@pytest.mark.parametrize("variable", ["HF_ENDPOINT", "MODELSCOPE_ENDPOINT"])
+def test_blanks_around_an_endpoint_and_a_missing_scheme_are_forgiven(home: Path, variable: str, text: str) -> None:
+    assert getattr(load(home, **{variable: text}), variable.lower()) == "https://h.example"
 
 
 def test_a_repository_behind_an_api_of_its_own_is_an_endpoint(home: Path) -> None:

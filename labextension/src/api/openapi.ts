@@ -517,6 +517,19 @@ export interface components {
             readonly quota: number | null;
             /** @description Bytes of downloads that are not complete. */
             readonly incoming: number;
+            /** @description These downloads, the longest unattended first. */
+            readonly unfinished: readonly {
+                readonly model_name: string;
+                readonly slug: string;
+                /** @description Bytes that it takes on the disk. */
+                readonly size: number;
+                /** @description When the last byte came, in Unix seconds. */
+                readonly last_active: number;
+                /** @description What was asked for by name; empty if nothing was. */
+                readonly revision: string;
+                /** @description Is a process downloading it now? If not, a download of the same model goes on from here. */
+                readonly active: boolean;
+            }[];
         };
         readonly Evicted: {
             /** @description The slugs of the deleted models. */
@@ -528,6 +541,8 @@ export interface components {
              *     there is nothing.
              */
             readonly left?: readonly string[];
+            /** @description Which models stay although all were to go, and why, in sentences. */
+            readonly kept?: readonly string[];
         };
         readonly Metrics: {
             readonly metrics: components["schemas"]["Curve"];

@@ -243,7 +243,7 @@ def _move(source: Path, target: Path, disk: Disk) -> None:
         disk.replace(source, target)
         return
     make_folders(target, disk=disk)
-    for path in sorted(source.iterdir()):
+    for path in matching(source, "*"):
         _move(path, target / path.name, disk)
     disk.remove_folder(source)
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 from qwen3ft_jupyter.cache.models import EvictedModel, is_model_file
-from qwen3ft_jupyter.cache.own.layout import incoming_folder
+from qwen3ft_jupyter.cache.own.layout import NOTE_NAME, incoming_folder
 from qwen3ft_jupyter.cache.own.lease import BEAT_S, LEASE_NAME, LeaseState, hold_lease
 from qwen3ft_jupyter.cache.own.manifest import (
     INCOMPLETE_NAME,
@@ -27,13 +27,14 @@ from qwen3ft_jupyter.cache.own.manifest import (
     unmark_evicting,
     walk_all,
 )
+from qwen3ft_jupyter.cache.own.remains import forget_remains, note_remains
 from qwen3ft_jupyter.cache.own.stamps import stamps_kept
 from qwen3ft_jupyter.cache.reading import digest_file
 from qwen3ft_jupyter.disk import LOCAL, age_s
 from qwen3ft_jupyter.errors import CacheError, ModelInUse, NoSpace, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.paths import is_folder, is_link, is_there, matching
+from qwen3ft_jupyter.paths import is_folder, is_link, is_there, matching, names_in
 from qwen3ft_jupyter.transfer.journal import ORPHAN_S
 from qwen3ft_jupyter.transfer.partial import clear_partials
 from qwen3ft_jupyter.transfer.volume import disk_error
@@ -133,11 +134,21 @@ def remove_incoming(folder: Path, *, disk: Disk = LOCAL) -> int:
     return freed
 
 
+def remove_unfinished(incoming: Path, repo_id: RepoId, *, disk: Disk = LOCAL) -> int:
+    """Delete the partial files of a download that was given up, and of nothing else; return the bytes freed.
+
+    Raises:
+        ModelInUse: It is under way again.
+        CacheNotWritable, TransferError: The folder cannot be written.
+    """
+    with _leased(incoming, repo_id, disk):
+        return remove_incoming(incoming, disk=disk)
+
+
 def remove_shell(folder: Path, *, disk: Disk = LOCAL) -> None:
     """Delete what an eviction cut short at its very end left: a folder with nothing in it but our empty record folder.
 
-    Never raises. A folder with anything else in it stays, and so does the record folder there: it says that what is
-    left lay beside a model, see `_delete`.
+    Never raises. A folder with anything else in it stays.
     """
     with contextlib.suppress(OSError):
         if os.listdir(folder) == [RECORD_FOLDER]:  # noqa: PTH208 - names are all that is needed
@@ -279,9 +290,11 @@ def _delete(folder: Path, paths: frozenset[str], disk: Disk) -> tuple[int, tuple
         _remove_content(folder, disk, paths=paths)
         disk.fsync_folder(folder)
         left = _top_names(_others(folder))
+        if left and was_ours:
+            note_remains(folder, disk=disk)
+        else:
+            forget_remains(folder, disk=disk)
         _remove_record(record, disk)
-        if left and was_ours:  # what is in the record folder, or the empty folder, says where the others came to lie
-            return freed, left
         for parent in (record, folder):
             with contextlib.suppress(*((OSError,) if left else (FileNotFoundError,))):
                 disk.remove_folder(parent)
@@ -377,7 +390,9 @@ def _remove_debris(folder: Path, disk: Disk) -> None:
 
 
 def remove_empty(incoming: Path) -> None:
-    """Delete an incoming folder with nothing in it. Never raises."""
+    """Delete an incoming folder with nothing in it, or nothing but the note on what was to come. Never raises."""
     with contextlib.suppress(OSError):
+        if names_in(incoming) == [NOTE_NAME]:
+            (incoming / NOTE_NAME).unlink()
         incoming.rmdir()
         incoming.parent.rmdir()

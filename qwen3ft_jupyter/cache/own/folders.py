@@ -33,6 +33,7 @@ from qwen3ft_jupyter.cache.own.manifest import (
     walk_all,
     walk_files,
 )
+from qwen3ft_jupyter.cache.own.remains import has_remains
 from qwen3ft_jupyter.cache.own.stamps import with_local_stamps
 from qwen3ft_jupyter.cache.own.state import (
     are_same,
@@ -112,9 +113,8 @@ class ModelFolders:
         return known.blobs if known is not None and known.model == model else whole
 
     def other_bytes(self) -> int:
-        """Return what lies beside models and partial files in the own folder, where a record of ours is or was."""
-        models = {model.folder: model for model in self.own()}
-        return sum(_other_bytes(folder, models.get(folder)) for folder in folders_in(self.root))
+        """Return what lies beside models in the folders of the own cache; without a model a folder is none of ours."""
+        return sum(_other_bytes(model.folder, model) for model in self.own())
 
     def unfinished(self, repo_id: RepoId, *, everything: bool) -> Iterator[Path]:
         """Yield where the model folders are, or would be, of which only partials or a remainder is here.
@@ -125,7 +125,7 @@ class ModelFolders:
         taken = {model.slug for model in own}
         rest = [folder for folder in folders_in(self.root) if folder.name not in taken]
         yield from (folder for folder in rest if marked_repo_id(folder) == repo_id)
-        left = filter(_has_record_folder, rest) if everything else ()
+        left = filter(has_remains, rest) if everything else ()
         names = {folder.name for folder in (*incoming_folders(self.root), *left)} - taken
         mains = _main_names(repo_id, own)
         yield from (self.root / name for name in sorted(names) if name.partition(BESIDE)[0] in mains)
@@ -277,10 +277,6 @@ def _main_names(repo_id: RepoId, own: Iterable[CachedModel]) -> set[str]:
     return {other_slug(repo_id), slug(repo_id)} if holders <= {repo_id} else {other_slug(repo_id)}
 
 
-def _has_record_folder(folder: Path) -> bool:
-    return is_folder(folder / RECORD_FOLDER)
-
-
 def _record_prefix(folder: Path) -> str:
     return f"{folder}{os.sep}{RECORD_FOLDER}{os.sep}"
 
@@ -289,11 +285,11 @@ def _blobs_of(folder: Path, manifest: Manifest) -> Blobs:
     return {("", f.stamp.inode) if f.stamp else (f"{folder}/{f.path}", 0): f.size for f in manifest.files}
 
 
-def _other_bytes(folder: Path, model: CachedModel | None) -> int:
+def _other_bytes(folder: Path, model: CachedModel) -> int:
     record = folder / RECORD_FOLDER
     if is_link(record) or not is_folder(record):
         return 0
-    listed = _model_paths(folder, model) if model is not None else set()
+    listed = _model_paths(folder, model)
     total = 0
     for path in walk_all(folder):
         if path not in listed:

@@ -8,8 +8,10 @@ Qwen_Qwen3-0.6B/                  a model, in a folder named by its slug
 Qwen_Qwen3-0.6B@v1.0/             another revision of it, asked for by name; unchanged files may be hard links
 .incoming/Qwen_Qwen3-0.6B/        partial files, see `qwen3ft_jupyter.transfer.partial`
     lease.json                    who is downloading it, see `lease`
+    download.json                 which model they are of, see `partials`
 .stamps/                          stamps of models in shared caches that cannot be written
 .in-place/                        records of models that are used in other tools' caches
+.evicted/                         notes on folders in which an eviction has left what is not the model's, see `remains`
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 INCOMING_FOLDER: Final = ".incoming"
 STAMPS_FOLDER: Final = ".stamps"
 IN_PLACE_FOLDER: Final = ".in-place"
+EVICTED_FOLDER: Final = ".evicted"
+NOTE_NAME: Final = "download.json"
 BESIDE: Final = "@"
 """Between the slug and the revision of a second revision's folder; no repo id holds it."""
 _ABBREVIATED_COMMIT = re.compile(r"[0-9a-f]{7,40}")

@@ -21,7 +21,7 @@ from qwen3ft_jupyter.disk import LOCAL, make_own_folder, read_regular, write_jso
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.paths import is_there
-from qwen3ft_jupyter.processes import ProcessIdentity
+from qwen3ft_jupyter.processes import ProcessIdentity, start_thread
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import PHASES, Progress, Reporter, Work
 
@@ -126,14 +126,17 @@ class Lease(Reporter):
     def beating(self) -> Iterator[None]:
         """Show progress until the end of the block, then give the lease back."""
         thread = threading.Thread(target=self._beat, name="qwen3ft-lease", daemon=True)
-        thread.start()
+        is_beating = start_thread(thread)  # else others may take us for dead: that costs bandwidth
         patience_s = LEAVE_S
         try:
             yield
             patience_s = 4 * BEAT_S
         finally:
             self._ended.set()
-            thread.join(patience_s)
+            if is_beating:
+                thread.join(patience_s)
+            else:
+                self._beat()  # gives it back
             _over.add(self.nonce)
 
     def _beat(self) -> None:
@@ -173,6 +176,7 @@ def hold_lease(folder: Path, repo_id: str, work: Work, *, disk: Disk = LOCAL) ->
             if isinstance(error, (FileExistsError, FileNotFoundError)) and attempts < ATTEMPTS:
                 continue  # who held it has just removed the folder
             raise disk_error(error, Message("The cache")) from error
+        attempts = 0
         state = LeaseState.read(folder)
         if watch.is_stale(state, folder):
             _break(folder, state, disk)
@@ -221,7 +225,7 @@ def _create(folder: Path, lease: Lease, disk: Disk) -> bool:
     path = folder / LEASE_NAME
     try:
         disk.close(disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
-    except (FileExistsError, FileNotFoundError):  # not found: the owner has just finished and removed the folder
+    except FileExistsError:
         return False
     try:
         write_json(path, lease.to_dict(), disk=disk)

@@ -38,16 +38,17 @@ def lab(environ: dict[str, str], extra: list[str]) -> int:
     """Open a copy of the quickstart in JupyterLab."""
     folder = DEMO / "lab"
     folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / NOTEBOOK.name
     # train.jsonl is what the panel's Fine-tune cell names: beside it, that cell runs as it is
     for source in (NOTEBOOK, ROOT / "qwen3ft_jupyter" / "practice" / "data" / "train.jsonl"):
         if not (folder / source.name).exists():
             shutil.copyfile(source, folder / source.name)
     environ["MODEL_CACHE_DIR"] = str(DEMO / "lab-cache")  # empty even after the demo: a download can be seen
-    command = [sys.executable, "-m", "jupyter", "lab", str(copy), f"--ServerApp.root_dir={folder}"]
+    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={folder}"]
+    # Not the file itself: that is opened in a browser, and the address that is printed leads elsewhere.
+    command.append(f"--LabApp.default_url=/lab/tree/{NOTEBOOK.name}")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # containers run as root, and this server listens on loopback only
-    print("JupyterLab prints its address below; open it if no browser does by itself.", flush=True)
+    print("JupyterLab prints the quickstart's address below; open it if no browser does by itself.", flush=True)
     return subprocess.call([*command, *extra], env=environ)
 
 

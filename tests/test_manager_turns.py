@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,10 @@ from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.jobs.kinds import JobContext
 from qwen3ft_jupyter.jobs.listing import Listed
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
-from qwen3ft_jupyter.manager import turns
+from qwen3ft_jupyter.manager import get_model_manager, turns
 from qwen3ft_jupyter.manager.turns import AT_ONCE, count_before, wait_for_turn
 from qwen3ft_jupyter.work import Controls, Progress, Reporter, Work
+from tests.jobs.following import LIMIT_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,3 +96,27 @@ def test_a_download_that_waits_is_stopped_at_once() -> None:
 
     with pytest.raises(Stopped):
         played.wait(stop)
+
+
+def test_of_three_real_downloads_the_third_waits_until_one_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their hub takes connections and never answers."""
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        url = f"http://127.0.0.1:{hub.getsockname()[1]}"
+        manager = get_model_manager(
+            cache_dir=tmp_path / "cache", state_dir=tmp_path / "state", modelscope_endpoint=url, hf_endpoint=url
+        )
+        jobs = [manager.download(f"someone/model-{number}") for number in range(AT_ONCE + 1)]
+
+        def phases() -> list[str]:
+            progresses = [job.status().progress for job in jobs]
+            return [progress.phase if progress else "" for progress in progresses]
+
+        wait_until(lambda: phases() == ["resolving"] * AT_ONCE + ["queued"])
+        jobs[0].stop()
+        wait_until(lambda: phases()[-1] == "resolving")
+        for job in jobs:
+            job.stop()
+            job.wait(LIMIT_S)

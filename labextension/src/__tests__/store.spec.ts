@@ -198,7 +198,7 @@ describe('Store', () => {
     server.reply('DELETE models/cache/huggingface%3Ao_n', { evicted: [], freed: 0 });
     await store.refresh();
     for (const entry of store.snapshot.cache?.models ?? []) {
-      expect(await store.actions.evict(entry)).toEqual([]);
+      expect(await store.actions.evict(entry)).toEqual({ left: [], kept: [] });
     }
     const asked = server.requests.filter(each => each.method === 'DELETE');
     expect(asked.map(addressOf)).toEqual([
@@ -208,8 +208,16 @@ describe('Store', () => {
   });
 
   it('says what a deletion left, and nothing where it failed', async () => {
-    server.reply('DELETE models/cache/all', { evicted: ['o_n'], freed: 5, left: ['o_n/notes.txt'] });
-    expect(await store.actions.evictAll()).toEqual(['o_n/notes.txt']);
+    server.reply('DELETE models/cache/all', {
+      evicted: ['o_n'],
+      freed: 5,
+      left: ['o_n/notes.txt'],
+      kept: ['o/p stays: it is in use.']
+    });
+    expect(await store.actions.evictAll()).toEqual({
+      left: ['o_n/notes.txt'],
+      kept: ['o/p stays: it is in use.']
+    });
     server.reply('DELETE models/cache/all', { code: 'model-in-use', message: 'm', hint: 'h' }, 409);
     expect(await store.actions.evictAll()).toBeNull();
     expect(store.actions.problem?.code).toBe('model-in-use');

@@ -217,9 +217,11 @@ export const parseCache = (value: unknown) => {
 /** The whole cache. */
 export type ICache = ReturnType<typeof parseCache>;
 
-/** Read the answer to the deletion of models: what lay in their folders beside them, and was kept. */
-export const parseLeft = (value: unknown): ReadonlyArray<string> =>
-  object<Schemas['Evicted']>()('deletion', { left: each(text) })(value).left;
+/** Read the answer to the deletion of models: files that lay beside them and were kept, and models that stay, and why. */
+export const parseKept = object<Schemas['Evicted']>()('deletion', { left: each(text), kept: each(text) });
+
+/** What a deletion kept. */
+export type IKept = ReturnType<typeof parseKept>;
 
 const parseSetting = object<Schemas['Status']['settings'][number]>()('setting', {
   name: text,

@@ -1,12 +1,12 @@
 /** The server's routes as functions. */
 
-import type { ICache, IDownloadPlan, IJob, IModel, IStatus, Owner } from './answers';
+import type { ICache, IDownloadPlan, IJob, IKept, IModel, IStatus, Owner } from './answers';
 import {
   parseCache,
   parseDownloadPlan,
   parseJob,
   parseJobs,
-  parseLeft,
+  parseKept,
   parseLog,
   parseMetrics,
   parseModels,
@@ -112,14 +112,14 @@ export class Client {
    * @param owner - Named for another tool's copy, which is deleted in no other way.
    * @returns What lay in its folder and is not of the model: it was kept.
    */
-  async evict(slug: string, owner?: Owner): Promise<ReadonlyArray<string>> {
+  async evict(slug: string, owner?: Owner): Promise<IKept> {
     const query = owner && { owner };
-    return parseLeft(await this._ask('delete', '/models/cache/{slug}', { slug }, { query }));
+    return parseKept(await this._ask('delete', '/models/cache/{slug}', { slug }, { query }));
   }
 
   /** Delete every cached model; returns what lay in their folders and was kept. */
-  async evictAll(): Promise<ReadonlyArray<string>> {
-    return parseLeft(await this._ask('delete', '/models/cache/all'));
+  async evictAll(): Promise<IKept> {
+    return parseKept(await this._ask('delete', '/models/cache/all'));
   }
 
   /** Ask a job to stop. */

@@ -5,6 +5,7 @@ import { formatAgo, formatDuration } from '../domain/format';
 import { controlsOf, damageFound, isActive, isPaused } from '../domain/jobs';
 import type { ILanguage } from '../domain/language';
 import { resultWords } from '../domain/result';
+import { amountWords } from '../domain/words';
 import { Alert, ProblemAlert } from './alert';
 import { Badge } from './badge';
 import { ActionButton } from './button';
@@ -44,6 +45,9 @@ export function JobCard({ job, isListed, children, remedy }: ICardProps): JSX.El
       </div>
       <div className="jp-Qwen3ft-meta">{times(job, app).join(' · ')}</div>
       {isActive(job) && <JobProgress job={job} />}
+      {canResume && job.progress !== null && job.progress.done > 0 && (
+        <div className="jp-Qwen3ft-meta">{trans.__('Reached: %1', amountWords(job.progress, app))}</div>
+      )}
       {children}
       {notices.length > 0 && (
         <ul className="jp-Qwen3ft-notices" aria-label={trans.__('Notices')}>

@@ -1,7 +1,7 @@
 import { Notification } from '@jupyterlab/apputils';
 import * as React from 'react';
 
-import type { ICached } from '../api/answers';
+import type { ICached, IKept } from '../api/answers';
 import type { IApp } from '../components/context';
 import { confirmLoss } from '../components/dialog';
 import { formatBytes } from '../domain/format';
@@ -14,17 +14,17 @@ export async function deleteCopy(app: IApp, entry: ICached, isOneOfMany: boolean
     ? confirmOurs(entry, app, isOneOfMany)
     : confirmTheirs(entry, app));
   if (isSure) {
-    tellOfLeft(await app.store.actions.evict(entry), app);
+    tellOfKept(await app.store.actions.evict(entry), app);
   }
 }
 
-/** Tell of files that lay beside a deleted model and were kept. */
-export function tellOfLeft(left: ReadonlyArray<string> | null, { trans }: ILanguage): void {
-  if (left !== null && left.length > 0) {
-    const names = left.join(', ');
-    Notification.info(trans.__('Kept, because no model that was deleted has these files: %1', names), {
-      autoClose: false
-    });
+/** Tell of files that lay beside a deleted model and were kept, and of models that stay. */
+export function tellOfKept(kept: IKept | null, { trans }: ILanguage): void {
+  const names = kept?.left.join(', ') ?? '';
+  const words =
+    names === '' ? '' : trans.__('Kept, because no model that was deleted has these files: %1', names);
+  for (const each of [...(kept?.kept ?? []), words].filter(text => text !== '')) {
+    Notification.info(each, { autoClose: false });
   }
 }
 

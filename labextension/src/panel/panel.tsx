@@ -1,8 +1,8 @@
 import type { ITranslator } from '@jupyterlab/translation';
 import { PanelWithToolbar, refreshIcon, SidePanel } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
-import type { Widget } from '@lumino/widgets';
-import { AccordionPanel } from '@lumino/widgets';
+import { MessageLoop } from '@lumino/messaging';
+import { AccordionPanel, Widget } from '@lumino/widgets';
 import * as React from 'react';
 
 import { SERVER_MISSING } from '../api/request';
@@ -49,6 +49,7 @@ export class QwenPanel extends SidePanel {
     this.addWidget(section(trans.__('Cache'), appWidget(app, <Cache />, 'jp-Qwen3ft-section')));
     this.addWidget(section(trans.__('Jobs'), appWidget(app, <Jobs />, 'jp-Qwen3ft-section')));
     this._fit();
+    this._observer.observe(this.content.node);
     this._stopShowing = app.store.showLists(() => !this.isVisible);
     if (this.content instanceof AccordionPanel) {
       this.content.handleMoved.connect(() => (this._isMoved = true), this);
@@ -57,6 +58,7 @@ export class QwenPanel extends SidePanel {
   }
 
   override dispose(): void {
+    this._observer.disconnect();
     this._stopShowing();
     this._stopListening();
     super.dispose();
@@ -91,6 +93,10 @@ export class QwenPanel extends SidePanel {
   }
 
   private _isMoved = false;
+  /** The header grows and shrinks with what it says, and takes room of the sections, which nobody else tells them. */
+  private readonly _observer = new ResizeObserver(() =>
+    MessageLoop.postMessage(this.content, Widget.ResizeMessage.UnknownSize)
+  );
   private _sizes: ReadonlyArray<number> = [];
   private readonly _stopListening: () => void;
   private readonly _stopShowing: () => void;

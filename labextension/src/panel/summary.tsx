@@ -10,7 +10,7 @@ import { fillOf, isHere } from '../domain/cache';
 import { formatBytes } from '../domain/format';
 import type { ILanguage } from '../domain/language';
 import { Actions } from '../state/actions';
-import { tellOfLeft } from './delete';
+import { tellOfKept } from './delete';
 
 interface ICacheProps {
   readonly cache: ICache;
@@ -43,7 +43,7 @@ export function Summary({ cache }: ICacheProps): JSX.Element {
       cancel: trans.__('Cancel')
     });
     if (isSure) {
-      tellOfLeft(await store.actions.evictAll(), app);
+      tellOfKept(await store.actions.evictAll(), app);
     }
   };
   return (

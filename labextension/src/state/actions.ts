@@ -1,6 +1,6 @@
 /** What buttons do: one action at a time on each thing, and why the latest one failed. */
 
-import type { ICached, IDownloadPlan, IJob, IProblem } from '../api/answers';
+import type { ICached, IDownloadPlan, IJob, IKept, IProblem } from '../api/answers';
 import type { Client, IDownloadOptions } from '../api/client';
 import { toProblem } from '../api/request';
 
@@ -53,13 +53,13 @@ export class Actions {
    *
    * @returns What lay beside it and was kept; null where it failed.
    */
-  async evict(entry: ICached): Promise<ReadonlyArray<string> | null> {
+  async evict(entry: ICached): Promise<IKept | null> {
     const owner = entry.owner === 'qwen3ft' ? undefined : entry.owner;
     return this._change(entry.slug, client => client.evict(entry.slug, owner));
   }
 
   /** Delete every model that may go; the same is returned. */
-  async evictAll(): Promise<ReadonlyArray<string> | null> {
+  async evictAll(): Promise<IKept | null> {
     return this._change(Actions.WHOLE_CACHE, client => client.evictAll());
   }
 

@@ -150,3 +150,31 @@ test('a server that does not answer is told with an advice, not in the browserâ€
   await expect(alert).not.toContainText('fetch');
   await expect(rows(panel, 'Jobs').first()).toBeVisible();
 });
+
+test('a job that was stopped says how far it came', async ({ page }) => {
+  const standin = new Standin();
+  const progress = {
+    phase: 'transferring',
+    phase_words: 'Downloading',
+    done: 3.1 * GB,
+    total: 8.06 * GB,
+    unit: 'bytes'
+  };
+  standin.jobs = [job('download-7', 'stopped', { progress })];
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  await expect(rows(panel, 'Jobs')).toContainText('Reached: 3.1 GB of 8.1 GB');
+  await expect(panel.getByRole('progressbar')).toHaveCount(0);
+});
+
+test('models that stay although all were to go are named with the reason', async ({ page }) => {
+  const standin = new Standin();
+  standin.kept = ['Qwen/Qwen3-0.6B stays: the running job download-1 uses it.'];
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  await panel.getByRole('button', { name: 'Delete all models in the cache' }).click();
+  await page.locator('.jp-Dialog').getByRole('button', { name: 'Delete all' }).click();
+  await expect(page.locator('.Toastify__toast')).toContainText('the running job download-1 uses it');
+});

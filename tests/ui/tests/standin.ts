@@ -210,6 +210,8 @@ export class Standin {
       }
     })
   ];
+  /** The models that stay although all were to go, and why. */
+  kept: string[] = [];
   /** What deleting a model leaves. */
   left: string[] = [];
   /** What is said in another language, by its English. */
@@ -319,7 +321,9 @@ export class Standin {
         return { forgotten: [] };
     }
     if (path.startsWith('models/cache/')) {
-      return verb === undefined ? { evicted: [], freed: 0, left: this.left } : this.shown(this.jobs[0]);
+      return verb === undefined
+        ? { evicted: [], freed: 0, left: this.left, kept: this.kept }
+        : this.shown(this.jobs[0]);
     }
     if (one === undefined) {
       return null;

@@ -76,11 +76,14 @@ def check_revision(text: str) -> str:
     'refs/pr/1'
     """
     name = text.strip()
-    is_hidden = any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in name)
-    if not name or is_hidden or _NO_REF.search(name) or len(name) > MAX_REVISION:
+    if not 0 < len(name) <= MAX_REVISION or any(map(_is_hidden, name)) or _NO_REF.search(name):
         raise BadInput(
             "{given} cannot be the name of a revision.",
             hint="Give a branch, a tag or a commit as the model's page shows it, for example main; or leave it out.",
             given=ascii(name if len(name) <= 60 else f"{name[:57]}..."),
         )
     return name
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}

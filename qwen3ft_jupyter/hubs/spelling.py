@@ -24,7 +24,7 @@ EXAMPLE: Final = "Qwen/Qwen3-0.6B"
 HUB_HOSTS: Final = frozenset({"huggingface.co", "hf.co", "hf-mirror.com", "modelscope.cn", "modelscope.ai"})
 """Hosts whose addresses are taken for names, also with ``www.`` in front."""
 MAX_NAME: Final = 2000
-"""Characters of an address that are looked at."""
+"""Characters of the longest address that is read."""
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _GIT_ADDRESS = re.compile(r"(?:ssh://)?git@([^:/]+)[:/](.*)", re.DOTALL)
@@ -70,7 +70,7 @@ def parse_model(text: str, revision: str | None = None) -> ModelRef:
     'Qwen/Qwen3-0.6B'
     """
     wanted = check_revision(revision) if revision else None
-    cleaned = _cleaned(text).rstrip("/")
+    cleaned = _cleaned(text).rstrip("/") if len(text) <= MAX_NAME else ""
     found = _of_address(cleaned) or _of_name(cleaned)
     if found is None:
         return ModelRef(parse_repo_id(text), wanted)
@@ -131,7 +131,7 @@ def _of_address(cleaned: str) -> ModelRef | None:
     Raises:
         BadName: It leads to something else.
     """
-    address = _address(cleaned[:MAX_NAME])
+    address = _address(cleaned)
     if address is None:
         return None
     found = _at(address)
@@ -194,6 +194,7 @@ def _revision_in(rest: Sequence[str], query: str) -> str | None:
 
 def not_a_name(text: str) -> BadName:
     """Return the error for what is no repo id; its hint names one that is, the nearest if there is one."""
+    text = text[:MAX_NAME]
     cleaned = _cleaned(text)
     try:
         found = _of_address(cleaned.rstrip("/"))

@@ -86,7 +86,7 @@ class RangeChooser:
 
     def may_bring(self, download: FileDownload) -> list[SourceState]:
         """Return the sources that the file is expected from; the worst only if there is nobody else."""
-        able = [s for s in self._having(download) if not s.retry_state_for(id(download)).is_exhausted]
+        able = [s for s in self._having(download) if not s.is_exhausted(id(download))]
         able = [s for s in able if not s.is_bad] or able
         return [s for s in able if s.name not in download.whole] or able
 
@@ -100,7 +100,7 @@ class RangeChooser:
     def _ready(self, download: FileDownload, now: float) -> list[SourceState]:
         """Return the sources that may be asked now: also those that one counts on no more, but only now and then."""
         able, key = self.may_bring(download), id(download)
-        resting = [s for s in self._having(download) if s.retry_state_for(key).is_exhausted]
+        resting = [s for s in self._having(download) if s.is_exhausted(key)]
         resting = [s for s in resting if not s.is_bad and s.name not in download.whole]
         return [s for s in [*able, *resting] if s.ready_at(key) <= now]
 

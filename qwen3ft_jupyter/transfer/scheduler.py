@@ -337,7 +337,7 @@ class Scheduler:
         if is_refusal(error) and self._is_crowd(range_fetch, wait_s, now):
             return None
         self._blame(range_fetch, error, wait_s, now)
-        is_exhausted = range_fetch.retry_state.is_exhausted
+        is_exhausted = source_state.is_exhausted(id(download))
         others = [other for other in self._chooser.may_bring(download) if other is not source_state]
         if not others:
             self._end_if_nobody_is_left(download, error if is_exhausted else None)
@@ -353,7 +353,7 @@ class Scheduler:
         retry_state.failed(error, began=range_fetch.began, now=now, wait_s=wait_s)
         if 0 < range_fetch.brought_bytes < LITTLE_BYTES:  # who gives a byte and breaks off is not asked like mad
             retry_state.wait(now + self.policy.first_delay_s)
-        if error.is_transient:
+        if error.is_transient and error.details.get("cause") != "status":  # that is about one file
             trouble.failed(error, began=range_fetch.began, now=now)
         if not retry_state.is_exhausted:
             if wait_s:

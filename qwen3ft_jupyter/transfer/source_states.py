@@ -73,6 +73,10 @@ class SourceState:
         """Return what is known of its failures over one file."""
         return self.retry_state.setdefault(file_id, RetryState(self.policy))
 
+    def is_exhausted(self, file_id: int) -> bool:
+        """Return whether it is counted on no more for a file: it is about that file, or it brings nothing at all."""
+        return self.trouble.is_exhausted or self.retry_state_for(file_id).is_exhausted
+
     def ready_at(self, file_id: int) -> float:
         """Return from when on it may be asked for a file."""
         return max(self.trouble.not_before, self.retry_state_for(file_id).not_before)

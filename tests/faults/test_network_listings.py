@@ -279,7 +279,7 @@ def test_a_size_beyond_the_disk_is_refused_before_a_byte_moves(stage: Stage) -> 
                 entry[key] = 2**52
     lists(stage, listed)
 
-    stage.fails(Qwen3ftError, "missing|room|space")
+    stage.fails(Qwen3ftError, "missing|room|space|large")
     assert not stage.store.seen
 
 

@@ -211,6 +211,25 @@ def test_no_text_is_taken_for_anything_but_a_plain_name_and_a_revision_that_git_
     assert revision is None or check_revision(revision) == revision
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + " " * 1_000_000 + "b",
+        f"{NAME}{' ' * 1_000_000}@v1",
+        "/" * 1_000_000,
+        "a-" * 500_000,
+        "a--" * 300_000,
+        "https://hf.co/" + "a/" * 500_000,
+    ],
+    ids=range(6),
+)
+def test_a_text_without_end_is_refused_without_being_read(text: str) -> None:
+    with pytest.raises(BadName) as caught:
+        parse_model(text)
+
+    assert len(str(caught.value)) < 1000
+
+
 REVISIONS = [
     "main",
     "master",

@@ -402,3 +402,17 @@ def test_a_pause_of_the_work_is_not_time_without_bytes(game: Game) -> None:
     game.scheduler.pause(is_paused=False)
 
     assert "nothing for" not in game.scheduler.describe()
+
+
+def test_a_status_about_one_file_says_nothing_of_the_others(tmp_path: Path) -> None:
+    game = Game(tmp_path, files=2)
+    state = game.scheduler._source_states[0]
+    for _ in range(2):
+        range_fetch = next(one for one in iter(game.take, None) if one.source_state is state)
+        error = SourceFailed("HTTP 418", details={"cause": "status"})
+        game.scheduler.failed(range_fetch, error)
+        game.scheduler.returned(range_fetch)
+        game.clock.now += 10
+
+    assert state.is_exhausted(id(range_fetch.download))
+    assert not state.trouble.is_exhausted

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.errors import HubBusy, HubUnreachable, SourceFailed
-from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
+from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY, RetryPolicy
 from qwen3ft_jupyter.transfer.connection_limit import FIRST_CONNECTIONS, FIRST_HOLD_S, ConnectionLimit
 from qwen3ft_jupyter.transfer.range_chooser import PROBES, choose, total_speed
 from qwen3ft_jupyter.transfer.source import is_refusal
@@ -141,3 +141,15 @@ def test_a_source_that_refuses_everything_keeps_one_connection() -> None:
 )
 def test_only_what_tells_of_too_many_connections_lowers_their_number(error: Qwen3ftError, is_one: bool) -> None:  # noqa: FBT001
     assert is_refusal(error) == is_one
+
+
+def test_a_source_that_brings_nothing_at_all_is_counted_on_no_more_for_any_file() -> None:
+    state = SourceState(Named("A"), RetryPolicy(attempts=3, first_delay_s=0), ConnectionLimit(4))
+    for number in range(3):  # each over another file
+        state.retry_state_for(number).failed(HubBusy("busy"), began=number, now=number)
+        state.trouble.failed(HubBusy("busy"), began=number, now=number)
+
+    assert [state.is_exhausted(number) for number in range(4)] == [True] * 4
+
+    state.trouble.gained()
+    assert not any(state.is_exhausted(number) for number in range(4))

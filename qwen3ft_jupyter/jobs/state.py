@@ -143,8 +143,11 @@ class JobSnapshot:
 
     @property
     def shown_state(self) -> str:
-        """Return its state, or "paused"."""
-        return "paused" if self.is_paused and self.status.state != "stopping" else self.status.state
+        """Return its state, or "paused"; "queued" also of one whose process is there and waits for its turn."""
+        if self.is_paused and self.status.state != "stopping":
+            return "paused"
+        is_waiting = self.status.progress is not None and self.status.progress.phase == "queued"
+        return "queued" if is_waiting and self.status.state == "running" else self.status.state
 
     @property
     def state_word(self) -> str:

@@ -2,7 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from qwen3ft_jupyter.jobs.state import ACTIVE, RESUMABLE, START_LIMIT_S, STATES, Signs, derive_state, read_out
+from qwen3ft_jupyter.jobs.state import (
+    ACTIVE,
+    RESUMABLE,
+    START_LIMIT_S,
+    STATES,
+    JobSnapshot,
+    JobState,
+    JobStatus,
+    Signs,
+    derive_state,
+    read_out,
+)
+from qwen3ft_jupyter.work import Controls, Progress
 
 
 def signs(
@@ -55,3 +67,21 @@ def test_garbled_fields_are_left_out() -> None:
 
 def test_interrupted_job_ended_when_it_was_last_heard_of() -> None:
     assert read_out({"attempt": 1, "state": "running", "updated": 9.0}, signs(alive=False)).ended == 9.0
+
+
+@pytest.mark.parametrize(
+    ("state", "phase", "is_paused", "shown"),
+    [
+        ("running", "transferring", False, "running"),
+        ("running", "queued", False, "queued"),
+        ("running", "queued", True, "paused"),
+        ("stopping", "queued", False, "stopping"),
+        ("stopped", "queued", False, "stopped"),
+    ],
+)
+def test_a_job_that_waits_for_its_turn_is_called_queued(
+    state: JobState, phase: str, shown: str, *, is_paused: bool
+) -> None:
+    status = JobStatus(state, 1, progress=Progress(phase))
+
+    assert JobSnapshot("a", "download", "", 1.0, {}, status, Controls(is_paused=is_paused)).shown_state == shown

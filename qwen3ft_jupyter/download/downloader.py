@@ -383,8 +383,8 @@ class Downloader:
 
 def _tell(plan: DownloadPlan, work: Work) -> None:
     """Say what stays on the hub, and what the model lacks on the hub itself."""
-    if plan.listing.left_out:
-        work.notice("Left on the hub: {names}.", names=Names(plan.listing.left_out))
+    if left_out := [file for file in plan.listing.left_out if not file.problem]:  # those with one were told of
+        work.notice("Left on the hub: {names}.", names=Names(left_out))
     _tell_problems(plan.repo_id, plan.problems, work)
 
 

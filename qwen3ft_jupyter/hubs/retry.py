@@ -122,19 +122,29 @@ class RetryState:
         """Ask no more before `until`: the source wishes it."""
         self.not_before = max(self.not_before, until)
 
-    def failed(self, error: Qwen3ftError, *, began: float, now: float, wait_s: float = 0.0) -> None:
-        """Count the failure of an attempt that `began` at that time; `wait_s` is what the source asked for.
+    def failed(
+        self, error: Qwen3ftError, *, began: float, now: float, wait_s: float = 0.0, waited_s: float | None = None
+    ) -> None:
+        """Count the failure of an attempt.
 
         Connections that fail together count once: an attempt begun before the last failure that was counted brings no
         news. The first failure is tried again at once.
+
+        Args:
+            error: How it ended.
+            began: When it began, by the engine's clock.
+            now: The time by the same.
+            wait_s: What the source asked for.
+            waited_s: For how long it had brought nothing before it ended; all the time if left out.
         """
+        quiet_s = max(0.0, now - began if waited_s is None else waited_s)
         policy, is_passing = self._policy, self._policy.may_pass(error)
         if began >= self._last_counted or self._failures == 0:
             self._failures += 1
             self._refusals += not is_passing
-            self._spent_s += max(0.0, now - began)
+            self._spent_s += quiet_s
             self._last_counted = now
-        self._spent_s = max(self._spent_s, now - began)
+        self._spent_s = max(self._spent_s, quiet_s)
         is_final = not is_passing and self._refusals >= policy.limit(error)
         is_last = (
             is_final

@@ -350,11 +350,12 @@ class Scheduler:
     def _blame(self, range_fetch: RangeFetch, error: Qwen3ftError, wait_s: float, now: float) -> None:
         """Count a failure against its source, for this file and, if the file is not the reason, for all."""
         retry_state, trouble = range_fetch.retry_state, range_fetch.source_state.trouble
-        retry_state.failed(error, began=range_fetch.began, now=now, wait_s=wait_s)
+        began, waited_s = range_fetch.began, range_fetch.waited_s(now)
+        retry_state.failed(error, began=began, now=now, wait_s=wait_s, waited_s=waited_s)
         if 0 < range_fetch.brought_bytes < LITTLE_BYTES:  # who gives a byte and breaks off is not asked like mad
             retry_state.wait(now + self.policy.first_delay_s)
         if error.is_transient and error.details.get("cause") != "status":  # that is about one file
-            trouble.failed(error, began=range_fetch.began, now=now)
+            trouble.failed(error, began=began, now=now, waited_s=waited_s)
         if not retry_state.is_exhausted:
             if wait_s:
                 trouble.wait(now + wait_s)

@@ -204,3 +204,11 @@ def test_the_longest_of_several_attempts_at_once_counts() -> None:
     patience.failed(FAILED, began=30, now=60)
 
     assert patience.is_exhausted
+
+
+def test_an_attempt_is_counted_by_the_time_for_which_it_brought_nothing() -> None:
+    patience = RetryState(DEFAULT_POLICY)
+
+    patience.failed(FAILED, began=0, now=3600, waited_s=1)
+
+    assert not patience.is_exhausted

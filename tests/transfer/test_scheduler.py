@@ -416,3 +416,28 @@ def test_a_status_about_one_file_says_nothing_of_the_others(tmp_path: Path) -> N
 
     assert state.is_exhausted(id(range_fetch.download))
     assert not state.trouble.is_exhausted
+
+
+def test_a_break_after_minutes_of_bytes_costs_no_patience(game: Game) -> None:
+    """A connection is counted by the time for which it brought nothing, not by its age."""
+    range_fetch = game.take()
+    for _ in range(300):
+        game.bring(range_fetch, 1000, seconds=1.0)
+
+    game.scheduler.failed(range_fetch, SourceFailed("A broke off."))
+    game.scheduler.returned(range_fetch)
+
+    state = range_fetch.source_state
+    assert not state.is_exhausted(id(range_fetch.download))
+    assert game.scheduler.error is None
+
+
+def test_time_for_which_we_made_it_wait_costs_no_patience(game: Game) -> None:
+    range_fetch = game.take()
+    range_fetch.is_held = True
+    game.clock.now += 300
+
+    game.scheduler.failed(range_fetch, SourceFailed("A broke off."))
+    game.scheduler.returned(range_fetch)
+
+    assert not range_fetch.source_state.is_exhausted(id(range_fetch.download))

@@ -15,8 +15,8 @@ from qwen3ft_jupyter.work import Progress
 if TYPE_CHECKING:
     from pathlib import Path
 
-LEFT_OUT = Message("{count} rows left out that have no answer", count=3)
-CHINESE = "略去 3 行没有回答的数据"
+LEFT_OUT = Message("{count} other downloads go first", count=3)
+CHINESE = "前面还有 3 个下载"
 
 
 def folder_of(tmp_path: Path, title: str = "Add") -> Path:
@@ -36,7 +36,7 @@ def test_notices_and_details_are_stored_as_template_and_values(tmp_path: Path) -
     reporter.end("stopped")
 
     written = json.loads((folder / "status.json").read_text("utf-8"))
-    stored = {"template": "{count} rows left out that have no answer", "values": {"count": 3}}
+    stored = {"template": "{count} other downloads go first", "values": {"count": 3}}
     assert written["notices"] == [stored]
     assert written["progress"]["detail"] == stored
     lines = (folder / "events.jsonl").read_text("utf-8").splitlines()

@@ -179,10 +179,11 @@ class ModelCache(ModelFolders):
                     hint="Delete the rest of that folder yourself.",
                 )
             found = _at([one for one in self._others() if one.owner == owner], revision)
-            return sum(self._evict_other(one, is_used) for one in named_copies(repo_id, found))
-        name = parse_repo_id(repo_id)
-        folders = self._folders_to_evict(name, revision, everything=everything)
-        evicted = [self._evict(folder, name, _extent(everything=everything), is_used) for folder in folders]
+            evicted = [self._evict_other(one, is_used) for one in named_copies(repo_id, found)]
+        else:
+            name = parse_repo_id(repo_id)
+            folders = self._folders_to_evict(name, revision, everything=everything)
+            evicted = [self._evict(folder, name, _extent(everything=everything), is_used) for folder in folders]
         for one in evicted:
             if one.left:
                 reporter.notice(one.left_words)
@@ -218,8 +219,8 @@ class ModelCache(ModelFolders):
             command=Command("list"),
         )
 
-    def _evict_other(self, model: CachedModel, is_used: InUse) -> int:
-        """Delete a model of another tool and our record of it; return the bytes freed."""
+    def _evict_other(self, model: CachedModel, is_used: InUse) -> EvictedModel:
+        """Delete a model of another tool and our record of it."""
         if is_used(model.repo_id):
             raise ModelInUse("{repo_id} is used by a running job.", hint="Stop the job first.", repo_id=model.repo_id)
         record = self.manifest(model)
@@ -235,7 +236,7 @@ class ModelCache(ModelFolders):
             return self._evict(model.folder, model.repo_id, _extent(everything=everything), is_used)
         if owner is None or owner != model.owner:
             raise not_ours(model)
-        return EvictedModel(model.repo_id, model.slug, self._evict_other(model, is_used))
+        return self._evict_other(model, is_used)
 
     def evict_for_room(self, name: str, *, is_used: InUse = nobody_uses) -> EvictedModel:
         """Delete what was downloaded of the own model with this slug, which nobody named; raises like `evict`."""

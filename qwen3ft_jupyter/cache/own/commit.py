@@ -96,7 +96,7 @@ def commit_model(
         WrongBytes, NoSpace, CacheNotWritable, CacheDamaged, TransferError: Nothing wrong is visible then, and nothing
             is lost.
     """
-    ours = {file.path: file for file in content.previous.files} if content.previous else {}
+    ours: dict[str, ManifestFile] = {file.path: file for file in content.previous.files} if content.previous else {}
     place = _Place(folder, ours, disk, reporter)
     try:
         make_folders(folder, disk=disk)

@@ -213,6 +213,14 @@ COUNTED: dict[str, tuple[dict[str, Any], str]] = {
         talk((U, "q"), (A, {"content": "x", "weight": 0}), (U, "r"), (A, {"content": "a", "weight": 1})),
         "1 answers are context only",
     ),
+    "a pair marked with output_with_loss": (
+        {"conversation": [{"input": "q", "output": "x", "output_with_loss": False}, {"input": "r", "output": "a"}]},
+        "1 answers are context only",
+    ),
+    "a pair marked with loss": (
+        {"conversation": [{"human": "q", "assistant": "x", "loss": False}, {"human": "r", "assistant": "a"}]},
+        "1 answers are context only",
+    ),
     "answers marked with train, in text": (
         talk((U, "q"), (A, {"content": "x", "train": "false"}), (U, "r"), (A, "a")),
         "1 answers are context only",

@@ -188,6 +188,7 @@ class CachedModels:
         """Delete the model whose folder is called `name`, for example ``Qwen_Qwen3-0.6B``; raises as above."""
         return self.cache.evict_slug(name, owner=owner, everything=everything, is_used=self._model_jobs)
 
+    @tells_end
     def evict_all(self, *, reporter: Reporter | None = None) -> list[EvictedModel]:
         """Delete every model we downloaded and return what went.
 
@@ -203,8 +204,7 @@ class CachedModels:
         for model in self.cache.kept():
             if model.is_verified and not model.pinned and model.owner == "qwen3ft":
                 is_used(model.repo_id)
-        reporter = reporter or self.make_reporter()
-        return list(self.cache.evict_all(is_used=self._model_jobs, reporter=reporter))
+        return list(self.cache.evict_all(is_used=self._model_jobs, reporter=reporter or self.make_reporter()))
 
     def clear_cache(self, model_name: str | None = None) -> None:
         """Delete one model, or all of them."""

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.hubs.network import CA_VARIABLES
+from qwen3ft_jupyter.mirror.handler import Handler
 from qwen3ft_jupyter.mirror.library import Library
 from qwen3ft_jupyter.mirror.server import MAX_CONNECTIONS, MirrorServer, Terms
 
@@ -101,8 +102,7 @@ class Mirror:
             trust_manifests=self._trust_manifests,
             stop=self._closing,
         )
-        host, port = self._address
-        self._server = MirrorServer(library, host, port, self._terms)
+        self._server = MirrorServer(self._address, Handler, library, self._terms)
         self._thread = threading.Thread(target=self._server.accept_until_stopped, name="qwen3ft-mirror", daemon=True)
         self._thread.start()
         return self

@@ -17,7 +17,6 @@ from qwen3ft_jupyter.mirror.addresses import is_loopback
 from qwen3ft_jupyter.mirror.connections import Connections
 from qwen3ft_jupyter.mirror.folders import EXHAUSTED
 from qwen3ft_jupyter.mirror.git import LastPack
-from qwen3ft_jupyter.mirror.handler import Handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,8 +66,15 @@ class MirrorServer(http.server.ThreadingHTTPServer):
     request_queue_size = 1024
     allow_reuse_address = True
 
-    def __init__(self, library: Library, host: str, port: int, terms: Terms) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        handler: type[http.server.BaseHTTPRequestHandler],
+        library: Library,
+        terms: Terms,
+    ) -> None:
         """Listen. Raises OSError."""
+        host, _ = address
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.library = library
         self.token = terms.token
@@ -82,7 +88,7 @@ class MirrorServer(http.server.ThreadingHTTPServer):
         self.timeout = 0.0  # `handle_request` is called when there is one
         self._refusals = threading.BoundedSemaphore(MAX_REFUSALS)
         self._wake, self._woken = socket.socketpair()
-        super().__init__((host, port), Handler)
+        super().__init__(address, handler)
 
     @property
     def url(self) -> str:

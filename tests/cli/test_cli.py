@@ -709,6 +709,8 @@ def test_chat_asks_what_is_typed(
         (["cache", "frob"], "choose from list, verify"),
         (["help", "frob"], "There is no qwen3ft frob"),
         (["chat", "a", "--max-new-tokens", "many"], "invalid int value"),
+        (["evict", "--al"], "NAME --all is required"),  # half of an option is none: it might mean all
+        (["verify", "a", "--revis", "main"], "Did you mean --revision?"),
     ],
 )
 def test_a_wrong_line_says_how_it_is_meant(
@@ -722,6 +724,11 @@ def test_a_wrong_line_says_how_it_is_meant(
 def test_old_spellings_mean_the_same(manager: StandIn) -> None:
     assert cli.main(["cache", "verify", "x/y"]) == cli.main(["verify", "x/y"]) == 0
     assert manager.calls == [("verify", "x/y", None, None)] * 2
+
+
+def test_options_may_stand_before_the_verb(manager: StandIn) -> None:
+    assert cli.main(["--revision", "main", "verify", "x/y"]) == 0
+    assert manager.calls == [("verify", "x/y", "main", None)]
 
 
 @pytest.mark.parametrize("line", [["download", "--help"], ["help", "download"], ["download", "x/y", "-h"]])

@@ -89,10 +89,11 @@ def list_(given: Namespace) -> None:
     manager = open_manager(given)
     models = manager.cached_models()
     say_lines([*manager.settings.notices, *manager.unseen()])
-    if given.is_json:
-        show_json([model.to_dict() for model in models])
-        return
     summary = manager.summarize_cache()
+    if given.is_json:  # as REST answers them, but in one list: a program that reads it meets what takes room as well
+        begun = [{**one.to_dict(), "path": str(one.folder), "verified": False} for one in summary.unfinished]
+        show_json([*(model.to_dict() for model in models), *({**row, "unfinished": True} for row in begun)])
+        return
     unfinished = unfinished_notes(summary, "cli")
     if models:
         table = cache_table(models, replace(summary, unfinished=()), "cli")

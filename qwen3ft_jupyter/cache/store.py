@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache import quota
+from qwen3ft_jupyter.cache.case import check_case
 from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
 from qwen3ft_jupyter.cache.others import in_place
 from qwen3ft_jupyter.cache.others.evict import evict_copy, named_copies, not_ours, several_folders
@@ -211,6 +212,7 @@ class ModelCache(ModelFolders):
         model = self.find(name, revision) or next(iter(self.guessed(name)), None)
         if model is not None:
             return not_ours(model)
+        check_case(name, self.list())
         return NotCached(
             "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
             hint="See `{command}` for what is.",
@@ -295,6 +297,7 @@ class ModelCache(ModelFolders):
         """
         model = self.find(repo_id, revision)
         if model is None:
+            check_case(repo_id, self.list())
             raise NotCached(
                 "{repo_id} is not in the cache.",
                 hint="Download it: {command}",
@@ -326,6 +329,7 @@ class ModelCache(ModelFolders):
         """
         model = self.find(repo_id, revision)
         if model is None or not self._is_recorded(model):
+            check_case(repo_id, self.list())
             raise NotCached(
                 "{repo_id} has not been downloaded into this cache.", hint="Download it, then pin it.", repo_id=repo_id
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.cache.case import check_case
 from qwen3ft_jupyter.cache.others.evict import folders_of
 from qwen3ft_jupyter.cache.others.in_place import use_in_place
 from qwen3ft_jupyter.cache.own.verify import check_files
@@ -107,6 +108,7 @@ def model_without_network(downloader: Downloader, request: DownloadRequest, work
 
 
 def _not_cached(cache: ModelCache, request: DownloadRequest, hint: str) -> NotCached:
+    check_case(request.model_name, cache.list())
     folders = cache.guessed(request.model_name)
     if folders:
         names = Names(model.folder.name for model in folders)

@@ -60,7 +60,11 @@ def test_whatever_is_asked_the_spelling_that_is_cached_is_said(
 def test_a_download_makes_no_second_row(tmp_path: Path) -> None:
     make_plain(tmp_path / "served")
     with Mirror({HERE: tmp_path / "served"}) as mirror:
-        given: dict[str, Any] = {"hf_endpoint": mirror.url, "modelscope_endpoint": mirror.url, "state_dir": tmp_path / "state"}
+        given: dict[str, Any] = {
+            "hf_endpoint": mirror.url,
+            "modelscope_endpoint": mirror.url,
+            "state_dir": tmp_path / "state",
+        }
         manager = get_model_manager(cache_dir=tmp_path / "cache", **given)
         manager.ensure_model_cached(HERE)
         with pytest.raises(UnknownModel, match=HERE):
@@ -74,7 +78,11 @@ def test_another_model_and_a_folder_that_somebody_made_are_in_nobodys_way(tmp_pa
     make_plain(tmp_path / "cache" / "org_tiny")
     make_plain(tmp_path / "served")
     with Mirror({HERE: tmp_path / "served"}) as mirror:
-        given: dict[str, Any] = {"hf_endpoint": mirror.url, "modelscope_endpoint": mirror.url, "state_dir": tmp_path / "state"}
+        given: dict[str, Any] = {
+            "hf_endpoint": mirror.url,
+            "modelscope_endpoint": mirror.url,
+            "state_dir": tmp_path / "state",
+        }
         assert get_model_manager(cache_dir=tmp_path / "cache", **given).ensure_model_cached(HERE)
     with pytest.raises(NotCached, match="org/tiny2 is not in the cache"):
         ModelCache(tmp_path / "cache").evict("org/tiny2")

@@ -53,11 +53,12 @@ def test_every_module_of_faults_is_named() -> None:
 
 
 CHANGERS = {
-    "unlink", "rmtree", "rmdir", "removedirs", "remove_folder", "rename", "renames", "truncate", "ftruncate", "copyfile",
-    "copytree", "link", "symlink_to", "mkdtemp", "TemporaryDirectory", "write_text", "write_bytes", "write_atomic",
-    "write_json", "save_pretrained",
+    "unlink", "rmtree", "rmdir", "removedirs", "remove_folder", "rename", "renames", "truncate", "ftruncate",
+    "copyfile", "copytree", "link", "symlink_to", "mkdtemp", "TemporaryDirectory", "write_text", "write_bytes",
+    "write_atomic", "write_json", "save_pretrained",
 }  # fmt: skip
 """Calls that delete, rename or write over something, whoever offers them."""
+FLAGS = ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC")
 DISKS = ("os", "supervisor")
 """Modules whose ``replace`` is one of files; a disk's is as well."""
 
@@ -77,7 +78,7 @@ def may_change_files(call: ast.Call) -> bool:
         modes = [str(one.value) for one in given if isinstance(one, ast.Constant)]
         flags = ast.unparse(call)
         is_mode = any(re.fullmatch(r"(?=.*[wax+])[rwabxt+]{1,3}", mode) for mode in modes)
-        return "devnull" not in flags and (is_mode or re.search("O_(WRONLY|RDWR|CREAT|TRUNC)", flags) is not None)
+        return "devnull" not in flags and (is_mode or any(flag in flags for flag in FLAGS))
     return name in CHANGERS or (name == "remove" and owner == "os")
 
 
@@ -104,7 +105,8 @@ def test_every_module_that_deletes_renames_or_writes_files_is_in_the_table() -> 
     "call",
     [
         "path.unlink()", "os.remove(path)", "shutil.rmtree(path)", "os.replace(one, other)",
-        "self.disk.replace(one, other)", "path.replace(other)", "path.rename(other)", "path.open('wb')", "open(path, 'a')", "os.open(path, os.O_WRONLY)",
+        "self.disk.replace(one, other)", "path.replace(other)", "path.rename(other)", "path.open('wb')",
+        "open(path, 'a')", "os.open(path, os.O_WRONLY)",
         "path.write_text('')", "write_json(path, 1)", "model.save_pretrained(folder)",
     ],
 )  # fmt: skip

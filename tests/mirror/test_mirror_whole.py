@@ -9,7 +9,7 @@ import pytest
 
 from qwen3ft_jupyter.mirror import folders
 from qwen3ft_jupyter.mirror.mirror import Mirror
-from tests.mirror.conftest import REPO, ask, put_in_cache, sha256
+from tests.mirror.conftest import REPO, ask, own_commit, put_in_cache
 from tests.mirror.test_mirror_clients import BIN, environment, run
 
 if TYPE_CHECKING:
@@ -86,12 +86,18 @@ def test_a_model_that_needs_nothing_more_is_listed(tmp_path: Path, case: str) ->
     assert {answer.status for answer in answers} == {200}
 
 
-def test_a_file_of_a_model_that_is_not_listed_comes_by_its_name(tmp_path: Path) -> None:
-    """Its bytes are right: our own client looks for them by digest."""
+@pytest.mark.parametrize("way", ["resolve", "raw"])
+def test_a_file_of_a_model_that_is_not_listed_comes_by_the_hubs_commit_alone(tmp_path: Path, way: str) -> None:
+    """It is one of that commit; as one of `main`, clients would note of which commit there are only these few."""
     with Mirror(cache_dir=put(tmp_path, *BROKEN["a shard is missing"])) as mirror:
-        answer = ask(mirror.url, f"/{REPO}/resolve/{'a' * 40}/{SHARDS[0]}")
+        own = own_commit(BROKEN["a shard is missing"][0])
+        hubs, *ours = (ask(mirror.url, f"/{REPO}/{way}/{revision}/config.json") for revision in ("a" * 40, "main", own))
+        modelscope = ask(mirror.url, f"/api/v1/models/{REPO}/repo?Revision=master&FilePath=config.json")
 
-    assert (answer.status, sha256(answer.body)) == (200, sha256(b"w" * 50))
+    assert (hubs.status, hubs.body, hubs.headers["x-repo-commit"]) == (200, CONFIG["config.json"], "a" * 40)
+    assert {(answer.status, answer.headers["x-error-code"]) for answer in ours} == {(404, "RepoNotFound")}
+    assert "x-repo-commit" not in ours[0].headers
+    assert modelscope.status == 404
 
 
 def test_a_file_that_has_gone_takes_its_model_from_the_lists(tmp_path: Path) -> None:

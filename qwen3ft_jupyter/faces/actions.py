@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import keyword
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobNotFound
+from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.verbs import find
 from qwen3ft_jupyter.messages import Command, Message, Names, tr
 from qwen3ft_jupyter.paths import at_home, is_there
@@ -127,7 +129,9 @@ def _plain_name(name: str) -> str:
 
 
 def variables(given: Namespace) -> tuple[str, str]:
-    """Return what a loaded model and its tokenizer are called."""
+    """Return what a loaded model and its tokenizer are called. Raises WrongLine for no name of a variable."""
+    if given.variable is not None and (not given.variable.isidentifier() or keyword.iskeyword(given.variable)):
+        raise WrongLine(tr("{name!r} cannot be the name of a variable.", name=given.variable))
     return (given.variable, f"{given.variable}_tokenizer") if given.variable else ("model", "tokenizer")
 
 

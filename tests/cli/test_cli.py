@@ -709,6 +709,7 @@ def test_chat_asks_what_is_typed(
         (["cache", "frob"], "choose from list, verify"),
         (["help", "frob"], "There is no qwen3ft frob"),
         (["chat", "a", "--max-new-tokens", "many"], "invalid int value"),
+        (["load", "a/b", "--as", "class"], "'class' cannot be the name of a variable"),
     ],
 )
 def test_a_wrong_line_says_how_it_is_meant(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import keyword
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobNotFound
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
 
+_NEAR_ID = 0.8
+"""Similarity (difflib, 1.0 is equal) of a whole id with a slip of the finger."""
 _LIST = Message("See `{command}` for those there are.", command=Command("jobs"))
 
 
@@ -184,7 +187,9 @@ def match_id(ids: Sequence[str], text: str) -> str:
             id=text,
             command=Command("jobs"),
         )
-    raise JobNotFound("There is no job {id!r}.", hint=_LIST, id=text)
+    close = get_close_matches(text, ids, 1, _NEAR_ID)
+    question = Message('Did you mean "{near}"? {more}', near=close[0], more=_LIST) if close else _LIST
+    raise JobNotFound("There is no job {id!r}.", hint=question, id=text)
 
 
 def like(ids: Sequence[str], text: str) -> list[str]:

@@ -338,6 +338,30 @@ def test_every_wrong_field_file_and_folder_is_named_at_once(base: dict[str, Any]
     assert "bad.jsonl row 1" in str(others.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("data/trian.jsonl", 'Did you mean "data/train.jsonl"?'),
+        ("dta/train.json", 'Did you mean "data/train.jsonl"?'),
+        ("data/test.jsonl", "Check the path; relative ones start at the notebook's folder."),
+    ],
+)
+def test_a_file_that_is_spelled_wrong_is_answered_by_the_one_there_is(
+    base: dict[str, Any], given: str, meant: str
+) -> None:
+    Path("data").mkdir()
+    for name in ("train.jsonl", "config.yaml"):
+        Path("data", name).write_text("")
+
+    with pytest.raises(BadData) as data:
+        check_fine_tune(base, {"data": given})
+    with pytest.raises(BadConfig) as config:
+        check_fine_tune("data/confg.yaml", {})
+
+    assert data.value.hint == meant
+    assert config.value.hint == 'Did you mean "data/config.yaml"?'
+
+
 def test_the_error_of_one_thing_alone_keeps_its_kind(base: dict[str, Any]) -> None:
     with pytest.raises(BadData, match=r"^missing\.jsonl does not exist\. Check the path"):
         check_fine_tune(base, {"data": "missing.jsonl"})

@@ -341,7 +341,7 @@ def test_every_wrong_field_file_and_folder_is_named_at_once(base: dict[str, Any]
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ("data/trian.jsonl", 'Did you mean "data/train.jsonl"?'),
+        ("data/traiin.jsonl", 'Did you mean "data/train.jsonl"?'),
         ("dta/train.json", 'Did you mean "data/train.jsonl"?'),
         ("data/test.jsonl", "Check the path; relative ones start at the notebook's folder."),
     ],
@@ -356,7 +356,7 @@ def test_a_file_that_is_spelled_wrong_is_answered_by_the_one_there_is(
     with pytest.raises(BadData) as data:
         check_fine_tune(base, {"data": given})
     with pytest.raises(BadConfig) as config:
-        check_fine_tune("data/confg.yaml", {})
+        check_fine_tune("data/config.yam", {})
 
     assert data.value.hint == meant
     assert config.value.hint == 'Did you mean "data/config.yaml"?'

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache import quota
-from qwen3ft_jupyter.cache.case import check_case
+from qwen3ft_jupyter.cache.absent import hint_at
 from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
 from qwen3ft_jupyter.cache.others import in_place
 from qwen3ft_jupyter.cache.others.evict import evict_copy, named_copies, not_ours, several_folders
@@ -143,8 +143,9 @@ class ModelCache(ModelFolders):
         for model in self.list():
             if model.slug == name:
                 return model
+        hint = Message("See `{command}` for those there are.", command=Command("list"))
         raise NotCached(
-            "There is no such model in the cache.", hint="See `{command}` for those there are.", command=Command("list")
+            "There is no such model in the cache.", hint=hint_at(name, [one.slug for one in self.list()], hint)
         )
 
     def evict(
@@ -215,14 +216,16 @@ class ModelCache(ModelFolders):
         model = self.find(name, revision) or next(iter(self.guessed(name)), None)
         if model is not None:
             return not_ours(model)
-        check_case(name, self.list())
         return NotCached(
             "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
-            hint="See `{command}` for what is.",
+            hint=self.hint_at(name, Message("See `{command}` for what is.", command=Command("list"))),
             name=name,
             revision=revision,
-            command=Command("list"),
         )
+
+    def hint_at(self, repo_id: str, otherwise: Message) -> Message:
+        """Return the hint for a model that is not here: the one that may be meant, else `otherwise`."""
+        return hint_at(repo_id, [one.repo_id for one in self.list()], otherwise)
 
     def _evict_other(self, model: CachedModel, is_used: InUse) -> EvictedModel:
         """Delete a model of another tool and our record of it."""
@@ -300,12 +303,10 @@ class ModelCache(ModelFolders):
         """
         model = self.find(repo_id, revision)
         if model is None:
-            check_case(repo_id, self.list())
             raise NotCached(
                 "{repo_id} is not in the cache.",
-                hint="Download it: {command}",
+                hint=self.hint_at(repo_id, Message("Download it: {command}", command=Command("download", repo_id))),
                 repo_id=repo_id,
-                command=Command("download", repo_id),
             )
         manifest = self.manifest(model)
         if manifest is None:
@@ -332,9 +333,10 @@ class ModelCache(ModelFolders):
         """
         model = self.find(repo_id, revision)
         if model is None or not self._is_recorded(model):
-            check_case(repo_id, self.list())
             raise NotCached(
-                "{repo_id} has not been downloaded into this cache.", hint="Download it, then pin it.", repo_id=repo_id
+                "{repo_id} has not been downloaded into this cache.",
+                hint=self.hint_at(repo_id, Message("Download it, then pin it.")),
+                repo_id=repo_id,
             )
         try:
             update_manifest(model.folder, lambda manifest: replace(manifest, pinned=pinned), disk=self.disk)

@@ -161,10 +161,10 @@ def export_line(variable: str, value: Path) -> str:
 
 def load_(given: Namespace) -> None:
     """Print how a model is loaded, and whether it is here: a process that ends can keep none."""
+    model, tokenizer = actions.variables(given)
     manager = open_manager(given)
     name = actions.name_to_load(manager, given.model_name)
     manager.check_name(name)
-    model, tokenizer = actions.variables(given)
     options = f', quantization="{given.quantization}"' if given.quantization else ""
     flags = [f"--{given.quantization}"] if given.quantization else []
     flags += ["--as", given.variable] if given.variable else []

@@ -47,10 +47,10 @@ class Connections:
             self._open[connection] = _Open(host)
             return True
 
-    def drop_idle(self) -> bool:
-        """Close the connection idle longest; return False if there is none."""
+    def drop_idle(self, *, after_s: float = 0.0) -> bool:
+        """Close the connection idle longest; return False if none is idle for so many seconds."""
         with self._changed:
-            return self._drop_idle()
+            return self._drop_idle(after_s)
 
     def makes_room(self, connection: socket.socket) -> bool:
         """Return whether a connection has to close after this answer: others wait, and its machine has its share.
@@ -100,11 +100,13 @@ class Connections:
                 entry.idle_since = idle_since
                 self._changed.notify_all()
 
-    def _drop_idle(self) -> bool:
+    def _drop_idle(self, after_s: float = 0.0) -> bool:
         idle = [(entry.idle_since, one) for one, entry in self._open.items() if entry.idle_since is not None]
         if not idle:
             return False
-        oldest = min(idle, key=lambda pair: pair[0])[1]
+        since, oldest = min(idle, key=lambda pair: pair[0])
+        if time.monotonic() - since < after_s:
+            return False
         self._open.pop(oldest)
         _hang_up(oldest)
         return True

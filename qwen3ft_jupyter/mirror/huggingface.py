@@ -97,7 +97,7 @@ def _refs(found: list[ServedModel]) -> Reply:
         for model in found
         for name in model.branches
     ]
-    return json_reply({"branches": branches, "tags": [], "converts": []})
+    return json_reply({"branches": branches, "tags": [], "converts": [], "pullRequests": []})
 
 
 def _file(asked: Asked, library: Library, question: FileQuestion) -> Reply:

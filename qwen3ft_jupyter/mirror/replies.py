@@ -122,7 +122,7 @@ def file_reply(asked: Asked, library: Library, question: FileQuestion) -> Reply 
         found = library.versions(question.repo_id, question.revision)
         model, commit = find_version(found, question.revision)
         if model is None:
-            return Missing("revision" if found else "repo")
+            return Missing("revision" if any(one.has_weights for one in found) else "repo")
         file = model.files.get(question.path)
         if file is None:
             return Missing("file", model.commit if commit == model.commit else "")
@@ -137,8 +137,11 @@ def file_reply(asked: Asked, library: Library, question: FileQuestion) -> Reply 
 
 
 def find_version(found: Sequence[ServedModel], revision: str) -> tuple[ServedModel | None, str]:
-    """Return the version that has the files of a revision, and of which commit they are: ours or its hub's."""
-    model = pick(found, revision)
+    """Return the version that has the files of a revision, and of which commit they are: ours or its hub's.
+
+    One that lacks weights is no version of ours: clients would note its few files as all that there is.
+    """
+    model = pick([one for one in found if one.has_weights], revision)
     if model is not None:
         return model, model.commit
     model = pick_of(found, revision)

@@ -36,18 +36,13 @@ def manager(tmp_path: Path) -> ModelManager:
         lambda manager: manager.ensure_model_cached(TYPED, force_download=True),
         lambda manager: manager.ensure_model_cached(TYPED, revision="v1"),
         lambda manager: manager.download(TYPED),
-        lambda manager: manager.evict_model(TYPED),
-        lambda manager: manager.clear_cache(TYPED),
-        lambda manager: manager.pin(TYPED),
-        lambda manager: manager.verify(TYPED),
-        lambda manager: manager.repair(TYPED),
         lambda manager: manager.start_verify(TYPED),
         lambda manager: manager.start_repair(TYPED),
         lambda manager: manager.check_name(TYPED),
         lambda manager: manager.load_model_and_tokenizer(TYPED),
     ],
 )
-def test_whatever_is_asked_the_spelling_that_is_cached_is_said(
+def test_before_a_hub_is_asked_the_spelling_that_is_cached_is_said(
     manager: ModelManager, ask: Callable[[ModelManager], object]
 ) -> None:
     with pytest.raises(UnknownModel, match=f"{TYPED} is spelled {HERE} in the cache") as caught:
@@ -55,6 +50,24 @@ def test_whatever_is_asked_the_spelling_that_is_cached_is_said(
 
     assert caught.value.hint == f'Write it as "{HERE}".'
     assert manager.ensure_model_cached(HERE), "the hint helps"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda manager: manager.evict_model(TYPED),
+        lambda manager: manager.clear_cache(TYPED),
+        lambda manager: manager.pin(TYPED),
+        lambda manager: manager.verify(TYPED),
+        lambda manager: manager.repair(TYPED),
+    ],
+)
+def test_what_is_about_the_cache_names_it_too(manager: ModelManager, ask: Callable[[ModelManager], object]) -> None:
+    with pytest.raises((NotCached, UnknownModel)) as caught:
+        ask(manager)
+
+    assert HERE in caught.value.hint
+    assert [row["model_name"] for row in manager.list_cached_models()] == [HERE]
 
 
 def test_a_download_makes_no_second_row(tmp_path: Path) -> None:
@@ -94,5 +107,6 @@ def test_what_another_tool_keeps_in_another_case_is_said_offline(tmp_path: Path)
 
     with pytest.raises(UnknownModel, match=f"{TYPED} is spelled {HERE}"):
         cache.evict(TYPED, owner="huggingface")
-    with pytest.raises(UnknownModel, match=f"{TYPED} is spelled {HERE}"):
+    with pytest.raises(NotCached) as caught:
         cache.verify(TYPED)
+    assert HERE in caught.value.hint

@@ -711,6 +711,7 @@ def test_chat_asks_what_is_typed(
         (["chat", "a", "--max-new-tokens", "many"], "invalid int value"),
         (["evict", "--al"], "NAME --all is required"),  # half of an option is none: it might mean all
         (["verify", "a", "--revis", "main"], "Did you mean --revision?"),
+        (["load", "a/b", "--as", "class"], "'class' cannot be the name of a variable"),
     ],
 )
 def test_a_wrong_line_says_how_it_is_meant(
@@ -803,6 +804,10 @@ def test_jobs_are_paused_slowed_down_and_resumed(
 def test_job_that_is_none_is_named(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["jobs", "log", "../../etc"]) == 1
     assert "job-not-found" in capsys.readouterr().err
+    job = start(manager.job_store, "refuse", {}, title="Refuse")
+    typed = job.id.replace("refuse", "refsue")
+    assert cli.main(["jobs", "log", typed]) == 1
+    assert f'Did you mean "{job.id}"? See `qwen3ft jobs`' in capsys.readouterr().err
 
 
 def test_failed_job_shows_its_error(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:

@@ -277,6 +277,28 @@ def test_requests_that_never_end_keep_nobody_out(model_folder: Path) -> None:
     assert statuses == {200}
 
 
+def test_with_few_threads_clients_wait_for_one(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may have some dozens; the next connection waits for one to end, and an idle one makes room."""
+    start = threading.Thread.start
+    ours = threading.main_thread(), *threading.enumerate()
+
+    def start_few(thread: threading.Thread) -> None:
+        if "mirror-full" in thread.name or "process_request" in thread.name:
+            busy = [one for one in threading.enumerate() if "process_request" in one.name and one not in ours]
+            if "mirror-full" in thread.name or len(busy) >= 4:
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_few)
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(contextlib.closing(connect(mirror)))  # and says nothing
+        with concurrent.futures.ThreadPoolExecutor(30) as pool:
+            answers = list(pool.map(lambda _: ask(mirror.url, WEIGHTS_HF, Connection="close"), range(30)))
+
+    assert {(answer.status, answer.body == WEIGHTS) for answer in answers} == {(200, True)}
+
+
 def test_a_machine_without_descriptors_is_no_reason_to_call_a_file_damaged(
     mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,6 +105,20 @@ def test_commands_download_over_https(
     assert digests(tmp_path / "got") == EXPECTED
 
 
+@pytest.mark.parametrize(("token", "words"), [("", "asks for the token"), ("wrong", "not this mirror's")])
+def test_commands_show_people_over_https_what_is_wrong_with_their_token(
+    tmp_path: Path, model_folder: Path, certificate: Certificate, token: str, words: str
+) -> None:
+    with Mirror({REPO: model_folder}, token="right", certificate=certificate) as secure:
+        env = environment(tmp_path, secure, **client_settings(secure.url, token or None, certificate.path))
+
+        for command in ("hf", "modelscope"):
+            done = run([str(BIN / command), "download", REPO], env)
+
+            assert done.returncode != 0
+            assert words in " ".join((done.stdout + done.stderr).split())
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune.files import SUFFIXES
+from qwen3ft_jupyter.finetune.near import nearest_file
 from qwen3ft_jupyter.messages import Message, Names
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def _missing(path: Path) -> BadData:
         message = Message("{name} does not exist; names of data sets on a hub are not read.")
         hint = Message("Download the data set's files and name them, or the folder that they are in.")
     else:
-        message = Message("{name} does not exist.")
+        message, near = Message("{name} does not exist."), nearest_file(path)
         hint = Message("Check the path; relative ones start at the notebook's folder.")
+        hint = Message('Did you mean "{near}"?', near=near) if near else hint
     name = path.name if is_address or path.suffix else short
     return BadData(message, hint=hint, details={"path": str(path)}, name=name)

@@ -14,7 +14,7 @@ from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.cached import CachedModels, warn_unless_sound
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
-from qwen3ft_jupyter.messages import Command
+from qwen3ft_jupyter.messages import Command, Message
 from qwen3ft_jupyter.settings.places import load_settings
 
 if TYPE_CHECKING:
@@ -250,12 +250,13 @@ class ModelManager(CachedModels):
     ) -> Job:
         repo_id, revision = parse_model(model_name, revision)
         if self.cache.find(repo_id, revision) is None:
+            catalog.check_published(repo_id)
+            command = Command("download", f"{repo_id}@{revision}" if revision else repo_id)
             raise NotCached(
                 "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
-                hint="Download it: {command}",
+                hint=self.cache.hint_at(repo_id, Message("Download it: {command}", command=command)),
                 name=repo_id,
                 revision=revision,
-                command=Command("download", f"{repo_id}@{revision}" if revision else repo_id),
             )
         jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)

@@ -144,11 +144,8 @@ def move(room: Room, given: Namespace) -> Note:
 
 def load(room: Room, given: Namespace) -> Note:
     """Load a model into the notebook's variables."""
-    if given.variable and not given.variable.isidentifier():
-        raise WrongLine(tr("{name!r} cannot be the name of a variable.", name=given.variable))
-    manager, name = room.manager_for(given), given.model_name
+    names, manager, name = actions.variables(given), room.manager_for(given), given.model_name
     loaded = manager.load_model_and_tokenizer(actions.name_to_load(manager, name), quantization=given.quantization)
-    names = actions.variables(given)
     room.variables.update(zip(names, loaded, strict=True))
     said = tr("{name} is loaded into {model} and {tokenizer}.", name=name, model=names[0], tokenizer=names[1])
     return Note(f"{said} {loaded_facts(loaded[0])}".strip(), names)

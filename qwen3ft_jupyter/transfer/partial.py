@@ -112,7 +112,7 @@ class Partial:
             try:
                 if os.fstat(descriptor).st_size != self.size:
                     self._disk.truncate(descriptor, self.size)
-            except OSError:
+            except BaseException:
                 self._disk.close(descriptor)
                 raise
             self._descriptor = descriptor
@@ -132,15 +132,17 @@ class Partial:
     def _finish(self) -> None:
         descriptors = (self._journal_descriptor, self._descriptor)
         self._descriptor = self._journal_descriptor = -1
-        if self._is_to_be_released:
-            self._is_to_be_released = False
-            with contextlib.suppress(OSError):  # then it is free when this process ends, and for this one at once
-                append(self.journal_path, b"\n" + released_line(), disk=self._disk)  # a torn last line ends here
-        held.discard(str(self.journal_path))
-        for descriptor in descriptors:
-            if descriptor >= 0:
-                with contextlib.suppress(OSError):
-                    self._disk.close(descriptor)
+        try:
+            if self._is_to_be_released:
+                self._is_to_be_released = False
+                with contextlib.suppress(OSError):  # then it is free when this process ends, and for this one at once
+                    append(self.journal_path, b"\n" + released_line(), disk=self._disk)  # a torn last line ends here
+        finally:  # also when a signal interrupts it
+            held.discard(str(self.journal_path))
+            for descriptor in descriptors:
+                if descriptor >= 0:
+                    with contextlib.suppress(OSError):
+                        self._disk.close(descriptor)
 
     def write(self, data: memoryview, offset: int) -> None:
         """Write `data` at `offset`. Raises NoSpace, CacheNotWritable or TransferError."""

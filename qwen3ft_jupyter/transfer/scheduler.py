@@ -144,8 +144,11 @@ class Scheduler:
 
     # What a connection asks
 
-    def take(self) -> RangeFetch | None:
-        """Return the next piece to fetch, waiting for one if need be; None when the work is over."""
+    def take(self, *, waits: bool = True) -> RangeFetch | None:
+        """Return the next piece to fetch, waiting for one if need be; None when the work is over.
+
+        Who does not wait gets None also when there is no piece at present.
+        """
         with self._lock:
             while not self.is_over.is_set():
                 range_fetch = (
@@ -155,6 +158,8 @@ class Scheduler:
                     self._range_fetches.append(range_fetch)
                     range_fetch.source_state.connections += 1
                     return range_fetch
+                if not waits:
+                    return None
                 self._pieces_changed.wait(LOOK_S)
             return None
 
@@ -244,8 +249,11 @@ class Scheduler:
 
     # What a follower asks
 
-    def take_prefix(self) -> tuple[FileDownload, int] | None:
-        """Return a file and the end of its finished prefix, waiting for one to hash; None when the work is over."""
+    def take_prefix(self, *, waits: bool = True) -> tuple[FileDownload, int] | None:
+        """Return a file and the end of its finished prefix, waiting for one to hash; None when the work is over.
+
+        Who does not wait gets None also when there is none at present.
+        """
         with self._lock:
             while not self.is_over.is_set():
                 if all(download.is_verified for download in self.downloads):
@@ -255,6 +263,8 @@ class Scheduler:
                     if self._wants_hashing(download):
                         download.is_hashing = True
                         return download, download.pieces.prefix
+                if not waits:
+                    return None
                 self._prefix_changed.wait()
             return None
 

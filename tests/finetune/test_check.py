@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from qwen3ft_jupyter.catalog import check_published
 from qwen3ft_jupyter.errors import BadConfig, BadData, BadInput, MissingPackage, Qwen3ftError
 from qwen3ft_jupyter.finetune import check
 from qwen3ft_jupyter.finetune.check import check_fine_tune
@@ -310,14 +311,55 @@ def test_every_wrong_field_file_and_folder_is_named_at_once(base: dict[str, Any]
     Path("taken").write_text("")
 
     with pytest.raises(BadConfig) as fields:
-        check_fine_tune(base, {"epochs": "x", "data": ["missing.jsonl", "bad.jsonl"]})
+        check_fine_tune(
+            base,
+            {
+                "epochs": "x",
+                "epoch": 1,
+                "data": ["missing.jsonl", "bad.jsonl"],
+                "output_dir": "taken",
+                "model": "Qwen/Qwen3-7B",
+            },
+            lambda config: check_published(config.model),
+        )
     with pytest.raises(Qwen3ftError) as others:
         check_fine_tune(base, {"output_dir": "taken", "data": "bad.jsonl"})
 
-    for words in ("epochs: 'x' is not a number", "missing.jsonl does not exist", "bad.jsonl row 1: 'answer' stands"):
+    for words in (
+        "epochs: 'x' is not a number",
+        "epoch: unknown field",
+        'Qwen never published "Qwen/Qwen3-7B"',
+        "output_dir: taken is not a folder",
+        "missing.jsonl does not exist",
+        "bad.jsonl row 1: 'answer' stands",
+    ):
         assert words in str(fields.value)
     assert "output_dir: taken is not a folder" in str(others.value)
     assert "bad.jsonl row 1" in str(others.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("data/traiin.jsonl", 'Did you mean "data/train.jsonl"?'),
+        ("dta/train.json", 'Did you mean "data/train.jsonl"?'),
+        ("data/test.jsonl", "Check the path; relative ones start at the notebook's folder."),
+    ],
+)
+def test_a_file_that_is_spelled_wrong_is_answered_by_the_one_there_is(
+    base: dict[str, Any], given: str, meant: str
+) -> None:
+    Path("data").mkdir()
+    for name in ("train.jsonl", "config.yaml"):
+        Path("data", name).write_text("")
+
+    with pytest.raises(BadData) as data:
+        check_fine_tune(base, {"data": given})
+    with pytest.raises(BadConfig) as config:
+        check_fine_tune("data/config.yam", {})
+
+    assert data.value.hint == meant
+    assert config.value.hint == 'Did you mean "data/config.yaml"?'
 
 
 def test_the_error_of_one_thing_alone_keeps_its_kind(base: dict[str, Any]) -> None:

@@ -121,6 +121,7 @@ def test_a_line_is_split_as_people_mean_it() -> None:
         ("load", "NAME"),
         ("load a --4bit --8bit", "not allowed with"),
         ("load a --as 1x", "'1x' cannot be the name of a variable"),
+        ("load a --as class", "'class' cannot be the name of a variable"),
         ("stop", "ID"),
         ("chat a", "QUESTION"),
         ("chat a b --max-new-tokens many", "many"),
@@ -427,6 +428,8 @@ def test_a_config_stands_in_one_place_and_only_finetune_takes_a_cell(run: Any) -
         run("finetune a.yaml", "model: x")
     with pytest.raises(UsageError, match="takes no cell"):
         run("status", "model: x")
+    with pytest.raises(UsageError, match="names no verb: %%qwen3ft finetune, %%qwen3ft chat"):
+        run("", "finetune")
 
 
 def test_jobs_are_shown_resumed_followed_and_forgotten(run: Any, manager: StandInManager) -> None:

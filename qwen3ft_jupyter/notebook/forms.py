@@ -22,6 +22,7 @@ from qwen3ft_jupyter.messages import Message, Texts, size, tr
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
 from qwen3ft_jupyter.notebook.job_view import JobView, pause_s
 from qwen3ft_jupyter.notebook.markup import element
+from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,8 @@ class JobPanel:
         self.stop_button.layout.display = ""
         self.stop_button.disabled = False
         self.follower = threading.Thread(target=self._watch, args=(job,), name="qwen3ft form", daemon=True)
-        self.follower.start()
+        if not start_thread(self.follower):
+            self.output.value = str(JobView(job).html())  # as it is now
 
     def show_error(self, error: Qwen3ftError) -> None:
         """Show what failed and what to do; what is shown of a job stays."""

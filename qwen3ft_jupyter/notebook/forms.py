@@ -39,7 +39,7 @@ _METHODS = ("lora", "full")
 _FIELDS = ("model", "data", "method", "epochs", "learning_rate", "batch_size", "output_dir")
 _NUMBERS: dict[str, tuple[type[int | float], ...]] = {
     "epochs": (int, float),
-    "learning_rate": (float,),
+    "learning_rate": (int, float),
     "batch_size": (int,),
 }
 _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
@@ -101,6 +101,7 @@ class JobPanel:
                 is_active = job.wait(timeout_s=max(_LOOK_S, pause_s(time.monotonic() - began))).is_active
             if self._job is job:
                 self.output.value = str(view.html())
+                self.problem.value = ""  # that it was at work
         except Qwen3ftError as error:
             self.show_error(error)
         if self._job is job:
@@ -205,8 +206,7 @@ class FineTuneForm(_Form):
         Raises:
             BadConfig: numbers are none, all of them named.
         """
-        typed = {name: getattr(self, name).value.strip() for name in _FIELDS}
-        config = {name: _read(name, text) for name, text in typed.items() if text}
+        config = self._typed()
         wrong = [
             Message("{name}: {text!r} is no number.", name=name, text=value)
             for name, value in config.items()
@@ -215,6 +215,11 @@ class FineTuneForm(_Form):
         if wrong:
             raise BadConfig("{problems}", problems=Texts(wrong, " "))
         return config
+
+    def _typed(self) -> dict[str, Any]:
+        """Return the fields that are not empty; what should be a number and is none, as it is typed."""
+        typed = {name: getattr(self, name).value.strip() for name in _FIELDS}
+        return {name: _read(name, text) for name, text in typed.items() if text}
 
     def _show_yaml(self) -> None:
         try:
@@ -226,7 +231,8 @@ class FineTuneForm(_Form):
         self.preview.value = str(element("div", tr("It runs this:"), code))
 
     def _start(self) -> None:
-        self.panel.start(lambda: self._manager.fine_tune(self.config()))
+        """Start what is typed, or show all that is wrong with it: who starts a fine-tune looks at more than numbers."""
+        self.panel.start(lambda: self._manager.fine_tune(self._typed()))
 
 
 def with_hub(manager: ModelManager, hub: str) -> ModelManager:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, Qwen3ftError, WrongJobState
+from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.messages import Message, Texts, size, tr
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
@@ -153,7 +154,7 @@ class ModelPicker(_Form):
         choices = [(_choice(model), model.model_name) for model in self._manager.model_rows()]
         self.model = ipywidgets.Dropdown(options=choices, description=tr("Model"), layout={"width": "40em"})
         self.hub = ipywidgets.ToggleButtons(
-            options=_HUBS, value=self._manager.settings.hub, description=tr("Hub"), style={"button_width": "8em"}
+            options=_HUBS, value=self._manager.settings.hub, description=tr("Hub"), style={"button_width": "auto"}
         )
         self.download_button = ipywidgets.Button(description=tr("Download"), icon="download", button_style="primary")
         self.download_button.on_click(lambda _: self._download())
@@ -269,4 +270,5 @@ def _data_files() -> list[str]:
 
 
 def _error_html(error: Qwen3ftError) -> Markup:
-    return element("div", element("b", error.code), ": ", error.message, " ", error.hint, role="alert")
+    said = say.error(error, "magic")
+    return element("div", element("b", said["code"]), ": ", said["message"], " ", said["hint"], role="alert")

@@ -236,6 +236,18 @@ def test_everything_that_is_wrong_is_named_and_stays_as_it_is_typed(real: ModelM
     assert [shown.epochs.value, shown.learning_rate.value, shown.batch_size.value] == ["many", "fast", "1.5"]
 
 
+def test_a_form_says_what_is_wrong_in_the_readers_language(real: ModelManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWEN3FT_LANG", "zh")
+    shown = FineTuneForm(real)
+    shown.epochs.value = "many"
+
+    shown.start_button.click()
+
+    assert "epochs：&#39;many&#39; 不是" in shown.panel.problem.value
+    assert "epochs：&#39;many&#39; 不是" in shown.preview.value
+    assert "缺少" in shown.panel.problem.value
+
+
 def test_a_whole_number_is_shown_as_it_is_typed(manager: StandInManager) -> None:
     shown = form(manager)
     shown.epochs.value = shown.learning_rate.value = shown.batch_size.value = "3"

@@ -97,6 +97,7 @@ class CellReporter(Reporter):
         self._notices: list[str] = []
         self._losses = Losses()
         self._shown_at: float | None = None
+        self._shown: Bundle = {}
         self._end = ""
 
     def progress(self, progress: Progress) -> None:
@@ -131,7 +132,10 @@ class CellReporter(Reporter):
         if not is_urgent and self._shown_at is not None and now - self._shown_at < SHORTEST_S:
             return
         self._shown_at = now
-        self._screen.show({"text/html": str(self._html()), "text/plain": self._text()})
+        bundle = {"text/html": str(self._html()), "text/plain": self._text()}
+        if bundle != self._shown:  # work may wait for long
+            self._shown = bundle
+            self._screen.show(bundle)
 
     def _html(self) -> Markup:
         parts = []

@@ -70,6 +70,18 @@ def test_a_new_phase_and_the_end_of_one_are_always_shown() -> None:
     ]
 
 
+def test_a_cell_that_waits_is_not_renewed() -> None:
+    wall, clock = Wall(), Clock()
+    reporter = CellReporter(wall, clock)
+
+    for _ in range(100):
+        reporter.progress(Progress("waiting"))
+        clock.now += 1
+    reporter.finished(None)
+
+    assert len(wall.shown) == 2
+
+
 def test_notices_stay_and_are_escaped() -> None:
     wall = Wall()
     reporter = CellReporter(wall, Clock())

@@ -15,7 +15,7 @@ from qwen3ft_jupyter.faces.losses import Losses
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
-from qwen3ft_jupyter.messages import tr
+from qwen3ft_jupyter.messages import moment, tr
 from qwen3ft_jupyter.notebook.markup import bar, curve, element
 from qwen3ft_jupyter.work import SILENT, Reporter
 
@@ -153,7 +153,9 @@ class CellReporter(Reporter):
         return "\n".join(plain(part) for part in [*self._notices, *shown])
 
     def _words(self, progress: Progress) -> list[str]:
-        return fmt.progress_parts(progress, is_over=bool(self._end))
+        """Return where the work is, and when that was: this is what is saved if the kernel goes before it ends."""
+        parts = fmt.progress_parts(progress, is_over=bool(self._end))
+        return parts if self._end else [*parts, tr("as of {time}", time=moment(time.time()))]
 
 
 def _end_words(error: BaseException | None) -> str:

@@ -113,7 +113,8 @@ def _read(line: str, variables: Mapping[str, Any]) -> tuple[Verb, Namespace]:
         given.question = question
         return verb, given
     words = split_line(fill_in(line.rstrip().rstrip("?"), variables))
-    if "-h" in words or "--help" in words or not words or line.rstrip().endswith("?"):
+    asks = {"-h", "--help"} & {*words} or words[:1] in ([], ["help"]) or line.rstrip().endswith("?")
+    if asks:
         about = [word for word in words if not word.startswith("-")]
         about = about[1:] if about[:1] == ["help"] else about
         words = ["help", *([match_verb(about, "magic")[0].name] if about else [])]

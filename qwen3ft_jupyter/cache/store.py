@@ -59,7 +59,8 @@ class ModelCache(ModelFolders):
     Safe to use from several threads. A manifest says which bytes are right, and normally it is trusted wherever it
     comes from: a cache may be moved or copied. Without `trust_manifests` one is trusted only if it was written here:
     a folder that came with its manifest (in a cloned repository, say) has other inodes and times of change than the
-    manifest's stamps, which nobody can foresee, and counts as a folder without one. `unseen` is about `places`.
+    manifest's stamps, which nobody can foresee, and counts as a folder without one. With `trust_copies` a
+    file that was copied with its time of change is not read again, see `stamps`. `unseen` is about `places`.
     """
 
     def __init__(
@@ -70,11 +71,13 @@ class ModelCache(ModelFolders):
         places: Sequence[Place] | Callable[[], Sequence[Place]] = (),
         unseen: Callable[[], Iterable[str]] = tuple,
         trust_manifests: bool = True,
+        trust_copies: bool = False,
         disk: Disk = LOCAL,
     ) -> None:
         root = Path(cache_dir)
         folders = {os.path.realpath(folder): Path(folder) for folder in (root, *shared_dirs)}
-        super().__init__(root, [*folders.values()][1:], trust_manifests=trust_manifests)  # not shared with itself
+        shared = [*folders.values()][1:]  # not shared with itself
+        super().__init__(root, shared, trust_manifests=trust_manifests, trust_copies=trust_copies)
         self._places = places
         self.unseen_places = unseen
         self.disk = disk
@@ -360,7 +363,7 @@ class ModelCache(ModelFolders):
         if model.is_others:
             return in_place.manifest_of(self.root, model)
         manifest = self.trusted(model.folder) if model.is_verified else None
-        return stamps.with_local_stamps(self.root, model.folder, manifest) if manifest is not None else None
+        return self.stamped(model.folder, manifest) if manifest is not None else None
 
     def stale_files(self, model: CachedModel, manifest: Manifest) -> Sequence[ManifestFile]:
         """Return the files of a model that have to be read before they are trusted, or are not there."""

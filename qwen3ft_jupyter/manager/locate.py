@@ -8,8 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.catalog import check_published, nearest_known
+from qwen3ft_jupyter.cache.case import check_known
 from qwen3ft_jupyter.catalog import find as find_published
+from qwen3ft_jupyter.catalog import nearest_known
 from qwen3ft_jupyter.errors import BadInput, LoadError, UnknownModel
 from qwen3ft_jupyter.finetune.near import nearest_folder
 from qwen3ft_jupyter.finetune.results import is_run, read_run
@@ -61,9 +62,7 @@ def check_name(name: str, jobs: ModelJobs, cache: ModelCache) -> None:
         pass
 
     def ensure(repo_id: str) -> CachedModel:
-        repo_id = parse_model(repo_id).repo_id
-        if cache.find(repo_id) is None:
-            check_published(repo_id)
+        check_known(parse_model(repo_id).repo_id, cache)
         raise Brought
 
     with contextlib.suppress(Brought):

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from qwen3ft_jupyter.cache.case import check_case
 from qwen3ft_jupyter.cache.models import EvictedModel, is_model_file
 from qwen3ft_jupyter.cache.others.find import find_copy
 from qwen3ft_jupyter.cache.others.places import entries_of
@@ -36,9 +37,11 @@ def named_copies(name: str, models: Iterable[CachedModel]) -> Sequence[CachedMod
 
     Raises:
         BadName: `name` is neither a path nor the name of a repo.
+        UnknownModel: It is spelled otherwise there.
         NotCached: There is none.
         CacheError: Several folders may be meant, or one that is only called like the repo.
     """
+    models = list(models)
     if os.path.isabs(name):  # noqa: PTH117 - the name of a repo is text
         folder = Path(os.path.realpath(name))
         found = [model for model in models if model.folder == folder]
@@ -46,6 +49,7 @@ def named_copies(name: str, models: Iterable[CachedModel]) -> Sequence[CachedMod
         repo_id = parse_repo_id(name)
         found = [model for model in models if model.repo_id == repo_id]
         _check_certain(repo_id, found)
+        check_case(repo_id, models)
     if not found:
         raise NotCached(
             "This model is not among what that owner keeps.",

@@ -37,6 +37,14 @@ def joined(children: Iterable[str], separator: str = "") -> Markup:
     return _escaped(separator).join(map(_escaped, children))
 
 
+def verbatim(content: str) -> str:
+    """Return the HTML of an output: of its text nothing is taken for a formula, as what stands between two $ would be.
+
+    The classes are those that MathJax 3 (JupyterLab, Notebook) and 2 (exports) leave alone.
+    """
+    return str(element("div", content, **{"class": "mathjax_ignore tex2jax_ignore"}))
+
+
 def bar(fraction: float | None) -> Markup:
     """Return a native progress bar; without a fraction a sign: a bar of unknown length moves for ever where saved."""
     style = "width:20em;max-width:100%;vertical-align:middle"

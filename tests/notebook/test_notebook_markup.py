@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.faces.format import plain
 from qwen3ft_jupyter.faces.job_views import job_text, jobs_table
 from qwen3ft_jupyter.faces.losses import Losses
 from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table
 from qwen3ft_jupyter.manager.overview import ModelRow, SettingRow
 from qwen3ft_jupyter.notebook import views
-from qwen3ft_jupyter.notebook.job_view import job_html
+from qwen3ft_jupyter.notebook.display import CellReporter
+from qwen3ft_jupyter.notebook.forms import FineTuneForm
+from qwen3ft_jupyter.notebook.job_view import JobView, job_html
 from qwen3ft_jupyter.notebook.markup import bar, curve, element, joined, table
 from tests.server.standin import (
     DONE,
@@ -29,6 +33,8 @@ from tests.server.standin import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from markupsafe import Markup
 
     from qwen3ft_jupyter.faces.views import Table
@@ -139,3 +145,16 @@ def test_the_text_of_a_job_holds_no_control_characters() -> None:
     job = StandInJob("a", title="\x1b]0;title\x07").snapshot()
 
     assert "\x1b" not in job_text(job)
+
+
+def test_what_stands_between_dollars_is_no_formula(tmp_path: Path) -> None:
+    """JupyterLab and the exports of nbconvert leave alone what has their class."""
+    shown: list[dict[str, Any]] = [views.Note("$5 and $10")._repr_mimebundle_()]
+    shown.append(JobView(StandInJob("a", script=[DONE]).real).bundle())
+    CellReporter(SimpleNamespace(show=shown.append)).notice("from $a to $b")
+    form = FineTuneForm(StandInManager(tmp_path).real)
+    form.epochs.value = "$1 and $2"
+    form.panel.show_error(NoSpace("from $a to $b"))
+
+    for html in (*(bundle["text/html"] for bundle in shown), form.preview.value, form.panel.problem.value):
+        assert html.startswith('<div class="mathjax_ignore tex2jax_ignore">')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -158,3 +159,14 @@ def test_what_stands_between_dollars_is_no_formula(tmp_path: Path) -> None:
 
     for html in (*(bundle["text/html"] for bundle in shown), form.preview.value, form.panel.problem.value):
         assert html.startswith('<div class="mathjax_ignore tex2jax_ignore">')
+
+
+@pytest.mark.parametrize("is_code", [False, True])
+def test_an_answer_stays_whole_in_markdown(*, is_code: bool) -> None:
+    """There HTML ends at an empty line, and what follows is read as Markdown."""
+    text = "First.\n\n# no heading\n \t\n    no code\n\n\n*plain*\n\n"
+
+    html = views.TextView(text, is_code=is_code)._repr_mimebundle_()["text/html"]
+
+    assert all(line.strip() for line in html.splitlines())
+    assert text in unescape(html)

@@ -90,8 +90,9 @@ def _how_to_use(url: str, token: str | None, own: Path | None, *, is_local: bool
     yield line("HF_ENDPOINT", "HF_TOKEN")
     if own is not None:
         yield tr(
-            "The certificate is this mirror's own. Copy {path} to the other machines, and name the copy there in "
-            "REQUESTS_CA_BUNDLE and SSL_CERT_FILE, for git in GIT_SSL_CAINFO.",
+            "The certificate is this mirror's own. Copy {path} to the other machines, append it to a copy of the "
+            "certificates there, often /etc/ssl/certs/ca-certificates.crt, and name that in REQUESTS_CA_BUNDLE and "
+            "SSL_CERT_FILE, for git in GIT_SSL_CAINFO.",
             path=own,
         )
     if url.startswith("https:"):

@@ -59,7 +59,7 @@ def _expand(name: str, notices: list[str]) -> list[Source]:
         raise BadData("{name} asks for no rows.", hint="Write for example {name}#500.", name=path.name)
     if path.is_dir():
         return _some(_data_in(path, notices), path, rows)
-    if not path.exists() and glob.has_magic(str(path)):
+    if not path.exists() and glob.has_magic(str(path)) and not _is_address(path):
         named = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob has no absolute patterns
         found = [Path(one) for one in named if Path(one).is_file()]
         return _some(found, path, rows)
@@ -113,9 +113,12 @@ def unreadable(path: Path, error: OSError) -> BadData:
     )
 
 
+def _is_address(path: Path) -> bool:
+    return ":/" in path.as_posix() and not path.drive
+
+
 def _missing(path: Path) -> BadData:
-    text = path.as_posix()
-    is_address = ":/" in text and not path.drive
+    is_address = _is_address(path)
     here = Path.cwd()
     short = path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
     if is_address:

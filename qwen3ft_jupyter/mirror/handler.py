@@ -214,6 +214,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if body is None:
             return
         self.server.connections.works(self.connection)  # not before: half a request makes room as no request does
+        if self.request_version == "HTTP/0.9":  # its answers have no head, and so no way to say that they are no file
+            self.send_error(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+            return
         hosts = self.headers.get_all("Host", [])
         if len(hosts) > 1:
             self.send_error(HTTPStatus.BAD_REQUEST)

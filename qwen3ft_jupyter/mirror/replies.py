@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import parse_qsl, unquote
 
 from qwen3ft_jupyter.mirror import ranges
-from qwen3ft_jupyter.mirror.models import pick, pick_of
+from qwen3ft_jupyter.mirror.models import MAX_PLAIN_BYTES, pick, pick_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,6 +160,16 @@ class Found:
     """Its validator, without quotes."""
 
 
+def _is_as_listed(library: Library, found: Found) -> bool:
+    """Return whether GET would hand a file out, without reading a large one: that would outlast a client's patience."""
+    if found.file.size > MAX_PLAIN_BYTES:
+        return library.has(found.model, found.file)
+    opened = library.open(found.model, found.file)
+    if opened is not None:
+        opened[0].close()
+    return opened is not None
+
+
 def _etag(library: Library, model: ServedModel, file: ServedFile, *, is_by_git: bool) -> str | None:
     return library.git_sha1(model, file) if is_by_git and not file.is_lfs else file.sha256
 
@@ -180,7 +190,7 @@ def _reply(asked: Asked, library: Library, found: Found) -> Reply | None:
     if refusal:
         return Reply(refusal, headers)
     if asked.method == "HEAD":
-        return Reply(200, {**headers, "Content-Length": str(file.size)}) if library.has(model, file) else None
+        return Reply(200, {**headers, "Content-Length": str(file.size)}) if _is_as_listed(library, found) else None
     part = ranges.wanted_part(asked.headers, size=file.size, etag=etag)
     if part.status == 416:
         return Reply(416, {**headers, "Content-Range": f"bytes */{file.size}"})

@@ -35,6 +35,8 @@ _GOES_ON = re.compile(r"\s\\\r?\n\Z")
 _CALL = "get_ipython().run_line_magic({magic!r}, {line!r})"
 _RUNNERS = ("run_line_magic", "run_cell_magic", "magic")
 """IPython's functions that stand between the user's code and a magic."""
+_CELL_RUNNERS = ("run_cell_async", "_run_cell", "run_cell")
+"""IPython's functions that run a cell, which they call `raw_cell`."""
 
 
 def keep_questions(lines: list[str]) -> list[str]:
@@ -98,6 +100,16 @@ def users_frame() -> FrameType:
         if is_runner and frame.f_code.co_name not in _RUNNERS:
             break
     return frame
+
+
+def cell_at_work() -> str:
+    """Return the cell that runs, as it is typed; "" if none does. Not every one is in IPython's history: no file is."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - nothing else knows it
+    while frame is not None:
+        if frame.f_code.co_name in _CELL_RUNNERS and isinstance(cell := frame.f_locals.get("raw_cell"), str):
+            return cell
+        frame = frame.f_back
+    return ""
 
 
 def fill_in(text: str, variables: Mapping[str, Any]) -> str:

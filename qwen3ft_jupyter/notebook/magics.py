@@ -16,7 +16,7 @@ from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.verbs import verbs_of
 from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.notebook.actions import ACTIONS, Room
-from qwen3ft_jupyter.notebook.cells import MAGIC, fill_in, keep_questions, use_of_value, users_frame
+from qwen3ft_jupyter.notebook.cells import MAGIC, cell_at_work, fill_in, keep_questions, use_of_value, users_frame
 from qwen3ft_jupyter.notebook.completion import OUR_LINE, complete
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
 from qwen3ft_jupyter.notebook.tracebacks import readable, restore_tracebacks, short, shorten_tracebacks
@@ -113,7 +113,8 @@ def _read(line: str, variables: Mapping[str, Any]) -> tuple[Verb, Namespace]:
         given.question = question
         return verb, given
     words = split_line(fill_in(line.rstrip().rstrip("?"), variables))
-    if "-h" in words or "--help" in words or not words or line.rstrip().endswith("?"):
+    asks = {"-h", "--help"} & {*words} or words[:1] in ([], ["help"]) or line.rstrip().endswith("?")
+    if asks:
         about = [word for word in words if not word.startswith("-")]
         about = about[1:] if about[:1] == ["help"] else about
         words = ["help", *([match_verb(about, "magic")[0].name] if about else [])]
@@ -151,17 +152,12 @@ def _keep_questions(shell: InteractiveShell) -> None:
     """Have cells keep questions from now on; say so if that is too late for the cell that loads the extension."""
     if keep_questions in shell.input_transformers_cleanup:  # the extension may be loaded twice
         return
-    cell, transform = _cell_at_work(shell), cast("Callable[[str], str]", shell.transform_cell)  # it has no types
+    cell, transform = cell_at_work(), cast("Callable[[str], str]", shell.transform_cell)  # it has no types
     read = transform(cell)
     shell.input_transformers_cleanup.append(keep_questions)
     if transform(cell) != read:
         said = tr("The question in this cell was read before the extension was loaded. Run the cell again to ask it.")
         sys.stderr.write(f"{said}\n")
-
-
-def _cell_at_work(shell: InteractiveShell) -> str:
-    history = shell.history_manager
-    return history.input_hist_raw[-1] if history is not None and history.input_hist_raw else ""
 
 
 def _leave_questions(shell: InteractiveShell) -> None:

@@ -18,7 +18,7 @@ from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.processes import start_thread
 from qwen3ft_jupyter.transfer.connection_limit import ConnectionLimit
 from qwen3ft_jupyter.transfer.file_download import FileDownload, nobody_has
-from qwen3ft_jupyter.transfer.journal import clear_orphans
+from qwen3ft_jupyter.transfer.journal import clear_orphans, journals_by_key
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.objects import in_order
 from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim
@@ -125,8 +125,9 @@ def _claim_all(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         clear_orphans(folder)
+        journals = journals_by_key(folder)
         for key, file in keyed.items():
-            partials[key] = claim(folder, key, file.size, disk=disk, name=file.path)
+            partials[key] = claim(folder, key, file.size, disk=disk, name=file.path, journals=journals.get(key, ()))
             to_release.callback(partials[key].close, release=True)
     except OSError as error:
         raise disk_error(error, Message("The cache")) from error

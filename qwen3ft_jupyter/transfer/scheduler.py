@@ -127,7 +127,7 @@ class Scheduler:
     def to_sync(self) -> list[FileDownload]:
         """Return the files that have bytes which the disk was not asked to write down yet."""
         with self._lock:
-            behind = [t for t in self.downloads if not t.is_verified and t.pieces.done_bytes != t.synced_bytes]
+            behind = [t for t in self._chooser.under_way if t.pieces.done_bytes != t.synced_bytes]
             for download in behind:
                 download.synced_bytes = download.pieces.done_bytes
             return behind
@@ -256,10 +256,10 @@ class Scheduler:
         """
         with self._lock:
             while not self.is_over.is_set():
-                if all(download.is_verified for download in self.downloads):
+                if self._chooser.is_done:
                     self.finish()
                     return None
-                for download in self.downloads:
+                for download in self._chooser.under_way:
                     if self._wants_hashing(download):
                         download.is_hashing = True
                         return download, download.pieces.prefix
@@ -278,6 +278,8 @@ class Scheduler:
         """Note that the whole file has the listed digest; return the names of those who were found lying."""
         with self._lock:
             download.is_verified = True
+            self._chooser.under_way.remove(download)
+            self._pieces_changed.notify()  # another file may be begun
             bad_sources = download.corruption_search.bad_sources()
             for source_state in self._source_states:
                 source_state.is_bad = source_state.is_bad or source_state.name in bad_sources

@@ -375,6 +375,29 @@ def test_a_file_that_is_spelled_wrong_is_answered_by_the_one_there_is(
     assert config.value.hint == 'Did you mean "data/config.yaml"?'
 
 
+@pytest.mark.parametrize(
+    ("folder", "problem"),
+    [
+        ("oss://me:secret@bucket/runs", "'runs' is an address, not a folder"),
+        ("$HOME_OF_NOBODY/runs", "begins with a variable"),
+        ("~nosuchuser/runs", "nobody here has that home folder"),
+    ],
+)
+def test_an_output_folder_that_is_none_is_refused(base: dict[str, Any], folder: str, problem: str) -> None:
+    with pytest.raises(BadConfig) as caught:
+        check_fine_tune(base, {"output_dir": folder})
+
+    assert problem in caught.value.message
+
+
+@pytest.mark.parametrize("data", ["https://me:secret@host/x.jsonl", "https://host/x.jsonl?a=1&token=secret"])
+def test_an_address_is_told_without_its_login_and_keys(base: dict[str, Any], data: str) -> None:
+    with pytest.raises(BadData, match="is an address") as caught:
+        check_fine_tune(base, {"data": data})
+
+    assert "secret" not in f"{caught.value} {caught.value.details} {caught.value.to_json()}"
+
+
 def test_the_error_of_one_thing_alone_keeps_its_kind(base: dict[str, Any]) -> None:
     with pytest.raises(BadData, match=r"^missing\.jsonl does not exist\. Check the path"):
         check_fine_tune(base, {"data": "missing.jsonl"})

@@ -325,6 +325,8 @@ def drained(connection: socket.socket) -> bytes:
         (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n", b"413"),
         (b"GET / HTTP/1.1\r\n\r\n", b"421"),
         (b"nonsense\r\n\r\n", b"400"),
+        (b"GET /\r\n\r\n", b"505"),
+        (b"GET /\r\nHost: localhost\r\n\r\n", b"505"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),
     ],
 )

@@ -130,6 +130,7 @@ def test_a_flipped_byte_is_not_served(model: Path, mirror: Mirror) -> None:
     data = FILES["config.json"]
     overwrite(model / "config.json", data[:-2] + b"x\n")
 
+    assert [ask(mirror.url, target, method="HEAD").status for target in (CONFIG_MS, CONFIG_HF)] == [410, 410]
     assert [answer.status for answer in both(mirror)] == [410, 410]
     assert ask(mirror.url, INFO).status == 404
 

@@ -199,6 +199,34 @@ def test_who_wants_to_change_something_reads_that_nothing_can_be(mirror: Mirror,
 
 
 @pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", "/gpt2/resolve/main/config.json"),
+        ("HEAD", "/gpt2/resolve/main/config.json"),
+        ("GET", "/gpt2/raw/main/a/b.json"),
+        ("GET", "/api/models/gpt2"),
+        ("GET", "/api/models/gpt2/revision/main"),
+        ("GET", "/api/models/gpt2/tree/main?recursive=true"),
+        ("GET", "/api/models/gpt2/tree/main/folder"),
+        ("POST", "/api/models/gpt2/paths-info/main"),
+        ("GET", "/api/models/gpt2/commits/main"),
+        ("GET", "/api/models/gpt2/refs"),
+        ("GET", "/api/models/gpt2/auth-check"),
+        ("GET", "/api/models/no/body/discussions"),
+        ("GET", "/api/datasets/squad/revision/main"),
+        ("GET", "/datasets/squad/resolve/main/x"),
+    ],
+)
+def test_a_repo_that_is_not_here_is_said_to_be_missing_whatever_is_asked_and_however_it_is_called(
+    mirror: Mirror, method: str, target: str
+) -> None:
+    """At any other answer clients say that the hub cannot be reached."""
+    answer = ask(mirror.url, target, method=method, body=b"{}" if method == "POST" else None)
+
+    assert (answer.status, answer.headers["x-error-code"]) == (404, "RepoNotFound")
+
+
+@pytest.mark.parametrize(
     "target",
     [
         f"/{REPO}",

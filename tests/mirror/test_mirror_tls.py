@@ -93,6 +93,24 @@ def test_our_own_client_trusts_it_as_told(
     assert {file.path: file.sha256 for file in listing.files} == EXPECTED
 
 
+def test_appended_to_other_certificates_it_is_trusted_beside_them(
+    tmp_path: Path, secure: Mirror, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As people are told to do: a certificate named alone would be the only one that is trusted."""
+    others = own_certificate(tmp_path / "others", "127.0.0.1")
+    both = tmp_path / "both.pem"
+    both.write_bytes(others.path.read_bytes() + certificate.path.read_bytes())
+    for variable in CA_VARIABLES:
+        monkeypatch.setenv(variable, str(both))
+
+    with Mirror({REPO: fill(tmp_path / "model", FILES)}, certificate=others) as other:
+        for url in (secure.url, other.url):
+            listing = HuggingFaceHub(HttpClient(), url).listing(parse_repo_id(REPO))
+            assert {file.path: file.sha256 for file in listing.files} == EXPECTED
+            done = run(["curl", "-sS", url + WEIGHTS_HF, "-o", os.devnull], {**os.environ})
+            assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("command", [["hf", "download", "--local-dir"], ["modelscope", "download", "--local_dir"]])
 def test_commands_download_over_https(
     tmp_path: Path, secure: Mirror, certificate: Certificate, command: list[str]

@@ -199,10 +199,13 @@ def test_a_question_is_not_filled_in_but_the_name_is(shell: Any, tmp_path: Path,
     assert str(asked) == f"You asked: {text}\n\n    {text}"
 
 
-def test_a_cell_that_was_read_too_early_to_ask_says_so(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("in_history", [True, False])  # of a file that is run IPython keeps none
+def test_a_cell_that_was_read_too_early_to_ask_says_so(
+    shell: Any, capsys: pytest.CaptureFixture[str], *, in_history: bool
+) -> None:
     cell = "%load_ext qwen3ft_jupyter\n%qwen3ft chat a/b who are you?"
 
-    shell.run_cell(cell, store_history=True)
+    shell.run_cell(cell, store_history=in_history)
 
     assert "Run the cell again to ask it." in capsys.readouterr().err
     assert keep_questions in shell.input_transformers_cleanup

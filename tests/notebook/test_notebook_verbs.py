@@ -172,6 +172,11 @@ def test_help_on_a_verb_tells_its_options(run: Any, manager: StandInManager, lin
     assert manager.asked == []
 
 
+@pytest.mark.parametrize("line", ["help jobs log", "jobs log --help", "jobs log?"])
+def test_help_on_a_verb_of_two_words_is_about_that(run: Any, line: str) -> None:
+    assert [row["name"] for row in run(line)] == ["jobs log"]
+
+
 # what verbs do
 
 
@@ -404,6 +409,10 @@ def test_a_fine_tune_is_read_from_a_file(run: Any, manager: StandInManager, tmp_
         ("# only a comment", "is not a list of fields"),
         ("data: $nothing", "no variable nothing"),
         ("data: [$nothing]", "no variable nothing"),
+        (
+            "model: $nobody\ndata: $nothing",
+            "no variable nobody. The config names $nothing, but there is no variable nothing",
+        ),
         ("!!python/object/apply:os.system ['true']", "is not YAML"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
+from qwen3ft_jupyter.paths import is_file, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -157,14 +158,20 @@ class Facts:
 
 def is_run(folder: Path) -> bool:
     """Return whether `folder` is the output folder of a fine-tune, finished or not, by its own record. Quick."""
-    return read_record(folder) is not None
+    try:
+        return read_record(folder) is not None
+    except OSError:
+        return False
 
 
 def read_record(folder: Path) -> Record | None:
-    """Return the config.json of a fine-tune's output folder; None: there is none, or it is no fine-tune's."""
+    """Return the config.json of a fine-tune's output folder; None: there is none, or it is no fine-tune's.
+
+    Raises OSError if it cannot be read.
+    """
     try:
         return Record.from_json(read_json(folder / CONFIG))
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return None
 
 
@@ -177,7 +184,7 @@ def read_run(folder: Path) -> RunResult:
         raise LoadError(
             "{folder} holds no finished fine-tune.",
             hint="Resume it, or give its output_dir. The result it is to replace is kept in its folder {previous}."
-            if (folder / PREVIOUS / RESULT).is_file()
+            if is_file(folder / PREVIOUS / RESULT)
             else "Resume it, or give its output_dir.",
             folder=folder.name,
             previous=PREVIOUS,
@@ -217,9 +224,9 @@ def save_result(
 def _share(folder: Path) -> None:
     """Give all files the permissions that the user's umask gives: safetensors keeps its files to the user alone."""
     mode = (folder / "tokenizer_config.json").stat().st_mode
-    for path in folder.iterdir():
+    for name in names_in(folder):
         with contextlib.suppress(OSError):  # a mount without permissions
-            path.chmod(stat.S_IMODE(mode))
+            (folder / name).chmod(stat.S_IMODE(mode))
 
 
 def _name_base(path: Path, base_model: str) -> None:

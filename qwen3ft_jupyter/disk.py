@@ -247,8 +247,9 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, disk: Disk = LOC
 
 
 def write_json(path: Path, value: object, *, mode: int = 0o644, disk: Disk = LOCAL) -> None:
-    """Write `value` as JSON with `write_atomic`."""
-    write_atomic(path, (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode(), mode=mode, disk=disk)
+    """Write `value` as JSON with `write_atomic`; a path in it that is not UTF-8 comes back as it was."""
+    text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+    write_atomic(path, text.encode(errors="backslashreplace"), mode=mode, disk=disk)
 
 
 def read_json(path: Path) -> Any:

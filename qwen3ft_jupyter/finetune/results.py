@@ -257,7 +257,7 @@ def versions() -> dict[str, str]:
 
 def write_card(folders: list[Path], config: FineTuneConfig, outcome: Outcome, facts: Facts) -> None:
     """Write the model card into each folder."""
-    text = card(config, outcome, facts).encode()
+    text = card(config, outcome, facts).encode(errors="backslashreplace")
     for folder in folders:
         write_atomic(folder / CARD, text)
 

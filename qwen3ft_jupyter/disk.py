@@ -268,7 +268,7 @@ def read_regular(path: Path | str, limit_bytes: int) -> bytes:
             raise OSError(errno.EINVAL, "not a regular file")
         data = file.read(limit_bytes + 1)
     if len(data) > limit_bytes:
-        raise OSError(errno.EFBIG, "longer than any of ours")
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return data
 
 

@@ -49,6 +49,7 @@ REASONS: Final = frozenset(
         "Too many open files",
         "Too many open files in system",
         "Transport endpoint is not connected",
+        "not a regular file",
     }
 )
-"""As glibc has them; most systems do."""
+"""As glibc has them, and most systems; the last is our own, see `disk.read_regular`."""

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 NAME = "qwen3ft/Qwen3-Practice"
 NAMES = {
     "a line break": b"a\nb",
-    "not UTF-8": b"caf\xe9",
+    "not UTF-8": b"\xe9t\xe9",
     "quotes": b'it\'s "q" $x `y`',
     "emoji": "模型 👩‍💻".encode(),
     "decomposed": "Müller".encode(),
@@ -58,7 +58,7 @@ def test_a_folder_may_be_called_as_the_system_lets_it(tmp_path: Path, name: byte
 
 
 def test_a_path_that_is_not_utf_8_comes_back_as_it_was(tmp_path: Path) -> None:
-    value = {"folder": os.fsdecode(b"/caf\xe9/\xff")}
+    value = {"folder": os.fsdecode(b"/\xe9t\xe9/\xff")}
 
     write_json(tmp_path / "a.json", value)
 

@@ -28,6 +28,9 @@ READS_PER_S: Final = 50
 LEAST_READ_BYTES: Final = 512
 """Smaller reads cost more than they even out."""
 
+LONGEST_S: Final = 100 * 3600.0
+"""What would take longer does not go on at all, or its speed is about to change: no time left is said."""
+
 LEAST_WAIT_S: Final = 1e-6
 """A shorter wait is left to the next one."""
 
@@ -138,6 +141,15 @@ class Progress:
         """Rebuild from `to_dict` or `to_json`; unknown keys of newer versions are ignored."""
         known = {name: data[name] for name in cls.__slots__ if name in data}
         return cls(**{**known, "detail": from_json(data.get("detail"))})
+
+
+def seconds_left(count: int, rate: float | None) -> float | None:
+    """Return how long `count` units take at `rate` units a second; None where nobody would reckon with it.
+
+    >>> seconds_left(1000, 10.0), seconds_left(10**9, 3.0), seconds_left(1000, None)
+    (100.0, None, None)
+    """
+    return count / rate if rate and count <= rate * LONGEST_S else None
 
 
 class Reporter:

@@ -106,8 +106,9 @@ def _run(words: list[str]) -> int:
 
 
 def _verb_at(words: Sequence[str]) -> int:
-    """Return where the verb is: the options that every verb takes may come before it."""
-    valued = {option.flag for option in COMMON if option.metavar}
+    """Return where the verb is: options may come before it."""
+    options = (*COMMON, *(option for verb in verbs_of("cli") for option in verb.options_in("cli")))
+    valued = {option.flag for option in options if option.kind != "flag"}
     at = 0
     while at < len(words) and words[at].startswith("-"):
         at += 2 if words[at] in valued else 1

@@ -89,10 +89,11 @@ def list_(given: Namespace) -> None:
     manager = open_manager(given)
     models = manager.cached_models()
     say_lines([*manager.settings.notices, *manager.unseen()])
-    if given.is_json:
-        show_json([model.to_dict() for model in models])
-        return
     summary = manager.summarize_cache()
+    if given.is_json:  # as REST answers them, but in one list: a program that reads it meets what takes room as well
+        begun = [{**one.to_dict(), "path": str(one.folder), "verified": False} for one in summary.unfinished]
+        show_json([*(model.to_dict() for model in models), *({**row, "unfinished": True} for row in begun)])
+        return
     unfinished = unfinished_notes(summary, "cli")
     if models:
         table = cache_table(models, replace(summary, unfinished=()), "cli")
@@ -160,10 +161,10 @@ def export_line(variable: str, value: Path) -> str:
 
 def load_(given: Namespace) -> None:
     """Print how a model is loaded, and whether it is here: a process that ends can keep none."""
+    model, tokenizer = actions.variables(given)
     manager = open_manager(given)
     name = actions.name_to_load(manager, given.model_name)
     manager.check_name(name)
-    model, tokenizer = actions.variables(given)
     options = f', quantization="{given.quantization}"' if given.quantization else ""
     flags = [f"--{given.quantization}"] if given.quantization else []
     flags += ["--as", given.variable] if given.variable else []

@@ -42,8 +42,8 @@ from qwen3ft_jupyter.errors import (
 )
 from qwen3ft_jupyter.hubs.git_refs import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.http import HttpClient
-from qwen3ft_jupyter.hubs.listing import HUB_LABELS, is_commit, without_twins
-from qwen3ft_jupyter.hubs.names import Sha256
+from qwen3ft_jupyter.hubs.listing import HUB_LABELS, is_commit
+from qwen3ft_jupyter.hubs.names import Sha256, without_twins
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
 from qwen3ft_jupyter.hubs.routes import resolve
 from qwen3ft_jupyter.messages import Message, Names, Texts

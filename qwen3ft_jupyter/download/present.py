@@ -145,7 +145,7 @@ def model_without_network(downloader: Downloader, request: DownloadRequest, work
             raise NotCached(
                 "{name} is cached, but not at revision {revision}.", hint=hint, name=name, revision=request.revision
             )
-        raise _not_cached(cache, request, hint)
+        raise _not_cached(cache, request, cache.hint_at(name, hint))
     manifest = cache.manifest(model)
     if manifest is None:
         return unverified_model(cache, request, model, work, Message("the network is switched off"))

@@ -1,6 +1,7 @@
 """Which checkpoints are whole. The libraries write a checkpoint file by file; our marker, written last, lists them.
 
-A checkpoint without its optimizer or random state would train on silently with fresh ones, so only marked ones count.
+A checkpoint without its optimizer or random state would train on silently with fresh ones, so only marked ones count;
+and of those, only what runs wrote, see `own`: somebody else's would train on silently as ours.
 """
 
 from __future__ import annotations
@@ -8,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.disk import fsync_folder, read_json, write_json
+from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.paths import is_folder
+from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from qwen3ft_jupyter.work import Reporter
 
 MARKER = "COMPLETE"
 """Name of the marker file: {"version", "step", "files": [{"path", "size"}]}."""
@@ -51,21 +55,34 @@ def is_complete(folder: Path) -> bool:
 
 
 def last_complete(folder: Path) -> Path | None:
-    """Return the complete checkpoint of the highest step in `folder`, or None. Raises OSError if nobody can tell."""
-    return next((path for path in _newest_first(folder) if is_complete(path)), None)
+    """Return the complete checkpoint of the highest step that a run wrote into `folder`, or None.
+
+    Raises OSError if nobody can tell.
+    """
+    own = OutputFolder(folder.parent)
+    ours = (path for path in _newest_first(folder) if own.has_written(f"{folder.name}/{path.name}/{MARKER}"))
+    return next((path for path in ours if is_complete(path)), None)
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Delete all but the newest `keep` complete checkpoints, and incomplete ones with them."""
+def take(written: Path, folder: Path, reporter: Reporter = SILENT) -> None:
+    """Complete a checkpoint that libraries have just written to `written`, and put it into `folder`. Raises OSError."""
+    mark_complete(written)
+    OutputFolder(folder.parent, reporter).place(written, f"{folder.name}/{written.name}", last=MARKER)
+
+
+def prune(folder: Path, keep: int, reporter: Reporter = SILENT) -> None:
+    """Delete all but the newest `keep` complete checkpoints that runs wrote into `folder`; tell what stays of those."""
+    own = OutputFolder(folder.parent, reporter)
     try:
-        complete = [path for path in _newest_first(folder) if is_complete(path)]
+        ours = [path for path in _newest_first(folder) if own.has_any(f"{folder.name}/{path.name}")]
+        complete = [path for path in ours if is_complete(path)]
     except OSError:  # what cannot be looked at is not known to be half
         return
-    for path in _newest_first(folder):
+    for path in ours:
         if path not in complete[:keep]:
-            with contextlib.suppress(OSError):  # gone next time; a marker goes first so that half of it never counts
-                (path / MARKER).unlink(missing_ok=True)
-                shutil.rmtree(path)
+            with contextlib.suppress(OSError):  # gone next time; the marker goes first so that half of it never counts
+                own.delete(f"{folder.name}/{path.name}/{MARKER}", is_told=False)
+                own.delete(f"{folder.name}/{path.name}")
 
 
 def _newest_first(folder: Path) -> list[Path]:

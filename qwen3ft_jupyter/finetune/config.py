@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
 from qwen3ft_jupyter.finetune.names import OTHERS, SAME, SAME_IN_LORA, in_our_words
+from qwen3ft_jupyter.finetune.near import nearest_file
 from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.paths import at_home, current_folder
 
@@ -154,11 +155,13 @@ def read_config(path: Path) -> dict[str, object]:
     try:
         text = at_home(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
+        near = nearest_file(path) if isinstance(error, FileNotFoundError) else None
         raise BadConfig(
             "{name} cannot be read: {reason}.",
-            hint="Give the path of a YAML file.",
+            hint='Did you mean "{near}"?' if near else "Give the path of a YAML file.",
             details={"file": str(path)},
             name=path.name,
+            near=near,
             reason=getattr(error, "strerror", None) or Message("it is not UTF-8"),
         ) from error
     return parse_yaml(text, name=path.name)

@@ -160,10 +160,8 @@ def _model(value: object) -> str:
 
 
 def _folder(value: object) -> str:
-    if value is None or value == "":
-        return ""
-    text = _text(value)
-    if fault := folder_fault(text):
+    text = "" if value is None or value == "" else _text(value)
+    if text and (fault := folder_fault(text)):
         raise Wrong(fault[0])
     return text
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune.files import SUFFIXES
+from qwen3ft_jupyter.finetune.near import nearest_file
 from qwen3ft_jupyter.messages import Message, Names
 from qwen3ft_jupyter.paths import current_folder, fault_of, is_file, is_folder, is_there, reason_of, why_unseen
 
@@ -64,7 +65,7 @@ def _expand(name: str, notices: list[str]) -> list[Source]:
         raise fault
     if is_folder(path):
         return _some(_data_in(path, notices), path, rows)
-    if not is_there(path) and glob.has_magic(str(path)):
+    if not is_there(path) and glob.has_magic(str(path)) and not _is_address(path):
         return _some(_matching(path, notices), path, rows)
     if not is_there(path):
         raise _missing(path)
@@ -134,9 +135,12 @@ def unreadable(path: Path, error: OSError) -> BadData:
     )
 
 
+def _is_address(path: Path) -> bool:
+    return ":/" in path.as_posix() and not path.drive
+
+
 def _missing(path: Path) -> BadData:
-    text = path.as_posix()
-    is_address = ":/" in text and not path.drive
+    is_address = _is_address(path)
     here = current_folder()
     short = path.relative_to(here).as_posix() if here is not None and path.is_relative_to(here) else path.name
     if is_address:
@@ -149,7 +153,8 @@ def _missing(path: Path) -> BadData:
         message = Message("{name} does not exist; names of data sets on a hub are not read.")
         hint = Message("Download the data set's files and name them, or the folder that they are in.")
     else:
-        message = Message("{name} does not exist.")
+        message, near = Message("{name} does not exist."), nearest_file(path)
         hint = Message("Check the path; relative ones start at the notebook's folder.")
+        hint = Message('Did you mean "{near}"?', near=near) if near else hint
     name = path.name if is_address or path.suffix else short
     return BadData(message, hint=hint, details={"path": str(path)}, name=name)

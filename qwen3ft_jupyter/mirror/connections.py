@@ -10,6 +10,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+FRESH_S: Final = 0.2
+"""Who has been idle for less than this may have a request on its way."""
+POLL_S: Final = 0.05
+"""After this it is looked again who is idle for long enough."""
 TURNED_AWAY_S: Final = 5.0
 """Whoever was turned away comes back within this, or has given up."""
 
@@ -38,19 +42,27 @@ class Connections:
         return len(self._open)
 
     def opens(self, connection: socket.socket, host: str) -> bool:
-        """Take in a connection, for which an idle one may be closed; return False if all are at work."""
+        """Take in a connection, for which an idle one may be closed; return False if all are at work.
+
+        One that has just become idle is waited for: closed now, its next request would find nobody.
+        """
         with self._changed:
-            if len(self._open) >= self._limit and not self._drop_idle():
+            deadline = time.monotonic() + FRESH_S
+            while len(self._open) >= self._limit and not self._drop_idle(FRESH_S):
+                left = deadline - time.monotonic()
+                if left > 0 and any(entry.idle_since is not None for entry in self._open.values()):
+                    self._changed.wait(min(left, POLL_S))
+                    continue
                 self._owed = min(self._limit, self._owed + 1)
                 self._owed_until = time.monotonic() + TURNED_AWAY_S
                 return False
             self._open[connection] = _Open(host)
             return True
 
-    def drop_idle(self) -> bool:
-        """Close the connection idle longest; return False if there is none."""
+    def drop_idle(self, *, after_s: float = FRESH_S) -> bool:
+        """Close the connection idle longest; return False if none is idle for so many seconds."""
         with self._changed:
-            return self._drop_idle()
+            return self._drop_idle(after_s)
 
     def makes_room(self, connection: socket.socket) -> bool:
         """Return whether a connection has to close after this answer: others wait, and its machine has its share.
@@ -100,11 +112,13 @@ class Connections:
                 entry.idle_since = idle_since
                 self._changed.notify_all()
 
-    def _drop_idle(self) -> bool:
+    def _drop_idle(self, after_s: float) -> bool:
         idle = [(entry.idle_since, one) for one, entry in self._open.items() if entry.idle_since is not None]
         if not idle:
             return False
-        oldest = min(idle, key=lambda pair: pair[0])[1]
+        since, oldest = min(idle, key=lambda pair: pair[0])
+        if time.monotonic() - since < after_s:
+            return False
         self._open.pop(oldest)
         _hang_up(oldest)
         return True

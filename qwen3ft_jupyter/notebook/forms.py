@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, Qwen3ftError, WrongJobState
+from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.messages import Message, Texts, size, tr
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
 from qwen3ft_jupyter.notebook.job_view import JobView, pause_s
 from qwen3ft_jupyter.notebook.markup import element
 from qwen3ft_jupyter.paths import is_folder, names_in
+from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +42,7 @@ _METHODS = ("lora", "full")
 _FIELDS = ("model", "data", "method", "epochs", "learning_rate", "batch_size", "output_dir")
 _NUMBERS: dict[str, tuple[type[int | float], ...]] = {
     "epochs": (int, float),
-    "learning_rate": (float,),
+    "learning_rate": (int, float),
     "batch_size": (int,),
 }
 _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
@@ -87,7 +89,8 @@ class JobPanel:
         self.stop_button.layout.display = ""
         self.stop_button.disabled = False
         self.follower = threading.Thread(target=self._watch, args=(job,), name="qwen3ft form", daemon=True)
-        self.follower.start()
+        if not start_thread(self.follower):
+            self.output.value = str(JobView(job).html())  # as it is now
 
     def show_error(self, error: Qwen3ftError) -> None:
         """Show what failed and what to do; what is shown of a job stays."""
@@ -102,6 +105,7 @@ class JobPanel:
                 is_active = job.wait(timeout_s=max(_LOOK_S, pause_s(time.monotonic() - began))).is_active
             if self._job is job:
                 self.output.value = str(view.html())
+                self.problem.value = ""  # that it was at work
         except Qwen3ftError as error:
             self.show_error(error)
         if self._job is job:
@@ -153,7 +157,7 @@ class ModelPicker(_Form):
         choices = [(_choice(model), model.model_name) for model in self._manager.model_rows()]
         self.model = ipywidgets.Dropdown(options=choices, description=tr("Model"), layout={"width": "40em"})
         self.hub = ipywidgets.ToggleButtons(
-            options=_HUBS, value=self._manager.settings.hub, description=tr("Hub"), style={"button_width": "8em"}
+            options=_HUBS, value=self._manager.settings.hub, description=tr("Hub"), style={"button_width": "auto"}
         )
         self.download_button = ipywidgets.Button(description=tr("Download"), icon="download", button_style="primary")
         self.download_button.on_click(lambda _: self._download())
@@ -206,8 +210,7 @@ class FineTuneForm(_Form):
         Raises:
             BadConfig: numbers are none, all of them named.
         """
-        typed = {name: getattr(self, name).value.strip() for name in _FIELDS}
-        config = {name: _read(name, text) for name, text in typed.items() if text}
+        config = self._typed()
         wrong = [
             Message("{name}: {text!r} is no number.", name=name, text=value)
             for name, value in config.items()
@@ -216,6 +219,11 @@ class FineTuneForm(_Form):
         if wrong:
             raise BadConfig("{problems}", problems=Texts(wrong, " "))
         return config
+
+    def _typed(self) -> dict[str, Any]:
+        """Return the fields that are not empty; what should be a number and is none, as it is typed."""
+        typed = {name: getattr(self, name).value.strip() for name in _FIELDS}
+        return {name: _read(name, text) for name, text in typed.items() if text}
 
     def _show_yaml(self) -> None:
         try:
@@ -227,7 +235,8 @@ class FineTuneForm(_Form):
         self.preview.value = str(element("div", tr("It runs this:"), code))
 
     def _start(self) -> None:
-        self.panel.start(lambda: self._manager.fine_tune(self.config()))
+        """Start what is typed, or show all that is wrong with it: who starts a fine-tune looks at more than numbers."""
+        self.panel.start(lambda: self._manager.fine_tune(self._typed()))
 
 
 def with_hub(manager: ModelManager, hub: str) -> ModelManager:
@@ -262,4 +271,5 @@ def _data_files() -> list[str]:
 
 
 def _error_html(error: Qwen3ftError) -> Markup:
-    return element("div", element("b", error.code), ": ", error.message, " ", error.hint, role="alert")
+    said = say.error(error, "magic")
+    return element("div", element("b", said["code"]), ": ", said["message"], " ", said["hint"], role="alert")

@@ -63,13 +63,14 @@ def data_files() -> tuple[Path, Path]:
     return _PACKAGE / "data" / "train.jsonl", _PACKAGE / "data" / "heldout.jsonl"
 
 
-def make_practice(folder: Path) -> Practice:
+def make_practice(folder: str | Path) -> Practice:
     """Copy the practice model to `folder` and its data to `folder/data`; what is there already stays.
 
     Raises:
         BadInput: A file of the same name and other contents is there; nothing is written.
         CacheNotWritable: The folder cannot be written.
     """
+    folder = Path(folder)
     try:
         missing = dict(_missing(folder))
         for path, data in missing.items():

@@ -81,8 +81,8 @@ _HTTP_ERRORS: Mapping[int, tuple[str, str, str]] = {
     413: ("body-too-large", Message("The body of the request is too large."), Message("At most 1 MB is read.")),
     503: (
         "server-busy",
-        Message("Too many requests are waiting for the disk."),
-        Message("Is the cache on a drive that hangs?"),
+        Message("Too many requests are waiting."),
+        Message("Is the cache on a drive that hangs, or has the system no thread left to give?"),
     ),
 }
 _UNEXPECTED = ("error", Message("Something went wrong in the server."), Message("The server's log has the details."))

@@ -129,6 +129,12 @@ class Settings:
         "More folders to look in for files that are already on this disk, besides the caches of the hubs' own clients.",
         default=(),
     )
+    trust_copies: bool = setting(
+        "MODEL_CACHE_TRUST_COPIES",
+        FLAG,
+        "Do not read models again that were copied with their times of change, such as those that an image ships.",
+        default=False,
+    )
     quota: int | None = setting(
         "MODEL_CACHE_QUOTA",
         SIZE,

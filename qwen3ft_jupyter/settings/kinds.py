@@ -132,7 +132,7 @@ _FOLDER_FAULTS: tuple[tuple[Callable[[str], object], str, str], ...] = (
     ),
     (
         lambda text: os.path.expanduser(text).startswith("~"),  # noqa: PTH111 - pathlib raises where this does nothing
-        Message("begins with a home folder, but nobody here has that home folder"),
+        Message("begins with ~, but nobody here has that home folder"),
         Message("Give the whole path."),
     ),
 )
@@ -140,8 +140,12 @@ _FOLDER_FAULTS: tuple[tuple[Callable[[str], object], str, str], ...] = (
 
 
 def folder_fault(text: str) -> tuple[str, str] | None:
-    """Return what is wrong with the text of a folder's path and what to do; None if nothing is."""
-    return next(((problem, hint) for is_so, problem, hint in _FOLDER_FAULTS if is_so(text)), None)
+    """Return what is wrong with the text of a path and what to do, None if nothing is.
+
+    >>> folder_fault("s3://bucket/models"), folder_fault("models")
+    (('is an address, not a folder', 'Give the path of a folder, for example /data/models.'), None)
+    """
+    return next(((message, hint) for is_so, message, hint in _FOLDER_FAULTS if is_so(text)), None)
 
 
 def parse_folder(variable: str, value: object) -> Path:

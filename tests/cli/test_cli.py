@@ -725,6 +725,9 @@ def test_chat_asks_what_is_typed(
         (["cache", "frob"], "choose from list, verify"),
         (["help", "frob"], "There is no qwen3ft frob"),
         (["chat", "a", "--max-new-tokens", "many"], "invalid int value"),
+        (["evict", "--al"], "NAME --all is required"),  # half of an option is none: it might mean all
+        (["verify", "a", "--revis", "main"], "Did you mean --revision?"),
+        (["load", "a/b", "--as", "class"], "'class' cannot be the name of a variable"),
     ],
 )
 def test_a_wrong_line_says_how_it_is_meant(
@@ -738,6 +741,11 @@ def test_a_wrong_line_says_how_it_is_meant(
 def test_old_spellings_mean_the_same(manager: StandIn) -> None:
     assert cli.main(["cache", "verify", "x/y"]) == cli.main(["verify", "x/y"]) == 0
     assert manager.calls == [("verify", "x/y", None, None)] * 2
+
+
+def test_options_may_stand_before_the_verb(manager: StandIn) -> None:
+    assert cli.main(["--revision", "main", "verify", "x/y"]) == 0
+    assert manager.calls == [("verify", "x/y", "main", None)]
 
 
 @pytest.mark.parametrize("line", [["download", "--help"], ["help", "download"], ["download", "x/y", "-h"]])
@@ -812,6 +820,10 @@ def test_jobs_are_paused_slowed_down_and_resumed(
 def test_job_that_is_none_is_named(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["jobs", "log", "../../etc"]) == 1
     assert "job-not-found" in capsys.readouterr().err
+    job = start(manager.job_store, "refuse", {}, title="Refuse")
+    typed = job.id.replace("refuse", "refsue")
+    assert cli.main(["jobs", "log", typed]) == 1
+    assert f'Did you mean "{job.id}"? See `qwen3ft jobs`' in capsys.readouterr().err
 
 
 def test_failed_job_shows_its_error(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:

@@ -236,6 +236,17 @@ def test_a_damaged_model_on_a_read_only_mount_is_an_error_of_ours(tmp_path: Path
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counting open files needs /proc")
+def test_hundreds_of_small_files_need_no_more_descriptors_than_a_few(tmp_path: Path) -> None:
+    root = tmp_path / "cache"
+    files = {"config.json": b"{}", **{f"part/{number}.json": b"%d" % number for number in range(600)}}
+    with Origin(files) as origin:
+        answer = Child(origin, root, open_files=60, connections=8).end()
+
+        assert answer.get("result", answer) == {"bytes": sum(map(len, files.values())), "was_cached": False}
+        assert contents(root / NAME) == files
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counting open files needs /proc")
 @pytest.mark.parametrize("more", [0, 1, 2, 3, 5, 8, 12, 20])
 def test_a_process_that_may_open_few_files_ends_well_or_says_so(tmp_path: Path, origin: Origin, more: int) -> None:
     root = tmp_path / "cache"

@@ -115,7 +115,9 @@ def patience_for_news(enough: CachedModel | None, work: Work) -> Iterator[Work]:
         yield replace(work, stop=Patience(work.stop, NEWS_S))
     except Stopped as error:
         work.check()
-        raise HubUnreachable("No hub has answered within {seconds} seconds.", seconds=round(NEWS_S)) from error
+        raise HubUnreachable(
+            "No hub has given an answer of use within {seconds} seconds.", seconds=round(NEWS_S)
+        ) from error
 
 
 def tell_no_news(request: DownloadRequest, error: Qwen3ftError, work: Work) -> None:

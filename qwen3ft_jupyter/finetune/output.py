@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,8 @@ from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import BadConfig, BadData
 from qwen3ft_jupyter.finetune import checkpoints, results
 from qwen3ft_jupyter.finetune.own import OutputFolder
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.finetune.volume import check_writable, looking_into
+from qwen3ft_jupyter.paths import is_folder, is_taken
 from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
@@ -55,17 +55,24 @@ def check_output(config: FineTuneConfig, *, run_id: str | None = None) -> None:
         run_id: The run that is to be resumed: what it has left there itself is no obstacle. None: a new run.
 
     Raises:
-        BadConfig: It is no folder or cannot be written; it holds an earlier fine-tune, finished or not, and
+        BadConfig: It is no folder or cannot be read or written; it holds an earlier fine-tune, finished or not, and
             `overwrite` is false; or it holds files of these names that no fine-tune wrote.
     """
     folder = Path(config.output_dir)
-    _check_writable(folder)
+    check_writable(folder)
+    with looking_into(folder):
+        _check_free(config, folder, run_id)
+
+
+def _check_free(config: FineTuneConfig, folder: Path, run_id: str | None) -> None:
+    """Raise BadConfig if something is in the way, OSError if nobody can tell."""
     present = _present(folder)
     if not present or (run_id is not None and _is_run_of(folder, run_id)):
         return
     previous = folder / results.PREVIOUS
-    has_own_previous = results.is_run(previous) or not _lists_anything(previous)
-    if not has_own_previous or not (results.is_run(folder) or results.is_run(previous)):
+    has_own_previous = results.read_record(previous) is not None or not _lists_anything(previous)
+    is_run = results.read_record(folder) is not None or results.read_record(previous) is not None
+    if not has_own_previous or not is_run:
         strange = present if has_own_previous else [results.PREVIOUS]
         raise BadConfig(
             "output_dir: {folder} holds files that no fine-tune wrote: {names}.",
@@ -135,6 +142,9 @@ def finish(planned: Plan, outcome: results.Outcome, reporter: Reporter = SILENT)
     Raises OSError if the result cannot be written.
     """
     own = OutputFolder(planned.folder, reporter)
+    if not is_taken(planned.folder / results.CONFIG):  # somebody has deleted the folder meanwhile, or unmounted it
+        write_json(planned.folder / results.CONFIG, planned.record.to_json())
+        own.note(results.CONFIG)
     own.claim(results.RESULT)
     write_json(planned.folder / results.RESULT, outcome.to_dict())
     own.note(results.RESULT)
@@ -169,32 +179,13 @@ def _delete_previous(own: OutputFolder) -> None:
 
 def _present(folder: Path) -> list[str]:
     names = (*_MOVED, results.CHECKPOINTS)
-    present = [name for name in names if os.path.lexists(folder / name)]
+    present = [name for name in names if is_taken(folder / name)]
     return [*present, results.PREVIOUS] if _lists_anything(folder / results.PREVIOUS) else present
 
 
 def _lists_anything(path: Path) -> bool:
     """Return whether there is something, other than an empty folder."""
-    return any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
-
-
-def _check_writable(folder: Path) -> None:
-    there = folder
-    while not os.path.lexists(there) and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        raise BadConfig("output_dir: {name} is not a folder.", hint="Name another folder.", name=there.name)
-    try:
-        with tempfile.TemporaryFile(dir=there):  # permissions alone do not tell: quotas, network mounts
-            pass
-    except OSError as error:
-        raise BadConfig(
-            "output_dir: {folder} cannot be written: {reason}.",
-            hint="Name a folder that you may write to.",
-            details={"path": str(folder)},
-            folder=folder.name,
-            reason=error.strerror or Message("the disk refuses"),
-        ) from error
+    return is_taken(path) and not (is_folder(path) and not os.listdir(path))  # noqa: PTH208
 
 
 def _is_run_of(folder: Path, run_id: str | None) -> bool:

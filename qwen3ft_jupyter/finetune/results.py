@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
 from qwen3ft_jupyter.finetune.own import OutputFolder
+from qwen3ft_jupyter.paths import is_file, names_in
 from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
@@ -160,14 +161,20 @@ class Facts:
 
 def is_run(folder: Path) -> bool:
     """Return whether `folder` is the output folder of a fine-tune, finished or not, by its own record. Quick."""
-    return read_record(folder) is not None
+    try:
+        return read_record(folder) is not None
+    except OSError:
+        return False
 
 
 def read_record(folder: Path) -> Record | None:
-    """Return the config.json of a fine-tune's output folder; None: there is none, or it is no fine-tune's."""
+    """Return the config.json of a fine-tune's output folder; None: there is none, or it is no fine-tune's.
+
+    Raises OSError if it cannot be read.
+    """
     try:
         return Record.from_json(read_json(folder / CONFIG))
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return None
 
 
@@ -180,7 +187,7 @@ def read_run(folder: Path) -> RunResult:
         raise LoadError(
             "{folder} holds no finished fine-tune.",
             hint="Resume it, or give its output_dir. The result it is to replace is kept in its folder {previous}."
-            if (folder / PREVIOUS / RESULT).is_file()
+            if is_file(folder / PREVIOUS / RESULT)
             else "Resume it, or give its output_dir.",
             folder=folder.name,
             previous=PREVIOUS,
@@ -220,7 +227,7 @@ def save_result(
         model.config.use_cache = True
         model.to(getattr(torch, ready.base_dtype)).save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
-    text = card(config, outcome, facts).encode()
+    text = card(config, outcome, facts).encode(errors="backslashreplace")
     write_atomic(folder / CARD, text)
     _share(folder)
     own.place(folder, name)
@@ -230,9 +237,9 @@ def save_result(
 def _share(folder: Path) -> None:
     """Give all files the permissions that the user's umask gives: safetensors keeps its files to the user alone."""
     mode = (folder / "tokenizer_config.json").stat().st_mode
-    for path in folder.iterdir():
+    for name in names_in(folder):
         with contextlib.suppress(OSError):  # a mount without permissions
-            path.chmod(stat.S_IMODE(mode))
+            (folder / name).chmod(stat.S_IMODE(mode))
 
 
 def _name_base(path: Path, base_model: str) -> None:

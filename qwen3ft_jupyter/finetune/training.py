@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import DoesNotFit, Stopped
@@ -16,6 +17,7 @@ from qwen3ft_jupyter.finetune.model import load_for_training
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
 from qwen3ft_jupyter.finetune.results import Outcome
+from qwen3ft_jupyter.finetune.volume import naming
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
 from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads
@@ -25,7 +27,6 @@ from qwen3ft_jupyter.work import SILENT, Progress, Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from transformers import Trainer
 
@@ -64,12 +65,13 @@ def train(
             or another commit.
         BadData: The data is wrong, or has changed since the run to resume.
         Stopped: The work was to stop.
-        JobFailed: The loss became NaN.
+        JobFailed: The loss became NaN, or the output_dir cannot be used any more.
         LoadError: The model cannot be loaded, or does not fit.
+        NoSpace: The volume of the output_dir has become full; what was saved before is kept.
     """
     require("torch", "transformers", "peft", "accelerate")
     work = work or Work()
-    with no_network(), quiet_libraries():
+    with no_network(), quiet_libraries(), naming(Path(config.output_dir)):
         data = read_data_of(config)
         planned = output.plan(config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit)
         if planned.is_resumed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,7 +18,7 @@ from qwen3ft_jupyter.finetune.results import is_run, read_run
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.loading.loaded import ModelLocation
 from qwen3ft_jupyter.messages import Command
-from qwen3ft_jupyter.paths import at_home, is_file, is_folder, matching
+from qwen3ft_jupyter.paths import at_home, is_file, is_folder, matching, reason_of, why_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,15 @@ def locate(name: str, jobs: ModelJobs, cache: ModelCache, ensure: Callable[[str]
         return ModelLocation(model.folder, None, model.created or 0.0)
     if is_file(path):
         raise LoadError("{name} is a file, not a folder.", hint="Name the folder that holds it.", name=name)
+    fault = why_unseen(path) if name.strip() else None
+    if fault is not None and fault.errno not in {errno.ENAMETOOLONG, errno.EINVAL}:  # so called, nothing can be there
+        raise LoadError(
+            "{name} cannot be read: {reason}.",
+            hint="Make it readable, or load the model from another place.",
+            details={"path": str(path)},
+            name=path.name,
+            reason=reason_of(fault),
+        )
     if not name.strip() or not is_folder(path):
         raise _unknown(name, jobs)
     return ModelLocation(path)

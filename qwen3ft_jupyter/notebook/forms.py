@@ -23,6 +23,7 @@ from qwen3ft_jupyter.messages import Message, Texts, size, tr
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
 from qwen3ft_jupyter.notebook.job_view import JobView, pause_s
 from qwen3ft_jupyter.notebook.markup import element, verbatim
+from qwen3ft_jupyter.paths import is_folder, names_in
 from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
@@ -264,11 +265,9 @@ def _read(name: str, text: str) -> str | float:
 
 def _data_files() -> list[str]:
     """Return the files below the kernel's folder that may hold data, for the list of suggestions."""
-    found = (path for depth in ("*", "*/*") for path in Path().glob(depth) if path.suffix in _DATA_SUFFIXES)
-    try:
-        return sorted(path.as_posix() for path in itertools.islice(found, _MOST_FILES))
-    except OSError:  # a folder that cannot be read
-        return []
+    folders = [Path(), *(Path(name) for name in names_in(Path()) if is_folder(name))]
+    found = (folder / name for folder in folders for name in names_in(folder) if Path(name).suffix in _DATA_SUFFIXES)
+    return sorted(path.as_posix() for path in itertools.islice(found, _MOST_FILES))
 
 
 def _error_html(error: Qwen3ftError) -> Markup:

@@ -377,6 +377,22 @@ def test_a_signal_ends_a_download_within_a_second_and_says_how_to_go_on(
     assert job.status().state == "stopped"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_was_to_be_ignored_is_ignored(tmp_path: Path, number: signal.Signals) -> None:
+    """Shells start what a script puts into the background so, and nohup does."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        process = start_download(tmp_path, HEEDS)
+    finally:
+        signal.signal(number, before)
+    with process:
+        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+    assert process.returncode == 128 + signal.SIGTERM
+
+
 def test_a_download_of_the_command_line_is_a_job_that_others_see_and_change(tmp_path: Path) -> None:
     with start_download(tmp_path, OBEYS) as process:
         (job,) = JobStore(tmp_path / "state").list()

@@ -123,7 +123,7 @@ def test_a_hub_that_never_answers_costs_seconds(stage: Stage, monkeypatch: pytes
         assert ensure(stage, revision="master", reporter=recorder, stop=Patience(threading.Event(), 20.0)).was_cached
 
     (notice,) = recorder.notices
-    assert notice.startswith("No hub has answered within ")
+    assert notice.startswith("No hub has given an answer of use within ")
 
 
 def test_to_stop_is_to_stop_all_the_same(stage: Stage) -> None:

@@ -201,7 +201,7 @@ def _delete_marks(folder: Path) -> None:
 def _delete_refs(refs: Path, copy: OtherCopy) -> None:
     """Delete the names of a snapshot."""
     for path, status in list(_tree(refs)):
-        if stat.S_ISREG(status.st_mode) and (copy.place.read(path, 64) or b"").strip() == copy.folder.name.encode():
+        if stat.S_ISREG(status.st_mode) and (copy.place.read(path, 64) or b"").strip() == os.fsencode(copy.folder.name):
             path.unlink(missing_ok=True)
 
 

@@ -151,7 +151,7 @@ def _stamp(value: object) -> Stamp | None:
 
 
 def _path(root: Path, folder: Path) -> Path:
-    return root / STAMPS_FOLDER / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:24]}.json"
+    return root / STAMPS_FOLDER / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]}.json"
 
 
 def _held(folder: Path, inodes: Collection[int]) -> dict[str, ManifestFile]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.catalog import check_published, nearest_known
+from qwen3ft_jupyter.cache.case import check_known
 from qwen3ft_jupyter.catalog import find as find_published
+from qwen3ft_jupyter.catalog import nearest_known
 from qwen3ft_jupyter.errors import BadInput, LoadError, UnknownModel
 from qwen3ft_jupyter.finetune.near import nearest_folder
 from qwen3ft_jupyter.finetune.results import is_run, read_run
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.loading.loaded import ModelLocation
 from qwen3ft_jupyter.messages import Command
-from qwen3ft_jupyter.paths import at_home, is_file, is_folder, matching
+from qwen3ft_jupyter.paths import at_home, is_file, is_folder, matching, reason_of, why_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,15 @@ def locate(name: str | Path, jobs: ModelJobs, cache: ModelCache, ensure: Callabl
         return ModelLocation(model.folder, None, model.created or 0.0)
     if is_file(path):
         raise LoadError("{name} is a file, not a folder.", hint="Name the folder that holds it.", name=name)
+    fault = why_unseen(path) if name.strip() else None
+    if fault is not None and fault.errno not in {errno.ENAMETOOLONG, errno.EINVAL}:  # so called, nothing can be there
+        raise LoadError(
+            "{name} cannot be read: {reason}.",
+            hint="Make it readable, or load the model from another place.",
+            details={"path": str(path)},
+            name=path.name,
+            reason=reason_of(fault),
+        )
     if not name.strip() or not is_folder(path):
         raise _unknown(name, jobs)
     return ModelLocation(path)
@@ -62,9 +73,7 @@ def check_name(name: str, jobs: ModelJobs, cache: ModelCache) -> None:
         pass
 
     def ensure(repo_id: str) -> CachedModel:
-        repo_id = parse_model(repo_id).repo_id
-        if cache.find(repo_id) is None:
-            check_published(repo_id)
+        check_known(parse_model(repo_id).repo_id, cache)
         raise Brought
 
     with contextlib.suppress(Brought):

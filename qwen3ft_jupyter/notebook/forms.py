@@ -23,6 +23,8 @@ from qwen3ft_jupyter.messages import Message, Texts, size, tr
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
 from qwen3ft_jupyter.notebook.job_view import JobView, pause_s
 from qwen3ft_jupyter.notebook.markup import element, verbatim
+from qwen3ft_jupyter.paths import is_folder, names_in
+from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +89,8 @@ class JobPanel:
         self.stop_button.layout.display = ""
         self.stop_button.disabled = False
         self.follower = threading.Thread(target=self._watch, args=(job,), name="qwen3ft form", daemon=True)
-        self.follower.start()
+        if not start_thread(self.follower):
+            self.output.value = str(JobView(job).html())  # as it is now
 
     def show_error(self, error: Qwen3ftError) -> None:
         """Show what failed and what to do; what is shown of a job stays."""
@@ -262,11 +265,9 @@ def _read(name: str, text: str) -> str | float:
 
 def _data_files() -> list[str]:
     """Return the files below the kernel's folder that may hold data, for the list of suggestions."""
-    found = (path for depth in ("*", "*/*") for path in Path().glob(depth) if path.suffix in _DATA_SUFFIXES)
-    try:
-        return sorted(path.as_posix() for path in itertools.islice(found, _MOST_FILES))
-    except OSError:  # a folder that cannot be read
-        return []
+    folders = [Path(), *(Path(name) for name in names_in(Path()) if is_folder(name))]
+    found = (folder / name for folder in folders for name in names_in(folder) if Path(name).suffix in _DATA_SUFFIXES)
+    return sorted(path.as_posix() for path in itertools.islice(found, _MOST_FILES))
 
 
 def _error_html(error: Qwen3ftError) -> Markup:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.disk import write_atomic
 from qwen3ft_jupyter.errors import BadInput, CacheNotWritable
+from qwen3ft_jupyter.paths import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,7 +79,8 @@ def make_practice(folder: str | Path) -> Practice:
     except OSError as error:
         raise CacheNotWritable(
             "The practice model cannot be written: {reason}.",
-            reason=error.strerror,
+            hint="Give another folder, or one that you may write to.",
+            reason=reason_of(error),
             details={"folder": str(folder)},
         ) from error
     train, heldout = (folder / "data" / path.name for path in data_files())

@@ -274,6 +274,19 @@ def test_a_table_in_memory_is_data(base: dict[str, Any], data: object) -> None:
     assert check_fine_tune(base, {"data": data}).data == config.data
 
 
+def test_a_table_never_takes_the_place_of_a_file_that_somebody_edited(base: dict[str, Any]) -> None:
+    written = Path(check_fine_tune(base, {"data": [ROW, ROW]}).data[0])
+    edited = {written: "mine", written.with_name(f"{written.stem}-2.jsonl"): "mine, too"}
+    for path, text in edited.items():
+        path.write_text(text)
+
+    again = Path(check_fine_tune(base, {"data": [ROW, ROW]}).data[0])
+
+    assert {path: path.read_text() for path in edited} == edited
+    assert again.name == f"{written.stem}-3.jsonl"
+    assert check_fine_tune(base, {"data": [ROW, ROW]}).data == (str(again),)
+
+
 @pytest.mark.parametrize("model", ["runs/first", "out", "."])
 def test_the_result_of_a_fine_tune_is_not_taken_for_a_repo(base: dict[str, Any], model: str) -> None:
     for folder in (Path("runs/first"), Path("out")):

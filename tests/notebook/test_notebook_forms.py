@@ -14,6 +14,7 @@ from ipywidgets import Widget
 from qwen3ft_jupyter.errors import BadConfig, NoSpace
 from qwen3ft_jupyter.manager import get_model_manager
 from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker, with_hub
+from tests.faults.scarcity import limit_threads
 from tests.server.standin import FAILED, HALFWAY, HOSTILE, StandInManager
 
 if TYPE_CHECKING:
@@ -321,3 +322,14 @@ def test_where_no_widget_is_shown_a_form_says_what_to_type(
     assert "application/vnd.jupyter.widget-view+json" in shown[0]
     assert command in shown[0]["text/html"]
     assert command in shown[0]["text/plain"]
+
+
+def test_where_the_system_has_no_thread_the_job_is_shown_as_it_is(
+    manager: StandInManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = picker(manager)
+    limit_threads(monkeypatch, 0)
+
+    shown.download_button.click()
+
+    assert "Download Qwen/" in shown.panel.output.value

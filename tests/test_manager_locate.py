@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.errors import HubUnreachable, JobNotFound, LoadError, Qwen3ftError, UnknownModel
+from qwen3ft_jupyter.errors import BadInput, HubUnreachable, JobNotFound, LoadError, Qwen3ftError, UnknownModel
 from qwen3ft_jupyter.faces.actions import name_to_load
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.kinds import FINETUNE, FineTuneParams
@@ -47,6 +47,21 @@ def manager(tmp_path: Path) -> ModelManager:
 
 def ask(manager: ModelManager, name: str) -> ModelLocation:
     return manager._locate(name_to_load(manager, name), Reporter())
+
+
+@pytest.mark.usefixtures("here")
+def test_a_path_is_taken_for_what_it_names(manager: ModelManager) -> None:
+    with pytest.raises(UnknownModel, match="exports/merged"):
+        manager.load_model_and_tokenizer(Path("exports", "merge"))
+    assert manager._locate(Path("exports", "merged"), Reporter()) == ask(manager, "exports/merged")
+
+
+@pytest.mark.parametrize(("question", "options"), [("", {}), (None, {}), ("Hi", {"max_new_tokens": 0})])
+def test_what_cannot_be_asked_is_refused_before_anything_is_loaded(
+    manager: ModelManager, question: Any, options: dict[str, Any]
+) -> None:
+    with pytest.raises(BadInput):
+        manager.chat("Qwen/Qwen3-0.6B", question, **options)
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def read_config(path: Path) -> dict[str, object]:
             "{name} cannot be read: {reason}.",
             hint='Did you mean "{near}"?' if near else "Give the path of a YAML file.",
             details={"file": str(path)},
-            name=path.name,
+            name=path.name or path,
             near=near,
             reason=getattr(error, "strerror", None) or Message("it is not UTF-8"),
         ) from error

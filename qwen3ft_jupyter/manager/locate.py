@@ -31,13 +31,14 @@ _RUNS = "runs"
 """The folder that a fine-tune writes to where none is given: no hub is asked for what seems to lie in it."""
 
 
-def locate(name: str, jobs: ModelJobs, cache: ModelCache, ensure: Callable[[str], CachedModel]) -> ModelLocation:
+def locate(name: str | Path, jobs: ModelJobs, cache: ModelCache, ensure: Callable[[str], CachedModel]) -> ModelLocation:
     """Return the folders to load; `ensure` brings a repo here.
 
     Raises:
         LoadError: it is a fine-tune without a result, or a file.
         UnknownModel: it seems to be a folder, and there is none; no hub is asked.
     """
+    name = os.fspath(name)
     output_dir = jobs.output_dir_of(name)
     path = output_dir or at_home(name)
     if output_dir is not None or is_run(path):

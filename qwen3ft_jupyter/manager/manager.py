@@ -288,7 +288,7 @@ class ModelManager(CachedModels):
     @tells_end
     def load_model_and_tokenizer(
         self,
-        model_name: str,
+        model_name: str | Path,
         device_map: str | None = "auto",
         *,
         reporter: Reporter | None = None,
@@ -317,7 +317,7 @@ class ModelManager(CachedModels):
     @tells_end
     def chat(
         self,
-        model_name: str,
+        model_name: str | Path,
         question: str | list[dict[str, str]],
         *,
         reporter: Reporter | None = None,
@@ -331,10 +331,11 @@ class ModelManager(CachedModels):
             reporter: receives progress while the model is loaded.
             options: the fields of `qwen3ft_jupyter.finetune.chat.AnswerOptions`, for example `max_new_tokens`.
         """
-        from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer
+        from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer, as_messages
 
-        reporter, asked = reporter or self.make_reporter(), AnswerOptions(**options)
-        return answer(self._loaded.get(self._locate(model_name, reporter), reporter), question, asked)
+        asked, messages = AnswerOptions(**options), as_messages(question)  # whatever is wrong is said before a load
+        reporter = reporter or self.make_reporter()
+        return answer(self._loaded.get(self._locate(model_name, reporter), reporter), messages, asked)
 
     @functools.cached_property
     def _loaded(self) -> LoadedModels:
@@ -342,7 +343,7 @@ class ModelManager(CachedModels):
 
         return LoadedModels()
 
-    def _locate(self, name: str, reporter: Reporter) -> ModelLocation:
+    def _locate(self, name: str | Path, reporter: Reporter) -> ModelLocation:
         from qwen3ft_jupyter.manager.locate import locate
 
         return locate(name, self._model_jobs, self.cache, lambda repo: self.ensure(repo, reporter=reporter).model)

@@ -146,10 +146,18 @@ def test_a_warm_answer_is_sampled_without_complaints(loaded: LoadedPair, caplog:
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("question", ["", " ", [], [{"role": "user"}], [{"role": "user", "content": ""}]])
+@pytest.mark.parametrize(
+    "question", ["", " ", [], [{"role": "user"}], [{"role": "user", "content": ""}], None, 5, [5], {"role": "user"}]
+)
 def test_no_question_is_refused(loaded: LoadedPair, question: Any) -> None:
     with pytest.raises(BadInput, match="no question"):
         answer(loaded, question)
+
+
+@pytest.mark.parametrize("options", [{"max_new_tokens": 0}, {"max_new_tokens": 1.5}, {"temperature": -1.0}])
+def test_an_option_that_no_answer_can_have_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match=next(iter(options))):
+        AnswerOptions(**options)
 
 
 def test_a_model_without_template_says_so(tmp_path: Path) -> None:

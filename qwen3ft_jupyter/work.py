@@ -234,6 +234,26 @@ SILENT = Reporter()
 """The reporter for those who do not listen."""
 
 
+class Patience(threading.Event):
+    """A request to stop that comes with another one, or by itself after so many seconds."""
+
+    def __init__(self, stop: threading.Event, seconds: float) -> None:
+        super().__init__()
+        self._stop = stop
+        self._until = time.monotonic() + seconds
+
+    def is_set(self) -> bool:
+        """Return whether the other one has come, or the time is over."""
+        return super().is_set() or self._stop.is_set() or time.monotonic() >= self._until
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for it, at most so many seconds."""
+        until = float("inf") if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (left := min(until, self._until) - time.monotonic()) > 0:
+            self._stop.wait(min(LOOK_S, left))
+        return self.is_set()
+
+
 class Watch(TypedDict):
     """The values of a `Work`, as keyword arguments of what users call."""
 

@@ -137,7 +137,7 @@ def test_result_of_a_check_is_read_back() -> None:
 
 
 def test_job_is_done_under_the_starters_settings(
-    requeue: Callable[[str, dict[str, Any]], Path], monkeypatch: pytest.MonkeyPatch
+    requeue: Callable[[str, dict[str, Any]], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     opened, asked = [], []
 
@@ -147,7 +147,7 @@ def test_job_is_done_under_the_starters_settings(
 
     def open_manager(**settings: Any) -> SimpleNamespace:
         opened.append(settings)
-        return SimpleNamespace(ensure=ensure)
+        return SimpleNamespace(ensure=ensure, job_store=JobStore(tmp_path))
 
     monkeypatch.setattr(front_door, "get_model_manager", open_manager)
     folder = requeue("download", {"model_name": "acme/Tiny-1", "settings": {"offline": True}})

@@ -17,9 +17,8 @@ from qwen3ft_jupyter.hubs.listing import (
     at,
     is_commit,
     known_size,
-    odd_names,
 )
-from qwen3ft_jupyter.hubs.names import LeftOut, choose_paths, parse_sha256
+from qwen3ft_jupyter.hubs.names import LeftOut, choose_paths, odd_names, parse_sha256
 from qwen3ft_jupyter.hubs.reasons import cure_of, is_page, reason_of
 from qwen3ft_jupyter.hubs.refusals import Refusals
 from qwen3ft_jupyter.hubs.retry import QUESTIONS

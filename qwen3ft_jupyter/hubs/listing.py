@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from qwen3ft_jupyter.errors import BadListing
-from qwen3ft_jupyter.hubs.names import MAC, choose_paths
-from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from qwen3ft_jupyter.hubs.names import LeftOut, RepoId, SafePath, Sha256
     from qwen3ft_jupyter.settings.declared import HubName
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
 
 HUB_LABELS: dict[HubName, str] = {"modelscope": "ModelScope", "huggingface": "Hugging Face"}
 """The hubs' names as people write them."""
-MAX_ODD: Final = 5
-"""So many files are named that stay on the hub for their names; of the others, how many."""
 MAX_SIZE = 2**53
 """First size in bytes that is refused: beyond it JSON numbers lose digits, and no file is that large."""
 _HEX64 = re.compile(r"[0-9a-f]{64}")
@@ -80,30 +76,6 @@ class Listing:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
-
-
-def without_twins(listing: Listing) -> Listing:
-    """Return a listing for a volume that takes names which differ only in case or Unicode form for one.
-
-    Raises:
-        BadListing: Two of them are files that a model needs.
-    """
-    chosen, twins = choose_paths([(file.path, file.size) for file in listing.files], MAC)
-    return replace(
-        listing,
-        files=tuple(listing.files[number] for number in chosen),
-        left_out=(*listing.left_out, *twins),
-        notes=(*listing.notes, *odd_names(twins)),
-    )
-
-
-def odd_names(left_out: Iterable[LeftOut]) -> tuple[Message, ...]:
-    """Return what is said of files that stay on the hub for their names alone."""
-    odd = [file for file in left_out if file.problem]
-    said = [Message("{name} stays on the hub: {problem}.", name=file, problem=file.problem) for file in odd[:MAX_ODD]]
-    if len(odd) > MAX_ODD:
-        said.append(Message("{count} more files stay on the hub for their names.", count=len(odd) - MAX_ODD))
-    return tuple(said)
 
 
 @dataclass(frozen=True, slots=True)

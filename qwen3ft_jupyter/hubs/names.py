@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NewType
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NewType
 
 from qwen3ft_jupyter.errors import BadListing
 from qwen3ft_jupyter.messages import Message, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from qwen3ft_jupyter.hubs.listing import Listing
 
 RepoId = NewType("RepoId", str)
 """``owner/name``, as both hubs spell it; made by `parse_repo_id` only."""
@@ -33,6 +35,8 @@ MAX_PATH_BYTES = 480
 """Bytes in a whole path: macOS takes 1,024 for the absolute path, with the cache folder in front."""
 MAX_DEPTH = 16
 """Folders below each other; real repos have two or three."""
+MAX_ODD: Final = 5
+"""So many files are named that stay on the hub for their names; of the others, how many."""
 
 _REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -354,3 +358,27 @@ def is_needed(path: str) -> bool:
     [True, True, False, False]
     """
     return _NEEDED.fullmatch(path) is not None
+
+
+def without_twins(listing: Listing) -> Listing:
+    """Return a listing for a volume that takes names which differ only in case or Unicode form for one.
+
+    Raises:
+        BadListing: Two of them are files that a model needs.
+    """
+    chosen, twins = choose_paths([(file.path, file.size) for file in listing.files], MAC)
+    return replace(
+        listing,
+        files=tuple(listing.files[number] for number in chosen),
+        left_out=(*listing.left_out, *twins),
+        notes=(*listing.notes, *odd_names(twins)),
+    )
+
+
+def odd_names(left_out: Iterable[LeftOut]) -> tuple[Message, ...]:
+    """Return what is said of files that stay on the hub for their names alone."""
+    odd = [file for file in left_out if file.problem]
+    said = [Message("{name} stays on the hub: {problem}.", name=file, problem=file.problem) for file in odd[:MAX_ODD]]
+    if len(odd) > MAX_ODD:
+        said.append(Message("{count} more files stay on the hub for their names.", count=len(odd) - MAX_ODD))
+    return tuple(said)

@@ -67,6 +67,7 @@ class CachedModels:
             places=lambda: known_places(os.environ, settings.other_dirs),
             unseen=lambda: (*unseen_folders(OTHERS, settings.other_dirs), *unseen_clients(os.environ)),
             trust_manifests=self._is_trusted,
+            trust_copies=settings.trust_copies,
         )
         self.job_store = JobStore(settings.state_dir, KINDS, environ=settings.secrets_given())
         self.make_reporter = reporter or (lambda: SILENT)
@@ -188,6 +189,7 @@ class CachedModels:
         """Delete the model whose folder is called `name`, for example ``Qwen_Qwen3-0.6B``; raises as above."""
         return self.cache.evict_slug(name, owner=owner, everything=everything, is_used=self._model_jobs)
 
+    @tells_end
     def evict_all(self, *, reporter: Reporter | None = None) -> list[EvictedModel]:
         """Delete every model we downloaded and return what went.
 
@@ -203,8 +205,7 @@ class CachedModels:
         for model in self.cache.kept():
             if model.is_verified and not model.pinned and model.owner == "qwen3ft":
                 is_used(model.repo_id)
-        reporter = reporter or self.make_reporter()
-        return list(self.cache.evict_all(is_used=self._model_jobs, reporter=reporter))
+        return list(self.cache.evict_all(is_used=self._model_jobs, reporter=reporter or self.make_reporter()))
 
     def clear_cache(self, model_name: str | None = None) -> None:
         """Delete one model, or all of them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -205,7 +204,7 @@ class Qwen3FTHandler(APIHandler):
         else:
             code, message, hint = _HTTP_ERRORS.get(status_code, _UNEXPECTED)
             told = {"code": code, "message": self.speaker.say(message), "hint": self.speaker.say(hint)}
-        self.finish(json.dumps(told, ensure_ascii=False))
+        self.finish(to_json(told))
 
     def log_exception(
         self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None

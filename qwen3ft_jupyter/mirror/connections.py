@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 FRESH_S: Final = 0.2
-"""Who has been idle for less than this may have a request on its way."""
+"""Who came less than this ago has its first request on its way. Between requests, clients expect to be closed."""
 POLL_S: Final = 0.05
 """After this it is looked again who is idle for long enough."""
 TURNED_AWAY_S: Final = 5.0
@@ -25,6 +25,8 @@ class _Open:
     host: str
     idle_since: float | None = None
     """Since when it waits for a request; None while one is answered."""
+    is_new: bool = True
+    """Whether none has been answered yet."""
 
 
 class Connections:
@@ -44,7 +46,7 @@ class Connections:
     def opens(self, connection: socket.socket, host: str) -> bool:
         """Take in a connection, for which an idle one may be closed; return False if all are at work.
 
-        One that has just become idle is waited for: closed now, its next request would find nobody.
+        One that has just come is waited for: closed now, its first request would find nobody.
         """
         with self._changed:
             deadline = time.monotonic() + FRESH_S
@@ -60,7 +62,7 @@ class Connections:
             return True
 
     def drop_idle(self, *, after_s: float = FRESH_S) -> bool:
-        """Close the connection idle longest; return False if none is idle for so many seconds."""
+        """Close the connection idle longest; return False if none is idle, or only new ones for less than `after_s`."""
         with self._changed:
             return self._drop_idle(after_s)
 
@@ -110,15 +112,19 @@ class Connections:
             entry = self._open.get(connection)
             if entry is not None:
                 entry.idle_since = idle_since
+                entry.is_new &= idle_since is not None
                 self._changed.notify_all()
 
     def _drop_idle(self, after_s: float) -> bool:
-        idle = [(entry.idle_since, one) for one, entry in self._open.items() if entry.idle_since is not None]
+        latest = time.monotonic() - after_s
+        idle = [
+            (entry.idle_since, one)
+            for one, entry in self._open.items()
+            if entry.idle_since is not None and (entry.idle_since <= latest or not entry.is_new)
+        ]
         if not idle:
             return False
-        since, oldest = min(idle, key=lambda pair: pair[0])
-        if time.monotonic() - since < after_s:
-            return False
+        oldest = min(idle, key=lambda pair: pair[0])[1]
         self._open.pop(oldest)
         _hang_up(oldest)
         return True

@@ -16,7 +16,7 @@ from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
 from qwen3ft_jupyter.messages import moment, tr
-from qwen3ft_jupyter.notebook.markup import bar, curve, element
+from qwen3ft_jupyter.notebook.markup import bar, curve, element, verbatim
 from qwen3ft_jupyter.work import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class CellReporter(Reporter):
         if not is_urgent and self._shown_at is not None and now - self._shown_at < SHORTEST_S:
             return
         self._shown_at = now
-        bundle = {"text/html": str(self._html()), "text/plain": self._text()}
+        bundle = {"text/html": verbatim(self._html()), "text/plain": self._text()}
         if bundle != self._shown:  # work may wait for long
             self._shown = bundle
             self._screen.show(bundle)

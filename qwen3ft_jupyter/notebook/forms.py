@@ -22,7 +22,7 @@ from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.messages import Message, Texts, size, tr
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
 from qwen3ft_jupyter.notebook.job_view import JobView, pause_s
-from qwen3ft_jupyter.notebook.markup import element
+from qwen3ft_jupyter.notebook.markup import element, verbatim
 from qwen3ft_jupyter.paths import is_folder, names_in
 from qwen3ft_jupyter.processes import start_thread
 
@@ -94,17 +94,17 @@ class JobPanel:
 
     def show_error(self, error: Qwen3ftError) -> None:
         """Show what failed and what to do; what is shown of a job stays."""
-        self.problem.value = str(_error_html(error))
+        self.problem.value = verbatim(_error_html(error))
 
     def _watch(self, job: Job) -> None:
         view = JobView(job)
         try:
             is_active, began = True, time.monotonic()
             while is_active and self._job is job:
-                self.output.value = str(view.html())
+                self.output.value = verbatim(view.html())
                 is_active = job.wait(timeout_s=max(_LOOK_S, pause_s(time.monotonic() - began))).is_active
             if self._job is job:
-                self.output.value = str(view.html())
+                self.output.value = verbatim(view.html())
                 self.problem.value = ""  # that it was at work
         except Qwen3ftError as error:
             self.show_error(error)
@@ -130,7 +130,7 @@ class _Form:
     def _ipython_display_(self) -> None:
         """Show the widget, and what to type where none is shown: on GitHub, in an export, without a kernel."""
         said = tr("This form needs a running kernel. The same without it: {command}", command=self.instead)
-        bundle = {**self.widget._repr_mimebundle_(), "text/html": str(element("div", said)), "text/plain": said}
+        bundle = {**self.widget._repr_mimebundle_(), "text/html": verbatim(said), "text/plain": said}
         ipython_display().display(bundle, raw=True)
 
 
@@ -229,10 +229,10 @@ class FineTuneForm(_Form):
         try:
             written = yaml.safe_dump(self.config(), sort_keys=False, allow_unicode=True)
         except BadConfig as error:
-            self.preview.value = str(_error_html(error))
+            self.preview.value = verbatim(_error_html(error))
             return
         code = element("pre", "%%qwen3ft finetune\n" + written, style="margin:0")
-        self.preview.value = str(element("div", tr("It runs this:"), code))
+        self.preview.value = verbatim(element("div", tr("It runs this:"), code))
 
     def _start(self) -> None:
         """Start what is typed, or show all that is wrong with it: who starts a fine-tune looks at more than numbers."""

@@ -28,6 +28,7 @@ from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.store import Job, JobStore
 from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.work import Controls, Progress
+from tests.cache.making import make_plain
 from tests.jobs.following import start
 from tests.server.standin import StandInJob, as_cached, as_model, cached_row, model_row, plan_of, summarize
 
@@ -690,6 +691,23 @@ def test_load_prints_python_that_loads_the_model(manager: StandIn, capsys: pytes
     assert "is in the cache: /cache/Qwen_Qwen3-0.6B" in err
     assert cli.main(["load", "x/y"]) == 0
     assert "qwen3ft download x/y" in capsys.readouterr().err
+
+
+def test_load_says_of_a_real_cache_what_cannot_be_loaded_and_takes_no_folder_for_what_it_is_called_like(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_plain(tmp_path / "cache" / "org_bin", {"config.json": b"{}", "pytorch_model.bin": b"pickle"})
+    make_plain(tmp_path / "runs" / "Qwen3-0.6B")
+    folders = {"MODEL_CACHE_DIR": "cache", "MODEL_CACHE_OTHER_DIRS": "runs", "QWEN3FT_STATE_DIR": "state"}
+    for variable, folder in folders.items():
+        monkeypatch.setenv(variable, str(tmp_path / folder))
+
+    assert cli.main(["load", "org/bin"]) == 0
+    assert "org/bin cannot be loaded as it is: its weights are pytorch_model.bin" in capsys.readouterr().err
+    assert cli.main(["load", "Qwen/Qwen3-0.6B"]) == 0
+    err = capsys.readouterr().err
+    assert "is in the cache" not in err
+    assert "qwen3ft download Qwen/Qwen3-0.6B" in err
 
 
 def test_chat_asks_what_is_typed(

@@ -24,7 +24,7 @@ from qwen3ft_jupyter.paths import (
     why_unseen,
 )
 from tests.played_paths import ANSWERS, answering
-from tests.test_imports import MODULES, room_of
+from tests.test_imports import MODULES
 
 NAMELESS = ["", "x" * 300, "a\0b", "a/" * 3000]
 
@@ -111,8 +111,6 @@ def test_a_home_that_nobody_has_raises_nothing() -> None:
 
 
 RAISING = {"exists", "is_dir", "is_file", "is_symlink", "iterdir", "glob", "rglob", "expanduser", "is_mount", "cwd"}
-NOT_YET = {"mirror"}
-"""Rooms that may still ask pathlib itself."""
 ENTRIES = {"entry"}
 """What `os.scandir` yields knows the answer; the modules `os.path` and `glob` raise nothing."""
 ELSEWHERE = {
@@ -124,9 +122,7 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in MODULES if room_of(path) not in NOT_YET], ids=lambda path: "/".join(path.parts[-2:])
-)
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: "/".join(path.parts[-2:]))
 def test_no_room_asks_pathlib_what_may_raise(path: Path) -> None:
     if "/".join(path.parts[-2:]) in ELSEWHERE:
         return

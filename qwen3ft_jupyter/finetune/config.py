@@ -57,9 +57,11 @@ class FineTuneConfig:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     batch_size: int = 2
-    """Samples computed at once; memory grows with it."""
+    """Samples of the greatest length computed at once, more of shorter ones; memory grows with it."""
     gradient_accumulation: int = 4
     """Batches that make one step; batch_size times this is what the rate is tuned to."""
+    packing: bool | str = "auto"
+    """Several samples in one row, without seeing each other; auto: where the model allows it. It changes no result."""
     max_length: int = 1024
     """Tokens of the longest sample; longer ones lose old turns, then the middle of the question, then are left out."""
     lora: LoraConfig = field(default_factory=LoraConfig)
@@ -86,8 +88,6 @@ class FineTuneConfig:
     """Replace an earlier result in output_dir."""
     quantization: str | None = None
     """Not yet: only null."""
-    packing: bool = False
-    """Not yet: only false."""
     devices: int = 1
     """Not yet: only 1."""
 

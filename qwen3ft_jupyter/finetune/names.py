@@ -90,6 +90,10 @@ OTHERS: Mapping[str, str] = {
         ("system", "system_prompt", "default_system"), Message("a column system of the data says it, row by row")
     ),
     "flash_attn": Message("attn_implementation is our word"),
+    **dict.fromkeys(
+        ("neat_packing", "padding_free", "packing_strategy", "eval_packing"),
+        Message("packing says it; samples that share a row never see each other here"),
+    ),
     **dict.fromkeys(("deepspeed", "fsdp", "num_gpus", "nproc_per_node"), Message("devices says it; only 1 works yet")),
     **dict.fromkeys(("eval_steps", "eval_strategy", "evaluation_strategy"), Message("measured after each epoch")),
     "save_strategy": Message("save_steps says it; without, a checkpoint is saved every five minutes"),
@@ -111,6 +115,7 @@ OTHERS: Mapping[str, str] = {
             "include_num_input_tokens_seen", "trust_remote_code", "remove_unused_columns", "optim",
             "eval_on_start", "model_type", "task_type", "bias", "per_device_eval_batch_size", "eval_batch_size",
             "streaming", "load_from_cache_file", "truncation_strategy", "enable_liger_kernel",
+            "use_liger_kernel", "use_liger", "group_by_length", "train_sampling_strategy",
             "use_fast_tokenizer", "push_to_hub",
         ),
         NOT_NEEDED,

@@ -226,6 +226,10 @@ def _dtype(value: object) -> str:
     return name
 
 
+def _auto_or_truth(value: object) -> bool | str:
+    return "auto" if isinstance(value, str) and value.strip().lower() == "auto" else read_bool(value)
+
+
 TRUTH = Rule(read_bool, Message("true or false"))
 
 FIELDS: Mapping[str, Rule] = {
@@ -242,6 +246,7 @@ FIELDS: Mapping[str, Rule] = {
     "max_grad_norm": real(0, 1000, above=True),
     "batch_size": whole(1, 4096),
     "gradient_accumulation": whole(1, 4096),
+    "packing": Rule(_auto_or_truth, Message("auto, true or false")),
     "max_length": whole(16, 262_144),
     "data_format": one_of("auto", "messages", "alpaca", "sharegpt"),
     "columns": Rule(_columns, Message("a group of fields that names columns, at least question and answer")),
@@ -257,7 +262,6 @@ FIELDS: Mapping[str, Rule] = {
     "activation_checkpointing": optional(TRUTH),
     "overwrite": TRUTH,
     "quantization": not_yet(None, Message("fine-tuning a quantized model (QLoRA)")),
-    "packing": not_yet(False, "packing"),
     "devices": not_yet(1, Message("training on several devices")),
 }
 

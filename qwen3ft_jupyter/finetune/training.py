@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.errors import DoesNotFit, Stopped
+from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, Stopped
 from qwen3ft_jupyter.finetune import checkpoints, output, results
 from qwen3ft_jupyter.finetune.arguments import training_arguments
-from qwen3ft_jupyter.finetune.batches import Collator
+from qwen3ft_jupyter.finetune.batches import Layout
 from qwen3ft_jupyter.finetune.data import read_data_of, split
 from qwen3ft_jupyter.finetune.metrics import MetricsFile
 from qwen3ft_jupyter.finetune.model import load_for_training
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
     from qwen3ft_jupyter.finetune.model import Trainable
+    from qwen3ft_jupyter.finetune.objectives import SupervisedTuning
     from qwen3ft_jupyter.finetune.samples import Sample, SampleReport
     from qwen3ft_jupyter.finetune.watch import TrainerState
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
@@ -119,8 +120,9 @@ def _train_steps(
     folder = planned.folder / results.CHECKPOINTS
     with MetricsFile(planned.folder / results.METRICS, last_step=last_step or 0) as metrics:
         watch = Watch(config, folder=folder, metrics=metrics, work=work)
-        trainer = _trainer(config, ready, samples, watch, save_to=folder)
         with fitting_threads(ready.model):
+            objective = _objective(config, ready, samples, work)
+            trainer = _trainer(config, ready, samples, objective, watch, save_to=folder)
             state = _fit(trainer, watch, planned.checkpoint)
     return _Trained(state, metrics, watch.seconds)
 
@@ -171,23 +173,49 @@ def _tell_of_held_out(report: SampleReport, rows: int, work: Work) -> None:
         work.notice("Held-out rows: {count} answers left out of the measurement; they do not fit.", count=left_out)
 
 
-def _trainer(config: FineTuneConfig, ready: Trainable, samples: _Samples, watch: Watch, *, save_to: Path) -> Trainer:
-    from transformers import PrinterCallback, Trainer
+def _objective(config: FineTuneConfig, ready: Trainable, samples: _Samples, work: Work) -> SupervisedTuning:
+    """Return how this model is taught: packed and lean as far as that is exact on it. Raises BadConfig."""
+    from qwen3ft_jupyter.finetune.objectives import SupervisedTuning
+    from qwen3ft_jupyter.finetune.probes import has_plain_head, packs_exactly
+
+    layout = Layout(
+        samples.pad_id,
+        most_tokens=config.batch_size * max(len(sample.input_ids) for sample in samples.training),
+        is_flat="flash" in str(ready.model.config._attn_implementation),  # noqa: SLF001 - it has no public name
+        multiple_of=8 if ready.precision.device.startswith("cuda") else 1,  # tensor cores like 8
+    )
+    packs = config.packing is not False and packs_exactly(ready.model, layout)
+    if config.packing is True and not packs:
+        raise BadConfig(
+            "packing: true is not exact on this model: samples in one row would see each other.", hint="Use auto."
+        )
+    if config.packing == "auto" and not packs:
+        work.notice("Packing is off: on this model samples in one row would see each other.")
+    return SupervisedTuning(replace(layout, packs=packs), is_lean=has_plain_head(ready.model))
+
+
+def _trainer(
+    config: FineTuneConfig,
+    ready: Trainable,
+    samples: _Samples,
+    objective: SupervisedTuning,
+    watch: Watch,
+    *,
+    save_to: Path,
+) -> Trainer:
+    from qwen3ft_jupyter.finetune.trainer import StepTrainer
 
     arguments = training_arguments(
         config, ready.precision, checkpoints=save_to, samples=len(samples.training), evaluate=bool(samples.held_out)
     )
-    collator = Collator(samples.pad_id, multiple_of=8 if ready.precision.device.startswith("cuda") else 1)
-    trainer = Trainer(
-        model=ready.model,
-        args=arguments,
-        data_collator=collator,
-        train_dataset=samples.training,
-        eval_dataset=samples.held_out or None,
-        callbacks=[make_callback(watch)],
+    return StepTrainer(
+        ready.model,
+        arguments,
+        objective,
+        samples=samples.training,
+        held_out=samples.held_out,
+        callback=make_callback(watch),
     )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
 
 
 def _fit(trainer: Trainer, watch: Watch, checkpoint: Path | None) -> TrainerState:

@@ -82,8 +82,16 @@ def test_every_wrong_field_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "accepted"), [("quantization", "4bit", "null"), ("packing", True, "false"), ("devices", 2, "1")]
+    ("value", "expected"), [("auto", "auto"), ("Auto", "auto"), (True, True), ("false", False), (0, False)]
 )
+def test_packing_is_auto_true_or_false(value: object, expected: object) -> None:
+    assert FineTuneConfig.from_dict(LEAST).packing == "auto"
+    found = FineTuneConfig.from_dict({**LEAST, "packing": value}).packing
+    assert (found, type(found)) == (expected, type(expected))
+    assert "packing: 'rows' is not auto, true or false" in problems({**LEAST, "packing": "rows"})
+
+
+@pytest.mark.parametrize(("field", "value", "accepted"), [("quantization", "4bit", "null"), ("devices", 2, "1")])
 def test_what_does_not_exist_yet_says_so(field: str, value: object, accepted: str) -> None:
     message = problems({**LEAST, field: value})
 

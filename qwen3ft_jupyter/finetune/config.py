@@ -29,7 +29,13 @@ class LoraConfig:
     alpha: int = 32
     dropout: float = 0.0
     targets: str | tuple[str, ...] = "all-linear"
-    """"all-linear", or names among `rules.LORA_TARGETS`."""
+    """"all-linear", or names among `rules.LORA_TARGETS` and lm_head."""
+    rslora: bool = False
+    """Scale by alpha / √r instead of alpha / r, so that a high r learns as fast as a low one."""
+    dora: bool = False
+    """Learn the weights' lengths apart from their directions (DoRA): slower, closer to a full fine-tune at a low r."""
+    loraplus_ratio: float | None = None
+    """How many times learning_rate the B matrices get (LoRA+); 16 is customary. None: the same rate for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +227,11 @@ def _refuse(problems: list[str]) -> None:
 def _lora(values: object, problems: list[str]) -> LoraConfig:
     if not isinstance(values, dict):
         problems.append(
-            Message("lora: {value} is not a group of fields (r, alpha, dropout, targets)", value=rules.shown(values))
+            Message(
+                "lora: {value} is not a group of fields ({names})",
+                value=rules.shown(values),
+                names=", ".join(rules.LORA_FIELDS),
+            )
         )
         return LoraConfig()
     group = _Group(values, "lora.", problems)

@@ -44,6 +44,11 @@ SAME = {
     "lora_target": "lora.targets",
     "target_modules": "lora.targets",
     "lora_target_modules": "lora.targets",
+    "use_rslora": "lora.rslora",
+    "use_dora": "lora.dora",
+    "loraplus_ratio": "lora.loraplus_ratio",
+    "loraplus_lr_ratio": "lora.loraplus_ratio",
+    "lorap_lr_ratio": "lora.loraplus_ratio",
 }
 """Names of the same, in LLaMA-Factory, ms-swift, TRL and peft. A dot leads into the group `lora`."""
 
@@ -55,6 +60,10 @@ SAME_IN_LORA = {
     "lora_dropout": "dropout",
     "lora_target": "targets",
     "target_modules": "targets",
+    "use_rslora": "rslora",
+    "use_dora": "dora",
+    "loraplus_lr_ratio": "loraplus_ratio",
+    "lorap_lr_ratio": "loraplus_ratio",
 }
 
 SAME_VALUES = {
@@ -88,6 +97,14 @@ OTHERS: Mapping[str, str] = {
     ),
     **dict.fromkeys(
         ("system", "system_prompt", "default_system"), Message("a column system of the data says it, row by row")
+    ),
+    **dict.fromkeys(
+        ("neftune_noise_alpha", "neftune_alpha"),
+        Message("noise on embeddings (NEFTune) does not exist here; leave it out"),
+    ),
+    **dict.fromkeys(
+        ("init_lora_weights", "init_weights", "pissa_init", "use_pissa", "modules_to_save", "additional_target"),
+        Message("does not exist here, leave it out; the fields of an adapter are those of the group lora"),
     ),
     "flash_attn": Message("attn_implementation is our word"),
     **dict.fromkeys(

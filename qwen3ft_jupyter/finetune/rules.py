@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""The linear layers of a Qwen3 block. Not lm_head: on models with tied embeddings an adapter there breaks merging."""
+"""The linear layers of a Qwen3 block."""
+
+HEAD = "lm_head"
+"""Can be adapted, too, where it is not the embedding as well."""
 
 QUOTES = "“”„‟‘’‚‛«»「」『』＂＇"
 """Quotation marks that YAML takes for text: word processors and Chinese input methods write them."""
@@ -204,7 +207,7 @@ def _targets(value: object) -> str | tuple[str, ...]:
     if value == "all-linear":
         return "all-linear"
     names = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(map(_text, _items(value)))
-    if not names or not set(names) <= set(LORA_TARGETS):
+    if not names or not set(names) <= {*LORA_TARGETS, HEAD}:
         raise ValueError(value)
     return tuple(dict.fromkeys(names))
 
@@ -269,5 +272,8 @@ LORA_FIELDS: Mapping[str, Rule] = {
     "r": whole(1, 1024),
     "alpha": whole(1, 4096),
     "dropout": real(0, 0.9),
-    "targets": Rule(_targets, Message("all-linear, or names among {names}", names=", ".join(LORA_TARGETS))),
+    "targets": Rule(_targets, Message("all-linear, or names among {names}", names=", ".join((*LORA_TARGETS, HEAD)))),
+    "rslora": TRUTH,
+    "dora": TRUTH,
+    "loraplus_ratio": optional(real(1, 1000)),
 }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor, nn
+    from torch.optim import Optimizer
     from torch.utils.data import DataLoader
     from transformers import TrainerCallback, TrainingArguments
 
@@ -33,8 +34,9 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         samples: Sequence[Sample],
         held_out: Sequence[Sample],
         callback: TrainerCallback,
+        optimizer: Optimizer | None = None,
     ) -> None:
-        """Take what is trained, on what, and who is told."""
+        """Take what is trained, on what, and who is told. An optimizer of None is made by the arguments."""
         super().__init__(
             model=model,
             args=arguments,
@@ -42,6 +44,7 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
             train_dataset=samples,
             eval_dataset=held_out or None,
             callbacks=[callback],
+            optimizers=(optimizer, None),
         )
         self.remove_callback(PrinterCallback)
         self._objective = objective

@@ -11,7 +11,7 @@ from qwen3ft_jupyter.finetune.arguments import training_arguments
 from qwen3ft_jupyter.finetune.batches import Layout
 from qwen3ft_jupyter.finetune.data import read_data_of, split
 from qwen3ft_jupyter.finetune.metrics import MetricsFile
-from qwen3ft_jupyter.finetune.model import load_for_training
+from qwen3ft_jupyter.finetune.model import load_for_training, loraplus_optimizer
 from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
@@ -215,6 +215,9 @@ def _trainer(
         samples=samples.training,
         held_out=samples.held_out,
         callback=make_callback(watch),
+        optimizer=loraplus_optimizer(ready.model, config)
+        if config.method == "lora" and config.lora.loraplus_ratio is not None
+        else None,
     )
 
 

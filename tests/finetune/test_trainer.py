@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,45 @@ def PlainTrainer(model: Any, arguments: Any, _objective: object, *, samples: Any
     arguments.per_device_train_batch_size //= 2
     arguments.gradient_accumulation_steps = 2
     found = Trainer(model=model, args=arguments, data_collator=collate, train_dataset=samples, callbacks=[callback])
+    found.remove_callback(PrinterCallback)
+    return found
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_losses_are_those_of_trl(
+    tiny: Path, still: dict[str, Any], method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its SFTTrainer pads, and computes its loss its own way."""
+    from qwen3ft_jupyter.finetune import trainer
+
+    still |= {"method": method, "eval_fraction": 0}
+    ours = curve(tiny, still)
+    monkeypatch.setattr(trainer, "StepTrainer", partial(TrlTrainer, tiny))
+
+    assert curve(tiny, still) == pytest.approx(ours, rel=1e-5)
+
+
+def TrlTrainer(  # noqa: N802 - a class to its caller
+    tiny: Path, model: Any, arguments: Any, _objective: object, *, samples: Any, callback: Any, **_: object
+) -> Any:
+    from datasets import Dataset
+    from transformers import AutoTokenizer, PrinterCallback
+    from trl import SFTConfig, SFTTrainer
+
+    same = (
+        "output_dir", "per_device_train_batch_size", "max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps",
+        "weight_decay", "max_grad_norm", "optim", "seed", "data_seed", "logging_steps", "save_strategy", "report_to",
+        "disable_tqdm", "use_cpu", "bf16", "dataloader_pin_memory",
+    )  # fmt: skip
+    found = SFTTrainer(
+        model=model,
+        args=SFTConfig(activation_checkpointing=False, **{name: getattr(arguments, name) for name in same}),
+        train_dataset=Dataset.from_list(
+            [{"input_ids": list(one.input_ids), "labels": list(one.labels)} for one in samples]
+        ),
+        processing_class=AutoTokenizer.from_pretrained(tiny),
+        callbacks=[callback],
+    )
     found.remove_callback(PrinterCallback)
     return found
 

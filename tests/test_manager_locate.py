@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +15,9 @@ from qwen3ft_jupyter.faces.actions import name_to_load
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.kinds import FINETUNE, FineTuneParams
 from qwen3ft_jupyter.work import Reporter
+from tests.played_paths import answering
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from qwen3ft_jupyter.loading.loaded import ModelLocation
 
 NOWHERE = "http://127.0.0.1:9"
@@ -171,3 +173,16 @@ def test_a_part_of_an_id_that_several_jobs_have_is_refused(manager: ModelManager
 
     with pytest.raises(JobNotFound, match="2 jobs are called like"):
         ask(manager, "20")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="errors of POSIX")
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.ELOOP])
+@pytest.mark.parametrize("name", ["exports/merged", "runs/first"])
+def test_a_folder_that_cannot_be_looked_at_is_not_said_to_be_missing(
+    manager: ModelManager, here: Path, name: str, number: int
+) -> None:
+    with (
+        answering(here / name, number),
+        pytest.raises(LoadError, match=f"{Path(name).name} cannot be read: {os.strerror(number)}"),
+    ):
+        ask(manager, str(here / name))

@@ -12,6 +12,7 @@ from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.finetune.rendering import end_of_turn_ids
 from qwen3ft_jupyter.loading.machine import fitting_threads
 from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
+from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -107,7 +108,8 @@ class Stream:
         self.text = ""
         """What has been read so far."""
         self._thread = threading.Thread(target=self._write, args=(model, prompt, settings), daemon=True, name="answer")
-        self._thread.start()
+        if not start_thread(self._thread):
+            self._write(model, prompt, settings)  # then the pieces come all at once
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +129,8 @@ class Stream:
     def close(self) -> None:
         """End the writing after the token at hand."""
         self._closed.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _next(self) -> str | None:
         while True:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
 from qwen3ft_jupyter.finetune.names import OTHERS, SAME, SAME_IN_LORA, in_our_words
+from qwen3ft_jupyter.finetune.near import nearest_file
 from qwen3ft_jupyter.messages import Message, Texts
+from qwen3ft_jupyter.paths import at_home, current_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +120,7 @@ class FineTuneConfig:
             if name not in values
         ]
         _refuse(problems)
-        base = base or Path.cwd()
+        base = base or _working_folder(checked)
         model, method = checked["model"], checked.get("method", "lora")
         output_dir = checked.get("output_dir") or default_output_dir(model, method, now or datetime.now().astimezone())
         checked["output_dir"] = _absolute(base, output_dir)
@@ -157,13 +159,15 @@ THE_CONFIG = Message("The fine-tune config")
 def read_config(path: Path) -> dict[str, object]:
     """Return the fields in a YAML (or JSON) file, unchecked. Raises BadConfig, naming the file."""
     try:
-        text = path.expanduser().read_text(encoding="utf-8-sig")
+        text = at_home(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
+        near = nearest_file(path) if isinstance(error, FileNotFoundError) else None
         raise BadConfig(
             "{name} cannot be read: {reason}.",
-            hint="Give the path of a YAML file.",
+            hint='Did you mean "{near}"?' if near else "Give the path of a YAML file.",
             details={"file": str(path)},
             name=path.name,
+            near=near,
             reason=getattr(error, "strerror", None) or Message("it is not UTF-8"),
         ) from error
     return parse_yaml(text, name=path.name)
@@ -202,6 +206,20 @@ def default_output_dir(model: str, method: str, now: datetime) -> str:
     'runs/Qwen3-0.6B-lora-20250301-093000'
     """
     return f"runs/{model.rpartition('/')[2]}-{method}-{now:%Y%m%d-%H%M%S}"
+
+
+def _working_folder(checked: Mapping[str, Any]) -> Path:
+    """Return where relative paths start. Raises BadConfig if there are some, and it has been deleted."""
+    folder = current_folder()
+    paths = {"data": checked["data"], "output_dir": (checked.get("output_dir", ""),)}
+    relative = [name for name, given in paths.items() if not all(at_home(path).is_absolute() for path in given)]
+    if folder is None and relative:
+        raise BadConfig(
+            "{names}: below the working folder, which has been deleted.",
+            hint="Give the whole path.",
+            names=", ".join(relative),
+        )
+    return folder or Path(os.sep)
 
 
 def _absolute(base: Path, path: str) -> str:

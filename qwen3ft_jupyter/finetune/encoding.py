@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadData
+from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,20 @@ BLOCK = 1 << 20
 
 MULTIBYTE = 3
 """So many characters beyond ASCII decoded as UTF-8 before a wrong byte say that the file is UTF-8 and damaged."""
+
+
+_NO_TEXT = {
+    b"PK\x03\x04": Message("a spreadsheet of Excel (.xlsx), or a zip file: save the table as CSV UTF-8"),
+    b"\xd0\xcf\x11\xe0": Message("an old spreadsheet of Excel (.xls): save the table as CSV UTF-8"),
+    b"\x1f\x8b": Message("compressed by gzip: unpack it"),
+    b"BZh": Message("compressed by bzip2: unpack it"),
+    b"\xfd7zXZ": Message("compressed by xz: unpack it"),
+    b"\x28\xb5\x2f\xfd": Message("compressed by zstd: unpack it"),
+    b"PAR1": Message("a parquet file: give it the ending .parquet"),
+    b"ARROW1": Message("an Arrow file: write it as parquet, or as .jsonl"),
+    b"%PDF": Message("a PDF: write its text in rows of .jsonl"),
+}
+"""How files begin that are no text, whatever their names say, and what they are."""
 
 
 class DigestingFile(io.RawIOBase):
@@ -50,8 +65,10 @@ def find_encoding(path: Path) -> str:
     Raises BadData.
     """
     with path.open("rb") as file:
-        start = file.read(4)
+        start = file.read(max(map(len, _NO_TEXT)))
         file.seek(0)
+        if known := next((words for signature, words in _NO_TEXT.items() if start.startswith(signature)), None):
+            raise BadData("{name} is {problem}.", name=path.name, problem=known)
         if start.startswith((b"\xff\xfe", b"\xfe\xff")):
             found, problem = "utf-16", _first_wrong(file, "utf-16")
         elif (problem := _first_wrong(file, "utf-8")) is None:

@@ -359,6 +359,8 @@ def diagnose(text: str, error: Exception, *, is_line: bool = False, is_whole: bo
             return words
     if not isinstance(error, json.JSONDecodeError):
         return Message("nested too deeply") if isinstance(error, RecursionError) else str(error)[:80]
+    if error.msg == "Extra data" and text[error.pos :].strip() == ",":
+        return Message("a comma after the object: rows of .jsonl are parted by line breaks alone")
     near = short(text[max(0, error.pos - 15) : error.pos + 15].strip())
     is_cut = error.msg.startswith("Unterminated") or error.pos >= len(text.rstrip()) - 1
     if is_line and is_cut:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.settings.kinds import read_bool
+from qwen3ft_jupyter.settings.kinds import folder_fault, read_bool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,7 +163,10 @@ def _model(value: object) -> str:
 
 
 def _folder(value: object) -> str:
-    return "" if value is None or value == "" else _text(value)
+    text = "" if value is None or value == "" else _text(value)
+    if text and (fault := folder_fault(text)):
+        raise Wrong(fault[0])
+    return text
 
 
 def _items(value: object) -> tuple[object, ...]:

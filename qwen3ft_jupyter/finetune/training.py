@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, Stopped
@@ -12,8 +14,10 @@ from qwen3ft_jupyter.finetune.batches import Layout
 from qwen3ft_jupyter.finetune.data import read_data_of, split
 from qwen3ft_jupyter.finetune.metrics import MetricsFile
 from qwen3ft_jupyter.finetune.model import load_for_training, loraplus_optimizer
+from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
 from qwen3ft_jupyter.finetune.results import Outcome
+from qwen3ft_jupyter.finetune.volume import naming
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
 from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads
@@ -23,7 +27,6 @@ from qwen3ft_jupyter.work import SILENT, Progress, Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from transformers import Trainer
 
@@ -59,16 +62,17 @@ def train(
             not known.
 
     Raises:
-        BadConfig: The output_dir cannot be used (see `check_output`), or the run to resume was begun with other fields
-            or another commit.
+        BadConfig: The output_dir cannot be used (see `check_output`), packing or adapter do not suit the model, or the
+            run to resume was begun with other fields or another commit.
         BadData: The data is wrong, or has changed since the run to resume.
         Stopped: The work was to stop.
-        JobFailed: The loss became NaN.
+        JobFailed: The loss became NaN, or the output_dir cannot be used any more.
         LoadError: The model cannot be loaded, or does not fit.
+        NoSpace: The volume of the output_dir has become full; what was saved before is kept.
     """
     require("torch", "transformers", "peft", "accelerate")
     work = work or Work()
-    with no_network(), quiet_libraries():
+    with no_network(), quiet_libraries(), naming(Path(config.output_dir)):
         data = read_data_of(config)
         planned = output.plan(config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit)
         if planned.is_resumed:
@@ -80,15 +84,15 @@ def train(
         tokenizer = load_tokenizer(model_folder)
         samples = _prepare_samples(config, data, tokenizer, work)
         ready = load_for_training(config, model_folder, reporter=work.reporter)
+        objective = _objective(config, ready, samples, work)
         _tell_of_base_model(ready.model, samples.facts.end_ids, work)
-        output.begin(config, planned)
-        trained = _train_steps(config, planned, ready, samples, work)
+        output.begin(config, planned, work.reporter)
+        trained = _train_steps(config, planned, ready, samples, objective, work=work)
         work.progress(Progress("saving", 0, None, "files"))
-        saved = results.save_result(ready, tokenizer, config, planned.folder, end_ids=samples.facts.end_ids)
         outcome = _outcome(config, planned, ready, trained, samples.facts)
+        results.save_result(ready, tokenizer, config, outcome, samples.facts, reporter=work.reporter)
         _tell_of_result(outcome, ready, work)
-        results.write_card([planned.folder, saved], config, outcome, samples.facts)
-        output.finish(planned, outcome)
+        output.finish(planned, outcome, work.reporter)
         work.progress(Progress("saving", 1, 1, "files"))
     return outcome
 
@@ -113,17 +117,28 @@ class _Trained:
 
 
 def _train_steps(
-    config: FineTuneConfig, planned: output.Plan, ready: Trainable, samples: _Samples, work: Work
+    config: FineTuneConfig,
+    planned: output.Plan,
+    ready: Trainable,
+    samples: _Samples,
+    objective: SupervisedTuning,
+    *,
+    work: Work,
 ) -> _Trained:
     """Train to the end, or raise what `_fit` raises."""
     last_step = checkpoints.step_of(planned.checkpoint) if planned.checkpoint else 0
-    folder = planned.folder / results.CHECKPOINTS
-    with MetricsFile(planned.folder / results.METRICS, last_step=last_step or 0) as metrics:
-        watch = Watch(config, folder=folder, metrics=metrics, work=work)
-        with fitting_threads(ready.model):
-            objective = _objective(config, ready, samples, work)
-            trainer = _trainer(config, ready, samples, objective, watch, save_to=folder)
-            state = _fit(trainer, watch, planned.checkpoint)
+    own = OutputFolder(planned.folder)
+    folder, written_to = planned.folder / results.CHECKPOINTS, own.begin_writing(results.CHECKPOINTS)
+    try:
+        with MetricsFile(planned.folder / results.METRICS, last_step=last_step or 0) as metrics:
+            watch = Watch(config, folder=folder, written_to=written_to, metrics=metrics, work=work)
+            trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to)
+            with fitting_threads(ready.model):
+                state = _fit(trainer, watch, planned.checkpoint)
+    finally:
+        with contextlib.suppress(OSError):  # what is wrong, the training says; the next run clears up
+            own.note(results.METRICS)
+            own.clear_writing()
     return _Trained(state, metrics, watch.seconds)
 
 
@@ -184,14 +199,16 @@ def _objective(config: FineTuneConfig, ready: Trainable, samples: _Samples, work
         is_flat="flash" in str(ready.model.config._attn_implementation),  # noqa: SLF001 - it has no public name
         multiple_of=8 if ready.precision.device.startswith("cuda") else 1,  # tensor cores like 8
     )
-    packs = config.packing is not False and packs_exactly(ready.model, layout)
+    with fitting_threads(ready.model):
+        packs = config.packing is not False and packs_exactly(ready.model, layout)
+        is_lean = has_plain_head(ready.model)
     if config.packing is True and not packs:
         raise BadConfig(
             "packing: true is not exact on this model: samples in one row would see each other.", hint="Use auto."
         )
     if config.packing == "auto" and not packs:
         work.notice("Packing is off: on this model samples in one row would see each other.")
-    return SupervisedTuning(replace(layout, packs=packs), is_lean=has_plain_head(ready.model))
+    return SupervisedTuning(replace(layout, packs=packs), is_lean=is_lean)
 
 
 def _trainer(

@@ -31,7 +31,9 @@ REASONING = (
 )  # fmt: skip
 """What the thought before an answer is called."""
 
-LEARN_KEYS = ("loss", "weight", "loss_weight", "loss_scale", "learn", "train", "training")
+LEARN_KEYS = (
+    "loss", "weight", "loss_weight", "loss_scale", "learn", "train", "training", "trainable", "output_with_loss",
+)  # fmt: skip
 """What says of a turn whether it is learned; of `SKIP_KEYS` the opposite."""
 
 SKIP_KEYS = ("mask", "masked")
@@ -290,7 +292,8 @@ def _read_pair(turn: Row, here: str) -> list[ChatMessage]:
     messages = [ChatMessage("system", text_of(system[1], f"{here}.{system[0]}"))] if system else []
     name = f"{here}.{reply[0]}"
     question = ChatMessage("user", text_of(ask[1], f"{here}.{ask[0]}"))
-    return [*messages, question, make_answer(text_of(reply[1], name), given, name)]
+    answer = make_answer(text_of(reply[1], name), given, name)
+    return [*messages, question, replace(answer, is_learned=_is_learned(turn, here, may_be=True))]
 
 
 def _append(messages: list[ChatMessage], message: ChatMessage, here: str) -> None:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 30.0
 """Longest silence on a connection. There is no limit on the whole: slow links finish too."""
+QUESTION_IDLE_S = 15.0
+"""The same where a question is asked: it is asked twice, of two hubs, and somebody waits."""
 HEAD_LIMIT_S = 60.0
 """Longest wait for the head of one answer, connecting included, even if bytes of it trickle in."""
 SLOW_WINDOW_S = 60.0
@@ -191,16 +193,27 @@ class HttpClient:
         """Args: connections kept per host, our name, the two time limits, and where jitter comes from."""
         self.user_agent = user_agent
         self._max_connections = max_connections
-        self._timeout = Timeout(connect=connect_timeout_s, read=idle_timeout_s)
+        self._connect_s, self._idle_s = connect_timeout_s, idle_timeout_s
         self._chance = chance
         self._lock = threading.Lock()
         self._managers: dict[tuple[str | None, bool], PoolManager] = {}
         self._proxies: dict[tuple[str, str, int | None], tuple[str | None, float]] = {}
 
     def open(
-        self, url: str, *, headers: Mapping[str, str] | None = None, stop: threading.Event | None = None
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        idle_s: float = IDLE_TIMEOUT_S,
+        stop: threading.Event | None = None,
     ) -> Response:
         """Ask for `url`, follow redirects, and return the answer whatever its status is.
+
+        Args:
+            url: Where to ask.
+            headers: What to send beside our name.
+            idle_s: The longest silence in seconds, where the client's own limit is not shorter.
+            stop: Ends it.
 
         Raises:
             HubUnreachable: No connection; `details["cause"]` is name-lookup, refused, timeout, silent, tls, handshake,
@@ -214,7 +227,7 @@ class HttpClient:
         for _ in range(MAX_REDIRECTS + 1):
             visited.add(url)
             try:
-                response = self._send(url, asked, stop)
+                response = self._send(url, asked, min(idle_s, self._idle_s), stop)
             except HubUnreachable as error:
                 raise as_store(error, url, first) from error
             if response.status == 407:
@@ -273,7 +286,7 @@ class HttpClient:
     def _get_once(
         self, url: str, headers: Mapping[str, str] | None, max_bytes: int, stop: threading.Event | None
     ) -> Answer:
-        with self.open(url, headers=headers, stop=stop) as response:
+        with self.open(url, headers=headers, idle_s=QUESTION_IDLE_S, stop=stop) as response:
             host = host_of(response.url)
             if response.status in retry.TRANSIENT_STATUSES:
                 raise retry.busy(host, response.status, response.headers.get("retry-after"))
@@ -283,12 +296,12 @@ class HttpClient:
                 raise HubUnreachable(error.message, hint=error.hint, details=error.details) from error
         return Answer(response.status, response.headers, body, response.url)
 
-    def _send(self, url: str, headers: Mapping[str, str], stop: threading.Event | None) -> Response:
+    def _send(self, url: str, headers: Mapping[str, str], idle_s: float, stop: threading.Event | None) -> Response:
         """Send one request; again if a kept connection turns out to have been closed by the other side."""
         while True:
             exchange = Exchange(stop, head_limit_s=HEAD_LIMIT_S)
             try:
-                raw = self._ask(url, headers, exchange)
+                raw = self._ask(url, headers, Timeout(connect=self._connect_s, read=idle_s), exchange)
             except (HTTPError, OSError, ValueError) as error:
                 if exchange.is_stopped:
                     raise stopped() from error
@@ -298,9 +311,9 @@ class HttpClient:
                     raise unreachable(url, error) from error
                 continue
             exchange.answered()
-            return Response(raw, exchange, url, idle_s=float(self._timeout.read_timeout or IDLE_TIMEOUT_S))
+            return Response(raw, exchange, url, idle_s=idle_s)
 
-    def _ask(self, url: str, headers: Mapping[str, str], exchange: Exchange) -> BaseHTTPResponse:
+    def _ask(self, url: str, headers: Mapping[str, str], timeout: Timeout, exchange: Exchange) -> BaseHTTPResponse:
         exchange.begin()
         try:
             with exchange.on_this_thread():
@@ -312,7 +325,7 @@ class HttpClient:
                     redirect=False,
                     preload_content=False,
                     decode_content=False,
-                    timeout=self._timeout,
+                    timeout=timeout,
                 )
         except BaseException:
             exchange.end()

@@ -7,6 +7,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
+from qwen3ft_jupyter.cache.case import check_known
 from qwen3ft_jupyter.cache.own.repair import repair_model
 from qwen3ft_jupyter.download.request import DownloadRequest, shows_wanted
 from qwen3ft_jupyter.errors import NotCached
@@ -14,7 +15,7 @@ from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.cached import CachedModels, warn_unless_sound
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
-from qwen3ft_jupyter.messages import Command
+from qwen3ft_jupyter.messages import Command, Message
 from qwen3ft_jupyter.settings.places import load_settings
 
 if TYPE_CHECKING:
@@ -164,7 +165,8 @@ class ModelManager(CachedModels):
         from qwen3ft_jupyter.practice.hub import hubs_for
 
         repo_id, settings = request.model_name, self.settings
-        if request.force or self.cache.find(repo_id) is None:
+        check_known(repo_id, self.cache)
+        if request.force:
             catalog.check_published(repo_id)
         is_practice = repo_id == catalog.PRACTICE_REPO_ID
         client = HttpClient(max_connections=settings.max_connections)
@@ -233,8 +235,7 @@ class ModelManager(CachedModels):
             wanted: `force`, `revision`, `update`, `sources`, `in_place`, as in `ensure_model_cached`.
         """
         request = DownloadRequest.of(model_name, **wanted)
-        if self.cache.find(request.model_name) is None:
-            catalog.check_published(request.model_name)
+        check_known(request.model_name, self.cache)
         return self._model_jobs.download(request, max_speed)
 
     def start_verify(self, model_name: str, *, revision: str | None = None, max_speed: int | None = None) -> Job:
@@ -250,12 +251,13 @@ class ModelManager(CachedModels):
     ) -> Job:
         repo_id, revision = parse_model(model_name, revision)
         if self.cache.find(repo_id, revision) is None:
+            check_known(repo_id, self.cache)
+            command = Command("download", f"{repo_id}@{revision}" if revision else repo_id)
             raise NotCached(
                 "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
-                hint="Download it: {command}",
+                hint=self.cache.hint_at(repo_id, Message("Download it: {command}", command=command)),
                 name=repo_id,
                 revision=revision,
-                command=Command("download", f"{repo_id}@{revision}" if revision else repo_id),
             )
         jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
@@ -279,8 +281,7 @@ class ModelManager(CachedModels):
 
     def _check_base(self, config: FineTuneConfig) -> None:
         """Raise BadName or UnknownModel for a base model that nobody can have."""
-        if self.cache.find(config.model) is None:
-            catalog.check_published(config.model)
+        check_known(config.model, self.cache)
 
     # Loading and talking
 

@@ -62,9 +62,9 @@ def test_each_kind_is_reloaded_merged_and_resumed_as_it_was_trained(
     trained: list[Any] = []
     save = results.save_result
 
-    def spy(ready: Any, *given: Any, **named: Any) -> Path:
+    def spy(ready: Any, *given: Any, **named: Any) -> None:
         trained.append(logits(ready.model))
-        return save(ready, *given, **named)
+        save(ready, *given, **named)
 
     monkeypatch.setattr(results, "save_result", spy)
     fields |= {"max_steps": 6, "save_steps": None, "lora": {"r": 4, "alpha": 8, "dropout": 0.2, **KINDS[kind]}}

@@ -9,6 +9,7 @@ import pytest
 from qwen3ft_jupyter.errors import BadInput, LoadError
 from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer, stream
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
+from tests.faults.scarcity import limit_threads
 from tests.loading.tiny_qwen3 import make_model
 
 if TYPE_CHECKING:
@@ -156,3 +157,12 @@ def test_a_model_without_template_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(LoadError, match="no chat template"):
         answer(loaded, "Hello")
+
+
+def test_where_the_system_has_no_thread_the_answer_comes_at_once(
+    loaded: LoadedPair, scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted("Hello 你好.<|im_end|>")
+    limit_threads(monkeypatch, 0)
+
+    assert answer(loaded, "Hi") == "Hello 你好."

@@ -213,6 +213,14 @@ COUNTED: dict[str, tuple[dict[str, Any], str]] = {
         talk((U, "q"), (A, {"content": "x", "weight": 0}), (U, "r"), (A, {"content": "a", "weight": 1})),
         "1 answers are context only",
     ),
+    "a pair marked with output_with_loss": (
+        {"conversation": [{"input": "q", "output": "x", "output_with_loss": False}, {"input": "r", "output": "a"}]},
+        "1 answers are context only",
+    ),
+    "a pair marked with loss": (
+        {"conversation": [{"human": "q", "assistant": "x", "loss": False}, {"human": "r", "assistant": "a"}]},
+        "1 answers are context only",
+    ),
     "answers marked with train, in text": (
         talk((U, "q"), (A, {"content": "x", "train": "false"}), (U, "r"), (A, "a")),
         "1 answers are context only",
@@ -413,6 +421,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     "a line cut off": ('{"question": "q", "ans', "row 2 is not JSON: cut off"),
     "a list": ("[1]", "row 2 is not an object, but a list"),
     "a row encoded twice": (json.dumps('{"question": "q"}'), "row 2 is not an object, but a text that holds JSON"),
+    "a comma after a row": ('{"question": "q", "answer": "a"},', "row 2 is not JSON: a comma after the object"),
     "a comment": ("// no", "row 2 is not JSON: a comment"),
     "a page of HTML": ("<!DOCTYPE html>", "row 2 is not JSON: a page of HTML"),
     "a pointer of git-lfs": ("version https://git-lfs.github.com/spec/v1", "row 2 is not JSON: a pointer of git-lfs"),
@@ -435,6 +444,13 @@ def test_a_broken_line_is_named_with_its_cause_and_obeys_skip_bad_rows(tmp_path:
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
+        (
+            "a.csv",
+            b"PK\x03\x04\x14\x00",
+            "a.csv is a spreadsheet of Excel (.xlsx), or a zip file: save the table as CSV",
+        ),
+        ("a.jsonl", b"\x1f\x8b\x08\x00", "a.jsonl is compressed by gzip: unpack it"),
+        ("a.json", b"PAR1\x15\x04", "a.json is a parquet file: give it the ending .parquet"),
         ("a.csv", "question,input,answer\nq,a\n", "row 1 (line 2) has 2 cells, the first line names 3 columns"),
         ("a.csv", "question,answer\nq,a,b\n", "row 1 (line 2) has 3 cells"),
         ("a.csv", 'question,answer\n"q\nr",a\nq\n', "row 2 (line 4) has 1 cells"),
@@ -452,8 +468,8 @@ def test_a_broken_line_is_named_with_its_cause_and_obeys_skip_bad_rows(tmp_path:
         ("a.parquet", "x", "parquet"),
     ],
 )
-def test_a_file_that_would_lose_something_is_refused(tmp_path: Path, name: str, text: str, words: str) -> None:
-    (tmp_path / name).write_text(text)
+def test_a_file_that_would_lose_something_is_refused(tmp_path: Path, name: str, text: str | bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
 
     with pytest.raises(Exception, match="a\\.") as caught:
         read_named([str(tmp_path / name)], Reading())

@@ -188,7 +188,8 @@ def test_a_model_whose_layers_carry_state_is_not_packed_and_says_so(
     assert "Packing is off: on this model samples in one row would see each other." in ear.notices
     assert curve(folder, {**still, "max_steps": 2, "packing": False}) == found
     with pytest.raises(BadConfig, match="packing: true is not exact on this model"):
-        curve(folder, {**still, "packing": True})
+        curve(folder, {**still, "packing": True}, name="refused")
+    assert not Path(still["output_dir"]).with_name("refused").exists()
 
 
 def linear_attention(tiny: Path, tmp_path: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.errors import BadListing, BadSetting, HubBusy, HubError, HubUnreachable, SourceFailed, Stopped
+from qwen3ft_jupyter.hubs import http
 from qwen3ft_jupyter.hubs.failures import host_of, redirect_target
 from qwen3ft_jupyter.hubs.http import MAX_JSON_DEPTH, HttpClient, json_depth
 from qwen3ft_jupyter.hubs.network import CA_VARIABLES
@@ -350,6 +351,24 @@ class TestFailures:
                 client.get(server.url)
             released.set()
             assert len(server.seen) == 2
+
+        assert caught.value.details["cause"] == "silent"
+
+    def test_silence_is_borne_for_less_long_where_a_question_is_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(http, "QUESTION_IDLE_S", 0.2)
+        client = HttpClient(idle_timeout_s=20, chance=lambda: 0.0)
+        released = threading.Event()
+
+        def answer(_: Seen) -> Reply:
+            released.wait(10)
+            return Reply(200, b"x")
+
+        with ScriptedServer(answer) as server:
+            with pytest.raises(HubUnreachable) as caught:
+                client.get(server.url)
+            threading.Timer(0.5, released.set).start()
+            with client.open(server.url) as response:
+                assert response.status == 200
 
         assert caught.value.details["cause"] == "silent"
 

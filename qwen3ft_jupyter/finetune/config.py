@@ -31,7 +31,13 @@ class LoraConfig:
     alpha: int = 32
     dropout: float = 0.0
     targets: str | tuple[str, ...] = "all-linear"
-    """"all-linear", or names among `rules.LORA_TARGETS`."""
+    """"all-linear", or names among `rules.LORA_TARGETS` and lm_head."""
+    rslora: bool = False
+    """Scale by alpha / √r instead of alpha / r, so that a high r learns as fast as a low one."""
+    dora: bool = False
+    """Learn the weights' lengths apart from their directions (DoRA): slower, closer to a full fine-tune at a low r."""
+    loraplus_ratio: float | None = None
+    """How many times learning_rate the B matrices get (LoRA+); 16 is customary. None: the same rate for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +65,11 @@ class FineTuneConfig:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     batch_size: int = 2
-    """Samples computed at once; memory grows with it."""
+    """Samples of the greatest length computed at once, more of shorter ones; memory grows with it."""
     gradient_accumulation: int = 4
     """Batches that make one step; batch_size times this is what the rate is tuned to."""
+    packing: bool | str = "auto"
+    """Several samples in one row, without seeing each other; auto: where the model allows it. It changes no result."""
     max_length: int = 1024
     """Tokens of the longest sample; longer ones lose old turns, then the middle of the question, then are left out."""
     lora: LoraConfig = field(default_factory=LoraConfig)
@@ -88,8 +96,6 @@ class FineTuneConfig:
     """Replace an earlier result in output_dir."""
     quantization: str | None = None
     """Not yet: only null."""
-    packing: bool = False
-    """Not yet: only false."""
     devices: int = 1
     """Not yet: only 1."""
 
@@ -239,7 +245,11 @@ def _refuse(problems: list[str]) -> None:
 def _lora(values: object, problems: list[str]) -> LoraConfig:
     if not isinstance(values, dict):
         problems.append(
-            Message("lora: {value} is not a group of fields (r, alpha, dropout, targets)", value=rules.shown(values))
+            Message(
+                "lora: {value} is not a group of fields ({names})",
+                value=rules.shown(values),
+                names=", ".join(rules.LORA_FIELDS),
+            )
         )
         return LoraConfig()
     group = _Group(values, "lora.", problems)

@@ -268,6 +268,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _method(config: FineTuneConfig) -> str:
+    if config.method == "full":
+        return "full fine-tune"
+    lora = config.lora
+    kind = ("rsLoRA, " if lora.rslora else "") + ("DoRA" if lora.dora else "LoRA")
+    words = f"{kind}, r {lora.r}, alpha {lora.alpha}, dropout {lora.dropout:g}"
+    return words if lora.loraplus_ratio is None else f"{words}, LoRA+ ratio {lora.loraplus_ratio:g}"
+
+
 def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
     """Return the model card in Markdown; it names files, never folders, because people publish it."""
     title, counts = Path(config.output_dir).name, facts.counts
@@ -277,9 +286,7 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
     head += [*tags, "---", ""]
     rows = {
         "Base model": f"{config.model}, commit {commit}" if (commit := outcome.base_commit) else config.model,
-        "Method": f"LoRA, r {config.lora.r}, alpha {config.lora.alpha}, dropout {config.lora.dropout:g}"
-        if config.method == "lora"
-        else "full fine-tune",
+        "Method": _method(config),
         "Trained parameters": f"{outcome.trainable_parameters:,} of {outcome.parameters:,}",
         "Data": ", ".join(Path(path).name for path in config.data),
         "Conversations": f"{counts.conversations:,} of {facts.rows:,} rows; {facts.held_out:,} more held out",

@@ -46,7 +46,10 @@ WAIT_S = 240
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with the practice model, and a finished LoRA run in `runs/first`; tests must not change them."""
-    place = tmp_path_factory.mktemp("after")
+    return make_place(tmp_path_factory.mktemp("after"))
+
+
+def make_place(place: Path) -> Path:
     manager = get_model_manager(cache_dir=place / "cache", state_dir=place / "state", offline=True)
     manager.ensure_model_cached(PRACTICE_REPO_ID)
     commit = manager.cached_models()[0].commit
@@ -207,8 +210,8 @@ def test_what_is_none_is_named(manager: ModelManager, tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/first").mkdir(parents=True)
 
-    with pytest.raises(UnknownModel, match='no folder "runs/firs"') as caught:
-        manager.merge("runs/firs")
+    with pytest.raises(UnknownModel, match='no folder "runs/firzt"') as caught:
+        manager.merge("runs/firzt")
 
     assert "runs/first" in caught.value.hint
 

@@ -235,8 +235,7 @@ THOUGHT{{ .Content }}{{ if not $last }}<|im_end|>
 {{ end }}
 {{- end }}
 {{- if and $last (ne .Role "assistant") }}<|im_start|>assistant
-BEGINS
-{{- end }}
+BEGINS{{ end }}
 {{- end }}"""
 """Tools are left out: Ollama then says that the model does not take any."""
 

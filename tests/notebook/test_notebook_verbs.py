@@ -498,6 +498,26 @@ def test_a_job_forgotten_while_the_list_is_made_is_left_out(
     assert [row["id"] for row in run("jobs")] == ["b"]
 
 
+def test_a_run_is_merged_and_exported(run: Any, manager: StandInManager) -> None:
+    manager.all_jobs = [StandInJob("20260102-030405-finetune-abcd", "finetune")]
+
+    merged = run("merge abcd --into whole --overwrite --detach")
+    run("export runs/first --detach")
+    run(f"export {NAME} --to ollama --into out --detach")
+
+    assert isinstance(merged, JobView)
+    assert manager.was_asked("merge") == [("20260102-030405-finetune-abcd", "whole", True)]
+    assert manager.was_asked("export") == [
+        ("runs/first", "safetensors", None, False),
+        (NAME, "ollama", "out", False),
+    ]
+
+
+def test_a_target_that_is_none_is_refused_in_the_line(run: Any) -> None:
+    with pytest.raises(UsageError, match="gguf"):
+        run("export runs/first --to onnx")
+
+
 def test_chat_asks_a_model_or_a_run(run: Any, manager: StandInManager, tmp_path: Path) -> None:
     manager.all_jobs = [StandInJob("20260102-030405-finetune-abcd", "finetune")]
 

@@ -202,6 +202,8 @@ def test_what_needs_no_merge_says_so(manager: ModelManager, tmp_path: Path) -> N
 
     with pytest.raises(BadInput, match="full is a full fine-tune: its model is whole"):
         manager.merge(str(tmp_path / "full"))
+    with pytest.raises(BadInput, match="Qwen3-Practice is a whole model"):
+        manager.merge(PRACTICE_REPO_ID)
     with pytest.raises(LoadError, match="holds no adapter"):
         manager.merge(str(MODEL_FOLDER))
 

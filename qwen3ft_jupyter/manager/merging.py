@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ class Merging:
     def __init__(self, name: str, jobs: ModelJobs, cache: ModelCache, output_dir: Path | None = None) -> None:
         self.source = find_source(name, jobs)
         """The output folder of the fine-tune, or the folder of the adapter."""
-        self.adapter, self._origin, commit = _find_adapter(self.source, name, jobs)
+        self.adapter, self._origin, commit = _find_adapter(self.source, name, jobs, cache)
         self.base = _find_base(_named_base(self.adapter), commit, cache)
         self.target = output_dir or self.source.with_name(f"{self.source.name}-merged")
 
@@ -61,7 +62,7 @@ def find_source(name: str, jobs: ModelJobs) -> Path:
     return folder.parent if folder.name == ADAPTER and is_run(folder.parent) else folder
 
 
-def _find_adapter(folder: Path, name: str, jobs: ModelJobs) -> tuple[Adapter, Origin, str | None]:
+def _find_adapter(folder: Path, name: str, jobs: ModelJobs, cache: ModelCache) -> tuple[Adapter, Origin, str | None]:
     """Return the adapter, where it comes from, and the commit of its base, if that is known."""
     if is_run(folder):
         result, record = read_run(folder), read_record(folder)
@@ -84,6 +85,14 @@ def _find_adapter(folder: Path, name: str, jobs: ModelJobs) -> tuple[Adapter, Or
         adapter = read_adapter(folder)
         return adapter, Origin(folder.name), adapter.revision or None
     if not folder.is_dir():
+        with contextlib.suppress(BadName):
+            if cache.find(name) is not None:
+                raise BadInput(
+                    "{name} is a whole model: there is nothing to merge.",
+                    hint="Take it as it is: {command}",
+                    name=name,
+                    command=Command("export", name),
+                )
         from qwen3ft_jupyter.manager.locate import unknown
 
         raise unknown(name, jobs)

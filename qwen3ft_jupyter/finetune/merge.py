@@ -25,7 +25,7 @@ from qwen3ft_jupyter.errors import LoadError
 from qwen3ft_jupyter.finetune.adapter import EMBEDDING, HEAD, check_applies
 from qwen3ft_jupyter.finetune.merged import GENERATION, LAST, MergeResult, read_merge_record
 from qwen3ft_jupyter.finetune.results import CARD, MADE_BY, versions
-from qwen3ft_jupyter.finetune.shards import TORCH_TYPES, check_digest, write_weights
+from qwen3ft_jupyter.finetune.shards import TORCH_TYPES, read_file, write_weights
 from qwen3ft_jupyter.finetune.target import (
     Folder,
     check_room,
@@ -179,6 +179,7 @@ def merge(plan: MergePlan, work: Work, *, disk: Disk = LOCAL, machine: Machine |
 
     require("torch", "transformers", "peft")
     started = time.monotonic()
+    check_model_folder(plan.base.folder)  # again: the job may have waited
     dtype = check_fits(plan, machine)
     try:
         delete_temporary(plan.temporary, disk)
@@ -200,14 +201,10 @@ def merge(plan: MergePlan, work: Work, *, disk: Disk = LOCAL, machine: Machine |
 def _write_others(plan: MergePlan, written: Folder) -> None:
     """Write tokenizer, settings of generation and card. The base's own card would claim what is not so any more."""
     for name in _COPIED:
-        if is_file(path := plan.base.folder / name):
-            data = path.read_bytes()
-            check_digest(plan.base, name, hashlib.sha256(data).hexdigest())
-            written.write(name, data)
+        if is_file(plan.base.folder / name):
+            written.write(name, read_file(plan.base, name))
     written.write(GENERATION, _generation(plan))
-    config = (plan.base.folder / LAST).read_bytes()
-    check_digest(plan.base, LAST, hashlib.sha256(config).hexdigest())
-    written.write_last(config)
+    written.write_last(read_file(plan.base, LAST))
 
 
 def _generation(plan: MergePlan) -> bytes:

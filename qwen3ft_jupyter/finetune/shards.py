@@ -10,10 +10,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS
 from qwen3ft_jupyter.errors import CacheDamaged, LoadError
-from qwen3ft_jupyter.loading.weights import weight_files
+from qwen3ft_jupyter.loading.weights import REPAIR, weight_files
 from qwen3ft_jupyter.messages import Command, Names
+from qwen3ft_jupyter.paths import reason_of
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
+    from typing_extensions import Self
 
     from qwen3ft_jupyter.finetune.adapter import Change
     from qwen3ft_jupyter.finetune.merge import Base, MergePlan
@@ -81,10 +82,9 @@ def _write_shard(
     """Copy a shard with the adapter merged into it; both are digested on the way. Raises CacheDamaged."""
     before, after = hashlib.sha256(), hashlib.sha256()
     disk, position = written.disk, 0
-    descriptor = os.open(source, READ_FLAGS)
     target = disk.open(written.folder / source.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
-        for old, new in _merged_blocks(plan, descriptor, tensors):
+        for old, new in _merged_blocks(plan, source, tensors):
             before.update(old)
             after.update(new)
             disk.write_at(target, memoryview(new), position)
@@ -92,18 +92,20 @@ def _write_shard(
             copying.advance(len(new), source.name)
         disk.fsync(target)
     finally:
-        os.close(descriptor)
         disk.close(target)
     check_digest(plan.base, source.name, before.hexdigest())
     written.files[source.name] = {"size": position, "sha256": after.hexdigest()}
 
 
-def _merged_blocks(
-    plan: MergePlan, descriptor: int, tensors: Mapping[str, torch.Tensor]
-) -> Iterator[tuple[bytes, bytes]]:
+def _merged_blocks(plan: MergePlan, source: Path, tensors: Mapping[str, torch.Tensor]) -> Iterator[tuple[bytes, bytes]]:
     """Yield the bytes of a shard, a block at a time, as they are and as they are to be."""
-    length = struct.unpack("<Q", _read(descriptor, 8, 0))[0]
-    header = _read(descriptor, 8 + length, 0)
+    with _Reader(plan.base, source.name) as reader:
+        yield from _merge_each(plan, reader, tensors)
+
+
+def _merge_each(plan: MergePlan, reader: _Reader, tensors: Mapping[str, torch.Tensor]) -> Iterator[tuple[bytes, bytes]]:
+    length = struct.unpack("<Q", reader.read(8, 0))[0]
+    header = reader.read(8 + length, 0)
     yield header, header
     entries = {name: entry for name, entry in json.loads(header[8:]).items() if name != "__metadata__"}
     end = 0
@@ -116,7 +118,7 @@ def _merged_blocks(
         row = entry["shape"][1] * _BYTES[entry["dtype"]] if change else 1
         step = max(1, _BLOCK_BYTES // row) * row
         for at in range(start, stop, step):
-            old = _read(descriptor, min(step, stop - at), 8 + length + at)
+            old = reader.read(min(step, stop - at), 8 + length + at)
             new = old if change is None else _merge_rows(change, tensors, old, entry, (at - start) // row)
             yield old, new
 
@@ -138,16 +140,51 @@ def _merge_rows(
     return bytes(merged.view(torch.uint8).numpy().tobytes())
 
 
-def _read(descriptor: int, length: int, offset: int) -> bytes:
-    """Return so many bytes of an open file; a system call gives at most 2 GB. Raises OSError."""
-    parts = bytearray()
-    while len(parts) < length and (part := LOCAL.read_at(descriptor, length - len(parts), offset + len(parts))):
-        parts += part
-    if len(parts) < length:
-        raise LoadError(
-            "A file of the base model is cut short.", hint="Verify the model: what is wrong is fetched again."
+class _Reader:
+    """A file of the base, which in another tool's cache may be a symlink; a context manager. Raises LoadError."""
+
+    def __init__(self, base: Base, name: str) -> None:
+        self._base, self._name = base, name
+        try:
+            self._file = (base.folder / name).open("rb", buffering=0)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, length: int, offset: int) -> bytes:
+        """Return so many bytes; a system call gives at most 2 GB."""
+        parts = bytearray()
+        try:
+            self._file.seek(offset)
+            while len(parts) < length and (part := self._file.read(length - len(parts))):
+                parts += part
+        except OSError as error:
+            raise self._unreadable(error) from error
+        if len(parts) < length:
+            raise LoadError("{name} is cut short or has bytes too many.", hint=REPAIR, name=self._name)
+        return bytes(parts)
+
+    def _unreadable(self, error: OSError) -> LoadError:
+        return LoadError(
+            "{name} of {repo_id} cannot be read: {reason}.",
+            hint=REPAIR,
+            name=self._name,
+            repo_id=self._base.repo_id,
+            reason=reason_of(error),
         )
-    return bytes(parts)
+
+
+def read_file(base: Base, name: str) -> bytes:
+    """Return a small file of the base. Raises LoadError, or CacheDamaged if it has changed."""
+    with _Reader(base, name) as reader:
+        data = reader.read((base.folder / name).stat().st_size, 0)
+    check_digest(base, name, hashlib.sha256(data).hexdigest())
+    return data
 
 
 def check_digest(base: Base, name: str, sha256: str) -> None:

@@ -256,6 +256,30 @@ def test_a_changed_file_of_the_base_is_named(tiny: Path, adapter: Path, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("untested")
+def test_a_base_in_another_tools_cache_may_be_symlinks(tiny: Path, adapter: Path, tmp_path: Path) -> None:
+    (tmp_path / "snapshot").mkdir()
+    for path in tiny.iterdir():
+        (tmp_path / "snapshot" / path.name).symlink_to(path)
+
+    merge(planned(tmp_path / "snapshot", adapter, tmp_path / "merged"), Work())
+
+    assert is_merged(tmp_path / "merged")
+    assert not [path for path in (tmp_path / "merged").iterdir() if path.is_symlink()]
+
+
+@pytest.mark.usefixtures("untested")
+def test_a_file_of_the_base_that_is_gone_is_named(tiny: Path, adapter: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(tiny, tmp_path / "base")
+    plan = planned(base, adapter, tmp_path / "merged")
+    (base / "model.safetensors").unlink()
+
+    with pytest.raises((LoadError, CacheDamaged), match=r"model\.safetensors"):
+        merge(plan, Work())
+
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+
 # Adapters that are refused
 
 

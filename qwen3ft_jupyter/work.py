@@ -91,7 +91,10 @@ PHASES: Final[Mapping[str, Phase]] = {
     "loading": Phase(Message("loading the model"), is_final=True),
     "preparing": Phase(Message("preparing")),
     "training": Phase(Message("training")),
+    "merging": Phase(Message("merging the adapter into the model")),
+    "comparing": Phase(Message("comparing with base and adapter")),
     "saving": Phase(Message("saving"), is_final=True),
+    "exporting": Phase(Message("exporting"), is_final=True),
 }
 """Every phase. A new one is a row here and its translation."""
 

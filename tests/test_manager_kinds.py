@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,9 @@ from qwen3ft_jupyter.manager.kinds import (
     VERIFY,
     CheckParams,
     DownloadParams,
+    ExportParams,
     FineTuneParams,
+    MergeParams,
     ModelParams,
     Starter,
 )
@@ -33,7 +36,6 @@ from tests.jobs.following import AT_ONCE_S, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 STARTER = Starter({"offline": True, "cache_dir": "/models"}, is_trusted=False)
 CONFIG = {"model": "Qwen/Qwen3-0.6B", "output_dir": "/home/me/out", "data": ["/home/me/rows.jsonl"]}
@@ -42,6 +44,8 @@ PARAMS: dict[str, ModelParams] = {
     "verify": CheckParams(STARTER, "acme/Tiny-1", "v1"),
     "repair": CheckParams(STARTER, "acme/Tiny-1"),
     "finetune": FineTuneParams(STARTER, CONFIG),
+    "merge": MergeParams(STARTER, Path("/home/me/out"), "acme/Tiny-1", Path("/home/me/out-merged"), overwrite=True),
+    "export": ExportParams(STARTER, "/home/me/out", "acme/Tiny-1", "gguf", Path("/home/me/out-gguf")),
 }
 GIVEN = {"settings": {"offline": True, "cache_dir": "/models"}, "is_trusted": False}
 WRITTEN: dict[str, dict[str, Any]] = {
@@ -56,6 +60,19 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "verify": {"model_name": "acme/Tiny-1", "revision": "v1"},
     "repair": {"model_name": "acme/Tiny-1", "revision": None},
     "finetune": {"config": CONFIG},
+    "merge": {
+        "model_name": "acme/Tiny-1",
+        "source": "/home/me/out",
+        "output_dir": "/home/me/out-merged",
+        "overwrite": True,
+    },
+    "export": {
+        "model_name": "acme/Tiny-1",
+        "source": "/home/me/out",
+        "to": "gguf",
+        "overwrite": False,
+        "output_dir": "/home/me/out-gguf",
+    },
 }
 """As every version has written them."""
 
@@ -70,6 +87,9 @@ WRITTEN: dict[str, dict[str, Any]] = {
         ("verify", CheckParams(STARTER, "a/b"), "Verify a/b"),
         ("repair", CheckParams(STARTER, "a/b"), "Repair a/b"),
         ("finetune", FineTuneParams(STARTER, CONFIG), "Fine-tune Qwen/Qwen3-0.6B → out"),
+        ("merge", MergeParams(STARTER, Path("/runs/first"), "a/b", Path("/x/whole")), "Merge first → whole"),
+        ("export", ExportParams(STARTER, "/runs/first", "a/b", "vllm"), "Export first → vllm"),
+        ("export", ExportParams(STARTER, "a/b", "a/b", "gguf"), "Export a/b → gguf"),
     ],
 )
 def test_a_title_says_what_is_done_to_which_revision(kind: str, params: ModelParams, title: str) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FAILED = 1
 _ELSEWHERE = {
     **dict.fromkeys(("download", "verify", "repair"), "work"),
-    **dict.fromkeys(("finetune", "jobs"), "jobs"),
+    **dict.fromkeys(("finetune", "merge", "export", "jobs"), "jobs"),
     "mirror": "mirror",
 }
 """The modules of the verbs that are not here."""

@@ -1,4 +1,4 @@
-"""The verbs of the command line that are about jobs, and the one that starts a fine-tune."""
+"""The verbs of the command line that are about jobs, and those that start a fine-tune, a merge or an export."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qwen3ft_jupyter.cli.output import say, show, show_json, write
 from qwen3ft_jupyter.errors import error_from_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
-from qwen3ft_jupyter.faces.job_views import fetch_facts, job_text, jobs_table
+from qwen3ft_jupyter.faces.job_views import comparison_words, fetch_facts, job_text, jobs_table
 from qwen3ft_jupyter.faces.terminal import ProgressLine, follow
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
@@ -100,6 +100,18 @@ def finetune_(given: Namespace) -> int:
     return detach(job) if given.detach else _tell_end(job)
 
 
+def merge_(given: Namespace) -> int:
+    """Start a merge, and follow it; the last line on stdout is the model's folder."""
+    job = actions.start_merge(open_manager(given), given)
+    return detach(job) if given.detach else _tell_end(job)
+
+
+def export_(given: Namespace) -> int:
+    """Start an export, and follow it; stdout gets the lines that serve the model."""
+    job = actions.start_export(open_manager(given), given)
+    return detach(job) if given.detach else _tell_end(job)
+
+
 def detach(job: Job) -> int:
     """Print the id of a job that has been started, and how to follow it."""
     say(tr("Follow it: {command}", command=write_command("jobs follow", job.id, face="cli")))
@@ -109,6 +121,7 @@ def detach(job: Job) -> int:
 
 def _tell_end(job: Job) -> int:
     from qwen3ft_jupyter.download.result import DownloadResult
+    from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
     from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.manager.kinds import read_result
 
@@ -117,8 +130,19 @@ def _tell_end(job: Job) -> int:
     result = read_result(job.kind, job.status().result)
     for name, value in fetch_facts(result):
         say(fact(name, value))
-    folder = result.folder if isinstance(result, DownloadResult) else job.id
-    show(result.output_dir if isinstance(result, Outcome) else folder)
+    match result:
+        case MergeResult():
+            say(fact(tr("compared"), comparison_words(result)))
+            show(result.output_dir)
+        case ExportResult():
+            say(fact(tr("folder"), result.output_dir))
+            show("\n".join(result.commands))
+        case Outcome():
+            show(result.output_dir)
+        case DownloadResult():
+            show(result.folder)
+        case _:
+            show(job.id)
     return 0
 
 

@@ -131,6 +131,17 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def start_merge(manager: ModelManager, given: Namespace) -> Job:
+    """Start a merge."""
+    return manager.merge(name_to_load(manager, given.run), given.output_dir, overwrite=given.overwrite)
+
+
+def start_export(manager: ModelManager, given: Namespace) -> Job:
+    """Start an export."""
+    name, to = name_to_load(manager, given.run), given.to or "safetensors"
+    return manager.export(name, to, given.output_dir, overwrite=given.overwrite)
+
+
 def variables(given: Namespace) -> tuple[str, str]:
     """Return what a loaded model and its tokenizer are called. Raises WrongLine for no name of a variable."""
     if given.variable is not None and (not given.variable.isidentifier() or keyword.iskeyword(given.variable)):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.faces.losses import Losses
     from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.faces.views import Columns, Table
+    from qwen3ft_jupyter.finetune.merged import MergeResult
     from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
     from qwen3ft_jupyter.manager.kinds import JobResult
 
@@ -58,6 +59,7 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
     """Return what a finished job has to tell; not its first and last loss where more is known of them."""
     from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
     from qwen3ft_jupyter.download.result import DownloadResult
+    from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
     from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.manager.kinds import read_result
 
@@ -79,9 +81,26 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
             losses = "" if has_losses else f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"
             facts = [(tr("folder"), done.output_dir), (tr("steps"), f"{done.steps}"), (tr("loss"), losses)]
             facts.append((tr("time"), duration(done.seconds)))
+        case MergeResult() as done:
+            facts = [(tr("folder"), done.output_dir), (tr("size"), size(done.size)), (tr("numbers"), done.dtype)]
+            facts += [(tr("compared"), comparison_words(done)), (tr("time"), duration(done.seconds))]
+        case ExportResult() as done:
+            facts = [(tr("folder"), done.output_dir), *((tr("serve it"), line) for line in done.commands)]
         case None:
             facts = []
     return [(name, value) for name, value in facts if value]
+
+
+def comparison_words(result: MergeResult) -> str:
+    """Return how well a merged model agrees with base and adapter."""
+    test = result.self_test
+    return tr(
+        "{prompts} prompts of the data: the same next token at {share:.1f} % of the places"
+        if test.get("source") == "data"
+        else "{prompts} built-in prompts: the same next token at {share:.1f} % of the places",
+        prompts=test.get("prompts", 0),
+        share=100 * float(test.get("same_tokens", 0)),
+    )
 
 
 def share_words(sources: Mapping[str, int]) -> str:
@@ -179,7 +198,12 @@ def job_advice(job: JobSnapshot, face: Face) -> list[str]:
         case "paused" | "stopped" | "interrupted" | "failed" if can_go_on(job.status):
             return [tr("Go on with it: {command}", command=write("jobs resume"))]
         case "succeeded" if job.kind == "finetune":
-            return [tr("Talk to it: {command}", command=write("chat", '"…"'))]
+            talk = tr("Talk to it: {command}", command=write("chat", '"…"'))
+            is_adapter = (job.status.result or {}).get("method") == "lora"
+            return [talk, *([tr("Make it a whole model: {command}", command=write("merge"))] if is_adapter else [])]
+        case "succeeded" if job.kind == "merge":
+            talk = tr("Talk to it: {command}", command=write("chat", '"…"'))
+            return [talk, tr("Serve it: {command}", command=write("export", "--to", "vllm"))]
     return []
 
 

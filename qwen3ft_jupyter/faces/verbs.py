@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Face = Literal["cli", "magic", "rest", "panel"]
 Kind = Literal["flag", "text", "count", "list", "speed"]
-Completes = Literal["", "model", "run", "job", "verb"]
-"""What a word names: a model; a model, or a job or folder of a fine-tune; a job; a verb."""
+Completes = Literal["", "model", "run", "tuned", "job", "verb"]
+"""What a word names: a model; a model, or a job or folder of a fine-tune; only the latter; a job; a verb."""
 
 TYPED: Final = frozenset[Face]({"cli", "magic"})
 ALL: Final = frozenset[Face]({"cli", "magic", "rest"})
@@ -291,6 +291,58 @@ VERBS: Final[tuple[Verb, ...]] = (
         takes_cell=True,
     ),
     Verb(
+        "merge",
+        "Merges the adapter of a fine-tune into its base model, as a job, and follows it.",
+        (Argument("RUN", "run", "tuned"),),
+        (
+            Option(
+                "--into",
+                "names the folder of the merged model (default: that of the run, with -merged after its name).",
+                "FOLDER",
+                "text",
+                into="output_dir",
+                faces=ALL,
+            ),
+            Option("--overwrite", "replaces an earlier merge in that folder.", faces=ALL),
+            DETACH,
+        ),
+        (
+            "RUN is the job id or output folder of a fine-tune, or a folder with a LoRA adapter in safetensors.",
+            "It is computed in float32, saved in the base's number type, and compared with base and adapter.",
+            "The folder loads in transformers, vLLM and SGLang, and by load and chat.",
+        ),
+    ),
+    Verb(
+        "export",
+        "Hands a model, or the result of a fine-tune, to what serves it, and says how; an adapter is merged before.",
+        (Argument("RUN_OR_MODEL", "run", "run"),),
+        (
+            Option(
+                "--to",
+                "says what serves it (default: safetensors).",
+                "TO",
+                "text",
+                choices=("safetensors", "vllm", "sglang", "ollama", "gguf"),
+                faces=ALL,
+            ),
+            Option(
+                "--into",
+                "names the folder of what is made: the merged model, the Modelfile or the GGUF file.",
+                "FOLDER",
+                "text",
+                into="output_dir",
+                faces=ALL,
+            ),
+            Option("--overwrite", "replaces what an earlier merge or export wrote there.", faces=ALL),
+            DETACH,
+        ),
+        (
+            "RUN_OR_MODEL is a fine-tune or a merge (job id or folder), a model's folder, or a cached model.",
+            "ollama gets a Modelfile; gguf is made by llama.cpp's own converter if that is on the PATH.",
+            "In a terminal stdout gets the lines that serve the model.",
+        ),
+    ),
+    Verb(
         "jobs",
         "Lists the jobs, or shows one of them.",
         (Argument("ID", "id", "job", optional_in=TYPED),),
@@ -305,7 +357,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         aliases=("stop",),
         panel=Message("Stop"),
     ),
-    Verb("jobs pause", "Pauses a download, verify or repair.", (ID,), panel=Message("Pause")),
+    Verb("jobs pause", "Pauses a download, verify, repair or merge.", (ID,), panel=Message("Pause")),
     Verb(
         "jobs resume",
         "Continues a job that is paused or has ended early.",
@@ -315,7 +367,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "jobs limit",
-        "Changes the speed limit of a download, verify or repair.",
+        "Changes the speed limit of a download, verify, repair or merge.",
         (ID, Argument("SPEED", "max_speed", kind="speed")),
         details=("SPEED is an amount a second, for example 20MB, or none for no limit.",),
     ),

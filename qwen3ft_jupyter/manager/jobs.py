@@ -12,8 +12,10 @@ from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse
 from qwen3ft_jupyter.manager.kinds import (
     DOWNLOAD,
     FINETUNE,
+    CheckParams,
     DownloadParams,
     FineTuneParams,
+    MergeParams,
     Starter,
     model_params,
 )
@@ -88,10 +90,17 @@ class ModelJobs:
             return params.output_dir if isinstance(params, FineTuneParams) else None
         return None
 
+    def merged_dir_of(self, job_id: str) -> Path | None:
+        """Return where the merge with this id writes; None if there is no such job."""
+        with contextlib.suppress(JobNotFound):
+            params = self.store.get(job_id).params
+            return params.output_dir if isinstance(params, MergeParams) else None
+        return None
+
     def output_dirs(self) -> Iterator[tuple[str, Path]]:
-        """Yield id and folder of each fine-tune, the newest first."""
+        """Yield id and folder of each fine-tune and each merge, the newest first."""
         for job in self.store.list():
-            if isinstance(job.params, FineTuneParams):
+            if isinstance(job.params, FineTuneParams | MergeParams):
                 yield job.id, job.params.output_dir
 
     def download(self, request: DownloadRequest, max_speed: int | None) -> Job:
@@ -115,16 +124,19 @@ class ModelJobs:
         return self.store.start(FINETUNE, FineTuneParams(self.starter(), config.to_dict()))
 
     def refuse_if_written_to(self, config: FineTuneConfig) -> None:
-        """Raise BadConfig, naming the job, if an active fine-tune writes to the output_dir of this one."""
-        output_dir = config.output_dir
+        """Raise BadConfig, naming the job, if an active one writes to the output_dir of this fine-tune."""
+        self.refuse_written_to(Path(config.output_dir))
+
+    def refuse_written_to(self, output_dir: Path) -> None:
+        """Raise BadConfig, naming the job, if an active one writes to this folder."""
         for job, params in self.active():
-            taken = params.output_dir if isinstance(params, FineTuneParams) else None
+            taken = None if isinstance(params, DownloadParams | CheckParams) else params.output_dir
             if taken is not None and os.path.realpath(taken) == os.path.realpath(output_dir):
                 raise BadConfig(
                     "output_dir: the running job {id} writes to {folder}.",
                     hint="Stop it first, or give another output_dir.",
                     id=job.id,
-                    folder=Path(output_dir).name,
+                    folder=output_dir.name,
                 )
 
     def starter(self) -> Starter:

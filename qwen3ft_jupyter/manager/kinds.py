@@ -10,6 +10,7 @@ from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.download.result import DownloadResult
+from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.jobs.kinds import JobKind
@@ -123,7 +124,58 @@ class FineTuneParams:
         return params
 
 
-ModelParams = DownloadParams | CheckParams | FineTuneParams
+@dataclass(frozen=True, slots=True)
+class MergeParams:
+    """What a merge is given."""
+
+    starter: Starter
+    source: Path
+    """The output folder of a fine-tune, or a folder with an adapter."""
+    model_name: str
+    """The base model."""
+    output_dir: Path
+    overwrite: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        folders = {"source": str(self.source), "output_dir": str(self.output_dir)}
+        return {"model_name": self.model_name, **folders, "overwrite": self.overwrite, **self.starter.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> MergeParams:
+        """Rebuild from `to_dict`."""
+        source, output_dir = Path(data["source"]), Path(data["output_dir"])
+        return cls(Starter.from_dict(data), source, str(data["model_name"]), output_dir, bool(data.get("overwrite")))
+
+
+@dataclass(frozen=True, slots=True)
+class ExportParams:
+    """What an export is given."""
+
+    starter: Starter
+    source: str
+    """The folder of a fine-tune, an adapter or a model, or the repo id of a cached one."""
+    model_name: str
+    """The model that is used, or its base; "" for a folder that belongs to none."""
+    to: str
+    output_dir: Path | None = None
+    overwrite: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        given = {"source": self.source, "to": self.to, "overwrite": self.overwrite}
+        folder = str(self.output_dir) if self.output_dir else None
+        return {"model_name": self.model_name, **given, "output_dir": folder, **self.starter.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ExportParams:
+        """Rebuild from `to_dict`."""
+        folder = Path(data["output_dir"]) if data.get("output_dir") else None
+        source, name = str(data["source"]), str(data["model_name"])
+        return cls(Starter.from_dict(data), source, name, str(data["to"]), folder, bool(data.get("overwrite")))
+
+
+ModelParams = DownloadParams | CheckParams | FineTuneParams | MergeParams | ExportParams
 """All of them name a model and a starter."""
 
 
@@ -135,7 +187,7 @@ def model_params(params: Stored) -> ModelParams:
     return CheckParams(Starter.from_dict(values), str(values.get("model_name", "")))
 
 
-JobResult = DownloadResult | VerifyReport | RepairReport | Outcome
+JobResult = DownloadResult | VerifyReport | RepairReport | Outcome | MergeResult | ExportResult
 """What jobs give."""
 
 
@@ -172,6 +224,22 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
     return run(config, model.folder, context, base_commit=model.commit)
 
 
+def _merge(params: MergeParams, context: JobContext) -> MergeResult:
+    """Merge; a job that is resumed after it had written everything finds that done."""
+    from qwen3ft_jupyter.finetune.merge import merge
+
+    merging = params.starter.open_manager().find_merging(str(params.source), params.output_dir)
+    done = merging.done() if context.attempt > 1 else None
+    return done or merge(merging.plan(overwrite=params.overwrite), context.work)
+
+
+def _export(params: ExportParams, context: JobContext) -> ExportResult:
+    exporting = params.starter.open_manager().find_exporting(
+        params.source, params.to, params.output_dir, overwrite=params.overwrite or context.attempt > 1
+    )
+    return exporting.run(context.work)
+
+
 def _download_title(params: DownloadParams) -> str:
     name = _with_revision(params.model_name, params.request.revision)
     return Message("Update {name}" if params.request.update else "Download {name}", name=name)
@@ -200,10 +268,21 @@ def _fine_tune_title(params: FineTuneParams) -> str:
     return Message("Fine-tune {name} → {folder}", name=params.model_name, folder=params.output_dir.name)
 
 
+def _merge_title(params: MergeParams) -> str:
+    return Message("Merge {name} → {folder}", name=params.source.name, folder=params.output_dir.name)
+
+
+def _export_title(params: ExportParams) -> str:
+    name = params.source if params.source == params.model_name else Path(params.source).name
+    return Message("Export {name} → {target}", name=name, target=params.to)
+
+
 DOWNLOAD = JobKind("download", DownloadParams, DownloadResult, _download_title, _download, can_pause=True)
 VERIFY = JobKind("verify", CheckParams, VerifyReport, _verify_title, _verify, can_pause=True)
 REPAIR = JobKind("repair", CheckParams, RepairReport, _repair_title, _repair, can_pause=True)
 FINETUNE = JobKind("finetune", FineTuneParams, Outcome, _fine_tune_title, _fine_tune)
+MERGE = JobKind("merge", MergeParams, MergeResult, _merge_title, _merge, can_pause=True)
+EXPORT = JobKind("export", ExportParams, ExportResult, _export_title, _export)
 
-KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE)}
+KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE, MERGE, EXPORT)}
 """By name."""

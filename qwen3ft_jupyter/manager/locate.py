@@ -13,6 +13,7 @@ from qwen3ft_jupyter.cache.case import check_known
 from qwen3ft_jupyter.catalog import find as find_published
 from qwen3ft_jupyter.catalog import nearest_known
 from qwen3ft_jupyter.errors import BadInput, LoadError, UnknownModel
+from qwen3ft_jupyter.finetune.merged import LAST, is_merged
 from qwen3ft_jupyter.finetune.near import nearest_folder
 from qwen3ft_jupyter.finetune.results import is_run, read_run
 from qwen3ft_jupyter.hubs.spelling import parse_model
@@ -35,19 +36,22 @@ def locate(name: str | Path, jobs: ModelJobs, cache: ModelCache, ensure: Callabl
     """Return the folders to load; `ensure` brings a repo here.
 
     Raises:
-        LoadError: it is a fine-tune without a result, or a file.
+        LoadError: it is a fine-tune or a merge without a result, or a file.
         UnknownModel: it seems to be a folder, and there is none; no hub is asked.
     """
     name = os.fspath(name)
+    merged = jobs.merged_dir_of(name)
+    if merged is not None and not is_merged(merged):
+        raise LoadError("{folder} holds no finished merge.", hint="Resume it, or merge again.", folder=merged.name)
     output_dir = jobs.output_dir_of(name)
-    path = output_dir or at_home(name)
+    path = merged or output_dir or at_home(name)
     if output_dir is not None or is_run(path):
         result = read_run(path)
         made = (path / "result.json").stat().st_mtime
         if result.model_folder is not None:
             return ModelLocation(result.model_folder, None, made)
         return ModelLocation(ensure(result.base_model).folder, result.adapter_folder, made)
-    if _is_repo(name, cache) and not _is_path(name):
+    if merged is None and _is_repo(name, cache) and not _is_path(name):
         model = ensure(name)
         return ModelLocation(model.folder, None, model.created or 0.0)
     if is_file(path):
@@ -62,8 +66,8 @@ def locate(name: str | Path, jobs: ModelJobs, cache: ModelCache, ensure: Callabl
             reason=reason_of(fault),
         )
     if not name.strip() or not is_folder(path):
-        raise _unknown(name, jobs)
-    return ModelLocation(path)
+        raise unknown(name, jobs)
+    return ModelLocation(path, None, (path / LAST).stat().st_mtime if is_merged(path) else 0.0)
 
 
 def check_name(name: str, jobs: ModelJobs, cache: ModelCache) -> None:
@@ -100,7 +104,8 @@ def _is_repo(name: str, cache: ModelCache) -> bool:
     return not (owner.name == _RUNS or is_folder(owner) or is_typo)
 
 
-def _unknown(name: str, jobs: ModelJobs) -> BadInput:
+def unknown(name: str, jobs: ModelJobs) -> BadInput:
+    """Return what to raise for a name that stands for nothing on this disk; the nearest is named."""
     typed = name.strip().replace("\\", "/")
     is_word = "/" not in typed
     near = typed and (nearest_folder(f"{_RUNS}/{typed}" if is_word else typed) or _nearest_run(typed, jobs))

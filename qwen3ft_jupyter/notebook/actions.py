@@ -166,6 +166,16 @@ def finetune(room: Room, given: Namespace) -> JobView | FineTuneForm:
     return _followed(manager.fine_tune(_filled_in(written, room.variables)), is_detached=given.detach)
 
 
+def merge(room: Room, given: Namespace) -> JobView:
+    """Start a merge."""
+    return _followed(actions.start_merge(room.manager_for(given), given), is_detached=given.detach)
+
+
+def export(room: Room, given: Namespace) -> JobView:
+    """Start an export."""
+    return _followed(actions.start_export(room.manager_for(given), given), is_detached=given.detach)
+
+
 def chat(room: Room, given: Namespace) -> TextView:
     """Ask a model what the line and the cell say."""
     written = (given.cell or "").rstrip()
@@ -248,6 +258,8 @@ ACTIONS: dict[str, Callable[[Room, Namespace], View | ModelPicker | FineTuneForm
     "load": load,
     "finetune": finetune,
     "chat": chat,
+    "merge": merge,
+    "export": export,
     "jobs": jobs,
     "jobs stop": jobs_stop,
     "jobs pause": jobs_pause,

@@ -37,6 +37,7 @@ def complete(line: str, *, models: Callable[[], Sequence[str]], jobs: Callable[[
         "": list,
         "model": models,
         "run": models,
+        "tuned": lambda: [job for job in jobs() if "-finetune-" in job],
         "job": jobs,
         "verb": lambda: [each.name for each in verbs_of("magic")],
     }
@@ -55,5 +56,5 @@ def _after(verb: Verb, given: Sequence[str], offered: dict[Completes, Callable[[
 
 
 def _options_of(verb: Verb) -> list[Option]:
-    asks_hubs = any(argument.completes in ("model", "run") for argument in verb.arguments)
+    asks_hubs = any(argument.completes in ("model", "run", "tuned") for argument in verb.arguments)
     return [*verb.options_in("magic"), *(COMMON if asks_hubs else ())]

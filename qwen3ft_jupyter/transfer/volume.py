@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.disk import UNSUPPORTED, Disk, LocalDisk
+from qwen3ft_jupyter.disk import FULL, UNSUPPORTED, Disk, LocalDisk
 from qwen3ft_jupyter.errors import CacheDamaged, CacheNotWritable, NoSpace, Qwen3ftError, TransferError
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.paths import nearest_folder, reason_of
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.listing import RemoteFile
 
 __all__ = ["FULL", "REFUSED", "Disk", "LocalDisk", "disk_error"]
-
-FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
-"""What a full volume or a used-up quota answers; also one that has room and no inodes left."""
 
 REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """What a read-only or foreign folder answers."""

@@ -85,8 +85,9 @@ def run(shell: InteractiveShell, manager: StandInManager, opened: list[dict[str,
 
 
 def test_every_verb_has_a_function_a_usage_and_a_sentence() -> None:
-    names = "status, models, download, list, verify, repair, pin, unpin, evict, move, load, finetune, chat, jobs, "
-    names += "jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, practice, help"
+    names = "status, models, download, list, verify, repair, pin, unpin, evict, move, load, finetune, chat, "
+    names += "merge, export, jobs, jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, "
+    names += "practice, help"
 
     assert ", ".join(verb.name for verb in VERBS) == names
     for verb in VERBS:
@@ -507,6 +508,26 @@ def test_a_job_forgotten_while_the_list_is_made_is_left_out(
     monkeypatch.setattr(manager, "jobs", lambda: [gone, StandInJob("b")])
 
     assert [row["id"] for row in run("jobs")] == ["b"]
+
+
+def test_a_run_is_merged_and_exported(run: Any, manager: StandInManager) -> None:
+    manager.all_jobs = [StandInJob("20260102-030405-finetune-abcd", "finetune")]
+
+    merged = run("merge abcd --into whole --overwrite --detach")
+    run("export runs/first --detach")
+    run(f"export {NAME} --to ollama --into out --detach")
+
+    assert isinstance(merged, JobView)
+    assert manager.was_asked("merge") == [("20260102-030405-finetune-abcd", "whole", True)]
+    assert manager.was_asked("export") == [
+        ("runs/first", "safetensors", None, False),
+        (NAME, "ollama", "out", False),
+    ]
+
+
+def test_a_target_that_is_none_is_refused_in_the_line(run: Any) -> None:
+    with pytest.raises(UsageError, match="gguf"):
+        run("export runs/first --to onnx")
 
 
 def test_chat_asks_a_model_or_a_run(run: Any, manager: StandInManager, tmp_path: Path) -> None:

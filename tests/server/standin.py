@@ -408,6 +408,14 @@ class StandInManager:
         self._note("fine_tune", config)
         return self.new_job("finetune", {"config": config}, f"Fine-tune {config.get('model')}")
 
+    def merge(self, run: str, output_dir: str | None = None, *, overwrite: bool = False) -> StandInJob:
+        self._note("merge", run, output_dir, overwrite)
+        return self.new_job("merge", {"source": run, "output_dir": output_dir or f"{run}-merged"}, f"Merge {run}")
+
+    def export(self, name: str, to: str, output_dir: str | None = None, *, overwrite: bool = False) -> StandInJob:
+        self._note("export", name, to, output_dir, overwrite)
+        return self.new_job("export", {"source": name, "to": to}, f"Export {name}")
+
     def load_model_and_tokenizer(self, model_name: str, **options: Any) -> tuple[Any, Any]:
         self._note("load", model_name, options)
         model = SimpleNamespace(num_parameters=lambda: 596_049_920, dtype="torch.bfloat16", device="cpu")

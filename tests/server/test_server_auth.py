@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from tests.server.standin import StandInManager
 
 EVERY_ROUTE = pytest.mark.parametrize("route", every_route(), ids=lambda route: f"{route.verb} {route.template}")
-RESOURCES = {"/status": "status", "/models": "models", "/models/download": "models"}
+RESOURCES = {
+    "/status": "status",
+    "/models": "models",
+    "/models/download": "models",
+    "/runs/merge": "runs",
+    "/runs/export": "runs",
+}
 
 
 class Recorder(Authorizer):

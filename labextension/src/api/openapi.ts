@@ -174,6 +174,48 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/runs/merge": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Merges the adapter of a fine-tune into its base model, as a job.
+         * @description The fields may be given in the query or in the body. The result of the job has the model's folder, and how it
+         *     compares with base and adapter. What is stopped or fails leaves no model behind.
+         */
+        readonly post: operations["mergeRun"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/runs/export": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Hands a model, or the result of a fine-tune, to what serves it, as a job.
+         * @description The fields may be given in the query or in the body. An adapter is merged before. The result of the job has
+         *     `commands`, the lines to type.
+         */
+        readonly post: operations["exportRun"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/jobs": {
         readonly parameters: {
             readonly query?: never;
@@ -352,6 +394,18 @@ export interface components {
             readonly in_place?: components["schemas"]["FlagInBody"];
             readonly max_speed?: number | null;
             readonly dry_run?: components["schemas"]["FlagInBody"];
+        };
+        readonly MergeRequest: {
+            readonly run?: string;
+            readonly output_dir?: string | null;
+            readonly overwrite?: components["schemas"]["FlagInBody"];
+        };
+        readonly ExportRequest: {
+            readonly run?: string;
+            /** @enum {unknown} */
+            readonly to?: "safetensors" | "vllm" | "sglang" | "ollama" | "gguf" | null;
+            readonly output_dir?: string | null;
+            readonly overwrite?: components["schemas"]["FlagInBody"];
         };
         /**
          * @description `disk` is what other tools and shared caches have on this machine.
@@ -559,7 +613,7 @@ export interface components {
         };
         readonly Progress: {
             /** @enum {unknown} */
-            readonly phase: "queued" | "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "saving";
+            readonly phase: "queued" | "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "merging" | "comparing" | "saving" | "exporting";
             /** @description What people call the phase, as a label begins. */
             readonly phase_words: string;
             readonly done: number;
@@ -673,6 +727,8 @@ export type FlagInBody = components['schemas']['FlagInBody'];
 export type OtherOwner = components['schemas']['OtherOwner'];
 export type Error = components['schemas']['Error'];
 export type DownloadRequest = components['schemas']['DownloadRequest'];
+export type MergeRequest = components['schemas']['MergeRequest'];
+export type ExportRequest = components['schemas']['ExportRequest'];
 export type Source = components['schemas']['Source'];
 export type DownloadPlan = components['schemas']['DownloadPlan'];
 export type Status = components['schemas']['Status'];
@@ -927,6 +983,72 @@ export interface operations {
             readonly 202: components["responses"]["Started"];
             readonly 404: components["responses"]["Error"];
             readonly 409: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly mergeRun: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description The id of a fine-tune's job; or the whole path of its output folder, or of a folder with a LoRA adapter.
+                 *     Needed, here or in the body.
+                 */
+                readonly run?: string;
+                /** @description The whole path of the folder for the model; beside the run, with -merged, if left out. */
+                readonly output_dir?: string;
+                /** @description Replace an earlier merge there. */
+                readonly overwrite?: components["schemas"]["Flag"];
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["MergeRequest"];
+            };
+        };
+        readonly responses: {
+            readonly 202: components["responses"]["Started"];
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 409: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly 507: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly exportRun: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description The id of the job of a fine-tune or a merge; the whole path of a folder with a run, an adapter or a model;
+                 *     or the repo id of a cached model. Needed, here or in the body.
+                 */
+                readonly run?: string;
+                /** @description What serves it; safetensors if left out. */
+                readonly to?: "safetensors" | "vllm" | "sglang" | "ollama" | "gguf";
+                /** @description The whole path of the folder for what is made. */
+                readonly output_dir?: string;
+                /** @description Replace what an earlier merge or export wrote there. */
+                readonly overwrite?: components["schemas"]["Flag"];
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ExportRequest"];
+            };
+        };
+        readonly responses: {
+            readonly 202: components["responses"]["Started"];
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 409: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly 507: components["responses"]["Error"];
             readonly default: components["responses"]["Error"];
         };
     };

@@ -1,0 +1,326 @@
+"""Merges the adapter of a fine-tune into its base model: a folder that any program loads as it loads the base.
+
+Each shard of the base is copied, and in it only what the adapter changes is replaced: computed in float32, rounded to
+the number type that the base has. Headers, names, tokenizer and config are the base's own bytes, so that whatever read
+the base reads the result, whichever version of a library it has, and no more than a few rows are in memory.
+
+All is written to a hidden folder beside the target. config.json, without which no program takes a folder for a model,
+is written last, into the target itself. Only files are renamed, one by one: mounts of object stores have no rename of
+folders.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from qwen3ft_jupyter.catalog.usable import ADAPTER_CONFIG
+from qwen3ft_jupyter.catalog.weights import INDEX_NAME
+from qwen3ft_jupyter.disk import LOCAL, read_json
+from qwen3ft_jupyter.errors import LoadError
+from qwen3ft_jupyter.finetune.adapter import EMBEDDING, HEAD, check_applies
+from qwen3ft_jupyter.finetune.merged import GENERATION, LAST, MergeResult, read_merge_record
+from qwen3ft_jupyter.finetune.results import CARD, MADE_BY, versions
+from qwen3ft_jupyter.finetune.shards import TORCH_TYPES, read_file, write_weights
+from qwen3ft_jupyter.finetune.target import (
+    Folder,
+    check_room,
+    check_target,
+    delete_earlier,
+    delete_temporary,
+    disk_error,
+    find_ours,
+)
+from qwen3ft_jupyter.loading.safety import check_model_folder
+from qwen3ft_jupyter.loading.weights import read_tensors, weight_files
+from qwen3ft_jupyter.paths import is_file
+from qwen3ft_jupyter.work import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from qwen3ft_jupyter.disk import Disk
+    from qwen3ft_jupyter.finetune.adapter import Adapter, Change
+    from qwen3ft_jupyter.finetune.selftest import SelfTest
+    from qwen3ft_jupyter.loading.machine import Machine
+    from qwen3ft_jupyter.work import Work
+
+_COPIED: Final = (
+    INDEX_NAME,
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "configuration.json",
+    "LICENSE",
+    "LICENSE.txt",
+)
+"""Files of the base that are the result's as they are: transformers would write them in the form of its own version,
+which older ones, and programs that still use them, cannot read."""
+
+_MARGIN_BYTES: Final = 1 << 20
+"""For the small files, and what a volume takes beside the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The base model on this disk."""
+
+    folder: Path
+    repo_id: str
+    commit: str | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 by file, as the hub has it; empty where nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an adapter comes from."""
+
+    name: str
+    """What to call it in front of people."""
+    run: Path | None = None
+    """The output folder of the fine-tune that made it; None: somebody else did."""
+    run_id: str | None = None
+    config: Mapping[str, object] = field(default_factory=dict)
+    """The fine-tune's fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergePlan:
+    """A merge that can begin."""
+
+    adapter: Adapter
+    base: Base
+    origin: Origin
+    target: Path
+    is_tied: bool
+    needed_bytes: int
+    """Room that is needed where the target lies."""
+    may_overwrite: bool
+    """Whether an earlier merge in the target may be replaced."""
+
+    @property
+    def temporary(self) -> Path:
+        """Return the folder that is written to; a later merge into the same target deletes what is left there."""
+        return self.target.with_name(f".{self.target.name}.merging")
+
+    def change_of(self, name: str) -> Change | None:
+        """Return what is changed of a tensor of the base; files of tied models may hold the embedding twice."""
+        return self.adapter.changes.get(EMBEDDING if self.is_tied and name == HEAD else name)
+
+
+def plan_merge(
+    adapter: Adapter, base: Base, origin: Origin, target: Path, *, overwrite: bool, disk: Disk = LOCAL
+) -> MergePlan:
+    """Return the plan of a merge that can begin. Quick, changes nothing, needs no torch.
+
+    Args:
+        adapter: What is merged.
+        base: Into what.
+        origin: Where the adapter comes from.
+        target: The folder that gets the model.
+        overwrite: Whether an earlier merge there may be replaced. Where this very merge may be there, ask
+            `find_merged` before.
+        disk: Where it lies.
+
+    Raises:
+        LoadError: The adapter does not fit the base, or the base is quantized.
+        BadInput: The target holds other files, or cannot be written.
+        NoSpace: There is no room.
+    """
+    config = check_model_folder(base.folder)
+    files = weight_files(base.folder)
+    tensors = [tensor for path in files for tensor in read_tensors(path)]
+    types = {tensor.name: tensor.dtype for tensor in tensors}
+    if config.is_quantized or not {types.get(name, "F32") for name in adapter.changes} <= set(TORCH_TYPES):
+        raise LoadError(
+            "{name} is stored quantized: nothing can be merged into it.",
+            hint="Use the repo without -FP8, -AWQ, -GPTQ.",
+            name=base.repo_id,
+        )
+    check_applies(adapter, {tensor.name: tensor.shape for tensor in tensors}, tied=config.is_tied)
+    copied = [base.folder / name for name in _COPIED if is_file(base.folder / name)]
+    sizes = [path.stat().st_size for path in (*files, *copied)]
+    plan = MergePlan(adapter, base, origin, target, config.is_tied, sum(sizes) + _MARGIN_BYTES, overwrite)
+    check_target(target, {path.name for path in (*files, *copied)}, overwrite=overwrite)
+    check_room(target, plan.needed_bytes, max(sizes), disk)
+    return plan
+
+
+def merge(plan: MergePlan, work: Work, *, disk: Disk = LOCAL, machine: Machine | None = None) -> MergeResult:
+    """Merge, compare the result with base and adapter, and put it into the target. What fails leaves nothing there.
+
+    Args:
+        plan: What and where.
+        work: Is told of the phases merging, loading, comparing and saving.
+        disk: Where the target lies.
+        machine: What to compare on; None measures this one.
+
+    Raises:
+        Stopped: The work was to stop.
+        CacheDamaged: A file of the base is not what the hub has.
+        DoesNotFit: There is not enough memory to compare.
+        LoadError: The merged model does not answer as base and adapter do; or numbers of the adapter are none.
+        NoSpace, BadInput: The disk refuses.
+    """
+    from qwen3ft_jupyter.finetune.selftest import check_fits, compare
+    from qwen3ft_jupyter.loading.load import require
+
+    require("torch", "transformers", "peft")
+    started = time.monotonic()
+    check_model_folder(plan.base.folder)  # again: the job may have waited
+    dtype = check_fits(plan, machine)
+    try:
+        delete_temporary(plan.temporary, disk)
+        written = Folder(plan.temporary, disk)
+        write_weights(plan, written, work)
+        _write_others(plan, written)
+        tested = compare(plan, dtype, work, machine)
+        work.progress(Progress("saving", 0, None, "files"))
+        result = _commit(plan, written, tested, seconds=time.monotonic() - started)
+    except OSError as error:
+        raise disk_error(error, plan.target) from error
+    finally:
+        with contextlib.suppress(OSError):  # the next merge into this target tries again
+            delete_temporary(plan.temporary, disk)
+    work.progress(Progress("saving", 1, 1, "files"))
+    return result
+
+
+def _write_others(plan: MergePlan, written: Folder) -> None:
+    """Write tokenizer, settings of generation and card. The base's own card would claim what is not so any more."""
+    for name in _COPIED:
+        if is_file(plan.base.folder / name):
+            written.write(name, read_file(plan.base, name))
+    written.write(GENERATION, _generation(plan))
+    written.write_last(read_file(plan.base, LAST))
+
+
+def _generation(plan: MergePlan) -> bytes:
+    """Return the base's settings of generation, with the token that ends a turn among those that end an answer.
+
+    A Base model's own end only texts: a server that reads them would go on for ever.
+    """
+    from qwen3ft_jupyter.finetune.rendering import end_of_turn_ids
+    from qwen3ft_jupyter.loading.load import load_tokenizer
+    from qwen3ft_jupyter.loading.templates import TemplateRenderer
+
+    path = plan.base.folder / GENERATION
+    settings = read_json(path) if is_file(path) else {}
+    tokenizer = load_tokenizer(plan.base.folder)
+    ids: list[int] = []
+    if tokenizer.chat_template:
+        with TemplateRenderer.of(tokenizer) as renderer:
+            ids = end_of_turn_ids(tokenizer, renderer)
+    present = settings.get("eos_token_id", tokenizer.eos_token_id)
+    ids += [one for one in (present if isinstance(present, list) else [present]) if one not in ids and one is not None]
+    return (json.dumps({**settings, "eos_token_id": ids}, indent=2) + "\n").encode()
+
+
+# The end
+
+
+def _commit(plan: MergePlan, written: Folder, tested: SelfTest, *, seconds: float) -> MergeResult:
+    """Move what was written into the target, our record first and config.json last. Raises OSError, BadInput."""
+    target = plan.target
+    written.write(CARD, _card(plan, tested).encode())
+    files = written.all_files()
+    check_target(target, set(files), overwrite=plan.may_overwrite)  # again: much may have happened meanwhile
+    delete_earlier(target, written.disk)
+    result = MergeResult(
+        output_dir=str(target),
+        base_model=plan.base.repo_id,
+        base_commit=plan.base.commit,
+        dtype=_dtype(plan),
+        size=sum(one["size"] for one in files.values()),
+        changed=len(plan.adapter.changes),
+        self_test=tested.to_dict(),
+        seconds=round(seconds, 2),
+    )
+    written.move_to(target, _record(plan, files, result))
+    return result
+
+
+def _record(plan: MergePlan, files: Mapping[str, object], result: MergeResult) -> dict[str, Any]:
+    return {
+        "made_by": MADE_BY,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "run_id": plan.origin.run_id,
+        **_identity(plan.adapter, plan.base),
+        "dtype": result.dtype,
+        "changed": result.changed,
+        "seconds": result.seconds,
+        "self_test": dict(result.self_test),
+        "versions": versions(),
+        "files": dict(files),
+    }
+
+
+def _identity(adapter: Adapter, base: Base) -> dict[str, Any]:
+    """Return what tells one merge from another."""
+    return {
+        "base": {"repo_id": base.repo_id, "commit": base.commit, "sha256": dict(base.digests)},
+        "adapter": {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in (adapter.weights, adapter.folder / ADAPTER_CONFIG)
+        },
+    }
+
+
+def find_merged(adapter: Adapter, base: Base, target: Path) -> MergeResult | None:
+    """Return the result of this very merge, if `target` holds it as it was written; large files go by their size."""
+    record = read_merge_record(target)
+    if record is None or not is_file(target / LAST) or {*find_ours(target, record)} != {*record["files"]}:
+        return None
+    if any(record.get(key) != value for key, value in _identity(adapter, base).items()):
+        return None
+    return MergeResult(
+        output_dir=str(target),
+        base_model=base.repo_id,
+        base_commit=base.commit,
+        dtype=record["dtype"],
+        size=sum(one["size"] for one in record["files"].values()),
+        changed=record["changed"],
+        self_test=record["self_test"],
+        seconds=record["seconds"],
+    )
+
+
+def _dtype(plan: MergePlan) -> str:
+    """Return the number type of what was changed."""
+    types = {tensor.name: tensor.dtype for path in weight_files(plan.base.folder) for tensor in read_tensors(path)}
+    return TORCH_TYPES[types[next(iter(plan.adapter.changes))]]
+
+
+def _card(plan: MergePlan, tested: SelfTest) -> str:
+    """Return the model card: that of the run and what the merge adds. It names no folder, because people publish it."""
+    base = plan.base
+    head = ["---", f"base_model: {base.repo_id}", "base_model_relation: finetune", "library_name: transformers"]
+    head += [*_licence(base), "pipeline_tag: text-generation", "tags:", "- qwen3", "- merged", "---", ""]
+    body = ""
+    if plan.origin.run is not None:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            body = (plan.origin.run / CARD).read_text("utf-8").partition("\n---\n")[2].strip()
+    commit = f", commit {base.commit}" if base.commit else ""
+    body = body or f"# {plan.target.name}\n\nA LoRA adapter merged into {base.repo_id}{commit}."
+    merged = f"The adapter is merged into the base model's weights, in {_dtype(plan)}. {tested.sentence()}"
+    return "\n".join([*head, body, "", "## Merged", "", merged, ""])
+
+
+def _licence(base: Base) -> list[str]:
+    """Return what the base's card says of its licence, line by line."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        lines = (base.folder / CARD).read_text("utf-8").partition("\n---\n")[0].splitlines()
+        return [line for line in lines if line.startswith(("license:", "license_name:", "license_link:"))]
+    return []

@@ -1,0 +1,110 @@
+"""What an export begins with: a whole model, or an adapter that is merged for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.catalog.usable import ADAPTER_CONFIG
+from qwen3ft_jupyter.errors import NotCached
+from qwen3ft_jupyter.finetune.export import check_output, check_target, export, makes_file, served_name
+from qwen3ft_jupyter.finetune.merge import merge
+from qwen3ft_jupyter.finetune.results import MODEL, is_run
+from qwen3ft_jupyter.hubs.spelling import parse_model
+from qwen3ft_jupyter.loading.safety import check_model_folder
+from qwen3ft_jupyter.manager.locate import locate
+from qwen3ft_jupyter.manager.merging import Merging, find_source
+from qwen3ft_jupyter.messages import Command
+from qwen3ft_jupyter.paths import is_file
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.store import ModelCache
+    from qwen3ft_jupyter.finetune.merged import ExportResult
+    from qwen3ft_jupyter.manager.jobs import ModelJobs
+    from qwen3ft_jupyter.work import Work
+
+
+class Exporting:
+    """A model that can be exported; nothing has been written.
+
+    Args:
+        name: A fine-tune (job id or folder), a folder with an adapter or a model, or the repo id of a cached model.
+        to: One of `finetune.export.TARGETS`.
+        output_dir: Where what is made goes: the merged model, or the file for Ollama or llama.cpp.
+        jobs: Know the folders of fine-tunes and merges.
+        cache: Has the models.
+        overwrite: Whether what an earlier export or merge wrote there may be replaced.
+
+    Raises:
+        BadInput: `to` is not known, or the folder holds something else.
+        NotCached: The model, or the base of the adapter, is not in the cache.
+        NoSpace, LoadError, UnknownModel: As for a merge.
+    """
+
+    def __init__(
+        self, name: str, to: str, output_dir: Path | None, jobs: ModelJobs, cache: ModelCache, *, overwrite: bool
+    ) -> None:
+        self.to = check_target(to)
+        self._overwrite = overwrite
+        self.model_name = ""
+        """The repo that is used, whose files must stay."""
+        self._merging = self._find_merging(name, output_dir, jobs, cache)
+        self._folder = self._merging.target if self._merging else self._find(name, jobs, cache)
+        self.source = name if self.model_name and self._merging is None else str(find_source(name, jobs))
+        """What the job finds it by, whichever folder that runs in."""
+        beside = self._merging.source if self._merging else Path(self.source).absolute()
+        self._name = served_name(str(beside))
+        self.output_dir = None
+        """Where a file is written; None: the model's folder is all there is."""
+        if makes_file(to):
+            start = Path.cwd() / self._name if self.model_name and self._merging is None else beside
+            self.output_dir = output_dir or start.with_name(f"{start.name}-{to}")
+            check_output(to, self._name, self.output_dir, overwrite=overwrite)
+        if self._merging is not None and self._merging.done() is None:
+            self._merging.plan(overwrite=overwrite)
+        elif self._merging is None:
+            check_model_folder(self._folder)
+
+    def run(self, work: Work) -> ExportResult:
+        """Merge if need be, and export. Raises what `merge` and `export` raise."""
+        folder, was_merged = self._folder, False
+        if self._merging is not None and self._merging.done() is None:
+            merge(self._merging.plan(overwrite=self._overwrite), work)
+            was_merged = True
+        return replace(export(folder, self._name, self.to, self.output_dir, work), was_merged=was_merged)
+
+    @property
+    def writes_to(self) -> list[Path]:
+        """Return the folders that it writes to."""
+        merged = [self._folder] if self._merging else []
+        return [*merged, *([self.output_dir] if self.output_dir else [])]
+
+    def _find_merging(self, name: str, output_dir: Path | None, jobs: ModelJobs, cache: ModelCache) -> Merging | None:
+        """Return what has to be merged before; None for a whole model."""
+        folder = find_source(name, jobs)
+        is_whole = is_run(folder) and (folder / MODEL).is_dir()
+        if is_whole or not (is_run(folder) or is_file(folder / ADAPTER_CONFIG)):
+            return None
+        merging = Merging(name, jobs, cache, None if makes_file(self.to) else output_dir)
+        self.model_name = merging.base.repo_id
+        return merging
+
+    def _find(self, name: str, jobs: ModelJobs, cache: ModelCache) -> Path:
+        """Return the folder of a whole model."""
+
+        def cached(repo: str) -> CachedModel:
+            repo_id, revision = parse_model(repo)
+            model = cache.find(repo_id, revision)
+            if model is None:
+                raise NotCached(
+                    "{name} is not in the cache.",
+                    hint="Download it: {command}",
+                    name=repo_id,
+                    command=Command("download", repo),
+                )
+            self.model_name = repo_id
+            return model
+
+        return locate(name, jobs, cache, cached).folder

@@ -1,0 +1,87 @@
+"""What a fine-tune has left: the requests to merge it into its base model, and to hand it to what serves it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, ClassVar
+
+from tornado import web
+
+from qwen3ft_jupyter.errors import BadInput
+from qwen3ft_jupyter.paths import is_there
+from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
+from qwen3ft_jupyter.server.fields import Field, fields_of
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
+    from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.server.fields import Given
+
+AUTH_RESOURCE = "qwen3ft_jupyter:runs"
+_RUN = Field("run", "text", is_required=True)
+REPO = re.compile(r"[\w-][\w.-]*/[\w.@-]+", re.ASCII)
+"""What may be the id of a repo, also with a revision; else it is a folder or the id of a job."""
+
+
+class MergeHandler(Qwen3FTHandler):
+    """Starts merges."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"POST": (_RUN, *fields_of("merge"))}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self) -> None:
+        """Start a job and answer with it."""
+        given = self.given()
+        self.answer_job(await self.act(lambda manager: _merge(manager, given)))
+
+
+class ExportHandler(Qwen3FTHandler):
+    """Starts exports."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"POST": (_RUN, *fields_of("export"))}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self) -> None:
+        """Start a job and answer with it."""
+        given = self.given()
+        self.answer_job(await self.act(lambda manager: _export(manager, given)))
+
+
+def _merge(manager: ModelManager, given: Given) -> JobSnapshot:
+    job = manager.merge(_name(given), _output_dir(given), overwrite=given.flag("overwrite"))
+    return job.snapshot()
+
+
+def _export(manager: ModelManager, given: Given) -> JobSnapshot:
+    to = given.text("to") or "safetensors"
+    job = manager.export(_name(given), to, _output_dir(given), overwrite=given.flag("overwrite"))
+    return job.snapshot()
+
+
+def _name(given: Given) -> str:
+    """Return the id, repo or folder. Raises BadInput for a folder that depends on where the server runs."""
+    name = given.text("run")
+    is_repo = REPO.fullmatch(name) is not None and not is_there(name)
+    if ("/" in name or "\\" in name or name.startswith(".")) and not is_repo:
+        _check_whole("run", name)
+    return name
+
+
+def _output_dir(given: Given) -> str | None:
+    folder = given.text("output_dir")
+    if folder:
+        _check_whole("output_dir", folder)
+    return folder or None
+
+
+def _check_whole(field: str, path: str) -> None:
+    if not os.path.isabs(os.path.expanduser(path)):  # noqa: PTH111, PTH117 - Path's raises for a ~ of nobody
+        raise BadInput("{field} must be a whole path.", hint="Begin it with / or ~.", field=field)
+
+
+ROUTES = (("/runs/merge", MergeHandler), ("/runs/export", ExportHandler))

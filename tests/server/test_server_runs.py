@@ -1,0 +1,88 @@
+"""Merges and exports asked for over HTTP: by the fields, and with the real manager and a real job process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from qwen3ft_jupyter.finetune.merged import is_merged
+from qwen3ft_jupyter.manager import ModelManager, get_model_manager
+from tests.test_manager_tuned import WAIT_S, make_place
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.server.asking import Ask
+    from tests.server.standin import StandInManager
+
+
+async def test_a_merge_is_a_job(ask: Ask, manager: StandInManager) -> None:
+    answer = await ask("post", "/runs/merge", query="run=20260102-030405-finetune-abcd")
+    body = json.dumps({"run": "/runs/first", "output_dir": "/models/whole", "overwrite": True})
+    await ask("post", "/runs/merge", body=body)
+
+    assert (answer.code, answer.json["kind"]) == (202, "merge")
+    assert answer.headers["Location"] == f"/a%40b/qwen3ft/jobs/{answer.json['id']}"
+    assert manager.was_asked("merge") == [
+        ("20260102-030405-finetune-abcd", None, False),
+        ("/runs/first", "/models/whole", True),
+    ]
+
+
+async def test_an_export_is_a_job(ask: Ask, manager: StandInManager) -> None:
+    answer = await ask("post", "/runs/export", query="run=Qwen/Qwen3-0.6B&to=ollama&output_dir=~/out")
+    await ask("post", "/runs/export", query="run=/runs/first")
+
+    assert (answer.code, answer.json["kind"]) == (202, "export")
+    assert manager.was_asked("export") == [
+        ("Qwen/Qwen3-0.6B", "ollama", "~/out", False),
+        ("/runs/first", "safetensors", None, False),
+    ]
+
+
+@pytest.mark.parametrize("route", ["merge", "export"])
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("run=./runs/first", "run"),
+        ("run=a/b/c", "run"),
+        ("run=..%2Ffirst", "run"),
+        ("run=/runs/first&output_dir=whole", "output_dir"),
+    ],
+)
+async def test_a_folder_that_depends_on_where_the_server_runs_is_refused(
+    ask: Ask, manager: StandInManager, route: str, query: str, name: str
+) -> None:
+    answer = await ask("post", f"/runs/{route}", query=query)
+
+    assert (answer.code, answer.json["code"]) == (400, "bad-input")
+    assert answer.json["message"] == f"{name} must be a whole path."
+    assert manager.was_asked(route) == []
+
+
+class TestForReal:
+    @pytest.fixture
+    def manager(self, tmp_path: Path) -> ModelManager:
+        make_place(tmp_path)
+        return get_model_manager(cache_dir=tmp_path / "cache", state_dir=tmp_path / "state", offline=True)
+
+    async def test_a_run_is_merged_and_a_second_time_refused(
+        self, ask: Ask, manager: ModelManager, tmp_path: Path
+    ) -> None:
+        run = tmp_path / "runs/first"
+        started = await ask("post", "/runs/merge", query=f"run={run}")
+        await asyncio.to_thread(manager.job(started.json["id"]).wait, WAIT_S)
+
+        ended = await ask("get", f"/jobs/{started.json['id']}")
+        again = await ask("post", "/runs/merge", query=f"run={run}")
+        unknown = await ask("post", "/runs/export", query="run=nothing&to=onnx")
+
+        assert (started.code, ended.json["state"]) == (202, "succeeded"), ended.json
+        assert ended.json["result"]["output_dir"] == f"{run}-merged"
+        assert is_merged(tmp_path / "runs/first-merged")
+        assert (again.code, again.json["code"]) == (400, "bad-input")
+        assert str(tmp_path) not in again.json["message"] + again.json["hint"]
+        assert (unknown.code, unknown.json["code"]) == (400, "bad-input")

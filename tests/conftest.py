@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,12 @@ set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "qwen3ft-hypothesis")
 # a busy machine is no reason to fail
 settings.register_profile("qwen3ft", deadline=None)
 settings.load_profile("qwen3ft")
+
+# what `nohup` and a shell's `&` ignore, the processes that tests start and signal would ignore, too
+for _name, _handler in (("SIGHUP", signal.SIG_DFL), ("SIGINT", signal.default_int_handler)):
+    _number = getattr(signal, _name, None)  # Windows has no SIGHUP
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,12 @@ from qwen3ft_jupyter.finetune.batches import Collator
 from qwen3ft_jupyter.finetune.data import read_data_of, split
 from qwen3ft_jupyter.finetune.metrics import MetricsFile
 from qwen3ft_jupyter.finetune.model import load_for_training
+from qwen3ft_jupyter.finetune.planning import look_ahead
 from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
 from qwen3ft_jupyter.loading.load import load_tokenizer, require
-from qwen3ft_jupyter.loading.machine import fitting_threads
+from qwen3ft_jupyter.loading.machine import fitting_threads, peak_bytes
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.loading.templates import TemplateRenderer
 from qwen3ft_jupyter.work import SILENT, Progress, Work
@@ -63,7 +64,8 @@ def train(
         BadData: The data is wrong, or has changed since the run to resume.
         Stopped: The work was to stop.
         JobFailed: The loss became NaN.
-        LoadError: The model cannot be loaded, or does not fit.
+        LoadError: The model cannot be loaded.
+        DoesNotFit, NoSpace: Memory or disk cannot hold it; nothing was loaded yet, but for what is known only then.
     """
     require("torch", "transformers", "peft", "accelerate")
     work = work or Work()
@@ -78,6 +80,8 @@ def train(
                 work.notice("No complete checkpoint: starting again.")
         tokenizer = load_tokenizer(model_folder)
         samples = _prepare_samples(config, data, tokenizer, work)
+        ahead = look_ahead(config, model_folder, data, samples.training, samples.facts, work=work)
+        planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
         ready = load_for_training(config, model_folder, reporter=work.reporter)
         _tell_of_base_model(ready.model, samples.facts.end_ids, work)
         output.begin(config, planned)
@@ -85,6 +89,7 @@ def train(
         work.progress(Progress("saving", 0, None, "files"))
         saved = results.save_result(ready, tokenizer, config, planned.folder, end_ids=samples.facts.end_ids)
         outcome = _outcome(config, planned, ready, trained, samples.facts)
+        outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
         _tell_of_result(outcome, ready, work)
         results.write_card([planned.folder, saved], config, outcome, samples.facts)
         output.finish(planned, outcome)

@@ -85,8 +85,10 @@ def run(shell: InteractiveShell, manager: StandInManager, opened: list[dict[str,
 
 
 def test_every_verb_has_a_function_a_usage_and_a_sentence() -> None:
-    names = "status, models, download, list, verify, repair, pin, unpin, evict, move, load, finetune, chat, jobs, "
-    names += "jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, practice, help"
+    names = "status, models, download, list, verify, repair, pin, unpin, evict, move, load, finetune, preview, "
+    names += (
+        "chat, jobs, jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, practice, help"
+    )
 
     assert ", ".join(verb.name for verb in VERBS) == names
     for verb in VERBS:

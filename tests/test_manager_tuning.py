@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
-from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, NotCached
+from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, NotCached, Stopped
 from qwen3ft_jupyter.finetune import planning
 from qwen3ft_jupyter.loading.machine import Machine
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.notebook.magics import Qwen3FTMagics
 from qwen3ft_jupyter.notebook.tuning_views import PlanView, PreviewView
 
@@ -175,6 +177,28 @@ def test_a_cell_marks_what_is_learned_and_cannot_be_broken_out_of(run: Any, conf
     assert "var(--jp-" in html
     assert len(html) < 8_000
     assert run(f"preview train.jsonl --model {PRACTICE_REPO_ID}").preview.samples == 2
+
+
+def test_a_server_looks_ahead_without_importing_what_that_takes(manager: ModelManager, config: str) -> None:
+    """In a process of its own: with the same answer, the same errors, and an end when nobody waits any more."""
+    text, stop = Path(config).read_text(), threading.Event()
+    folder = Path.cwd()
+
+    plan = manager.look_ahead("plan", {"config": text}, folder=folder, stop=stop)
+    preview = manager.look_ahead("preview", {"config": {"model": PRACTICE_REPO_ID, "data": "train.jsonl"}, "count": 1},
+                                 folder=folder, stop=stop)  # fmt: skip
+
+    assert plan["data"] == {**manager.plan_fine_tune(config).to_dict()["data"], "notices": plan["data"]["notices"]}
+    assert {type(notice) for notice in plan["data"]["notices"]} == {Message}
+    assert len(preview["first"]) == 1
+    assert "".join(token["text"] for token in preview["first"][0]["tokens"]).startswith(
+        "<|im_start|>user\nWhat is one?"
+    )
+    with pytest.raises(BadConfig, match="epochs"):
+        manager.look_ahead("plan", {"config": f"{text}epochs: 0\n"}, folder=folder, stop=stop)
+    stop.set()
+    with pytest.raises(Stopped):
+        manager.look_ahead("plan", {"config": text}, folder=folder, stop=stop)
 
 
 def test_a_preview_takes_what_a_notebook_holds(manager: ModelManager) -> None:

@@ -13,11 +13,13 @@ from qwen3ft_jupyter.messages import Command
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Mapping
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.plan import FineTunePlan
     from qwen3ft_jupyter.finetune.planning import Base
     from qwen3ft_jupyter.finetune.preview import Preview
+    from qwen3ft_jupyter.manager.ahead import Look
     from qwen3ft_jupyter.manager.cached import CachedModels
     from qwen3ft_jupyter.work import Reporter
 else:
@@ -106,6 +108,14 @@ class FineTunePlans(CachedModels):
                     command=Command("download", resolved.model),
                 )
             return preview(resolved, base.folder, count=count, work=self._work(reporter, stop))
+
+    def look_ahead(
+        self, look: Look, given: Mapping[str, Any], *, folder: Path | None, stop: threading.Event
+    ) -> dict[str, Any]:
+        """Return the same as JSON with messages, made in a process of its own; see `ahead.look_ahead`."""
+        from qwen3ft_jupyter.manager.ahead import look_ahead
+
+        return look_ahead(self._model_jobs.starter(), look, given, folder=folder, stop=stop)
 
     def _refuse_if_too_large(self, config: FineTuneConfig) -> None:
         """Raise DoesNotFit or NoSpace for a run that cannot fit however short its samples are."""

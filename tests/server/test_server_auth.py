@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EVERY_ROUTE = pytest.mark.parametrize("route", every_route(), ids=lambda route: f"{route.verb} {route.template}")
 RESOURCES = {"/status": "status", "/models": "models", "/models/download": "models"}
+RESOURCES |= {"/finetune/plan": "finetune", "/finetune/preview": "finetune"}
 
 
 class Recorder(Authorizer):

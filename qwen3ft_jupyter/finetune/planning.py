@@ -17,7 +17,6 @@ from qwen3ft_jupyter.finetune.plan import (
     check_plan,
     closeness,
     make_plan,
-    plan_memory,
 )
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.loading.machine import machine_without_torch
@@ -126,7 +125,7 @@ def _plan(
         base.numbers,
         machine_without_torch(),
         held_out=found.held_out,
-        disk_free=LOCAL.free_bytes(nearest_folder(Path(config.output_dir))),
+        disk_free=_disk_free(config),
         rate=lambda memory: measured_rate(config, memory, earlier),
         is_cached=base.folder is not None,
         download_bytes=download_bytes,
@@ -135,7 +134,7 @@ def _plan(
 
 
 def check_least(config: FineTuneConfig, base: Base, plan: Callable[[], FineTunePlan]) -> None:
-    """Raise DoesNotFit or NoSpace, with what would fit, if not even samples of one token do.
+    """Raise DoesNotFit or NoSpace, with what would fit, if not even one sample of one token does.
 
     Args:
         config: What is to be done.
@@ -144,9 +143,20 @@ def check_least(config: FineTuneConfig, base: Base, plan: Callable[[], FineTuneP
     """
     if base.numbers is None:
         return
-    least = plan_memory(config, Tokens("estimated", 1, 1, 1, 1, (1,)), base.numbers, machine_without_torch())
-    if least is not None and least.fits == "no":
+    from qwen3ft_jupyter.finetune.data import DataReport  # with it comes all that reads data
+
+    nothing, one = DataReport(0, 0, (), 0, 0, ()), Tokens("estimated", 1, 1, 1, 1, (1,))
+    least = make_plan(config, nothing, one, base.numbers, machine_without_torch(), disk_free=_disk_free(config))
+    if least.fits == "no" or not least.has_room:
         check_plan(plan())
+
+
+def _disk_free(config: FineTuneConfig) -> int | None:
+    """Return what is free for a run; None where checkpoints lie already, which it keeps, or deletes to begin with."""
+    folder = Path(config.output_dir)
+    if (folder / results.CHECKPOINTS).is_dir():
+        return None
+    return LOCAL.free_bytes(nearest_folder(folder))
 
 
 def look_ahead(
@@ -166,7 +176,7 @@ def look_ahead(
         base.numbers,
         machine_without_torch(),
         held_out=facts.held_out,
-        disk_free=LOCAL.free_bytes(nearest_folder(Path(config.output_dir))),
+        disk_free=_disk_free(config),
     )
     check_plan(plan)
     if words := closeness(plan):

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from qwen3ft_jupyter.errors import BadData, DoesNotFit
+from qwen3ft_jupyter.disk import LOCAL
+from qwen3ft_jupyter.errors import BadData, DoesNotFit, NoSpace
 from qwen3ft_jupyter.finetune import planning
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.planning import Base, base_model, check_least, plan_run
@@ -185,3 +186,28 @@ def test_the_whole_plan_is_asked_only_for_a_run_whose_weights_do_not_fit(
     with pytest.raises(DoesNotFit):
         check_least(config, base, plan)
     assert asked_for == ["plan"]
+
+
+def test_a_disk_without_room_for_the_result_is_told_before_anything_starts(
+    tiny: Path, config: FineTuneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(LOCAL), "free_bytes", lambda _self, _folder: 1000)
+    base = base_model(NAME, tiny)
+
+    with pytest.raises(NoSpace, match=r"1\.0 kB are free"):
+        check_least(config, base, lambda: plan_run(config, base, ()))
+    with pytest.raises(NoSpace):
+        train(config, model_folder=tiny)
+    assert not Path(config.output_dir).exists()
+
+
+def test_checkpoints_that_are_there_already_are_no_reason_to_refuse_a_run_that_goes_on(
+    tiny: Path, config: FineTuneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(LOCAL), "free_bytes", lambda _self, _folder: 1000)
+    (Path(config.output_dir) / "checkpoints").mkdir(parents=True)
+
+    plan = plan_run(config, base_model(NAME, tiny), ())
+
+    assert plan.disk is not None
+    assert (plan.disk.free, plan.has_room) == (None, True)

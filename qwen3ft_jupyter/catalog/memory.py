@@ -28,8 +28,8 @@ DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 """Bytes of one number of each type a model computes in."""
 NF4_BYTES = 0.5 + 1 / 64 + 4 / 16384
 """Bytes per weight in 4-bit NF4 with double quantisation: the weight, its block's scale, the scales' scale."""
-LOGIT_BYTES = {2: 2 + 4 + 4, 4: 4 + 4 + 4}
-"""A logit by the bytes it is computed in: itself, its copy or logarithm in 32 bits, and the gradient."""
+LOGIT_BYTES = 4 + 4 + 4
+"""A logit where its gradient is computed: its logarithm, and the gradients of the loss and of that, in 32 bits."""
 NORM_BYTES = 4
 """Norms compute in 32 bits, and keep what they were given in them."""
 ACTIVE_EXPERTS = 8
@@ -138,6 +138,8 @@ class Training:
     state_bytes: int = 4
     """Of each of Adam's two states."""
     adapter_weights: int = 0
+    is_accumulated: bool = False
+    """Whether gradients of earlier batches are there while a batch is computed."""
     is_checkpointed: bool = True
     """Whether activations are computed again in the backward pass instead of being kept."""
     is_loss_chunked: bool = False
@@ -160,6 +162,7 @@ class Memory:
     """Of the base model; under autocast their 16-bit copies, too."""
     adapter: int
     gradients: int
+    """0 where there are none yet at the worst moment."""
     optimizer: int
     activations: int
     """What the forward and the backward pass keep then; or the optimizer's step, if that needs more."""
@@ -185,7 +188,7 @@ def training_memory(numbers: Architecture, how: Training) -> Memory:
     >>> from qwen3ft_jupyter.catalog import find
     >>> how = Training("lora", 2048, adapter_weights=find("Qwen/Qwen3-8B").architecture.lora_weights(8))
     >>> round(training_memory(find("Qwen/Qwen3-8B").architecture, how).total / GIB, 1)
-    20.1
+    20.6
     """
     is_full = how.method == "full"
     trained = numbers.parameters if is_full else how.adapter_weights
@@ -193,14 +196,19 @@ def training_memory(numbers: Architecture, how: Training) -> Memory:
     looked_up = 0 if numbers.tied else numbers.vocab * numbers.hidden  # an embedding multiplies nothing
     copies = 2 * (trained - looked_up) if how.is_mixed and is_full else 0
     tokens = how.length * how.batch
-    activations, logits = _working_bytes(numbers, how, tokens)
-    step = each * (trained if how.is_stepped_at_once else 2 * _largest(numbers, how))
-    if step > activations + logits + copies:
-        activations, logits = step - copies, 0
+    gradients = each * trained
+    kept, backward = _working_bytes(numbers, how, tokens)
+    logits = logit_bytes(numbers, tokens, is_chunked=how.is_loss_chunked)
+    step = each * (trained if how.is_stepped_at_once else 2 * _largest(numbers, how)) - copies
+    at_loss = kept + logits - (0 if how.is_accumulated else gradients)
+    if at_loss >= max(backward, step):
+        activations, gradients = kept, gradients if how.is_accumulated else 0
+    else:
+        activations, logits = max(backward, step), 0
     return Memory(
         weights=(how.weight_bytes * numbers.parameters if is_full else _frozen_bytes(numbers, how)) + copies,
         adapter=4 * how.adapter_weights,
-        gradients=each * trained,
+        gradients=gradients,
         optimizer=2 * how.state_bytes * trained,
         activations=activations,
         logits=logits,
@@ -288,7 +296,7 @@ def _largest(numbers: Architecture, how: Training) -> int:
 
 
 def _working_bytes(numbers: Architecture, how: Training, tokens: int) -> tuple[int, int]:
-    """Return what activations and logits take at the worst moment: at the loss, or in the backward pass of a layer."""
+    """Return what activations take at the loss, and in the backward pass of a layer."""
     stream = how.weight_bytes
     layer = tokens * _layer_bytes(numbers, how)
     kept = tokens * numbers.hidden * stream * (numbers.layers + 1) if how.is_checkpointed else numbers.layers * layer
@@ -296,9 +304,7 @@ def _working_bytes(numbers: Architecture, how: Training, tokens: int) -> tuple[i
     slopes = tokens * 2 * numbers.width * how.compute_bytes
     if how.method != "full" and how.compute_bytes == DTYPE_BYTES["bfloat16"]:
         slopes += tokens * 4 * numbers.width  # an adapter computes in 32 bits
-    backward = kept + slopes + (layer if how.is_checkpointed else 0)
-    logits = logit_bytes(numbers, tokens, how.compute_bytes, is_chunked=how.is_loss_chunked)
-    return (kept, logits) if kept + logits >= backward else (backward, 0)
+    return kept, kept + slopes + (layer if how.is_checkpointed else 0)
 
 
 def _layer_bytes(numbers: Architecture, how: Training) -> int:
@@ -317,8 +323,8 @@ def _layer_bytes(numbers: Architecture, how: Training) -> int:
     return norms + inputs + attention + feed_forward
 
 
-def logit_bytes(numbers: Architecture, tokens: int, compute_bytes: int, *, is_chunked: bool) -> int:
+def logit_bytes(numbers: Architecture, tokens: int, *, is_chunked: bool) -> int:
     """Return what the loss of so many tokens takes."""
     if is_chunked:
         return CHUNK_TOKENS * numbers.vocab * 8 + tokens * numbers.hidden * 2
-    return tokens * numbers.vocab * LOGIT_BYTES[compute_bytes]
+    return tokens * numbers.vocab * LOGIT_BYTES

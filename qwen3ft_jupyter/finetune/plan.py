@@ -367,6 +367,7 @@ def training_of(config: FineTuneConfig, numbers: Architecture, place: Place, len
         is_mixed=is_full and precision.compute != precision.weights,
         state_bytes=weight_bytes if is_full else DTYPE_BYTES["float32"],  # torch's Adam keeps the weights' type
         adapter_weights=0 if is_full else numbers.lora_weights(config.lora.r, targets),
+        is_accumulated=config.gradient_accumulation > 1,
         is_checkpointed=has_activation_checkpointing(config, precision),
         is_loss_chunked=IS_LOSS_CHUNKED,
         overhead_bytes=TRAINER_OVERHEAD_BYTES if is_cpu else GPU_OVERHEAD_BYTES,

@@ -243,7 +243,8 @@ def test_planned_memory_is_within_eight_percent_of_what_torch_keeps_alive(tmp_pa
         for dtype in ("float32", "bfloat16")
         for again in (True, False)
     ]
-    cases.append({"method": "lora", "dtype": "float32", "vocab": 8000})
+    cases += [{"method": "lora", "dtype": dtype, "vocab": 8000} for dtype in ("float32", "bfloat16")]
+    cases.append({"method": "full", "dtype": "float32", "vocab": 8000, "gradient_accumulation": 1})
 
     done = subprocess.run(
         [sys.executable, "-m", "tests.finetune.peak_child", str(tmp_path), json.dumps(cases)],

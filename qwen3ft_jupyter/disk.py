@@ -247,8 +247,9 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, disk: Disk = LOC
 
 
 def write_json(path: Path, value: object, *, mode: int = 0o644, disk: Disk = LOCAL) -> None:
-    """Write `value` as JSON with `write_atomic`."""
-    write_atomic(path, (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode(), mode=mode, disk=disk)
+    """Write `value` as JSON with `write_atomic`; a path in it that is not UTF-8 comes back as it was."""
+    text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+    write_atomic(path, text.encode(errors="backslashreplace"), mode=mode, disk=disk)
 
 
 def read_json(path: Path) -> Any:
@@ -267,7 +268,7 @@ def read_regular(path: Path | str, limit_bytes: int) -> bytes:
             raise OSError(errno.EINVAL, "not a regular file")
         data = file.read(limit_bytes + 1)
     if len(data) > limit_bytes:
-        raise OSError(errno.EFBIG, "longer than any of ours")
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return data
 
 

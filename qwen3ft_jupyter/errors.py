@@ -43,7 +43,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qwen3ft_jupyter.messages import as_message, from_json, render, to_json
+from qwen3ft_jupyter.messages import as_message, conceal, from_json, render, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,7 +70,7 @@ class Qwen3ftError(Exception):
         self.message = as_message(message, values)
         super().__init__(self.message)
         self.hint = as_message(hint, values)
-        self.details = dict(details or {})
+        self.details = {name: conceal(text) for name, text in (details or {}).items()}
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()

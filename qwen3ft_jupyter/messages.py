@@ -34,6 +34,21 @@ _SPEC: Final = re.compile(r"[,.\dfg]{0,3}")
 """How a number is written, for example ``,``."""
 
 
+_LOGIN: Final = re.compile(r"(?<=[a-z0-9][a-z0-9+]:/)(/?)[^\s/@'\"]+@", re.IGNORECASE)
+_KEY: Final = re.compile(r"([?&][\w.-]*(?:token|key|secret|password|signature|sig)=)[^\s&#'\"]+", re.IGNORECASE)
+
+
+def conceal(text: str) -> str:
+    """Return a text in which addresses have no login and no key.
+
+    >>> conceal("https://me:secret@host/a@b?x=1&access_token=secret"), conceal("C:/me@work/x"), conceal("a@b")
+    ('https://***@host/a@b?x=1&access_token=***', 'C:/me@work/x', 'a@b')
+    """
+    if ":/" not in text and "=" not in text:
+        return text
+    return _KEY.sub(r"\1***", _LOGIN.sub(r"\1***@", text))
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """Bytes, said in decimal units."""
@@ -55,7 +70,7 @@ class Names:
     names: tuple[str, ...]
 
     def __init__(self, names: Any) -> None:  # any iterable of str
-        object.__setattr__(self, "names", tuple(map(str, names)))
+        object.__setattr__(self, "names", tuple(conceal(str(name)) for name in names))
 
     def as_message(self) -> str:
         """Return the sentence, or the plain list if nothing is left out."""
@@ -135,6 +150,7 @@ class Message(str):
 
     def __new__(cls, template: str, /, **values: Value) -> Self:
         """Return the English sentence; `values` fill the template's places."""
+        values = {name: conceal(value) if type(value) is str else value for name, value in values.items()}
         message = super().__new__(cls, _fill(template, values, "en", write_magic))
         message.template = template
         message.values = values
@@ -303,7 +319,7 @@ def _value_to_json(value: Value) -> Any:
         return value.to_json()
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    return to_json(value) if isinstance(value, str) else str(value)
+    return to_json(value) if isinstance(value, str) else conceal(str(value))
 
 
 def _value_from_json(data: Any) -> Value:
@@ -343,7 +359,7 @@ def _said(value: Value, language: Language, grammar: Grammar) -> str | int | flo
         from qwen3ft_jupyter.reasons import REASONS  # what an `OSError` has for a text comes as it is
 
         return translate(value, language) if value in REASONS else value
-    return value if isinstance(value, (str, int, float)) else "" if value is None else str(value)
+    return value if isinstance(value, (str, int, float)) else "" if value is None else conceal(str(value))
 
 
 @functools.cache

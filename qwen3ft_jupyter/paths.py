@@ -92,6 +92,37 @@ def fault_of(folder: Path | str) -> OSError | None:
     return None
 
 
+def is_taken(path: Path) -> bool:
+    """Return whether anything has this name. Raises OSError if nobody can tell: what is unknown is not free."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def why_unseen(path: Path | str) -> OSError | None:
+    """Return why nobody can tell what has this name; None if that can be told, or if nothing has it."""
+    try:
+        os.stat(path)  # noqa: PTH116 - pathlib refuses some
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        return error if isinstance(error, OSError) else OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+    return None
+
+
+def why_unread(path: Path) -> OSError | None:
+    """Return why a file cannot be opened to be read; None if it can, or is not there."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))  # a pipe does not block
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error
+    return None
+
+
 def reason_of(error: OSError) -> str:
     """Return in the system's words what has gone wrong, without the path.
 

@@ -174,7 +174,10 @@ def start_thread(thread: threading.Thread) -> bool:
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """Return the signals that ask a process to stop. Under nohup SIGHUP does not, and that is to stay so."""
+    """Return the signals that ask a process to stop.
+
+    SIGHUP under nohup does not, nor does SIGINT in the background of a script, and that is to stay so.
+    """
     hang_up: signal.Signals | None = getattr(signal, "SIGHUP", None)  # not on Windows
-    is_asking = hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN
-    return (signal.SIGINT, signal.SIGTERM, *([hang_up] if hang_up is not None and is_asking else []))
+    may_ask = (signal.SIGINT, *([hang_up] if hang_up is not None else []))
+    return (signal.SIGTERM, *(number for number in may_ask if signal.getsignal(number) != signal.SIG_IGN))

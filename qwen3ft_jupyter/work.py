@@ -28,6 +28,9 @@ READS_PER_S: Final = 50
 LEAST_READ_BYTES: Final = 512
 """Smaller reads cost more than they even out."""
 
+LONGEST_S: Final = 100 * 3600.0
+"""What would take longer does not go on at all, or its speed is about to change: no time left is said."""
+
 LEAST_WAIT_S: Final = 1e-6
 """A shorter wait is left to the next one."""
 
@@ -140,6 +143,15 @@ class Progress:
         return cls(**{**known, "detail": from_json(data.get("detail"))})
 
 
+def seconds_left(count: int, rate: float | None) -> float | None:
+    """Return how long `count` units take at `rate` units a second; None where nobody would reckon with it.
+
+    >>> seconds_left(1000, 10.0), seconds_left(10**9, 3.0), seconds_left(1000, None)
+    (100.0, None, None)
+    """
+    return count / rate if rate and count <= rate * LONGEST_S else None
+
+
 class Reporter:
     """Receives what long work has to say. Every method may be called from any thread and must return at once."""
 
@@ -220,6 +232,26 @@ class RateLimiter:
 
 SILENT = Reporter()
 """The reporter for those who do not listen."""
+
+
+class Patience(threading.Event):
+    """A request to stop that comes with another one, or by itself after so many seconds."""
+
+    def __init__(self, stop: threading.Event, seconds: float) -> None:
+        super().__init__()
+        self._stop = stop
+        self._until = time.monotonic() + seconds
+
+    def is_set(self) -> bool:
+        """Return whether the other one has come, or the time is over."""
+        return super().is_set() or self._stop.is_set() or time.monotonic() >= self._until
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for it, at most so many seconds."""
+        until = float("inf") if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (left := min(until, self._until) - time.monotonic()) > 0:
+            self._stop.wait(min(LOOK_S, left))
+        return self.is_set()
 
 
 class Watch(TypedDict):

@@ -26,7 +26,6 @@ def main() -> int:
     options = parser.parse_args()
     environ = {
         **os.environ,
-        "MODEL_CACHE_DIR": str(DEMO / "cache"),
         "QWEN3FT_STATE_DIR": str(DEMO / "state"),
         # Without it pip-installed data (the panel, the kernel) of this environment might not be the first found.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -58,11 +57,8 @@ def demo(environ: dict[str, str]) -> int:
     from nbclient import NotebookClient
 
     started = time.monotonic()
-    shutil.rmtree(DEMO / "run", ignore_errors=True)
-    shutil.rmtree(DEMO / "cache", ignore_errors=True)
-    folder = DEMO / "run"
-    folder.mkdir(parents=True)
-    os.environ.update(environ)
+    folder = new_folder(DEMO / "run")
+    os.environ.update({**environ, "MODEL_CACHE_DIR": str(folder / "cache")})
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     client = NotebookClient(
         notebook,
@@ -81,6 +77,16 @@ def demo(environ: dict[str, str]) -> int:
     report = _report(notebook)
     _print(report, executed, time.monotonic() - started)
     return 0
+
+
+def new_folder(path: Path) -> Path:
+    """Make a folder called like `path`, or with a number behind that: nothing of an earlier run is deleted."""
+    folder, number = path, 1
+    while folder.exists():
+        number += 1
+        folder = path.with_name(f"{path.name}-{number}")
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _announce(cell: Any, cell_index: int) -> None:  # noqa: ARG001 - nbclient calls it with these names

@@ -319,6 +319,21 @@ class KillingDisk(FailingDisk):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+class ByteKillingDisk(PlayedDisk):
+    """Kills the process when more than so many bytes are to be written into files, however large the writes are."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._lock = threading.Lock()
+
+    def write_at(self, descriptor: int, data: memoryview, offset: int) -> None:
+        with self._lock:
+            self._left -= len(data)
+            if self._left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        super().write_at(descriptor, data, offset)
+
+
 class RecordingDisk(PlayedDisk):
     """Notes what is done, in order, as `(operation, path)`."""
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.errors import HubUnreachable, JobNotFound, LoadError, Qwen3ftError, UnknownModel
+from qwen3ft_jupyter.errors import BadInput, HubUnreachable, JobNotFound, LoadError, Qwen3ftError, UnknownModel
 from qwen3ft_jupyter.faces.actions import name_to_load
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.kinds import FINETUNE, FineTuneParams
 from qwen3ft_jupyter.work import Reporter
+from tests.played_paths import answering
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from qwen3ft_jupyter.loading.loaded import ModelLocation
 
 NOWHERE = "http://127.0.0.1:9"
@@ -45,6 +47,21 @@ def manager(tmp_path: Path) -> ModelManager:
 
 def ask(manager: ModelManager, name: str) -> ModelLocation:
     return manager._locate(name_to_load(manager, name), Reporter())
+
+
+@pytest.mark.usefixtures("here")
+def test_a_path_is_taken_for_what_it_names(manager: ModelManager) -> None:
+    with pytest.raises(UnknownModel, match="exports/merged"):
+        manager.load_model_and_tokenizer(Path("exports", "merge"))
+    assert manager._locate(Path("exports", "merged"), Reporter()) == ask(manager, "exports/merged")
+
+
+@pytest.mark.parametrize(("question", "options"), [("", {}), (None, {}), ("Hi", {"max_new_tokens": 0})])
+def test_what_cannot_be_asked_is_refused_before_anything_is_loaded(
+    manager: ModelManager, question: Any, options: dict[str, Any]
+) -> None:
+    with pytest.raises(BadInput):
+        manager.chat("Qwen/Qwen3-0.6B", question, **options)
 
 
 @pytest.mark.parametrize(
@@ -171,3 +188,16 @@ def test_a_part_of_an_id_that_several_jobs_have_is_refused(manager: ModelManager
 
     with pytest.raises(JobNotFound, match="2 jobs are called like"):
         ask(manager, "20")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="errors of POSIX")
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.ELOOP])
+@pytest.mark.parametrize("name", ["exports/merged", "runs/first"])
+def test_a_folder_that_cannot_be_looked_at_is_not_said_to_be_missing(
+    manager: ModelManager, here: Path, name: str, number: int
+) -> None:
+    with (
+        answering(here / name, number),
+        pytest.raises(LoadError, match=f"{Path(name).name} cannot be read: {os.strerror(number)}"),
+    ):
+        ask(manager, str(here / name))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.errors import BadInput, BadName, NotCached
+from qwen3ft_jupyter.errors import BadInput, BadName, NotCached, UnknownModel
 from qwen3ft_jupyter.faces.actions import name_to_load
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from tests.cache.making import make_cached
@@ -57,6 +57,32 @@ def test_an_address_that_says_a_revision_means_no_other(manager: ModelManager, c
         CALLS[call](manager, f"https://huggingface.co/{REPO}/tree/v9")
 
     assert [model.repo_id for model in manager.cached_models()] == [REPO]
+
+
+@pytest.mark.parametrize("call", sorted(set(CALLS) - {"download"}))
+def test_a_model_with_a_slip_of_the_finger_is_answered_by_the_one_that_is_here(
+    manager: ModelManager, call: str
+) -> None:
+    with pytest.raises(NotCached) as caught:
+        CALLS[call](manager, "acme/Tinny-1")
+
+    assert caught.value.hint == f'Did you mean "{REPO}"?'
+
+
+def test_no_other_model_is_offered_for_one_that_exists(manager: ModelManager, tmp_path: Path) -> None:
+    make_cached(tmp_path / "cache", "Qwen/Qwen3-8B")
+
+    for call in ("verify", "pin", "evict_model", "start_verify", "ensure"):
+        with pytest.raises(NotCached) as caught:
+            CALLS[call](manager, "Qwen/Qwen3-4B")
+        assert "8B" not in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen3-7B", "qwen3ft/Qwen3-Practise"])
+def test_a_check_of_what_nobody_published_names_what_is(manager: ModelManager, name: str) -> None:
+    for call in ("start_verify", "start_repair"):
+        with pytest.raises(UnknownModel):
+            CALLS[call](manager, name)
 
 
 @pytest.mark.parametrize("revision", BAD_REVISIONS)

@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from qwen3ft_jupyter.errors import NotCached, error_from_json
+from qwen3ft_jupyter.errors import BadInput, NotCached, error_from_json
 from qwen3ft_jupyter.messages import (
     Command,
     Message,
@@ -156,3 +156,29 @@ def test_words_of_this_process_are_in_its_language(monkeypatch: pytest.MonkeyPat
 
     assert tr("no such text {x}", x=1) == "no such text 1"
     assert tr("{time} left", time="3 s") == "剩余 3 s"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://me:secret@host/x",
+        "https://secret@host/x",
+        "/home/me/https:/me:secret@host/x",
+        "https://host/x?token=secret",
+        "host/x?a=1&api_key=secret&b=2",
+        "'s3://key:secret@bucket'",
+    ],
+)
+def test_an_address_is_repeated_without_its_login_and_keys(value: str) -> None:
+    error = BadInput(
+        "{value} and {quoted!r} and {names}.", value=value, quoted=value, names=Names([value]), details={"path": value}
+    )
+
+    for told in (str(error), error.to_dict("zh"), error.to_json(), error.details):
+        assert "secret" not in str(told)
+        assert "***" in str(told)
+
+
+@pytest.mark.parametrize("value", ["me@host", "C:/me@work/x", "a/b@v1", "https://hf.co/a/b@v1", "token=5", "16:/a"])
+def test_what_is_no_login_stays(value: str) -> None:
+    assert Message("{value}", value=value) == value

@@ -131,10 +131,17 @@ class EvictedModel:
     """What else lies in its folder, and still does."""
     is_unfinished: bool = False
     """Whether it was no model yet, but what was here of a download that had been given up."""
+    owner: ModelOwner = "qwen3ft"
 
     @property
     def left_words(self) -> str:
         """Return what to say of it to who named the model."""
+        if self.owner != "qwen3ft":
+            return Message(
+                "{names} in {slug}: not known to be of the model, so kept. Delete it there if nobody needs it.",
+                names=Names(self.left),
+                slug=self.slug,
+            )
         return Message(
             "{names} in {slug}: not of the model, so kept. To delete that as well: {command}",
             names=Names(self.left),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache import quota
+from qwen3ft_jupyter.cache.absent import hint_at
 from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
 from qwen3ft_jupyter.cache.others import in_place
 from qwen3ft_jupyter.cache.others.evict import evict_copy, named_copies, not_ours, several_folders
@@ -58,7 +59,8 @@ class ModelCache(ModelFolders):
     Safe to use from several threads. A manifest says which bytes are right, and normally it is trusted wherever it
     comes from: a cache may be moved or copied. Without `trust_manifests` one is trusted only if it was written here:
     a folder that came with its manifest (in a cloned repository, say) has other inodes and times of change than the
-    manifest's stamps, which nobody can foresee, and counts as a folder without one. `unseen` is about `places`.
+    manifest's stamps, which nobody can foresee, and counts as a folder without one. With `trust_copies` a
+    file that was copied with its time of change is not read again, see `stamps`. `unseen` is about `places`.
     """
 
     def __init__(
@@ -69,11 +71,13 @@ class ModelCache(ModelFolders):
         places: Sequence[Place] | Callable[[], Sequence[Place]] = (),
         unseen: Callable[[], Iterable[str]] = tuple,
         trust_manifests: bool = True,
+        trust_copies: bool = False,
         disk: Disk = LOCAL,
     ) -> None:
         root = Path(cache_dir)
         folders = {os.path.realpath(folder): Path(folder) for folder in (root, *shared_dirs)}
-        super().__init__(root, [*folders.values()][1:], trust_manifests=trust_manifests)  # not shared with itself
+        shared = [*folders.values()][1:]  # not shared with itself
+        super().__init__(root, shared, trust_manifests=trust_manifests, trust_copies=trust_copies)
         self._places = places
         self.unseen_places = unseen
         self.disk = disk
@@ -139,8 +143,9 @@ class ModelCache(ModelFolders):
         for model in self.list():
             if model.slug == name:
                 return model
+        hint = Message("See `{command}` for those there are.", command=Command("list"))
         raise NotCached(
-            "There is no such model in the cache.", hint="See `{command}` for those there are.", command=Command("list")
+            "There is no such model in the cache.", hint=hint_at(name, [one.slug for one in self.list()], hint)
         )
 
     def evict(
@@ -179,10 +184,11 @@ class ModelCache(ModelFolders):
                     hint="Delete the rest of that folder yourself.",
                 )
             found = _at([one for one in self._others() if one.owner == owner], revision)
-            return sum(self._evict_other(one, is_used) for one in named_copies(repo_id, found))
-        name = parse_repo_id(repo_id)
-        folders = self._folders_to_evict(name, revision, everything=everything)
-        evicted = [self._evict(folder, name, _extent(everything=everything), is_used) for folder in folders]
+            evicted = [self._evict_other(one, is_used) for one in named_copies(repo_id, found)]
+        else:
+            name = parse_repo_id(repo_id)
+            folders = self._folders_to_evict(name, revision, everything=everything)
+            evicted = [self._evict(folder, name, _extent(everything=everything), is_used) for folder in folders]
         for one in evicted:
             if one.left:
                 reporter.notice(one.left_words)
@@ -212,14 +218,17 @@ class ModelCache(ModelFolders):
             return not_ours(model)
         return NotCached(
             "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
-            hint="See `{command}` for what is.",
+            hint=self.hint_at(name, Message("See `{command}` for what is.", command=Command("list"))),
             name=name,
             revision=revision,
-            command=Command("list"),
         )
 
-    def _evict_other(self, model: CachedModel, is_used: InUse) -> int:
-        """Delete a model of another tool and our record of it; return the bytes freed."""
+    def hint_at(self, repo_id: str, otherwise: Message) -> Message:
+        """Return the hint for a model that is not here: the one that may be meant, else `otherwise`."""
+        return hint_at(repo_id, [one.repo_id for one in self.list()], otherwise)
+
+    def _evict_other(self, model: CachedModel, is_used: InUse) -> EvictedModel:
+        """Delete a model of another tool and our record of it."""
         if is_used(model.repo_id):
             raise ModelInUse("{repo_id} is used by a running job.", hint="Stop the job first.", repo_id=model.repo_id)
         record = self.manifest(model)
@@ -235,7 +244,7 @@ class ModelCache(ModelFolders):
             return self._evict(model.folder, model.repo_id, _extent(everything=everything), is_used)
         if owner is None or owner != model.owner:
             raise not_ours(model)
-        return EvictedModel(model.repo_id, model.slug, self._evict_other(model, is_used))
+        return self._evict_other(model, is_used)
 
     def evict_for_room(self, name: str, *, is_used: InUse = nobody_uses) -> EvictedModel:
         """Delete what was downloaded of the own model with this slug, which nobody named; raises like `evict`."""
@@ -296,9 +305,8 @@ class ModelCache(ModelFolders):
         if model is None:
             raise NotCached(
                 "{repo_id} is not in the cache.",
-                hint="Download it: {command}",
+                hint=self.hint_at(repo_id, Message("Download it: {command}", command=Command("download", repo_id))),
                 repo_id=repo_id,
-                command=Command("download", repo_id),
             )
         manifest = self.manifest(model)
         if manifest is None:
@@ -326,7 +334,9 @@ class ModelCache(ModelFolders):
         model = self.find(repo_id, revision)
         if model is None or not self._is_recorded(model):
             raise NotCached(
-                "{repo_id} has not been downloaded into this cache.", hint="Download it, then pin it.", repo_id=repo_id
+                "{repo_id} has not been downloaded into this cache.",
+                hint=self.hint_at(repo_id, Message("Download it, then pin it.")),
+                repo_id=repo_id,
             )
         try:
             update_manifest(model.folder, lambda manifest: replace(manifest, pinned=pinned), disk=self.disk)
@@ -353,7 +363,7 @@ class ModelCache(ModelFolders):
         if model.is_others:
             return in_place.manifest_of(self.root, model)
         manifest = self.trusted(model.folder) if model.is_verified else None
-        return stamps.with_local_stamps(self.root, model.folder, manifest) if manifest is not None else None
+        return self.stamped(model.folder, manifest) if manifest is not None else None
 
     def stale_files(self, model: CachedModel, manifest: Manifest) -> Sequence[ManifestFile]:
         """Return the files of a model that have to be read before they are trusted, or are not there."""

@@ -1,7 +1,7 @@
 """How much memory a model needs, from a handful of numbers of its config. Pure arithmetic, in bytes.
 
 Checked against published figures to about 8 %, and against the storages that torch keeps alive while tiny models are
-trained to about 10 % (see the tests). What it does not see: memory that other programs use, longer rows than it is
+trained to about 12 % (see the tests). What it does not see: memory that other programs use, longer rows than it is
 told of, the scores of eager attention, and layers that are no transformer's.
 """
 
@@ -77,7 +77,8 @@ class Architecture:
         attention |= dict.fromkeys(("k_proj", "v_proj"), self.hidden + self.key_value)
         feed_forward = dict.fromkeys(("gate_proj", "up_proj", "down_proj"), self.hidden + self.intermediate)
         sides = attention if self.experts else {**attention, **feed_forward}
-        return rank * self.layers * sum(sides.get(name, 0) for name in (sides if targets is None else targets))
+        head = self.hidden + self.vocab if targets is not None and "lm_head" in targets else 0
+        return rank * (head + self.layers * sum(sides.get(name, 0) for name in (sides if targets is None else targets)))
 
     @classmethod
     def of_config(cls, config: Mapping[str, object], parameters: int | None = None) -> Architecture | None:

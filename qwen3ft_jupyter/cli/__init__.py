@@ -9,7 +9,16 @@ import sys
 from typing import TYPE_CHECKING, TypeVar
 
 from qwen3ft_jupyter.cli.commands import FAILED, find_command
-from qwen3ft_jupyter.cli.output import in_words, open_missing_streams, say, show, stopped_words, unwritten, write
+from qwen3ft_jupyter.cli.output import (
+    AS_IT_IS,
+    in_words,
+    open_missing_streams,
+    say,
+    show,
+    stopped_words,
+    unwritten,
+    write,
+)
 from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.parsing import match_verb, parse
 from qwen3ft_jupyter.faces.refusals import WrongLine
@@ -36,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)  # the interpreter's last collection is spared some 50,000 objects, 25 to 50 ms
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets the rest of the line
+            stream.reconfigure(errors=AS_IT_IS)
     try:
         return _written(_do(list(sys.argv[1:] if arguments is None else arguments)))
     except SystemExit as leaving:

@@ -17,7 +17,7 @@ from qwen3ft_jupyter.faces.say import status as say_status
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table, unfinished_notes
-from qwen3ft_jupyter.messages import size, tr
+from qwen3ft_jupyter.messages import Texts, size, tr
 from qwen3ft_jupyter.paths import at_home, is_there
 from qwen3ft_jupyter.settings.kinds import parse_folder
 
@@ -90,10 +90,11 @@ def list_(given: Namespace) -> None:
     manager = open_manager(given)
     models = manager.cached_models()
     say_lines([*manager.settings.notices, *manager.unseen()])
-    if given.is_json:
-        show_json([model.to_dict() for model in models])
-        return
     summary = manager.summarize_cache()
+    if given.is_json:  # as REST answers them, but in one list: a program that reads it meets what takes room as well
+        begun = [{**one.to_dict(), "path": str(one.folder), "verified": False} for one in summary.unfinished]
+        show_json([*(model.to_dict() for model in models), *({**row, "unfinished": True} for row in begun)])
+        return
     unfinished = unfinished_notes(summary, "cli")
     if models:
         table = cache_table(models, replace(summary, unfinished=()), "cli")
@@ -161,10 +162,10 @@ def export_line(variable: str, value: Path) -> str:
 
 def load_(given: Namespace) -> None:
     """Print how a model is loaded, and whether it is here: a process that ends can keep none."""
+    model, tokenizer = actions.variables(given)
     manager = open_manager(given)
     name = actions.name_to_load(manager, given.model_name)
     manager.check_name(name)
-    model, tokenizer = actions.variables(given)
     options = f', quantization="{given.quantization}"' if given.quantization else ""
     flags = [f"--{given.quantization}"] if given.quantization else []
     flags += ["--as", given.variable] if given.variable else []
@@ -176,10 +177,14 @@ def load_(given: Namespace) -> None:
 
 def _say_where(manager: ModelManager, name: str, given: Namespace) -> None:
     """Say where a model is that is to be loaded; if it is a hub's and not here, how to download it."""
-    model = next((model for model in manager.cached_models() if model.repo_id == name), None)
+    here = [model for model in manager.cached_models() if model.repo_id == name and not model.is_guessed]
+    model = next((one for one in here if one.is_sound), next(iter(here), None))
     command = write_command("download", name, face="cli")
     if model is not None:
         say(tr("{name} is in the cache: {folder}", name=name, folder=str(model.folder)))
+        if model.problems:
+            problems = Texts(model.problems)
+            say(tr("{repo_id} cannot be loaded as it is: {problems}.", repo_id=name, problems=problems))
         if not model.is_sound:
             say(tr("It is not verified. To compare it with the hub: {command}", command=command))
     elif name == given.model_name and "/" in name and not is_there(at_home(name)):

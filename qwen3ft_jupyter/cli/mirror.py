@@ -15,7 +15,7 @@ from qwen3ft_jupyter.paths import at_home
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from qwen3ft_jupyter.mirror.tls import Certificate
 
@@ -29,7 +29,7 @@ def mirror_(given: Namespace) -> None:
     import secrets
 
     from qwen3ft_jupyter.mirror.addresses import is_loopback, reachable
-    from qwen3ft_jupyter.mirror.mirror import Mirror, unserved_models
+    from qwen3ft_jupyter.mirror.mirror import Mirror, expected_models
 
     manager = open_manager(given)
     host, port, cache = (given.host or _HOST).strip("[]"), given.port or 0, manager.cache
@@ -42,7 +42,7 @@ def mirror_(given: Namespace) -> None:
         port=port,
         token=None if is_loopback(host) or given.no_token else secrets.token_urlsafe(24),
         certificate=certificate,
-        unserved=lambda: unserved_models(cache),
+        expected=lambda: expected_models(cache),
     )
     with contextlib.ExitStack() as stack:
         try:
@@ -56,9 +56,9 @@ def mirror_(given: Namespace) -> None:
         own = certificate.path if certificate is not None and is_own else None
         for line in _how_to_use(url, mirror.token, own, is_local=is_loopback(host)):
             say(line)
-        left_out = unserved_models(cache)
-        if left_out:
-            say(_left_out(left_out))
+        recorded = expected_models(cache)
+        for words in _left_out(mirror.unserved(), recorded):
+            say(speaker_of("cli").say(words))
         stop.wait()
 
 
@@ -90,8 +90,9 @@ def _how_to_use(url: str, token: str | None, own: Path | None, *, is_local: bool
     yield line("HF_ENDPOINT", "HF_TOKEN")
     if own is not None:
         yield tr(
-            "The certificate is this mirror's own. Copy {path} to the other machines, and name the copy there in "
-            "REQUESTS_CA_BUNDLE and SSL_CERT_FILE, for git in GIT_SSL_CAINFO.",
+            "The certificate is this mirror's own. Copy {path} to the other machines, append it to a copy of the "
+            "certificates there, often /etc/ssl/certs/ca-certificates.crt, and name that in REQUESTS_CA_BUNDLE and "
+            "SSL_CERT_FILE, for git in GIT_SSL_CAINFO.",
             path=own,
         )
     if url.startswith("https:"):
@@ -103,11 +104,19 @@ def _how_to_use(url: str, token: str | None, own: Path | None, *, is_local: bool
         yield tr("No token is asked for: whoever reaches this address can download every model of this cache.")
 
 
-def _left_out(names: list[str]) -> str:
-    left_out = Message(
-        "Not served, as no download has checked them in this cache: {names}. {command} takes one in, and fetches only "
-        "what is missing.",
-        names=Names(names),
-        command=Command("download", names[0] if len(names) == 1 else "NAME"),
-    )
-    return speaker_of("cli").say(left_out)
+def _left_out(names: list[str], recorded: Mapping[str, bool]) -> Iterator[Message]:
+    unchecked = [name for name in names if not recorded.get(name)]
+    incomplete = [name for name in names if recorded.get(name)]
+    if unchecked:
+        yield Message(
+            "Not served, as no download has checked them in this cache: {names}. {command} takes one in, and fetches "
+            "only what is missing.",
+            names=Names(unchecked),
+            command=Command("download", unchecked[0] if len(unchecked) == 1 else "NAME"),
+        )
+    if incomplete:
+        yield Message(
+            "Not served, as they are not whole in this cache: {names}. {command} says what is missing.",
+            names=Names(incomplete),
+            command=Command("list"),
+        )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import _thread
+import codecs
 import contextlib
 import json
 import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.faces.say import error as error_words
@@ -29,6 +30,21 @@ _PATIENCE_S = 0.9
 
 _unwritten: list[OSError] = []
 """What was met when stdout could not be written."""
+
+
+AS_IT_IS: Final = "qwen3ft.as-it-is"
+"""The error handler of our streams: a path that is not UTF-8 goes out as the bytes that it is, so that a shell can use
+it; for what the terminal lacks its number is written, and it still gets the rest of the line."""
+
+
+def _as_it_is(error: UnicodeError) -> tuple[str | bytes, int]:
+    if isinstance(error, UnicodeEncodeError):
+        with contextlib.suppress(UnicodeEncodeError):
+            return error.object[error.start : error.end].encode("ascii", "surrogateescape"), error.end
+    return codecs.backslashreplace_errors(error)
+
+
+codecs.register_error(AS_IT_IS, _as_it_is)
 
 
 def open_missing_streams() -> None:
@@ -67,7 +83,7 @@ def unwritten() -> OSError | None:
 
 def show_json(value: object) -> None:
     """Print a result for programs to stdout."""
-    show(json.dumps(value, ensure_ascii=False, indent=1))
+    show(json.dumps(value, ensure_ascii=False, indent=1).encode(errors="backslashreplace").decode())
 
 
 def say(text: str) -> None:

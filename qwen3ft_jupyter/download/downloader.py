@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.cache.models import CachedModel
 from qwen3ft_jupyter.cache.others.in_place import probable_files
 from qwen3ft_jupyter.cache.own.evict import InUse, as_of_now, nobody_uses, remove_empty, remove_incoming
 from qwen3ft_jupyter.cache.own.layout import INCOMING_FOLDER, incoming_folder, is_revision
@@ -18,12 +19,16 @@ from qwen3ft_jupyter.download.plan import DownloadPlan, make_plan
 from qwen3ft_jupyter.download.present import (
     model_in_place,
     model_without_network,
+    patience_for_news,
+    tell_no_news,
     unverified_model,
     whole_model,
+    will_do,
 )
 from qwen3ft_jupyter.download.room import make_room, volume_of
 from qwen3ft_jupyter.download.survey import Found, Survey
 from qwen3ft_jupyter.errors import (
+    BadSetting,
     CacheError,
     HubBusy,
     HubError,
@@ -52,7 +57,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.request import DownloadRequest
     from qwen3ft_jupyter.download.room import Volume
@@ -139,14 +143,15 @@ class Downloader:
                 model_name=request.model_name,
             )
         work.progress(Progress("resolving"))
-        model = None if request.force else whole_model(self, request, work, is_dry=True)
-        manifest = self.cache.manifest(model) if model is not None else None
-        if model is not None and manifest is not None:
-            listing = manifest.as_listing()
-            found = Found(listing.files, kept={file.path: file for file in manifest.files})
-            return self._plan(request, listing, model.folder, found, self._volume())
         folder = self.cache.folder_for(request.model_name, request.revision)
-        listing = self._listing_of_cached(request, folder) or self._resolved(request, work)
+        whole = None if request.force else whole_model(self, request, work, is_dry=True)
+        listing = whole or self._listing_of_cached(request, folder) or self._news(request, work)
+        if isinstance(listing, CachedModel):
+            manifest = self.cache.manifest(listing)
+            if manifest is None:  # deleted meanwhile
+                return self.plan(request, work)
+            found = Found(manifest.as_listing().files, kept={file.path: file for file in manifest.files})
+            return self._plan(request, manifest.as_listing(), listing.folder, found, self._volume())
         plan = self._plan_in_place(request, listing)
         if plan is not None:
             return plan
@@ -199,6 +204,20 @@ class Downloader:
         for note in fitted.notes[len(listing.notes) :]:
             work.notice(note)
         return fitted
+
+    def _news(self, request: DownloadRequest, work: Work) -> Listing | CachedModel:
+        """Return what a hub lists now or, if none can be asked, a cached model that will do without."""
+        model = self.cache.find(request.model_name, request.revision)
+        manifest = self.cache.manifest(model) if model is not None and will_do(request, model) else None
+        enough = None if model is None or manifest is None or self.cache.stale_files(model, manifest) else model
+        try:
+            with patience_for_news(enough, work) as briefly:
+                return self._resolved(request, briefly)
+        except (HubError, BadSetting) as error:
+            if enough is None:
+                raise
+            tell_no_news(request, error, work)
+            return enough
 
     def _listing_of_cached(self, request: DownloadRequest, folder: Path) -> Listing | None:
         """Return the listing that the manifest of a damaged model amounts to, if it is what is wanted."""
@@ -300,12 +319,14 @@ class Downloader:
         """Fetch what is missing or wrong of what a hub lists now."""
         work.progress(Progress("resolving"))
         try:
-            listing = self._resolved(request, work)
+            listing = self._news(request, work)
         except (HubUnreachable, HubBusy):
             model = self._unverified(request, work)
             if model is None:
                 raise
             return Ensured(model)
+        if isinstance(listing, CachedModel):
+            return Ensured(listing, was_cached=True)
         for model in self._others(request):
             try:
                 return Ensured(model_in_place(self.cache, model, listing, work))

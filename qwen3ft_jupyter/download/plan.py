@@ -12,6 +12,7 @@ from qwen3ft_jupyter.cache import quota as quotas
 from qwen3ft_jupyter.catalog.usable import ModelFiles, problems_of, words_of
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.objects import RESERVE_BYTES, object_key, split_copies
+from qwen3ft_jupyter.work import seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -173,8 +174,8 @@ class DownloadPlan:
 
     @property
     def seconds(self) -> float | None:
-        """Return what the transfer takes at the rate that was probed."""
-        return self.bytes_to_fetch / self.rate if self.rate else None
+        """Return what the transfer takes at the rate that was probed, if that can be reckoned with."""
+        return seconds_left(self.bytes_to_fetch, self.rate)
 
     @property
     def is_update(self) -> bool:

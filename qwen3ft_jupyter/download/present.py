@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.others.evict import folders_of
 from qwen3ft_jupyter.cache.others.in_place import use_in_place
 from qwen3ft_jupyter.cache.own.verify import check_files
-from qwen3ft_jupyter.errors import CacheDamaged, CacheError, HubError, NotCached
+from qwen3ft_jupyter.errors import (
+    BadSetting,
+    CacheDamaged,
+    CacheError,
+    HubError,
+    HubUnreachable,
+    NotCached,
+    Stopped,
+)
 from qwen3ft_jupyter.messages import Command, Message, Names, Texts
+from qwen3ft_jupyter.work import Patience
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.downloader import Downloader
     from qwen3ft_jupyter.download.request import DownloadRequest
+    from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.hubs.listing import Listing
     from qwen3ft_jupyter.work import Work
+
+NEWS_S = 10.0
+"""Nobody waits longer to hear whether a model that is here, and will do, has a newer commit."""
 
 
 def whole_model(
@@ -59,24 +76,58 @@ def _wanted(downloader: Downloader, request: DownloadRequest, work: Work) -> Cac
     if downloader.offline or not request.may_have_moved:
         return model
     known = model or cache.find(name)
-    commit = _commit(downloader, request, known, work) if known is not None else ""
+    enough = model if model is not None and will_do(request, model) else None
+    try:
+        with patience_for_news(enough, work) as briefly:
+            commit = _commit(downloader, request, known, briefly) if known is not None else ""
+    except (HubError, BadSetting) as error:
+        if enough is not None:
+            tell_no_news(request, error, work)
+        return enough  # if it is none, the listing, which is asked for next, says what is wrong
     if not commit or (model is not None and model.commit != commit):
         return None
     return model or cache.find(name, commit)
 
 
 def _commit(downloader: Downloader, request: DownloadRequest, known: CachedModel, work: Work) -> str:
-    """Ask, with one request, which commit is meant; return "" if that cannot be known.
+    """Ask, with one request, which commit is meant; return "" if nobody can be asked. Raises HubError, BadSetting.
 
     The hub of what is cached is asked, for commits differ between hubs.
     """
     name = known.hub
     if name is None or name not in downloader.order_for(request) or not known.commit:
         return ""
+    return downloader.hubs[name].commit(request.model_name, request.revision, stop=work.stop)
+
+
+def will_do(request: DownloadRequest, model: CachedModel) -> bool:
+    """Return whether a cached model is enough for a request if no hub says whether there is a newer commit."""
+    return model.is_verified and not request.update and not request.force
+
+
+@contextlib.contextmanager
+def patience_for_news(enough: CachedModel | None, work: Work) -> Iterator[Work]:
+    """Yield the work of asking a hub. Where a model is here that is `enough`, it ends soon, with HubUnreachable."""
+    if enough is None:
+        yield work
+        return
     try:
-        return downloader.hubs[name].commit(request.model_name, request.revision, stop=work.stop)
-    except HubError:  # the listing, which is asked for next, says what is wrong
-        return ""
+        yield replace(work, stop=Patience(work.stop, NEWS_S))
+    except Stopped as error:
+        work.check()
+        raise HubUnreachable(
+            "No hub has given an answer of use within {seconds} seconds.", seconds=round(NEWS_S)
+        ) from error
+
+
+def tell_no_news(request: DownloadRequest, error: Qwen3ftError, work: Work) -> None:
+    """Say that what is here is used although no hub could be asked for news."""
+    work.notice(
+        "{why} {name} is used as it is here, without news of {revision}.",
+        why=error.message,
+        name=request.model_name,
+        revision=request.revision,
+    )
 
 
 def model_without_network(downloader: Downloader, request: DownloadRequest, work: Work) -> CachedModel:
@@ -94,7 +145,7 @@ def model_without_network(downloader: Downloader, request: DownloadRequest, work
             raise NotCached(
                 "{name} is cached, but not at revision {revision}.", hint=hint, name=name, revision=request.revision
             )
-        raise _not_cached(cache, request, hint)
+        raise _not_cached(cache, request, cache.hint_at(name, hint))
     manifest = cache.manifest(model)
     if manifest is None:
         return unverified_model(cache, request, model, work, Message("the network is switched off"))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import keyword
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobNotFound
+from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.verbs import find
 from qwen3ft_jupyter.messages import Command, Message, Names, tr
 from qwen3ft_jupyter.paths import at_home, is_there
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
 
+_NEAR_ID = 0.8
+"""Similarity (difflib, 1.0 is equal) of a whole id with a slip of the finger."""
 _LIST = Message("See `{command}` for those there are.", command=Command("jobs"))
 
 
@@ -138,7 +143,9 @@ def _plain_name(name: str) -> str:
 
 
 def variables(given: Namespace) -> tuple[str, str]:
-    """Return what a loaded model and its tokenizer are called."""
+    """Return what a loaded model and its tokenizer are called. Raises WrongLine for no name of a variable."""
+    if given.variable is not None and (not given.variable.isidentifier() or keyword.iskeyword(given.variable)):
+        raise WrongLine(tr("{name!r} cannot be the name of a variable.", name=given.variable))
     return (given.variable, f"{given.variable}_tokenizer") if given.variable else ("model", "tokenizer")
 
 
@@ -191,7 +198,9 @@ def match_id(ids: Sequence[str], text: str) -> str:
             id=text,
             command=Command("jobs"),
         )
-    raise JobNotFound("There is no job {id!r}.", hint=_LIST, id=text)
+    close = get_close_matches(text, ids, 1, _NEAR_ID)
+    question = Message('Did you mean "{near}"? {more}', near=close[0], more=_LIST) if close else _LIST
+    raise JobNotFound("There is no job {id!r}.", hint=question, id=text)
 
 
 def like(ids: Sequence[str], text: str) -> list[str]:

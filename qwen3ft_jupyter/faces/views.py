@@ -177,7 +177,7 @@ def _plan_notes(plan: DownloadPlan) -> list[str]:
         notes = [tr("To fetch: {size}; on this disk already: {reused}.", size=size(fetched), reused=size(reused))]
     else:
         notes = [tr("Nothing has to travel: {reused} are on this disk already.", reused=size(reused))]
-    if fetched and plan.rate:
+    if fetched and plan.rate and plan.seconds is not None:
         notes.append(tr("About {time} at {rate}/s.", time=duration(plan.seconds), rate=size(plan.rate)))
     if plan.sources and fetched:
         notes.append(

@@ -18,9 +18,7 @@ RENAMED = {"activation_checkpointing": "gradient_checkpointing",
            "activation_checkpointing_kwargs": "gradient_checkpointing_kwargs"}  # fmt: skip
 """Today's name of an argument, and the one it had in earlier 5.x."""
 
-OPTIONAL = frozenset(
-    {"logging_nan_inf_filter", "include_num_input_tokens_seen", "dataloader_pin_memory", "eval_on_start"}
-)
+OPTIONAL = frozenset({"logging_nan_inf_filter", "dataloader_pin_memory", "eval_on_start"})
 """Arguments a version may lack without harm to the result."""
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
@@ -38,9 +36,8 @@ def training_arguments(
         "output_dir": str(checkpoints),
         "max_steps": steps,
         "num_train_epochs": config.epochs,
-        "per_device_train_batch_size": config.batch_size,
-        "per_device_eval_batch_size": config.batch_size,
-        "gradient_accumulation_steps": config.gradient_accumulation,
+        "per_device_train_batch_size": config.effective_batch_size,  # a batch is a step; see StepTrainer
+        "per_device_eval_batch_size": config.effective_batch_size,
         "learning_rate": config.learning_rate,
         "lr_scheduler_type": SCHEDULES[config.schedule],
         "warmup_steps": round(steps * config.warmup_ratio),
@@ -57,7 +54,6 @@ def training_arguments(
         "logging_strategy": "steps",
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # it would show an average in place of a NaN
-        "include_num_input_tokens_seen": "non_padding",
         "save_strategy": "no",  # our callback says when: at set steps, by the clock, and on stop
         "eval_strategy": "epoch" if evaluate else "no",
         "prediction_loss_only": True,
@@ -91,8 +87,7 @@ def total_steps(config: FineTuneConfig, samples: int) -> int:
     """Return the optimizer steps of the run: an epoch's last, smaller step counts as one."""
     if config.max_steps is not None:
         return config.max_steps
-    batches = -(-samples // config.batch_size)
-    per_epoch = max(1, -(-batches // config.gradient_accumulation))
+    per_epoch = max(1, -(-samples // config.effective_batch_size))
     return max(1, round(config.epochs * per_epoch))
 
 

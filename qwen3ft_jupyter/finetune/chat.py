@@ -12,6 +12,7 @@ from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.finetune.rendering import end_of_turn_ids
 from qwen3ft_jupyter.loading.machine import fitting_threads
 from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
+from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,7 +35,11 @@ WAIT_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
-    """How a question is answered."""
+    """How a question is answered.
+
+    Raises:
+        BadInput: `max_new_tokens` is no whole number from 1 on, or `temperature` is below 0.
+    """
 
     max_new_tokens: int = 512
     """The longest answer."""
@@ -49,6 +54,12 @@ class AnswerOptions:
     """Receives each piece as it is written, reasoning included."""
     stop: threading.Event | None = None
     """When set, the answer ends where it is."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.max_new_tokens, int) or self.max_new_tokens < 1:
+            raise BadInput("max_new_tokens: {value} is no whole number from 1 on.", value=self.max_new_tokens)
+        if self.temperature is not None and not self.temperature >= 0:
+            raise BadInput("temperature: {value} is no number from 0 on.", value=self.temperature)
 
 
 def answer(
@@ -75,7 +86,7 @@ def answer(
 
 def stream(loaded: LoadedPair, question: str | Sequence[Mapping[str, str]], options: AnswerOptions) -> Stream:
     """Return an iterator over the pieces of the answer; arguments as in `answer`. Leaving it early ends the writing."""
-    messages = _messages(question)
+    messages = as_messages(question)
     with TemplateRenderer.of(loaded.tokenizer) as renderer:
         variables = {"add_generation_prompt": True, "enable_thinking": options.thinking}
         prompt = renderer.render([Rendering(messages, variables)])[0]
@@ -107,7 +118,8 @@ class Stream:
         self.text = ""
         """What has been read so far."""
         self._thread = threading.Thread(target=self._write, args=(model, prompt, settings), daemon=True, name="answer")
-        self._thread.start()
+        if not start_thread(self._thread):
+            self._write(model, prompt, settings)  # then the pieces come all at once
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +139,8 @@ class Stream:
     def close(self) -> None:
         """End the writing after the token at hand."""
         self._closed.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _next(self) -> str | None:
         while True:
@@ -161,8 +174,14 @@ class Stream:
         return torch.full((input_ids.shape[0],), is_over, dtype=torch.bool, device=input_ids.device)
 
 
-def _messages(question: str | Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    messages = [{"role": "user", "content": question}] if isinstance(question, str) else [dict(one) for one in question]
+def as_messages(question: str | Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return a question as messages, of which the last is the user's. Raises BadInput if it is neither."""
+    messages: list[dict[str, str]] = []
+    if isinstance(question, str):
+        messages = [{"role": "user", "content": question}]
+    else:
+        with contextlib.suppress(TypeError, ValueError):  # it is no list of mappings
+            messages = [dict(one) for one in question]
     has_text = all(isinstance(one.get("role"), str) and isinstance(one.get("content"), str) for one in messages)
     if not messages or not has_text or not messages[-1]["content"].strip():
         raise BadInput(

@@ -14,6 +14,7 @@ from qwen3ft_jupyter.finetune import tables
 from qwen3ft_jupyter.finetune.config import FineTuneConfig, read_config
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.output import check_output
+from qwen3ft_jupyter.loading.libraries import import_whole
 from qwen3ft_jupyter.messages import Texts
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ def check_fine_tune(
     try:
         resolved = FineTuneConfig.from_dict(values)
     except BadConfig as error:
-        errors = [] if table is not None else _run([check_data], _data_alone(values))
+        right = _right_fields(values)
+        errors = _run([check_attention, check_device, *checks, check_output], _config_of(right))
+        if table is None and "data" in right and all(name in right for name in _READS_DATA if name in values):
+            errors += _run([check_data], _config_of(right))
         raise _together([error, *errors]) from error
     errors = _run([check_attention, check_device, *checks, check_output], resolved)
     if table is not None and not errors:
@@ -133,6 +137,7 @@ def _devices() -> list[str]:
         raise MissingPackage(
             "The package {package} is not installed.", hint='pip install "qwen3ft-jupyter[train]"', package="torch"
         )
+    import_whole("torch")
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -161,12 +166,15 @@ def _as_fields(config: object) -> dict[str, Any]:
     )
 
 
-def _data_alone(values: Mapping[str, object]) -> FineTuneConfig | None:
-    """Return a config for reading the data, if what it needs for that is right."""
+def _right_fields(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the fields that would be right if all others were."""
+    return {name: value for name, value in values.items() if _config_of({name: value}) is not None}
+
+
+def _config_of(values: Mapping[str, object]) -> FineTuneConfig | None:
+    """Return a config with these fields, those that are required made up if need be; None if they are wrong."""
     try:
-        return FineTuneConfig.from_dict(
-            {"model": "owner/name", **{name: values[name] for name in _READS_DATA if name in values}}
-        )
+        return FineTuneConfig.from_dict({"model": "owner/name", "data": tables.STAND_IN, **values})
     except BadConfig:
         return None
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
 from qwen3ft_jupyter.finetune.names import OTHERS, SAME, SAME_IN_LORA, in_our_words
+from qwen3ft_jupyter.finetune.near import nearest_file
 from qwen3ft_jupyter.messages import Message, Texts
+from qwen3ft_jupyter.paths import at_home, current_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +31,13 @@ class LoraConfig:
     alpha: int = 32
     dropout: float = 0.0
     targets: str | tuple[str, ...] = "all-linear"
-    """"all-linear", or names among `rules.LORA_TARGETS`."""
+    """"all-linear", or names among `rules.LORA_TARGETS` and lm_head."""
+    rslora: bool = False
+    """Scale by alpha / √r instead of alpha / r, so that a high r learns as fast as a low one."""
+    dora: bool = False
+    """Learn the weights' lengths apart from their directions (DoRA): slower, closer to a full fine-tune at a low r."""
+    loraplus_ratio: float | None = None
+    """How many times learning_rate the B matrices get (LoRA+); 16 is customary. None: the same rate for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +65,11 @@ class FineTuneConfig:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     batch_size: int = 2
-    """Samples computed at once; memory grows with it."""
+    """Samples of the greatest length computed at once, more of shorter ones; memory grows with it."""
     gradient_accumulation: int = 4
     """Batches that make one step; batch_size times this is what the rate is tuned to."""
+    packing: bool | str = "auto"
+    """Several samples in one row, without seeing each other; auto: where the model allows it. It changes no result."""
     max_length: int = 1024
     """Tokens of the longest sample; longer ones lose old turns, then the middle of the question, then are left out."""
     lora: LoraConfig = field(default_factory=LoraConfig)
@@ -86,8 +96,6 @@ class FineTuneConfig:
     """Replace an earlier result in output_dir."""
     quantization: str | None = None
     """Not yet: only null."""
-    packing: bool = False
-    """Not yet: only false."""
     devices: int = 1
     """Not yet: only 1."""
 
@@ -112,7 +120,7 @@ class FineTuneConfig:
             if name not in values
         ]
         _refuse(problems)
-        base = base or Path.cwd()
+        base = base or _working_folder(checked)
         model, method = checked["model"], checked.get("method", "lora")
         output_dir = checked.get("output_dir") or default_output_dir(model, method, now or datetime.now().astimezone())
         checked["output_dir"] = _absolute(base, output_dir)
@@ -151,13 +159,15 @@ THE_CONFIG = Message("The fine-tune config")
 def read_config(path: Path) -> dict[str, object]:
     """Return the fields in a YAML (or JSON) file, unchecked. Raises BadConfig, naming the file."""
     try:
-        text = path.expanduser().read_text(encoding="utf-8-sig")
+        text = at_home(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
+        near = nearest_file(path) if isinstance(error, FileNotFoundError) else None
         raise BadConfig(
             "{name} cannot be read: {reason}.",
-            hint="Give the path of a YAML file.",
+            hint='Did you mean "{near}"?' if near else "Give the path of a YAML file.",
             details={"file": str(path)},
-            name=path.name,
+            name=path.name or path,
+            near=near,
             reason=getattr(error, "strerror", None) or Message("it is not UTF-8"),
         ) from error
     return parse_yaml(text, name=path.name)
@@ -198,6 +208,20 @@ def default_output_dir(model: str, method: str, now: datetime) -> str:
     return f"runs/{model.rpartition('/')[2]}-{method}-{now:%Y%m%d-%H%M%S}"
 
 
+def _working_folder(checked: Mapping[str, Any]) -> Path:
+    """Return where relative paths start. Raises BadConfig if there are some, and it has been deleted."""
+    folder = current_folder()
+    paths = {"data": checked["data"], "output_dir": (checked.get("output_dir", ""),)}
+    relative = [name for name, given in paths.items() if not all(at_home(path).is_absolute() for path in given)]
+    if folder is None and relative:
+        raise BadConfig(
+            "{names}: below the working folder, which has been deleted.",
+            hint="Give the whole path.",
+            names=", ".join(relative),
+        )
+    return folder or Path(os.sep)
+
+
 def _absolute(base: Path, path: str) -> str:
     return os.path.normpath(base / os.path.expanduser(path))  # noqa: PTH111 - Path's raises for a ~ of nobody
 
@@ -221,7 +245,11 @@ def _refuse(problems: list[str]) -> None:
 def _lora(values: object, problems: list[str]) -> LoraConfig:
     if not isinstance(values, dict):
         problems.append(
-            Message("lora: {value} is not a group of fields (r, alpha, dropout, targets)", value=rules.shown(values))
+            Message(
+                "lora: {value} is not a group of fields ({names})",
+                value=rules.shown(values),
+                names=", ".join(rules.LORA_FIELDS),
+            )
         )
         return LoraConfig()
     group = _Group(values, "lora.", problems)

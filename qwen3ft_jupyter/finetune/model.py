@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.catalog.memory import DTYPE_BYTES, trained_bytes
 from qwen3ft_jupyter.disk import read_json
-from qwen3ft_jupyter.errors import DoesNotFit, LoadError
+from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, LoadError
 from qwen3ft_jupyter.finetune.precision import choose_precision
-from qwen3ft_jupyter.finetune.rules import LORA_TARGETS
+from qwen3ft_jupyter.finetune.rules import HEAD, LORA_TARGETS
 from qwen3ft_jupyter.loading.fit import free_bytes, gigabytes
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer, model_name, require
 from qwen3ft_jupyter.loading.machine import this_machine
@@ -19,6 +20,8 @@ from qwen3ft_jupyter.loading.weights import model_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from torch.optim import Optimizer
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.precision import Precision
@@ -45,7 +48,8 @@ def load_for_training(
 ) -> Trainable:
     """Return the model, with a fresh adapter for method lora, in training mode.
 
-    Raises what `load_model_and_tokenizer` raises, and DoesNotFit if a full fine-tune's states do not fit.
+    Raises what `load_model_and_tokenizer` raises, DoesNotFit if a full fine-tune's states do not fit, and BadConfig if
+    the adapter cannot be put where it is to go.
     """
     require("torch", "transformers", "peft", "accelerate")
     model_config = check_model_folder(folder)
@@ -56,6 +60,14 @@ def load_for_training(
             name=model_name(folder),
         )
     tensors = model_tensors(folder, tied=model_config.is_tied)
+    if model_config.is_tied and config.method == "lora" and HEAD in config.lora.targets:
+        raise BadConfig(
+            "lora.targets: {head} cannot be adapted on {name}: its weights are those of the embedding, too, and "
+            "merging the adapter would change both.",
+            hint="Leave {head} out.",
+            head=HEAD,
+            name=model_name(folder),
+        )
     parameters = sum(tensor.elements for tensor in tensors)
     machine = machine or this_machine()
     precision = choose_precision(machine, config, parameters)
@@ -120,7 +132,26 @@ def _with_fresh_adapter(model: Model, config: FineTuneConfig, reporter: Reporter
         r=config.lora.r,
         lora_alpha=config.lora.alpha,
         lora_dropout=config.lora.dropout,
+        use_rslora=config.lora.rslora,
+        use_dora=config.lora.dora,
         target_modules=targets,
         task_type="CAUSAL_LM",  # without it peft would write module names into the adapter
     )
-    return get_peft_model(model, adapter)
+    adapted = get_peft_model(model, adapter)
+    # for an adapter on the head peft would write the whole head into each checkpoint
+    adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
+    return adapted
+
+
+def loraplus_optimizer(model: Model, config: FineTuneConfig) -> Optimizer:
+    """Return the optimizer of LoRA+: it learns the B matrices, which begin at zero, at a multiple of the rate."""
+    import torch
+    from peft.optimizers import create_loraplus_optimizer
+
+    return create_loraplus_optimizer(
+        model,
+        torch.optim.AdamW,
+        lr=config.learning_rate,
+        loraplus_lr_ratio=config.lora.loraplus_ratio,
+        loraplus_weight_decay=config.weight_decay,
+    )

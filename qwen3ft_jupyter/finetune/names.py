@@ -44,6 +44,11 @@ SAME = {
     "lora_target": "lora.targets",
     "target_modules": "lora.targets",
     "lora_target_modules": "lora.targets",
+    "use_rslora": "lora.rslora",
+    "use_dora": "lora.dora",
+    "loraplus_ratio": "lora.loraplus_ratio",
+    "loraplus_lr_ratio": "lora.loraplus_ratio",
+    "lorap_lr_ratio": "lora.loraplus_ratio",
 }
 """Names of the same, in LLaMA-Factory, ms-swift, TRL and peft. A dot leads into the group `lora`."""
 
@@ -55,6 +60,10 @@ SAME_IN_LORA = {
     "lora_dropout": "dropout",
     "lora_target": "targets",
     "target_modules": "targets",
+    "use_rslora": "rslora",
+    "use_dora": "dora",
+    "loraplus_lr_ratio": "loraplus_ratio",
+    "lorap_lr_ratio": "loraplus_ratio",
 }
 
 SAME_VALUES = {
@@ -89,7 +98,19 @@ OTHERS: Mapping[str, str] = {
     **dict.fromkeys(
         ("system", "system_prompt", "default_system"), Message("a column system of the data says it, row by row")
     ),
+    **dict.fromkeys(
+        ("neftune_noise_alpha", "neftune_alpha"),
+        Message("noise on embeddings (NEFTune) does not exist here; leave it out"),
+    ),
+    **dict.fromkeys(
+        ("init_lora_weights", "init_weights", "pissa_init", "use_pissa", "modules_to_save", "additional_target"),
+        Message("does not exist here, leave it out; the fields of an adapter are those of the group lora"),
+    ),
     "flash_attn": Message("attn_implementation is our word"),
+    **dict.fromkeys(
+        ("neat_packing", "padding_free", "packing_strategy", "eval_packing"),
+        Message("packing says it; samples that share a row never see each other here"),
+    ),
     **dict.fromkeys(("deepspeed", "fsdp", "num_gpus", "nproc_per_node"), Message("devices says it; only 1 works yet")),
     **dict.fromkeys(("eval_steps", "eval_strategy", "evaluation_strategy"), Message("measured after each epoch")),
     "save_strategy": Message("save_steps says it; without, a checkpoint is saved every five minutes"),
@@ -111,6 +132,7 @@ OTHERS: Mapping[str, str] = {
             "include_num_input_tokens_seen", "trust_remote_code", "remove_unused_columns", "optim",
             "eval_on_start", "model_type", "task_type", "bias", "per_device_eval_batch_size", "eval_batch_size",
             "streaming", "load_from_cache_file", "truncation_strategy", "enable_liger_kernel",
+            "use_liger_kernel", "use_liger", "group_by_length", "train_sampling_strategy",
             "use_fast_tokenizer", "push_to_hub",
         ),
         NOT_NEEDED,

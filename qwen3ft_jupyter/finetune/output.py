@@ -1,17 +1,15 @@
 """The output folder of a fine-tune: whose it is, whether it is free, how an earlier result makes room for a new one.
 
 An earlier result is moved into the folder `previous` when everything that can fail early has gone well, and deleted
-when the new one is written. Only files are renamed, one by one: mounts of object stores have no rename of folders. Of
-a result config.json is moved first and result.json last, so that whatever a kill leaves is recognised, is no finished
-fine-tune in either place, and is moved on the next time.
+when the new one is written; only what runs wrote, see `own`. Only files are renamed, one by one: mounts of object
+stores have no rename of folders. Of a result config.json is moved first and result.json last, so that whatever a kill
+leaves is recognised, is no finished fine-tune in either place, and is moved on the next time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +17,16 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import BadConfig, BadData
 from qwen3ft_jupyter.finetune import checkpoints, results
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.finetune.own import OutputFolder
+from qwen3ft_jupyter.finetune.volume import check_writable, looking_into
+from qwen3ft_jupyter.paths import is_folder, is_taken
+from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.work import Reporter
 
 MAY_DIFFER_ON_RESUME = frozenset({"save_steps", "keep_checkpoints", "overwrite", "output_dir", "data"})
 """Fields that do not change what is computed; the data is compared by its digest, wherever it lies now."""
@@ -53,17 +55,24 @@ def check_output(config: FineTuneConfig, *, run_id: str | None = None) -> None:
         run_id: The run that is to be resumed: what it has left there itself is no obstacle. None: a new run.
 
     Raises:
-        BadConfig: It is no folder or cannot be written; it holds an earlier fine-tune, finished or not, and
+        BadConfig: It is no folder or cannot be read or written; it holds an earlier fine-tune, finished or not, and
             `overwrite` is false; or it holds files of these names that no fine-tune wrote.
     """
     folder = Path(config.output_dir)
-    _check_writable(folder)
+    check_writable(folder)
+    with looking_into(folder):
+        _check_free(config, folder, run_id)
+
+
+def _check_free(config: FineTuneConfig, folder: Path, run_id: str | None) -> None:
+    """Raise BadConfig if something is in the way, OSError if nobody can tell."""
     present = _present(folder)
     if not present or (run_id is not None and _is_run_of(folder, run_id)):
         return
     previous = folder / results.PREVIOUS
-    has_own_previous = results.is_run(previous) or not _lists_anything(previous)
-    if not has_own_previous or not (results.is_run(folder) or results.is_run(previous)):
+    has_own_previous = results.read_record(previous) is not None or not _lists_anything(previous)
+    is_run = results.read_record(folder) is not None or results.read_record(previous) is not None
+    if not has_own_previous or not is_run:
         strange = present if has_own_previous else [results.PREVIOUS]
         raise BadConfig(
             "output_dir: {folder} holds files that no fine-tune wrote: {names}.",
@@ -110,95 +119,73 @@ def plan(
     return Plan(folder, record, is_resumed=True, checkpoint=checkpoints.last_complete(folder / results.CHECKPOINTS))
 
 
-def begin(config: FineTuneConfig, planned: Plan) -> None:
-    """Put an earlier fine-tune aside and record this run. Raises BadConfig as `check_output`, OSError."""
+def begin(config: FineTuneConfig, planned: Plan, reporter: Reporter = SILENT) -> None:
+    """Put an earlier fine-tune aside and record this run; `reporter` is told what stays.
+
+    Raises BadConfig as `check_output`, OSError.
+    """
+    own = OutputFolder(planned.folder, reporter)
     if not planned.is_resumed:
         check_output(config)  # again: preparing takes its time, and another run may have begun here meanwhile
-        _make_room(planned.folder)
+        _make_room(own)
+        own.make_way(results.CONFIG)
+    own.clear_writing()
     planned.folder.mkdir(parents=True, exist_ok=True)
     write_json(planned.folder / results.CONFIG, planned.record.to_json())
+    own.note(results.CONFIG)
+    own.claim(results.METRICS)
 
 
-def finish(planned: Plan, outcome: results.Outcome) -> None:
-    """Write the result; then what was put aside is not needed any more. Raises OSError if it cannot be written."""
+def finish(planned: Plan, outcome: results.Outcome, reporter: Reporter = SILENT) -> None:
+    """Write the result; then what was put aside is not needed any more, and `reporter` is told what of it stays.
+
+    Raises OSError if the result cannot be written.
+    """
+    own = OutputFolder(planned.folder, reporter)
+    if not is_taken(planned.folder / results.CONFIG):  # somebody has deleted the folder meanwhile, or unmounted it
+        write_json(planned.folder / results.CONFIG, planned.record.to_json())
+        own.note(results.CONFIG)
+    own.claim(results.RESULT)
     write_json(planned.folder / results.RESULT, outcome.to_dict())
+    own.note(results.RESULT)
     with contextlib.suppress(OSError):  # the new result is there; the next run with overwrite tries again
-        _delete_previous(planned.folder)
+        _delete_previous(own)
 
 
-def _make_room(folder: Path) -> None:
+def _make_room(own: OutputFolder) -> None:
     """Move a finished fine-tune into `previous`; delete an unfinished one, and keep what `previous` holds then."""
-    _delete(folder / results.CHECKPOINTS)  # an error here ends the run: it must never go on from another's checkpoint
+    folder = own.folder
+    own.delete(results.CHECKPOINTS)  # an error here ends the run: it must never go on from another's checkpoint
     if not (folder / results.RESULT).exists():
         for name in (results.ADAPTER, results.MODEL, results.METRICS, results.CARD):
-            _delete(folder / name)
+            own.delete(name)
         return  # config.json is replaced: until then it says whose the folder is
     if (folder / results.CONFIG).exists():  # nothing was moved yet, so what is there is older still
-        _delete_previous(folder)
-    previous = folder / results.PREVIOUS
-    previous.mkdir(exist_ok=True)
+        _delete_previous(own)
     for name in _MOVED:
-        _move(folder / name, previous / name)
+        own.move(name, results.PREVIOUS)
+    own.make_way(results.RESULT)  # one that no record names would make the new run look finished
 
 
-def _move(path: Path, target: Path) -> None:
-    """Move a file or a tree, file by file; go on with a tree that is half moved."""
-    if path.is_dir() and not path.is_symlink():
-        target.mkdir(exist_ok=True)
-        for child in list(path.iterdir()):
-            _move(child, target / child.name)
-        path.rmdir()
-    elif os.path.lexists(path):
-        os.replace(path, target)
-
-
-def _delete_previous(folder: Path) -> None:
+def _delete_previous(own: OutputFolder) -> None:
     """Delete what was put aside: first what makes it a finished fine-tune, last what makes it ours."""
-    previous = folder / results.PREVIOUS
-    if not results.is_run(previous):
+    if not results.is_run(own.folder / results.PREVIOUS):
         return
-    (previous / results.RESULT).unlink(missing_ok=True)
-    for path in list(previous.iterdir()):
-        if path.name != results.CONFIG:
-            _delete(path)
-    shutil.rmtree(previous)
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    own.keep_changed(results.PREVIOUS)
+    for name in reversed(_MOVED):
+        own.delete(f"{results.PREVIOUS}/{name}", is_told=False)
+    own.delete(results.PREVIOUS)
 
 
 def _present(folder: Path) -> list[str]:
     names = (*_MOVED, results.CHECKPOINTS)
-    present = [name for name in names if os.path.lexists(folder / name)]
+    present = [name for name in names if is_taken(folder / name)]
     return [*present, results.PREVIOUS] if _lists_anything(folder / results.PREVIOUS) else present
 
 
 def _lists_anything(path: Path) -> bool:
     """Return whether there is something, other than an empty folder."""
-    return any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
-
-
-def _check_writable(folder: Path) -> None:
-    there = folder
-    while not os.path.lexists(there) and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        raise BadConfig("output_dir: {name} is not a folder.", hint="Name another folder.", name=there.name)
-    try:
-        with tempfile.TemporaryFile(dir=there):  # permissions alone do not tell: quotas, network mounts
-            pass
-    except OSError as error:
-        raise BadConfig(
-            "output_dir: {folder} cannot be written: {reason}.",
-            hint="Name a folder that you may write to.",
-            details={"path": str(folder)},
-            folder=folder.name,
-            reason=error.strerror or Message("the disk refuses"),
-        ) from error
+    return is_taken(path) and not (is_folder(path) and not os.listdir(path))  # noqa: PTH208
 
 
 def _is_run_of(folder: Path, run_id: str | None) -> bool:

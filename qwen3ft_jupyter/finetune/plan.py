@@ -20,6 +20,7 @@ from qwen3ft_jupyter.catalog.memory import (
 )
 from qwen3ft_jupyter.errors import DoesNotFit, NoSpace
 from qwen3ft_jupyter.finetune.arguments import has_activation_checkpointing, total_steps
+from qwen3ft_jupyter.finetune.batches import Layout, packed_rows
 from qwen3ft_jupyter.finetune.precision import choose_precision
 from qwen3ft_jupyter.messages import Message, Size, Texts
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 Fits = Literal["yes", "no", "unknown"]
 """unknown: nobody knows the model or the machine, or it is too close for the arithmetic to tell."""
 
-IS_LOSS_CHUNKED = False
+IS_LOSS_CHUNKED = True
 """Whether training computes the logits of a part of the tokens at a time."""
 TOKENIZER_BYTES = 16_000_000
 """Of a Qwen3 tokenizer, which is saved with every result."""
@@ -328,12 +329,21 @@ def plan_steps(config: FineTuneConfig, tokens: Tokens) -> StepPlan:
 
 
 def padding_share(lengths: Sequence[int], config: FineTuneConfig) -> float:
-    """Return the part of padding in batches drawn by chance, each as wide as its longest sample."""
+    """Return the part of padding where each step's samples are drawn by chance, and laid out as training does it."""
+    if not lengths:
+        return 0.0
     drawn = list(lengths)
     random.Random(config.seed).shuffle(drawn)  # noqa: S311 - not a secret
-    batches = [drawn[start : start + config.batch_size] for start in range(0, len(drawn), config.batch_size)]
-    computed = sum(max(batch) * len(batch) for batch in batches)
-    return round(1 - sum(drawn) / computed, 4) if computed else 0.0
+    layout = Layout(0, most_tokens=config.batch_size * max(drawn))
+    computed = 0
+    for start in range(0, len(drawn), config.effective_batch_size):
+        step = drawn[start : start + config.effective_batch_size]
+        packs = config.packing is not False
+        rows = packed_rows(step, max(step)) if packs else [[index] for index in range(len(step))]
+        widths = sorted((sum(step[index] for index in row) for row in rows), reverse=True)
+        groups = layout.groups([([], width) for width in widths], len(widths))
+        computed += sum(group[0][1] * len(group) for group in groups)
+    return round(1 - sum(drawn) / computed, 4)
 
 
 def plan_disk(

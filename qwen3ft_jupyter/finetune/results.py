@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
+from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.messages import size
+from qwen3ft_jupyter.paths import is_file, names_in
+from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.model import Trainable
     from qwen3ft_jupyter.finetune.samples import SampleReport
     from qwen3ft_jupyter.loading.libraries import Tokenizer
+    from qwen3ft_jupyter.work import Reporter
 
 ADAPTER, MODEL, CONFIG, METRICS, RESULT, CARD, CHECKPOINTS = (
     "adapter", "model", "config.json", "metrics.jsonl", "result.json", "README.md", "checkpoints",
@@ -180,14 +184,20 @@ def comparison(outcome: Outcome) -> list[str]:
 
 def is_run(folder: Path) -> bool:
     """Return whether `folder` is the output folder of a fine-tune, finished or not, by its own record. Quick."""
-    return read_record(folder) is not None
+    try:
+        return read_record(folder) is not None
+    except OSError:
+        return False
 
 
 def read_record(folder: Path) -> Record | None:
-    """Return the config.json of a fine-tune's output folder; None: there is none, or it is no fine-tune's."""
+    """Return the config.json of a fine-tune's output folder; None: there is none, or it is no fine-tune's.
+
+    Raises OSError if it cannot be read.
+    """
     try:
         return Record.from_json(read_json(folder / CONFIG))
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return None
 
 
@@ -200,7 +210,7 @@ def read_run(folder: Path) -> RunResult:
         raise LoadError(
             "{folder} holds no finished fine-tune.",
             hint="Resume it, or give its output_dir. The result it is to replace is kept in its folder {previous}."
-            if (folder / PREVIOUS / RESULT).is_file()
+            if is_file(folder / PREVIOUS / RESULT)
             else "Resume it, or give its output_dir.",
             folder=folder.name,
             previous=PREVIOUS,
@@ -213,36 +223,46 @@ def read_run(folder: Path) -> RunResult:
 
 
 def save_result(
-    ready: Trainable, tokenizer: Tokenizer, config: FineTuneConfig, output_dir: Path, *, end_ids: Sequence[int]
-) -> Path:
-    """Write the adapter or the model, safetensors only, and return its folder. Nothing is looked up on a network.
+    ready: Trainable,
+    tokenizer: Tokenizer,
+    config: FineTuneConfig,
+    outcome: Outcome,
+    facts: Facts,
+    *,
+    reporter: Reporter = SILENT,
+) -> None:
+    """Write the adapter or the model, safetensors only, and the model card. Nothing is looked up on a network.
 
-    A model is written in its base's number type: trained in float32, an 8B would take 33 GB instead of 16.
+    A model is written in its base's number type: trained in float32, an 8B would take 33 GB instead of 16. `reporter`
+    is told what had to make way, and where it is.
     """
-    model = ready.model
+    output_dir, model = Path(config.output_dir), ready.model
+    own, name = OutputFolder(output_dir, reporter), ADAPTER if config.method == "lora" else MODEL
+    folder = own.begin_writing(name)
     if config.method == "lora":
-        folder = output_dir / ADAPTER
         # "auto" would ask a hub for the base model's config to compare vocabularies; ours does not change
         model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
         _name_base(folder / "adapter_config.json", config.model)
     else:
         import torch
 
-        folder = output_dir / MODEL
-        _end_turns(model.generation_config, end_ids)
+        _end_turns(model.generation_config, facts.end_ids)
         model.config.use_cache = True
         model.to(getattr(torch, ready.base_dtype)).save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
+    text = card(config, outcome, facts).encode(errors="backslashreplace")
+    write_atomic(folder / CARD, text)
     _share(folder)
-    return folder
+    own.place(folder, name)
+    own.write(CARD, text)
 
 
 def _share(folder: Path) -> None:
     """Give all files the permissions that the user's umask gives: safetensors keeps its files to the user alone."""
     mode = (folder / "tokenizer_config.json").stat().st_mode
-    for path in folder.iterdir():
+    for name in names_in(folder):
         with contextlib.suppress(OSError):  # a mount without permissions
-            path.chmod(stat.S_IMODE(mode))
+            (folder / name).chmod(stat.S_IMODE(mode))
 
 
 def _name_base(path: Path, base_model: str) -> None:
@@ -271,11 +291,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_card(folders: list[Path], config: FineTuneConfig, outcome: Outcome, facts: Facts) -> None:
-    """Write the model card into each folder."""
-    text = card(config, outcome, facts).encode()
-    for folder in folders:
-        write_atomic(folder / CARD, text)
+def _method(config: FineTuneConfig) -> str:
+    if config.method == "full":
+        return "full fine-tune"
+    lora = config.lora
+    kind = ("rsLoRA, " if lora.rslora else "") + ("DoRA" if lora.dora else "LoRA")
+    words = f"{kind}, r {lora.r}, alpha {lora.alpha}, dropout {lora.dropout:g}"
+    return words if lora.loraplus_ratio is None else f"{words}, LoRA+ ratio {lora.loraplus_ratio:g}"
 
 
 def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
@@ -287,9 +309,7 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
     head += [*tags, "---", ""]
     rows = {
         "Base model": f"{config.model}, commit {commit}" if (commit := outcome.base_commit) else config.model,
-        "Method": f"LoRA, r {config.lora.r}, alpha {config.lora.alpha}, dropout {config.lora.dropout:g}"
-        if config.method == "lora"
-        else "full fine-tune",
+        "Method": _method(config),
         "Trained parameters": f"{outcome.trainable_parameters:,} of {outcome.parameters:,}",
         "Data": ", ".join(Path(path).name for path in config.data),
         "Conversations": f"{counts.conversations:,} of {facts.rows:,} rows; {facts.held_out:,} more held out",

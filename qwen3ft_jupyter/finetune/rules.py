@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.settings.kinds import read_bool
+from qwen3ft_jupyter.settings.kinds import folder_fault, read_bool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""The linear layers of a Qwen3 block. Not lm_head: on models with tied embeddings an adapter there breaks merging."""
+"""The linear layers of a Qwen3 block."""
+
+HEAD = "lm_head"
+"""Can be adapted, too, where it is not the embedding as well."""
 
 QUOTES = "“”„‟‘’‚‛«»「」『』＂＇"
 """Quotation marks that YAML takes for text: word processors and Chinese input methods write them."""
@@ -160,7 +163,10 @@ def _model(value: object) -> str:
 
 
 def _folder(value: object) -> str:
-    return "" if value is None or value == "" else _text(value)
+    text = "" if value is None or value == "" else _text(value)
+    if text and (fault := folder_fault(text)):
+        raise Wrong(fault[0])
+    return text
 
 
 def _items(value: object) -> tuple[object, ...]:
@@ -204,7 +210,7 @@ def _targets(value: object) -> str | tuple[str, ...]:
     if value == "all-linear":
         return "all-linear"
     names = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(map(_text, _items(value)))
-    if not names or not set(names) <= set(LORA_TARGETS):
+    if not names or not set(names) <= {*LORA_TARGETS, HEAD}:
         raise ValueError(value)
     return tuple(dict.fromkeys(names))
 
@@ -226,6 +232,10 @@ def _dtype(value: object) -> str:
     return name
 
 
+def _auto_or_truth(value: object) -> bool | str:
+    return "auto" if isinstance(value, str) and value.strip().lower() == "auto" else read_bool(value)
+
+
 TRUTH = Rule(read_bool, Message("true or false"))
 
 FIELDS: Mapping[str, Rule] = {
@@ -242,6 +252,7 @@ FIELDS: Mapping[str, Rule] = {
     "max_grad_norm": real(0, 1000, above=True),
     "batch_size": whole(1, 4096),
     "gradient_accumulation": whole(1, 4096),
+    "packing": Rule(_auto_or_truth, Message("auto, true or false")),
     "max_length": whole(16, 262_144),
     "data_format": one_of("auto", "messages", "alpaca", "sharegpt"),
     "columns": Rule(_columns, Message("a group of fields that names columns, at least question and answer")),
@@ -257,7 +268,6 @@ FIELDS: Mapping[str, Rule] = {
     "activation_checkpointing": optional(TRUTH),
     "overwrite": TRUTH,
     "quantization": not_yet(None, Message("fine-tuning a quantized model (QLoRA)")),
-    "packing": not_yet(False, "packing"),
     "devices": not_yet(1, Message("training on several devices")),
 }
 
@@ -265,5 +275,8 @@ LORA_FIELDS: Mapping[str, Rule] = {
     "r": whole(1, 1024),
     "alpha": whole(1, 4096),
     "dropout": real(0, 0.9),
-    "targets": Rule(_targets, Message("all-linear, or names among {names}", names=", ".join(LORA_TARGETS))),
+    "targets": Rule(_targets, Message("all-linear, or names among {names}", names=", ".join((*LORA_TARGETS, HEAD)))),
+    "rslora": TRUTH,
+    "dora": TRUTH,
+    "loraplus_ratio": optional(real(1, 1000)),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import glob
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune.files import SUFFIXES
+from qwen3ft_jupyter.finetune.near import nearest_file
 from qwen3ft_jupyter.messages import Message, Names
+from qwen3ft_jupyter.paths import current_folder, fault_of, is_file, is_folder, is_there, reason_of, why_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,21 +54,22 @@ def find_sources(named: Sequence[str], notices: list[str]) -> tuple[list[Source]
 
 
 def _expand(name: str, notices: list[str]) -> list[Source]:
+    """Return the files that a path stands for. Raises BadData, OSError."""
     path, rows = Path(name), None
     match = _SAMPLE.fullmatch(name)
-    if match and not path.exists():
+    if match and not is_there(path):
         path, rows = Path(match[1]), int(match[2])
     if rows == 0:
         raise BadData("{name} asks for no rows.", hint="Write for example {name}#500.", name=path.name)
-    if path.is_dir():
+    if fault := why_unseen(path):
+        raise fault
+    if is_folder(path):
         return _some(_data_in(path, notices), path, rows)
-    if not path.exists() and glob.has_magic(str(path)):
-        named = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob has no absolute patterns
-        found = [Path(one) for one in named if Path(one).is_file()]
-        return _some(found, path, rows)
-    if not path.exists():
+    if not is_there(path) and glob.has_magic(str(path)) and not _is_address(path):
+        return _some(_matching(path, notices), path, rows)
+    if not is_there(path):
         raise _missing(path)
-    if not path.is_file():  # a pipe would keep us waiting
+    if not is_file(path):  # a pipe would keep us waiting
         raise BadData(
             "{name} is no file.", hint="Name a file or a folder.", details={"path": str(path)}, name=path.name
         )
@@ -72,19 +77,35 @@ def _expand(name: str, notices: list[str]) -> list[Source]:
 
 
 def _data_in(folder: Path, notices: list[str]) -> list[Path]:
-    """Return the files of data in a folder, but not those below it nor hidden ones."""
-    shown = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
-    found = [one for one in shown if one.suffix.lower() in SUFFIXES and one.is_file()]
+    """Return the files of data in a folder, but not those below it nor hidden ones. Raises OSError."""
+    shown = [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]  # noqa: PTH208
+    found = [one for one in shown if one.suffix.lower() in SUFFIXES and is_file(one)]
     others = Names(one.name for one in shown if one not in found)
     if found and others.names:
         notices.append(Message("{name}: not read, being no files of data: {names}", name=folder.name, names=others))
     return found
 
 
+def _matching(pattern: Path, notices: list[str]) -> list[Path]:
+    """Return the files that a pattern describes; what it could not look into goes to `notices`."""
+    named = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - Path.glob has no absolute patterns
+    patterns = [parent for parent in pattern.parents if glob.has_magic(str(parent))]
+    folders = {folder for one in patterns for folder in glob.glob(str(one), recursive=True)}  # noqa: PTH207
+    base = next(parent for parent in pattern.parents if not glob.has_magic(str(parent)))
+    if fault := fault_of(base):
+        raise fault
+    unseen = sorted(Path(folder).name for folder in folders if not is_file(folder) and fault_of(folder))
+    if unseen:
+        notices.append(
+            Message("{name}: folders that cannot be looked into: {names}", name=pattern.name, names=Names(unseen))
+        )
+    return [Path(one) for one in named if is_file(one)]
+
+
 def _some(found: list[Path], path: Path, rows: int | None) -> list[Source]:
     if not found:
         raise BadData(
-            "{name} holds no files of data." if path.is_dir() else "{name}: no file is called so.",
+            "{name} holds no files of data." if is_folder(path) else "{name}: no file is called so.",
             hint="Accepted: {names}.",
             details={"path": str(path)},
             name=path.name,
@@ -104,19 +125,24 @@ def unreadable(path: Path, error: OSError) -> BadData:
     """Return the error for a file that the disk does not give."""
     is_missing = isinstance(error, FileNotFoundError)
     return BadData(
-        "{name} does not exist." if is_missing else "{name} cannot be read: {reason}.",
-        hint="Check the path; relative ones start at the notebook's folder.",
+        "{name} does not exist." if is_missing else "data: {name} cannot be read: {reason}.",
+        hint="Check the path; relative ones start at the notebook's folder."
+        if is_missing or error.errno == errno.ENAMETOOLONG
+        else "Make it readable, or name another.",
         details={"path": str(path)},
         name=path.name if len(path.name) < 100 else path.name[:60] + "…",
-        reason=error.strerror or type(error).__name__,
+        reason=reason_of(error),
     )
 
 
+def _is_address(path: Path) -> bool:
+    return ":/" in path.as_posix() and not path.drive
+
+
 def _missing(path: Path) -> BadData:
-    text = path.as_posix()
-    is_address = ":/" in text and not path.drive
-    here = Path.cwd()
-    short = path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
+    is_address = _is_address(path)
+    here = current_folder()
+    short = path.relative_to(here).as_posix() if here is not None and path.is_relative_to(here) else path.name
     if is_address:
         message = Message("{name} is an address: data is not fetched from the network.")
         hint = Message("Download the file and name it.")
@@ -127,7 +153,8 @@ def _missing(path: Path) -> BadData:
         message = Message("{name} does not exist; names of data sets on a hub are not read.")
         hint = Message("Download the data set's files and name them, or the folder that they are in.")
     else:
-        message = Message("{name} does not exist.")
+        message, near = Message("{name} does not exist."), nearest_file(path)
         hint = Message("Check the path; relative ones start at the notebook's folder.")
+        hint = Message('Did you mean "{near}"?', near=near) if near else hint
     name = path.name if is_address or path.suffix else short
     return BadData(message, hint=hint, details={"path": str(path)}, name=name)

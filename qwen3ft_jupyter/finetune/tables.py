@@ -15,6 +15,7 @@ from qwen3ft_jupyter.disk import write_atomic
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune.rules import natural
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.paths import is_file, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,12 @@ def write(config: FineTuneConfig, rows: Sequence[Any], folder: Path | None = Non
     path = (folder or Path(config.output_dir).parent) / f"data-{hashlib.sha256(content).hexdigest()[:12]}.jsonl"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, content)
+        number = 1
+        while is_there(path) and not _holds(path, content):  # somebody has edited it
+            number += 1
+            path = path.with_name(f"{path.name.partition('.')[0][:17]}-{number}.jsonl")
+        if not is_there(path):
+            write_atomic(path, content)
     except OSError as error:
         raise BadConfig(
             "data: the table cannot be written to {name}: {reason}.",
@@ -61,6 +67,10 @@ def write(config: FineTuneConfig, rows: Sequence[Any], folder: Path | None = Non
             reason=error.strerror or Message("the disk refuses"),
         ) from error
     return replace(config, data=(str(path),))
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return is_file(path) and path.stat().st_size == len(content) and path.read_bytes() == content
 
 
 def _line(row: Any, number: int) -> bytes:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.errors import DoesNotFit, Stopped
+from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, Stopped
 from qwen3ft_jupyter.finetune import checkpoints, output, results
 from qwen3ft_jupyter.finetune.arguments import training_arguments
-from qwen3ft_jupyter.finetune.batches import Collator
+from qwen3ft_jupyter.finetune.batches import Layout
 from qwen3ft_jupyter.finetune.data import read_data_of, split
 from qwen3ft_jupyter.finetune.metrics import MetricsFile
-from qwen3ft_jupyter.finetune.model import load_for_training
+from qwen3ft_jupyter.finetune.model import load_for_training, loraplus_optimizer
+from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import look_ahead
 from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
 from qwen3ft_jupyter.finetune.results import Outcome
+from qwen3ft_jupyter.finetune.volume import naming
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
 from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads, peak_bytes
@@ -24,13 +28,13 @@ from qwen3ft_jupyter.work import SILENT, Progress, Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from transformers import Trainer
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
     from qwen3ft_jupyter.finetune.model import Trainable
+    from qwen3ft_jupyter.finetune.objectives import SupervisedTuning
     from qwen3ft_jupyter.finetune.samples import Sample, SampleReport
     from qwen3ft_jupyter.finetune.watch import TrainerState
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
@@ -59,17 +63,18 @@ def train(
             not known.
 
     Raises:
-        BadConfig: The output_dir cannot be used (see `check_output`), or the run to resume was begun with other fields
-            or another commit.
+        BadConfig: The output_dir cannot be used (see `check_output`), packing or adapter do not suit the model, or the
+            run to resume was begun with other fields or another commit.
         BadData: The data is wrong, or has changed since the run to resume.
         Stopped: The work was to stop.
-        JobFailed: The loss became NaN.
+        JobFailed: The loss became NaN, or the output_dir cannot be used any more.
         LoadError: The model cannot be loaded.
-        DoesNotFit, NoSpace: Memory or disk cannot hold it; nothing was loaded yet, but for what is known only then.
+        DoesNotFit, NoSpace: Memory or disk cannot hold it; or the volume of the output_dir has become full: what was
+            saved before is kept.
     """
     require("torch", "transformers", "peft", "accelerate")
     work = work or Work()
-    with no_network(), quiet_libraries():
+    with no_network(), quiet_libraries(), naming(Path(config.output_dir)):
         data = read_data_of(config)
         planned = output.plan(config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit)
         if planned.is_resumed:
@@ -83,16 +88,16 @@ def train(
         ahead = look_ahead(config, model_folder, data, samples.training, samples.facts, work=work)
         planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
         ready = load_for_training(config, model_folder, reporter=work.reporter)
+        objective = _objective(config, ready, samples, work)
         _tell_of_base_model(ready.model, samples.facts.end_ids, work)
-        output.begin(config, planned)
-        trained = _train_steps(config, planned, ready, samples, work)
+        output.begin(config, planned, work.reporter)
+        trained = _train_steps(config, planned, ready, samples, objective, work=work)
         work.progress(Progress("saving", 0, None, "files"))
-        saved = results.save_result(ready, tokenizer, config, planned.folder, end_ids=samples.facts.end_ids)
         outcome = _outcome(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
+        results.save_result(ready, tokenizer, config, outcome, samples.facts, reporter=work.reporter)
         _tell_of_result(outcome, ready, work)
-        results.write_card([planned.folder, saved], config, outcome, samples.facts)
-        output.finish(planned, outcome)
+        output.finish(planned, outcome, work.reporter)
         work.progress(Progress("saving", 1, 1, "files"))
     return outcome
 
@@ -117,16 +122,28 @@ class _Trained:
 
 
 def _train_steps(
-    config: FineTuneConfig, planned: output.Plan, ready: Trainable, samples: _Samples, work: Work
+    config: FineTuneConfig,
+    planned: output.Plan,
+    ready: Trainable,
+    samples: _Samples,
+    objective: SupervisedTuning,
+    *,
+    work: Work,
 ) -> _Trained:
     """Train to the end, or raise what `_fit` raises."""
     last_step = checkpoints.step_of(planned.checkpoint) if planned.checkpoint else 0
-    folder = planned.folder / results.CHECKPOINTS
-    with MetricsFile(planned.folder / results.METRICS, last_step=last_step or 0) as metrics:
-        watch = Watch(config, folder=folder, metrics=metrics, work=work)
-        trainer = _trainer(config, ready, samples, watch, save_to=folder)
-        with fitting_threads(ready.model):
-            state = _fit(trainer, watch, planned.checkpoint)
+    own = OutputFolder(planned.folder)
+    folder, written_to = planned.folder / results.CHECKPOINTS, own.begin_writing(results.CHECKPOINTS)
+    try:
+        with MetricsFile(planned.folder / results.METRICS, last_step=last_step or 0) as metrics:
+            watch = Watch(config, folder=folder, written_to=written_to, metrics=metrics, work=work)
+            trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to)
+            with fitting_threads(ready.model):
+                state = _fit(trainer, watch, planned.checkpoint)
+    finally:
+        with contextlib.suppress(OSError):  # what is wrong, the training says; the next run clears up
+            own.note(results.METRICS)
+            own.clear_writing()
     return _Trained(state, metrics, watch.seconds)
 
 
@@ -176,23 +193,54 @@ def _tell_of_held_out(report: SampleReport, rows: int, work: Work) -> None:
         work.notice("Held-out rows: {count} answers left out of the measurement; they do not fit.", count=left_out)
 
 
-def _trainer(config: FineTuneConfig, ready: Trainable, samples: _Samples, watch: Watch, *, save_to: Path) -> Trainer:
-    from transformers import PrinterCallback, Trainer
+def _objective(config: FineTuneConfig, ready: Trainable, samples: _Samples, work: Work) -> SupervisedTuning:
+    """Return how this model is taught: packed and lean as far as that is exact on it. Raises BadConfig."""
+    from qwen3ft_jupyter.finetune.objectives import SupervisedTuning
+    from qwen3ft_jupyter.finetune.probes import has_plain_head, packs_exactly
+
+    layout = Layout(
+        samples.pad_id,
+        most_tokens=config.batch_size * max(len(sample.input_ids) for sample in samples.training),
+        is_flat="flash" in str(ready.model.config._attn_implementation),  # noqa: SLF001 - it has no public name
+        multiple_of=8 if ready.precision.device.startswith("cuda") else 1,  # tensor cores like 8
+    )
+    with fitting_threads(ready.model):
+        packs = config.packing is not False and packs_exactly(ready.model, layout)
+        is_lean = has_plain_head(ready.model)
+    if config.packing is True and not packs:
+        raise BadConfig(
+            "packing: true is not exact on this model: samples in one row would see each other.", hint="Use auto."
+        )
+    if config.packing == "auto" and not packs:
+        work.notice("Packing is off: on this model samples in one row would see each other.")
+    return SupervisedTuning(replace(layout, packs=packs), is_lean=is_lean)
+
+
+def _trainer(
+    config: FineTuneConfig,
+    ready: Trainable,
+    samples: _Samples,
+    objective: SupervisedTuning,
+    watch: Watch,
+    *,
+    save_to: Path,
+) -> Trainer:
+    from qwen3ft_jupyter.finetune.trainer import StepTrainer
 
     arguments = training_arguments(
         config, ready.precision, checkpoints=save_to, samples=len(samples.training), evaluate=bool(samples.held_out)
     )
-    collator = Collator(samples.pad_id, multiple_of=8 if ready.precision.device.startswith("cuda") else 1)
-    trainer = Trainer(
-        model=ready.model,
-        args=arguments,
-        data_collator=collator,
-        train_dataset=samples.training,
-        eval_dataset=samples.held_out or None,
-        callbacks=[make_callback(watch)],
+    return StepTrainer(
+        ready.model,
+        arguments,
+        objective,
+        samples=samples.training,
+        held_out=samples.held_out,
+        callback=make_callback(watch),
+        optimizer=loraplus_optimizer(ready.model, config)
+        if config.method == "lora" and config.lora.loraplus_ratio is not None
+        else None,
     )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
 
 
 def _fit(trainer: Trainer, watch: Watch, checkpoint: Path | None) -> TrainerState:

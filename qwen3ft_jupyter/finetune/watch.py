@@ -57,12 +57,13 @@ class Watch:
         config: FineTuneConfig,
         *,
         folder: Path,
+        written_to: Path,
         metrics: MetricsFile,
         work: Work,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the checkpoints' folder and where to tell."""
-        self._config, self._folder, self._metrics = config, folder, metrics
+        """Take the checkpoints' folder, that where libraries write them, and where to tell."""
+        self._config, self._folder, self._written_to, self._metrics = config, folder, written_to, metrics
         self._work, self._clock = work, clock
         self._ends: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS + 1)
         self._began = self._saved_at = self._told_at = clock()
@@ -122,11 +123,11 @@ class Watch:
         self._work.metrics(finite)
 
     def on_save(self, state: TrainerState) -> None:
-        """Mark the checkpoint that was just written, and delete old ones."""
-        folder = self._folder / f"checkpoint-{state.global_step}"
-        (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
-        checkpoints.mark_complete(folder)
-        checkpoints.prune(self._folder, self._config.keep_checkpoints)
+        """Keep the checkpoint that was just written, and delete old ones."""
+        written = self._written_to / f"checkpoint-{state.global_step}"
+        (written / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
+        checkpoints.take(written, self._folder, self._work.reporter)
+        checkpoints.prune(self._folder, self._config.keep_checkpoints, self._work.reporter)
         now = self._clock()
         self._save_took, self._saved_at = now - self._ends[-1][0], now
 

@@ -14,6 +14,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.processes import start_thread
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -58,7 +60,7 @@ class Region:
         if given:
             self.name = given if _REGION.fullmatch(given) else ""
         elif self._is_in_cloud():
-            threading.Thread(target=self._probe, name="qwen3ft-region", daemon=True).start()
+            start_thread(threading.Thread(target=self._probe, name="qwen3ft-region", daemon=True))
 
     def _is_in_cloud(self) -> bool:
         if self._environ.get("MODELSCOPE_CLOUD_ENVIRONMENT"):  # set in the notebooks that ModelScope lends

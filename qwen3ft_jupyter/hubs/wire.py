@@ -23,6 +23,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.receiving import WholeResponse
+from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +127,8 @@ class _Watch:
             if self._is_running:
                 return
             self._is_running = True
-        threading.Thread(target=self._run, name="qwen3ft-stop-watch", daemon=True).start()
+        if not start_thread(threading.Thread(target=self._run, name="qwen3ft-stop-watch", daemon=True)):
+            self._is_running = False  # the next exchange tries again
 
     def remove(self, exchange: Exchange) -> None:
         with self._lock:
@@ -136,18 +138,28 @@ class _Watch:
         idle_rounds = 0
         while True:
             time.sleep(POLL_S)
+            self.look()
             with self._lock:
-                cut = [one.wire for one in self._exchanges if one.is_stopped or one.is_late]
                 idle_rounds = 0 if self._exchanges else idle_rounds + 1
                 if idle_rounds > 50:
                     self._is_running = False
                     return
-            for wire in cut:
-                if wire is not None:
-                    wire.cut()
+
+    def look(self) -> None:
+        """Cut what is to end."""
+        with self._lock:
+            cut = [one.wire for one in self._exchanges if one.is_stopped or one.is_late]
+        for wire in cut:
+            if wire is not None:
+                wire.cut()
 
 
 _watch = _Watch()
+
+
+def break_off_stopped() -> None:
+    """Break off what is to end: for a thread that looks around anyway, as the system may have none for the watch."""
+    _watch.look()
 
 
 def _reset_after_fork() -> None:
@@ -192,7 +204,8 @@ def _look_up(host: str, port: int, *, timeout_s: float, stop: threading.Event | 
         except (OSError, UnicodeError) as error:  # UnicodeError: a label too long for IDNA
             answers.put(error)
 
-    threading.Thread(target=ask, name="qwen3ft-look-up", daemon=True).start()
+    if not start_thread(threading.Thread(target=ask, name="qwen3ft-look-up", daemon=True)):
+        ask()  # a stop is felt when it has ended
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if stop is not None and stop.is_set():

@@ -15,6 +15,7 @@ import codecs
 import contextlib
 import json
 import os
+import re
 import secrets
 import threading
 import time
@@ -26,7 +27,7 @@ from qwen3ft_jupyter.errors import JobError, JobNotFound
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.state import JobStatus, Signs, read_out
 from qwen3ft_jupyter.messages import from_json, to_json
-from qwen3ft_jupyter.paths import fault_of, is_there, reason_of
+from qwen3ft_jupyter.paths import fault_of, is_there, names_in, reason_of
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import Controls
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 FRESH_S = 4 * supervisor.HEARTBEAT_S
 """A job on another host is taken for alive as long as its status was touched this recently."""
 _VERSION = 1
+_OURS = re.compile(r"(?:job|status|controls)\.json|events\.jsonl|log\.txt|stop|attempt-\d+|\..+\.tmp")
+"""What the files of a job are called."""
 _LONGEST_CHARACTER = 4  # bytes of UTF-8
 _changing_controls = threading.Lock()
 """So that of two threads of a server that pause and slow down one job, neither undoes what the other did."""
@@ -67,6 +70,19 @@ class LogChunk:
 
     text: str
     next_offset: int
+
+
+def delete(folder: Path) -> None:
+    """Delete the files of a job, and the folder unless something else lies in it. Never raises.
+
+    What a reader on Windows holds open stays, as no job any more.
+    """
+    for name in names_in(folder):
+        if _OURS.fullmatch(name):
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def write_spec(folder: Path, spec: JobSpec) -> None:

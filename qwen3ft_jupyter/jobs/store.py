@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import secrets
-import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -291,7 +290,7 @@ class Job:
         return self
 
     def forget(self) -> None:
-        """Delete its folder, log included. What it made elsewhere stays.
+        """Delete its files, log included. What it made elsewhere stays, and what somebody put into its folder.
 
         Raises:
             WrongJobState: it is active.
@@ -308,7 +307,7 @@ class Job:
         self._begin(status.attempt + 1)  # from here on nobody can resume it
         with files.telling(self.id):
             (self.folder / "job.json").unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)  # what a reader on Windows holds open stays, as no job any more
+        files.delete(self.folder)
 
     def wait(self, timeout_s: float | None = None) -> JobStatus:
         """Wait until it is over, or until the time is up, and return where it stands then. Raises JobNotFound."""

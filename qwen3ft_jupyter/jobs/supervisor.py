@@ -314,7 +314,7 @@ def write_status(folder: Path, status: dict[str, Any], *, is_final: bool = False
     Progress is not synced to disk: behind gigabytes of a download in flight that can take seconds.
     """
     temporary = folder / f".status.{os.getpid()}.tmp"
-    data = json.dumps(status, ensure_ascii=False).encode()
+    data = json.dumps(status, ensure_ascii=False).encode(errors="backslashreplace")  # a path may not be UTF-8
     with temporary.open("wb") as file:
         file.write(data)
         if is_final:
@@ -345,7 +345,7 @@ class EventLog:
         """Add one event. Raises OSError; TypeError if it is not plain JSON; ValueError after `close`."""
         with self._lock:
             event = {"n": self._number + 1, "t": round(time.time(), 3), "type": kind, **fields}
-            line = json.dumps(event, ensure_ascii=False).encode() + b"\n"
+            line = json.dumps(event, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
             if self._is_torn:  # this writer or the last one broke off within a line
                 line = b"\n" + line
             self._number += 1

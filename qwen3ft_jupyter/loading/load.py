@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadInput, DoesNotFit, LoadError, MissingPackage
 from qwen3ft_jupyter.loading import fit
-from qwen3ft_jupyter.loading.libraries import LoadedPair
+from qwen3ft_jupyter.loading.libraries import LoadedPair, import_whole
 from qwen3ft_jupyter.loading.machine import Machine, check_dtype, choose, this_machine
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.loading.safety import check_adapter_folder, check_model_folder
@@ -37,6 +37,13 @@ ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_at
 
 QUANTIZATIONS = (None, "4bit", "8bit")
 """What `quantization` accepts."""
+
+_PARTS = (
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.auto.modeling_auto",
+    "transformers.modeling_utils",
+)
+"""What loading takes of transformers, which imports its parts when they are first used."""
 
 STRATEGIES = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
 """Values of `device_map` that name no device."""
@@ -125,6 +132,8 @@ def load_model_and_tokenizer(
     if options.adapter is not None:
         check_adapter_folder(options.adapter)
     _require_for(options)
+    reporter.progress(Progress("loading", 0, None, "steps"))
+    import_whole("torch", "transformers.utils.logging")
     tensors = model_tensors(folder, tied=config.is_tied)
     machine = machine or this_machine()
     parameters = sum(tensor.elements for tensor in tensors)
@@ -140,6 +149,7 @@ def load_model_and_tokenizer(
     detail = Message("{dtype} on {device}", dtype=choice.dtype, device=choice.device)
     reporter.progress(Progress("loading", 0, None, "steps", detail=detail))
     with no_network(), quiet_libraries():
+        import_whole(*_PARTS, *(["peft"] if options.adapter else []))
         tokenizer = load_tokenizer(folder)
         model = _load(folder, choice, placement, options)
         if options.adapter is not None:

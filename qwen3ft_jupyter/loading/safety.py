@@ -8,8 +8,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import LoadError, UnsafeModel
-from qwen3ft_jupyter.loading.weights import check_usable
-from qwen3ft_jupyter.paths import names_in
+from qwen3ft_jupyter.loading.weights import check_usable, unreadable
+from qwen3ft_jupyter.paths import fault_of, is_file, is_there, names_in, why_unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,6 +59,9 @@ ADAPTER_CODE_KEYS = (
 )
 """Keys of adapter_config.json that import modules or read other files."""
 
+_NEEDED = (".json", ".safetensors", ".jinja", ".txt", ".model")
+"""How the names of files end that a model or an adapter is loaded from."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
@@ -78,7 +81,8 @@ def check_model_folder(folder: Path) -> ModelConfig:
         UnsafeModel: A config names code, the weights are pickles, or a file name leads out of the folder.
         LoadError: The folder is not a model.
     """
-    if (folder / "adapter_config.json").exists():
+    _check_seen(folder)
+    if is_there(folder / "adapter_config.json"):
         raise LoadError("This folder holds an adapter, not a model.", hint="Load its base model with adapter=FOLDER.")
     if not any(name == "config.json" or name.endswith(".safetensors") for name in names_in(folder)):
         raise LoadError(
@@ -87,7 +91,7 @@ def check_model_folder(folder: Path) -> ModelConfig:
             folder=folder.name,
         )
     check_usable(folder)
-    configs = {name: read_config(folder / name) for name in CONFIG_FILES if (folder / name).exists()}
+    configs = {name: read_config(folder / name) for name in CONFIG_FILES if is_there(folder / name)}
     for name, config in configs.items():
         _check_keys(name, config)
     config = configs["config.json"]
@@ -106,8 +110,9 @@ def check_adapter_folder(folder: Path) -> None:
         UnsafeModel: Its weights are pickles, or its config names code.
         LoadError: The folder is not a LoRA adapter.
     """
+    _check_seen(folder)
     path = folder / "adapter_config.json"
-    if not path.is_file():
+    if not is_file(path):
         raise LoadError("The folder has no adapter_config.json: it is not an adapter.")
     config = read_config(path)
     if str(config.get("peft_type")).upper() != "LORA":
@@ -122,10 +127,12 @@ def check_adapter_folder(folder: Path) -> None:
 
 def read_config(path: Path) -> dict[str, object]:
     """Return the JSON object in `path`. Raises LoadError."""
-    if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise LoadError("{name} is larger than {limit} bytes.", name=path.name, limit=MAX_CONFIG_BYTES)
     try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise LoadError("{name} is larger than {limit} bytes.", name=path.name, limit=MAX_CONFIG_BYTES)
         value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
         raise LoadError(
             "{name} is not JSON.", hint="Verify the model: what is wrong is fetched again.", name=path.name
@@ -135,6 +142,20 @@ def read_config(path: Path) -> dict[str, object]:
             "{name} is not a JSON object.", hint="Verify the model: what is wrong is fetched again.", name=path.name
         )
     return value
+
+
+def _check_seen(folder: Path) -> None:
+    """Make sure that a folder and the files a model is made of can be read: none is missing for want of rights.
+
+    Raises LoadError.
+    """
+    fault = fault_of(folder)
+    if fault is not None:
+        raise unreadable(folder, fault) from fault
+    for path in (folder / name for name in names_in(folder) if name.endswith(_NEEDED)):
+        fault = why_unread(path)
+        if fault is not None:
+            raise unreadable(path, fault) from fault
 
 
 def _check_keys(name: str, config: object) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import LoadError, MissingPackage, UnsafeModel
+from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +84,7 @@ class TemplateRenderer:
         self._time_s = time_s
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str] = queue.Queue()
+        self._is_pumped = False
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> TemplateRenderer:
@@ -151,7 +153,8 @@ class TemplateRenderer:
             env=_bare_environment(),
             encoding="utf-8",
         )
-        threading.Thread(target=_pump, args=(self._process, self._answers), daemon=True, name="chat-template").start()
+        pump = threading.Thread(target=_pump, args=(self._process, self._answers), daemon=True, name="chat-template")
+        self._is_pumped = start_thread(pump)
         answer = self._ask(
             START_S,
             template=self._template,
@@ -186,6 +189,8 @@ class TemplateRenderer:
 
     def _wait(self, process: subprocess.Popen[str], limit_s: float) -> str:
         """Return the answer, or "" after the limit of time or (where the child cannot limit itself) of memory."""
+        if not self._is_pumped:  # the system has no thread to give: the child's own limits have to do
+            return process.stdout.readline() if process.stdout else ""
         until = time.monotonic() + limit_s
         while (left := until - time.monotonic()) > 0:
             try:

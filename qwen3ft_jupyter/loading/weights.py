@@ -13,6 +13,7 @@ from qwen3ft_jupyter.catalog.usable import WEIGHTS_NAME, ModelFiles, problems_of
 from qwen3ft_jupyter.catalog.weights import INDEX_NAME, MAX_HEADER_BYTES, indexed_files
 from qwen3ft_jupyter.errors import CacheDamaged, LoadError, Qwen3ftError, UnsafeModel
 from qwen3ft_jupyter.messages import Command, Message, Texts, size
+from qwen3ft_jupyter.paths import is_file, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,20 +100,34 @@ def _left_out(record: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
+def unreadable(path: Path, error: OSError) -> LoadError:
+    """Return the error for a file or folder that the disk does not give."""
+    return LoadError(
+        "{name} cannot be read: {reason}.",
+        hint="Make it readable, or load the model from another place.",
+        details={"path": str(path)},
+        name=path.name,
+        reason=reason_of(error),
+    )
+
+
 def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files from which a model is loaded; `check_usable` has found them."""
+    """Return the safetensors files from which a model is loaded; `check_usable` has found them. Raises LoadError."""
     index = folder / INDEX_NAME
-    names = indexed_files(index.read_bytes()) if index.is_file() else {WEIGHTS_NAME}
+    try:
+        names = indexed_files(index.read_bytes()) if is_file(index) else {WEIGHTS_NAME}
+    except OSError as error:
+        raise unreadable(index, error) from error
     return [folder / name for name in sorted(names)]
 
 
 def read_tensors(path: Path) -> list[Tensor]:
     """Return the tensors a safetensors file declares. Raises UnsafeModel, CacheDamaged or LoadError."""
-    with path.open("rb") as file:
-        prefix = file.read(8)
-        length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
-        header = file.read(min(length, MAX_HEADER_BYTES))
     try:
+        with path.open("rb") as file:
+            prefix = file.read(8)
+            length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+            header = file.read(min(length, MAX_HEADER_BYTES))
         entries = json.loads(header)
         ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
         if path.stat().st_size != 8 + length + max(ends, default=0):
@@ -122,6 +137,8 @@ def read_tensors(path: Path) -> list[Tensor]:
             for name, entry in entries.items()
             if name != "__metadata__"
         ]
+    except OSError as error:
+        raise unreadable(path, error) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LoadError("{name} is not a safetensors file.", hint=REPAIR, name=path.name) from error
 

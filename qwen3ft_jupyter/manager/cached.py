@@ -67,6 +67,7 @@ class CachedModels:
             places=lambda: known_places(os.environ, settings.other_dirs),
             unseen=lambda: (*unseen_folders(OTHERS, settings.other_dirs), *unseen_clients(os.environ)),
             trust_manifests=self._is_trusted,
+            trust_copies=settings.trust_copies,
         )
         self.job_store = JobStore(settings.state_dir, KINDS, environ=settings.secrets_given())
         self.make_reporter = reporter or (lambda: SILENT)

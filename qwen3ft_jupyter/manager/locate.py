@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.catalog import check_published, nearest_known
+from qwen3ft_jupyter.cache.case import check_known
 from qwen3ft_jupyter.catalog import find as find_published
+from qwen3ft_jupyter.catalog import nearest_known
 from qwen3ft_jupyter.errors import BadInput, LoadError, UnknownModel
+from qwen3ft_jupyter.finetune.near import nearest_folder
 from qwen3ft_jupyter.finetune.results import is_run, read_run
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.loading.loaded import ModelLocation
 from qwen3ft_jupyter.messages import Command
-from qwen3ft_jupyter.paths import at_home, is_file, is_folder, matching
+from qwen3ft_jupyter.paths import at_home, is_file, is_folder, matching, reason_of, why_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,17 +29,16 @@ if TYPE_CHECKING:
 
 _RUNS = "runs"
 """The folder that a fine-tune writes to where none is given: no hub is asked for what seems to lie in it."""
-_MOST_NAMES = 1000
-"""Entries of a folder that are looked through for a name that comes near."""
 
 
-def locate(name: str, jobs: ModelJobs, cache: ModelCache, ensure: Callable[[str], CachedModel]) -> ModelLocation:
+def locate(name: str | Path, jobs: ModelJobs, cache: ModelCache, ensure: Callable[[str], CachedModel]) -> ModelLocation:
     """Return the folders to load; `ensure` brings a repo here.
 
     Raises:
         LoadError: it is a fine-tune without a result, or a file.
         UnknownModel: it seems to be a folder, and there is none; no hub is asked.
     """
+    name = os.fspath(name)
     output_dir = jobs.output_dir_of(name)
     path = output_dir or at_home(name)
     if output_dir is not None or is_run(path):
@@ -50,6 +52,15 @@ def locate(name: str, jobs: ModelJobs, cache: ModelCache, ensure: Callable[[str]
         return ModelLocation(model.folder, None, model.created or 0.0)
     if is_file(path):
         raise LoadError("{name} is a file, not a folder.", hint="Name the folder that holds it.", name=name)
+    fault = why_unseen(path) if name.strip() else None
+    if fault is not None and fault.errno not in {errno.ENAMETOOLONG, errno.EINVAL}:  # so called, nothing can be there
+        raise LoadError(
+            "{name} cannot be read: {reason}.",
+            hint="Make it readable, or load the model from another place.",
+            details={"path": str(path)},
+            name=path.name,
+            reason=reason_of(fault),
+        )
     if not name.strip() or not is_folder(path):
         raise _unknown(name, jobs)
     return ModelLocation(path)
@@ -62,9 +73,7 @@ def check_name(name: str, jobs: ModelJobs, cache: ModelCache) -> None:
         pass
 
     def ensure(repo_id: str) -> CachedModel:
-        repo_id = parse_model(repo_id).repo_id
-        if cache.find(repo_id) is None:
-            check_published(repo_id)
+        check_known(parse_model(repo_id).repo_id, cache)
         raise Brought
 
     with contextlib.suppress(Brought):
@@ -86,7 +95,7 @@ def _is_repo(name: str, cache: ModelCache) -> bool:
     owner = Path(repo_id.partition("/")[0])
     if is_folder(repo_id):  # a folder that is called like a repo is named with ./ unless it is a model itself
         return not matching(Path(repo_id), "*.safetensors")
-    near = _nearest_folder(repo_id)
+    near = nearest_folder(repo_id)
     is_typo = near is not None and is_file(Path(near) / "config.json")
     return not (owner.name == _RUNS or is_folder(owner) or is_typo)
 
@@ -94,7 +103,7 @@ def _is_repo(name: str, cache: ModelCache) -> bool:
 def _unknown(name: str, jobs: ModelJobs) -> BadInput:
     typed = name.strip().replace("\\", "/")
     is_word = "/" not in typed
-    near = typed and (_nearest_folder(f"{_RUNS}/{typed}" if is_word else typed) or _nearest_run(typed, jobs))
+    near = typed and (nearest_folder(f"{_RUNS}/{typed}" if is_word else typed) or _nearest_run(typed, jobs))
     if near:
         return UnknownModel('There is no folder "{name}".', hint='Did you mean "{near}"?', name=name, near=near)
     try:
@@ -114,24 +123,6 @@ def _unknown(name: str, jobs: ModelJobs) -> BadInput:
         name=name,
         command=Command("download", name),
     )
-
-
-def _nearest_folder(name: str) -> str | None:
-    """Return the folder that differs from `name` in few letters."""
-    path = at_home(name)
-    reached = Path(path.anchor)
-    for part in path.parts[1:] if path.anchor else path.parts:
-        near = [part] if is_folder(reached / part) else get_close_matches(part, _folders_in(reached), 1, 0.7)
-        if not near:
-            return None
-        reached /= near[0]
-    return reached.as_posix()
-
-
-def _folders_in(folder: Path) -> list[str]:
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        return [entry.name for _, entry in zip(range(_MOST_NAMES), entries, strict=False) if is_folder(entry.path)]
-    return []
 
 
 def _nearest_run(name: str, jobs: ModelJobs) -> str | None:

@@ -7,6 +7,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
+from qwen3ft_jupyter.cache.case import check_known
 from qwen3ft_jupyter.cache.own.repair import repair_model
 from qwen3ft_jupyter.download.request import DownloadRequest, shows_wanted
 from qwen3ft_jupyter.errors import NotCached
@@ -15,7 +16,7 @@ from qwen3ft_jupyter.manager.cached import CachedModels, warn_unless_sound
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.manager.tuning import FineTunePlans
-from qwen3ft_jupyter.messages import Command
+from qwen3ft_jupyter.messages import Command, Message
 from qwen3ft_jupyter.settings.places import load_settings
 
 if TYPE_CHECKING:
@@ -164,7 +165,8 @@ class ModelManager(FineTunePlans, CachedModels):
         from qwen3ft_jupyter.practice.hub import hubs_for
 
         repo_id, settings = request.model_name, self.settings
-        if request.force or self.cache.find(repo_id) is None:
+        check_known(repo_id, self.cache)
+        if request.force:
             catalog.check_published(repo_id)
         is_practice = repo_id == catalog.PRACTICE_REPO_ID
         client = HttpClient(max_connections=settings.max_connections)
@@ -233,8 +235,7 @@ class ModelManager(FineTunePlans, CachedModels):
             wanted: `force`, `revision`, `update`, `sources`, `in_place`, as in `ensure_model_cached`.
         """
         request = DownloadRequest.of(model_name, **wanted)
-        if self.cache.find(request.model_name) is None:
-            catalog.check_published(request.model_name)
+        check_known(request.model_name, self.cache)
         return self._model_jobs.download(request, max_speed)
 
     def start_verify(self, model_name: str, *, revision: str | None = None, max_speed: int | None = None) -> Job:
@@ -250,12 +251,13 @@ class ModelManager(FineTunePlans, CachedModels):
     ) -> Job:
         repo_id, revision = parse_model(model_name, revision)
         if self.cache.find(repo_id, revision) is None:
+            check_known(repo_id, self.cache)
+            command = Command("download", f"{repo_id}@{revision}" if revision else repo_id)
             raise NotCached(
                 "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
-                hint="Download it: {command}",
+                hint=self.cache.hint_at(repo_id, Message("Download it: {command}", command=command)),
                 name=repo_id,
                 revision=revision,
-                command=Command("download", f"{repo_id}@{revision}" if revision else repo_id),
             )
         jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
@@ -284,7 +286,7 @@ class ModelManager(FineTunePlans, CachedModels):
     @tells_end
     def load_model_and_tokenizer(
         self,
-        model_name: str,
+        model_name: str | Path,
         device_map: str | None = "auto",
         *,
         reporter: Reporter | None = None,
@@ -313,7 +315,7 @@ class ModelManager(FineTunePlans, CachedModels):
     @tells_end
     def chat(
         self,
-        model_name: str,
+        model_name: str | Path,
         question: str | list[dict[str, str]],
         *,
         reporter: Reporter | None = None,
@@ -327,10 +329,11 @@ class ModelManager(FineTunePlans, CachedModels):
             reporter: receives progress while the model is loaded.
             options: the fields of `qwen3ft_jupyter.finetune.chat.AnswerOptions`, for example `max_new_tokens`.
         """
-        from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer
+        from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer, as_messages
 
-        reporter, asked = reporter or self.make_reporter(), AnswerOptions(**options)
-        return answer(self._loaded.get(self._locate(model_name, reporter), reporter), question, asked)
+        asked, messages = AnswerOptions(**options), as_messages(question)  # whatever is wrong is said before a load
+        reporter = reporter or self.make_reporter()
+        return answer(self._loaded.get(self._locate(model_name, reporter), reporter), messages, asked)
 
     @functools.cached_property
     def _loaded(self) -> LoadedModels:
@@ -338,7 +341,7 @@ class ModelManager(FineTunePlans, CachedModels):
 
         return LoadedModels()
 
-    def _locate(self, name: str, reporter: Reporter) -> ModelLocation:
+    def _locate(self, name: str | Path, reporter: Reporter) -> ModelLocation:
         from qwen3ft_jupyter.manager.locate import locate
 
         return locate(name, self._model_jobs, self.cache, lambda repo: self.ensure(repo, reporter=reporter).model)

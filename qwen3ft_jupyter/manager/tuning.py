@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter import catalog
+from qwen3ft_jupyter.cache.case import check_known
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.messages import Command
@@ -126,8 +126,7 @@ class FineTunePlans(CachedModels):
 
     def _check_base(self, config: FineTuneConfig) -> None:
         """Raise BadName or UnknownModel for a base model that nobody can have."""
-        if self.cache.find(config.model) is None:
-            catalog.check_published(config.model)
+        check_known(config.model, self.cache)
 
     def _base(self, model_name: str) -> Base:
         from qwen3ft_jupyter.finetune.planning import base_model

@@ -51,10 +51,10 @@ def refused(asked: Asked, *, is_modelscope: bool) -> Reply:
     # RFC 9110, section 11.6.1: a challenge is due; git, curl and wget send their password after this one
     challenge = {"WWW-Authenticate": 'Basic realm="qwen3ft mirror", charset="UTF-8"'}
     is_https = asked.origin.startswith("https:")
-    said = HF_WRONG if is_https and reason is SHOWN_WRONG else reason
     if is_modelscope:
         reply = modelscope.refused(401, 401, reason)
     else:
+        said = HF_WRONG if is_https else reason  # the reason is in the body as well
         reply = json_reply({"error": reason}, status=401, headers={"X-Error-Message": said})
     return replace(reply, headers={**reply.headers, **challenge}, reason=reason)
 

@@ -10,6 +10,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+FRESH_S: Final = 0.2
+"""Who came less than this ago has its first request on its way. Between requests, clients expect to be closed."""
+POLL_S: Final = 0.05
+"""After this it is looked again who is idle for long enough."""
 TURNED_AWAY_S: Final = 5.0
 """Whoever was turned away comes back within this, or has given up."""
 
@@ -21,6 +25,8 @@ class _Open:
     host: str
     idle_since: float | None = None
     """Since when it waits for a request; None while one is answered."""
+    is_new: bool = True
+    """Whether none has been answered yet."""
 
 
 class Connections:
@@ -38,19 +44,27 @@ class Connections:
         return len(self._open)
 
     def opens(self, connection: socket.socket, host: str) -> bool:
-        """Take in a connection, for which an idle one may be closed; return False if all are at work."""
+        """Take in a connection, for which an idle one may be closed; return False if all are at work.
+
+        One that has just come is waited for: closed now, its first request would find nobody.
+        """
         with self._changed:
-            if len(self._open) >= self._limit and not self._drop_idle():
+            deadline = time.monotonic() + FRESH_S
+            while len(self._open) >= self._limit and not self._drop_idle(FRESH_S):
+                left = deadline - time.monotonic()
+                if left > 0 and any(entry.idle_since is not None for entry in self._open.values()):
+                    self._changed.wait(min(left, POLL_S))
+                    continue
                 self._owed = min(self._limit, self._owed + 1)
                 self._owed_until = time.monotonic() + TURNED_AWAY_S
                 return False
             self._open[connection] = _Open(host)
             return True
 
-    def drop_idle(self) -> bool:
-        """Close the connection idle longest; return False if there is none."""
+    def drop_idle(self, *, after_s: float = FRESH_S) -> bool:
+        """Close the connection idle longest; return False if none is idle, or only new ones for less than `after_s`."""
         with self._changed:
-            return self._drop_idle()
+            return self._drop_idle(after_s)
 
     def makes_room(self, connection: socket.socket) -> bool:
         """Return whether a connection has to close after this answer: others wait, and its machine has its share.
@@ -98,10 +112,16 @@ class Connections:
             entry = self._open.get(connection)
             if entry is not None:
                 entry.idle_since = idle_since
+                entry.is_new &= idle_since is not None
                 self._changed.notify_all()
 
-    def _drop_idle(self) -> bool:
-        idle = [(entry.idle_since, one) for one, entry in self._open.items() if entry.idle_since is not None]
+    def _drop_idle(self, after_s: float) -> bool:
+        latest = time.monotonic() - after_s
+        idle = [
+            (entry.idle_since, one)
+            for one, entry in self._open.items()
+            if entry.idle_since is not None and (entry.idle_since <= latest or not entry.is_new)
+        ]
         if not idle:
             return False
         oldest = min(idle, key=lambda pair: pair[0])[1]

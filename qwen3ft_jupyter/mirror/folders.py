@@ -22,6 +22,15 @@ from qwen3ft_jupyter.cache.own.manifest import (
     manifest_path,
     read_manifest,
 )
+from qwen3ft_jupyter.catalog.usable import (
+    ADAPTER_WEIGHTS,
+    OTHER_SUFFIXES,
+    WEIGHTS_NAME,
+    ModelFiles,
+    opener,
+    problems_of,
+)
+from qwen3ft_jupyter.catalog.weights import INDEX_NAME
 from qwen3ft_jupyter.hubs.names import check_paths, is_wanted, path_problem
 from qwen3ft_jupyter.mirror.models import Copy, ServedFile, ServedModel, derived_commit, from_manifest
 
@@ -39,6 +48,9 @@ REFRESH_S: Final = 10.0
 """What is known is looked for again after this, too: another folder may hold a version that is to be preferred."""
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, getattr(errno, "ENOBUFS", errno.ENOMEM)})
 """What the machine lacks just now. It says nothing about a file."""
+_WEIGHTS: Final = (".safetensors", *OTHER_SUFFIXES)
+_USUAL_NAMES: Final = frozenset({WEIGHTS_NAME, ADAPTER_WEIGHTS, INDEX_NAME})
+"""That a repo lacks one of these is its own way; that it lacks a file which another one names is a gap."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +93,7 @@ class Record:
             return None
         if self._stamps_root is not None:
             manifest = stamps.with_local_stamps(self._stamps_root, self._folder, manifest)
-        return from_manifest(self._folder, manifest)
+        return from_manifest(self._folder, manifest, has_weights=_has_weights(self._folder, manifest))
 
 
 class CacheFolder:
@@ -186,6 +198,21 @@ class PlainFolder:
         created = max(stamp.mtime_ns for stamp in seen.values()) / 1e9
         by_path = {str(file.path): file for file in files}
         return ServedModel(self._repo_id, self._folder, derived_commit(files), "", "", created, by_path)
+
+
+def _has_weights(folder: Path, manifest: Manifest) -> bool:
+    """Return whether none of a model's weights is missing.
+
+    That it cannot be loaded by this package says nothing: its weights may be for other programs, or it has none.
+    """
+    have_stayed = any(file.path.lower().endswith(OTHER_SUFFIXES) for file in manifest.left_out)
+    if have_stayed and not any(file.path.lower().endswith(_WEIGHTS) for file in manifest.files):
+        return False
+    sizes: dict[str, int] = {file.path: file.size for file in manifest.files}
+    for problem in problems_of(ModelFiles(sizes, opener(str(folder)), is_vouched=True)):
+        if problem.kind == "damaged" or (problem.kind == "missing" and problem.name not in _USUAL_NAMES):
+            return False
+    return True
 
 
 def model_folders(root: Path) -> Iterator[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import threading
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -80,6 +81,17 @@ def answer(asked: Asked, library: Library, last_pack: LastPack) -> Reply | None:
     return None
 
 
+def is_by_git(asked: Asked) -> bool:
+    """Return whether git itself asks, not git-lfs."""
+    return asked.headers.get("user-agent", "").startswith("git/")
+
+
+def in_plain_text(refusal: Reply) -> Reply:
+    """Return a refusal in the form in which git shows its words."""
+    words = refusal.reason or refusal.headers.get("X-Error-Message", "")
+    return replace(refusal, headers={**refusal.headers, "Content-Type": "text/plain"}, body=f"{words}\n".encode())
+
+
 def _repo_id(owner: str, name: str) -> str:
     return f"{owner}/{name.removesuffix('.git')}"
 
@@ -113,7 +125,7 @@ def _serve(asked: Asked, library: Library, last_pack: LastPack, repo_id: str) ->
         case ["command=fetch"]:
             body = _fetch(lines, library, _packs(library, found), last_pack)
         case _:
-            body = packet("ERR this mirror speaks git's protocol version 2 only\n")
+            body = packet("ERR this mirror speaks git's protocol version 2: take git 2.26, or -c protocol.version=2\n")
     return _reply("upload-pack-result", body)
 
 

@@ -9,6 +9,7 @@ import socket
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import quote
 
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.mirror import accounts, git, huggingface, modelscope, refusals
@@ -37,6 +38,9 @@ MAX_BODY: Final = 1 << 20
 """Bytes in the body of a request: a list of paths."""
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?|[A-Za-z0-9._-]{1,253}(?::\d{1,5})?", re.ASCII)
 _LOOPBACK_HOST = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
+
+_WHOLE_TARGET = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
+_ASCII: Final = "".join(map(chr, range(33, 127)))
 
 _WORDS = b"This mirror speaks https: begin its address with https://.\n"
 _HTTPS_ONLY = (
@@ -210,20 +214,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if body is None:
             return
         self.server.connections.works(self.connection)  # not before: half a request makes room as no request does
+        if self.request_version == "HTTP/0.9":  # its answers have no head, and so no way to say that they are no file
+            self.send_error(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+            return
         hosts = self.headers.get_all("Host", [])
-        host = hosts[0] if hosts else ""
         if len(hosts) > 1:
             self.send_error(HTTPStatus.BAD_REQUEST)
             return
+        host, target = _target(self.path, hosts[0] if hosts else "")
         if not self._is_for_us(host):
-            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+            self._send(refusals.misdirected())
             return
         headers: dict[str, str] = {}
         for name, value in self.headers.items():  # several of one name are one list (RFC 9110, section 5.3)
             known = headers.get(name.lower())
             headers[name.lower()] = value if known is None else f"{known}, {value}"
         origin = f"{self.server.scheme}://{host}" if host else self.server.url
-        asked = Asked(self.command, self.path, headers, origin, body)
+        asked = Asked(self.command, target, headers, origin, body)
         try:
             reply = self._reply(asked)
         except OSError as error:  # the disk, not the connection
@@ -239,18 +246,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _is_for_us(self, host: str) -> bool:
         """Return whether a request names us: a page in a browser reaches loopback by its own name if DNS changes."""
-        if self.server.is_local:
-            return _LOOPBACK_HOST.fullmatch(host) is not None
-        return not host or _HOST.fullmatch(host) is not None
+        if not host:  # a page's request always has one; older programs may send none
+            return not self.server.is_local or self.request_version != "HTTP/1.1"
+        return (_LOOPBACK_HOST if self.server.is_local else _HOST).fullmatch(host) is not None
 
     def _reply(self, asked: Asked) -> Reply:
+        reply = self._decided(asked)
+        return git.in_plain_text(reply) if git.is_by_git(asked) and reply.status >= HTTPStatus.BAD_REQUEST else reply
+
+    def _decided(self, asked: Asked) -> Reply:
         is_modelscope = asked.path.startswith(("/api/v1/", "/openapi/", "/models/"))
         library = self.server.library
         if not accounts.is_allowed(asked, self.server.token):
             return accounts.refused(asked, is_modelscope=is_modelscope)
         if asked.path == "/" and asked.is_read:
             status = {"service": "qwen3ft mirror", "models": len(library.all())}
-            return json_reply({**status, "not_served": sorted(self.server.unserved())})
+            return json_reply({**status, "not_served": self.server.unserved()})
         first, second = (modelscope, huggingface) if is_modelscope else (huggingface, modelscope)
         reply = (
             accounts.answer(asked)
@@ -260,7 +271,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         )
         if reply is None and not asked.is_read:
             return refusals.read_only()
-        return reply or json_reply({"error": "Not found"}, status=404)
+        return reply or refusals.no_answer()
 
     def _body(self) -> bytes | None:
         """Return the body of the request, or None after refusing it."""
@@ -300,3 +311,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _send_slice(self, part: Slice) -> None:
         send_slice(self.connection, part)
+
+
+def _target(target: str, host: str) -> tuple[str, str]:
+    """Return host and path of a request; proxies send both in one (RFC 9112, section 3.2.2).
+
+    Letters beyond ASCII, which `curl` sends as they are typed, are escaped.
+
+    >>> _target("http://localhost:80/a?b", "proxy"), _target("/\u00e8\u00af\u00bb", "localhost")
+    (('localhost:80', '/a?b'), ('localhost', '/%E8%AF%BB'))
+    """
+    whole = _WHOLE_TARGET.fullmatch(target)
+    if whole is not None:
+        host, target = whole[1], whole[2] or "/"
+    return host, quote(target, safe=_ASCII, encoding="latin-1")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OTHER_KINDS: Final = ("datasets", "spaces")
 """Repos of which a mirror has none."""
+_TOPICS: Final = ("revision", "tree", "paths-info", "commits")
+"""What is asked of one commit; what comes before it is a name without owner."""
 
 
 def answer(asked: Asked, library: Library) -> Reply | None:
@@ -25,6 +27,8 @@ def answer(asked: Asked, library: Library) -> Reply | None:
         case ("api", *parts):
             return _api(asked, library, parts)
         case (kind, _, _, "resolve" | "raw", *_) if kind in OTHER_KINDS:
+            return no_repo()
+        case (_, "resolve" | "raw", *_) if asked.is_read:  # a name without owner, of which there are old ones
             return no_repo()
         case (owner, name, ("resolve" | "raw") as way, revision, *path) if asked.is_read:
             question = FileQuestion(f"{owner}/{name}", revision, "/".join(path), is_by_git=True)
@@ -39,7 +43,10 @@ def _api(asked: Asked, library: Library, parts: list[str]) -> Reply | None:
         case [kind] if kind in OTHER_KINDS and asked.is_read:
             return json_reply([])
         case ["models", owner, name, *rest]:
-            return _about(asked, library, f"{owner}/{name}", rest)
+            reply = _about(asked, library, f"{owner}/{name}", rest)
+            if reply is None and (asked.is_read or name in _TOPICS) and not library.versions(f"{owner}/{name}"):
+                return no_repo()
+            return reply
         case [kind, _, *_] if kind in {"models", *OTHER_KINDS}:
             return no_repo()
     return None
@@ -52,7 +59,7 @@ def _about(asked: Asked, library: Library, repo_id: str, rest: list[str]) -> Rep
             topic, revision, path = "revision", "", ""
         case [("refs" | "auth-check") as topic, *deeper] if asked.is_read:
             return _about_all(library, repo_id, topic, deeper)
-        case [("revision" | "tree" | "paths-info" | "commits") as topic, revision, *parts]:
+        case [topic, revision, *parts] if topic in _TOPICS:
             path = "/".join(parts)
         case _:
             return None
@@ -97,7 +104,7 @@ def _refs(found: list[ServedModel]) -> Reply:
         for model in found
         for name in model.branches
     ]
-    return json_reply({"branches": branches, "tags": [], "converts": []})
+    return json_reply({"branches": branches, "tags": [], "converts": [], "pullRequests": []})
 
 
 def _file(asked: Asked, library: Library, question: FileQuestion) -> Reply:

@@ -82,22 +82,21 @@ class Library:
         is_known = pick(found, revision) or pick_of(found, revision)
         return found if is_known is not None else self._cached(repo_id, folders.RESCAN_S)
 
-    def find(self, repo_id: str, revision: str = "") -> ServedModel | None:
-        """Return a version of the model called `repo_id`, the default one for "", or None. Raises as `versions`."""
-        return pick(self.versions(repo_id, revision), revision)
-
     def whole_versions(self, repo_id: str, revision: str = "") -> list[ServedModel]:
-        """Return the versions of which nothing shows that a file is missing or changed: what is listed can be had."""
+        """Return the versions that can be had whole, as far as can be seen without reading a file.
+
+        No weights are missing, and nothing shows that a file is gone or changed. Raises as `versions`.
+        """
         return [
             model
             for model in self.versions(repo_id, revision)
-            if all(self.has(model, file) for file in model.files.values())
+            if model.has_weights and all(self.has(model, file) for file in model.files.values())
         ]
 
     def all(self) -> list[ServedModel]:
-        """Return the default version of every repo that is here, by name. Raises as `versions`."""
+        """Return the default version of every repo that is here whole, by name. Raises as `versions`."""
         repo_ids = {*self._folders, *(repo_id for layer in self._layers for repo_id in layer.repo_ids())}
-        models = [self.find(repo_id) for repo_id in sorted(repo_ids)]
+        models = [pick(self.whole_versions(repo_id), "") for repo_id in sorted(repo_ids)]
         return list({model.repo_id: model for model in models if model is not None}.values())
 
     def git_sha1(self, model: ServedModel, file: ServedFile) -> str | None:

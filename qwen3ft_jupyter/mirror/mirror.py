@@ -42,7 +42,7 @@ class Mirror:
         token: str | None = None,
         max_connections: int = MAX_CONNECTIONS,
         certificate: Certificate | None = None,
-        unserved: Callable[[], Iterable[str]] = tuple,
+        expected: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         """Describe the mirror; nothing is read or opened before the block begins.
 
@@ -57,7 +57,7 @@ class Mirror:
             token: Asked of every client, as a Bearer token, a password, or ModelScope's session cookie.
             max_connections: Open at once; fewer if this process may not have the file descriptors they need.
             certificate: With which https is spoken, and http no more.
-            unserved: Names models that are on this disk but not served, for whoever asks how the mirror is.
+            expected: Names the models that people may expect to be served, so that those that are not can be named.
 
         Raises:
             BadName: A repo id is malformed.
@@ -69,7 +69,7 @@ class Mirror:
         self._trust_manifests = trust_manifests
         self._address = (host, port)
         tls = certificate.context() if certificate is not None else None
-        self._terms = Terms(token, max_connections, tls, unserved)
+        self._terms = Terms(token, max_connections, tls, expected)
         self._closing = threading.Event()
         self._server: MirrorServer | None = None
         self._thread: threading.Thread | None = None
@@ -85,6 +85,12 @@ class Mirror:
     def token(self) -> str | None:
         """What is asked of every client, or None."""
         return self._terms.token
+
+    def unserved(self) -> list[str]:
+        """Return which models that people may expect are not served now. Raises RuntimeError outside the block."""
+        if self._server is None:
+            raise RuntimeError("the mirror is not running")
+        return self._server.unserved()
 
     def __enter__(self) -> Self:
         """Start.
@@ -118,14 +124,17 @@ class Mirror:
         self._server = self._thread = None
 
 
-def unserved_models(cache: ModelCache) -> list[str]:
-    """Return the models that people may expect a mirror of `cache` to serve, but that it does not.
+def expected_models(cache: ModelCache) -> dict[str, bool]:
+    """Return the models that people may expect a mirror of `cache` to serve, each with whether it has a record here.
 
-    They lie in the cache unverified, for example copied there by hand, or are used where another tool keeps them.
+    Without one they lie in the cache unverified, for example copied there by hand, or are used where another tool
+    keeps them: no mirror serves those.
     """
-    models = cache.list()
-    served = {one.repo_id for one in models if one.is_verified and not one.is_others}
-    return sorted({one.repo_id for one in models if one.is_verified or not one.is_others} - served)
+    expected: dict[str, bool] = {}
+    for one in cache.list():
+        if one.is_verified or not one.is_others:
+            expected[one.repo_id] = expected.get(one.repo_id, False) or (one.is_verified and not one.is_others)
+    return expected
 
 
 def client_settings(url: str, token: str | None, certificate: Path | None = None) -> dict[str, str]:

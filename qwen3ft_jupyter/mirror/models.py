@@ -68,6 +68,8 @@ class ServedModel:
     files: Mapping[str, ServedFile]
     is_default: bool = True
     """Whether both default branches mean it; of several revisions of a repo, one is."""
+    has_weights: bool = True
+    """Whether none of its weights is missing: without them it is no model that could be listed."""
 
     @property
     def branches(self) -> tuple[str, ...]:
@@ -128,8 +130,8 @@ class Copy(NamedTuple):
 def versions(copies: Iterable[Copy]) -> list[ServedModel]:
     """Return the versions of one repo by preference, each once; the first is what the default branches mean.
 
-    That is the one downloaded as a default branch, else the one in the repo's own folder, whatever its revision is:
-    where there is one version, every client that names none gets it.
+    That is one with its weights, if there is: the one downloaded as a default branch, else the one in the repo's own
+    folder, whatever its revision is. Where there is one version, every client that names none gets it.
     """
     found: dict[tuple[str, ...], ServedModel] = {}
     for copy in sorted(copies, key=_preference):
@@ -138,12 +140,13 @@ def versions(copies: Iterable[Copy]) -> list[ServedModel]:
     return list(found.values())
 
 
-def _preference(copy: Copy) -> tuple[bool, int, bool, float]:
+def _preference(copy: Copy) -> tuple[bool, bool, int, bool, float]:
     model = copy.model
-    return model.revision not in DEFAULT_REVISIONS, copy.layer, copy.is_beside, -model.created
+    is_other = model.revision not in DEFAULT_REVISIONS
+    return not model.has_weights, is_other, copy.layer, copy.is_beside, -model.created
 
 
-def from_manifest(folder: Path, manifest: Manifest) -> ServedModel:
+def from_manifest(folder: Path, manifest: Manifest, *, has_weights: bool = True) -> ServedModel:
     """Return a cached model as it is served: without hidden files, which no download puts there."""
     files = [
         ServedFile(file.path, file.size, file.sha256, file.stamp)
@@ -152,7 +155,16 @@ def from_manifest(folder: Path, manifest: Manifest) -> ServedModel:
     ]
     by_path = {str(file.path): file for file in files}
     commit, origin = derived_commit(files), manifest.commit
-    return ServedModel(manifest.repo_id, folder, commit, origin, manifest.revision, manifest.created, by_path)
+    return ServedModel(
+        manifest.repo_id,
+        folder,
+        commit,
+        origin,
+        manifest.revision,
+        manifest.created,
+        by_path,
+        has_weights=has_weights,
+    )
 
 
 def git_sha1(data: bytes, kind: str = "blob") -> str:

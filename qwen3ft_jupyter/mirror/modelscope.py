@@ -49,8 +49,8 @@ def _api(asked: Asked, library: Library, api: str, parts: list[str]) -> Reply | 
             return good({"InternalRegionQueryAddress": ""})  # no faster route than this one
         case (_, "datasets"):
             return good_open({"datasets": [], "Data": [], "total_count": 0, "page_number": 1, "page_size": 10})
-        case (_, "datasets", *_):
-            return refused(NO_REPO_STATUS, NO_REPO, NO_REPO_MESSAGE)
+        case (_, "datasets", *_) | ("api", "models", _):
+            return _refusal("repo")
     return None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import parse_qsl, unquote
 
 from qwen3ft_jupyter.mirror import ranges
-from qwen3ft_jupyter.mirror.models import pick, pick_of
+from qwen3ft_jupyter.mirror.models import MAX_PLAIN_BYTES, pick, pick_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,7 +122,7 @@ def file_reply(asked: Asked, library: Library, question: FileQuestion) -> Reply 
         found = library.versions(question.repo_id, question.revision)
         model, commit = find_version(found, question.revision)
         if model is None:
-            return Missing("revision" if found else "repo")
+            return Missing("revision" if any(one.has_weights for one in found) else "repo")
         file = model.files.get(question.path)
         if file is None:
             return Missing("file", model.commit if commit == model.commit else "")
@@ -137,8 +137,11 @@ def file_reply(asked: Asked, library: Library, question: FileQuestion) -> Reply 
 
 
 def find_version(found: Sequence[ServedModel], revision: str) -> tuple[ServedModel | None, str]:
-    """Return the version that has the files of a revision, and of which commit they are: ours or its hub's."""
-    model = pick(found, revision)
+    """Return the version that has the files of a revision, and of which commit they are: ours or its hub's.
+
+    One that lacks weights is no version of ours: clients would note its few files as all that there is.
+    """
+    model = pick([one for one in found if one.has_weights], revision)
     if model is not None:
         return model, model.commit
     model = pick_of(found, revision)
@@ -155,6 +158,16 @@ class Found:
     """As whose it is handed out."""
     etag: str
     """Its validator, without quotes."""
+
+
+def _is_as_listed(library: Library, found: Found) -> bool:
+    """Return whether GET would hand a file out, without reading a large one: that would outlast a client's patience."""
+    if found.file.size > MAX_PLAIN_BYTES:
+        return library.has(found.model, found.file)
+    opened = library.open(found.model, found.file)
+    if opened is not None:
+        opened[0].close()
+    return opened is not None
 
 
 def _etag(library: Library, model: ServedModel, file: ServedFile, *, is_by_git: bool) -> str | None:
@@ -177,7 +190,7 @@ def _reply(asked: Asked, library: Library, found: Found) -> Reply | None:
     if refusal:
         return Reply(refusal, headers)
     if asked.method == "HEAD":
-        return Reply(200, {**headers, "Content-Length": str(file.size)}) if library.has(model, file) else None
+        return Reply(200, {**headers, "Content-Length": str(file.size)}) if _is_as_listed(library, found) else None
     part = ranges.wanted_part(asked.headers, size=file.size, etag=etag)
     if part.status == 416:
         return Reply(416, {**headers, "Content-Range": f"bytes */{file.size}"})

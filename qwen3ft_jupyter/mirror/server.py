@@ -10,6 +10,7 @@ import socket
 import socketserver
 import ssl
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +40,10 @@ REFUSAL_S: Final = 1.0
 """A client that is turned away has so long to take the answer."""
 MAX_REFUSALS: Final = 32
 """Turned away at the same time; who comes then is hung up on."""
+THREAD_S: Final = 5.0
+"""A connection waits so long for a thread; clients wait for twice as long and more."""
+REST_S: Final = 1.0
+"""Who has asked nothing for so long gives its thread to another; a request that is on its way comes sooner."""
 PAUSE_S: Final = 0.05
 """When the machine is exhausted, connections are taken in again after this."""
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -54,8 +59,8 @@ class Terms:
     """Asked of every client."""
     max_connections: int = MAX_CONNECTIONS
     tls: ssl.SSLContext | None = None
-    unserved: Callable[[], Iterable[str]] = tuple
-    """Names the models that are on this disk but not served."""
+    expected: Callable[[], Iterable[str]] = tuple
+    """Names the models that people may expect to be served."""
 
 
 class MirrorServer(http.server.ThreadingHTTPServer):
@@ -79,7 +84,7 @@ class MirrorServer(http.server.ThreadingHTTPServer):
         self.library = library
         self.token = terms.token
         self.tls = terms.tls
-        self.unserved = terms.unserved
+        self._expected = terms.expected
         self.scheme = "https" if terms.tls is not None else "http"
         self.last_pack = LastPack()
         self.stopping = threading.Event()
@@ -89,6 +94,10 @@ class MirrorServer(http.server.ThreadingHTTPServer):
         self._refusals = threading.BoundedSemaphore(MAX_REFUSALS)
         self._wake, self._woken = socket.socketpair()
         super().__init__(address, handler)
+
+    def unserved(self) -> list[str]:
+        """Return the models that people may expect here but that no list of this mirror has. Raises OSError."""
+        return sorted(set(self._expected()) - {model.repo_id for model in self.library.all()})
 
     @property
     def url(self) -> str:
@@ -135,12 +144,9 @@ class MirrorServer(http.server.ThreadingHTTPServer):
     def process_request(self, request: Request, client_address: Address) -> None:
         """Start a thread for the connection, or ask to come back."""
         if self.connections.opens(request, str(client_address[0])):
-            try:
-                super().process_request(request, client_address)
-            except RuntimeError:  # the machine has no thread left
-                self.connections.closes(request)
-            else:
+            if self._starts_thread(request, client_address):
                 return
+            self.connections.closes(request)
         if not self._refusals.acquire(blocking=False):
             self.shutdown_request(request)
             return
@@ -149,6 +155,18 @@ class MirrorServer(http.server.ThreadingHTTPServer):
         except RuntimeError:
             self._refusals.release()
             self.shutdown_request(request)
+
+    def _starts_thread(self, request: Request, client_address: Address) -> bool:
+        """Return whether a thread took the connection on, having waited for one where the machine has none left."""
+        deadline = time.monotonic() + THREAD_S
+        while True:
+            with contextlib.suppress(RuntimeError):
+                super().process_request(request, client_address)
+                return True
+            if self.stopping.is_set() or time.monotonic() >= deadline:
+                return False
+            self.connections.drop_idle(after_s=REST_S)
+            self.stopping.wait(PAUSE_S)  # meanwhile others wait in the queue of the system
 
     def shutdown_request(self, request: Request) -> None:
         """Close the connection."""

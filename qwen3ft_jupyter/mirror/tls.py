@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import os
 import re
+import secrets
 import socket
 import ssl
 import subprocess
@@ -38,7 +39,7 @@ prompt = no
 distinguished_name = subject
 x509_extensions = extensions
 [subject]
-CN = qwen3ft mirror
+CN = qwen3ft mirror {mark}
 [extensions]
 basicConstraints = critical, CA:TRUE, pathlen:0
 keyUsage = critical, digitalSignature, keyCertSign
@@ -119,7 +120,9 @@ def _still_holds(certificate: Certificate, note: Path, names: Sequence[str]) -> 
 
 def _make(folder: Path, names: Sequence[str]) -> Certificate:
     made, config = Certificate(folder / "certificate.pem", folder / "key.pem"), folder / "openssl.cnf"
-    config.write_text(_CONFIG.format(names=", ".join(map(_alternative, names))), "utf-8")
+    # by its subject a certificate is looked for among those that are trusted: several mirrors' may be
+    mark = secrets.token_hex(4)
+    config.write_text(_CONFIG.format(mark=mark, names=", ".join(map(_alternative, names))), "utf-8")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", str(DAYS), "-config", str(config)]
     command += ["-keyout", str(made.key), "-out", str(made.path)]
     try:

@@ -21,7 +21,7 @@ from qwen3ft_jupyter.faces.views import (
     plan_table,
     status_table,
 )
-from qwen3ft_jupyter.messages import Command, Texts, size, tr
+from qwen3ft_jupyter.messages import Command, Message, Texts, size, tr
 from qwen3ft_jupyter.notebook.job_view import JobView
 from qwen3ft_jupyter.notebook.views import Note, TableView, TextView, View
 from qwen3ft_jupyter.settings.kinds import parse_folder
@@ -145,11 +145,8 @@ def move(room: Room, given: Namespace) -> Note:
 
 def load(room: Room, given: Namespace) -> Note:
     """Load a model into the notebook's variables."""
-    if given.variable and not given.variable.isidentifier():
-        raise WrongLine(tr("{name!r} cannot be the name of a variable.", name=given.variable))
-    manager, name = room.manager_for(given), given.model_name
+    names, manager, name = actions.variables(given), room.manager_for(given), given.model_name
     loaded = manager.load_model_and_tokenizer(actions.name_to_load(manager, name), quantization=given.quantization)
-    names = actions.variables(given)
     room.variables.update(zip(names, loaded, strict=True))
     said = tr("{name} is loaded into {model} and {tokenizer}.", name=name, model=names[0], tokenizer=names[1])
     return Note(f"{said} {loaded_facts(loaded[0])}".strip(), names)
@@ -299,17 +296,33 @@ def _told(room: Room, given: Namespace, tell: Callable[[Job], None]) -> JobView:
 
 
 def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
-    """Return `value` with each text in it that is just ``$name`` replaced by the variable of that name."""
-    if isinstance(value, dict):
-        return {str(name): _filled_in(item, variables) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_filled_in(item, variables) for item in value]
-    match = _VARIABLE.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        return value
-    if match[1] not in variables:
-        raise BadConfig("The config names {value}, but there is no variable {name}.", value=value, name=match[1])
-    return variables[match[1]]
+    """Return `value` with each text in it that is just ``$name`` replaced by the variable of that name.
+
+    Raises:
+        BadConfig: there are no such variables, all of them named.
+    """
+    missing: dict[str, None] = {}
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(name): fill(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [fill(item) for item in value]
+        match = _VARIABLE.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            return value
+        if match[1] not in variables:
+            missing[match[1]] = None
+        return variables.get(match[1])
+
+    filled = fill(value)
+    if missing:
+        problems = [
+            Message("The config names {value}, but there is no variable {name}.", value=f"${name}", name=name)
+            for name in missing
+        ]
+        raise BadConfig("{problems}", problems=Texts(problems, " "))
+    return filled
 
 
 def _followed(job: Job, *, is_detached: bool) -> JobView:

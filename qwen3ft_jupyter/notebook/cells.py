@@ -10,7 +10,7 @@ import contextlib
 import dis
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from IPython.core.inputtransformer2 import make_tokens_by_line
 from IPython.utils.text import DollarFormatter
@@ -21,15 +21,22 @@ if TYPE_CHECKING:
 
 MAGIC = "qwen3ft"
 _CHAT = rf"{MAGIC}\s+chat\s.*\S"
-_QUESTION = re.compile(
-    rf"(?P<before>\s*(?:[\w., ]+=\s*)?)(?P<call>%?(?P<magic>{MAGIC})\s+(?P<line>chat\s.*\S)"
+_TARGET = r"""(?:[^\s=%!?#"'()](?:[^=%!?#"'()]|"[^"]*"|'[^']*')*=\s*)*"""
+"""What a line may give its value to: names, ``here.there``, ``table["key"]``, ``name: type``."""
+_LINE = re.compile(
+    rf"(?P<before>\s*{_TARGET})(?P<call>(?:%\s*)?(?P<magic>{MAGIC})\s+(?P<line>chat\s.*\S|.*\S\s*\?)"
     rf"|%(?P<outer>\w+)\s+(?P<inner>.*?%{_CHAT}))\s*",
     re.DOTALL,
 )
-"""Of ``%time %qwen3ft chat …`` the line of the outer magic: that transforms its line as IPython does a cell."""
+"""A question, or a line that ends as IPython's requests for help do. Of ``%time %qwen3ft chat …`` it is the line of the
+outer magic: that transforms its line as IPython does a cell."""
+_GOES_ON = re.compile(r"\s\\\r?\n\Z")
+"""The backslash before the end of a line that goes on in the next. Within a word it is a letter: ``C:\\models\\``."""
 _CALL = "get_ipython().run_line_magic({magic!r}, {line!r})"
 _RUNNERS = ("run_line_magic", "run_cell_magic", "magic")
 """IPython's functions that stand between the user's code and a magic."""
+_CELL_RUNNERS = ("run_cell_async", "_run_cell", "run_cell")
+"""IPython's functions that run a cell, which they call `raw_cell`."""
 
 
 def keep_questions(lines: list[str]) -> list[str]:
@@ -40,13 +47,39 @@ def keep_questions(lines: list[str]) -> list[str]:
     """
     if not lines or lines[0].startswith("%%"):  # the cell is another magic's
         return lines
-    return [_kept(line, lines, number) for number, line in enumerate(lines)]
+    kept: list[str] = []
+    number = 0
+    while number < len(lines):
+        whole, following = _whole_line(lines, number)
+        call = _call(whole, kept)
+        kept.append(lines[number] if call is None else call)
+        number = number + 1 if call is None else following
+    return kept
 
 
-def _kept(line: str, lines: Sequence[str], number: int) -> str:
-    match = _QUESTION.fullmatch(line)
-    if match is None or not _is_code(lines[: number + 1], match.start("call")):
-        return line
+def _whole_line(lines: Sequence[str], number: int) -> tuple[str, int]:
+    """Return a line as it is typed, and the number of the next.
+
+    IPython ends lines where Python does not, as after the line separator that is pasted from a page. A line that goes
+    on after a backslash is one to both.
+    """
+    line, number = lines[number], number + 1
+    while number < len(lines):
+        if _GOES_ON.search(line):
+            line = f"{_GOES_ON.sub('', line).rstrip()} {lines[number].lstrip()}"
+        elif line.endswith(("\n", "\r")):
+            break
+        else:
+            line += lines[number]
+        number += 1
+    return line, number
+
+
+def _call(line: str, before: Sequence[str]) -> str | None:
+    """Return the call that a line means, None if IPython reads it as it is meant."""
+    match = _LINE.fullmatch(line)
+    if match is None or not _is_code([*before, line], match.start("call")):
+        return None
     magic, text = match["magic"] or match["outer"], match["line"] or match["inner"]
     return match["before"] + _CALL.format(magic=magic, line=text) + "\n"
 
@@ -69,6 +102,16 @@ def users_frame() -> FrameType:
     return frame
 
 
+def cell_at_work() -> str:
+    """Return the cell that runs, as it is typed; "" if none does. Not every one is in IPython's history: no file is."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - nothing else knows it
+    while frame is not None:
+        if frame.f_code.co_name in _CELL_RUNNERS and isinstance(cell := frame.f_locals.get("raw_cell"), str):
+            return cell
+        frame = frame.f_back
+    return ""
+
+
 def fill_in(text: str, variables: Mapping[str, Any]) -> str:
     """Return a part of a line with ``{name}`` and ``$name`` replaced by variables, as IPython does it.
 
@@ -81,11 +124,16 @@ def fill_in(text: str, variables: Mapping[str, Any]) -> str:
     return text
 
 
-def drops_value(frame: FrameType) -> bool:
-    """Say whether code neither keeps nor shows what the call gives for which it waits: then nobody would see it.
+def use_of_value(frame: FrameType) -> Literal["dropped", "shown", "kept"]:
+    """Say what becomes of what the call gives for which `frame` waits: dropped, nobody would see it.
 
-    The interpreter's own instructions say so: the call is followed by POP_TOP. That holds wherever a line stands, also
-    in the cell that loads the extension, which was read before anything of ours could change it.
+    The interpreter's own instructions say so: the call is followed by one that drops or shows its value. That holds
+    wherever a line stands, also in the cell that loads the extension, which was read before anything of ours could
+    change it.
     """
     following = (each for each in dis.get_instructions(frame.f_code) if each.offset > frame.f_lasti)
-    return next((each.opname == "POP_TOP" for each in following), False)
+    use = next(following, None)
+    if use is not None and use.opname == "POP_TOP":
+        return "dropped"
+    is_shown = use is not None and "PRINT" in f"{use.opname} {use.argrepr}"  # PRINT_EXPR; INTRINSIC_PRINT from 3.12 on
+    return "shown" if is_shown else "kept"

@@ -15,8 +15,8 @@ from qwen3ft_jupyter.faces.losses import Losses
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
-from qwen3ft_jupyter.messages import tr
-from qwen3ft_jupyter.notebook.markup import bar, curve, element
+from qwen3ft_jupyter.messages import moment, tr
+from qwen3ft_jupyter.notebook.markup import bar, curve, element, verbatim
 from qwen3ft_jupyter.work import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class CellReporter(Reporter):
         self._notices: list[str] = []
         self._losses = Losses()
         self._shown_at: float | None = None
+        self._shown: Bundle = {}
         self._end = ""
 
     def progress(self, progress: Progress) -> None:
@@ -131,7 +132,10 @@ class CellReporter(Reporter):
         if not is_urgent and self._shown_at is not None and now - self._shown_at < SHORTEST_S:
             return
         self._shown_at = now
-        self._screen.show({"text/html": str(self._html()), "text/plain": self._text()})
+        bundle = {"text/html": verbatim(self._html()), "text/plain": self._text()}
+        if bundle != self._shown:  # work may wait for long
+            self._shown = bundle
+            self._screen.show(bundle)
 
     def _html(self) -> Markup:
         parts = []
@@ -149,7 +153,9 @@ class CellReporter(Reporter):
         return "\n".join(plain(part) for part in [*self._notices, *shown])
 
     def _words(self, progress: Progress) -> list[str]:
-        return fmt.progress_parts(progress, is_over=bool(self._end))
+        """Return where the work is, and when that was: this is what is saved if the kernel goes before it ends."""
+        parts = fmt.progress_parts(progress, is_over=bool(self._end))
+        return parts if self._end else [*parts, tr("as of {time}", time=moment(time.time()))]
 
 
 def _end_words(error: BaseException | None) -> str:

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, Qwen3ftError, WrongJobState
+from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.messages import Message, Texts, size, tr
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
 from qwen3ft_jupyter.notebook.job_view import JobView, pause_s
-from qwen3ft_jupyter.notebook.markup import element
+from qwen3ft_jupyter.notebook.markup import element, verbatim
+from qwen3ft_jupyter.paths import is_folder, names_in
+from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +42,7 @@ _METHODS = ("lora", "full")
 _FIELDS = ("model", "data", "method", "epochs", "learning_rate", "batch_size", "output_dir")
 _NUMBERS: dict[str, tuple[type[int | float], ...]] = {
     "epochs": (int, float),
-    "learning_rate": (float,),
+    "learning_rate": (int, float),
     "batch_size": (int,),
 }
 _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
@@ -86,21 +89,23 @@ class JobPanel:
         self.stop_button.layout.display = ""
         self.stop_button.disabled = False
         self.follower = threading.Thread(target=self._watch, args=(job,), name="qwen3ft form", daemon=True)
-        self.follower.start()
+        if not start_thread(self.follower):
+            self.output.value = str(JobView(job).html())  # as it is now
 
     def show_error(self, error: Qwen3ftError) -> None:
         """Show what failed and what to do; what is shown of a job stays."""
-        self.problem.value = str(_error_html(error))
+        self.problem.value = verbatim(_error_html(error))
 
     def _watch(self, job: Job) -> None:
         view = JobView(job)
         try:
             is_active, began = True, time.monotonic()
             while is_active and self._job is job:
-                self.output.value = str(view.html())
+                self.output.value = verbatim(view.html())
                 is_active = job.wait(timeout_s=max(_LOOK_S, pause_s(time.monotonic() - began))).is_active
             if self._job is job:
-                self.output.value = str(view.html())
+                self.output.value = verbatim(view.html())
+                self.problem.value = ""  # that it was at work
         except Qwen3ftError as error:
             self.show_error(error)
         if self._job is job:
@@ -125,7 +130,7 @@ class _Form:
     def _ipython_display_(self) -> None:
         """Show the widget, and what to type where none is shown: on GitHub, in an export, without a kernel."""
         said = tr("This form needs a running kernel. The same without it: {command}", command=self.instead)
-        bundle = {**self.widget._repr_mimebundle_(), "text/html": str(element("div", said)), "text/plain": said}
+        bundle = {**self.widget._repr_mimebundle_(), "text/html": verbatim(said), "text/plain": said}
         ipython_display().display(bundle, raw=True)
 
 
@@ -152,7 +157,7 @@ class ModelPicker(_Form):
         choices = [(_choice(model), model.model_name) for model in self._manager.model_rows()]
         self.model = ipywidgets.Dropdown(options=choices, description=tr("Model"), layout={"width": "40em"})
         self.hub = ipywidgets.ToggleButtons(
-            options=_HUBS, value=self._manager.settings.hub, description=tr("Hub"), style={"button_width": "8em"}
+            options=_HUBS, value=self._manager.settings.hub, description=tr("Hub"), style={"button_width": "auto"}
         )
         self.download_button = ipywidgets.Button(description=tr("Download"), icon="download", button_style="primary")
         self.download_button.on_click(lambda _: self._download())
@@ -205,8 +210,7 @@ class FineTuneForm(_Form):
         Raises:
             BadConfig: numbers are none, all of them named.
         """
-        typed = {name: getattr(self, name).value.strip() for name in _FIELDS}
-        config = {name: _read(name, text) for name, text in typed.items() if text}
+        config = self._typed()
         wrong = [
             Message("{name}: {text!r} is no number.", name=name, text=value)
             for name, value in config.items()
@@ -216,17 +220,23 @@ class FineTuneForm(_Form):
             raise BadConfig("{problems}", problems=Texts(wrong, " "))
         return config
 
+    def _typed(self) -> dict[str, Any]:
+        """Return the fields that are not empty; what should be a number and is none, as it is typed."""
+        typed = {name: getattr(self, name).value.strip() for name in _FIELDS}
+        return {name: _read(name, text) for name, text in typed.items() if text}
+
     def _show_yaml(self) -> None:
         try:
             written = yaml.safe_dump(self.config(), sort_keys=False, allow_unicode=True)
         except BadConfig as error:
-            self.preview.value = str(_error_html(error))
+            self.preview.value = verbatim(_error_html(error))
             return
         code = element("pre", "%%qwen3ft finetune\n" + written, style="margin:0")
-        self.preview.value = str(element("div", tr("It runs this:"), code))
+        self.preview.value = verbatim(element("div", tr("It runs this:"), code))
 
     def _start(self) -> None:
-        self.panel.start(lambda: self._manager.fine_tune(self.config()))
+        """Start what is typed, or show all that is wrong with it: who starts a fine-tune looks at more than numbers."""
+        self.panel.start(lambda: self._manager.fine_tune(self._typed()))
 
 
 def with_hub(manager: ModelManager, hub: str) -> ModelManager:
@@ -255,12 +265,11 @@ def _read(name: str, text: str) -> str | float:
 
 def _data_files() -> list[str]:
     """Return the files below the kernel's folder that may hold data, for the list of suggestions."""
-    found = (path for depth in ("*", "*/*") for path in Path().glob(depth) if path.suffix in _DATA_SUFFIXES)
-    try:
-        return sorted(path.as_posix() for path in itertools.islice(found, _MOST_FILES))
-    except OSError:  # a folder that cannot be read
-        return []
+    folders = [Path(), *(Path(name) for name in names_in(Path()) if is_folder(name))]
+    found = (folder / name for folder in folders for name in names_in(folder) if Path(name).suffix in _DATA_SUFFIXES)
+    return sorted(path.as_posix() for path in itertools.islice(found, _MOST_FILES))
 
 
 def _error_html(error: Qwen3ftError) -> Markup:
-    return element("div", element("b", error.code), ": ", error.message, " ", error.hint, role="alert")
+    said = say.error(error, "magic")
+    return element("div", element("b", said["code"]), ": ", said["message"], " ", said["hint"], role="alert")

@@ -31,7 +31,7 @@ from qwen3ft_jupyter.notebook.display import (
     ipython_display,
     is_notebook,
 )
-from qwen3ft_jupyter.notebook.markup import bar, curve, element
+from qwen3ft_jupyter.notebook.markup import bar, curve, element, verbatim
 from qwen3ft_jupyter.notebook.views import View, lines
 from qwen3ft_jupyter.notebook.watching import WATCH
 
@@ -85,7 +85,7 @@ class JobView(View):
         job = self._look()
         return {
             JOB_MIME_TYPE: {"id": self.job.id},
-            "text/html": str(job_html(job, self._losses)),
+            "text/html": verbatim(job_html(job, self._losses)),
             "text/plain": job_text(job, self._losses),
         }
 

@@ -13,12 +13,13 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.faces.parsing import match_verb, parse, parse_text, split_line
 from qwen3ft_jupyter.faces.refusals import WrongLine
+from qwen3ft_jupyter.faces.verbs import verbs_of
 from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.notebook.actions import ACTIONS, Room
-from qwen3ft_jupyter.notebook.cells import MAGIC, drops_value, fill_in, keep_questions, users_frame
+from qwen3ft_jupyter.notebook.cells import MAGIC, cell_at_work, fill_in, keep_questions, use_of_value, users_frame
 from qwen3ft_jupyter.notebook.completion import OUR_LINE, complete
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
-from qwen3ft_jupyter.notebook.tracebacks import readable, restore_tracebacks, shorten_tracebacks
+from qwen3ft_jupyter.notebook.tracebacks import readable, restore_tracebacks, short, shorten_tracebacks
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -50,6 +51,8 @@ class Qwen3FTMagics(Magics):
         """Run ``%qwen3ft VERB …``; ``%qwen3ft help`` lists the verbs."""
         frame = users_frame()
         try:
+            line, is_quiet = _cut_quiet(line)
+            _check_first_line(line, cell)
             verb, given = _read(line, {**self._room.variables, **frame.f_locals})
             _check_cell(verb, cell)
             given.cell = cell
@@ -58,9 +61,13 @@ class Qwen3FTMagics(Magics):
             raise UsageError(str(error)) from None
         except Qwen3ftError as error:
             raise readable(error) from None
-        if not drops_value(frame):
+        except KeyboardInterrupt as error:
+            raise short(error) from None
+        use = use_of_value(frame)
+        if use == "kept" or (use == "shown" and not is_quiet):
             return answer
-        ipython_display().display(answer)
+        if not is_quiet:
+            ipython_display().display(answer)
         return None
 
     def complete(self, event: SimpleNamespace) -> list[str]:
@@ -78,17 +85,39 @@ class Qwen3FTMagics(Magics):
         return []
 
 
+def _cut_quiet(line: str) -> tuple[str, bool]:
+    """Return a line without the ``;`` at its end, which in IPython asks to show no value, and whether it had one.
+
+    A question may end with it, as with anything else.
+    """
+    ends = line.rstrip().endswith(";") and not _is_question(line)
+    return (line.rstrip().rstrip("; \t"), True) if ends else (line, False)
+
+
+def _is_question(line: str) -> bool:
+    return line.split(None, 1)[:1] == ["chat"]
+
+
+def _check_first_line(line: str, cell: str | None) -> None:
+    if cell is not None and not line.strip():
+        lines = ", ".join(f"%%{MAGIC} {verb.name}" for verb in verbs_of("magic") if verb.takes_cell)
+        raise WrongLine(tr("The first line names no verb: {lines}", lines=lines))
+
+
 def _read(line: str, variables: Mapping[str, Any]) -> tuple[Verb, Namespace]:
     """Return the verb of a line and what is given with it, variables filled in but for free text. Raises WrongLine."""
-    name, _, rest = line.strip().partition(" ")
-    if name == "chat" and rest.strip() not in ("-h", "--help"):
-        verb, _ = match_verb([name], "magic")
+    rest = "".join(line.split(None, 1)[1:])
+    if _is_question(line) and rest.strip() not in ("", "?", "??", "-h", "--help"):
+        verb, _ = match_verb(["chat"], "magic")
         given, question = parse_text(verb, rest, fill_in=lambda word: fill_in(word, variables))
         given.question = question
         return verb, given
-    words = split_line(fill_in(line, variables))
-    if "-h" in words or "--help" in words or not words:
-        words = ["help", *(words[:1] if words and not words[0].startswith("-") else [])]
+    words = split_line(fill_in(line.rstrip().rstrip("?"), variables))
+    asks = {"-h", "--help"} & {*words} or words[:1] in ([], ["help"]) or line.rstrip().endswith("?")
+    if asks:
+        about = [word for word in words if not word.startswith("-")]
+        about = about[1:] if about[:1] == ["help"] else about
+        words = ["help", *([match_verb(about, "magic")[0].name] if about else [])]
     verb, spelled = match_verb(words, "magic")
     return verb, parse(verb, words[len(spelled.split()) :], "magic", spelled)
 
@@ -123,17 +152,12 @@ def _keep_questions(shell: InteractiveShell) -> None:
     """Have cells keep questions from now on; say so if that is too late for the cell that loads the extension."""
     if keep_questions in shell.input_transformers_cleanup:  # the extension may be loaded twice
         return
-    cell, transform = _cell_at_work(shell), cast("Callable[[str], str]", shell.transform_cell)  # it has no types
+    cell, transform = cell_at_work(), cast("Callable[[str], str]", shell.transform_cell)  # it has no types
     read = transform(cell)
     shell.input_transformers_cleanup.append(keep_questions)
     if transform(cell) != read:
         said = tr("The question in this cell was read before the extension was loaded. Run the cell again to ask it.")
         sys.stderr.write(f"{said}\n")
-
-
-def _cell_at_work(shell: InteractiveShell) -> str:
-    history = shell.history_manager
-    return history.input_hist_raw[-1] if history is not None and history.input_hist_raw else ""
 
 
 def _leave_questions(shell: InteractiveShell) -> None:

@@ -7,6 +7,7 @@ dark themes both show it well; styles are inline, because GitHub and nbviewer ke
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _LONGEST_NAME = 40
+_BEFORE_EMPTY_LINE = re.compile(r"\n(?=[ \t]*\n)")
 _CURVE_WIDTH, _CURVE_HEIGHT = 240, 48
 
 
@@ -35,6 +37,14 @@ def element(tag: str, *children: str, style: str = "", **attributes: str) -> Mar
 def joined(children: Iterable[str], separator: str = "") -> Markup:
     """Return the children one after the other, escaping those that are not `Markup`."""
     return _escaped(separator).join(map(_escaped, children))
+
+
+def verbatim(content: str) -> str:
+    """Return the HTML of an output: of its text nothing is taken for a formula, as what stands between two $ would be.
+
+    The classes are those that MathJax 3 (JupyterLab, Notebook) and 2 (exports) leave alone.
+    """
+    return str(element("div", content, **{"class": "mathjax_ignore tex2jax_ignore"}))
 
 
 def bar(fraction: float | None) -> Markup:
@@ -84,4 +94,7 @@ def _cell_style(text: str) -> str:
 
 
 def _escaped(text: str) -> Markup:
-    return text if isinstance(text, Markup) else escape(plain(text))
+    """Return a text without an empty line, for there Markdown, which an export may be, ends the HTML in it."""
+    if isinstance(text, Markup):
+        return text
+    return Markup(_BEFORE_EMPTY_LINE.sub("&#10;", str(escape(plain(text)))))  # noqa: S704 - it is escaped

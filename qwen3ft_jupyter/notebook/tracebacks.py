@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.format import plain
+from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.notebook.display import current_shell
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ def readable(error: Qwen3ftError) -> Qwen3ftError:
     shown = [plain(fact) for fact in facts if fact]
     setattr(error, _HOOK, lambda: shown)
     return error
+
+
+def short(interrupt: KeyboardInterrupt) -> KeyboardInterrupt:
+    """Return `interrupt` so that IPython says that it was one, if it says nothing of its own."""
+    if not hasattr(interrupt, _HOOK):
+        setattr(interrupt, _HOOK, lambda: [tr("Interrupted.")])
+    return interrupt
 
 
 def shorten_tracebacks() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.faces.format import columns, plain
 from qwen3ft_jupyter.messages import tr
-from qwen3ft_jupyter.notebook.markup import element, joined, table
+from qwen3ft_jupyter.notebook.markup import element, joined, table, verbatim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ class View:
         raise NotImplementedError
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:  # noqa: ARG002
-        return {"text/html": str(self.html()), "text/plain": self.text()}
+        return {"text/html": verbatim(self.html()), "text/plain": self.text()}
 
     def __repr__(self) -> str:
         return self.text()

@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import Qwen3ftError
+from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +39,8 @@ class JobWatch:
         with self._lock:
             self._watched[job.id] = (job, on_end)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="qwen3ft watch", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="qwen3ft watch", daemon=True)
+                self._thread = thread if start_thread(thread) else None  # else each cell looks
         if shell is not None and shell is not self._shell:
             self._shell = shell
             shell.events.register("post_run_cell", lambda _result: self.look())

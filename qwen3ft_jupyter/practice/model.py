@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.disk import write_atomic
 from qwen3ft_jupyter.errors import BadInput, CacheNotWritable
+from qwen3ft_jupyter.paths import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,13 +63,14 @@ def data_files() -> tuple[Path, Path]:
     return _PACKAGE / "data" / "train.jsonl", _PACKAGE / "data" / "heldout.jsonl"
 
 
-def make_practice(folder: Path) -> Practice:
+def make_practice(folder: str | Path) -> Practice:
     """Copy the practice model to `folder` and its data to `folder/data`; what is there already stays.
 
     Raises:
         BadInput: A file of the same name and other contents is there; nothing is written.
         CacheNotWritable: The folder cannot be written.
     """
+    folder = Path(folder)
     try:
         missing = dict(_missing(folder))
         for path, data in missing.items():
@@ -77,7 +79,8 @@ def make_practice(folder: Path) -> Practice:
     except OSError as error:
         raise CacheNotWritable(
             "The practice model cannot be written: {reason}.",
-            reason=error.strerror,
+            hint="Give another folder, or one that you may write to.",
+            reason=reason_of(error),
             details={"folder": str(folder)},
         ) from error
     train, heldout = (folder / "data" / path.name for path in data_files())

@@ -41,8 +41,9 @@ def finite(value: object) -> object:
 
 
 def to_json(value: Mapping[str, object]) -> str:
-    """Return `value` as browsers get it."""
-    return json.dumps(finite(value), ensure_ascii=False, allow_nan=False)
+    """Return `value` as browsers get it, in UTF-8 also where a path in it is not."""
+    text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="backslashreplace").decode()
 
 
 class JobTexts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -82,8 +81,8 @@ _HTTP_ERRORS: Mapping[int, tuple[str, str, str]] = {
     413: ("body-too-large", Message("The body of the request is too large."), Message("At most 1 MB is read.")),
     503: (
         "server-busy",
-        Message("Too many requests are waiting for the disk."),
-        Message("Is the cache on a drive that hangs?"),
+        Message("Too many requests are waiting."),
+        Message("Is the cache on a drive that hangs, or has the system no thread left to give?"),
     ),
 }
 _UNEXPECTED = ("error", Message("Something went wrong in the server."), Message("The server's log has the details."))
@@ -205,7 +204,7 @@ class Qwen3FTHandler(APIHandler):
         else:
             code, message, hint = _HTTP_ERRORS.get(status_code, _UNEXPECTED)
             told = {"code": code, "message": self.speaker.say(message), "hint": self.speaker.say(hint)}
-        self.finish(json.dumps(told, ensure_ascii=False))
+        self.finish(to_json(told))
 
     def log_exception(
         self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None

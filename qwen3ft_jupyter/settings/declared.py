@@ -15,6 +15,7 @@ import platformdirs
 
 from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.paths import reason_of
 from qwen3ft_jupyter.settings.kinds import (
     ADDRESS,
     ADDRESSES,
@@ -32,7 +33,7 @@ from qwen3ft_jupyter.settings.logins import stored_huggingface_token, stored_mod
 from qwen3ft_jupyter.settings.setting import DEFAULT_ORIGIN, Before, Setting, setting, user_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 HubName = Literal["modelscope", "huggingface"]
 SOURCE_NAMES = ("modelscope", "huggingface", "mirrors", "disk")
@@ -78,14 +79,23 @@ def _host_folder(variable: str, environ: Mapping[str, str], usual: Path | None, 
 
 
 def _modelscope_login(before: Before) -> tuple[Secret | None, str]:
-    token = stored_modelscope_token(str(before.values["modelscope_endpoint"]), before.environ)
-    return (Secret(token), Message("login of the modelscope client")) if token else (None, DEFAULT_ORIGIN)
+    endpoint = str(before.values["modelscope_endpoint"])
+    return _login(lambda: stored_modelscope_token(endpoint, before.environ), Message("login of the modelscope client"))
 
 
 def _huggingface_login(before: Before) -> tuple[Secret | None, str]:
     """Return the stored login. It belongs to huggingface.co; a mirror is another host and does not get it."""
-    token = stored_huggingface_token(before.environ) if before.values["hf_endpoint"] == HUGGINGFACE_URL else None
-    return (Secret(token), Message("login of the hf client")) if token else (None, DEFAULT_ORIGIN)
+    if before.values["hf_endpoint"] != HUGGINGFACE_URL:
+        return None, DEFAULT_ORIGIN
+    return _login(lambda: stored_huggingface_token(before.environ), Message("login of the hf client"))
+
+
+def _login(find: Callable[[], str | None], origin: str) -> tuple[Secret | None, str]:
+    try:
+        token = find()
+    except OSError as error:
+        return None, Message("{login}: cannot be read ({reason})", login=origin, reason=reason_of(error))
+    return (Secret(token), origin) if token else (None, DEFAULT_ORIGIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +128,12 @@ class Settings:
         FOLDERS,
         "More folders to look in for files that are already on this disk, besides the caches of the hubs' own clients.",
         default=(),
+    )
+    trust_copies: bool = setting(
+        "MODEL_CACHE_TRUST_COPIES",
+        FLAG,
+        "Do not read models again that were copied with their times of change, such as those that an image ships.",
+        default=False,
     )
     quota: int | None = setting(
         "MODEL_CACHE_QUOTA",

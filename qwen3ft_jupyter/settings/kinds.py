@@ -102,45 +102,49 @@ def check_folder(variable: str, value: object) -> str:
         BadSetting: it is no path, or one that this system would take for a relative one although it is not.
     """
     text = str(value).strip()
-    if fault := _folder_fault(text):
-        message, hint = fault
-        raise BadSetting(message, hint=hint, variable=variable, value=value)
+    if fault := folder_fault(text):
+        problem, hint = fault
+        raise BadSetting("{variable}={value!r} {problem}.", hint=hint, variable=variable, value=value, problem=problem)
     return text
 
 
 _FOLDER_FAULTS: tuple[tuple[Callable[[str], object], str, str], ...] = (
     (
         lambda text: not text or "\0" in text,
-        Message("{variable}={value!r} is no folder."),
+        Message("is no folder"),
         Message("Give the path of a folder, for example ~/models."),
     ),
-    (_QUOTED.fullmatch, Message("{variable}={value!r} is written in quotation marks."), _UNQUOTE),
+    (_QUOTED.fullmatch, Message("is written in quotation marks"), _UNQUOTE),
     (
         _ADDRESS.match,
-        Message("{variable}={value!r} is an address, not a folder."),
+        Message("is an address, not a folder"),
         Message("Give the path of a folder, for example /data/models."),
     ),
     (
         lambda text: os.name != "nt" and _WINDOWS_PATH.match(text),
-        Message("{variable}={value!r} is a path of Windows."),
+        Message("is a path of Windows"),
         Message("Give a path of this system, for example /data/models."),
     ),
     (
         lambda text: text.startswith("$"),
-        Message("{variable}={value!r} begins with a variable that has no value here."),
+        Message("begins with a variable that has no value here"),
         Message("Give the whole path."),
     ),
     (
         lambda text: os.path.expanduser(text).startswith("~"),  # noqa: PTH111 - pathlib raises where this does nothing
-        Message("{variable}={value!r}: nobody here has that home folder."),
+        Message("begins with ~, but nobody here has that home folder"),
         Message("Give the whole path."),
     ),
 )
 """What may be wrong with the text of a path, what to call that, and what to do."""
 
 
-def _folder_fault(text: str) -> tuple[str, str] | None:
-    """Return what is wrong with the text of a path and what to do, None if nothing is."""
+def folder_fault(text: str) -> tuple[str, str] | None:
+    """Return what is wrong with the text of a path and what to do, None if nothing is.
+
+    >>> folder_fault("s3://bucket/models"), folder_fault("models")
+    (('is an address, not a folder', 'Give the path of a folder, for example /data/models.'), None)
+    """
     return next(((message, hint) for is_so, message, hint in _FOLDER_FAULTS if is_so(text)), None)
 
 

@@ -5,36 +5,40 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from qwen3ft_jupyter.disk import read_regular
 from qwen3ft_jupyter.paths import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_TOKEN = re.compile("[!-~]+")
 _MAX_BYTES = 1_000_000  # a login is a few hundred bytes; anything larger is something else
 
 
 def stored_huggingface_token(environ: Mapping[str, str]) -> str | None:
-    """Return the token that ``hf auth login`` stored, or None.
+    """Return the token that ``hf auth login`` stored, or None; what no token can be is none.
 
-    The places are those of huggingface_hub's ``constants.HF_TOKEN_PATH``.
+    The places are those of huggingface_hub's ``constants.HF_TOKEN_PATH``. Raises OSError if it cannot be read.
     """
     caches = environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = environ.get("HF_HOME") or os.path.join(caches, "huggingface")  # noqa: PTH118 - the variable may hold ~
     path = environ.get("HF_TOKEN_PATH") or os.path.join(home, "token")  # noqa: PTH118
     token = _read(at_home(os.path.expandvars(path))).decode("utf-8", "replace").strip()
-    return token or None
+    return token if _TOKEN.fullmatch(token) else None
 
 
 def stored_modelscope_token(endpoint: str, environ: Mapping[str, str]) -> str | None:
     """Return the session token that ``modelscope login`` stored for the host of `endpoint`, or None.
 
     The client keeps a pickled cookie jar. Unpickling runs code, so only the names of a cookie jar's classes are let
-    through, and each is replaced by an empty class of ours: nothing of the file is ever executed.
+    through, and each is replaced by an empty class of ours: nothing of the file is ever executed. Raises OSError if the
+    jar cannot be read.
     """
     home = environ.get("MODELSCOPE_HOME") or "~/.modelscope"
     folder = environ.get("MODELSCOPE_CREDENTIALS_PATH") or str(Path(home) / "credentials")
@@ -48,7 +52,7 @@ def stored_modelscope_token(endpoint: str, environ: Mapping[str, str]) -> str | 
     host = urlsplit(endpoint).hostname or ""
     cookies = _cookies(getattr(jar, "_cookies", None))
     value = next((cookie.value for cookie in cookies if _is_login(cookie, host)), None)
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and _TOKEN.fullmatch(value) else None
 
 
 def _is_login(cookie: _Empty, host: str) -> bool:
@@ -95,8 +99,8 @@ class _CookieUnpickler(pickle.Unpickler):
 
 
 def _read(path: Path) -> bytes:
+    """Return the bytes of a file, none if there is no such one. Raises OSError, also for a pipe: it would not end."""
     try:
-        with path.open("rb") as file:
-            return file.read(_MAX_BYTES)
-    except OSError:
+        return read_regular(os.path.realpath(path), _MAX_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
         return b""

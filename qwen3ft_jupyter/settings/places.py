@@ -13,6 +13,7 @@ So the panel and a cell of one server use the same hub and the same cache. No to
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import platformdirs
 
+from qwen3ft_jupyter.disk import read_regular
 from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.paths import current_folder, fault_of, is_file, reason_of
+from qwen3ft_jupyter.paths import current_folder, fault_of, is_file, reason_of, why_unseen
 from qwen3ft_jupyter.settings.declared import FOLDER_ORIGIN, ROOT_ORIGIN, SETTINGS, STRANGERS_ORIGINS, Origin, Settings
 from qwen3ft_jupyter.settings.kinds import check_folder
 from qwen3ft_jupyter.settings.setting import Before, user_folder
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 SERVER_ROOT_VARIABLE = "QWEN3FT_SERVER_ROOT"
 DEFAULT_PREFIX = "QWEN3FT_DEFAULT_"
+MAX_ENV_BYTES: Final = 1 << 20
+"""Nobody writes a larger ``.env``, and reading one takes minutes."""
 _USER_ORIGIN: Final[str] = Message(".env in your config folder")
 _FILES: Mapping[str, str] = {
     _USER_ORIGIN: Message(".env file in your config folder"),
@@ -223,12 +227,13 @@ def _read_env_file(folder: Path, origin: str, notices: list[str]) -> dict[str, s
 
     path = folder / ".env"
     try:
-        if not is_file(path):
-            if (fault := fault_of(folder)) is not None:
-                raise fault
+        if fault := fault_of(folder) or why_unseen(path):
+            raise fault
+        if not is_file(path):  # many call a virtual environment so
             return {}
+        text = read_regular(os.path.realpath(path), MAX_ENV_BYTES).decode("utf-8-sig")
         # No interpolation: ${HF_TOKEN} in a stranger's file must not read our environment.
-        values = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
+        values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     except UnicodeDecodeError:
         notices.append(Message("The {file} is not UTF-8 and is ignored: save it as UTF-8.", file=_FILES[origin]))
         return {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import threading
 import time
@@ -11,10 +13,12 @@ from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.hubs.names import Sha256
 from qwen3ft_jupyter.hubs.retry import DEFAULT_POLICY
+from qwen3ft_jupyter.hubs.wire import break_off_stopped
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.processes import start_thread
 from qwen3ft_jupyter.transfer.connection_limit import ConnectionLimit
 from qwen3ft_jupyter.transfer.file_download import FileDownload, nobody_has
-from qwen3ft_jupyter.transfer.journal import clear_orphans
+from qwen3ft_jupyter.transfer.journal import clear_orphans, journals_by_key
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.transfer.objects import in_order
 from qwen3ft_jupyter.transfer.partial import FetchedFile, Partial, claim
@@ -26,7 +30,7 @@ from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.transfer.workers import carry_pieces, follow, write_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.disk import Disk
@@ -83,21 +87,17 @@ def fetch(
     """
     _raise_if_nobody_has(files, sources)
     keyed = in_order(files)
-    partials = _claim_all(keyed, folder, disk)
-    is_done = False
-    try:
+    with contextlib.ExitStack() as to_release:
+        partials = _claim_all(keyed, folder, disk, to_release)
         downloads = [FileDownload(file, partials[key]) for key, file in keyed.items()]
         states = [SourceState(source, policy, ConnectionLimit(max_connections)) for source in sources]
         chooser = RangeChooser(downloads, states, max_connections)
         scheduler = Scheduler(chooser, policy=policy, clock=clock, reporter=work.reporter)
-        _run(scheduler, work, connections=max_connections)
-        is_done = True
-    except OSError as error:
-        raise disk_error(error, folder.name) from error
-    finally:
-        if not is_done:
-            for partial in partials.values():
-                partial.close(release=True)
+        try:
+            _run(scheduler, work, connections=max_connections)
+        except OSError as error:
+            raise disk_error(error, folder.name) from error
+        to_release.pop_all()
     fetched = {download.file.path: _fetched(download) for download in downloads}
     return [fetched[file.path] for file in files]
 
@@ -117,52 +117,68 @@ def _raise_if_nobody_has(files: Sequence[RemoteFile], sources: Sequence[Source])
             raise nobody_has(file)
 
 
-def _claim_all(keyed: Mapping[str, RemoteFile], folder: Path, disk: Disk) -> dict[str, Partial]:
+def _claim_all(
+    keyed: Mapping[str, RemoteFile], folder: Path, disk: Disk, to_release: contextlib.ExitStack
+) -> dict[str, Partial]:
+    """Claim a partial for each file, which `to_release` releases at its end, whatever happens to the others."""
     partials: dict[str, Partial] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         clear_orphans(folder)
+        journals = journals_by_key(folder)
         for key, file in keyed.items():
-            partials[key] = claim(folder, key, file.size, disk=disk, name=file.path)
-    except BaseException as error:
-        for partial in partials.values():
-            partial.close(release=True)
-        if isinstance(error, OSError):
-            raise disk_error(error, Message("The cache")) from error
-        raise
+            partials[key] = claim(folder, key, file.size, disk=disk, name=file.path, journals=journals.get(key, ()))
+            to_release.callback(partials[key].close, release=True)
+    except OSError as error:
+        raise disk_error(error, Message("The cache")) from error
     return partials
 
 
 def _run(scheduler: Scheduler, work: Work, *, connections: int) -> None:
     """Run the threads to the end of the work. Raises what ended it, if not success."""
-    threads = [
-        threading.Thread(target=carry_pieces, args=(scheduler, work), name=f"qwen3ft-connection-{number}", daemon=True)
-        for number in range(connections)
-    ] + [
-        threading.Thread(target=follow, args=(scheduler, work.reporter), name=f"qwen3ft-follower-{number}", daemon=True)
-        for number in range(max(1, min(MAX_FOLLOWERS, os.cpu_count() or 1, len(scheduler.downloads))))
-    ]
-    threads.append(threading.Thread(target=write_back, args=(scheduler,), name="qwen3ft-write-back", daemon=True))
+    watch, threads = _Watch(scheduler, work), _threads(scheduler, work, connections)
+    started: list[threading.Thread] = []
     try:
-        _Watch(scheduler, work).run(threads)
+        watch.look()
+        started.extend(itertools.takewhile(start_thread, threads))
+        watch.run(carries=len(started) < 1, follows=len(started) < 2)
     finally:
         scheduler.finish(
             Stopped("The download was interrupted.")
         )  # an interrupt of the caller; else it has ended already
         deadline = time.monotonic() + JOIN_S
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
+        for thread in started:
+            thread.join(max(0.0, deadline - time.monotonic()))
     if scheduler.error is not None:
         raise scheduler.error
 
 
+def _threads(scheduler: Scheduler, work: Work, connections: int) -> Iterator[threading.Thread]:
+    """Yield the threads of the work; the first are needed most, if the system has not enough for all."""
+
+    def thread(run: Callable[..., None], *args: object, name: str) -> threading.Thread:
+        return threading.Thread(target=run, args=args, name=f"qwen3ft-{name}", daemon=True)
+
+    followers = max(1, min(MAX_FOLLOWERS, os.cpu_count() or 1, len(scheduler.downloads)))
+    yield thread(carry_pieces, scheduler, work, name="connection-0")
+    yield thread(follow, scheduler, work.reporter, name="follower-0")
+    yield thread(write_back, scheduler, name="write-back")
+    for number in range(1, followers):
+        yield thread(follow, scheduler, work.reporter, name=f"follower-{number}")
+    for number in range(1, connections):
+        yield thread(carry_pieces, scheduler, work, name=f"connection-{number}")
+
+
 class _Watch:
-    """What the caller's thread does meanwhile: report progress, and look for a stop, a pause and another speed."""
+    """What the caller's thread does meanwhile: report progress, and look for a stop, a pause and another speed.
+
+    Where the system has no thread to give, it also does what there is no thread for, a little at a time.
+    """
 
     def __init__(self, scheduler: Scheduler, work: Work) -> None:
         self._scheduler = scheduler
         self._work = work
+        self._due = 0.0
         self._phase = ""
         total = sum(download.file.size for download in scheduler.downloads)
         self._meters = {
@@ -176,23 +192,39 @@ class _Watch:
             for phase in ("transferring", "paused", "verifying")
         }
 
-    def run(self, threads: Sequence[threading.Thread]) -> None:
-        """Start `threads` and return when the work is over."""
-        scheduler = self._scheduler
-        self._look()
-        for thread in threads:
-            thread.start()
+    def run(self, *, carries: bool, follows: bool) -> None:
+        """Return when the work is over.
+
+        Args:
+            carries: No other thread fetches.
+            follows: No other thread hashes.
+        """
+        scheduler, work = self._scheduler, self._work
+
+        def help_out() -> None:
+            self._look_when_due()
+            if follows:
+                follow(scheduler, work.reporter, meanwhile=self._look_when_due)
+
         while not scheduler.is_over.wait(TICK_S):
-            if self._work.stop.is_set():
-                scheduler.finish(
-                    Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.")
-                )
-            else:
-                self._look()
+            help_out()
+            if carries:
+                carry_pieces(scheduler, work, meanwhile=help_out)
         if scheduler.error is None:
             self._meters[self._phase].update(scheduler.done_bytes(), now=True)
 
-    def _look(self) -> None:
+    def _look_when_due(self) -> None:
+        if time.monotonic() >= self._due:
+            self.look()
+
+    def look(self) -> None:
+        """Look at once."""
+        self._due = time.monotonic() + TICK_S
+        if self._work.stop.is_set():
+            stopped = Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.")
+            self._scheduler.finish(stopped)
+            return
+        break_off_stopped()
         scheduler, is_paused = self._scheduler, self._work.controls.is_paused
         scheduler.pause(is_paused=is_paused)
         scheduler.is_unlimited = not self._work.is_limited

@@ -65,6 +65,8 @@ class FileDownload:
         self._present = spans_of(partial.records)
         self.pieces = PieceMap(file.size, self._present)
         self.digests = Digests(file)
+        self.is_open = False
+        """Whether a connection has opened its partial, which is closed when it is verified."""
         self.is_hashing = False
         self.is_verified = False
         self.whole: set[str] = set()

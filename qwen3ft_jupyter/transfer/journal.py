@@ -25,7 +25,7 @@ from qwen3ft_jupyter.paths import matching
 from qwen3ft_jupyter.processes import ProcessIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from qwen3ft_jupyter.disk import Disk
@@ -119,9 +119,17 @@ def read_journal(path: Path) -> Journal | None:
     return None
 
 
-def left_behind(folder: Path, key: str, size: int, disk: Disk) -> Iterator[tuple[Path, Journal]]:
-    """Yield the journals of `key` that nobody works on; delete those that are no use."""
-    for path in matching(folder, f"{key}.*.journal"):
+def journals_by_key(folder: Path) -> dict[str, list[Path]]:
+    """Return where the journals in `folder` are, by the key of their object."""
+    found: dict[str, list[Path]] = {}
+    for path in matching(folder, "*.journal"):
+        found.setdefault(path.name.partition(".")[0], []).append(path)  # keys have no dot
+    return found
+
+
+def left_behind(paths: Iterable[Path], key: str, size: int, disk: Disk) -> Iterator[tuple[Path, Journal]]:
+    """Yield those journals of `key` that nobody works on; delete those that are no use."""
+    for path in paths:
         journal = read_journal(path)
         if journal is None or not _is_about(journal, key, size):
             logger.info("discarding %s: it is not about this object", path.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.work import Progress
+from qwen3ft_jupyter.work import Progress, seconds_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,9 @@ INTERVAL_S = 0.2
 
 SMOOTHING_S = 3.0
 """A rate older than this counts for little: short enough to show a stall, long enough not to flicker."""
+
+STALL_S = 5.0
+"""When nothing has come for so long, no time left is said: it would be that of a speed which is no more."""
 
 
 class Meter:
@@ -38,12 +41,14 @@ class Meter:
         self._shown = done
         self._last_done = done
         self._last_time = clock()
+        self._last_gain = self._last_time
         self._last_report = -math.inf
         self._rate: float | None = None
 
     def restart(self, done: int) -> None:
         """Measure anew from now, when `done` bytes are there: what went before, for example a pause, tells nothing."""
         self._last_done, self._last_time = done, self._clock()
+        self._last_gain = self._last_time
         self._last_report = -math.inf
         self._rate = None
 
@@ -66,10 +71,12 @@ class Meter:
         latest = max(0, done - self._last_done) / elapsed
         weight = 1 - math.exp(-elapsed / SMOOTHING_S)
         self._rate = latest if self._rate is None else self._rate + weight * (latest - self._rate)
+        if done > self._last_done:
+            self._last_gain = time
         self._last_done, self._last_time = done, time
 
     def _eta_s(self) -> float | None:
         left = self._total - self._shown
         if left <= 0:
             return 0.0
-        return left / self._rate if self._rate and self._rate > 1 else None
+        return seconds_left(left, self._rate) if self._last_time - self._last_gain < STALL_S else None

@@ -38,6 +38,7 @@ from qwen3ft_jupyter.transfer.journal import (
     header_line,
     held,
     is_backed,
+    journals_by_key,
     left_behind,
     owner_line,
     read_journal,
@@ -112,7 +113,7 @@ class Partial:
             try:
                 if os.fstat(descriptor).st_size != self.size:
                     self._disk.truncate(descriptor, self.size)
-            except OSError:
+            except BaseException:
                 self._disk.close(descriptor)
                 raise
             self._descriptor = descriptor
@@ -132,15 +133,17 @@ class Partial:
     def _finish(self) -> None:
         descriptors = (self._journal_descriptor, self._descriptor)
         self._descriptor = self._journal_descriptor = -1
-        if self._is_to_be_released:
-            self._is_to_be_released = False
-            with contextlib.suppress(OSError):  # then it is free when this process ends, and for this one at once
-                append(self.journal_path, b"\n" + released_line(), disk=self._disk)  # a torn last line ends here
-        held.discard(str(self.journal_path))
-        for descriptor in descriptors:
-            if descriptor >= 0:
-                with contextlib.suppress(OSError):
-                    self._disk.close(descriptor)
+        try:
+            if self._is_to_be_released:
+                self._is_to_be_released = False
+                with contextlib.suppress(OSError):  # then it is free when this process ends, and for this one at once
+                    append(self.journal_path, b"\n" + released_line(), disk=self._disk)  # a torn last line ends here
+        finally:  # also when a signal interrupts it
+            held.discard(str(self.journal_path))
+            for descriptor in descriptors:
+                if descriptor >= 0:
+                    with contextlib.suppress(OSError):
+                        self._disk.close(descriptor)
 
     def write(self, data: memoryview, offset: int) -> None:
         """Write `data` at `offset`. Raises NoSpace, CacheNotWritable or TransferError."""
@@ -280,17 +283,28 @@ class FetchedFile:
         self.partial.close(release=True)
 
 
-def claim(folder: Path, key: str, size: int, *, disk: Disk, name: str) -> Partial:
+def claim(
+    folder: Path, key: str, size: int, *, disk: Disk, name: str, journals: Sequence[Path] | None = None
+) -> Partial:
     """Return a partial of the object `key` that belongs to this process alone.
 
     The fullest one left behind by a process that ended is taken over; others of the same key are deleted; one whose
     owner lives is left alone, and a new one is begun. Journals that are not of this key and size are discarded.
 
+    Args:
+        folder: Where partials are.
+        key: The name of the object, by its digest.
+        size: Its bytes.
+        disk: What writes.
+        name: What to call the file in front of a person.
+        journals: Those of the key, for who claims many and has looked into the folder once.
+
     Raises:
         NoSpace, CacheNotWritable, TransferError: The folder cannot be written.
     """
     try:
-        left = sorted(left_behind(folder, key, size, disk), key=lambda found: spans_of(found[1].records).total)
+        journals = journals_by_key(folder).get(key, ()) if journals is None else journals
+        left = sorted(left_behind(journals, key, size, disk), key=lambda found: spans_of(found[1].records).total)
         path, journal = _begin(folder, key, size, disk)
     except OSError as error:
         raise disk_error(error, name) from error

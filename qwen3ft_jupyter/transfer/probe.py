@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
+from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,14 +53,19 @@ def measure_rate(
         return None
     is_over = threading.Event()
     began = time.monotonic()
-    connected = [
-        _Connection(having[number % len(having)], file, file.size // connections * number, share, is_over)
-        for number in range(connections)
+    until = began + seconds
+    starts = [file.size // connections * number for number in range(connections)]
+    readers = [
+        _Connection(having[number % len(having)], file, range(start, start + share), is_over, until)
+        for number, start in enumerate(starts)
     ]
-    _wait(connected, began + seconds, stop)
-    elapsed, total = time.monotonic() - began, sum(connection.bytes_read for connection in connected)
+    started = [*itertools.takewhile(start_thread, readers)]
+    if not started:
+        readers[0].run()  # on this thread, as the system has no other
+    _wait(started, until, stop)
+    elapsed, total = time.monotonic() - began, sum(reader.bytes_read for reader in readers)
     is_over.set()
-    _wait(connected, time.monotonic() + JOIN_S)
+    _wait(started, time.monotonic() + JOIN_S)
     if stop.is_set():
         raise Stopped("The measurement was stopped.")
     return total / elapsed if total else None
@@ -73,16 +80,16 @@ def _wait(threads: Sequence[threading.Thread], until: float, stop: threading.Eve
 class _Connection(threading.Thread):
     """Reads a range until told otherwise, and counts its bytes."""
 
-    def __init__(self, source: Source, file: RemoteFile, start: int, length: int, is_over: threading.Event) -> None:
+    def __init__(self, source: Source, file: RemoteFile, part: range, is_over: threading.Event, until: float) -> None:
         super().__init__(daemon=True)
         self.bytes_read = 0
-        self._open = partial(source.open, file, start, min(file.size, start + length), stop=is_over)
+        self._open = partial(source.open, file, part.start, min(file.size, part.stop), stop=is_over)
         self._is_over = is_over
-        self.start()
+        self._until = until
 
     def run(self) -> None:
         """Read."""
         with contextlib.suppress(Qwen3ftError), self._open() as stream:  # one that fails gives nothing
             view = memoryview(bytearray(_READ_BYTES))
-            while not self._is_over.is_set() and (count := stream.read_into(view)):
+            while not self._is_over.is_set() and time.monotonic() < self._until and (count := stream.read_into(view)):
                 self.bytes_read += count

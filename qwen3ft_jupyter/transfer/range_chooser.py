@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from qwen3ft_jupyter.transfer.pieces import front_length, least_piece, piece_length, tail_length
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from qwen3ft_jupyter.transfer.file_download import FileDownload
     from qwen3ft_jupyter.transfer.source_states import RangeFetch, SourceState
@@ -20,6 +20,10 @@ LATEST: Final = 8
 
 PROBES: Final = 2
 """The same, while others are known to work."""
+
+SPARE_FILES: Final = 4
+"""More files than connections that are open at once: those that have arrived and wait for their digest. Without a
+bound, thousands of small files exhaust the descriptors where they arrive faster than they are hashed and synced."""
 
 ALIKE: Final = 0.75
 """Sources whose speeds differ by less share the connections evenly."""
@@ -35,6 +39,11 @@ class RangeChooser:
         connections: int,
     ) -> None:
         self.downloads = downloads
+        self.under_way = [d for d in downloads if _is_begun(d)]
+        """Files of which bytes are here or on their way, until they are verified. The rest costs nothing: it may be
+        thousands of files, and each piece and each digest is chosen from these."""
+        self._waiting = [d for d in downloads if not _is_begun(d)]
+        self._waiting_bytes = sum(d.pieces.untaken_bytes for d in self._waiting)
         self.source_states = source_states
         self.range_fetches: list[RangeFetch] = []
         """The ranges under way."""
@@ -48,10 +57,8 @@ class RangeChooser:
             is_unlimited: Whether no speed is prescribed; else help is for pieces that do not come at all.
         """
         self.measure(now)
-        untaken = sum(download.pieces.untaken_bytes for download in self.downloads)
-        for download in self.downloads:
-            if not download.pieces.untaken_bytes:
-                continue
+        untaken = self._waiting_bytes + sum(download.pieces.untaken_bytes for download in self.under_way)
+        for download in self._unfetched():
             in_one = self.is_in_one(download)
             if in_one and download.pieces.flying:
                 continue
@@ -69,10 +76,29 @@ class RangeChooser:
                     latency_s=source_state.latency_s,
                 )
                 length = min(share, front_length(download.pieces.untaken_start, self._connections))
+            self._begin(download)
             piece = download.pieces.take(length)
             if piece is not None:
                 return source_state.fetch(download, piece, now)
         return self._find_tail(now, is_unlimited=is_unlimited)
+
+    def _unfetched(self) -> Iterator[FileDownload]:
+        """Yield the files that lack bytes nobody fetches, but for new ones while too many are open."""
+        yield from (download for download in self.under_way if download.pieces.untaken_bytes)
+        if sum(download.is_open for download in self.under_way) < self._connections + SPARE_FILES:
+            yield from self._waiting
+
+    def _begin(self, download: FileDownload) -> None:
+        download.is_open = True
+        if download in self._waiting:
+            self._waiting.remove(download)
+            self._waiting_bytes -= download.pieces.untaken_bytes
+            self.under_way.append(download)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every file is verified."""
+        return not self.under_way and not self._waiting
 
     def measure(self, now: float) -> None:
         """Look how fast every source is, what it keeps waiting for counted in: one that stalls is slow at once."""
@@ -133,6 +159,11 @@ class RangeChooser:
         ready, total = self._ready(range_fetch.download, now), total_speed(self.source_states)
         others = [s for s in ready if s is not range_fetch.source_state] if range_fetch.is_silent(now) else []
         return choose(others, untaken_bytes=left, total=total) or choose(ready, untaken_bytes=left, total=total)
+
+
+def _is_begun(download: FileDownload) -> bool:
+    """Return whether bytes of a file are here, or all of them because it has none."""
+    return bool(download.pieces.done_bytes) or not download.file.size
 
 
 def _tail(range_fetch: RangeFetch, helper: SourceState, left: int, now: float) -> int:

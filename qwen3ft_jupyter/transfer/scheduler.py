@@ -127,7 +127,7 @@ class Scheduler:
     def to_sync(self) -> list[FileDownload]:
         """Return the files that have bytes which the disk was not asked to write down yet."""
         with self._lock:
-            behind = [t for t in self.downloads if not t.is_verified and t.pieces.done_bytes != t.synced_bytes]
+            behind = [t for t in self._chooser.under_way if t.pieces.done_bytes != t.synced_bytes]
             for download in behind:
                 download.synced_bytes = download.pieces.done_bytes
             return behind
@@ -144,8 +144,11 @@ class Scheduler:
 
     # What a connection asks
 
-    def take(self) -> RangeFetch | None:
-        """Return the next piece to fetch, waiting for one if need be; None when the work is over."""
+    def take(self, *, waits: bool = True) -> RangeFetch | None:
+        """Return the next piece to fetch, waiting for one if need be; None when the work is over.
+
+        Who does not wait gets None also when there is no piece at present.
+        """
         with self._lock:
             while not self.is_over.is_set():
                 range_fetch = (
@@ -155,6 +158,8 @@ class Scheduler:
                     self._range_fetches.append(range_fetch)
                     range_fetch.source_state.connections += 1
                     return range_fetch
+                if not waits:
+                    return None
                 self._pieces_changed.wait(LOOK_S)
             return None
 
@@ -244,17 +249,22 @@ class Scheduler:
 
     # What a follower asks
 
-    def take_prefix(self) -> tuple[FileDownload, int] | None:
-        """Return a file and the end of its finished prefix, waiting for one to hash; None when the work is over."""
+    def take_prefix(self, *, waits: bool = True) -> tuple[FileDownload, int] | None:
+        """Return a file and the end of its finished prefix, waiting for one to hash; None when the work is over.
+
+        Who does not wait gets None also when there is none at present.
+        """
         with self._lock:
             while not self.is_over.is_set():
-                if all(download.is_verified for download in self.downloads):
+                if self._chooser.is_done:
                     self.finish()
                     return None
-                for download in self.downloads:
+                for download in self._chooser.under_way:
                     if self._wants_hashing(download):
                         download.is_hashing = True
                         return download, download.pieces.prefix
+                if not waits:
+                    return None
                 self._prefix_changed.wait()
             return None
 
@@ -268,6 +278,8 @@ class Scheduler:
         """Note that the whole file has the listed digest; return the names of those who were found lying."""
         with self._lock:
             download.is_verified = True
+            self._chooser.under_way.remove(download)
+            self._pieces_changed.notify()  # another file may be begun
             bad_sources = download.corruption_search.bad_sources()
             for source_state in self._source_states:
                 source_state.is_bad = source_state.is_bad or source_state.name in bad_sources

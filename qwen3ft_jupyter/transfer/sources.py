@@ -16,6 +16,7 @@ from qwen3ft_jupyter.hubs.git_refs import DEFAULT_BRANCHES
 from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.hubs.wire import stopped
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.processes import start_thread
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.work import SILENT
 
@@ -111,8 +112,9 @@ class LateSource:
         self._is_resolved = threading.Event()
 
     def start(self) -> None:
-        """Begin to ask, on a thread of its own."""
-        threading.Thread(target=self._resolve, name="qwen3ft-late-source", daemon=True).start()
+        """Begin to ask, on a thread of its own; if the system has none, ask now."""
+        if not start_thread(threading.Thread(target=self._resolve, name="qwen3ft-late-source", daemon=True)):
+            self._resolve()
 
     @property
     def name(self) -> str:

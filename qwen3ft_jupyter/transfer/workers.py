@@ -12,6 +12,8 @@ from qwen3ft_jupyter.transfer.pieces import Span
 from qwen3ft_jupyter.transfer.rates import MinimumRate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qwen3ft_jupyter.transfer.file_download import FileDownload
     from qwen3ft_jupyter.transfer.scheduler import Scheduler
     from qwen3ft_jupyter.transfer.source import ByteStream
@@ -43,23 +45,33 @@ SYNC_SHARE: Final = 0.25
 """At most this part of the time is spent on it: where a sync is slow, it is asked for more rarely."""
 
 
-def carry_pieces(scheduler: Scheduler, work: Work) -> None:
-    """Run one connection: fetch piece after piece until the work is over."""
+def carry_pieces(scheduler: Scheduler, work: Work, *, meanwhile: Callable[[], None] | None = None) -> None:
+    """Run one connection: fetch piece after piece until the work is over.
+
+    A thread that has other things to do gives `meanwhile`, which is called after each read and each piece, and is back
+    when there is no piece to fetch at present.
+    """
     view = memoryview(bytearray(READ_BYTES))
-    while (range_fetch := scheduler.take()) is not None:
-        _carry(scheduler, work, range_fetch, view)
+    while (range_fetch := scheduler.take(waits=meanwhile is None)) is not None:
+        _carry(scheduler, _Carrier(scheduler, work, range_fetch, view, meanwhile or _nothing))
 
 
-def _carry(scheduler: Scheduler, work: Work, range_fetch: RangeFetch, view: memoryview) -> None:
+def _nothing() -> None:
+    """Do nothing between two reads."""
+
+
+def _carry(scheduler: Scheduler, carrier: _Carrier) -> None:
     """Fetch one piece as far as it comes, and have the scheduler judge what went wrong, if anything did."""
+    range_fetch = carrier.range_fetch
     try:
-        error = _failure_of(_Carrier(scheduler, work, range_fetch, view))
+        error = _failure_of(carrier)
         if error is not None and not scheduler.is_over.is_set():
             scheduler.failed(range_fetch, error)
     except BaseException as error:  # noqa: BLE001 - the border of a thread: the caller's thread raises it
         scheduler.finish(error)
     finally:
         scheduler.returned(range_fetch)
+    carrier.meanwhile()
 
 
 def _failure_of(carrier: _Carrier) -> Qwen3ftError | None:
@@ -76,10 +88,18 @@ def _failure_of(carrier: _Carrier) -> Qwen3ftError | None:
 class _Carrier:
     """One connection on one piece. Bytes are written, then noted in the journal, then shown to others."""
 
-    def __init__(self, scheduler: Scheduler, work: Work, range_fetch: RangeFetch, view: memoryview) -> None:
-        """Args: who hands out and judges, what may slow us down, the piece, and where its bytes pass through."""
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        work: Work,
+        range_fetch: RangeFetch,
+        view: memoryview,
+        meanwhile: Callable[[], None],
+    ) -> None:
+        """Args: who hands out and judges, what may slow us down, the piece, where its bytes pass through, what else."""
         self._scheduler = scheduler
         self._view = view
+        self.meanwhile = meanwhile
         self._work = work
         self.range_fetch = range_fetch
         self._partial = range_fetch.download.partial
@@ -101,7 +121,9 @@ class _Carrier:
                 self._scheduler.sends_whole_files(range_fetch)
             try:
                 while piece.position < piece.end and self._carry_some(stream):
-                    pass
+                    self.meanwhile()
+                    if range_fetch.stop.is_set():  # where no thread can be had, nobody breaks the connection off
+                        raise Stopped("The read was broken off.")
             finally:
                 self._note()
 
@@ -162,12 +184,15 @@ class _Carrier:
         self._note_at = self._scheduler.clock() + RECORD_S
 
 
-def follow(scheduler: Scheduler, reporter: Reporter) -> None:
-    """Run one follower: hash the finished fronts of files while bytes still arrive, and judge whole files."""
-    while (found := scheduler.take_prefix()) is not None:
+def follow(scheduler: Scheduler, reporter: Reporter, *, meanwhile: Callable[[], None] | None = None) -> None:
+    """Run one follower: hash the finished fronts of files while bytes still arrive, and judge whole files.
+
+    A thread that has other things to do gives `meanwhile`, as for `carry_pieces`.
+    """
+    while (found := scheduler.take_prefix(waits=meanwhile is None)) is not None:
         download, end = found
         try:
-            _hash(scheduler, download, end)
+            _hash(scheduler, download, end, meanwhile or _nothing)
             if download.digests.position == download.file.size:
                 _judge(scheduler, download, reporter)
         except BaseException as error:  # noqa: BLE001 - the border of a thread: the caller's thread raises it
@@ -194,7 +219,7 @@ def _sync(scheduler: Scheduler, download: FileDownload) -> None:
             scheduler.finish(error)
 
 
-def _hash(scheduler: Scheduler, download: FileDownload, end: int) -> None:
+def _hash(scheduler: Scheduler, download: FileDownload, end: int, meanwhile: Callable[[], None]) -> None:
     digests = download.digests
     download.partial.open()
     while digests.position < end and not scheduler.is_over.is_set():
@@ -204,6 +229,7 @@ def _hash(scheduler: Scheduler, download: FileDownload, end: int) -> None:
                 "{path}: was cut on this disk while it arrived.", hint="Start again.", path=download.file.path
             )
         digests.update(data)
+        meanwhile()
 
 
 def _judge(scheduler: Scheduler, download: FileDownload, reporter: Reporter) -> None:

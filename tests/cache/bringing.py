@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.hubs.listing import RemoteFile
     from qwen3ft_jupyter.transfer.partial import Partial
+    from qwen3ft_jupyter.work import Reporter
 
 PIECE_BYTES = 3
 
@@ -47,6 +48,7 @@ def bring(
     disk: Disk = LOCAL,
     commit: str = COMMIT,
     on_bytes: Callable[[int], None] = lambda _: None,
+    reporter: Reporter = SILENT,
 ) -> int:
     """Make the cache `root` hold `files`; return how many bytes came from memory, of which `on_bytes` is told first."""
     listing, folder = listing_of(files, commit), model_folder(root)
@@ -64,7 +66,7 @@ def bring(
         listing,
         Content(kept, fetched, copies, previous=previous),
         now=time.time(),
-        reporter=SILENT,
+        reporter=reporter,
         disk=disk,
     )
     clear_partials(incoming, disk=disk)

@@ -12,7 +12,7 @@ from qwen3ft_jupyter.cache.own.layout import incoming_folder, other_slug
 from qwen3ft_jupyter.cache.own.lease import Lease
 from qwen3ft_jupyter.cache.own.manifest import manifest_path, mark_incomplete, read_manifest, write_manifest
 from qwen3ft_jupyter.cache.store import ModelCache
-from qwen3ft_jupyter.disk import write_json
+from qwen3ft_jupyter.disk import read_regular, write_json
 from qwen3ft_jupyter.errors import BadName, CacheError, CacheNotWritable, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.transfer.partial import claim
@@ -414,26 +414,32 @@ def test_a_malformed_name_is_refused(cache: ModelCache) -> None:
         cache.find("../../etc")
 
 
-def test_listing_a_thousand_models_is_fast(cache: ModelCache) -> None:
-    """Cold: one small read each; warm: no read at all. The limits leave room for a busy machine."""
+def test_listing_reads_each_record_once_and_again_only_when_it_changes(
+    cache: ModelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     template = make_cached(cache.root, "Qwen/Qwen3-0", {f"model-{n:05}-of-00008.safetensors": b"x" for n in range(8)})
     record = manifest_path(template).read_text("utf-8")
-    for number in range(1, 1000):
+    for number in range(1, 100):
         path = manifest_path(cache.root / f"Qwen_Qwen3-{number}")
         path.parent.mkdir(parents=True)
         path.write_text(record.replace("Qwen/Qwen3-0", f"Qwen/Qwen3-{number}"), "utf-8")
 
-    began = time.perf_counter()
+    opened: list[str] = []
+
+    def read_noting(path: Path, limit: int) -> bytes:
+        opened.append(str(path))
+        return read_regular(path, limit)
+
+    monkeypatch.setattr("qwen3ft_jupyter.cache.own.manifest.read_regular", read_noting)
+
     cold = cache.list()
-    cold_s = time.perf_counter() - began
-    began = time.perf_counter()
+    read = sorted(path for path in opened if path.endswith("manifest.json"))
+    opened.clear()
     warm = cache.list()
-    warm_s = time.perf_counter() - began
 
     assert cold == warm
-    assert len(cold) == 1000
-    assert cold_s < 3
-    assert warm_s < 0.5
+    assert read == sorted(str(manifest_path(cache.root / f"Qwen_Qwen3-{number}")) for number in range(100))
+    assert not opened
 
 
 def test_a_pin_made_while_a_model_is_verified_is_kept(cache: ModelCache) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.cache.own.layout import incoming_folder
 from qwen3ft_jupyter.cache.own.lease import hold_lease
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import ModelInUse, NoSpace
 from qwen3ft_jupyter.faces.views import cache_table, unfinished_notes
+from qwen3ft_jupyter.manager import get_model_manager
 from qwen3ft_jupyter.manager.overview import CacheSummary
 from qwen3ft_jupyter.work import Work
 from tests.cache.making import make_cached
@@ -160,3 +163,17 @@ def test_evicting_all_frees_what_was_given_up_and_says_what_stays(cache: ModelCa
         "the unfinished download of a/busy stays: it is being downloaded.",
         "the unfinished download of a/pinned stays: its model stays.",
     ]
+
+
+def test_every_face_lists_it_alike(
+    cache: ModelCache, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = abandon(cache, SLUG)
+    monkeypatch.setenv("MODEL_CACHE_DIR", str(cache.root))
+
+    (row,) = get_model_manager().cache_summary()["unfinished"]
+    assert cli.main(["list", "--json"]) == 0
+    (listed,) = [one for one in json.loads(capsys.readouterr().out) if one.get("unfinished")]
+
+    assert (row["model_name"], row["size"], row["active"]) == (REPO, MB, False)
+    assert listed == {**row, "path": str(folder), "verified": False, "unfinished": True}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.catalog.usable import ModelFiles, problems_of
+from qwen3ft_jupyter.catalog.usable import ModelFiles, opener, problems_of
 from tests.cache.making import make_plain, safetensors
 
 if TYPE_CHECKING:
@@ -128,6 +128,15 @@ def test_of_a_repo_whose_every_file_is_right_only_what_it_lacks_of_its_weights_c
         "model-00002-of-00002.safetensors is missing"
     ]
     assert listed("README.md") == ["model.safetensors is missing"]
+
+
+def test_a_pointer_is_no_weights_even_if_the_hub_lists_it(tmp_path: Path) -> None:
+    folder = make_plain(tmp_path / "model", {"model.safetensors": POINTER, "config.json": b""})
+    files = ModelFiles({"model.safetensors": len(POINTER), "config.json": 0}, opener(str(folder)), is_vouched=True)
+
+    assert [str(problem) for problem in problems_of(files)] == [
+        "model.safetensors is a git-lfs pointer, not the file itself"
+    ]
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "adapter.pth", "v1-5.ckpt", "flax_model.msgpack", "tf_model.h5"])

@@ -28,6 +28,7 @@ from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.store import Job, JobStore
 from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.work import Controls, Progress
+from tests.cache.making import make_plain
 from tests.jobs.following import start
 from tests.server.standin import StandInJob, as_cached, as_model, cached_row, model_row, plan_of, summarize
 
@@ -376,6 +377,22 @@ def test_a_signal_ends_a_download_within_a_second_and_says_how_to_go_on(
     assert job.status().state == "stopped"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_was_to_be_ignored_is_ignored(tmp_path: Path, number: signal.Signals) -> None:
+    """Shells start what a script puts into the background so, and nohup does."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        process = start_download(tmp_path, HEEDS)
+    finally:
+        signal.signal(number, before)
+    with process:
+        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+    assert process.returncode == 128 + signal.SIGTERM
+
+
 def test_a_download_of_the_command_line_is_a_job_that_others_see_and_change(tmp_path: Path) -> None:
     with start_download(tmp_path, OBEYS) as process:
         (job,) = JobStore(tmp_path / "state").list()
@@ -676,6 +693,23 @@ def test_load_prints_python_that_loads_the_model(manager: StandIn, capsys: pytes
     assert "qwen3ft download x/y" in capsys.readouterr().err
 
 
+def test_load_says_of_a_real_cache_what_cannot_be_loaded_and_takes_no_folder_for_what_it_is_called_like(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_plain(tmp_path / "cache" / "org_bin", {"config.json": b"{}", "pytorch_model.bin": b"pickle"})
+    make_plain(tmp_path / "runs" / "Qwen3-0.6B")
+    folders = {"MODEL_CACHE_DIR": "cache", "MODEL_CACHE_OTHER_DIRS": "runs", "QWEN3FT_STATE_DIR": "state"}
+    for variable, folder in folders.items():
+        monkeypatch.setenv(variable, str(tmp_path / folder))
+
+    assert cli.main(["load", "org/bin"]) == 0
+    assert "org/bin cannot be loaded as it is: its weights are pytorch_model.bin" in capsys.readouterr().err
+    assert cli.main(["load", "Qwen/Qwen3-0.6B"]) == 0
+    err = capsys.readouterr().err
+    assert "is in the cache" not in err
+    assert "qwen3ft download Qwen/Qwen3-0.6B" in err
+
+
 def test_chat_asks_what_is_typed(
     manager: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -711,6 +745,7 @@ def test_chat_asks_what_is_typed(
         (["chat", "a", "--max-new-tokens", "many"], "invalid int value"),
         (["evict", "--al"], "NAME --all is required"),  # half of an option is none: it might mean all
         (["verify", "a", "--revis", "main"], "Did you mean --revision?"),
+        (["load", "a/b", "--as", "class"], "'class' cannot be the name of a variable"),
     ],
 )
 def test_a_wrong_line_says_how_it_is_meant(
@@ -803,6 +838,10 @@ def test_jobs_are_paused_slowed_down_and_resumed(
 def test_job_that_is_none_is_named(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["jobs", "log", "../../etc"]) == 1
     assert "job-not-found" in capsys.readouterr().err
+    job = start(manager.job_store, "refuse", {}, title="Refuse")
+    typed = job.id.replace("refuse", "refsue")
+    assert cli.main(["jobs", "log", typed]) == 1
+    assert f'Did you mean "{job.id}"? See `qwen3ft jobs`' in capsys.readouterr().err
 
 
 def test_failed_job_shows_its_error(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,6 +75,16 @@ def test_models_that_no_download_has_checked_are_named_and_not_served(tmp_path: 
     assert "theirs" not in said[0]
 
 
+def test_models_that_are_not_whole_are_named_with_the_command_that_says_why(tmp_path: Path) -> None:
+    make_cached(tmp_path / "models", "org/served", {"config.json": b"{}", "model.safetensors": b"w"})
+    make_cached(tmp_path / "models", "org/half", {"config.json": b"{}", "model-00001-of-00002.safetensors": b"w"})
+
+    with running(tmp_path) as (url, said):
+        assert ask(url) == {"service": "qwen3ft mirror", "models": 1, "not_served": ["org/half"]}
+
+    assert "not whole in this cache: org/half. qwen3ft list says" in said[0]
+
+
 def test_nothing_is_said_where_everything_is_served(tmp_path: Path) -> None:
     make_cached(tmp_path / "models", "org/served", {"config.json": b"{}"})
 

@@ -37,18 +37,18 @@ def pytest_configure() -> None:
     locked.chmod(0)
     os.environ.update(dict.fromkeys(VARIABLES, str(locked / "in")))
     patch = pytest.MonkeyPatch()
-    limit_threads(patch)
+    limit_threads(patch, THREADS)
     rename_no_folders(patch)
     look_into(patch, locked)
 
 
-def limit_threads(patch: pytest.MonkeyPatch) -> None:
-    """Refuse the package more threads than that; those of the servers that tests play are no part of it."""
+def limit_threads(patch: pytest.MonkeyPatch, most: int) -> None:
+    """Refuse the package more than `most` threads; those of the servers that tests play are no part of it."""
     real = threading.Thread.start
 
     def start(self: threading.Thread) -> None:
         if is_ours(sys._getframe(1).f_globals):
-            if sum(getattr(thread, "is_ours", False) for thread in threading.enumerate()) >= THREADS:
+            if sum(getattr(thread, "is_ours", False) for thread in threading.enumerate()) >= most:
                 raise RuntimeError("can't start new thread")
             self.is_ours = True  # type: ignore[attr-defined]
         real(self)

@@ -95,11 +95,11 @@ def test_killed_many_times_at_random_each_try_goes_on_where_the_last_one_was(tmp
         assert complete(root, origin).bytes_fetched == len(data) + 2 - noted
 
 
-@pytest.mark.parametrize("writes", [20, 50, 80])
-def test_a_kill_costs_at_most_what_each_connection_had_not_noted_yet(tmp_path: Path, writes: int) -> None:
+@pytest.mark.parametrize("megabytes", [5, 13, 20, 35])
+def test_a_kill_costs_at_most_what_each_connection_had_not_noted_yet(tmp_path: Path, megabytes: int) -> None:
     root, data = tmp_path / "cache", bytes_of(40 * MB, 5)
     with Origin({WEIGHTS: data}) as origin:
-        child = Child(origin, root, disk="KillingDisk", arguments=[writes, "write_at"], connections=CONNECTIONS)
+        child = Child(origin, root, disk="ByteKillingDisk", arguments=[megabytes * MB], connections=CONNECTIONS)
         assert child.end() == {}, "it was not killed"
         child.kill()
 

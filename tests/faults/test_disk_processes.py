@@ -99,7 +99,7 @@ def test_what_was_begun_before_the_clock_jumped_is_gone_on_with(
 ) -> None:
     root, data = tmp_path / "cache", bytes_of(24 * MB, 6)
     with Origin({WEIGHTS: data}) as origin:
-        child = Child(origin, root, disk="KillingDisk", arguments=[60, "write_at"])
+        child = Child(origin, root, disk="ByteKillingDisk", arguments=[15 * MB])
         assert child.end() == {}
         set_clock(monkeypatch, JUMPS[jump])
 

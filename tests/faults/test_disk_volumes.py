@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import LOCAL
-from qwen3ft_jupyter.errors import CacheNotWritable, HubError, NoSpace, TransferError
+from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, HubError, NoSpace, TransferError
 from tests.faults.downloads import (
     FILES,
     MB,
@@ -55,6 +57,25 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
         yield
     finally:
         subprocess.run([umount, str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def dead(folder: Path) -> Iterator[None]:
+    """Mount a file system of a program that has ended, as sshfs and the mounts of object stores do when they crash."""
+    try:
+        channel = os.open("/dev/fuse", os.O_RDWR)
+    except OSError:
+        pytest.skip("needs /dev/fuse")
+    libc = ctypes.CDLL(None)
+    options = f"fd={channel},rootmode=40000,user_id=0,group_id=0".encode()
+    refused = libc.mount(b"fuse", os.fsencode(folder), b"fuse", 0, options)
+    os.close(channel)
+    if refused:
+        pytest.skip("mounting needs root")
+    try:
+        yield
+    finally:
+        subprocess.run([str(shutil.which("umount")), str(folder)], check=True)
 
 
 def remount(folder: Path, options: str) -> None:
@@ -131,6 +152,57 @@ def test_a_read_only_mount_serves_what_it_has_and_refuses_the_rest(tmp_path: Pat
     check_visible(root)
 
 
+@pytest.mark.parametrize("below", ["", "team/models"])
+def test_a_mount_whose_program_has_ended_is_named_and_a_shared_one_passed_over(
+    tmp_path: Path, origin: Origin, below: str
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with dead(gone):
+        with pytest.raises(CacheError, match="cannot be looked into: Transport endpoint is not connected"):
+            ensure(ModelCache(gone / below), origin)
+
+        ensured = ensure(ModelCache(tmp_path / "cache", [gone / below]), origin)
+        assert contents(ensured.model.folder) == FILES
+
+
+def test_a_layer_over_a_read_only_image_is_a_volume_like_any_other(tmp_path: Path, origin: Origin) -> None:
+    """Containers: a model of the image is used, brought up to date and deleted in the layer above it."""
+    for name in ("image", "upper", "work", "merged"):
+        (tmp_path / name).mkdir()
+    complete(tmp_path / "image" / "cache", origin)
+    layers = f"lowerdir={tmp_path}/image,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    with mounted(tmp_path / "merged", "-t", "overlay", "-o", layers, "overlay"):
+        cache = ModelCache(tmp_path / "merged" / "cache")
+
+        assert ensure(cache, origin).was_cached
+        assert contents(ensure(cache, origin, force=True).model.folder) == FILES
+        assert cache.verify(REPO).is_ok
+        assert cache.evict(REPO) >= SIZE
+        assert complete(cache.root, origin).bytes_fetched == SIZE
+
+    assert contents(tmp_path / "image" / "cache" / NAME) == FILES
+
+
+def test_a_volume_that_is_unmounted_in_mid_download_is_gone_on_with(tmp_path: Path, origin: Origin) -> None:
+    """Lazily, as a USB disk or a network drive goes: what lies below its mount point is a folder like any other."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+
+    def unmount(_seen: object, _count: int) -> None:
+        if volume.is_mount():
+            subprocess.run([str(shutil.which("umount")), "-l", str(volume)], check=True)
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.suppress(subprocess.CalledProcessError))  # it is unmounted already
+        stack.enter_context(mounted(volume, "-t", "tmpfs", "-o", "size=64m", "tmpfs"))
+        origin.fault = unmount
+        try_once(ModelCache(volume / "cache"), origin)
+    origin.fault = None
+
+    complete(volume / "cache", origin)
+
+
 def test_a_volume_of_its_own_for_what_is_on_its_way_costs_a_copy(tmp_path: Path, origin: Origin) -> None:
     """No file can be renamed from there to its place."""
     incoming = tmp_path / "cache" / ".incoming"
@@ -161,6 +233,17 @@ def test_a_damaged_model_on_a_read_only_mount_is_an_error_of_ours(tmp_path: Path
         assert not ModelCache(seen).verify(REPO).is_ok
         with pytest.raises(CacheNotWritable):
             ensure(ModelCache(seen), origin)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counting open files needs /proc")
+def test_hundreds_of_small_files_need_no_more_descriptors_than_a_few(tmp_path: Path) -> None:
+    root = tmp_path / "cache"
+    files = {"config.json": b"{}", **{f"part/{number}.json": b"%d" % number for number in range(600)}}
+    with Origin(files) as origin:
+        answer = Child(origin, root, open_files=60, connections=8).end()
+
+        assert answer.get("result", answer) == {"bytes": sum(map(len, files.values())), "was_cached": False}
+        assert contents(root / NAME) == files
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counting open files needs /proc")

@@ -6,12 +6,12 @@ from typing import Any
 
 
 def rows(count: int = 24) -> list[dict[str, Any]]:
-    """Questions of different lengths with one answer each."""
+    """Questions of very different lengths, several of which fit into the row of the longest, with one answer each."""
     names = ["one", "two", "three", "four"]
     return [
         {
             "messages": [
-                {"role": "user", "content": f"What is {names[index % 4]}" + " and one" * (index % 5) + "?"},
+                {"role": "user", "content": f"What is {names[index % 4]}" + " and one" * (index % 5) ** 2 + "?"},
                 {"role": "assistant", "content": f"The answer is {index % 4 + 1}."},
             ]
         }

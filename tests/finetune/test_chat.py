@@ -9,6 +9,7 @@ import pytest
 from qwen3ft_jupyter.errors import BadInput, LoadError
 from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer, stream
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
+from tests.faults.scarcity import limit_threads
 from tests.loading.tiny_qwen3 import make_model
 
 if TYPE_CHECKING:
@@ -145,10 +146,18 @@ def test_a_warm_answer_is_sampled_without_complaints(loaded: LoadedPair, caplog:
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("question", ["", " ", [], [{"role": "user"}], [{"role": "user", "content": ""}]])
+@pytest.mark.parametrize(
+    "question", ["", " ", [], [{"role": "user"}], [{"role": "user", "content": ""}], None, 5, [5], {"role": "user"}]
+)
 def test_no_question_is_refused(loaded: LoadedPair, question: Any) -> None:
     with pytest.raises(BadInput, match="no question"):
         answer(loaded, question)
+
+
+@pytest.mark.parametrize("options", [{"max_new_tokens": 0}, {"max_new_tokens": 1.5}, {"temperature": -1.0}])
+def test_an_option_that_no_answer_can_have_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match=next(iter(options))):
+        AnswerOptions(**options)
 
 
 def test_a_model_without_template_says_so(tmp_path: Path) -> None:
@@ -156,3 +165,12 @@ def test_a_model_without_template_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(LoadError, match="no chat template"):
         answer(loaded, "Hello")
+
+
+def test_where_the_system_has_no_thread_the_answer_comes_at_once(
+    loaded: LoadedPair, scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted("Hello 你好.<|im_end|>")
+    limit_threads(monkeypatch, 0)
+
+    assert answer(loaded, "Hi") == "Hello 你好."

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from qwen3ft_jupyter.catalog import check_published
 from qwen3ft_jupyter.errors import BadConfig, BadData, BadInput, MissingPackage, Qwen3ftError
 from qwen3ft_jupyter.finetune import check
 from qwen3ft_jupyter.finetune.check import check_fine_tune
@@ -273,6 +274,19 @@ def test_a_table_in_memory_is_data(base: dict[str, Any], data: object) -> None:
     assert check_fine_tune(base, {"data": data}).data == config.data
 
 
+def test_a_table_never_takes_the_place_of_a_file_that_somebody_edited(base: dict[str, Any]) -> None:
+    written = Path(check_fine_tune(base, {"data": [ROW, ROW]}).data[0])
+    edited = {written: "mine", written.with_name(f"{written.stem}-2.jsonl"): "mine, too"}
+    for path, text in edited.items():
+        path.write_text(text)
+
+    again = Path(check_fine_tune(base, {"data": [ROW, ROW]}).data[0])
+
+    assert {path: path.read_text() for path in edited} == edited
+    assert again.name == f"{written.stem}-3.jsonl"
+    assert check_fine_tune(base, {"data": [ROW, ROW]}).data == (str(again),)
+
+
 @pytest.mark.parametrize("model", ["runs/first", "out", "."])
 def test_the_result_of_a_fine_tune_is_not_taken_for_a_repo(base: dict[str, Any], model: str) -> None:
     for folder in (Path("runs/first"), Path("out")):
@@ -310,14 +324,78 @@ def test_every_wrong_field_file_and_folder_is_named_at_once(base: dict[str, Any]
     Path("taken").write_text("")
 
     with pytest.raises(BadConfig) as fields:
-        check_fine_tune(base, {"epochs": "x", "data": ["missing.jsonl", "bad.jsonl"]})
+        check_fine_tune(
+            base,
+            {
+                "epochs": "x",
+                "epoch": 1,
+                "data": ["missing.jsonl", "bad.jsonl"],
+                "output_dir": "taken",
+                "model": "Qwen/Qwen3-7B",
+            },
+            lambda config: check_published(config.model),
+        )
     with pytest.raises(Qwen3ftError) as others:
         check_fine_tune(base, {"output_dir": "taken", "data": "bad.jsonl"})
 
-    for words in ("epochs: 'x' is not a number", "missing.jsonl does not exist", "bad.jsonl row 1: 'answer' stands"):
+    for words in (
+        "epochs: 'x' is not a number",
+        "epoch: unknown field",
+        'Qwen never published "Qwen/Qwen3-7B"',
+        "output_dir: taken is not a folder",
+        "missing.jsonl does not exist",
+        "bad.jsonl row 1: 'answer' stands",
+    ):
         assert words in str(fields.value)
     assert "output_dir: taken is not a folder" in str(others.value)
     assert "bad.jsonl row 1" in str(others.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("data/traiin.jsonl", 'Did you mean "data/train.jsonl"?'),
+        ("dta/train.json", 'Did you mean "data/train.jsonl"?'),
+        ("data/test.jsonl", "Check the path; relative ones start at the notebook's folder."),
+    ],
+)
+def test_a_file_that_is_spelled_wrong_is_answered_by_the_one_there_is(
+    base: dict[str, Any], given: str, meant: str
+) -> None:
+    Path("data").mkdir()
+    for name in ("train.jsonl", "config.yaml"):
+        Path("data", name).write_text("")
+
+    with pytest.raises(BadData) as data:
+        check_fine_tune(base, {"data": given})
+    with pytest.raises(BadConfig) as config:
+        check_fine_tune("data/config.yam", {})
+
+    assert data.value.hint == meant
+    assert config.value.hint == 'Did you mean "data/config.yaml"?'
+
+
+@pytest.mark.parametrize(
+    ("folder", "problem"),
+    [
+        ("oss://me:secret@bucket/runs", "'runs' is an address, not a folder"),
+        ("$HOME_OF_NOBODY/runs", "begins with a variable"),
+        ("~nosuchuser/runs", "nobody here has that home folder"),
+    ],
+)
+def test_an_output_folder_that_is_none_is_refused(base: dict[str, Any], folder: str, problem: str) -> None:
+    with pytest.raises(BadConfig) as caught:
+        check_fine_tune(base, {"output_dir": folder})
+
+    assert problem in caught.value.message
+
+
+@pytest.mark.parametrize("data", ["https://me:secret@host/x.jsonl", "https://host/x.jsonl?a=1&token=secret"])
+def test_an_address_is_told_without_its_login_and_keys(base: dict[str, Any], data: str) -> None:
+    with pytest.raises(BadData, match="is an address") as caught:
+        check_fine_tune(base, {"data": data})
+
+    assert "secret" not in f"{caught.value} {caught.value.details} {caught.value.to_json()}"
 
 
 def test_the_error_of_one_thing_alone_keeps_its_kind(base: dict[str, Any]) -> None:

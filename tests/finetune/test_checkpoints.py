@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +9,20 @@ import pytest
 from qwen3ft_jupyter.finetune import checkpoints
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.metrics import MetricsFile, read_metrics
+from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.watch import Watch
-from qwen3ft_jupyter.work import Work
+from qwen3ft_jupyter.work import Reporter, Work
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+class Ear(Reporter):
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.notices.append(str(text))
 
 
 def make(folder: Path, step: int, *, complete: bool = True) -> Path:
@@ -21,21 +31,25 @@ def make(folder: Path, step: int, *, complete: bool = True) -> Path:
     (checkpoint / "optimizer.pt").write_bytes(b"state")
     if complete:
         checkpoints.mark_complete(checkpoint)
+    names = [path.relative_to(folder.parent).as_posix() for path in checkpoint.iterdir()]
+    OutputFolder(folder.parent).note(*names)
     return checkpoint
 
 
 def test_only_marked_checkpoints_count(tmp_path: Path) -> None:
-    make(tmp_path, 9)
-    make(tmp_path, 10)
-    make(tmp_path, 11, complete=False)
+    folder = tmp_path / "checkpoints"
+    make(folder, 9)
+    make(folder, 10)
+    make(folder, 11, complete=False)
 
-    assert checkpoints.last_complete(tmp_path) == tmp_path / "checkpoint-10"
+    assert checkpoints.last_complete(folder) == folder / "checkpoint-10"
 
 
 @pytest.mark.parametrize("spoil", ["missing", "short", "garbled marker", "empty marker"])
 def test_a_spoiled_checkpoint_falls_back_to_the_one_before(tmp_path: Path, spoil: str) -> None:
-    make(tmp_path, 1)
-    last = make(tmp_path, 2)
+    folder = tmp_path / "checkpoints"
+    make(folder, 1)
+    last = make(folder, 2)
     if spoil == "missing":
         (last / "optimizer.pt").unlink()
     elif spoil == "short":
@@ -43,18 +57,74 @@ def test_a_spoiled_checkpoint_falls_back_to_the_one_before(tmp_path: Path, spoil
     else:
         (last / checkpoints.MARKER).write_text("{" if spoil == "garbled marker" else '{"files": []}')
 
-    assert checkpoints.last_complete(tmp_path) == tmp_path / "checkpoint-1"
+    assert checkpoints.last_complete(folder) == folder / "checkpoint-1"
 
 
 def test_pruning_keeps_the_newest_whole_ones(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
     for step in (1, 2, 10):
-        make(tmp_path, step)
-    make(tmp_path, 11, complete=False)
-    (tmp_path / "checkpoint-mine").mkdir()
+        make(folder, step)
+    make(folder, 11, complete=False)
+    (folder / "checkpoint-mine").mkdir()
 
-    checkpoints.prune(tmp_path, 2)
+    checkpoints.prune(folder, 2)
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-2", "checkpoint-mine"]
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint-10", "checkpoint-2", "checkpoint-mine"]
+
+
+def test_pruning_leaves_what_no_run_wrote_and_names_what_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    for step in (1, 2, 3):
+        make(folder, step)
+    mine = [folder / "checkpoint-1" / "notes.txt", folder / "checkpoint-0" / "optimizer.pt", folder / "checkpoint-2"]
+    for path in mine[:2]:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    (mine[2] / "optimizer.pt").write_text("I changed it")
+    ear = Ear()
+
+    checkpoints.prune(folder, 1, ear)
+    checkpoints.prune(folder, 1, ear)
+
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == [
+        "checkpoint-0/optimizer.pt",
+        "checkpoint-1/notes.txt",
+        "checkpoint-2/optimizer.pt",
+        "checkpoint-3/COMPLETE",
+        "checkpoint-3/optimizer.pt",
+    ]
+    assert ear.notices == [
+        "checkpoints/checkpoint-2/optimizer.pt: not written by a fine-tune, or changed since; kept.",
+        "checkpoints/checkpoint-1/notes.txt: not written by a fine-tune, or changed since; kept.",
+    ]
+
+
+def test_somebody_elses_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    make(folder, 1)
+    shutil.copytree(folder / "checkpoint-1", folder / "checkpoint-2")
+
+    assert checkpoints.last_complete(folder) == folder / "checkpoint-1"
+
+
+def test_a_checkpoint_takes_the_place_of_none_of_somebodys_files(tmp_path: Path) -> None:
+    """It arrives where only libraries write; whatever has the name of one of its files is kept."""
+    folder, written = tmp_path / "checkpoints", tmp_path / ".qwen3ft" / "writing" / "checkpoint-5"
+    theirs = folder / "checkpoint-5" / "optimizer.pt"
+    for path, text in ((theirs, "mine"), (theirs.with_name("notes.txt"), "mine"), (written / "optimizer.pt", "state")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    ear = Ear()
+
+    checkpoints.take(written, folder, ear)
+
+    assert checkpoints.last_complete(folder) == theirs.parent
+    assert theirs.read_text() == "state"
+    assert theirs.with_name("notes.txt").read_text() == "mine"
+    kept = ".qwen3ft/replaced/checkpoints_checkpoint-5_optimizer.pt"
+    assert (tmp_path / kept).read_text() == "mine"
+    assert [kept in notice for notice in ear.notices] == [True]
+    assert not written.exists()
 
 
 def test_no_folder_is_no_checkpoint(tmp_path: Path) -> None:
@@ -92,7 +162,8 @@ def saved_at(tmp_path: Path, *, step_s: float, save_s: float, steps: int, **fiel
     clock, saved = Clock(), []
     config = FineTuneConfig.from_dict({"model": "Qwen/Q", "data": "a.json", "output_dir": str(tmp_path), **fields})
     with MetricsFile(tmp_path / "metrics.jsonl", last_step=0) as metrics:
-        watch = Watch(config, folder=tmp_path, metrics=metrics, work=Work(), clock=clock)
+        folder, written_to = tmp_path / "checkpoints", tmp_path / "written"
+        watch = Watch(config, folder=folder, written_to=written_to, metrics=metrics, work=Work(), clock=clock)
         state = SimpleNamespace(global_step=0, max_steps=steps, num_input_tokens_seen=0)
         watch.on_train_begin(state)
         for step in range(1, steps + 1):
@@ -101,7 +172,8 @@ def saved_at(tmp_path: Path, *, step_s: float, save_s: float, steps: int, **fiel
             control = SimpleNamespace(should_save=False, should_training_stop=False)
             watch.on_step_end(state, control)
             if control.should_save:
-                make(tmp_path, step, complete=False)
+                (written_to / f"checkpoint-{step}").mkdir(parents=True)
+                (written_to / f"checkpoint-{step}" / "optimizer.pt").write_bytes(b"state")
                 clock.now += save_s
                 watch.on_save(state)
                 saved.append(step)
@@ -118,4 +190,4 @@ def test_slow_saves_take_at_most_a_twentieth_of_the_time(tmp_path: Path) -> None
 
 def test_set_steps_are_kept_and_the_last_one_is_not_saved_twice(tmp_path: Path) -> None:
     assert saved_at(tmp_path, step_s=60, save_s=60, steps=9, save_steps=3) == [3, 6]
-    assert checkpoints.is_complete(tmp_path / "checkpoint-6")
+    assert checkpoints.is_complete(tmp_path / "checkpoints" / "checkpoint-6")

@@ -55,7 +55,7 @@ def test_every_wrong_field_is_named_at_once() -> None:
             "batch_size": 0,
             "epochs": True,
             "method": "dpo",
-            "lora": {"r": 1.5, "alfa": 3, "targets": ["lm_head"]},
+            "lora": {"r": 1.5, "alfa": 3, "targets": ["embed_tokens"]},
             "eval_fraction": 0.9,
             "device": "tpu",
             "seed": float("nan"),
@@ -72,7 +72,7 @@ def test_every_wrong_field_is_named_at_once() -> None:
         "data: [] is not a file or a list of files",
         "lora.r: 1.5 is not a whole number",
         "lora.alfa: unknown field, did you mean alpha?",
-        "lora.targets: ['lm_head'] is not all-linear, or names among q_proj",
+        "lora.targets: ['embed_tokens'] is not all-linear, or names among q_proj",
         "eval_fraction: 0.9 is not a number from 0 to 0.5",
         "device: 'tpu' is not auto, cpu, mps",
         "seed: nan is not a whole number",
@@ -82,8 +82,16 @@ def test_every_wrong_field_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "accepted"), [("quantization", "4bit", "null"), ("packing", True, "false"), ("devices", 2, "1")]
+    ("value", "expected"), [("auto", "auto"), ("Auto", "auto"), (True, True), ("false", False), (0, False)]
 )
+def test_packing_is_auto_true_or_false(value: object, expected: object) -> None:
+    assert FineTuneConfig.from_dict(LEAST).packing == "auto"
+    found = FineTuneConfig.from_dict({**LEAST, "packing": value}).packing
+    assert (found, type(found)) == (expected, type(expected))
+    assert "packing: 'rows' is not auto, true or false" in problems({**LEAST, "packing": "rows"})
+
+
+@pytest.mark.parametrize(("field", "value", "accepted"), [("quantization", "4bit", "null"), ("devices", 2, "1")])
 def test_what_does_not_exist_yet_says_so(field: str, value: object, accepted: str) -> None:
     message = problems({**LEAST, field: value})
 

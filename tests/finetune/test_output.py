@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,10 +16,21 @@ from qwen3ft_jupyter.errors import BadConfig, BadData, LoadError
 from qwen3ft_jupyter.finetune import output
 from qwen3ft_jupyter.finetune.data import read_data_of
 from qwen3ft_jupyter.finetune.output import check_output
+from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.results import Outcome, is_run, read_run
+from qwen3ft_jupyter.work import Reporter
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+
+
+class Ear(Reporter):
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.notices.append(str(text))
+
 
 OUTCOME = Outcome(
     output_dir="/work space/runs/first",
@@ -45,6 +57,7 @@ def begun(config: FineTuneConfig, *, run_id: str | None = None, resume: bool = F
     planned = plan(config, resume=resume, run_id=run_id)
     output.begin(config, planned)
     (planned.folder / "metrics.jsonl").write_text(f"{run_id}\n")
+    OutputFolder(planned.folder).note("metrics.jsonl")
     return planned
 
 
@@ -53,6 +66,8 @@ def finished(config: FineTuneConfig, *, run_id: str | None = None) -> output.Pla
     (planned.folder / "adapter" / "deep").mkdir(parents=True)
     (planned.folder / "adapter" / "deep" / "weights").write_text(str(run_id))
     (planned.folder / "checkpoints" / "checkpoint-1").mkdir(parents=True)
+    (planned.folder / "checkpoints" / "checkpoint-1" / "state").write_text(str(run_id))
+    OutputFolder(planned.folder).note("adapter/deep/weights", "checkpoints/checkpoint-1/state")
     output.finish(planned, OUTCOME)
     return planned
 
@@ -206,6 +221,7 @@ def test_the_earlier_result_is_kept_until_the_new_one_is_written(overwriting: Fi
     output.finish(planned, OUTCOME)
 
     assert sorted(path.name for path in folder.iterdir()) == [
+        ".qwen3ft",
         "config.json",
         "metrics.jsonl",
         "notes.txt",
@@ -250,6 +266,8 @@ real = os.replace
 
 def replace(source, target):
     global left
+    if ".qwen3ft" in str(target):  # the record
+        return real(source, target)
     if left == 0:
         os._exit(9)
     left -= 1
@@ -321,3 +339,100 @@ def test_the_check_needs_no_torch(config: FineTuneConfig) -> None:
     )
 
     subprocess.run([sys.executable, "-c", code, json.dumps(config.to_dict())], check=True)
+
+
+ADDED = ["adapter/notes.txt", "adapter/deep/mine", "checkpoints/checkpoint-1/notes.txt", "checkpoints/kept/weights"]
+
+
+def test_what_somebody_put_beside_a_result_stays_and_is_named(overwriting: FineTuneConfig) -> None:
+    folder = finished(overwriting, run_id="first").folder
+    for name in ADDED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    ear = Ear()
+
+    planned = plan(overwriting, resume=False, run_id="second")
+    output.begin(overwriting, planned, ear)
+    (folder / "previous" / "mine").write_text("mine")
+    output.finish(planned, OUTCOME, ear)
+
+    assert [(folder / name).read_text() for name in (*ADDED, "previous/mine")] == ["mine"] * 5
+    assert all(any(name in notice for notice in ear.notices) for name in (*ADDED, "previous/mine"))
+    assert not (folder / "previous" / "adapter").exists()
+    assert not (folder / "checkpoints" / "checkpoint-1" / "state").exists()
+
+
+@pytest.mark.parametrize("name", ["README.md", "adapter/deep/weights", "result.json"])
+def test_what_somebody_changed_of_a_result_is_kept_elsewhere_and_named(overwriting: FineTuneConfig, name: str) -> None:
+    planned = finished(overwriting, run_id="first")
+    folder = planned.folder
+    OutputFolder(folder).write("README.md", b"the card")
+    (folder / name).write_text("my own words")
+    ear = Ear()
+
+    planned = plan(overwriting, resume=False, run_id="second")
+    output.begin(overwriting, planned, ear)
+    assert (folder / "previous" / name).read_text() == "my own words"
+    output.finish(planned, OUTCOME, ear)
+
+    kept = f".qwen3ft/replaced/previous_{name.replace('/', '_')}"
+    assert (folder / kept).read_text() == "my own words"
+    assert [kept in notice for notice in ear.notices] == [True]
+    check_output(overwriting)
+
+
+def test_a_changed_file_that_is_in_the_way_is_never_written_over(config: FineTuneConfig) -> None:
+    folder = begun(config, run_id="first").folder
+    own, ear = OutputFolder(folder), Ear()
+    own.write("README.md", b"the card")
+
+    for words in ("mine", "mine again"):
+        (folder / "README.md").write_text(words)
+        OutputFolder(folder, ear).write("README.md", b"another card")
+
+    assert (folder / "README.md").read_bytes() == b"another card"
+    kept = folder / ".qwen3ft" / "replaced"
+    assert [(kept / name).read_text() for name in ("README.md", "README.md.1")] == ["mine", "mine again"]
+    assert len(ear.notices) == 2
+
+
+def test_a_result_that_no_record_names_is_moved_and_nothing_of_it_is_lost(overwriting: FineTuneConfig) -> None:
+    """As of a run folder that a tool copied without the times of its files, or without hidden ones."""
+    folder = finished(overwriting, run_id="first").folder
+    shutil.rmtree(folder / ".qwen3ft")
+    before = {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    planned = begun(overwriting, run_id="second")
+    with pytest.raises(LoadError):
+        read_run(folder)
+    output.finish(planned, OUTCOME)
+
+    assert before - {path.read_bytes() for path in folder.rglob("*") if path.is_file()} == set()
+
+
+def test_a_link_in_place_of_a_folder_of_a_run_is_not_followed(overwriting: FineTuneConfig, tmp_path: Path) -> None:
+    folder = finished(overwriting, run_id="first").folder
+    (folder / "adapter").rename(tmp_path / "elsewhere")
+    (folder / "adapter").symlink_to(tmp_path / "elsewhere")
+
+    planned = begun(overwriting, run_id="second")
+    written = OutputFolder(folder).begin_writing("adapter")
+    (written / "weights").write_text("second")
+    OutputFolder(folder).place(written, "adapter")
+    output.finish(planned, OUTCOME)
+
+    assert (tmp_path / "elsewhere" / "deep" / "weights").read_text() == "first"
+    assert not (tmp_path / "elsewhere" / "weights").exists()
+    assert (folder / "adapter" / "weights").read_text() == "second"
+
+
+def test_what_a_kill_left_of_a_library_goes_and_nothing_else(config: FineTuneConfig) -> None:
+    folder = begun(config, run_id="first").folder
+    (OutputFolder(folder).begin_writing("checkpoints") / "half").write_text("half")
+    (folder / "adapter").mkdir()
+    (folder / "adapter" / "mine").write_text("mine")
+
+    begun(config, run_id="first", resume=True)
+
+    assert not (folder / ".qwen3ft" / "writing").exists()
+    assert (folder / "adapter" / "mine").read_text() == "mine"

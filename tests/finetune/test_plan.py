@@ -57,21 +57,25 @@ def test_a_number_of_steps_says_how_many_tokens_are_seen() -> None:
     assert plan_of({"max_steps": 5}, [100] * 80, gpu(80 * GB)).steps.tokens == 4000
 
 
-def test_rows_of_one_length_need_no_padding_and_mixed_ones_do() -> None:
-    assert plan_of({}, [100] * 80, gpu(80 * GB)).steps.padding == 0
-    assert 0.2 < plan_of({"batch_size": 8}, [10, 100] * 40, gpu(80 * GB)).steps.padding < 0.6
-    assert plan_of({"batch_size": 1}, [10, 100] * 40, gpu(80 * GB)).steps.padding == 0
+def test_rows_of_one_length_need_no_padding_and_mixed_ones_do_unless_they_share_rows() -> None:
+    apart = {"packing": False, "batch_size": 8, "gradient_accumulation": 1}
+    mixed = [10, 30, 100] * 40
+
+    assert plan_of(apart, [100] * 80, gpu(80 * GB)).steps.padding == 0
+    assert plan_of({**apart, "batch_size": 1}, mixed, gpu(80 * GB)).steps.padding == 0
+    assert 0.3 < plan_of(apart, mixed, gpu(80 * GB)).steps.padding < 0.7
+    assert plan_of({**apart, "packing": True}, mixed, gpu(80 * GB)).steps.padding < 0.3
 
 
 def test_the_parts_of_memory_add_up_and_fit_a_gpu_that_is_known_to_hold_them() -> None:
-    """ms-swift says 22 GB for an 8B with rank 8, one sample of 2,048 tokens at a time."""
+    """On fake tensors an 8B with rank 8 and a loss in chunks takes 17.3 GiB at 2,048 tokens; the runtime one more."""
     plan = plan_of({"batch_size": 1, "max_length": 2048, "lora": {"r": 8}}, [2048] * 8, gpu(24 * GB))
     memory = plan.memory
     assert memory is not None
 
     parts = (memory.weights, memory.adapter, memory.gradients, memory.optimizer, memory.activations, memory.logits)
     assert sum(parts) + memory.margin == memory.total
-    assert memory.total == pytest.approx(22 * GB, rel=0.05)
+    assert memory.total == pytest.approx(18.3 * 2**30, rel=0.05)
     assert (memory.fits, memory.changes, memory.device_name, memory.dtype) == ("yes", (), "A10", "bfloat16")
     assert memory.largest_batch >= 1
     assert memory.largest_length >= 2048
@@ -92,7 +96,7 @@ def test_the_largest_batch_and_length_are_the_last_that_fit() -> None:
 
 def test_what_cannot_fit_is_refused_with_the_cheapest_change_first() -> None:
     fields = {"activation_checkpointing": False, "batch_size": 4, "gradient_accumulation": 2}
-    plan = plan_of(fields, [1024] * 8, gpu(24 * GB))
+    plan = plan_of(fields, [1024] * 8, gpu(19_500_000_000))
     assert plan.memory is not None
 
     assert plan.fits == "no"
@@ -235,8 +239,12 @@ def test_planning_imports_no_torch() -> None:
 
 
 @pytest.mark.train
-def test_planned_memory_is_within_eight_percent_of_what_torch_keeps_alive(tmp_path: Path) -> None:
-    """Of weights, gradients, optimizer, activations and logits; measured over whole runs on a CPU."""
+def test_planned_memory_is_near_what_torch_keeps_alive(tmp_path: Path) -> None:
+    """Of weights, gradients, optimizer, activations and logits; measured over whole runs on a CPU.
+
+    At most 8 % too little, or 12 % too much: what one operator takes for itself (the sum of a chunk of the loss) is
+    planned, but not seen here.
+    """
     cases: list[dict[str, Any]] = [
         {"method": method, "dtype": dtype, "activation_checkpointing": again}
         for method in ("lora", "full")
@@ -258,7 +266,7 @@ def test_planned_memory_is_within_eight_percent_of_what_torch_keeps_alive(tmp_pa
     errors = [each["planned"] / each["peak"] - 1 for each in measured]
     assert len(errors) == len(cases)
     assert {
-        json.dumps(case): round(error, 3) for case, error in zip(cases, errors, strict=True) if abs(error) > 0.08
+        json.dumps(case): round(error, 3) for case, error in zip(cases, errors, strict=True) if not -0.08 < error < 0.12
     } == {}
 
 

@@ -238,6 +238,19 @@ def test_forgotten_job_is_gone(store: JobStore) -> None:
             question()
 
 
+def test_what_somebody_put_into_the_folder_of_a_forgotten_job_stays(store: JobStore) -> None:
+    job = start(store, "add", {"numbers": []}, title="Add")
+    done(job)
+    (job.folder / "notes.txt").write_text("mine")
+    (job.folder / "kept").mkdir()
+    (job.folder / "kept" / "log.txt").write_text("mine")
+
+    job.forget()
+
+    assert sorted(path.name for path in job.folder.rglob("*")) == ["kept", "log.txt", "notes.txt"]
+    assert store.list() == []
+
+
 def try_resume(job: Job) -> None:
     with contextlib.suppress(WrongJobState):
         job.resume()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
+import os
 import shutil
 import socket
 import struct
@@ -19,6 +21,7 @@ from qwen3ft_jupyter.loading.machine import Gpu, Machine
 from qwen3ft_jupyter.loading.offline import quiet_libraries
 from qwen3ft_jupyter.loading.safety import check_adapter_folder, check_model_folder
 from tests.loading.tiny_qwen3 import make_model
+from tests.played_paths import ANSWERS, answering
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -301,3 +304,28 @@ def test_importing_the_rooms_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="errors of POSIX")
+@pytest.mark.parametrize("number", ANSWERS.values(), ids=list(ANSWERS))
+@pytest.mark.parametrize("name", ["", "config.json", "model.safetensors", "tokenizer_config.json"])
+def test_what_cannot_be_read_is_not_taken_for_missing(copy: Path, never_loaded: None, name: str, number: int) -> None:
+    path = copy / name
+
+    with (
+        answering(path, number),
+        pytest.raises(LoadError, match=f"{path.name} cannot be read: {os.strerror(number)}") as caught,
+    ):
+        load_model_and_tokenizer(copy)
+
+    assert "another place" in caught.value.hint
+    assert str(copy.parent) not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="errors of POSIX")
+def test_an_adapter_that_cannot_be_read_is_not_taken_for_none(copy: Path, never_loaded: None) -> None:
+    adapter = copy.parent / "adapter"
+    adapter.mkdir()
+
+    with answering(adapter, errno.EACCES), pytest.raises(LoadError, match="adapter cannot be read: Permission denied"):
+        load_model_and_tokenizer(copy, LoadOptions(adapter=adapter))

@@ -9,6 +9,7 @@ import pytest
 from qwen3ft_jupyter.errors import LoadError, UnsafeModel
 from qwen3ft_jupyter.loading.load import load_tokenizer
 from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
+from tests.faults.scarcity import limit_threads
 from tests.loading.tiny_qwen3 import HYBRID, INSTRUCT, THINKING
 
 if TYPE_CHECKING:
@@ -115,3 +116,16 @@ def test_the_child_gets_no_token_and_is_gone_afterwards(monkeypatch: pytest.Monk
     assert "HF_TOKEN" not in environment
     assert "PATH" in environment or os.name == "nt"
     assert process.returncode is not None
+
+
+@pytest.mark.parametrize("threads", [0, 9])
+def test_a_template_is_rendered_and_a_greedy_one_refused_whatever_threads_there_are(
+    monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    limit_threads(monkeypatch, threads)
+
+    with TemplateRenderer("{{ messages[0].content }}") as renderer:
+        assert renderer.render([Rendering(QUESTION)]) == [QUESTION[0]["content"]]
+    greedy = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    with TemplateRenderer(greedy, time_s=1.0) as renderer, pytest.raises(UnsafeModel):
+        renderer.render([Rendering(QUESTION)])

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile, Stamp, write_manifest
-from qwen3ft_jupyter.hubs.names import SafePath, Sha256, parse_repo_id
+from qwen3ft_jupyter.hubs.names import LeftOut, SafePath, Sha256, parse_repo_id
 from qwen3ft_jupyter.mirror.mirror import Mirror
 from qwen3ft_jupyter.mirror.models import ServedFile, derived_commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 REPO = "qwen3ft/Qwen3-Practice"
@@ -63,7 +63,14 @@ def fill(folder: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def put_in_cache(
-    folder: Path, files: Mapping[str, bytes], commit: str, revision: str, *, repo_id: str = REPO, created: float = 1.0
+    folder: Path,
+    files: Mapping[str, bytes],
+    commit: str,
+    revision: str,
+    *,
+    repo_id: str = REPO,
+    created: float = 1.0,
+    left_out: Sequence[str] = (),
 ) -> Path:
     """Make a cached model as a download leaves it."""
     fill(folder, files)
@@ -71,7 +78,10 @@ def put_in_cache(
         ManifestFile(SafePath(path), len(data), Sha256(sha256(data)), Stamp.of((folder / path).stat()))
         for path, data in files.items()
     )
-    manifest = Manifest(parse_repo_id(repo_id), "modelscope", revision, commit, created, created, entries)
+    stayed = tuple(LeftOut(path, 1) for path in left_out)
+    manifest = Manifest(
+        parse_repo_id(repo_id), "modelscope", revision, commit, created, created, entries, left_out=stayed
+    )
     write_manifest(folder, manifest)
     return folder
 

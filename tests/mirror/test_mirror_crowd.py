@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from qwen3ft_jupyter.mirror import library, sending
+from qwen3ft_jupyter.mirror import connections, library, sending
 from qwen3ft_jupyter.mirror.connections import Connections
 from qwen3ft_jupyter.mirror.mirror import Mirror
 from tests.mirror.conftest import REPO, WEIGHTS, ask, fill
@@ -141,6 +141,28 @@ def test_an_idle_connection_makes_room_for_a_new_one(model_folder: Path) -> None
 
         assert ask(mirror.url, "/").status == 200
         assert idle[0].recv(1) == b""  # the one idle longest had to go
+
+
+def test_a_connection_that_has_just_come_is_not_the_one_that_makes_room(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its request may be on its way; who has had an answer makes room."""
+    monkeypatch.setattr(connections, "FRESH_S", 5.0)
+    with (
+        Mirror({REPO: model_folder}, max_connections=2) as mirror,
+        contextlib.closing(connect(mirror)) as first,
+        contextlib.closing(connect(mirror)) as second,
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
+        assert wait_idle(mirror, 2)
+        third = pool.submit(ask, mirror.url, "/")
+        time.sleep(0.2)  # so that the third has come to the door
+        first.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        assert head_of(first).startswith(b"HTTP/1.1 200")
+        assert third.result(20).status == 200
+        second.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert head_of(second).startswith(b"HTTP/1.1 200")
 
 
 def test_beyond_the_connections_that_work_clients_are_asked_to_come_back(big: Mirror) -> None:
@@ -275,6 +297,28 @@ def test_requests_that_never_end_keep_nobody_out(model_folder: Path) -> None:
         statuses = {ask(mirror.url, "/").status for _ in range(20)}
 
     assert statuses == {200}
+
+
+def test_with_few_threads_clients_wait_for_one(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may have some dozens; the next connection waits for one to end, and an idle one makes room."""
+    start = threading.Thread.start
+    ours = threading.main_thread(), *threading.enumerate()
+
+    def start_few(thread: threading.Thread) -> None:
+        if "mirror-full" in thread.name or "process_request" in thread.name:
+            busy = [one for one in threading.enumerate() if "process_request" in one.name and one not in ours]
+            if "mirror-full" in thread.name or len(busy) >= 4:
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_few)
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(contextlib.closing(connect(mirror)))  # and says nothing
+        with concurrent.futures.ThreadPoolExecutor(30) as pool:
+            answers = list(pool.map(lambda _: ask(mirror.url, WEIGHTS_HF, Connection="close"), range(30)))
+
+    assert {(answer.status, answer.body == WEIGHTS) for answer in answers} == {(200, True)}
 
 
 def test_a_machine_without_descriptors_is_no_reason_to_call_a_file_damaged(

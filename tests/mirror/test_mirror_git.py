@@ -99,8 +99,9 @@ def test_git_is_told_no(tmp_path: Path, mirror: Mirror) -> None:
 
     assert [one.returncode for one in (missing, old, pushed)] == [128] * 3
     assert "not found" in missing.stderr
-    assert "protocol version 2 only" in old.stderr
-    assert "403" in pushed.stderr
+    assert "remote: This mirror does not have it whole" in missing.stderr
+    assert "protocol.version=2" in old.stderr
+    assert "remote: This mirror is read-only." in pushed.stderr
 
 
 @needs_git
@@ -114,6 +115,7 @@ def test_git_shows_its_password(tmp_path: Path, model_folder: Path) -> None:
 
     assert [one.returncode for one in found] == [0, 0, 128, 128]
     assert "Authentication failed" in found[2].stderr
+    assert "remote: The token is not this mirror's" in found[2].stderr
 
 
 @needs_git

@@ -325,6 +325,8 @@ def drained(connection: socket.socket) -> bytes:
         (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n", b"413"),
         (b"GET / HTTP/1.1\r\n\r\n", b"421"),
         (b"nonsense\r\n\r\n", b"400"),
+        (b"GET /\r\n\r\n", b"505"),
+        (b"GET /\r\nHost: localhost\r\n\r\n", b"505"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),
     ],
 )
@@ -335,6 +337,40 @@ def test_dishonest_requests_are_refused_and_hung_up_on(mirror: Mirror, request_b
 
     assert status in received.partition(b"\r\n")[0]
     assert ask(mirror.url, TREE).status == 200
+
+
+CONFIG = FILES["config.json"]
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "body"),
+    [
+        (f"GET /{REPO}/resolve/main/config.json HTTP/1.0\r\n\r\n", CONFIG),
+        (f"GET /{REPO}/resolve/main/config.json HTTP/1.0\r\nHost: localhost\r\n\r\n", CONFIG),
+        (f"GET http://127.0.0.1:8/{REPO}/resolve/main/config.json HTTP/1.1\r\nHost: proxy\r\n", CONFIG),
+        (f"GET HTTP://localhost/{REPO}/resolve/main/config.json HTTP/1.1\r\nHost: localhost\r\n", CONFIG),
+        (f"GET /{REPO}/resolve/main/sub/deep/读我%20+%20100%25.txt HTTP/1.1\r\nHost: localhost\r\n", None),
+    ],
+    ids=["no host", "older", "through a proxy", "in capitals", "letters as they are typed"],
+)
+def test_what_older_programs_proxies_and_people_send_is_understood(
+    mirror: Mirror, request_bytes: str, body: bytes | None
+) -> None:
+    with connect(mirror) as connection:
+        connection.sendall(request_bytes.encode() + b"Connection: close\r\n\r\n")
+        received = drained(connection)
+
+    head, _, found = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert found == (body or FILES["sub/deep/读我 + 100%.txt"])
+
+
+@pytest.mark.parametrize("target", ["http://evil.example/", "http://", "http://localhost@evil.example/", "https:///x"])
+def test_a_whole_address_of_another_host_is_refused_in_words(mirror: Mirror, target: str) -> None:
+    answer = ask(mirror.url, target)
+
+    assert answer.status == 421
+    assert "--host" in json.loads(answer.body)["error"]
 
 
 def test_a_request_that_trickles_is_given_up(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:

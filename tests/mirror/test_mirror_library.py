@@ -130,6 +130,7 @@ def test_a_flipped_byte_is_not_served(model: Path, mirror: Mirror) -> None:
     data = FILES["config.json"]
     overwrite(model / "config.json", data[:-2] + b"x\n")
 
+    assert [ask(mirror.url, target, method="HEAD").status for target in (CONFIG_MS, CONFIG_HF)] == [410, 410]
     assert [answer.status for answer in both(mirror)] == [410, 410]
     assert ask(mirror.url, INFO).status == 404
 
@@ -235,11 +236,12 @@ def test_a_registered_folder_with_a_manifest_is_served_by_it(model: Path) -> Non
 
 
 def test_a_thousand_models_are_found_quickly(cache_dir: Path, mirror: Mirror) -> None:
-    data = json.loads((put(cache_dir, "a/model") / ".qwen3ft" / "manifest.json").read_text())
+    model = put(cache_dir, "a/model")
+    data = json.loads((model / ".qwen3ft" / "manifest.json").read_text())
     for number in range(1000):
-        record = cache_dir / f"a_m{number}" / ".qwen3ft"
-        record.mkdir(parents=True)
-        (record / "manifest.json").write_text(json.dumps({**data, "repo_id": f"a/m{number}"}))
+        folder = shutil.copytree(model, cache_dir / f"a_m{number}", copy_function=os.link)
+        (folder / ".qwen3ft" / "manifest.json").unlink()
+        (folder / ".qwen3ft" / "manifest.json").write_text(json.dumps({**data, "repo_id": f"a/m{number}"}))
     ask(mirror.url, "/")
 
     began = time.perf_counter()

@@ -12,7 +12,7 @@ import pytest
 from qwen3ft_jupyter.cache.models import CachedModel
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.hubs.names import parse_repo_id
-from qwen3ft_jupyter.mirror.mirror import Mirror, unserved_models
+from qwen3ft_jupyter.mirror.mirror import Mirror, expected_models
 from tests.mirror.conftest import FILES, REPO, ask, fill, own_commit, put_in_cache, sha256
 from tests.mirror.test_mirror_clients import environment, run_python
 
@@ -198,6 +198,62 @@ def test_who_wants_to_change_something_reads_that_nothing_can_be(mirror: Mirror,
     assert "read-only" in json.loads(answer.body)["Message"]
 
 
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", "/gpt2/resolve/main/config.json"),
+        ("HEAD", "/gpt2/resolve/main/config.json"),
+        ("GET", "/gpt2/raw/main/a/b.json"),
+        ("GET", "/api/models/gpt2"),
+        ("GET", "/api/models/gpt2/revision/main"),
+        ("GET", "/api/models/gpt2/tree/main?recursive=true"),
+        ("GET", "/api/models/gpt2/tree/main/folder"),
+        ("POST", "/api/models/gpt2/paths-info/main"),
+        ("GET", "/api/models/gpt2/commits/main"),
+        ("GET", "/api/models/gpt2/refs"),
+        ("GET", "/api/models/gpt2/auth-check"),
+        ("GET", "/api/models/no/body/discussions"),
+        ("GET", "/api/datasets/squad/revision/main"),
+        ("GET", "/datasets/squad/resolve/main/x"),
+    ],
+)
+def test_a_repo_that_is_not_here_is_said_to_be_missing_whatever_is_asked_and_however_it_is_called(
+    mirror: Mirror, method: str, target: str
+) -> None:
+    """At any other answer clients say that the hub cannot be reached."""
+    answer = ask(mirror.url, target, method=method, body=b"{}" if method == "POST" else None)
+
+    assert (answer.status, answer.headers["x-error-code"]) == (404, "RepoNotFound")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"/{REPO}",
+        f"/{REPO}/blob/main/config.json",
+        f"/{REPO}/tree/main",
+        f"/models/{REPO}/summary",
+        f"/api/models/{REPO}/discussions",
+        f"/api/models/{REPO}/likers",
+        f"/api/models/{REPO}/xet-read-token/main",
+        "/api/collections",
+        "/api/settings/webhooks",
+        "/api/jobs/me",
+        "/openapi/v1/mcp/servers",
+        "/api/v1/studios/a/b",
+        "/favicon.ico",
+    ],
+)
+def test_what_a_mirror_has_no_answer_to_is_said_in_words(mirror: Mirror, target: str) -> None:
+    answer = ask(mirror.url, target)
+    body = json.loads(answer.body)
+
+    assert answer.status == 404
+    assert "x-error-code" not in answer.headers  # by which clients would note that a repo or file is missing
+    assert answer.headers["x-error-message"] == body["error"] == body["Message"]
+    assert "resolve/main" in body["error"]
+
+
 def test_write_access_is_not_had(mirror: Mirror) -> None:
     assert [ask(mirror.url, f"/api/models/{REPO}/auth-check{end}").status for end in ("", "/write")] == [200, 403]
 
@@ -216,6 +272,7 @@ except RepositoryNotFoundError:
 said["whoami"] = api.whoami()["name"]
 said["commits"] = [commit.commit_id for commit in api.list_repo_commits(repo, formatted=True)]
 said["refs"] = sorted(branch.name for branch in api.list_repo_refs(repo).branches)
+said["pull requests"] = api.list_repo_refs(repo, include_pull_requests=True).pull_requests
 said["models"] = [model.id for model in api.list_models(search="practice", author="qwen3ft", limit=5)]
 said["datasets"] = [*api.list_datasets()]
 said["short"] = api.model_info(repo, revision={OWN[:8]!r}).sha
@@ -231,6 +288,7 @@ print(json.dumps(said))
         "whoami": "qwen3ft-mirror",
         "commits": [OWN],
         "refs": ["main", "master"],
+        "pull requests": [],
         "models": [REPO],
         "datasets": [],
         "short": OWN,
@@ -246,7 +304,7 @@ def test_modelscopes_commits_are_the_one_there_is(mirror: Mirror) -> None:
     assert ([commit["Id"] for commit in answer["Data"]["Commit"]], answer["TotalCount"]) == ([OWN], 1)
 
 
-def test_models_that_lie_in_the_cache_unchecked_or_are_used_elsewhere_are_not_served() -> None:
+def test_what_is_listed_as_ours_or_known_elsewhere_is_expected_with_whether_it_has_a_record() -> None:
     def model(repo_id: str, owner: ModelOwner, *, is_verified: bool) -> CachedModel:
         return CachedModel(parse_repo_id(repo_id), "x", Path("x"), 1, owner, is_verified=is_verified)
 
@@ -266,11 +324,15 @@ def test_models_that_lie_in_the_cache_unchecked_or_are_used_elsewhere_are_not_se
         def list(self) -> Any:
             return listed
 
-    assert unserved_models(Cache(Path("nowhere"))) == ["b/copied", "b/in-place", "b/teams-copied"]
+    expected = expected_models(Cache(Path("nowhere")))
+
+    served = dict.fromkeys(["a/own", "a/team"], True)
+    assert expected == {**served, **dict.fromkeys(["b/copied", "b/teams-copied", "b/in-place"], False)}
 
 
 def test_it_says_which_models_it_does_not_serve(tmp_path: Path) -> None:
-    with Mirror({REPO: fill(tmp_path / "model", FILES)}, unserved=lambda: ["b/two", "a/one"]) as mirror:
+    with Mirror({REPO: fill(tmp_path / "model", FILES)}, expected=lambda: ["b/two", "a/one", REPO]) as mirror:
         status = json.loads(ask(mirror.url, "/").body)
+        assert mirror.unserved() == status["not_served"]
 
     assert status == {"service": "qwen3ft mirror", "models": 1, "not_served": ["a/one", "b/two"]}

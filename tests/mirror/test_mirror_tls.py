@@ -93,6 +93,24 @@ def test_our_own_client_trusts_it_as_told(
     assert {file.path: file.sha256 for file in listing.files} == EXPECTED
 
 
+def test_appended_to_other_certificates_it_is_trusted_beside_them(
+    tmp_path: Path, secure: Mirror, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As people are told to do: a certificate named alone would be the only one that is trusted."""
+    others = own_certificate(tmp_path / "others", "127.0.0.1")
+    both = tmp_path / "both.pem"
+    both.write_bytes(others.path.read_bytes() + certificate.path.read_bytes())
+    for variable in CA_VARIABLES:
+        monkeypatch.setenv(variable, str(both))
+
+    with Mirror({REPO: fill(tmp_path / "model", FILES)}, certificate=others) as other:
+        for url in (secure.url, other.url):
+            listing = HuggingFaceHub(HttpClient(), url).listing(parse_repo_id(REPO))
+            assert {file.path: file.sha256 for file in listing.files} == EXPECTED
+            done = run(["curl", "-sS", url + WEIGHTS_HF, "-o", os.devnull], {**os.environ})
+            assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("command", [["hf", "download", "--local-dir"], ["modelscope", "download", "--local_dir"]])
 def test_commands_download_over_https(
     tmp_path: Path, secure: Mirror, certificate: Certificate, command: list[str]
@@ -103,6 +121,20 @@ def test_commands_download_over_https(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert digests(tmp_path / "got") == EXPECTED
+
+
+@pytest.mark.parametrize(("token", "words"), [("", "asks for the token"), ("wrong", "not this mirror's")])
+def test_commands_show_people_over_https_what_is_wrong_with_their_token(
+    tmp_path: Path, model_folder: Path, certificate: Certificate, token: str, words: str
+) -> None:
+    with Mirror({REPO: model_folder}, token="right", certificate=certificate) as secure:
+        env = environment(tmp_path, secure, **client_settings(secure.url, token or None, certificate.path))
+
+        for command in ("hf", "modelscope"):
+            done = run([str(BIN / command), "download", REPO], env)
+
+            assert done.returncode != 0
+            assert words in " ".join((done.stdout + done.stderr).split())
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,41 @@ def calls(cell: str) -> list[tuple[Any, ...]]:
         "chat a/b # is a hash?",
     ],
 )
-@pytest.mark.parametrize("before", ["", "x = ", "a = 1\n", "if True:\n    ", "answer, = "])
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "x = ",
+        "a = 1\n",
+        "if True:\n    ",
+        "answer, = ",
+        'said["a = b"] = ',
+        "x: str = ",
+        "x = y = ",
+        "here.x=",
+        "x += ",
+    ],
+)
 def test_a_question_stays_as_it_is_typed(line: str, before: str) -> None:
     assert ("qwen3ft", line) in calls(f"{before}%qwen3ft {line}\n")
     assert ("qwen3ft", line) in calls(f"{before}%qwen3ft {line}\nprint(1)\n")
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\x85"])
+def test_only_what_ends_a_line_for_python_ends_a_question(end: str) -> None:
+    """A text from a page may hold what IPython takes for the end of a line: what follows is no code."""
+    assert calls(f"%qwen3ft chat a/b first{end}print(1)?\n%qwen3ft chat a/b {end} next\n") == [
+        ("qwen3ft", f"chat a/b first{end}print(1)?"),
+        ("qwen3ft", f"chat a/b {end} next"),
+    ]
+
+
+def test_a_question_goes_on_after_a_backslash_that_stands_alone() -> None:
+    assert calls("%qwen3ft chat a/b one \\\n    two? \\\nthree\nf.x('four')\n") == [
+        ("qwen3ft", "chat a/b one two? three"),
+        ("four",),
+    ]
+    assert calls("%qwen3ft chat a/b C:\\new\\\nf.x('two')\n") == [("qwen3ft", "chat a/b C:\\new\\"), ("two",)]
 
 
 def test_every_question_of_a_cell_is_asked() -> None:
@@ -65,6 +96,10 @@ def test_every_question_of_a_cell_is_asked() -> None:
         '"""\n%qwen3ft chat a who?\n"""\n',
         "%%writefile x.txt\n%qwen3ft chat a who?\n",
         "print('%qwen3ft chat a who?')\n",
+        "x = 'y = %qwen3ft chat a who?'\n",
+        "# x = %qwen3ft chat a who?\n",
+        "1 + \\\n2\n",
+        "x = 'a\u2028b'\n",
     ],
 )
 def test_what_is_text_stays_text(cell: str) -> None:
@@ -77,6 +112,18 @@ def test_help_on_the_magic_is_still_help() -> None:
     lines = ["%qwen3ft?\n", "%qwen3ft status\n"]
 
     assert keep_questions(lines) == lines
+
+
+@pytest.mark.parametrize(
+    "line", ["%qwen3ft pin?", "%qwen3ft pin Qwen/Qwen3-4B ??", "x = %qwen3ft pin ?", "%qwen3ft help pin?"]
+)
+def test_a_mark_after_a_verb_asks_for_help_on_it(shell: Any, line: str) -> None:
+    shell.run_cell(LOAD)
+
+    done = shell.run_cell(f"{line}\n{'x' if '=' in line else ''}")
+
+    done.raise_error()
+    assert verb_in(str(done.result)) == "pin"
 
 
 @pytest.mark.parametrize("before", ["%time ", "x = 1\n%time ", "%timeit -n1 -r1 "])
@@ -113,6 +160,10 @@ LOAD = "%load_ext qwen3ft_jupyter"
         ("def f():\n    x = %qwen3ft help pin\n    return x\ny = f()", [], None),
         ("try:\n    %qwen3ft help pin\nfinally:\n    pass", ["pin"], None),
         ("%time %qwen3ft help pin", [], "pin"),
+        ("%qwen3ft help pin;", [], None),
+        ("%qwen3ft help pin ;\nx = 1", [], None),
+        ("%qwen3ft help pin\n%qwen3ft help load;", ["pin"], None),
+        ("x = %qwen3ft help pin;\nx", [], "pin"),
         ("import asyncio\nawait asyncio.sleep(0)\n%qwen3ft help pin\n%qwen3ft help load", ["pin"], "load"),
     ],
 )
@@ -148,10 +199,29 @@ def test_a_question_is_not_filled_in_but_the_name_is(shell: Any, tmp_path: Path,
     assert str(asked) == f"You asked: {text}\n\n    {text}"
 
 
-def test_a_cell_that_was_read_too_early_to_ask_says_so(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("in_history", [True, False])  # of a file that is run IPython keeps none
+def test_a_cell_that_was_read_too_early_to_ask_says_so(
+    shell: Any, capsys: pytest.CaptureFixture[str], *, in_history: bool
+) -> None:
     cell = "%load_ext qwen3ft_jupyter\n%qwen3ft chat a/b who are you?"
 
-    shell.run_cell(cell, store_history=True)
+    shell.run_cell(cell, store_history=in_history)
 
     assert "Run the cell again to ask it." in capsys.readouterr().err
     assert keep_questions in shell.input_transformers_cleanup
+
+
+def test_an_interrupt_is_said_in_a_line_without_our_code(
+    shell: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted(StandInManager):
+        def model_rows(self) -> list[Any]:
+            raise KeyboardInterrupt
+
+    shell.run_cell(LOAD)
+    shell.register_magics(Qwen3FTMagics(shell, lambda **_: Interrupted(tmp_path).real))
+
+    done = shell.run_cell("%qwen3ft models")
+
+    assert isinstance(done.error_in_exec, KeyboardInterrupt)
+    assert capsys.readouterr().out.strip() == "Interrupted."

@@ -12,6 +12,7 @@ import pytest
 
 from qwen3ft_jupyter.errors import NoSpace, Stopped
 from qwen3ft_jupyter.faces.terminal import ProgressLine
+from qwen3ft_jupyter.notebook import display
 from qwen3ft_jupyter.notebook.display import CellReporter, default_reporter
 from qwen3ft_jupyter.work import SILENT, Progress
 from tests.server.standin import HOSTILE
@@ -68,6 +69,22 @@ def test_a_new_phase_and_the_end_of_one_are_always_shown() -> None:
         "downloading",
         "verifying",
     ]
+
+
+def test_a_cell_that_waits_is_renewed_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is saved of work says of which moment it tells: the kernel may be gone before it ends."""
+    minutes = [f"12:{number // 60:02}" for number in range(120)]
+    monkeypatch.setattr(display, "moment", lambda _now: minutes.pop(0))
+    wall, clock = Wall(), Clock()
+    reporter = CellReporter(wall, clock)
+
+    while len(minutes) >= 2:  # one for the HTML, one for the text
+        reporter.progress(Progress("waiting"))
+        clock.now += 1
+    reporter.finished(None)
+
+    assert [bundle["text/plain"].rpartition(" ")[2] for bundle in wall.shown[:-1]] == ["12:00", "12:01"]
+    assert "as of" not in wall.shown[-1]["text/plain"]
 
 
 def test_notices_stay_and_are_escaped() -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from ipywidgets import Widget
 
 from qwen3ft_jupyter.errors import BadConfig, NoSpace
+from qwen3ft_jupyter.manager import get_model_manager
 from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker, with_hub
+from tests.faults.scarcity import limit_threads
 from tests.server.standin import FAILED, HALFWAY, HOSTILE, StandInManager
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from qwen3ft_jupyter.manager import ModelManager
 
 LIMIT_S = 20.0
 
@@ -23,6 +28,12 @@ LIMIT_S = 20.0
 @pytest.fixture
 def manager(tmp_path: Path) -> StandInManager:
     return StandInManager(tmp_path)
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> ModelManager:
+    """What looks at a config before it starts anything."""
+    return get_model_manager(cache_dir=tmp_path / "cache", state_dir=tmp_path / "state", offline=True)
 
 
 def picker(manager: StandInManager, **options: Any) -> ModelPicker:
@@ -172,8 +183,6 @@ def test_the_form_shows_the_yaml_it_runs(manager: StandInManager) -> None:
 
 
 def test_the_yaml_that_is_shown_is_what_the_cell_magic_reads(manager: StandInManager) -> None:
-    from html import unescape
-
     from qwen3ft_jupyter.finetune.config import parse_yaml
 
     shown = form(manager)
@@ -185,21 +194,19 @@ def test_the_yaml_that_is_shown_is_what_the_cell_magic_reads(manager: StandInMan
     assert parse_yaml(written) == shown.config()
 
 
-def test_a_number_that_is_none_is_named_at_once(manager: StandInManager) -> None:
-    shown = form(manager)
+def test_a_number_that_is_none_is_named_at_once(real: ModelManager) -> None:
+    shown = FineTuneForm(real)
     shown.epochs.value = "many"
 
     assert "epochs" in shown.preview.value
     shown.start_button.click()
     assert "epochs" in shown.panel.problem.value
-    assert manager.was_asked("fine_tune") == []
+    assert real.jobs() == []
     with pytest.raises(BadConfig):
         shown.config()
 
 
 def test_what_is_saved_with_the_notebook_holds_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from qwen3ft_jupyter.manager import get_model_manager
-
     manager = get_model_manager(cache_dir=tmp_path, state_dir=tmp_path, hf_token="hf_verysecret", offline=True)
     before = set(Widget.get_manager_state()["state"])
 
@@ -211,22 +218,43 @@ def test_what_is_saved_with_the_notebook_holds_no_secret(tmp_path: Path, monkeyp
     assert "hf_verysecret" not in json.dumps(state, default=repr)
 
 
-def test_every_number_that_is_none_is_named_and_stays_as_it_is_typed(manager: StandInManager) -> None:
-    shown = form(manager)
+def test_everything_that_is_wrong_is_named_and_stays_as_it_is_typed(real: ModelManager) -> None:
+    shown = FineTuneForm(real)
     shown.epochs.value, shown.learning_rate.value, shown.batch_size.value = "many", "fast", "1.5"
+    shown.model.value, shown.data.value, shown.output_dir.value = "Qwen/Qwen3-7B", "nowhere.jsonl", "oss://bucket/x"
 
     shown.start_button.click()
 
-    for name in ("epochs: 'many'", "learning_rate: 'fast'", "batch_size: '1.5'"):
-        assert name.replace("'", "&#39;") in shown.panel.problem.value
+    for name in (
+        "epochs: 'many'",
+        "learning_rate: 'fast'",
+        "batch_size: '1.5'",
+        "output_dir: 'x' is an address",
+        'never published "Qwen/Qwen3-7B"',
+        "nowhere.jsonl does not exist",
+    ):
+        assert name in unescape(shown.panel.problem.value)
     assert [shown.epochs.value, shown.learning_rate.value, shown.batch_size.value] == ["many", "fast", "1.5"]
+
+
+def test_a_form_says_what_is_wrong_in_the_readers_language(real: ModelManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWEN3FT_LANG", "zh")
+    shown = FineTuneForm(real)
+    shown.epochs.value = "many"
+
+    shown.start_button.click()
+
+    assert "epochs：&#39;many&#39; 不是" in shown.panel.problem.value
+    assert "epochs：&#39;many&#39; 不是" in shown.preview.value
+    assert "缺少" in shown.panel.problem.value
 
 
 def test_a_whole_number_is_shown_as_it_is_typed(manager: StandInManager) -> None:
     shown = form(manager)
-    shown.epochs.value = "3"
+    shown.epochs.value = shown.learning_rate.value = shown.batch_size.value = "3"
 
-    assert "epochs: 3\n" in shown.preview.value
+    for name in ("epochs", "learning_rate", "batch_size"):
+        assert f"{name}: 3\n" in shown.preview.value
 
 
 @pytest.mark.parametrize("make", [picker, form])
@@ -243,6 +271,7 @@ def test_a_second_click_does_not_lose_the_job_of_the_first(manager: StandInManag
     assert job.id in shown.panel.output.value
     shown.panel.stop_button.click()
     assert "stopped" in wait(shown.panel)
+    assert shown.panel.problem.value == ""
     button.click()
     assert len(manager.all_jobs) == 2
     assert shown.panel.problem.value == ""
@@ -293,3 +322,14 @@ def test_where_no_widget_is_shown_a_form_says_what_to_type(
     assert "application/vnd.jupyter.widget-view+json" in shown[0]
     assert command in shown[0]["text/html"]
     assert command in shown[0]["text/plain"]
+
+
+def test_where_the_system_has_no_thread_the_job_is_shown_as_it_is(
+    manager: StandInManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = picker(manager)
+    limit_threads(monkeypatch, 0)
+
+    shown.download_button.click()
+
+    assert "Download Qwen/" in shown.panel.output.value

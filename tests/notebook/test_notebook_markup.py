@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qwen3ft_jupyter.errors import NoSpace
 from qwen3ft_jupyter.faces.format import plain
 from qwen3ft_jupyter.faces.job_views import job_text, jobs_table
 from qwen3ft_jupyter.faces.losses import Losses
 from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table
 from qwen3ft_jupyter.manager.overview import ModelRow, SettingRow
 from qwen3ft_jupyter.notebook import views
-from qwen3ft_jupyter.notebook.job_view import job_html
+from qwen3ft_jupyter.notebook.display import CellReporter
+from qwen3ft_jupyter.notebook.forms import FineTuneForm
+from qwen3ft_jupyter.notebook.job_view import JobView, job_html
 from qwen3ft_jupyter.notebook.markup import bar, curve, element, joined, table
 from tests.server.standin import (
     DONE,
@@ -29,6 +34,8 @@ from tests.server.standin import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from markupsafe import Markup
 
     from qwen3ft_jupyter.faces.views import Table
@@ -139,3 +146,27 @@ def test_the_text_of_a_job_holds_no_control_characters() -> None:
     job = StandInJob("a", title="\x1b]0;title\x07").snapshot()
 
     assert "\x1b" not in job_text(job)
+
+
+def test_what_stands_between_dollars_is_no_formula(tmp_path: Path) -> None:
+    """JupyterLab and the exports of nbconvert leave alone what has their class."""
+    shown: list[dict[str, Any]] = [views.Note("$5 and $10")._repr_mimebundle_()]
+    shown.append(JobView(StandInJob("a", script=[DONE]).real).bundle())
+    CellReporter(SimpleNamespace(show=shown.append)).notice("from $a to $b")
+    form = FineTuneForm(StandInManager(tmp_path).real)
+    form.epochs.value = "$1 and $2"
+    form.panel.show_error(NoSpace("from $a to $b"))
+
+    for html in (*(bundle["text/html"] for bundle in shown), form.preview.value, form.panel.problem.value):
+        assert html.startswith('<div class="mathjax_ignore tex2jax_ignore">')
+
+
+@pytest.mark.parametrize("is_code", [False, True])
+def test_an_answer_stays_whole_in_markdown(*, is_code: bool) -> None:
+    """There HTML ends at an empty line, and what follows is read as Markdown."""
+    text = "First.\n\n# no heading\n \t\n    no code\n\n\n*plain*\n\n"
+
+    html = views.TextView(text, is_code=is_code)._repr_mimebundle_()["text/html"]
+
+    assert all(line.strip() for line in html.splitlines())
+    assert text in unescape(html)

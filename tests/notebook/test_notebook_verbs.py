@@ -123,6 +123,7 @@ def test_a_line_is_split_as_people_mean_it() -> None:
         ("load", "NAME"),
         ("load a --4bit --8bit", "not allowed with"),
         ("load a --as 1x", "'1x' cannot be the name of a variable"),
+        ("load a --as class", "'class' cannot be the name of a variable"),
         ("stop", "ID"),
         ("chat a", "QUESTION"),
         ("chat a b --max-new-tokens many", "many"),
@@ -171,6 +172,11 @@ def test_help_on_a_verb_tells_its_options(run: Any, manager: StandInManager, lin
     assert "--revision takes a branch" in view.text()
     assert "--dry-run only shows" in view.text()
     assert manager.asked == []
+
+
+@pytest.mark.parametrize("line", ["help jobs log", "jobs log --help", "jobs log?"])
+def test_help_on_a_verb_of_two_words_is_about_that(run: Any, line: str) -> None:
+    assert [row["name"] for row in run(line)] == ["jobs log"]
 
 
 # what verbs do
@@ -405,6 +411,10 @@ def test_a_fine_tune_is_read_from_a_file(run: Any, manager: StandInManager, tmp_
         ("# only a comment", "is not a list of fields"),
         ("data: $nothing", "no variable nothing"),
         ("data: [$nothing]", "no variable nothing"),
+        (
+            "model: $nobody\ndata: $nothing",
+            "no variable nobody. The config names $nothing, but there is no variable nothing",
+        ),
         ("!!python/object/apply:os.system ['true']", "is not YAML"),
     ],
 )
@@ -429,6 +439,8 @@ def test_a_config_stands_in_one_place_and_only_finetune_takes_a_cell(run: Any) -
         run("finetune a.yaml", "model: x")
     with pytest.raises(UsageError, match="takes no cell"):
         run("status", "model: x")
+    with pytest.raises(UsageError, match="names no verb: %%qwen3ft finetune, %%qwen3ft preview, %%qwen3ft chat"):
+        run("", "finetune")
 
 
 def test_jobs_are_shown_resumed_followed_and_forgotten(run: Any, manager: StandInManager) -> None:

@@ -101,7 +101,7 @@ def test_files_of_a_read_only_install_can_be_changed_in_the_copy(
         path.chmod(0o555 if path.is_dir() else 0o444)
     monkeypatch.setattr("qwen3ft_jupyter.practice.model.MODEL_FOLDER", installed)
 
-    folder = make_practice(tmp_path / "copy").folder
+    folder = make_practice(str(tmp_path / "copy")).folder
 
     installed.chmod(0o755)
     assert contents(folder / "data").keys() == {"train.jsonl", "heldout.jsonl"}

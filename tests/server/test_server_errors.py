@@ -9,6 +9,7 @@ import pytest
 
 from qwen3ft_jupyter import errors
 from qwen3ft_jupyter.server.base import STATUS_OF, status_of
+from tests.faults.scarcity import limit_threads
 from tests.server.standin import NAME
 
 if TYPE_CHECKING:
@@ -98,3 +99,15 @@ async def test_an_error_while_something_is_changed_is_answered_too(ask: Ask, man
     answer = await ask("delete", "/models/cache/all")
 
     assert (answer.code, answer.json["code"]) == (409, "model-in-use")
+
+
+async def test_where_the_system_has_no_thread_the_server_says_that_it_is_busy_and_goes_on(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        limit_threads(patch, 0)
+        refused = await ask("get", "/models")
+    answer = await ask("get", "/models")
+
+    assert (refused.code, refused.json["code"]) == (503, "server-busy")
+    assert answer.code == 200

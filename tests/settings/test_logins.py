@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import os
 import pickle
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from modelscope_hub.config import HubConfig
 
 from qwen3ft_jupyter.settings.logins import stored_huggingface_token, stored_modelscope_token
+from qwen3ft_jupyter.settings.places import load_settings
 
 
 def test_a_login_of_the_modelscope_client_is_found(tmp_path: Path) -> None:
@@ -63,3 +66,38 @@ def test_a_login_of_the_hf_client_is_found(tmp_path: Path) -> None:
 
     assert stored_huggingface_token({"HF_HOME": str(tmp_path)}) == "hf_made_up"
     assert stored_huggingface_token({"HF_HOME": str(tmp_path / "elsewhere")}) is None
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b" \n", b"to\nken", b"to ken", b"\0" * 100, b"\xff\xfe", "令牌".encode(), b"a\r\nX-Header: b"]
+)
+def test_what_no_token_can_be_is_none(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "token").write_bytes(data)
+
+    assert stored_huggingface_token({"HF_HOME": str(tmp_path)}) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and permissions of POSIX")
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(path)], ids=["pipe", "folder", "circle"]
+)
+@pytest.mark.parametrize("name", ["token", "cookies"])
+def test_a_login_that_cannot_be_read_is_none_and_that_can_be_seen(tmp_path: Path, name: str, make: Any) -> None:
+    """A pipe that nobody writes to would keep every command waiting."""
+    make(tmp_path / name)
+
+    settings = load_settings(
+        environ={"HF_HOME": str(tmp_path), "MODELSCOPE_CREDENTIALS_PATH": str(tmp_path)}, working_folder=tmp_path
+    )
+
+    field, client = {"token": ("hf_token", "hf"), "cookies": ("modelscope_token", "modelscope")}[name]
+    assert getattr(settings, field) is None
+    assert settings.origins[field].startswith(f"login of the {client} client: cannot be read (")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symlinks need rights on Windows")
+def test_a_token_that_is_linked_to_is_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hf_made_up")
+    (tmp_path / "token").symlink_to("secret")
+
+    assert stored_huggingface_token({"HF_HOME": str(tmp_path)}) == "hf_made_up"

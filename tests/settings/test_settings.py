@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import pytest
@@ -216,6 +217,33 @@ def test_an_env_file_that_is_not_utf8_is_ignored_and_that_is_said(home: Path, pl
     assert settings.origins["cache_dir"].startswith("default")
     words = "the working folder" if place == "work" else "your config folder"
     assert settings.notices == (f"The .env file in {words} is not UTF-8 and is ignored: save it as UTF-8.",)
+
+
+def link_in_a_circle(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def fill_without_end(path: Path) -> None:
+    path.write_bytes(b"A=1\n" * 300_000)
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [(link_in_a_circle, "Too many levels of symbolic links"), (fill_without_end, "File too large")],
+)
+def test_an_env_file_that_cannot_be_read_is_ignored_and_that_is_said(home: Path, make: Any, reason: str) -> None:
+    make(home / "work" / ".env")
+
+    assert load(home).notices == (f"The .env file in the working folder cannot be read and is ignored: {reason}.",)
+
+
+@POSIX
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["a virtual environment", "a pipe"])
+def test_what_is_called_so_and_is_no_file_is_none(home: Path, make: Any) -> None:
+    make(home / "work" / ".env")
+
+    assert load(home).notices == ()
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(home: Path) -> None:

@@ -53,3 +53,26 @@ def test_a_stall_shows_as_a_falling_rate() -> None:
     rates = [event.rate or 0 for event in told.events]
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] < 100
+
+
+def test_when_nothing_comes_no_time_left_is_told_until_bytes_come_again() -> None:
+    clock, told = Clock(), Recorder()
+    meter = Meter(told, "transferring", 1 << 30, clock=clock)
+    for second in range(1, 31):
+        clock.now = second
+        meter.update(min(second, 10) << 20 if second < 30 else 11 << 20)
+
+    assert told.events[9].eta_s is not None
+    assert {event.eta_s for event in told.events[15:29]} == {None}
+    assert told.events[29].eta_s is not None
+
+
+def test_a_few_bytes_a_second_are_no_rate_to_reckon_with() -> None:
+    clock, told = Clock(), Recorder()
+    meter = Meter(told, "transferring", 1 << 30, clock=clock)
+    for second in range(1, 31):
+        clock.now = second
+        meter.update(3 * second)
+
+    assert told.events[-1].rate == 3
+    assert {event.eta_s for event in told.events} == {None}

@@ -12,7 +12,7 @@ from qwen3ft_jupyter.transfer.file_download import FileDownload
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.pieces import SILENT_S
-from qwen3ft_jupyter.transfer.range_chooser import RangeChooser
+from qwen3ft_jupyter.transfer.range_chooser import SPARE_FILES, RangeChooser
 from qwen3ft_jupyter.transfer.scheduler import ASIDE_FAILURES, Scheduler
 from qwen3ft_jupyter.transfer.source_states import SourceState
 from tests.transfer.origin import Recorder, remote
@@ -441,3 +441,18 @@ def test_time_for_which_we_made_it_wait_costs_no_patience(game: Game) -> None:
     game.scheduler.returned(range_fetch)
 
     assert not range_fetch.source_state.is_exhausted(id(range_fetch.download))
+
+
+def test_files_that_have_arrived_and_wait_for_their_digest_are_few(tmp_path: Path) -> None:
+    """Else small files that arrive faster than they are hashed would exhaust the descriptors."""
+    game = Game(tmp_path, files=12, connections=4)
+    while (range_fetch := game.scheduler.take(waits=False)) is not None:
+        game.bring(range_fetch)
+        game.scheduler.returned(range_fetch)
+    arrived = [download for download in game.downloads if download.pieces.is_complete]
+    assert arrived == game.downloads[: 4 + SPARE_FILES]
+
+    game.scheduler.verified(arrived[0])
+
+    range_fetch = game.take()
+    assert range_fetch.download is game.downloads[len(arrived)]

@@ -1,4 +1,5 @@
 import { parseDownloadPlan } from '../api/answers';
+import { PRACTICE_MODEL } from '../domain/models';
 import { actionWords, hasRoom, isUpToDate, planWords } from '../domain/plan';
 import { revisionWords } from '../domain/names';
 import { ENGLISH } from './fake';
@@ -56,6 +57,12 @@ describe('parseDownloadPlan', () => {
 describe('planWords', () => {
   const words = (fields: object) =>
     planWords(parseDownloadPlan({ ...PLAN, ...fields }), ENGLISH).map(row => row.join(': '));
+
+  it('say that the practice model comes from no hub', () => {
+    const told = words({ model_name: PRACTICE_MODEL, sources: ['ModelScope', 'this disk'] });
+    expect(told).toContain('From: this package, this disk');
+    expect(told).toContain('Hub: this package');
+  });
 
   it('tell of the whole', () => {
     expect(words({})).toEqual([

@@ -71,6 +71,13 @@ describe('resultWords', () => {
     ]);
   });
 
+  it('say that the practice model comes from this package, not from the hub that it is served as', () => {
+    const params = { model_name: PRACTICE_MODEL };
+    const told = (hub: string) => resultWords(parseJob({ id: 'j', params, result: { hub } }), ENGLISH);
+    expect(told('modelscope')).toEqual([['Hub', 'this package']]);
+    expect(told('')).toEqual([]);
+  });
+
   it('say of a download that there was nothing to fetch', () => {
     const result = { bytes: 0, was_cached: true, hub: 'modelscope' };
     expect(resultWords(parseJob({ id: 'j', result }), ENGLISH)).toEqual([

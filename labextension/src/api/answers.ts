@@ -266,6 +266,7 @@ type DownloadPlan = Omit<Schemas['DownloadPlan'], 'evictable'> & {
 
 /** Read the answer of `POST /models/download` to a dry run. */
 export const parseDownloadPlan = object<DownloadPlan>()('plan', {
+  model_name: text,
   hub: text,
   revision: text,
   commit: text,

@@ -1,5 +1,9 @@
 /** What hubs and revisions are called, in every language. */
 
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { PRACTICE_MODEL } from './models';
+
 /** A hub's name as it writes itself. */
 export function hubName(hub: string): string {
   switch (hub) {
@@ -10,6 +14,14 @@ export function hubName(hub: string): string {
     default:
       return hub;
   }
+}
+
+const HUBS = ['ModelScope', 'Hugging Face'];
+
+/** Whom a model came from, or comes from: a hub, by its name in any spelling, or this package. */
+export function originName(model: string, hub: string, trans: TranslationBundle): string {
+  const name = hubName(hub);
+  return model === PRACTICE_MODEL && HUBS.includes(name) ? trans.__('this package') : name;
 }
 
 /** How much of a commit tells it from others. */

@@ -3,7 +3,7 @@
 import type { IDownloadPlan, IPlannedFile } from '../api/answers';
 import { formatBytes, formatDuration, formatRate } from './format';
 import type { ILanguage, Pair } from './language';
-import { hubName, revisionWords } from './names';
+import { originName, revisionWords } from './names';
 
 /** Whether a download would change nothing. */
 export function isUpToDate(plan: IDownloadPlan): boolean {
@@ -23,7 +23,7 @@ export function planWords(plan: IDownloadPlan, language: ILanguage): ReadonlyArr
   const rows: ReadonlyArray<Pair> = [
     [trans.__('To download'), bytes(plan.bytes_to_fetch)],
     [trans.__('On this disk already'), plan.bytes_reused > 0 ? bytes(plan.bytes_reused) : ''],
-    [trans.__('From'), plan.sources.join(', ')],
+    [trans.__('From'), plan.sources.map(each => originName(plan.model_name, each, trans)).join(', ')],
     [trans.__('Time'), timeWords(plan, language)],
     [
       trans.__('Room'),
@@ -31,7 +31,7 @@ export function planWords(plan: IDownloadPlan, language: ILanguage): ReadonlyArr
         ? bytes(plan.room_bytes)
         : trans.__('%1 needed, %2 free', bytes(plan.room_bytes), bytes(free))
     ],
-    [trans.__('Hub'), hubName(plan.hub)],
+    [trans.__('Hub'), originName(plan.model_name, plan.hub, trans)],
     [trans.__('Revision'), revisionWords(plan.revision, plan.commit)]
   ];
   return rows.filter(([, value]) => value !== '');

@@ -6,7 +6,7 @@ import type { IJob } from '../api/answers';
 import { isRecord, json, list, number, text } from '../api/read';
 import { formatBytes, formatCount, formatMetric } from './format';
 import type { ILanguage, Pair } from './language';
-import { hubName } from './names';
+import { originName } from './names';
 
 /** What came of a job: pairs of a label and a value, empty while there is nothing to tell. */
 export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<Pair> {
@@ -17,7 +17,7 @@ export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<Pair>
   const evalLoss = number(result.eval_loss);
   const rows: ReadonlyArray<Pair> = [
     ...bytesWords(job, language),
-    [trans.__('Hub'), hubName(text(result.hub))],
+    [trans.__('Hub'), originName(text(job.params.model_name), text(result.hub), trans)],
     [trans.__('Deleted to make room'), list(result.evicted).map(text).join(', ')],
     [trans.__('Data'), dataWords(config.data)],
     [trans.__('Method'), text(config.method)],

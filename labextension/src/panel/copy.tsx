@@ -15,7 +15,7 @@ import { isHere } from '../domain/cache';
 import { formatAgo, formatBytes } from '../domain/format';
 import { damageFound, damageJobOf, isBeside, maintenanceOf } from '../domain/jobs';
 import type { ILanguage } from '../domain/language';
-import { hubName, revisionWords } from '../domain/names';
+import { originName, revisionWords } from '../domain/names';
 import { deleteCopy } from './delete';
 import { reviewDownload } from './review';
 
@@ -183,7 +183,7 @@ function facts(entry: ICached, isOneOfMany: boolean, { trans, locale }: ILanguag
   const now = Date.now() / 1000;
   return [
     formatBytes(entry.size, locale),
-    isHere(entry) ? hubName(entry.hub) : '',
+    isHere(entry) ? originName(entry.model_name, entry.hub, trans) : '',
     isOneOfMany ? '' : revisionWords(entry.revision, entry.commit),
     entry.last_used === null ? '' : trans.__('used %1', formatAgo(entry.last_used, now, locale))
   ].filter(fact => fact !== '');

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qwen3ft_jupyter.cache.models import is_model_file
+from qwen3ft_jupyter.cache.case import check_case
+from qwen3ft_jupyter.cache.models import EvictedModel, is_model_file
 from qwen3ft_jupyter.cache.others.find import find_copy
 from qwen3ft_jupyter.cache.others.places import entries_of
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, NotCached
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.messages import Command, Message, Names
-from qwen3ft_jupyter.paths import is_folder, is_link
+from qwen3ft_jupyter.paths import is_link, is_there
 from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.others.places import OtherCopy, Place
     from qwen3ft_jupyter.hubs.names import RepoId
+
+_CLIENTS_OWN: Final = frozenset({".msc", ".mdl", ".mv"})
+"""What ModelScope's client keeps in the folder of a model about it."""
 
 
 def named_copies(name: str, models: Iterable[CachedModel]) -> Sequence[CachedModel]:
@@ -34,9 +37,11 @@ def named_copies(name: str, models: Iterable[CachedModel]) -> Sequence[CachedMod
 
     Raises:
         BadName: `name` is neither a path nor the name of a repo.
+        UnknownModel: It is spelled otherwise there.
         NotCached: There is none.
         CacheError: Several folders may be meant, or one that is only called like the repo.
     """
+    models = list(models)
     if os.path.isabs(name):  # noqa: PTH117 - the name of a repo is text
         folder = Path(os.path.realpath(name))
         found = [model for model in models if model.folder == folder]
@@ -44,6 +49,7 @@ def named_copies(name: str, models: Iterable[CachedModel]) -> Sequence[CachedMod
         repo_id = parse_repo_id(name)
         found = [model for model in models if model.repo_id == repo_id]
         _check_certain(repo_id, found)
+        check_case(repo_id, models)
     if not found:
         raise NotCached(
             "This model is not among what that owner keeps.",
@@ -109,13 +115,13 @@ def not_ours(model: CachedModel) -> CacheNotWritable:
     )
 
 
-def evict_copy(model: CachedModel, places: Collection[Place], recorded: Collection[str] | None = None) -> int:
-    """Delete one model of another tool, after someone asked for it by its owner; return the bytes freed.
+def evict_copy(model: CachedModel, places: Collection[Place], recorded: Collection[str] | None = None) -> EvictedModel:
+    """Delete one model of another tool, after someone asked for it by its owner.
 
-    Of a Hugging Face cache goes the one revision, with the blobs that no other revision needs; of a ModelScope cache
-    the model's folder; of a folder that the user named, the files directly in it that are `recorded` as the model's,
-    or that models have where nothing is. Nothing is deleted through a symlink, nor if a symlink lies where the tool
-    would have made none.
+    What goes are the files that are `recorded` as the model's or, where nothing is, those directly in its folder that
+    models have; what the tool itself keeps of it; and of a Hugging Face cache the one revision's symlinks, with the
+    blobs that no other revision needs. What else lies there stays, and is in the answer. Nothing is deleted through a
+    symlink, nor if a symlink lies where the tool would have made none.
 
     Raises:
         NotCached: It is not there any more, or in none of `places`.
@@ -138,11 +144,15 @@ def evict_copy(model: CachedModel, places: Collection[Place], recorded: Collecti
             label=copy.place.label,
         )
     try:
-        if copy.place.owner == "folder":
-            return _delete_model_files(copy, recorded)
-        return _delete_revision(copy) if copy.place.owner == "huggingface" else _delete_folder(copy)
+        if copy.place.owner == "huggingface":
+            freed = _delete_revision(copy, recorded)
+        else:
+            freed = _delete_files(copy, recorded)
+            _delete_names(copy)
     except OSError as error:
         raise disk_error(error, Message("{repo_id} cannot be deleted", repo_id=model.repo_id)) from error
+    left = sorted({path.relative_to(copy.folder).parts[0] for path, _ in _tree(copy.folder)})
+    return EvictedModel(model.repo_id, model.slug, freed, tuple(left), owner=model.owner)
 
 
 def _is_as_made(copy: OtherCopy) -> bool:
@@ -160,30 +170,38 @@ def _is_as_made(copy: OtherCopy) -> bool:
     return True
 
 
-def _delete_revision(copy: OtherCopy) -> int:
+def _delete_revision(copy: OtherCopy, recorded: Collection[str] | None) -> int:
     """Delete a snapshot of a Hugging Face cache, what names it, and the blobs that only it needs."""
     blobs, name = copy.blobs or copy.folder, copy.folder.name
     repo = blobs.parent
     snapshots = [repo / "snapshots" / other for other in entries_of(repo / "snapshots").folders]
     needed = {target for folder in snapshots if folder != copy.folder for target in _link_targets(folder)}
     unneeded = _link_targets(copy.folder) - needed
-    freed = _delete_tree(copy.folder)
+    freed = _delete_files(copy, recorded)
     for blob in sorted(unneeded):
         with contextlib.suppress(FileNotFoundError):
             freed += _delete_file(blob)
     _delete_refs(repo / "refs", copy)
     (repo / "trees" / f"{name}.json").unlink(missing_ok=True)
-    _delete_tree(repo / ".no_exist" / name)
+    _delete_marks(repo / ".no_exist" / name)
     for below in ("snapshots", "blobs", "refs", "trees", ".no_exist", ""):
         with contextlib.suppress(OSError):  # what is not empty stays
             (repo / below).rmdir()
     return freed
 
 
+def _delete_marks(folder: Path) -> None:
+    """Delete the empty files by which Hugging Face's client remembers what a repo has not."""
+    for path, status in list(_tree(folder)):
+        if stat.S_ISREG(status.st_mode) and not status.st_size:
+            path.unlink(missing_ok=True)
+    _remove_empty(folder)
+
+
 def _delete_refs(refs: Path, copy: OtherCopy) -> None:
     """Delete the names of a snapshot."""
     for path, status in list(_tree(refs)):
-        if stat.S_ISREG(status.st_mode) and (copy.place.read(path, 64) or b"").strip() == copy.folder.name.encode():
+        if stat.S_ISREG(status.st_mode) and (copy.place.read(path, 64) or b"").strip() == os.fsencode(copy.folder.name):
             path.unlink(missing_ok=True)
 
 
@@ -191,9 +209,31 @@ def _link_targets(folder: Path) -> set[Path]:
     return {_target(path) for path, status in _tree(folder) if stat.S_ISLNK(status.st_mode)}
 
 
-def _delete_folder(copy: OtherCopy) -> int:
-    """Delete a model folder of a ModelScope cache, the symlink with the dots of its name, and what is empty then."""
-    freed = _delete_tree(copy.folder)
+def _delete_files(copy: OtherCopy, recorded: Collection[str] | None) -> int:
+    """Delete what of a folder is the model's, and what is empty then; return the bytes freed."""
+    freed = 0
+    for path, status in list(_tree(copy.folder)):
+        name = path.relative_to(copy.folder).as_posix()
+        if stat.S_ISLNK(status.st_mode):
+            is_models = copy.blobs is not None  # `_is_as_made`: it leads to a blob
+        else:
+            is_models = stat.S_ISREG(status.st_mode) and _is_models(name, copy, recorded)
+        if is_models:
+            freed += _delete_file(path)
+    _remove_empty(copy.folder)
+    return freed
+
+
+def _is_models(name: str, copy: OtherCopy, recorded: Collection[str] | None) -> bool:
+    if copy.place.owner == "modelscope" and name in _CLIENTS_OWN:
+        return True
+    return name in recorded if recorded is not None else is_model_file(name) and "/" not in name
+
+
+def _delete_names(copy: OtherCopy) -> None:
+    """Delete the symlink with the dots of a model's name, and the folders above it that are empty then."""
+    if copy.place.owner == "folder" or is_there(copy.folder):
+        return
     for name in entries_of(copy.folder.parent).files:
         path = copy.folder.parent / name
         if is_link(path) and _target(path) == copy.folder:
@@ -203,22 +243,20 @@ def _delete_folder(copy: OtherCopy) -> int:
         while parent != copy.place.root and parent.name not in {"models", "hub"}:
             parent.rmdir()
             parent = parent.parent
-    return freed
 
 
-def _delete_model_files(copy: OtherCopy, recorded: Collection[str] | None) -> int:
-    """Delete the files of a model in a plain folder; the user's other files stay, and so does the folder then."""
-    names = entries_of(copy.folder).files
-    names = tuple(name for name in names if (is_model_file(name) if recorded is None else name in recorded))
-    paths = [copy.folder / name for name in names if stat.S_ISREG((copy.folder / name).lstat().st_mode)]
-    freed = sum(map(_delete_file, paths))
-    with contextlib.suppress(OSError):  # what is not empty stays
-        copy.folder.rmdir()
-    return freed
+def _remove_empty(folder: Path) -> None:
+    """Delete a folder and those in it, as far as they are empty."""
+    below = [path for path, status in _tree(folder) if stat.S_ISDIR(status.st_mode)]
+    for path in (*sorted(below, key=lambda path: len(path.parts), reverse=True), folder):
+        with contextlib.suppress(OSError):  # what is not empty stays
+            path.rmdir()
 
 
 def _tree(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield everything below a folder with what `lstat` says of it."""
+    """Yield everything below a folder with what `lstat` says of it; nothing below a symlink."""
+    if is_link(folder):
+        return
     for parent, folders, names in os.walk(folder, followlinks=False):
         for name in folders + names:
             with contextlib.suppress(FileNotFoundError):
@@ -228,15 +266,6 @@ def _tree(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 def _target(link: Path) -> Path:
     """Return where a symlink leads to, one step, in the form of a path without dots."""
     return Path(os.path.normpath(link.parent / os.readlink(link)))  # noqa: PTH115 - normpath makes a string
-
-
-def _delete_tree(folder: Path) -> int:
-    """Delete a folder, never through a symlink; return the bytes freed."""
-    if is_link(folder) or not is_folder(folder):
-        return 0
-    freed = sum(_bytes_of(status) for _, status in _tree(folder))
-    shutil.rmtree(folder)
-    return freed
 
 
 def _delete_file(path: Path) -> int:

@@ -38,7 +38,6 @@ from qwen3ft_jupyter.transfer.volume import disk_error
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.models import SharedFile
@@ -50,6 +49,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 3
 """So often a file is read that another process touches at the same moment."""
+MAX_TEXT_BYTES: Final = 64 << 20
+"""Nobody edits a longer file by hand; the largest tokenizers have 20 MB."""
 COPY_SUFFIX: Final = ".copy"
 """Ends the name of a copy under way, in the record folder."""
 
@@ -67,8 +68,9 @@ class Content:
     shared: Mapping[SafePath, SharedFile] = field(default_factory=dict)
     """Those that another model of this cache has, too: they get a second name where the volume can."""
     previous: Manifest | None = None
-    """The manifest until now. Files it names and the listing does not are deleted; without a manifest the folder is
-    somebody else's work, and what has to make way is moved to ``.qwen3ft/replaced``."""
+    """The manifest until now. Files it names and the listing does not are deleted, but for texts that somebody has
+    edited; without a manifest the folder is somebody else's work. What has to make way, and is none of what was
+    downloaded, is moved to ``.qwen3ft/replaced``."""
 
     @property
     def inodes(self) -> set[int]:
@@ -94,7 +96,7 @@ def commit_model(
         WrongBytes, NoSpace, CacheNotWritable, CacheDamaged, TransferError: Nothing wrong is visible then, and nothing
             is lost.
     """
-    ours = {file.path for file in content.previous.files} if content.previous else set()
+    ours: dict[str, ManifestFile] = {file.path: file for file in content.previous.files} if content.previous else {}
     place = _Place(folder, ours, disk, reporter)
     try:
         make_folders(folder, disk=disk)
@@ -128,7 +130,7 @@ def _put_all(place: _Place, listing: Listing, content: Content) -> dict[SafePath
     """Put every file at its place and return the entries by path."""
     entries = {path: _made_read_only(place.folder, file, place.disk) for path, file in content.kept.items()}
     with stamps_kept(place.folder.parent, content.inodes, but=place.folder, disk=place.disk):
-        place.remove(place.ours - {file.path for file in listing.files}, but=content.kept)
+        place.remove(place.ours.keys() - {file.path for file in listing.files}, but=content.kept)
         entries |= {file.file.path: place.put(file) for file in content.fetched}
         entries |= {path: place.copy(f.path, path, f.entry, may_link=True) for path, f in content.shared.items()}
     copies = content.copies.items()
@@ -140,8 +142,8 @@ class _Place:
     """The folder of a model while files are put in and taken out."""
 
     folder: Path
-    ours: AbstractSet[str]
-    """The paths that the manifest named until now."""
+    ours: Mapping[str, ManifestFile]
+    """What the manifest named until now, by path."""
     disk: Disk
     reporter: Reporter
 
@@ -160,9 +162,11 @@ class _Place:
         target = self.folder / path
         if not is_there(target):
             return
-        is_file = stat.S_ISREG(target.lstat().st_mode)
-        if not is_file or (path not in self.ours and not _has_bytes(target, sha256)):
+        own = self.ours.get(path)
+        if not stat.S_ISREG(target.lstat().st_mode) or (own is None and not _has_bytes(target, sha256)):
             self._move_aside(target)
+        elif own is not None and _is_edited(target, own, but=sha256):
+            self._move_aside(target, is_edited=True)
 
     def put(self, file: FetchedFile) -> ManifestFile:
         """Move a file to its place and return its entry."""
@@ -198,7 +202,10 @@ class _Place:
             with contextlib.suppress(OSError):
                 if same is not None and same.samefile(self.folder / path):
                     continue
-                self.disk.unlink(self.folder / path)
+                if _is_edited(self.folder / path, self.ours[path]):
+                    self._move_aside(self.folder / path, is_edited=True)
+                else:
+                    self.disk.unlink(self.folder / path)
                 for parent in PurePosixPath(path).parents[:-1]:
                     self.disk.remove_folder(self.folder / parent)
 
@@ -210,7 +217,7 @@ class _Place:
         for folder in sorted(folders):
             self.disk.fsync_folder(folder)
 
-    def _move_aside(self, path: Path) -> None:
+    def _move_aside(self, path: Path, *, is_edited: bool = False) -> None:
         if is_link(path):
             self.disk.unlink(path)
             return
@@ -221,13 +228,7 @@ class _Place:
             target = aside / (name.replace("/", "_") + (f".{number}" if number else ""))
             if not is_there(target):
                 _move(path, target, self.disk)
-                self.reporter.notice(
-                    Message(
-                        "{name} is not the hub's file; it was moved to .qwen3ft/{replaced_folder}.",
-                        name=name,
-                        replaced_folder=REPLACED_FOLDER,
-                    )
-                )
+                self.reporter.notice(_moved(name, is_edited=is_edited))
                 return
         raise CacheDamaged(
             "{name}: too many replaced files are kept.",
@@ -235,6 +236,20 @@ class _Place:
             name=name,
             replaced_folder=REPLACED_FOLDER,
         )
+
+
+def _moved(name: str, *, is_edited: bool) -> Message:
+    if is_edited:
+        return Message(
+            "{name} was edited here; the edited file was moved to .qwen3ft/{replaced_folder}.",
+            name=name,
+            replaced_folder=REPLACED_FOLDER,
+        )
+    return Message(
+        "{name} is not the hub's file; it was moved to .qwen3ft/{replaced_folder}.",
+        name=name,
+        replaced_folder=REPLACED_FOLDER,
+    )
 
 
 def _move(source: Path, target: Path, disk: Disk) -> None:
@@ -254,6 +269,22 @@ def _has_bytes(path: Path, sha256: Sha256) -> bool:
         if digest is not None:
             return digest.sha256 == sha256
     return False
+
+
+def _is_edited(path: Path, own: ManifestFile, *, but: Sha256 | None = None) -> bool:
+    """Return whether a file that was downloaded is a text with other bytes now, and not those of `but`.
+
+    Weights are never kept: there it is damage, and repairing it may not cost their room once more.
+    """
+    status = path.lstat()
+    if own.stamp == Stamp.of(status) or not stat.S_ISREG(status.st_mode) or not 0 < status.st_size <= MAX_TEXT_BYTES:
+        return False
+    if path.name.endswith(".safetensors") or any(_has_bytes(path, digest) for digest in (own.sha256, but) if digest):
+        return False
+    try:
+        return "\0" not in path.read_text("utf-8")
+    except ValueError:
+        return False
 
 
 def _clear_rests(record: Path, disk: Disk) -> None:

@@ -34,7 +34,7 @@ from qwen3ft_jupyter.cache.own.manifest import (
     walk_files,
 )
 from qwen3ft_jupyter.cache.own.remains import has_remains
-from qwen3ft_jupyter.cache.own.stamps import with_local_stamps
+from qwen3ft_jupyter.cache.own.stamps import with_copies_trusted, with_local_stamps
 from qwen3ft_jupyter.cache.own.state import (
     are_same,
     changes_in,
@@ -68,10 +68,13 @@ class _Known(NamedTuple):
 class ModelFolders:
     """The own folder `root` and the shared caches `shared_dirs`. Safe to use from several threads."""
 
-    def __init__(self, root: Path, shared_dirs: Sequence[Path], *, trust_manifests: bool) -> None:
+    def __init__(
+        self, root: Path, shared_dirs: Sequence[Path], *, trust_manifests: bool, trust_copies: bool = False
+    ) -> None:
         self.root = root
         self.shared_dirs = tuple(shared_dirs)
         self.trust_manifests = trust_manifests
+        self.trust_copies = trust_copies and trust_manifests
         self._known: dict[str, _Known] = {}
         """By record folder; replaced whenever the manifest file is."""
 
@@ -105,6 +108,11 @@ class ModelFolders:
             return manifest
         files = with_local_stamps(self.root, folder, manifest).files
         return manifest if files and all(file_state(folder, file) == "same" for file in files) else None
+
+    def stamped(self, folder: Path, manifest: Manifest) -> Manifest:
+        """Return a manifest with the stamps that hold here; those of read-only folders are kept in the own one."""
+        manifest = with_local_stamps(self.root, folder, manifest)
+        return with_copies_trusted(folder, manifest) if self.trust_copies else manifest
 
     def blobs(self, model: CachedModel) -> Blobs:
         """Return the files of a model of the own folder by what the disk holds once."""
@@ -224,7 +232,7 @@ class ModelFolders:
         changes = changes_in(folder, known.stamps)
         manifest = read_manifest(folder) if changes.changed or changes.wrong else None
         if manifest is not None:  # of a model that cannot be written, the stamps are kept elsewhere
-            changes = changes_in(folder, stamps_of(with_local_stamps(self.root, folder, manifest)))
+            changes = changes_in(folder, stamps_of(self.stamped(folder, manifest)))
             model = replace(model, problems=recorded_problems(folder, manifest))  # its index may have come back
         return replace(model, changes=changes.words)
 

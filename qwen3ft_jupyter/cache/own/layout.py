@@ -4,7 +4,7 @@ Qwen_Qwen3-0.6B/                  a model, in a folder named by its slug
     config.json …                 real files, read-only once committed
     .qwen3ft/manifest.json        see `manifest`
     .qwen3ft/incomplete           there while files are being put in or taken out; then it names those that go
-    .qwen3ft/replaced/            files of an unverified folder that were not the hub's; kept, never loaded
+    .qwen3ft/replaced/            files that were not the hub's, and texts that somebody edited; kept, never loaded
 Qwen_Qwen3-0.6B@v1.0/             another revision of it, asked for by name; unchanged files may be hard links
 .incoming/Qwen_Qwen3-0.6B/        partial files, see `qwen3ft_jupyter.transfer.partial`
     lease.json                    who is downloading it, see `lease`

@@ -41,21 +41,30 @@ def has_remains(folder: Path) -> bool:
     """Return whether a folder is what an eviction has left, and not one that somebody made since."""
     if is_folder(folder / RECORD_FOLDER):
         return True
-    try:
-        note = json.loads(read_regular(_path(folder), MAX_NOTE_BYTES))
-        return bool(note["inode"] == os.lstat(folder).st_ino)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
+    with suppress(OSError):
+        return _noted_inode(folder) == os.lstat(folder).st_ino
+    return False
 
 
 def clear_notes(root: Path, *, disk: Disk = LOCAL) -> None:
     """Drop the notes on folders that are gone, or hold a model again; one that is empty by now goes. Never raises."""
     for path in matching(root / EVICTED_FOLDER, "*.json"):
         folder = root / path.stem
+        if _noted_inode(folder) is None:  # no note of ours
+            continue
         with suppress(OSError):  # it is not empty
             disk.remove_folder(folder)
         if is_folder(folder / RECORD_FOLDER) or not has_remains(folder):
             forget_remains(folder, disk=disk)
+
+
+def _noted_inode(folder: Path) -> int | None:
+    """Return which folder the note is about; None if there is none of ours."""
+    try:
+        inode = json.loads(read_regular(_path(folder), MAX_NOTE_BYTES))["inode"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return inode if isinstance(inode, int) else None
 
 
 def _path(folder: Path) -> Path:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.disk import Disk
 
 _VERSION: Final = 1
+_SECOND_NS: Final = 1_000_000_000
 
 
 def keep(root: Path, folder: Path, manifest: Manifest, *, is_writable: bool, disk: Disk = LOCAL) -> bool:
@@ -80,6 +81,27 @@ def with_local_stamps(root: Path, folder: Path, manifest: Manifest) -> Manifest:
         return manifest.with_stamps({path: _stamp(value) for path, value in found.items()})
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return manifest
+
+
+def with_copies_trusted(folder: Path, manifest: Manifest) -> Manifest:
+    """Return the manifest with the present stamps of files that look like copies of those it was written for.
+
+    That is their size, their time of change to the second, and another inode: the layers of an image keep no more. A
+    file that kept its inode was changed in place.
+    """
+    return manifest.with_stamps({file.path: _of_copy(folder, file) for file in manifest.files})
+
+
+def _of_copy(folder: Path, file: ManifestFile) -> Stamp | None:
+    old = file.stamp
+    try:
+        status = os.lstat(folder / file.path)
+    except OSError:
+        return old
+    if old is None or not stat.S_ISREG(status.st_mode) or status.st_ino == old.inode:
+        return old
+    is_alike = (status.st_size, status.st_mtime_ns // _SECOND_NS) == (old.size, old.mtime_ns // _SECOND_NS)
+    return Stamp.of(status) if is_alike else old
 
 
 @contextlib.contextmanager
@@ -129,7 +151,7 @@ def _stamp(value: object) -> Stamp | None:
 
 
 def _path(root: Path, folder: Path) -> Path:
-    return root / STAMPS_FOLDER / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:24]}.json"
+    return root / STAMPS_FOLDER / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]}.json"
 
 
 def _held(folder: Path, inodes: Collection[int]) -> dict[str, ManifestFile]:

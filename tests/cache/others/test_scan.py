@@ -409,7 +409,7 @@ def test_a_revision_goes_with_the_blobs_that_only_it_needs(tmp_path: Path) -> No
     before = set(state_of(tmp_path))
     (model,) = [model for model in scan([place]) if model.commit == "f" * 40]
 
-    freed = evict_copy(model, [place])
+    freed = evict_copy(model, [place]).freed_bytes
 
     removed = {Path(path).relative_to(repo).as_posix() for path in before - set(state_of(tmp_path))}
     snapshot = f"snapshots/{'f' * 40}"
@@ -429,7 +429,7 @@ def test_the_last_revision_leaves_no_trace(tmp_path: Path) -> None:
     make_hugging_face(tmp_path)
     place = Place("huggingface", tmp_path)
 
-    freed = evict_copy(only(place), [place])
+    freed = evict_copy(only(place), [place]).freed_bytes
 
     assert freed == SIZE
     assert list(tmp_path.iterdir()) == []
@@ -457,7 +457,7 @@ def test_a_modelscope_folder_goes_with_its_symlink_and_nothing_else(tmp_path: Pa
     place = place_of(layout, tmp_path)
     (model,) = [model for model in scan([place]) if model.repo_id == REPO]
 
-    freed = evict_copy(model, [place])
+    freed = evict_copy(model, [place], FILES.keys()).freed_bytes
 
     assert freed >= SIZE
     assert not any("Qwen" in path for path in state_of(tmp_path))
@@ -469,14 +469,37 @@ def test_of_a_folder_only_the_files_of_a_model_go(tmp_path: Path) -> None:
     make_plain(folder, {"train.py": b"mine", "checkpoint-5/adapter_model.safetensors": b"mine", "notes.txt": b"mine"})
     place = Place("folder", tmp_path)
 
-    evict_copy(only(place), [place])
+    evicted = evict_copy(only(place), [place])
 
+    assert evicted.left == ("checkpoint-5", "notes.txt", "sub", "train.py")
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == {
         "train.py",
         "checkpoint-5/adapter_model.safetensors",
         "notes.txt",
         "sub/notes.md",
     }
+
+
+THEIRS = {"checkpoint-5/adapter_model.safetensors": b"mine", "notes.txt": b"mine", "sub/mine.json": b"mine"}
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout != "folder"])
+def test_what_somebody_put_into_another_tools_model_stays_and_is_named(
+    tmp_path: Path, *, layout: str, is_recorded: bool
+) -> None:
+    """Without a record what models have by their name is the model's, but for what only symlinks lead to."""
+    folder = LAYOUTS[layout][1](tmp_path, FILES)
+    make_plain(folder, THEIRS)
+    place = place_of(layout, tmp_path)
+
+    evicted = evict_copy(only(place), [place], FILES.keys() if is_recorded else None)
+
+    stays = {**THEIRS, **({} if is_recorded or layout == "huggingface" else {"sub/notes.md": FILES["sub/notes.md"]})}
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == set(stays)
+    assert {path: (folder / path).read_bytes() for path in stays} == stays
+    assert evicted.left == ("checkpoint-5", "notes.txt", "sub")
+    assert "checkpoint-5, notes.txt, sub" in evicted.left_words
 
 
 def plant_blobs(folder: Path, outside: Path) -> None:

@@ -22,7 +22,7 @@ from tests.played_disks import (
     RecordingDisk,
     SequentialDisk,
 )
-from tests.transfer.origin import REPO, bytes_of
+from tests.transfer.origin import COMMIT, REPO, Recorder, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,44 @@ def test_a_folder_in_the_place_of_a_file_is_kept_where_folders_cannot_be_renamed
     assert contents(model_folder(tmp_path)) == FILES
     kept = model_folder(tmp_path) / ".qwen3ft/replaced/config.json/below/mine.txt"
     assert kept.read_bytes() == b"precious"
+
+
+def edit(path: Path, data: bytes = b'{"mine": true}') -> None:
+    path.chmod(0o644)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["the same commit", "a verify before", "a newer commit", "gone from the hub"])
+def test_a_text_that_somebody_edited_is_kept_and_named(tmp_path: Path, how: str) -> None:
+    bring(tmp_path, FILES)
+    folder, told = model_folder(tmp_path), Recorder()
+    edit(folder / "config.json")
+    if how == "a verify before":
+        assert ModelCache(tmp_path).verify(REPO).wrong == ("config.json",)
+    changed = {"a newer commit": {"config.json": b"{ }"}}.get(how, {})
+    newer = {**FILES, **changed}
+    if how == "gone from the hub":
+        del newer["config.json"]
+
+    bring(tmp_path, newer, commit="d" * 40 if how != "the same commit" else COMMIT, reporter=told)
+
+    assert contents(folder) == newer
+    assert (folder / ".qwen3ft/replaced/config.json").read_bytes() == b'{"mine": true}'
+    assert told.notices == ["config.json was edited here; the edited file was moved to .qwen3ft/replaced."]
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"\0" * 9, b"\xff\xfe{}", b"{ }"])
+def test_what_nobody_edited_is_not_kept(tmp_path: Path, data: bytes) -> None:
+    """Emptied, written anew with its bytes, zeros as after a power cut, no text, and the very bytes that come."""
+    bring(tmp_path, FILES)
+    folder, told = model_folder(tmp_path), Recorder()
+    edit(folder / "config.json", data)
+    edit(folder / "model.safetensors", b"damaged weights")
+
+    bring(tmp_path, {**FILES, "config.json": b"{ }"}, commit="d" * 40, reporter=told)
+
+    assert not (folder / ".qwen3ft/replaced").exists()
+    assert told.notices == []
 
 
 def test_the_manifest_says_where_damage_would_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,131 @@
+"""The volume of a fine-tune's output folder: whether it takes what a run writes, and what it answers meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from qwen3ft_jupyter.errors import BadConfig, JobFailed, NoSpace, Qwen3ftError
+from qwen3ft_jupyter.paths import fault_of, is_there, nearest_folder, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_RUST: Final = re.compile(r"\(os error (\d{1,5})\)")
+"""How safetensors, whose errors are no OSErrors, quotes the system."""
+_PROBE: Final = bytes(1 << 16)
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure that a run may write to `folder`, which need not be there; nothing of the trial stays.
+
+    Raises:
+        BadConfig: It is no folder, cannot be looked into, or takes no folders or files, or none of such a name.
+    """
+    fault = fault_of(folder)
+    if isinstance(fault, (NotADirectoryError, FileNotFoundError)):
+        in_the_way = next(path for path in (folder, *folder.parents) if is_there(path))
+        raise BadConfig("output_dir: {name} is not a folder.", hint="Name another folder.", name=in_the_way.name)
+    with looking_into(folder):
+        if fault is not None:
+            raise fault
+    try:
+        _try_out(folder)
+    except OSError as error:
+        raise BadConfig(
+            "output_dir: {folder} cannot be written: {reason}.",
+            hint="Make room there, or name a folder on another volume."
+            if error.errno in _NO_ROOM
+            else "Name a folder that you may write to.",
+            details={"path": str(folder)},
+            folder=_short(folder),
+            reason=reason_of(error),
+        ) from error
+
+
+@contextlib.contextmanager
+def looking_into(folder: Path) -> Iterator[None]:
+    """Let an OSError of the block be a BadConfig that names folder and cause: what is there has to be known."""
+    try:
+        yield
+    except OSError as error:
+        raise BadConfig(
+            "output_dir: {folder} cannot be looked into: {reason}.",
+            hint="Make it readable, or name another folder.",
+            details={"path": str(folder)},
+            folder=_short(folder),
+            reason=reason_of(error),
+        ) from error
+
+
+@contextlib.contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Let what the volume of `folder` refuses while the block runs be an error that names folder and cause.
+
+    Raises:
+        NoSpace: It is full, or a quota is used up.
+        JobFailed: It answers anything else: read-only, gone, …
+    """
+    try:
+        yield
+    except Qwen3ftError:
+        raise
+    except Exception as error:
+        number = _number_of(error, folder)
+        if number is None:
+            raise
+        if number in _NO_ROOM:
+            raise NoSpace(
+                "output_dir: there is no room left on the volume of {folder}.",
+                hint="What was saved before is kept. Make room there and resume: it goes on from the last checkpoint.",
+                details={"path": str(folder)},
+                folder=_short(folder),
+            ) from error
+        raise JobFailed(
+            "output_dir: {folder} cannot be used any more: {reason}.",
+            hint="What was saved before is kept. Once the folder can be written, resume: it goes on from the last "
+            "checkpoint.",
+            details={"path": str(folder)},
+            folder=_short(folder),
+            reason=os.strerror(number),
+        ) from error
+
+
+def _number_of(error: Exception, folder: Path) -> int | None:
+    """Return what the volume has answered; None if it is not at fault.
+
+    torch does not tell what it was that it could not write, so the volume is asked once more.
+    """
+    if isinstance(error, OSError):
+        named = error.filename
+        is_elsewhere = named is not None and folder not in (path := Path(os.fsdecode(named)), *path.parents)
+        return None if is_elsewhere or isinstance(error, ConnectionError) else error.errno
+    if found := _RUST.search(str(error)):
+        return int(found[1])
+    if isinstance(error, RuntimeError):
+        try:
+            _try_out(folder)
+        except OSError as fault:
+            return fault.errno
+    return None
+
+
+def _try_out(folder: Path) -> None:
+    """Make such a folder beside where it would be, and write into it: permissions alone do not tell. Raises OSError."""
+    there = nearest_folder(folder)
+    with tempfile.TemporaryDirectory(prefix=".qwen3ft-", dir=there, ignore_cleanup_errors=True) as trial:
+        inner = Path(trial) / folder.relative_to(there)
+        inner.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=inner) as file:
+            file.write(_PROBE)
+
+
+def _short(folder: Path) -> str:
+    name = folder.name or str(folder)
+    return name if len(name) <= 60 else f"{name[:60]}…"

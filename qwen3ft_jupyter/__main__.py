@@ -1,4 +1,4 @@
-"""``qwen3ft``, ``python -m qwen3ft_jupyter``, and the file that job processes are started with (``run FOLDER``)."""
+"""``qwen3ft``, ``python -m qwen3ft_jupyter``, and the file that our own processes are started with."""
 
 from __future__ import annotations
 
@@ -29,12 +29,16 @@ if not __package__:
 
 
 def main() -> int:
-    """Run a job, without the command line's parser, or one command."""
+    """Run a job or look ahead at one, without the command line's parser; or run one command."""
     if sys.argv[1:2] == ["run"] and len(sys.argv) == 3:
         from qwen3ft_jupyter.jobs import worker
         from qwen3ft_jupyter.manager.kinds import KINDS
 
         return worker.main(sys.argv[2], KINDS)
+    if sys.argv[1:] == ["ahead"]:
+        from qwen3ft_jupyter.manager import ahead
+
+        return ahead.main()
     try:
         from qwen3ft_jupyter.cli import main as run_command
 

@@ -1,15 +1,18 @@
 """How much memory a model needs, from a handful of numbers of its config. Pure arithmetic, in bytes.
 
-Checked against published figures to about 8 % (see the tests). What it does not see: memory that other programs use,
-and longer rows than `context`.
+Checked against published figures to about 8 %, and against the storages that torch keeps alive while tiny models are
+trained to about 12 % (see the tests). What it does not see: memory that other programs use, longer rows than it is
+told of, the scores of eager attention, and layers that are no transformer's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from qwen3ft_jupyter.catalog import CatalogModel
 
 Method = Literal["load", "lora", "full", "qlora"]
@@ -19,12 +22,18 @@ GPU_OVERHEAD_BYTES = GIB
 """The CUDA context and fragmentation: 0.8 to 1.4 GB are seen."""
 CPU_OVERHEAD_BYTES = 200_000_000
 """Buffers and the largest tensor while it is converted."""
+TRAINER_OVERHEAD_BYTES = 600_000_000
+"""A process that trains on a CPU, without weights: 500 MB are seen once torch, transformers and peft are imported."""
 DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 """Bytes of one number of each type a model computes in."""
 NF4_BYTES = 0.5 + 1 / 64 + 4 / 16384
 """Bytes per weight in 4-bit NF4 with double quantisation: the weight, its block's scale, the scales' scale."""
-LOGIT_BYTES = 2 + 4 + 4
-"""A logit in 16 bits, its copy in 32, and the gradient."""
+LOGIT_BYTES = 4 + 4 + 4
+"""A logit where its gradient is computed: its logarithm, and the gradients of the loss and of that, in 32 bits."""
+NORM_BYTES = 4
+"""Norms compute in 32 bits, and keep what they were given in them."""
+ACTIVE_EXPERTS = 8
+"""Of a mixture of experts, those that compute a token: all published ones have 8."""
 CHUNK_TOKENS = 256
 """Tokens whose logits exist at the same time when the loss is computed in chunks."""
 
@@ -57,11 +66,155 @@ class Architecture:
         feed_forward = 0 if self.experts else 3 * self.layers * self.hidden * self.intermediate
         return self.attention_weights + feed_forward
 
-    def lora_weights(self, rank: int) -> int:
-        """Return how many weights LoRA of this rank adds to all linear layers."""
-        attention = 2 * (self.hidden + self.query) + 2 * (self.hidden + self.key_value)
-        feed_forward = 0 if self.experts else 3 * (self.hidden + self.intermediate)
-        return rank * self.layers * (attention + feed_forward)
+    @property
+    def width(self) -> int:
+        """Numbers between the feed-forward layers of one token."""
+        return self.intermediate * (ACTIVE_EXPERTS if self.experts else 1)
+
+    def lora_weights(self, rank: int, targets: Sequence[str] | None = None) -> int:
+        """Return how many weights LoRA of this rank adds to these linear layers; None: to all, but to no expert."""
+        attention = dict.fromkeys(("q_proj", "o_proj"), self.hidden + self.query)
+        attention |= dict.fromkeys(("k_proj", "v_proj"), self.hidden + self.key_value)
+        feed_forward = dict.fromkeys(("gate_proj", "up_proj", "down_proj"), self.hidden + self.intermediate)
+        sides = attention if self.experts else {**attention, **feed_forward}
+        head = self.hidden + self.vocab if targets is not None and "lm_head" in targets else 0
+        return rank * (head + self.layers * sum(sides.get(name, 0) for name in (sides if targets is None else targets)))
+
+    @classmethod
+    def of_config(cls, config: Mapping[str, object], parameters: int | None = None) -> Architecture | None:
+        """Return the numbers in a model's config.json; None if it is no plain transformer's.
+
+        Args:
+            config: what the file holds; of a model of several parts, the text's are read.
+            parameters: all weights, where they have been counted; else they are reckoned.
+        """
+        inner = config.get("text_config")
+        numbers = {**config, **inner} if isinstance(inner, dict) else dict(config)
+        kinds = numbers.get("layer_types") or ()
+        if isinstance(kinds, list) and not {"full_attention", "sliding_attention"}.issuperset(map(str, kinds)):
+            return None
+
+        def number(*names: str) -> int:
+            found = next((numbers[name] for name in names if numbers.get(name)), 0)
+            return found if isinstance(found, int) else 0
+
+        hidden, heads = number("hidden_size"), number("num_attention_heads")
+        head = number("head_dim") or (hidden // heads if heads else 0)
+        found = cls(
+            parameters=parameters or 0,
+            layers=number("num_hidden_layers"),
+            hidden=hidden,
+            query=heads * head,
+            key_value=(number("num_key_value_heads") or heads) * head,
+            intermediate=number("moe_intermediate_size", "intermediate_size"),
+            tied=bool(numbers.get("tie_word_embeddings")),
+            vocab=number("vocab_size"),
+            experts=number("num_experts", "num_local_experts"),
+        )
+        if not (found.layers and found.query and found.intermediate and found.vocab):
+            return None
+        return found if parameters else replace(found, parameters=found._count(head))
+
+    def _count(self, head: int) -> int:
+        """Return all weights of a Qwen3 of these numbers."""
+        feed_forward = 3 * self.hidden * self.intermediate * max(1, self.experts) + self.hidden * self.experts
+        norms = self.layers * 2 * (self.hidden + head) + self.hidden
+        embeddings = self.vocab * self.hidden * (1 if self.tied else 2)
+        return self.attention_weights + self.layers * feed_forward + norms + embeddings
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a model is trained, as far as that decides on memory."""
+
+    method: Literal["lora", "full", "qlora"]
+    length: int
+    """Tokens in the longest row."""
+    batch: int = 1
+    """Rows at a time, padded to the longest."""
+    weight_bytes: int = 2
+    """Of a weight of the base model: 2 for bfloat16, 4 for float32."""
+    is_mixed: bool = False
+    """Whether float32 weights are trained under 16-bit arithmetic (autocast)."""
+    state_bytes: int = 4
+    """Of each of Adam's two states."""
+    adapter_weights: int = 0
+    is_accumulated: bool = False
+    """Whether gradients of earlier batches are there while a batch is computed."""
+    is_checkpointed: bool = True
+    """Whether activations are computed again in the backward pass instead of being kept."""
+    is_loss_chunked: bool = False
+    """Whether the logits of all tokens never exist at once."""
+    overhead_bytes: int = GPU_OVERHEAD_BYTES
+    is_stepped_at_once: bool = True
+    """Whether the optimizer's step computes on all weights at once, as torch does it on a GPU."""
+
+    @property
+    def compute_bytes(self) -> int:
+        """Return the bytes of a number that matrices are multiplied in."""
+        return 2 if self.is_mixed else self.weight_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What training needs at its worst moment, by part, in bytes."""
+
+    weights: int
+    """Of the base model; under autocast their 16-bit copies, too."""
+    adapter: int
+    gradients: int
+    """0 where there are none yet at the worst moment."""
+    optimizer: int
+    activations: int
+    """What the forward and the backward pass keep then; or the optimizer's step, if that needs more."""
+    logits: int
+    """Of the loss; 0 where they are gone before the worst moment."""
+    margin: int
+    """The runtime, and fragmentation."""
+
+    @property
+    def states(self) -> int:
+        """Return what is needed however short the rows are."""
+        return self.weights + self.adapter + self.gradients + self.optimizer
+
+    @property
+    def total(self) -> int:
+        """Return all of it."""
+        return self.states + self.activations + self.logits + self.margin
+
+
+def training_memory(numbers: Architecture, how: Training) -> Memory:
+    """Return what a fine-tune needs.
+
+    >>> from qwen3ft_jupyter.catalog import find
+    >>> how = Training("lora", 2048, adapter_weights=find("Qwen/Qwen3-8B").architecture.lora_weights(8))
+    >>> round(training_memory(find("Qwen/Qwen3-8B").architecture, how).total / GIB, 1)
+    20.6
+    """
+    is_full = how.method == "full"
+    trained = numbers.parameters if is_full else how.adapter_weights
+    each = how.weight_bytes if is_full else 4
+    looked_up = 0 if numbers.tied else numbers.vocab * numbers.hidden  # an embedding multiplies nothing
+    copies = 2 * (trained - looked_up) if how.is_mixed and is_full else 0
+    tokens = how.length * how.batch
+    gradients = each * trained
+    kept, backward = _working_bytes(numbers, how, tokens)
+    logits = logit_bytes(numbers, tokens, is_chunked=how.is_loss_chunked)
+    step = each * (trained if how.is_stepped_at_once else 2 * _largest(numbers, how)) - copies
+    at_loss = kept + logits - (0 if how.is_accumulated else gradients)
+    if at_loss >= max(backward, step):
+        activations, gradients = kept, gradients if how.is_accumulated else 0
+    else:
+        activations, logits = max(backward, step), 0
+    return Memory(
+        weights=(how.weight_bytes * numbers.parameters if is_full else _frozen_bytes(numbers, how)) + copies,
+        adapter=4 * how.adapter_weights,
+        gradients=gradients,
+        optimizer=2 * how.state_bytes * trained,
+        activations=activations,
+        logits=logits,
+        margin=how.overhead_bytes,
+    )
 
 
 def linear_bytes(quantization: str | None, dtype_bytes: int, columns: int) -> float:
@@ -103,41 +256,76 @@ def estimate_bytes(
         is_loss_chunked: Whether the logits of a whole row never exist at once.
         overhead_bytes: What the runtime takes; 0 on a CPU.
 
-    Training is reckoned with gradient checkpointing and Adam in 32 bits.
+    Training is reckoned in 16-bit arithmetic with gradient checkpointing and Adam in 32 bits.
 
     >>> from qwen3ft_jupyter.catalog import find
     >>> round(estimate_bytes(find("Qwen/Qwen3-0.6B"), "load") / GIB, 1)
     2.2
     """
     numbers = model if isinstance(model, Architecture) else model.architecture
-    tokens = context * batch
     if method == "load":
-        cache = 2 * numbers.layers * numbers.key_value * tokens * dtype_bytes
+        cache = 2 * numbers.layers * numbers.key_value * context * batch * dtype_bytes
         return dtype_bytes * numbers.parameters + cache + overhead_bytes
-    if method == "full":
-        weights = trained_bytes(dtype_bytes) * numbers.parameters
-    else:
-        weights = _frozen_bytes(numbers, method, dtype_bytes) + trained_bytes(4) * numbers.lora_weights(lora_rank)
-    logits = _logit_bytes(numbers, tokens, is_loss_chunked=is_loss_chunked)
-    return weights + _activation_bytes(numbers, tokens) + logits + overhead_bytes
+    how = Training(
+        method,
+        context,
+        batch,
+        weight_bytes=dtype_bytes,
+        is_mixed=method == "full" and dtype_bytes == DTYPE_BYTES["float32"],
+        adapter_weights=0 if method == "full" else numbers.lora_weights(lora_rank),
+        is_loss_chunked=is_loss_chunked,
+        overhead_bytes=overhead_bytes,
+        is_stepped_at_once=False,
+    )
+    return training_memory(numbers, how).total
 
 
-def _frozen_bytes(numbers: Architecture, method: Method, dtype_bytes: int) -> int:
-    if method != "qlora":
-        return dtype_bytes * numbers.parameters
-    small = round(linear_bytes("4bit", dtype_bytes, numbers.hidden) * numbers.linear_weights)
-    widest = dtype_bytes * numbers.hidden * max(numbers.query, 0 if numbers.experts else numbers.intermediate)
-    return small + dtype_bytes * (numbers.parameters - numbers.linear_weights) + widest
+def _frozen_bytes(numbers: Architecture, how: Training) -> int:
+    if how.method != "qlora":
+        return how.weight_bytes * numbers.parameters
+    small = round(linear_bytes("4bit", how.weight_bytes, numbers.hidden) * numbers.linear_weights)
+    widest = how.weight_bytes * numbers.hidden * max(numbers.query, 0 if numbers.experts else numbers.intermediate)
+    return small + how.weight_bytes * (numbers.parameters - numbers.linear_weights) + widest
 
 
-def _activation_bytes(numbers: Architecture, tokens: int) -> int:
-    """Each layer's input is kept; one layer at a time is alive in full."""
-    kept = tokens * numbers.hidden * 2 * (numbers.layers + 1)
-    widths = 4 * numbers.query + 4 * numbers.key_value + 4 * numbers.intermediate + 8 * numbers.hidden
-    return kept + tokens * widths * 2
+def _largest(numbers: Architecture, how: Training) -> int:
+    """Return the weights of the largest tensor that is trained."""
+    rank = how.adapter_weights // max(1, numbers.lora_weights(1))
+    if how.method == "full":
+        return numbers.hidden * max(numbers.vocab, numbers.intermediate)
+    return rank * max(numbers.query, numbers.hidden, numbers.intermediate)
 
 
-def _logit_bytes(numbers: Architecture, tokens: int, *, is_loss_chunked: bool) -> int:
-    if is_loss_chunked:
+def _working_bytes(numbers: Architecture, how: Training, tokens: int) -> tuple[int, int]:
+    """Return what activations take at the loss, and in the backward pass of a layer."""
+    stream = how.weight_bytes
+    layer = tokens * _layer_bytes(numbers, how)
+    kept = tokens * numbers.hidden * stream * (numbers.layers + 1) if how.is_checkpointed else numbers.layers * layer
+    kept += tokens * numbers.hidden * NORM_BYTES  # the last norm
+    slopes = tokens * 2 * numbers.width * how.compute_bytes
+    if how.method != "full" and how.compute_bytes == DTYPE_BYTES["bfloat16"]:
+        slopes += tokens * 4 * numbers.width  # an adapter computes in 32 bits
+    return kept, kept + slopes + (layer if how.is_checkpointed else 0)
+
+
+def _layer_bytes(numbers: Architecture, how: Training) -> int:
+    """Return what the backward pass needs of one layer for each token: what went into each of its operations."""
+    hidden, query, key_value, width = numbers.hidden, numbers.query, numbers.key_value, numbers.width
+    compute, stream = how.compute_bytes, how.weight_bytes
+    is_full = how.method == "full"
+    norms = NORM_BYTES * (2 * hidden + query + key_value)
+    if is_full:  # the weights of norms are trained, too
+        norms += stream * 2 * hidden + compute * (query + key_value)
+    is_cast = how.is_mixed or (not is_full and compute == 2)
+    """Each projection has a copy of its own of what it is given: an adapter in 32 bits, and autocast, make one."""
+    inputs = compute * hidden * (5 if is_cast else 2)
+    attention = compute * (2 * query + 2 * key_value + (query if is_cast and not is_full else 0))
+    feed_forward = compute * 4 * width
+    return norms + inputs + attention + feed_forward
+
+
+def logit_bytes(numbers: Architecture, tokens: int, *, is_chunked: bool) -> int:
+    """Return what the loss of so many tokens takes."""
+    if is_chunked:
         return CHUNK_TOKENS * numbers.vocab * 8 + tokens * numbers.hidden * 2
     return tokens * numbers.vocab * LOGIT_BYTES

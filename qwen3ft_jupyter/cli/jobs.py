@@ -1,8 +1,7 @@
-"""The verbs of the command line that are about jobs, and those that start a fine-tune, a merge or an export."""
+"""The verbs of the command line that are about jobs, and those that start a merge or an export."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cli.commands import FAILED, open_manager, show_rows
@@ -89,27 +88,19 @@ def jobs_log_(given: Namespace) -> None:
 
 def jobs_follow_(given: Namespace) -> int:
     """Show a job until it ends."""
-    return _tell_end(_job(given))
-
-
-def finetune_(given: Namespace) -> int:
-    """Start a fine-tune, and follow it."""
-    from qwen3ft_jupyter.finetune.config import read_config
-
-    job = open_manager(given).fine_tune(read_config(Path(given.config)))
-    return detach(job) if given.detach else _tell_end(job)
+    return tell_end(_job(given))
 
 
 def merge_(given: Namespace) -> int:
     """Start a merge, and follow it; the last line on stdout is the model's folder."""
     job = actions.start_merge(open_manager(given), given)
-    return detach(job) if given.detach else _tell_end(job)
+    return detach(job) if given.detach else tell_end(job)
 
 
 def export_(given: Namespace) -> int:
     """Start an export, and follow it; stdout gets the lines that serve the model."""
     job = actions.start_export(open_manager(given), given)
-    return detach(job) if given.detach else _tell_end(job)
+    return detach(job) if given.detach else tell_end(job)
 
 
 def detach(job: Job) -> int:
@@ -119,7 +110,8 @@ def detach(job: Job) -> int:
     return 0
 
 
-def _tell_end(job: Job) -> int:
+def tell_end(job: Job) -> int:
+    """Show a job until it ends, and what it ended with."""
     from qwen3ft_jupyter.download.result import DownloadResult
     from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
     from qwen3ft_jupyter.finetune.results import Outcome

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import EvictedModel
     from qwen3ft_jupyter.download.plan import DownloadPlan
+    from qwen3ft_jupyter.finetune.preview import Preview
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
@@ -75,6 +76,16 @@ def plan(
     """Return what a download would do."""
     wishes, max_speed = find("download").wishes(given), given.max_speed or None
     return manager.plan(given.model_name, max_speed=max_speed, reporter=reporter, stop=stop, **wishes)
+
+
+PREVIEWED = 3
+"""Samples that a preview shows in full."""
+
+
+def preview(manager: ModelManager, given: Namespace, source: object, *, reporter: Reporter | None = None) -> Preview:
+    """Return the data of `source`, a config or data, as the model will see it."""
+    count = PREVIEWED if given.count is None else given.count
+    return manager.preview(source, given.model, count=count, reporter=reporter)
 
 
 def evict(manager: ModelManager, given: Namespace, **watch: Reporter) -> list[tuple[str, int, str]]:

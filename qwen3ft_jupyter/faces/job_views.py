@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.faces.views import Columns, Table
     from qwen3ft_jupyter.finetune.merged import MergeResult
+    from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
     from qwen3ft_jupyter.manager.kinds import JobResult
 
@@ -79,7 +80,7 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
             facts.append((tr(FINDINGS["repaired"]), ", ".join(done.repaired)))
         case Outcome() as done:
             losses = "" if has_losses else f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"
-            facts = [(tr("folder"), done.output_dir), (tr("steps"), f"{done.steps}"), (tr("loss"), losses)]
+            facts = [(tr("folder"), done.output_dir), *_planned_facts(done), (tr("loss"), losses)]
             facts.append((tr("time"), duration(done.seconds)))
         case MergeResult() as done:
             facts = [(tr("folder"), done.output_dir), (tr("size"), size(done.size)), (tr("numbers"), done.dtype)]
@@ -101,6 +102,23 @@ def comparison_words(result: MergeResult) -> str:
         prompts=test.get("prompts", 0),
         share=100 * float(test.get("same_tokens", 0)),
     )
+
+
+def _planned_facts(done: Outcome) -> list[tuple[str, str]]:
+    """Return steps, tokens and memory of a fine-tune, each beside what was planned."""
+    planned = done.planned
+    if not planned:  # a run of an older version
+        return [(tr("steps"), f"{done.steps}")]
+    facts = [
+        (tr("steps"), f"{done.steps}", f"{planned.get('steps', '')}"),
+        (tr("tokens"), f"{done.tokens:,}", f"{planned['tokens']:,}" if "tokens" in planned else ""),
+        (tr("memory"), size(done.peak_bytes), size(planned.get("memory_bytes"))),
+    ]
+    return [
+        (name, tr("{actual} (planned: {planned})", actual=actual, planned=before) if before else actual)
+        for name, actual, before in facts
+        if actual
+    ]
 
 
 def share_words(sources: Mapping[str, int]) -> str:

@@ -266,7 +266,11 @@ VERBS: Final[tuple[Verb, ...]] = (
         "finetune",
         "Fine-tunes a model as a job, and follows it.",
         (Argument("CONFIG.yaml", "config", optional_in=MAGIC),),
-        (DETACH,),
+        (
+            Option("--dry-run", "only shows what it would be: data, steps, memory, disk, time, and what would fit."),
+            Option("--json", "prints the dry run as JSON, for programs.", into="is_json", faces=CLI),
+            DETACH,
+        ),
         (
             "%%qwen3ft finetune takes the YAML in the cell; a value $name stands for the variable of that name.",
             "Such a variable may hold a number, a path or a list; for data also a DataFrame or a list of dicts.",
@@ -274,6 +278,22 @@ VERBS: Final[tuple[Verb, ...]] = (
         ),
         takes_cell=True,
         panel=Message("Fine-tune"),
+    ),
+    Verb(
+        "preview",
+        "Shows the data of a fine-tune as the model will see it.",
+        (Argument("CONFIG_OR_DATA", "source", optional_in=MAGIC),),
+        (
+            Option("--model", "is the model whose tokenizer and chat template write it.", "NAME", "text"),
+            Option("--count", "is how many samples are shown in full (default: 3).", "N", "count"),
+            JSON,
+        ),
+        (
+            "CONFIG_OR_DATA is the YAML file of a fine-tune, or data alone, which needs --model.",
+            "What is learned is marked; the rest is only read. The model must be in the cache.",
+            "%%qwen3ft preview takes the YAML in the cell, as %%qwen3ft finetune does.",
+        ),
+        takes_cell=True,
     ),
     Verb(
         "chat",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
-    from qwen3ft_jupyter.finetune.model import Precision
+    from qwen3ft_jupyter.finetune.precision import Precision
 
 RENAMED = {"activation_checkpointing": "gradient_checkpointing",
            "activation_checkpointing_kwargs": "gradient_checkpointing_kwargs"}  # fmt: skip

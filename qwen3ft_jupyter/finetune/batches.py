@@ -68,12 +68,12 @@ class Layout:
         filled.sort(key=lambda row: -row[1])  # neighbours are alike, so little is padded; the widest come first
         most_rows = 1 if self.packs and self.is_flat else len(filled)
         return {
-            "micro_batches": [self._tensors(group) for group in self._groups(filled, most_rows)],
+            "micro_batches": [self._tensors(group) for group in self.groups(filled, most_rows)],
             "tokens": sum(lengths),
             "learned": sum(label != IGNORED for sample in samples for label in sample.labels[1:]),
         }
 
-    def _groups(self, rows: list[_Row], most_rows: int) -> Iterator[list[_Row]]:
+    def groups(self, rows: list[_Row], most_rows: int) -> Iterator[list[_Row]]:
         """Yield rows that are computed at once, given from the widest on."""
         start = 0
         while start < len(rows):

@@ -31,13 +31,21 @@ ATTENTION_PACKAGES = {
 _READS_DATA = ("data", "columns", "data_format", "skip_bad_rows")
 
 
-def check_fine_tune(config: object, fields: Mapping[str, object], *checks: Check) -> FineTuneConfig:
+def check_fine_tune(
+    config: object,
+    fields: Mapping[str, object],
+    *checks: Check,
+    read: Check = check_data,
+    tables_in: Path | None = None,
+) -> FineTuneConfig:
     """Return the config of a fine-tune that can start.
 
     Args:
         config: The fields as a mapping, a `FineTuneConfig`, an `argparse.Namespace`, or the path of a YAML file.
         fields: More of them; they win.
         checks: What else to make sure of.
+        read: Reads the data, and whatever else is to be told of it.
+        tables_in: Where data that a notebook holds is written; None: beside output_dir, for a job to read.
 
     Raises:
         BadConfig: Fields are wrong, or output_dir cannot be used.
@@ -58,11 +66,33 @@ def check_fine_tune(config: object, fields: Mapping[str, object], *checks: Check
         raise _together([error, *errors]) from error
     errors = _run([check_attention, check_device, *checks, check_output], resolved)
     if table is not None and not errors:
-        resolved = tables.write(resolved, table)
-    errors += [] if table is not None and errors else _run([check_data], resolved)
+        resolved = tables.write(resolved, table, tables_in)
+    errors += [] if table is not None and errors else _run([read], resolved)
     if errors:
         raise _together(errors) from errors[0]
     return resolved
+
+
+def config_for_preview(config: object, fields: Mapping[str, object], tables_in: Path) -> FineTuneConfig:
+    """Return the config of a preview, which needs no more than a model and data.
+
+    Args:
+        config: As `check_fine_tune` takes it; or data alone: files, folders, a table.
+        fields: More fields; they win.
+        tables_in: Where data that a notebook holds is written.
+
+    Raises:
+        BadConfig: Fields are wrong.
+    """
+    is_config = config is None or isinstance(config, (FineTuneConfig, Mapping, Namespace))
+    if isinstance(config, (str, PathLike)):
+        is_config = Path(config).suffix.lower() in {".yaml", ".yml"}
+    values = {**(_as_fields(config) if is_config else {"data": config}), **fields}
+    table = tables.rows_of(values.get("data"))
+    if table is not None:
+        values["data"] = tables.STAND_IN
+    resolved = FineTuneConfig.from_dict(values)
+    return resolved if table is None else tables.write(resolved, table, tables_in)
 
 
 def check_attention(config: FineTuneConfig) -> None:

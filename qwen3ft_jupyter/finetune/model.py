@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.catalog.memory import DTYPE_BYTES, trained_bytes
 from qwen3ft_jupyter.disk import read_json
 from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, LoadError
+from qwen3ft_jupyter.finetune.precision import choose_precision
 from qwen3ft_jupyter.finetune.rules import HEAD, LORA_TARGETS
 from qwen3ft_jupyter.loading.fit import free_bytes, gigabytes
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer, model_name, require
-from qwen3ft_jupyter.loading.machine import choose, this_machine
+from qwen3ft_jupyter.loading.machine import this_machine
 from qwen3ft_jupyter.loading.safety import check_model_folder
 from qwen3ft_jupyter.loading.weights import model_tensors
 
@@ -23,28 +24,13 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.precision import Precision
     from qwen3ft_jupyter.loading.libraries import Model
     from qwen3ft_jupyter.loading.machine import Machine
     from qwen3ft_jupyter.work import Reporter
 
 ATTENTION_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 """What a LoRA adapts on a mixture of experts: all-linear would take router and experts along."""
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """Where and in which types training computes."""
-
-    device: str
-    weights: str
-    """Type of the frozen or trained weights as they are kept."""
-    autocast: str | None
-    """Type matrices are multiplied in, where it is another one."""
-
-    @property
-    def compute(self) -> str:
-        """Return the type matrices are multiplied in."""
-        return self.autocast or self.weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +41,6 @@ class Trainable:
     precision: Precision
     base_dtype: str = "float32"
     """Number type that the base model is stored in."""
-
-
-def choose_precision(machine: Machine, config: FineTuneConfig, parameters: int) -> Precision:
-    """Return how to train on `machine`. Pure. Raises BadInput, BadConfig.
-
-    A LoRA's base stays in 16 bits where the hardware has them, the adapter is float32. A full fine-tune keeps float32
-    weights under 16-bit arithmetic: steps of 1e-5 vanish in bfloat16's eight bits. `dtype: bfloat16` asks for pure
-    bfloat16 all the same.
-    """
-    choice = choose(machine, device=config.device, dtype=config.dtype, parameters=parameters)
-    is_cuda = choice.device.startswith("cuda")
-    if choice.dtype == "float16" and not is_cuda:  # no gradient scaling outside CUDA: half precision would overflow
-        if config.dtype == "float16":
-            raise BadConfig(
-                "dtype: float16 trains on CUDA only, not on {device}.",
-                hint="Use auto or float32.",
-                device=choice.device,
-            )
-        choice = replace(choice, dtype="float32")
-    if choice.dtype == "float32":
-        return Precision(choice.device, "float32", None)
-    if config.method == "lora":
-        return Precision(choice.device, choice.dtype, choice.dtype)
-    if config.dtype == "bfloat16":
-        return Precision(choice.device, "bfloat16", None)
-    return Precision(choice.device, "float32", choice.dtype)
 
 
 def load_for_training(

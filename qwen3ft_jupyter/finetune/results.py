@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
 from qwen3ft_jupyter.finetune.own import OutputFolder
+from qwen3ft_jupyter.messages import size
 from qwen3ft_jupyter.paths import is_file, names_in
 from qwen3ft_jupyter.work import SILENT
 
@@ -65,6 +66,10 @@ class Outcome:
     """What became of the data; see `Facts.to_dict`."""
     diverged: bool = False
     """Whether the loss ended far above where it began."""
+    planned: Mapping[str, int] = field(default_factory=dict)
+    """What was to be: steps, tokens, memory_bytes; see `FineTunePlan.summary`."""
+    peak_bytes: int | None = None
+    """The most memory that was used at once, by torch on a GPU, by the process on a CPU. None: not counted."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict; no `eval_loss` where nothing was held out, no `diverged` where it is not so."""
@@ -88,6 +93,8 @@ class Record:
     base_commit: str | None
     data_sha256: tuple[str, ...]
     versions: Mapping[str, str]
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    """What it was to be, as `FineTunePlan.to_dict` gives it; empty: a run of an older version."""
 
     def to_json(self) -> object:
         """Return what the file holds."""
@@ -98,6 +105,7 @@ class Record:
             "base_commit": self.base_commit,
             "data_sha256": list(self.data_sha256),
             "versions": dict(self.versions),
+            "plan": dict(self.plan),
         }
 
     @classmethod
@@ -108,12 +116,13 @@ class Record:
         rest = dict(data)
         del rest["made_by"]
         digests, commit = rest.pop("data_sha256", None), rest.pop("base_commit", None)
-        made_with = rest.pop("versions", None)
+        made_with, plan = rest.pop("versions", None), rest.pop("plan", None)
         return cls(
             run_id=rest.pop("run_id", None),
             base_commit=str(commit) if commit else None,
             data_sha256=tuple(digests) if isinstance(digests, list) else (),
             versions=made_with if isinstance(made_with, dict) else {},
+            plan=plan if isinstance(plan, dict) else {},
             config=rest,
         )
 
@@ -157,6 +166,20 @@ class Facts:
             "left_out": counts.dropped + counts.refused,
             "trained_tokens": counts.trained_tokens,
         }
+
+
+def comparison(outcome: Outcome) -> list[str]:
+    """Return what was planned beside what it came to, for each that is known of both.
+
+    >>> comparison(Outcome("o", "lora", 9, 1.0, 0.5, 1.0, 1, 1, "float32", "cpu", 80, planned={"tokens": 90}))
+    ['tokens 90, 80']
+    """
+    planned = outcome.planned
+    actual = {"steps": outcome.steps, "tokens": outcome.tokens}
+    told = [f"{name} {planned[name]:,}, {count:,}" for name, count in actual.items() if name in planned]
+    if "memory_bytes" in planned and outcome.peak_bytes:
+        told.append(f"memory {size(planned['memory_bytes'])}, {size(outcome.peak_bytes)}")
+    return told
 
 
 def is_run(folder: Path) -> bool:
@@ -298,6 +321,7 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
         "Loss, first and last step": f"{outcome.first_loss:.4f}, {outcome.last_loss:.4f}"
         + (" (diverged)" if outcome.diverged else ""),
         **({"Loss on held-out rows": f"{outcome.eval_loss:.4f}"} if outcome.eval_loss is not None else {}),
+        **({"Planned and actual": compared} if (compared := "; ".join(comparison(outcome))) else {}),
         "Seed": config.seed,
         "Computed": f"{outcome.seconds:.0f} s on {outcome.device} in {outcome.dtype}",
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),

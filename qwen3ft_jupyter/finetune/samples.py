@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from qwen3ft_jupyter.messages import Message
 
@@ -102,3 +102,40 @@ class SampleReport:
             ),
         )
         return [words for is_so, words in found if is_so]
+
+
+Basis = Literal["counted", "sampled", "estimated"]
+"""How tokens are known: all counted; those of some conversations; or reckoned from characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The samples that are learned from, and their tokens."""
+
+    basis: Basis
+    samples: int
+    tokens: int
+    """Of an epoch, padding left out."""
+    trained_tokens: int
+    """Of them in the loss: the answers."""
+    longest: int
+    lengths: tuple[int, ...]
+    """Of the samples that were looked at."""
+    shortened: int = 0
+    """Samples that lost something to fit max_length."""
+    left_out: int = 0
+    """Answers that do not fit it at all, or that the model's template cannot write."""
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], report: SampleReport, *, share: float = 1.0) -> Tokens:
+        """Return the tokens of all samples, if these are made of such a share of the conversations."""
+        return cls(
+            "counted" if share == 1 else "sampled",
+            samples=round(report.samples / share),
+            tokens=round(report.tokens / share),
+            trained_tokens=round(report.trained_tokens / share),
+            longest=report.longest,
+            lengths=tuple(len(sample.input_ids) for sample in samples),
+            shortened=round(report.shortened / share),
+            left_out=round((report.dropped + report.refused) / share),
+        )

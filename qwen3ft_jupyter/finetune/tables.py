@@ -42,13 +42,15 @@ def rows_of(data: Any) -> Sequence[Any] | None:  # Any: whatever a notebook hold
     return None
 
 
-def write(config: FineTuneConfig, rows: Sequence[Any]) -> FineTuneConfig:
-    """Write the rows beside the output folder, under a name that their content gives; return the config that reads it.
+def write(config: FineTuneConfig, rows: Sequence[Any], folder: Path | None = None) -> FineTuneConfig:
+    """Write the rows under a name that their content gives; return the config that reads them from there.
+
+    They go to `folder`, beside the output folder if none is given.
 
     Raises BadConfig if a value is none of JSON, or if the folder cannot be written.
     """
     content = b"\n".join(_line(row, number) for number, row in enumerate(rows, 1))
-    path = Path(config.output_dir).parent / f"data-{hashlib.sha256(content).hexdigest()[:12]}.jsonl"
+    path = (folder or Path(config.output_dir).parent) / f"data-{hashlib.sha256(content).hexdigest()[:12]}.jsonl"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         number = 1

@@ -15,12 +15,13 @@ from qwen3ft_jupyter.finetune.data import read_data_of, split
 from qwen3ft_jupyter.finetune.metrics import MetricsFile
 from qwen3ft_jupyter.finetune.model import load_for_training, loraplus_optimizer
 from qwen3ft_jupyter.finetune.own import OutputFolder
+from qwen3ft_jupyter.finetune.planning import look_ahead
 from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.finetune.volume import naming
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
 from qwen3ft_jupyter.loading.load import load_tokenizer, require
-from qwen3ft_jupyter.loading.machine import fitting_threads
+from qwen3ft_jupyter.loading.machine import fitting_threads, peak_bytes
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.loading.templates import TemplateRenderer
 from qwen3ft_jupyter.work import SILENT, Progress, Work
@@ -67,8 +68,9 @@ def train(
         BadData: The data is wrong, or has changed since the run to resume.
         Stopped: The work was to stop.
         JobFailed: The loss became NaN, or the output_dir cannot be used any more.
-        LoadError: The model cannot be loaded, or does not fit.
-        NoSpace: The volume of the output_dir has become full; what was saved before is kept.
+        LoadError: The model cannot be loaded.
+        DoesNotFit, NoSpace: Memory or disk cannot hold it; or the volume of the output_dir has become full: what was
+            saved before is kept.
     """
     require("torch", "transformers", "peft", "accelerate")
     work = work or Work()
@@ -83,6 +85,8 @@ def train(
                 work.notice("No complete checkpoint: starting again.")
         tokenizer = load_tokenizer(model_folder)
         samples = _prepare_samples(config, data, tokenizer, work)
+        ahead = look_ahead(config, model_folder, data, samples.training, samples.facts, work=work)
+        planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
         ready = load_for_training(config, model_folder, reporter=work.reporter)
         objective = _objective(config, ready, samples, work)
         _tell_of_base_model(ready.model, samples.facts.end_ids, work)
@@ -90,6 +94,7 @@ def train(
         trained = _train_steps(config, planned, ready, samples, objective, work=work)
         work.progress(Progress("saving", 0, None, "files"))
         outcome = _outcome(config, planned, ready, trained, samples.facts)
+        outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
         results.save_result(ready, tokenizer, config, outcome, samples.facts, reporter=work.reporter)
         _tell_of_result(outcome, ready, work)
         output.finish(planned, outcome, work.reporter)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import os
 import platform
+import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +26,10 @@ CPU_BF16_FROM_PARAMETERS = 100_000_000
 
 ONE_THREAD_BELOW = 20_000_000
 """Parameters under which a CPU computes on one thread (see `fitting_threads`)."""
+
+
+DRIVER_S = 10.0
+"""For the driver to answer: one that keeps no state between programs takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +133,9 @@ def check_dtype(dtype: object) -> str:
 
 def this_machine() -> Machine:
     """Measure this machine. Imports torch."""
-    import psutil
     import torch
 
-    memory = psutil.virtual_memory()
-    limit, used = cgroup_memory()
-    total, free = memory.total, memory.available
-    if limit is not None:  # in a container the host's figures are not ours
-        total, free = min(total, limit), min(free, max(0, limit - used))
+    total, free = _ram()
     mps = getattr(torch.backends, "mps", None)
     has_mps = bool(mps and mps.is_available())
     return Machine(
@@ -143,6 +146,98 @@ def this_machine() -> Machine:
         has_mps_bf16=has_mps and int(platform.mac_ver()[0].partition(".")[0] or 0) >= 14,
         has_cpu_bf16=_has_cpu_bf16(),
     )
+
+
+def machine_without_torch() -> Machine:
+    """Measure this machine as `this_machine` does, without torch: it may be missing here, and takes memory of a GPU."""
+    total, free = _ram()
+    is_apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+    return Machine(
+        ram_free_bytes=free,
+        ram_total_bytes=total,
+        gpus=_gpus_of_driver() if _may_use_cuda() else (),
+        has_mps=is_apple,
+        has_mps_bf16=is_apple and int(platform.mac_ver()[0].partition(".")[0] or 0) >= 14,
+        has_cpu_bf16=_has_cpu_bf16(),
+    )
+
+
+def _ram() -> tuple[int, int]:
+    """Return the bytes there are, and those that are free."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    limit, used = cgroup_memory()
+    if limit is None:
+        return memory.total, memory.available
+    return min(memory.total, limit), min(memory.available, max(0, limit - used))  # the host's figures are not ours
+
+
+def _may_use_cuda() -> bool:
+    """Return whether the torch that is installed is made for CUDA; True where there is none, which tells nothing."""
+    with contextlib.suppress(OSError, ValueError, ImportError):
+        if (spec := importlib.util.find_spec("torch")) and spec.origin:
+            text = Path(spec.origin).with_name("version.py").read_text("utf-8")
+            return not any(line.startswith("cuda") and line.rstrip().endswith("None") for line in text.splitlines())
+    return True
+
+
+def _gpus_of_driver() -> tuple[Gpu, ...]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ()
+    query = [
+        program,
+        "--query-gpu=index,uuid,name,compute_cap,memory.free,memory.total",
+        "--format=csv,noheader,nounits",
+    ]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(query, capture_output=True, text=True, timeout=DRIVER_S, check=True)
+        return read_gpus(done.stdout, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return ()
+
+
+def read_gpus(listing: str, visible: str | None) -> tuple[Gpu, ...]:
+    r"""Return the GPUs that a driver lists and this process may see, in its order.
+
+    Args:
+        listing: index, uuid, name, capability, MiB free and MiB in all of each, with commas between.
+        visible: `CUDA_VISIBLE_DEVICES`: indices, or beginnings of uuids; None: all.
+
+    >>> [gpu.name for gpu in read_gpus("0, GPU-a1, T4, 7.5, 15000, 15360\n1, GPU-b2, A10, 8.6, 1, 2", "GPU-b,0")]
+    ['A10', 'T4']
+    """
+    found: dict[str, tuple[str, Gpu]] = {}
+    for line in listing.splitlines():
+        with contextlib.suppress(ValueError):  # what a driver does not tell is [N/A]
+            index, uuid, name, capability, free, total = (part.strip() for part in line.split(","))
+            major, _, minor = capability.partition(".")
+            found[index] = uuid, Gpu(name, (int(major), int(minor)), int(free) << 20, int(total) << 20)
+    if visible is None:
+        return tuple(gpu for _, gpu in found.values())
+    chosen = []
+    for word in filter(None, map(str.strip, visible.split(","))):
+        named = found.get(word) or next((one for one in found.values() if one[0].startswith(word)), None)
+        if named is None:  # CUDA sees what is named before
+            break
+        chosen.append(named[1])
+    return tuple(chosen)
+
+
+def peak_bytes(device: str) -> int | None:
+    """Return the most memory that this process has had on a device at once; None where nobody counts it.
+
+    On a GPU that of torch alone, on a CPU all of the process.
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_reserved())
+    with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):  # only Linux has it
+        text = Path("/proc/self/status").read_text("ascii", errors="replace")
+        line = next(line for line in text.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) << 10 if device == "cpu" else None
+    return None
 
 
 def _gpus() -> tuple[Gpu, ...]:

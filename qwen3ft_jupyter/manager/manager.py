@@ -16,6 +16,7 @@ from qwen3ft_jupyter.manager.cached import CachedModels, warn_unless_sound
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.manager.tuned import TunedModels
+from qwen3ft_jupyter.manager.tuning import FineTunePlans
 from qwen3ft_jupyter.messages import Command, Message
 from qwen3ft_jupyter.settings.places import load_settings
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.download.downloader import Downloader
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.download.request import Wanted
-    from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.jobs.kinds import JobKind
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.loading.libraries import LoadedPair
@@ -64,7 +64,7 @@ def get_model_manager(
     return ModelManager(load_settings(given), reporter=reporter, is_trusted=is_trusted)
 
 
-class ModelManager(CachedModels, TunedModels):
+class ModelManager(FineTunePlans, TunedModels, CachedModels):
     """Downloads, keeps, loads and fine-tunes models. Make one with `get_model_manager`."""
 
     # Models on disk
@@ -273,16 +273,14 @@ class ModelManager(CachedModels, TunedModels):
         Raises:
             BadConfig: one or more fields are wrong, all of them named; or output_dir holds or is getting another run.
             BadData: the data cannot be read, or rows of it are wrong.
+            DoesNotFit, NoSpace: memory or disk cannot hold it, however short the samples are.
         """
         from qwen3ft_jupyter.finetune.check import check_fine_tune
 
         resolved = check_fine_tune(config, fields, self._check_base, self._model_jobs.refuse_if_written_to)
         self._loaded.release()  # the model that answers questions and the job would share one GPU
+        self._refuse_if_too_large(resolved)
         return self._model_jobs.fine_tune(resolved)
-
-    def _check_base(self, config: FineTuneConfig) -> None:
-        """Raise BadName or UnknownModel for a base model that nobody can have."""
-        check_known(config.model, self.cache)
 
     # Loading and talking
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker
+    from qwen3ft_jupyter.notebook.tuning_views import PlanView, PreviewView
 
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 _LEADING_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
@@ -151,19 +152,40 @@ def load(room: Room, given: Namespace) -> Note:
     return Note(f"{said} {loaded_facts(loaded[0])}".strip(), names)
 
 
-def finetune(room: Room, given: Namespace) -> JobView | FineTuneForm:
-    """Start a fine-tune from a cell or a file, or show the form."""
-    if given.cell is not None and given.config is not None:
-        raise WrongLine(tr("Give the config in the cell or in a file, not in both."))
+def finetune(room: Room, given: Namespace) -> JobView | FineTuneForm | PlanView:
+    """Start a fine-tune from a cell or a file, say what it would be, or show the form."""
     manager = room.manager_for(given)
-    if given.cell is None and given.config is None:
+    if given.cell is None and given.config is None and not given.dry_run:
         from qwen3ft_jupyter.notebook.forms import FineTuneForm
 
         return FineTuneForm(manager)
+    config = _config(room, given, given.config)
+    if given.dry_run:
+        from qwen3ft_jupyter.notebook.tuning_views import PlanView
+
+        return PlanView(manager.plan_fine_tune(config))
+    return _followed(manager.fine_tune(config), is_detached=given.detach)
+
+
+def _config(room: Room, given: Namespace, file: str | None) -> Any:
+    """Return the config in the cell or in a file, with the notebook's variables in it."""
+    if given.cell is not None and file is not None:
+        raise WrongLine(tr("Give the config in the cell or in a file, not in both."))
+    if given.cell is None and file is None:
+        raise WrongLine(tr("Give the config in the cell, or name its file."))
     from qwen3ft_jupyter.finetune.config import parse_yaml, read_config
 
-    written = read_config(Path(given.config)) if given.cell is None else parse_yaml(given.cell)
-    return _followed(manager.fine_tune(_filled_in(written, room.variables)), is_detached=given.detach)
+    written = parse_yaml(given.cell) if given.cell is not None else read_config(Path(str(file)))
+    return _filled_in(written, room.variables)
+
+
+def preview(room: Room, given: Namespace) -> PreviewView:
+    """Show data as a model will see it."""
+    from qwen3ft_jupyter.notebook.tuning_views import PreviewView
+
+    is_config = given.cell is not None or given.source is None or given.source.lower().endswith((".yaml", ".yml"))
+    source = _config(room, given, given.source) if is_config else given.source
+    return PreviewView(actions.preview(room.manager_for(given), given, source))
 
 
 def merge(room: Room, given: Namespace) -> JobView:
@@ -257,6 +279,7 @@ ACTIONS: dict[str, Callable[[Room, Namespace], View | ModelPicker | FineTuneForm
     "move": move,
     "load": load,
     "finetune": finetune,
+    "preview": preview,
     "chat": chat,
     "merge": merge,
     "export": export,

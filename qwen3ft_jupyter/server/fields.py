@@ -20,7 +20,7 @@ MAX_TEXT = 512
 MAX_OFFSET = 2**53
 """The largest whole number that JavaScript keeps exact."""
 
-Value: TypeAlias = "str | bool | int | list[str]"
+Value: TypeAlias = "str | bool | int | list[str] | dict[str, object]"
 
 _JUPYTERS_OWN = frozenset({"token", "_xsrf", "no_track_activity"})
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -31,8 +31,9 @@ class Field:
     """One thing a request may say."""
 
     name: str
-    kind: Literal["text", "flag", "count", "list"]
-    """A list is written as texts with commas between them; in a body it may be a list as well."""
+    kind: Literal["text", "flag", "count", "list", "config"]
+    """A list is written as texts with commas between them; in a body it may be a list as well. A config is a text in
+    YAML; in a body it may be an object."""
     is_required: bool = False
 
 
@@ -148,6 +149,8 @@ def _read(field: Field, value: object) -> Value:
         return _read_count(field.name, value)
     if field.kind == "list":
         return _read_list(field.name, value)
+    if field.kind == "config":
+        return _read_config(field.name, value)
     return _read_text(field.name, value)
 
 
@@ -164,6 +167,12 @@ def _read_list(name: str, value: object) -> list[str]:
     if not parts:
         raise BadInput("{name} is empty.", name=name)
     return [_read_text(name, part) for part in parts]
+
+
+def _read_config(name: str, value: object) -> str | dict[str, object]:
+    if isinstance(value, dict) or (isinstance(value, str) and value.strip()):
+        return value
+    raise BadInput("{name} must be an object, or a text in YAML.", name=name)
 
 
 def _read_flag(name: str, value: object) -> bool:

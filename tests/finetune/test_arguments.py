@@ -7,7 +7,7 @@ import pytest
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune.arguments import filtered, total_steps
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
-from qwen3ft_jupyter.finetune.model import Precision, choose_precision
+from qwen3ft_jupyter.finetune.precision import Precision, choose_precision
 from qwen3ft_jupyter.loading.machine import Gpu, Machine
 
 GB = 10**9

@@ -119,6 +119,8 @@ def test_a_lora_learns_and_leaves_everything_needed(
         "tokens",
         "base_commit",
         "data",
+        "planned",
+        "peak_bytes",
     }
     assert result.last_loss < result.first_loss - 0.2  # a random base gives an adapter little to hold on to
     assert (result.method, result.steps, result.dtype, result.device) == ("lora", 12, "float32", "cpu")
@@ -140,7 +142,7 @@ def test_a_lora_learns_and_leaves_everything_needed(
             {
                 name: value
                 for name, value in json.loads((out / "config.json").read_text()).items()
-                if name not in {"made_by", "run_id", "base_commit", "data_sha256", "versions"}
+                if name not in {"made_by", "run_id", "base_commit", "data_sha256", "versions", "plan"}
             }
         )
         == config

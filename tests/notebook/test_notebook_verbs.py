@@ -85,7 +85,7 @@ def run(shell: InteractiveShell, manager: StandInManager, opened: list[dict[str,
 
 
 def test_every_verb_has_a_function_a_usage_and_a_sentence() -> None:
-    names = "status, models, download, list, verify, repair, pin, unpin, evict, move, load, finetune, chat, "
+    names = "status, models, download, list, verify, repair, pin, unpin, evict, move, load, finetune, preview, chat, "
     names += "merge, export, jobs, jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, "
     names += "practice, help"
 
@@ -438,7 +438,7 @@ def test_a_config_stands_in_one_place_and_only_finetune_takes_a_cell(run: Any) -
         run("finetune a.yaml", "model: x")
     with pytest.raises(UsageError, match="takes no cell"):
         run("status", "model: x")
-    with pytest.raises(UsageError, match="names no verb: %%qwen3ft finetune, %%qwen3ft chat"):
+    with pytest.raises(UsageError, match="names no verb: %%qwen3ft finetune, %%qwen3ft preview, %%qwen3ft chat"):
         run("", "finetune")
 
 

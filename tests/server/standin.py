@@ -9,19 +9,28 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
 from qwen3ft_jupyter.cache.move import MoveReport
 from qwen3ft_jupyter.download.plan import PlannedFile
 from qwen3ft_jupyter.errors import CacheNotWritable, JobNotFound, NotCached, Qwen3ftError, WrongJobState
 from qwen3ft_jupyter.faces.actions import snapshots
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.data import DataReport
+from qwen3ft_jupyter.finetune.plan import make_plan
+from qwen3ft_jupyter.finetune.preview import Bin, Preview, PreviewSample, Token
+from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.hubs.names import LeftOut
 from qwen3ft_jupyter.jobs.folder import LogChunk
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
+from qwen3ft_jupyter.loading.machine import Gpu, Machine
 from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import SILENT, Controls, Progress, Reporter
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.download.plan import DownloadPlan
+    from qwen3ft_jupyter.finetune.plan import FineTunePlan
     from qwen3ft_jupyter.jobs.store import Job
 
 if TYPE_CHECKING:
@@ -135,6 +144,39 @@ def plan_of(name: str, **changes: Any) -> DownloadPlan:
     left_out = [LeftOut(file["path"], file["size"]) for file in told["left_out"]]
     listing = SimpleNamespace(revision=told["revision"], left_out=left_out)
     return cast("DownloadPlan", SimpleNamespace(**about, listing=listing, to_dict=lambda: told))
+
+
+def fine_tune_plan() -> FineTunePlan:
+    """Return the plan of a small fine-tune on a GPU that cannot hold it."""
+    config = FineTuneConfig.from_dict({"model": "Qwen/Qwen3-4B", "data": "a.jsonl", "output_dir": "/runs/a"})
+    report = DataReport(3, 2, ("messages",), 1, 0, (Message("{count} rows left out.", count=1),))
+    tokens = Tokens("counted", 2, 60, 20, 40, (20, 40))
+    gpu = Gpu("T4", (7, 5), 5_000_000_000, 16_000_000_000)
+    found = catalog.find(config.model)
+    assert found is not None
+    return make_plan(config, report, tokens, found.architecture, Machine(10**10, 10**10, gpus=(gpu,)), disk_free=10**9)
+
+
+PREVIEW = Preview(
+    model=NAME,
+    max_length=1024,
+    rows=3,
+    conversations=2,
+    empty=1,
+    bad=0,
+    duplicates=0,
+    thinking=0.5,
+    basis="counted",
+    samples=2,
+    tokens=60,
+    trained_tokens=20,
+    longest=40,
+    shortened=0,
+    left_out=0,
+    lengths=(Bin(20, 40, 2),),
+    first=(PreviewSample((Token(1, HOSTILE, is_learned=False), Token(2, "Yes.", is_learned=True))),),
+    notices=(Message("{count} rows left out.", count=1),),
+)
 
 
 def plan_dict(name: str, **changes: Any) -> dict[str, Any]:
@@ -274,6 +316,8 @@ class StandInManager:
         """What an eviction leaves in the folder of the model."""
         self.plan_answer: dict[str, Any] = {}
         """What `plan` answers, but for the usual."""
+        self.looks: dict[str, dict[str, Any]] = {"plan": fine_tune_plan().to_dict(), "preview": PREVIEW.to_dict()}
+        """What a look ahead answers."""
         self.all_jobs: list[StandInJob] = []
         self.next_script: list[JobStatus] = [QUEUED, HALFWAY, DONE]
         self.next_metrics: list[dict[str, float]] = []
@@ -415,6 +459,13 @@ class StandInManager:
     def export(self, name: str, to: str, output_dir: str | None = None, *, overwrite: bool = False) -> StandInJob:
         self._note("export", name, to, output_dir, overwrite)
         return self.new_job("export", {"source": name, "to": to}, f"Export {name}")
+
+    def look_ahead(
+        self, look: str, given: dict[str, Any], *, folder: Path | None, stop: threading.Event
+    ) -> dict[str, Any]:
+        assert not stop.is_set()
+        self._note("look_ahead", look, given, folder)
+        return dict(self.looks[look])
 
     def load_model_and_tokenizer(self, model_name: str, **options: Any) -> tuple[Any, Any]:
         self._note("load", model_name, options)

@@ -25,6 +25,7 @@ RESOURCES = {
     "/runs/merge": "runs",
     "/runs/export": "runs",
 }
+RESOURCES |= {"/finetune/plan": "finetune", "/finetune/preview": "finetune"}
 
 
 class Recorder(Authorizer):

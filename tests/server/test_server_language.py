@@ -102,3 +102,13 @@ async def test_copies_and_plans_are_told_in_the_language_of_the_page(
     assert copies[0]["owner_words"] == "本缓存"
     assert plan["sources"] == ["ModelScope", "镜像 10.0.0.5:8900"]
     assert plan["to_evict"] == ["resume"]
+
+
+async def test_what_is_told_ahead_of_a_fine_tune_is_in_the_language_of_the_page(
+    ask: Ask, manager: StandInManager, chinese_page: dict[str, str]
+) -> None:
+    manager.looks["plan"]["notices"] = [Message("The cache is empty."), "train.jsonl"]
+
+    answer = await ask("post", "/finetune/plan", body='{"config": {}}', headers=chinese_page)
+
+    assert answer.json["notices"] == ["缓存为空。", "train.jsonl"]

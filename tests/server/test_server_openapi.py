@@ -17,6 +17,8 @@ from qwen3ft_jupyter.download.room import Volume
 from qwen3ft_jupyter.download.survey import Found
 from qwen3ft_jupyter.faces.verbs import OTHER_OWNERS
 from qwen3ft_jupyter.faces.views import ACTIONS, OWNERS
+from qwen3ft_jupyter.finetune.plan import Fits
+from qwen3ft_jupyter.finetune.samples import Basis
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.jobs.state import JobState
@@ -24,9 +26,9 @@ from qwen3ft_jupyter.server.app import ROUTES
 from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
 from qwen3ft_jupyter.work import Progress
 from tests.server.asking import OPENAPI, Route, every_route
-from tests.server.standin import plan_dict
+from tests.server.standin import PREVIEW, fine_tune_plan, plan_dict
 
-KINDS = {"integer": {"count"}, "Flag": {"flag"}, "string": {"text", "list"}, "OtherOwner": {"text"}}
+KINDS = {"integer": {"count"}, "Flag": {"flag"}, "string": {"text", "list", "config"}, "OtherOwner": {"text"}}
 VERBS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -90,6 +92,26 @@ def test_the_plan_is_that_of_the_code() -> None:
     file = schema["properties"]["files"]["items"]
     assert set(file["properties"]) == {field.name for field in dataclasses.fields(PlannedFile)}
     assert file["properties"]["action"]["enum"] == list(get_args(Action)) == list(ACTIONS)
+
+
+def test_a_look_ahead_at_a_fine_tune_is_that_of_the_code() -> None:
+    schemas = OPENAPI["components"]["schemas"]
+    plan = fine_tune_plan().to_dict()
+    memory, preview = plan["memory"], PREVIEW.to_dict()
+
+    for name, told in (
+        ("FineTunePlan", plan),
+        ("PlannedData", plan["data"]),
+        ("PlannedTokens", plan["tokens"]),
+        ("PlannedSteps", plan["steps"]),
+        ("PlannedMemory", memory),
+        ("PlannedDisk", plan["disk"]),
+        ("Preview", preview),
+    ):
+        assert list(schemas[name]["required"]) == list(schemas[name]["properties"]) == list(told)
+    assert set(schemas["PlannedMemory"]["properties"]["changes"]["items"]["properties"]) == set(memory["changes"][0])
+    assert schemas["Fits"]["enum"] == list(get_args(Fits))
+    assert schemas["Basis"]["enum"] == list(get_args(Basis))
 
 
 def test_owners_and_sources_are_those_of_the_code() -> None:

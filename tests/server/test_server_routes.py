@@ -271,7 +271,7 @@ async def test_a_cached_model_is_downloaded_all_the_same_when(
         ("model_name=%FF", None, "not UTF-8"),
     ],
 )
-async def test_a_malformed_request_is_refused_by_name(
+async def test_a_malformed_asked_withis_refused_by_name(
     ask: Ask, manager: StandInManager, query: str, body: Any, named: str
 ) -> None:
     answer = await ask("post", "/models/download", query=query, body=body)
@@ -289,7 +289,7 @@ async def test_a_malformed_request_is_refused_by_name(
         *(f"/models/cache/{SLUG}/{verb}" for verb in ("pin", "repair")),
     ],
 )
-async def test_a_request_that_takes_nothing_refuses_what_it_is_given(ask: Ask, path: str) -> None:
+async def test_a_asked_withthat_takes_nothing_refuses_what_it_is_given(ask: Ask, path: str) -> None:
     answer = await ask("post", path, body='{"signal": 9}')
 
     assert answer.code == 400
@@ -727,3 +727,41 @@ async def test_when_too_many_wait_the_rest_is_turned_away(
 
 def test_the_states_of_the_stand_in_are_those_of_real_jobs() -> None:
     assert [status.is_active for status in (QUEUED, HALFWAY, DONE, FAILED)] == [True, True, False, False]
+
+
+# before a fine-tune
+
+
+CONFIG = {"model": NAME, "data": "a.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "body"),
+    [
+        ("plan", "", {"config": CONFIG}),
+        ("plan", "", {"config": "model: a/b\ndata: c"}),
+        ("plan", "config=model%3A%20a%0Adata%3A%20b", {}),
+        ("preview", "", {"config": CONFIG, "count": 2}),
+        ("preview", "count=2", {"config": CONFIG}),
+    ],
+)
+async def test_a_look_ahead_is_asked_with_the_config(
+    ask: Ask, manager: StandInManager, path: str, query: str, body: dict[str, Any]
+) -> None:
+    asked = {**({"config": "model: a\ndata: b"} if "config" in query else {}), **body}
+    asked |= {"count": 2} if path == "preview" else {}
+
+    answer = await ask("post", f"/finetune/{path}", query=query, body=json.dumps(body))
+
+    assert answer.code == 200
+    [(look, given, folder)] = manager.was_asked("look_ahead")
+    assert (look, given) == (path, asked)
+    assert folder is not None  # the server's, where relative paths begin
+
+
+@pytest.mark.parametrize("body", ["{}", '{"config": ""}', '{"config": [1]}', '{"config": {}, "more": 1}'])
+async def test_a_look_ahead_without_a_config_is_refused(ask: Ask, manager: StandInManager, body: str) -> None:
+    answer = await ask("post", "/finetune/plan", body=body)
+
+    assert (answer.code, answer.json["code"]) == (400, "bad-input")
+    assert manager.asked == []

@@ -174,6 +174,47 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/finetune/plan": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Says what a fine-tune would be, without starting it.
+         * @description Data, tokens, steps, memory, disk and time. Nothing is fetched, started or written; a process of its own reads the
+         *     data, and ends when the client leaves. Relative paths begin at the server's folder.
+         */
+        readonly post: operations["planFineTune"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/finetune/preview": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Shows the data of a fine-tune as the model will see it.
+         * @description The model must be in the cache. Nothing is fetched, started or written.
+         */
+        readonly post: operations["previewFineTune"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/runs/merge": {
         readonly parameters: {
             readonly query?: never;
@@ -472,6 +513,154 @@ export interface components {
             /** @description How long it takes at that rate. */
             readonly seconds: number | null;
         };
+        /** @description The fields of a fine-tune as an object, or as a text in YAML. */
+        readonly FineTuneConfig: {
+            readonly [key: string]: unknown;
+        } | string;
+        readonly PlanRequest: {
+            readonly config?: components["schemas"]["FineTuneConfig"];
+        };
+        readonly PreviewRequest: {
+            readonly config?: components["schemas"]["FineTuneConfig"];
+            readonly count?: number | null;
+        };
+        /** @description What a fine-tune would be. Sizes are bytes. */
+        readonly FineTunePlan: {
+            readonly model: string;
+            readonly method: string;
+            readonly output_dir: string;
+            readonly is_cached: boolean;
+            /** @description What has to be fetched before; null if nobody knows. */
+            readonly download_bytes: number | null;
+            readonly data: components["schemas"]["PlannedData"];
+            readonly tokens: components["schemas"]["PlannedTokens"];
+            readonly steps: components["schemas"]["PlannedSteps"];
+            /** @description Null if nobody knows what the model is made of. */
+            readonly memory: components["schemas"]["PlannedMemory"] | null;
+            /** @description Null if nobody knows what the model is made of. */
+            readonly disk: components["schemas"]["PlannedDisk"] | null;
+            /** @description As measured in an earlier run like this one on this machine; null if there was none. */
+            readonly tokens_per_s: number | null;
+            /** @description How long it takes at that rate. */
+            readonly seconds: number | null;
+            /** @description What else is to be known, in sentences. */
+            readonly notices: readonly string[];
+            readonly fits: components["schemas"]["Fits"];
+            /** @description Is the disk enough? */
+            readonly has_room: boolean;
+        };
+        /**
+         * @description Is the memory enough? Unknown where it is too close to tell, or nobody knows the model.
+         * @enum {unknown}
+         */
+        readonly Fits: "yes" | "no" | "unknown";
+        readonly PlannedData: {
+            readonly rows: number;
+            /** @description Those that are learned from. */
+            readonly conversations: number;
+            readonly held_out: number;
+            /** @description Rows with nothing in them to learn. */
+            readonly empty: number;
+            readonly bad: number;
+            /** @description What is not learned and why, in sentences. */
+            readonly notices: readonly string[];
+        };
+        /**
+         * @description How tokens are known: all counted, those of some conversations, or estimated from characters.
+         * @enum {unknown}
+         */
+        readonly Basis: "counted" | "sampled" | "estimated";
+        readonly PlannedTokens: {
+            readonly basis: components["schemas"]["Basis"];
+            readonly samples: number;
+            /** @description Of an epoch. */
+            readonly tokens: number;
+            readonly trained_tokens: number;
+            readonly longest: number;
+            readonly shortened: number;
+            readonly left_out: number;
+        };
+        readonly PlannedSteps: {
+            readonly total: number;
+            readonly an_epoch: number;
+            readonly warmup: number;
+            /** @description How many are written; null if the clock decides. */
+            readonly checkpoints: number | null;
+            readonly tokens: number;
+            /** @description Part of what is computed that is padding. */
+            readonly padding: number;
+        };
+        /** @description At the worst moment; the parts add up to `total`. */
+        readonly PlannedMemory: {
+            readonly weights: number;
+            readonly adapter: number;
+            readonly gradients: number;
+            readonly optimizer: number;
+            readonly activations: number;
+            readonly logits: number;
+            readonly margin: number;
+            readonly total: number;
+            readonly device: string;
+            readonly device_name: string;
+            readonly dtype: string;
+            /** @description Are activations computed again instead of being kept? */
+            readonly is_checkpointed: boolean;
+            readonly free: number;
+            readonly fits: components["schemas"]["Fits"];
+            /** @description What makes it fit, the cheapest first, as fields of the config. */
+            readonly changes: readonly {
+                readonly fields: {
+                    readonly [key: string]: unknown;
+                };
+                readonly total_bytes: number;
+                /** @description Samples that would be shortened. */
+                readonly shortened: number;
+            }[];
+            readonly largest_batch: number;
+            readonly largest_length: number;
+        };
+        readonly PlannedDisk: {
+            readonly checkpoint: number;
+            readonly result: number;
+            /** @description At most, with the checkpoints that are kept at once. */
+            readonly needed: number;
+            readonly certain: number;
+            readonly free: number | null;
+        };
+        /** @description The data of a fine-tune as the model will see it. */
+        readonly Preview: {
+            readonly model: string;
+            readonly max_length: number;
+            readonly rows: number;
+            readonly conversations: number;
+            readonly empty: number;
+            readonly bad: number;
+            readonly duplicates: number;
+            /** @description Share of the conversations with a thought that is learned. */
+            readonly thinking: number;
+            readonly basis: components["schemas"]["Basis"];
+            readonly samples: number;
+            readonly tokens: number;
+            readonly trained_tokens: number;
+            readonly longest: number;
+            readonly shortened: number;
+            readonly left_out: number;
+            /** @description How many samples have a length from `low` to `high` tokens. */
+            readonly lengths: readonly {
+                readonly low: number;
+                readonly high: number;
+                readonly count: number;
+            }[];
+            /** @description The first samples, token by token. */
+            readonly first: readonly {
+                readonly tokens: readonly {
+                    readonly id: number;
+                    readonly text: string;
+                    readonly is_learned: boolean;
+                }[];
+            }[];
+            readonly notices: readonly string[];
+        };
         readonly Status: {
             /** @description Of the Python package; the panel compares it with its own. */
             readonly version: string;
@@ -731,6 +920,18 @@ export type MergeRequest = components['schemas']['MergeRequest'];
 export type ExportRequest = components['schemas']['ExportRequest'];
 export type Source = components['schemas']['Source'];
 export type DownloadPlan = components['schemas']['DownloadPlan'];
+export type FineTuneConfig = components['schemas']['FineTuneConfig'];
+export type PlanRequest = components['schemas']['PlanRequest'];
+export type PreviewRequest = components['schemas']['PreviewRequest'];
+export type FineTunePlan = components['schemas']['FineTunePlan'];
+export type Fits = components['schemas']['Fits'];
+export type PlannedData = components['schemas']['PlannedData'];
+export type Basis = components['schemas']['Basis'];
+export type PlannedTokens = components['schemas']['PlannedTokens'];
+export type PlannedSteps = components['schemas']['PlannedSteps'];
+export type PlannedMemory = components['schemas']['PlannedMemory'];
+export type PlannedDisk = components['schemas']['PlannedDisk'];
+export type Preview = components['schemas']['Preview'];
 export type Status = components['schemas']['Status'];
 export type Model = components['schemas']['Model'];
 export type Cached = components['schemas']['Cached'];
@@ -983,6 +1184,69 @@ export interface operations {
             readonly 202: components["responses"]["Started"];
             readonly 404: components["responses"]["Error"];
             readonly 409: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly planFineTune: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The fine-tune's fields in YAML. Needed, here or in the body. */
+                readonly config?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["PlanRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description The plan. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["FineTunePlan"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly previewFineTune: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The fine-tune's fields in YAML; model and data are enough. Needed, here or in the body. */
+                readonly config?: string;
+                /** @description How many samples are shown in full; 5 if left out. */
+                readonly count?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["PreviewRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description The data. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Preview"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
             readonly default: components["responses"]["Error"];
         };
     };

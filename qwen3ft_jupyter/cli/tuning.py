@@ -1,0 +1,57 @@
+"""The verbs of the command line that are about fine-tunes: what one would be, its data, and its start."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.cli.commands import FAILED, open_manager, say_lines
+from qwen3ft_jupyter.cli.jobs import detach, tell_end
+from qwen3ft_jupyter.cli.output import show, show_json
+from qwen3ft_jupyter.faces import actions
+from qwen3ft_jupyter.faces.format import fact
+from qwen3ft_jupyter.faces.terminal import ProgressLine
+from qwen3ft_jupyter.faces.tuning_views import fine_tune_table, preview_table, sample_lines
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from qwen3ft_jupyter.manager import ModelManager
+
+
+def finetune_(given: Namespace) -> int:
+    """Start a fine-tune, and follow it; or say what it would be."""
+    from qwen3ft_jupyter.finetune.config import read_config
+
+    manager, config = open_manager(given), read_config(Path(given.config))
+    if given.dry_run or given.is_json:
+        return _show_plan(manager, config, given)
+    job = manager.fine_tune(config)
+    return detach(job) if given.detach else tell_end(job)
+
+
+def _show_plan(manager: ModelManager, config: dict[str, object], given: Namespace) -> int:
+    """Print what a fine-tune would be; the exit code says whether it can be."""
+    with ProgressLine() as line:
+        plan = manager.plan_fine_tune(config, reporter=line)
+    if given.is_json:
+        show_json(plan.to_dict())
+    else:
+        table = fine_tune_table(plan)
+        show("\n".join([table.title, *(fact(name, value) for name, value in table.rows), *table.notes]))
+    return 0 if plan.fits != "no" and plan.has_room else FAILED
+
+
+def preview_(given: Namespace) -> None:
+    """Print data as a model will see it; what is learned is in bold, or in brackets where there is no colour."""
+    with ProgressLine() as line:
+        found = actions.preview(open_manager(given), given, given.source, reporter=line)
+    if given.is_json:
+        show_json(found.to_dict())
+        return
+    table = preview_table(found)
+    show("\n".join([table.title, *(fact(name, value) for name, value in table.rows)]))
+    say_lines(table.notes)
+    for number, sample in enumerate(found.first, 1):
+        show("\n".join(["", *sample_lines(sample, number, is_coloured=sys.stdout.isatty())]))

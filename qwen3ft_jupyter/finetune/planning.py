@@ -1,0 +1,202 @@
+"""Gathers what a plan is made of: data, tokens, the model's numbers, this machine, the disk, earlier runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.catalog import Architecture, find
+from qwen3ft_jupyter.disk import LOCAL
+from qwen3ft_jupyter.errors import CacheDamaged, LoadError, MissingPackage, Qwen3ftError, UnsafeModel
+from qwen3ft_jupyter.finetune import results
+from qwen3ft_jupyter.finetune.plan import (
+    FineTunePlan,
+    MemoryPlan,
+    check_plan,
+    closeness,
+    make_plan,
+)
+from qwen3ft_jupyter.finetune.samples import Tokens
+from qwen3ft_jupyter.loading.machine import machine_without_torch
+from qwen3ft_jupyter.loading.weights import model_tensors
+from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.paths import nearest_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.data import Data
+    from qwen3ft_jupyter.finetune.samples import Sample
+    from qwen3ft_jupyter.finetune.survey import Survey
+    from qwen3ft_jupyter.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What is known of a base model."""
+
+    folder: Path | None
+    """None: it is not here."""
+    numbers: Architecture | None
+
+
+def base_model(repo_id: str, folder: Path | None) -> Base:
+    """Return what is known of a model: of one that is here what its files say, else what the catalogue does."""
+    known = find(repo_id)
+    numbers = known.architecture if known else None
+    if folder is not None:
+        numbers = architecture_in(folder)
+    return Base(folder, numbers)
+
+
+def architecture_in(folder: Path) -> Architecture | None:
+    """Return the numbers of the model in a folder; None if they cannot be told."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        if not isinstance(config, dict):
+            return None
+        tied = bool(config.get("tie_word_embeddings"))
+        counted = sum(tensor.elements for tensor in model_tensors(folder, tied=tied))
+    except (OSError, ValueError, RecursionError, Qwen3ftError):
+        return None
+    return Architecture.of_config(config, counted)
+
+
+def plan_run(config: FineTuneConfig, base: Base, earlier: Iterable[Path], work: Work | None = None) -> FineTunePlan:
+    """Return what a run would be.
+
+    Args:
+        config: What is to be done.
+        base: The model.
+        earlier: Output folders of earlier runs on this machine, the newest first.
+        work: Is told of the phase preparing, and says when to stop.
+
+    Raises:
+        BadData: The data is wrong, or the model's template cannot write it.
+        BadInput, BadConfig: This machine lacks the device, or cannot compute in the type.
+        Stopped: The work was to stop.
+    """
+    found, notices = _survey(config, base, work)
+    known = find(config.model)
+    return _plan(
+        config,
+        base,
+        found,
+        earlier,
+        notices=[*found.notices, *notices],
+        download_bytes=0 if base.folder else known.download_bytes if known else None,
+    )
+
+
+def _survey(config: FineTuneConfig, base: Base, work: Work | None) -> tuple[Survey, list[str]]:
+    """Count the tokens, or reckon them where the model's tokenizer cannot be had, and say why."""
+    from qwen3ft_jupyter.finetune.survey import survey  # a run has its samples already
+
+    if base.folder is None:
+        words = Message("The model is not cached: its tokens are only estimated, from the number of characters.")
+        return survey(config, None, work=work), [words]
+    try:
+        return survey(config, base.folder, work=work), []
+    except UnsafeModel:
+        raise
+    except (MissingPackage, LoadError, CacheDamaged) as error:
+        words = Message("Tokens are only estimated, from the number of characters: {problem}", problem=error.message)
+        return survey(config, None, work=work), [words]
+
+
+def _plan(
+    config: FineTuneConfig,
+    base: Base,
+    found: Survey,
+    earlier: Iterable[Path],
+    *,
+    notices: list[str],
+    download_bytes: int | None,
+) -> FineTunePlan:
+    if base.numbers is None:
+        notices.append(Message("Memory and disk are not known: this is no model whose parts can be told beforehand."))
+    return make_plan(
+        config,
+        found.data.report,
+        found.tokens,
+        base.numbers,
+        machine_without_torch(),
+        held_out=found.held_out,
+        disk_free=_disk_free(config),
+        rate=lambda memory: measured_rate(config, memory, earlier),
+        is_cached=base.folder is not None,
+        download_bytes=download_bytes,
+        notices=notices,
+    )
+
+
+def check_least(config: FineTuneConfig, base: Base, plan: Callable[[], FineTunePlan]) -> None:
+    """Raise DoesNotFit or NoSpace, with what would fit, if not even one sample of one token does.
+
+    Args:
+        config: What is to be done.
+        base: The model.
+        plan: Makes the whole plan, which knows what would fit; asked only if this run does not.
+    """
+    if base.numbers is None:
+        return
+    from qwen3ft_jupyter.finetune.data import DataReport  # with it comes all that reads data
+
+    nothing, one = DataReport(0, 0, (), 0, 0, ()), Tokens("estimated", 1, 1, 1, 1, (1,))
+    least = make_plan(config, nothing, one, base.numbers, machine_without_torch(), disk_free=_disk_free(config))
+    if least.fits == "no" or not least.has_room:
+        check_plan(plan())
+
+
+def _disk_free(config: FineTuneConfig) -> int | None:
+    """Return what is free for a run; None where checkpoints lie already, which it keeps, or deletes to begin with."""
+    folder = Path(config.output_dir)
+    if (folder / results.CHECKPOINTS).is_dir():
+        return None
+    return LOCAL.free_bytes(nearest_folder(folder))
+
+
+def look_ahead(
+    config: FineTuneConfig, folder: Path, data: Data, samples: Sequence[Sample], facts: results.Facts, *, work: Work
+) -> FineTunePlan:
+    """Return the plan of a run whose samples are ready; tell `work` if memory is close.
+
+    Raises:
+        DoesNotFit: Memory cannot hold it.
+        NoSpace: The disk cannot.
+    """
+    base = base_model(config.model, folder)
+    plan = make_plan(
+        config,
+        data.report,
+        Tokens.of(samples, facts.counts),
+        base.numbers,
+        machine_without_torch(),
+        held_out=facts.held_out,
+        disk_free=_disk_free(config),
+    )
+    check_plan(plan)
+    if words := closeness(plan):
+        work.reporter.notice(words)
+    return plan
+
+
+def measured_rate(config: FineTuneConfig, memory: MemoryPlan | None, earlier: Iterable[Path]) -> float | None:
+    """Return the tokens a second of the newest earlier run that computed the same on the same device."""
+    for folder in earlier if memory else ():
+        record = results.read_record(folder)
+        if record is None or not (folder / results.RESULT).is_file():
+            continue
+        try:
+            run = results.read_run(folder).result
+            then = record.plan["memory"]
+            same = (then["device_name"], then["dtype"], then["is_checkpointed"])
+            is_same = record.config["model"] == config.model and run["method"] == config.method
+            if is_same and memory and same == (memory.device_name, memory.dtype, memory.is_checkpointed):
+                return float(run["tokens"]) / float(run["seconds"])
+        except (LoadError, KeyError, TypeError, ValueError, ZeroDivisionError):  # of another version
+            continue
+    return None

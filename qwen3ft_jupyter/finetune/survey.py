@@ -1,0 +1,142 @@
+"""Counts what a fine-tune would learn from, before it starts: with the code and the template that training uses."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qwen3ft_jupyter.finetune.data import read_data_of, split
+from qwen3ft_jupyter.finetune.samples import SampleReport, Tokens
+from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.data import Data
+    from qwen3ft_jupyter.finetune.formats import Conversation
+    from qwen3ft_jupyter.finetune.samples import Sample
+    from qwen3ft_jupyter.loading.libraries import Tokenizer
+
+COUNTED = 4000
+"""Conversations rendered and tokenized for a plan: about a second. Of more, that many are drawn."""
+CHARACTERS_A_TOKEN = 4.0
+"""Of Latin text; a rule of thumb."""
+WIDE_A_TOKEN = 1.5
+"""Of Chinese and its like; a rule of thumb."""
+TOKENS_A_TURN = 5
+"""That the template writes around a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was read and counted."""
+
+    data: Data
+    training: list[Conversation]
+    held_out: int
+    samples: list[Sample]
+    """Of the conversations that were looked at; empty without a tokenizer."""
+    report: SampleReport
+    tokens: Tokens
+    notices: tuple[str, ...]
+    """What became of them on the way to tokens, beside what the data's own report says."""
+
+
+def survey(
+    config: FineTuneConfig, model_folder: Path | None, *, most: int = COUNTED, work: Work | None = None
+) -> Survey:
+    """Read a config's data and count its tokens.
+
+    Args:
+        config: Names the data.
+        model_folder: The cached model; None: tokens are reckoned from characters.
+        most: Conversations that are tokenized; of more, so many are drawn by the config's seed.
+        work: Is told of the phase preparing, and says when to stop.
+
+    Raises:
+        BadData: The data is wrong, or the template cannot write it.
+        LoadError: The model's tokenizer cannot be loaded.
+        MissingPackage: transformers is not installed.
+        Stopped: The work was to stop.
+    """
+    data = read_data_of(config)
+    training, held_out = split(data.conversations, config.eval_fraction, config.seed)
+    if model_folder is None:
+        return Survey(data, training, len(held_out), [], SampleReport(), _estimated(training, config), ())
+    from qwen3ft_jupyter.loading.load import load_tokenizer
+
+    looked_at = _drawn(training, most, config.seed)
+    samples, report = encode(looked_at, config, load_tokenizer(model_folder), work or Work())
+    tokens = Tokens.of(samples, report, share=len(looked_at) / len(training))
+    notices = report.notices(config.max_length)
+    if len(looked_at) < len(training):
+        words = Message(
+            "Counted {count} of {whole} conversations; the numbers of samples and tokens are reckoned from them.",
+            count=len(looked_at),
+            whole=len(training),
+        )
+        notices.insert(0, words)
+    return Survey(data, training, len(held_out), samples, report, tokens, tuple(notices))
+
+
+def encode(
+    conversations: Sequence[Conversation], config: FineTuneConfig, tokenizer: Tokenizer, work: Work
+) -> tuple[list[Sample], SampleReport]:
+    """Return the samples of conversations, as training has them. Raises as `rendering.encode_all`."""
+    from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all
+    from qwen3ft_jupyter.loading.templates import TemplateRenderer
+
+    with TemplateRenderer.of(tokenizer) as renderer:
+        encoder = Encoder(
+            tokenizer,
+            renderer,
+            max_length=config.max_length,
+            empty_think_loss=config.empty_think_loss,
+            skip_bad_rows=config.skip_bad_rows,
+        )
+        return encode_all(conversations, encoder, work), encoder.report
+
+
+def _drawn(conversations: list[Conversation], most: int, seed: int) -> list[Conversation]:
+    if len(conversations) <= most:
+        return conversations
+    kept = sorted(random.Random(seed).sample(range(len(conversations)), most))  # noqa: S311 - not a secret
+    return [conversations[index] for index in kept]
+
+
+def _estimated(conversations: Sequence[Conversation], config: FineTuneConfig) -> Tokens:
+    """Return the tokens by the number of characters, each conversation as one sample."""
+    lengths, trained = [], 0
+    for conversation in conversations:
+        turns = [
+            (estimate_tokens(turn.content + turn.reasoning + turn.tool_calls) + TOKENS_A_TURN, turn.is_learned)
+            for turn in conversation.messages
+        ]
+        whole = sum(count for count, _ in turns) + estimate_tokens(conversation.tools)
+        lengths.append(min(config.max_length, whole))
+        roles = [turn.role for turn in conversation.messages]
+        trained += sum(
+            count for (count, is_on), role in zip(turns, roles, strict=True) if is_on and role == "assistant"
+        )
+    return Tokens(
+        "estimated",
+        samples=len(lengths),
+        tokens=sum(lengths),
+        trained_tokens=min(trained, sum(lengths)),
+        longest=max(lengths, default=0),
+        lengths=tuple(lengths),
+    )
+
+
+def estimate_tokens(text: str) -> int:
+    """Return about how many tokens a text has.
+
+    >>> estimate_tokens("The capital of France is Paris."), estimate_tokens("法国的首都是巴黎。")
+    (8, 6)
+    """
+    wide = sum(character > "\u2e7f" for character in text)
+    return round((len(text) - wide) / CHARACTERS_A_TOKEN + wide / WIDE_A_TOKEN)

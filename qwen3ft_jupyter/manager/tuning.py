@@ -1,0 +1,135 @@
+"""What `ModelManager` says of a fine-tune before it starts: its plan, and its data as the model will see it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.cache.case import check_known
+from qwen3ft_jupyter.errors import NotCached
+from qwen3ft_jupyter.manager.ends import tells_end
+from qwen3ft_jupyter.messages import Command
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.plan import FineTunePlan
+    from qwen3ft_jupyter.finetune.planning import Base
+    from qwen3ft_jupyter.finetune.preview import Preview
+    from qwen3ft_jupyter.manager.ahead import Look
+    from qwen3ft_jupyter.manager.cached import CachedModels
+    from qwen3ft_jupyter.work import Reporter
+else:
+    CachedModels = object  # `ModelManager` is one: what stands beside it here keeps the chain of imports short
+
+
+class FineTunePlans(CachedModels):
+    """The part of `ModelManager` that looks ahead."""
+
+    @tells_end
+    def plan_fine_tune(
+        self,
+        config: object = None,
+        *,
+        reporter: Reporter | None = None,
+        stop: threading.Event | None = None,
+        **fields: Any,
+    ) -> FineTunePlan:
+        """Return what `fine_tune` would do, without doing it: data, tokens, steps, memory, disk, time.
+
+        Where the model is cached and transformers is installed, tokens are counted as training does; else they are
+        reckoned from characters, and a notice says so. Nothing is fetched, and no weight is read.
+
+        Args:
+            config: as there.
+            reporter: receives progress.
+            stop: ends the work when set.
+            fields: as there.
+
+        Raises:
+            BadConfig, BadData: as there.
+        """
+        from qwen3ft_jupyter.finetune.check import check_fine_tune
+        from qwen3ft_jupyter.finetune.planning import plan_run
+
+        work, plans = self._work(reporter, stop), []
+
+        def read(resolved: FineTuneConfig) -> None:
+            earlier = (folder for _, folder in self._model_jobs.output_dirs())
+            plans.append(plan_run(resolved, self._base(resolved.model), earlier, work))
+
+        with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
+            checks = (self._check_base, self._model_jobs.refuse_if_written_to)
+            check_fine_tune(config, fields, *checks, read=read, tables_in=Path(folder))
+        return plans[0]
+
+    @tells_end
+    def preview(
+        self,
+        config: object = None,
+        model: str | None = None,
+        *,
+        count: int = 5,
+        reporter: Reporter | None = None,
+        stop: threading.Event | None = None,
+        **fields: Any,
+    ) -> Preview:
+        """Return the data of a fine-tune as the model will see it: tokens, which are learned, lengths, what is odd.
+
+        Args:
+            config: a config as `fine_tune` takes it; or data alone: files, folders, a DataFrame, a list of dicts.
+            model: the model whose tokenizer and chat template write it; that of the config if left out.
+            count: how many samples are shown in full.
+            reporter: receives progress.
+            stop: ends the work when set.
+            fields: more fields of the config.
+
+        Raises:
+            BadConfig, BadData: fields or rows are wrong.
+            NotCached: the model is not here; nothing is fetched.
+            MissingPackage: transformers is not installed.
+        """
+        from qwen3ft_jupyter.finetune.check import config_for_preview
+        from qwen3ft_jupyter.finetune.preview import preview
+
+        given = {**fields, "model": model} if model else fields
+        with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
+            resolved = config_for_preview(config, given, Path(folder))
+            self._check_base(resolved)
+            base = self._base(resolved.model)
+            if base.folder is None:
+                raise NotCached(
+                    "{name} is not in the cache: its tokenizer and chat template say what the model will see.",
+                    hint="Download it: {command}",
+                    name=resolved.model,
+                    command=Command("download", resolved.model),
+                )
+            return preview(resolved, base.folder, count=count, work=self._work(reporter, stop))
+
+    def look_ahead(
+        self, look: Look, given: Mapping[str, Any], *, folder: Path | None, stop: threading.Event
+    ) -> dict[str, Any]:
+        """Return the same as JSON with messages, made in a process of its own; see `ahead.look_ahead`."""
+        from qwen3ft_jupyter.manager.ahead import look_ahead
+
+        return look_ahead(self._model_jobs.starter(), look, given, folder=folder, stop=stop)
+
+    def _refuse_if_too_large(self, config: FineTuneConfig) -> None:
+        """Raise DoesNotFit or NoSpace for a run that cannot fit however short its samples are."""
+        from qwen3ft_jupyter.finetune.planning import check_least, plan_run
+
+        base = self._base(config.model)
+        check_least(config, base, lambda: plan_run(config, base, ()))
+
+    def _check_base(self, config: FineTuneConfig) -> None:
+        """Raise BadName or UnknownModel for a base model that nobody can have."""
+        check_known(config.model, self.cache)
+
+    def _base(self, model_name: str) -> Base:
+        from qwen3ft_jupyter.finetune.planning import base_model
+
+        found = self.cache.find(model_name)
+        return base_model(model_name, found.folder if found else None)

@@ -24,7 +24,8 @@ from qwen3ft_jupyter.disk import LOCAL, read_json
 from qwen3ft_jupyter.errors import LoadError
 from qwen3ft_jupyter.finetune.adapter import EMBEDDING, HEAD, check_applies
 from qwen3ft_jupyter.finetune.merged import GENERATION, LAST, MergeResult, read_merge_record
-from qwen3ft_jupyter.finetune.results import CARD, MADE_BY, versions
+from qwen3ft_jupyter.finetune.own import MADE_BY
+from qwen3ft_jupyter.finetune.results import CARD, versions
 from qwen3ft_jupyter.finetune.shards import TORCH_TYPES, read_file, write_weights
 from qwen3ft_jupyter.finetune.target import (
     Folder,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.disk import read_json
-from qwen3ft_jupyter.finetune.results import MADE_BY
+from qwen3ft_jupyter.finetune.own import MADE_BY
 from qwen3ft_jupyter.paths import is_file
 
 if TYPE_CHECKING:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     Entry = tuple[int, int] | None
     """Size and time of change in nanoseconds of a file; None while a run still adds to it."""
 
+MADE_BY: Final = "qwen3ft-jupyter"
+"""Stands in our records: other tools have files of these names, too."""
 RECORD_FOLDER: Final = ".qwen3ft"
 """Called as that in a model's folder."""
 RECORD_NAME: Final = "written.json"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
-from qwen3ft_jupyter.finetune.own import OutputFolder
+from qwen3ft_jupyter.finetune.own import MADE_BY, OutputFolder
 from qwen3ft_jupyter.messages import size
 from qwen3ft_jupyter.paths import is_file, names_in
 from qwen3ft_jupyter.work import SILENT
@@ -34,9 +34,6 @@ ADAPTER, MODEL, CONFIG, METRICS, RESULT, CARD, CHECKPOINTS = (
 
 PREVIOUS = "previous"
 """Folder that holds the result which a run with `overwrite` replaces, until there is a new one."""
-
-MADE_BY = "qwen3ft-jupyter"
-"""Stands in our config.json: every model folder has a file of that name."""
 
 VERSIONS_OF = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
 """Packages whose version belongs to the result."""

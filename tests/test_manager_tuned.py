@@ -308,6 +308,22 @@ def test_a_cached_model_is_exported_by_its_name(manager: ModelManager, tmp_path:
         manager.export("Qwen/Qwen3-8B", "vllm")
 
 
+def test_an_export_replaces_its_one_file_only_if_told_and_no_other(manager: ModelManager, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("Modelfile", "notes.txt"):
+        (out / name).write_text("mine", "utf-8")
+
+    with pytest.raises(BadInput, match="holds a Modelfile already"):
+        manager.export(PRACTICE_REPO_ID, "ollama", out)
+    assert (out / "Modelfile").read_text("utf-8") == "mine"
+    done(manager.export(PRACTICE_REPO_ID, "ollama", out, overwrite=True))
+
+    assert "FROM" in (out / "Modelfile").read_text("utf-8")
+    assert (out / "notes.txt").read_text("utf-8") == "mine"
+    assert sorted(path.name for path in out.iterdir()) == ["Modelfile", "notes.txt"]
+
+
 def test_gguf_is_made_by_the_converter_that_is_installed(
     manager: ModelManager, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from qwen3ft_jupyter.finetune.target import disk_error
 from qwen3ft_jupyter.loading.safety import check_model_folder
 from qwen3ft_jupyter.loading.weights import read_tensors, weight_files
 from qwen3ft_jupyter.messages import Message, Size
-from qwen3ft_jupyter.paths import is_file, is_there, nearest_folder
+from qwen3ft_jupyter.paths import is_file, is_folder, is_there, nearest_folder
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def makes_file(target: str) -> bool:
 def check_output(target: str, name: str, folder: Path, *, overwrite: bool) -> None:
     """Make sure that the file of an export may be written into `folder`. Raises BadInput."""
     path = folder / _file_name(target, name)
-    if is_there(folder) and not folder.is_dir():
+    if is_there(folder) and not is_folder(folder):
         raise BadInput("output_dir: {name} is not a folder.", hint="Name another folder.", name=folder.name)
     if is_there(path) and not (overwrite and is_file(path)):
         raise BadInput(

@@ -22,7 +22,7 @@ from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.loading.machine import machine_without_torch
 from qwen3ft_jupyter.loading.weights import model_tensors
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.paths import nearest_folder
+from qwen3ft_jupyter.paths import is_file, is_folder, nearest_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -154,7 +154,7 @@ def check_least(config: FineTuneConfig, base: Base, plan: Callable[[], FineTuneP
 def _disk_free(config: FineTuneConfig) -> int | None:
     """Return what is free for a run; None where checkpoints lie already, which it keeps, or deletes to begin with."""
     folder = Path(config.output_dir)
-    if (folder / results.CHECKPOINTS).is_dir():
+    if is_folder(folder / results.CHECKPOINTS):
         return None
     return LOCAL.free_bytes(nearest_folder(folder))
 
@@ -188,7 +188,7 @@ def measured_rate(config: FineTuneConfig, memory: MemoryPlan | None, earlier: It
     """Return the tokens a second of the newest earlier run that computed the same on the same device."""
     for folder in earlier if memory else ():
         record = results.read_record(folder)
-        if record is None or not (folder / results.RESULT).is_file():
+        if record is None or not is_file(folder / results.RESULT):
             continue
         try:
             run = results.read_run(folder).result

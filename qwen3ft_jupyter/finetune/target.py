@@ -15,7 +15,7 @@ from qwen3ft_jupyter.finetune.merged import GENERATION, LAST, RECORD, read_merge
 from qwen3ft_jupyter.finetune.own import MADE_BY
 from qwen3ft_jupyter.finetune.results import CARD
 from qwen3ft_jupyter.messages import Names, Size
-from qwen3ft_jupyter.paths import is_file, is_folder, is_there, names_in, nearest_folder, reason_of
+from qwen3ft_jupyter.paths import is_file, is_folder, is_link, is_there, names_in, nearest_folder, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -87,7 +87,7 @@ def find_ours(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
     """Yield the files in a merged folder that are as the merge wrote them."""
     for name, written in record["files"].items():
         path = folder / name
-        if Path(name).name != name or not is_file(path) or path.is_symlink():
+        if Path(name).name != name or not is_file(path) or is_link(path):
             continue
         size = path.stat().st_size
         is_small = size <= _COMPARED_BYTES
@@ -201,9 +201,9 @@ def delete_temporary(folder: Path, disk: Disk) -> None:
     """Delete what an earlier merge has left. Raises BadInput for a folder of that name that is none of ours."""
     if not is_there(folder):
         return
-    if not is_folder(folder) or folder.is_symlink() or _is_strange(folder):
+    if not is_folder(folder) or is_link(folder) or _is_strange(folder):
         raise BadInput("{name} is in the way.", hint="Move it away.", name=folder.name)
-    record_last = sorted(folder.iterdir(), key=lambda path: path.name == RECORD)
-    for path in record_last:
-        disk.unlink(path)
+    record_last = sorted(names_in(folder), key=lambda name: name == RECORD)
+    for name in record_last:
+        disk.unlink(folder / name)
     disk.remove_folder(folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.catalog.usable import ADAPTER_CONFIG
-from qwen3ft_jupyter.errors import NotCached
+from qwen3ft_jupyter.errors import BadInput, NotCached
 from qwen3ft_jupyter.finetune.export import check_output, check_target, export, makes_file, served_name
 from qwen3ft_jupyter.finetune.merge import merge
 from qwen3ft_jupyter.finetune.results import MODEL, is_run
@@ -16,7 +16,7 @@ from qwen3ft_jupyter.loading.safety import check_model_folder
 from qwen3ft_jupyter.manager.locate import locate
 from qwen3ft_jupyter.manager.merging import Merging, find_source
 from qwen3ft_jupyter.messages import Command
-from qwen3ft_jupyter.paths import is_file
+from qwen3ft_jupyter.paths import current_folder, is_file, is_folder
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.models import CachedModel
@@ -59,13 +59,25 @@ class Exporting:
         self.output_dir = None
         """Where a file is written; None: the model's folder is all there is."""
         if makes_file(to):
-            start = Path.cwd() / self._name if self.model_name and self._merging is None else beside
-            self.output_dir = output_dir or start.with_name(f"{start.name}-{to}")
+            self.output_dir = output_dir or self._default_folder(beside, to)
             check_output(to, self._name, self.output_dir, overwrite=overwrite)
         if self._merging is not None and self._merging.done() is None:
             self._merging.plan(overwrite=overwrite)
         elif self._merging is None:
             check_model_folder(self._folder)
+
+    def _default_folder(self, beside: Path, to: str) -> Path:
+        """Return where a file goes if no folder is named: beside the run, for a cached model the working folder."""
+        if not self.model_name or self._merging is not None:
+            return beside.with_name(f"{beside.name}-{to}")
+        here = current_folder()
+        if here is None:
+            raise BadInput(
+                "{names}: below the working folder, which has been deleted.",
+                hint="Give the whole path.",
+                names="output_dir",
+            )
+        return here / f"{self._name}-{to}"
 
     def run(self, work: Work) -> ExportResult:
         """Merge if need be, and export. Raises what `merge` and `export` raise."""
@@ -84,7 +96,7 @@ class Exporting:
     def _find_merging(self, name: str, output_dir: Path | None, jobs: ModelJobs, cache: ModelCache) -> Merging | None:
         """Return what has to be merged before; None for a whole model."""
         folder = find_source(name, jobs)
-        is_whole = is_run(folder) and (folder / MODEL).is_dir()
+        is_whole = is_run(folder) and is_folder(folder / MODEL)
         if is_whole or not (is_run(folder) or is_file(folder / ADAPTER_CONFIG)):
             return None
         merging = Merging(name, jobs, cache, None if makes_file(self.to) else output_dir)

@@ -64,7 +64,7 @@ def get_model_manager(
     return ModelManager(load_settings(given), reporter=reporter, is_trusted=is_trusted)
 
 
-class ModelManager(FineTunePlans, TunedModels, CachedModels):
+class ModelManager(FineTunePlans, CachedModels, TunedModels):
     """Downloads, keeps, loads and fine-tunes models. Make one with `get_model_manager`."""
 
     # Models on disk

@@ -14,7 +14,7 @@ from qwen3ft_jupyter.finetune.merged import is_merged
 from qwen3ft_jupyter.finetune.results import ADAPTER, is_run, read_record, read_run
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.messages import Command, Texts
-from qwen3ft_jupyter.paths import at_home, is_file
+from qwen3ft_jupyter.paths import at_home, is_file, is_folder
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.store import ModelCache
@@ -84,7 +84,7 @@ def _find_adapter(folder: Path, name: str, jobs: ModelJobs, cache: ModelCache) -
     if is_file(folder / ADAPTER_CONFIG):
         adapter = read_adapter(folder)
         return adapter, Origin(folder.name), adapter.revision or None
-    if not folder.is_dir():
+    if not is_folder(folder):
         with contextlib.suppress(BadName):
             if cache.find(name) is not None:
                 raise BadInput(

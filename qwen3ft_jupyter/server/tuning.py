@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado import web
 
+from qwen3ft_jupyter.paths import at_home
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field
 
@@ -37,10 +37,8 @@ class LookingHandler(Qwen3FTHandler):
     async def look(self, look: Look) -> None:
         """Answer with what a look ahead shows; relative paths of the config begin at the server's folder."""
         given: dict[str, Any] = dict(self.given().values)
-        root = Path(self.settings["server_root_dir"])
-        told = await self.ask(
-            lambda manager: manager.look_ahead(look, given, folder=root.expanduser(), stop=self._has_left)
-        )
+        root = at_home(self.settings["server_root_dir"])
+        told = await self.ask(lambda manager: manager.look_ahead(look, given, folder=root, stop=self._has_left))
         self.answer(self.speaker.say_within(told))
 
 

@@ -34,7 +34,7 @@ _SPEC: Final = re.compile(r"[,.\dfg]{0,3}")
 """How a number is written, for example ``,``."""
 
 
-_LOGIN: Final = re.compile(r"(?<=[a-z0-9][a-z0-9+]:/)(/?)[^\s/@'\"]+@", re.IGNORECASE)
+_LOGIN: Final = re.compile(r"(?<=[a-z0-9][a-z0-9+]:/)(/?)(?![^\s/@'\"]*:\*{3}@)[^\s/@'\"]+@", re.IGNORECASE)
 _KEY: Final = re.compile(r"([?&][\w.-]*(?:token|key|secret|password|signature|sig)=)[^\s&#'\"]+", re.IGNORECASE)
 
 
@@ -43,6 +43,8 @@ def conceal(text: str) -> str:
 
     >>> conceal("https://me:secret@host/a@b?x=1&access_token=secret"), conceal("C:/me@work/x"), conceal("a@b")
     ('https://***@host/a@b?x=1&access_token=***', 'C:/me@work/x', 'a@b')
+    >>> conceal("http://me:***@proxy")
+    'http://me:***@proxy'
     """
     if ":/" not in text and "=" not in text:
         return text

@@ -62,7 +62,10 @@ def test_work_that_succeeds_is_over(manager: ModelManager, made: Ends, name: str
     assert set(made.seen) == {None}
 
 
-@pytest.mark.parametrize("name", [*(WORK.keys() - {"evict_all"}), "load_model_and_tokenizer", "chat", "move_cache"])
+@pytest.mark.parametrize(
+    "name",
+    [*(WORK.keys() - {"evict_all"}), "load_model_and_tokenizer", "chat", "move_cache", "plan_fine_tune", "preview"],
+)
 def test_work_that_fails_is_over_with_its_error(manager: ModelManager, made: Ends, name: str) -> None:
     arguments: tuple[Any, ...] = ("Qwen/Qwen3-7B-Nobody", *(["hello"] if name == "chat" else []))
     if name == "move_cache":
@@ -81,6 +84,13 @@ def test_everything_that_takes_a_reporter_tells_it_the_end() -> None:
         if "reporter" in inspect.signature(method).parameters and not name.startswith("_")
     }
 
-    assert taking - {"ensure_model_cached"} == {*WORK, "load_model_and_tokenizer", "chat", "move_cache"} - {
+    assert taking - {"ensure_model_cached"} == {
+        *WORK,
+        "load_model_and_tokenizer",
+        "chat",
+        "move_cache",
+        "plan_fine_tune",
+        "preview",
+    } - {
         "ensure_model_cached"  # it is done by `ensure`
     }

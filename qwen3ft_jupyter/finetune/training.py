@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from transformers import Trainer
 
+    from qwen3ft_jupyter.finetune.compute.objectives import SupervisedTuning
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
     from qwen3ft_jupyter.finetune.model import Trainable
-    from qwen3ft_jupyter.finetune.objectives import SupervisedTuning
     from qwen3ft_jupyter.finetune.samples import Sample, SampleReport
     from qwen3ft_jupyter.finetune.watch import TrainerState
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
@@ -195,8 +195,8 @@ def _tell_of_held_out(report: SampleReport, rows: int, work: Work) -> None:
 
 def _objective(config: FineTuneConfig, ready: Trainable, samples: _Samples, work: Work) -> SupervisedTuning:
     """Return how this model is taught: packed and lean as far as that is exact on it. Raises BadConfig."""
-    from qwen3ft_jupyter.finetune.objectives import SupervisedTuning
-    from qwen3ft_jupyter.finetune.probes import has_plain_head, packs_exactly
+    from qwen3ft_jupyter.finetune.compute.objectives import SupervisedTuning
+    from qwen3ft_jupyter.finetune.compute.probes import has_plain_head, packs_exactly
 
     layout = Layout(
         samples.pad_id,
@@ -225,7 +225,7 @@ def _trainer(
     *,
     save_to: Path,
 ) -> Trainer:
-    from qwen3ft_jupyter.finetune.trainer import StepTrainer
+    from qwen3ft_jupyter.finetune.compute.trainer import StepTrainer
 
     arguments = training_arguments(
         config, ready.precision, checkpoints=save_to, samples=len(samples.training), evaluate=bool(samples.held_out)

@@ -83,8 +83,8 @@ def ours(model: Any, method: str, samples: list[Sample], folder: str, *, packs: 
     from transformers import TrainerCallback, TrainingArguments
 
     from qwen3ft_jupyter.finetune.batches import Layout
-    from qwen3ft_jupyter.finetune.objectives import SupervisedTuning
-    from qwen3ft_jupyter.finetune.trainer import StepTrainer
+    from qwen3ft_jupyter.finetune.compute.objectives import SupervisedTuning
+    from qwen3ft_jupyter.finetune.compute.trainer import StepTrainer
 
     layout = Layout(0, most_tokens=STEP * max(len(one.input_ids) for one in samples), packs=packs)
     return StepTrainer(

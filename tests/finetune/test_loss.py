@@ -61,8 +61,8 @@ def loss_and_gradients(model: Any, loss: Any) -> tuple[float, dict[str, Any]]:
 def test_loss_and_every_gradient_are_those_of_the_model_itself(
     head: str, method: str, rows_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwen3ft_jupyter.finetune import loss as lean
-    from qwen3ft_jupyter.finetune.objectives import SupervisedTuning
+    from qwen3ft_jupyter.finetune.compute import loss as lean
+    from qwen3ft_jupyter.finetune.compute.objectives import SupervisedTuning
 
     monkeypatch.setattr(lean, "CHUNK_ELEMENTS", rows_at_once * VOCABULARY)
     layout = Layout(pad_id=0, most_tokens=1000)
@@ -81,7 +81,7 @@ def test_loss_and_every_gradient_are_those_of_the_model_itself(
 def test_under_autocast_products_are_16_bit_and_sums_are_not() -> None:
     import torch
 
-    from qwen3ft_jupyter.finetune.loss import summed_cross_entropy
+    from qwen3ft_jupyter.finetune.compute.loss import summed_cross_entropy
 
     torch.manual_seed(0)
     hidden, weight = torch.randn(300, 16, requires_grad=True), torch.randn(50, 16, requires_grad=True)
@@ -100,7 +100,7 @@ def test_the_heads_gradient_is_summed_in_float32() -> None:
     """Of 4,096 equal rows in bfloat16: added up one by one in eight bits, most would be lost."""
     import torch
 
-    from qwen3ft_jupyter.finetune.loss import summed_cross_entropy
+    from qwen3ft_jupyter.finetune.compute.loss import summed_cross_entropy
 
     hidden = torch.ones(4096, 4, dtype=torch.bfloat16)
     weight = torch.zeros(3, 4, dtype=torch.bfloat16, requires_grad=True)
@@ -116,7 +116,7 @@ def test_a_tenth_of_the_memory_at_the_vocabulary_of_qwen3() -> None:
     from torch._subclasses.fake_tensor import FakeTensorMode
     from transformers.loss.loss_utils import ForCausalLMLoss
 
-    from qwen3ft_jupyter.finetune.loss import summed_cross_entropy
+    from qwen3ft_jupyter.finetune.compute.loss import summed_cross_entropy
 
     with FakeTensorMode():
         hidden = torch.empty(1, 2048, 1024, requires_grad=True)

@@ -55,7 +55,7 @@ def make(kind: str, *, dtype: str = "float32", attention: str = "sdpa", **fields
     ids=["sdpa", "eager", "deep", "sliding", "experts"],
 )
 def test_attention_keeps_packed_samples_apart(kind: str, fields: dict[str, Any], dtype: str, layout: Layout) -> None:
-    from qwen3ft_jupyter.finetune.probes import has_plain_head, packs_exactly
+    from qwen3ft_jupyter.finetune.compute.probes import has_plain_head, packs_exactly
 
     model = make(kind, dtype=dtype, **fields)
 
@@ -66,7 +66,7 @@ def test_attention_keeps_packed_samples_apart(kind: str, fields: dict[str, Any],
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("kind", ["Qwen3_5", "Qwen3Next"])
 def test_layers_that_carry_state_along_a_row_do_not(kind: str, dtype: str) -> None:
-    from qwen3ft_jupyter.finetune.probes import has_plain_head, packs_exactly
+    from qwen3ft_jupyter.finetune.compute.probes import has_plain_head, packs_exactly
 
     model = make(kind, dtype=dtype, **LINEAR, **(EXPERTS if kind == "Qwen3Next" else {}))
 
@@ -78,7 +78,7 @@ def test_a_mask_that_lets_neighbours_see_each_other_is_found(monkeypatch: pytest
     """As an attention_mask of ones does: transformers looks at positions only where there is none."""
     import torch
 
-    from qwen3ft_jupyter.finetune import probes
+    from qwen3ft_jupyter.finetune.compute import probes
 
     def seeing_all(model: Any, batch: Any) -> Any:
         ids = batch["input_ids"]
@@ -94,7 +94,7 @@ def test_a_mask_that_lets_neighbours_see_each_other_is_found(monkeypatch: pytest
 def test_a_probe_draws_no_random_number_and_leaves_the_model_in_its_mode() -> None:
     import torch
 
-    from qwen3ft_jupyter.finetune.probes import packs_exactly
+    from qwen3ft_jupyter.finetune.compute.probes import packs_exactly
 
     model = make("Qwen3", attention_dropout=0.5).train()
     before = torch.get_rng_state()
@@ -110,7 +110,7 @@ def test_a_head_that_is_not_plain_leaves_the_loss_to_the_model(case: str) -> Non
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from qwen3ft_jupyter.finetune.probes import has_plain_head
+    from qwen3ft_jupyter.finetune.compute.probes import has_plain_head
 
     model = make("Qwen3Moe", output_router_logits=True, **EXPERTS) if "experts" in case else make("Qwen3")
     if case == "bias":

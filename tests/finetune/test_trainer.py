@@ -56,7 +56,7 @@ def test_losses_are_those_of_transformers_own_trainer(
     tiny: Path, still: dict[str, Any], method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Theirs pads, masks, accumulates two batches of two, and has the model compute its loss from all logits."""
-    from qwen3ft_jupyter.finetune import trainer
+    from qwen3ft_jupyter.finetune.compute import trainer
 
     still |= {"method": method, "eval_fraction": 0}
     ours = curve(tiny, still)
@@ -93,7 +93,7 @@ def test_losses_are_those_of_trl(
     tiny: Path, still: dict[str, Any], method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its SFTTrainer pads, and computes its loss its own way."""
-    from qwen3ft_jupyter.finetune import trainer
+    from qwen3ft_jupyter.finetune.compute import trainer
 
     still |= {"method": method, "eval_fraction": 0}
     ours = curve(tiny, still)
@@ -130,7 +130,7 @@ def TrlTrainer(  # noqa: N802 - a class to its caller
 def test_a_loss_that_the_model_computes_itself_is_the_same(
     tiny: Path, still: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwen3ft_jupyter.finetune import probes
+    from qwen3ft_jupyter.finetune.compute import probes
 
     expected = curve(tiny, still)
     monkeypatch.setattr(probes, "has_plain_head", lambda _model: False)
@@ -144,7 +144,7 @@ def test_samples_that_see_their_neighbours_have_other_losses(
     """So that the equality above means something: with a mask of ones transformers does not look at positions."""
     import torch
 
-    from qwen3ft_jupyter.finetune import objectives, probes
+    from qwen3ft_jupyter.finetune.compute import objectives, probes
 
     expected = curve(tiny, {**still, "packing": False})
 

@@ -141,7 +141,7 @@ def test_a_volume_that_fills_up_in_a_run_loses_nothing_that_was_saved(
     folder = Path(config.output_dir).parent / "volume"
     folder.mkdir()
     config = replace(config, output_dir=str(folder / "run"))
-    with mounted(folder, "-t", "tmpfs", "-o", "size=8m", "tmpfs"):
+    with mounted(folder, "-t", "tmpfs", "-o", "size=24m", "tmpfs"):
         ear = Ear(lambda at: leave(folder, free) if at == step else None)
         with pytest.raises(NoSpace, match="output_dir: there is no room left on the volume of run"):
             train(config, model_folder=tiny, work=Work(ear), run_id="run")

@@ -151,6 +151,7 @@ def settings(tmp_path: Path) -> Settings:
         cache_dir=tmp_path,
         shared_dirs=(),
         other_dirs=(),
+        trust_copies=False,
         quota=None,
         state_dir=tmp_path,
         modelscope_endpoint="http://ms.example/",

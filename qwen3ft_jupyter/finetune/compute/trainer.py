@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback, TrainingArguments
 
     from qwen3ft_jupyter.finetune.batches import Step
-    from qwen3ft_jupyter.finetune.objectives import SupervisedTuning
+    from qwen3ft_jupyter.finetune.compute.objectives import SupervisedTuning
     from qwen3ft_jupyter.finetune.samples import Sample
     from qwen3ft_jupyter.loading.libraries import Model
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.finetune.loss import next_token_loss
+from qwen3ft_jupyter.finetune.compute.loss import next_token_loss
 from qwen3ft_jupyter.finetune.samples import IGNORED
 
 if TYPE_CHECKING:

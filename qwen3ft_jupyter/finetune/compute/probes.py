@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from qwen3ft_jupyter.finetune.batches import Layout
-from qwen3ft_jupyter.finetune.objectives import causal_model, head_of, hidden_states
+from qwen3ft_jupyter.finetune.compute.objectives import causal_model, head_of, hidden_states
 from qwen3ft_jupyter.finetune.samples import Sample
 
 if TYPE_CHECKING:

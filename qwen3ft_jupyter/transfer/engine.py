@@ -140,7 +140,8 @@ def _run(scheduler: Scheduler, work: Work, *, connections: int) -> None:
     started: list[threading.Thread] = []
     try:
         watch.look()
-        started.extend(itertools.takewhile(start_thread, threads))
+        with scheduler.held():
+            started.extend(itertools.takewhile(start_thread, threads))
         watch.run(carries=len(started) < 1, follows=len(started) < 2)
     finally:
         scheduler.finish(

@@ -17,6 +17,7 @@ from qwen3ft_jupyter.transfer.source import asked_wait_s, is_refusal, is_resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from qwen3ft_jupyter.hubs.retry import RetryPolicy
     from qwen3ft_jupyter.transfer.corruption_search import Suspects
@@ -141,6 +142,10 @@ class Scheduler:
             self._cancel(self._range_fetches)
             self._pieces_changed.notify_all()
             self._prefix_changed.notify_all()
+
+    def held(self) -> AbstractContextManager[object]:
+        """Hand nothing out while the block runs: threads that begin together fail together, which counts once."""
+        return self._lock
 
     # What a connection asks
 

@@ -143,8 +143,8 @@ class Training:
     """Whether gradients of earlier batches are there while a batch is computed."""
     is_checkpointed: bool = True
     """Whether activations are computed again in the backward pass instead of being kept."""
-    is_loss_chunked: bool = False
-    """Whether the logits of all tokens never exist at once."""
+    is_loss_chunked: bool = True
+    """Whether the logits of all tokens never exist at once, as in our own training; see `finetune.compute.loss`."""
     overhead_bytes: int = GPU_OVERHEAD_BYTES
     is_stepped_at_once: bool = True
     """Whether the optimizer's step computes on all weights at once, as torch does it on a GPU."""
@@ -241,7 +241,7 @@ def estimate_bytes(
     context: int = 1024,
     batch: int = 1,
     lora_rank: int = 16,
-    is_loss_chunked: bool = False,
+    is_loss_chunked: bool = True,
     overhead_bytes: int = GPU_OVERHEAD_BYTES,
 ) -> int:
     """Return the bytes of one device that `method` needs at its peak.
@@ -253,7 +253,7 @@ def estimate_bytes(
         context: Tokens in the longest row.
         batch: Rows at a time.
         lora_rank: The rank of the adapters.
-        is_loss_chunked: Whether the logits of a whole row never exist at once.
+        is_loss_chunked: Whether the logits of a whole row never exist at once; not so with other trainers.
         overhead_bytes: What the runtime takes; 0 on a CPU.
 
     Training is reckoned in 16-bit arithmetic with gradient checkpointing and Adam in 32 bits.

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 Fits = Literal["yes", "no", "unknown"]
 """unknown: nobody knows the model or the machine, or it is too close for the arithmetic to tell."""
 
-IS_LOSS_CHUNKED = True
-"""Whether training computes the logits of a part of the tokens at a time."""
 TOKENIZER_BYTES = 16_000_000
 """Of a Qwen3 tokenizer, which is saved with every result."""
 CERTAIN_SHARE = 0.8
@@ -379,7 +377,6 @@ def training_of(config: FineTuneConfig, numbers: Architecture, place: Place, len
         adapter_weights=0 if is_full else numbers.lora_weights(config.lora.r, targets),
         is_accumulated=config.gradient_accumulation > 1,
         is_checkpointed=has_activation_checkpointing(config, precision),
-        is_loss_chunked=IS_LOSS_CHUNKED,
         overhead_bytes=TRAINER_OVERHEAD_BYTES if is_cpu else GPU_OVERHEAD_BYTES,
         is_stepped_at_once=not is_cpu,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ from qwen3ft_jupyter.errors import BadInput, NoSpace, Qwen3ftError
 from qwen3ft_jupyter.finetune.merged import GENERATION, LAST, RECORD, read_merge_record
 from qwen3ft_jupyter.finetune.own import MADE_BY
 from qwen3ft_jupyter.finetune.results import CARD
+from qwen3ft_jupyter.finetune.volume import check_writable
 from qwen3ft_jupyter.messages import Names, Size
 from qwen3ft_jupyter.paths import is_file, is_folder, is_link, is_there, names_in, nearest_folder, reason_of
 
@@ -46,8 +46,6 @@ def disk_error(error: OSError, target: Path) -> Qwen3ftError:
 
 def check_target(target: Path, names: set[str], *, overwrite: bool) -> None:
     """Raise BadInput unless a merge may write files of these names into `target`."""
-    if is_there(target) and not is_folder(target):
-        raise BadInput("output_dir: {name} is not a folder.", hint="Name another folder.", name=target.name)
     here = [name for name in names_in(target) if not _is_scrap(name)]
     record = read_merge_record(target)
     if here and record is None:
@@ -72,15 +70,7 @@ def check_target(target: Path, names: set[str], *, overwrite: bool) -> None:
                 folder=target.name,
                 names=Names(strange),
             )
-    _check_writable(target)
-
-
-def _check_writable(target: Path) -> None:
-    try:
-        with tempfile.TemporaryFile(dir=nearest_folder(target)):  # permissions alone do not tell
-            pass
-    except OSError as error:
-        raise disk_error(error, target) from error
+    check_writable(target)
 
 
 def find_ours(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:

@@ -189,7 +189,7 @@ def training_memory(numbers: Architecture, how: Training) -> Memory:
     >>> from qwen3ft_jupyter.catalog import find
     >>> how = Training("lora", 2048, adapter_weights=find("Qwen/Qwen3-8B").architecture.lora_weights(8))
     >>> round(training_memory(find("Qwen/Qwen3-8B").architecture, how).total / GIB, 1)
-    20.6
+    17.8
     """
     is_full = how.method == "full"
     trained = numbers.parameters if is_full else how.adapter_weights

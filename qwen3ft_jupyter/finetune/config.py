@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from annotated_types import MinLen
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -24,18 +25,21 @@ from pydantic import (
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
 from qwen3ft_jupyter.finetune.names import in_our_words
+from qwen3ft_jupyter.finetune.presets import DEFAULT_LEARNING_RATE, Preset, fill_in
 from qwen3ft_jupyter.finetune.problems import find_problems
 from qwen3ft_jupyter.finetune.rules import Accepts
 from qwen3ft_jupyter.finetune.strict_yaml import THE_CONFIG, parse_yaml
-from qwen3ft_jupyter.messages import Message, Texts
+from qwen3ft_jupyter.messages import Language, Message, Texts, translate
 from qwen3ft_jupyter.paths import at_home, current_folder
 
 if TYPE_CHECKING:
     from pydantic.config import JsonDict
     from typing_extensions import Self
 
-DEFAULT_LEARNING_RATE = {"lora": 2e-4, "full": 1e-5}
-"""A LoRA learns with about ten times the rate of a full fine-tune, or more; these are the customary ones for Qwen3."""
+_Words = Annotated[str, MinLen(1)] | Annotated[list[Annotated[str, MinLen(1)]], MinLen(1)]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_WORDS = ("title", "description", "x-unit")
 
 BASIC: JsonDict = {"x-group": "basic"}
 """Of the fields that a form shows at once; all others are advanced."""
@@ -78,6 +82,8 @@ class _Group(BaseModel):
 class LoraConfig(_Group):
     """The adapter's shape."""
 
+    model_config = ConfigDict(title="Adapter")
+
     r: int = Field(default=16, ge=1, le=1024, title="Rank", json_schema_extra=BASIC)
     """How much the adapter can learn; memory grows with it."""
     alpha: int = Field(default=32, ge=1, le=4096, json_schema_extra=BASIC)
@@ -101,16 +107,23 @@ class LoraConfig(_Group):
 class FineTuneConfig(_Group):
     """One fine-tune."""
 
+    model_config = ConfigDict(title="Fine-tune")
+
     model: Annotated[
-        str, BeforeValidator(rules.read_model), Accepts(Message("the name of a model, such as Qwen/Qwen3-0.6B"))
+        str,
+        BeforeValidator(rules.read_model),
+        MinLen(1),
+        Accepts(Message("the name of a model, such as Qwen/Qwen3-0.6B")),
     ] = Field(json_schema_extra=BASIC)
     """Repo id, such as Qwen/Qwen3-0.6B."""
     data: Annotated[
         tuple[Annotated[str, AfterValidator(_below_base)], ...],
-        BeforeValidator(rules.read_paths, json_schema_input_type=str | list[str]),
+        BeforeValidator(rules.read_paths, json_schema_input_type=_Words),
         Accepts(Message("a file or a list of files (.json, .jsonl, .csv, .tsv, .parquet)")),
     ] = Field(json_schema_extra=BASIC)
     """Files or folders of conversations (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows."""
+    preset: Preset | None = Field(default=None, json_schema_extra=BASIC)
+    """What fields are that are not given: quick, a look in 50 steps; balanced; or thorough, three epochs at rank 32."""
     method: Literal["lora", "full"] = Field(default="lora", json_schema_extra=BASIC)
     """lora: a small adapter; full: every weight."""
     output_dir: Annotated[str, BeforeValidator(rules.read_folder), Accepts(Message("a folder"))] = Field(
@@ -142,12 +155,12 @@ class FineTuneConfig(_Group):
     max_length: int = Field(default=1024, ge=16, le=262_144, json_schema_extra={**BASIC, "x-unit": "tokens"})
     """Tokens of the longest sample; longer ones lose old turns, then the middle of the question, then are left out."""
     lora: LoraConfig = Field(default=LoraConfig(), title="LoRA", json_schema_extra=BASIC)
-    """The adapter's shape."""
+    """The adapter's shape; of no account to method: full."""
     data_format: Literal["auto", "messages", "alpaca", "sharegpt"] = "auto"
     """What the rows are; auto: found out."""
     columns: Annotated[
         dict[str, tuple[str, ...]],
-        BeforeValidator(rules.read_columns, json_schema_input_type=dict[rules.Part, str | list[str]]),
+        BeforeValidator(rules.read_columns, json_schema_input_type=dict[rules.Part, _Words]),
         Accepts(Message("a group of fields that names columns, at least question and answer")),
     ] = {}
     """The data's columns by what they hold, where their names do not tell. Others are not learned."""
@@ -203,6 +216,18 @@ class FineTuneConfig(_Group):
         """Return a JSON-ready dict that `from_dict` takes back."""
         return self.model_dump(mode="json")
 
+    @classmethod
+    def json_schema(cls, language: Language = "en") -> dict[str, Any]:
+        """Return the JSON Schema (2020-12) of the fields as this project writes them; `from_dict` takes more spellings.
+
+        `title`, `description` and `x-unit` are in a language; `x-group` is basic or advanced.
+        """
+        schema = cls.model_json_schema()
+        for group in (schema, *schema["$defs"].values()):
+            for entry in group["properties"].values():
+                entry.setdefault("x-group", "advanced")
+        return {"$schema": DIALECT, **map_words(lambda words: translate(words, language), schema)}
+
     @property
     def effective_batch_size(self) -> int:
         """Return the samples of one optimizer step."""
@@ -219,7 +244,7 @@ class FineTuneConfig(_Group):
         problems: list[str] = []
         given = in_our_words({str(name): value for name, value in values.items()}, problems)
         try:
-            config = check(_with_defaults(given))
+            config = check(fill_in(given))
         except ValidationError as error:
             problems += find_problems(error.errors(include_url=False), cls, given)
         if not problems:
@@ -245,6 +270,18 @@ class FineTuneConfig(_Group):
         return _below_base(path or default_output_dir(info.data["model"], info.data["method"], now), info)
 
 
+def map_words(change: Callable[[str], str], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON Schema with each text in it that is for people changed."""
+    return {
+        name: map_words(change, value)
+        if isinstance(value, dict)
+        else change(value)
+        if name in _WORDS and isinstance(value, str)
+        else value
+        for name, value in schema.items()
+    }
+
+
 def default_output_dir(model: str, method: str, now: datetime) -> str:
     """Return where a run goes that names no folder.
 
@@ -252,11 +289,3 @@ def default_output_dir(model: str, method: str, now: datetime) -> str:
     'runs/Qwen3-0.6B-lora-20250301-093000'
     """
     return f"runs/{model.rpartition('/')[2]}-{method}-{now:%Y%m%d-%H%M%S}"
-
-
-def _with_defaults(given: Mapping[str, object]) -> dict[str, object]:
-    """Return the fields with those that follow from others."""
-    rate = DEFAULT_LEARNING_RATE.get(str(given.get("method", "")).strip().lower())
-    if given.get("learning_rate") is None and rate is not None:
-        return {**given, "learning_rate": rate}
-    return {name: value for name, value in given.items() if name != "learning_rate" or value is not None}

@@ -27,7 +27,7 @@ from qwen3ft_jupyter.messages import Message, Size, Texts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from qwen3ft_jupyter.catalog import Architecture
+    from qwen3ft_jupyter.catalog.memory import Architecture
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import DataReport
     from qwen3ft_jupyter.finetune.precision import Precision

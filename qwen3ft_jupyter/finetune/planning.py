@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.catalog import Architecture, find
+from qwen3ft_jupyter.catalog import find
+from qwen3ft_jupyter.catalog.memory import Architecture
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheDamaged, LoadError, MissingPackage, Qwen3ftError, UnsafeModel
 from qwen3ft_jupyter.finetune import results

@@ -13,14 +13,15 @@ from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
 from qwen3ft_jupyter.finetune.names import OTHERS, SAME, SAME_IN_LORA, in_our_words
 from qwen3ft_jupyter.finetune.near import nearest_file
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.paths import at_home, current_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_LEARNING_RATE = {"lora": 2e-4, "full": 1e-5}
-"""A LoRA learns with about ten times the rate of a full fine-tune, or more; these are the customary ones for Qwen3."""
+OBJECTIVE_FIELDS = tuple(dict.fromkeys(name for one in OBJECTIVES.values() for name in one.fields))
+"""Fields that only some objectives have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,19 @@ class FineTuneConfig:
     """Where checkpoints, metrics and the result go."""
     method: str = "lora"
     """lora: a small adapter; full: every weight."""
+    objective: str = "sft"
+    """What is learned: sft: the answers; dpo or orpo: to give the chosen answer rather than the rejected one."""
+    beta: float | None = None
+    """dpo: how close to the model as it was; orpo: how much the odds count beside the answers. None: 0.1."""
+    rpo_alpha: float | None = None
+    """dpo: how much the loss of the chosen answers counts beside. None: 0."""
+    label_smoothing: float | None = None
+    """dpo: the part of the pairs that may be the wrong way round. None: 0."""
     epochs: float = 1.0
     """Passes over the data; ignored where max_steps is given."""
     max_steps: int | None = None
     """Optimizer steps."""
-    learning_rate: float = DEFAULT_LEARNING_RATE["lora"]
+    learning_rate: float = OBJECTIVES["sft"].learning_rates["lora"]
     """The highest rate of the schedule."""
     schedule: str = "cosine"
     """cosine, linear or constant, after the warm-up."""
@@ -119,6 +128,12 @@ class FineTuneConfig:
             for name in ("model", "data")
             if name not in values
         ]
+        objective = OBJECTIVES[checked.get("objective", "sft")]
+        problems += [
+            Message("{name}: objective: {objective} has no such field", name=name, objective=objective.name)
+            for name in OBJECTIVE_FIELDS
+            if checked.get(name) is not None and name not in objective.fields
+        ]
         _refuse(problems)
         base = base or _working_folder(checked)
         model, method = checked["model"], checked.get("method", "lora")
@@ -126,7 +141,7 @@ class FineTuneConfig:
         checked["output_dir"] = _absolute(base, output_dir)
         checked["data"] = tuple(_absolute(base, path) for path in checked["data"])
         if checked.get("learning_rate") is None:
-            checked["learning_rate"] = DEFAULT_LEARNING_RATE[method]
+            checked["learning_rate"] = objective.learning_rates[method]
         return cls(**checked)
 
     @classmethod
@@ -142,6 +157,11 @@ class FineTuneConfig:
         targets = self.lora.targets
         values["lora"]["targets"] = targets if isinstance(targets, str) else list(targets)
         return values
+
+    @property
+    def objective_fields(self) -> dict[str, float]:
+        """Return the fields that only some objectives have, as far as they are given."""
+        return {name: value for name in OBJECTIVE_FIELDS if (value := getattr(self, name)) is not None}
 
     @property
     def effective_batch_size(self) -> int:

@@ -13,25 +13,23 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.errors import BadData, LoadError, Stopped, UnsafeModel
+from qwen3ft_jupyter.errors import BadData, LoadError, UnsafeModel
 from qwen3ft_jupyter.finetune.rows import row_words
-from qwen3ft_jupyter.finetune.samples import IGNORED, Sample, SampleReport
+from qwen3ft_jupyter.finetune.samples import IGNORED, Example, Sample, SampleReport
 from qwen3ft_jupyter.finetune.special import GUARD, SpecialTokens, special_tokens
 from qwen3ft_jupyter.finetune.written import find_unwritten
 from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from typing_extensions import Self
+
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.formats import Conversation
     from qwen3ft_jupyter.finetune.turns import ChatMessage
     from qwen3ft_jupyter.loading.libraries import Tokenizer
-    from qwen3ft_jupyter.work import Work
-
-BATCH = 32
-"""Conversations rendered and tokenized at once: enough to hide the round trip, few enough to stop in time."""
 
 PART_CHARACTERS = 2_000_000
 """Of conversations rendered at once, a longer one alone: each is written three times, in a process of little memory."""
@@ -54,6 +52,8 @@ class Turn:
     answer: ChatMessage
     tools: str
     where: str
+    is_thinking: bool = False
+    """Whether it follows a prompt that asks for a thought, though it may have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ class Rendered:
         return self.prompt + self.masked + self.target
 
 
-class Encoder:
-    """Renders and tokenizes conversations for one model."""
+class TurnEncoder:
+    """Renders and tokenizes turns for one model."""
 
     def __init__(
         self,
@@ -86,27 +86,24 @@ class Encoder:
         """Take a transformers tokenizer and the renderer of its template."""
         self._tokenizer = tokenizer
         self._renderer = renderer
-        self._max_length = max_length
+        self.max_length = max_length
         self._empty_think_loss = empty_think_loss
         self._skip_bad_rows = skip_bad_rows
         self._special = SpecialTokens(tokenizer)
         self.report = SampleReport()
 
-    def encode(self, conversations: Sequence[Conversation]) -> list[Sample]:
-        """Return the samples of some conversations, in order; `report` counts on. Raises BadData, UnsafeModel."""
-        by_conversation = [list(_turns(conversation)) for conversation in conversations]
-        rendered = iter(self._render([turn for turns in by_conversation for turn in turns]))
-        samples: list[Sample] = []
-        learned = 0
-        for turns in by_conversation:
-            found = self._join([one for one in [next(rendered) for _ in turns] if one])
-            learned += bool(found)
-            samples += found
-        self._count(samples, conversations=learned)
-        self._count_forged(conversations)
-        return samples
+    @classmethod
+    def of(cls, config: FineTuneConfig, tokenizer: Tokenizer, renderer: TemplateRenderer) -> Self:
+        """Return the encoder of a config."""
+        return cls(
+            tokenizer,
+            renderer,
+            max_length=config.max_length,
+            empty_think_loss=config.empty_think_loss,
+            skip_bad_rows=config.skip_bad_rows,
+        )
 
-    def _render(self, turns: Sequence[Turn]) -> list[Rendered | None]:
+    def render(self, turns: Sequence[Turn]) -> list[Rendered | None]:
         """Render prompt with thinking, prompt without, and the whole, for each turn; None: the template cannot.
 
         Raises BadData for the first that it cannot write, unless bad rows are skipped.
@@ -120,9 +117,9 @@ class Encoder:
             raise
         except LoadError as error:
             if len(turns) > 1:  # one by one, to know which
-                return [self._render([turn])[0] for turn in turns]
+                return [self.render([turn])[0] for turn in turns]
             parsed = with_parsed_arguments(turns[0])  # from Qwen3.5 on, templates want objects, as servers give them
-            return self._render([parsed]) if parsed != turns[0] else [self._refuse(turns[0], error.message)]
+            return self.render([parsed]) if parsed != turns[0] else [self._refuse(turns[0], error.message)]
         return [self._split(turn, *texts[3 * index : 3 * index + 3]) for index, turn in enumerate(turns)]
 
     def _renderings(self, turn: Turn) -> Iterable[Rendering]:
@@ -151,7 +148,8 @@ class Encoder:
 
     def _split(self, turn: Turn, thinking: str, direct: str, whole: str) -> Rendered | None:
         """Find the prompt the whole begins with; the rest is the answer, up to its end-of-turn token."""
-        prompts = [thinking, direct] if turn.answer.reasoning or self._empty_think_loss else [direct, thinking]
+        is_thinking = turn.is_thinking or turn.answer.reasoning or self._empty_think_loss
+        prompts = [thinking, direct] if is_thinking else [direct, thinking]
         prompt = next((text for text in prompts if whole.startswith(text)), None)
         if prompt is None:
             return self._refuse(
@@ -177,30 +175,8 @@ class Encoder:
             return stripped
         return text + str(self._tokenizer.eos_token or "")
 
-    def _join(self, turns: Sequence[Rendered]) -> list[Sample]:
-        """Put turns that continue each other into one sequence, as long as it fits."""
-        samples: list[Sample] = []
-        previous: Rendered | None = None
-        for turn in turns:
-            continues = previous is not None and turn.prompt.startswith(previous.text)
-            if previous is not None and continues and samples:
-                longer = self._sample(turn, after=previous.text)
-                if len(samples[-1].input_ids) + len(longer.input_ids) <= self._max_length:
-                    last = samples.pop()
-                    samples.append(Sample(last.input_ids + longer.input_ids, last.labels + longer.labels))
-                    previous = turn
-                    continue
-            whole = self._sample(turn)
-            fits = len(whole.input_ids) <= self._max_length
-            sample = whole if fits else self._fitted(turn.turn, whole)
-            samples += [sample] if sample else []
-            previous = (
-                turn if fits else None
-            )  # a shortened sample cannot be continued: it begins otherwise than the text
-        return samples
-
-    def _sample(self, turn: Rendered, *, after: str = "") -> Sample:
-        """Tokenize the parts apart, as inference does: it never sees prompt and answer as one text."""
+    def sample(self, turn: Rendered, *, after: str = "") -> Sample:
+        """Return a turn's sample, its parts tokenized apart, as inference does: it never sees them as one text."""
         parts = self._tokens([turn.prompt[len(after) :], turn.masked, turn.target])
         head = parts[0] + parts[1]
         return Sample.of(head + parts[2], [IGNORED] * len(head) + parts[2])
@@ -208,46 +184,36 @@ class Encoder:
     def _tokens(self, texts: list[str]) -> list[list[int]]:
         return self._special.tokenize(texts)
 
-    def _fitted(self, turn: Turn, whole: Sample) -> Sample | None:
-        """Return a turn that is too long without its oldest turns, or with a shorter question, else None."""
-        if whole.trained_tokens + MIN_KEPT_TOKENS <= self._max_length:
-            for sample in self._shorter(turn, len(whole.input_ids)):
-                if len(sample.input_ids) <= self._max_length:
-                    self.report = replace(self.report, shortened=self.report.shortened + 1)
-                    return sample
-        self.report = replace(self.report, dropped=self.report.dropped + 1)
-        return None
-
-    def _shorter(self, turn: Turn, length: int) -> Iterator[Sample]:
-        """Yield samples of the turn with ever less before it. The answer and the system message stay whole."""
+    def shorter(self, turn: Turn, length: int) -> Iterator[tuple[Turn, Sample]]:
+        """Yield the turn with ever less before it, and its sample. The answer and the system message stay whole."""
         while (before := without_oldest_exchange(turn.before)) != turn.before:
             turn = replace(turn, before=before)
-            if sample := self._sample_of(turn):
+            if sample := self.sample_of(turn):
                 length = len(sample.input_ids)
-                yield sample
+                yield turn, sample
         for _ in range(3):  # cutting text can cost or gain a token at the seams
             index = max(
                 (index for index, one in enumerate(turn.before) if one.role != "system"),
                 key=lambda index: len(turn.before[index].content),
             )
-            content = self._cut_middle(turn.before[index].content, length - self._max_length)
+            content = self._cut_middle(turn.before[index].content, length - self.max_length)
             if content is None:
                 return
             shorter = replace(turn.before[index], content=content)
             turn = replace(turn, before=(*turn.before[:index], shorter, *turn.before[index + 1 :]))
-            if sample := self._sample_of(turn):
+            if sample := self.sample_of(turn):
                 length = len(sample.input_ids)
-                yield sample
+                yield turn, sample
 
-    def _sample_of(self, turn: Turn) -> Sample | None:
+    def sample_of(self, turn: Turn) -> Sample | None:
         """Return the sample of a shortened turn, None if the template cannot write it; the report stays as it is."""
         before, skips = self.report, self._skip_bad_rows
         self._skip_bad_rows = True
         try:
-            rendered = self._render([turn])[0]
+            rendered = self.render([turn])[0]
         finally:
             self.report, self._skip_bad_rows = before, skips
-        return self._sample(rendered) if rendered else None
+        return self.sample(rendered) if rendered else None
 
     def _cut_middle(self, text: str, excess: int) -> str | None:
         """Return the text without `excess` tokens in its middle (instructions stand first or last), or None."""
@@ -258,7 +224,8 @@ class Encoder:
         head, tail = self._tokenizer.decode(ids[: (keep + 1) // 2]), self._tokenizer.decode(ids[len(ids) - keep // 2 :])
         return f"{head.rstrip(chr(0xFFFD))}{CUT_MARK}{tail.lstrip(chr(0xFFFD))}"  # half a character at the seam
 
-    def _count_forged(self, conversations: Sequence[Conversation]) -> None:
+    def count_forged(self, conversations: Sequence[Conversation]) -> None:
+        """Enter those conversations in the report whose text holds tokens of the template."""
         forged = [
             one
             for one in conversations
@@ -268,12 +235,14 @@ class Encoder:
             first = self.report.first_forged or row_words(forged[0].where)
             self.report = replace(self.report, forged=self.report.forged + len(forged), first_forged=first)
 
-    def _count(self, samples: Sequence[Sample], *, conversations: int) -> None:
-        lengths = [len(sample.input_ids) for sample in samples]
+    def count(self, samples: Sequence[Example], *, conversations: int) -> None:
+        """Enter the examples of so many conversations in the report."""
+        lengths = [sample.length for sample in samples]
         trained = [sample.trained_tokens for sample in samples]
         ends = sum(
             here != IGNORED and following == IGNORED
-            for sample in samples
+            for one in samples
+            for sample in one.sequences
             for here, following in zip(sample.labels, [*sample.labels[1:], IGNORED], strict=True)
         )
         self.report = replace(
@@ -287,34 +256,54 @@ class Encoder:
         )
 
 
-def encode_all(
-    conversations: Sequence[Conversation], encoder: Encoder, work: Work, *, may_be_none: bool = False
-) -> list[Sample]:
-    """Return the samples of all conversations, telling of the phase "preparing".
+class Encoder(TurnEncoder):
+    """Makes samples of conversations: each answer that is learned, behind its prompt."""
 
-    Raises:
-        BadData: The template cannot write a conversation, or nothing fits max_length, unless there `may_be_none`.
-        Stopped: Someone wants the work to stop.
-    """
-    samples: list[Sample] = []
-    for start in range(0, len(conversations), BATCH):
-        if work.stop.is_set():
-            raise Stopped("Stopped while preparing the data.")
-        samples += encoder.encode(conversations[start : start + BATCH])
-        done = min(start + BATCH, len(conversations))
-        work.progress(Progress("preparing", done, len(conversations), "rows"))
-    if conversations and not samples and not may_be_none:
-        if encoder.report.refused:
-            raise BadData(
-                "The model's chat template cannot write any of the {count} answers; the first: {problem}",
-                hint="Use a model whose template can.",
-                count=encoder.report.refused,
-                problem=encoder.report.first_refused,
-            )
-        raise BadData(
-            "None of the {count} answers fits max_length.", hint="Raise max_length.", count=encoder.report.dropped
-        )
-    return samples
+    def encode(self, conversations: Sequence[Conversation]) -> list[Sample]:
+        """Return the samples of some conversations, in order; `report` counts on. Raises BadData, UnsafeModel."""
+        by_conversation = [list(_turns(conversation)) for conversation in conversations]
+        rendered = iter(self.render([turn for turns in by_conversation for turn in turns]))
+        samples: list[Sample] = []
+        learned = 0
+        for turns in by_conversation:
+            found = self._join([one for one in [next(rendered) for _ in turns] if one])
+            learned += bool(found)
+            samples += found
+        self.count(samples, conversations=learned)
+        self.count_forged(conversations)
+        return samples
+
+    def _join(self, turns: Sequence[Rendered]) -> list[Sample]:
+        """Put turns that continue each other into one sequence, as long as it fits."""
+        samples: list[Sample] = []
+        previous: Rendered | None = None
+        for turn in turns:
+            continues = previous is not None and turn.prompt.startswith(previous.text)
+            if previous is not None and continues and samples:
+                longer = self.sample(turn, after=previous.text)
+                if len(samples[-1].input_ids) + len(longer.input_ids) <= self.max_length:
+                    last = samples.pop()
+                    samples.append(Sample(last.input_ids + longer.input_ids, last.labels + longer.labels))
+                    previous = turn
+                    continue
+            whole = self.sample(turn)
+            fits = len(whole.input_ids) <= self.max_length
+            sample = whole if fits else self._fitted(turn.turn, whole)
+            samples += [sample] if sample else []
+            previous = (
+                turn if fits else None
+            )  # a shortened sample cannot be continued: it begins otherwise than the text
+        return samples
+
+    def _fitted(self, turn: Turn, whole: Sample) -> Sample | None:
+        """Return a turn that is too long without its oldest turns, or with a shorter question, else None."""
+        if whole.trained_tokens + MIN_KEPT_TOKENS <= self.max_length:
+            for _, sample in self.shorter(turn, len(whole.input_ids)):
+                if len(sample.input_ids) <= self.max_length:
+                    self.report = replace(self.report, shortened=self.report.shortened + 1)
+                    return sample
+        self.report = replace(self.report, dropped=self.report.dropped + 1)
+        return None
 
 
 def with_parsed_arguments(turn: Turn) -> Turn:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.settings.kinds import folder_fault, read_bool
 
@@ -26,7 +27,7 @@ HEAD = "lm_head"
 QUOTES = "“”„‟‘’‚‛«»「」『』＂＇"
 """Quotation marks that YAML takes for text: word processors and Chinese input methods write them."""
 
-PARTS = ("question", "reasoning", "answer", "system", "history", "messages", "tools")
+PARTS = ("question", "reasoning", "answer", "system", "history", "messages", "tools", "chosen", "rejected")
 """What `columns` can name the columns of."""
 
 
@@ -201,7 +202,8 @@ def _columns(value: object) -> dict[str, tuple[str, ...]]:
         if not found or (len(found) > 1 and part != "question"):
             raise Wrong(Message("{name}: only question may name several columns", name=part))
         named[str(part)] = tuple(map(_text, found))
-    if named and "messages" not in named and not {"question", "answer"} <= named.keys():
+    ends = named.keys() & {"answer", "chosen"}
+    if named and "messages" not in named and not ("question" in named and ends):
         raise Wrong(Message("names neither messages, nor both question and answer"))
     return named
 
@@ -243,6 +245,10 @@ FIELDS: Mapping[str, Rule] = {
     "data": Rule(_paths, Message("a file or a list of files (.json, .jsonl, .csv, .tsv, .parquet)")),
     "output_dir": Rule(_folder, Message("a folder")),
     "method": one_of("lora", "full"),
+    "objective": one_of(*OBJECTIVES),
+    "beta": optional(real(0, 100, above=True)),
+    "rpo_alpha": optional(real(0, 100)),
+    "label_smoothing": optional(real(0, 0.5)),
     "epochs": real(0, 1000, above=True),
     "max_steps": optional(whole(1, 10_000_000)),
     "learning_rate": optional(real(0, 1, above=True)),

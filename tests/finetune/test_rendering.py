@@ -7,8 +7,9 @@ import pytest
 
 from qwen3ft_jupyter.errors import BadData, Stopped
 from qwen3ft_jupyter.finetune import rendering
+from qwen3ft_jupyter.finetune.examples import encode_all
 from qwen3ft_jupyter.finetune.formats import Conversation
-from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
+from qwen3ft_jupyter.finetune.rendering import Encoder, end_of_turn_ids
 from qwen3ft_jupyter.finetune.samples import IGNORED, Sample
 from qwen3ft_jupyter.finetune.turns import ChatMessage
 from qwen3ft_jupyter.loading.load import load_tokenizer

@@ -1,0 +1,139 @@
+"""The kinds of training. An objective owns all that differs: which rows it reads, what they become, what is computed.
+
+Nothing else asks which it is. What it needs is imported where it is needed, so that a config knows its objectives
+without the code that reads data, and without torch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.finetune.batches import Layout
+    from qwen3ft_jupyter.finetune.compute.objectives import TrainingLoss
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.examples import ExampleEncoder
+    from qwen3ft_jupyter.finetune.formats import Mapper
+    from qwen3ft_jupyter.finetune.precision import Precision
+    from qwen3ft_jupyter.loading.libraries import Tokenizer
+    from qwen3ft_jupyter.loading.templates import TemplateRenderer
+
+
+@dataclass(frozen=True, slots=True)
+class Objective(ABC):
+    """A kind of training."""
+
+    name: str
+    """As a config and the tags of a model card have it."""
+    title: str
+    """As a model card names it."""
+    learning_rates: Mapping[str, float]
+    """The customary ones for Qwen3, by method: a LoRA learns with about ten times the rate of a full fine-tune."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """The config's fields that this kind alone has, and their defaults."""
+    metrics: tuple[str, ...] = ()
+    """What is told of each step beside its loss."""
+    sequences: int = 1
+    """Of an example, each of at most max_length tokens."""
+
+    @abstractmethod
+    def mapper(self, columns: Mapping[str, tuple[str, ...]]) -> Mapper:
+        """Return what maps rows, whose columns a config may name."""
+
+    @abstractmethod
+    def encoder(self, config: FineTuneConfig, tokenizer: Tokenizer, renderer: TemplateRenderer) -> ExampleEncoder:
+        """Return what makes examples of what was mapped."""
+
+    @abstractmethod
+    def loss(self, config: FineTuneConfig, layout: Layout, precision: Precision, *, is_lean: bool) -> TrainingLoss:
+        """Return what a step computes. Imports torch."""
+
+
+class SupervisedTuning(Objective):
+    """Learns the answers of conversations."""
+
+    def mapper(self, columns: Mapping[str, tuple[str, ...]]) -> Mapper:
+        """Return what maps rows to conversations."""
+        from qwen3ft_jupyter.finetune.formats import Mapper
+
+        return Mapper.of(columns)
+
+    def encoder(self, config: FineTuneConfig, tokenizer: Tokenizer, renderer: TemplateRenderer) -> ExampleEncoder:
+        """Return what makes samples of conversations."""
+        from qwen3ft_jupyter.finetune.rendering import Encoder
+
+        return Encoder.of(config, tokenizer, renderer)
+
+    def loss(self, _config: FineTuneConfig, layout: Layout, _precision: Precision, *, is_lean: bool) -> TrainingLoss:
+        """Return the mean loss of tokens."""
+        from qwen3ft_jupyter.finetune.compute.objectives import TokenLoss
+
+        return TokenLoss(layout, is_lean)
+
+
+class PreferenceTuning(Objective):
+    """Learns to give one answer rather than another."""
+
+    def mapper(self, columns: Mapping[str, tuple[str, ...]]) -> Mapper:
+        """Return what maps rows to conversations with two last answers."""
+        from qwen3ft_jupyter.finetune.preferences import PairMapper
+
+        return PairMapper.of(columns)
+
+    def encoder(self, config: FineTuneConfig, tokenizer: Tokenizer, renderer: TemplateRenderer) -> ExampleEncoder:
+        """Return what makes pairs of them."""
+        from qwen3ft_jupyter.finetune.pairs import PairEncoder
+
+        return PairEncoder.of(config, tokenizer, renderer)
+
+
+class DirectPreference(PreferenceTuning):
+    """DPO."""
+
+    def loss(self, config: FineTuneConfig, layout: Layout, precision: Precision, *, is_lean: bool) -> TrainingLoss:
+        """Return the loss against what the model gave before."""
+        from qwen3ft_jupyter.finetune.compute.preferences import DirectPreferenceLoss
+
+        given = {**self.fields, **config.objective_fields}
+        return DirectPreferenceLoss(layout, is_lean, autocast=precision.autocast, **given)
+
+
+class OddsRatio(PreferenceTuning):
+    """ORPO."""
+
+    def loss(self, config: FineTuneConfig, layout: Layout, _precision: Precision, *, is_lean: bool) -> TrainingLoss:
+        """Return the loss that needs no reference."""
+        from qwen3ft_jupyter.finetune.compute.preferences import OddsRatioLoss
+
+        return OddsRatioLoss(layout, is_lean, **{**self.fields, **config.objective_fields})
+
+
+REWARDS = ("rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies")
+"""How much the answers are preferred, what lies between them, and the part of the pairs in which the right one is."""
+
+OBJECTIVES: Mapping[str, Objective] = {
+    one.name: one
+    for one in (
+        SupervisedTuning("sft", "supervised fine-tuning", {"lora": 2e-4, "full": 1e-5}),
+        DirectPreference(
+            "dpo",
+            "direct preference optimization (DPO, sigmoid)",
+            {"lora": 5e-6, "full": 5e-7},
+            fields={"beta": 0.1, "rpo_alpha": 0.0, "label_smoothing": 0.0},
+            metrics=REWARDS,
+            sequences=2,
+        ),
+        OddsRatio(
+            "orpo",
+            "odds ratio preference optimization (ORPO)",
+            {"lora": 5e-6, "full": 5e-7},
+            fields={"beta": 0.1},
+            metrics=REWARDS,
+            sequences=2,
+        ),
+    )
+}
+"""All of them, by name."""

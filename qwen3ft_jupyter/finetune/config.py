@@ -54,7 +54,8 @@ class FineTuneConfig:
     method: str = "lora"
     """lora: a small adapter; full: every weight."""
     objective: str = "sft"
-    """What is learned: sft: the answers; dpo or orpo: to give the chosen answer rather than the rejected one."""
+    """What is learned. sft: the answers; pretrain: all of a text; dpo, orpo: to give the chosen answer rather than the
+    rejected one."""
     beta: float | None = None
     """dpo: how close to the model as it was; orpo: how much the odds count beside the answers. None: 0.1."""
     rpo_alpha: float | None = None

@@ -73,6 +73,7 @@ SAME_IN_LORA = {
 SAME_VALUES = {
     ("schedule", "constant_with_warmup"): "constant",
     ("targets", "all"): "all-linear",
+    ("objective", "pt"): "pretrain",
 }
 """Values of the same, by our field."""
 

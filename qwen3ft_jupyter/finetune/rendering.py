@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData, LoadError, UnsafeModel
+from qwen3ft_jupyter.finetune.examples import ExampleEncoder
 from qwen3ft_jupyter.finetune.rows import row_words
-from qwen3ft_jupyter.finetune.samples import IGNORED, Example, Sample, SampleReport
-from qwen3ft_jupyter.finetune.special import GUARD, SpecialTokens, special_tokens
+from qwen3ft_jupyter.finetune.samples import IGNORED, Sample
+from qwen3ft_jupyter.finetune.special import GUARD, special_tokens
 from qwen3ft_jupyter.finetune.written import find_unwritten
 from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
 from qwen3ft_jupyter.messages import Message
@@ -71,7 +72,7 @@ class Rendered:
         return self.prompt + self.masked + self.target
 
 
-class TurnEncoder:
+class TurnEncoder(ExampleEncoder):
     """Renders and tokenizes turns for one model."""
 
     def __init__(
@@ -84,13 +85,10 @@ class TurnEncoder:
         skip_bad_rows: bool = False,
     ) -> None:
         """Take a transformers tokenizer and the renderer of its template."""
-        self._tokenizer = tokenizer
+        super().__init__(tokenizer, max_length=max_length)
         self._renderer = renderer
-        self.max_length = max_length
         self._empty_think_loss = empty_think_loss
         self._skip_bad_rows = skip_bad_rows
-        self._special = SpecialTokens(tokenizer)
-        self.report = SampleReport()
 
     @classmethod
     def of(cls, config: FineTuneConfig, tokenizer: Tokenizer, renderer: TemplateRenderer) -> Self:
@@ -126,8 +124,8 @@ class TurnEncoder:
         """Return what has to be rendered for a turn, guarded if its text looks like the template's tokens."""
         before = [message.to_dict() for message in turn.before]
         answer, tools = turn.answer.to_dict(), json.loads(turn.tools) if turn.tools else None
-        if self._special.are_in([before, answer, tools]):
-            before, answer, tools = self._special.guard([before, answer, tools])
+        if self.special.are_in([before, answer, tools]):
+            before, answer, tools = self.special.guard([before, answer, tools])
         given = {"tools": tools} if tools else {}
         for thinking in (True, False):
             yield Rendering(before, {**given, "add_generation_prompt": True, "enable_thinking": thinking})
@@ -171,18 +169,15 @@ class TurnEncoder:
     def _end(self, text: str) -> str:
         """Cut the line break after the end-of-turn token; add the token if the template writes none."""
         stripped = text.rstrip()
-        if any(stripped.endswith(token) for token in self._special.names):
+        if any(stripped.endswith(token) for token in self.special.names):
             return stripped
-        return text + str(self._tokenizer.eos_token or "")
+        return text + str(self.tokenizer.eos_token or "")
 
     def sample(self, turn: Rendered, *, after: str = "") -> Sample:
         """Return a turn's sample, its parts tokenized apart, as inference does: it never sees them as one text."""
-        parts = self._tokens([turn.prompt[len(after) :], turn.masked, turn.target])
+        parts = self.tokens([turn.prompt[len(after) :], turn.masked, turn.target])
         head = parts[0] + parts[1]
         return Sample.of(head + parts[2], [IGNORED] * len(head) + parts[2])
-
-    def _tokens(self, texts: list[str]) -> list[list[int]]:
-        return self._special.tokenize(texts)
 
     def shorter(self, turn: Turn, length: int) -> Iterator[tuple[Turn, Sample]]:
         """Yield the turn with ever less before it, and its sample. The answer and the system message stay whole."""
@@ -217,43 +212,12 @@ class TurnEncoder:
 
     def _cut_middle(self, text: str, excess: int) -> str | None:
         """Return the text without `excess` tokens in its middle (instructions stand first or last), or None."""
-        ids = self._tokens([text])[0]
-        keep = len(ids) - excess - len(self._tokens([CUT_MARK])[0]) - 2
+        ids = self.tokens([text])[0]
+        keep = len(ids) - excess - len(self.tokens([CUT_MARK])[0]) - 2
         if keep < MIN_KEPT_TOKENS:
             return None
-        head, tail = self._tokenizer.decode(ids[: (keep + 1) // 2]), self._tokenizer.decode(ids[len(ids) - keep // 2 :])
+        head, tail = self.tokenizer.decode(ids[: (keep + 1) // 2]), self.tokenizer.decode(ids[len(ids) - keep // 2 :])
         return f"{head.rstrip(chr(0xFFFD))}{CUT_MARK}{tail.lstrip(chr(0xFFFD))}"  # half a character at the seam
-
-    def count_forged(self, conversations: Sequence[Conversation]) -> None:
-        """Enter those conversations in the report whose text holds tokens of the template."""
-        forged = [
-            one
-            for one in conversations
-            if any(self._special.are_in((turn.content, turn.reasoning, turn.tool_calls)) for turn in one.messages)
-        ]
-        if forged:
-            first = self.report.first_forged or row_words(forged[0].where)
-            self.report = replace(self.report, forged=self.report.forged + len(forged), first_forged=first)
-
-    def count(self, samples: Sequence[Example], *, conversations: int) -> None:
-        """Enter the examples of so many conversations in the report."""
-        lengths = [sample.length for sample in samples]
-        trained = [sample.trained_tokens for sample in samples]
-        ends = sum(
-            here != IGNORED and following == IGNORED
-            for one in samples
-            for sample in one.sequences
-            for here, following in zip(sample.labels, [*sample.labels[1:], IGNORED], strict=True)
-        )
-        self.report = replace(
-            self.report,
-            conversations=self.report.conversations + conversations,
-            samples=self.report.samples + len(samples),
-            answers=self.report.answers + ends,
-            tokens=self.report.tokens + sum(lengths),
-            trained_tokens=self.report.trained_tokens + sum(trained),
-            longest=max([self.report.longest, *lengths]),
-        )
 
 
 class Encoder(TurnEncoder):

@@ -307,6 +307,7 @@ def _method(config: FineTuneConfig) -> str:
 def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
     """Return the model card in Markdown; it names files, never folders, because people publish it."""
     title, counts = Path(config.output_dir).name, facts.counts
+    read, learned = OBJECTIVES[config.objective].counted
     library = "peft" if config.method == "lora" else "transformers"
     tags = [f"- {tag}" for tag in ("qwen3", config.method, config.objective)]
     head = ["---", f"base_model: {config.model}", f"library_name: {library}", "pipeline_tag: text-generation", "tags:"]
@@ -317,8 +318,8 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
         "Method": _method(config),
         "Trained parameters": f"{outcome.trainable_parameters:,} of {outcome.parameters:,}",
         "Data": ", ".join(Path(path).name for path in config.data),
-        "Conversations": f"{counts.conversations:,} of {facts.rows:,} rows; {facts.held_out:,} more held out",
-        "Answers": f"{counts.answers:,}; {counts.trained_tokens:,} tokens in the loss; {counts.shortened:,} samples "
+        read: f"{counts.conversations:,} of {facts.rows:,} rows; {facts.held_out:,} more held out",
+        learned: f"{counts.answers:,}; {counts.trained_tokens:,} tokens in the loss; {counts.shortened:,} samples "
         f"shortened; {counts.dropped + counts.refused:,} answers left out",
         "Steps": f"{outcome.steps} of {config.effective_batch_size} samples",
         "Learning rate": f"{config.learning_rate:g}, {config.schedule}, warm-up {config.warmup_ratio:.0%}",

@@ -27,7 +27,7 @@ HEAD = "lm_head"
 QUOTES = "“”„‟‘’‚‛«»「」『』＂＇"
 """Quotation marks that YAML takes for text: word processors and Chinese input methods write them."""
 
-PARTS = ("question", "reasoning", "answer", "system", "history", "messages", "tools", "chosen", "rejected")
+PARTS = ("question", "reasoning", "answer", "system", "history", "messages", "tools", "chosen", "rejected", "text")
 """What `columns` can name the columns of."""
 
 
@@ -203,7 +203,7 @@ def _columns(value: object) -> dict[str, tuple[str, ...]]:
             raise Wrong(Message("{name}: only question may name several columns", name=part))
         named[str(part)] = tuple(map(_text, found))
     ends = named.keys() & {"answer", "chosen"}
-    if named and "messages" not in named and not ("question" in named and ends):
+    if named and not named.keys() & {"messages", "text"} and not ("question" in named and ends):
         raise Wrong(Message("names neither messages, nor both question and answer"))
     return named
 

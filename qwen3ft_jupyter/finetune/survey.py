@@ -89,10 +89,9 @@ def encode(
 ) -> tuple[list[Example], SampleReport]:
     """Return the samples of conversations, as training has them. Raises as `rendering.encode_all`."""
     from qwen3ft_jupyter.finetune.examples import encode_all
-    from qwen3ft_jupyter.loading.templates import TemplateRenderer
 
-    with TemplateRenderer.of(tokenizer) as renderer:
-        encoder = OBJECTIVES[config.objective].encoder(config, tokenizer, renderer)
+    with OBJECTIVES[config.objective].encoding(config, tokenizer) as encoding:
+        encoder = encoding.encoder()
         return encode_all(conversations, encoder, work), encoder.report
 
 
@@ -105,17 +104,19 @@ def _drawn(conversations: list[Conversation], most: int, seed: int) -> list[Conv
 
 def _estimated(conversations: Sequence[Conversation], config: FineTuneConfig) -> Tokens:
     """Return the tokens by the number of characters, each conversation as one sample."""
-    lengths, trained = [], 0
+    lengths: list[int] = []
+    trained, lengths_of = 0, OBJECTIVES[config.objective].lengths
     for conversation in conversations:
-        lengths.append(0)
+        sequences = []
         for turns in conversation.sequences:
             counts = [
                 estimate_tokens(turn.content + turn.reasoning + turn.tool_calls) + TOKENS_A_TURN for turn in turns
             ]
-            lengths[-1] += min(config.max_length, sum(counts) + estimate_tokens(conversation.tools))
+            sequences.append(sum(counts) + estimate_tokens(conversation.tools))
             trained += sum(
                 count for count, turn in zip(counts, turns, strict=True) if turn.is_learned and turn.role == "assistant"
             )
+        lengths += lengths_of(sequences, config.max_length)
     return Tokens(
         "estimated",
         samples=len(lengths),

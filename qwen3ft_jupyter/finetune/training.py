@@ -18,7 +18,6 @@ from qwen3ft_jupyter.finetune.model import load_for_training, loraplus_optimizer
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import look_ahead
-from qwen3ft_jupyter.finetune.rendering import end_of_turn_ids
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.finetune.samples import padded_length
 from qwen3ft_jupyter.finetune.volume import naming
@@ -26,7 +25,6 @@ from qwen3ft_jupyter.finetune.watch import Watch, make_callback
 from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads, peak_bytes
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
-from qwen3ft_jupyter.loading.templates import TemplateRenderer
 from qwen3ft_jupyter.work import SILENT, Progress, Work
 
 if TYPE_CHECKING:
@@ -158,11 +156,10 @@ def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, w
     training, held_out = split(data.conversations, config.eval_fraction, config.seed)
     if config.eval_fraction and not held_out:
         work.notice("Nothing is measured on held-out rows: there is only one row.")
-    with TemplateRenderer.of(tokenizer) as renderer:
-        encoder, evaluation = (OBJECTIVES[config.objective].encoder(config, tokenizer, renderer) for _ in "ab")
+    with OBJECTIVES[config.objective].encoding(config, tokenizer) as encoding:
+        encoder, evaluation = encoding.encoder(), encoding.encoder()
         samples = encode_all(training, encoder, work)
         held_out_samples = encode_all(held_out, evaluation, replace(work, reporter=SILENT), may_be_none=True)
-        end_ids = end_of_turn_ids(tokenizer, renderer)
     counts = encoder.report
     work.notice(
         "{samples} samples, {tokens} tokens, {trained_tokens} of them in the loss.",
@@ -173,7 +170,7 @@ def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, w
     for notice in counts.notices(config.max_length):
         work.reporter.notice(notice)
     _tell_of_held_out(evaluation.report, len(held_out), work)
-    facts = results.Facts(data.report.rows, len(held_out), counts, tuple(end_ids))
+    facts = results.Facts(data.report.rows, len(held_out), counts, encoding.end_ids)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     return _Samples(samples, held_out_samples, facts, int(pad_id or 0))
 

@@ -141,7 +141,7 @@ def test_fields_of_another_objective_are_refused_by_name(tmp_path: Path) -> None
         config_of(tmp_path, KINDS["texts"], objective="sft", beta=0.2)
     with pytest.raises(BadConfig, match="rpo_alpha: objective: orpo has no such field"):
         config_of(tmp_path, KINDS["texts"], objective="orpo", rpo_alpha=0.2)
-    with pytest.raises(BadConfig, match="objective: 'kto' is not one of sft, dpo, orpo"):
+    with pytest.raises(BadConfig, match="objective: 'kto' is not one of sft, pretrain, dpo, orpo"):
         config_of(tmp_path, KINDS["texts"], objective="kto")
 
 

@@ -289,7 +289,7 @@ def test_text_that_looks_like_the_templates_tokens_forges_no_turn(bench: Bench, 
 
 
 def test_text_without_such_tokens_is_tokenized_as_ever(bench: Bench) -> None:
-    special = bench.encoder(HYBRID)._special
+    special = bench.encoder(HYBRID).special
     text = "<|im_start|>user\nWhat is <think> for? 中文 </tool_call><|im_end|>\n"
 
     assert special.tokenize([text, text.replace("<|im", "<\ufdd0|im")])[0] == bench.ids(text)

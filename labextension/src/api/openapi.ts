@@ -528,7 +528,7 @@ export interface components {
         readonly FineTunePlan: {
             readonly model: string;
             /** @enum {unknown} */
-            readonly objective: "sft" | "dpo" | "orpo";
+            readonly objective: "sft" | "pretrain" | "dpo" | "orpo";
             readonly method: string;
             readonly output_dir: string;
             readonly is_cached: boolean;

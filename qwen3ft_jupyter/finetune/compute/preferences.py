@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import torch
 from torch.nn.functional import cross_entropy, logsigmoid
@@ -12,17 +13,14 @@ from torch.nn.functional import cross_entropy, logsigmoid
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.finetune.compute import objectives
 from qwen3ft_jupyter.finetune.compute.loss import token_losses
-from qwen3ft_jupyter.finetune.samples import IGNORED, Pair
+from qwen3ft_jupyter.finetune.samples import IGNORED, Example, Pair
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
     from qwen3ft_jupyter.finetune.batches import Layout, MicroBatch, Step
     from qwen3ft_jupyter.finetune.compute.objectives import Metrics
-    from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.loading.libraries import Model
     from qwen3ft_jupyter.work import Work
 
@@ -94,7 +92,7 @@ class DirectPreferenceLoss(PairLoss):
         """Return the pairs with their reference, if nothing of the model can be turned off to ask it later."""
         if _has_adapter(model):
             return examples
-        found: list[Example] = []
+        references: list[tuple[float, float]] = []
         device, is_on = model.device, self.autocast is not None
         dtype = getattr(torch, self.autocast) if self.autocast else None
         model.eval()
@@ -103,19 +101,19 @@ class DirectPreferenceLoss(PairLoss):
                 if work.stop.is_set():
                     raise Stopped("Stopped while preparing the data.")
                 part = examples[start : start + PREPARED_AT_ONCE]
-                found += self._with_reference(model, part)
+                references += self._references(model, part)
                 work.progress(Progress("preparing", start + len(part), len(examples), "rows"))
         model.train()
-        return found
+        return WithReferences(examples, references)
 
-    def _with_reference(self, model: Model, pairs: Sequence[Example]) -> list[Example]:
+    def _references(self, model: Model, pairs: Sequence[Example]) -> list[tuple[float, float]]:
         step = self.collate(pairs)
         known: dict[int, tuple[float, float]] = {}
         for batch, order in zip(step["micro_batches"], step["order"], strict=True):
             moved = {name: tensor.to(model.device) for name, tensor in batch.items()}  # type: ignore[attr-defined]
             sums = log_probabilities(model, moved, is_lean=self.is_lean).sums.tolist()  # type: ignore[arg-type]
             known |= {index: (chosen, rejected) for index, (chosen, rejected) in zip(order, sums, strict=True)}
-        return [replace(one, reference=known[index]) for index, one in enumerate(pairs) if isinstance(one, Pair)]
+        return [known[index] for index in range(len(pairs))]
 
     def collate(self, examples: Sequence[Example]) -> Step:
         """Return the tensors of the pairs of a step, those of their references among them."""
@@ -143,6 +141,28 @@ class DirectPreferenceLoss(PairLoss):
             return batch["reference"]
         with torch.no_grad(), model.disable_adapter():
             return log_probabilities(model, batch, is_lean=self.is_lean).sums
+
+
+class WithReferences(Sequence[Example]):
+    """Pairs that stay where they are, each with its reference."""
+
+    def __init__(self, pairs: Sequence[Example], references: Sequence[tuple[float, float]]) -> None:
+        """Take as many of the one as of the other."""
+        self._pairs, self._references = pairs, references
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        """Return a pair, or several."""
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        pair = self._pairs[index]
+        return replace(pair, reference=self._references[index]) if isinstance(pair, Pair) else pair
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def finetune_(given: Namespace) -> int:
     manager, config = open_manager(given), read_config(Path(given.config))
     if given.dry_run or given.is_json:
         return _show_plan(manager, config, given)
-    job = manager.fine_tune(config)
+    job = manager.fine_tune(config, at_once=given.at_once)
     return detach(job) if given.detach else tell_end(job)
 
 

@@ -272,6 +272,7 @@ VERBS: Final[tuple[Verb, ...]] = (
             ),
             Option("--dry-run", "only shows what it would be: data, steps, memory, disk, time, and what would fit."),
             Option("--json", "prints the dry run as JSON, for programs.", into="is_json", faces=CLI),
+            Option("--at-once", "waits for no other fine-tune on the same GPU."),
             DETACH,
         ),
         (

@@ -182,7 +182,7 @@ class StandIn:
     def job(self, job_id: str) -> Job:
         return self.job_store.get(job_id)
 
-    def fine_tune(self, config: dict[str, Any]) -> Job:
+    def fine_tune(self, config: dict[str, Any], **_options: bool) -> Job:
         return start(self.job_store, "add", {"numbers": [], **config}, title="Fine-tune")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from qwen3ft_jupyter.messages import Message
 
@@ -234,15 +234,18 @@ def note_on(name: str) -> str | None:
     )
 
 
-def in_our_words(values: Mapping[str, object], problems: list[str]) -> dict[str, object]:
-    """Return the config with the names of other trainers replaced by ours; one that is given twice is a problem."""
+def in_our_words(values: Mapping[str, object], known: Container[str], problems: list[str]) -> dict[str, object]:
+    """Return the config with the names of other trainers replaced by ours; one that is given twice is a problem.
+
+    `known` are our names.
+    """
     own: dict[str, object] = {}
     given: dict[str, str] = {}
     lora: list[tuple[str, str, object]] = []
     """Name given, ours, value."""
     has_model = any(SAME.get(name, name) == "model" for name in values if name != "model_name")
     for name, value in values.items():
-        if value is None and (name in SAME or note_on(name)):  # it says nothing
+        if value is None and name not in known and (name in SAME or note_on(name)):  # it says nothing
             continue
         target = name if name == "model_name" and has_model else SAME.get(name, name)
         group, _, inner = target.rpartition(".")

@@ -343,6 +343,15 @@ def test_the_name_that_swift_gives_its_robot_is_not_taken_for_the_model() -> Non
     assert told({"model": "Qwen/Qwen3-4B", "model_name": "robot", "data": "a.jsonl"}) == {"model_name"}
 
 
+def test_only_a_field_of_another_trainer_may_be_null_where_ours_may_not() -> None:
+    values = {"model": "a/b", "data": "a.jsonl"}
+
+    theirs = {"num_train_epochs": None, "lora_rank": None, "galore_rank": None, "eval_steps": None}
+    assert FineTuneConfig.from_dict({**values, **theirs}).lora.r == 16
+    with pytest.raises(BadConfig, match="3 wrong fields"):
+        FineTuneConfig.from_dict({**values, "epochs": None, "eval_fraction": None, "lora": {"r": None}})
+
+
 @pytest.mark.parametrize(
     ("slip", "meant"),
     [

@@ -259,7 +259,7 @@ class FineTuneConfig(_Group):
         if not isinstance(values, Mapping):
             raise BadConfig("{name} is not a list of fields.", name=THE_CONFIG)
         problems: list[str] = []
-        given = in_our_words({str(name): value for name, value in values.items()}, problems)
+        given = in_our_words({str(name): value for name, value in values.items()}, cls.model_fields, problems)
         try:
             config = check(fill_in(given))
         except ValidationError as error:

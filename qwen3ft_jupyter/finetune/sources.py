@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData
-from qwen3ft_jupyter.finetune.files import SUFFIXES
+from qwen3ft_jupyter.finetune.encoding import SUFFIXES
 from qwen3ft_jupyter.finetune.near import nearest_file
 from qwen3ft_jupyter.messages import Message, Names
 from qwen3ft_jupyter.paths import current_folder, fault_of, is_file, is_folder, is_there, reason_of, why_unseen

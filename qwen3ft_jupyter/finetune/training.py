@@ -24,6 +24,7 @@ from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads, peak_bytes
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.loading.templates import TemplateRenderer
+from qwen3ft_jupyter.paths import nearest_folder
 from qwen3ft_jupyter.work import SILENT, Progress, Work
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
     from qwen3ft_jupyter.finetune.model import Trainable
-    from qwen3ft_jupyter.finetune.samples import Sample, SampleReport
+    from qwen3ft_jupyter.finetune.samples import SampleReport
+    from qwen3ft_jupyter.finetune.spool import Samples
     from qwen3ft_jupyter.finetune.watch import TrainerState
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
 
@@ -75,7 +77,7 @@ def train(
     require("torch", "transformers", "peft", "accelerate")
     work = work or Work()
     with no_network(), quiet_libraries(), naming(Path(config.output_dir)):
-        data = read_data_of(config)
+        data = read_data_of(config, work)
         planned = output.plan(config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit)
         if planned.is_resumed:
             name = planned.checkpoint.name if planned.checkpoint else None
@@ -85,7 +87,7 @@ def train(
                 work.notice("No complete checkpoint: starting again.")
         tokenizer = load_tokenizer(model_folder)
         samples = _prepare_samples(config, data, tokenizer, work)
-        ahead = look_ahead(config, model_folder, data, samples.training, samples.facts, work=work)
+        ahead = look_ahead(config, model_folder, data, samples.training.lengths, samples.facts, work=work)
         planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
         ready = load_for_training(config, model_folder, reporter=work.reporter)
         objective = _objective(config, ready, samples, work)
@@ -106,8 +108,8 @@ def train(
 class _Samples:
     """What is learned from, and what is kept out of training."""
 
-    training: list[Sample]
-    held_out: list[Sample]
+    training: Samples
+    held_out: Samples
     facts: results.Facts
     pad_id: int
 
@@ -165,8 +167,10 @@ def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, w
             )
             for _ in "ab"
         )
-        samples = encode_all(training, encoder, work)
-        held_out_samples = encode_all(held_out, evaluation, replace(work, reporter=SILENT), may_be_none=True)
+        folder = nearest_folder(Path(config.output_dir))
+        samples = encode_all(training, encoder, work, folder=folder)
+        silent = replace(work, reporter=SILENT)
+        held_out_samples = encode_all(held_out, evaluation, silent, folder=folder, may_be_none=True)
         end_ids = end_of_turn_ids(tokenizer, renderer)
     counts = encoder.report
     work.notice(
@@ -200,7 +204,7 @@ def _objective(config: FineTuneConfig, ready: Trainable, samples: _Samples, work
 
     layout = Layout(
         samples.pad_id,
-        most_tokens=config.batch_size * max(len(sample.input_ids) for sample in samples.training),
+        most_tokens=config.batch_size * max(samples.training.lengths),
         is_flat="flash" in str(ready.model.config._attn_implementation),  # noqa: SLF001 - it has no public name
         multiple_of=8 if ready.precision.device.startswith("cuda") else 1,  # tensor cores like 8
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def finetune_(given: Namespace) -> int:
     """Start a fine-tune, and follow it; or say what it would be."""
-    from qwen3ft_jupyter.finetune.config import read_config
+    from qwen3ft_jupyter.finetune.strict_yaml import read_config
 
     manager, config = open_manager(given), read_config(Path(given.config))
     if given.dry_run or given.is_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.dataset_info import Entry
     from qwen3ft_jupyter.finetune.formats import Conversation
 
     See = Callable[[Conversation], None]
@@ -64,7 +65,7 @@ class Data:
     conversations: Conversations
     """They stay in the files."""
     digests: tuple[str, ...]
-    """SHA-256 of each file, of the very bytes that were read."""
+    """SHA-256 of each file, of the very bytes that were read; behind it what of the file is taken, if not all once."""
     report: DataReport
 
 
@@ -133,6 +134,8 @@ def read_named(names: Sequence[str], reading: Reading, work: Work | None = None,
             problem=found.problems[0],
         )
         notices.insert(len(found.notices), words)
+    if shares := _shares(found.files):
+        notices.append(shares)
     left_out = found.bad + found.empty
     if left_out > WARN_SHARE * found.rows:
         share = 100 * (1 - left_out / found.rows)
@@ -198,11 +201,13 @@ class _Found:
 
 def _read_file(source: Source, reading: Reading, found: _Found) -> str:
     """Add what a file holds to `found`; return its digest. Raises BadData, MissingPackage, OSError, Stopped."""
+    if source.entry is not None:
+        reading = _as_described(reading, source.entry)
     file, mapper = DataFile(source.path), Mapper.of(reading.columns)
     rows = file.rows()
     first = _first_of(rows)
     file_format, is_detected = _format_of(source.path, first, reading, mapper), reading.data_format == "auto"
-    index = FileIndex(file, mapper, file_format, is_detected)
+    index = FileIndex(file, mapper, file_format, is_detected, source.weight, source.entry)
     counts: Counter[str] = Counter()
     before = found.rows
     for row in itertools.chain(first, rows):
@@ -224,7 +229,26 @@ def _read_file(source: Source, reading: Reading, found: _Found) -> str:
         found.notices.append(
             Message("{name}: columns learned: {columns}", name=source.path.name, columns=", ".join(read))
         )
-    return file.digest
+    return file.digest + source.share + (f" {source.entry.digest}" if source.entry else "")
+
+
+def _as_described(reading: Reading, entry: Entry) -> Reading:
+    """Return how the rows of a file are read of which a dataset_info.json says it. Raises BadData."""
+    if entry.is_ranked:
+        raise BadData(
+            "{name}: ranking: true says that it is preference data, which cannot be learned from yet.", name=entry.name
+        )
+    return replace(reading, columns=entry.columns, data_format=entry.data_format) if entry.columns else reading
+
+
+def _shares(files: Sequence[FileIndex]) -> str:
+    """Return what each file contributes to an epoch; "" if none has a weight."""
+    if all(file.weight == 1 for file in files):
+        return ""
+    counts = [(file.file.path.name, round(file.weight * len(file))) for file in files]
+    total = max(1, sum(count for _, count in counts))
+    parts = ", ".join(f"{name} {count} ({100 * count / total:.0f} %)" for name, count in counts)
+    return Message("An epoch sees {count} rows: {parts}.", count=total, parts=parts)
 
 
 def _first_of(rows: Iterator[Row | Broken]) -> list[Row | Broken]:
@@ -286,6 +310,12 @@ def _format_of(path: Path, first: Sequence[Row | Broken], reading: Reading, mapp
     found = Counter(filter(None, map(mapper.detect, rows)))
     if found:
         return found.most_common(1)[0][0]
+    if path.suffix.lower() == ".txt" and columns == ["text"]:
+        raise BadData(
+            "{name} is plain text, which has no questions and answers.",
+            hint="Write rows, for example as .jsonl.",
+            name=path.name,
+        )
     if not rows or any(row.has((*PREFERENCE, *MEDIA)) for row in rows):  # each is refused with the better reason
         return "alpaca"
     raise BadData(

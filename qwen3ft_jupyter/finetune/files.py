@@ -1,4 +1,4 @@
-"""Reads files of data row by row: json, jsonl, csv, tsv, parquet. A row can be read again by its place."""
+"""Reads files of data row by row: json, jsonl, csv, tsv, parquet, txt. A row can be read again by its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO
 
 from qwen3ft_jupyter.errors import BadData
-from qwen3ft_jupyter.finetune import jsonfile
+from qwen3ft_jupyter.finetune import jsonfile, plaintext
 from qwen3ft_jupyter.finetune.encoding import BLOCK, SUFFIXES, DigestingFile, find_encoding
 from qwen3ft_jupyter.finetune.places import Bytes
 from qwen3ft_jupyter.finetune.rows import BadRow
@@ -97,11 +97,8 @@ class DataFile:
             return table.rows(text)
         start = self._first_sign(encoding)
         if suffix == ".txt" and start not in {"{", "["}:
-            raise BadData(
-                "{name} is plain text, which has no questions and answers.",
-                hint="Write rows, for example as .jsonl. Training on plain text does not exist yet.",
-                name=name,
-            )
+            self._parse = plaintext.parse
+            return plaintext.read_text(text, name, counted)
         self._parse = jsonfile.loads
         if suffix == ".json" or (suffix == ".txt" and start == "["):
             if start == "[":

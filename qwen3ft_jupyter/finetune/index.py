@@ -18,6 +18,7 @@ from qwen3ft_jupyter.finetune.sources import unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from qwen3ft_jupyter.finetune.dataset_info import Entry
     from qwen3ft_jupyter.finetune.files import DataFile
 
 
@@ -32,6 +33,8 @@ class FileIndex:
     is_detected: bool
     weight: float = 1.0
     """How often each of them is seen in an epoch."""
+    entry: Entry | None = None
+    """What a dataset_info.json says of it."""
     offsets: array[int] = field(default_factory=lambda: array("Q"))
     lengths: array[int] = field(default_factory=lambda: array("I"))
     numbers: array[int] = field(default_factory=lambda: array("I"))
@@ -43,6 +46,8 @@ class FileIndex:
 
     def map(self, row: Row) -> Conversation:
         """Return the conversation in a row. Raises BadRow."""
+        if self.entry is not None and self.entry.tags is not None:
+            row = self.entry.tags.apply(row, self.entry.turns)
         found = self.mapper.detect(row) if self.is_detected else None
         return self.mapper.map(row, found or self.data_format)
 

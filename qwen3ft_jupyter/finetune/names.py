@@ -114,7 +114,8 @@ OTHERS: Mapping[str, str] = {
     **dict.fromkeys(("eval_steps", "eval_strategy", "evaluation_strategy"), Message("measured after each epoch")),
     "save_strategy": Message("save_steps says it; without, a checkpoint is saved every five minutes"),
     **dict.fromkeys(
-        ("dataset_dir", "dataset_info", "media_dir"), Message("data takes paths of files and folders, no names of sets")
+        ("dataset_dir", "dataset_info", "media_dir"),
+        Message("data names files, folders, or the sets that a dataset_info.json knows: FOLDER/NAME"),
     ),
     **dict.fromkeys(
         ("hub", "use_hf", "use_modelscope", "use_hub"), Message("the setting USE_MODELSCOPE says it")
@@ -142,6 +143,7 @@ OTHERS: Mapping[str, str] = {
 
 def in_our_words(values: Mapping[str, object], problems: list[str]) -> dict[str, object]:
     """Return the config with the names of other trainers replaced by ours; one that is given twice is a problem."""
+    values = _with_dataset_dir(values)
     own: dict[str, object] = {}
     given: dict[str, str] = {}
     lora: list[tuple[str, str, object]] = []
@@ -167,6 +169,21 @@ def in_our_words(values: Mapping[str, object], problems: list[str]) -> dict[str,
         if lora or "lora" in own:
             own["lora"] = _merge(lora, problems)
     return own
+
+
+def _with_dataset_dir(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return LLaMA-Factory's names of data sets as paths below the folder whose dataset_info.json knows them."""
+    names, folder = values.get("dataset"), values.get("dataset_dir")
+    if isinstance(names, str) and "," in names:
+        names = [name.strip() for name in names.split(",")]
+    own = next((name for name in ("dataset", "data") if name in values), None)
+    if names is None and own:
+        names = values[own]
+    if isinstance(folder, str) and own and isinstance(names, (str, list, tuple)):
+        listed = [names] if isinstance(names, str) else names
+        names = [f"{folder.rstrip('/')}/{name}" for name in listed]
+        values = {name: value for name, value in values.items() if name != "dataset_dir"}
+    return {**values, own: names} if own else values
 
 
 def _merge(named: list[tuple[str, str, object]], problems: list[str]) -> dict[str, object]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData, MissingPackage, Qwen3ftError
+from qwen3ft_jupyter.finetune.dataset_info import wrong_entry
 from qwen3ft_jupyter.finetune.files import DataFile
-from qwen3ft_jupyter.finetune.formats import Mapper
 from qwen3ft_jupyter.finetune.index import Conversations, FileIndex
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Ledger, Reason, Row, plain
 from qwen3ft_jupyter.finetune.samples import WARN_SHARE
 from qwen3ft_jupyter.finetune.sources import Source, find_sources, unreadable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.dataset_info import Entry
-    from qwen3ft_jupyter.finetune.formats import Conversation
+    from qwen3ft_jupyter.finetune.formats import Conversation, Mapper
 
     See = Callable[[Conversation], None]
     """Is shown each conversation as it is read."""
@@ -81,6 +82,13 @@ class Reading:
     """The columns of each part, where the user names them."""
     seed: int = 42
     """For the rows that are drawn where fewer than all are asked for."""
+    objective: str = "sft"
+    """What they are read for, see `objectives.OBJECTIVES`."""
+
+    @property
+    def mapper(self) -> Mapper:
+        """Return what maps them."""
+        return OBJECTIVES[self.objective].mapper(self.columns)
 
 
 def check_data(config: FineTuneConfig) -> DataReport:
@@ -90,7 +98,7 @@ def check_data(config: FineTuneConfig) -> DataReport:
 
 def read_data_of(config: FineTuneConfig, work: Work | None = None, *, see: See | None = None) -> Data:
     """Return the data that `config` names. Raises as `read_named`."""
-    reading = Reading(config.data_format, config.skip_bad_rows, dict(config.columns), config.seed)
+    reading = Reading(config.data_format, config.skip_bad_rows, dict(config.columns), config.seed, config.objective)
     return read_named(config.data, reading, work, see=see)
 
 
@@ -143,8 +151,8 @@ def read_named(names: Sequence[str], reading: Reading, work: Work | None = None,
     conversations = Conversations(found.files)
     if not conversations:
         raise BadData(
-            "No row of {names} has a question and an answer ({rows} rows read). {reasons}",
-            hint="Each row needs a user's turn followed by an assistant's.",
+            "No row of {names} can be learned from ({rows} rows read). {reasons}",
+            hint=reading.mapper.needs,
             names=", ".join(source.path.name for source in sources),
             rows=found.rows,
             reasons=Texts(notices[len(found.notices) : -1], " "),
@@ -203,7 +211,7 @@ def _read_file(source: Source, reading: Reading, found: _Found) -> str:
     """Add what a file holds to `found`; return its digest. Raises BadData, MissingPackage, OSError, Stopped."""
     if source.entry is not None:
         reading = _as_described(reading, source.entry)
-    file, mapper = DataFile(source.path), Mapper.of(reading.columns)
+    file, mapper = DataFile(source.path), reading.mapper
     rows = file.rows()
     first = _first_of(rows)
     file_format, is_detected = _format_of(source.path, first, reading, mapper), reading.data_format == "auto"
@@ -234,11 +242,18 @@ def _read_file(source: Source, reading: Reading, found: _Found) -> str:
 
 def _as_described(reading: Reading, entry: Entry) -> Reading:
     """Return how the rows of a file are read of which a dataset_info.json says it. Raises BadData."""
-    if entry.is_ranked:
-        raise BadData(
-            "{name}: ranking: true says that it is preference data, which cannot be learned from yet.", name=entry.name
+    parts, columns = reading.mapper.parts, entry.columns
+    if entry.is_ranked and "rejected" not in parts:
+        raise wrong_entry(
+            entry.name, Message("ranking: true is preference data; objective: dpo and orpo learn from it")
         )
-    return replace(reading, columns=entry.columns, data_format=entry.data_format) if entry.columns else reading
+    if not columns:
+        return reading
+    if "text" in parts:
+        return replace(reading, columns={"text": columns.get("question", ())[:1]}, data_format="auto")
+    if not {"messages", "answer", "chosen"} & columns.keys():
+        raise wrong_entry(entry.name, Message("columns names no response; objective: pretrain learns from texts alone"))
+    return replace(reading, columns=columns, data_format=entry.data_format)
 
 
 def _shares(files: Sequence[FileIndex]) -> str:
@@ -313,15 +328,14 @@ def _format_of(path: Path, first: Sequence[Row | Broken], reading: Reading, mapp
     if path.suffix.lower() == ".txt" and columns == ["text"]:
         raise BadData(
             "{name} is plain text, which has no questions and answers.",
-            hint="Write rows, for example as .jsonl.",
+            hint="objective: pretrain learns it.",
             name=path.name,
         )
     if not rows or any(row.has((*PREFERENCE, *MEDIA)) for row in rows):  # each is refused with the better reason
         return "alpaca"
     raise BadData(
         "{name}: the format is not known; its columns are {columns}.",
-        hint="Accepted: messages; conversations (from, value); instruction, input, output, system, history, reasoning. "
-        "Or name yours, for example columns: {{question: {one}, answer: {other}}}",
+        hint=mapper.accepted,
         columns=", ".join(columns[:12]),
         name=path.name,
         one=columns[0] if columns else "…",

@@ -139,7 +139,7 @@ def _read(path: Path) -> dict[str, object]:
 
 def _entry(name: str, values: object, folder: Path) -> Entry:
     if not isinstance(values, dict):
-        raise _wrong(name, Message("it is not a group of fields"))
+        raise wrong_entry(name, Message("it is not a group of fields"))
     file_name, formatting = values.get("file_name"), values.get("formatting", "alpaca")
     columns, tags = _group(name, values, "columns"), _group(name, values, "tags")
     for hub, prefix in HUBS.items():
@@ -154,13 +154,17 @@ def _entry(name: str, values: object, folder: Path) -> Entry:
             )
     if not isinstance(file_name, str):
         others = ", ".join(one for one in NOT_HERE if one in values)
-        raise _wrong(name, Message("{names} is not read here; file_name names a file", names=others or "file_name"))
+        raise wrong_entry(
+            name, Message("{names} is not read here; file_name names a file", names=others or "file_name")
+        )
     if formatting not in {"alpaca", "sharegpt", "openai"}:
-        raise _wrong(name, Message("formatting {value!r} is not one of alpaca, sharegpt, openai", value=formatting))
+        raise wrong_entry(
+            name, Message("formatting {value!r} is not one of alpaca, sharegpt, openai", value=formatting)
+        )
     if media := [one for one in MEDIA if one in columns]:
-        raise _wrong(name, Message("{names}: only text can be learned", names=", ".join(media)))
+        raise wrong_entry(name, Message("{names}: only text can be learned", names=", ".join(media)))
     if "kto_tag" in columns:
-        raise _wrong(name, Message("kto_tag: KTO does not exist here; chosen and rejected answers do"))
+        raise wrong_entry(name, Message("kto_tag: KTO does not exist here; chosen and rejected answers do"))
     named = _columns(name, columns, is_sharegpt=formatting != "alpaca")
     rows = values.get("num_samples")
     ours = {"alpaca": "alpaca", "sharegpt": "sharegpt", "openai": "messages"}
@@ -180,7 +184,7 @@ def _entry(name: str, values: object, folder: Path) -> Entry:
 def _group(name: str, values: dict[str, object], key: str) -> dict[str, str]:
     found = values.get(key) or {}
     if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values() if one is not None):
-        raise _wrong(name, Message("{name} is not a group of names", name=key))
+        raise wrong_entry(name, Message("{name} is not a group of names", name=key))
     return {str(part): one for part, one in found.items() if one is not None}
 
 
@@ -188,12 +192,12 @@ def _columns(name: str, columns: Mapping[str, str], *, is_sharegpt: bool) -> dic
     named: dict[str, tuple[str, ...]] = {}
     for part, column in columns.items():
         if part not in COLUMNS:
-            raise _wrong(name, Message("columns: {name} is not one of {names}", name=part, names=", ".join(COLUMNS)))
+            raise wrong_entry(
+                name, Message("columns: {name} is not one of {names}", name=part, names=", ".join(COLUMNS))
+            )
         named[COLUMNS[part]] = (*named.get(COLUMNS[part], ()), column)
     if named and is_sharegpt:
         named.setdefault("messages", ("conversations",))
-    if named and "messages" not in named and not {"answer", "chosen"} & named.keys():
-        raise _wrong(name, Message("columns names no response"))
     return named
 
 
@@ -201,10 +205,11 @@ def _tags(name: str, tags: Mapping[str, str]) -> Tags:
     known = {"role_tag", "content_tag", *ROLES}
     if unknown := sorted(set(tags) - known):
         words = Message("tags: {name} is not one of {names}", name=unknown[0], names=", ".join(sorted(known)))
-        raise _wrong(name, words)
+        raise wrong_entry(name, words)
     names = {tags.get(tag, usual): usual for tag, usual in ROLES.items()}
     return Tags(tags.get("role_tag", "from"), tags.get("content_tag", "value"), names)
 
 
-def _wrong(name: str, problem: str) -> BadData:
+def wrong_entry(name: str, problem: str) -> BadData:
+    """Return the error for an entry with something wrong in it."""
     return BadData("{name} in {file}: {problem}.", hint="Correct the entry.", name=name, file=FILE, problem=problem)

@@ -36,6 +36,10 @@ SAME = {
     "save_total_limit": "keep_checkpoints",
     "attn_impl": "attn_implementation",
     "torch_dtype": "dtype",
+    "stage": "objective",
+    "rlhf_type": "objective",
+    "rl_method": "objective",
+    "pref_beta": "beta",
     "lora_rank": "lora.r",
     "lora_r": "lora.r",
     "lora_alpha": "lora.alpha",
@@ -68,6 +72,7 @@ SAME_IN_LORA = {
 SAME_VALUES = {
     ("schedule", "constant_with_warmup"): "constant",
     ("targets", "all"): "all-linear",
+    ("objective", "pt"): "pretrain",
 }
 """Values of the same, by our field."""
 
@@ -89,10 +94,13 @@ OTHERS: Mapping[str, str] = {
         Message("overwrite: true replaces an earlier result; it is off unless you say so"),
     ),
     "warmup_steps": Message("warmup_ratio is our word: a part of all steps"),
-    "stage": Message("only supervised fine-tuning exists yet; leave stage: sft out"),
     **dict.fromkeys(
-        ("rlhf_type", "rl_method", "pref_beta", "pref_loss", "beta", "kl_coef", "reward_model"),
-        Message("only supervised fine-tuning exists yet"),
+        ("pref_loss", "loss_type"), Message("objective says it: dpo (the sigmoid loss) or orpo; no other exists here")
+    ),
+    "pref_ftx": Message("rpo_alpha is our word, beside objective: dpo; it weighs tokens, not answers, alike"),
+    **dict.fromkeys(
+        ("kl_coef", "reward_model", "ref_model", "ref_model_name_or_path"),
+        Message("objective says what is learned; the model as it was before is the reference"),
     ),
     **dict.fromkeys(
         ("system", "system_prompt", "default_system"), Message("a column system of the data says it, row by row")
@@ -143,7 +151,7 @@ OTHERS: Mapping[str, str] = {
 
 def in_our_words(values: Mapping[str, object], problems: list[str]) -> dict[str, object]:
     """Return the config with the names of other trainers replaced by ours; one that is given twice is a problem."""
-    values = _with_dataset_dir(values)
+    values = _with_dataset_dir(_with_loss_named(values))
     own: dict[str, object] = {}
     given: dict[str, str] = {}
     lora: list[tuple[str, str, object]] = []
@@ -184,6 +192,15 @@ def _with_dataset_dir(values: Mapping[str, object]) -> Mapping[str, object]:
         names = [f"{folder.rstrip('/')}/{name}" for name in listed]
         values = {name: value for name, value in values.items() if name != "dataset_dir"}
     return {**values, own: names} if own else values
+
+
+def _with_loss_named(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the fields with LLaMA-Factory's `stage: dpo` and its `pref_loss` as what they mean together."""
+    losses = {"sigmoid": "dpo", "orpo": "orpo"}
+    loss = losses.get(str(values.get("pref_loss")))
+    if loss is None or values.get("stage") != "dpo":
+        return values
+    return {name: loss if name == "stage" else value for name, value in values.items() if name != "pref_loss"}
 
 
 def _merge(named: list[tuple[str, str, object]], problems: list[str]) -> dict[str, object]:

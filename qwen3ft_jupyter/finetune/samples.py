@@ -1,4 +1,4 @@
-"""What conversations become: sequences of tokens, and a report of what became of which."""
+"""What rows become: sequences of tokens, alone or in pairs, and a report of what became of which."""
 
 from __future__ import annotations
 
@@ -34,6 +34,16 @@ class Sample:
         return cls(array("i", input_ids), array("i", labels))
 
     @property
+    def sequences(self) -> tuple[Sample, ...]:
+        """Return what a model computes for it."""
+        return (self,)
+
+    @property
+    def length(self) -> int:
+        """Return how many tokens it has."""
+        return len(self.input_ids)
+
+    @property
     def trained_tokens(self) -> int:
         """Return how many tokens the loss counts."""
         return sum(self.runs()[1::2])
@@ -52,6 +62,40 @@ class Sample:
             runs.append(end - start)
             start, sign = end, b"\xff" if sign == b"\0" else b"\0"
         return runs
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An answer, and one that it is preferred to, each behind the same prompt."""
+
+    chosen: Sample
+    rejected: Sample
+    reference: tuple[float, float] | None = None
+    """The logarithms of what the model gave for either before it was trained; None: asked while it trains."""
+
+    @property
+    def sequences(self) -> tuple[Sample, ...]:
+        """Return what a model computes for it: the chosen one first."""
+        return (self.chosen, self.rejected)
+
+    @property
+    def length(self) -> int:
+        """Return how many tokens both have."""
+        return self.chosen.length + self.rejected.length
+
+    @property
+    def trained_tokens(self) -> int:
+        """Return how many tokens the loss counts."""
+        return self.chosen.trained_tokens + self.rejected.trained_tokens
+
+
+Example = Sample | Pair
+"""What a step learns so many of."""
+
+
+def padded_length(example: Example) -> int:
+    """Return the tokens of an example where each of its sequences has a row of its own, as wide as the longest."""
+    return len(example.sequences) * max(one.length for one in example.sequences)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.finetune.data import read_data_of, split
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.samples import SampleReport, Tokens
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Work
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.data import Data, See
     from qwen3ft_jupyter.finetune.formats import Conversation
     from qwen3ft_jupyter.finetune.index import Conversations
-    from qwen3ft_jupyter.finetune.samples import Sample
+    from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.finetune.spool import Samples
     from qwen3ft_jupyter.loading.libraries import Tokenizer
 
@@ -40,7 +41,7 @@ class Survey:
     data: Data
     training: Conversations
     held_out: int
-    samples: Sequence[Sample]
+    samples: Sequence[Example]
     """Of the conversations that were looked at; empty without a tokenizer."""
     report: SampleReport
     tokens: Tokens
@@ -96,17 +97,10 @@ def encode(
     conversations: Sequence[Conversation], config: FineTuneConfig, tokenizer: Tokenizer, work: Work
 ) -> tuple[Samples, SampleReport]:
     """Return the samples of conversations, as training has them. Raises as `rendering.encode_all`."""
-    from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all
-    from qwen3ft_jupyter.loading.templates import TemplateRenderer
+    from qwen3ft_jupyter.finetune.examples import encode_all
 
-    with TemplateRenderer.of(tokenizer) as renderer:
-        encoder = Encoder(
-            tokenizer,
-            renderer,
-            max_length=config.max_length,
-            empty_think_loss=config.empty_think_loss,
-            skip_bad_rows=config.skip_bad_rows,
-        )
+    with OBJECTIVES[config.objective].encoding(config, tokenizer) as encoding:
+        encoder = encoding.encoder()
         return encode_all(conversations, encoder, work), encoder.report
 
 
@@ -119,18 +113,19 @@ def _drawn(conversations: Conversations, most: int, seed: int) -> Conversations:
 
 def _estimated(conversations: Iterable[Conversation], config: FineTuneConfig, *, share: float) -> Tokens:
     """Return the tokens by the number of characters, each conversation as one sample; these are such a share of all."""
-    lengths, trained = [], 0
+    lengths: list[int] = []
+    trained, lengths_of = 0, OBJECTIVES[config.objective].lengths
     for conversation in conversations:
-        turns = [
-            (estimate_tokens(turn.content + turn.reasoning + turn.tool_calls) + TOKENS_A_TURN, turn.is_learned)
-            for turn in conversation.messages
-        ]
-        whole = sum(count for count, _ in turns) + estimate_tokens(conversation.tools)
-        lengths.append(min(config.max_length, whole))
-        roles = [turn.role for turn in conversation.messages]
-        trained += sum(
-            count for (count, is_on), role in zip(turns, roles, strict=True) if is_on and role == "assistant"
-        )
+        sequences = []
+        for turns in conversation.sequences:
+            counts = [
+                estimate_tokens(turn.content + turn.reasoning + turn.tool_calls) + TOKENS_A_TURN for turn in turns
+            ]
+            sequences.append(sum(counts) + estimate_tokens(conversation.tools))
+            trained += sum(
+                count for count, turn in zip(counts, turns, strict=True) if turn.is_learned and turn.role == "assistant"
+            )
+        lengths += lengths_of(sequences, config.max_length)
     return Tokens(
         "estimated",
         samples=round(len(lengths) / share),

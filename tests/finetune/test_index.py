@@ -15,7 +15,7 @@ from qwen3ft_jupyter.finetune import encoding, files, jsonfile, places, spool
 from qwen3ft_jupyter.finetune.data import Reading, read_named, split
 from qwen3ft_jupyter.finetune.formats import Mapper
 from qwen3ft_jupyter.finetune.index import Conversations, FileIndex
-from qwen3ft_jupyter.finetune.samples import IGNORED, Sample
+from qwen3ft_jupyter.finetune.samples import IGNORED, Example, Pair, Sample
 from qwen3ft_jupyter.finetune.spool import Samples
 from qwen3ft_jupyter.work import Progress, Reporter, Work
 
@@ -222,11 +222,11 @@ def test_a_weight_says_how_often_a_row_is_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize("in_memory", [0, 1 << 20])
 def test_samples_come_back_as_they_were(tmp_path: Path, in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool, "IN_MEMORY", in_memory or 1)
-    given = [
+    given: list[Example] = [
         Sample.of([5, 6, 7, 8], [IGNORED, 6, IGNORED, 8]),
         Sample.of([9], [IGNORED]),
         Sample.of([1, 2], [1, 2]),
-        Sample.of([3, 4, 5], [IGNORED, 4, 5]),
+        Pair(Sample.of([3, 4, 5], [IGNORED, 4, 5]), Sample.of([3, 6], [IGNORED, 6])),
     ]
 
     samples = Samples(tmp_path)
@@ -237,7 +237,8 @@ def test_samples_come_back_as_they_were(tmp_path: Path, in_memory: int, monkeypa
     assert list(samples) == given
     assert samples[-1] == given[-1]
     assert samples[1:3] == given[1:3]
-    assert list(samples.lengths) == [4, 1, 2, 3]
+    assert list(samples.lengths) == [4, 1, 2, 5]
+    assert samples.widest == 6
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(IndexError):
         samples[4]

@@ -182,7 +182,10 @@ def test_a_config_of_llama_factory_finds_its_sets(tmp_path: Path, monkeypatch: p
         ({"file_name": "a.jsonl", "columns": {"question": "q"}}, "columns: question is not one of prompt, query"),
         ({"file_name": "a.jsonl", "tags": {"human": "q"}}, "tags: human is not one of"),
         ({"file_name": "a.jsonl", "columns": "q"}, "columns is not a group of names"),
-        ({"file_name": "a.jsonl", "ranking": True}, "ranking: true says that it is preference data"),
+        (
+            {"file_name": "a.jsonl", "ranking": True},
+            "ranking: true is preference data; objective: dpo and orpo learn from it",
+        ),
         ({"script_url": "x"}, "script_url is not read here"),
         ({"hf_hub_url": "org/set"}, "own stands for org/set, a data set on a hub"),
         ([], "it is not a group of fields"),
@@ -243,3 +246,36 @@ def test_plain_text_has_no_answers(tmp_path: Path) -> None:
 
     with pytest.raises(BadData, match=r"a\.txt is plain text, which has no questions and answers"):
         read_named([str(tmp_path / "a.txt")], Reading())
+
+
+def test_plain_text_and_its_columns_in_dataset_info_are_learned_by_pretraining(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Once upon a time.", encoding="utf-8")
+    write(tmp_path, "b.jsonl", [{"story": "There was", "id": 1}])
+    describe(tmp_path, stories={"file_name": "b.jsonl", "columns": {"prompt": "story"}})
+
+    data = read_named([str(tmp_path / name) for name in ("a.txt", "stories")], Reading(objective="pretrain"))
+
+    assert said(data) == [[(A, "Once upon a time.")], [(A, "There was")]]
+
+
+@pytest.mark.parametrize("formatting", ["alpaca", "sharegpt"])
+def test_ranked_sets_of_dataset_info_are_preference_data(tmp_path: Path, formatting: str) -> None:
+    turn = {"from": "human", "value": "q"}
+    asked: dict[str, Any] = {"frage": "q"} if formatting == "alpaca" else {"talk": [turn]}
+    answers = {name: name if formatting == "alpaca" else {"from": "gpt", "value": name} for name in ("good", "bad")}
+    write(tmp_path, "pairs.jsonl", [{**asked, **answers}])
+    columns = {
+        "prompt" if formatting == "alpaca" else "messages": next(iter(asked)),
+        "chosen": "good",
+        "rejected": "bad",
+    }
+    describe(
+        tmp_path,
+        pairs={"file_name": "pairs.jsonl", "formatting": formatting, "ranking": True, "columns": columns},
+    )
+
+    (pair,) = read_named([str(tmp_path / "pairs")], Reading(objective="dpo")).conversations
+
+    assert [(turn.role, turn.content) for turn in pair.messages] == [(U, "q"), (A, "good")]
+    assert pair.rejected is not None
+    assert pair.rejected.content == "bad"

@@ -527,6 +527,8 @@ export interface components {
         /** @description What a fine-tune would be. Sizes are bytes. */
         readonly FineTunePlan: {
             readonly model: string;
+            /** @enum {unknown} */
+            readonly objective: "sft" | "pretrain" | "dpo" | "orpo";
             readonly method: string;
             readonly output_dir: string;
             readonly is_cached: boolean;
@@ -653,6 +655,13 @@ export interface components {
             }[];
             /** @description The first samples, token by token. */
             readonly first: readonly {
+                /** @description Of the sample; the two answers of a pair have the same. */
+                readonly number: number;
+                /**
+                 * @description Which of a pair it ends with.
+                 * @enum {unknown}
+                 */
+                readonly answer: "" | "chosen" | "rejected";
                 readonly tokens: readonly {
                     readonly id: number;
                     readonly text: string;

@@ -42,6 +42,10 @@ SAME = {
     "attn_impl": "attn_implementation",
     "flash_attn": "attn_implementation",
     "torch_dtype": "dtype",
+    "stage": "objective",
+    "rlhf_type": "objective",
+    "rl_method": "objective",
+    "pref_beta": "beta",
     "lora_rank": "lora.r",
     "lora_r": "lora.r",
     "lora_alpha": "lora.alpha",
@@ -74,6 +78,7 @@ SAME_IN_LORA = {
 SAME_VALUES: Mapping[tuple[str, object], object] = {
     ("schedule", "constant_with_warmup"): "constant",
     ("targets", "all"): "all-linear",
+    ("objective", "pt"): "pretrain",
     ("attn_implementation", "fa2"): "flash_attention_2",
     ("attn_implementation", "flash_attn"): "flash_attention_2",
     ("attn_implementation", "fa3"): "flash_attention_3",
@@ -86,9 +91,9 @@ SAME_VALUES: Mapping[tuple[str, object], object] = {
 NOT_NEEDED = Message("not needed here, leave it out")
 _NOT_HERE = Message("does not exist here; leave it out")
 _HELD_OUT = Message("eval_fraction keeps a part of data out and measures it")
-_QUANTIZED = Message("quantization is our word, but it does not exist yet")
+_QUANTIZED = Message("quantization says it: 4bit (NF4), or null")
 _DEVICES = Message("devices says it; only 1 works yet")
-_SUPERVISED = Message("only supervised fine-tuning exists yet")
+_OBJECTIVE = Message("objective says what is learned: sft, pretrain, dpo or orpo; no other exists here")
 _ADAPTER = Message("does not exist here, leave it out; the fields of an adapter are those of the group lora")
 _NO_TRAINED_PART = Message("does not exist here, leave it out; method: full learns every weight")
 _ANSWERS = Message("what is learned are the answers; a turn with loss: false in the data is not")
@@ -120,8 +125,12 @@ _NOTES: Mapping[str, str] = {
         overwrite_output_dir overwrite_output
     """,
     Message("warmup_ratio is our word: a part of all steps"): "warmup_steps",
-    Message("only supervised fine-tuning exists yet; leave stage: sft out"): "stage",
-    _SUPERVISED: "rlhf_type rl_method beta kl_coef task_type num_labels problem_type mrl_dims use_chat_template",
+    _OBJECTIVE: "task_type num_labels problem_type mrl_dims use_chat_template",
+    Message("objective says it: dpo (the sigmoid loss) or orpo; no other exists here"): "pref_loss loss_type",
+    Message("rpo_alpha is our word, beside objective: dpo; it weighs tokens, not answers, alike"): "pref_ftx",
+    Message("objective says what is learned; the model as it was before is the reference"): """
+        kl_coef reward_model ref_model ref_model_name_or_path
+    """,
     Message("a column system of the data says it, row by row"): "system system_prompt default_system",
     Message("noise on embeddings (NEFTune) does not exist here; leave it out"): "neftune_noise_alpha neftune_alpha",
     _ADAPTER: """
@@ -178,7 +187,7 @@ _NOTES: Mapping[str, str] = {
         model_revision rope_scaling max_model_len model_max_length new_special_tokens new_special_tokens_config
         add_tokens add_special_tokens init_special_tokens resize_vocab split_special_tokens train_from_scratch
         init_strategy mixture_of_depths shift_attn lr_scheduler_kwargs label_smoothing_factor optimizer
-        loss_type use_dft_loss use_asft_loss asft_alpha use_eaft_loss eaft_alpha enable_dft_loss
+        use_dft_loss use_asft_loss asft_alpha use_eaft_loss eaft_alpha enable_dft_loss
         enable_channel_loss use_muon use_adam_mini moe_aux_loss_coef router_aux_loss_coef callbacks
         external_plugins early_stopping_steps early_stop_interval load_best_model_at_end metric_for_best_model
         greater_is_better auto_find_batch_size activation_offloading upcast_layernorm upcast_lmhead_output
@@ -211,7 +220,7 @@ FAMILIES: Mapping[str, str] = {
     _QUANTIZED: "bnb_ quantization_",
     _HELD_OUT: "eval_",
     _DEVICES: "deepspeed fsdp ddp_ ray_ megatron_ use_megatron hyper_parallel use_hyper fp8_ kt_ use_kt",
-    _SUPERVISED: "ppo_ kto_ dpo_ simpo_ pref_ grpo_ ref_model reward_ ld_alpha",
+    _OBJECTIVE: "ppo_ kto_ dpo_ simpo_ pref_ grpo_ ref_model reward_ ld_alpha",
     _ADAPTER: "pissa_ oft_ boft_ vera_ fourier_ adalora_ reft_ lora_ga_ llamapro_",
     _NO_TRAINED_PART: "freeze_ galore_ apollo_ badam_ lisa_",
     _TEXT_ONLY: "image_ video_ audio_ vit_",
@@ -239,6 +248,7 @@ def in_our_words(values: Mapping[str, object], known: Container[str], problems: 
 
     `known` are our names.
     """
+    values = _with_bits_named(_with_loss_named(values))
     own: dict[str, object] = {}
     given: dict[str, str] = {}
     lora: list[tuple[str, str, object]] = []
@@ -265,6 +275,26 @@ def in_our_words(values: Mapping[str, object], known: Container[str], problems: 
         if lora or "lora" in own:
             own["lora"] = _merge(lora, problems)
     return own
+
+
+def _with_loss_named(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the fields with LLaMA-Factory's `stage: dpo` and its `pref_loss` as what they mean together."""
+    losses = {"sigmoid": "dpo", "orpo": "orpo"}
+    loss = losses.get(str(values.get("pref_loss")))
+    if loss is None or values.get("stage") != "dpo":
+        return values
+    return {name: loss if name == "stage" else value for name, value in values.items() if name != "pref_loss"}
+
+
+def _with_bits_named(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the fields with the ways to say QLoRA as ours; 8 bits are left to be explained."""
+    four = {"load_in_4bit": "true", "quantization_bit": "4", "quant_bits": "4"}
+    said = [name for name, value in four.items() if str(values.get(name)).lower() == value]
+    methods = [name for name, value in values.items() if SAME.get(name, name) == "method" and value == "qlora"]
+    if not said and not methods:
+        return values
+    kept = {name: value for name, value in values.items() if name not in said}
+    return {**kept, **dict.fromkeys(methods, "lora"), "quantization": values.get("quantization") or "4bit"}
 
 
 def _merge(named: list[tuple[str, str, object]], problems: list[str]) -> dict[str, object]:

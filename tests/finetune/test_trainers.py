@@ -231,7 +231,7 @@ SWIFT_OLD_ARGUMENTS = {
         (
             FACTORY_FULL,
             """
-            use_unsloth_gc stage do_train deepspeed neat_packing logging_steps bf16 per_device_eval_batch_size
+            use_unsloth_gc do_train deepspeed neat_packing logging_steps bf16 per_device_eval_batch_size
             eval_strategy eval_steps
             """,
             {
@@ -252,7 +252,7 @@ SWIFT_OLD_ARGUMENTS = {
         (
             FACTORY_LORA,
             """
-            quantization_bit quantization_method stage do_train template enable_thinking mask_history max_samples
+            quantization_method do_train template enable_thinking mask_history max_samples
             overwrite_cache preprocessing_num_workers use_swanlab swanlab_project bf16 ddp_timeout
             """,
             {
@@ -303,7 +303,7 @@ SWIFT_OLD_ARGUMENTS = {
         ),
         (
             SWIFT_ARGUMENTS,
-            "quant_bits quant_method model_author model_name",
+            "quant_method model_author model_name",
             {"model": "Qwen/Qwen3-4B", "max_length": 2048, "lora": LoraConfig(r=8, alpha=32)},
         ),
         (

@@ -181,7 +181,7 @@ def test_every_field_that_can_be_typed_or_chosen_is_in_the_form(manager: StandIn
     lora = schema["$defs"]["LoraConfig"]["properties"]
 
     groups_of_fields = {"lora", "columns"}
-    nothing_to_choose = {"quantization", "devices"}
+    nothing_to_choose = {"devices"}
     assert set(shown.fields) == {
         *(set(schema["properties"]) - groups_of_fields - nothing_to_choose),
         *(f"lora.{name}" for name in lora),

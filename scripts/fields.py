@@ -191,7 +191,7 @@ def openapi_part() -> str:
     """Return the schemas of the fields as ``openapi.yaml`` holds them."""
     schema = FineTuneConfig.json_schema()
     groups = schema.pop("$defs")
-    del schema["$schema"]
+    del schema["$schema"], schema["patternProperties"]
     text = yaml.safe_dump({"FineTuneFields": schema, **groups}, sort_keys=False, allow_unicode=True, width=116)
     return textwrap.indent(text.replace("#/$defs/", "#/components/schemas/"), "    ")
 

@@ -280,6 +280,7 @@ class FineTuneConfig(_Group):
         for group in (schema, *schema["$defs"].values()):
             for entry in group["properties"].values():
                 entry.setdefault("x-group", "advanced")
+        schema["patternProperties"] = {"^\\$schema$": {"type": "string"}}  # how a JSON file names it to an editor
         return {"$schema": DIALECT, **map_words(lambda words: translate(words, language), schema)}
 
     @property

@@ -255,6 +255,8 @@ def in_our_words(values: Mapping[str, object], known: Container[str], problems: 
     """Name given, ours, value."""
     has_model = any(SAME.get(name, name) == "model" for name in values if name != "model_name")
     for name, value in values.items():
+        if name == "$schema":  # it is for an editor
+            continue
         if value is None and name not in known and (name in SAME or note_on(name)):  # it says nothing
             continue
         target = name if name == "model_name" and has_model else SAME.get(name, name)

@@ -42,6 +42,14 @@ class Unusable(ValueError):
     """A field that cannot be used whatever its value; what it says completes "names: …" for all it is true of."""
 
 
+class WrongGroup(ValueError):
+    """A group of fields in which the problems are that it holds; none: it is no group."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
 @dataclass(frozen=True, slots=True)
 class Accepts:
     """What a field accepts, where its type does not tell; completes "name: value is not …"."""

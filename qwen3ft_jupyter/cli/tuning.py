@@ -11,11 +11,14 @@ from qwen3ft_jupyter.cli.jobs import detach, tell_end
 from qwen3ft_jupyter.cli.output import show, show_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
+from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.tuning_views import fine_tune_table, preview_table, sample_lines
+from qwen3ft_jupyter.messages import tr
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Mapping
 
     from qwen3ft_jupyter.manager import ModelManager
 
@@ -24,14 +27,17 @@ def finetune_(given: Namespace) -> int:
     """Start a fine-tune, and follow it; or say what it would be."""
     from qwen3ft_jupyter.finetune.config import read_config
 
-    manager, config = open_manager(given), read_config(Path(given.config))
+    if given.config is None and given.from_run is None:
+        raise WrongLine(tr("Name the file of a config, or the run to repeat with --from-run."))
+    manager = open_manager(given)
+    config = actions.repeated(manager, given, read_config(Path(given.config)) if given.config else {})
     if given.dry_run or given.is_json:
         return _show_plan(manager, config, given)
     job = manager.fine_tune(config)
     return detach(job) if given.detach else tell_end(job)
 
 
-def _show_plan(manager: ModelManager, config: dict[str, object], given: Namespace) -> int:
+def _show_plan(manager: ModelManager, config: Mapping[str, object], given: Namespace) -> int:
     """Print what a fine-tune would be; the exit code says whether it can be."""
     with ProgressLine() as line:
         plan = manager.plan_fine_tune(config, reporter=line)

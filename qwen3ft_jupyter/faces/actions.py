@@ -17,7 +17,7 @@ from qwen3ft_jupyter.work import Reporter
 if TYPE_CHECKING:
     import threading
     from argparse import Namespace
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from qwen3ft_jupyter.cache.models import EvictedModel
     from qwen3ft_jupyter.download.plan import DownloadPlan
@@ -140,6 +140,11 @@ def _plain_name(name: str) -> str:
         repo_id, revision = parse_model(name)
         return f"{repo_id}@{revision}" if revision else repo_id
     return name
+
+
+def repeated(manager: ModelManager, given: Namespace, config: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a config, that of the run to repeat if the line names one."""
+    return {**config, "from_run": name_to_load(manager, given.from_run)} if given.from_run else config
 
 
 def start_merge(manager: ModelManager, given: Namespace) -> Job:

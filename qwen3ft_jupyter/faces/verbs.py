@@ -265,8 +265,9 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "finetune",
         "Fine-tunes a model as a job, and follows it.",
-        (Argument("CONFIG.yaml", "config", optional_in=MAGIC),),
+        (Argument("CONFIG.yaml", "config", optional_in=TYPED),),
         (
+            Option("--from-run", "repeats a fine-tune from its record: same config, data and model.", "RUN", "text"),
             Option("--dry-run", "only shows what it would be: data, steps, memory, disk, time, and what would fit."),
             Option("--json", "prints the dry run as JSON, for programs.", into="is_json", faces=CLI),
             DETACH,
@@ -274,6 +275,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         (
             "%%qwen3ft finetune takes the YAML in the cell; a value $name stands for the variable of that name.",
             "Such a variable may hold a number, a path or a list; for data also a DataFrame or a list of dicts.",
+            "RUN is the job id or output folder of a fine-tune; what differs is named before anything starts.",
             "In a notebook without CONFIG.yaml and without a cell: a form.",
         ),
         takes_cell=True,

@@ -94,6 +94,12 @@ class FineTuneConfig:
     """Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. None: on a GPU only."""
     overwrite: bool = False
     """Replace an earlier result in output_dir."""
+    revision: str | None = None
+    """Commit, branch or tag of the model. None: the cached one, or the newest."""
+    init_from: str | None = None
+    """A finished run, or a checkpoint, that is trained further; fields that are not given are that run's."""
+    from_run: str | None = None
+    """A run that is repeated: every field is that run's."""
     quantization: str | None = None
     """Not yet: only null."""
     devices: int = 1
@@ -125,6 +131,9 @@ class FineTuneConfig:
         output_dir = checked.get("output_dir") or default_output_dir(model, method, now or datetime.now().astimezone())
         checked["output_dir"] = _absolute(base, output_dir)
         checked["data"] = tuple(_absolute(base, path) for path in checked["data"])
+        for name in ("init_from", "from_run"):
+            if checked.get(name):
+                checked[name] = _absolute(base, checked[name])
         if checked.get("learning_rate") is None:
             checked["learning_rate"] = DEFAULT_LEARNING_RATE[method]
         return cls(**checked)

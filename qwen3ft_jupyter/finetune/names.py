@@ -22,6 +22,7 @@ SAME = {
     "model_name_or_path": "model",
     "model_id_or_path": "model",
     "base_model": "model",
+    "model_revision": "revision",
     "finetuning_type": "method",
     "train_type": "method",
     "tuner_type": "method",
@@ -77,14 +78,14 @@ _HELD_OUT = Message("eval_fraction keeps a part of data out and measures it")
 _DTYPE = Message("dtype says it; auto takes what the machine computes best")
 _QUANTIZED = Message("quantization is our word, but it does not exist yet")
 _ROWS = Message("data says it: file.jsonl#500 takes 500 rows of a file")
-_GO_ON = Message("the command jobs resume goes on with a stopped run; a finished one cannot be trained further yet")
+_GO_ON = Message("the command jobs resume goes on with a stopped run; init_from trains a finished one further")
 
 OTHERS: Mapping[str, str] = {
     **dict.fromkeys(("val_data", "val_file", "val_dataset", "eval_dataset", "eval_data", "validation_file"), _HELD_OUT),
     **dict.fromkeys(("bf16", "fp16", "tf32", "pure_bf16", "fp32", "mixed_precision"), _DTYPE),
     **dict.fromkeys(("load_in_4bit", "load_in_8bit", "quantization_bit", "quant_bits", "quant_method"), _QUANTIZED),
     **dict.fromkeys(("max_samples", "num_samples", "max_train_samples", "train_dataset_sample"), _ROWS),
-    **dict.fromkeys(("resume_from_checkpoint", "adapter_name_or_path", "adapters", "init_from", "resume"), _GO_ON),
+    **dict.fromkeys(("resume_from_checkpoint", "adapter_name_or_path", "adapters", "resume"), _GO_ON),
     **dict.fromkeys(
         ("overwrite_output_dir", "overwrite_output"),
         Message("overwrite: true replaces an earlier result; it is off unless you say so"),

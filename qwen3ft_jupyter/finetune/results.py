@@ -57,6 +57,8 @@ class Outcome:
     tokens: int
     """Seen in training, padding left out."""
     base_commit: str | None = None
+    parent: Mapping[str, Any] = field(default_factory=dict)
+    """What was trained further; see `Record.parent`."""
     eval_loss: float | None = None
     """None without an eval_fraction."""
     data: Mapping[str, int] = field(default_factory=dict)
@@ -69,9 +71,9 @@ class Outcome:
     """The most memory that was used at once, by torch on a GPU, by the process on a CPU. None: not counted."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict; no `eval_loss` where nothing was held out, no `diverged` where it is not so."""
+        """Return a JSON-ready dict; what a run has nothing of is left out: `eval_loss`, `diverged`, `parent`."""
         left_out = {"eval_loss"} if self.eval_loss is None else set()
-        left_out |= set() if self.diverged else {"diverged"}
+        left_out |= {name for name in ("diverged", "parent") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @classmethod
@@ -92,6 +94,8 @@ class Record:
     versions: Mapping[str, str]
     plan: Mapping[str, Any] = field(default_factory=dict)
     """What it was to be, as `FineTunePlan.to_dict` gives it; empty: a run of an older version."""
+    parent: Mapping[str, Any] = field(default_factory=dict)
+    """What it trains further, as `earlier.Parent.told` gives it; empty: its base model."""
 
     def to_json(self) -> object:
         """Return what the file holds."""
@@ -103,6 +107,7 @@ class Record:
             "data_sha256": list(self.data_sha256),
             "versions": dict(self.versions),
             "plan": dict(self.plan),
+            **({"parent": dict(self.parent)} if self.parent else {}),
         }
 
     @classmethod
@@ -113,13 +118,14 @@ class Record:
         rest = dict(data)
         del rest["made_by"]
         digests, commit = rest.pop("data_sha256", None), rest.pop("base_commit", None)
-        made_with, plan = rest.pop("versions", None), rest.pop("plan", None)
+        made_with, plan, parent = (rest.pop(name, None) for name in ("versions", "plan", "parent"))
         return cls(
             run_id=rest.pop("run_id", None),
             base_commit=str(commit) if commit else None,
             data_sha256=tuple(digests) if isinstance(digests, list) else (),
             versions=made_with if isinstance(made_with, dict) else {},
             plan=plan if isinstance(plan, dict) else {},
+            parent=parent if isinstance(parent, dict) else {},
             config=rest,
         )
 
@@ -297,6 +303,11 @@ def _method(config: FineTuneConfig) -> str:
     return words if lora.loraplus_ratio is None else f"{words}, LoRA+ ratio {lora.loraplus_ratio:g}"
 
 
+def _parent(parent: Mapping[str, Any]) -> str:
+    """Return what was trained further: folder, checkpoint, run."""
+    return ", ".join(str(parent[name]) for name in ("folder", "checkpoint", "run_id") if parent.get(name))
+
+
 def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
     """Return the model card in Markdown; it names files, never folders, because people publish it."""
     title, counts = Path(config.output_dir).name, facts.counts
@@ -306,6 +317,8 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
     head += [*tags, "---", ""]
     rows = {
         "Base model": f"{config.model}, commit {commit}" if (commit := outcome.base_commit) else config.model,
+        **({"Trained further from": _parent(outcome.parent)} if outcome.parent else {}),
+        **({"Repeats": Path(config.from_run).name} if config.from_run else {}),
         "Method": _method(config),
         "Trained parameters": f"{outcome.trainable_parameters:,} of {outcome.parameters:,}",
         "Data": ", ".join(Path(path).name for path in config.data),

@@ -156,7 +156,7 @@ def _model(value: object) -> str:
             Message(
                 "is a folder; a fine-tune names its base by repo id, such as Qwen/Qwen3-0.6B. A model that is on this "
                 "disk already is not fetched again if MODEL_CACHE_OTHER_DIRS names the folder it is in. The result of "
-                "a fine-tune cannot be trained further yet: name its base model, and all of the data"
+                "a fine-tune is trained further by init_from"
             )
         )
     return name
@@ -267,6 +267,9 @@ FIELDS: Mapping[str, Rule] = {
     "attn_implementation": one_of("auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"),
     "activation_checkpointing": optional(TRUTH),
     "overwrite": TRUTH,
+    "revision": optional(Rule(_text, Message("a commit, branch or tag"))),
+    "init_from": optional(Rule(_text, Message("the folder of a fine-tune or of a checkpoint"))),
+    "from_run": optional(Rule(_text, Message("the folder of a fine-tune"))),
     "quantization": not_yet(None, Message("fine-tuning a quantized model (QLoRA)")),
     "devices": not_yet(1, Message("training on several devices")),
 }

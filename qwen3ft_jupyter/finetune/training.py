@@ -12,8 +12,9 @@ from qwen3ft_jupyter.finetune import checkpoints, output, results
 from qwen3ft_jupyter.finetune.arguments import training_arguments
 from qwen3ft_jupyter.finetune.batches import Layout
 from qwen3ft_jupyter.finetune.data import read_data_of, split
+from qwen3ft_jupyter.finetune.earlier import check_parent, check_same
 from qwen3ft_jupyter.finetune.metrics import MetricsFile
-from qwen3ft_jupyter.finetune.model import load_for_training, loraplus_optimizer
+from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, loraplus_optimizer
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import look_ahead
 from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
@@ -75,6 +76,7 @@ def train(
     require("torch", "transformers", "peft", "accelerate")
     work = work or Work()
     with no_network(), quiet_libraries(), naming(Path(config.output_dir)):
+        check_parent(config)
         data = read_data_of(config)
         planned = output.plan(config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit)
         if planned.is_resumed:
@@ -83,11 +85,17 @@ def train(
                 work.notice("Resuming from {name}.", name=name)
             else:
                 work.notice("No complete checkpoint: starting again.")
+        if config.from_run:
+            for notice in check_same(config, data.digests, commit=planned.record.base_commit):
+                work.reporter.notice(notice)
         tokenizer = load_tokenizer(model_folder)
         samples = _prepare_samples(config, data, tokenizer, work)
         ahead = look_ahead(config, model_folder, data, samples.training, samples.facts, work=work)
         planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
         ready = load_for_training(config, model_folder, reporter=work.reporter)
+        if planned.parent:
+            load_weights(ready.model, planned.parent.weights)
+            work.notice("Trains {run} further.", run=planned.parent.folder.name)
         objective = _objective(config, ready, samples, work)
         _tell_of_base_model(ready.model, samples.facts.end_ids, work)
         output.begin(config, planned, work.reporter)
@@ -286,6 +294,7 @@ def _outcome(
         tokens=int(trained.state.num_input_tokens_seen),
         eval_loss=evaluated[-1] if evaluated else None,
         base_commit=planned.record.base_commit,
+        parent=planned.record.parent,
         data=facts.to_dict(),
         diverged=has_diverged(losses),
     )

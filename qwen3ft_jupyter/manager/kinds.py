@@ -21,6 +21,7 @@ from qwen3ft_jupyter.work import Progress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qwen3ft_jupyter.download.request import Wanted
     from qwen3ft_jupyter.jobs.kinds import JobContext, Kinds, Stored
     from qwen3ft_jupyter.manager.manager import ModelManager
 
@@ -220,7 +221,9 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
 
     config, work = FineTuneConfig.from_dict(params.config), context.work
     work.progress(Progress("preparing", detail=config.model))
-    model = params.starter.open_manager().ensure(config.model, reporter=work.reporter, stop=work.stop).model
+    wanted: Wanted = {"revision": config.revision} if config.revision else {}
+    manager = params.starter.open_manager()
+    model = manager.ensure(config.model, reporter=work.reporter, stop=work.stop, **wanted).model
     return run(config, model.folder, context, base_commit=model.commit)
 
 

@@ -155,11 +155,12 @@ def load(room: Room, given: Namespace) -> Note:
 def finetune(room: Room, given: Namespace) -> JobView | FineTuneForm | PlanView:
     """Start a fine-tune from a cell or a file, say what it would be, or show the form."""
     manager = room.manager_for(given)
-    if given.cell is None and given.config is None and not given.dry_run:
+    if given.cell is None and given.config is None and given.from_run is None and not given.dry_run:
         from qwen3ft_jupyter.notebook.forms import FineTuneForm
 
         return FineTuneForm(manager)
-    config = _config(room, given, given.config)
+    is_alone = given.from_run is not None and given.cell is None and given.config is None
+    config = actions.repeated(manager, given, {} if is_alone else _config(room, given, given.config))
     if given.dry_run:
         from qwen3ft_jupyter.notebook.tuning_views import PlanView
 

@@ -401,6 +401,16 @@ def test_a_fine_tune_is_read_from_a_file(run: Any, manager: StandInManager, tmp_
     assert manager.was_asked("fine_tune") == [({"model": NAME, "data": "train.jsonl"},)]
 
 
+def test_a_run_is_repeated_alone_or_with_what_the_cell_says(run: Any, manager: StandInManager) -> None:
+    run("finetune --from-run runs/first --detach")
+    run("finetune --from-run runs/first --detach", "output_dir: runs/again")
+
+    assert manager.was_asked("fine_tune") == [
+        ({"from_run": "runs/first"},),
+        ({"output_dir": "runs/again", "from_run": "runs/first"},),
+    ]
+
+
 @pytest.mark.parametrize(
     ("cell", "named"),
     [

@@ -61,7 +61,7 @@ def check_fine_tune(
     table = tables.rows_of(values.get("data"))
     if table is not None:
         values["data"] = tables.STAND_IN
-    all_checks = [check_attention, check_device, check_parent, *checks, check_output]
+    all_checks = [check_attention, check_device, check_evaluation, check_parent, *checks, check_output]
     try:
         resolved = FineTuneConfig.from_dict(values)
     except BadConfig as error:
@@ -115,6 +115,16 @@ def check_attention(config: FineTuneConfig) -> None:
             name=config.attn_implementation,
             module=module,
             package=package,
+        )
+
+
+def check_evaluation(config: FineTuneConfig) -> None:
+    """Make sure that there is something to measure where a run is to end or to be chosen by it. Raises BadConfig."""
+    if config.keeps_best and not config.eval_fraction:
+        raise BadConfig(
+            "{name} needs rows to measure on.",
+            hint="Keep some out of training, for example eval_fraction: 0.1.",
+            name="early_stopping" if config.early_stopping else "load_best_model_at_end",
         )
 
 

@@ -82,11 +82,20 @@ class FineTuneConfig:
     empty_think_loss: bool = False
     """Learn to write the empty think block of an answer without reasoning. It makes a hybrid model forget to think."""
     eval_fraction: float = 0.0
-    """Part of the rows kept out of training and measured after each epoch."""
+    """Part of the rows kept out of training and measured."""
+    eval_steps: int | None = None
+    """Held-out rows are measured each so many steps, and at the end; None: after each epoch."""
+    early_stopping: int | None = None
+    """End after so many measurements in a row without a better one. None: never."""
+    load_best_model_at_end: bool = False
+    """The result is what measured best on held-out rows, not the last step."""
     seed: int = 42
     save_steps: int | None = None
-    """A checkpoint each so many steps; None: every five minutes, at most a twentieth of the time."""
+    """A checkpoint each so many steps; without save_minutes as well: every five minutes, a twentieth of the time."""
+    save_minutes: float | None = None
+    """A checkpoint each so many minutes, too."""
     keep_checkpoints: int = 2
+    """The last so many, and the best one where early_stopping or load_best_model_at_end needs it."""
     dtype: str = "auto"
     device: str = "auto"
     attn_implementation: str = "auto"
@@ -151,6 +160,11 @@ class FineTuneConfig:
         targets = self.lora.targets
         values["lora"]["targets"] = targets if isinstance(targets, str) else list(targets)
         return values
+
+    @property
+    def keeps_best(self) -> bool:
+        """Return whether the checkpoint that measured best is kept."""
+        return self.load_best_model_at_end or self.early_stopping is not None
 
     @property
     def effective_batch_size(self) -> int:

@@ -36,6 +36,8 @@ SAME = {
     "val_size": "eval_fraction",
     "split_dataset_ratio": "eval_fraction",
     "save_total_limit": "keep_checkpoints",
+    "early_stopping_patience": "early_stopping",
+    "early_stop_interval": "early_stopping",
     "attn_impl": "attn_implementation",
     "torch_dtype": "dtype",
     "lora_rank": "lora.r",
@@ -113,8 +115,13 @@ OTHERS: Mapping[str, str] = {
         Message("packing says it; samples that share a row never see each other here"),
     ),
     **dict.fromkeys(("deepspeed", "fsdp", "num_gpus", "nproc_per_node"), Message("devices says it; only 1 works yet")),
-    **dict.fromkeys(("eval_steps", "eval_strategy", "evaluation_strategy"), Message("measured after each epoch")),
-    "save_strategy": Message("save_steps says it; without, a checkpoint is saved every five minutes"),
+    **dict.fromkeys(
+        ("eval_strategy", "evaluation_strategy"), Message("eval_steps says it; without, measured after each epoch")
+    ),
+    **dict.fromkeys(
+        ("metric_for_best_model", "greater_is_better"), Message("the best is what has the least loss on held-out rows")
+    ),
+    "save_strategy": Message("save_steps or save_minutes says it; without, a checkpoint is saved every five minutes"),
     **dict.fromkeys(
         ("dataset_dir", "dataset_info", "media_dir"), Message("data takes paths of files and folders, no names of sets")
     ),

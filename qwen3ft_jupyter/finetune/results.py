@@ -59,8 +59,10 @@ class Outcome:
     base_commit: str | None = None
     parent: Mapping[str, Any] = field(default_factory=dict)
     """What was trained further; see `Record.parent`."""
+    result_step: int | None = None
+    """The step that the result is of: the last, or the one that measured best. None: a run of an older version."""
     eval_loss: float | None = None
-    """None without an eval_fraction."""
+    """Of the result on held-out rows; None without an eval_fraction."""
     data: Mapping[str, int] = field(default_factory=dict)
     """What became of the data; see `Facts.to_dict`."""
     diverged: bool = False
@@ -325,7 +327,8 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
         "Conversations": f"{counts.conversations:,} of {facts.rows:,} rows; {facts.held_out:,} more held out",
         "Answers": f"{counts.answers:,}; {counts.trained_tokens:,} tokens in the loss; {counts.shortened:,} samples "
         f"shortened; {counts.dropped + counts.refused:,} answers left out",
-        "Steps": f"{outcome.steps} of {config.effective_batch_size} samples",
+        "Steps": f"{outcome.steps} of {config.effective_batch_size} samples"
+        + (f"; the result is that of step {outcome.result_step}" if outcome.result_step != outcome.steps else ""),
         "Learning rate": f"{config.learning_rate:g}, {config.schedule}, warm-up {config.warmup_ratio:.0%}",
         "Longest sample": f"{config.max_length} tokens",
         "Loss, first and last step": f"{outcome.first_loss:.4f}, {outcome.last_loss:.4f}"

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, Stopped
 from qwen3ft_jupyter.finetune import checkpoints, output, results
-from qwen3ft_jupyter.finetune.arguments import training_arguments
+from qwen3ft_jupyter.finetune.arguments import steps_an_epoch, training_arguments
 from qwen3ft_jupyter.finetune.batches import Layout
 from qwen3ft_jupyter.finetune.data import read_data_of, split
 from qwen3ft_jupyter.finetune.earlier import check_parent, check_same
-from qwen3ft_jupyter.finetune.metrics import MetricsFile
+from qwen3ft_jupyter.finetune.metrics import MetricsFile, best_step, evaluations
 from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, loraplus_optimizer
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import look_ahead
@@ -127,6 +127,8 @@ class _Trained:
     state: TrainerState
     metrics: MetricsFile
     seconds: float
+    step: int
+    """Of which the result is."""
 
 
 def _train_steps(
@@ -144,15 +146,35 @@ def _train_steps(
     folder, written_to = planned.folder / results.CHECKPOINTS, own.begin_writing(results.CHECKPOINTS)
     try:
         with MetricsFile(planned.folder / results.METRICS, last_step=last_step or 0) as metrics:
-            watch = Watch(config, folder=folder, written_to=written_to, metrics=metrics, work=work)
+            every = (config.eval_steps or steps_an_epoch(config, len(samples.training))) if samples.held_out else None
+            watch = Watch(
+                config, folder=folder, written_to=written_to, metrics=metrics, work=work, evaluate_every=every
+            )
             trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to)
             with fitting_threads(ready.model):
                 state = _fit(trainer, watch, planned.checkpoint)
+            trained = _take_best(
+                config, ready, folder, _Trained(state, metrics, watch.seconds, state.global_step), work
+            )
     finally:
         with contextlib.suppress(OSError):  # what is wrong, the training says; the next run clears up
             own.note(results.METRICS)
             own.clear_writing()
-    return _Trained(state, metrics, watch.seconds)
+    return trained
+
+
+def _take_best(config: FineTuneConfig, ready: Trainable, folder: Path, trained: _Trained, work: Work) -> _Trained:
+    """Put what measured best on held-out rows into the model, if that is wanted, and say which step it is of."""
+    best = best_step(trained.metrics.rows)
+    if not config.load_best_model_at_end or best is None or best == trained.step:
+        return trained
+    checkpoint = folder / f"checkpoint-{best}"
+    if not checkpoints.is_complete(checkpoint):
+        work.notice("The result is that of the last step: the best one, {name}, is not whole.", name=checkpoint.name)
+        return trained
+    load_weights(ready.model, checkpoint)
+    work.notice("The result is that of step {step}, which measured best on held-out rows.", step=best)
+    return replace(trained, step=best)
 
 
 def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, work: Work) -> _Samples:
@@ -235,9 +257,7 @@ def _trainer(
 ) -> Trainer:
     from qwen3ft_jupyter.finetune.compute.trainer import StepTrainer
 
-    arguments = training_arguments(
-        config, ready.precision, checkpoints=save_to, samples=len(samples.training), evaluate=bool(samples.held_out)
-    )
+    arguments = training_arguments(config, ready.precision, checkpoints=save_to, samples=len(samples.training))
     return StepTrainer(
         ready.model,
         arguments,
@@ -277,7 +297,6 @@ def _outcome(
     config: FineTuneConfig, planned: output.Plan, ready: Trainable, trained: _Trained, facts: results.Facts
 ) -> Outcome:
     losses, model, precision = trained.metrics.losses, ready.model, ready.precision
-    evaluated = [row["eval_loss"] for row in trained.metrics.rows if "eval_loss" in row]
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     adapter = trainable if config.method == "lora" else 0
     return Outcome(
@@ -292,7 +311,8 @@ def _outcome(
         dtype=precision.compute,
         device=precision.device,
         tokens=int(trained.state.num_input_tokens_seen),
-        eval_loss=evaluated[-1] if evaluated else None,
+        result_step=trained.step,
+        eval_loss=evaluations(trained.metrics.rows).get(trained.step),
         base_commit=planned.record.base_commit,
         parent=planned.record.parent,
         data=facts.to_dict(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PrinterCallback, Trainer
@@ -60,6 +60,12 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
             loss += share.detach()
         self.state.num_input_tokens_seen += inputs["tokens"]
         return loss
+
+    def evaluate(self, *arguments: Any, **given: Any) -> dict[str, float]:  # Any: as Trainer's
+        """Evaluate without a trace: a loader draws from the generator that the dropout of the next step draws from."""
+        with torch.random.fork_rng(devices=[]):
+            metrics: dict[str, float] = super().evaluate(*arguments, **given)
+        return metrics
 
     def evaluation_loop(
         self, dataloader: DataLoader[Step], *, metric_key_prefix: str = "eval", **_: object

@@ -89,6 +89,10 @@ class FineTuneConfig:
     """End after so many measurements in a row without a better one. None: never."""
     load_best_model_at_end: bool = False
     """The result is what measured best on held-out rows, not the last step."""
+    report: bool = True
+    """Ask a few rows and everyday prompts before and after, and score the answers; see report.json of the result."""
+    prompts: tuple[str, ...] = ()
+    """What else is asked before, while it learns, and after."""
     seed: int = 42
     save_steps: int | None = None
     """A checkpoint each so many steps; without save_minutes as well: every five minutes, a twentieth of the time."""
@@ -155,7 +159,7 @@ class FineTuneConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict that `from_dict` takes back."""
         values = asdict(self)
-        values["data"] = list(self.data)
+        values["data"], values["prompts"] = list(self.data), list(self.prompts)
         values["columns"] = {part: list(names) for part, names in self.columns.items()}
         targets = self.lora.targets
         values["lora"]["targets"] = targets if isinstance(targets, str) else list(targets)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 OWN = frozenset({"output_dir", "overwrite", "init_from", "from_run"})
 """Fields that a run never takes from an earlier one."""
-COMPUTES_NOTHING = OWN | {"save_steps", "save_minutes", "keep_checkpoints", "revision", "data"}
+COMPUTES_NOTHING = OWN | {"save_steps", "save_minutes", "keep_checkpoints", "revision", "data", "report", "prompts"}
 """Fields in which a repetition may differ; data and model are compared by digest and commit."""
 KNOWN = frozenset({*FIELDS, "lora"})
 """Fields that there are; a run of another version may have had others."""

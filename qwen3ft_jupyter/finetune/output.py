@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MAY_DIFFER_ON_RESUME = COMPUTES_NOTHING
 """Data, model and what is trained further are compared by digest, wherever they lie now."""
 
-_MOVED = (results.CONFIG, results.ADAPTER, results.MODEL, results.METRICS, results.CARD, results.RESULT)
+_MOVED = (results.CONFIG, results.ADAPTER, results.MODEL, results.METRICS, results.REPORT, results.CARD, results.RESULT)
 """What is kept of a finished fine-tune, in the order in which it is moved; its checkpoints are of no more use."""
 
 
@@ -165,7 +165,7 @@ def _make_room(own: OutputFolder) -> None:
     folder = own.folder
     own.delete(results.CHECKPOINTS)  # an error here ends the run: it must never go on from another's checkpoint
     if not (folder / results.RESULT).exists():
-        for name in (results.ADAPTER, results.MODEL, results.METRICS, results.CARD):
+        for name in (results.ADAPTER, results.MODEL, results.METRICS, results.REPORT, results.CARD):
             own.delete(name)
         return  # config.json is replaced: until then it says whose the folder is
     if (folder / results.CONFIG).exists():  # nothing was moved yet, so what is there is older still

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
 from qwen3ft_jupyter.finetune.own import MADE_BY, OutputFolder
+from qwen3ft_jupyter.finetune.report.card import markdown
 from qwen3ft_jupyter.messages import size
 from qwen3ft_jupyter.paths import is_file, names_in
 from qwen3ft_jupyter.work import SILENT
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.model import Trainable
+    from qwen3ft_jupyter.finetune.report.card import ReportCard
     from qwen3ft_jupyter.finetune.samples import SampleReport
     from qwen3ft_jupyter.loading.libraries import Tokenizer
     from qwen3ft_jupyter.work import Reporter
 
-ADAPTER, MODEL, CONFIG, METRICS, RESULT, CARD, CHECKPOINTS = (
-    "adapter", "model", "config.json", "metrics.jsonl", "result.json", "README.md", "checkpoints",
+ADAPTER, MODEL, CONFIG, METRICS, REPORT, RESULT, CARD, CHECKPOINTS = (
+    "adapter", "model", "config.json", "metrics.jsonl", "report.json", "result.json", "README.md", "checkpoints",
 )  # fmt: skip
 """Names in an output folder. result.json is written last: with it the run is finished."""
 
@@ -77,6 +79,12 @@ class Outcome:
         left_out = {"eval_loss"} if self.eval_loss is None else set()
         left_out |= {name for name in ("diverged", "parent") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
+
+    @property
+    def actual(self) -> dict[str, float]:
+        """Return what `planned` is compared with."""
+        told = {"steps": self.steps, "tokens": self.tokens, "seconds": self.seconds, "memory_bytes": self.peak_bytes}
+        return {name: value for name, value in told.items() if value is not None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Outcome:
@@ -234,6 +242,7 @@ def save_result(
     outcome: Outcome,
     facts: Facts,
     *,
+    report: ReportCard | None = None,
     reporter: Reporter = SILENT,
 ) -> None:
     """Write the adapter or the model, safetensors only, and the model card. Nothing is looked up on a network.
@@ -255,7 +264,7 @@ def save_result(
         model.config.use_cache = True
         model.to(getattr(torch, ready.base_dtype)).save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
-    text = card(config, outcome, facts).encode(errors="backslashreplace")
+    text = card(config, outcome, facts, report).encode(errors="backslashreplace")
     write_atomic(folder / CARD, text)
     _share(folder)
     own.place(folder, name)
@@ -310,7 +319,7 @@ def _parent(parent: Mapping[str, Any]) -> str:
     return ", ".join(str(parent[name]) for name in ("folder", "checkpoint", "run_id") if parent.get(name))
 
 
-def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
+def card(config: FineTuneConfig, outcome: Outcome, facts: Facts, report: ReportCard | None = None) -> str:
     """Return the model card in Markdown; it names files, never folders, because people publish it."""
     title, counts = Path(config.output_dir).name, facts.counts
     library = "peft" if config.method == "lora" else "transformers"
@@ -344,4 +353,5 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
         "| --- | --- |",
         *(f"| {name} | {str(value).replace('|', '/')} |" for name, value in rows.items()),
     ]
-    return "\n".join([*head, f"# {title}", "", f"{config.model}, fine-tuned with qwen3ft-jupyter.", "", *table, ""])
+    about = [f"# {title}", "", f"{config.model}, fine-tuned with qwen3ft-jupyter.", ""]
+    return "\n".join([*head, *about, *table, "", *(markdown(report) if report else [])])

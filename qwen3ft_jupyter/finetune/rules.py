@@ -29,6 +29,9 @@ QUOTES = "“”„‟‘’‚‛«»「」『』＂＇"
 PARTS = ("question", "reasoning", "answer", "system", "history", "messages", "tools")
 """What `columns` can name the columns of."""
 
+MOST_PROMPTS = 16
+"""Of those that a run is to answer: they are asked before, while it learns, and after."""
+
 
 class Wrong(ValueError):
     """A value that is not accepted for a reason of its own, which the message tells."""
@@ -190,6 +193,13 @@ def _paths(value: object) -> tuple[str, ...]:
     return tuple(_text(natural(path)) for path in paths)
 
 
+def _prompts(value: object) -> tuple[str, ...]:
+    prompts = (value,) if isinstance(value, str) else _items(value or ())
+    if len(prompts) > MOST_PROMPTS or not all(isinstance(prompt, str) and prompt.strip() for prompt in prompts):
+        raise ValueError(value)
+    return tuple(str(prompt) for prompt in prompts)
+
+
 def _columns(value: object) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, Mapping):
         raise TypeError(value)
@@ -262,6 +272,8 @@ FIELDS: Mapping[str, Rule] = {
     "eval_steps": optional(whole(1, 10_000_000)),
     "early_stopping": optional(whole(1, 1000)),
     "load_best_model_at_end": TRUTH,
+    "report": TRUTH,
+    "prompts": Rule(_prompts, Message("a text or a list of at most {count} texts", count=MOST_PROMPTS)),
     "seed": whole(0, 2**32 - 1),
     "save_steps": optional(whole(1, 10_000_000)),
     "save_minutes": optional(real(0, 100_000, above=True)),

@@ -18,6 +18,8 @@ from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, lora
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import look_ahead
 from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
+from qwen3ft_jupyter.finetune.report.answering import Asking
+from qwen3ft_jupyter.finetune.report.reporting import report_on
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.finetune.volume import naming
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
     from qwen3ft_jupyter.finetune.model import Trainable
+    from qwen3ft_jupyter.finetune.report.reporting import Reporting
     from qwen3ft_jupyter.finetune.samples import Sample, SampleReport
     from qwen3ft_jupyter.finetune.watch import TrainerState
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
@@ -99,11 +102,20 @@ def train(
         objective = _objective(config, ready, samples, work)
         _tell_of_base_model(ready.model, samples.facts.end_ids, work)
         output.begin(config, planned, work.reporter)
-        trained = _train_steps(config, planned, ready, samples, objective, work=work)
-        work.progress(Progress("saving", 0, None, "files"))
+        reporting = None
+        if config.report:
+            asking = Asking(ready.model, tokenizer, samples.facts.end_ids)
+            reporting = report_on(
+                config, asking, planned.folder, samples.training, held_out=samples.held_out, work=work
+            )
+            if planned.is_resumed:
+                reporting.go_on()
+        trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
         outcome = _outcome(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
-        results.save_result(ready, tokenizer, config, outcome, samples.facts, reporter=work.reporter)
+        report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
+        work.progress(Progress("saving", 0, None, "files"))
+        results.save_result(ready, tokenizer, config, outcome, samples.facts, report=report, reporter=work.reporter)
         _tell_of_result(outcome, ready, work)
         output.finish(planned, outcome, work.reporter)
         work.progress(Progress("saving", 1, 1, "files"))
@@ -138,6 +150,7 @@ def _train_steps(
     samples: _Samples,
     objective: SupervisedTuning,
     *,
+    reporting: Reporting | None,
     work: Work,
 ) -> _Trained:
     """Train to the end, or raise what `_fit` raises."""
@@ -148,10 +161,18 @@ def _train_steps(
         with MetricsFile(planned.folder / results.METRICS, last_step=last_step or 0) as metrics:
             every = (config.eval_steps or steps_an_epoch(config, len(samples.training))) if samples.held_out else None
             watch = Watch(
-                config, folder=folder, written_to=written_to, metrics=metrics, work=work, evaluate_every=every
+                config,
+                folder=folder,
+                written_to=written_to,
+                metrics=metrics,
+                work=work,
+                evaluate_every=every,
+                between=reporting.during if reporting else None,
             )
             trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to)
             with fitting_threads(ready.model):
+                if reporting:
+                    reporting.before(lambda: trainer.evaluate()["eval_loss"])
                 state = _fit(trainer, watch, planned.checkpoint)
             trained = _take_best(
                 config, ready, folder, _Trained(state, metrics, watch.seconds, state.global_step), work

@@ -63,20 +63,27 @@ class Watch:
         metrics: MetricsFile,
         work: Work,
         evaluate_every: int | None = None,
+        between: Callable[[int, float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the checkpoints' folder, that where libraries write them, and where to tell.
 
-        Held-out rows are measured every `evaluate_every` steps and at the end; None: there are none.
+        Held-out rows are measured every `evaluate_every` steps and at the end; None: there are none. `between` is
+        called after a step with it and the seconds of training; what it takes is not training.
         """
         self._config, self._folder, self._written_to, self._metrics = config, folder, written_to, metrics
-        self._work, self._clock, self._evaluate_every = work, clock, evaluate_every
+        self._work, self._evaluate_every, self._between = work, evaluate_every, between
+        self._running, self._idle_s = clock, 0.0
         self._ends: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS + 1)
-        self._began = self._saved_at = self._told_at = clock()
+        self._began = self._saved_at = self._told_at = self._clock()
         self._save_took = 0.0
         self._before_s = float(metrics.rows[-1].get("seconds", 0.0)) if metrics.rows else 0.0
         self.is_stopped = self.is_early = False
         """Whether someone stopped it; whether it has ended because nothing became better."""
+
+    def _clock(self) -> float:
+        """Return the seconds on the clock without those in which no step was computed."""
+        return self._running() - self._idle_s
 
     @property
     def seconds(self) -> float:
@@ -103,8 +110,12 @@ class Watch:
             return
         if self._work.stop.is_set():
             self.is_stopped = control.should_save = control.should_training_stop = True
-        elif self._is_time_to_save(state.global_step, now):
+            return
+        if self._is_time_to_save(state.global_step, now):
             control.should_save = True
+        if self._between is not None:
+            self._between(state.global_step, self.seconds)
+            self._idle_s += self._clock() - now
 
     def on_log(self, state: TrainerState, values: dict[str, float]) -> None:
         """Write one line of metrics. Raises JobFailed if the loss is no number any more."""
@@ -126,7 +137,7 @@ class Watch:
         if "loss" in row:
             (first, tokens_before), (last, tokens) = self._ends[-2 if len(self._ends) > 1 else -1], self._ends[-1]
             row |= {"tokens": tokens, "tokens_per_s": round((tokens - tokens_before) / max(last - first, 1e-9), 1)}
-        row["seconds"] = round(self.seconds, 3)
+        row["seconds"] = round(self.seconds, 3) if state.global_step else 0.0
         finite = {name: value for name, value in row.items() if math.isfinite(value)}
         self._metrics.add(finite)
         self._work.metrics(finite)

@@ -44,6 +44,7 @@ def runs(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
             "warmup_ratio": 0,
             "lora": {"r": 4, "alpha": 8},
             "save_steps": 4,
+            "report": False,
             "device": "cpu",
         }
         train(FineTuneConfig.from_dict(fields), model_folder=tiny, base_commit=COMMIT, run_id=f"id-{method}")

@@ -81,6 +81,7 @@ def whole_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "gradient_accumulation": 2,
             "learning_rate": 1e-2,
             "lora": {"r": 4, "alpha": 8, "dropout": 0.2},
+            "report": False,
             "device": "cpu",
         }
     )

@@ -8,7 +8,8 @@ Python reads the ``.mo``, JupyterLab the ``.json``. What nobody says any more st
 obsolete: a text that comes back, or differs from an old one only in the names of its places, is translated at once.
 
 In Python a text is found where it is written: the first argument and the `hint` of an error, the first argument of
-what `SPEAKERS` names. A table of texts holds `Message("…")`; that of the verbs is read as it is.
+what `SPEAKERS` names. A table of texts holds `Message("…")`; those of the verbs and of
+the fields of a fine-tune are read as they are.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 import polib
 
 from qwen3ft_jupyter.faces.verbs import COMMON, VERBS
+from qwen3ft_jupyter.finetune.config import FineTuneConfig, map_words
 from qwen3ft_jupyter.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def main() -> int:
 def texts() -> set[Key]:
     """Return every text that the code hands to people."""
     reasons = {("", reason) for reason in REASONS}
-    return {*python_texts(), *verb_texts(), *reasons, *model_texts(), *front_texts(), *setting_texts()}
+    return {*python_texts(), *verb_texts(), *field_texts(), *reasons, *model_texts(), *front_texts(), *setting_texts()}
 
 
 def python_texts() -> Iterator[Key]:
@@ -87,6 +89,18 @@ def verb_texts() -> Iterator[Key]:
         yield from (("", text) for text in (verb.summary, *verb.details))
     for option in (*COMMON, *(option for verb in VERBS for option in verb.options)):
         yield "", option.help
+
+
+def field_texts() -> Iterator[Key]:
+    """Yield what the config of a fine-tune says of its fields."""
+    said: set[str] = set()
+
+    def keep(words: str) -> str:
+        said.add(words)
+        return words
+
+    map_words(keep, FineTuneConfig.json_schema())
+    yield from (("", text) for text in said)
 
 
 def model_texts() -> Iterator[Key]:

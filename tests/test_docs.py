@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import runpy
-from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -78,8 +77,8 @@ def test_every_error_code_is_documented(readme: str) -> None:
 
 
 def test_every_field_of_a_fine_tune_is_documented(readme: str) -> None:
-    for entry in fields(FineTuneConfig):
-        assert f"`{entry.name}`" in readme
+    for name in FineTuneConfig.model_fields:
+        assert f"`{name}`" in readme
 
 
 def test_the_readmes_say_the_two_commands_first(readme: str) -> None:

@@ -6,12 +6,12 @@ import hashlib
 import os
 import stat
 import time
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.disk import READ_FLAGS, read_blocks
 from qwen3ft_jupyter.hubs.names import Sha256
+from qwen3ft_jupyter.transfer.crc import crc32
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.work import Progress
 
@@ -139,7 +139,7 @@ class _PieceSums:
         self._start = self._end = self._crc = 0
 
     def update(self, data: bytes) -> None:
-        self._end, self._crc = self._end + len(data), zlib.crc32(data, self._crc)
+        self._end, self._crc = self._end + len(data), crc32(data, self._crc)
         if self._end - self._start >= PIECE_BYTES:
             self._finish_piece()
 

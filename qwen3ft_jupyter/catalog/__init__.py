@@ -5,17 +5,13 @@ from __future__ import annotations
 import functools
 import sys
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from qwen3ft_jupyter.catalog.memory import Architecture
 from qwen3ft_jupyter.catalog.spelling import is_near, nearest_published, same_letters
 from qwen3ft_jupyter.errors import UnknownModel
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+if TYPE_CHECKING:
+    from qwen3ft_jupyter.catalog.memory import Architecture
 
 Kind = Literal["hybrid", "instruct", "thinking", "base", "moe"]
 
@@ -24,7 +20,6 @@ PRACTICE_REPO_ID: Final = "qwen3ft/Qwen3-Practice"
 
 __all__ = [
     "PRACTICE_REPO_ID",
-    "Architecture",
     "CatalogModel",
     "Kind",
     "catalog",
@@ -70,6 +65,8 @@ class CatalogModel:
 @functools.cache
 def catalog() -> tuple[CatalogModel, ...]:
     """Return the models in the order they are shown."""
+    from qwen3ft_jupyter.catalog.memory import Architecture  # here: most look up a name, which costs none of this
+
     data = _load()
     sizes = {name: Architecture(**numbers) for name, numbers in data["sizes"].items()}
     return tuple(_model(row, sizes) for row in data["models"])
@@ -132,6 +129,13 @@ def _published_names() -> frozenset[str]:
 
 
 def _load() -> dict[str, Any]:  # a TOML table is any; the tests hold every row against the dataclasses
+    from importlib import resources
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     return tomllib.loads(resources.files(__name__).joinpath("models.toml").read_text("utf-8"))
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def finetune_(given: Namespace) -> int:
     """Start a fine-tune, and follow it; or say what it would be."""
-    from qwen3ft_jupyter.finetune.config import read_config
+    from qwen3ft_jupyter.finetune.strict_yaml import read_config
 
     if given.config is None and given.from_run is None:
         raise WrongLine(tr("Name the file of a config, or the run to repeat with --from-run."))

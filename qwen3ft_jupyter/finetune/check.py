@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadConfig, BadInput, MissingPackage, Qwen3ftError
 from qwen3ft_jupyter.finetune import tables
-from qwen3ft_jupyter.finetune.config import FineTuneConfig, read_config
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.earlier import check_parent, check_repetition, inherit
 from qwen3ft_jupyter.finetune.output import check_output
+from qwen3ft_jupyter.finetune.strict_yaml import read_config
 from qwen3ft_jupyter.loading.libraries import import_whole
 from qwen3ft_jupyter.messages import Texts
 

@@ -1,121 +1,236 @@
-"""What a fine-tune is to do: one frozen value, made from a dict or YAML, every wrong field named at once."""
+"""What a fine-tune is to do: one frozen model, made from a dict or YAML, every wrong field named at once."""
 
 from __future__ import annotations
 
-import difflib
 import os
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import MinLen
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
-from qwen3ft_jupyter.finetune.names import OTHERS, SAME, SAME_IN_LORA, in_our_words
-from qwen3ft_jupyter.finetune.near import nearest_file
-from qwen3ft_jupyter.messages import Message, Texts
+from qwen3ft_jupyter.finetune.names import in_our_words
+from qwen3ft_jupyter.finetune.presets import DEFAULT_LEARNING_RATE, Preset, fill_in
+from qwen3ft_jupyter.finetune.problems import find_problems
+from qwen3ft_jupyter.finetune.rules import Accepts
+from qwen3ft_jupyter.finetune.strict_yaml import THE_CONFIG, parse_yaml
+from qwen3ft_jupyter.messages import Language, Message, Texts, translate
 from qwen3ft_jupyter.paths import at_home, current_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pydantic.config import JsonDict
+    from typing_extensions import Self
 
-DEFAULT_LEARNING_RATE = {"lora": 2e-4, "full": 1e-5}
-"""A LoRA learns with about ten times the rate of a full fine-tune, or more; these are the customary ones for Qwen3."""
+_Words = Annotated[str, MinLen(1)] | Annotated[list[Annotated[str, MinLen(1)]], MinLen(1)]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_WORDS = ("title", "description", "x-unit")
+
+BASIC: JsonDict = {"x-group": "basic"}
+"""Of the fields that a form shows at once; all others are advanced."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoraConfig:
+def _not_yet(feature: str, word: str) -> Accepts:
+    """Return what a field accepts whose other values come later."""
+    return Accepts(
+        Message("possible yet: {feature} does not exist yet, the value accepted is {word}", feature=feature, word=word)
+    )
+
+
+def _below_base(path: str, info: ValidationInfo) -> str:
+    """Return the absolute path; a relative one starts at the base of the context, or the working folder."""
+    base = (info.context or {}).get("base") or current_folder()
+    if base is None and not at_home(path).is_absolute():
+        raise rules.Unusable(Message("below the working folder, which has been deleted. Give the whole path"))
+    return os.path.normpath((base or Path(os.sep)) / os.path.expanduser(path))  # noqa: PTH111 - Path's raises for a ~ of nobody
+
+
+def _below_base_or_none(path: str | None, info: ValidationInfo) -> str | None:
+    return _below_base(path, info) if path else None
+
+
+_Run = Annotated[
+    str | None,
+    BeforeValidator(rules.read_text_or_none),
+    AfterValidator(_below_base_or_none),
+    Accepts(Message("the folder of a fine-tune")),
+]
+
+
+class _Group(BaseModel):
+    """Fields as people write them. What stands below a field is its help, in every face."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read(cls, value: object, info: ValidationInfo) -> object:
+        try:
+            return rules.read(value, cls.model_fields[str(info.field_name)].annotation)
+        except (TypeError, OverflowError) as error:
+            raise ValueError(value) from error  # the one error that pydantic gathers
+
+
+class LoraConfig(_Group):
     """The adapter's shape."""
 
-    r: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    targets: str | tuple[str, ...] = "all-linear"
-    """"all-linear", or names among `rules.LORA_TARGETS` and lm_head."""
-    rslora: bool = False
+    model_config = ConfigDict(title="Adapter")
+
+    r: int = Field(default=16, ge=1, le=1024, title="Rank", json_schema_extra=BASIC)
+    """How much the adapter can learn; memory grows with it."""
+    alpha: int = Field(default=32, ge=1, le=4096, json_schema_extra=BASIC)
+    """The adapter's output is multiplied by alpha / r."""
+    dropout: float = Field(default=0.0, ge=0, le=0.9)
+    """Part of the adapter's input that is left out at random while training."""
+    targets: Annotated[
+        Literal["all-linear"] | tuple[rules.Target, ...],
+        BeforeValidator(rules.read_targets),
+        Accepts(Message("all-linear, or names among {names}", names=", ".join((*rules.LORA_TARGETS, rules.HEAD)))),
+    ] = "all-linear"
+    """Every linear layer but the head (all-linear), or a list of the names of layers."""
+    rslora: bool = Field(default=False, title="rsLoRA")
     """Scale by alpha / √r instead of alpha / r, so that a high r learns as fast as a low one."""
-    dora: bool = False
-    """Learn the weights' lengths apart from their directions (DoRA): slower, closer to a full fine-tune at a low r."""
-    loraplus_ratio: float | None = None
-    """How many times learning_rate the B matrices get (LoRA+); 16 is customary. None: the same rate for all."""
+    dora: bool = Field(default=False, title="DoRA")
+    """Learn the weights' lengths apart from their directions: slower, closer to a full fine-tune at a low r."""
+    loraplus_ratio: float | None = Field(default=None, ge=1, le=1000, title="LoRA+ ratio")
+    """How many times learning_rate the B matrices get (LoRA+); 16 is customary. null: the same rate for all."""
 
 
-@dataclass(frozen=True, slots=True)
-class FineTuneConfig:
-    """One fine-tune. Make it with `from_dict` or `from_yaml`: they check it and fill in what follows from others."""
+class FineTuneConfig(_Group):
+    """One fine-tune."""
 
-    model: str
+    model_config = ConfigDict(title="Fine-tune")
+
+    model: Annotated[
+        str,
+        BeforeValidator(rules.read_model),
+        MinLen(1),
+        Accepts(Message("the name of a model, such as Qwen/Qwen3-0.6B")),
+    ] = Field(json_schema_extra=BASIC)
     """Repo id, such as Qwen/Qwen3-0.6B."""
-    data: tuple[str, ...]
-    """Files of conversations: .json, .jsonl, .csv."""
-    output_dir: str
-    """Where checkpoints, metrics and the result go."""
-    method: str = "lora"
+    data: Annotated[
+        tuple[Annotated[str, AfterValidator(_below_base)], ...],
+        BeforeValidator(rules.read_paths, json_schema_input_type=_Words),
+        Accepts(Message("a file or a list of files (.json, .jsonl, .csv, .tsv, .parquet)")),
+    ] = Field(json_schema_extra=BASIC)
+    """Files or folders of conversations (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows."""
+    preset: Preset | None = Field(default=None, json_schema_extra=BASIC)
+    """What fields are that are not given: quick, a look in 50 steps; balanced; or thorough, three epochs at rank 32."""
+    method: Literal["lora", "full"] = Field(default="lora", json_schema_extra=BASIC)
     """lora: a small adapter; full: every weight."""
-    epochs: float = 1.0
+    output_dir: Annotated[str, BeforeValidator(rules.read_folder), Accepts(Message("a folder"))] = Field(
+        default="", validate_default=True, title="Output folder", json_schema_extra=BASIC
+    )
+    """Where checkpoints, metrics and the result go; without: a folder named after model, method and time, in runs."""
+    epochs: float = Field(default=1.0, gt=0, le=1000, json_schema_extra=BASIC)
     """Passes over the data; ignored where max_steps is given."""
-    max_steps: int | None = None
-    """Optimizer steps."""
-    learning_rate: float = DEFAULT_LEARNING_RATE["lora"]
-    """The highest rate of the schedule."""
-    schedule: str = "cosine"
-    """cosine, linear or constant, after the warm-up."""
-    warmup_ratio: float = 0.03
+    max_steps: int | None = Field(
+        default=None, ge=1, le=10_000_000, title="Steps", json_schema_extra={"x-unit": "steps"}
+    )
+    """Optimizer steps; null: as many as epochs make."""
+    learning_rate: float = Field(default=DEFAULT_LEARNING_RATE["lora"], gt=0, le=1, json_schema_extra=BASIC)
+    """The highest rate of the schedule; without: 0.0002 for lora, 0.00001 for full."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the rate falls after the warm-up."""
+    warmup_ratio: float = Field(default=0.03, ge=0, le=0.9)
     """Part of the steps in which the rate rises to learning_rate."""
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    batch_size: int = 2
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
+    """How strongly the optimizer draws weights towards zero."""
+    max_grad_norm: float = Field(default=1.0, gt=0, le=1000, title="Greatest gradient norm")
+    """Longer gradients are shortened to this length."""
+    batch_size: int = Field(default=2, ge=1, le=4096, json_schema_extra={**BASIC, "x-unit": "samples"})
     """Samples of the greatest length computed at once, more of shorter ones; memory grows with it."""
-    gradient_accumulation: int = 4
+    gradient_accumulation: int = Field(default=4, ge=1, le=4096, json_schema_extra={"x-unit": "batches"})
     """Batches that make one step; batch_size times this is what the rate is tuned to."""
-    packing: bool | str = "auto"
+    packing: bool | Literal["auto"] = "auto"
     """Several samples in one row, without seeing each other; auto: where the model allows it. It changes no result."""
-    max_length: int = 1024
+    max_length: int = Field(default=1024, ge=16, le=262_144, json_schema_extra={**BASIC, "x-unit": "tokens"})
     """Tokens of the longest sample; longer ones lose old turns, then the middle of the question, then are left out."""
-    lora: LoraConfig = field(default_factory=LoraConfig)
-    data_format: str = "auto"
-    """auto, messages, alpaca or sharegpt."""
-    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The data's columns by what they hold (`rules.PARTS`), where their names do not tell. Others are not learned."""
+    lora: LoraConfig = Field(default=LoraConfig(), title="LoRA", json_schema_extra=BASIC)
+    """The adapter's shape; of no account to method: full."""
+    data_format: Literal["auto", "messages", "alpaca", "sharegpt"] = "auto"
+    """What the rows are; auto: found out."""
+    columns: Annotated[
+        dict[str, tuple[str, ...]],
+        BeforeValidator(rules.read_columns, json_schema_input_type=dict[rules.Part, _Words]),
+        Accepts(Message("a group of fields that names columns, at least question and answer")),
+    ] = {}
+    """The data's columns by what they hold, where their names do not tell. Others are not learned."""
     skip_bad_rows: bool = False
     """Leave rows out that cannot be mapped, and count them, instead of refusing the file."""
     empty_think_loss: bool = False
     """Learn to write the empty think block of an answer without reasoning. It makes a hybrid model forget to think."""
-    eval_fraction: float = 0.0
+    eval_fraction: float = Field(default=0.0, ge=0, le=0.5, title="Part held out", json_schema_extra=BASIC)
     """Part of the rows kept out of training and measured."""
-    eval_steps: int | None = None
-    """Held-out rows are measured each so many steps, and at the end; None: after each epoch."""
-    early_stopping: int | None = None
-    """End after so many measurements in a row without a better one. None: never."""
-    load_best_model_at_end: bool = False
+    eval_steps: int | None = Field(default=None, ge=1, le=10_000_000, json_schema_extra={"x-unit": "steps"})
+    """Held-out rows are measured each so many steps, and at the end; null: after each epoch."""
+    early_stopping: int | None = Field(default=None, ge=1, le=1000, json_schema_extra={"x-unit": "measurements"})
+    """End after so many measurements in a row without a better one; null: never."""
+    load_best_model_at_end: bool = Field(default=False, title="Take the best")
     """The result is what measured best on held-out rows, not the last step."""
     report: bool = True
-    """Ask a few rows and everyday prompts before and after, and score the answers; see report.json of the result."""
-    prompts: tuple[str, ...] = ()
+    """Ask rows and everyday prompts before and after, and score the answers; see report.json of the result."""
+    prompts: Annotated[
+        tuple[str, ...],
+        BeforeValidator(rules.read_prompts, json_schema_input_type=str | list[str]),
+        Accepts(Message("a text or a list of at most {count} texts", count=rules.MOST_PROMPTS)),
+    ] = ()
     """What else is asked before, while it learns, and after."""
-    seed: int = 42
-    save_steps: int | None = None
-    """A checkpoint each so many steps; without save_minutes as well: every five minutes, a twentieth of the time."""
-    save_minutes: float | None = None
-    """A checkpoint each so many minutes, too."""
-    keep_checkpoints: int = 2
-    """The last so many, and the best one where early_stopping or load_best_model_at_end needs it."""
-    dtype: str = "auto"
-    device: str = "auto"
-    attn_implementation: str = "auto"
+    seed: int = Field(default=42, ge=0, le=2**32 - 1)
+    """What chance begins with: the order of the rows, the adapter's first weights, dropout."""
+    save_steps: int | None = Field(default=None, ge=1, le=10_000_000, json_schema_extra={"x-unit": "steps"})
+    """A checkpoint each so many steps; null, and save_minutes too: every five minutes, a twentieth of the time."""
+    save_minutes: float | None = Field(default=None, gt=0, le=100_000, json_schema_extra={"x-unit": "minutes"})
+    """A checkpoint each so many minutes."""
+    keep_checkpoints: int = Field(default=2, ge=1, le=100)
+    """How many of the last checkpoints stay; the best one stays beside them where it is needed."""
+    dtype: Annotated[Literal["auto", "float32", "float16", "bfloat16"], BeforeValidator(rules.read_dtype)] = Field(
+        default="auto", title="Precision"
+    )
+    """What numbers are computed in; auto: what the machine computes best."""
+    device: Annotated[str, BeforeValidator(rules.read_device), Accepts(Message("auto, cpu, mps, cuda or cuda:N"))] = (
+        Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")
+    )
+    """auto, cpu, mps, cuda, or cuda:N for one of several."""
+    attn_implementation: Literal[
+        "auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"
+    ] = Field(default="auto", title="Attention")
+    """How transformers computes attention."""
     activation_checkpointing: bool | None = None
-    """Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. None: on a GPU only."""
-    overwrite: bool = False
+    """Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. null: on a GPU only."""
+    overwrite: bool = Field(default=False, json_schema_extra=BASIC)
     """Replace an earlier result in output_dir."""
-    revision: str | None = None
-    """Commit, branch or tag of the model. None: the cached one, or the newest."""
-    init_from: str | None = None
-    """A finished run, or a checkpoint, that is trained further; fields that are not given are that run's."""
-    from_run: str | None = None
-    """A run that is repeated: every field is that run's."""
-    quantization: str | None = None
+    revision: Annotated[
+        str | None, BeforeValidator(rules.read_text_or_none), Accepts(Message("a commit, branch or tag"))
+    ] = None
+    """Commit, branch or tag of the model; null: the cached one, or the newest."""
+    init_from: _Run = None
+    """A finished run, or a checkpoint of one, that is trained further; what is not given is as in that run."""
+    from_run: _Run = None
+    """A run that is repeated as it was."""
+    quantization: Annotated[None, _not_yet(Message("fine-tuning a quantized model (QLoRA)"), "null")] = None
     """Not yet: only null."""
-    devices: int = 1
+    devices: Annotated[Literal[1], _not_yet(Message("training on several devices"), "1")] = 1
     """Not yet: only 1."""
 
     @classmethod
@@ -126,30 +241,7 @@ class FineTuneConfig:
 
         `from_dict(config.to_dict())` gives the same config. Raises BadConfig with every wrong field.
         """
-        problems: list[str] = []
-        values = in_our_words({str(name): value for name, value in values.items()}, problems)
-        group = _Group(values, "", problems)
-        group.find_unknown({entry.name for entry in fields(cls)})
-        checked = group.checked(rules.FIELDS)
-        if "lora" in values:
-            checked["lora"] = _lora(values["lora"], problems)
-        problems += [
-            Message("{name}: missing ({accepted})", name=name, accepted=rules.FIELDS[name].accepted)
-            for name in ("model", "data")
-            if name not in values
-        ]
-        _refuse(problems)
-        base = base or _working_folder(checked)
-        model, method = checked["model"], checked.get("method", "lora")
-        output_dir = checked.get("output_dir") or default_output_dir(model, method, now or datetime.now().astimezone())
-        checked["output_dir"] = _absolute(base, output_dir)
-        checked["data"] = tuple(_absolute(base, path) for path in checked["data"])
-        for name in ("init_from", "from_run"):
-            if checked.get(name):
-                checked[name] = _absolute(base, checked[name])
-        if checked.get("learning_rate") is None:
-            checked["learning_rate"] = DEFAULT_LEARNING_RATE[method]
-        return cls(**checked)
+        return cls.model_validate(dict(values), context={"base": base, "now": now})
 
     @classmethod
     def from_yaml(cls, text: str, *, base: Path | None = None) -> FineTuneConfig:
@@ -158,12 +250,19 @@ class FineTuneConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict that `from_dict` takes back."""
-        values = asdict(self)
-        values["data"], values["prompts"] = list(self.data), list(self.prompts)
-        values["columns"] = {part: list(names) for part, names in self.columns.items()}
-        targets = self.lora.targets
-        values["lora"]["targets"] = targets if isinstance(targets, str) else list(targets)
-        return values
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def json_schema(cls, language: Language = "en") -> dict[str, Any]:
+        """Return the JSON Schema (2020-12) of the fields as this project writes them; `from_dict` takes more spellings.
+
+        `title`, `description` and `x-unit` are in a language; `x-group` is basic or advanced.
+        """
+        schema = cls.model_json_schema()
+        for group in (schema, *schema["$defs"].values()):
+            for entry in group["properties"].values():
+                entry.setdefault("x-group", "advanced")
+        return {"$schema": DIALECT, **map_words(lambda words: translate(words, language), schema)}
 
     @property
     def keeps_best(self) -> bool:
@@ -175,55 +274,53 @@ class FineTuneConfig:
         """Return the samples of one optimizer step."""
         return self.batch_size * self.gradient_accumulation
 
-
-CLOSE = 0.85
-"""How alike a field's name has to be to that of another trainer's to be taken for a slip of it."""
-
-UNKNOWN = Message("unknown field")
-THE_CONFIG = Message("The fine-tune config")
-
-
-def read_config(path: Path) -> dict[str, object]:
-    """Return the fields in a YAML (or JSON) file, unchecked. Raises BadConfig, naming the file."""
-    try:
-        text = at_home(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        near = nearest_file(path) if isinstance(error, FileNotFoundError) else None
+    @model_validator(mode="wrap")
+    @classmethod
+    def _say_problems(cls, values: Any, check: ModelWrapValidatorHandler[Self]) -> Self:  # Any: pydantic's
+        """Take the names of other trainers, and say what is wrong in our words. Raises BadConfig."""
+        if isinstance(values, FineTuneConfig):
+            return check(values)
+        if not isinstance(values, Mapping):
+            raise BadConfig("{name} is not a list of fields.", name=THE_CONFIG)
+        problems: list[str] = []
+        given = in_our_words({str(name): value for name, value in values.items()}, problems)
+        try:
+            config = check(fill_in(given))
+        except ValidationError as error:
+            problems += find_problems(error.errors(include_url=False), cls, given)
+        if not problems:
+            return config
         raise BadConfig(
-            "{name} cannot be read: {reason}.",
-            hint='Did you mean "{near}"?' if near else "Give the path of a YAML file.",
-            details={"file": str(path)},
-            name=path.name or path,
-            near=near,
-            reason=getattr(error, "strerror", None) or Message("it is not UTF-8"),
-        ) from error
-    return parse_yaml(text, name=path.name)
+            "The fine-tune config has 1 wrong field: {problems}."
+            if len(problems) == 1
+            else "The fine-tune config has {count} wrong fields: {problems}.",
+            hint="Correct them all. The fields are: {names}."
+            if any("unknown field" in problem for problem in problems)
+            else "Correct them all.",
+            names=", ".join(cls.model_fields),
+            count=len(problems),
+            problems=Texts(problems),
+        )
+
+    @field_validator("output_dir")
+    @classmethod
+    def _find_output_dir(cls, path: str, info: ValidationInfo) -> str:
+        if not {"model", "method"} <= info.data.keys():
+            return path  # they are wrong
+        now = (info.context or {}).get("now") or datetime.now().astimezone()
+        return _below_base(path or default_output_dir(info.data["model"], info.data["method"], now), info)
 
 
-def parse_yaml(text: str, *, name: str = THE_CONFIG) -> dict[str, object]:
-    """Return the fields written in YAML (or JSON, which is YAML), unchecked. Raises BadConfig, calling it `name`."""
-    import yaml
-
-    from qwen3ft_jupyter.finetune.strict_yaml import find_slip, load_yaml
-
-    try:
-        values: object = load_yaml(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: no date, nested without end
-        if slip := find_slip(text, name):
-            raise slip from error
-        mark = getattr(error, "problem_mark", None)
-        raise BadConfig(
-            "{name} is not YAML at line {line}: {problem}." if mark else "{name} is not YAML.",
-            hint="Write one `field: value` a line.",
-            name=name,
-            line=mark.line + 1 if mark else None,
-            problem=getattr(error, "problem", None),
-        ) from error
-    if not isinstance(values, dict):
-        if slip := find_slip(text, name):
-            raise slip
-        raise BadConfig("{name} is not a list of fields.", hint="Write for example: model: Qwen/Qwen3-0.6B", name=name)
-    return {str(field_name): value for field_name, value in values.items()}
+def map_words(change: Callable[[str], str], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON Schema with each text in it that is for people changed."""
+    return {
+        name: map_words(change, value)
+        if isinstance(value, dict)
+        else change(value)
+        if name in _WORDS and isinstance(value, str)
+        else value
+        for name, value in schema.items()
+    }
 
 
 def default_output_dir(model: str, method: str, now: datetime) -> str:
@@ -233,111 +330,3 @@ def default_output_dir(model: str, method: str, now: datetime) -> str:
     'runs/Qwen3-0.6B-lora-20250301-093000'
     """
     return f"runs/{model.rpartition('/')[2]}-{method}-{now:%Y%m%d-%H%M%S}"
-
-
-def _working_folder(checked: Mapping[str, Any]) -> Path:
-    """Return where relative paths start. Raises BadConfig if there are some, and it has been deleted."""
-    folder = current_folder()
-    paths = {"data": checked["data"], "output_dir": (checked.get("output_dir", ""),)}
-    relative = [name for name, given in paths.items() if not all(at_home(path).is_absolute() for path in given)]
-    if folder is None and relative:
-        raise BadConfig(
-            "{names}: below the working folder, which has been deleted.",
-            hint="Give the whole path.",
-            names=", ".join(relative),
-        )
-    return folder or Path(os.sep)
-
-
-def _absolute(base: Path, path: str) -> str:
-    return os.path.normpath(base / os.path.expanduser(path))  # noqa: PTH111 - Path's raises for a ~ of nobody
-
-
-def _refuse(problems: list[str]) -> None:
-    """Raise BadConfig if there are any."""
-    if problems:
-        raise BadConfig(
-            "The fine-tune config has 1 wrong field: {problems}."
-            if len(problems) == 1
-            else "The fine-tune config has {count} wrong fields: {problems}.",
-            hint="Correct them all. The fields are: {names}."
-            if any("unknown field" in problem for problem in problems)
-            else "Correct them all.",
-            names=", ".join(rules.FIELDS),
-            count=len(problems),
-            problems=Texts(problems),
-        )
-
-
-def _lora(values: object, problems: list[str]) -> LoraConfig:
-    if not isinstance(values, dict):
-        problems.append(
-            Message(
-                "lora: {value} is not a group of fields ({names})",
-                value=rules.shown(values),
-                names=", ".join(rules.LORA_FIELDS),
-            )
-        )
-        return LoraConfig()
-    group = _Group(values, "lora.", problems)
-    group.find_unknown({entry.name for entry in fields(LoraConfig)})
-    return LoraConfig(**group.checked(rules.LORA_FIELDS))
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Fields as they were given; what is wrong with them goes to `problems`."""
-
-    values: Mapping[str, object]
-    prefix: str
-    problems: list[str]
-
-    def find_unknown(self, known: set[str]) -> None:
-        """Note the fields that there are none of, with what may have been meant; those not needed in one go."""
-        by_note: dict[str, list[str]] = {}
-        theirs = SAME_IN_LORA if self.prefix else {**SAME, **dict.fromkeys(OTHERS, "")}
-        for name in map(str, self.values):
-            if name in known:
-                continue
-            close = difflib.get_close_matches(name, theirs, 1, CLOSE) or difflib.get_close_matches(name, known, 1)
-            near = close[0] if close else ""
-            shown = f"{self.prefix}{rules.shown(name)[1:-1]}"
-            if name in OTHERS:
-                by_note.setdefault(OTHERS[name], []).append(shown)
-            elif near in OTHERS:
-                words = Message("{name}: unknown field; {near}: {note}", name=shown, near=near, note=OTHERS[near])
-                self.problems.append(words)
-            elif near:
-                near = theirs.get(near, near)
-                self.problems.append(Message("{name}: unknown field, did you mean {near}?", name=shown, near=near))
-            else:
-                by_note.setdefault(UNKNOWN, []).append(shown)
-        self.problems.extend(
-            Message("{names}: {note}", names=", ".join(names), note=note) for note, names in by_note.items()
-        )
-
-    def checked(self, known: Mapping[str, rules.Rule]) -> dict[str, Any]:
-        """Return the values that pass their rule, each of its field's type."""
-        checked: dict[str, Any] = {}
-        for name, rule in known.items():
-            if name not in self.values:
-                continue
-            try:
-                checked[name] = rule.parse(rules.natural(self.values[name]))
-            except rules.Wrong as error:
-                value = rules.shown(self.values[name])
-                self.problems.append(
-                    Message(
-                        "{name}: {value} {problem}", name=f"{self.prefix}{name}", value=value, problem=error.args[0]
-                    )
-                )
-            except (ValueError, TypeError, OverflowError):  # how a rule says no
-                self.problems.append(
-                    Message(
-                        "{name}: {value} is not {accepted}",
-                        name=f"{self.prefix}{name}",
-                        value=rules.shown(self.values[name]),
-                        accepted=rule.accepted,
-                    )
-                )
-        return checked

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import checkpoints, results
 from qwen3ft_jupyter.finetune.names import in_our_words
-from qwen3ft_jupyter.finetune.rules import FIELDS, shown
+from qwen3ft_jupyter.finetune.presets import PRESETS
+from qwen3ft_jupyter.finetune.rules import shown
 from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.paths import at_home, is_file, matching
 
@@ -29,8 +30,6 @@ OWN = frozenset({"output_dir", "overwrite", "init_from", "from_run"})
 """Fields that a run never takes from an earlier one."""
 COMPUTES_NOTHING = OWN | {"save_steps", "save_minutes", "keep_checkpoints", "revision", "data", "report", "prompts"}
 """Fields in which a repetition may differ; data and model are compared by digest and commit."""
-KNOWN = frozenset({*FIELDS, "lora"})
-"""Fields that there are; a run of another version may have had others."""
 SHAPE = ("r", "alpha", "targets", "rslora", "dora")
 """Fields of an adapter that stay what they are when it is trained further."""
 
@@ -74,7 +73,7 @@ def inherit(values: Mapping[str, Any], find_run: FindRun = lambda _: None) -> di
 
     Args:
         values: Fields as they were given. With `init_from`, new `data` comes without the old one's `columns` and
-            `data_format`, and new `epochs` without its `max_steps`.
+            `data_format`, new `epochs` without its `max_steps`, and a `preset` gives what it says but the adapter.
         find_run: Finds a run that is named by its job's id.
 
     Raises:
@@ -87,12 +86,14 @@ def inherit(values: Mapping[str, Any], find_run: FindRun = lambda _: None) -> di
         return dict(values)
     path = _path(str(own[name]), find_run)
     record = _record(path, name) if name == "from_run" else find_parent(path).record
-    begun = {field: value for field, value in record.config.items() if field in KNOWN - OWN}
+    begun = {field: value for field, value in record.config.items() if field in _known() - OWN}
     if name == "from_run":
         begun |= {"revision": record.base_commit, "init_from": record.config.get("init_from")}
     else:
         begun["revision"] = record.base_commit
-        dropped = [*(("columns", "data_format") if "data" in own else ()), *(("max_steps",) if "epochs" in own else ())]
+        dropped = set(PRESETS.get(str(own.get("preset")), {})) - {"lora"}
+        dropped |= {"columns", "data_format"} if "data" in own else set()
+        dropped |= {"max_steps"} if "epochs" in own else set()
         begun = {field: value for field, value in begun.items() if field not in dropped}
     if "lora" in own and isinstance(own["lora"], Mapping):
         own["lora"] = {**_group(begun.get("lora")), **own["lora"]}
@@ -136,7 +137,7 @@ def check_same(config: FineTuneConfig, data_sha256: Sequence[str], *, commit: st
     """
     folder = Path(config.from_run or "")
     record = _record(folder, "from_run")
-    same = [name for name in record.config if name in KNOWN - COMPUTES_NOTHING]
+    same = [name for name in record.config if name in _known() - COMPUTES_NOTHING]
     told = _differences(record.config, config.to_dict(), same)
     if tuple(data_sha256) != record.data_sha256:
         told.append(Message("data: other contents than then"))
@@ -149,6 +150,13 @@ def check_same(config: FineTuneConfig, data_sha256: Sequence[str], *, commit: st
     changed = [f"{name} {then} → {now.get(name)}" for name, then in record.versions.items() if now.get(name) != then]
     words = Message("Repeats {run} with other versions: {changes}.", run=folder.name, changes=", ".join(changed))
     return [words] if changed else []
+
+
+def _known() -> set[str]:
+    """Return the fields that there are; a run of another version may have had others."""
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig  # what reads records needs nothing of it
+
+    return set(FineTuneConfig.model_fields)
 
 
 def _group(value: object) -> dict[str, Any]:

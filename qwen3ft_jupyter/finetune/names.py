@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
 
 from qwen3ft_jupyter.messages import Message
 
@@ -168,8 +167,8 @@ def in_our_words(values: Mapping[str, object], problems: list[str]) -> dict[str,
             given[target] = name
             own[target] = _value(target, value)
     inside = own.get("lora", {})
-    if is_dataclass(inside) and not isinstance(inside, type):
-        inside = asdict(inside)
+    if hasattr(inside, "model_dump"):  # a LoraConfig
+        inside = inside.model_dump()
     if isinstance(inside, Mapping):
         named = [(f"lora.{name}", SAME_IN_LORA.get(str(name), str(name)), value) for name, value in inside.items()]
         lora = [*named, *lora]

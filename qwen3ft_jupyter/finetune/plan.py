@@ -27,7 +27,7 @@ from qwen3ft_jupyter.messages import Message, Size, Texts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from qwen3ft_jupyter.catalog import Architecture
+    from qwen3ft_jupyter.catalog.memory import Architecture
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import DataReport
     from qwen3ft_jupyter.finetune.precision import Precision
@@ -314,7 +314,7 @@ def change_words(change: Change) -> str:
 def plan_steps(config: FineTuneConfig, tokens: Tokens) -> StepPlan:
     """Return the steps: the arithmetic is that of the run itself."""
     total = total_steps(config, tokens.samples)
-    an_epoch = total_steps(replace(config, max_steps=None, epochs=1), tokens.samples)
+    an_epoch = total_steps(config.model_copy(update={"max_steps": None, "epochs": 1.0}), tokens.samples)
     epochs = total / an_epoch
     is_open = config.keeps_best or config.save_minutes is not None
     return StepPlan(
@@ -426,7 +426,7 @@ def _changes(config: FineTuneConfig, tokens: Tokens, numbers: Architecture, mach
     length = tokens.longest
 
     def needs(fields: Mapping[str, Any], width: int = length, of: Architecture = numbers) -> Change | None:
-        changed = replace(config, **{name: value for name, value in fields.items() if name != "model"})
+        changed = config.model_copy(update={name: value for name, value in fields.items() if name != "model"})
         place = place_of(changed, of, machine)
         total = training_memory(of, training_of(changed, of, place, width)).total
         shortened = sum(one > width for one in tokens.lengths)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.catalog import Architecture, find
+from qwen3ft_jupyter.catalog import find
+from qwen3ft_jupyter.catalog.memory import Architecture
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheDamaged, LoadError, MissingPackage, Qwen3ftError, UnsafeModel
 from qwen3ft_jupyter.finetune import results
@@ -18,6 +19,7 @@ from qwen3ft_jupyter.finetune.plan import (
     closeness,
     make_plan,
 )
+from qwen3ft_jupyter.finetune.presets import given_by_preset
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.loading.machine import machine_without_torch
 from qwen3ft_jupyter.loading.weights import model_tensors
@@ -86,9 +88,15 @@ def plan_run(config: FineTuneConfig, base: Base, earlier: Iterable[Path], work: 
         base,
         found,
         earlier,
-        notices=[*found.notices, *notices],
+        notices=[*found.notices, *notices, *_preset_notices(config)],
         download_bytes=0 if base.folder else known.download_bytes if known else None,
     )
+
+
+def _preset_notices(config: FineTuneConfig) -> list[str]:
+    """Return what the preset gave."""
+    given = ", ".join(f"{name}: {value}" for name, value in given_by_preset(config.to_dict()).items())
+    return [Message("Given by the preset {preset}: {fields}", preset=config.preset, fields=given)] if given else []
 
 
 def _survey(config: FineTuneConfig, base: Base, work: Work | None) -> tuple[Survey, list[str]]:

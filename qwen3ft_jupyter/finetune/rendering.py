@@ -107,7 +107,7 @@ class Encoder:
         return samples
 
     def _render(self, turns: Sequence[Turn]) -> list[Rendered | None]:
-        """Render prompt with thinking, prompt without, and the whole, for each turn; None: the template cannot.
+        """Render the prompt, the other prompt, and the whole, for each turn; None: the template cannot.
 
         Raises BadData for the first that it cannot write, unless bad rows are skipped.
         """
@@ -132,9 +132,15 @@ class Encoder:
         if self._special.are_in([before, answer, tools]):
             before, answer, tools = self._special.guard([before, answer, tools])
         given = {"tools": tools} if tools else {}
-        for thinking in (True, False):
-            yield Rendering(before, {**given, "add_generation_prompt": True, "enable_thinking": thinking})
-        yield Rendering([*before, answer], {**given, "add_generation_prompt": False})
+        thinking = self._thinks(turn)
+        for thinks in (thinking, not thinking):
+            yield Rendering(before, {**given, "add_generation_prompt": True, "enable_thinking": thinks})
+        # from Qwen3.8 on, a prompt for thinking says at its very beginning how hard to think
+        yield Rendering([*before, answer], {**given, "add_generation_prompt": False, "enable_thinking": thinking})
+
+    def _thinks(self, turn: Turn) -> bool:
+        """Return whether the answer is what the model is to say when it is asked to think."""
+        return bool(turn.answer.reasoning) or self._empty_think_loss
 
     def _refuse(self, turn: Turn, problem: str) -> Rendered | None:
         """Count an answer that the template cannot write. Raises BadData unless bad rows are skipped."""
@@ -149,10 +155,9 @@ class Encoder:
         self.report = replace(self.report, refused=self.report.refused + 1, first_refused=first)
         return None
 
-    def _split(self, turn: Turn, thinking: str, direct: str, whole: str) -> Rendered | None:
+    def _split(self, turn: Turn, asked: str, otherwise: str, whole: str) -> Rendered | None:
         """Find the prompt the whole begins with; the rest is the answer, up to its end-of-turn token."""
-        prompts = [thinking, direct] if turn.answer.reasoning or self._empty_think_loss else [direct, thinking]
-        prompt = next((text for text in prompts if whole.startswith(text)), None)
+        prompt = next((text for text in (asked, otherwise) if whole.startswith(text)), None)
         if prompt is None:
             return self._refuse(
                 turn,
@@ -164,7 +169,7 @@ class Encoder:
         target = self._end(whole[len(prompt) :])
         if problem := find_unwritten(turn.before, turn.answer, turn.tools, texts=(prompt, target)):
             return self._refuse(turn, problem)
-        empty = None if turn.answer.reasoning or self._empty_think_loss else EMPTY_THINK.match(target)
+        empty = None if self._thinks(turn) else EMPTY_THINK.match(target)
         cut = empty.end() if empty else 0
         is_lost = bool(turn.answer.reasoning) and turn.answer.reasoning not in target.replace(GUARD, "")
         self.report = replace(self.report, without_reasoning=self.report.without_reasoning + is_lost)

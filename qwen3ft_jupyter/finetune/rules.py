@@ -1,48 +1,53 @@
-"""What each field of a fine-tune config accepts: a parser that raises ValueError, and the same in words."""
+"""How the values of a fine-tune config are read, and what each field accepts, in words. Imports no pydantic."""
 
 from __future__ import annotations
 
 import math
 import numbers
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import NoneType, UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.settings.kinds import folder_fault, read_bool
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""The linear layers of a Qwen3 block."""
+Target = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head"]
 
 HEAD = "lm_head"
 """Can be adapted, too, where it is not the embedding as well."""
 
+LORA_TARGETS = tuple(name for name in get_args(Target) if name != HEAD)
+"""The linear layers of a Qwen3 block."""
+
 QUOTES = "“”„‟‘’‚‛«»「」『』＂＇"
 """Quotation marks that YAML takes for text: word processors and Chinese input methods write them."""
 
-PARTS = ("question", "reasoning", "answer", "system", "history", "messages", "tools")
+Part = Literal["question", "reasoning", "answer", "system", "history", "messages", "tools"]
 """What `columns` can name the columns of."""
+
+PARTS = get_args(Part)
 
 MOST_PROMPTS = 16
 """Of those that a run is to answer: they are asked before, while it learns, and after."""
 
 
 class Wrong(ValueError):
-    """A value that is not accepted for a reason of its own, which the message tells."""
+    """A value that is not accepted for a reason of its own, which completes "name: value …"."""
+
+
+class Unusable(ValueError):
+    """A field that cannot be used whatever its value; what it says completes "names: …" for all it is true of."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """`parse` returns the value or raises ValueError or TypeError; `accepted` completes "… is not …"."""
+class Accepts:
+    """What a field accepts, where its type does not tell; completes "name: value is not …"."""
 
-    parse: Callable[[object], Any]  # Any: each field has a type of its own
-    accepted: str
+    words: str
 
 
 def shown(value: object) -> str:
@@ -51,64 +56,6 @@ def shown(value: object) -> str:
     if isinstance(value, str) and ("/" in value or "\\" in value):
         text = repr(value.replace("\\", "/").rstrip("/").rpartition("/")[2])
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def whole(low: int, high: int) -> Rule:
-    """Accept whole numbers from `low` to `high`."""
-
-    def parse(value: object) -> int:
-        number = _number(value)
-        if number != int(number) or not low <= number <= high:
-            raise ValueError
-        return int(number)
-
-    return Rule(parse, Message("a whole number from {low} to {high}", low=low, high=high))
-
-
-def real(low: float, high: float, *, above: bool = False) -> Rule:
-    """Accept numbers from `low` (or above it) to `high`."""
-
-    def parse(value: object) -> float:
-        number = _number(value)
-        if not low <= number <= high or (above and number == low):
-            raise ValueError
-        return number
-
-    if above:
-        return Rule(parse, Message("a number above {low:g} and at most {high:g}", low=low, high=high))
-    return Rule(parse, Message("a number from {low:g} to {high:g}", low=low, high=high))
-
-
-def one_of(*accepted: str) -> Rule:
-    """Accept these words."""
-
-    def parse(value: object) -> str:
-        if not isinstance(value, str) or value.strip().lower() not in accepted:
-            raise ValueError
-        return value.strip().lower()
-
-    return Rule(parse, Message("one of {names}", names=", ".join(accepted)))
-
-
-def optional(rule: Rule) -> Rule:
-    """Accept what `rule` accepts, and null."""
-    accepted = Message("{accepted}, or null", accepted=rule.accepted)
-    return Rule(lambda value: None if value is None else rule.parse(value), accepted)
-
-
-def not_yet(present: int | None, feature: str) -> Rule:
-    """Accept only today's value of a field whose other values come later."""
-
-    def parse(value: object) -> object:
-        if type(value) is not type(present) or value != present:
-            raise ValueError
-        return present
-
-    word = "null" if present is None else str(present).lower()
-    text = Message(
-        "possible yet: {feature} does not exist yet, the value accepted is {word}", feature=feature, word=word
-    )
-    return Rule(parse, text)
 
 
 def natural(value: object) -> object:
@@ -131,6 +78,74 @@ def natural(value: object) -> object:
     return value
 
 
+def read(value: object, annotation: object) -> object:
+    """Return what was written as a value of a type: text may stand for a number or a truth, capitals do not count.
+
+    >>> read("1e-4", float), read("Yes", bool), read(" Auto", bool | Literal["auto"]), read(None, int | None)
+    (0.0001, True, 'auto', None)
+
+    Raises:
+        ValueError: It is none; or TypeError, OverflowError.
+    """
+    value, kinds = natural(value), set(_kinds(annotation))
+    if value is None:
+        return value
+    word = value.strip().lower() if isinstance(value, str) else value
+    if isinstance(word, str) and word in kinds:
+        return word
+    if bool in kinds:
+        return read_bool(value)
+    return _number(value) if kinds & {int, float} else value
+
+
+def accepted(annotation: object, metadata: Iterable[object] = ()) -> str:
+    """Return in words what a field of this type accepts; `metadata` holds its bounds, and `Accepts`.
+
+    >>> str(accepted(bool | None)), str(accepted(Literal["lora", "full"]))
+    ('true or false, or null', 'one of lora, full')
+    """
+    metadata = list(metadata)
+    if said := next((item.words for item in metadata if isinstance(item, Accepts)), None):
+        return said
+    kinds = list(_kinds(annotation))
+    names = ", ".join(kind for kind in kinds if isinstance(kind, str))
+    words: str = Message("one of {names}", names=names) if names else ""
+    for kind in kinds:
+        if kind in {bool, int, float}:
+            kind_words = Message("true or false") if kind is bool else _bounds(kind, [*metadata, *_within(annotation)])
+            words = Message("{names}, {accepted}", names=names, accepted=kind_words) if names else kind_words
+    return Message("{accepted}, or null", accepted=words) if NoneType in kinds else words
+
+
+def _kinds(annotation: object) -> Iterator[object]:
+    """Yield the types in an annotation, and the values of its Literals."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        yield from parts
+    elif origin in {Union, UnionType} or origin is Annotated:
+        yield from (kind for part in (parts[:1] if origin is Annotated else parts) for kind in _kinds(part))
+    else:
+        yield NoneType if annotation is None else annotation
+
+
+def _within(annotation: object) -> Iterator[object]:
+    """Yield the bounds that are within an annotation."""
+    for part in get_args(annotation):
+        if get_origin(part) is Annotated:
+            yield from (bound for item in get_args(part)[1:] for bound in getattr(item, "metadata", [item]))
+
+
+def _bounds(kind: object, metadata: Sequence[object]) -> str:
+    """Return what numbers are accepted; all have bounds, of annotated_types."""
+    bound = {name: getattr(item, name) for item in metadata for name in ("ge", "gt", "le") if hasattr(item, name)}
+    high = bound["le"]
+    if kind is int:
+        return Message("a whole number from {low} to {high}", low=bound["ge"], high=high)
+    if "gt" in bound:
+        return Message("a number above {low:g} and at most {high:g}", low=bound["gt"], high=high)
+    return Message("a number from {low:g} to {high:g}", low=bound["ge"], high=high)
+
+
 def _number(value: object) -> float:
     """Return a number; YAML reads 1e-4 as text, and true is no number."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -141,7 +156,8 @@ def _number(value: object) -> float:
     return number
 
 
-def _text(value: object) -> str:
+def read_text(value: object) -> str:
+    """Return a text in one line. Raises ValueError."""
     if not isinstance(value, str) or not value.strip() or any(ord(character) < 32 for character in value):
         raise ValueError(value)
     text = value.strip()
@@ -150,8 +166,22 @@ def _text(value: object) -> str:
     return text
 
 
-def _model(value: object) -> str:
-    name = _text(value)
+def read_text_or_none(value: object) -> str | None:
+    """Return a text in one line, None for one that is empty. Raises ValueError."""
+    return None if value is None or value == "" else read_text(value)
+
+
+def read_prompts(value: object) -> tuple[str, ...]:
+    """Return texts to ask. Raises ValueError."""
+    prompts = (value,) if isinstance(value, str) else _items(value or ())
+    if len(prompts) > MOST_PROMPTS or not all(isinstance(prompt, str) and prompt.strip() for prompt in prompts):
+        raise ValueError(value)
+    return tuple(map(str, prompts))
+
+
+def read_model(value: object) -> str:
+    """Return a repo id. Raises ValueError."""
+    name = read_text(value)
     looks_like_one = Path(name).is_absolute() or name.startswith((".", "~")) or "\\" in name
     inside = os.path.join(name, "result.json") if "/" in name else ""  # noqa: PTH118 - owner/name, or a run's folder
     if looks_like_one or os.path.exists(inside or name):  # noqa: PTH110 - Path's raises for long names
@@ -165,20 +195,16 @@ def _model(value: object) -> str:
     return name
 
 
-def _folder(value: object) -> str:
-    text = "" if value is None or value == "" else _text(value)
+def read_folder(value: object) -> str:
+    """Return the path of a folder, "" if none was given. Raises ValueError."""
+    text = "" if value is None or value == "" else read_text(value)
     if text and (fault := folder_fault(text)):
         raise Wrong(fault[0])
     return text
 
 
-def _items(value: object) -> tuple[object, ...]:
-    if not isinstance(value, Iterable):
-        raise TypeError(value)
-    return tuple(value)
-
-
-def _paths(value: object) -> tuple[str, ...]:
+def read_paths(value: object) -> tuple[str, ...]:
+    """Return paths of files. Raises ValueError."""
     if isinstance(value, Mapping):
         raise Wrong(
             Message(
@@ -190,19 +216,13 @@ def _paths(value: object) -> tuple[str, ...]:
     paths = (value,) if isinstance(value, str) else _items(value)
     if not paths:
         raise ValueError(value)
-    return tuple(_text(natural(path)) for path in paths)
+    return tuple(read_text(natural(path)) for path in paths)
 
 
-def _prompts(value: object) -> tuple[str, ...]:
-    prompts = (value,) if isinstance(value, str) else _items(value or ())
-    if len(prompts) > MOST_PROMPTS or not all(isinstance(prompt, str) and prompt.strip() for prompt in prompts):
-        raise ValueError(value)
-    return tuple(str(prompt) for prompt in prompts)
-
-
-def _columns(value: object) -> dict[str, tuple[str, ...]]:
+def read_columns(value: object) -> dict[str, tuple[str, ...]]:
+    """Return names of columns by what they hold. Raises ValueError."""
     if not isinstance(value, Mapping):
-        raise TypeError(value)
+        raise ValueError(value)  # noqa: TRY004 - pydantic takes no TypeError for a wrong value
     named = {}
     for part, names in value.items():
         if part not in PARTS:
@@ -210,92 +230,38 @@ def _columns(value: object) -> dict[str, tuple[str, ...]]:
         found = (names,) if isinstance(names, str) else _items(names)
         if not found or (len(found) > 1 and part != "question"):
             raise Wrong(Message("{name}: only question may name several columns", name=part))
-        named[str(part)] = tuple(map(_text, found))
+        named[str(part)] = tuple(map(read_text, found))
     if named and "messages" not in named and not {"question", "answer"} <= named.keys():
         raise Wrong(Message("names neither messages, nor both question and answer"))
     return named
 
 
-def _targets(value: object) -> str | tuple[str, ...]:
+def read_targets(value: object) -> object:
+    """Return names of layers, one of which is all-linear only if it stands alone. Raises ValueError."""
     if value == "all-linear":
-        return "all-linear"
-    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(map(_text, _items(value)))
-    if not names or not set(names) <= {*LORA_TARGETS, HEAD}:
+        return value
+    names = (
+        [part.strip() for part in value.split(",")] if isinstance(value, str) else list(map(read_text, _items(value)))
+    )
+    if not names or not set(names) <= set(get_args(Target)):
         raise ValueError(value)
     return tuple(dict.fromkeys(names))
 
 
-def _device(value: object) -> str:
+def read_device(value: object) -> str:
+    """Return a device as torch names it. Raises ValueError."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return f"cuda:{value}"  # as torch counts them
-    name = _text(value).lower()
-    if name in {"auto", "cpu", "mps", "cuda"} or (name.startswith("cuda:") and name[5:].isdigit()):
-        return name
-    raise ValueError(value)
+    return read_text(value).lower()
 
 
-def _dtype(value: object) -> str:
-    name = _text(value).lower().removeprefix("torch.")
-    name = {"fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}.get(name, name)
-    if name not in {"auto", "float32", "float16", "bfloat16"}:
-        raise ValueError(value)
-    return name
+def read_dtype(value: object) -> str:
+    """Return a precision by its long name. Raises ValueError."""
+    name = read_text(value).lower().removeprefix("torch.")
+    return {"fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}.get(name, name)
 
 
-def _auto_or_truth(value: object) -> bool | str:
-    return "auto" if isinstance(value, str) and value.strip().lower() == "auto" else read_bool(value)
-
-
-TRUTH = Rule(read_bool, Message("true or false"))
-
-FIELDS: Mapping[str, Rule] = {
-    "model": Rule(_model, Message("the name of a model, such as Qwen/Qwen3-0.6B")),
-    "data": Rule(_paths, Message("a file or a list of files (.json, .jsonl, .csv, .tsv, .parquet)")),
-    "output_dir": Rule(_folder, Message("a folder")),
-    "method": one_of("lora", "full"),
-    "epochs": real(0, 1000, above=True),
-    "max_steps": optional(whole(1, 10_000_000)),
-    "learning_rate": optional(real(0, 1, above=True)),
-    "schedule": one_of("cosine", "linear", "constant"),
-    "warmup_ratio": real(0, 0.9),
-    "weight_decay": real(0, 1),
-    "max_grad_norm": real(0, 1000, above=True),
-    "batch_size": whole(1, 4096),
-    "gradient_accumulation": whole(1, 4096),
-    "packing": Rule(_auto_or_truth, Message("auto, true or false")),
-    "max_length": whole(16, 262_144),
-    "data_format": one_of("auto", "messages", "alpaca", "sharegpt"),
-    "columns": Rule(_columns, Message("a group of fields that names columns, at least question and answer")),
-    "skip_bad_rows": TRUTH,
-    "empty_think_loss": TRUTH,
-    "eval_fraction": real(0, 0.5),
-    "eval_steps": optional(whole(1, 10_000_000)),
-    "early_stopping": optional(whole(1, 1000)),
-    "load_best_model_at_end": TRUTH,
-    "report": TRUTH,
-    "prompts": Rule(_prompts, Message("a text or a list of at most {count} texts", count=MOST_PROMPTS)),
-    "seed": whole(0, 2**32 - 1),
-    "save_steps": optional(whole(1, 10_000_000)),
-    "save_minutes": optional(real(0, 100_000, above=True)),
-    "keep_checkpoints": whole(1, 100),
-    "dtype": Rule(_dtype, Message("one of auto, float32, float16, bfloat16")),
-    "device": Rule(_device, Message("auto, cpu, mps, cuda or cuda:N")),
-    "attn_implementation": one_of("auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"),
-    "activation_checkpointing": optional(TRUTH),
-    "overwrite": TRUTH,
-    "revision": optional(Rule(_text, Message("a commit, branch or tag"))),
-    "init_from": optional(Rule(_text, Message("the folder of a fine-tune or of a checkpoint"))),
-    "from_run": optional(Rule(_text, Message("the folder of a fine-tune"))),
-    "quantization": not_yet(None, Message("fine-tuning a quantized model (QLoRA)")),
-    "devices": not_yet(1, Message("training on several devices")),
-}
-
-LORA_FIELDS: Mapping[str, Rule] = {
-    "r": whole(1, 1024),
-    "alpha": whole(1, 4096),
-    "dropout": real(0, 0.9),
-    "targets": Rule(_targets, Message("all-linear, or names among {names}", names=", ".join((*LORA_TARGETS, HEAD)))),
-    "rslora": TRUTH,
-    "dora": TRUTH,
-    "loraplus_ratio": optional(real(1, 1000)),
-}
+def _items(value: object) -> tuple[object, ...]:
+    if not isinstance(value, Iterable):
+        raise ValueError(value)  # noqa: TRY004 - pydantic takes no TypeError for a wrong value
+    return tuple(value)

@@ -1,21 +1,26 @@
-"""Reads YAML as people mean it: a field that stands twice is named, and so is the colon of a Chinese input method."""
+"""Reads the YAML of a config as people mean it: a field twice is named, and so is the colon of a Chinese keyboard."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from qwen3ft_jupyter.errors import BadConfig
+from qwen3ft_jupyter.finetune.near import nearest_file
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.paths import at_home
 
 if TYPE_CHECKING:
     from yaml.nodes import MappingNode
 
 _WIDE_COLON = re.compile(r"^\s*[\w.]+\s*：", re.MULTILINE)
 _NO_SPACE = re.compile(r"^\s*[A-Za-z_]+:[^\s/]", re.MULTILINE)
+
+THE_CONFIG = Message("The fine-tune config")
 
 
 class _Loader(yaml.SafeLoader):
@@ -33,12 +38,46 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def load_yaml(text: str) -> object:
-    """Return the values. Raises YAMLError, ValueError, RecursionError."""
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a SafeLoader
+def read_config(path: Path) -> dict[str, object]:
+    """Return the fields in a YAML (or JSON) file, unchecked. Raises BadConfig, naming the file."""
+    try:
+        text = at_home(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        near = nearest_file(path) if isinstance(error, FileNotFoundError) else None
+        raise BadConfig(
+            "{name} cannot be read: {reason}.",
+            hint='Did you mean "{near}"?' if near else "Give the path of a YAML file.",
+            details={"file": str(path)},
+            name=path.name or path,
+            near=near,
+            reason=getattr(error, "strerror", None) or Message("it is not UTF-8"),
+        ) from error
+    return parse_yaml(text, name=path.name)
 
 
-def find_slip(text: str, name: str) -> BadConfig | None:
+def parse_yaml(text: str, *, name: str = THE_CONFIG) -> dict[str, object]:
+    """Return the fields written in YAML (or JSON, which is YAML), unchecked. Raises BadConfig, calling it `name`."""
+    try:
+        values: object = yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: no date, nested without end
+        if slip := _find_slip(text, name):
+            raise slip from error
+        mark = getattr(error, "problem_mark", None)
+        raise BadConfig(
+            "{name} is not YAML at line {line}: {problem}." if mark else "{name} is not YAML.",
+            hint="Write one `field: value` a line.",
+            name=name,
+            line=mark.line + 1 if mark else None,
+            problem=getattr(error, "problem", None),
+        ) from error
+    if not isinstance(values, dict):
+        if slip := _find_slip(text, name):
+            raise slip
+        raise BadConfig("{name} is not a list of fields.", hint="Write for example: model: Qwen/Qwen3-0.6B", name=name)
+    return {str(field_name): value for field_name, value in values.items()}
+
+
+def _find_slip(text: str, name: str) -> BadConfig | None:
     """Return the error for what was meant as YAML and is none, if it is a common slip."""
     for pattern, words, hint in (
         (

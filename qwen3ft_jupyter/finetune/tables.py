@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +65,7 @@ def write(config: FineTuneConfig, rows: Sequence[Any], folder: Path | None = Non
             name=path.name,
             reason=error.strerror or Message("the disk refuses"),
         ) from error
-    return replace(config, data=(str(path),))
+    return config.model_copy(update={"data": (str(path),)})
 
 
 def _holds(path: Path, content: bytes) -> bool:

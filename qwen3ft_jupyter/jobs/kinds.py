@@ -67,6 +67,7 @@ class JobContext:
 
 Params = TypeVar("Params", bound=Stored)
 Result = TypeVar("Result", bound=Stored)
+Value = TypeVar("Value", bound=Stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class JobKind(Generic[Params, Result]):
     name: str
     """What ids, folders and REST call it: lower case, without hyphens."""
     params: type[Params]
-    result: type[Result]
+    result: Callable[[Mapping[str, Any]], Result]
+    """Rebuilds what it gives, as `Stored.from_dict` does."""
     title: Callable[[Params], str]
     """Says what people see."""
     run: Callable[[Params, JobContext], Result]
@@ -90,11 +92,11 @@ class JobKind(Generic[Params, Result]):
 
     def read_params(self, params: Mapping[str, Any]) -> Params | Plain:
         """Return the params that a spec holds, `Plain` if they are of another version that had other ones."""
-        return _read(self.params, params) or Plain(params)
+        return _read(self.params.from_dict, params) or Plain(params)
 
 
-def _read(cls: type[Params], data: Mapping[str, Any]) -> Params | None:
+def _read(rebuild: Callable[[Mapping[str, Any]], Value], data: Mapping[str, Any]) -> Value | None:
     try:
-        return cls.from_dict(data)
+        return rebuild(data)
     except (KeyError, TypeError, ValueError, Qwen3ftError):
         return None

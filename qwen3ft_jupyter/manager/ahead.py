@@ -84,7 +84,7 @@ def main() -> int:
 
 
 def _answer(asked: Mapping[str, Any]) -> dict[str, Any]:
-    from qwen3ft_jupyter.finetune.config import parse_yaml
+    from qwen3ft_jupyter.finetune.strict_yaml import parse_yaml
 
     try:
         given = dict(asked["given"])

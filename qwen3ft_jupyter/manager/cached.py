@@ -14,7 +14,6 @@ from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.cache.unseen import OTHERS, unseen, unseen_clients, unseen_folders
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.jobs.store import JobStore
-from qwen3ft_jupyter.manager import overview
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
+    from qwen3ft_jupyter.manager import overview
 
 
 def warn_unless_sound(ensured: Ensured, reporter: Reporter) -> Ensured:
@@ -100,6 +100,8 @@ class CachedModels:
 
     def summarize_cache(self) -> overview.CacheSummary:
         """Return the same as a value."""
+        from qwen3ft_jupyter.manager import overview  # most who open a manager ask for none of it
+
         models, unfinished = self.cache.kept(), tuple(self.cache.unfinished_downloads())
         return overview.CacheSummary(
             str(self.settings.cache_dir),
@@ -118,6 +120,8 @@ class CachedModels:
 
     def model_rows(self) -> list[overview.ModelRow]:
         """Return the same as values."""
+        from qwen3ft_jupyter.manager import overview
+
         return overview.model_rows(self.cached_models(), self._model_jobs.downloads())
 
     def jobs(self) -> list[Job]:
@@ -144,6 +148,8 @@ class CachedModels:
 
     def describe(self) -> overview.Description:
         """Answer "which hub am I using, which cache, and why", and name what of it cannot be looked into."""
+        from qwen3ft_jupyter.manager import overview
+
         return overview.describe(
             self.settings, [*self.unseen(), *([fault.message] if (fault := self.job_store.fault) is not None else [])]
         )

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.download.result import DownloadResult
-from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
-from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.jobs.kinds import JobKind
 from qwen3ft_jupyter.manager.turns import wait_for_turn
@@ -22,8 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.download.request import Wanted
+    from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
+    from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.jobs.kinds import JobContext, Kinds, Stored
     from qwen3ft_jupyter.manager.manager import ModelManager
+
+    JobResult: TypeAlias = DownloadResult | VerifyReport | RepairReport | Outcome | MergeResult | ExportResult
+    """What jobs give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +191,6 @@ def model_params(params: Stored) -> ModelParams:
     return CheckParams(Starter.from_dict(values), str(values.get("model_name", "")))
 
 
-JobResult = DownloadResult | VerifyReport | RepairReport | Outcome | MergeResult | ExportResult
-"""What jobs give."""
-
-
 def read_result(kind: str, result: Mapping[str, Any] | None) -> JobResult | None:
     """Return what a job of a kind gave; None if it gave nothing yet, or if it is of another version."""
     return KINDS[kind].read_result(result) if kind in KINDS else None
@@ -280,12 +279,30 @@ def _export_title(params: ExportParams) -> str:
     return Message("Export {name} → {target}", name=name, target=params.to)
 
 
-DOWNLOAD = JobKind("download", DownloadParams, DownloadResult, _download_title, _download, can_pause=True)
-VERIFY = JobKind("verify", CheckParams, VerifyReport, _verify_title, _verify, can_pause=True)
-REPAIR = JobKind("repair", CheckParams, RepairReport, _repair_title, _repair, can_pause=True)
-FINETUNE = JobKind("finetune", FineTuneParams, Outcome, _fine_tune_title, _fine_tune)
-MERGE = JobKind("merge", MergeParams, MergeResult, _merge_title, _merge, can_pause=True)
-EXPORT = JobKind("export", ExportParams, ExportResult, _export_title, _export)
+def _outcome(data: Mapping[str, Any]) -> Outcome:
+    from qwen3ft_jupyter.finetune.results import Outcome  # here, as below: a download starts the sooner without it
+
+    return Outcome.from_dict(data)
+
+
+def _merge_result(data: Mapping[str, Any]) -> MergeResult:
+    from qwen3ft_jupyter.finetune.merged import MergeResult
+
+    return MergeResult.from_dict(data)
+
+
+def _export_result(data: Mapping[str, Any]) -> ExportResult:
+    from qwen3ft_jupyter.finetune.merged import ExportResult
+
+    return ExportResult.from_dict(data)
+
+
+DOWNLOAD = JobKind("download", DownloadParams, DownloadResult.from_dict, _download_title, _download, can_pause=True)
+VERIFY = JobKind("verify", CheckParams, VerifyReport.from_dict, _verify_title, _verify, can_pause=True)
+REPAIR = JobKind("repair", CheckParams, RepairReport.from_dict, _repair_title, _repair, can_pause=True)
+FINETUNE = JobKind("finetune", FineTuneParams, _outcome, _fine_tune_title, _fine_tune)
+MERGE = JobKind("merge", MergeParams, _merge_result, _merge_title, _merge, can_pause=True)
+EXPORT = JobKind("export", ExportParams, _export_result, _export_title, _export)
 
 KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE, MERGE, EXPORT)}
 """By name."""

@@ -174,7 +174,7 @@ def _config(room: Room, given: Namespace, file: str | None) -> Any:
         raise WrongLine(tr("Give the config in the cell or in a file, not in both."))
     if given.cell is None and file is None:
         raise WrongLine(tr("Give the config in the cell, or name its file."))
-    from qwen3ft_jupyter.finetune.config import parse_yaml, read_config
+    from qwen3ft_jupyter.finetune.strict_yaml import parse_yaml, read_config
 
     written = parse_yaml(given.cell) if given.cell is not None else read_config(Path(str(file)))
     return _filled_in(written, room.variables)

@@ -223,8 +223,6 @@ def _told_root(environ: Mapping[str, str]) -> Path | None:
 
 def _read_env_file(folder: Path, origin: str, notices: list[str]) -> dict[str, str]:
     """Return the variables in a folder's ``.env``; one that cannot be read says so and holds nothing."""
-    from dotenv import dotenv_values
-
     path = folder / ".env"
     try:
         if fault := fault_of(folder) or why_unseen(path):
@@ -232,6 +230,8 @@ def _read_env_file(folder: Path, origin: str, notices: list[str]) -> dict[str, s
         if not is_file(path):  # many call a virtual environment so
             return {}
         text = read_regular(os.path.realpath(path), MAX_ENV_BYTES).decode("utf-8-sig")
+        from dotenv import dotenv_values
+
         # No interpolation: ${HF_TOKEN} in a stranger's file must not read our environment.
         values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     except UnicodeDecodeError:

@@ -19,7 +19,6 @@ import os
 import secrets
 import stat
 import threading
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +27,7 @@ from qwen3ft_jupyter.errors import Qwen3ftError, TransferError, WrongBytes
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.paths import matching
 from qwen3ft_jupyter.processes import ProcessIdentity
+from qwen3ft_jupyter.transfer.crc import crc32
 from qwen3ft_jupyter.transfer.journal import (
     Journal,
     Record,
@@ -173,7 +173,7 @@ class Partial:
         for record in self.records:
             crc = 0
             for offset in range(record.start, record.end, CHECK_BYTES):
-                crc = zlib.crc32(self.read(min(CHECK_BYTES, record.end - offset), offset), crc)
+                crc = crc32(self.read(min(CHECK_BYTES, record.end - offset), offset), crc)
             if crc != record.crc:
                 yield record
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import Qwen3ftError, SourceFailed, Stopped, TransferError, WrongBytes
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL, Suspects
+from qwen3ft_jupyter.transfer.crc import crc32
 from qwen3ft_jupyter.transfer.pieces import Span
 from qwen3ft_jupyter.transfer.rates import MinimumRate
 
@@ -139,7 +139,7 @@ class _Carrier:
                     piece.position, self._partial.read(count, piece.position), bytes(kept)
                 )
             self._partial.write(kept, piece.position)
-            self._run, self._crc = Span(self._run.start, self._run.end + count), zlib.crc32(kept, self._crc)
+            self._run, self._crc = Span(self._run.start, self._run.end + count), crc32(kept, self._crc)
             position = self._run.end
             if self._run.length >= RECORD_BYTES or position == piece.end or scheduler.clock() >= self._note_at:
                 self._note()

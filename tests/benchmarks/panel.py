@@ -142,7 +142,12 @@ def running_download(folder: Path) -> Iterator[Job]:
     """Yield a job that tells of a download and moves no byte."""
     store = JobStore(folder / "state", worker=WORKER)
     kind = JobKind(
-        "download", Plain, Plain, title=lambda _: "Download Qwen/Qwen3-4B", run=lambda params, _: params, can_pause=True
+        "download",
+        Plain,
+        Plain.from_dict,
+        title=lambda _: "Download Qwen/Qwen3-4B",
+        run=lambda params, _: params,
+        can_pause=True,
     )
     job = store.start(kind, Plain({"model_name": "Qwen/Qwen3-4B"}), cwd=folder)
     try:

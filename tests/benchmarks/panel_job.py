@@ -31,7 +31,7 @@ def download(params: Plain, context: JobContext) -> Plain:
     raise Stopped(params.values.get("model_name", ""))
 
 
-KINDS = {"download": JobKind("download", Plain, Plain, title=lambda _: "", run=download, can_pause=True)}
+KINDS = {"download": JobKind("download", Plain, Plain.from_dict, title=lambda _: "", run=download, can_pause=True)}
 
 if __name__ == "__main__":
     sys.exit(worker.run(Path(sys.argv[2]), KINDS))

@@ -18,8 +18,9 @@ from qwen3ft_jupyter.catalog import check_published
 from qwen3ft_jupyter.errors import BadConfig, BadData, BadInput, MissingPackage, Qwen3ftError
 from qwen3ft_jupyter.finetune import check
 from qwen3ft_jupyter.finetune.check import check_fine_tune
-from qwen3ft_jupyter.finetune.config import FineTuneConfig, LoraConfig, parse_yaml
+from qwen3ft_jupyter.finetune.config import FineTuneConfig, LoraConfig
 from qwen3ft_jupyter.finetune.data import read_data_of
+from qwen3ft_jupyter.finetune.strict_yaml import parse_yaml
 
 LEAST: dict[str, Any] = {"model": "Qwen/Qwen3-0.6B", "data": "train.jsonl"}
 ROW: dict[str, Any] = {"question": "q", "answer": "a"}

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadConfig
-from qwen3ft_jupyter.finetune.config import FineTuneConfig, parse_yaml, read_config
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.strict_yaml import parse_yaml, read_config
 
 BASE = Path("/work space").absolute()
 LEAST: dict[str, Any] = {"model": "Qwen/Qwen3-0.6B", "data": "train.jsonl"}
@@ -103,6 +104,24 @@ def test_the_present_values_of_later_fields_are_accepted() -> None:
     config = FineTuneConfig.from_dict({**LEAST, "quantization": None, "packing": False, "devices": 1})
 
     assert (config.quantization, config.packing, config.devices) == (None, False, 1)
+
+
+def test_a_config_made_with_keywords_is_checked_in_the_same_words() -> None:
+    with pytest.raises(
+        BadConfig, match=r"2 wrong fields: epochs: -1 is not a number above 0.*; lora\.r: 0 is not a whole"
+    ):
+        FineTuneConfig(**{**LEAST, "epochs": -1, "lora": {"r": 0}})
+    assert FineTuneConfig(**{**LEAST, "lora_rank": 8}).lora.r == 8
+
+
+def test_a_config_that_is_no_group_of_fields_is_refused() -> None:
+    with pytest.raises(BadConfig, match="is not a list of fields"):
+        FineTuneConfig.model_validate("train.jsonl")
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        FineTuneConfig.from_dict(LEAST).epochs = 2.0
 
 
 def test_a_wrong_path_is_shown_without_its_folder() -> None:

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,7 @@ def weights(folder: Path) -> str:
 
 @pytest.fixture
 def overwriting(config: FineTuneConfig) -> FineTuneConfig:
-    return replace(config, overwrite=True)
+    return config.model_copy(update={"overwrite": True})
 
 
 @pytest.mark.parametrize("there", ["nothing", "an empty folder", "other files"])
@@ -119,13 +118,13 @@ def test_a_file_is_no_output_folder(config: FineTuneConfig) -> None:
 
     for path in (config.output_dir, f"{config.output_dir}/below"):
         with pytest.raises(BadConfig, match="output_dir: run is not a folder"):
-            check_output(replace(config, output_dir=path))
+            check_output(config.model_copy(update={"output_dir": path}))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a file system that refuses even root")
 def test_a_folder_that_cannot_be_written_is_refused(config: FineTuneConfig) -> None:
     with pytest.raises(BadConfig, match="output_dir: run cannot be written") as caught:
-        check_output(replace(config, output_dir="/proc/self/run"))
+        check_output(config.model_copy(update={"output_dir": "/proc/self/run"}))
 
     assert "/proc" not in caught.value.message
 
@@ -239,7 +238,7 @@ def test_an_unfinished_run_gives_way_and_the_result_before_it_stays(overwriting:
     assert weights(folder / "previous") == "first"
     assert not (folder / "adapter").exists()
     with pytest.raises(BadConfig, match="earlier fine-tune"):
-        check_output(replace(overwriting, overwrite=False))
+        check_output(overwriting.model_copy(update={"overwrite": False}))
 
 
 def test_a_leftover_of_the_removal_is_not_taken_for_the_earlier_result(overwriting: FineTuneConfig) -> None:

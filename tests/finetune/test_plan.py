@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from qwen3ft_jupyter.catalog import Architecture, find
+from qwen3ft_jupyter.catalog import find
+from qwen3ft_jupyter.catalog.memory import Architecture
 from qwen3ft_jupyter.errors import BadInput, DoesNotFit, NoSpace
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import DataReport

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +111,7 @@ def test_of_much_data_a_part_is_counted_and_that_is_said(tiny: Path, config: Fin
 
 
 def test_without_the_model_tokens_are_estimated_and_that_is_said(config: FineTuneConfig) -> None:
-    plan = plan_run(replace(config, model="Qwen/Qwen3-0.6B"), base_model("Qwen/Qwen3-0.6B", None), ())
+    plan = plan_run(config.model_copy(update={"model": "Qwen/Qwen3-0.6B"}), base_model("Qwen/Qwen3-0.6B", None), ())
 
     assert (plan.tokens.basis, plan.is_cached) == ("estimated", False)
     assert (plan.download_bytes or 0) > 10**9
@@ -137,7 +136,7 @@ def test_wrong_rows_are_named_before_anything_starts(tiny: Path, tmp_path: Path)
 
 
 def test_a_run_does_what_was_planned_and_says_so(tiny: Path, config: FineTuneConfig) -> None:
-    whole = replace(config, max_steps=None, epochs=2.0)
+    whole = config.model_copy(update={"max_steps": None, "epochs": 2.0})
     ahead = plan_run(whole, base_model(NAME, tiny), ())
 
     outcome = train(whole, model_folder=tiny)
@@ -151,10 +150,12 @@ def test_a_run_does_what_was_planned_and_says_so(tiny: Path, config: FineTuneCon
     assert f"| steps 12, 12; tokens {outcome.tokens:,}, {outcome.tokens:,}" in (whole_path / "README.md").read_text()
     assert read_run(whole_path).result["planned"]["steps"] == 12
 
-    again = plan_run(replace(whole, output_dir=f"{whole.output_dir}-b"), base_model(NAME, tiny), [whole_path])
+    again = plan_run(
+        whole.model_copy(update={"output_dir": f"{whole.output_dir}-b"}), base_model(NAME, tiny), [whole_path]
+    )
     assert again.tokens_per_s == pytest.approx(outcome.tokens / outcome.seconds)
     assert again.seconds == pytest.approx(outcome.seconds)
-    other = replace(whole, method="full", output_dir=f"{whole.output_dir}-c")
+    other = whole.model_copy(update={"method": "full", "output_dir": f"{whole.output_dir}-c"})
     assert plan_run(other, base_model(NAME, tiny), [whole_path]).seconds is None  # it was another method
 
 

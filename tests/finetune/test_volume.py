@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def test_a_folder_that_cannot_be_looked_into_is_refused_before_the_start(
         answering(folder, number),
         pytest.raises(BadConfig, match=f"output_dir: .* cannot be looked into: {os.strerror(number)}") as caught,
     ):
-        check_output(replace(config, output_dir=str(folder / where)))
+        check_output(config.model_copy(update={"output_dir": str(folder / where)}))
 
     assert "another folder" in caught.value.hint
     assert str(folder.parent) not in str(caught.value)
@@ -54,14 +53,14 @@ def test_an_earlier_run_that_cannot_be_read_is_not_taken_for_none(config: FineTu
     (folder / "config.json").write_text("{}")
 
     with answering(folder / "config.json", errno.EIO), pytest.raises(BadConfig, match="cannot be looked into"):
-        check_output(replace(config, overwrite=True))
+        check_output(config.model_copy(update={"overwrite": True}))
 
 
 @POSIX
 @pytest.mark.parametrize("name", ["x" * 300, "new/" + "x" * 300, "a/" * 2500], ids=["name", "name below", "path"])
 def test_a_name_that_the_volume_does_not_take_is_refused_before_the_start(config: FineTuneConfig, name: str) -> None:
     with pytest.raises(BadConfig, match=r"output_dir: .*: File name too long") as caught:
-        check_output(replace(config, output_dir=f"{config.output_dir}/{name}"))
+        check_output(config.model_copy(update={"output_dir": f"{config.output_dir}/{name}"}))
 
     assert len(caught.value.message) < 200
     assert not Path(config.output_dir).exists()
@@ -89,7 +88,7 @@ def test_a_volume_without_room_or_that_is_read_only_is_refused_before_the_start(
     with mounted(folder, "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
         fill(folder)
         with pytest.raises(BadConfig, match="output_dir: new cannot be written: No space left on device") as caught:
-            check_output(replace(config, output_dir=str(folder / "new")))
+            check_output(config.model_copy(update={"output_dir": str(folder / "new")}))
         assert "room" in caught.value.hint
 
         (folder / "filler.4096").unlink()
@@ -140,7 +139,7 @@ def test_a_volume_that_fills_up_in_a_run_loses_nothing_that_was_saved(
     """In a checkpoint's weights, its optimizer, its record; in the metrics; in the result."""
     folder = Path(config.output_dir).parent / "volume"
     folder.mkdir()
-    config = replace(config, output_dir=str(folder / "run"))
+    config = config.model_copy(update={"output_dir": str(folder / "run")})
     with mounted(folder, "-t", "tmpfs", "-o", "size=24m", "tmpfs"):
         ear = Ear(lambda at: leave(folder, free) if at == step else None)
         with pytest.raises(NoSpace, match="output_dir: there is no room left on the volume of run"):
@@ -200,7 +199,7 @@ def test_data_that_cannot_be_looked_at_is_named_with_the_cause(
     path = folder / name
 
     with answering(folder, number), pytest.raises(BadData) as caught:
-        read_data_of(replace(config, data=(str(path),)))
+        read_data_of(config.model_copy(update={"data": (str(path),)}))
 
     assert f"data: {path.name} cannot be read: {os.strerror(number)}." in caught.value.message
     assert str(folder) not in str(caught.value)
@@ -212,7 +211,7 @@ def test_a_pattern_says_what_it_could_not_look_into(config: FineTuneConfig, data
     (data.parent / "locked").mkdir()
 
     with answering(data.parent / "locked", errno.EACCES):
-        read = read_data_of(replace(config, data=(f"{data.parent}/**/*.jsonl",)))
+        read = read_data_of(config.model_copy(update={"data": (f"{data.parent}/**/*.jsonl",)}))
 
     assert "*.jsonl: folders that cannot be looked into: locked" in read.report.notices
 

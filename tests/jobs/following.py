@@ -27,7 +27,9 @@ AT_ONCE_S = -supervisor.TERMINATE_S
 def start(store: JobStore, name: str, params: dict[str, Any], *, title: str = "", **options: Any) -> Job:
     """Start a job of a kind that is made up; it can be paused if a speed is among the options."""
     can_pause = "max_speed" in options
-    kind = JobKind(name, Plain, Plain, title=lambda _: title, run=lambda params, _: params, can_pause=can_pause)
+    kind = JobKind(
+        name, Plain, Plain.from_dict, title=lambda _: title, run=lambda params, _: params, can_pause=can_pause
+    )
     return store.start(kind, Plain(params), **options)
 
 

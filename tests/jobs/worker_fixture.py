@@ -124,7 +124,7 @@ def made_up(function: Callable[[dict[str, Any], JobContext], dict[str, Any]]) ->
     def run(params: Plain, context: JobContext) -> Plain:
         return Plain(function(params.to_dict(), context))
 
-    return JobKind(function.__name__, Plain, Plain, title=lambda _: function.__name__, run=run)
+    return JobKind(function.__name__, Plain, Plain.from_dict, title=lambda _: function.__name__, run=run)
 
 
 KINDS = {

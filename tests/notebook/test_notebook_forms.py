@@ -183,7 +183,7 @@ def test_the_form_shows_the_yaml_it_runs(manager: StandInManager) -> None:
 
 
 def test_the_yaml_that_is_shown_is_what_the_cell_magic_reads(manager: StandInManager) -> None:
-    from qwen3ft_jupyter.finetune.config import parse_yaml
+    from qwen3ft_jupyter.finetune.strict_yaml import parse_yaml
 
     shown = form(manager)
     shown.data.value = "数据/train.jsonl"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -20,6 +19,7 @@ from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
+from qwen3ft_jupyter.transfer.crc import crc32
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claimed
 from qwen3ft_jupyter.transfer.pieces import spans_of
@@ -115,7 +115,7 @@ def _copy_gaps(theirs: OthersPartial, partial: Partial, reading: Reading, work: 
                 data = _read(descriptor, min(COPY_BYTES, gap.end - start), start - theirs.start)
                 if data and _HOLE not in data:
                     partial.write(memoryview(data), start)
-                    partial.record(start, start + len(data), zlib.crc32(data), ANOTHER_TOOL)
+                    partial.record(start, start + len(data), crc32(data), ANOTHER_TOOL)
                     copied += len(data)
                     reading.advance(len(data))
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import zlib
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.reading import Reading
@@ -14,6 +13,7 @@ from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, read_blocks
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.messages import Names, Size, Texts
 from qwen3ft_jupyter.paths import is_there
+from qwen3ft_jupyter.transfer.crc import crc32
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claimed
 from qwen3ft_jupyter.transfer.pieces import spans_of
@@ -161,7 +161,7 @@ def _is_right(descriptor: int, piece: PieceSum, on_bytes: Callable[[int], None])
     position, end, right = piece
     crc = 0
     for data in _readable(read_blocks(descriptor, position, end, on_bytes)):
-        crc = zlib.crc32(data, crc)
+        crc = crc32(data, crc)
         position += len(data)
     return position == end and crc == right
 
@@ -187,7 +187,7 @@ def keep_pieces(
         position = start
         for data in _readable(read_blocks(descriptor, start, end, on_bytes)):
             partial.write(memoryview(data), position)
-            crc = zlib.crc32(data, crc)
+            crc = crc32(data, crc)
             position += len(data)
         if position == end and crc == right:
             partial.record(start, end, crc, source)

@@ -63,7 +63,7 @@ def exact_match(answer: str, reference: str) -> float:
 def chrf(answer: str, reference: str) -> float:
     """Return the F-score of n-grams of characters.
 
-    >>> round(chrf("abd", "abc"), 3)  # of one character 2/3, of two 1/2, of three 0: precision and recall are 7/18
+    >>> round(chrf("aby", "abx"), 3)  # of one character 2/3, of two 1/2, of three 0: precision and recall are 7/18
     38.889
     """
     texts = ["".join(text.split()) for text in (answer, reference)]

@@ -1,0 +1,98 @@
+"""What is wrong with a fine-tune config, in our words: field, value, what is accepted, what may have been meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.finetune.names import OTHERS, SAME, SAME_IN_LORA
+from qwen3ft_jupyter.finetune.rules import Unusable, Wrong, accepted, shown
+from qwen3ft_jupyter.messages import Message
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
+CLOSE = 0.85
+"""How alike a field's name has to be to that of another trainer's to be taken for a slip of it."""
+
+UNKNOWN = Message("unknown field")
+
+
+def find_problems(
+    errors: Iterable[ErrorDetails], group: type[BaseModel], values: Mapping[str, Any], prefix: str = ""
+) -> list[str]:
+    """Return what is wrong, each field once.
+
+    Args:
+        errors: What pydantic found in `values`.
+        group: The model that they are the fields of.
+        values: Fields as they were given.
+        prefix: What leads to the group: "", or "lora.".
+    """
+    by_field: dict[str, list[ErrorDetails]] = {}
+    for error in errors:
+        by_field.setdefault(str(error["loc"][0]), []).append(error)
+    unknown = [name for name in by_field if name not in group.model_fields]
+    problems = _explain_unknown(unknown, list(group.model_fields), prefix)
+    unusable: dict[str, list[str]] = {}
+    for name, (error, *others) in by_field.items():
+        if name in unknown:
+            continue
+        inner = group_of(group, name)
+        reason = error.get("ctx", {}).get("error")
+        if inner is not None and len(error["loc"]) > 1:
+            below: list[ErrorDetails] = [{**each, "loc": each["loc"][1:]} for each in (error, *others)]
+            problems += find_problems(below, inner, values[name], f"{name}.")
+        elif isinstance(reason, Unusable):
+            unusable.setdefault(reason.args[0], []).append(f"{prefix}{name}")
+        else:
+            problems.append(_explain(f"{prefix}{name}", error, accepts(group, name), values.get(name)))
+    return problems + [
+        Message("{names}: {note}", names=", ".join(names), note=note) for note, names in unusable.items()
+    ]
+
+
+def accepts(group: type[BaseModel], name: str) -> str:
+    """Return in words what a field accepts."""
+    if (inner := group_of(group, name)) is not None:
+        return Message("a group of fields ({names})", names=", ".join(inner.model_fields))
+    field = group.model_fields[name]
+    return accepted(field.annotation, field.metadata)
+
+
+def group_of(group: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """Return the model of a field that is a group itself."""
+    inner: Any = group.model_fields[name].annotation
+    return inner if hasattr(inner, "model_fields") else None
+
+
+def _explain(name: str, error: ErrorDetails, words: str, value: object) -> str:
+    reason = error.get("ctx", {}).get("error")
+    if error["type"] == "missing":
+        return Message("{name}: missing ({accepted})", name=name, accepted=words)
+    if isinstance(reason, Wrong):
+        return Message("{name}: {value} {problem}", name=name, value=shown(value), problem=reason.args[0])
+    return Message("{name}: {value} is not {accepted}", name=name, value=shown(value), accepted=words)
+
+
+def _explain_unknown(names: Iterable[str], known: list[str], prefix: str) -> list[str]:
+    """Return what may have been meant by fields that there are none of; those not needed in one go."""
+    problems: list[str] = []
+    by_note: dict[str, list[str]] = {}
+    theirs = SAME_IN_LORA if prefix else {**SAME, **dict.fromkeys(OTHERS, "")}
+    for name in names:
+        close = difflib.get_close_matches(name, theirs, 1, CLOSE) or difflib.get_close_matches(name, known, 1)
+        near = close[0] if close else ""
+        told = f"{prefix}{shown(name)[1:-1]}"
+        if name in OTHERS:
+            by_note.setdefault(OTHERS[name], []).append(told)
+        elif near in OTHERS:
+            problems.append(Message("{name}: unknown field; {near}: {note}", name=told, near=near, note=OTHERS[near]))
+        elif near:
+            near = theirs.get(near, near)
+            problems.append(Message("{name}: unknown field, did you mean {near}?", name=told, near=near))
+        else:
+            by_note.setdefault(UNKNOWN, []).append(told)
+    return problems + [Message("{names}: {note}", names=", ".join(names), note=note) for note, names in by_note.items()]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FAILED = 1
 _ELSEWHERE = {
     **dict.fromkeys(("download", "verify", "repair"), "work"),
-    **dict.fromkeys(("finetune", "preview"), "tuning"),
+    **dict.fromkeys(("finetune", "preview", "compare"), "tuning"),
     **dict.fromkeys(("merge", "export", "jobs"), "jobs"),
     "mirror": "mirror",
 }

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cli.commands import FAILED, open_manager, say_lines
+from qwen3ft_jupyter.cli.commands import FAILED, open_manager, say_lines, show_rows
 from qwen3ft_jupyter.cli.jobs import detach, tell_end
 from qwen3ft_jupyter.cli.output import show, show_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.refusals import WrongLine
+from qwen3ft_jupyter.faces.report_views import comparison_table
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.tuning_views import fine_tune_table, preview_table, sample_lines
 from qwen3ft_jupyter.messages import tr
@@ -47,6 +48,15 @@ def _show_plan(manager: ModelManager, config: Mapping[str, object], given: Names
         table = fine_tune_table(plan)
         show("\n".join([table.title, *(fact(name, value) for name, value in table.rows), *table.notes]))
     return 0 if plan.fits != "no" and plan.has_room else FAILED
+
+
+def compare_(given: Namespace) -> None:
+    """Print fine-tunes beside each other."""
+    found = actions.compare(open_manager(given), given)
+    if given.is_json:
+        show_json(found.to_dict())
+    else:
+        show_rows(comparison_table(found))
 
 
 def preview_(given: Namespace) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.models import EvictedModel
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.finetune.preview import Preview
+    from qwen3ft_jupyter.finetune.runs import Comparison
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
@@ -145,6 +146,11 @@ def _plain_name(name: str) -> str:
 def repeated(manager: ModelManager, given: Namespace, config: Mapping[str, object]) -> Mapping[str, object]:
     """Return a config, that of the run to repeat if the line names one."""
     return {**config, "from_run": name_to_load(manager, given.from_run)} if given.from_run else config
+
+
+def compare(manager: ModelManager, given: Namespace) -> Comparison:
+    """Return several fine-tunes beside each other."""
+    return manager.compare(name_to_load(manager, name) for name in given.runs)
 
 
 def start_merge(manager: ModelManager, given: Namespace) -> Job:

@@ -48,6 +48,8 @@ class Argument:
     optional_in: frozenset[Face] = NOWHERE
     group: str = ""
     """Exactly one of a group that holds an argument is given."""
+    is_many: bool = False
+    """There may be several of it."""
     is_text: bool = False
     """It is all the rest of the line, as it was typed."""
     kind: Kind = "text"
@@ -128,7 +130,7 @@ def _written_group(members: Sequence[Argument | Option], face: Face) -> str:
 
 def _written(entry: Argument | Option) -> str:
     if isinstance(entry, Argument):
-        return entry.metavar
+        return f"{entry.metavar} {entry.metavar} …" if entry.is_many else entry.metavar
     value = entry.metavar if entry.kind == "list" else "|".join(entry.choices) or entry.metavar
     return f"{entry.flag} {value}" if value else entry.flag
 
@@ -311,6 +313,13 @@ VERBS: Final[tuple[Verb, ...]] = (
             "In a terminal without QUESTION: each line of standard input is a question.",
         ),
         takes_cell=True,
+    ),
+    Verb(
+        "compare",
+        "Sets fine-tunes beside each other: where their configs differ, what each came to.",
+        (Argument("RUN", "runs", "tuned", is_many=True),),
+        (JSON,),
+        ("RUN is the job id or output folder of a fine-tune, finished or not.",),
     ),
     Verb(
         "merge",

@@ -74,10 +74,13 @@ class Outcome:
     peak_bytes: int | None = None
     """The most memory that was used at once, by torch on a GPU, by the process on a CPU. None: not counted."""
 
+    report: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Loss and scores before and after, as its report card writes them."""
+
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict; what a run has nothing of is left out: `eval_loss`, `diverged`, `parent`."""
+        """Return a JSON-ready dict; what a run has nothing of is left out (`eval_loss`, `diverged` …)."""
         left_out = {"eval_loss"} if self.eval_loss is None else set()
-        left_out |= {name for name in ("diverged", "parent") if not getattr(self, name)}
+        left_out |= {name for name in ("diverged", "parent", "report") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @property

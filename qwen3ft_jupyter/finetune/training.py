@@ -19,6 +19,7 @@ from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import look_ahead
 from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
 from qwen3ft_jupyter.finetune.report.answering import Asking
+from qwen3ft_jupyter.finetune.report.card import number_rows
 from qwen3ft_jupyter.finetune.report.reporting import report_on
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.finetune.volume import naming
@@ -114,6 +115,8 @@ def train(
         outcome = _outcome(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
         report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
+        if report:
+            outcome = replace(outcome, report={name: (before, after) for name, before, after in number_rows(report)})
         work.progress(Progress("saving", 0, None, "files"))
         results.save_result(ready, tokenizer, config, outcome, samples.facts, report=report, reporter=work.reporter)
         _tell_of_result(outcome, ready, work)

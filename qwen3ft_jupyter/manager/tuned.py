@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.manager.kinds import EXPORT, MERGE, ExportParams, MergeParams
+from qwen3ft_jupyter.paths import at_home, is_folder
 from qwen3ft_jupyter.settings.kinds import parse_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from qwen3ft_jupyter.cache.store import ModelCache
+    from qwen3ft_jupyter.finetune.runs import Comparison, Run
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager.exporting import Exporting
     from qwen3ft_jupyter.manager.jobs import ModelJobs
@@ -26,6 +32,45 @@ class TunedModels:
     @property
     def _model_jobs(self) -> ModelJobs:
         raise NotImplementedError
+
+    def run(self, name: str | Path) -> Run:
+        """Return a fine-tune, finished or not: its config, history, result and report card.
+
+        >>> manager.run("runs/first").history.to_frame()  # doctest: +SKIP
+
+        Args:
+            name: the job id or output folder of a fine-tune.
+
+        Raises:
+            UnknownModel: there is no such fine-tune or folder.
+            LoadError: the folder holds none, or cannot be read.
+        """
+        from qwen3ft_jupyter.finetune.runs import open_run
+
+        name = os.fspath(name)
+        folder = self._model_jobs.output_dir_of(name) or at_home(name).absolute()
+        if not is_folder(folder):
+            from qwen3ft_jupyter.manager.locate import unknown
+
+            raise unknown(name, self._model_jobs)
+        return open_run(folder)
+
+    def compare(self, runs: Iterable[str | Path]) -> Comparison:
+        """Return several fine-tunes beside each other: where their configs differ, what each came to.
+
+        Args:
+            runs: at least two, as `run` takes them.
+
+        Raises:
+            BadInput: there are fewer than two.
+            UnknownModel, LoadError: as `run`.
+        """
+        from qwen3ft_jupyter.finetune.runs import compare
+
+        found = [self.run(name) for name in runs]
+        if len(found) < 2:
+            raise BadInput("There is nothing to compare: name two runs or more.")
+        return compare(found)
 
     def merge(self, run: str, output_dir: str | Path | None = None, *, overwrite: bool = False) -> Job:
         """Merge the adapter of a fine-tune into its base model, as a job: a folder that any program loads by itself.

@@ -12,6 +12,7 @@ from qwen3ft_jupyter.faces import actions, say
 from qwen3ft_jupyter.faces.job_views import jobs_table
 from qwen3ft_jupyter.faces.parsing import match_verb
 from qwen3ft_jupyter.faces.refusals import WrongLine
+from qwen3ft_jupyter.faces.report_views import comparison_table
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import (
     cache_table,
@@ -189,6 +190,11 @@ def preview(room: Room, given: Namespace) -> PreviewView:
     return PreviewView(actions.preview(room.manager_for(given), given, source))
 
 
+def compare(room: Room, given: Namespace) -> TableView:
+    """Show fine-tunes beside each other."""
+    return TableView(comparison_table(actions.compare(room.manager_for(given), given)))
+
+
 def merge(room: Room, given: Namespace) -> JobView:
     """Start a merge."""
     return _followed(actions.start_merge(room.manager_for(given), given), is_detached=given.detach)
@@ -282,6 +288,7 @@ ACTIONS: dict[str, Callable[[Room, Namespace], View | ModelPicker | FineTuneForm
     "finetune": finetune,
     "preview": preview,
     "chat": chat,
+    "compare": compare,
     "merge": merge,
     "export": export,
     "jobs": jobs,

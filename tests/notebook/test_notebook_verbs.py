@@ -86,7 +86,8 @@ def run(shell: InteractiveShell, manager: StandInManager, opened: list[dict[str,
 
 def test_every_verb_has_a_function_a_usage_and_a_sentence() -> None:
     names = "status, models, download, list, verify, repair, pin, unpin, evict, move, load, finetune, preview, chat, "
-    names += "merge, export, jobs, jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, "
+    names += "compare, merge, export, "
+    names += "jobs, jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, "
     names += "practice, help"
 
     assert ", ".join(verb.name for verb in VERBS) == names
@@ -518,6 +519,15 @@ def test_a_job_forgotten_while_the_list_is_made_is_left_out(
     monkeypatch.setattr(manager, "jobs", lambda: [gone, StandInJob("b")])
 
     assert [row["id"] for row in run("jobs")] == ["b"]
+
+
+def test_runs_are_compared_side_by_side(run: Any, manager: StandInManager) -> None:
+    view = run("compare runs/first runs/second")
+
+    assert manager.was_asked("compare") == [(("runs/first", "runs/second"),)]
+    assert "epochs" in view.text()
+    assert "runs/second" in view.html()
+    assert view[0]["numbers"] == {"last_loss": [1.5, None]}
 
 
 def test_a_run_is_merged_and_exported(run: Any, manager: StandInManager) -> None:

@@ -22,6 +22,8 @@ RESOURCES = {
     "/status": "status",
     "/models": "models",
     "/models/download": "models",
+    "/runs/report": "runs",
+    "/runs/compare": "runs",
     "/runs/merge": "runs",
     "/runs/export": "runs",
 }

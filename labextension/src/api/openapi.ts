@@ -215,6 +215,40 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/runs/report": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Tells of a fine-tune, finished or not; its record, result and report card. */
+        readonly get: operations["reportRun"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/runs/compare": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Sets fine-tunes beside each other; where their configs differ, and what each came to. */
+        readonly get: operations["compareRuns"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/runs/merge": {
         readonly parameters: {
             readonly query?: never;
@@ -435,6 +469,60 @@ export interface components {
             readonly in_place?: components["schemas"]["FlagInBody"];
             readonly max_speed?: number | null;
             readonly dry_run?: components["schemas"]["FlagInBody"];
+        };
+        /** @description A fine-tune, as its output folder tells of it. */
+        readonly Run: {
+            readonly folder: string;
+            /** @description Its config, and what it was begun with. */
+            readonly record: Record<string, unknown>;
+            /** @description What it came to; null while it is not finished. */
+            readonly result: Record<string, unknown> | null;
+            readonly report: components["schemas"]["ReportCard"] | null;
+            readonly numbers: components["schemas"]["RunNumbers"];
+        };
+        /** @description Losses, scores, tokens, seconds and bytes, by name, as far as they are known. */
+        readonly RunNumbers: {
+            readonly [key: string]: number;
+        };
+        /** @description Did it learn, did it forget? */
+        readonly ReportCard: {
+            readonly version: number;
+            /** @enum {unknown} */
+            readonly rows_from: "held_out" | "training" | "data";
+            /** @description That the loss is of. */
+            readonly rows: number;
+            /** @description Loss and perplexity, before and after; null where they are not known. */
+            readonly held_out: Record<string, unknown>;
+            /** @description Exact match, chrF and ROUGE-L in percent, before and after. */
+            readonly scores: Record<string, unknown>;
+            /** @description How alike everyday answers before and after are, chrF in percent. */
+            readonly everyday_kept: number | null;
+            readonly asked: readonly {
+                /** @enum {unknown} */
+                readonly kind: "row" | "prompt" | "everyday";
+                readonly prompt: string;
+                readonly reference: string | null;
+                readonly before: string | null;
+                readonly after: string | null;
+                /** @description By the step after which it was asked. */
+                readonly during: {
+                    readonly [key: string]: string;
+                };
+            }[];
+            readonly planned: components["schemas"]["RunNumbers"];
+            readonly actual: components["schemas"]["RunNumbers"];
+            readonly notices: readonly string[];
+        };
+        readonly Comparison: {
+            readonly names: readonly string[];
+            /** @description Fields of the config in which they differ, and the value of each run. */
+            readonly fields: {
+                readonly [key: string]: readonly unknown[];
+            };
+            /** @description What they came to, and the value of each run; null where it is not known. */
+            readonly numbers: {
+                readonly [key: string]: readonly (number | null)[];
+            };
         };
         readonly MergeRequest: {
             readonly run?: string;
@@ -802,13 +890,13 @@ export interface components {
         };
         readonly Progress: {
             /** @enum {unknown} */
-            readonly phase: "queued" | "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "merging" | "comparing" | "saving" | "exporting";
+            readonly phase: "queued" | "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "evaluating" | "merging" | "comparing" | "saving" | "exporting";
             /** @description What people call the phase, as a label begins. */
             readonly phase_words: string;
             readonly done: number;
             readonly total: number | null;
             /** @enum {unknown} */
-            readonly unit: "bytes" | "files" | "rows" | "steps";
+            readonly unit: "bytes" | "files" | "rows" | "steps" | "answers";
             /** @description What stands after a number of them; empty for bytes. */
             readonly unit_words: string;
             /** @description Units per second. */
@@ -916,6 +1004,10 @@ export type FlagInBody = components['schemas']['FlagInBody'];
 export type OtherOwner = components['schemas']['OtherOwner'];
 export type Error = components['schemas']['Error'];
 export type DownloadRequest = components['schemas']['DownloadRequest'];
+export type Run = components['schemas']['Run'];
+export type RunNumbers = components['schemas']['RunNumbers'];
+export type ReportCard = components['schemas']['ReportCard'];
+export type Comparison = components['schemas']['Comparison'];
 export type MergeRequest = components['schemas']['MergeRequest'];
 export type ExportRequest = components['schemas']['ExportRequest'];
 export type Source = components['schemas']['Source'];
@@ -1242,6 +1334,60 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["Preview"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly reportRun: {
+        readonly parameters: {
+            readonly query: {
+                /** @description The id of a fine-tune's job, or the whole path of its output folder. */
+                readonly run: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description What its output folder tells. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Run"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly compareRuns: {
+        readonly parameters: {
+            readonly query: {
+                /** @description Two or more, with commas between them; ids of jobs, or whole paths of output folders. */
+                readonly runs: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The comparison. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Comparison"];
                 };
             };
             readonly 400: components["responses"]["Error"];

@@ -11,11 +11,10 @@ from qwen3ft_jupyter.cli.jobs import detach, tell_end
 from qwen3ft_jupyter.cli.output import show, show_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
-from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.report_views import comparison_table
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.tuning_views import fine_tune_table, preview_table, sample_lines
-from qwen3ft_jupyter.messages import tr
+from qwen3ft_jupyter.messages import reader
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -25,16 +24,19 @@ if TYPE_CHECKING:
 
 
 def finetune_(given: Namespace) -> int:
-    """Start a fine-tune, and follow it; or say what it would be."""
+    """Start a fine-tune, and follow it; or say what it would be, or which fields it has."""
+    if given.schema:
+        from qwen3ft_jupyter.finetune.config import FineTuneConfig
+
+        show_json(FineTuneConfig.json_schema(reader()))
+        return 0
     from qwen3ft_jupyter.finetune.strict_yaml import read_config
 
-    if given.config is None and given.from_run is None:
-        raise WrongLine(tr("Name the file of a config, or the run to repeat with --from-run."))
     manager = open_manager(given)
     config = actions.repeated(manager, given, read_config(Path(given.config)) if given.config else {})
     if given.dry_run or given.is_json:
         return _show_plan(manager, config, given)
-    job = manager.fine_tune(config)
+    job = manager.fine_tune(config, at_once=given.at_once)
     return detach(job) if given.detach else tell_end(job)
 
 

@@ -148,6 +148,12 @@ def repeated(manager: ModelManager, given: Namespace, config: Mapping[str, objec
     return {**config, "from_run": name_to_load(manager, given.from_run)} if given.from_run else config
 
 
+def start_evaluate(manager: ModelManager, given: Namespace) -> Job:
+    """Start an evaluation."""
+    fields = {} if given.max_length is None else {"max_length": given.max_length}
+    return manager.evaluate(name_to_load(manager, given.run), given.data, **fields)
+
+
 def compare(manager: ModelManager, given: Namespace) -> Comparison:
     """Return several fine-tunes beside each other."""
     return manager.compare(name_to_load(manager, name) for name in given.runs)

@@ -62,6 +62,8 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
     from qwen3ft_jupyter.download.result import DownloadResult
     from qwen3ft_jupyter.faces.report_views import report_facts
     from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
+    from qwen3ft_jupyter.finetune.report.card import number_rows
+    from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
     from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.manager.kinds import read_result
 
@@ -88,6 +90,9 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
             facts += [(tr("compared"), comparison_words(done)), (tr("time"), duration(done.seconds))]
         case ExportResult() as done:
             facts = [(tr("folder"), done.output_dir), *((tr("serve it"), line) for line in done.commands)]
+        case Evaluation() as done:
+            told = {name: (before, after) for name, before, after in number_rows(done.card)}
+            facts = [(tr("data"), ", ".join(done.data)), *report_facts(told), (tr("time"), duration(done.seconds))]
         case None:
             facts = []
     return [(name, value) for name, value in facts if value]

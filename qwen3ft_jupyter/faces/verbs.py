@@ -325,6 +325,20 @@ VERBS: Final[tuple[Verb, ...]] = (
         takes_cell=True,
     ),
     Verb(
+        "evaluate",
+        "Measures and asks a model, or the result of a fine-tune, as a job: loss, scores, answers.",
+        (Argument("RUN_OR_MODEL", "run", "run"), Argument("DATA", "data", optional_in=TYPED)),
+        (
+            Option("--max-length", "limits the tokens of a sample (default: the run's).", "N", "count", faces=ALL),
+            DETACH,
+        ),
+        (
+            "RUN_OR_MODEL is a fine-tune (job id or folder), a model's folder, or a cached model.",
+            "DATA is a file or a folder; without it, the rows that the fine-tune kept out of training are measured.",
+            "An adapter is compared with its base model.",
+        ),
+    ),
+    Verb(
         "compare",
         "Sets fine-tunes beside each other: where their configs differ, what each came to.",
         (Argument("RUN", "runs", "tuned", is_many=True),),

@@ -107,8 +107,15 @@ def report_of(folder: Path, run_id: str) -> ReportCard | None:
 
 def read_report(folder: Path) -> ReportCard | None:
     """Return the report card in the output folder of a run; None: there is none that can be read."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return ReportCard.from_dict(read_json(folder / results.REPORT))
+    with contextlib.suppress(OSError, ValueError):
+        return as_report(read_json(folder / results.REPORT))
+    return None
+
+
+def as_report(value: object) -> ReportCard | None:
+    """Return the report card that JSON holds; None: it is that of another version, or none."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return ReportCard.from_dict(value) if isinstance(value, dict) else None
     return None
 
 

@@ -190,6 +190,11 @@ def preview(room: Room, given: Namespace) -> PreviewView:
     return PreviewView(actions.preview(room.manager_for(given), given, source))
 
 
+def evaluate(room: Room, given: Namespace) -> JobView:
+    """Start an evaluation."""
+    return _followed(actions.start_evaluate(room.manager_for(given), given), is_detached=given.detach)
+
+
 def compare(room: Room, given: Namespace) -> TableView:
     """Show fine-tunes beside each other."""
     return TableView(comparison_table(actions.compare(room.manager_for(given), given)))
@@ -288,6 +293,7 @@ ACTIONS: dict[str, Callable[[Room, Namespace], View | ModelPicker | FineTuneForm
     "finetune": finetune,
     "preview": preview,
     "chat": chat,
+    "evaluate": evaluate,
     "compare": compare,
     "merge": merge,
     "export": export,

@@ -95,12 +95,15 @@ class JobView(View):
 
     def _report(self) -> list[Markup]:
         """Return the report card of a fine-tune, as far as it has come; nothing of another job's in its folder."""
-        from qwen3ft_jupyter.finetune.runs import report_of
+        from qwen3ft_jupyter.finetune.runs import as_report, report_of
         from qwen3ft_jupyter.notebook.report_view import report_html
 
         params = getattr(self.job, "params", None)
-        folder = getattr(params, "output_dir", None) if self.job.kind == "finetune" else None
-        card = report_of(folder, self.job.id) if folder is not None else None
+        card = None
+        if self.job.kind == "finetune" and (folder := getattr(params, "output_dir", None)) is not None:
+            card = report_of(folder, self.job.id)
+        elif self.job.kind == "evaluate" and self._known is not None and self._known.status.result:
+            card = as_report(self._known.status.result.get("report"))
         return [report_html(card)] if card is not None else []
 
     def text(self) -> str:

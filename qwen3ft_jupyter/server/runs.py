@@ -52,6 +52,20 @@ class CompareHandler(Qwen3FTHandler):
         self.answer(await self.read(lambda manager: manager.compare(names).to_dict()))
 
 
+class EvaluateHandler(Qwen3FTHandler):
+    """Starts evaluations."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"POST": (_RUN, Field("data", "text"), *fields_of("evaluate"))}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self) -> None:
+        """Start a job and answer with it."""
+        given = self.given()
+        self.answer_job(await self.act(lambda manager: _evaluate(manager, given)))
+
+
 class MergeHandler(Qwen3FTHandler):
     """Starts merges."""
 
@@ -78,6 +92,14 @@ class ExportHandler(Qwen3FTHandler):
         """Start a job and answer with it."""
         given = self.given()
         self.answer_job(await self.act(lambda manager: _export(manager, given)))
+
+
+def _evaluate(manager: ModelManager, given: Given) -> JobSnapshot:
+    data, length = given.text("data"), given.count("max_length")
+    if data:
+        _check_whole("data", data)
+    fields = {"max_length": length} if length else {}
+    return manager.evaluate(_name(given), data or None, **fields).snapshot()
 
 
 def _merge(manager: ModelManager, given: Given) -> JobSnapshot:
@@ -118,6 +140,7 @@ def _check_whole(field: str, path: str) -> None:
 ROUTES = (
     ("/runs/report", ReportHandler),
     ("/runs/compare", CompareHandler),
+    ("/runs/evaluate", EvaluateHandler),
     ("/runs/merge", MergeHandler),
     ("/runs/export", ExportHandler),
 )

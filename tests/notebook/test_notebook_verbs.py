@@ -86,7 +86,7 @@ def run(shell: InteractiveShell, manager: StandInManager, opened: list[dict[str,
 
 def test_every_verb_has_a_function_a_usage_and_a_sentence() -> None:
     names = "status, models, download, list, verify, repair, pin, unpin, evict, move, load, finetune, preview, chat, "
-    names += "compare, merge, export, "
+    names += "evaluate, compare, merge, export, "
     names += "jobs, jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, "
     names += "practice, help"
 
@@ -520,6 +520,17 @@ def test_a_job_forgotten_while_the_list_is_made_is_left_out(
     monkeypatch.setattr(manager, "jobs", lambda: [gone, StandInJob("b")])
 
     assert [row["id"] for row in run("jobs")] == ["b"]
+
+
+def test_a_run_is_evaluated_on_data_or_on_what_it_kept_out(run: Any, manager: StandInManager) -> None:
+    run("evaluate runs/first --detach")
+    view = run("evaluate a/b test.jsonl --max-length 64 --detach")
+
+    assert isinstance(view, JobView)
+    assert manager.was_asked("evaluate") == [
+        ("runs/first", None, {}),
+        ("a/b", "test.jsonl", {"max_length": 64}),
+    ]
 
 
 def test_runs_are_compared_side_by_side(run: Any, manager: StandInManager) -> None:

@@ -467,6 +467,10 @@ class StandInManager:
         self._note("compare", names)
         return Comparison(names, {"epochs": (1.0, 2.0)}, {"last_loss": (1.5, None)})
 
+    def evaluate(self, name: str, data: object = None, **fields: Any) -> StandInJob:
+        self._note("evaluate", name, data, fields)
+        return self.new_job("evaluate", {"source": name}, f"Evaluate {name}")
+
     def merge(self, run: str, output_dir: str | None = None, *, overwrite: bool = False) -> StandInJob:
         self._note("merge", run, output_dir, overwrite)
         return self.new_job("merge", {"source": run, "output_dir": output_dir or f"{run}-merged"}, f"Merge {run}")

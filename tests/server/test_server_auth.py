@@ -24,6 +24,7 @@ RESOURCES = {
     "/models/download": "models",
     "/runs/report": "runs",
     "/runs/compare": "runs",
+    "/runs/evaluate": "runs",
     "/runs/merge": "runs",
     "/runs/export": "runs",
 }

@@ -270,6 +270,27 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/runs/evaluate": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Measures and asks a model, or the result of a fine-tune, as a job.
+         * @description The fields may be given in the query or in the body. The result of the job has `report`, a ReportCard. Nothing is
+         *     fetched.
+         */
+        readonly post: operations["evaluateRun"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/runs/merge": {
         readonly parameters: {
             readonly query?: never;
@@ -545,6 +566,11 @@ export interface components {
                 readonly [key: string]: readonly (number | null)[];
             };
         };
+        readonly EvaluateRequest: {
+            readonly run?: string;
+            readonly data?: string | null;
+            readonly max_length?: number | null;
+        };
         readonly MergeRequest: {
             readonly run?: string;
             readonly output_dir?: string | null;
@@ -788,10 +814,40 @@ export interface components {
             readonly empty_think_loss: boolean;
             /**
              * Part held out
-             * @description Part of the rows kept out of training and measured after each epoch.
+             * @description Part of the rows kept out of training and measured.
              * @default 0
              */
             readonly eval_fraction: number;
+            /**
+             * Eval steps
+             * @description Held-out rows are measured each so many steps, and at the end; null: after each epoch.
+             * @default null
+             */
+            readonly eval_steps: number | null;
+            /**
+             * Early stopping
+             * @description End after so many measurements in a row without a better one; null: never.
+             * @default null
+             */
+            readonly early_stopping: number | null;
+            /**
+             * Take the best
+             * @description The result is what measured best on held-out rows, not the last step.
+             * @default false
+             */
+            readonly load_best_model_at_end: boolean;
+            /**
+             * Report
+             * @description Ask rows and everyday prompts before and after, and score the answers; see report.json of the result.
+             * @default true
+             */
+            readonly report: boolean;
+            /**
+             * Prompts
+             * @description What else is asked before, while it learns, and after.
+             * @default []
+             */
+            readonly prompts: string | readonly string[];
             /**
              * Seed
              * @description What chance begins with: the order of the rows, the adapter's first weights, dropout.
@@ -800,13 +856,19 @@ export interface components {
             readonly seed: number;
             /**
              * Save steps
-             * @description A checkpoint each so many steps; null: every five minutes, at most a twentieth of the time.
+             * @description A checkpoint each so many steps; null, and save_minutes too: every five minutes, a twentieth of the time.
              * @default null
              */
             readonly save_steps: number | null;
             /**
+             * Save minutes
+             * @description A checkpoint each so many minutes.
+             * @default null
+             */
+            readonly save_minutes: number | null;
+            /**
              * Keep checkpoints
-             * @description How many of the last checkpoints stay.
+             * @description How many of the last checkpoints stay; the best one stays beside them where it is needed.
              * @default 2
              */
             readonly keep_checkpoints: number;
@@ -842,6 +904,24 @@ export interface components {
              * @default false
              */
             readonly overwrite: boolean;
+            /**
+             * Revision
+             * @description Commit, branch or tag of the model; null: the cached one, or the newest.
+             * @default null
+             */
+            readonly revision: string | null;
+            /**
+             * Init from
+             * @description A finished run, or a checkpoint of one, that is trained further; what is not given is as in that run.
+             * @default null
+             */
+            readonly init_from: string | null;
+            /**
+             * From run
+             * @description A run that is repeated as it was.
+             * @default null
+             */
+            readonly from_run: string | null;
             /**
              * Quantization
              * @description Not yet: only null.
@@ -1307,6 +1387,7 @@ export type Run = components['schemas']['Run'];
 export type RunNumbers = components['schemas']['RunNumbers'];
 export type ReportCard = components['schemas']['ReportCard'];
 export type Comparison = components['schemas']['Comparison'];
+export type EvaluateRequest = components['schemas']['EvaluateRequest'];
 export type MergeRequest = components['schemas']['MergeRequest'];
 export type ExportRequest = components['schemas']['ExportRequest'];
 export type Source = components['schemas']['Source'];
@@ -1713,6 +1794,36 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Comparison"];
                 };
             };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly evaluateRun: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description The id of a fine-tune's job; the whole path of a folder with a run or a model; or the repo id of a cached
+                 *     model. Needed, here or in the body.
+                 */
+                readonly run?: string;
+                /** @description The whole path of a file or folder; the rows that the fine-tune kept out of training if left out. */
+                readonly data?: string;
+                /** @description The most tokens of a sample; that of the run if left out. */
+                readonly max_length?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["EvaluateRequest"];
+            };
+        };
+        readonly responses: {
+            readonly 202: components["responses"]["Started"];
             readonly 400: components["responses"]["Error"];
             readonly 404: components["responses"]["Error"];
             readonly 422: components["responses"]["Error"];

@@ -71,5 +71,5 @@ def preview_(given: Namespace) -> None:
     table = preview_table(found)
     show("\n".join([table.title, *(fact(name, value) for name, value in table.rows)]))
     say_lines(table.notes)
-    for number, sample in enumerate(found.first, 1):
-        show("\n".join(["", *sample_lines(sample, number, is_coloured=sys.stdout.isatty())]))
+    for sample in found.first:
+        show("\n".join(["", *sample_lines(sample, is_coloured=sys.stdout.isatty())]))

@@ -17,6 +17,7 @@ from qwen3ft_jupyter.finetune.earlier import check_parent, check_repetition, inh
 from qwen3ft_jupyter.finetune.output import check_output
 from qwen3ft_jupyter.finetune.strict_yaml import read_config
 from qwen3ft_jupyter.loading.libraries import import_whole
+from qwen3ft_jupyter.loading.load import require
 from qwen3ft_jupyter.messages import Texts
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def check_fine_tune(
     table = tables.rows_of(values.get("data"))
     if table is not None:
         values["data"] = tables.STAND_IN
-    all_checks = [check_attention, check_device, check_evaluation, check_parent, *checks, check_output]
+    own: list[Check] = [check_attention, check_quantization, check_device, check_evaluation, check_parent]
+    all_checks = [*own, *checks, check_output]
     try:
         resolved = FineTuneConfig.from_dict(values)
     except BadConfig as error:
@@ -127,6 +129,12 @@ def check_evaluation(config: FineTuneConfig) -> None:
             hint="Keep some out of training, for example eval_fraction: 0.1.",
             name="early_stopping" if config.early_stopping else "load_best_model_at_end",
         )
+
+
+def check_quantization(config: FineTuneConfig) -> None:
+    """Make sure that what quantizes is installed, if it is needed. Raises MissingPackage."""
+    if config.quantization is not None:
+        require("bitsandbytes")
 
 
 def check_device(config: FineTuneConfig) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import checkpoints, results
 from qwen3ft_jupyter.finetune.names import in_our_words
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.presets import PRESETS
 from qwen3ft_jupyter.finetune.rules import shown
 from qwen3ft_jupyter.messages import Message, Texts
@@ -73,14 +74,15 @@ def inherit(values: Mapping[str, Any], find_run: FindRun = lambda _: None) -> di
 
     Args:
         values: Fields as they were given. With `init_from`, new `data` comes without the old one's `columns` and
-            `data_format`, new `epochs` without its `max_steps`, and a `preset` gives what it says but the adapter.
+            `data_format`, new `epochs` without its `max_steps`, another `objective` without its rate, and a `preset`
+            gives what it says but the adapter.
         find_run: Finds a run that is named by its job's id.
 
     Raises:
         BadConfig: There is no such run.
     """
     problems: list[str] = []
-    own = in_our_words(values, problems)
+    own = in_our_words(values, _known(), problems)
     name = next((name for name in ("from_run", "init_from") if own.get(name)), "")
     if not name or problems:  # what is wrong is named when all fields are read
         return dict(values)
@@ -94,6 +96,8 @@ def inherit(values: Mapping[str, Any], find_run: FindRun = lambda _: None) -> di
         dropped = set(PRESETS.get(str(own.get("preset")), {})) - {"lora"}
         dropped |= {"columns", "data_format"} if "data" in own else set()
         dropped |= {"max_steps"} if "epochs" in own else set()
+        if own.get("objective", begun.get("objective")) != begun.get("objective"):  # it has a rate of its own
+            dropped |= {"learning_rate", "data_format", *(name for one in OBJECTIVES.values() for name in one.fields)}
         begun = {field: value for field, value in begun.items() if field not in dropped}
     if "lora" in own and isinstance(own["lora"], Mapping):
         own["lora"] = {**_group(begun.get("lora")), **own["lora"]}

@@ -47,7 +47,7 @@ class Plan:
     checkpoint: Path | None
     """Where a resumed run goes on; None: at its beginning."""
     parent: Parent | None = None
-    """What is trained further, unless a checkpoint is there to go on from."""
+    """What is trained further. A resumed run needs it, too: preferences are measured against it."""
 
 
 def check_output(config: FineTuneConfig, *, run_id: str | None = None) -> None:
@@ -116,7 +116,7 @@ def plan(
     record = results.Record(config.to_dict(), run_id, base_commit or None, tuple(data_sha256), results.versions())
     before = results.read_record(folder) if is_resumed else None
     checkpoint = checkpoints.last_complete(folder / results.CHECKPOINTS) if before else None
-    parent = find_parent(Path(config.init_from)) if config.init_from and checkpoint is None else None
+    parent = find_parent(Path(config.init_from)) if config.init_from else None
     if parent:
         record = replace(record, parent=parent.told())
         _check_same_commit(parent.record, record)

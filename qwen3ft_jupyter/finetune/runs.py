@@ -60,7 +60,7 @@ class Run:
             "first_loss": losses[0] if losses else None,
             "last_loss": losses[-1] if losses else None,
             "eval_loss": result.get("eval_loss"),
-            "perplexity": perplexity(result.get("eval_loss")),
+            "perplexity": perplexity(result.get("eval_loss")) if self.report and self.report.is_token_loss else None,
             "best_step": best,
             **{name: result.get(name) for name in ("tokens", "seconds", "peak_bytes", "mfu")},
         }

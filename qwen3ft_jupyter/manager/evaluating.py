@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager.jobs import ModelJobs
 
 TAKEN = (
-    "data", "data_format", "columns", "max_length", "eval_fraction", "seed", "prompts", "skip_bad_rows",
+    "objective", "data", "data_format", "columns", "max_length", "eval_fraction", "seed", "prompts", "skip_bad_rows",
     "empty_think_loss",
 )  # fmt: skip
 """Fields that are those of the fine-tune where they are not given."""
@@ -54,7 +54,7 @@ def evaluation_params(
     with contextlib.suppress(BadInput):
         base = base or ("" if is_path else str(parse_model(name).repo_id))
     if "data" in given:
-        own = {field: value for field, value in own.items() if field not in {"columns", "data_format"}}
+        own = {field: value for field, value in own.items() if field not in {"columns", "data_format", "objective"}}
     elif not own:
         raise BadInput("There is nothing to measure on.", hint="Name data: files of conversations, or of a table.")
     elif not own.get("eval_fraction"):

@@ -533,6 +533,8 @@ export interface components {
             readonly rows_from: "held_out" | "training" | "data";
             /** @description That the loss is of. */
             readonly rows: number;
+            /** @description Whether the loss is a mean cross-entropy of tokens; that of preferences is none, and has no perplexity. */
+            readonly is_token_loss: boolean;
             /** @description Loss and perplexity, before and after; null where they are not known. */
             readonly held_out: Record<string, unknown>;
             /** @description Exact match, chrF and ROUGE-L in percent, before and after. */
@@ -692,6 +694,31 @@ export interface components {
              */
             readonly preset: ("quick" | "balanced" | "thorough") | null;
             /**
+             * Objective
+             * @description What is learned: answers (sft), whole texts (pretrain), or to give the chosen answer, not the rejected one.
+             * @default sft
+             * @enum {string}
+             */
+            readonly objective: "sft" | "pretrain" | "dpo" | "orpo";
+            /**
+             * Beta
+             * @description How close dpo keeps to the model as it was, or how much the odds of orpo count; null: 0.1.
+             * @default null
+             */
+            readonly beta: number | null;
+            /**
+             * RPO alpha
+             * @description How much the loss of the chosen answers counts in dpo; null: not at all.
+             * @default null
+             */
+            readonly rpo_alpha: number | null;
+            /**
+             * Label smoothing
+             * @description The part of the pairs that dpo takes to be the wrong way round; null: none.
+             * @default null
+             */
+            readonly label_smoothing: number | null;
+            /**
              * Method
              * @description lora: a small adapter; full: every weight.
              * @default lora
@@ -718,7 +745,7 @@ export interface components {
             readonly max_steps: number | null;
             /**
              * Learning rate
-             * @description The highest rate of the schedule; without: 0.0002 for lora, 0.00001 for full.
+             * @description The highest rate of the schedule; without: what is customary for objective and method.
              * @default 0.0002
              */
             readonly learning_rate: number;
@@ -924,10 +951,10 @@ export interface components {
             readonly from_run: string | null;
             /**
              * Quantization
-             * @description Not yet: only null.
+             * @description 4bit: the base is kept in NF4, a quarter of the memory, under an adapter in full precision (QLoRA).
              * @default null
              */
-            readonly quantization: null;
+            readonly quantization: "4bit" | null;
             /**
              * Devices
              * @description Not yet: only 1.
@@ -994,6 +1021,8 @@ export interface components {
         /** @description What a fine-tune would be. Sizes are bytes. */
         readonly FineTunePlan: {
             readonly model: string;
+            /** @enum {unknown} */
+            readonly objective: "sft" | "pretrain" | "dpo" | "orpo";
             readonly method: string;
             readonly output_dir: string;
             readonly is_cached: boolean;
@@ -1120,6 +1149,13 @@ export interface components {
             }[];
             /** @description The first samples, token by token. */
             readonly first: readonly {
+                /** @description Of the sample; the two answers of a pair have the same. */
+                readonly number: number;
+                /**
+                 * @description Which of a pair it ends with.
+                 * @enum {unknown}
+                 */
+                readonly answer: "" | "chosen" | "rejected";
                 readonly tokens: readonly {
                     readonly id: number;
                     readonly text: string;

@@ -8,7 +8,6 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.finetune.chat import AnswerOptions, generation_settings, without_thinking
 from qwen3ft_jupyter.finetune.samples import IGNORED
 from qwen3ft_jupyter.loading.libraries import LoadedPair
 from qwen3ft_jupyter.loading.machine import fitting_threads
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from qwen3ft_jupyter.finetune.samples import Sample
+    from qwen3ft_jupyter.finetune.samples import Example, Sample
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
 
 LONGEST_PROMPT = 1024
@@ -44,13 +43,13 @@ class Question:
     most_tokens: int = LONGEST_ANSWER
 
 
-def rows_to_ask(samples: Sequence[Sample], tokenizer: Tokenizer, *, count: int, seed: int) -> list[Question]:
+def rows_to_ask(samples: Sequence[Example], tokenizer: Tokenizer, *, count: int, seed: int) -> list[Question]:
     """Return the last answer of some samples as a question: prompt and reference as training has them."""
     places = list(range(len(samples)))
     random.Random(seed).shuffle(places)  # noqa: S311 - it only has to be the same each time
     asked: list[Question] = []
     for place in places:
-        question = _question(samples[place], tokenizer)
+        question = _question(samples[place].sequences[0], tokenizer)  # of a pair the preferred answer
         if question is not None:
             asked.append(question)
         if len(asked) == count:
@@ -60,6 +59,8 @@ def rows_to_ask(samples: Sequence[Sample], tokenizer: Tokenizer, *, count: int, 
 
 def _question(sample: Sample, tokenizer: Tokenizer) -> Question | None:
     """Return the last span that is learned, and what stands before it; None where that is long, or nothing."""
+    from qwen3ft_jupyter.finetune.chat import without_thinking  # here, as below: a run that reports nothing needs none
+
     end = len(sample.labels)
     while end and sample.labels[end - 1] == IGNORED:
         end -= 1
@@ -142,6 +143,8 @@ class Asking:
 
     def _generate(self, questions: Sequence[Question], until: threading.Event) -> list[str]:
         import torch
+
+        from qwen3ft_jupyter.finetune.chat import AnswerOptions, generation_settings, without_thinking
 
         width = max(len(one.ids) for one in questions)
         options = AnswerOptions(max_new_tokens=max(one.most_tokens for one in questions))

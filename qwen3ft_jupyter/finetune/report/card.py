@@ -46,14 +46,17 @@ class Loss:
     before: float | None = None
     after: float | None = None
 
-    def to_dict(self) -> dict[str, dict[str, float | None]]:
+    def to_dict(self, *, is_token_loss: bool = True) -> dict[str, dict[str, float | None]]:
         """Return loss and perplexity, before and after.
 
         >>> Loss(2.0, 0.0).to_dict()["after"]
         {'loss': 0.0, 'perplexity': 1.0}
         """
         known = {"before": self.before, "after": self.after}
-        return {name: {"loss": loss, "perplexity": perplexity(loss)} for name, loss in known.items()}
+        return {
+            name: {"loss": loss, "perplexity": perplexity(loss) if is_token_loss else None}
+            for name, loss in known.items()
+        }
 
 
 def perplexity(loss: float | None) -> float | None:
@@ -74,6 +77,8 @@ class ReportCard:
     """Where the rows that are asked come from; training: none were held out, and the answers have been learned."""
     rows: int = 0
     """That the loss is of."""
+    is_token_loss: bool = True
+    """Whether the loss is a mean cross-entropy of tokens, which has a perplexity; that of preferences is none."""
     loss: Loss = Loss()
     asked: tuple[Asked, ...] = ()
     planned: Mapping[str, float] = field(default_factory=dict)
@@ -104,7 +109,8 @@ class ReportCard:
             "version": 1,
             "rows_from": self.rows_from,
             "rows": self.rows,
-            "held_out": self.loss.to_dict(),
+            "is_token_loss": self.is_token_loss,
+            "held_out": self.loss.to_dict(is_token_loss=self.is_token_loss),
             "scores": scores,
             "everyday_kept": self.kept,
             "asked": [asdict(one) for one in self.asked],
@@ -120,6 +126,7 @@ class ReportCard:
         return cls(
             rows_from=data["rows_from"],
             rows=int(data["rows"]),
+            is_token_loss=bool(data["is_token_loss"]),
             loss=Loss(held_out["before"]["loss"], held_out["after"]["loss"]),
             asked=tuple(Asked(**{name: one[name] for name in Asked.__slots__ if name in one}) for one in data["asked"]),
             planned=dict(data["planned"]),
@@ -146,10 +153,9 @@ def shown(card: ReportCard) -> list[Asked]:
 def number_rows(card: ReportCard) -> list[tuple[str, str, str]]:
     """Return each number before and after: name, before, after. The names are English; faces translate them."""
     before, after = card.loss.before, card.loss.after
-    rows = [
-        ("Loss", _number(before, 4), _number(after, 4)),
-        ("Perplexity", _number(perplexity(before), 2), _number(perplexity(after), 2)),
-    ]
+    rows = [("Loss", _number(before, 4), _number(after, 4))]
+    if card.is_token_loss:
+        rows.append(("Perplexity", _number(perplexity(before), 2), _number(perplexity(after), 2)))
     first, last = card.scores("before"), card.scores("after")
     for title, name in SCORES.items():
         rows.append((title, _number(getattr(first, name, None), 1), _number(getattr(last, name, None), 1)))

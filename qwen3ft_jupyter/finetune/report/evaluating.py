@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +95,7 @@ def evaluate(
             card = card.with_answers(answers, "before")
         after, answers = look.take()
         card = card.with_answers(answers, "after")
-    told = ReportCard(card.rows_from, card.rows, Loss(before, after), card.asked)
+    told = replace(card, loss=Loss(before, after))
     names = tuple(Path(path).name for path in config.data)
     return Evaluation(name, names, round(time.monotonic() - began, 2), told.to_dict())
 
@@ -107,7 +107,8 @@ def _samples(config: FineTuneConfig, folder: Path, *, is_held_out: bool, work: W
     conversations: Sequence[Any] = data.conversations  # Any: rows of any objective
     if is_held_out:
         conversations = split(data.conversations, config.eval_fraction, config.seed)[1]
-    samples, report = encode(conversations, config, load_tokenizer(folder), work) if conversations else ([], None)
+    examples, report = encode(conversations, config, load_tokenizer(folder), work) if conversations else ([], None)
+    samples = [example.sequences[0] for example in examples]  # of a pair the preferred answer
     for notice in report.notices(config.max_length) if report else ():
         work.reporter.notice(notice)
     if not samples:

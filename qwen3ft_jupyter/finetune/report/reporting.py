@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.disk import read_json
 from qwen3ft_jupyter.finetune import results
 from qwen3ft_jupyter.finetune.arguments import total_steps
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.report.answering import Asking, Question, prompts_to_ask, rows_to_ask
 from qwen3ft_jupyter.finetune.report.card import Asked, Loss, ReportCard
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.report.card import Kind
-    from qwen3ft_jupyter.finetune.samples import Sample
+    from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.work import Work
 
 ROWS = 8
@@ -50,7 +51,7 @@ def everyday_prompts() -> list[str]:
 
 
 def questions_of(
-    prompts: Sequence[str], samples: Sequence[Sample], asking: Asking, *, seed: int
+    prompts: Sequence[str], samples: Sequence[Example], asking: Asking, *, seed: int
 ) -> list[tuple[Kind, Question]]:
     """Return what is asked: the user's prompts, rows, everyday prompts."""
     given = prompts_to_ask([*prompts, *everyday_prompts()], asking.tokenizer)
@@ -66,14 +67,15 @@ def report_on(
     config: FineTuneConfig,
     asking: Asking,
     folder: Path,
-    training: Sequence[Sample],
+    training: Sequence[Example],
     *,
-    held_out: Sequence[Sample],
+    held_out: Sequence[Example],
     work: Work,
 ) -> Reporting:
     """Return what makes the report card of a run that writes to `folder`."""
     questions = questions_of(config.prompts, held_out or training, asking, seed=config.seed)
-    card = ReportCard("held_out" if held_out else "training", len(held_out))
+    is_token_loss = OBJECTIVES[config.objective].sequences == 1
+    card = ReportCard("held_out" if held_out else "training", len(held_out), is_token_loss=is_token_loss)
     steps = total_steps(config, len(training))
     return Reporting(card, questions, asking, OutputFolder(folder), work, steps=steps)
 

@@ -65,6 +65,18 @@ def _below_base(path: str, info: ValidationInfo) -> str:
     return os.path.normpath((base or Path(os.sep)) / os.path.expanduser(path))  # noqa: PTH111 - Path's raises for a ~ of nobody
 
 
+def _below_base_or_none(path: str | None, info: ValidationInfo) -> str | None:
+    return _below_base(path, info) if path else None
+
+
+_Run = Annotated[
+    str | None,
+    BeforeValidator(rules.read_text_or_none),
+    AfterValidator(_below_base_or_none),
+    Accepts(Message("the folder of a fine-tune")),
+]
+
+
 class _Group(BaseModel):
     """Fields as people write them. What stands below a field is its help, in every face.
 
@@ -223,13 +235,29 @@ class FineTuneConfig(_Group):
     empty_think_loss: bool = False
     """Learn to write the empty think block of an answer without reasoning. It makes a hybrid model forget to think."""
     eval_fraction: float = Field(default=0.0, ge=0, le=0.5, title="Part held out", json_schema_extra=BASIC)
-    """Part of the rows kept out of training and measured after each epoch."""
+    """Part of the rows kept out of training and measured."""
+    eval_steps: int | None = Field(default=None, ge=1, le=10_000_000, json_schema_extra={"x-unit": "steps"})
+    """Held-out rows are measured each so many steps, and at the end; null: after each epoch."""
+    early_stopping: int | None = Field(default=None, ge=1, le=1000, json_schema_extra={"x-unit": "measurements"})
+    """End after so many measurements in a row without a better one; null: never."""
+    load_best_model_at_end: bool = Field(default=False, title="Take the best")
+    """The result is what measured best on held-out rows, not the last step."""
+    report: bool = True
+    """Ask rows and everyday prompts before and after, and score the answers; see report.json of the result."""
+    prompts: Annotated[
+        tuple[str, ...],
+        BeforeValidator(rules.read_prompts, json_schema_input_type=str | list[str]),
+        Accepts(Message("a text or a list of at most {count} texts", count=rules.MOST_PROMPTS)),
+    ] = ()
+    """What else is asked before, while it learns, and after."""
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
     """What chance begins with: the order of the rows, the adapter's first weights, dropout."""
     save_steps: int | None = Field(default=None, ge=1, le=10_000_000, json_schema_extra={"x-unit": "steps"})
-    """A checkpoint each so many steps; null: every five minutes, at most a twentieth of the time."""
+    """A checkpoint each so many steps; null, and save_minutes too: every five minutes, a twentieth of the time."""
+    save_minutes: float | None = Field(default=None, gt=0, le=100_000, json_schema_extra={"x-unit": "minutes"})
+    """A checkpoint each so many minutes."""
     keep_checkpoints: int = Field(default=2, ge=1, le=100)
-    """How many of the last checkpoints stay."""
+    """How many of the last checkpoints stay; the best one stays beside them where it is needed."""
     dtype: Annotated[Literal["auto", "float32", "float16", "bfloat16"], BeforeValidator(rules.read_dtype)] = Field(
         default="auto", title="Precision"
     )
@@ -246,6 +274,14 @@ class FineTuneConfig(_Group):
     """Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. null: on a GPU only."""
     overwrite: bool = Field(default=False, json_schema_extra=BASIC)
     """Replace an earlier result in output_dir."""
+    revision: Annotated[
+        str | None, BeforeValidator(rules.read_text_or_none), Accepts(Message("a commit, branch or tag"))
+    ] = None
+    """Commit, branch or tag of the model; null: the cached one, or the newest."""
+    init_from: _Run = None
+    """A finished run, or a checkpoint of one, that is trained further; what is not given is as in that run."""
+    from_run: _Run = None
+    """A run that is repeated as it was."""
     quantization: Literal["4bit"] | None = Field(default=None, json_schema_extra=BASIC)
     """4bit: the base is kept in NF4, a quarter of the memory, under an adapter in full precision (QLoRA)."""
     devices: Annotated[Literal[1], _not_yet(Message("training on several devices"), "1")] = 1
@@ -282,6 +318,11 @@ class FineTuneConfig(_Group):
                 entry.setdefault("x-group", "advanced")
         schema["patternProperties"] = {"^\\$schema$": {"type": "string"}}  # how a JSON file names it to an editor
         return {"$schema": DIALECT, **map_words(lambda words: translate(words, language), schema)}
+
+    @property
+    def keeps_best(self) -> bool:
+        """Return whether the checkpoint that measured best is kept."""
+        return self.load_best_model_at_end or self.early_stopping is not None
 
     @property
     def objective_fields(self) -> dict[str, float]:

@@ -96,7 +96,7 @@ class StepPlan:
     an_epoch: int
     warmup: int
     checkpoints: int | None
-    """That are written; None: the clock decides."""
+    """That are written; None: the clock decides, or what is measured."""
     tokens: int
     """Seen in all of them, padding left out."""
     padding: float
@@ -321,11 +321,12 @@ def plan_steps(config: FineTuneConfig, tokens: Tokens) -> StepPlan:
     total = total_steps(config, tokens.samples)
     an_epoch = total_steps(config.model_copy(update={"max_steps": None, "epochs": 1.0}), tokens.samples)
     epochs = total / an_epoch
+    is_open = config.keeps_best or config.save_minutes is not None
     return StepPlan(
         total=total,
         an_epoch=an_epoch,
         warmup=round(total * config.warmup_ratio),
-        checkpoints=(total - 1) // config.save_steps if config.save_steps else None,
+        checkpoints=(total - 1) // config.save_steps if config.save_steps and not is_open else None,
         tokens=round(tokens.tokens * epochs),
         padding=padding_share(tokens.lengths, config),
     )
@@ -363,7 +364,7 @@ def plan_disk(
     each = how.weight_bytes if is_full else DTYPE_BYTES["float32"]
     checkpoint = trained * (each + 2 * how.state_bytes)
     result = trained * (DTYPE_BYTES["bfloat16"] if is_full else each) + TOKENIZER_BYTES
-    kept = config.keep_checkpoints + 1  # the new one is written before the oldest goes
+    kept = config.keep_checkpoints + 1 + config.keeps_best  # the new one is written before the oldest goes
     most = kept if steps.checkpoints is None else min(kept, steps.checkpoints)
     certain = result if steps.checkpoints is None else result + most * checkpoint
     return DiskPlan(checkpoint, result, result + most * checkpoint, certain, free)

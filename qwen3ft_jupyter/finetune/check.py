@@ -14,6 +14,7 @@ from qwen3ft_jupyter.finetune import tables
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.output import check_output
+from qwen3ft_jupyter.finetune.sources import named_repo
 from qwen3ft_jupyter.finetune.strict_yaml import read_config
 from qwen3ft_jupyter.loading.libraries import import_whole
 from qwen3ft_jupyter.messages import Texts
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Check = Callable[[FineTuneConfig], object]
+Fetch = Callable[[str], Path]
+"""Returns the folder of a data set on a hub."""
 
 ATTENTION_PACKAGES = {
     "flash_attention_2": ("flash_attn", "flash-attn"),
@@ -38,6 +41,7 @@ def check_fine_tune(
     *checks: Check,
     read: Check = check_data,
     tables_in: Path | None = None,
+    fetch: Fetch | None = None,
 ) -> FineTuneConfig:
     """Return the config of a fine-tune that can start.
 
@@ -47,6 +51,7 @@ def check_fine_tune(
         checks: What else to make sure of.
         read: Reads the data, and whatever else is to be told of it.
         tables_in: Where data that a notebook holds is written; None: beside output_dir, for a job to read.
+        fetch: Brings the data sets of a hub that data names, once nothing else is wrong.
 
     Raises:
         BadConfig: Fields are wrong, or output_dir cannot be used.
@@ -68,19 +73,25 @@ def check_fine_tune(
     errors = _run([check_attention, check_device, *checks, check_output], resolved)
     if table is not None and not errors:
         resolved = tables.write(resolved, table, tables_in)
-    errors += [] if table is not None and errors else _run([read], resolved)
+    is_elsewhere = table is not None or any(map(named_repo, resolved.data))
+    if not errors and fetch:
+        resolved = _with_fetched(resolved, fetch)
+    errors += [] if is_elsewhere and errors else _run([read], resolved)
     if errors:
         raise _together(errors) from errors[0]
     return resolved
 
 
-def config_for_preview(config: object, fields: Mapping[str, object], tables_in: Path) -> FineTuneConfig:
+def config_for_preview(
+    config: object, fields: Mapping[str, object], tables_in: Path, fetch: Fetch | None = None
+) -> FineTuneConfig:
     """Return the config of a preview, which needs no more than a model and data.
 
     Args:
         config: As `check_fine_tune` takes it; or data alone: files, folders, a table.
         fields: More fields; they win.
         tables_in: Where data that a notebook holds is written.
+        fetch: Brings the data sets of a hub that data names.
 
     Raises:
         BadConfig: Fields are wrong.
@@ -93,7 +104,16 @@ def config_for_preview(config: object, fields: Mapping[str, object], tables_in: 
     if table is not None:
         values["data"] = tables.STAND_IN
     resolved = FineTuneConfig.from_dict(values)
-    return resolved if table is None else tables.write(resolved, table, tables_in)
+    if table is not None:
+        return tables.write(resolved, table, tables_in)
+    return _with_fetched(resolved, fetch) if fetch else resolved
+
+
+def _with_fetched(config: FineTuneConfig, fetch: Fetch) -> FineTuneConfig:
+    """Return the config with the folders of the data sets that it names. Raises what `fetch` raises."""
+    named = [(name, named_repo(name)) for name in config.data]
+    data = tuple(name if repo is None else f"{fetch(repo[0])}{repo[1]}" for name, repo in named)
+    return config.model_copy(update={"data": data})
 
 
 def check_attention(config: FineTuneConfig) -> None:

@@ -263,11 +263,13 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
         jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
 
-    def fine_tune(self, config: object = None, **fields: Any) -> Job:
+    @tells_end
+    def fine_tune(self, config: object = None, *, reporter: Reporter | None = None, **fields: Any) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
 
         Args:
             config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping or as such, or the path of a YAML file.
+            reporter: receives progress while data is read, or fetched from a hub.
             fields: the same as keyword arguments; they win over `config`.
 
         Raises:
@@ -276,8 +278,13 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
             DoesNotFit, NoSpace: memory or disk cannot hold it, however short the samples are.
         """
         from qwen3ft_jupyter.finetune.check import check_fine_tune
+        from qwen3ft_jupyter.finetune.data import check_data
+        from qwen3ft_jupyter.manager.datasets import fetcher
 
-        resolved = check_fine_tune(config, fields, self._check_base, self._model_jobs.refuse_if_written_to)
+        work = self._work(reporter, None)
+        checks = (self._check_base, self._model_jobs.refuse_if_written_to)
+        read, fetch = functools.partial(check_data, work=work), fetcher(self.settings, work)
+        resolved = check_fine_tune(config, fields, *checks, read=read, fetch=fetch)
         self._loaded.release()  # the model that answers questions and the job would share one GPU
         self._refuse_if_too_large(resolved)
         return self._model_jobs.fine_tune(resolved)

@@ -41,7 +41,8 @@ class FineTunePlans(CachedModels):
         """Return what `fine_tune` would do, without doing it: data, tokens, steps, memory, disk, time.
 
         Where the model is cached and transformers is installed, tokens are counted as training does; else they are
-        reckoned from characters, and a notice says so. Nothing is fetched, and no weight is read.
+        reckoned from characters, and a notice says so. Of what is not here only the data sets that `data` names are
+        fetched, and no weight is read.
 
         Args:
             config: as there.
@@ -54,6 +55,7 @@ class FineTunePlans(CachedModels):
         """
         from qwen3ft_jupyter.finetune.check import check_fine_tune
         from qwen3ft_jupyter.finetune.planning import plan_run
+        from qwen3ft_jupyter.manager.datasets import fetcher
 
         work, plans = self._work(reporter, stop), []
 
@@ -63,7 +65,8 @@ class FineTunePlans(CachedModels):
 
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
             checks = (self._check_base, self._model_jobs.refuse_if_written_to)
-            check_fine_tune(config, fields, *checks, read=read, tables_in=Path(folder))
+            fetch = fetcher(self.settings, work)
+            check_fine_tune(config, fields, *checks, read=read, tables_in=Path(folder), fetch=fetch)
         return plans[0]
 
     @tells_end
@@ -94,10 +97,12 @@ class FineTunePlans(CachedModels):
         """
         from qwen3ft_jupyter.finetune.check import config_for_preview
         from qwen3ft_jupyter.finetune.preview import preview
+        from qwen3ft_jupyter.manager.datasets import fetcher
 
         given = {**fields, "model": model} if model else fields
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
-            resolved = config_for_preview(config, given, Path(folder))
+            work = self._work(reporter, stop)
+            resolved = config_for_preview(config, given, Path(folder), fetcher(self.settings, work))
             self._check_base(resolved)
             base = self._base(resolved.model)
             if base.folder is None:
@@ -107,7 +112,7 @@ class FineTunePlans(CachedModels):
                     name=resolved.model,
                     command=Command("download", resolved.model),
                 )
-            return preview(resolved, base.folder, count=count, work=self._work(reporter, stop))
+            return preview(resolved, base.folder, count=count, work=work)
 
     def look_ahead(
         self, look: Look, given: Mapping[str, Any], *, folder: Path | None, stop: threading.Event

@@ -375,7 +375,7 @@ def training_of(config: FineTuneConfig, numbers: Architecture, place: Place, len
     weight_bytes, is_cpu = DTYPE_BYTES[precision.weights], precision.device == "cpu"
     targets = None if config.lora.targets == "all-linear" else config.lora.targets
     return Training(
-        "full" if is_full else "lora",
+        "full" if is_full else "qlora" if config.quantization else "lora",
         length,
         config.batch_size,
         weight_bytes=weight_bytes,
@@ -456,7 +456,10 @@ def _changes(config: FineTuneConfig, tokens: Tokens, numbers: Architecture, mach
     ways: list[dict[str, Any]] = [{}]
     if config.method == "full":
         ways.append({"method": "lora"})
-        yield from itertools.islice(filter(None, map(needs, ({"method": "lora"}, {**least, "method": "lora"}))), 1)
+    if config.quantization is None:
+        ways.append({"method": "lora", "quantization": "4bit"} if config.method == "full" else {"quantization": "4bit"})
+    for way in ways[1:]:
+        yield from itertools.islice(filter(None, map(needs, (way, {**least, **way}))), 1)
     models = sorted(catalog(), key=lambda model: -model.parameters)
     others = [one for one in models if one.role and one.parameters < numbers.parameters]
     for way in ways:

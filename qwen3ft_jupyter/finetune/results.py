@@ -300,6 +300,8 @@ def _method(config: FineTuneConfig) -> str:
         return "full fine-tune"
     lora = config.lora
     kind = ("rsLoRA, " if lora.rslora else "") + ("DoRA" if lora.dora else "LoRA")
+    if config.quantization:
+        kind = f"Q{kind} (base in 4 bits: NF4, double quantization)"
     words = f"{kind}, r {lora.r}, alpha {lora.alpha}, dropout {lora.dropout:g}"
     return words if lora.loraplus_ratio is None else f"{words}, LoRA+ ratio {lora.loraplus_ratio:g}"
 

@@ -258,11 +258,11 @@ def read_columns(value: object) -> dict[str, tuple[str, ...]]:
 
 def read_targets(value: object) -> object:
     """Return names of layers, one of which is all-linear only if it stands alone. Raises ValueError."""
-    if value == "all-linear":
-        return value
     names = (
         [part.strip() for part in value.split(",")] if isinstance(value, str) else list(map(read_text, _items(value)))
     )
+    if names == ["all-linear"]:
+        return names[0]
     if not names or not set(names) <= set(get_args(Target)):
         raise ValueError(value)
     return tuple(dict.fromkeys(names))

@@ -286,7 +286,7 @@ def _outcome(
         first_loss=losses[0],
         last_loss=losses[-1],
         seconds=round(trained.seconds, 2),
-        parameters=sum(parameter.numel() for parameter in model.parameters()) - adapter,
+        parameters=model.num_parameters() - adapter,  # sees through 4 bits
         trainable_parameters=trainable,
         dtype=precision.compute,
         device=precision.device,

@@ -113,7 +113,7 @@ def test_names_within_lora_are_taken_too() -> None:
         ({"overwrite_cache": True}, "overwrite_cache: not needed here"),
         ({"overwrite_output_dir": True}, "overwrite_output_dir: overwrite: true replaces an earlier result"),
         ({"resume_from_checkpoint": "x"}, "resume_from_checkpoint: the command jobs resume goes on"),
-        ({"quantization_bit": 4}, "quantization_bit: quantization is our word"),
+        ({"quantization_bit": 8}, "quantization_bit: quantization says it"),
         ({"rlhf_type": "grpo"}, "objective: 'grpo' is not one of sft, pretrain, dpo"),
         ({"max_sampels": 9}, "max_sampels: unknown field; max_samples: data says it: file.jsonl#500"),
         ({"num_train_epoch": 9}, "num_train_epoch: unknown field, did you mean epochs?"),

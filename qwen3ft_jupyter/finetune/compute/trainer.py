@@ -78,7 +78,8 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         self.model.eval()
         total: Metrics = {"loss": torch.zeros((), device=self.args.device)}
         weights = 0
-        with torch.no_grad():
+        # a loader draws a seed, and a checkpoint is saved before what is measured at its step
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
             for step in dataloader:
                 weight = self._objective.weight(step)
                 weights += weight

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
-from qwen3ft_jupyter.errors import BadInput, ModelNotFound, NotCached, UnsafeModel
+from qwen3ft_jupyter.errors import BadConfig, BadInput, ModelNotFound, NotCached, UnsafeModel
 from qwen3ft_jupyter.finetune.data import Reading, read_named
 from qwen3ft_jupyter.hubs.datasets import DatasetName, choose_files, parse_dataset
 from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
@@ -148,6 +148,33 @@ def test_a_fine_tune_is_planned_with_rows_of_a_data_set(
     assert ear.notices
     assert "3 rows left out because org_talks#5 (3) asks for fewer." in plan.data.notices
     assert any(notice.startswith("An epoch sees 13 rows") for notice in plan.data.notices)
+
+
+def test_nothing_is_fetched_while_a_field_is_wrong(
+    hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    manager = get_model_manager(cache_dir=tmp_path / "cache", modelscope_endpoint=hub.url, hf_endpoint=hub.url)
+
+    with pytest.raises(BadConfig) as caught:
+        manager.fine_tune(model=PRACTICE_REPO_ID, data=REPO, epochs=-1)
+
+    assert hub.seen == []
+    assert "does not exist" not in caught.value.message
+
+
+def test_a_folder_of_that_name_comes_before_a_hub(
+    hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / REPO).mkdir(parents=True)
+    (tmp_path / REPO / "mine.jsonl").write_bytes(rows(2))
+    manager = get_model_manager(cache_dir=tmp_path / "cache", modelscope_endpoint=hub.url, hf_endpoint=hub.url)
+
+    plan = manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=REPO, device="cpu")
+
+    assert plan.data.conversations == 2
+    assert hub.seen == []
 
 
 def test_what_nobody_has_is_named_as_a_data_set(settings: Settings, hub: ScriptedServer) -> None:

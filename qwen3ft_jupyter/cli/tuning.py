@@ -33,7 +33,8 @@ def finetune_(given: Namespace) -> int:
     manager, config = open_manager(given), read_config(Path(given.config))
     if given.dry_run or given.is_json:
         return _show_plan(manager, config, given)
-    job = manager.fine_tune(config, at_once=given.at_once)
+    with ProgressLine() as line:
+        job = manager.fine_tune(config, at_once=given.at_once, reporter=line)
     return detach(job) if given.detach else tell_end(job)
 
 

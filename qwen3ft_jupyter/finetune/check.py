@@ -67,9 +67,11 @@ def check_fine_tune(
         resolved = FineTuneConfig.from_dict(values)
     except BadConfig as error:
         right = _right_fields(values)
-        errors = _run([check_attention, check_quantization, check_device, *checks, check_output], _config_of(right))
-        if table is None and "data" in right and all(name in right for name in _READS_DATA if name in values):
-            errors += _run([check_data], _config_of(right))
+        known = _config_of(right)
+        errors = _run([check_attention, check_quantization, check_device, *checks, check_output], known)
+        is_here = table is None and known is not None and not any(map(named_repo, known.data))
+        if is_here and "data" in right and all(name in right for name in _READS_DATA if name in values):
+            errors += _run([check_data], known)
         raise _together([error, *errors]) from error
     errors = _run([check_attention, check_quantization, check_device, *checks, check_output], resolved)
     if table is not None and not errors:

@@ -155,7 +155,7 @@ def _entry(name: str, values: object, folder: Path) -> Entry:
                 name=name,
                 repo=repo,
                 file=FILE,
-                address=f"{prefix}{repo}",
+                address=f"{prefix}{repo}{f':{subset}' if isinstance(subset := values.get('subset'), str) else ''}",
             )
     if not isinstance(file_name, str):
         others = ", ".join(one for one in NOT_HERE if one in values)

@@ -206,8 +206,9 @@ export interface paths {
         readonly put?: never;
         /**
          * Says what a fine-tune would be, without starting it.
-         * @description Data, tokens, steps, memory, disk and time. Nothing is fetched, started or written; a process of its own reads the
-         *     data, and ends when the client leaves. Relative paths begin at the server's folder.
+         * @description Data, tokens, steps, memory, disk and time. Nothing is started, and nothing fetched but data sets of a hub that the
+         *     data names; a process of its own reads the data, and ends when the client leaves. Relative paths begin at the
+         *     server's folder.
          */
         readonly post: operations["planFineTune"];
         readonly delete?: never;
@@ -227,7 +228,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Shows the data of a fine-tune as the model will see it.
-         * @description The model must be in the cache. Nothing is fetched, started or written.
+         * @description The model must be in the cache. Nothing is started, and nothing fetched but data sets of a hub.
          */
         readonly post: operations["previewFineTune"];
         readonly delete?: never;

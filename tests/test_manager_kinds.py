@@ -30,6 +30,7 @@ from qwen3ft_jupyter.manager.kinds import (
     FineTuneParams,
     MergeParams,
     ModelParams,
+    PushParams,
     Starter,
 )
 from tests.jobs.following import AT_ONCE_S, start
@@ -46,6 +47,7 @@ PARAMS: dict[str, ModelParams] = {
     "finetune": FineTuneParams(STARTER, CONFIG),
     "merge": MergeParams(STARTER, Path("/home/me/out"), "acme/Tiny-1", Path("/home/me/out-merged"), overwrite=True),
     "export": ExportParams(STARTER, "/home/me/out", "acme/Tiny-1", "gguf", Path("/home/me/out-gguf")),
+    "push": PushParams(STARTER, Path("/home/me/out"), "modelscope", "me/out"),
 }
 GIVEN = {"settings": {"offline": True, "cache_dir": "/models"}, "is_trusted": False}
 WRITTEN: dict[str, dict[str, Any]] = {
@@ -73,6 +75,13 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "overwrite": False,
         "output_dir": "/home/me/out-gguf",
     },
+    "push": {
+        "model_name": "",
+        "source": "/home/me/out",
+        "hub": "modelscope",
+        "repo_id": "me/out",
+        "private": True,
+    },
 }
 """As every version has written them."""
 
@@ -90,6 +99,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         ("merge", MergeParams(STARTER, Path("/runs/first"), "a/b", Path("/x/whole")), "Merge first → whole"),
         ("export", ExportParams(STARTER, "/runs/first", "a/b", "vllm"), "Export first → vllm"),
         ("export", ExportParams(STARTER, "a/b", "a/b", "gguf"), "Export a/b → gguf"),
+        ("push", PushParams(STARTER, Path("/runs/first"), "modelscope", "me/x"), "Push first → me/x"),
     ],
 )
 def test_a_title_says_what_is_done_to_which_revision(kind: str, params: ModelParams, title: str) -> None:

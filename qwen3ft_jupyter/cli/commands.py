@@ -35,7 +35,7 @@ FAILED = 1
 _ELSEWHERE = {
     **dict.fromkeys(("download", "verify", "repair"), "work"),
     **dict.fromkeys(("finetune", "preview"), "tuning"),
-    **dict.fromkeys(("merge", "export", "jobs"), "jobs"),
+    **dict.fromkeys(("merge", "export", "push", "jobs"), "jobs"),
     "mirror": "mirror",
 }
 """The modules of the verbs that are not here."""

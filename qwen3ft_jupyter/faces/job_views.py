@@ -63,6 +63,7 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
     from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
     from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.manager.kinds import read_result
+    from qwen3ft_jupyter.upload.plan import PushResult
 
     match read_result(job.kind, job.status.result):
         case DownloadResult() as done:
@@ -87,6 +88,9 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
             facts += [(tr("compared"), comparison_words(done)), (tr("time"), duration(done.seconds))]
         case ExportResult() as done:
             facts = [(tr("folder"), done.output_dir), *((tr("serve it"), line) for line in done.commands)]
+        case PushResult() as done:
+            facts = [(tr("page"), done.page), (tr("size"), size(done.size)), (tr("sent"), size(done.sent))]
+            facts.append((tr("time"), duration(done.seconds)))
         case None:
             facts = []
     return [(name, value) for name, value in facts if value]

@@ -1,4 +1,4 @@
-"""What a fine-tune has left: the requests to merge it into its base model, and to hand it to what serves it."""
+"""What a fine-tune has left: the requests to merge it, to hand it to what serves it, and to publish it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 AUTH_RESOURCE = "qwen3ft_jupyter:runs"
 _RUN = Field("run", "text", is_required=True)
+_REPO_ID = Field("repo_id", "text", is_required=True)
+_HUB = Field("hub", "text")
 REPO = re.compile(r"[\w-][\w.-]*/[\w.@-]+", re.ASCII)
 """What may be the id of a repo, also with a revision; else it is a folder or the id of a job."""
 
@@ -50,6 +52,30 @@ class ExportHandler(Qwen3FTHandler):
         """Start a job and answer with it."""
         given = self.given()
         self.answer_job(await self.act(lambda manager: _export(manager, given)))
+
+
+class PushHandler(Qwen3FTHandler):
+    """Says what a push would be; starts pushes."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"POST": (_RUN, _REPO_ID, _HUB, *fields_of("push"))}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self) -> None:
+        """Answer with the plan; where it is confirmed, start a job and answer with that."""
+        given = self.given()
+        hub, is_private = given.text("hub"), not given.flag("public")
+        run, repo_id = _name(given), given.text("repo_id")
+
+        def start(manager: ModelManager) -> JobSnapshot:
+            return manager.push(run, repo_id, hub=hub, private=is_private, confirm=True).snapshot()
+
+        if given.flag("confirm"):
+            self.answer_job(await self.act(start))
+            return
+        plan = await self.ask(lambda manager: manager.push(run, repo_id, hub=hub, private=is_private))
+        self.answer(self.speaker.say_within(plan.to_dict()))
 
 
 def _merge(manager: ModelManager, given: Given) -> JobSnapshot:
@@ -84,4 +110,4 @@ def _check_whole(field: str, path: str) -> None:
         raise BadInput("{field} must be a whole path.", hint="Begin it with / or ~.", field=field)
 
 
-ROUTES = (("/runs/merge", MergeHandler), ("/runs/export", ExportHandler))
+ROUTES = (("/runs/merge", MergeHandler), ("/runs/export", ExportHandler), ("/runs/push", PushHandler))

@@ -24,6 +24,7 @@ RESOURCES = {
     "/models/download": "models",
     "/runs/merge": "runs",
     "/runs/export": "runs",
+    "/runs/push": "runs",
 }
 RESOURCES |= {"/finetune/plan": "finetune", "/finetune/preview": "finetune"}
 

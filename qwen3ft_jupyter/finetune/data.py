@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData, MissingPackage, Qwen3ftError
 from qwen3ft_jupyter.finetune.files import Broken, DataFile
-from qwen3ft_jupyter.finetune.formats import Conversation, Mapper
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.rows import BadRow, Ledger, Reason, Row, plain
 from qwen3ft_jupyter.finetune.samples import WARN_SHARE
 from qwen3ft_jupyter.finetune.sources import Source, find_sources, unreadable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.formats import Conversation, Mapper
 
 DETECT_ROWS = 200
 """Rows looked at to tell the format."""
@@ -67,6 +68,13 @@ class Reading:
     """The columns of each part, where the user names them."""
     seed: int = 42
     """For the rows that are drawn where fewer than all are asked for."""
+    objective: str = "sft"
+    """What they are read for, see `objectives.OBJECTIVES`."""
+
+    @property
+    def mapper(self) -> Mapper:
+        """Return what maps them."""
+        return OBJECTIVES[self.objective].mapper(self.columns)
 
 
 def check_data(config: FineTuneConfig) -> DataReport:
@@ -76,7 +84,7 @@ def check_data(config: FineTuneConfig) -> DataReport:
 
 def read_data_of(config: FineTuneConfig) -> Data:
     """Return the data that `config` names. Raises BadData."""
-    reading = Reading(config.data_format, config.skip_bad_rows, dict(config.columns), config.seed)
+    reading = Reading(config.data_format, config.skip_bad_rows, dict(config.columns), config.seed, config.objective)
     return read_named(config.data, reading)
 
 
@@ -123,8 +131,8 @@ def read_named(names: Sequence[str], reading: Reading) -> Data:
         notices.append(Message("WARNING: only {share:.0f} % of the rows can be learned from.", share=share))
     if not found.conversations:
         raise BadData(
-            "No row of {names} has a question and an answer ({rows} rows read). {reasons}",
-            hint="Each row needs a user's turn followed by an assistant's.",
+            "No row of {names} can be learned from ({rows} rows read). {reasons}",
+            hint=reading.mapper.needs,
             names=", ".join(source.path.name for source in sources),
             rows=found.rows,
             reasons=Texts(notices[len(found.notices) : -1], " "),
@@ -176,7 +184,7 @@ class _Found:
 
 def _read_file(source: Source, reading: Reading, found: _Found) -> str:
     """Add what a file holds to `found`; return its digest. Raises BadData, MissingPackage, OSError."""
-    file, mapper = DataFile(source.path), Mapper.of(reading.columns)
+    file, mapper = DataFile(source.path), reading.mapper
     rows = file.rows()
     first = list(itertools.islice(rows, DETECT_ROWS))
     file_format = _format_of(source.path, first, reading, mapper)
@@ -258,8 +266,7 @@ def _format_of(path: Path, first: Sequence[Row | Broken], reading: Reading, mapp
         return "alpaca"
     raise BadData(
         "{name}: the format is not known; its columns are {columns}.",
-        hint="Accepted: messages; conversations (from, value); instruction, input, output, system, history, reasoning. "
-        "Or name yours, for example columns: {{question: {one}, answer: {other}}}",
+        hint=mapper.accepted,
         columns=", ".join(columns[:12]),
         name=path.name,
         one=columns[0] if columns else "…",

@@ -42,6 +42,8 @@ class Facts:
     held_out: str = ""
     """The names of the files whose held-out rows `eval_loss` is of."""
     eval_loss: float | None = None
+    is_likelihood: bool = True
+    """Whether that is of tokens, so that there is a perplexity; a loss of preferences has none."""
 
 
 def data_repos(data: Iterable[object]) -> tuple[str, ...]:
@@ -110,7 +112,7 @@ def _known(facts: Facts, hub: HubName) -> dict[str, Any]:
         "library_name": facts.library,
         "pipeline_tag": _TASK,
         "datasets": list(facts.datasets),
-        "metrics": ["perplexity"] if facts.eval_loss is not None else [],
+        "metrics": ["perplexity"] if facts.eval_loss is not None and facts.is_likelihood else [],
     }
     if hub == "huggingface" and facts.eval_loss is not None:
         fields["model-index"] = [_results(facts, facts.eval_loss)]
@@ -119,7 +121,9 @@ def _known(facts: Facts, hub: HubName) -> dict[str, Any]:
 
 def _results(facts: Facts, eval_loss: float) -> dict[str, Any]:
     kind = facts.datasets[0] if facts.datasets else "held-out"
-    values = {"loss": eval_loss, "perplexity": math.exp(min(eval_loss, 700.0))}
+    values = {"loss": eval_loss}
+    if facts.is_likelihood:
+        values["perplexity"] = math.exp(min(eval_loss, 700.0))
     metrics = [{"type": name, "value": round(value, 4), "name": name} for name, value in values.items()]
     dataset = {"name": f"held-out rows of {facts.held_out}", "type": kind}
     return {

@@ -20,7 +20,8 @@ from qwen3ft_jupyter.catalog.memory import (
 )
 from qwen3ft_jupyter.errors import DoesNotFit, NoSpace
 from qwen3ft_jupyter.finetune.arguments import has_activation_checkpointing, total_steps
-from qwen3ft_jupyter.finetune.batches import Layout, packed_rows
+from qwen3ft_jupyter.finetune.batches import Layout, Unit, packed_rows
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.precision import choose_precision
 from qwen3ft_jupyter.messages import Message, Size, Texts
 
@@ -163,6 +164,7 @@ class FineTunePlan:
     """What a fine-tune will be."""
 
     model: str
+    objective: str
     method: str
     output_dir: str
     is_cached: bool
@@ -241,6 +243,7 @@ def make_plan(
     )
     return FineTunePlan(
         model=config.model,
+        objective=config.objective,
         method=config.method,
         output_dir=config.output_dir,
         is_cached=is_cached,
@@ -339,8 +342,8 @@ def padding_share(lengths: Sequence[int], config: FineTuneConfig) -> float:
         packs = config.packing is not False
         rows = packed_rows(step, max(step)) if packs else [[index] for index in range(len(step))]
         widths = sorted((sum(step[index] for index in row) for row in rows), reverse=True)
-        groups = layout.groups([([], width) for width in widths], len(widths))
-        computed += sum(group[0][1] * len(group) for group in groups)
+        groups = layout.groups([Unit([[]], width, []) for width in widths], len(widths))
+        computed += sum(group[0].width * len(group) for group in groups)
     return round(1 - sum(drawn) / computed, 4)
 
 
@@ -368,7 +371,7 @@ def training_of(config: FineTuneConfig, numbers: Architecture, place: Place, len
     weight_bytes, is_cpu = DTYPE_BYTES[precision.weights], precision.device == "cpu"
     targets = None if config.lora.targets == "all-linear" else config.lora.targets
     return Training(
-        "full" if is_full else "lora",
+        "full" if is_full else "qlora" if config.quantization else "lora",
         length,
         config.batch_size,
         weight_bytes=weight_bytes,
@@ -441,14 +444,18 @@ def _changes(config: FineTuneConfig, tokens: Tokens, numbers: Architecture, mach
     yield from itertools.islice(filter(None, map(needs, smaller)), 1)
     least = smaller[-1] if smaller else again
     width = _largest(lambda each: needs(least, each) is not None, length)
-    if SHORTEST <= width < length:
-        shorter = needs({**least, "max_length": width}, width)
+    each = width // OBJECTIVES[config.objective].sequences
+    if each >= SHORTEST and width < length:
+        shorter = needs({**least, "max_length": each}, width)
         if shorter and shorter.shortened <= SHORTENED_SHARE * len(tokens.lengths):
             yield shorter
     ways: list[dict[str, Any]] = [{}]
     if config.method == "full":
         ways.append({"method": "lora"})
-        yield from itertools.islice(filter(None, map(needs, ({"method": "lora"}, {**least, "method": "lora"}))), 1)
+    if config.quantization is None:
+        ways.append({"method": "lora", "quantization": "4bit"} if config.method == "full" else {"quantization": "4bit"})
+    for way in ways[1:]:
+        yield from itertools.islice(filter(None, map(needs, (way, {**least, **way}))), 1)
     models = sorted(catalog(), key=lambda model: -model.parameters)
     others = [one for one in models if one.role and one.parameters < numbers.parameters]
     for way in ways:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
-    from qwen3ft_jupyter.finetune.samples import Sample
+    from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.finetune.survey import Survey
     from qwen3ft_jupyter.work import Work
 
@@ -168,7 +168,7 @@ def _disk_free(config: FineTuneConfig) -> int | None:
 
 
 def look_ahead(
-    config: FineTuneConfig, folder: Path, data: Data, samples: Sequence[Sample], facts: results.Facts, *, work: Work
+    config: FineTuneConfig, folder: Path, data: Data, samples: Sequence[Example], facts: results.Facts, *, work: Work
 ) -> FineTunePlan:
     """Return the plan of a run whose samples are ready; tell `work` if memory is close.
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qwen3ft_jupyter.finetune.samples import IGNORED
 from qwen3ft_jupyter.finetune.survey import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.formats import Conversation
-    from qwen3ft_jupyter.finetune.samples import Basis, Sample
+    from qwen3ft_jupyter.finetune.samples import Basis, Example, Sample
     from qwen3ft_jupyter.loading.libraries import Tokenizer
     from qwen3ft_jupyter.work import Work
 
@@ -48,6 +48,10 @@ class PreviewSample:
     """One sequence as the model is given it."""
 
     tokens: tuple[Token, ...]
+    number: int = 1
+    """Of the sample that it belongs to."""
+    answer: Literal["", "chosen", "rejected"] = ""
+    """Which of a pair it ends with."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -134,9 +138,16 @@ def preview(config: FineTuneConfig, model_folder: Path, *, count: int = 5, work:
         shortened=tokens.shortened,
         left_out=tokens.left_out,
         lengths=histogram(tokens.lengths),
-        first=tuple(PreviewSample(tokens_in(sample, tokenizer)) for sample in found.samples[:count]),
+        first=tuple(_shown(found.samples[:count], tokenizer)),
         notices=(*report.notices, *found.notices),
     )
+
+
+def _shown(samples: Sequence[Example], tokenizer: Tokenizer) -> Iterator[PreviewSample]:
+    for number, sample in enumerate(samples, 1):
+        answers: tuple[Literal["", "chosen", "rejected"], ...] = ("chosen", "rejected")
+        for one, answer in zip(sample.sequences, answers if len(sample.sequences) > 1 else ("",), strict=True):
+            yield PreviewSample(tokens_in(one, tokenizer), number, answer)
 
 
 def tokens_in(sample: Sample, tokenizer: Tokenizer) -> tuple[Token, ...]:
@@ -177,7 +188,7 @@ def histogram(lengths: Sequence[int]) -> tuple[Bin, ...]:
 
 
 def _duplicates(conversations: Sequence[Conversation]) -> int:
-    return len(conversations) - len({(one.messages, one.tools) for one in conversations})
+    return len(conversations) - len({(one.sequences, one.tools) for one in conversations})
 
 
 def _thinks(conversation: Conversation) -> bool:

@@ -38,6 +38,8 @@ class Reason(enum.Enum):
     ROW_EMPTY_ANSWER = Message("{count} rows left out whose answer is empty; the first: {where}.")
     ROW_THOUGHT = Message("{count} rows left out whose answer is only a thought; the first: {where}.")
     ROW_CONTEXT = Message("{count} rows left out in which no answer is to be learned; the first: {where}.")
+    ROW_NO_PAIR = Message("{count} rows left out that lack a chosen or a rejected answer; the first: {where}.")
+    ROW_SAME = Message("{count} rows left out whose chosen and rejected answers are the same; the first: {where}.")
     STRANGE_CALL = Message(
         "{count} rows call a tool that is not among their tools; the call is learned. The first: {where}."
     )
@@ -62,7 +64,9 @@ METADATA = frozenset(
         "subset", "domain", "field", "subject", "model", "model_name", "generator", "engine", "created",
         "created_at", "updated", "updated_at", "timestamp", "date", "time", "version", "hash", "md5", "sha1",
         "sha256", "length", "len", "num_turns", "num_tokens", "tokens", "token_count", "n_tokens", "word_count",
-        "score", "scores", "quality", "rating", "ratings", "difficulty", "level", "author", "annotator",
+        "score", "scores", "score_chosen", "score_rejected", "chosen_score", "rejected_score", "chosen_rating",
+        "rejected_rating", "chosen_model", "rejected_model", "margin",
+        "quality", "rating", "ratings", "difficulty", "level", "author", "annotator",
         "annotator_id", "parallel_tool_calls", "tool_choice", "logprobs", "finish_reason",
         "user_id", "metadata", "meta", "name", "unnamed:_0", "__index_level_0__", "编号", "序号",
         "来源", "类别", "分类", "语言", "",

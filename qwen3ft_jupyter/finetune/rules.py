@@ -26,7 +26,9 @@ LORA_TARGETS = tuple(name for name in get_args(Target) if name != HEAD)
 QUOTES = "“”„‟‘’‚‛«»「」『』＂＇"
 """Quotation marks that YAML takes for text: word processors and Chinese input methods write them."""
 
-Part = Literal["question", "reasoning", "answer", "system", "history", "messages", "tools"]
+Part = Literal[
+    "question", "reasoning", "answer", "system", "history", "messages", "tools", "chosen", "rejected", "text"
+]
 """What `columns` can name the columns of."""
 
 PARTS = get_args(Part)
@@ -215,18 +217,19 @@ def read_columns(value: object) -> dict[str, tuple[str, ...]]:
         if not found or (len(found) > 1 and part != "question"):
             raise Wrong(Message("{name}: only question may name several columns", name=part))
         named[str(part)] = tuple(map(read_text, found))
-    if named and "messages" not in named and not {"question", "answer"} <= named.keys():
+    is_asked = "question" in named and bool(named.keys() & {"answer", "chosen"})
+    if named and not is_asked and not named.keys() & {"messages", "text"}:
         raise Wrong(Message("names neither messages, nor both question and answer"))
     return named
 
 
 def read_targets(value: object) -> object:
     """Return names of layers, one of which is all-linear only if it stands alone. Raises ValueError."""
-    if value == "all-linear":
-        return value
     names = (
         [part.strip() for part in value.split(",")] if isinstance(value, str) else list(map(read_text, _items(value)))
     )
+    if names == ["all-linear"]:
+        return names[0]
     if not names or not set(names) <= set(get_args(Target)):
         raise ValueError(value)
     return tuple(dict.fromkeys(names))

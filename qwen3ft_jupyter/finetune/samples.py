@@ -1,4 +1,4 @@
-"""What conversations become: sequences of tokens, and a report of what became of which."""
+"""What rows become: sequences of tokens, alone or in pairs, and a report of what became of which."""
 
 from __future__ import annotations
 
@@ -31,9 +31,53 @@ class Sample:
         return cls(array("i", input_ids), array("i", labels))
 
     @property
+    def sequences(self) -> tuple[Sample, ...]:
+        """Return what a model computes for it."""
+        return (self,)
+
+    @property
+    def length(self) -> int:
+        """Return how many tokens it has."""
+        return len(self.input_ids)
+
+    @property
     def trained_tokens(self) -> int:
         """Return how many tokens the loss counts."""
         return sum(label != IGNORED for label in self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An answer, and one that it is preferred to, each behind the same prompt."""
+
+    chosen: Sample
+    rejected: Sample
+    reference: tuple[float, float] | None = None
+    """The logarithms of what the model gave for either before it was trained; None: asked while it trains."""
+
+    @property
+    def sequences(self) -> tuple[Sample, ...]:
+        """Return what a model computes for it: the chosen one first."""
+        return (self.chosen, self.rejected)
+
+    @property
+    def length(self) -> int:
+        """Return how many tokens both have."""
+        return self.chosen.length + self.rejected.length
+
+    @property
+    def trained_tokens(self) -> int:
+        """Return how many tokens the loss counts."""
+        return self.chosen.trained_tokens + self.rejected.trained_tokens
+
+
+Example = Sample | Pair
+"""What a step learns so many of."""
+
+
+def padded_length(example: Example) -> int:
+    """Return the tokens of an example where each of its sequences has a row of its own, as wide as the longest."""
+    return len(example.sequences) * max(one.length for one in example.sequences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +171,7 @@ class Tokens:
     """Answers that do not fit it at all, or that the model's template cannot write."""
 
     @classmethod
-    def of(cls, samples: Sequence[Sample], report: SampleReport, *, share: float = 1.0) -> Tokens:
+    def of(cls, samples: Sequence[Example], report: SampleReport, *, share: float = 1.0) -> Tokens:
         """Return the tokens of all samples, if these are made of such a share of the conversations."""
         return cls(
             "counted" if share == 1 else "sampled",
@@ -135,7 +179,7 @@ class Tokens:
             tokens=round(report.tokens / share),
             trained_tokens=round(report.trained_tokens / share),
             longest=report.longest,
-            lengths=tuple(len(sample.input_ids) for sample in samples),
+            lengths=tuple(sample.length for sample in samples),
             shortened=round(report.shortened / share),
             left_out=round((report.dropped + report.refused) / share),
         )

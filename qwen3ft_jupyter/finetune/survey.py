@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.finetune.data import read_data_of, split
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.samples import SampleReport, Tokens
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Work
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
     from qwen3ft_jupyter.finetune.formats import Conversation
-    from qwen3ft_jupyter.finetune.samples import Sample
+    from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.loading.libraries import Tokenizer
 
 COUNTED = 4000
@@ -38,7 +39,7 @@ class Survey:
     data: Data
     training: list[Conversation]
     held_out: int
-    samples: list[Sample]
+    samples: list[Example]
     """Of the conversations that were looked at; empty without a tokenizer."""
     report: SampleReport
     tokens: Tokens
@@ -85,19 +86,12 @@ def survey(
 
 def encode(
     conversations: Sequence[Conversation], config: FineTuneConfig, tokenizer: Tokenizer, work: Work
-) -> tuple[list[Sample], SampleReport]:
+) -> tuple[list[Example], SampleReport]:
     """Return the samples of conversations, as training has them. Raises as `rendering.encode_all`."""
-    from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all
-    from qwen3ft_jupyter.loading.templates import TemplateRenderer
+    from qwen3ft_jupyter.finetune.examples import encode_all
 
-    with TemplateRenderer.of(tokenizer) as renderer:
-        encoder = Encoder(
-            tokenizer,
-            renderer,
-            max_length=config.max_length,
-            empty_think_loss=config.empty_think_loss,
-            skip_bad_rows=config.skip_bad_rows,
-        )
+    with OBJECTIVES[config.objective].encoding(config, tokenizer) as encoding:
+        encoder = encoding.encoder()
         return encode_all(conversations, encoder, work), encoder.report
 
 
@@ -110,18 +104,19 @@ def _drawn(conversations: list[Conversation], most: int, seed: int) -> list[Conv
 
 def _estimated(conversations: Sequence[Conversation], config: FineTuneConfig) -> Tokens:
     """Return the tokens by the number of characters, each conversation as one sample."""
-    lengths, trained = [], 0
+    lengths: list[int] = []
+    trained, lengths_of = 0, OBJECTIVES[config.objective].lengths
     for conversation in conversations:
-        turns = [
-            (estimate_tokens(turn.content + turn.reasoning + turn.tool_calls) + TOKENS_A_TURN, turn.is_learned)
-            for turn in conversation.messages
-        ]
-        whole = sum(count for count, _ in turns) + estimate_tokens(conversation.tools)
-        lengths.append(min(config.max_length, whole))
-        roles = [turn.role for turn in conversation.messages]
-        trained += sum(
-            count for (count, is_on), role in zip(turns, roles, strict=True) if is_on and role == "assistant"
-        )
+        sequences = []
+        for turns in conversation.sequences:
+            counts = [
+                estimate_tokens(turn.content + turn.reasoning + turn.tool_calls) + TOKENS_A_TURN for turn in turns
+            ]
+            sequences.append(sum(counts) + estimate_tokens(conversation.tools))
+            trained += sum(
+                count for count, turn in zip(counts, turns, strict=True) if turn.is_learned and turn.role == "assistant"
+            )
+        lengths += lengths_of(sequences, config.max_length)
     return Tokens(
         "estimated",
         samples=len(lengths),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from qwen3ft_jupyter.disk import read_json
 from qwen3ft_jupyter.errors import BadInput, JobNotFound, Qwen3ftError
 from qwen3ft_jupyter.finetune.front_matter import Facts, data_repos, licence_in, write_front_matter
 from qwen3ft_jupyter.finetune.merged import read_merge_record
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.published import Private, check_private, find_published, make_item
 from qwen3ft_jupyter.finetune.results import CARD, is_run, read_run
 from qwen3ft_jupyter.hubs.http import HttpClient
@@ -159,7 +161,7 @@ def _find_run(source: Path) -> tuple[Path, Facts]:
     is_adapter = run.adapter_folder is not None
     data = run.config.get("data")
     names: list[Any] = data if isinstance(data, list) else [data] if data else []
-    eval_loss = run.result.get("eval_loss")
+    eval_loss, objective = run.result.get("eval_loss"), OBJECTIVES.get(str(run.config.get("objective")))
     return folder, Facts(
         source.name,
         run.base_model,
@@ -167,7 +169,8 @@ def _find_run(source: Path) -> tuple[Path, Facts]:
         "peft" if is_adapter else "transformers",
         datasets=data_repos(names),
         held_out=", ".join(Path(str(name)).name for name in names),
-        eval_loss=float(eval_loss) if isinstance(eval_loss, (int, float)) else None,
+        eval_loss=eval_loss if isinstance(eval_loss, float) and math.isfinite(eval_loss) else None,
+        is_likelihood=objective is None or objective.sequences == 1,
     )
 
 

@@ -310,7 +310,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"prompt": "q", "completion": "a", "label": "False"},
         "label 'False' says whether the answer is",
     ),
-    "a KTO row of LLaMA-Factory": ({"prompt": "q", "completion": "a", "kto_tag": False}, "kto_tag: preference data"),
+    "a KTO row of LLaMA-Factory": ({"prompt": "q", "completion": "a", "kto_tag": False}, "kto_tag False says whether"),
     "a row that is a book": (
         {"question": "q" * 10_000_001, "answer": "a"},
         "10,000,002 characters; a conversation has",

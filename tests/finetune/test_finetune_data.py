@@ -175,7 +175,7 @@ def test_empty_answers_are_left_out_and_counted(tmp_path: Path) -> None:
 
 
 def test_nothing_to_learn_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"No row of a.jsonl has a question and an answer \(1 rows read\)"):
+    with pytest.raises(BadData, match=r"No row of a.jsonl can be learned from \(1 rows read\)"):
         read_data([write(tmp_path / "a.jsonl", [messages(("user", "q"), ("assistant", ""))])])
 
 

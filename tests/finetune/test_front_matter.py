@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,6 +58,13 @@ def test_modelscope_gets_its_own_names() -> None:
     assert (head["tasks"], head["frameworks"], head["metrics"]) == (["text-generation"], ["Pytorch"], ["perplexity"])
     assert head["tags"] == ["lora"]
     assert "model-index" not in head
+
+
+def test_a_loss_of_preferences_has_no_perplexity() -> None:
+    card = write_front_matter(CARD, replace(FACTS, is_likelihood=False), "huggingface")
+
+    assert "perplexity" not in card
+    assert "type: loss" in card
 
 
 @pytest.mark.parametrize("hub", ["huggingface", "modelscope"])

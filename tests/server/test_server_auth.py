@@ -26,7 +26,7 @@ RESOURCES = {
     "/runs/export": "runs",
     "/runs/push": "runs",
 }
-RESOURCES |= {"/finetune/plan": "finetune", "/finetune/preview": "finetune"}
+RESOURCES |= dict.fromkeys(("/finetune/schema", "/finetune/plan", "/finetune/preview"), "finetune")
 
 
 class Recorder(Authorizer):

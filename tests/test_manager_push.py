@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,13 +15,14 @@ from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.errors import AccessDenied, BadInput, BadName, LoadError, UnknownModel, error_from_json
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.kinds import PUSH
+from qwen3ft_jupyter.practice.model import MODEL_FOLDER
 from qwen3ft_jupyter.upload.plan import PushPlan
+from qwen3ft_jupyter.work import Work
 from tests.finetune.results import BASE, write_run
 from tests.upload_hub import TOKEN, Fault, Repo, UploadHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from qwen3ft_jupyter.jobs.store import Job
 
@@ -127,6 +130,17 @@ def test_a_run_is_pushed_with_its_card_and_nothing_else(
     assert head["datasets"] == {"train": ["swift/self-cognition"]}
 
 
+@pytest.mark.parametrize("name", ["modelscope", "huggingface"])
+def test_what_was_pushed_is_downloaded_again(manager: ModelManager, hub: UploadHub, tmp_path: Path, name: str) -> None:
+    manager.find_pushing(MODEL_FOLDER, REPO, hub=name, private=True).run(Work())
+
+    fetched = make_manager(hub, tmp_path, use_modelscope=name == "modelscope").ensure_model_cached(REPO)
+
+    for path, data in hub.repos[REPO].files.items():
+        assert (Path(fetched) / path).read_bytes() == data
+    assert {path.name for path in MODEL_FOLDER.iterdir()} == set(hub.repos[REPO].files)
+
+
 def test_a_job_that_was_stopped_goes_on_where_it_was(manager: ModelManager, hub: UploadHub, run: Path) -> None:
     gate, came = threading.Event(), threading.Event()
 
@@ -164,6 +178,20 @@ def test_what_cannot_be_pushed_is_named_before_anything_is_asked(
     with pytest.raises(BadInput, match="hub: gitee is not known"):
         manager.push(run / "adapter", REPO, hub="gitee")
     assert hub.seen == []
+
+
+def test_an_export_is_pushed_by_its_job(manager: ModelManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "runs/first-gguf"
+    folder.mkdir(parents=True)
+    for name in ("first.gguf", "Modelfile"):
+        (folder / name).write_text(f"FROM {tmp_path}", "utf-8")
+    status = SimpleNamespace(result={"output_dir": str(folder)})
+    job = SimpleNamespace(kind="export", params=None, status=lambda: status)
+    monkeypatch.setattr(manager.job_store, "get", lambda _id: job)
+
+    plan = manager.push("20260102-030405-export-abcd", REPO)
+
+    assert ([file.path for file in plan.files], plan.left) == (["README.md", "first.gguf"], ("Modelfile",))
 
 
 def test_offline_or_without_a_token_the_plan_says_so(

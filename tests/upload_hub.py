@@ -17,7 +17,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +74,9 @@ class UploadHub:
         self.other: UploadHub | None = None
         """Where blobs are to go; here if left out."""
         self.creates_public = False
+        self.part_bytes = 0
+        """Hugging Face takes large blobs in parts of so many bytes; 0: in one."""
+        self.parts: dict[tuple[str, int], bytes] = {}
 
         class Handler(_Handler):
             hub = self
@@ -101,12 +104,17 @@ class UploadHub:
                 return left.pop(0)
         return None
 
-    def actions(self, digest: str) -> dict[str, Any]:
+    def actions(self, digest: str, size: int) -> dict[str, Any]:
         """Return where a blob is to go, as the LFS batch API says it; nothing if it is here."""
         if digest in self.blobs:
             return {}
-        href = f"{(self.other or self).url}/put/{digest}?X-Signature=very-secret"
-        return {"actions": {"upload": {"href": href}}}
+        store = (self.other or self).url
+        if not self.part_bytes:
+            return {"actions": {"upload": {"href": f"{store}/put/{digest}?X-Signature=very-secret"}}}
+        count = -(-size // self.part_bytes)
+        parts = {str(number): f"{store}/part/{digest}/{number}" for number in range(1, count + 1)}
+        header = {"chunk_size": str(self.part_bytes), **parts}
+        return {"actions": {"upload": {"href": f"{store}/whole/{digest}", "header": header}}}
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -171,6 +179,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def _send_file(self, data: bytes) -> None:
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if wanted is None:
+            self._answer(data)
+            return
+        first, last = int(wanted[1]), min(int(wanted[2] or len(data)), len(data) - 1)
+        self._answer(data[first : last + 1], 206, {"Content-Range": f"bytes {first}-{last}/{len(data)}"})
+
     def _is_me(self) -> bool:
         return TOKEN in self.headers.get("Authorization", "")
 
@@ -197,7 +213,27 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.hub.sent[digest] += 1
         self._answer({})
 
+    def put_part(self, body: bytes, digest: str, number: str) -> None:
+        self.hub.parts[digest, int(number)] = body
+        self._answer({}, headers={"ETag": f"part-{number}"})
+
+    def put_together(self, body: bytes, digest: str) -> None:
+        numbers = [part["partNumber"] for part in json.loads(body)["parts"]]
+        self.put_blob(b"".join(self.hub.parts[digest, number] for number in numbers), digest)
+
     # Hugging Face
+
+    def hf_tree(self, _body: bytes, repo: str) -> None:
+        if (found := self._repo(repo)) is not None:
+            files = [
+                {"type": "file", "path": path, "size": len(data), "oid": _git_sha(data), **_lfs_of(path, data)}
+                for path, data in found.files.items()
+            ]
+            self._answer(files)
+
+    def hf_file(self, _body: bytes, repo: str, file: str) -> None:
+        if (found := self._repo(repo)) is not None:
+            self._send_file(found.files[file])
 
     def hf_info(self, _body: bytes, repo: str) -> None:
         if (found := self._repo(repo)) is not None:
@@ -241,7 +277,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def hf_batch(self, body: bytes, repo: str) -> None:
         if self._repo(repo) is not None:
-            objects = [{**one, **self.hub.actions(one["oid"])} for one in json.loads(body)["objects"]]
+            objects = [{**one, **self.hub.actions(one["oid"], one["size"])} for one in json.loads(body)["objects"]]
             self._answer({"transfer": "basic", "objects": objects})
 
     def hf_commit(self, body: bytes, repo: str) -> None:
@@ -260,6 +296,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer({"commitUrl": f"{self.hub.url}/{repo}/commit/{found.head}", "commitOid": found.head})
 
     # ModelScope
+
+    def ms_file(self, _body: bytes, repo: str) -> None:
+        if (found := self._repo(repo)) is not None:
+            self._send_file(found.files[parse_qs(urlsplit(self.path).query)["FilePath"][0]])
 
     def ms_info(self, _body: bytes, repo: str) -> None:
         if (found := self._repo(repo)) is not None:
@@ -293,7 +333,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def ms_batch(self, body: bytes, repo: str) -> None:
         if self._repo(repo) is not None:
-            objects = [{**one, **self.hub.actions(one["oid"])} for one in json.loads(body)["objects"]]
+            objects = [{**one, **self.hub.actions(one["oid"], one["size"])} for one in json.loads(body)["objects"]]
             self._answer({"Code": 200, "Data": {"objects": objects}})
 
     def ms_commit(self, body: bytes, repo: str) -> None:
@@ -317,12 +357,18 @@ def _git_sha(data: bytes) -> str:
 def _lfs_of(path: str, data: bytes) -> dict[str, Any]:
     if not path.endswith(LARGE):
         return {}
-    return {"lfs": {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}}
+    digest = hashlib.sha256(data).hexdigest()
+    return {"lfs": {"sha256": digest, "oid": digest, "size": len(data), "pointerSize": 134}}
 
 
 _REPO = r"(?P<repo>[^/]+/[^/]+)"
 _ROUTES: list[tuple[str, str, Callable[..., None]]] = [
     ("PUT", r"/put/(?P<digest>[0-9a-f]{64})", _Handler.put_blob),
+    ("PUT", r"/part/(?P<digest>[0-9a-f]{64})/(?P<number>\d+)", _Handler.put_part),
+    ("POST", r"/whole/(?P<digest>[0-9a-f]{64})", _Handler.put_together),
+    ("GET", f"/api/models/{_REPO}/tree/[0-9a-f]+", _Handler.hf_tree),
+    ("GET", rf"/{_REPO}/resolve/[0-9a-f]+/(?P<file>.+)", _Handler.hf_file),
+    ("GET", f"/api/v1/models/{_REPO}/repo", _Handler.ms_file),
     ("POST", "/api/repos/create", _Handler.hf_create),
     ("POST", "/api/validate-yaml", _Handler.hf_validate),
     ("GET", f"/api/models/{_REPO}", _Handler.hf_info),

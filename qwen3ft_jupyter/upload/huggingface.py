@@ -1,7 +1,7 @@
 """A repo on Hugging Face, written through huggingface_hub.
 
 Its client hashes and sends what `PushedFile` reads. Files that it opens itself it would send by hf_xet, in threads of
-its own that neither tell how far they are nor can be stopped.
+its own that tell how far they are to a bar of its own, and stop for an interrupt alone.
 """
 
 from __future__ import annotations

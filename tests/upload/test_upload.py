@@ -163,6 +163,16 @@ def test_a_commit_brings_only_what_has_changed_and_other_files_stay(
     assert hub.repos[REPO].files["notes.txt"] == b"mine"
 
 
+def test_large_files_go_in_parts_where_the_hub_wants_parts(hub: UploadHub, files: list[Item]) -> None:
+    hub.part_bytes = 250_000
+
+    result = upload(hub, "huggingface", files)
+
+    assert hub.repos[REPO].files == {file.path: content(file) for file in files}
+    assert len(hub.parts) == 6
+    assert result.sent == 2 * SIZE
+
+
 def test_a_connection_that_breaks_off_is_tried_again(hub: UploadHub, name: HubName, files: list[Item]) -> None:
     hub.faults["/put/"] = [Fault(0, reset_after=SIZE // 3)]
 

@@ -148,7 +148,7 @@ _NOTES: Mapping[str, str] = {
     """,
     Message("measured after each epoch"): "eval_steps eval_strategy evaluation_strategy eval_delay eval_on_start",
     Message("save_steps says it; without, a checkpoint is saved every five minutes"): "save_strategy",
-    Message("data takes paths of files and folders, no names of sets"): """
+    Message("data names files, folders, or the sets that a dataset_info.json knows: FOLDER/NAME"): """
         dataset_dir dataset_info media_dir custom_dataset_info tokenized_path cached_dataset
     """,
     Message("the setting USE_MODELSCOPE says it"): "hub use_hf use_modelscope use_hub",
@@ -248,7 +248,7 @@ def in_our_words(values: Mapping[str, object], known: Container[str], problems: 
 
     `known` are our names.
     """
-    values = _with_bits_named(_with_loss_named(values))
+    values = _with_dataset_dir(_with_bits_named(_with_loss_named(values)))
     own: dict[str, object] = {}
     given: dict[str, str] = {}
     lora: list[tuple[str, str, object]] = []
@@ -275,6 +275,21 @@ def in_our_words(values: Mapping[str, object], known: Container[str], problems: 
         if lora or "lora" in own:
             own["lora"] = _merge(lora, problems)
     return own
+
+
+def _with_dataset_dir(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return LLaMA-Factory's names of data sets as paths below the folder whose dataset_info.json knows them."""
+    names, folder = values.get("dataset"), values.get("dataset_dir")
+    if isinstance(names, str) and "," in names:
+        names = [name.strip() for name in names.split(",")]
+    own = next((name for name in ("dataset", "data") if name in values), None)
+    if names is None and own:
+        names = values[own]
+    if isinstance(folder, str) and own and isinstance(names, (str, list, tuple)):
+        listed = [names] if isinstance(names, str) else names
+        names = [f"{folder.rstrip('/')}/{name}" for name in listed]
+        values = {name: value for name, value in values.items() if name != "dataset_dir"}
+    return {**values, own: names} if own else values
 
 
 def _with_loss_named(values: Mapping[str, object]) -> Mapping[str, object]:

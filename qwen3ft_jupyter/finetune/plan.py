@@ -48,6 +48,8 @@ MOST_TOKENS = 262_144
 """The greatest."""
 MOST_CHANGES = 3
 """Proposals of what would make it fit."""
+MOST_LAID_OUT = 100_000
+"""Samples that are laid out to reckon the padding."""
 SHORTENED_SHARE = 0.1
 """Of the samples; a max_length that shortens more of them is not proposed."""
 
@@ -333,8 +335,10 @@ def padding_share(lengths: Sequence[int], config: FineTuneConfig) -> float:
     """Return the part of padding where each step's samples are drawn by chance, and laid out as training does it."""
     if not lengths:
         return 0.0
-    drawn = list(lengths)
-    random.Random(config.seed).shuffle(drawn)  # noqa: S311 - not a secret
+    chance, whole = random.Random(config.seed), range(len(lengths))  # noqa: S311 - not a secret
+    chosen = whole if len(whole) <= MOST_LAID_OUT else chance.sample(whole, MOST_LAID_OUT)
+    drawn = [lengths[index] for index in chosen]
+    chance.shuffle(drawn)
     layout = Layout(0, most_tokens=config.batch_size * max(drawn))
     computed = 0
     for start in range(0, len(drawn), config.effective_batch_size):

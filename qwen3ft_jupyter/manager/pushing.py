@@ -168,7 +168,7 @@ def _find_run(source: Path) -> tuple[Path, Facts]:
         "adapter" if is_adapter else "finetune",
         "peft" if is_adapter else "transformers",
         datasets=data_repos(names),
-        held_out=", ".join(Path(str(name)).name for name in names),
+        held_out=", ".join(Path(str(name).partition("#")[0]).name for name in names),
         eval_loss=eval_loss if isinstance(eval_loss, float) and math.isfinite(eval_loss) else None,
         is_likelihood=objective is None or objective.sequences == 1,
     )

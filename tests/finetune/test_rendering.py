@@ -11,6 +11,7 @@ from qwen3ft_jupyter.finetune.examples import encode_all
 from qwen3ft_jupyter.finetune.formats import Conversation
 from qwen3ft_jupyter.finetune.rendering import Encoder, end_of_turn_ids
 from qwen3ft_jupyter.finetune.samples import IGNORED, Sample
+from qwen3ft_jupyter.finetune.special import SpecialTokens
 from qwen3ft_jupyter.finetune.turns import ChatMessage
 from qwen3ft_jupyter.loading.load import load_tokenizer
 from qwen3ft_jupyter.loading.templates import TemplateRenderer
@@ -367,3 +368,10 @@ def test_a_talk_of_many_turns_is_written_in_parts(bench: Bench) -> None:
     samples = encoder.encode([talk(*turns)])
 
     assert (len(samples), encoder.report.answers) == (1, 60)
+
+
+def test_a_text_longer_than_the_model_bears_is_tokenized_without_a_word(tokenizer: Any) -> None:
+    [ids] = SpecialTokens(tokenizer).tokenize(["one " * tokenizer.model_max_length])
+
+    assert len(ids) > tokenizer.model_max_length
+    assert not tokenizer.deprecation_warnings  # what transformers has said once

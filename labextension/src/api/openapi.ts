@@ -620,7 +620,7 @@ export interface components {
             readonly model: string;
             /**
              * Data
-             * @description Files or folders of conversations (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows.
+             * @description Files or folders (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows, #x2 each row twice.
              */
             readonly data: string | readonly string[];
             /**

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,12 +14,13 @@ import yaml
 
 from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.errors import AccessDenied, BadInput, BadName, LoadError, UnknownModel, error_from_json
+from qwen3ft_jupyter.finetune.own import MADE_BY
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
-from qwen3ft_jupyter.manager.kinds import PUSH
+from qwen3ft_jupyter.manager.kinds import PUSH, FineTuneParams, Starter
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
 from qwen3ft_jupyter.upload.plan import PushPlan
 from qwen3ft_jupyter.work import Work
-from tests.finetune.results import BASE, write_run
+from tests.finetune.results import BASE, RUN_ID, write_run
 from tests.upload_hub import TOKEN, Fault, Repo, UploadHub
 
 if TYPE_CHECKING:
@@ -178,6 +180,29 @@ def test_what_cannot_be_pushed_is_named_before_anything_is_asked(
     with pytest.raises(BadInput, match="hub: gitee is not known"):
         manager.push(run / "adapter", REPO, hub="gitee")
     assert hub.seen == []
+
+
+def test_the_card_of_a_merge_has_what_is_known_of_its_run(
+    manager: ModelManager, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged = tmp_path / "runs/first-merged"
+    shutil.copytree(MODEL_FOLDER, merged)
+    record = {"made_by": MADE_BY, "run_id": RUN_ID, "base": {"repo_id": BASE}, "files": {}}
+    (merged / "merge.json").write_text(json.dumps(record), "utf-8")
+    job = SimpleNamespace(kind="finetune", params=FineTuneParams(Starter(), {"model": BASE, "output_dir": str(run)}))
+
+    unknown, get = manager.push(merged, REPO, hub="huggingface"), manager.job_store.get
+    monkeypatch.setattr(manager.job_store, "get", lambda asked: job if asked == RUN_ID else get(asked))
+    pushing = manager.find_pushing(merged, REPO, hub="huggingface", private=True)
+
+    card, bare = pushing.files[0].content.decode(), unknown.files[0].content.decode()
+    assert "merge.json" in pushing.left
+    for text in (card, bare):
+        assert f"base_model: {BASE}" in text
+        assert "base_model_relation: finetune" in text
+    assert "value: 1.5" in card
+    assert "- swift/self-cognition" in card
+    assert "swift/self-cognition" not in bare
 
 
 def test_an_export_is_pushed_by_its_job(manager: ModelManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from qwen3ft_jupyter.finetune.front_matter import Facts, data_repos, licence_in,
 from qwen3ft_jupyter.finetune.merged import read_merge_record
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.published import Private, check_private, find_published, make_item
-from qwen3ft_jupyter.finetune.results import CARD, is_run, read_run
+from qwen3ft_jupyter.finetune.results import CARD, is_run, read_record, read_run
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.names import as_repo_id, parse_repo_id
 from qwen3ft_jupyter.hubs.tokens import TOKEN_VARIABLES, Token
@@ -80,7 +80,7 @@ class Pushing:
         if not is_folder(self.source):
             raise unknown(name, jobs)
         self._is_private, self._settings = target.is_private, settings
-        self.folder, self._facts = _find_result(self.source)
+        self.folder, self._facts = _find_result(self.source, jobs)
         if self._facts.base_model:
             self._facts = _with_licence(self._facts, cache)
         private = _private(settings, self.source, cache)
@@ -142,13 +142,19 @@ def _find_export(name: str, jobs: ModelJobs) -> Path | None:
     return None
 
 
-def _find_result(source: Path) -> tuple[Path, Facts]:
+def _find_result(source: Path, jobs: ModelJobs) -> tuple[Path, Facts]:
     """Return the folder with the files, and what is known of them."""
     if is_run(source):
         return _find_run(source)
     record, title = read_merge_record(source), source.name
     if record is not None:
-        return source, Facts(title, str(record.get("base", {}).get("repo_id", "")))
+        merged = Facts(title, str(record.get("base", {}).get("repo_id", "")))
+        run_id = str(record.get("run_id") or "")
+        run = jobs.output_dir_of(run_id)
+        known = read_record(run) if run is not None else None
+        if run is None or known is None or known.run_id != run_id:  # it is gone, or another one is there now
+            return source, merged
+        return source, replace(_find_run(run)[1], title=title, relation=merged.relation, library=merged.library)
     with contextlib.suppress(OSError, ValueError):
         base = str(read_json(source / ADAPTER_CONFIG).get("base_model_name_or_path", ""))
         return source, Facts(title, as_repo_id(base) or "", "adapter", "peft")

@@ -48,9 +48,12 @@ class ModelScopeShelf:
 
     def create(self, *, is_private: bool) -> None:
         """See `Shelf`."""
+        from modelscope_hub import License
         from modelscope_hub.errors import is_repo_exists_error
 
-        given = {"visibility": "private" if is_private else "public", "license": self._licence}
+        licences = {str(one).lower(): str(one) for one in License}  # the hub knows these, in this spelling
+        licence = licences.get(self._licence.lower(), str(License.OTHER))
+        given = {"visibility": "private" if is_private else "public", "license": licence}
         with explaining(self.place):
             try:
                 self._api.create_repo(self.place.repo_id, "model", **given)

@@ -32,7 +32,7 @@ def open_shelf(place: Place, licence: str) -> Shelf:
     if place.hub == "modelscope":
         from qwen3ft_jupyter.upload.modelscope import ModelScopeShelf
 
-        return ModelScopeShelf(place, licence or "Other")
+        return ModelScopeShelf(place, licence)
     from qwen3ft_jupyter.upload.huggingface import HuggingFaceShelf
 
     return HuggingFaceShelf(place)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BASE = "Qwen/Qwen3-0.6B"
+RUN_ID = "20260102-030405-finetune-abcd"
 KEY = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
 
 
@@ -42,7 +43,7 @@ def write_run(folder: Path, *, eval_loss: float | None = 1.5, data: tuple[str, .
     """Write a finished LoRA run, with all that a run has beside its result."""
     write_adapter(folder / "adapter")
     config = {"model": BASE, "data": list(data), "output_dir": str(folder), "method": "lora"}
-    record = Record(config, "20260102-030405-finetune-abcd", None, (), {})
+    record = Record(config, RUN_ID, None, (), {})
     (folder / "config.json").write_text(json.dumps(record.to_json()), "utf-8")
     outcome = Outcome(str(folder), "lora", 1, 2.0, 1.0, 1.0, 1, 1, "float32", "cpu", 1, None, eval_loss)
     (folder / "result.json").write_text(json.dumps(outcome.to_dict()), "utf-8")

@@ -28,7 +28,7 @@ DOCS = [
     "CONTRIBUTING.md",
     "RELEASE.md",
     "SECURITY.md",
-    *("docs/" + name for name in ("architecture.md", "decisions.md", "faults.md", "verbs.md")),
+    *("docs/" + name for name in ("architecture.md", "decisions.md", "faults.md", "finetune.md", "verbs.md")),
 ]
 HOMES = ("", "qwen3ft_jupyter", "qwen3ft_jupyter/server", "labextension/src", "labextension/src/__tests__")
 """Where files that a document names may lie."""
@@ -68,6 +68,15 @@ def test_the_reference_of_verbs_is_that_of_the_table() -> None:
     assert (ROOT / "docs/verbs.md").read_text("utf-8") == made
     for verb in VERBS:
         assert f"\n## {verb.name}\n" in made
+
+
+def test_what_is_made_from_the_fields_of_a_fine_tune_is_up_to_date() -> None:
+    """Their reference in both languages, and their part of openapi.yaml."""
+    made = runpy.run_path(str(ROOT / "scripts/fields.py"))["files"]()
+
+    assert len(made) == 3
+    for path, text in made.items():
+        assert path.read_text("utf-8") == text, f"{path.name}: run python scripts/fields.py"
 
 
 def test_every_error_code_is_documented(readme: str) -> None:

@@ -43,7 +43,7 @@ PARAMS: dict[str, ModelParams] = {
     "download": DownloadParams(STARTER, DownloadRequest.of("acme/Tiny-1", revision="v1", sources=["disk"])),
     "verify": CheckParams(STARTER, "acme/Tiny-1", "v1"),
     "repair": CheckParams(STARTER, "acme/Tiny-1"),
-    "finetune": FineTuneParams(STARTER, CONFIG),
+    "finetune": FineTuneParams(STARTER, CONFIG, "cuda:1"),
     "merge": MergeParams(STARTER, Path("/home/me/out"), "acme/Tiny-1", Path("/home/me/out-merged"), overwrite=True),
     "export": ExportParams(STARTER, "/home/me/out", "acme/Tiny-1", "gguf", Path("/home/me/out-gguf")),
 }
@@ -59,7 +59,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     },
     "verify": {"model_name": "acme/Tiny-1", "revision": "v1"},
     "repair": {"model_name": "acme/Tiny-1", "revision": None},
-    "finetune": {"config": CONFIG},
+    "finetune": {"config": CONFIG, "gpu": "cuda:1"},
     "merge": {
         "model_name": "acme/Tiny-1",
         "source": "/home/me/out",

@@ -13,6 +13,7 @@ from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.tuning_views import fine_tune_table, preview_table, sample_lines
+from qwen3ft_jupyter.messages import reader
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 
 
 def finetune_(given: Namespace) -> int:
-    """Start a fine-tune, and follow it; or say what it would be."""
+    """Start a fine-tune, and follow it; or say what it would be, or which fields it has."""
+    if given.schema:
+        from qwen3ft_jupyter.finetune.config import FineTuneConfig
+
+        show_json(FineTuneConfig.json_schema(reader()))
+        return 0
     from qwen3ft_jupyter.finetune.strict_yaml import read_config
 
     manager, config = open_manager(given), read_config(Path(given.config))
     if given.dry_run or given.is_json:
         return _show_plan(manager, config, given)
-    job = manager.fine_tune(config)
+    job = manager.fine_tune(config, at_once=given.at_once)
     return detach(job) if given.detach else tell_end(job)
 
 
@@ -53,5 +59,5 @@ def preview_(given: Namespace) -> None:
     table = preview_table(found)
     show("\n".join([table.title, *(fact(name, value) for name, value in table.rows)]))
     say_lines(table.notes)
-    for number, sample in enumerate(found.first, 1):
-        show("\n".join(["", *sample_lines(sample, number, is_coloured=sys.stdout.isatty())]))
+    for sample in found.first:
+        show("\n".join(["", *sample_lines(sample, is_coloured=sys.stdout.isatty())]))

@@ -212,7 +212,9 @@ def make_parser(verb: Verb, face: Face, spelled: str = "") -> ArgumentParser:
     for entry in entries:
         target: Any = parser
         if entry.group:
-            is_needed = any(argument.group == entry.group for argument in verb.arguments)
+            is_needed = any(
+                argument.group == entry.group and face not in argument.optional_in for argument in verb.arguments
+            )
             target = groups.setdefault(entry.group, None) or parser.add_mutually_exclusive_group(required=is_needed)
             groups[entry.group] = target
         if isinstance(entry, Argument):

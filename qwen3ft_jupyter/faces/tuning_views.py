@@ -33,10 +33,17 @@ BASES = {
 }
 """How memory is known, in words."""
 
+SAMPLE_TITLES = {
+    "": Message("Sample {number}: {count} tokens, {learned} of them learned"),
+    "chosen": Message("Sample {number}, the chosen answer: {count} tokens, {learned} of them learned"),
+    "rejected": Message("Sample {number}, the rejected answer: {count} tokens, {learned} of them learned"),
+}
+"""What a sequence is called, by which answer of a pair it ends with."""
+
 
 def fine_tune_table(plan: FineTunePlan) -> Table:
     """Return what a fine-tune would be, a fact a row."""
-    title = f"{plan.model} · {plan.method} · {plan.output_dir}"
+    title = f"{plan.model} · {plan.objective}, {plan.method} · {plan.output_dir}"
     return Table(title, (tr("What"), tr("Value")), tuple(_plan_rows(plan)), tuple(_plan_notes(plan)), (plan.to_dict(),))
 
 
@@ -204,21 +211,21 @@ def _length_words(bins: tuple[Bin, ...]) -> str:
     return f"{bins[0].low:,} {bars} {last:,}"
 
 
-def sample_lines(sample: PreviewSample, number: int, *, is_coloured: bool) -> list[str]:
+def sample_lines(sample: PreviewSample, *, is_coloured: bool) -> list[str]:
     """Return a sample as a terminal shows it: what is learned in colour, or in brackets."""
     opening, closing = (LEARNED, PLAIN) if is_coloured else (OPENING, CLOSING)
     written = "".join(
         f"{opening}{plain(part.text)}{closing}" if part.is_learned else plain(part.text) for part in sample.parts
     )
-    return [sample_title(sample, number), *written.split("\n")]
+    return [sample_title(sample), *written.split("\n")]
 
 
-def sample_title(sample: PreviewSample, number: int) -> str:
+def sample_title(sample: PreviewSample) -> str:
     """Return what a sample is called."""
     learned = sum(part.tokens for part in sample.parts if part.is_learned)
     return tr(
-        "Sample {number}: {count} tokens, {learned} of them learned",
-        number=number,
+        SAMPLE_TITLES[sample.answer],
+        number=sample.number,
         count=len(sample.tokens),
         learned=learned,
     )

@@ -265,10 +265,14 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "finetune",
         "Fine-tunes a model as a job, and follows it.",
-        (Argument("CONFIG.yaml", "config", optional_in=MAGIC),),
+        (Argument("CONFIG.yaml", "config", optional_in=MAGIC, group="what"),),
         (
+            Option(
+                "--schema", "prints the JSON Schema of CONFIG.yaml, for editors and programs.", group="what", faces=CLI
+            ),
             Option("--dry-run", "only shows what it would be: data, steps, memory, disk, time, and what would fit."),
             Option("--json", "prints the dry run as JSON, for programs.", into="is_json", faces=CLI),
+            Option("--at-once", "waits for no other fine-tune on the same GPU."),
             DETACH,
         ),
         (

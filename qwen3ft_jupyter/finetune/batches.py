@@ -1,7 +1,7 @@
 """Lays the samples of one optimizer step out in rows, and the rows in micro-batches of bounded size.
 
-Which samples make a step never depends on the layout, and a step's loss is the mean over all its learned tokens: packed
-or not, in one micro-batch or many, it has the same gradient.
+Which samples make a step never depends on the layout, and a step's loss is a mean over all of the step: packed or not,
+in one micro-batch or many, it has the same gradient.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from torch import Tensor
+    from typing_extensions import NotRequired
 
-    from qwen3ft_jupyter.finetune.samples import Sample
+    from qwen3ft_jupyter.finetune.samples import Example, Sample
 
 
 class MicroBatch(TypedDict):
@@ -31,6 +32,8 @@ class MicroBatch(TypedDict):
     position_ids: Tensor
     labels: Tensor
     """IGNORED outside of what is learned, at the start of each sample, and where rows are padded."""
+    reference: NotRequired[Tensor]
+    """Of pairs whose reference is known: `Pair.reference` of each, (pairs, 2)."""
 
 
 class Step(TypedDict):
@@ -41,6 +44,8 @@ class Step(TypedDict):
     """Real ones, padding left out."""
     learned: int
     """Tokens in the loss."""
+    order: list[list[int]]
+    """The indices of the samples in each micro-batch, in the order in which they stand there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,44 +62,60 @@ class Layout:
     multiple_of: int = 1
     """Rows are padded up to a multiple of so many tokens."""
 
-    def collate(self, samples: Sequence[Sample]) -> Step:
+    def collate(self, samples: Sequence[Example]) -> Step:
         """Return the tensors of one step; what `Trainer` calls a data collator."""
-        lengths = [len(sample.input_ids) for sample in samples]
-        if self.packs:
-            rows = packed_rows(lengths, max(self.most_tokens if self.is_flat else 0, *lengths))
-        else:
-            rows = [[index] for index in range(len(samples))]
-        filled = [([samples[index] for index in row], sum(lengths[index] for index in row)) for row in rows]
-        filled.sort(key=lambda row: -row[1])  # neighbours are alike, so little is padded; the widest come first
-        most_rows = 1 if self.packs and self.is_flat else len(filled)
+        units = self._packed(samples) if self.packs else self._alone(samples)
+        units.sort(key=lambda unit: -unit.width)  # neighbours are alike, so little is padded; the widest come first
+        groups = list(self.groups(units, 1 if self.packs and self.is_flat else len(units)))
+        sequences = [one for sample in samples for one in sample.sequences]
         return {
-            "micro_batches": [self._tensors(group) for group in self.groups(filled, most_rows)],
-            "tokens": sum(lengths),
-            "learned": sum(label != IGNORED for sample in samples for label in sample.labels[1:]),
+            "micro_batches": [self._tensors([row for unit in group for row in unit.rows]) for group in groups],
+            "order": [[index for unit in group for index in unit.indices] for group in groups],
+            "tokens": sum(sample.length for sample in samples),
+            "learned": sum(label != IGNORED for one in sequences for label in one.labels[1:]),
         }
 
-    def groups(self, rows: list[_Row], most_rows: int) -> Iterator[list[_Row]]:
-        """Yield rows that are computed at once, given from the widest on."""
+    def groups(self, units: list[Unit], most_units: int) -> Iterator[list[Unit]]:
+        """Yield what is computed at once of units of as many rows each, given from the widest on."""
         start = 0
-        while start < len(rows):
-            count = min(most_rows, max(1, self.most_tokens // self._padded(rows[start][1])))
-            yield rows[start : start + count]
+        while start < len(units):
+            each = self._padded(units[start].width) * len(units[start].rows)
+            count = min(most_units, max(1, self.most_tokens // each))
+            yield units[start : start + count]
             start += count
+
+    def _packed(self, samples: Sequence[Example]) -> list[Unit]:
+        lengths = [sample.length for sample in samples]
+        rows = packed_rows(lengths, max(self.most_tokens if self.is_flat else 0, *lengths))
+        return [
+            Unit(
+                [[one for index in row for one in samples[index].sequences]],
+                sum(lengths[index] for index in row),
+                row,
+            )
+            for row in rows
+        ]
+
+    def _alone(self, samples: Sequence[Example]) -> list[Unit]:
+        return [
+            Unit([[one] for one in sample.sequences], max(one.length for one in sample.sequences), [index])
+            for index, sample in enumerate(samples)
+        ]
 
     def _padded(self, width: int) -> int:
         return -(-width // self.multiple_of) * self.multiple_of
 
-    def _tensors(self, rows: list[_Row]) -> MicroBatch:
+    def _tensors(self, rows: list[list[Sample]]) -> MicroBatch:
         import torch
 
-        shape = (len(rows), self._padded(rows[0][1]))
+        shape = (len(rows), self._padded(max(sum(one.length for one in row) for row in rows)))
         input_ids = torch.full(shape, self.pad_id)
         labels = torch.full(shape, IGNORED)
         position_ids = torch.arange(shape[1]).repeat(shape[0], 1)
-        for index, (samples, _) in enumerate(rows):
+        for index, samples in enumerate(rows):
             start = 0
             for sample in samples:
-                end = start + len(sample.input_ids)
+                end = start + sample.length
                 input_ids[index, start:end] = torch.tensor(sample.input_ids)
                 labels[index, start + 1 : end] = torch.tensor(sample.labels)[1:]
                 position_ids[index, start:] = torch.arange(shape[1] - start)
@@ -102,8 +123,16 @@ class Layout:
         return {"input_ids": input_ids, "position_ids": position_ids, "labels": labels}
 
 
-_Row = tuple[list["Sample"], int]
-"""Samples that share a row, and their tokens."""
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Rows that are computed together: one that samples share, or those of one sample."""
+
+    rows: list[list[Sample]]
+    """What stands in each, one after the other."""
+    width: int
+    """Tokens of the longest."""
+    indices: list[int]
+    """Of the samples in them, among those of the step."""
 
 
 def packed_rows(lengths: Sequence[int], width: int) -> list[list[int]]:

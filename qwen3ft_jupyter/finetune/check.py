@@ -16,6 +16,7 @@ from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.output import check_output
 from qwen3ft_jupyter.finetune.strict_yaml import read_config
 from qwen3ft_jupyter.loading.libraries import import_whole
+from qwen3ft_jupyter.loading.load import require
 from qwen3ft_jupyter.messages import Texts
 
 if TYPE_CHECKING:
@@ -61,11 +62,11 @@ def check_fine_tune(
         resolved = FineTuneConfig.from_dict(values)
     except BadConfig as error:
         right = _right_fields(values)
-        errors = _run([check_attention, check_device, *checks, check_output], _config_of(right))
+        errors = _run([check_attention, check_quantization, check_device, *checks, check_output], _config_of(right))
         if table is None and "data" in right and all(name in right for name in _READS_DATA if name in values):
             errors += _run([check_data], _config_of(right))
         raise _together([error, *errors]) from error
-    errors = _run([check_attention, check_device, *checks, check_output], resolved)
+    errors = _run([check_attention, check_quantization, check_device, *checks, check_output], resolved)
     if table is not None and not errors:
         resolved = tables.write(resolved, table, tables_in)
     errors += [] if table is not None and errors else _run([read], resolved)
@@ -107,6 +108,12 @@ def check_attention(config: FineTuneConfig) -> None:
             module=module,
             package=package,
         )
+
+
+def check_quantization(config: FineTuneConfig) -> None:
+    """Make sure that what quantizes is installed, if it is needed. Raises MissingPackage."""
+    if config.quantization is not None:
+        require("bitsandbytes")
 
 
 def check_device(config: FineTuneConfig) -> None:

@@ -25,7 +25,8 @@ from pydantic import (
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import rules
 from qwen3ft_jupyter.finetune.names import in_our_words
-from qwen3ft_jupyter.finetune.presets import DEFAULT_LEARNING_RATE, Preset, fill_in
+from qwen3ft_jupyter.finetune.objectives import DEFAULT_LEARNING_RATE, OBJECTIVES
+from qwen3ft_jupyter.finetune.presets import Preset, fill_in
 from qwen3ft_jupyter.finetune.problems import find_problems
 from qwen3ft_jupyter.finetune.rules import Accepts
 from qwen3ft_jupyter.finetune.strict_yaml import THE_CONFIG, parse_yaml
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _Words = Annotated[str, MinLen(1)] | Annotated[list[Annotated[str, MinLen(1)]], MinLen(1)]
+
+OBJECTIVE_FIELDS = tuple(dict.fromkeys(name for one in OBJECTIVES.values() for name in one.fields))
+"""Fields that only some objectives have."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _WORDS = ("title", "description", "x-unit")
@@ -121,9 +125,17 @@ class FineTuneConfig(_Group):
         BeforeValidator(rules.read_paths, json_schema_input_type=_Words),
         Accepts(Message("a file or a list of files (.json, .jsonl, .csv, .tsv, .parquet)")),
     ] = Field(json_schema_extra=BASIC)
-    """Files or folders of conversations (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows."""
+    """Files or folders (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows, #x2 each row twice."""
     preset: Preset | None = Field(default=None, json_schema_extra=BASIC)
     """What fields are that are not given: quick, a look in 50 steps; balanced; or thorough, three epochs at rank 32."""
+    objective: Literal["sft", "pretrain", "dpo", "orpo"] = Field(default="sft", json_schema_extra=BASIC)
+    """What is learned: answers (sft), whole texts (pretrain), or to give the chosen answer, not the rejected one."""
+    beta: float | None = Field(default=None, gt=0, le=100)
+    """How close dpo keeps to the model as it was, or how much the odds of orpo count; null: 0.1."""
+    rpo_alpha: float | None = Field(default=None, ge=0, le=100, title="RPO alpha")
+    """How much the loss of the chosen answers counts in dpo; null: not at all."""
+    label_smoothing: float | None = Field(default=None, ge=0, le=0.5)
+    """The part of the pairs that dpo takes to be the wrong way round; null: none."""
     method: Literal["lora", "full"] = Field(default="lora", json_schema_extra=BASIC)
     """lora: a small adapter; full: every weight."""
     output_dir: Annotated[str, BeforeValidator(rules.read_folder), Accepts(Message("a folder"))] = Field(
@@ -137,7 +149,7 @@ class FineTuneConfig(_Group):
     )
     """Optimizer steps; null: as many as epochs make."""
     learning_rate: float = Field(default=DEFAULT_LEARNING_RATE["lora"], gt=0, le=1, json_schema_extra=BASIC)
-    """The highest rate of the schedule; without: 0.0002 for lora, 0.00001 for full."""
+    """The highest rate of the schedule; without: what is customary for objective and method."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How the rate falls after the warm-up."""
     warmup_ratio: float = Field(default=0.03, ge=0, le=0.9)
@@ -192,8 +204,8 @@ class FineTuneConfig(_Group):
     """Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. null: on a GPU only."""
     overwrite: bool = Field(default=False, json_schema_extra=BASIC)
     """Replace an earlier result in output_dir."""
-    quantization: Annotated[None, _not_yet(Message("fine-tuning a quantized model (QLoRA)"), "null")] = None
-    """Not yet: only null."""
+    quantization: Literal["4bit"] | None = Field(default=None, json_schema_extra=BASIC)
+    """4bit: the base is kept in NF4, a quarter of the memory, under an adapter in full precision (QLoRA)."""
     devices: Annotated[Literal[1], _not_yet(Message("training on several devices"), "1")] = 1
     """Not yet: only 1."""
 
@@ -229,6 +241,11 @@ class FineTuneConfig(_Group):
         return {"$schema": DIALECT, **map_words(lambda words: translate(words, language), schema)}
 
     @property
+    def objective_fields(self) -> dict[str, float]:
+        """Return the fields that only some objectives have, as far as they are given."""
+        return {name: value for name in OBJECTIVE_FIELDS if (value := getattr(self, name)) is not None}
+
+    @property
     def effective_batch_size(self) -> int:
         """Return the samples of one optimizer step."""
         return self.batch_size * self.gradient_accumulation
@@ -242,7 +259,7 @@ class FineTuneConfig(_Group):
         if not isinstance(values, Mapping):
             raise BadConfig("{name} is not a list of fields.", name=THE_CONFIG)
         problems: list[str] = []
-        given = in_our_words({str(name): value for name, value in values.items()}, problems)
+        given = in_our_words({str(name): value for name, value in values.items()}, cls.model_fields, problems)
         try:
             config = check(fill_in(given))
         except ValidationError as error:
@@ -260,6 +277,21 @@ class FineTuneConfig(_Group):
             count=len(problems),
             problems=Texts(problems),
         )
+
+    @field_validator(*OBJECTIVE_FIELDS)
+    @classmethod
+    def _is_of_objective(cls, value: float | None, info: ValidationInfo) -> float | None:
+        objective = OBJECTIVES.get(info.data.get("objective", ""))
+        if value is not None and objective is not None and info.field_name not in objective.fields:
+            raise rules.Wrong(Message("is for another objective than {name}", name=objective.name))
+        return value
+
+    @field_validator("quantization")
+    @classmethod
+    def _is_below_an_adapter(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("method") == "full":
+            raise rules.Wrong(Message("cannot be trained itself: it goes with method: lora"))
+        return value
 
     @field_validator("output_dir")
     @classmethod

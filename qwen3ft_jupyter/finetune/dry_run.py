@@ -121,7 +121,9 @@ class Needs:
         return bool(self.tried and self._is_alike(config) and self.tried.memory(how))
 
     def _is_alike(self, config: FineTuneConfig) -> bool:
-        return (config.method, config.lora) == (self.config.method, self.config.lora)
+        """Return whether only batch, length and checkpointing differ, which a dry run tells of."""
+        mine = self.config
+        return (config.method, config.lora, config.quantization) == (mine.method, mine.lora, mine.quantization)
 
 
 def _at(tried: tuple[Tried, ...], phase: str, tokens: int) -> dict[str, int]:

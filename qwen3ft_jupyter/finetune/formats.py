@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from qwen3ft_jupyter.finetune.rows import BadRow, Reason, Row, list_of, plain, short, text_of
 from qwen3ft_jupyter.finetune.tools import find_strangers, read_tools
@@ -22,6 +22,8 @@ from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from typing_extensions import Self
 
 FORMATS = ("messages", "alpaca", "sharegpt")
 """Names of the formats, in the order in which they are looked for."""
@@ -62,22 +64,39 @@ class Conversation:
     messages: tuple[ChatMessage, ...]
     where: str = ""
     tools: str = ""
+    rejected: ChatMessage | None = None
+    """The answer that the last one is preferred to; only preference data has it."""
+
+    @property
+    def sequences(self) -> tuple[tuple[ChatMessage, ...], ...]:
+        """Return the turns, once for each answer that they end with."""
+        return (self.messages, *([(*self.messages[:-1], self.rejected)] if self.rejected else []))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mapper:
     """Maps rows to conversations."""
+
+    parts: ClassVar[Columns] = PARTS
+    """What the columns are called if nobody says it."""
+    needs: ClassVar[str] = Message("Each row needs a user's turn followed by an assistant's.")
+    """What a row needs to be learned from."""
+    accepted: ClassVar[str] = Message(
+        "Accepted: messages; conversations (from, value); instruction, input, output, system, history, reasoning. "
+        "Or name yours, for example columns: {{question: {one}, answer: {other}}}"
+    )
+    """The columns that are understood; `one` and `other` are two of the file's."""
 
     columns: Columns = field(default_factory=lambda: PARTS)
     is_told: bool = False
     """Whether the user named the columns: then those alone are learned, and the others are only counted."""
 
     @classmethod
-    def of(cls, named: Mapping[str, tuple[str, ...]]) -> Mapper:
+    def of(cls, named: Mapping[str, tuple[str, ...]]) -> Self:
         """Return the mapper for the columns that a config names; for our own names if it names none."""
         if not named:
-            return cls()
-        told = {part: tuple(map(plain, named.get(part, ()))) for part in PARTS}
+            return cls(cls.parts)
+        told = {part: tuple(map(plain, named.get(part, ()))) for part in cls.parts}
         return cls(told, is_told=True)
 
     def detect(self, row: Row) -> str | None:
@@ -105,7 +124,7 @@ class Mapper:
             return []
         return [f"{part} = {own[name]}" for name, part in found.items() if name in own]
 
-    def map(self, row: Row, data_format: str) -> Conversation:
+    def map(self, row: Row, data_format: str, /) -> Conversation:
         """Return the row's conversation: it begins with a question and ends with an answer.
 
         It has no messages if nothing is left to learn; what is left out is noted in the row. Raises BadRow.
@@ -113,21 +132,22 @@ class Mapper:
         if not self.is_told:
             refuse_others(row)
             _refuse_verdict(row)
-        messages = self._table(row) if data_format == "alpaca" else self._turns(row)
-        _refuse_size(messages)
+        messages = self._table(row) if data_format == "alpaca" else self.turns(row)
+        refuse_size(messages)
         tools = row.take_one(self.columns["tools"])
         said = read_tools(tools[1], tools[0]) if tools else ""
         if find_strangers(said, (one.tool_calls for one in messages)):
             row.note(Reason.STRANGE_CALL)
         if not self.is_told:
-            self._refuse_unused(row)
+            self.refuse_unused(row)
         is_learned = self.is_told or is_row_learned(row)
         row.note_rest()
         if not is_learned:
             row.note(Reason.ROW_CONTEXT)
         return Conversation(trim(messages, row) if is_learned else (), row.where, said)
 
-    def _turns(self, row: Row) -> list[ChatMessage]:
+    def turns(self, row: Row) -> list[ChatMessage]:
+        """Return the turns in a column of turns, behind the system message of another. Raises BadRow."""
         found = row.take_one(self.columns["messages"])
         if found is None:
             raise BadRow(Message("{name} is not a list of turns", name=self.columns["messages"][0]))
@@ -135,7 +155,7 @@ class Mapper:
         if not isinstance(value, (list, tuple)) and not (isinstance(value, str) and value.lstrip().startswith("[")):
             raise BadRow(Message("{name} is not a list of turns", name=name))
         messages = read_turns(list_of(value, name), name, row)
-        system = self._text(row, "system")
+        system = self.text(row, "system")
         if not system:
             return messages
         if messages and messages[0].role == "system":
@@ -147,16 +167,22 @@ class Mapper:
     def _table(self, row: Row) -> list[ChatMessage]:
         if isinstance(prompt := row.get("prompt"), list):
             return self._prompt_and_completion(row, prompt)
-        system, history = self._text(row, "system"), row.take_one(self.columns["history"])
+        asked = self.asked(row)
+        is_asked = bool(asked) and asked[-1].role == "user"
+        return [*asked, self.reply(row)] if is_asked or row.has(self.columns["answer"]) else []
+
+    def asked(self, row: Row) -> list[ChatMessage]:
+        """Return the turns that the columns of a question say, with those before it."""
+        system, history = self.text(row, "system"), row.take_one(self.columns["history"])
         messages = [ChatMessage("system", system)] if system else []
         messages += _history(history[1], history[0]) if history else []
         question = self._question(row)
-        answer = row.take_one(self.columns["answer"])
-        if not question and answer is None:
-            return []
-        name, value = answer or (self.columns["answer"][0], "")
-        reply = make_answer(text_of(value, name), self._text(row, "reasoning"), name)
-        return [*messages, *([ChatMessage("user", question)] if question else []), reply]
+        return [*messages, *([ChatMessage("user", question)] if question else [])]
+
+    def reply(self, row: Row) -> ChatMessage:
+        """Return the turn that the columns of an answer say; an empty one if they hold nothing."""
+        name, value = row.take_one(self.columns["answer"]) or (self.columns["answer"][0], "")
+        return make_answer(text_of(value, name), self.text(row, "reasoning"), name)
 
     def _question(self, row: Row) -> str:
         """Return instruction, question and input in one; what another of them contains is not said twice."""
@@ -179,16 +205,17 @@ class Mapper:
                 Message("{name} is a list of turns, so the answer beside it has to be one", name=row.names["prompt"])
             )
         before = read_turns(prompt, row.names["prompt"], row)
-        context = [_as_context(one) for one in before]
-        system = self._text(row, "system")
+        context = [as_context(one) for one in before]
+        system = self.text(row, "system")
         messages = [ChatMessage("system", system)] if system else []
         return [*messages, *context, *read_turns(answer[1], answer[0], row)]
 
-    def _text(self, row: Row, part: str) -> str:
+    def text(self, row: Row, part: str) -> str:
+        """Return what the column of a part says, "" if there is none."""
         found = row.take_one(self.columns[part])
         return text_of(found[1], found[0]) if found else ""
 
-    def _refuse_unused(self, row: Row) -> None:
+    def refuse_unused(self, row: Row) -> None:
         """Raise BadRow for a column that means something, and was not read because the row has turns."""
         for part in SAID:
             for key in self.columns[part]:
@@ -228,11 +255,12 @@ def _turns_in(value: object) -> list[dict[str, object]]:
     return [turn for turn in value if isinstance(turn, dict)] if isinstance(value, (list, tuple)) else []
 
 
-def _as_context(message: ChatMessage) -> ChatMessage:
+def as_context(message: ChatMessage) -> ChatMessage:
+    """Return a turn that others are learned behind."""
     return replace(message, is_learned=False) if message.role == "assistant" else message
 
 
-VERDICTS = ("label", "is_good", "is_chosen", "desirable", "accepted", "preference", "kto_label")
+VERDICTS = ("label", "is_good", "is_chosen", "desirable", "accepted", "preference", "kto_label", "kto_tag")
 _VERDICT = frozenset({"true", "false", "0", "1", "good", "bad", "desirable", "undesirable", "chosen", "rejected"})
 
 
@@ -243,15 +271,15 @@ def _refuse_verdict(row: Row) -> None:
         if isinstance(value, (str, bool, int)) and str(value).strip().lower() in _VERDICT:
             raise BadRow(
                 Message(
-                    "{name} {value} says whether the answer is a good one: preference data cannot be learned from yet. "
-                    "If it says something else, name what is to be learned in columns",
+                    "{name} {value} says whether the answer is a good one: such rows cannot be learned from, pairs of "
+                    "a chosen and a rejected one can. If it says something else, name what is to be learned in columns",
                     name=row.names[key],
                     value=short(value),
                 )
             )
 
 
-def _refuse_size(messages: Iterable[ChatMessage]) -> None:
+def refuse_size(messages: Iterable[ChatMessage]) -> None:
     """Raise BadRow for a row that is no conversation: a template would run out of memory."""
     size = sum(len(one.content) + len(one.reasoning) + len(one.tool_calls) for one in messages)
     if size > MOST_CHARACTERS:

@@ -51,12 +51,15 @@ def load_for_training(
     Raises what `load_model_and_tokenizer` raises, DoesNotFit if a full fine-tune's states do not fit, and BadConfig if
     the adapter cannot be put where it is to go.
     """
-    require("torch", "transformers", "peft", "accelerate")
+    is_4bit = config.quantization == "4bit"
+    require("torch", "transformers", "peft", "accelerate", *(["bitsandbytes"] if is_4bit else []))
     model_config = check_model_folder(folder)
-    if model_config.is_quantized:
+    if model_config.is_quantized and not (is_4bit and model_config.is_4bit):
         raise LoadError(
             "{name} is stored quantized; it cannot be fine-tuned.",
-            hint="Use the repo without -FP8, -AWQ, -GPTQ.",
+            hint="Set quantization: 4bit, which trains an adapter on it as it is."
+            if model_config.is_4bit
+            else "Use the repo without -FP8, -AWQ, -GPTQ.",
             name=model_name(folder),
         )
     tensors = model_tensors(folder, tied=model_config.is_tied)
@@ -74,8 +77,15 @@ def load_for_training(
     if config.method == "full":
         _check_states_fit(parameters, precision, machine, model_name(folder))
     attention = None if config.attn_implementation == "auto" else config.attn_implementation
-    options = LoadOptions(device=precision.device, dtype=precision.weights, attn_implementation=attention)
+    options = LoadOptions(
+        device=precision.device,
+        dtype=precision.weights,
+        attn_implementation=attention,
+        quantization=None if model_config.is_4bit else config.quantization,
+    )
     model = load_model_and_tokenizer(folder, options, machine=machine, reporter=reporter).model
+    if is_4bit:
+        _evaluate_as_trained(model)
     if precision.device.startswith("cuda:"):
         import torch
 
@@ -86,6 +96,17 @@ def load_for_training(
     model.config.use_cache = False
     model.train()
     return Trainable(model, precision, _stored_dtype(folder, precision))
+
+
+def _evaluate_as_trained(model: Model) -> None:
+    """Have 4-bit layers compute alike in training and in evaluation.
+
+    On a CPU with bfloat16 of its own, bitsandbytes repacks the weights of a layer the first time it evaluates: for
+    good, less exactly, and such that no gradient passes it any more.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _stored_dtype(folder: Path, precision: Precision) -> str:

@@ -19,8 +19,9 @@ from qwen3ft_jupyter.catalog.memory import (
 )
 from qwen3ft_jupyter.errors import DoesNotFit, NoSpace
 from qwen3ft_jupyter.finetune.arguments import has_activation_checkpointing, total_steps
-from qwen3ft_jupyter.finetune.batches import Layout, packed_rows
+from qwen3ft_jupyter.finetune.batches import Layout, Unit, packed_rows
 from qwen3ft_jupyter.finetune.dry_run import Needs
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.precision import choose_precision
 from qwen3ft_jupyter.messages import Message, Size, Texts
 
@@ -51,6 +52,8 @@ MOST_TOKENS = 262_144
 """The greatest."""
 MOST_CHANGES = 3
 """Proposals of what would make it fit."""
+MOST_LAID_OUT = 100_000
+"""Samples that are laid out to reckon the padding."""
 SHORTENED_SHARE = 0.1
 """Of the samples; a max_length that shortens more of them is not proposed."""
 
@@ -168,6 +171,7 @@ class FineTunePlan:
     """What a fine-tune will be."""
 
     model: str
+    objective: str
     method: str
     output_dir: str
     is_cached: bool
@@ -249,6 +253,7 @@ def make_plan(
     )
     return FineTunePlan(
         model=config.model,
+        objective=config.objective,
         method=config.method,
         output_dir=config.output_dir,
         is_cached=is_cached,
@@ -338,8 +343,10 @@ def padding_share(lengths: Sequence[int], config: FineTuneConfig) -> float:
     """Return the part of padding where each step's samples are drawn by chance, and laid out as training does it."""
     if not lengths:
         return 0.0
-    drawn = list(lengths)
-    random.Random(config.seed).shuffle(drawn)  # noqa: S311 - not a secret
+    chance, whole = random.Random(config.seed), range(len(lengths))  # noqa: S311 - not a secret
+    chosen = whole if len(whole) <= MOST_LAID_OUT else chance.sample(whole, MOST_LAID_OUT)
+    drawn = [lengths[index] for index in chosen]
+    chance.shuffle(drawn)
     layout = Layout(0, most_tokens=config.batch_size * max(drawn))
     computed = 0
     for start in range(0, len(drawn), config.effective_batch_size):
@@ -347,8 +354,8 @@ def padding_share(lengths: Sequence[int], config: FineTuneConfig) -> float:
         packs = config.packing is not False
         rows = packed_rows(step, max(step)) if packs else [[index] for index in range(len(step))]
         widths = sorted((sum(step[index] for index in row) for row in rows), reverse=True)
-        groups = layout.groups([([], width) for width in widths], len(widths))
-        computed += sum(group[0][1] * len(group) for group in groups)
+        groups = layout.groups([Unit([[]], width, []) for width in widths], len(widths))
+        computed += sum(group[0].width * len(group) for group in groups)
     return round(1 - sum(drawn) / computed, 4)
 
 
@@ -375,7 +382,7 @@ def training_of(config: FineTuneConfig, needs: Needs, place: Place, length: int)
     precision, is_full = place.precision, config.method == "full"
     weight_bytes, is_cpu = DTYPE_BYTES[precision.weights], precision.device == "cpu"
     return Training(
-        "full" if is_full else "lora",
+        "full" if is_full else "qlora" if config.quantization else "lora",
         length,
         config.batch_size,
         weight_bytes=weight_bytes,
@@ -451,14 +458,18 @@ def changes_that_fit(config: FineTuneConfig, tokens: Tokens, of_model: Needs, ma
     yield from itertools.islice(filter(None, map(needs, smaller)), 1)
     least = smaller[-1] if smaller else again
     width = _largest(lambda each: needs(least, each) is not None, length)
-    if SHORTEST <= width < length:
-        shorter = needs({**least, "max_length": width}, width)
+    each = width // OBJECTIVES[config.objective].sequences
+    if each >= SHORTEST and width < length:
+        shorter = needs({**least, "max_length": each}, width)
         if shorter and shorter.shortened <= SHORTENED_SHARE * len(tokens.lengths):
             yield shorter
     ways: list[dict[str, Any]] = [{}]
     if config.method == "full":
         ways.append({"method": "lora"})
-        yield from itertools.islice(filter(None, map(needs, ({"method": "lora"}, {**least, "method": "lora"}))), 1)
+    if config.quantization is None:
+        ways.append({"method": "lora", "quantization": "4bit"} if config.method == "full" else {"quantization": "4bit"})
+    for way in ways[1:]:
+        yield from itertools.islice(filter(None, map(needs, (way, {**least, **way}))), 1)
     models = sorted(catalog(), key=lambda model: -model.parameters)
     smaller_models = [one for one in models if one.role and one.parameters < of_model.parameters]
     others = [(one.repo_id, Needs(config, one.architecture)) for one in smaller_models]

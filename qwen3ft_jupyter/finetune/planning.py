@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
     from qwen3ft_jupyter.finetune.dry_run import DryRun
-    from qwen3ft_jupyter.finetune.samples import Sample
     from qwen3ft_jupyter.finetune.survey import Survey
     from qwen3ft_jupyter.loading.machine import Machine
     from qwen3ft_jupyter.work import Work
@@ -187,9 +186,9 @@ def _disk_free(config: FineTuneConfig) -> int | None:
 
 
 def look_ahead(
-    config: FineTuneConfig, folder: Path, data: Data, samples: Sequence[Sample], facts: results.Facts, *, work: Work
+    config: FineTuneConfig, folder: Path, data: Data, lengths: Sequence[int], facts: results.Facts, *, work: Work
 ) -> FineTunePlan:
-    """Return the plan of a run whose samples are ready; tell `work` if memory is close.
+    """Return the plan of a run whose samples are ready, and have these lengths; tell `work` if memory is close.
 
     Raises:
         DoesNotFit: Memory cannot hold it.
@@ -197,7 +196,7 @@ def look_ahead(
     """
     from qwen3ft_jupyter.finetune.compute.tried import answer  # a run has torch
 
-    base, tokens, machine = base_model(config.model, folder), Tokens.of(samples, facts.counts), machine_without_torch()
+    base, tokens, machine = base_model(config.model, folder), Tokens.of(lengths, facts.counts), machine_without_torch()
     tried, notices = try_run(config, base, tokens, machine, answer)
     for notice in notices:
         work.reporter.notice(notice)
@@ -231,7 +230,8 @@ def try_run(
     Raises BadInput, BadConfig if this machine lacks the device, or cannot compute in the type.
     """
     numbers = base.numbers
-    if base.config is None or (numbers and numbers.parameters < TRIED_FROM_PARAMETERS) or not _can_try():
+    is_small = numbers is not None and numbers.parameters < TRIED_FROM_PARAMETERS
+    if base.config is None or is_small or config.quantization or not _can_try():
         return None, []
     place, needs = place_of(config, base.parameters, machine), Needs(config, numbers)
     how = training_of(config, needs, place, tokens.longest)

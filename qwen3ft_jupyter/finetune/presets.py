@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-Preset = Literal["quick", "balanced", "thorough"]
+from qwen3ft_jupyter.finetune.objectives import DEFAULT_LEARNING_RATE, OBJECTIVES
 
-DEFAULT_LEARNING_RATE: Final = {"lora": 2e-4, "full": 1e-5}
-"""A LoRA learns with about ten times the rate of a full fine-tune, or more; these are the customary ones for Qwen3."""
+Preset = Literal["quick", "balanced", "thorough"]
 
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {  # Any: each field has a type of its own
     "quick": {
@@ -48,7 +47,9 @@ def fill_in(given: Mapping[str, object]) -> dict[str, object]:
     {'r': 4, 'alpha': 16}
     """
     preset = PRESETS.get(_word(given.get("preset")), {})
-    rates = preset.get("learning_rate", DEFAULT_LEARNING_RATE)
+    rates = OBJECTIVES.get(_word(given.get("objective")), OBJECTIVES["sft"]).learning_rates
+    if rates == DEFAULT_LEARNING_RATE:  # presets know those of answers and texts
+        rates = preset.get("learning_rate", rates)
     filled: dict[str, object] = {
         name: value for name, value in preset.items() if given.get(_EXCLUSIVE.get(name, "")) is None and name != "lora"
     }

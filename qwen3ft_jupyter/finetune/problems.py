@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.finetune.names import OTHERS, SAME, SAME_IN_LORA
+from qwen3ft_jupyter.finetune.names import OTHERS, SAME, SAME_IN_LORA, note_on
 from qwen3ft_jupyter.finetune.rules import Unusable, Wrong, accepted, shown
 from qwen3ft_jupyter.messages import Message
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 CLOSE = 0.85
 """How alike a field's name has to be to that of another trainer's to be taken for a slip of it."""
+CLOSER = 0.9
+"""How alike it has to be to one of ours, not to be taken for one of a family of another trainer's."""
 
 UNKNOWN = Message("unknown field")
 
@@ -81,14 +83,15 @@ def _explain_unknown(names: Iterable[str], known: list[str], prefix: str) -> lis
     """Return what may have been meant by fields that there are none of; those not needed in one go."""
     problems: list[str] = []
     by_note: dict[str, list[str]] = {}
-    theirs = SAME_IN_LORA if prefix else {**SAME, **dict.fromkeys(OTHERS, "")}
+    theirs = SAME_IN_LORA if prefix else {**dict.fromkeys(OTHERS, ""), **SAME}
     for name in names:
-        close = difflib.get_close_matches(name, theirs, 1, CLOSE) or difflib.get_close_matches(name, known, 1)
-        near = close[0] if close else ""
         told = f"{prefix}{shown(name)[1:-1]}"
-        if name in OTHERS:
-            by_note.setdefault(OTHERS[name], []).append(told)
-        elif near in OTHERS:
+        near = _closest(name, theirs, CLOSE) or _closest(name, known, CLOSER)
+        note = OTHERS.get(name) or (None if near else note_on(name))
+        near = near or _closest(name, known)
+        if note is not None:
+            by_note.setdefault(note, []).append(told)
+        elif near in OTHERS and near not in SAME:
             problems.append(Message("{name}: unknown field; {near}: {note}", name=told, near=near, note=OTHERS[near]))
         elif near:
             near = theirs.get(near, near)
@@ -96,3 +99,7 @@ def _explain_unknown(names: Iterable[str], known: list[str], prefix: str) -> lis
         else:
             by_note.setdefault(UNKNOWN, []).append(told)
     return problems + [Message("{names}: {note}", names=", ".join(names), note=note) for note, names in by_note.items()]
+
+
+def _closest(name: str, names: Iterable[str], alike: float = 0.6) -> str:
+    return next(iter(difflib.get_close_matches(name, list(names), 1, alike)), "")

@@ -13,25 +13,24 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.errors import BadData, LoadError, Stopped, UnsafeModel
+from qwen3ft_jupyter.errors import BadData, LoadError, UnsafeModel
+from qwen3ft_jupyter.finetune.examples import ExampleEncoder
 from qwen3ft_jupyter.finetune.rows import row_words
-from qwen3ft_jupyter.finetune.samples import IGNORED, Sample, SampleReport
-from qwen3ft_jupyter.finetune.special import GUARD, SpecialTokens, special_tokens
+from qwen3ft_jupyter.finetune.samples import IGNORED, Sample
+from qwen3ft_jupyter.finetune.special import GUARD, special_tokens
 from qwen3ft_jupyter.finetune.written import find_unwritten
 from qwen3ft_jupyter.loading.templates import Rendering, TemplateRenderer
 from qwen3ft_jupyter.messages import Message
-from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from typing_extensions import Self
+
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.formats import Conversation
     from qwen3ft_jupyter.finetune.turns import ChatMessage
     from qwen3ft_jupyter.loading.libraries import Tokenizer
-    from qwen3ft_jupyter.work import Work
-
-BATCH = 32
-"""Conversations rendered and tokenized at once: enough to hide the round trip, few enough to stop in time."""
 
 PART_CHARACTERS = 2_000_000
 """Of conversations rendered at once, a longer one alone: each is written three times, in a process of little memory."""
@@ -54,6 +53,8 @@ class Turn:
     answer: ChatMessage
     tools: str
     where: str
+    is_thinking: bool = False
+    """Whether it follows a prompt that asks for a thought, though it may have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ class Rendered:
         return self.prompt + self.masked + self.target
 
 
-class Encoder:
-    """Renders and tokenizes conversations for one model."""
+class TurnEncoder(ExampleEncoder):
+    """Renders and tokenizes turns for one model."""
 
     def __init__(
         self,
@@ -84,29 +85,23 @@ class Encoder:
         skip_bad_rows: bool = False,
     ) -> None:
         """Take a transformers tokenizer and the renderer of its template."""
-        self._tokenizer = tokenizer
+        super().__init__(tokenizer, max_length=max_length)
         self._renderer = renderer
-        self._max_length = max_length
         self._empty_think_loss = empty_think_loss
         self._skip_bad_rows = skip_bad_rows
-        self._special = SpecialTokens(tokenizer)
-        self.report = SampleReport()
 
-    def encode(self, conversations: Sequence[Conversation]) -> list[Sample]:
-        """Return the samples of some conversations, in order; `report` counts on. Raises BadData, UnsafeModel."""
-        by_conversation = [list(_turns(conversation)) for conversation in conversations]
-        rendered = iter(self._render([turn for turns in by_conversation for turn in turns]))
-        samples: list[Sample] = []
-        learned = 0
-        for turns in by_conversation:
-            found = self._join([one for one in [next(rendered) for _ in turns] if one])
-            learned += bool(found)
-            samples += found
-        self._count(samples, conversations=learned)
-        self._count_forged(conversations)
-        return samples
+    @classmethod
+    def of(cls, config: FineTuneConfig, tokenizer: Tokenizer, renderer: TemplateRenderer) -> Self:
+        """Return the encoder of a config."""
+        return cls(
+            tokenizer,
+            renderer,
+            max_length=config.max_length,
+            empty_think_loss=config.empty_think_loss,
+            skip_bad_rows=config.skip_bad_rows,
+        )
 
-    def _render(self, turns: Sequence[Turn]) -> list[Rendered | None]:
+    def render(self, turns: Sequence[Turn]) -> list[Rendered | None]:
         """Render the prompt, the other prompt, and the whole, for each turn; None: the template cannot.
 
         Raises BadData for the first that it cannot write, unless bad rows are skipped.
@@ -120,19 +115,19 @@ class Encoder:
             raise
         except LoadError as error:
             if len(turns) > 1:  # one by one, to know which
-                return [self._render([turn])[0] for turn in turns]
+                return [self.render([turn])[0] for turn in turns]
             parsed = with_parsed_arguments(turns[0])  # from Qwen3.5 on, templates want objects, as servers give them
-            return self._render([parsed]) if parsed != turns[0] else [self._refuse(turns[0], error.message)]
+            return self.render([parsed]) if parsed != turns[0] else [self._refuse(turns[0], error.message)]
         return [self._split(turn, *texts[3 * index : 3 * index + 3]) for index, turn in enumerate(turns)]
 
     def _renderings(self, turn: Turn) -> Iterable[Rendering]:
         """Return what has to be rendered for a turn, guarded if its text looks like the template's tokens."""
         before = [message.to_dict() for message in turn.before]
         answer, tools = turn.answer.to_dict(), json.loads(turn.tools) if turn.tools else None
-        if self._special.are_in([before, answer, tools]):
-            before, answer, tools = self._special.guard([before, answer, tools])
+        if self.special.are_in([before, answer, tools]):
+            before, answer, tools = self.special.guard([before, answer, tools])
         given = {"tools": tools} if tools else {}
-        thinking = self._thinks(turn)
+        thinking = turn.is_thinking or self._thinks(turn)
         for thinks in (thinking, not thinking):
             yield Rendering(before, {**given, "add_generation_prompt": True, "enable_thinking": thinks})
         # from Qwen3.8 on, a prompt for thinking says at its very beginning how hard to think
@@ -178,9 +173,73 @@ class Encoder:
     def _end(self, text: str) -> str:
         """Cut the line break after the end-of-turn token; add the token if the template writes none."""
         stripped = text.rstrip()
-        if any(stripped.endswith(token) for token in self._special.names):
+        if any(stripped.endswith(token) for token in self.special.names):
             return stripped
-        return text + str(self._tokenizer.eos_token or "")
+        return text + str(self.tokenizer.eos_token or "")
+
+    def sample(self, turn: Rendered, *, after: str = "") -> Sample:
+        """Return a turn's sample, its parts tokenized apart, as inference does: it never sees them as one text."""
+        parts = self.tokens([turn.prompt[len(after) :], turn.masked, turn.target])
+        head = parts[0] + parts[1]
+        return Sample.of(head + parts[2], [IGNORED] * len(head) + parts[2])
+
+    def shorter(self, turn: Turn, length: int) -> Iterator[tuple[Turn, Sample]]:
+        """Yield the turn with ever less before it, and its sample. The answer and the system message stay whole."""
+        while (before := without_oldest_exchange(turn.before)) != turn.before:
+            turn = replace(turn, before=before)
+            if sample := self.sample_of(turn):
+                length = len(sample.input_ids)
+                yield turn, sample
+        for _ in range(3):  # cutting text can cost or gain a token at the seams
+            index = max(
+                (index for index, one in enumerate(turn.before) if one.role != "system"),
+                key=lambda index: len(turn.before[index].content),
+            )
+            content = self._cut_middle(turn.before[index].content, length - self.max_length)
+            if content is None:
+                return
+            shorter = replace(turn.before[index], content=content)
+            turn = replace(turn, before=(*turn.before[:index], shorter, *turn.before[index + 1 :]))
+            if sample := self.sample_of(turn):
+                length = len(sample.input_ids)
+                yield turn, sample
+
+    def sample_of(self, turn: Turn) -> Sample | None:
+        """Return the sample of a shortened turn, None if the template cannot write it; the report stays as it is."""
+        before, skips = self.report, self._skip_bad_rows
+        self._skip_bad_rows = True
+        try:
+            rendered = self.render([turn])[0]
+        finally:
+            self.report, self._skip_bad_rows = before, skips
+        return self.sample(rendered) if rendered else None
+
+    def _cut_middle(self, text: str, excess: int) -> str | None:
+        """Return the text without `excess` tokens in its middle (instructions stand first or last), or None."""
+        ids = self.tokens([text])[0]
+        keep = len(ids) - excess - len(self.tokens([CUT_MARK])[0]) - 2
+        if keep < MIN_KEPT_TOKENS:
+            return None
+        head, tail = self.tokenizer.decode(ids[: (keep + 1) // 2]), self.tokenizer.decode(ids[len(ids) - keep // 2 :])
+        return f"{head.rstrip(chr(0xFFFD))}{CUT_MARK}{tail.lstrip(chr(0xFFFD))}"  # half a character at the seam
+
+
+class Encoder(TurnEncoder):
+    """Makes samples of conversations: each answer that is learned, behind its prompt."""
+
+    def encode(self, conversations: Sequence[Conversation]) -> list[Sample]:
+        """Return the samples of some conversations, in order; `report` counts on. Raises BadData, UnsafeModel."""
+        by_conversation = [list(_turns(conversation)) for conversation in conversations]
+        rendered = iter(self.render([turn for turns in by_conversation for turn in turns]))
+        samples: list[Sample] = []
+        learned = 0
+        for turns in by_conversation:
+            found = self._join([one for one in [next(rendered) for _ in turns] if one])
+            learned += bool(found)
+            samples += found
+        self.count(samples, conversations=learned)
+        self.count_forged(conversations)
+        return samples
 
     def _join(self, turns: Sequence[Rendered]) -> list[Sample]:
         """Put turns that continue each other into one sequence, as long as it fits."""
@@ -189,14 +248,14 @@ class Encoder:
         for turn in turns:
             continues = previous is not None and turn.prompt.startswith(previous.text)
             if previous is not None and continues and samples:
-                longer = self._sample(turn, after=previous.text)
-                if len(samples[-1].input_ids) + len(longer.input_ids) <= self._max_length:
+                longer = self.sample(turn, after=previous.text)
+                if len(samples[-1].input_ids) + len(longer.input_ids) <= self.max_length:
                     last = samples.pop()
                     samples.append(Sample(last.input_ids + longer.input_ids, last.labels + longer.labels))
                     previous = turn
                     continue
-            whole = self._sample(turn)
-            fits = len(whole.input_ids) <= self._max_length
+            whole = self.sample(turn)
+            fits = len(whole.input_ids) <= self.max_length
             sample = whole if fits else self._fitted(turn.turn, whole)
             samples += [sample] if sample else []
             previous = (
@@ -204,122 +263,15 @@ class Encoder:
             )  # a shortened sample cannot be continued: it begins otherwise than the text
         return samples
 
-    def _sample(self, turn: Rendered, *, after: str = "") -> Sample:
-        """Tokenize the parts apart, as inference does: it never sees prompt and answer as one text."""
-        parts = self._tokens([turn.prompt[len(after) :], turn.masked, turn.target])
-        head = parts[0] + parts[1]
-        return Sample.of(head + parts[2], [IGNORED] * len(head) + parts[2])
-
-    def _tokens(self, texts: list[str]) -> list[list[int]]:
-        return self._special.tokenize(texts)
-
     def _fitted(self, turn: Turn, whole: Sample) -> Sample | None:
         """Return a turn that is too long without its oldest turns, or with a shorter question, else None."""
-        if whole.trained_tokens + MIN_KEPT_TOKENS <= self._max_length:
-            for sample in self._shorter(turn, len(whole.input_ids)):
-                if len(sample.input_ids) <= self._max_length:
+        if whole.trained_tokens + MIN_KEPT_TOKENS <= self.max_length:
+            for _, sample in self.shorter(turn, len(whole.input_ids)):
+                if len(sample.input_ids) <= self.max_length:
                     self.report = replace(self.report, shortened=self.report.shortened + 1)
                     return sample
         self.report = replace(self.report, dropped=self.report.dropped + 1)
         return None
-
-    def _shorter(self, turn: Turn, length: int) -> Iterator[Sample]:
-        """Yield samples of the turn with ever less before it. The answer and the system message stay whole."""
-        while (before := without_oldest_exchange(turn.before)) != turn.before:
-            turn = replace(turn, before=before)
-            if sample := self._sample_of(turn):
-                length = len(sample.input_ids)
-                yield sample
-        for _ in range(3):  # cutting text can cost or gain a token at the seams
-            index = max(
-                (index for index, one in enumerate(turn.before) if one.role != "system"),
-                key=lambda index: len(turn.before[index].content),
-            )
-            content = self._cut_middle(turn.before[index].content, length - self._max_length)
-            if content is None:
-                return
-            shorter = replace(turn.before[index], content=content)
-            turn = replace(turn, before=(*turn.before[:index], shorter, *turn.before[index + 1 :]))
-            if sample := self._sample_of(turn):
-                length = len(sample.input_ids)
-                yield sample
-
-    def _sample_of(self, turn: Turn) -> Sample | None:
-        """Return the sample of a shortened turn, None if the template cannot write it; the report stays as it is."""
-        before, skips = self.report, self._skip_bad_rows
-        self._skip_bad_rows = True
-        try:
-            rendered = self._render([turn])[0]
-        finally:
-            self.report, self._skip_bad_rows = before, skips
-        return self._sample(rendered) if rendered else None
-
-    def _cut_middle(self, text: str, excess: int) -> str | None:
-        """Return the text without `excess` tokens in its middle (instructions stand first or last), or None."""
-        ids = self._tokens([text])[0]
-        keep = len(ids) - excess - len(self._tokens([CUT_MARK])[0]) - 2
-        if keep < MIN_KEPT_TOKENS:
-            return None
-        head, tail = self._tokenizer.decode(ids[: (keep + 1) // 2]), self._tokenizer.decode(ids[len(ids) - keep // 2 :])
-        return f"{head.rstrip(chr(0xFFFD))}{CUT_MARK}{tail.lstrip(chr(0xFFFD))}"  # half a character at the seam
-
-    def _count_forged(self, conversations: Sequence[Conversation]) -> None:
-        forged = [
-            one
-            for one in conversations
-            if any(self._special.are_in((turn.content, turn.reasoning, turn.tool_calls)) for turn in one.messages)
-        ]
-        if forged:
-            first = self.report.first_forged or row_words(forged[0].where)
-            self.report = replace(self.report, forged=self.report.forged + len(forged), first_forged=first)
-
-    def _count(self, samples: Sequence[Sample], *, conversations: int) -> None:
-        lengths = [len(sample.input_ids) for sample in samples]
-        trained = [sample.trained_tokens for sample in samples]
-        ends = sum(
-            here != IGNORED and following == IGNORED
-            for sample in samples
-            for here, following in zip(sample.labels, [*sample.labels[1:], IGNORED], strict=True)
-        )
-        self.report = replace(
-            self.report,
-            conversations=self.report.conversations + conversations,
-            samples=self.report.samples + len(samples),
-            answers=self.report.answers + ends,
-            tokens=self.report.tokens + sum(lengths),
-            trained_tokens=self.report.trained_tokens + sum(trained),
-            longest=max([self.report.longest, *lengths]),
-        )
-
-
-def encode_all(
-    conversations: Sequence[Conversation], encoder: Encoder, work: Work, *, may_be_none: bool = False
-) -> list[Sample]:
-    """Return the samples of all conversations, telling of the phase "preparing".
-
-    Raises:
-        BadData: The template cannot write a conversation, or nothing fits max_length, unless there `may_be_none`.
-        Stopped: Someone wants the work to stop.
-    """
-    samples: list[Sample] = []
-    for start in range(0, len(conversations), BATCH):
-        if work.stop.is_set():
-            raise Stopped("Stopped while preparing the data.")
-        samples += encoder.encode(conversations[start : start + BATCH])
-        done = min(start + BATCH, len(conversations))
-        work.progress(Progress("preparing", done, len(conversations), "rows"))
-    if conversations and not samples and not may_be_none:
-        if encoder.report.refused:
-            raise BadData(
-                "The model's chat template cannot write any of the {count} answers; the first: {problem}",
-                hint="Use a model whose template can.",
-                count=encoder.report.refused,
-                problem=encoder.report.first_refused,
-            )
-        raise BadData(
-            "None of the {count} answers fits max_length.", hint="Raise max_length.", count=encoder.report.dropped
-        )
-    return samples
 
 
 def with_parsed_arguments(turn: Turn) -> Turn:

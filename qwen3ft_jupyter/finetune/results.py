@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.own import MADE_BY, OutputFolder
 from qwen3ft_jupyter.messages import size
 from qwen3ft_jupyter.paths import is_file, names_in
@@ -288,11 +289,19 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _objective(config: FineTuneConfig) -> str:
+    objective = OBJECTIVES[config.objective]
+    given = {**objective.fields, **config.objective_fields}
+    return ", ".join([objective.title, *(f"{name} {value:g}" for name, value in given.items())])
+
+
 def _method(config: FineTuneConfig) -> str:
     if config.method == "full":
         return "full fine-tune"
     lora = config.lora
     kind = ("rsLoRA, " if lora.rslora else "") + ("DoRA" if lora.dora else "LoRA")
+    if config.quantization:
+        kind = f"Q{kind} (base in 4 bits: NF4, double quantization)"
     words = f"{kind}, r {lora.r}, alpha {lora.alpha}, dropout {lora.dropout:g}"
     return words if lora.loraplus_ratio is None else f"{words}, LoRA+ ratio {lora.loraplus_ratio:g}"
 
@@ -300,17 +309,19 @@ def _method(config: FineTuneConfig) -> str:
 def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
     """Return the model card in Markdown; it names files, never folders, because people publish it."""
     title, counts = Path(config.output_dir).name, facts.counts
+    read, learned = OBJECTIVES[config.objective].counted
     library = "peft" if config.method == "lora" else "transformers"
-    tags = [f"- {tag}" for tag in ("qwen3", config.method, "sft")]
+    tags = [f"- {tag}" for tag in ("qwen3", config.method, config.objective)]
     head = ["---", f"base_model: {config.model}", f"library_name: {library}", "pipeline_tag: text-generation", "tags:"]
     head += [*tags, "---", ""]
     rows = {
         "Base model": f"{config.model}, commit {commit}" if (commit := outcome.base_commit) else config.model,
+        "Objective": _objective(config),
         "Method": _method(config),
         "Trained parameters": f"{outcome.trainable_parameters:,} of {outcome.parameters:,}",
         "Data": ", ".join(Path(path).name for path in config.data),
-        "Conversations": f"{counts.conversations:,} of {facts.rows:,} rows; {facts.held_out:,} more held out",
-        "Answers": f"{counts.answers:,}; {counts.trained_tokens:,} tokens in the loss; {counts.shortened:,} samples "
+        read: f"{counts.conversations:,} of {facts.rows:,} rows; {facts.held_out:,} more held out",
+        learned: f"{counts.answers:,}; {counts.trained_tokens:,} tokens in the loss; {counts.shortened:,} samples "
         f"shortened; {counts.dropped + counts.refused:,} answers left out",
         "Steps": f"{outcome.steps} of {config.effective_batch_size} samples",
         "Learning rate": f"{config.learning_rate:g}, {config.schedule}, warm-up {config.warmup_ratio:.0%}",

@@ -38,6 +38,8 @@ class Reason(enum.Enum):
     ROW_EMPTY_ANSWER = Message("{count} rows left out whose answer is empty; the first: {where}.")
     ROW_THOUGHT = Message("{count} rows left out whose answer is only a thought; the first: {where}.")
     ROW_CONTEXT = Message("{count} rows left out in which no answer is to be learned; the first: {where}.")
+    ROW_NO_PAIR = Message("{count} rows left out that lack a chosen or a rejected answer; the first: {where}.")
+    ROW_SAME = Message("{count} rows left out whose chosen and rejected answers are the same; the first: {where}.")
     STRANGE_CALL = Message(
         "{count} rows call a tool that is not among their tools; the call is learned. The first: {where}."
     )
@@ -62,7 +64,9 @@ METADATA = frozenset(
         "subset", "domain", "field", "subject", "model", "model_name", "generator", "engine", "created",
         "created_at", "updated", "updated_at", "timestamp", "date", "time", "version", "hash", "md5", "sha1",
         "sha256", "length", "len", "num_turns", "num_tokens", "tokens", "token_count", "n_tokens", "word_count",
-        "score", "scores", "quality", "rating", "ratings", "difficulty", "level", "author", "annotator",
+        "score", "scores", "score_chosen", "score_rejected", "chosen_score", "rejected_score", "chosen_rating",
+        "rejected_rating", "chosen_model", "rejected_model", "margin",
+        "quality", "rating", "ratings", "difficulty", "level", "author", "annotator",
         "annotator_id", "parallel_tool_calls", "tool_choice", "logprobs", "finish_reason",
         "user_id", "metadata", "meta", "name", "unnamed:_0", "__index_level_0__", "编号", "序号",
         "来源", "类别", "分类", "语言", "",
@@ -102,6 +106,10 @@ class Row:
     where: str = ""
     """Where it stands, for a person: "train.jsonl row 37"."""
     notes: Notes = field(default_factory=list)
+    offset: int = 0
+    """Where it begins in its file, in bytes; in a file that is not text its number, from 0."""
+    length: int = 0
+    """Bytes."""
     names: dict[str, str] = field(init=False)
     """The columns that hold something: their own name by the plain one."""
     used: set[str] = field(init=False, default_factory=set)
@@ -164,6 +172,35 @@ class Row:
                 is_index = key != "" or str(self.columns[name]).strip().isdecimal()  # pandas gives its index no name
                 is_metadata = key in METADATA and is_index
                 self.note(Reason.METADATA if is_metadata else Reason.UNKNOWN, detail=prefix + name)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Where a row should be, and why there is none."""
+
+    sentence: str
+    """It names the row."""
+
+    @classmethod
+    def of(cls, where: str, problem: str) -> Broken:
+        """Return a row with something wrong in it."""
+        return cls(Message("{where}: {problem}", where=row_words(where), problem=problem))
+
+
+def read_row(value: object, where: str, *, offset: int = 0, length: int = 0) -> Row | Broken:
+    """Return the row that a value is."""
+    if isinstance(value, dict):
+        try:
+            return Row(value, where, offset=offset, length=length)
+        except BadRow as error:
+            return Broken.of(where, error.args[0])
+    if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
+        template = Message("{where} is not an object, but a text that holds JSON: it was encoded twice")
+    elif isinstance(value, list):
+        template = Message("{where} is not an object, but a list: {value}. One list of all rows is called .json")
+    else:
+        template = Message("{where} is not an object with named columns, but {value}")
+    return Broken(Message(str(template), where=row_words(where), value=short(value)))
 
 
 @dataclass(slots=True)

@@ -26,7 +26,9 @@ LORA_TARGETS = tuple(name for name in get_args(Target) if name != HEAD)
 QUOTES = "“”„‟‘’‚‛«»「」『』＂＇"
 """Quotation marks that YAML takes for text: word processors and Chinese input methods write them."""
 
-Part = Literal["question", "reasoning", "answer", "system", "history", "messages", "tools"]
+Part = Literal[
+    "question", "reasoning", "answer", "system", "history", "messages", "tools", "chosen", "rejected", "text"
+]
 """What `columns` can name the columns of."""
 
 PARTS = get_args(Part)
@@ -187,8 +189,16 @@ def read_folder(value: object) -> str:
     return text
 
 
+SOURCE = frozenset({"path", "rows", "weight"})
+"""Fields of one of several sources of data."""
+
+MOST_WEIGHT = 1000
+
+
 def read_paths(value: object) -> tuple[str, ...]:
-    """Return paths of files. Raises ValueError."""
+    """Return paths of files; behind each may stand how many rows are taken, and how often. Raises ValueError."""
+    if isinstance(value, Mapping) and not SOURCE.isdisjoint(value):
+        return (_read_source(value),)
     if isinstance(value, Mapping):
         raise Wrong(
             Message(
@@ -200,7 +210,32 @@ def read_paths(value: object) -> tuple[str, ...]:
     paths = (value,) if isinstance(value, str) else _items(value)
     if not paths:
         raise ValueError(value)
-    return tuple(read_text(natural(path)) for path in paths)
+    return tuple(_read_source(path) if isinstance(path, Mapping) else read_text(natural(path)) for path in paths)
+
+
+def is_source(value: Mapping[str, object]) -> bool:
+    """Return whether these are the fields of a source of data, not a row of it."""
+    return "path" in value and SOURCE.issuperset(value)
+
+
+def _read_source(value: Mapping[str, object]) -> str:
+    """Return a path with its number of rows and weight in one: a.jsonl#500x2. Raises ValueError."""
+    if unknown := [str(name) for name in value if name not in SOURCE]:
+        raise Wrong(Message("{name} is not one of {names}", name=unknown[0], names="path, rows, weight"))
+    path, rows, weight = (natural(value.get(name)) for name in ("path", "rows", "weight"))
+    if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool) or rows < 1):
+        raise Wrong(Message("{name}: {value} is not a whole number above 0", name="rows", value=shown(rows)))
+    if weight is not None and (not isinstance(weight, (int, float)) or not 0 < weight <= MOST_WEIGHT):
+        raise Wrong(
+            Message(
+                "{name}: {value} is not a number above 0 and at most {most}",
+                name="weight",
+                value=shown(weight),
+                most=MOST_WEIGHT,
+            )
+        )
+    share = f"{rows or ''}{'' if weight in (None, 1) else f'x{weight:.6f}'.rstrip('0').rstrip('.')}"
+    return read_text(path) + (f"#{share}" if share else "")
 
 
 def read_columns(value: object) -> dict[str, tuple[str, ...]]:
@@ -215,18 +250,19 @@ def read_columns(value: object) -> dict[str, tuple[str, ...]]:
         if not found or (len(found) > 1 and part != "question"):
             raise Wrong(Message("{name}: only question may name several columns", name=part))
         named[str(part)] = tuple(map(read_text, found))
-    if named and "messages" not in named and not {"question", "answer"} <= named.keys():
+    is_asked = "question" in named and bool(named.keys() & {"answer", "chosen"})
+    if named and not is_asked and not named.keys() & {"messages", "text"}:
         raise Wrong(Message("names neither messages, nor both question and answer"))
     return named
 
 
 def read_targets(value: object) -> object:
     """Return names of layers, one of which is all-linear only if it stands alone. Raises ValueError."""
-    if value == "all-linear":
-        return value
     names = (
         [part.strip() for part in value.split(",")] if isinstance(value, str) else list(map(read_text, _items(value)))
     )
+    if names == ["all-linear"]:
+        return names[0]
     if not names or not set(names) <= set(get_args(Target)):
         raise ValueError(value)
     return tuple(dict.fromkeys(names))

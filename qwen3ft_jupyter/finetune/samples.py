@@ -1,7 +1,8 @@
-"""What conversations become: sequences of tokens, and a report of what became of which."""
+"""What rows become: sequences of tokens, alone or in pairs, and a report of what became of which."""
 
 from __future__ import annotations
 
+import sys
 from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 """The label that the loss leaves out."""
+
+_SIGN_BYTE = array("i").itemsize - 1 if sys.byteorder == "little" else 0
 
 WARN_SHARE = 0.1
 """Of the answers left out, from which on a person is warned."""
@@ -31,9 +34,68 @@ class Sample:
         return cls(array("i", input_ids), array("i", labels))
 
     @property
+    def sequences(self) -> tuple[Sample, ...]:
+        """Return what a model computes for it."""
+        return (self,)
+
+    @property
+    def length(self) -> int:
+        """Return how many tokens it has."""
+        return len(self.input_ids)
+
+    @property
     def trained_tokens(self) -> int:
         """Return how many tokens the loss counts."""
-        return sum(label != IGNORED for label in self.labels)
+        return sum(self.runs()[1::2])
+
+    def runs(self) -> list[int]:
+        """Return how many tokens are not learned, then how many are, and so on.
+
+        >>> Sample.of([5, 6, 7, 8], [IGNORED, IGNORED, 7, IGNORED]).runs(), Sample.of([5, 6], [5, 6]).runs()
+        ([2, 1, 1], [0, 2])
+        """
+        signs = self.labels.tobytes()[_SIGN_BYTE :: self.labels.itemsize]  # 0 of a token, 255 of IGNORED
+        runs, start, sign = [], 0, b"\0"
+        while start < len(signs):
+            end = signs.find(sign, start)
+            end = len(signs) if end < 0 else end
+            runs.append(end - start)
+            start, sign = end, b"\xff" if sign == b"\0" else b"\0"
+        return runs
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An answer, and one that it is preferred to, each behind the same prompt."""
+
+    chosen: Sample
+    rejected: Sample
+    reference: tuple[float, float] | None = None
+    """The logarithms of what the model gave for either before it was trained; None: asked while it trains."""
+
+    @property
+    def sequences(self) -> tuple[Sample, ...]:
+        """Return what a model computes for it: the chosen one first."""
+        return (self.chosen, self.rejected)
+
+    @property
+    def length(self) -> int:
+        """Return how many tokens both have."""
+        return self.chosen.length + self.rejected.length
+
+    @property
+    def trained_tokens(self) -> int:
+        """Return how many tokens the loss counts."""
+        return self.chosen.trained_tokens + self.rejected.trained_tokens
+
+
+Example = Sample | Pair
+"""What a step learns so many of."""
+
+
+def padded_length(example: Example) -> int:
+    """Return the tokens of an example where each of its sequences has a row of its own, as wide as the longest."""
+    return len(example.sequences) * max(one.length for one in example.sequences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +181,7 @@ class Tokens:
     trained_tokens: int
     """Of them in the loss: the answers."""
     longest: int
-    lengths: tuple[int, ...]
+    lengths: Sequence[int]
     """Of the samples that were looked at."""
     shortened: int = 0
     """Samples that lost something to fit max_length."""
@@ -127,15 +189,15 @@ class Tokens:
     """Answers that do not fit it at all, or that the model's template cannot write."""
 
     @classmethod
-    def of(cls, samples: Sequence[Sample], report: SampleReport, *, share: float = 1.0) -> Tokens:
-        """Return the tokens of all samples, if these are made of such a share of the conversations."""
+    def of(cls, lengths: Sequence[int], report: SampleReport, *, share: float = 1.0) -> Tokens:
+        """Return the tokens of all samples, if those of these lengths are such a share of them."""
         return cls(
             "counted" if share == 1 else "sampled",
             samples=round(report.samples / share),
             tokens=round(report.tokens / share),
             trained_tokens=round(report.trained_tokens / share),
             longest=report.longest,
-            lengths=tuple(len(sample.input_ids) for sample in samples),
+            lengths=lengths,
             shortened=round(report.shortened / share),
             left_out=round((report.dropped + report.refused) / share),
         )

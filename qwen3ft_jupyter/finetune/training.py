@@ -12,18 +12,19 @@ from qwen3ft_jupyter.finetune import checkpoints, output, results
 from qwen3ft_jupyter.finetune.arguments import training_arguments
 from qwen3ft_jupyter.finetune.batches import Layout
 from qwen3ft_jupyter.finetune.data import read_data_of, split
+from qwen3ft_jupyter.finetune.examples import encode_all
 from qwen3ft_jupyter.finetune.metrics import MetricsFile
 from qwen3ft_jupyter.finetune.model import load_for_training, loraplus_optimizer
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import look_ahead
-from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.finetune.volume import naming
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
 from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads, peak_bytes
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
-from qwen3ft_jupyter.loading.templates import TemplateRenderer
+from qwen3ft_jupyter.paths import nearest_folder
 from qwen3ft_jupyter.work import SILENT, Progress, Work
 
 if TYPE_CHECKING:
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 
     from transformers import Trainer
 
-    from qwen3ft_jupyter.finetune.compute.objectives import SupervisedTuning
+    from qwen3ft_jupyter.finetune.compute.objectives import TrainingLoss
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
     from qwen3ft_jupyter.finetune.model import Trainable
-    from qwen3ft_jupyter.finetune.samples import Sample, SampleReport
+    from qwen3ft_jupyter.finetune.samples import Example, SampleReport
     from qwen3ft_jupyter.finetune.watch import TrainerState
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
 
@@ -75,7 +76,7 @@ def train(
     require("torch", "transformers", "peft", "accelerate")
     work = work or Work()
     with no_network(), quiet_libraries(), naming(Path(config.output_dir)):
-        data = read_data_of(config)
+        data = read_data_of(config, work)
         planned = output.plan(config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit)
         if planned.is_resumed:
             name = planned.checkpoint.name if planned.checkpoint else None
@@ -85,10 +86,11 @@ def train(
                 work.notice("No complete checkpoint: starting again.")
         tokenizer = load_tokenizer(model_folder)
         samples = _prepare_samples(config, data, tokenizer, work)
-        ahead = look_ahead(config, model_folder, data, samples.training, samples.facts, work=work)
+        ahead = look_ahead(config, model_folder, data, samples.lengths, samples.facts, work=work)
         planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
         ready = load_for_training(config, model_folder, reporter=work.reporter)
         objective = _objective(config, ready, samples, work)
+        samples = _with_references(samples, objective, ready, work)
         _tell_of_base_model(ready.model, samples.facts.end_ids, work)
         output.begin(config, planned, work.reporter)
         trained = _train_steps(config, planned, ready, samples, objective, work=work)
@@ -106,10 +108,14 @@ def train(
 class _Samples:
     """What is learned from, and what is kept out of training."""
 
-    training: list[Sample]
-    held_out: list[Sample]
+    training: Sequence[Example]
+    held_out: Sequence[Example]
     facts: results.Facts
     pad_id: int
+    lengths: Sequence[int]
+    """Of those that are learned from."""
+    widest: int
+    """The greatest `padded_length` of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ def _train_steps(
     planned: output.Plan,
     ready: Trainable,
     samples: _Samples,
-    objective: SupervisedTuning,
+    objective: TrainingLoss,
     *,
     work: Work,
 ) -> _Trained:
@@ -154,20 +160,12 @@ def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, w
     training, held_out = split(data.conversations, config.eval_fraction, config.seed)
     if config.eval_fraction and not held_out:
         work.notice("Nothing is measured on held-out rows: there is only one row.")
-    with TemplateRenderer.of(tokenizer) as renderer:
-        encoder, evaluation = (
-            Encoder(
-                tokenizer,
-                renderer,
-                max_length=config.max_length,
-                empty_think_loss=config.empty_think_loss,
-                skip_bad_rows=config.skip_bad_rows,
-            )
-            for _ in "ab"
-        )
-        samples = encode_all(training, encoder, work)
-        held_out_samples = encode_all(held_out, evaluation, replace(work, reporter=SILENT), may_be_none=True)
-        end_ids = end_of_turn_ids(tokenizer, renderer)
+    folder = nearest_folder(Path(config.output_dir))
+    with OBJECTIVES[config.objective].encoding(config, tokenizer) as encoding:
+        encoder, evaluation = encoding.encoder(), encoding.encoder()
+        samples = encode_all(training, encoder, work, folder=folder)
+        silent = replace(work, reporter=SILENT)
+        held_out_samples = encode_all(held_out, evaluation, silent, folder=folder, may_be_none=True)
     counts = encoder.report
     work.notice(
         "{samples} samples, {tokens} tokens, {trained_tokens} of them in the loss.",
@@ -178,9 +176,9 @@ def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, w
     for notice in counts.notices(config.max_length):
         work.reporter.notice(notice)
     _tell_of_held_out(evaluation.report, len(held_out), work)
-    facts = results.Facts(data.report.rows, len(held_out), counts, tuple(end_ids))
+    facts = results.Facts(data.report.rows, len(held_out), counts, encoding.end_ids)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    return _Samples(samples, held_out_samples, facts, int(pad_id or 0))
+    return _Samples(samples, held_out_samples, facts, int(pad_id or 0), samples.lengths, samples.widest)
 
 
 def _tell_of_held_out(report: SampleReport, rows: int, work: Work) -> None:
@@ -193,14 +191,13 @@ def _tell_of_held_out(report: SampleReport, rows: int, work: Work) -> None:
         work.notice("Held-out rows: {count} answers left out of the measurement; they do not fit.", count=left_out)
 
 
-def _objective(config: FineTuneConfig, ready: Trainable, samples: _Samples, work: Work) -> SupervisedTuning:
+def _objective(config: FineTuneConfig, ready: Trainable, samples: _Samples, work: Work) -> TrainingLoss:
     """Return how this model is taught: packed and lean as far as that is exact on it. Raises BadConfig."""
-    from qwen3ft_jupyter.finetune.compute.objectives import SupervisedTuning
     from qwen3ft_jupyter.finetune.compute.probes import has_plain_head, packs_exactly
 
     layout = Layout(
         samples.pad_id,
-        most_tokens=config.batch_size * max(len(sample.input_ids) for sample in samples.training),
+        most_tokens=config.batch_size * samples.widest,
         is_flat="flash" in str(ready.model.config._attn_implementation),  # noqa: SLF001 - it has no public name
         multiple_of=8 if ready.precision.device.startswith("cuda") else 1,  # tensor cores like 8
     )
@@ -213,14 +210,24 @@ def _objective(config: FineTuneConfig, ready: Trainable, samples: _Samples, work
         )
     if config.packing == "auto" and not packs:
         work.notice("Packing is off: on this model samples in one row would see each other.")
-    return SupervisedTuning(replace(layout, packs=packs), is_lean=is_lean)
+    laid_out = replace(layout, packs=packs)
+    return OBJECTIVES[config.objective].loss(config, laid_out, ready.precision, is_lean=is_lean)
+
+
+def _with_references(samples: _Samples, objective: TrainingLoss, ready: Trainable, work: Work) -> _Samples:
+    """Return the samples with what the objective has to know of the model before it is trained."""
+    with fitting_threads(ready.model):
+        training, held_out = (
+            objective.prepared(ready.model, part, work) for part in (samples.training, samples.held_out)
+        )
+    return replace(samples, training=training, held_out=held_out)
 
 
 def _trainer(
     config: FineTuneConfig,
     ready: Trainable,
     samples: _Samples,
-    objective: SupervisedTuning,
+    objective: TrainingLoss,
     watch: Watch,
     *,
     save_to: Path,
@@ -279,7 +286,7 @@ def _outcome(
         first_loss=losses[0],
         last_loss=losses[-1],
         seconds=round(trained.seconds, 2),
-        parameters=sum(parameter.numel() for parameter in model.parameters()) - adapter,
+        parameters=model.num_parameters() - adapter,  # sees through 4 bits
         trainable_parameters=trainable,
         dtype=precision.compute,
         device=precision.device,

@@ -40,7 +40,7 @@ SKIP_KEYS = ("mask", "masked")
 
 PREFERENCE = (
     "chosen", "rejected", "chosen_response", "rejected_response", "chosen_messages", "rejected_messages",
-    "rejected_output", "rejected_answer", "rejected_completion", "reject", "kto_tag", "preferred", "dispreferred",
+    "rejected_output", "rejected_answer", "rejected_completion", "reject", "preferred", "dispreferred",
 )  # fmt: skip
 """Columns of preference data."""
 
@@ -257,17 +257,22 @@ def _refuse_misplaced(turn: Row, here: str) -> None:
         raise BadRow(Message("{name}: tools are a column of the row, not of a turn", name=f"{here}.{name}"))
 
 
-def refuse_others(row: Row, prefix: str = "") -> None:
-    """Raise BadRow where a row or turn has what is no text to learn from: pictures, or answers to choose from."""
+def refuse_media(row: Row, prefix: str = "") -> None:
+    """Raise BadRow where a row or turn has what no text model can read."""
     if row.has(MEDIA):
         names = ", ".join(prefix + name for name, _ in row.take(MEDIA))
         raise BadRow(Message("{names}: pictures, sound and video cannot be learned by a text model", names=names))
+
+
+def refuse_others(row: Row, prefix: str = "") -> None:
+    """Raise BadRow where a row or turn has what is no text to learn from: pictures, or answers to choose from."""
+    refuse_media(row, prefix)
     if row.has(PREFERENCE):
         names = ", ".join(prefix + name for name, _ in row.take(PREFERENCE))
         raise BadRow(
             Message(
-                "{names}: preference data cannot be learned from yet; to learn the good answers alone, name their "
-                "column in columns, for example columns: {{question: prompt, answer: chosen}}",
+                "{names}: preference data; objective: dpo and orpo learn from both answers. To learn the good ones "
+                "alone, name their column in columns, for example columns: {{question: prompt, answer: chosen}}",
                 names=names,
             )
         )

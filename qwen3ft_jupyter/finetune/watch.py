@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from qwen3ft_jupyter.errors import JobFailed
 from qwen3ft_jupyter.finetune import checkpoints
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ class Watch:
     def on_log(self, state: TrainerState, values: dict[str, float]) -> None:
         """Write one line of metrics. Raises JobFailed if the loss is no number any more."""
         row: dict[str, float] = {"step": state.global_step}
-        for name in ("loss", "eval_loss", "learning_rate", "grad_norm", "epoch"):
+        told = OBJECTIVES[self._config.objective].metrics
+        for name in ("loss", "learning_rate", "grad_norm", "epoch", *told, *(f"eval_{one}" for one in ("loss", *told))):
             if name in values:
                 row[name] = float(values[name])
         if not {"loss", "eval_loss"} & row.keys():  # the summary at the end

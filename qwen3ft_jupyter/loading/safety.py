@@ -39,8 +39,9 @@ CODE_KEYS = frozenset(
 """Keys that name Python code or a kernel to download; Qwen's own configs have none of them."""
 
 KNOWN_PRIVATE_KEYS = frozenset({"_name_or_path", "_commit_hash", "_from_model_config", "_attn_implementation_autoset",
-                                "_diffusers_version", "_valid_kwargs_names"})  # fmt: skip
-"""Underscore keys that old versions of transformers wrote and that carry no behaviour. Any other is refused:
+                                "_diffusers_version", "_valid_kwargs_names", "_load_in_4bit",
+                                "_load_in_8bit"})  # fmt: skip
+"""Underscore keys that versions of transformers write and that carry no behaviour. Any other is refused:
 CVE-2026-4372 was `_attn_implementation_internal`."""
 
 QUANTIZATION_METHODS = frozenset({"bitsandbytes", "fp8", "fbgemm_fp8", "awq", "gptq", "compressed-tensors"})
@@ -72,6 +73,8 @@ class ModelConfig:
     """Whether the output layer is the embedding."""
     is_quantized: bool
     """Whether the weights are stored quantized."""
+    is_4bit: bool = False
+    """Whether they are stored in 4 bits as bitsandbytes has them, which adapters can be trained on."""
 
 
 def check_model_folder(folder: Path) -> ModelConfig:
@@ -100,7 +103,12 @@ def check_model_folder(folder: Path) -> ModelConfig:
         _check_quantization(quantization)
     _check_tokenizer_files(configs.get("tokenizer_config.json", {}))
     tied = bool(config.get("tie_word_embeddings"))
-    return ModelConfig(str(config.get("model_type")), is_tied=tied, is_quantized=quantization is not None)
+    return ModelConfig(
+        str(config.get("model_type")),
+        is_tied=tied,
+        is_quantized=quantization is not None,
+        is_4bit=isinstance(quantization, dict) and bool(quantization.get("load_in_4bit")),
+    )
 
 
 def check_adapter_folder(folder: Path) -> None:

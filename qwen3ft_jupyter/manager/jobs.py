@@ -19,6 +19,7 @@ from qwen3ft_jupyter.manager.kinds import (
     Starter,
     model_params,
 )
+from qwen3ft_jupyter.manager.turns import pick_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,9 +120,13 @@ class ModelJobs:
         """Start a job that can be paused and limited, in a folder that is no stranger's."""
         return self.store.start(kind, params, max_speed=max_speed, cwd=self.settings.state_dir)
 
-    def fine_tune(self, config: FineTuneConfig) -> Job:
-        """Start a fine-tune in the folder we are in."""
-        return self.store.start(FINETUNE, FineTuneParams(self.starter(), config.to_dict()))
+    def fine_tune(self, config: FineTuneConfig, *, at_once: bool) -> Job:
+        """Start a fine-tune in the folder we are in; unless `at_once`, it waits for those on the same GPU."""
+        from qwen3ft_jupyter.loading.machine import machine_without_torch
+
+        taken = [params.gpu for _, params in self.active() if isinstance(params, FineTuneParams)]
+        gpu = "" if at_once else pick_gpu(config.device, len(machine_without_torch().gpus), taken)
+        return self.store.start(FINETUNE, FineTuneParams(self.starter(), config.to_dict(), gpu))
 
     def refuse_if_written_to(self, config: FineTuneConfig) -> None:
         """Raise BadConfig, naming the job, if an active one writes to the output_dir of this fine-tune."""

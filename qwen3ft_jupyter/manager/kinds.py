@@ -12,7 +12,7 @@ from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.hubs.listing import is_commit
 from qwen3ft_jupyter.jobs.kinds import JobKind
-from qwen3ft_jupyter.manager.turns import wait_for_turn
+from qwen3ft_jupyter.manager.turns import DOWNLOADS, turns_on
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Progress
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
     from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.jobs.kinds import JobContext, Kinds, Stored
+    from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager.manager import ModelManager
 
     JobResult: TypeAlias = DownloadResult | VerifyReport | RepairReport | Outcome | MergeResult | ExportResult
@@ -103,6 +104,8 @@ class FineTuneParams:
     starter: Starter
     config: Mapping[str, Any]
     """As `FineTuneConfig.to_dict` gives it; only the job's process checks all of it again."""
+    gpu: str = ""
+    """The one that it computes on when its turn has come, such as "cuda:0"; "": it takes no turns."""
 
     @property
     def model_name(self) -> str:
@@ -116,12 +119,12 @@ class FineTuneParams:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
-        return {"config": dict(self.config), **self.starter.to_dict()}
+        return {"config": dict(self.config), "gpu": self.gpu, **self.starter.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FineTuneParams:
         """Rebuild from `to_dict`."""
-        params = cls(Starter.from_dict(data), data["config"])
+        params = cls(Starter.from_dict(data), data["config"], str(data.get("gpu") or ""))
         if not (params.model_name and params.output_dir.name):
             raise ValueError("a fine-tune without a model or a folder")
         return params
@@ -198,7 +201,7 @@ def read_result(kind: str, result: Mapping[str, Any] | None) -> JobResult | None
 def _download(params: DownloadParams, context: JobContext) -> DownloadResult:
     manager = params.starter.open_manager()
     if params.model_name != PRACTICE_REPO_ID:  # comes from this machine
-        wait_for_turn(manager.job_store, context)
+        DOWNLOADS.wait(manager.job_store, context)
     return manager.ensure(**context.work.parts(), **params.request.to_dict()).result()
 
 
@@ -217,10 +220,19 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.job import run
 
-    config, work = FineTuneConfig.from_dict(params.config), context.work
+    config, work, manager = FineTuneConfig.from_dict(params.config), context.work, params.starter.open_manager()
     work.progress(Progress("preparing", detail=config.model))
-    model = params.starter.open_manager().ensure(config.model, reporter=work.reporter, stop=work.stop).model
+    model = manager.ensure(config.model, reporter=work.reporter, stop=work.stop).model
+    if params.gpu:
+        work.progress(Progress("queued"))  # who looks now sees that we are not on the GPU yet
+        turns_on(params.gpu, _gpu_of).wait(manager.job_store, context)
+        config = config.model_copy(update={"device": params.gpu})
     return run(config, model.folder, context, base_commit=model.commit)
+
+
+def _gpu_of(job: JobSnapshot) -> str:
+    params = FINETUNE.read_params(job.params) if job.kind == FINETUNE.name else None
+    return params.gpu if isinstance(params, FineTuneParams) else ""
 
 
 def _merge(params: MergeParams, context: JobContext) -> MergeResult:

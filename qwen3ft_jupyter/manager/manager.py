@@ -263,11 +263,14 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
         jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
 
-    def fine_tune(self, config: object = None, **fields: Any) -> Job:
+    def fine_tune(self, config: object = None, *, at_once: bool = False, **fields: Any) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
+
+        Of fine-tunes on one GPU, one is at work; the others wait for their turn, also if whoever started them ends.
 
         Args:
             config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping or as such, or the path of a YAML file.
+            at_once: wait for no other fine-tune; there must be memory for all of them.
             fields: the same as keyword arguments; they win over `config`.
 
         Raises:
@@ -280,7 +283,7 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
         resolved = check_fine_tune(config, fields, self._check_base, self._model_jobs.refuse_if_written_to)
         self._loaded.release()  # the model that answers questions and the job would share one GPU
         self._refuse_if_too_large(resolved)
-        return self._model_jobs.fine_tune(resolved)
+        return self._model_jobs.fine_tune(resolved, at_once=at_once)
 
     # Loading and talking
 

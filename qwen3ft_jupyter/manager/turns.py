@@ -1,14 +1,20 @@
-"""Downloads take turns: each may open as many connections as a link and a hub bear, so few are at it at once."""
+"""Jobs take turns: downloads, each of which may open as many connections as a link bears; fine-tunes on one GPU.
+
+Those begun earlier go first. One that is paused, or waits itself for something else, keeps nobody. The order is in the
+jobs' folders alone, so it outlives whoever started them.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from qwen3ft_jupyter.jobs.kinds import JobContext
     from qwen3ft_jupyter.jobs.listing import Listed
@@ -16,32 +22,80 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.store import JobStore
 
 AT_ONCE: Final = 2
-"""One alone would keep the others waiting for a hub that is slow today; with more, all are slow."""
+"""Downloads. One alone would keep the others waiting for a hub that is slow today; with more, all are slow."""
 LOOK_S: Final = 1.0
 
+FETCHING: Final = frozenset(
+    {"resolving", "waiting", "checking", "probing", "adopting", "transferring", "verifying", "committing"}
+)
+"""Phases of a fine-tune whose model is not here yet: it needs no GPU, and will wait for its turn when it does."""
 
-def wait_for_turn(store: JobStore, context: JobContext) -> None:
-    """Wait until a download may begin; once begun it waits no more. Raises Stopped.
 
-    Those begun earlier go first. One that is paused, or waits itself for something else, keeps nobody.
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What some jobs take turns at."""
+
+    takes_part: Callable[[JobSnapshot], bool]
+    at_once: int
+    say: Callable[[int], str]
+    """Says what is waited for, given how many go first."""
+    idle: frozenset[str] = frozenset({"waiting"})
+    """Phases in which a job that has had its turn keeps nobody waiting."""
+
+    def wait(self, store: JobStore, context: JobContext) -> None:
+        """Wait until a job may begin; once begun it waits no more. Raises Stopped."""
+        work = context.work
+        while (count := self.count_before(store.read_all(), context.folder.name)) >= self.at_once:
+            work.progress(Progress("queued", unit="files", detail=self.say(count)))
+            work.stop.wait(LOOK_S)
+            work.check()
+
+    def count_before(self, jobs: Iterable[Listed], job_id: str) -> int:
+        """Return how many jobs are at work, or wait and were begun before this one."""
+        rivals = [snapshot for _, snapshot in jobs if self.takes_part(snapshot)]
+        own = next((job for job in rivals if job.id == job_id), None)
+        if own is None:  # forgotten by hand: nothing that could be in order
+            return 0
+        others = [job for job in rivals if job is not own and job.status.is_active and not job.is_paused]
+        before = [job for job in others if _phase(job) not in {"", "queued"} | self.idle]  # at work, whatever their age
+        before += [job for job in others if _phase(job) in {"", "queued"} and _age(job) < _age(own)]
+        return len(before)
+
+
+DOWNLOADS: Final = Turns(
+    lambda job: job.kind == "download",
+    AT_ONCE,
+    lambda count: Message("{count} other downloads go first", count=count),
+)
+
+
+def turns_on(gpu: str, gpu_of: Callable[[JobSnapshot], str]) -> Turns:
+    """Return the turns of fine-tunes on a GPU, such as "cuda:0"; `gpu_of` returns that of a job, or ""."""
+    return Turns(
+        lambda job: gpu_of(job) == gpu,
+        1,
+        lambda count: Message("fine-tunes on {gpu} that go first: {count}", gpu=gpu, count=count),
+        FETCHING,
+    )
+
+
+def pick_gpu(device: str, count: int, taken: Iterable[str]) -> str:
+    """Return the GPU for a fine-tune, among equals the one that fewest others want; "" if it is to use none.
+
+    Args:
+        device: What its config says: auto, cpu, mps, cuda or cuda:N.
+        count: GPUs of this machine.
+        taken: Those of the fine-tunes at work, and of those that wait.
+
+    >>> pick_gpu("auto", 2, ["cuda:0"]), pick_gpu("cuda", 2, ["cuda:0"]), pick_gpu("auto", 0, [])
+    ('cuda:1', 'cuda:0', '')
     """
-    work = context.work
-    while (count := count_before(store.read_all(), context.folder.name)) >= AT_ONCE:
-        work.progress(Progress("queued", unit="files", detail=Message("{count} other downloads go first", count=count)))
-        work.stop.wait(LOOK_S)
-        work.check()
-
-
-def count_before(jobs: Iterable[Listed], job_id: str) -> int:
-    """Return how many downloads are at work, or wait and were begun before the job."""
-    downloads = [snapshot for _, snapshot in jobs if snapshot.kind == "download"]
-    own = next((job for job in downloads if job.id == job_id), None)
-    if own is None:  # forgotten by hand: nothing that could be in order
-        return 0
-    others = [job for job in downloads if job is not own and job.status.is_active and not job.is_paused]
-    before = [job for job in others if _phase(job) not in {"", "queued", "waiting"}]  # at work, whatever their age
-    before += [job for job in others if _phase(job) in {"", "queued"} and _age(job) < _age(own)]
-    return len(before)
+    if not count or device in {"cpu", "mps"}:
+        return ""
+    if device != "auto":
+        return "cuda:0" if device == "cuda" else device
+    wanted = Counter(taken)
+    return min((f"cuda:{index}" for index in range(count)), key=lambda name: wanted[name])
 
 
 def _phase(job: JobSnapshot) -> str:

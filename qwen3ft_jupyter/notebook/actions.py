@@ -164,7 +164,7 @@ def finetune(room: Room, given: Namespace) -> JobView | FineTuneForm | PlanView:
         from qwen3ft_jupyter.notebook.tuning_views import PlanView
 
         return PlanView(manager.plan_fine_tune(config))
-    return _followed(manager.fine_tune(config), is_detached=given.detach)
+    return _followed(manager.fine_tune(config, at_once=given.at_once), is_detached=given.detach)
 
 
 def _config(room: Room, given: Namespace, file: str | None) -> Any:

@@ -46,15 +46,12 @@ class PreviewView(View):
 
     def html(self) -> Markup:
         """Return what there is to say, and the first samples with what is learned marked."""
-        samples = (_sample(sample, number) for number, sample in enumerate(self.preview.first, 1))
+        samples = map(_sample, self.preview.first)
         return element("div", _facts(preview_table(self.preview)), *samples)
 
     def text(self) -> str:
         """Return the same in lines, what is learned in brackets."""
-        samples = (
-            "\n".join(sample_lines(sample, number, is_coloured=False))
-            for number, sample in enumerate(self.preview.first, 1)
-        )
+        samples = ("\n".join(sample_lines(sample, is_coloured=False)) for sample in self.preview.first)
         return "\n\n".join([_lines(preview_table(self.preview)), *samples])
 
 
@@ -67,11 +64,9 @@ def _lines(shown: Table) -> str:
     return "\n".join(plain(line) for line in [shown.title, *(fact(*row) for row in shown.rows), *shown.notes])
 
 
-def _sample(sample: PreviewSample, number: int) -> Markup:
+def _sample(sample: PreviewSample) -> Markup:
     parts = (
         element("b" if part.is_learned else "span", part.text, style=_LEARNED if part.is_learned else _READ)
         for part in sample.parts
     )
-    return element(
-        "details", element("summary", sample_title(sample, number)), element("pre", *parts, style=_SAMPLE), open=""
-    )
+    return element("details", element("summary", sample_title(sample)), element("pre", *parts, style=_SAMPLE), open="")

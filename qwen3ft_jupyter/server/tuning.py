@@ -1,4 +1,4 @@
-"""What a fine-tune would be, and its data as the model will see it. Nothing is started or written."""
+"""The fields of a fine-tune, what it would be, and its data as the model will see it. Nothing is started or written."""
 
 from __future__ import annotations
 
@@ -13,10 +13,30 @@ from qwen3ft_jupyter.server.fields import Field
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.manager.ahead import Look
+    from qwen3ft_jupyter.messages import Language
     from qwen3ft_jupyter.server.base import Services
 
 AUTH_RESOURCE = "qwen3ft_jupyter:finetune"
 _CONFIG = Field("config", "config", is_required=True)
+
+
+class SchemaHandler(Qwen3FTHandler):
+    """Says which fields a fine-tune has."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self) -> None:
+        """Answer with the JSON Schema of the config, its texts in the language of the page."""
+        language = self.speaker.language
+        self.answer(await self.read(lambda _: _schema(language)))
+
+
+def _schema(language: Language) -> dict[str, Any]:
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig  # which imports pydantic
+
+    return FineTuneConfig.json_schema(language)
 
 
 class LookingHandler(Qwen3FTHandler):
@@ -66,4 +86,8 @@ class PreviewHandler(LookingHandler):
         await self.look("preview")
 
 
-ROUTES = (("/finetune/plan", PlanHandler), ("/finetune/preview", PreviewHandler))
+ROUTES = (
+    ("/finetune/schema", SchemaHandler),
+    ("/finetune/plan", PlanHandler),
+    ("/finetune/preview", PreviewHandler),
+)

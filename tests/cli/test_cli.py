@@ -12,7 +12,7 @@ import time
 import types
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -24,6 +24,7 @@ from qwen3ft_jupyter.cli.output import in_words
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.verbs import verbs_of
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.store import Job, JobStore
 from qwen3ft_jupyter.messages import Command
@@ -181,7 +182,7 @@ class StandIn:
     def job(self, job_id: str) -> Job:
         return self.job_store.get(job_id)
 
-    def fine_tune(self, config: dict[str, Any]) -> Job:
+    def fine_tune(self, config: dict[str, Any], **_options: bool) -> Job:
         return start(self.job_store, "add", {"numbers": [], **config}, title="Fine-tune")
 
 
@@ -884,6 +885,25 @@ def test_detached_finetune_prints_its_job(manager: StandIn, tmp_path: Path, caps
     assert cli.main(["finetune", str(tmp_path / "config.yaml"), "--detach"]) == 0
     job = manager.job(capsys.readouterr().out.strip())
     assert job.wait(30).state == "succeeded"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_schema_of_the_config_is_printed_for_editors(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], language: Literal["en", "zh"]
+) -> None:
+    monkeypatch.setenv("QWEN3FT_LANG", language)
+
+    assert cli.main(["finetune", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == FineTuneConfig.json_schema(language)
+
+
+@pytest.mark.parametrize("more", [[], ["config.yaml", "--schema"]])
+def test_a_fine_tune_needs_a_config_or_the_question_for_its_schema(
+    capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["finetune", *more])
+    assert "CONFIG.yaml" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_a_preview_says_what_is_odd() -> None:
 def test_a_terminal_with_colours_needs_no_brackets_and_obeys_no_data() -> None:
     sample = PreviewSample((Token(1, "q\x1b[2J\n", is_learned=False), Token(2, "a", is_learned=True)))
 
-    coloured, plain = ("\n".join(sample_lines(sample, 1, is_coloured=is_so)) for is_so in (True, False))
+    coloured, plain = ("\n".join(sample_lines(sample, is_coloured=is_so)) for is_so in (True, False))
 
     assert "\x1b[1;32ma\x1b[0m" in coloured
     assert "⟦a⟧" in plain

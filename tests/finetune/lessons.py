@@ -17,3 +17,15 @@ def rows(count: int = 24) -> list[dict[str, Any]]:
         }
         for index in range(count)
     ]
+
+
+def pair_rows(count: int = 24) -> list[dict[str, Any]]:
+    """Answer the same questions, and say which of two answers is the better one."""
+    return [
+        {
+            "prompt": row["messages"][0]["content"],
+            "chosen": row["messages"][1]["content"],
+            "rejected": "No idea." if index % 2 == 0 else "The answer is not known to me, nor to anybody else.",
+        }
+        for index, row in enumerate(rows(count))
+    ]

@@ -92,7 +92,7 @@ def test_packing_is_auto_true_or_false(value: object, expected: object) -> None:
     assert "packing: 'rows' is not auto, true or false" in problems({**LEAST, "packing": "rows"})
 
 
-@pytest.mark.parametrize(("field", "value", "accepted"), [("quantization", "4bit", "null"), ("devices", 2, "1")])
+@pytest.mark.parametrize(("field", "value", "accepted"), [("devices", 2, "1")])
 def test_what_does_not_exist_yet_says_so(field: str, value: object, accepted: str) -> None:
     message = problems({**LEAST, field: value})
 

@@ -62,15 +62,16 @@ def test_loss_and_every_gradient_are_those_of_the_model_itself(
     head: str, method: str, rows_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from qwen3ft_jupyter.finetune.compute import loss as lean
-    from qwen3ft_jupyter.finetune.compute.objectives import SupervisedTuning
+    from qwen3ft_jupyter.finetune.compute.objectives import TokenLoss
 
     monkeypatch.setattr(lean, "CHUNK_ELEMENTS", rows_at_once * VOCABULARY)
     layout = Layout(pad_id=0, most_tokens=1000)
-    (batch,) = layout.collate(SAMPLES)["micro_batches"]
+    step = layout.collate(SAMPLES)
+    (batch,) = step["micro_batches"]
     model = make(tied=head == "tied", adapter=method == "lora")
     expected, theirs = loss_and_gradients(model, model(**batch).loss)
 
-    found, ours = loss_and_gradients(model, SupervisedTuning(layout, is_lean=True).loss(model, batch, 45))
+    found, ours = loss_and_gradients(model, TokenLoss(layout, is_lean=True).share(model, batch, step)[0])
 
     assert found == pytest.approx(expected, rel=1e-5)
     assert ours.keys() == theirs.keys()

@@ -101,6 +101,7 @@ def test_what_cannot_fit_is_refused_with_the_cheapest_change_first() -> None:
     assert plan.fits == "no"
     assert [dict(change.fields) for change in plan.memory.changes] == [
         {"activation_checkpointing": True, "batch_size": 2, "gradient_accumulation": 4},
+        {"activation_checkpointing": True, "batch_size": 1, "gradient_accumulation": 8, "quantization": "4bit"},
         {"activation_checkpointing": True, "batch_size": 1, "gradient_accumulation": 8, "model": "Qwen/Qwen3-4B"},
     ]
     with pytest.raises(DoesNotFit, match="A10") as caught:

@@ -8,8 +8,9 @@ import pytest
 
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.objectives import DEFAULT_LEARNING_RATE
 from qwen3ft_jupyter.finetune.planning import base_model, plan_run
-from qwen3ft_jupyter.finetune.presets import DEFAULT_LEARNING_RATE, PRESETS, Preset, given_by_preset
+from qwen3ft_jupyter.finetune.presets import PRESETS, Preset, given_by_preset
 
 if TYPE_CHECKING:
     from pathlib import Path

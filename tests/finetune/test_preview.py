@@ -53,7 +53,8 @@ def test_the_tokens_are_those_that_training_gets(tiny: Path, config: FineTuneCon
     shown = [[(token.id, token.is_learned) for token in sample.tokens] for sample in found.first]
     trained = [
         [(token, label == token) for token, label in zip(one.input_ids, one.labels, strict=True)]
-        for one in counted.samples
+        for sample in counted.samples
+        for one in sample.sequences
     ]
     assert shown == trained
 

@@ -7,8 +7,9 @@ import pytest
 
 from qwen3ft_jupyter.errors import BadData, Stopped
 from qwen3ft_jupyter.finetune import rendering
+from qwen3ft_jupyter.finetune.examples import encode_all
 from qwen3ft_jupyter.finetune.formats import Conversation
-from qwen3ft_jupyter.finetune.rendering import Encoder, encode_all, end_of_turn_ids
+from qwen3ft_jupyter.finetune.rendering import Encoder, end_of_turn_ids
 from qwen3ft_jupyter.finetune.samples import IGNORED, Sample
 from qwen3ft_jupyter.finetune.turns import ChatMessage
 from qwen3ft_jupyter.loading.load import load_tokenizer
@@ -288,7 +289,7 @@ def test_text_that_looks_like_the_templates_tokens_forges_no_turn(bench: Bench, 
 
 
 def test_text_without_such_tokens_is_tokenized_as_ever(bench: Bench) -> None:
-    special = bench.encoder(HYBRID)._special
+    special = bench.encoder(HYBRID).special
     text = "<|im_start|>user\nWhat is <think> for? 中文 </tool_call><|im_end|>\n"
 
     assert special.tokenize([text, text.replace("<|im", "<\ufdd0|im")])[0] == bench.ids(text)

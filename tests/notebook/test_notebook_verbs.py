@@ -386,10 +386,11 @@ def test_loading_puts_model_and_tokenizer_where_they_are_wanted(
 def test_a_fine_tune_is_read_from_the_cell(run: Any, shell: InteractiveShell, manager: StandInManager) -> None:
     shell.user_ns["rows"] = ["a.jsonl", "b.jsonl"]
 
-    view = run("finetune --detach", f"model: {NAME}\ndata: $rows\nlora: {{r: 8}}\noutput_dir: runs/{{x}}\n")
+    view = run("finetune --detach --at-once", f"model: {NAME}\ndata: $rows\nlora: {{r: 8}}\noutput_dir: runs/{{x}}\n")
 
     assert isinstance(view, JobView)
-    [(config,)] = manager.was_asked("fine_tune")
+    [(config, when)] = manager.was_asked("fine_tune")
+    assert when == "at once"
     assert config == {"model": NAME, "data": ["a.jsonl", "b.jsonl"], "lora": {"r": 8}, "output_dir": "runs/{x}"}
 
 

@@ -447,9 +447,9 @@ class StandInManager:
         params = {"model_name": model_name, "revision": revision}
         return self.new_job("repair", params, f"Repair {model_name}", max_speed)
 
-    def fine_tune(self, config: dict[str, Any] | None = None, **fields: Any) -> StandInJob:
+    def fine_tune(self, config: dict[str, Any] | None = None, *, at_once: bool = False, **fields: Any) -> StandInJob:
         config = {**(config or {}), **fields}
-        self._note("fine_tune", config)
+        self._note("fine_tune", config, *(["at once"] if at_once else []))
         return self.new_job("finetune", {"config": config}, f"Fine-tune {config.get('model')}")
 
     def merge(self, run: str, output_dir: str | None = None, *, overwrite: bool = False) -> StandInJob:

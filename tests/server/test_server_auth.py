@@ -25,7 +25,7 @@ RESOURCES = {
     "/runs/merge": "runs",
     "/runs/export": "runs",
 }
-RESOURCES |= {"/finetune/plan": "finetune", "/finetune/preview": "finetune"}
+RESOURCES |= dict.fromkeys(("/finetune/schema", "/finetune/plan", "/finetune/preview"), "finetune")
 
 
 class Recorder(Authorizer):

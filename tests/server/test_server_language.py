@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qwen3ft_jupyter.errors import NotCached
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.jobs.state import JobStatus
-from qwen3ft_jupyter.messages import Command, Message
+from qwen3ft_jupyter.messages import Command, Language, Message
 from qwen3ft_jupyter.work import PHASES, Progress
 from tests.server.standin import StandInJob
 
@@ -78,6 +79,15 @@ async def test_an_error_names_the_panels_button_in_the_language_of_the_page(
         "hint": "Download it: Download a/b",
     }
     assert chinese == {"code": "not-cached", "message": "a/b 不在缓存中。", "hint": "下载：下载 a/b"}
+
+
+async def test_the_fields_of_a_fine_tune_are_told_in_the_language_of_the_page(
+    ask: Ask, jp_auth_header: dict[str, str], chinese_page: dict[str, str]
+) -> None:
+    pages: list[tuple[dict[str, str], Language]] = [(jp_auth_header, "en"), (chinese_page, "zh")]
+    for headers, language in pages:
+        answer = await ask("get", "/finetune/schema", headers=headers)
+        assert answer.json == FineTuneConfig.json_schema(language)
 
 
 async def test_models_and_settings_are_told_in_the_language_of_the_page(ask: Ask, chinese_page: dict[str, str]) -> None:

@@ -174,6 +174,27 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/finetune/schema": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Says which fields a fine-tune has, as a JSON Schema of draft 2020-12.
+         * @description Beside type, bounds, choices and default, each field has a title, a description and perhaps a unit (`x-unit`) in the
+         *     language of the page, and the group in which a form shows it (`x-group`).
+         */
+        readonly get: operations["describeFineTune"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/finetune/plan": {
         readonly parameters: {
             readonly query?: never;
@@ -513,10 +534,313 @@ export interface components {
             /** @description How long it takes at that rate. */
             readonly seconds: number | null;
         };
-        /** @description The fields of a fine-tune as an object, or as a text in YAML. */
-        readonly FineTuneConfig: {
+        /** @description A JSON Schema. */
+        readonly JsonSchema: {
+            readonly $schema: string;
+            readonly $defs: {
+                readonly [key: string]: unknown;
+            };
+            readonly title: string;
+            readonly type: string;
+            readonly properties: {
+                readonly [key: string]: unknown;
+            };
+            readonly required: readonly string[];
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /**
+         * @description The fields of a fine-tune as an object, or as a text in YAML. Names and values of other trainers that mean the same are
+         *     taken, too.
+         */
+        readonly FineTuneConfig: components["schemas"]["FineTuneFields"] | {
             readonly [key: string]: unknown;
         } | string;
+        /**
+         * Fine-tune
+         * @description One fine-tune.
+         */
+        readonly FineTuneFields: {
+            /**
+             * Model
+             * @description Repo id, such as Qwen/Qwen3-0.6B.
+             */
+            readonly model: string;
+            /**
+             * Data
+             * @description Files or folders (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows, #x2 each row twice.
+             */
+            readonly data: string | readonly string[];
+            /**
+             * Preset
+             * @description What fields are that are not given: quick, a look in 50 steps; balanced; or thorough, three epochs at rank 32.
+             * @default null
+             */
+            readonly preset: ("quick" | "balanced" | "thorough") | null;
+            /**
+             * Objective
+             * @description What is learned: answers (sft), whole texts (pretrain), or to give the chosen answer, not the rejected one.
+             * @default sft
+             * @enum {string}
+             */
+            readonly objective: "sft" | "pretrain" | "dpo" | "orpo";
+            /**
+             * Beta
+             * @description How close dpo keeps to the model as it was, or how much the odds of orpo count; null: 0.1.
+             * @default null
+             */
+            readonly beta: number | null;
+            /**
+             * RPO alpha
+             * @description How much the loss of the chosen answers counts in dpo; null: not at all.
+             * @default null
+             */
+            readonly rpo_alpha: number | null;
+            /**
+             * Label smoothing
+             * @description The part of the pairs that dpo takes to be the wrong way round; null: none.
+             * @default null
+             */
+            readonly label_smoothing: number | null;
+            /**
+             * Method
+             * @description lora: a small adapter; full: every weight.
+             * @default lora
+             * @enum {string}
+             */
+            readonly method: "lora" | "full";
+            /**
+             * Output folder
+             * @description Where checkpoints, metrics and the result go; without: a folder named after model, method and time, in runs.
+             * @default
+             */
+            readonly output_dir: string;
+            /**
+             * Epochs
+             * @description Passes over the data; ignored where max_steps is given.
+             * @default 1
+             */
+            readonly epochs: number;
+            /**
+             * Steps
+             * @description Optimizer steps; null: as many as epochs make.
+             * @default null
+             */
+            readonly max_steps: number | null;
+            /**
+             * Learning rate
+             * @description The highest rate of the schedule; without: what is customary for objective and method.
+             * @default 0.0002
+             */
+            readonly learning_rate: number;
+            /**
+             * Schedule
+             * @description How the rate falls after the warm-up.
+             * @default cosine
+             * @enum {string}
+             */
+            readonly schedule: "cosine" | "linear" | "constant";
+            /**
+             * Warmup ratio
+             * @description Part of the steps in which the rate rises to learning_rate.
+             * @default 0.03
+             */
+            readonly warmup_ratio: number;
+            /**
+             * Weight decay
+             * @description How strongly the optimizer draws weights towards zero.
+             * @default 0
+             */
+            readonly weight_decay: number;
+            /**
+             * Greatest gradient norm
+             * @description Longer gradients are shortened to this length.
+             * @default 1
+             */
+            readonly max_grad_norm: number;
+            /**
+             * Batch size
+             * @description Samples of the greatest length computed at once, more of shorter ones; memory grows with it.
+             * @default 2
+             */
+            readonly batch_size: number;
+            /**
+             * Gradient accumulation
+             * @description Batches that make one step; batch_size times this is what the rate is tuned to.
+             * @default 4
+             */
+            readonly gradient_accumulation: number;
+            /**
+             * Packing
+             * @description Several samples in one row, without seeing each other; auto: where the model allows it. It changes no result.
+             * @default auto
+             */
+            readonly packing: boolean | "auto";
+            /**
+             * Max length
+             * @description Tokens of the longest sample; longer ones lose old turns, then the middle of the question, then are left out.
+             * @default 1024
+             */
+            readonly max_length: number;
+            /**
+             * LoRA
+             * @description The adapter's shape; of no account to method: full.
+             * @default {
+             *       "r": 16,
+             *       "alpha": 32,
+             *       "dropout": 0,
+             *       "targets": "all-linear",
+             *       "rslora": false,
+             *       "dora": false,
+             *       "loraplus_ratio": null
+             *     }
+             */
+            readonly lora: components["schemas"]["LoraConfig"];
+            /**
+             * Data format
+             * @description What the rows are; auto: found out.
+             * @default auto
+             * @enum {string}
+             */
+            readonly data_format: "auto" | "messages" | "alpaca" | "sharegpt";
+            /**
+             * Columns
+             * @description The data's columns by what they hold, where their names do not tell. Others are not learned.
+             * @default {}
+             */
+            readonly columns: {
+                readonly [key: string]: string | readonly string[];
+            };
+            /**
+             * Skip bad rows
+             * @description Leave rows out that cannot be mapped, and count them, instead of refusing the file.
+             * @default false
+             */
+            readonly skip_bad_rows: boolean;
+            /**
+             * Empty think loss
+             * @description Learn to write the empty think block of an answer without reasoning. It makes a hybrid model forget to think.
+             * @default false
+             */
+            readonly empty_think_loss: boolean;
+            /**
+             * Part held out
+             * @description Part of the rows kept out of training and measured after each epoch.
+             * @default 0
+             */
+            readonly eval_fraction: number;
+            /**
+             * Seed
+             * @description What chance begins with: the order of the rows, the adapter's first weights, dropout.
+             * @default 42
+             */
+            readonly seed: number;
+            /**
+             * Save steps
+             * @description A checkpoint each so many steps; null: every five minutes, at most a twentieth of the time.
+             * @default null
+             */
+            readonly save_steps: number | null;
+            /**
+             * Keep checkpoints
+             * @description How many of the last checkpoints stay.
+             * @default 2
+             */
+            readonly keep_checkpoints: number;
+            /**
+             * Precision
+             * @description What numbers are computed in; auto: what the machine computes best.
+             * @default auto
+             * @enum {string}
+             */
+            readonly dtype: "auto" | "float32" | "float16" | "bfloat16";
+            /**
+             * Device
+             * @description auto, cpu, mps, cuda, or cuda:N for one of several.
+             * @default auto
+             */
+            readonly device: string;
+            /**
+             * Attention
+             * @description How transformers computes attention.
+             * @default auto
+             * @enum {string}
+             */
+            readonly attn_implementation: "auto" | "eager" | "sdpa" | "flash_attention_2" | "flash_attention_3" | "flex_attention";
+            /**
+             * Activation checkpointing
+             * @description Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. null: on a GPU only.
+             * @default null
+             */
+            readonly activation_checkpointing: boolean | null;
+            /**
+             * Overwrite
+             * @description Replace an earlier result in output_dir.
+             * @default false
+             */
+            readonly overwrite: boolean;
+            /**
+             * Quantization
+             * @description 4bit: the base is kept in NF4, a quarter of the memory, under an adapter in full precision (QLoRA).
+             * @default null
+             */
+            readonly quantization: "4bit" | null;
+            /**
+             * Devices
+             * @description Not yet: only 1.
+             * @default 1
+             * @constant
+             */
+            readonly devices: 1;
+        };
+        /**
+         * Adapter
+         * @description The adapter's shape.
+         */
+        readonly LoraConfig: {
+            /**
+             * Rank
+             * @description How much the adapter can learn; memory grows with it.
+             * @default 16
+             */
+            readonly r: number;
+            /**
+             * Alpha
+             * @description The adapter's output is multiplied by alpha / r.
+             * @default 32
+             */
+            readonly alpha: number;
+            /**
+             * Dropout
+             * @description Part of the adapter's input that is left out at random while training.
+             * @default 0
+             */
+            readonly dropout: number;
+            /**
+             * Targets
+             * @description Every linear layer but the head (all-linear), or a list of the names of layers.
+             * @default all-linear
+             */
+            readonly targets: "all-linear" | readonly ("q_proj" | "k_proj" | "v_proj" | "o_proj" | "gate_proj" | "up_proj" | "down_proj" | "lm_head")[];
+            /**
+             * rsLoRA
+             * @description Scale by alpha / √r instead of alpha / r, so that a high r learns as fast as a low one.
+             * @default false
+             */
+            readonly rslora: boolean;
+            /**
+             * DoRA
+             * @description Learn the weights' lengths apart from their directions: slower, closer to a full fine-tune at a low r.
+             * @default false
+             */
+            readonly dora: boolean;
+            /**
+             * LoRA+ ratio
+             * @description How many times learning_rate the B matrices get (LoRA+); 16 is customary. null: the same rate for all.
+             * @default null
+             */
+            readonly loraplus_ratio: number | null;
+        };
         readonly PlanRequest: {
             readonly config?: components["schemas"]["FineTuneConfig"];
         };
@@ -527,6 +851,8 @@ export interface components {
         /** @description What a fine-tune would be. Sizes are bytes. */
         readonly FineTunePlan: {
             readonly model: string;
+            /** @enum {unknown} */
+            readonly objective: "sft" | "pretrain" | "dpo" | "orpo";
             readonly method: string;
             readonly output_dir: string;
             readonly is_cached: boolean;
@@ -658,6 +984,13 @@ export interface components {
             }[];
             /** @description The first samples, token by token. */
             readonly first: readonly {
+                /** @description Of the sample; the two answers of a pair have the same. */
+                readonly number: number;
+                /**
+                 * @description Which of a pair it ends with.
+                 * @enum {unknown}
+                 */
+                readonly answer: "" | "chosen" | "rejected";
                 readonly tokens: readonly {
                     readonly id: number;
                     readonly text: string;
@@ -925,7 +1258,10 @@ export type MergeRequest = components['schemas']['MergeRequest'];
 export type ExportRequest = components['schemas']['ExportRequest'];
 export type Source = components['schemas']['Source'];
 export type DownloadPlan = components['schemas']['DownloadPlan'];
+export type JsonSchema = components['schemas']['JsonSchema'];
 export type FineTuneConfig = components['schemas']['FineTuneConfig'];
+export type FineTuneFields = components['schemas']['FineTuneFields'];
+export type LoraConfig = components['schemas']['LoraConfig'];
 export type PlanRequest = components['schemas']['PlanRequest'];
 export type PreviewRequest = components['schemas']['PreviewRequest'];
 export type FineTunePlan = components['schemas']['FineTunePlan'];
@@ -1189,6 +1525,27 @@ export interface operations {
             readonly 202: components["responses"]["Started"];
             readonly 404: components["responses"]["Error"];
             readonly 409: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly describeFineTune: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The schema. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["JsonSchema"];
+                };
+            };
             readonly default: components["responses"]["Error"];
         };
     };

@@ -1,9 +1,9 @@
-"""What is learned, and how its loss is computed: all that will differ between kinds of training."""
+"""How the loss of an objective is computed, and that of those that learn each token of a sequence."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from qwen3ft_jupyter.finetune.compute.loss import next_token_loss
 from qwen3ft_jupyter.finetune.samples import IGNORED
@@ -14,29 +14,57 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from qwen3ft_jupyter.finetune.batches import Layout, MicroBatch, Step
-    from qwen3ft_jupyter.finetune.samples import Sample
+    from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.loading.libraries import Model
+    from qwen3ft_jupyter.work import Work
+
+Metrics = dict[str, "Tensor"]
+"""What is told of a step beside its loss, by name."""
+
+
+class TrainingLoss(Protocol):
+    """What a step computes. All shares of a step's micro-batches add up to its mean."""
+
+    def prepared(self, model: Model, examples: Sequence[Example], work: Work) -> Sequence[Example]:
+        """Return the examples with what has to be known of the model before it is trained."""
+
+    def collate(self, examples: Sequence[Example]) -> Step:
+        """Return the tensors of the examples of a step."""
+
+    def weight(self, step: Step) -> int:
+        """Return how much a step counts in a mean over several."""
+
+    def share(self, model: Model, batch: MicroBatch, step: Step) -> tuple[Tensor, Metrics]:
+        """Return the share that a micro-batch has in the loss of its step, a scalar, and in its metrics."""
 
 
 @dataclass(frozen=True, slots=True)
-class SupervisedTuning:
-    """Learns the answers: the cross-entropy of each of their tokens."""
+class TokenLoss:
+    """Learns tokens: the mean of their cross-entropies."""
 
     layout: Layout
     is_lean: bool
     """Whether the loss is computed without the logits of all tokens (see `probes.has_plain_head`), not by the model."""
 
-    def collate(self, samples: Sequence[Sample]) -> Step:
-        """Return the tensors of the samples of a step."""
-        return self.layout.collate(samples)
+    def prepared(self, _model: Model, examples: Sequence[Example], _work: Work) -> Sequence[Example]:
+        """Return the examples."""
+        return examples
 
-    def loss(self, model: Model, batch: MicroBatch, learned: int) -> Tensor:
-        """Return the share that a micro-batch has in the mean loss of a step which learns so many tokens: a scalar."""
+    def collate(self, examples: Sequence[Example]) -> Step:
+        """Return the tensors of the examples of a step."""
+        return self.layout.collate(examples)
+
+    def weight(self, step: Step) -> int:
+        """Return its learned tokens."""
+        return step["learned"]
+
+    def share(self, model: Model, batch: MicroBatch, step: Step) -> tuple[Tensor, Metrics]:
+        """Return the share of a micro-batch in the mean over all learned tokens of its step."""
         if not self.is_lean:
-            share = (batch["labels"][:, 1:] != IGNORED).sum() / learned
-            loss: Tensor = model(**batch).loss * share
-            return loss
-        return next_token_loss(hidden_states(model, batch), head_of(model).weight, batch["labels"]) / learned
+            part = (batch["labels"][:, 1:] != IGNORED).sum() / step["learned"]
+            return model(**batch).loss * part, {}
+        loss = next_token_loss(hidden_states(model, batch), head_of(model).weight, batch["labels"])
+        return loss / step["learned"], {}
 
 
 def hidden_states(model: Model, batch: MicroBatch) -> Tensor:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback, TrainingArguments
 
     from qwen3ft_jupyter.finetune.batches import Step
-    from qwen3ft_jupyter.finetune.compute.objectives import SupervisedTuning
-    from qwen3ft_jupyter.finetune.samples import Sample
+    from qwen3ft_jupyter.finetune.compute.objectives import Metrics, TrainingLoss
+    from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.loading.libraries import Model
 
 
@@ -29,10 +29,10 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         self,
         model: Model,
         arguments: TrainingArguments,
-        objective: SupervisedTuning,
+        objective: TrainingLoss,
         *,
-        samples: Sequence[Sample],
-        held_out: Sequence[Sample],
+        samples: Sequence[Example],
+        held_out: Sequence[Example],
         callback: TrainerCallback,
         optimizer: Optimizer | None = None,
     ) -> None:
@@ -48,34 +48,53 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         )
         self.remove_callback(PrinterCallback)
         self._objective = objective
+        self._told: Metrics = {}
+        """What the objective tells of the last step."""
 
     def training_step(self, model: nn.Module, inputs: Step, _num_items_in_batch: object = None) -> Tensor:
         """Compute one step's gradients, and return its loss."""
         model.train()
         loss = torch.zeros((), device=self.args.device)
+        metrics: Metrics = {}
         for batch in inputs["micro_batches"]:
             with self.accelerator.autocast():
-                share = self._objective.loss(model, batch, inputs["learned"])
+                share, told = self._objective.share(model, batch, inputs)
             self.accelerator.backward(share)
             loss += share.detach()
+            _add(metrics, told)
+        self._told = metrics
         self.state.num_input_tokens_seen += inputs["tokens"]
         return loss
+
+    def log(self, logs: dict[str, float], *args: object) -> None:
+        """Tell of a step, with what its objective tells beside the loss."""
+        told = {name: float(value) for name, value in self._told.items()} if "loss" in logs else {}
+        super().log({**logs, **told}, *args)
 
     def evaluation_loop(
         self, dataloader: DataLoader[Step], *, metric_key_prefix: str = "eval", **_: object
     ) -> EvalLoopOutput:
-        """Return the mean loss of all learned tokens of the held-out samples, however they are laid out."""
+        """Return the mean loss of the held-out samples, however they are laid out, and its metrics."""
         self.model.eval()
-        loss, learned = torch.zeros((), device=self.args.device), 0
-        with torch.no_grad():
+        total: Metrics = {"loss": torch.zeros((), device=self.args.device)}
+        weights = 0
+        # a loader draws a seed, and a checkpoint is saved before what is measured at its step
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
             for step in dataloader:
-                learned += step["learned"]
+                weight = self._objective.weight(step)
+                weights += weight
                 for batch in step["micro_batches"]:
                     with self.accelerator.autocast():
-                        loss += self._objective.loss(self.model, batch, 1)
-        metrics = {f"{metric_key_prefix}_loss": loss.item() / learned}
+                        share, told = self._objective.share(self.model, batch, step)
+                    _add(total, {name: weight * value for name, value in {"loss": share, **told}.items()})
+        metrics = {f"{metric_key_prefix}_{name}": value.item() / weights for name, value in total.items()}
         return EvalLoopOutput(None, None, metrics, num_samples=self.num_examples(dataloader))
 
     def floating_point_ops(self, _inputs: Step) -> int:
         """Return 0: nobody reads the count, and theirs takes another kind of batch."""
         return 0
+
+
+def _add(total: Metrics, more: Metrics) -> None:
+    for name, value in more.items():
+        total[name] = total[name] + value if name in total else value

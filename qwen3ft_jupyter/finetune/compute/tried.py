@@ -16,14 +16,15 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from qwen3ft_jupyter.errors import JobFailed
 from qwen3ft_jupyter.finetune.batches import Layout
 from qwen3ft_jupyter.finetune.compute.fakes import TooSlow, fake_tensors
-from qwen3ft_jupyter.finetune.compute.objectives import SupervisedTuning, causal_model
+from qwen3ft_jupyter.finetune.compute.objectives import causal_model
 from qwen3ft_jupyter.finetune.compute.probes import has_linear_head
 from qwen3ft_jupyter.finetune.compute.storages import Storages, Tracking
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.dry_run import LIMIT_S, DryRun, Peaks, Tried, line
 from qwen3ft_jupyter.finetune.model import loraplus_optimizer, with_fresh_adapter
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.precision import Precision
-from qwen3ft_jupyter.finetune.samples import IGNORED, Sample
+from qwen3ft_jupyter.finetune.samples import IGNORED, Example, Pair, Sample
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.work import SILENT
 
@@ -221,20 +222,29 @@ def _follow(model: Model, storages: Storages) -> None:
 
 def _step(case: Case, model: Model, optimizer: Optimizer, storages: Storages) -> None:
     """Compute as `StepTrainer.training_step` does, and let the optimizer learn from it."""
-    wide = 8 if case.precision.device.startswith("cuda") else 1
-    layout = Layout(0, case.config.batch_size * case.length, multiple_of=wide)
-    objective = SupervisedTuning(layout, is_lean=has_linear_head(model))
-    asked = case.length - round(case.length * case.learned)
-    ids = [1] * case.length
-    step = objective.collate([Sample.of(ids, [IGNORED] * asked + ids[asked:])] * case.config.batch_size)
-    dtype = getattr(torch, case.precision.autocast) if case.precision.autocast else None
+    config, precision = case.config, case.precision
+    layout = Layout(0, config.batch_size * case.length, multiple_of=8 if precision.device.startswith("cuda") else 1)
+    objective = OBJECTIVES[config.objective].loss(config, layout, precision, is_lean=has_linear_head(model))
+    step = objective.collate([_example(case)] * config.batch_size)
+    dtype = getattr(torch, precision.autocast) if precision.autocast else None
     with torch.autocast("cpu", dtype=dtype) if dtype else contextlib.nullcontext():
-        loss = objective.loss(model, step["micro_batches"][0], step["learned"])
+        loss, _ = objective.share(model, step["micro_batches"][0], step)
     storages.begin("first layers")
     loss.backward()
     del loss
     storages.begin("step")
     optimizer.step()
+
+
+def _example(case: Case) -> Example:
+    """Return what is learned from: a sample, or where two answers are compared a pair of half the length each."""
+    sequences = OBJECTIVES[case.config.objective].sequences
+    ids = [1] * (case.length // sequences)
+    asked = len(ids) - max(1, round(len(ids) * case.learned))
+    sample = Sample.of(ids, [IGNORED] * asked + ids[asked:])
+    if sequences == 1:
+        return sample
+    return Pair(sample, sample, None if case.config.method == "lora" else (0.0, 0.0))
 
 
 def answer(asked: Mapping[str, Any]) -> DryRun:

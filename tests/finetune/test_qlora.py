@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qwen3ft_jupyter.catalog import find
+from qwen3ft_jupyter.errors import BadConfig, LoadError, MissingPackage, Stopped
+from qwen3ft_jupyter.finetune import results
+from qwen3ft_jupyter.finetune.check import check_quantization
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.dry_run import Needs
+from qwen3ft_jupyter.finetune.metrics import read_metrics
+from qwen3ft_jupyter.finetune.model import load_for_training
+from qwen3ft_jupyter.finetune.plan import plan_memory
+from qwen3ft_jupyter.finetune.samples import Tokens
+from qwen3ft_jupyter.finetune.training import train
+from qwen3ft_jupyter.loading.machine import Gpu, Machine
+from qwen3ft_jupyter.loading.offline import quiet_libraries
+from qwen3ft_jupyter.work import SILENT, Reporter, Work
+from tests.finetune.test_trainer import TrlTrainer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LEAST: dict[str, Any] = {"model": "Qwen/Qwen3-8B", "data": "train.jsonl", "output_dir": "runs"}
+GIB = 2**30
+
+
+@pytest.fixture
+def four(fields: dict[str, Any]) -> dict[str, Any]:
+    """A QLoRA in which rows are measured before and after steps."""
+    return {**fields, "quantization": "4bit", "max_steps": 6, "save_steps": None, "eval_fraction": 0.25}
+
+
+def losses(folder: Path, fields: dict[str, Any], name: str = "run") -> list[float]:
+    out = Path(fields["output_dir"]).with_name(name)
+    train(FineTuneConfig.from_dict({**fields, "output_dir": str(out), "overwrite": True}), model_folder=folder)
+    return [row[name] for row in read_metrics(out / "metrics.jsonl") for name in ("loss", "eval_loss") if name in row]
+
+
+@pytest.mark.train
+def test_losses_are_those_of_trl_on_a_model_that_transformers_and_peft_made(
+    tiny: Path, four: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRL rounds an adapter on such a base to bfloat16; here it keeps the float32 that ours has.
+
+    Ours has evaluated before its first step; on some CPUs that would have stopped it learning.
+    """
+    from qwen3ft_jupyter.finetune.compute import trainer
+
+    four |= {"eval_fraction": 0, "lora": {"r": 4, "alpha": 8}, "schedule": "constant"}
+    ours = losses(tiny, four)
+
+    def theirs(_ours: Any, *given: Any, **named: Any) -> Any:
+        model = quantized_by_peft(tiny)
+        exact = {name: one.detach().clone() for name, one in model.named_parameters() if one.requires_grad}
+        found = TrlTrainer(tiny, model, *given, **named)
+        for name, one in model.named_parameters():
+            one.data = exact.get(name, one.data)
+        return found
+
+    monkeypatch.setattr(trainer, "StepTrainer", theirs)
+
+    assert losses(tiny, four) == pytest.approx(ours, abs=1e-5)
+    assert ours[-1] < ours[0]
+
+
+def quantized_by_peft(tiny: Path) -> Any:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig, set_seed
+
+    shape = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+    model = AutoModelForCausalLM.from_pretrained(
+        tiny,
+        dtype=torch.float32,
+        device_map={"": "cpu"},
+        quantization_config=BitsAndBytesConfig(**shape, bnb_4bit_compute_dtype=torch.float32),
+    )
+    set_seed(42)
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    return get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules=targets, task_type="CAUSAL_LM"))
+
+
+class StoppingReporter(Reporter):
+    def __init__(self, step: int) -> None:
+        self.step, self.stop = step, threading.Event()
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        if values["step"] == self.step:
+            self.stop.set()
+
+
+@pytest.mark.train
+def test_a_stopped_run_goes_on_bit_for_bit(tiny: Path, four: dict[str, Any]) -> None:
+    whole = losses(tiny, four)
+    again = FineTuneConfig.from_dict({**four, "output_dir": str(Path(four["output_dir"]).with_name("again"))})
+    stopping = StoppingReporter(4)
+    with pytest.raises(Stopped):
+        train(again, model_folder=tiny, work=Work(stopping, stopping.stop))
+    train(again, model_folder=tiny, resume=True)
+
+    rows = read_metrics(Path(again.output_dir) / results.METRICS)
+    assert [row[name] for row in rows for name in ("loss", "eval_loss") if name in row] == whole
+    name = Path(results.ADAPTER) / "adapter_model.safetensors"
+    assert (Path(four["output_dir"]) / name).read_bytes() == (Path(again.output_dir) / name).read_bytes()
+
+
+@pytest.mark.train
+def test_linear_layers_are_in_4_bits_and_embedding_head_and_adapter_are_not(tiny: Path, four: dict[str, Any]) -> None:
+    import torch
+
+    with quiet_libraries():
+        model = load_for_training(FineTuneConfig.from_dict(four), tiny, reporter=SILENT).model
+
+    base = model.get_base_model()
+    kinds = {type(module.base_layer).__name__ for module in base.modules() if hasattr(module, "base_layer")}
+    assert kinds == {"Linear4bit"}
+    assert type(base.get_output_embeddings()) is torch.nn.Linear
+    assert base.get_input_embeddings().weight.dtype == torch.float32
+    assert {one.dtype for one in model.parameters() if one.requires_grad} == {torch.float32}
+
+
+@pytest.mark.train
+def test_a_base_that_is_stored_in_4_bits_is_trained_as_the_same_base_quantized_here(
+    tiny: Path, four: dict[str, Any], tmp_path: Path
+) -> None:
+    stored = shutil.copytree(tiny, tmp_path / "stored", ignore=shutil.ignore_patterns("*.safetensors", ".qwen3ft"))
+    with quiet_libraries():
+        quantized_by_peft(tiny).unload().save_pretrained(stored)
+
+    assert losses(stored, four) == losses(tiny, four, "here")
+    with pytest.raises(LoadError, match="is stored quantized") as caught:
+        losses(stored, {**four, "quantization": None})
+    assert "quantization: 4bit" in caught.value.hint
+
+
+def test_without_bitsandbytes_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "bitsandbytes" else found(name))
+
+    with pytest.raises(MissingPackage) as caught:
+        check_quantization(FineTuneConfig.from_dict({**LEAST, "quantization": "4bit"}))
+    assert "qwen3ft-jupyter[qlora]" in caught.value.hint
+    check_quantization(FineTuneConfig.from_dict(LEAST))
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        {"load_in_4bit": True},
+        {"quantization_bit": 4, "finetuning_type": "lora"},
+        {"quant_bits": "4", "train_type": "lora"},
+        {"method": "qlora"},
+        {"train_type": "qlora"},
+    ],
+)
+def test_other_trainers_words_for_qlora_are_understood(theirs: dict[str, Any]) -> None:
+    config = FineTuneConfig.from_dict({**LEAST, **theirs})
+
+    assert (config.method, config.quantization) == ("lora", "4bit")
+
+
+def test_what_is_not_trained_in_4_bits_is_refused_with_the_reason() -> None:
+    with pytest.raises(BadConfig, match="quantization: '4bit' cannot be trained itself: it goes with method: lora"):
+        FineTuneConfig.from_dict({**LEAST, "method": "full", "quantization": "4bit"})
+    with pytest.raises(BadConfig, match="quantization_bit: quantization says it"):
+        FineTuneConfig.from_dict({**LEAST, "quantization_bit": 8})
+
+
+def test_a_plan_knows_what_4_bits_save_and_proposes_them() -> None:
+    model = find("Qwen/Qwen3-8B")
+    assert model is not None
+    machine = Machine(64 * GIB, 64 * GIB, (Gpu("A10", (8, 6), 12 * GIB, 24 * GIB),))
+    tokens = Tokens("counted", 10, 10_240, 900, 1024, (1024,) * 10)
+    configs = (FineTuneConfig.from_dict(LEAST), FineTuneConfig.from_dict({**LEAST, "method": "qlora"}))
+
+    whole, small = (plan_memory(one, tokens, Needs(one, model.architecture), machine) for one in configs)
+
+    assert whole is not None
+    assert small is not None
+    assert small.weights < 0.45 * whole.weights
+    assert (whole.fits, small.fits) == ("no", "yes")
+    assert dict(whole.changes[0].fields) == {"quantization": "4bit"}
+    assert whole.changes[0].total_bytes == small.total

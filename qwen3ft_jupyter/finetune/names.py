@@ -36,6 +36,7 @@ SAME = {
     "save_total_limit": "keep_checkpoints",
     "attn_impl": "attn_implementation",
     "torch_dtype": "dtype",
+    "freeze_trainable_layers": "trainable_layers",
     "stage": "objective",
     "rlhf_type": "objective",
     "rl_method": "objective",
@@ -103,6 +104,13 @@ OTHERS: Mapping[str, str] = {
         Message("objective says what is learned; the model as it was before is the reference"),
     ),
     **dict.fromkeys(
+        (
+            "freeze_parameters_ratio", "freeze_parameters", "trainable_parameters", "freeze_trainable_modules",
+            "freeze_extra_modules", "num_layer_trainable", "freeze_layers",
+        ),
+        Message("trainable_layers is our word: how many of the last layers are trained"),
+    ),
+    **dict.fromkeys(
         ("system", "system_prompt", "default_system"), Message("a column system of the data says it, row by row")
     ),
     **dict.fromkeys(
@@ -150,7 +158,7 @@ OTHERS: Mapping[str, str] = {
 
 def in_our_words(values: Mapping[str, object], problems: list[str]) -> dict[str, object]:
     """Return the config with the names of other trainers replaced by ours; one that is given twice is a problem."""
-    values = _with_bits_named(_with_loss_named(values))
+    values = _with_layers_named(_with_bits_named(_with_loss_named(values)))
     own: dict[str, object] = {}
     given: dict[str, str] = {}
     lora: list[tuple[str, str, object]] = []
@@ -196,6 +204,15 @@ def _with_bits_named(values: Mapping[str, object]) -> Mapping[str, object]:
         return values
     kept = {name: value for name, value in values.items() if name not in said}
     return {**kept, **dict.fromkeys(methods, "lora"), "quantization": values.get("quantization") or "4bit"}
+
+
+def _with_layers_named(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the fields with LLaMA-Factory's method freeze as ours; it trains two layers unless told otherwise."""
+    frozen = [name for name, value in values.items() if SAME.get(name, name) == "method" and value == "freeze"]
+    if not frozen:
+        return values
+    is_told = bool({"freeze_trainable_layers", "trainable_layers"} & values.keys())
+    return {**values, **dict.fromkeys(frozen, "full"), **({} if is_told else {"trainable_layers": 2})}
 
 
 def _merge(named: list[tuple[str, str, object]], problems: list[str]) -> dict[str, object]:

@@ -355,10 +355,10 @@ def plan_disk(
         return None
     how = training_of(config, numbers, place_of(config, numbers, machine), 1)
     is_full = config.method == "full"
-    trained = numbers.parameters if is_full else how.adapter_weights
+    saved = numbers.parameters if is_full else how.adapter_weights
     each = how.weight_bytes if is_full else DTYPE_BYTES["float32"]
-    checkpoint = trained * (each + 2 * how.state_bytes)
-    result = trained * (DTYPE_BYTES["bfloat16"] if is_full else each) + TOKENIZER_BYTES
+    checkpoint = saved * each + how.trained_weights(numbers) * 2 * how.state_bytes
+    result = saved * (DTYPE_BYTES["bfloat16"] if is_full else each) + TOKENIZER_BYTES
     kept = config.keep_checkpoints + 1  # the new one is written before the oldest goes
     most = kept if steps.checkpoints is None else min(kept, steps.checkpoints)
     certain = result if steps.checkpoints is None else result + most * checkpoint
@@ -370,6 +370,7 @@ def training_of(config: FineTuneConfig, numbers: Architecture, place: Place, len
     precision, is_full = place.precision, config.method == "full"
     weight_bytes, is_cpu = DTYPE_BYTES[precision.weights], precision.device == "cpu"
     targets = None if config.lora.targets == "all-linear" else config.lora.targets
+    layers = config.trainable_layers if is_full else None
     return Training(
         "full" if is_full else "qlora" if config.quantization else "lora",
         length,
@@ -378,6 +379,8 @@ def training_of(config: FineTuneConfig, numbers: Architecture, place: Place, len
         is_mixed=is_full and precision.compute != precision.weights,
         state_bytes=weight_bytes if is_full else DTYPE_BYTES["float32"],  # torch's Adam keeps the weights' type
         adapter_weights=0 if is_full else numbers.lora_weights(config.lora.r, targets),
+        trained_layers=None if layers is None else min(abs(layers), numbers.layers),
+        passed_layers=layers if layers is not None and 0 < layers < numbers.layers else None,
         is_accumulated=config.gradient_accumulation > 1,
         is_checkpointed=has_activation_checkpointing(config, precision),
         overhead_bytes=TRAINER_OVERHEAD_BYTES if is_cpu else GPU_OVERHEAD_BYTES,

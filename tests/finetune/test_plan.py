@@ -255,6 +255,8 @@ def test_planned_memory_is_near_what_torch_keeps_alive(tmp_path: Path) -> None:
     ]
     cases += [{"method": "lora", "dtype": dtype, "vocab": 8000} for dtype in ("float32", "bfloat16")]
     cases.append({"method": "full", "dtype": "float32", "vocab": 8000, "gradient_accumulation": 1})
+    cases.append({"method": "full", "dtype": "float32", "activation_checkpointing": False, "trainable_layers": 2})
+    cases.append({"method": "qlora", "dtype": "bfloat16"})
 
     done = subprocess.run(
         [sys.executable, "-m", "tests.finetune.peak_child", str(tmp_path), json.dumps(cases)],

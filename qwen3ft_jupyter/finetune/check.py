@@ -13,6 +13,7 @@ from qwen3ft_jupyter.errors import BadConfig, BadInput, MissingPackage, Qwen3ftE
 from qwen3ft_jupyter.finetune import tables
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import check_data
+from qwen3ft_jupyter.finetune.earlier import check_parent, check_repetition, inherit
 from qwen3ft_jupyter.finetune.output import check_output
 from qwen3ft_jupyter.finetune.strict_yaml import read_config
 from qwen3ft_jupyter.loading.libraries import import_whole
@@ -21,6 +22,8 @@ from qwen3ft_jupyter.messages import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from qwen3ft_jupyter.finetune.earlier import FindRun
 
 Check = Callable[[FineTuneConfig], object]
 
@@ -39,6 +42,7 @@ def check_fine_tune(
     *checks: Check,
     read: Check = check_data,
     tables_in: Path | None = None,
+    find_run: FindRun = lambda _: None,
 ) -> FineTuneConfig:
     """Return the config of a fine-tune that can start.
 
@@ -48,40 +52,47 @@ def check_fine_tune(
         checks: What else to make sure of.
         read: Reads the data, and whatever else is to be told of it.
         tables_in: Where data that a notebook holds is written; None: beside output_dir, for a job to read.
+        find_run: Finds the run of `init_from` or `from_run` where it is named by its job's id.
 
     Raises:
-        BadConfig: Fields are wrong, or output_dir cannot be used.
+        BadConfig: Fields are wrong, output_dir cannot be used, or the run it begins with cannot.
         BadData: The data is wrong.
         Qwen3ftError: What `checks` raise. Where several things are wrong, the error names all of them.
     """
-    values = {**_as_fields(config), **fields}
+    values = inherit({**_as_fields(config), **fields}, find_run)
     table = tables.rows_of(values.get("data"))
     if table is not None:
         values["data"] = tables.STAND_IN
+    own: list[Check] = [check_attention, check_quantization, check_device, check_evaluation, check_parent]
+    all_checks = [*own, *checks, check_output]
     try:
         resolved = FineTuneConfig.from_dict(values)
     except BadConfig as error:
         right = _right_fields(values)
-        errors = _run([check_attention, check_quantization, check_device, *checks, check_output], _config_of(right))
+        errors = _run(all_checks, _config_of(right))
         if table is None and "data" in right and all(name in right for name in _READS_DATA if name in values):
             errors += _run([check_data], _config_of(right))
         raise _together([error, *errors]) from error
-    errors = _run([check_attention, check_quantization, check_device, *checks, check_output], resolved)
+    errors = _run(all_checks, resolved)
     if table is not None and not errors:
         resolved = tables.write(resolved, table, tables_in)
     errors += [] if table is not None and errors else _run([read], resolved)
+    errors += [] if errors else _run([check_repetition], resolved)
     if errors:
         raise _together(errors) from errors[0]
     return resolved
 
 
-def config_for_preview(config: object, fields: Mapping[str, object], tables_in: Path) -> FineTuneConfig:
+def config_for_preview(
+    config: object, fields: Mapping[str, object], tables_in: Path, find_run: FindRun = lambda _: None
+) -> FineTuneConfig:
     """Return the config of a preview, which needs no more than a model and data.
 
     Args:
         config: As `check_fine_tune` takes it; or data alone: files, folders, a table.
         fields: More fields; they win.
         tables_in: Where data that a notebook holds is written.
+        find_run: As there.
 
     Raises:
         BadConfig: Fields are wrong.
@@ -89,7 +100,7 @@ def config_for_preview(config: object, fields: Mapping[str, object], tables_in: 
     is_config = config is None or isinstance(config, (FineTuneConfig, Mapping, Namespace))
     if isinstance(config, (str, PathLike)):
         is_config = Path(config).suffix.lower() in {".yaml", ".yml"}
-    values = {**(_as_fields(config) if is_config else {"data": config}), **fields}
+    values = inherit({**(_as_fields(config) if is_config else {"data": config}), **fields}, find_run)
     table = tables.rows_of(values.get("data"))
     if table is not None:
         values["data"] = tables.STAND_IN
@@ -107,6 +118,16 @@ def check_attention(config: FineTuneConfig) -> None:
             name=config.attn_implementation,
             module=module,
             package=package,
+        )
+
+
+def check_evaluation(config: FineTuneConfig) -> None:
+    """Make sure that there is something to measure where a run is to end or to be chosen by it. Raises BadConfig."""
+    if config.keeps_best and not config.eval_fraction:
+        raise BadConfig(
+            "{name} needs rows to measure on.",
+            hint="Keep some out of training, for example eval_fraction: 0.1.",
+            name="early_stopping" if config.early_stopping else "load_best_model_at_end",
         )
 
 

@@ -15,6 +15,9 @@ from qwen3ft_jupyter.messages import Message
 if TYPE_CHECKING:
     from pathlib import Path
 
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".parquet")
+"""File types read; nothing among them can run."""
+
 BLOCK = 1 << 20
 """Bytes read at once."""
 

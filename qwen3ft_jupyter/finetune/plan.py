@@ -48,6 +48,8 @@ MOST_TOKENS = 262_144
 """The greatest."""
 MOST_CHANGES = 3
 """Proposals of what would make it fit."""
+MOST_LAID_OUT = 100_000
+"""Samples that are laid out to reckon the padding."""
 SHORTENED_SHARE = 0.1
 """Of the samples; a max_length that shortens more of them is not proposed."""
 
@@ -94,7 +96,7 @@ class StepPlan:
     an_epoch: int
     warmup: int
     checkpoints: int | None
-    """That are written; None: the clock decides."""
+    """That are written; None: the clock decides, or what is measured."""
     tokens: int
     """Seen in all of them, padding left out."""
     padding: float
@@ -319,11 +321,12 @@ def plan_steps(config: FineTuneConfig, tokens: Tokens) -> StepPlan:
     total = total_steps(config, tokens.samples)
     an_epoch = total_steps(config.model_copy(update={"max_steps": None, "epochs": 1.0}), tokens.samples)
     epochs = total / an_epoch
+    is_open = config.keeps_best or config.save_minutes is not None
     return StepPlan(
         total=total,
         an_epoch=an_epoch,
         warmup=round(total * config.warmup_ratio),
-        checkpoints=(total - 1) // config.save_steps if config.save_steps else None,
+        checkpoints=(total - 1) // config.save_steps if config.save_steps and not is_open else None,
         tokens=round(tokens.tokens * epochs),
         padding=padding_share(tokens.lengths, config),
     )
@@ -333,8 +336,10 @@ def padding_share(lengths: Sequence[int], config: FineTuneConfig) -> float:
     """Return the part of padding where each step's samples are drawn by chance, and laid out as training does it."""
     if not lengths:
         return 0.0
-    drawn = list(lengths)
-    random.Random(config.seed).shuffle(drawn)  # noqa: S311 - not a secret
+    chance, whole = random.Random(config.seed), range(len(lengths))  # noqa: S311 - not a secret
+    chosen = whole if len(whole) <= MOST_LAID_OUT else chance.sample(whole, MOST_LAID_OUT)
+    drawn = [lengths[index] for index in chosen]
+    chance.shuffle(drawn)
     layout = Layout(0, most_tokens=config.batch_size * max(drawn))
     computed = 0
     for start in range(0, len(drawn), config.effective_batch_size):
@@ -359,7 +364,7 @@ def plan_disk(
     each = how.weight_bytes if is_full else DTYPE_BYTES["float32"]
     checkpoint = saved * each + how.trained_weights(numbers) * 2 * how.state_bytes
     result = saved * (DTYPE_BYTES["bfloat16"] if is_full else each) + TOKENIZER_BYTES
-    kept = config.keep_checkpoints + 1  # the new one is written before the oldest goes
+    kept = config.keep_checkpoints + 1 + config.keeps_best  # the new one is written before the oldest goes
     most = kept if steps.checkpoints is None else min(kept, steps.checkpoints)
     certain = result if steps.checkpoints is None else result + most * checkpoint
     return DiskPlan(checkpoint, result, result + most * checkpoint, certain, free)

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.finetune.names import OTHERS, SAME, SAME_IN_LORA
-from qwen3ft_jupyter.finetune.rules import Unusable, Wrong, accepted, shown
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.finetune.names import OTHERS, SAME, SAME_IN_LORA, note_on
+from qwen3ft_jupyter.finetune.rules import Unusable, Wrong, WrongGroup, accepted, shown
+from qwen3ft_jupyter.messages import Message, Texts
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
+    from qwen3ft_jupyter.errors import BadConfig
+
 CLOSE = 0.85
 """How alike a field's name has to be to that of another trainer's to be taken for a slip of it."""
+CLOSER = 0.9
+"""How alike it has to be to one of ours, not to be taken for one of a family of another trainer's."""
 
 UNKNOWN = Message("unknown field")
 
 
 def find_problems(
-    errors: Iterable[ErrorDetails], group: type[BaseModel], values: Mapping[str, Any], prefix: str = ""
+    errors: Sequence[ErrorDetails], group: type[BaseModel], values: Mapping[str, Any], prefix: str = ""
 ) -> list[str]:
     """Return what is wrong, each field once.
 
@@ -31,20 +35,16 @@ def find_problems(
         values: Fields as they were given.
         prefix: What leads to the group: "", or "lora.".
     """
-    by_field: dict[str, list[ErrorDetails]] = {}
-    for error in errors:
-        by_field.setdefault(str(error["loc"][0]), []).append(error)
-    unknown = [name for name in by_field if name not in group.model_fields]
+    by_field = {str(error["loc"][0]): error for error in reversed(errors)}  # the first of each
+    unknown = [name for name in values if name in by_field and name not in group.model_fields]
     problems = _explain_unknown(unknown, list(group.model_fields), prefix)
     unusable: dict[str, list[str]] = {}
-    for name, (error, *others) in by_field.items():
+    for name, error in reversed(by_field.items()):
         if name in unknown:
             continue
-        inner = group_of(group, name)
         reason = error.get("ctx", {}).get("error")
-        if inner is not None and len(error["loc"]) > 1:
-            below: list[ErrorDetails] = [{**each, "loc": each["loc"][1:]} for each in (error, *others)]
-            problems += find_problems(below, inner, values[name], f"{name}.")
+        if isinstance(reason, WrongGroup) and reason.problems:
+            problems += reason.problems
         elif isinstance(reason, Unusable):
             unusable.setdefault(reason.args[0], []).append(f"{prefix}{name}")
         else:
@@ -56,16 +56,17 @@ def find_problems(
 
 def accepts(group: type[BaseModel], name: str) -> str:
     """Return in words what a field accepts."""
-    if (inner := group_of(group, name)) is not None:
-        return Message("a group of fields ({names})", names=", ".join(inner.model_fields))
     field = group.model_fields[name]
+    inner = getattr(field.annotation, "model_fields", None)
+    if inner is not None:
+        return Message("a group of fields ({names})", names=", ".join(inner))
     return accepted(field.annotation, field.metadata)
 
 
-def group_of(group: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """Return the model of a field that is a group itself."""
-    inner: Any = group.model_fields[name].annotation
-    return inner if hasattr(inner, "model_fields") else None
+def problems_of(error: BadConfig) -> Sequence[str]:
+    """Return what a group of fields was refused for, a problem each; none if it is no group."""
+    said = error.message.values.get("problems") if isinstance(error.message, Message) else None
+    return said.parts if isinstance(said, Texts) else ()
 
 
 def _explain(name: str, error: ErrorDetails, words: str, value: object) -> str:
@@ -81,14 +82,15 @@ def _explain_unknown(names: Iterable[str], known: list[str], prefix: str) -> lis
     """Return what may have been meant by fields that there are none of; those not needed in one go."""
     problems: list[str] = []
     by_note: dict[str, list[str]] = {}
-    theirs = SAME_IN_LORA if prefix else {**SAME, **dict.fromkeys(OTHERS, "")}
+    theirs = SAME_IN_LORA if prefix else {**dict.fromkeys(OTHERS, ""), **SAME}
     for name in names:
-        close = difflib.get_close_matches(name, theirs, 1, CLOSE) or difflib.get_close_matches(name, known, 1)
-        near = close[0] if close else ""
         told = f"{prefix}{shown(name)[1:-1]}"
-        if name in OTHERS:
-            by_note.setdefault(OTHERS[name], []).append(told)
-        elif near in OTHERS:
+        near = _closest(name, theirs, CLOSE) or _closest(name, known, CLOSER)
+        note = OTHERS.get(name) or (None if near else note_on(name))
+        near = near or _closest(name, known)
+        if note is not None:
+            by_note.setdefault(note, []).append(told)
+        elif near in OTHERS and near not in SAME:
             problems.append(Message("{name}: unknown field; {near}: {note}", name=told, near=near, note=OTHERS[near]))
         elif near:
             near = theirs.get(near, near)
@@ -96,3 +98,7 @@ def _explain_unknown(names: Iterable[str], known: list[str], prefix: str) -> lis
         else:
             by_note.setdefault(UNKNOWN, []).append(told)
     return problems + [Message("{names}: {note}", names=", ".join(names), note=note) for note, names in by_note.items()]
+
+
+def _closest(name: str, names: Iterable[str], alike: float = 0.6) -> str:
+    return next(iter(difflib.get_close_matches(name, list(names), 1, alike)), "")

@@ -33,6 +33,9 @@ Part = Literal[
 
 PARTS = get_args(Part)
 
+MOST_PROMPTS = 16
+"""Of those that a run is to answer: they are asked before, while it learns, and after."""
+
 
 class Wrong(ValueError):
     """A value that is not accepted for a reason of its own, which completes "name: value …"."""
@@ -40,6 +43,14 @@ class Wrong(ValueError):
 
 class Unusable(ValueError):
     """A field that cannot be used whatever its value; what it says completes "names: …" for all it is true of."""
+
+
+class WrongGroup(ValueError):
+    """A group of fields in which the problems are that it holds; none: it is no group."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +176,19 @@ def read_text(value: object) -> str:
     return text
 
 
+def read_text_or_none(value: object) -> str | None:
+    """Return a text in one line, None for one that is empty. Raises ValueError."""
+    return None if value is None or value == "" else read_text(value)
+
+
+def read_prompts(value: object) -> tuple[str, ...]:
+    """Return texts to ask. Raises ValueError."""
+    prompts = (value,) if isinstance(value, str) else _items(value or ())
+    if len(prompts) > MOST_PROMPTS or not all(isinstance(prompt, str) and prompt.strip() for prompt in prompts):
+        raise ValueError(value)
+    return tuple(map(str, prompts))
+
+
 def read_model(value: object) -> str:
     """Return a repo id. Raises ValueError."""
     name = read_text(value)
@@ -175,7 +199,7 @@ def read_model(value: object) -> str:
             Message(
                 "is a folder; a fine-tune names its base by repo id, such as Qwen/Qwen3-0.6B. A model that is on this "
                 "disk already is not fetched again if MODEL_CACHE_OTHER_DIRS names the folder it is in. The result of "
-                "a fine-tune cannot be trained further yet: name its base model, and all of the data"
+                "a fine-tune is trained further by init_from"
             )
         )
     return name
@@ -189,8 +213,16 @@ def read_folder(value: object) -> str:
     return text
 
 
+SOURCE = frozenset({"path", "rows", "weight"})
+"""Fields of one of several sources of data."""
+
+MOST_WEIGHT = 1000
+
+
 def read_paths(value: object) -> tuple[str, ...]:
-    """Return paths of files. Raises ValueError."""
+    """Return paths of files; behind each may stand how many rows are taken, and how often. Raises ValueError."""
+    if isinstance(value, Mapping) and not SOURCE.isdisjoint(value):
+        return (_read_source(value),)
     if isinstance(value, Mapping):
         raise Wrong(
             Message(
@@ -202,7 +234,32 @@ def read_paths(value: object) -> tuple[str, ...]:
     paths = (value,) if isinstance(value, str) else _items(value)
     if not paths:
         raise ValueError(value)
-    return tuple(read_text(natural(path)) for path in paths)
+    return tuple(_read_source(path) if isinstance(path, Mapping) else read_text(natural(path)) for path in paths)
+
+
+def is_source(value: Mapping[str, object]) -> bool:
+    """Return whether these are the fields of a source of data, not a row of it."""
+    return "path" in value and SOURCE.issuperset(value)
+
+
+def _read_source(value: Mapping[str, object]) -> str:
+    """Return a path with its number of rows and weight in one: a.jsonl#500x2. Raises ValueError."""
+    if unknown := [str(name) for name in value if name not in SOURCE]:
+        raise Wrong(Message("{name} is not one of {names}", name=unknown[0], names="path, rows, weight"))
+    path, rows, weight = (natural(value.get(name)) for name in ("path", "rows", "weight"))
+    if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool) or rows < 1):
+        raise Wrong(Message("{name}: {value} is not a whole number above 0", name="rows", value=shown(rows)))
+    if weight is not None and (not isinstance(weight, (int, float)) or not 0 < weight <= MOST_WEIGHT):
+        raise Wrong(
+            Message(
+                "{name}: {value} is not a number above 0 and at most {most}",
+                name="weight",
+                value=shown(weight),
+                most=MOST_WEIGHT,
+            )
+        )
+    share = f"{rows or ''}{'' if weight in (None, 1) else f'x{weight:.6f}'.rstrip('0').rstrip('.')}"
+    return read_text(path) + (f"#{share}" if share else "")
 
 
 def read_columns(value: object) -> dict[str, tuple[str, ...]]:
@@ -225,11 +282,11 @@ def read_columns(value: object) -> dict[str, tuple[str, ...]]:
 
 def read_targets(value: object) -> object:
     """Return names of layers, one of which is all-linear only if it stands alone. Raises ValueError."""
-    if value == "all-linear":
-        return value
     names = (
         [part.strip() for part in value.split(",")] if isinstance(value, str) else list(map(read_text, _items(value)))
     )
+    if names == ["all-linear"]:
+        return names[0]
     if not names or not set(names) <= set(get_args(Target)):
         raise ValueError(value)
     return tuple(dict.fromkeys(names))

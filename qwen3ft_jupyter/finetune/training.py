@@ -9,22 +9,26 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, Stopped
 from qwen3ft_jupyter.finetune import checkpoints, output, results
-from qwen3ft_jupyter.finetune.arguments import training_arguments
+from qwen3ft_jupyter.finetune.arguments import steps_an_epoch, training_arguments
 from qwen3ft_jupyter.finetune.batches import Layout
 from qwen3ft_jupyter.finetune.data import read_data_of, split
+from qwen3ft_jupyter.finetune.earlier import check_parent, check_same
 from qwen3ft_jupyter.finetune.examples import encode_all
-from qwen3ft_jupyter.finetune.metrics import MetricsFile
-from qwen3ft_jupyter.finetune.model import load_for_training, loraplus_optimizer
+from qwen3ft_jupyter.finetune.metrics import MetricsFile, best_step, evaluations
+from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, loraplus_optimizer
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import look_ahead
+from qwen3ft_jupyter.finetune.report.answering import Asking
+from qwen3ft_jupyter.finetune.report.card import number_rows
+from qwen3ft_jupyter.finetune.report.reporting import report_on
 from qwen3ft_jupyter.finetune.results import Outcome
-from qwen3ft_jupyter.finetune.samples import padded_length
 from qwen3ft_jupyter.finetune.volume import naming
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
 from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads, peak_bytes
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
+from qwen3ft_jupyter.paths import nearest_folder
 from qwen3ft_jupyter.work import SILENT, Progress, Work
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
     from qwen3ft_jupyter.finetune.model import Trainable
+    from qwen3ft_jupyter.finetune.report.reporting import Reporting
     from qwen3ft_jupyter.finetune.samples import Example, SampleReport
     from qwen3ft_jupyter.finetune.watch import TrainerState
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
@@ -76,7 +81,8 @@ def train(
     require("torch", "transformers", "peft", "accelerate")
     work = work or Work()
     with no_network(), quiet_libraries(), naming(Path(config.output_dir)):
-        data = read_data_of(config)
+        check_parent(config)
+        data = read_data_of(config, work)
         planned = output.plan(config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit)
         if planned.is_resumed:
             name = planned.checkpoint.name if planned.checkpoint else None
@@ -84,20 +90,37 @@ def train(
                 work.notice("Resuming from {name}.", name=name)
             else:
                 work.notice("No complete checkpoint: starting again.")
+        if config.from_run:
+            for notice in check_same(config, data.digests, commit=planned.record.base_commit):
+                work.reporter.notice(notice)
         tokenizer = load_tokenizer(model_folder)
         samples = _prepare_samples(config, data, tokenizer, work)
-        ahead = look_ahead(config, model_folder, data, samples.training, samples.facts, work=work)
+        ahead = look_ahead(config, model_folder, data, samples.lengths, samples.facts, work=work)
         planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
         ready = load_for_training(config, model_folder, reporter=work.reporter)
+        if planned.parent:
+            load_weights(ready.model, planned.parent.weights)
+            work.notice("Trains {run} further.", run=planned.parent.folder.name)
         objective = _objective(config, ready, samples, work)
         samples = _with_references(samples, objective, ready, work)
         _tell_of_base_model(ready.model, samples.facts.end_ids, work)
         output.begin(config, planned, work.reporter)
-        trained = _train_steps(config, planned, ready, samples, objective, work=work)
-        work.progress(Progress("saving", 0, None, "files"))
+        reporting = None
+        if config.report:
+            asking = Asking(ready.model, tokenizer, samples.facts.end_ids)
+            reporting = report_on(
+                config, asking, planned.folder, samples.training, held_out=samples.held_out, work=work
+            )
+            if planned.is_resumed:
+                reporting.go_on()
+        trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
         outcome = _outcome(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
-        results.save_result(ready, tokenizer, config, outcome, samples.facts, reporter=work.reporter)
+        report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
+        if report:
+            outcome = replace(outcome, report={name: (before, after) for name, before, after in number_rows(report)})
+        work.progress(Progress("saving", 0, None, "files"))
+        results.save_result(ready, tokenizer, config, outcome, samples.facts, report=report, reporter=work.reporter)
         _tell_of_result(outcome, ready, work)
         output.finish(planned, outcome, work.reporter)
         work.progress(Progress("saving", 1, 1, "files"))
@@ -112,6 +135,10 @@ class _Samples:
     held_out: Sequence[Example]
     facts: results.Facts
     pad_id: int
+    lengths: Sequence[int]
+    """Of those that are learned from."""
+    widest: int
+    """The greatest `padded_length` of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +148,8 @@ class _Trained:
     state: TrainerState
     metrics: MetricsFile
     seconds: float
+    step: int
+    """Of which the result is."""
 
 
 def _train_steps(
@@ -130,6 +159,7 @@ def _train_steps(
     samples: _Samples,
     objective: TrainingLoss,
     *,
+    reporting: Reporting | None,
     work: Work,
 ) -> _Trained:
     """Train to the end, or raise what `_fit` raises."""
@@ -138,15 +168,43 @@ def _train_steps(
     folder, written_to = planned.folder / results.CHECKPOINTS, own.begin_writing(results.CHECKPOINTS)
     try:
         with MetricsFile(planned.folder / results.METRICS, last_step=last_step or 0) as metrics:
-            watch = Watch(config, folder=folder, written_to=written_to, metrics=metrics, work=work)
+            every = (config.eval_steps or steps_an_epoch(config, len(samples.training))) if samples.held_out else None
+            watch = Watch(
+                config,
+                folder=folder,
+                written_to=written_to,
+                metrics=metrics,
+                work=work,
+                evaluate_every=every,
+                between=reporting.during if reporting else None,
+            )
             trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to)
             with fitting_threads(ready.model):
+                if reporting:
+                    reporting.before(lambda: trainer.evaluate()["eval_loss"])
                 state = _fit(trainer, watch, planned.checkpoint)
+            trained = _take_best(
+                config, ready, folder, _Trained(state, metrics, watch.seconds, state.global_step), work
+            )
     finally:
         with contextlib.suppress(OSError):  # what is wrong, the training says; the next run clears up
             own.note(results.METRICS)
             own.clear_writing()
-    return _Trained(state, metrics, watch.seconds)
+    return trained
+
+
+def _take_best(config: FineTuneConfig, ready: Trainable, folder: Path, trained: _Trained, work: Work) -> _Trained:
+    """Put what measured best on held-out rows into the model, if that is wanted, and say which step it is of."""
+    best = best_step(trained.metrics.rows)
+    if not config.load_best_model_at_end or best is None or best == trained.step:
+        return trained
+    checkpoint = folder / f"checkpoint-{best}"
+    if not checkpoints.is_complete(checkpoint):
+        work.notice("The result is that of the last step: the best one, {name}, is not whole.", name=checkpoint.name)
+        return trained
+    load_weights(ready.model, checkpoint)
+    work.notice("The result is that of step {step}, which measured best on held-out rows.", step=best)
+    return replace(trained, step=best)
 
 
 def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, work: Work) -> _Samples:
@@ -156,10 +214,12 @@ def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, w
     training, held_out = split(data.conversations, config.eval_fraction, config.seed)
     if config.eval_fraction and not held_out:
         work.notice("Nothing is measured on held-out rows: there is only one row.")
+    folder = nearest_folder(Path(config.output_dir))
     with OBJECTIVES[config.objective].encoding(config, tokenizer) as encoding:
         encoder, evaluation = encoding.encoder(), encoding.encoder()
-        samples = encode_all(training, encoder, work)
-        held_out_samples = encode_all(held_out, evaluation, replace(work, reporter=SILENT), may_be_none=True)
+        samples = encode_all(training, encoder, work, folder=folder)
+        silent = replace(work, reporter=SILENT)
+        held_out_samples = encode_all(held_out, evaluation, silent, folder=folder, may_be_none=True)
     counts = encoder.report
     work.notice(
         "{samples} samples, {tokens} tokens, {trained_tokens} of them in the loss.",
@@ -172,7 +232,7 @@ def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, w
     _tell_of_held_out(evaluation.report, len(held_out), work)
     facts = results.Facts(data.report.rows, len(held_out), counts, encoding.end_ids)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    return _Samples(samples, held_out_samples, facts, int(pad_id or 0))
+    return _Samples(samples, held_out_samples, facts, int(pad_id or 0), samples.lengths, samples.widest)
 
 
 def _tell_of_held_out(report: SampleReport, rows: int, work: Work) -> None:
@@ -191,7 +251,7 @@ def _objective(config: FineTuneConfig, ready: Trainable, samples: _Samples, work
 
     layout = Layout(
         samples.pad_id,
-        most_tokens=config.batch_size * max(map(padded_length, samples.training)),
+        most_tokens=config.batch_size * samples.widest,
         is_flat="flash" in str(ready.model.config._attn_implementation),  # noqa: SLF001 - it has no public name
         multiple_of=8 if ready.precision.device.startswith("cuda") else 1,  # tensor cores like 8
     )
@@ -228,9 +288,7 @@ def _trainer(
 ) -> Trainer:
     from qwen3ft_jupyter.finetune.compute.trainer import StepTrainer
 
-    arguments = training_arguments(
-        config, ready.precision, checkpoints=save_to, samples=len(samples.training), evaluate=bool(samples.held_out)
-    )
+    arguments = training_arguments(config, ready.precision, checkpoints=save_to, samples=len(samples.training))
     return StepTrainer(
         ready.model,
         arguments,
@@ -270,7 +328,6 @@ def _outcome(
     config: FineTuneConfig, planned: output.Plan, ready: Trainable, trained: _Trained, facts: results.Facts
 ) -> Outcome:
     losses, model, precision = trained.metrics.losses, ready.model, ready.precision
-    evaluated = [row["eval_loss"] for row in trained.metrics.rows if "eval_loss" in row]
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     adapter = trainable if config.method == "lora" else 0
     return Outcome(
@@ -285,8 +342,10 @@ def _outcome(
         dtype=precision.compute,
         device=precision.device,
         tokens=int(trained.state.num_input_tokens_seen),
-        eval_loss=evaluated[-1] if evaluated else None,
+        result_step=trained.step,
+        eval_loss=evaluations(trained.metrics.rows).get(trained.step),
         base_commit=planned.record.base_commit,
+        parent=planned.record.parent,
         data=facts.to_dict(),
         diverged=has_diverged(losses),
     )

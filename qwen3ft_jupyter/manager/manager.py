@@ -271,7 +271,8 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
         Args:
             config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping or as such, or the path of a YAML file.
             at_once: wait for no other fine-tune; there must be memory for all of them.
-            fields: the same as keyword arguments; they win over `config`.
+            fields: the same as keyword arguments; they win over `config`. ``init_from="runs/first"`` trains the result
+                of a run further, ``from_run="runs/first"`` repeats it; of each, the job's id will do, too.
 
         Raises:
             BadConfig: one or more fields are wrong, all of them named; or output_dir holds or is getting another run.
@@ -280,10 +281,12 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
         """
         from qwen3ft_jupyter.finetune.check import check_fine_tune
 
-        resolved = check_fine_tune(config, fields, self._check_base, self._model_jobs.refuse_if_written_to)
+        jobs = self._model_jobs
+        checks = (self._check_base, jobs.refuse_if_written_to)
+        resolved = check_fine_tune(config, fields, *checks, find_run=jobs.output_dir_of)
         self._loaded.release()  # the model that answers questions and the job would share one GPU
         self._refuse_if_too_large(resolved)
-        return self._model_jobs.fine_tune(resolved, at_once=at_once)
+        return jobs.fine_tune(resolved, at_once=at_once)
 
     # Loading and talking
 

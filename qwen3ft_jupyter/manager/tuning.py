@@ -59,11 +59,12 @@ class FineTunePlans(CachedModels):
 
         def read(resolved: FineTuneConfig) -> None:
             earlier = (folder for _, folder in self._model_jobs.output_dirs())
-            plans.append(plan_run(resolved, self._base(resolved.model), earlier, work))
+            plans.append(plan_run(resolved, self._base(resolved), earlier, work))
 
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
             checks = (self._check_base, self._model_jobs.refuse_if_written_to)
-            check_fine_tune(config, fields, *checks, read=read, tables_in=Path(folder))
+            find_run = self._model_jobs.output_dir_of
+            check_fine_tune(config, fields, *checks, read=read, tables_in=Path(folder), find_run=find_run)
         return plans[0]
 
     @tells_end
@@ -97,9 +98,9 @@ class FineTunePlans(CachedModels):
 
         given = {**fields, "model": model} if model else fields
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
-            resolved = config_for_preview(config, given, Path(folder))
+            resolved = config_for_preview(config, given, Path(folder), self._model_jobs.output_dir_of)
             self._check_base(resolved)
-            base = self._base(resolved.model)
+            base = self._base(resolved)
             if base.folder is None:
                 raise NotCached(
                     "{name} is not in the cache: its tokenizer and chat template say what the model will see.",
@@ -121,15 +122,15 @@ class FineTunePlans(CachedModels):
         """Raise DoesNotFit or NoSpace for a run that cannot fit however short its samples are."""
         from qwen3ft_jupyter.finetune.planning import check_least, plan_run
 
-        base = self._base(config.model)
+        base = self._base(config)
         check_least(config, base, lambda: plan_run(config, base, ()))
 
     def _check_base(self, config: FineTuneConfig) -> None:
         """Raise BadName or UnknownModel for a base model that nobody can have."""
         check_known(config.model, self.cache)
 
-    def _base(self, model_name: str) -> Base:
+    def _base(self, config: FineTuneConfig) -> Base:
         from qwen3ft_jupyter.finetune.planning import base_model
 
-        found = self.cache.find(model_name)
-        return base_model(model_name, found.folder if found else None)
+        found = self.cache.find(config.model, config.revision)
+        return base_model(config.model, found.folder if found else None)

@@ -6,7 +6,6 @@ that runs, and closing the notebook loses nothing. ipywidgets is imported when a
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
 import time
@@ -21,6 +20,7 @@ from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.messages import Message, Texts, size, tr
 from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
+from qwen3ft_jupyter.notebook.form_fields import draw_fields
 from qwen3ft_jupyter.notebook.job_view import JobView, pause_s
 from qwen3ft_jupyter.notebook.markup import element, verbatim
 from qwen3ft_jupyter.paths import is_folder, names_in
@@ -38,13 +38,6 @@ if TYPE_CHECKING:
 _LOOK_S = 0.5
 """Between two looks at a job; widgets share the kernel's channel with everything else."""
 _HUBS = (("ModelScope", "modelscope"), ("Hugging Face", "huggingface"))
-_METHODS = ("lora", "full")
-_FIELDS = ("model", "data", "method", "epochs", "learning_rate", "batch_size", "output_dir")
-_NUMBERS: dict[str, tuple[type[int | float], ...]] = {
-    "epochs": (int, float),
-    "learning_rate": (int, float),
-    "batch_size": (int,),
-}
 _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 _MOST_FILES = 50
 
@@ -182,27 +175,28 @@ class FineTuneForm(_Form):
 
         self._manager = manager or get_model_manager()
         names = [model.model_name for model in self._manager.model_rows()]
-        wide = {"layout": {"width": "40em"}, "style": {"description_width": "9em"}}
-        self.model = ipywidgets.Combobox(
-            options=names, value=names[0] if names else "", description=tr("Model"), ensure_option=False, **wide
-        )
-        self.data = ipywidgets.Combobox(
-            options=_data_files(), placeholder="train.jsonl", description=tr("Data file"), ensure_option=False, **wide
-        )
-        self.method = ipywidgets.Dropdown(options=_METHODS, description=tr("Method"), **wide)
-        self.epochs = ipywidgets.Text(value="1", description=tr("Epochs"), **wide)
-        self.learning_rate = ipywidgets.Text(placeholder="auto", description=tr("Learning rate"), **wide)
-        self.batch_size = ipywidgets.Text(placeholder="auto", description=tr("Batch size"), **wide)
-        self.output_dir = ipywidgets.Text(placeholder="runs/…", description=tr("Output folder"), **wide)
+        model = ipywidgets.Combobox(options=names, value=names[0] if names else "", ensure_option=False)
+        data = ipywidgets.Combobox(options=_data_files(), placeholder="train.jsonl", ensure_option=False)
+        self.fields = {field.name: field for field in draw_fields({"model": model, "data": data})}
         self.preview = ipywidgets.HTML()
         self.start_button = ipywidgets.Button(description=tr("Start"), icon="play", button_style="primary")
         self.start_button.on_click(lambda _: self._start())
         self.panel = JobPanel()
-        fields = [self.model, self.data, self.method, self.epochs, self.learning_rate, self.batch_size, self.output_dir]
-        for field in fields:
-            field.observe(lambda _: self._show_yaml(), names="value")
+        for field in self.fields.values():
+            field.widget.observe(lambda _: self._show_yaml(), names="value")
         self._show_yaml()
-        self.widget = ipywidgets.VBox([*fields, self.preview, self.start_button, self.panel.widget])
+        basic, advanced = (
+            [field.widget for field in self.fields.values() if field.group == group] for group in ("basic", "advanced")
+        )
+        more = ipywidgets.Accordion([ipywidgets.VBox(advanced)], titles=(tr("Advanced"),), selected_index=None)
+        self.widget = ipywidgets.VBox([*basic, more, self.preview, self.start_button, self.panel.widget])
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the widget of a field, such as `form.epochs`; those of lora are in `fields`."""
+        try:
+            return self.__dict__["fields"][name].widget
+        except KeyError:
+            raise AttributeError(name) from None
 
     def config(self) -> dict[str, Any]:
         """Return the fields as the config they stand for; what is empty is left to its default.
@@ -210,22 +204,27 @@ class FineTuneForm(_Form):
         Raises:
             BadConfig: numbers are none, all of them named.
         """
-        config = self._typed()
         wrong = [
-            Message("{name}: {text!r} is no number.", name=name, text=value)
-            for name, value in config.items()
-            if name in _NUMBERS and isinstance(value, str)
+            Message("{name}: {text!r} is no number.", name=field.name, text=field.typed())
+            for field in self.fields.values()
+            if field.is_no_number()
         ]
         if wrong:
             raise BadConfig("{problems}", problems=Texts(wrong, " "))
-        return config
+        return self._typed()
 
     def _typed(self) -> dict[str, Any]:
-        """Return the fields that are not empty; what should be a number and is none, as it is typed."""
-        typed = {name: getattr(self, name).value.strip() for name in _FIELDS}
-        return {name: _read(name, text) for name, text in typed.items() if text}
+        """Return the fields that differ from their default; what should be a number and is none, as it is typed."""
+        typed: dict[str, Any] = {}
+        for name, field in self.fields.items():
+            value = field.widget.value if name == "method" else field.typed()  # the method is always said
+            if value is not None:
+                group, _, inner = name.rpartition(".")
+                (typed.setdefault(group, {}) if group else typed)[inner] = value
+        return typed
 
     def _show_yaml(self) -> None:
+        self._show_defaults()
         try:
             written = yaml.safe_dump(self.config(), sort_keys=False, allow_unicode=True)
         except BadConfig as error:
@@ -233,6 +232,16 @@ class FineTuneForm(_Form):
             return
         code = element("pre", "%%qwen3ft finetune\n" + written, style="margin:0")
         self.preview.value = verbatim(element("div", tr("It runs this:"), code))
+
+    def _show_defaults(self) -> None:
+        """Show what preset, method and objective give where nothing is typed."""
+        from qwen3ft_jupyter.finetune.presets import fill_in
+
+        filled = fill_in(self._typed())
+        within: Any = filled.get("lora", {})
+        filled |= {f"lora.{name}": value for name, value in within.items()}
+        for name, field in self.fields.items():
+            field.show_default(filled.get(name, field.default))
 
     def _start(self) -> None:
         """Start what is typed, or show all that is wrong with it: who starts a fine-tune looks at more than numbers."""
@@ -252,15 +261,6 @@ def _choice(model: ModelRow) -> str:
     about = tr(model.role) if model.role else model.badge
     parts = [model.model_name, size(model.download_bytes), about, tr("in the cache") if model.cached else ""]
     return " · ".join(part for part in parts if part)
-
-
-def _read(name: str, text: str) -> str | float:
-    """Return a field as a number where it is one, a whole one as it was typed; else the text."""
-    kinds: tuple[type[int | float], ...] = _NUMBERS.get(name, ())
-    for kind in kinds:
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    return text
 
 
 def _data_files() -> list[str]:

@@ -294,7 +294,7 @@ def test_the_result_of_a_fine_tune_is_not_taken_for_a_repo(base: dict[str, Any],
         folder.mkdir(parents=True)
         (folder / "result.json").write_text("{}")
 
-    with pytest.raises(BadConfig, match="The result of a fine-tune cannot be trained further yet: name its base model"):
+    with pytest.raises(BadConfig, match="The result of a fine-tune is trained further by init_from"):
         check_fine_tune(base, {"model": model})
 
 

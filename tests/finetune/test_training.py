@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadConfig, BadData, DoesNotFit, JobFailed, LoadError, Stopped
-from qwen3ft_jupyter.finetune import checkpoints, model
+from qwen3ft_jupyter.finetune import checkpoints, model, spool
 from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import read_data, split
@@ -81,6 +81,7 @@ def whole_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "gradient_accumulation": 2,
             "learning_rate": 1e-2,
             "lora": {"r": 4, "alpha": 8, "dropout": 0.2},
+            "report": False,
             "device": "cpu",
         }
     )
@@ -121,6 +122,7 @@ def test_a_lora_learns_and_leaves_everything_needed(
         "data",
         "planned",
         "peak_bytes",
+        "result_step",
     }
     assert result.last_loss < result.first_loss - 0.2  # a random base gives an adapter little to hold on to
     assert (result.method, result.steps, result.dtype, result.device) == ("lora", 12, "float32", "cpu")
@@ -460,7 +462,7 @@ def test_held_out_rows_that_do_not_fit_cost_the_measurement_alone(tiny: Path, fi
     long = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "no " * 500}]}
     Path(fields["data"]).write_text("\n".join(json.dumps(row) for row in [*rows(1), long]))
     conversations = read_data([Path(fields["data"])]).conversations
-    seed = next(seed for seed in range(99) if split(conversations, 0.5, seed)[1] == [conversations[1]])
+    seed = next(seed for seed in range(99) if list(split(conversations, 0.5, seed)[1]) == [conversations[1]])
     ear = Ear()
 
     result = train(
@@ -543,3 +545,14 @@ def test_a_full_fine_tune_is_saved_in_its_bases_number_type(tiny: Path, fields: 
     assert {str(one.dtype) for one in load_file(folder / "model.safetensors").values()} == {"torch.bfloat16"}
     assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
     assert "Trained in float32, saved in bfloat16, which is the base model's type." in ear.notices
+
+
+def test_samples_on_disk_give_the_losses_of_samples_in_memory(
+    tiny: Path, config: FineTuneConfig, whole: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "IN_MEMORY", 1)
+
+    train(config, model_folder=tiny)
+
+    assert losses(Path(config.output_dir)) == whole
+    assert not list(Path(config.output_dir).parent.glob("tmp*"))

@@ -12,6 +12,7 @@ import pytest
 from ipywidgets import Widget
 
 from qwen3ft_jupyter.errors import BadConfig, NoSpace
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.manager import get_model_manager
 from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker, with_hub
 from tests.faults.scarcity import limit_threads
@@ -166,13 +167,70 @@ def test_a_click_starts_what_the_form_says(manager: StandInManager) -> None:
                 "model": "Qwen/Qwen3-4B",
                 "data": "train.jsonl",
                 "method": "lora",
-                "epochs": 1.0,
                 "learning_rate": 2e-4,
                 "batch_size": 4,
             },
         )
     ]
     assert "succeeded" in wait(shown.panel)
+
+
+def test_every_field_that_can_be_typed_or_chosen_is_in_the_form(manager: StandInManager) -> None:
+    shown = form(manager)
+    schema = FineTuneConfig.json_schema()
+    lora = schema["$defs"]["LoraConfig"]["properties"]
+
+    groups_of_fields = {"lora", "columns"}
+    nothing_to_choose = {"devices"}
+    assert set(shown.fields) == {
+        *(set(schema["properties"]) - groups_of_fields - nothing_to_choose),
+        *(f"lora.{name}" for name in lora),
+    }
+    assert shown.fields["lora.r"].widget.description == lora["r"]["title"]
+    assert shown.max_length.tooltip == schema["properties"]["max_length"]["description"]
+
+
+def test_only_what_differs_from_its_default_is_in_the_config(manager: StandInManager) -> None:
+    shown = form(manager)
+    shown.data.value = "train.jsonl"
+    shown.preset.value, shown.preset.value, shown.packing.value = "quick", "", False
+    shown.fields["lora.r"].widget.value, shown.fields["lora.targets"].widget.value = "32", "q_proj, v_proj"
+    shown.fields["lora.dora"].widget.value = True
+    shown.schedule.value = "linear"
+    shown.epochs.value = "1.5"
+
+    config = shown.config()
+
+    assert config == {
+        "model": "Qwen/Qwen3-0.6B",
+        "data": "train.jsonl",
+        "method": "lora",
+        "epochs": 1.5,
+        "schedule": "linear",
+        "packing": False,
+        "lora": {"r": 32, "targets": "q_proj, v_proj", "dora": True},
+    }
+    FineTuneConfig.from_dict(config)
+
+
+def test_a_preset_is_not_overruled_by_what_nobody_typed(manager: StandInManager) -> None:
+    shown = form(manager)
+    shown.data.value, shown.preset.value = "train.jsonl", "thorough"
+
+    assert FineTuneConfig.from_dict(shown.config()).epochs == 3.0
+
+
+def test_the_numbers_in_grey_are_those_of_preset_and_method(manager: StandInManager) -> None:
+    shown = form(manager)
+    before = [shown.epochs.placeholder, shown.learning_rate.placeholder, shown.fields["lora.r"].widget.placeholder]
+
+    shown.preset.value = "thorough"
+    with_preset = [shown.epochs.placeholder, shown.learning_rate.placeholder, shown.fields["lora.r"].widget.placeholder]
+    shown.preset.value, shown.method.value = "", "full"
+
+    assert before == ["1.0", "0.0002", "16"]
+    assert with_preset == ["3.0", "0.0001", "32"]
+    assert (shown.epochs.placeholder, shown.learning_rate.placeholder) == ("1.0", "1e-05")
 
 
 def test_the_form_shows_the_yaml_it_runs(manager: StandInManager) -> None:

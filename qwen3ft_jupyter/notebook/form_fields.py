@@ -1,0 +1,101 @@
+"""The fields of a fine-tune's form, drawn from the JSON Schema of its config."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qwen3ft_jupyter.messages import reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    Number = type[int | float]
+
+_WIDE = {"layout": {"width": "40em"}, "style": {"description_width": "14em"}}
+_NUMBERS: dict[str, tuple[Number, ...]] = {"number": (int, float), "integer": (int,)}
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """One field and its widget; `name` leads into the group `lora` with a dot."""
+
+    name: str
+    group: str
+    widget: Any
+    """Any: ipywidgets has no types."""
+    default: object
+    numbers: tuple[Number, ...] = ()
+    """What a text that is typed may be read as."""
+    words: tuple[object, ...] = ()
+    """Words that may stand instead of a number."""
+
+    def typed(self) -> object:
+        """Return what is chosen or typed, None if that is the default; a number that is none, as it is typed."""
+        value = self.widget.value
+        if not isinstance(value, str):
+            return None if value == self.default else value
+        text = value.strip()
+        for kind in self.numbers:
+            with contextlib.suppress(ValueError):
+                return kind(text)
+        return None if text in {"", self.default} else text
+
+    def show_default(self, value: object) -> None:
+        """Show in grey which number is taken if none is typed."""
+        if self.numbers:
+            self.widget.placeholder = "" if value is None else str(value)
+
+    def is_no_number(self) -> bool:
+        """Return whether something else is typed where a number is wanted."""
+        typed = self.typed()
+        return bool(self.numbers) and isinstance(typed, str) and typed not in self.words
+
+
+def draw_fields(drawn: Mapping[str, Any]) -> Iterator[FormField]:
+    """Yield the fields that people can type or choose.
+
+    Args:
+        drawn: Widgets by the names of fields that have one of their own.
+    """
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig  # which imports pydantic
+
+    schema = FineTuneConfig.json_schema(reader())
+    within = schema["$defs"]["LoraConfig"]["properties"]
+    for name, entry in {**schema["properties"], **{f"lora.{inner}": within[inner] for inner in within}}.items():
+        if name in drawn:
+            for trait, value in labelled(entry).items():
+                setattr(drawn[name], trait, value)
+            yield FormField(name, entry["x-group"], drawn[name], None)
+        elif (field := _draw(name, entry)) is not None:
+            yield field
+
+
+def labelled(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what widgets say of a field, and how wide they are."""
+    unit = f" ({entry['x-unit']})" if "x-unit" in entry else ""
+    return {"description": f"{entry['title']}{unit}", "tooltip": entry["description"], **_WIDE}
+
+
+def _draw(name: str, entry: Mapping[str, Any]) -> FormField | None:
+    """Return a field with its widget, None if there is nothing to type or to choose."""
+    import ipywidgets
+
+    parts = entry.get("anyOf", [entry])
+    types = {part.get("type", "object") for part in parts}
+    words = tuple(value for part in parts for value in part.get("enum", [part["const"]] if "const" in part else []))
+    default, group, label = entry.get("default"), entry["x-group"], labelled(entry)
+    if types == {"boolean"}:
+        box = ipywidgets.Checkbox(value=default, indent=True, **label)
+        return FormField(name, group, box, default)
+    numbers = next((kinds for kind, kinds in _NUMBERS.items() if kind in types and not set(words) - {"auto"}), ())
+    if numbers or "array" in types or ("string" in types and not words):
+        text = ipywidgets.Text(placeholder="" if default is None else str(default), **label)
+        return FormField(name, group, text, default, numbers, words)
+    choices = [*([("", "")] if "null" in types else []), *((str(word), word) for word in words)]
+    choices += [("true", True), ("false", False)] if "boolean" in types else []
+    if len(choices) < 2:
+        return None
+    menu = ipywidgets.Dropdown(options=choices, value="" if default is None else default, **label)
+    return FormField(name, group, menu, default)

@@ -119,8 +119,10 @@ _NOTES: Mapping[str, str] = {
         load_in_4bit load_in_8bit quantization_bit quant_bits quant_method double_quantization hqq_axis
     """,
     Message("data says it: file.jsonl#500 takes 500 rows of a file"): """
-        max_samples num_samples max_train_samples train_dataset_sample mix_strategy interleave_prob
-        interleave_probs stopping_strategy
+        max_samples num_samples max_train_samples train_dataset_sample
+    """,
+    Message("data says it: file.jsonl#x2 weighs a file twice"): """
+        mix_strategy interleave_prob interleave_probs stopping_strategy
     """,
     Message("the command jobs resume goes on with a stopped run; init_from trains a finished one further"): """
         resume_from_checkpoint adapter_name_or_path adapters resume resume_only_model ignore_data_skip

@@ -23,6 +23,7 @@ from qwen3ft_jupyter.finetune.arguments import has_activation_checkpointing, tot
 from qwen3ft_jupyter.finetune.batches import Layout, Unit, packed_rows
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.precision import choose_precision
+from qwen3ft_jupyter.finetune.spool import IN_MEMORY, TOKEN_BYTES
 from qwen3ft_jupyter.messages import Message, Size, Texts
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class DiskPlan:
     """One."""
     result: int
     needed: int
-    """At most: the result, and the checkpoints that are kept at once."""
+    """At most: the result, the checkpoints that are kept at once, and many samples while it trains."""
     certain: int
     """For certain."""
     free: int | None
@@ -254,7 +255,7 @@ def make_plan(
         tokens=tokens,
         steps=steps,
         memory=memory,
-        disk=plan_disk(config, numbers, machine, steps, disk_free),
+        disk=plan_disk(config, tokens, numbers, machine, steps=steps, free=disk_free),
         tokens_per_s=tokens_per_s,
         seconds=steps.tokens / tokens_per_s if tokens_per_s else None,
         notices=tuple(notices),
@@ -353,7 +354,13 @@ def padding_share(lengths: Sequence[int], config: FineTuneConfig) -> float:
 
 
 def plan_disk(
-    config: FineTuneConfig, numbers: Architecture | None, machine: Machine, steps: StepPlan, free: int | None
+    config: FineTuneConfig,
+    tokens: Tokens,
+    numbers: Architecture | None,
+    machine: Machine,
+    *,
+    steps: StepPlan,
+    free: int | None,
 ) -> DiskPlan | None:
     """Return what is written; None if nobody knows what the model is made of."""
     if numbers is None:
@@ -367,7 +374,9 @@ def plan_disk(
     kept = config.keep_checkpoints + 1 + config.keeps_best  # the new one is written before the oldest goes
     most = kept if steps.checkpoints is None else min(kept, steps.checkpoints)
     certain = result if steps.checkpoints is None else result + most * checkpoint
-    return DiskPlan(checkpoint, result, result + most * checkpoint, certain, free)
+    samples = 0 if tokens.basis == "counted" else TOKEN_BYTES * tokens.tokens  # who counted all has written them
+    samples = samples if samples > IN_MEMORY else 0
+    return DiskPlan(checkpoint, result, result + most * checkpoint + samples, certain + samples, free)
 
 
 def training_of(config: FineTuneConfig, numbers: Architecture, place: Place, length: int) -> Training:

@@ -53,7 +53,9 @@ def test_a_plan_knows_that_little_is_trained() -> None:
     assert part.weights == whole.weights
     assert part.optimizer == pytest.approx(whole.optimizer * 2 * 15_730_000 / numbers.parameters, rel=0.01)
     assert part.activations < whole.activations / 5
-    disks = [plan_disk(config, numbers, machine, plan_steps(config, tokens), None) for config in plans]
+    disks = [
+        plan_disk(config, tokens, numbers, machine, steps=plan_steps(config, tokens), free=None) for config in plans
+    ]
     assert disks[0] is not None
     assert disks[1] is not None
     assert disks[1].result == disks[0].result

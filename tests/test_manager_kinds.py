@@ -26,6 +26,7 @@ from qwen3ft_jupyter.manager.kinds import (
     VERIFY,
     CheckParams,
     DownloadParams,
+    EvaluateParams,
     ExportParams,
     FineTuneParams,
     MergeParams,
@@ -48,6 +49,7 @@ PARAMS: dict[str, ModelParams] = {
     "merge": MergeParams(STARTER, Path("/home/me/out"), "acme/Tiny-1", Path("/home/me/out-merged"), overwrite=True),
     "export": ExportParams(STARTER, "/home/me/out", "acme/Tiny-1", "gguf", Path("/home/me/out-gguf")),
     "push": PushParams(STARTER, Path("/home/me/out"), "modelscope", "me/out"),
+    "evaluate": EvaluateParams(STARTER, "/home/me/out", "acme/Tiny-1", CONFIG, is_held_out=True),
 }
 GIVEN = {"settings": {"offline": True, "cache_dir": "/models"}, "is_trusted": False}
 WRITTEN: dict[str, dict[str, Any]] = {
@@ -82,6 +84,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "repo_id": "me/out",
         "private": True,
     },
+    "evaluate": {"model_name": "acme/Tiny-1", "source": "/home/me/out", "config": CONFIG, "is_held_out": True},
 }
 """As every version has written them."""
 
@@ -100,6 +103,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         ("export", ExportParams(STARTER, "/runs/first", "a/b", "vllm"), "Export first → vllm"),
         ("export", ExportParams(STARTER, "a/b", "a/b", "gguf"), "Export a/b → gguf"),
         ("push", PushParams(STARTER, Path("/runs/first"), "modelscope", "me/x"), "Push first → me/x"),
+        ("evaluate", EvaluateParams(STARTER, "/runs/first", "a/b", CONFIG), "Evaluate first"),
     ],
 )
 def test_a_title_says_what_is_done_to_which_revision(kind: str, params: ModelParams, title: str) -> None:

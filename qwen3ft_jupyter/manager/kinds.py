@@ -19,7 +19,9 @@ from qwen3ft_jupyter.work import Progress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qwen3ft_jupyter.download.request import Wanted
     from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
+    from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
     from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.jobs.kinds import JobContext, Kinds, Stored
     from qwen3ft_jupyter.jobs.state import JobSnapshot
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.upload.plan import PushResult
 
     JobResult: TypeAlias = (
-        DownloadResult | VerifyReport | RepairReport | Outcome | MergeResult | ExportResult | PushResult
+        DownloadResult | VerifyReport | RepairReport | Outcome | MergeResult | ExportResult | Evaluation | PushResult
     )
     """What jobs give."""
 
@@ -212,7 +214,33 @@ class PushParams:
         return cls(Starter.from_dict(data), Path(data["source"]), hub, repo_id, is_private)
 
 
-ModelParams = DownloadParams | CheckParams | FineTuneParams | MergeParams | ExportParams | PushParams
+@dataclass(frozen=True, slots=True)
+class EvaluateParams:
+    """What an evaluation is given."""
+
+    starter: Starter
+    source: str
+    """As it was named: the folder or job of a fine-tune, a folder with a model, the repo id of a cached one."""
+    model_name: str
+    """The model that is used, or its base; "" for a folder that belongs to none."""
+    config: Mapping[str, Any]
+    """As `FineTuneConfig.to_dict` gives it: names the data."""
+    is_held_out: bool = False
+    """Whether only the rows that the run kept out of training are measured."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        given = {"source": self.source, "config": dict(self.config), "is_held_out": self.is_held_out}
+        return {"model_name": self.model_name, **given, **self.starter.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EvaluateParams:
+        """Rebuild from `to_dict`."""
+        source, name = str(data["source"]), str(data["model_name"])
+        return cls(Starter.from_dict(data), source, name, data["config"], bool(data.get("is_held_out")))
+
+
+ModelParams = DownloadParams | CheckParams | FineTuneParams | MergeParams | ExportParams | EvaluateParams | PushParams
 """All of them name a model and a starter."""
 
 
@@ -253,7 +281,8 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
 
     config, work, manager = FineTuneConfig.from_dict(params.config), context.work, params.starter.open_manager()
     work.progress(Progress("preparing", detail=config.model))
-    model = manager.ensure(config.model, reporter=work.reporter, stop=work.stop).model
+    wanted: Wanted = {"revision": config.revision} if config.revision else {}
+    model = manager.ensure(config.model, reporter=work.reporter, stop=work.stop, **wanted).model
     if params.gpu:
         work.progress(Progress("queued"))  # who looks now sees that we are not on the GPU yet
         turns_on(params.gpu, _gpu_of).wait(manager.job_store, context)
@@ -287,6 +316,17 @@ def _push(params: PushParams, context: JobContext) -> PushResult:
     manager = params.starter.open_manager()
     pushing = manager.find_pushing(params.source, params.repo_id, hub=params.hub, private=params.is_private)
     return pushing.run(context.work)
+
+
+def _evaluate(params: EvaluateParams, context: JobContext) -> Evaluation:
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.report.evaluating import evaluate
+
+    config, work, manager = FineTuneConfig.from_dict(params.config), context.work, params.starter.open_manager()
+    work.progress(Progress("preparing", detail=params.model_name))
+    found = manager.find_evaluated(params.source)
+    name = params.source if params.source == params.model_name else Path(params.source).name
+    return evaluate(name, config, found.folder, found.adapter, is_held_out=params.is_held_out, work=work)
 
 
 def _download_title(params: DownloadParams) -> str:
@@ -330,6 +370,11 @@ def _push_title(params: PushParams) -> str:
     return Message("Push {name} → {target}", name=params.source.name, target=params.repo_id)
 
 
+def _evaluate_title(params: EvaluateParams) -> str:
+    name = params.source if params.source == params.model_name else Path(params.source).name
+    return Message("Evaluate {name}", name=name)
+
+
 def _outcome(data: Mapping[str, Any]) -> Outcome:
     from qwen3ft_jupyter.finetune.results import Outcome  # here, as below: a download starts the sooner without it
 
@@ -354,13 +399,20 @@ def _push_result(data: Mapping[str, Any]) -> PushResult:
     return PushResult.from_dict(data)
 
 
+def _evaluation(data: Mapping[str, Any]) -> Evaluation:
+    from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
+
+    return Evaluation.from_dict(data)
+
+
 DOWNLOAD = JobKind("download", DownloadParams, DownloadResult.from_dict, _download_title, _download, can_pause=True)
 VERIFY = JobKind("verify", CheckParams, VerifyReport.from_dict, _verify_title, _verify, can_pause=True)
 REPAIR = JobKind("repair", CheckParams, RepairReport.from_dict, _repair_title, _repair, can_pause=True)
 FINETUNE = JobKind("finetune", FineTuneParams, _outcome, _fine_tune_title, _fine_tune)
 MERGE = JobKind("merge", MergeParams, _merge_result, _merge_title, _merge, can_pause=True)
 EXPORT = JobKind("export", ExportParams, _export_result, _export_title, _export)
+EVALUATE = JobKind("evaluate", EvaluateParams, _evaluation, _evaluate_title, _evaluate)
 PUSH = JobKind("push", PushParams, _push_result, _push_title, _push, can_pause=True)
 
-KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE, MERGE, EXPORT, PUSH)}
+KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE, MERGE, EXPORT, EVALUATE, PUSH)}
 """By name."""

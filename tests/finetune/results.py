@@ -45,7 +45,7 @@ def write_run(folder: Path, *, eval_loss: float | None = 1.5, data: tuple[str, .
     config = {"model": BASE, "data": list(data), "output_dir": str(folder), "method": "lora"}
     record = Record(config, RUN_ID, None, (), {})
     (folder / "config.json").write_text(json.dumps(record.to_json()), "utf-8")
-    outcome = Outcome(str(folder), "lora", 1, 2.0, 1.0, 1.0, 1, 1, "float32", "cpu", 1, None, eval_loss)
+    outcome = Outcome(str(folder), "lora", 1, 2.0, 1.0, 1.0, 1, 1, "float32", "cpu", 1, eval_loss=eval_loss)
     (folder / "result.json").write_text(json.dumps(outcome.to_dict()), "utf-8")
     (folder / "metrics.jsonl").write_text("{}\n", "utf-8")
     for place in (folder, folder / "adapter"):

@@ -48,8 +48,8 @@ PARAMS: dict[str, ModelParams] = {
     "finetune": FineTuneParams(STARTER, CONFIG, "cuda:1"),
     "merge": MergeParams(STARTER, Path("/home/me/out"), "acme/Tiny-1", Path("/home/me/out-merged"), overwrite=True),
     "export": ExportParams(STARTER, "/home/me/out", "acme/Tiny-1", "gguf", Path("/home/me/out-gguf")),
-    "push": PushParams(STARTER, Path("/home/me/out"), "modelscope", "me/out"),
     "evaluate": EvaluateParams(STARTER, "/home/me/out", "acme/Tiny-1", CONFIG, is_held_out=True),
+    "push": PushParams(STARTER, Path("/home/me/out"), "modelscope", "me/out"),
 }
 GIVEN = {"settings": {"offline": True, "cache_dir": "/models"}, "is_trusted": False}
 WRITTEN: dict[str, dict[str, Any]] = {
@@ -77,6 +77,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "overwrite": False,
         "output_dir": "/home/me/out-gguf",
     },
+    "evaluate": {"model_name": "acme/Tiny-1", "source": "/home/me/out", "config": CONFIG, "is_held_out": True},
     "push": {
         "model_name": "",
         "source": "/home/me/out",
@@ -84,7 +85,6 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "repo_id": "me/out",
         "private": True,
     },
-    "evaluate": {"model_name": "acme/Tiny-1", "source": "/home/me/out", "config": CONFIG, "is_held_out": True},
 }
 """As every version has written them."""
 
@@ -102,8 +102,8 @@ WRITTEN: dict[str, dict[str, Any]] = {
         ("merge", MergeParams(STARTER, Path("/runs/first"), "a/b", Path("/x/whole")), "Merge first → whole"),
         ("export", ExportParams(STARTER, "/runs/first", "a/b", "vllm"), "Export first → vllm"),
         ("export", ExportParams(STARTER, "a/b", "a/b", "gguf"), "Export a/b → gguf"),
-        ("push", PushParams(STARTER, Path("/runs/first"), "modelscope", "me/x"), "Push first → me/x"),
         ("evaluate", EvaluateParams(STARTER, "/runs/first", "a/b", CONFIG), "Evaluate first"),
+        ("push", PushParams(STARTER, Path("/runs/first"), "modelscope", "me/x"), "Push first → me/x"),
     ],
 )
 def test_a_title_says_what_is_done_to_which_revision(kind: str, params: ModelParams, title: str) -> None:

@@ -154,10 +154,10 @@ def tell_end(job: Job) -> int:
         case ExportResult():
             say(fact(tr("folder"), result.output_dir))
             show("\n".join(result.commands))
-        case PushResult():
-            show(result.page)
         case Evaluation():
             show_rows(report_numbers(result.card))
+        case PushResult():
+            show(result.page)
         case Outcome():
             show(result.output_dir)
         case DownloadResult():

@@ -91,12 +91,12 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
             facts += [(tr("compared"), comparison_words(done)), (tr("time"), duration(done.seconds))]
         case ExportResult() as done:
             facts = [(tr("folder"), done.output_dir), *((tr("serve it"), line) for line in done.commands)]
-        case PushResult() as done:
-            facts = [(tr("page"), done.page), (tr("size"), size(done.size)), (tr("sent"), size(done.sent))]
-            facts.append((tr("time"), duration(done.seconds)))
         case Evaluation() as done:
             told = {name: (before, after) for name, before, after in number_rows(done.card)}
             facts = [(tr("data"), ", ".join(done.data)), *report_facts(told), (tr("time"), duration(done.seconds))]
+        case PushResult() as done:
+            facts = [(tr("page"), done.page), (tr("size"), size(done.size)), (tr("sent"), size(done.sent))]
+            facts.append((tr("time"), duration(done.seconds)))
         case None:
             facts = []
     return [(name, value) for name, value in facts if value]

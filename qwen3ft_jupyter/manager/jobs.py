@@ -138,7 +138,7 @@ class ModelJobs:
         """Raise BadConfig, naming the job, if an active one writes to this folder."""
         for job, params in self.active():
             if isinstance(params, DownloadParams | CheckParams | EvaluateParams | PushParams):
-                continue  # it writes to no folder of a result
+                continue
             taken = params.output_dir
             if taken is not None and os.path.realpath(taken) == os.path.realpath(output_dir):
                 raise BadConfig(

@@ -187,6 +187,32 @@ class ExportParams:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluateParams:
+    """What an evaluation is given."""
+
+    starter: Starter
+    source: str
+    """As it was named: the folder or job of a fine-tune, a folder with a model, the repo id of a cached one."""
+    model_name: str
+    """The model that is used, or its base; "" for a folder that belongs to none."""
+    config: Mapping[str, Any]
+    """As `FineTuneConfig.to_dict` gives it: names the data."""
+    is_held_out: bool = False
+    """Whether only the rows that the run kept out of training are measured."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        given = {"source": self.source, "config": dict(self.config), "is_held_out": self.is_held_out}
+        return {"model_name": self.model_name, **given, **self.starter.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EvaluateParams:
+        """Rebuild from `to_dict`."""
+        source, name = str(data["source"]), str(data["model_name"])
+        return cls(Starter.from_dict(data), source, name, data["config"], bool(data.get("is_held_out")))
+
+
+@dataclass(frozen=True, slots=True)
 class PushParams:
     """What a push is given. The token is none of it: the job's process finds that where this one did."""
 
@@ -212,32 +238,6 @@ class PushParams:
         """Rebuild from `to_dict`; what does not say that it is public is private."""
         hub, repo_id, is_private = str(data["hub"]), str(data["repo_id"]), data.get("private") is not False
         return cls(Starter.from_dict(data), Path(data["source"]), hub, repo_id, is_private)
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluateParams:
-    """What an evaluation is given."""
-
-    starter: Starter
-    source: str
-    """As it was named: the folder or job of a fine-tune, a folder with a model, the repo id of a cached one."""
-    model_name: str
-    """The model that is used, or its base; "" for a folder that belongs to none."""
-    config: Mapping[str, Any]
-    """As `FineTuneConfig.to_dict` gives it: names the data."""
-    is_held_out: bool = False
-    """Whether only the rows that the run kept out of training are measured."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict."""
-        given = {"source": self.source, "config": dict(self.config), "is_held_out": self.is_held_out}
-        return {"model_name": self.model_name, **given, **self.starter.to_dict()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> EvaluateParams:
-        """Rebuild from `to_dict`."""
-        source, name = str(data["source"]), str(data["model_name"])
-        return cls(Starter.from_dict(data), source, name, data["config"], bool(data.get("is_held_out")))
 
 
 ModelParams = DownloadParams | CheckParams | FineTuneParams | MergeParams | ExportParams | EvaluateParams | PushParams
@@ -311,13 +311,6 @@ def _export(params: ExportParams, context: JobContext) -> ExportResult:
     return exporting.run(context.work)
 
 
-def _push(params: PushParams, context: JobContext) -> PushResult:
-    """Push; a job that is resumed finds at the hub what the earlier attempts left there."""
-    manager = params.starter.open_manager()
-    pushing = manager.find_pushing(params.source, params.repo_id, hub=params.hub, private=params.is_private)
-    return pushing.run(context.work)
-
-
 def _evaluate(params: EvaluateParams, context: JobContext) -> Evaluation:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.report.evaluating import evaluate
@@ -327,6 +320,13 @@ def _evaluate(params: EvaluateParams, context: JobContext) -> Evaluation:
     found = manager.find_evaluated(params.source)
     name = params.source if params.source == params.model_name else Path(params.source).name
     return evaluate(name, config, found.folder, found.adapter, is_held_out=params.is_held_out, work=work)
+
+
+def _push(params: PushParams, context: JobContext) -> PushResult:
+    """Push; a job that is resumed finds at the hub what the earlier attempts left there."""
+    manager = params.starter.open_manager()
+    pushing = manager.find_pushing(params.source, params.repo_id, hub=params.hub, private=params.is_private)
+    return pushing.run(context.work)
 
 
 def _download_title(params: DownloadParams) -> str:
@@ -366,13 +366,13 @@ def _export_title(params: ExportParams) -> str:
     return Message("Export {name} → {target}", name=name, target=params.to)
 
 
-def _push_title(params: PushParams) -> str:
-    return Message("Push {name} → {target}", name=params.source.name, target=params.repo_id)
-
-
 def _evaluate_title(params: EvaluateParams) -> str:
     name = params.source if params.source == params.model_name else Path(params.source).name
     return Message("Evaluate {name}", name=name)
+
+
+def _push_title(params: PushParams) -> str:
+    return Message("Push {name} → {target}", name=params.source.name, target=params.repo_id)
 
 
 def _outcome(data: Mapping[str, Any]) -> Outcome:
@@ -393,16 +393,16 @@ def _export_result(data: Mapping[str, Any]) -> ExportResult:
     return ExportResult.from_dict(data)
 
 
-def _push_result(data: Mapping[str, Any]) -> PushResult:
-    from qwen3ft_jupyter.upload.plan import PushResult
-
-    return PushResult.from_dict(data)
-
-
 def _evaluation(data: Mapping[str, Any]) -> Evaluation:
     from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
 
     return Evaluation.from_dict(data)
+
+
+def _push_result(data: Mapping[str, Any]) -> PushResult:
+    from qwen3ft_jupyter.upload.plan import PushResult
+
+    return PushResult.from_dict(data)
 
 
 DOWNLOAD = JobKind("download", DownloadParams, DownloadResult.from_dict, _download_title, _download, can_pause=True)

@@ -1,4 +1,4 @@
-"""What a fine-tune has left: what it came to, and the requests to merge it, to have it served and to publish it."""
+"""What a fine-tune has left: what it came to, and the requests to merge it, to have it served, and to publish it."""
 
 from __future__ import annotations
 
@@ -96,6 +96,14 @@ class ExportHandler(Qwen3FTHandler):
         self.answer_job(await self.act(lambda manager: _export(manager, given)))
 
 
+def _evaluate(manager: ModelManager, given: Given) -> JobSnapshot:
+    data, length = given.text("data"), given.count("max_length")
+    if data:
+        _check_whole("data", data)
+    fields = {"max_length": length} if length else {}
+    return manager.evaluate(_name(given), data or None, **fields).snapshot()
+
+
 class PushHandler(Qwen3FTHandler):
     """Says what a push would be; starts pushes."""
 
@@ -118,14 +126,6 @@ class PushHandler(Qwen3FTHandler):
             return
         plan = await self.ask(lambda manager: manager.push(run, repo_id, hub=hub, private=is_private))
         self.answer(self.speaker.say_within(plan.to_dict()))
-
-
-def _evaluate(manager: ModelManager, given: Given) -> JobSnapshot:
-    data, length = given.text("data"), given.count("max_length")
-    if data:
-        _check_whole("data", data)
-    fields = {"max_length": length} if length else {}
-    return manager.evaluate(_name(given), data or None, **fields).snapshot()
 
 
 def _merge(manager: ModelManager, given: Given) -> JobSnapshot:

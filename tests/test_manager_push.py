@@ -16,12 +16,14 @@ from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.errors import AccessDenied, BadInput, BadName, LoadError, UnknownModel, error_from_json
 from qwen3ft_jupyter.finetune.own import MADE_BY
 from qwen3ft_jupyter.finetune.report.card import Asked, Loss, ReportCard, markdown
+from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.kinds import PUSH, FineTuneParams, Starter
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
 from qwen3ft_jupyter.upload.plan import PushPlan
 from qwen3ft_jupyter.work import Work
 from tests.finetune.results import BASE, RUN_ID, write_run
+from tests.jobs.following import wait_until
 from tests.upload_hub import TOKEN, Fault, Repo, UploadHub
 
 if TYPE_CHECKING:
@@ -155,12 +157,12 @@ def test_a_job_that_was_stopped_goes_on_where_it_was(manager: ModelManager, hub:
     job = manager.push(run, REPO, confirm=True)
     assert came.wait(WAIT_S)
     job.stop()
-    hub.on_put = lambda: None
+    wait_until(lambda: supervisor.read_status(job.folder)["state"] == "stopping")  # its process knows
     gate.set()
-    assert job.wait(WAIT_S).state in ("stopped", "succeeded")
+    assert job.wait(WAIT_S).state == "stopped"
+    assert hub.repos[REPO].commits == []
 
-    if job.status().state == "stopped":
-        done(job.resume())
+    done(job.resume())
 
     assert sorted(hub.repos[REPO].files) == PUBLISHED
     assert set(hub.sent.values()) == {1}

@@ -34,6 +34,8 @@ NORM_BYTES = 4
 """Norms compute in 32 bits, and keep what they were given in them."""
 ACTIVE_EXPERTS = 8
 """Of a mixture of experts, those that compute a token: all published ones have 8."""
+HEAD_DIM = 128
+"""Of every published Qwen3."""
 CHUNK_TOKENS = 256
 """Tokens whose logits exist at the same time when the loss is computed in chunks."""
 
@@ -67,6 +69,12 @@ class Architecture:
         return self.attention_weights + feed_forward
 
     @property
+    def layer_weights(self) -> int:
+        """Weights in one layer, those of the norms of heads left out, which are few."""
+        feed_forward = 3 * self.hidden * self.intermediate * max(1, self.experts) + self.hidden * self.experts
+        return self.attention_weights // self.layers + feed_forward + 2 * self.hidden
+
+    @property
     def width(self) -> int:
         """Numbers between the feed-forward layers of one token."""
         return self.intermediate * (ACTIVE_EXPERTS if self.experts else 1)
@@ -79,6 +87,26 @@ class Architecture:
         sides = attention if self.experts else {**attention, **feed_forward}
         head = self.hidden + self.vocab if targets is not None and "lm_head" in targets else 0
         return rank * (head + self.layers * sum(sides.get(name, 0) for name in (sides if targets is None else targets)))
+
+    def to_config(self) -> dict[str, object]:
+        """Return what the config.json of a Qwen3 of these numbers says of them."""
+        experts = {
+            "num_experts": self.experts,
+            "num_experts_per_tok": ACTIVE_EXPERTS,
+            "moe_intermediate_size": self.intermediate,
+        }
+        return {
+            "model_type": "qwen3_moe" if self.experts else "qwen3",
+            "num_hidden_layers": self.layers,
+            "hidden_size": self.hidden,
+            "num_attention_heads": self.query // HEAD_DIM,
+            "num_key_value_heads": self.key_value // HEAD_DIM,
+            "head_dim": HEAD_DIM,
+            "intermediate_size": self.intermediate,
+            "tie_word_embeddings": self.tied,
+            "vocab_size": self.vocab,
+            **(experts if self.experts else {}),
+        }
 
     @classmethod
     def of_config(cls, config: Mapping[str, object], parameters: int | None = None) -> Architecture | None:
@@ -139,6 +167,10 @@ class Training:
     state_bytes: int = 4
     """Of each of Adam's two states."""
     adapter_weights: int = 0
+    trained_layers: int | None = None
+    """Of method full: layers that are trained, and nothing else is; None: all weights are."""
+    passed_layers: int | None = None
+    """Layers that gradients pass; None: all."""
     is_accumulated: bool = False
     """Whether gradients of earlier batches are there while a batch is computed."""
     is_checkpointed: bool = True
@@ -153,6 +185,12 @@ class Training:
     def compute_bytes(self) -> int:
         """Return the bytes of a number that matrices are multiplied in."""
         return 2 if self.is_mixed else self.weight_bytes
+
+    def trained_weights(self, numbers: Architecture) -> int:
+        """Return how many weights are trained."""
+        if self.method != "full":
+            return self.adapter_weights
+        return numbers.parameters if self.trained_layers is None else self.trained_layers * numbers.layer_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +230,10 @@ def training_memory(numbers: Architecture, how: Training) -> Memory:
     17.8
     """
     is_full = how.method == "full"
-    trained = numbers.parameters if is_full else how.adapter_weights
+    trained = how.trained_weights(numbers)
     each = how.weight_bytes if is_full else 4
-    looked_up = 0 if numbers.tied else numbers.vocab * numbers.hidden  # an embedding multiplies nothing
+    multiplies = numbers.tied or how.trained_layers is not None
+    looked_up = 0 if multiplies else numbers.vocab * numbers.hidden  # an embedding multiplies nothing
     copies = 2 * (trained - looked_up) if how.is_mixed and is_full else 0
     tokens = how.length * how.batch
     gradients = each * trained
@@ -292,15 +331,15 @@ def _largest(numbers: Architecture, how: Training) -> int:
     """Return the weights of the largest tensor that is trained."""
     rank = how.adapter_weights // max(1, numbers.lora_weights(1))
     if how.method == "full":
-        return numbers.hidden * max(numbers.vocab, numbers.intermediate)
+        return numbers.hidden * max(numbers.vocab if how.trained_layers is None else 0, numbers.intermediate)
     return rank * max(numbers.query, numbers.hidden, numbers.intermediate)
 
 
 def _working_bytes(numbers: Architecture, how: Training, tokens: int) -> tuple[int, int]:
     """Return what activations take at the loss, and in the backward pass of a layer."""
-    stream = how.weight_bytes
+    stream, layers = how.weight_bytes, numbers.layers if how.passed_layers is None else how.passed_layers
     layer = tokens * _layer_bytes(numbers, how)
-    kept = tokens * numbers.hidden * stream * (numbers.layers + 1) if how.is_checkpointed else numbers.layers * layer
+    kept = tokens * numbers.hidden * stream * (layers + 1) if how.is_checkpointed else layers * layer
     kept += tokens * numbers.hidden * NORM_BYTES  # the last norm
     slopes = tokens * 2 * numbers.width * how.compute_bytes
     if how.method != "full" and how.compute_bytes == DTYPE_BYTES["bfloat16"]:

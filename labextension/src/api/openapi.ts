@@ -779,6 +779,12 @@ export interface components {
              */
             readonly method: "lora" | "full";
             /**
+             * Trainable layers
+             * @description Of method full: train the last so many layers, below 0 the first, and nothing else; null: every weight.
+             * @default null
+             */
+            readonly trainable_layers: number | null;
+            /**
              * Output folder
              * @description Where checkpoints, metrics and the result go; without: a folder named after model, method and time, in runs.
              * @default
@@ -1156,6 +1162,11 @@ export interface components {
             readonly is_checkpointed: boolean;
             readonly free: number;
             readonly fits: components["schemas"]["Fits"];
+            /**
+             * @description Is it known by arithmetic, or from a step that was tried without weights?
+             * @enum {unknown}
+             */
+            readonly basis: "formula" | "dry run";
             /** @description What makes it fit, the cheapest first, as fields of the config. */
             readonly changes: readonly {
                 readonly fields: {

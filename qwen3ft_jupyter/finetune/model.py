@@ -101,7 +101,7 @@ def load_for_training(
         torch.cuda.set_device(precision.device)  # Trainer computes on the current one
     set_seed(config.seed)  # before the adapter: its first values come from the same generator as the dropout
     if config.method == "lora":
-        model = _with_fresh_adapter(model, config, reporter)
+        model = with_fresh_adapter(model, config, reporter)
     else:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(trained(name))
@@ -192,7 +192,8 @@ def _check_states_fit(parameters: int, trained: int, precision: Precision, machi
         )
 
 
-def _with_fresh_adapter(model: Model, config: FineTuneConfig, reporter: Reporter) -> Model:
+def with_fresh_adapter(model: Model, config: FineTuneConfig, reporter: Reporter) -> Model:
+    """Return the model with the adapter that the config names, at its first values."""
     from peft import LoraConfig, get_peft_model
 
     targets: list[str] | str = list(config.lora.targets)

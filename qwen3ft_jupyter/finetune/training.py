@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, Stopped
+from qwen3ft_jupyter.errors import BadConfig, Stopped
 from qwen3ft_jupyter.finetune import checkpoints, output, results
 from qwen3ft_jupyter.finetune.arguments import steps_an_epoch, training_arguments
 from qwen3ft_jupyter.finetune.batches import Layout
@@ -17,6 +17,7 @@ from qwen3ft_jupyter.finetune.examples import encode_all
 from qwen3ft_jupyter.finetune.metrics import MetricsFile, best_step, evaluations
 from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, loraplus_optimizer
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
+from qwen3ft_jupyter.finetune.out_of_memory import telling_what_fits
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import look_ahead
 from qwen3ft_jupyter.finetune.report.answering import Asking
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from transformers import Trainer
 
+    from qwen3ft_jupyter.finetune.compute.longest import Trial
     from qwen3ft_jupyter.finetune.compute.objectives import TrainingLoss
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
@@ -113,7 +115,8 @@ def train(
             )
             if planned.is_resumed:
                 reporting.go_on()
-        trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
+        with telling_what_fits(config, model_folder, ahead):
+            trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
         outcome = _outcome(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
         report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
@@ -299,20 +302,27 @@ def _trainer(
         optimizer=loraplus_optimizer(ready.model, config)
         if config.method == "lora" and config.lora.loraplus_ratio is not None
         else None,
+        trial=_trial(config, samples, watch),
+    )
+
+
+def _trial(config: FineTuneConfig, samples: _Samples, watch: Watch) -> Trial:
+    """Return the longest batch, from which the first time that is left is told."""
+    from qwen3ft_jupyter.finetune.compute.longest import Trial
+
+    tokens_a_step = config.effective_batch_size * samples.facts.counts.tokens / max(1, len(samples.lengths))
+    return Trial(
+        samples.training,
+        samples.lengths,
+        config.effective_batch_size,
+        on_begin=watch.on_try_begin,
+        on_end=lambda tokens, took: watch.on_try_end(took, took * tokens_a_step / tokens),
     )
 
 
 def _fit(trainer: Trainer, watch: Watch, checkpoint: Path | None) -> TrainerState:
-    """Train, and return the trainer's last state. Raises Stopped, DoesNotFit."""
-    import torch
-
-    try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except torch.OutOfMemoryError as error:
-        raise DoesNotFit(
-            "The GPU's memory ran out while training.",
-            hint="Lower batch_size or max_length, or set activation_checkpointing: true.",
-        ) from error
+    """Train, and return the trainer's last state. Raises Stopped."""
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state: TrainerState = trainer.state
     if watch.is_stopped:
         raise Stopped(

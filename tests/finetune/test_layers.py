@@ -7,6 +7,7 @@ import pytest
 
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.dry_run import Needs
 from qwen3ft_jupyter.finetune.plan import plan_disk, plan_memory, plan_steps
 from qwen3ft_jupyter.finetune.training import train
 from qwen3ft_jupyter.loading.machine import Machine
@@ -46,7 +47,7 @@ def test_a_plan_knows_that_little_is_trained() -> None:
     machine, numbers, tokens = Machine(64 * 10**9, 64 * 10**9), numbers_of("Qwen/Qwen3-0.6B"), tokens_of([200] * 8)
     plans = [FineTuneConfig.from_dict({**LEAST, "method": "full", **more}) for more in ({}, {"trainable_layers": 2})]
 
-    whole, part = (plan_memory(config, tokens, numbers, machine) for config in plans)
+    whole, part = (plan_memory(config, tokens, Needs(config, numbers), machine) for config in plans)
 
     assert whole is not None
     assert part is not None
@@ -54,7 +55,8 @@ def test_a_plan_knows_that_little_is_trained() -> None:
     assert part.optimizer == pytest.approx(whole.optimizer * 2 * 15_730_000 / numbers.parameters, rel=0.01)
     assert part.activations < whole.activations / 5
     disks = [
-        plan_disk(config, tokens, numbers, machine, steps=plan_steps(config, tokens), free=None) for config in plans
+        plan_disk(config, tokens, Needs(config, numbers), machine, steps=plan_steps(config, tokens), free=None)
+        for config in plans
     ]
     assert disks[0] is not None
     assert disks[1] is not None

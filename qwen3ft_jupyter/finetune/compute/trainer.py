@@ -8,6 +8,8 @@ import torch
 from transformers import PrinterCallback, Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
+from qwen3ft_jupyter.finetune.compute.longest import generators_of, reserve_states, seconds_on
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback, TrainingArguments
 
     from qwen3ft_jupyter.finetune.batches import Step
+    from qwen3ft_jupyter.finetune.compute.longest import Trial
     from qwen3ft_jupyter.finetune.compute.objectives import Metrics, TrainingLoss
     from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.loading.libraries import Model
@@ -35,6 +38,7 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         held_out: Sequence[Example],
         callback: TrainerCallback,
         optimizer: Optimizer | None = None,
+        trial: Trial | None = None,
     ) -> None:
         """Take what is trained, on what, and who is told. An optimizer of None is made by the arguments."""
         super().__init__(
@@ -48,12 +52,16 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         )
         self.remove_callback(PrinterCallback)
         self._objective = objective
+        self._first = trial
         self._told: Metrics = {}
         """What the objective tells of the last step."""
 
     def training_step(self, model: nn.Module, inputs: Step, _num_items_in_batch: object = None) -> Tensor:
         """Compute one step's gradients, and return its loss."""
         model.train()
+        if self._first is not None:
+            self._try_longest(model, self._first)
+            self._first = None
         loss = torch.zeros((), device=self.args.device)
         metrics: Metrics = {}
         for batch in inputs["micro_batches"]:
@@ -65,6 +73,22 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         self._told = metrics
         self.state.num_input_tokens_seen += inputs["tokens"]
         return loss
+
+    def _try_longest(self, model: nn.Module, trial: Trial) -> None:
+        """Compute the longest batch, and throw its gradients away; no later number differs for it."""
+        trial.on_begin()
+        step = self._prepare_inputs(trial.step(self._objective))
+        batch, device = step["micro_batches"][0], self.args.device
+        states = reserve_states(self.optimizer)
+        began = seconds_on(device)
+        with torch.random.fork_rng(devices=generators_of(device)):
+            with self.accelerator.autocast():
+                share, _ = self._objective.share(model, batch, step)
+            self.accelerator.backward(share)
+        took = seconds_on(device) - began
+        model.zero_grad()
+        del states
+        trial.on_end(batch["input_ids"].numel(), took)
 
     def log(self, logs: dict[str, float], *args: object) -> None:
         """Tell of a step, with what its objective tells beside the loss."""

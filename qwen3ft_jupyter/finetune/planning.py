@@ -225,14 +225,15 @@ def try_run(
 ) -> tuple[DryRun | None, list[str]]:
     """Return what a dry run finds, and what is to be said of it; None where the arithmetic is all there is.
 
-    Small models of known layers are left to the arithmetic: they fit wherever torch does.
+    Small models of known layers are left to the arithmetic: they fit wherever torch does; so are 4-bit bases and runs
+    that train some layers alone, of which a few layers do not tell what all take.
 
     Raises BadInput, BadConfig if this machine lacks the device, or cannot compute in the type.
     """
     numbers = base.numbers
     is_small = numbers is not None and numbers.parameters < TRIED_FROM_PARAMETERS
-    is_partial = bool(config.quantization) or config.trainable_layers is not None  # fewer layers tell nothing of those
-    if base.config is None or is_small or is_partial or not _can_try():
+    is_reckoned = is_small or config.quantization is not None or config.trainable_layers is not None
+    if base.config is None or is_reckoned or not _can_try():
         return None, []
     place, needs = place_of(config, base.parameters, machine), Needs(config, numbers)
     how = training_of(config, needs, place, tokens.longest)

@@ -91,6 +91,7 @@ PHASES: Final[Mapping[str, Phase]] = {
     "loading": Phase(Message("loading the model"), is_final=True),
     "preparing": Phase(Message("preparing")),
     "training": Phase(Message("training")),
+    "evaluating": Phase(Message("asking and measuring")),
     "merging": Phase(Message("merging the adapter into the model")),
     "comparing": Phase(Message("comparing with base and adapter")),
     "saving": Phase(Message("saving"), is_final=True),
@@ -103,6 +104,7 @@ UNITS: Final[Mapping[str, str]] = {
     "files": Message("files"),
     "rows": Message("rows"),
     "steps": Message("steps"),
+    "answers": Message("answers"),
 }
 """What is counted within a phase, and the word after the number; bytes have units of their own."""
 

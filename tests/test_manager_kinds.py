@@ -26,6 +26,7 @@ from qwen3ft_jupyter.manager.kinds import (
     VERIFY,
     CheckParams,
     DownloadParams,
+    EvaluateParams,
     ExportParams,
     FineTuneParams,
     MergeParams,
@@ -46,6 +47,7 @@ PARAMS: dict[str, ModelParams] = {
     "finetune": FineTuneParams(STARTER, CONFIG, "cuda:1"),
     "merge": MergeParams(STARTER, Path("/home/me/out"), "acme/Tiny-1", Path("/home/me/out-merged"), overwrite=True),
     "export": ExportParams(STARTER, "/home/me/out", "acme/Tiny-1", "gguf", Path("/home/me/out-gguf")),
+    "evaluate": EvaluateParams(STARTER, "/home/me/out", "acme/Tiny-1", CONFIG, is_held_out=True),
 }
 GIVEN = {"settings": {"offline": True, "cache_dir": "/models"}, "is_trusted": False}
 WRITTEN: dict[str, dict[str, Any]] = {
@@ -73,6 +75,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "overwrite": False,
         "output_dir": "/home/me/out-gguf",
     },
+    "evaluate": {"model_name": "acme/Tiny-1", "source": "/home/me/out", "config": CONFIG, "is_held_out": True},
 }
 """As every version has written them."""
 
@@ -90,6 +93,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         ("merge", MergeParams(STARTER, Path("/runs/first"), "a/b", Path("/x/whole")), "Merge first → whole"),
         ("export", ExportParams(STARTER, "/runs/first", "a/b", "vllm"), "Export first → vllm"),
         ("export", ExportParams(STARTER, "a/b", "a/b", "gguf"), "Export a/b → gguf"),
+        ("evaluate", EvaluateParams(STARTER, "/runs/first", "a/b", CONFIG), "Evaluate first"),
     ],
 )
 def test_a_title_says_what_is_done_to_which_revision(kind: str, params: ModelParams, title: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from pathlib import Path
@@ -88,6 +89,29 @@ def test_a_plan_starts_nothing_and_leaves_nothing(manager: ModelManager, config:
     assert other.tokens == plan.tokens
     assert files() == before
     assert manager.jobs() == []
+
+
+def test_a_run_that_trains_another_further_is_planned_from_that_ones_fields(
+    manager: ModelManager, config: str, cached: Path
+) -> None:
+    """With the commit of its base, and its job's id for a name; a repetition takes no other field."""
+    from qwen3ft_jupyter.finetune.check import check_fine_tune
+    from qwen3ft_jupyter.finetune.results import Record
+
+    first = check_fine_tune(config, {"max_steps": 7, "learning_rate": 0.003})
+    commit = manager.cached_models()[0].commit
+    digest = hashlib.sha256(Path("train.jsonl").read_bytes()).hexdigest()
+    Path("runs/a").mkdir(parents=True)
+    Path("runs/a/config.json").write_text(json.dumps(Record(first.to_dict(), None, commit, (digest,), {}).to_json()))
+    Path("runs/a/result.json").write_text("{}")
+
+    further = manager.plan_fine_tune(init_from="runs/a", output_dir="runs/b", epochs=2)
+    again = manager.plan_fine_tune({"from_run": "runs/a", "output_dir": "runs/c"})
+
+    assert (further.steps.total, again.steps.total) == (2, 7)
+    assert further.is_cached
+    with pytest.raises(BadConfig, match=r"not be a again: learning_rate: 0\.003 then, 0\.1 now"):
+        manager.plan_fine_tune({"from_run": "runs/a", "output_dir": "runs/c", "lr": 0.1})
 
 
 def test_a_plan_names_every_wrong_field_as_the_run_would(manager: ModelManager, config: str) -> None:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 FAILED = 1
 _ELSEWHERE = {
     **dict.fromkeys(("download", "verify", "repair"), "work"),
-    **dict.fromkeys(("finetune", "preview"), "tuning"),
-    **dict.fromkeys(("merge", "export", "jobs"), "jobs"),
+    **dict.fromkeys(("finetune", "preview", "compare"), "tuning"),
+    **dict.fromkeys(("merge", "export", "evaluate", "jobs"), "jobs"),
     "mirror": "mirror",
 }
 """The modules of the verbs that are not here."""

@@ -10,6 +10,7 @@ from qwen3ft_jupyter.errors import error_from_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.job_views import comparison_words, fetch_facts, job_text, jobs_table
+from qwen3ft_jupyter.faces.report_views import report_numbers
 from qwen3ft_jupyter.faces.terminal import ProgressLine, follow
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
@@ -91,6 +92,12 @@ def jobs_follow_(given: Namespace) -> int:
     return tell_end(_job(given))
 
 
+def evaluate_(given: Namespace) -> int:
+    """Start an evaluation, and follow it; stdout gets its numbers."""
+    job = actions.start_evaluate(open_manager(given), given)
+    return detach(job) if given.detach else tell_end(job)
+
+
 def merge_(given: Namespace) -> int:
     """Start a merge, and follow it; the last line on stdout is the model's folder."""
     job = actions.start_merge(open_manager(given), given)
@@ -114,6 +121,7 @@ def tell_end(job: Job) -> int:
     """Show a job until it ends, and what it ended with."""
     from qwen3ft_jupyter.download.result import DownloadResult
     from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
+    from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
     from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.manager.kinds import read_result
 
@@ -129,6 +137,8 @@ def tell_end(job: Job) -> int:
         case ExportResult():
             say(fact(tr("folder"), result.output_dir))
             show("\n".join(result.commands))
+        case Evaluation():
+            show_rows(report_numbers(result.card))
         case Outcome():
             show(result.output_dir)
         case DownloadResult():

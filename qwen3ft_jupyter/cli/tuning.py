@@ -6,17 +6,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cli.commands import FAILED, open_manager, say_lines
+from qwen3ft_jupyter.cli.commands import FAILED, open_manager, say_lines, show_rows
 from qwen3ft_jupyter.cli.jobs import detach, tell_end
 from qwen3ft_jupyter.cli.output import show, show_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
+from qwen3ft_jupyter.faces.report_views import comparison_table
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.tuning_views import fine_tune_table, preview_table, sample_lines
 from qwen3ft_jupyter.messages import reader
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Mapping
 
     from qwen3ft_jupyter.manager import ModelManager
 
@@ -30,14 +32,16 @@ def finetune_(given: Namespace) -> int:
         return 0
     from qwen3ft_jupyter.finetune.strict_yaml import read_config
 
-    manager, config = open_manager(given), read_config(Path(given.config))
+    manager = open_manager(given)
+    config = actions.repeated(manager, given, read_config(Path(given.config)) if given.config else {})
     if given.dry_run or given.is_json:
         return _show_plan(manager, config, given)
-    job = manager.fine_tune(config, at_once=given.at_once)
+    with ProgressLine() as line:
+        job = manager.fine_tune(config, at_once=given.at_once, reporter=line)
     return detach(job) if given.detach else tell_end(job)
 
 
-def _show_plan(manager: ModelManager, config: dict[str, object], given: Namespace) -> int:
+def _show_plan(manager: ModelManager, config: Mapping[str, object], given: Namespace) -> int:
     """Print what a fine-tune would be; the exit code says whether it can be."""
     with ProgressLine() as line:
         plan = manager.plan_fine_tune(config, reporter=line)
@@ -47,6 +51,15 @@ def _show_plan(manager: ModelManager, config: dict[str, object], given: Namespac
         table = fine_tune_table(plan)
         show("\n".join([table.title, *(fact(name, value) for name, value in table.rows), *table.notes]))
     return 0 if plan.fits != "no" and plan.has_room else FAILED
+
+
+def compare_(given: Namespace) -> None:
+    """Print fine-tunes beside each other."""
+    found = actions.compare(open_manager(given), given)
+    if given.is_json:
+        show_json(found.to_dict())
+    else:
+        show_rows(comparison_table(found))
 
 
 def preview_(given: Namespace) -> None:

@@ -17,11 +17,12 @@ from qwen3ft_jupyter.work import Reporter
 if TYPE_CHECKING:
     import threading
     from argparse import Namespace
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from qwen3ft_jupyter.cache.models import EvictedModel
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.finetune.preview import Preview
+    from qwen3ft_jupyter.finetune.runs import Comparison
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
@@ -140,6 +141,22 @@ def _plain_name(name: str) -> str:
         repo_id, revision = parse_model(name)
         return f"{repo_id}@{revision}" if revision else repo_id
     return name
+
+
+def repeated(manager: ModelManager, given: Namespace, config: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a config, that of the run to repeat if the line names one."""
+    return {**config, "from_run": name_to_load(manager, given.from_run)} if given.from_run else config
+
+
+def start_evaluate(manager: ModelManager, given: Namespace) -> Job:
+    """Start an evaluation."""
+    fields = {} if given.max_length is None else {"max_length": given.max_length}
+    return manager.evaluate(name_to_load(manager, given.run), given.data, **fields)
+
+
+def compare(manager: ModelManager, given: Namespace) -> Comparison:
+    """Return several fine-tunes beside each other."""
+    return manager.compare(name_to_load(manager, name) for name in given.runs)
 
 
 def start_merge(manager: ModelManager, given: Namespace) -> Job:

@@ -60,7 +60,10 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
     """Return what a finished job has to tell; not its first and last loss where more is known of them."""
     from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
     from qwen3ft_jupyter.download.result import DownloadResult
+    from qwen3ft_jupyter.faces.report_views import report_facts
     from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
+    from qwen3ft_jupyter.finetune.report.card import number_rows
+    from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
     from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.manager.kinds import read_result
 
@@ -81,12 +84,15 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
         case Outcome() as done:
             losses = "" if has_losses else f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"
             facts = [(tr("folder"), done.output_dir), *_planned_facts(done), (tr("loss"), losses)]
-            facts.append((tr("time"), duration(done.seconds)))
+            facts += [*report_facts(done.report), (tr("time"), duration(done.seconds))]
         case MergeResult() as done:
             facts = [(tr("folder"), done.output_dir), (tr("size"), size(done.size)), (tr("numbers"), done.dtype)]
             facts += [(tr("compared"), comparison_words(done)), (tr("time"), duration(done.seconds))]
         case ExportResult() as done:
             facts = [(tr("folder"), done.output_dir), *((tr("serve it"), line) for line in done.commands)]
+        case Evaluation() as done:
+            told = {name: (before, after) for name, before, after in number_rows(done.card)}
+            facts = [(tr("data"), ", ".join(done.data)), *report_facts(told), (tr("time"), duration(done.seconds))]
         case None:
             facts = []
     return [(name, value) for name, value in facts if value]

@@ -245,6 +245,9 @@ def _add_argument(target: Any, argument: Argument, face: Face) -> None:
         if face == "cli":
             target.add_argument(argument.field, nargs="*", metavar=argument.metavar)
         return
+    if argument.is_many:
+        target.add_argument(argument.field, nargs="+", metavar=argument.metavar)
+        return
     is_optional = face in argument.optional_in or argument.group
     nargs = "?" if is_optional else None
     target.add_argument(argument.field, nargs=nargs, metavar=argument.metavar, type=_reader(argument.kind))

@@ -48,6 +48,8 @@ class Argument:
     optional_in: frozenset[Face] = NOWHERE
     group: str = ""
     """Exactly one of a group that holds an argument is given."""
+    is_many: bool = False
+    """There may be several of it."""
     is_text: bool = False
     """It is all the rest of the line, as it was typed."""
     kind: Kind = "text"
@@ -128,7 +130,7 @@ def _written_group(members: Sequence[Argument | Option], face: Face) -> str:
 
 def _written(entry: Argument | Option) -> str:
     if isinstance(entry, Argument):
-        return entry.metavar
+        return f"{entry.metavar} {entry.metavar} …" if entry.is_many else entry.metavar
     value = entry.metavar if entry.kind == "list" else "|".join(entry.choices) or entry.metavar
     return f"{entry.flag} {value}" if value else entry.flag
 
@@ -270,6 +272,13 @@ VERBS: Final[tuple[Verb, ...]] = (
             Option(
                 "--schema", "prints the JSON Schema of CONFIG.yaml, for editors and programs.", group="what", faces=CLI
             ),
+            Option(
+                "--from-run",
+                "repeats a fine-tune from its record: same config, data and model.",
+                "RUN",
+                "text",
+                group="what",
+            ),
             Option("--dry-run", "only shows what it would be: data, steps, memory, disk, time, and what would fit."),
             Option("--json", "prints the dry run as JSON, for programs.", into="is_json", faces=CLI),
             Option("--at-once", "waits for no other fine-tune on the same GPU."),
@@ -278,6 +287,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         (
             "%%qwen3ft finetune takes the YAML in the cell; a value $name stands for the variable of that name.",
             "Such a variable may hold a number, a path or a list; for data also a DataFrame or a list of dicts.",
+            "RUN is the job id or output folder of a fine-tune; what differs is named before anything starts.",
             "In a notebook without CONFIG.yaml and without a cell: a form.",
         ),
         takes_cell=True,
@@ -313,6 +323,27 @@ VERBS: Final[tuple[Verb, ...]] = (
             "In a terminal without QUESTION: each line of standard input is a question.",
         ),
         takes_cell=True,
+    ),
+    Verb(
+        "evaluate",
+        "Measures and asks a model, or the result of a fine-tune, as a job: loss, scores, answers.",
+        (Argument("RUN_OR_MODEL", "run", "run"), Argument("DATA", "data", optional_in=TYPED)),
+        (
+            Option("--max-length", "limits the tokens of a sample (default: the run's).", "N", "count", faces=ALL),
+            DETACH,
+        ),
+        (
+            "RUN_OR_MODEL is a fine-tune (job id or folder), a model's folder, or a cached model.",
+            "DATA is a file or a folder; without it, the rows that the fine-tune kept out of training are measured.",
+            "An adapter is compared with its base model.",
+        ),
+    ),
+    Verb(
+        "compare",
+        "Sets fine-tunes beside each other: where their configs differ, what each came to.",
+        (Argument("RUN", "runs", "tuned", is_many=True),),
+        (JSON,),
+        ("RUN is the job id or output folder of a fine-tune, finished or not.",),
     ),
     Verb(
         "merge",

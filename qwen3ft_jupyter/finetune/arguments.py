@@ -26,9 +26,9 @@ SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_
 
 
 def training_arguments(
-    config: FineTuneConfig, precision: Precision, *, checkpoints: Path, samples: int, evaluate: bool
+    config: FineTuneConfig, precision: Precision, *, checkpoints: Path, samples: int
 ) -> TrainingArguments:
-    """Return the TrainingArguments. Nothing reports anywhere, saves by itself, or prints."""
+    """Return the TrainingArguments. Nothing reports anywhere, saves or evaluates by itself, or prints."""
     from transformers import TrainingArguments
 
     steps = total_steps(config, samples)
@@ -55,7 +55,7 @@ def training_arguments(
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # it would show an average in place of a NaN
         "save_strategy": "no",  # our callback says when: at set steps, by the clock, and on stop
-        "eval_strategy": "epoch" if evaluate else "no",
+        "eval_strategy": "no",  # and when to evaluate
         "prediction_loss_only": True,
         "report_to": "none",
         "disable_tqdm": True,
@@ -87,8 +87,12 @@ def total_steps(config: FineTuneConfig, samples: int) -> int:
     """Return the optimizer steps of the run: an epoch's last, smaller step counts as one."""
     if config.max_steps is not None:
         return config.max_steps
-    per_epoch = max(1, -(-samples // config.effective_batch_size))
-    return max(1, round(config.epochs * per_epoch))
+    return max(1, round(config.epochs * steps_an_epoch(config, samples)))
+
+
+def steps_an_epoch(config: FineTuneConfig, samples: int) -> int:
+    """Return the optimizer steps of a pass over the samples."""
+    return max(1, -(-samples // config.effective_batch_size))
 
 
 def has_activation_checkpointing(config: FineTuneConfig, precision: Precision) -> bool:

@@ -91,7 +91,7 @@ def stream(loaded: LoadedPair, question: str | Sequence[Mapping[str, str]], opti
         variables = {"add_generation_prompt": True, "enable_thinking": options.thinking}
         prompt = renderer.render([Rendering(messages, variables)])[0]
         end_ids = end_of_turn_ids(loaded.tokenizer, renderer)
-    return Stream(loaded, prompt, _generation(loaded, end_ids, options), options.stop or threading.Event())
+    return Stream(loaded, prompt, generation_settings(loaded, end_ids, options), options.stop or threading.Event())
 
 
 def without_thinking(text: str) -> str:
@@ -190,7 +190,7 @@ def as_messages(question: str | Sequence[Mapping[str, str]]) -> list[dict[str, s
     return messages
 
 
-def _generation(loaded: LoadedPair, end_ids: list[int], options: AnswerOptions) -> GenerationConfig:
+def generation_settings(loaded: LoadedPair, end_ids: list[int], options: AnswerOptions) -> GenerationConfig:
     """Return the settings of one answer: ours alone, so that a model's stored ones cannot contradict them."""
     from transformers import GenerationConfig
 

@@ -13,7 +13,9 @@ from qwen3ft_jupyter.errors import BadConfig, BadInput, MissingPackage, Qwen3ftE
 from qwen3ft_jupyter.finetune import tables
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import check_data
+from qwen3ft_jupyter.finetune.earlier import check_parent, check_repetition, inherit
 from qwen3ft_jupyter.finetune.output import check_output
+from qwen3ft_jupyter.finetune.sources import named_repo
 from qwen3ft_jupyter.finetune.strict_yaml import read_config
 from qwen3ft_jupyter.loading.libraries import import_whole
 from qwen3ft_jupyter.loading.load import require
@@ -22,7 +24,11 @@ from qwen3ft_jupyter.messages import Texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from qwen3ft_jupyter.finetune.earlier import FindRun
+
 Check = Callable[[FineTuneConfig], object]
+Fetch = Callable[[str], Path]
+"""Returns the folder of a data set on a hub."""
 
 ATTENTION_PACKAGES = {
     "flash_attention_2": ("flash_attn", "flash-attn"),
@@ -39,6 +45,8 @@ def check_fine_tune(
     *checks: Check,
     read: Check = check_data,
     tables_in: Path | None = None,
+    find_run: FindRun = lambda _: None,
+    fetch: Fetch | None = None,
 ) -> FineTuneConfig:
     """Return the config of a fine-tune that can start.
 
@@ -48,40 +56,59 @@ def check_fine_tune(
         checks: What else to make sure of.
         read: Reads the data, and whatever else is to be told of it.
         tables_in: Where data that a notebook holds is written; None: beside output_dir, for a job to read.
+        find_run: Finds the run of `init_from` or `from_run` where it is named by its job's id.
+        fetch: Brings the data sets of a hub that data names, once nothing else is wrong.
 
     Raises:
-        BadConfig: Fields are wrong, or output_dir cannot be used.
+        BadConfig: Fields are wrong, output_dir cannot be used, or the run it begins with cannot.
         BadData: The data is wrong.
         Qwen3ftError: What `checks` raise. Where several things are wrong, the error names all of them.
     """
-    values = {**_as_fields(config), **fields}
+    values = inherit({**_as_fields(config), **fields}, find_run)
     table = tables.rows_of(values.get("data"))
     if table is not None:
         values["data"] = tables.STAND_IN
+    own: list[Check] = [check_attention, check_quantization, check_device, check_evaluation, check_parent]
+    all_checks = [*own, *checks, check_output]
     try:
         resolved = FineTuneConfig.from_dict(values)
     except BadConfig as error:
         right = _right_fields(values)
-        errors = _run([check_attention, check_quantization, check_device, *checks, check_output], _config_of(right))
-        if table is None and "data" in right and all(name in right for name in _READS_DATA if name in values):
-            errors += _run([check_data], _config_of(right))
+        known = _config_of(right)
+        errors = _run(all_checks, known)
+        is_here = table is None and known is not None and not any(map(named_repo, known.data))
+        if is_here and "data" in right and all(name in right for name in _READS_DATA if name in values):
+            errors += _run([check_data], known)
         raise _together([error, *errors]) from error
-    errors = _run([check_attention, check_quantization, check_device, *checks, check_output], resolved)
+    errors = _run(all_checks, resolved)
     if table is not None and not errors:
         resolved = tables.write(resolved, table, tables_in)
-    errors += [] if table is not None and errors else _run([read], resolved)
+    is_elsewhere = table is not None or any(map(named_repo, resolved.data))
+    if not errors and fetch:
+        resolved = _with_fetched(resolved, fetch)
+    errors += [] if is_elsewhere and errors else _run([read], resolved)
+    errors += [] if errors else _run([check_repetition], resolved)
     if errors:
         raise _together(errors) from errors[0]
     return resolved
 
 
-def config_for_preview(config: object, fields: Mapping[str, object], tables_in: Path) -> FineTuneConfig:
+def config_for_preview(
+    config: object,
+    fields: Mapping[str, object],
+    tables_in: Path,
+    *,
+    find_run: FindRun = lambda _: None,
+    fetch: Fetch | None = None,
+) -> FineTuneConfig:
     """Return the config of a preview, which needs no more than a model and data.
 
     Args:
         config: As `check_fine_tune` takes it; or data alone: files, folders, a table.
         fields: More fields; they win.
         tables_in: Where data that a notebook holds is written.
+        find_run: As there.
+        fetch: Brings the data sets of a hub that data names.
 
     Raises:
         BadConfig: Fields are wrong.
@@ -89,12 +116,21 @@ def config_for_preview(config: object, fields: Mapping[str, object], tables_in: 
     is_config = config is None or isinstance(config, (FineTuneConfig, Mapping, Namespace))
     if isinstance(config, (str, PathLike)):
         is_config = Path(config).suffix.lower() in {".yaml", ".yml"}
-    values = {**(_as_fields(config) if is_config else {"data": config}), **fields}
+    values = inherit({**(_as_fields(config) if is_config else {"data": config}), **fields}, find_run)
     table = tables.rows_of(values.get("data"))
     if table is not None:
         values["data"] = tables.STAND_IN
     resolved = FineTuneConfig.from_dict(values)
-    return resolved if table is None else tables.write(resolved, table, tables_in)
+    if table is not None:
+        return tables.write(resolved, table, tables_in)
+    return _with_fetched(resolved, fetch) if fetch else resolved
+
+
+def _with_fetched(config: FineTuneConfig, fetch: Fetch) -> FineTuneConfig:
+    """Return the config with the folders of the data sets that it names. Raises what `fetch` raises."""
+    named = [(name, named_repo(name)) for name in config.data]
+    data = tuple(name if repo is None else f"{fetch(repo[0])}{repo[1]}" for name, repo in named)
+    return config.model_copy(update={"data": data})
 
 
 def check_attention(config: FineTuneConfig) -> None:
@@ -107,6 +143,16 @@ def check_attention(config: FineTuneConfig) -> None:
             name=config.attn_implementation,
             module=module,
             package=package,
+        )
+
+
+def check_evaluation(config: FineTuneConfig) -> None:
+    """Make sure that there is something to measure where a run is to end or to be chosen by it. Raises BadConfig."""
+    if config.keeps_best and not config.eval_fraction:
+        raise BadConfig(
+            "{name} needs rows to measure on.",
+            hint="Keep some out of training, for example eval_fraction: 0.1.",
+            name="early_stopping" if config.early_stopping else "load_best_model_at_end",
         )
 
 

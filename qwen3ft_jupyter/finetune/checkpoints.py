@@ -70,8 +70,11 @@ def take(written: Path, folder: Path, reporter: Reporter = SILENT) -> None:
     OutputFolder(folder.parent, reporter).place(written, f"{folder.name}/{written.name}", last=MARKER)
 
 
-def prune(folder: Path, keep: int, reporter: Reporter = SILENT) -> None:
-    """Delete all but the newest `keep` complete checkpoints that runs wrote into `folder`; tell what stays of those."""
+def prune(folder: Path, keep: int, reporter: Reporter = SILENT, *, best: int | None = None) -> None:
+    """Delete all but the newest `keep` complete checkpoints that runs wrote into `folder`; tell what stays of those.
+
+    That of the step `best` is kept as well.
+    """
     own = OutputFolder(folder.parent, reporter)
     try:
         ours = [path for path in _newest_first(folder) if own.has_any(f"{folder.name}/{path.name}")]
@@ -79,7 +82,7 @@ def prune(folder: Path, keep: int, reporter: Reporter = SILENT) -> None:
     except OSError:  # what cannot be looked at is not known to be half
         return
     for path in ours:
-        if path not in complete[:keep]:
+        if path not in complete[:keep] and not (path in complete and step_of(path) == best):
             with contextlib.suppress(OSError):  # gone next time; the marker goes first so that half of it never counts
                 own.delete(f"{folder.name}/{path.name}/{MARKER}", is_told=False)
                 own.delete(f"{folder.name}/{path.name}")

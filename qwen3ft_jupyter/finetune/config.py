@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from annotated_types import MinLen
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     ModelWrapValidatorHandler,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
@@ -27,7 +28,7 @@ from qwen3ft_jupyter.finetune import rules
 from qwen3ft_jupyter.finetune.names import in_our_words
 from qwen3ft_jupyter.finetune.objectives import DEFAULT_LEARNING_RATE, OBJECTIVES
 from qwen3ft_jupyter.finetune.presets import Preset, fill_in
-from qwen3ft_jupyter.finetune.problems import find_problems
+from qwen3ft_jupyter.finetune.problems import find_problems, problems_of
 from qwen3ft_jupyter.finetune.rules import Accepts
 from qwen3ft_jupyter.finetune.strict_yaml import THE_CONFIG, parse_yaml
 from qwen3ft_jupyter.messages import Language, Message, Texts, translate
@@ -64,8 +65,27 @@ def _below_base(path: str, info: ValidationInfo) -> str:
     return os.path.normpath((base or Path(os.sep)) / os.path.expanduser(path))  # noqa: PTH111 - Path's raises for a ~ of nobody
 
 
+def _below_base_or_none(path: str | None, info: ValidationInfo) -> str | None:
+    return _below_base(path, info) if path else None
+
+
+_Run = Annotated[
+    str | None,
+    BeforeValidator(rules.read_text_or_none),
+    AfterValidator(_below_base_or_none),
+    Accepts(Message("the folder of a fine-tune")),
+]
+
+
 class _Group(BaseModel):
-    """Fields as people write them. What stands below a field is its help, in every face."""
+    """Fields as people write them. What stands below a field is its help, in every face.
+
+    Raises:
+        BadConfig: Fields are wrong; the message names every one.
+    """
+
+    _prefix: ClassVar[str] = ""
+    """What leads to the group, with a dot."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -73,6 +93,39 @@ class _Group(BaseModel):
         use_attribute_docstrings=True,
         field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
     )
+
+    @classmethod
+    def _complete(cls, values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:  # noqa: ARG003
+        """Return the fields in our words, with those that follow from others; Any: they are not checked yet."""
+        return dict(values)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _say_problems(cls, values: object, check: ModelWrapValidatorHandler[Self]) -> Self:
+        """Say what is wrong in our words. Raises BadConfig."""
+        if isinstance(values, cls):
+            return check(values)
+        if not isinstance(values, Mapping):
+            raise BadConfig("{name} is not a list of fields.", name=THE_CONFIG)
+        problems: list[str] = []
+        given = cls._complete({str(name): value for name, value in values.items()}, problems)
+        try:
+            group = check(given)
+        except ValidationError as error:
+            problems += find_problems(error.errors(include_url=False), cls, given, cls._prefix)
+        if not problems:
+            return group
+        raise BadConfig(
+            "The fine-tune config has 1 wrong field: {problems}."
+            if len(problems) == 1
+            else "The fine-tune config has {count} wrong fields: {problems}.",
+            hint="Correct them all. The fields are: {names}."
+            if any("unknown field" in problem for problem in problems)
+            else "Correct them all.",
+            names=", ".join(cls.model_fields),
+            count=len(problems),
+            problems=Texts(problems),
+        )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -87,6 +140,7 @@ class LoraConfig(_Group):
     """The adapter's shape."""
 
     model_config = ConfigDict(title="Adapter")
+    _prefix: ClassVar[str] = "lora."
 
     r: int = Field(default=16, ge=1, le=1024, title="Rank", json_schema_extra=BASIC)
     """How much the adapter can learn; memory grows with it."""
@@ -181,13 +235,29 @@ class FineTuneConfig(_Group):
     empty_think_loss: bool = False
     """Learn to write the empty think block of an answer without reasoning. It makes a hybrid model forget to think."""
     eval_fraction: float = Field(default=0.0, ge=0, le=0.5, title="Part held out", json_schema_extra=BASIC)
-    """Part of the rows kept out of training and measured after each epoch."""
+    """Part of the rows kept out of training and measured."""
+    eval_steps: int | None = Field(default=None, ge=1, le=10_000_000, json_schema_extra={"x-unit": "steps"})
+    """Held-out rows are measured each so many steps, and at the end; null: after each epoch."""
+    early_stopping: int | None = Field(default=None, ge=1, le=1000, json_schema_extra={"x-unit": "measurements"})
+    """End after so many measurements in a row without a better one; null: never."""
+    load_best_model_at_end: bool = Field(default=False, title="Take the best")
+    """The result is what measured best on held-out rows, not the last step."""
+    report: bool = True
+    """Ask rows and everyday prompts before and after, and score the answers; see report.json of the result."""
+    prompts: Annotated[
+        tuple[str, ...],
+        BeforeValidator(rules.read_prompts, json_schema_input_type=str | list[str]),
+        Accepts(Message("a text or a list of at most {count} texts", count=rules.MOST_PROMPTS)),
+    ] = ()
+    """What else is asked before, while it learns, and after."""
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
     """What chance begins with: the order of the rows, the adapter's first weights, dropout."""
     save_steps: int | None = Field(default=None, ge=1, le=10_000_000, json_schema_extra={"x-unit": "steps"})
-    """A checkpoint each so many steps; null: every five minutes, at most a twentieth of the time."""
+    """A checkpoint each so many steps; null, and save_minutes too: every five minutes, a twentieth of the time."""
+    save_minutes: float | None = Field(default=None, gt=0, le=100_000, json_schema_extra={"x-unit": "minutes"})
+    """A checkpoint each so many minutes."""
     keep_checkpoints: int = Field(default=2, ge=1, le=100)
-    """How many of the last checkpoints stay."""
+    """How many of the last checkpoints stay; the best one stays beside them where it is needed."""
     dtype: Annotated[Literal["auto", "float32", "float16", "bfloat16"], BeforeValidator(rules.read_dtype)] = Field(
         default="auto", title="Precision"
     )
@@ -204,6 +274,14 @@ class FineTuneConfig(_Group):
     """Recompute activations instead of keeping them: a fifth slower, a fraction of the memory. null: on a GPU only."""
     overwrite: bool = Field(default=False, json_schema_extra=BASIC)
     """Replace an earlier result in output_dir."""
+    revision: Annotated[
+        str | None, BeforeValidator(rules.read_text_or_none), Accepts(Message("a commit, branch or tag"))
+    ] = None
+    """Commit, branch or tag of the model; null: the cached one, or the newest."""
+    init_from: _Run = None
+    """A finished run, or a checkpoint of one, that is trained further; what is not given is as in that run."""
+    from_run: _Run = None
+    """A run that is repeated as it was."""
     quantization: Literal["4bit"] | None = Field(default=None, json_schema_extra=BASIC)
     """4bit: the base is kept in NF4, a quarter of the memory, under an adapter in full precision (QLoRA)."""
     devices: Annotated[Literal[1], _not_yet(Message("training on several devices"), "1")] = 1
@@ -238,7 +316,13 @@ class FineTuneConfig(_Group):
         for group in (schema, *schema["$defs"].values()):
             for entry in group["properties"].values():
                 entry.setdefault("x-group", "advanced")
+        schema["patternProperties"] = {"^\\$schema$": {"type": "string"}}  # how a JSON file names it to an editor
         return {"$schema": DIALECT, **map_words(lambda words: translate(words, language), schema)}
+
+    @property
+    def keeps_best(self) -> bool:
+        """Return whether the checkpoint that measured best is kept."""
+        return self.load_best_model_at_end or self.early_stopping is not None
 
     @property
     def objective_fields(self) -> dict[str, float]:
@@ -250,33 +334,17 @@ class FineTuneConfig(_Group):
         """Return the samples of one optimizer step."""
         return self.batch_size * self.gradient_accumulation
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _say_problems(cls, values: Any, check: ModelWrapValidatorHandler[Self]) -> Self:  # Any: pydantic's
-        """Take the names of other trainers, and say what is wrong in our words. Raises BadConfig."""
-        if isinstance(values, FineTuneConfig):
-            return check(values)
-        if not isinstance(values, Mapping):
-            raise BadConfig("{name} is not a list of fields.", name=THE_CONFIG)
-        problems: list[str] = []
-        given = in_our_words({str(name): value for name, value in values.items()}, cls.model_fields, problems)
+    def _complete(cls, values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+        return fill_in(in_our_words(values, cls.model_fields, problems))
+
+    @field_validator("lora", mode="wrap")
+    @classmethod
+    def _check_lora(cls, values: object, check: ValidatorFunctionWrapHandler) -> LoraConfig:
         try:
-            config = check(fill_in(given))
-        except ValidationError as error:
-            problems += find_problems(error.errors(include_url=False), cls, given)
-        if not problems:
-            return config
-        raise BadConfig(
-            "The fine-tune config has 1 wrong field: {problems}."
-            if len(problems) == 1
-            else "The fine-tune config has {count} wrong fields: {problems}.",
-            hint="Correct them all. The fields are: {names}."
-            if any("unknown field" in problem for problem in problems)
-            else "Correct them all.",
-            names=", ".join(cls.model_fields),
-            count=len(problems),
-            problems=Texts(problems),
-        )
+            return cast("LoraConfig", check(values))
+        except BadConfig as error:
+            raise rules.WrongGroup(problems_of(error)) from error  # pydantic gathers ValueErrors
 
     @field_validator(*OBJECTIVE_FIELDS)
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -91,9 +92,9 @@ class Reading:
         return OBJECTIVES[self.objective].mapper(self.columns)
 
 
-def check_data(config: FineTuneConfig) -> DataReport:
-    """Read the config's data and report on it; what a face calls before it starts a job. Raises BadData."""
-    return read_data_of(config).report
+def check_data(config: FineTuneConfig, work: Work | None = None) -> DataReport:
+    """Read the config's data and report on it; what a face calls before it starts a job. Raises as `read_named`."""
+    return read_data_of(config, work).report
 
 
 def read_data_of(config: FineTuneConfig, work: Work | None = None, *, see: See | None = None) -> Data:
@@ -134,6 +135,9 @@ def read_named(names: Sequence[str], reading: Reading, work: Work | None = None,
             errors.append(unreadable(source.path, error))
     if errors or (found.bad and not reading.skip_bad_rows):
         raise _refusal(errors, found, is_skipping=reading.skip_bad_rows)
+    for group in dict.fromkeys(source.group for source in sources if source.rows is not None):
+        members = [place for place, source in enumerate(sources) if source.group == group]
+        _draw([found.files[place] for place in members], sources[members[0]], reading.seed, found)
     notices = [*found.notices, *found.ledger.notices()]
     if found.bad:
         words = Message(
@@ -222,7 +226,6 @@ def _read_file(source: Source, reading: Reading, found: _Found) -> str:
         detected = mapper.detect(row) if is_detected and isinstance(row, Row) else None
         counts[detected or file_format] += 1
         found.add(row, index)
-    _draw(index, source, reading.seed, found)
     found.files.append(index)
     found.notices += file.notices
     found.notices.append(
@@ -276,18 +279,21 @@ def _first_of(rows: Iterator[Row | Broken]) -> list[Row | Broken]:
     return first
 
 
-def _draw(index: FileIndex, source: Source, seed: int, found: _Found) -> None:
-    """Keep so many of the conversations as are asked for, in their order; the same for the same seed."""
-    count = source.rows
-    if count is None:
-        return
-    name = f"{source.path.name}#{count}"
-    if count > len(index):
-        words = Message("{name}: there are only {count} rows; all are taken", name=name, count=len(index))
+def _draw(files: Sequence[FileIndex], source: Source, seed: int, found: _Found) -> None:
+    """Keep so many of the conversations of files as are asked for, in their order; the same for the same seed."""
+    whole, count = sum(map(len, files)), source.rows or 0
+    group = Path(source.group).name
+    name = f"{group}#{count}"
+    if count > whole:
+        words = Message("{name}: there are only {count} rows; all are taken", name=name, count=whole)
         found.notices.append(words)
         return
-    found.ledger.add(source.path.name + " row 1", [(Reason.UNDRAWN, name, len(index) - count)])
-    index.keep(sorted(random.Random(seed).sample(range(len(index)), count)))  # noqa: S311 - not a secret
+    found.ledger.add(group + " row 1", [(Reason.UNDRAWN, name, whole - count)])
+    chosen, start = sorted(random.Random(seed).sample(range(whole), count)), 0  # noqa: S311 - not a secret
+    for file in files:
+        end = start + len(file)
+        file.keep([one - start for one in chosen[bisect_left(chosen, start) : bisect_left(chosen, end)]])
+        start = end
 
 
 def split(conversations: Conversations, fraction: float, seed: int) -> tuple[Conversations, Conversations]:

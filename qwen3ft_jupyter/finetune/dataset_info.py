@@ -101,6 +101,11 @@ class Entry:
         return self.columns.get("messages", ("conversations",))[0]
 
 
+def has_entries(path: Path) -> bool:
+    """Return whether a dataset_info.json would be asked for this path."""
+    return any(is_file(folder / FILE) for folder in (path.parent, path.parent / USUAL_FOLDER))
+
+
 def find_entry(path: Path) -> Entry | None:
     """Return the entry that a path which does not exist stands for: FOLDER/NAME, where FOLDER has a dataset_info.json.
 
@@ -150,7 +155,7 @@ def _entry(name: str, values: object, folder: Path) -> Entry:
                 name=name,
                 repo=repo,
                 file=FILE,
-                address=f"{prefix}{repo}",
+                address=f"{prefix}{repo}{f':{subset}' if isinstance(subset := values.get('subset'), str) else ''}",
             )
     if not isinstance(file_name, str):
         others = ", ".join(one for one in NOT_HERE if one in values)

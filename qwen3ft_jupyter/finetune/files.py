@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune import jsonfile, plaintext
-from qwen3ft_jupyter.finetune.encoding import BLOCK, SUFFIXES, DigestingFile, find_encoding
+from qwen3ft_jupyter.finetune.encoding import BLOCK, SUFFIXES, DigestingFile, find_encoding, refuse_no_text
 from qwen3ft_jupyter.finetune.places import Bytes
 from qwen3ft_jupyter.finetune.rows import BadRow
 from qwen3ft_jupyter.finetune.tablefile import Csv, Parquet
@@ -121,6 +121,7 @@ class DataFile:
     def _suffix(self) -> str:
         suffix = self.path.suffix.lower()
         if suffix not in SUFFIXES:
+            refuse_no_text(self.path)
             raise BadData(
                 "{name}: files of this type are not read.",
                 hint="Accepted: {names}.",

@@ -71,5 +71,30 @@ def merge(rows: list[Row]) -> list[Row]:
     return [by_step[step] for step in sorted(by_step)]
 
 
+def evaluations(rows: list[Row]) -> dict[int, float]:
+    """Return the loss on held-out rows by the step after which it was measured, in order; not that of the beginning.
+
+    >>> evaluations([{"step": 0, "eval_loss": 3.0}, {"step": 4, "loss": 2.0}, {"step": 4, "eval_loss": 1.0}])
+    {4: 1.0}
+    """
+    return {int(row["step"]): row["eval_loss"] for row in merge(rows) if "eval_loss" in row and row["step"] > 0}
+
+
+def best_step(rows: list[Row]) -> int | None:
+    """Return the first step with the least loss on held-out rows; None if nothing was measured."""
+    measured = evaluations(rows)
+    return min(measured, key=lambda step: measured[step], default=None)
+
+
+def without_better(rows: list[Row]) -> int:
+    """Return how many measurements have followed the best one.
+
+    >>> without_better([{"step": 2, "eval_loss": 1.0}, {"step": 4, "eval_loss": 1.5}, {"step": 6, "eval_loss": 1.0}])
+    2
+    """
+    best = best_step(rows)
+    return sum(step > best for step in evaluations(rows)) if best is not None else 0
+
+
 def _line(row: Row) -> bytes:
     return (json.dumps(row) + "\n").encode()

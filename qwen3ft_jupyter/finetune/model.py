@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.catalog.memory import DTYPE_BYTES, trained_bytes
 from qwen3ft_jupyter.disk import read_json
 from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, LoadError
+from qwen3ft_jupyter.finetune.earlier import weight_files
 from qwen3ft_jupyter.finetune.precision import choose_precision
 from qwen3ft_jupyter.finetune.rules import HEAD, LORA_TARGETS
 from qwen3ft_jupyter.loading.fit import free_bytes, gigabytes
@@ -21,6 +22,7 @@ from qwen3ft_jupyter.loading.weights import model_tensors
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
     from torch.optim import Optimizer
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
@@ -96,6 +98,31 @@ def load_for_training(
     model.config.use_cache = False
     model.train()
     return Trainable(model, precision, _stored_dtype(folder, precision))
+
+
+def load_weights(model: Model, folder: Path) -> None:
+    """Put the adapter or the weights in `folder`, a result or a checkpoint, into a model of the same shape.
+
+    Safetensors are read, and nothing else. Raises LoadError if they are of another shape.
+    """
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    state: dict[str, Tensor] = {}
+    for path in weight_files(folder):
+        state |= load_file(path)
+    is_adapted = hasattr(model, "peft_config")
+    known = get_peft_model_state_dict(model, save_embedding_layers=False) if is_adapted else model.state_dict()
+    tied = set() if is_adapted else set(model._tied_weights_keys or ())  # noqa: SLF001 - they have no public name
+    shapes = [{name: one.shape for name, one in each.items() if name not in tied} for each in (state, known)]
+    if not state or shapes[0] != shapes[1]:
+        raise LoadError(
+            "The weights of {folder} are of another shape: they belong to another model or adapter.", folder=folder.name
+        )
+    if is_adapted:
+        set_peft_model_state_dict(model, state)
+    else:
+        model.load_state_dict(state, strict=False)
 
 
 def _evaluate_as_trained(model: Model) -> None:

@@ -21,6 +21,7 @@ SAME = {
     "model_name_or_path": "model",
     "model_id_or_path": "model",
     "base_model": "model",
+    "model_revision": "revision",
     "finetuning_type": "method",
     "train_type": "method",
     "tuner_type": "method",
@@ -39,6 +40,8 @@ SAME = {
     "sequence_len": "max_length",
     "sample_packing": "packing",
     "save_total_limit": "keep_checkpoints",
+    "early_stopping_patience": "early_stopping",
+    "early_stop_interval": "early_stopping",
     "attn_impl": "attn_implementation",
     "flash_attn": "attn_implementation",
     "torch_dtype": "dtype",
@@ -114,11 +117,13 @@ _NOTES: Mapping[str, str] = {
         load_in_4bit load_in_8bit quantization_bit quant_bits quant_method double_quantization hqq_axis
     """,
     Message("data says it: file.jsonl#500 takes 500 rows of a file"): """
-        max_samples num_samples max_train_samples train_dataset_sample mix_strategy interleave_prob
-        interleave_probs stopping_strategy
+        max_samples num_samples max_train_samples train_dataset_sample
     """,
-    Message("the command jobs resume goes on with a stopped run; a finished one cannot be trained further yet"): """
-        resume_from_checkpoint adapter_name_or_path adapters init_from resume resume_only_model ignore_data_skip
+    Message("data says it: file.jsonl#x2 weighs a file twice"): """
+        mix_strategy interleave_prob interleave_probs stopping_strategy
+    """,
+    Message("the command jobs resume goes on with a stopped run; init_from trains a finished one further"): """
+        resume_from_checkpoint adapter_name_or_path adapters resume resume_only_model ignore_data_skip
         adapter_folder create_new_adapter restore_callback_states_from_checkpoint
     """,
     Message("overwrite: true replaces an earlier result; it is off unless you say so"): """
@@ -146,8 +151,11 @@ _NOTES: Mapping[str, str] = {
         accelerator_config sequence_parallel_size zero_hpz_partition_size average_tokens_across_devices
         log_on_each_node save_on_each_node use_mca
     """,
-    Message("measured after each epoch"): "eval_steps eval_strategy evaluation_strategy eval_delay eval_on_start",
-    Message("save_steps says it; without, a checkpoint is saved every five minutes"): "save_strategy",
+    Message("eval_steps says it; without, measured after each epoch"): """
+        eval_strategy evaluation_strategy eval_delay eval_on_start
+    """,
+    Message("the best is what has the least loss on held-out rows"): "metric_for_best_model greater_is_better",
+    Message("save_steps or save_minutes says it; without, a checkpoint is saved every five minutes"): "save_strategy",
     Message("data names files, folders, or the sets that a dataset_info.json knows: FOLDER/NAME"): """
         dataset_dir dataset_info media_dir custom_dataset_info tokenized_path cached_dataset
     """,
@@ -184,13 +192,13 @@ _NOTES: Mapping[str, str] = {
         batch_eval_metrics
     """,
     _NOT_HERE: """
-        model_revision rope_scaling max_model_len model_max_length new_special_tokens new_special_tokens_config
+        rope_scaling max_model_len model_max_length new_special_tokens new_special_tokens_config
         add_tokens add_special_tokens init_special_tokens resize_vocab split_special_tokens train_from_scratch
         init_strategy mixture_of_depths shift_attn lr_scheduler_kwargs label_smoothing_factor optimizer
         use_dft_loss use_asft_loss asft_alpha use_eaft_loss eaft_alpha enable_dft_loss
         enable_channel_loss use_muon use_adam_mini moe_aux_loss_coef router_aux_loss_coef callbacks
-        external_plugins early_stopping_steps early_stop_interval load_best_model_at_end metric_for_best_model
-        greater_is_better auto_find_batch_size activation_offloading upcast_layernorm upcast_lmhead_output
+        external_plugins early_stopping_steps auto_find_batch_size activation_offloading upcast_layernorm
+        upcast_lmhead_output
         tool_format agent_template model_init_kwargs model_kwargs eos_token pad_token chat_template_path debug
         project
     """,
@@ -255,6 +263,8 @@ def in_our_words(values: Mapping[str, object], known: Container[str], problems: 
     """Name given, ours, value."""
     has_model = any(SAME.get(name, name) == "model" for name in values if name != "model_name")
     for name, value in values.items():
+        if name == "$schema":  # it is for an editor
+            continue
         if value is None and name not in known and (name in SAME or note_on(name)):  # it says nothing
             continue
         target = name if name == "model_name" and has_model else SAME.get(name, name)

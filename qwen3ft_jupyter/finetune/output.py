@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.disk import write_json
 from qwen3ft_jupyter.errors import BadConfig, BadData
 from qwen3ft_jupyter.finetune import checkpoints, results
+from qwen3ft_jupyter.finetune.earlier import COMPUTES_NOTHING, Parent, find_parent
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.volume import check_writable, looking_into
 from qwen3ft_jupyter.paths import is_folder, is_taken
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.work import Reporter
 
-MAY_DIFFER_ON_RESUME = frozenset({"save_steps", "keep_checkpoints", "overwrite", "output_dir", "data"})
-"""Fields that do not change what is computed; the data is compared by its digest, wherever it lies now."""
+MAY_DIFFER_ON_RESUME = COMPUTES_NOTHING
+"""Data, model and what is trained further are compared by digest, wherever they lie now."""
 
-_MOVED = (results.CONFIG, results.ADAPTER, results.MODEL, results.METRICS, results.CARD, results.RESULT)
+_MOVED = (results.CONFIG, results.ADAPTER, results.MODEL, results.METRICS, results.REPORT, results.CARD, results.RESULT)
 """What is kept of a finished fine-tune, in the order in which it is moved; its checkpoints are of no more use."""
 
 
@@ -45,6 +46,8 @@ class Plan:
     is_resumed: bool
     checkpoint: Path | None
     """Where a resumed run goes on; None: at its beginning."""
+    parent: Parent | None = None
+    """What is trained further. A resumed run needs it, too: preferences are measured against it."""
 
 
 def check_output(config: FineTuneConfig, *, run_id: str | None = None) -> None:
@@ -103,7 +106,7 @@ def plan(
         base_commit: The commit of the base model. None: not known.
 
     Raises:
-        BadConfig: As `check_output`, or the run to resume had another config or another commit of the base model.
+        BadConfig: As `check_output`, or the run to go on with had another config or another commit of the base model.
         BadData: The data has changed since the run to resume.
     """
     folder = Path(config.output_dir)
@@ -112,11 +115,16 @@ def plan(
         check_output(config)
     record = results.Record(config.to_dict(), run_id, base_commit or None, tuple(data_sha256), results.versions())
     before = results.read_record(folder) if is_resumed else None
+    checkpoint = checkpoints.last_complete(folder / results.CHECKPOINTS) if before else None
+    parent = find_parent(Path(config.init_from)) if config.init_from else None
+    if parent:
+        record = replace(record, parent=parent.told())
+        _check_same_commit(parent.record, record)
     if before is None:
-        return Plan(folder, record, is_resumed=False, checkpoint=None)
+        return Plan(folder, record, is_resumed=False, checkpoint=None, parent=parent)
     _check_same_run(before, record)
-    record = replace(record, base_commit=before.base_commit or record.base_commit)
-    return Plan(folder, record, is_resumed=True, checkpoint=checkpoints.last_complete(folder / results.CHECKPOINTS))
+    record = replace(record, base_commit=before.base_commit or record.base_commit, parent=before.parent)
+    return Plan(folder, record, is_resumed=True, checkpoint=checkpoint, parent=parent)
 
 
 def begin(config: FineTuneConfig, planned: Plan, reporter: Reporter = SILENT) -> None:
@@ -157,7 +165,7 @@ def _make_room(own: OutputFolder) -> None:
     folder = own.folder
     own.delete(results.CHECKPOINTS)  # an error here ends the run: it must never go on from another's checkpoint
     if not (folder / results.RESULT).exists():
-        for name in (results.ADAPTER, results.MODEL, results.METRICS, results.CARD):
+        for name in (results.ADAPTER, results.MODEL, results.METRICS, results.REPORT, results.CARD):
             own.delete(name)
         return  # config.json is replaced: until then it says whose the folder is
     if (folder / results.CONFIG).exists():  # nothing was moved yet, so what is there is older still
@@ -205,10 +213,17 @@ def _check_same_run(before: results.Record, now: results.Record) -> None:
         raise BadConfig(
             "The fine-tune to resume was begun with another {names}.", hint="Start a new one.", names=", ".join(changed)
         )
+    if now.parent and before.parent.get("sha256") != now.parent["sha256"]:
+        raise BadConfig("init_from: what is trained further has changed since this fine-tune began.")
+    _check_same_commit(before, now)
+
+
+def _check_same_commit(before: results.Record, now: results.Record) -> None:
+    """Make sure that an earlier run had the same base model."""
     commit, commit_now = before.base_commit, now.base_commit
     if commit and commit_now and commit != commit_now:  # an unknown one contradicts nothing
         raise BadConfig(
-            "The fine-tune to resume was begun on commit {commit} of {model}, the cached model is {commit_now}.",
+            "The fine-tune to go on with was begun on commit {commit} of {model}, the cached model is {commit_now}.",
             hint="Download revision {revision} of it, or start a new fine-tune.",
             commit=commit[:12],
             model=str(now.config["model"]),

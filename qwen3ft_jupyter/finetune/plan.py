@@ -23,6 +23,7 @@ from qwen3ft_jupyter.finetune.batches import Layout, Unit, packed_rows
 from qwen3ft_jupyter.finetune.dry_run import Needs
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.precision import choose_precision
+from qwen3ft_jupyter.finetune.spool import IN_MEMORY, TOKEN_BYTES
 from qwen3ft_jupyter.messages import Message, Size, Texts
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class StepPlan:
     an_epoch: int
     warmup: int
     checkpoints: int | None
-    """That are written; None: the clock decides."""
+    """That are written; None: the clock decides, or what is measured."""
     tokens: int
     """Seen in all of them, padding left out."""
     padding: float
@@ -160,7 +161,7 @@ class DiskPlan:
     """One."""
     result: int
     needed: int
-    """At most: the result, and the checkpoints that are kept at once."""
+    """At most: the result, the checkpoints that are kept at once, and many samples while it trains."""
     certain: int
     """For certain."""
     free: int | None
@@ -262,7 +263,7 @@ def make_plan(
         tokens=tokens,
         steps=steps,
         memory=memory,
-        disk=plan_disk(config, needs, machine, steps, disk_free),
+        disk=plan_disk(config, tokens, needs, machine, steps=steps, free=disk_free),
         tokens_per_s=tokens_per_s,
         seconds=steps.tokens / tokens_per_s if tokens_per_s else None,
         notices=tuple(notices),
@@ -329,11 +330,12 @@ def plan_steps(config: FineTuneConfig, tokens: Tokens) -> StepPlan:
     total = total_steps(config, tokens.samples)
     an_epoch = total_steps(config.model_copy(update={"max_steps": None, "epochs": 1.0}), tokens.samples)
     epochs = total / an_epoch
+    is_open = config.keeps_best or config.save_minutes is not None
     return StepPlan(
         total=total,
         an_epoch=an_epoch,
         warmup=round(total * config.warmup_ratio),
-        checkpoints=(total - 1) // config.save_steps if config.save_steps else None,
+        checkpoints=(total - 1) // config.save_steps if config.save_steps and not is_open else None,
         tokens=round(tokens.tokens * epochs),
         padding=padding_share(tokens.lengths, config),
     )
@@ -360,7 +362,13 @@ def padding_share(lengths: Sequence[int], config: FineTuneConfig) -> float:
 
 
 def plan_disk(
-    config: FineTuneConfig, needs: Needs, machine: Machine, steps: StepPlan, free: int | None
+    config: FineTuneConfig,
+    tokens: Tokens,
+    needs: Needs,
+    machine: Machine,
+    *,
+    steps: StepPlan,
+    free: int | None,
 ) -> DiskPlan | None:
     """Return what is written; None if nobody knows what the model is made of."""
     if not needs.parameters:
@@ -371,10 +379,12 @@ def plan_disk(
     each = how.weight_bytes if is_full else DTYPE_BYTES["float32"]
     checkpoint = trained * (each + 2 * how.state_bytes)
     result = trained * (DTYPE_BYTES["bfloat16"] if is_full else each) + TOKENIZER_BYTES
-    kept = config.keep_checkpoints + 1  # the new one is written before the oldest goes
+    kept = config.keep_checkpoints + 1 + config.keeps_best  # the new one is written before the oldest goes
     most = kept if steps.checkpoints is None else min(kept, steps.checkpoints)
     certain = result if steps.checkpoints is None else result + most * checkpoint
-    return DiskPlan(checkpoint, result, result + most * checkpoint, certain, free)
+    samples = 0 if tokens.basis == "counted" else TOKEN_BYTES * tokens.tokens  # who counted all has written them
+    samples = samples if samples > IN_MEMORY else 0
+    return DiskPlan(checkpoint, result, result + most * checkpoint + samples, certain + samples, free)
 
 
 def training_of(config: FineTuneConfig, needs: Needs, place: Place, length: int) -> Training:

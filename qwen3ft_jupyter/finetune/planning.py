@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.work import Work
 
 TRIED_FROM_PARAMETERS = 100_000_000
-"""Smaller models of known layers are not tried beforehand."""
+"""Smaller models are not tried beforehand."""
 AMPLE_SHARE = 0.8
 """Of the free memory: a run that is reckoned to take less is not tried in a second way."""
 
@@ -225,12 +225,12 @@ def try_run(
 ) -> tuple[DryRun | None, list[str]]:
     """Return what a dry run finds, and what is to be said of it; None where the arithmetic is all there is.
 
-    Small models of known layers are left to the arithmetic: they fit wherever torch does.
+    Small models are left to the arithmetic: they fit wherever torch does.
 
     Raises BadInput, BadConfig if this machine lacks the device, or cannot compute in the type.
     """
     numbers = base.numbers
-    is_small = numbers is not None and numbers.parameters < TRIED_FROM_PARAMETERS
+    is_small = base.parameters < TRIED_FROM_PARAMETERS
     if base.config is None or is_small or config.quantization or not _can_try():
         return None, []
     place, needs = place_of(config, base.parameters, machine), Needs(config, numbers)

@@ -13,6 +13,7 @@ from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.own import MADE_BY, OutputFolder
+from qwen3ft_jupyter.finetune.report.card import markdown
 from qwen3ft_jupyter.messages import size
 from qwen3ft_jupyter.paths import is_file, names_in
 from qwen3ft_jupyter.work import SILENT
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.model import Trainable
+    from qwen3ft_jupyter.finetune.report.card import ReportCard
     from qwen3ft_jupyter.finetune.samples import SampleReport
     from qwen3ft_jupyter.loading.libraries import Tokenizer
     from qwen3ft_jupyter.work import Reporter
 
-ADAPTER, MODEL, CONFIG, METRICS, RESULT, CARD, CHECKPOINTS = (
-    "adapter", "model", "config.json", "metrics.jsonl", "result.json", "README.md", "checkpoints",
+ADAPTER, MODEL, CONFIG, METRICS, REPORT, RESULT, CARD, CHECKPOINTS = (
+    "adapter", "model", "config.json", "metrics.jsonl", "report.json", "result.json", "README.md", "checkpoints",
 )  # fmt: skip
 """Names in an output folder. result.json is written last: with it the run is finished."""
 
@@ -58,8 +60,12 @@ class Outcome:
     tokens: int
     """Seen in training, padding left out."""
     base_commit: str | None = None
+    parent: Mapping[str, Any] = field(default_factory=dict)
+    """What was trained further; see `Record.parent`."""
+    result_step: int | None = None
+    """The step that the result is of: the last, or the one that measured best. None: a run of an older version."""
     eval_loss: float | None = None
-    """None without an eval_fraction."""
+    """Of the result on held-out rows; None without an eval_fraction."""
     data: Mapping[str, int] = field(default_factory=dict)
     """What became of the data; see `Facts.to_dict`."""
     diverged: bool = False
@@ -69,11 +75,20 @@ class Outcome:
     peak_bytes: int | None = None
     """The most memory that was used at once, by torch on a GPU, by the process on a CPU. None: not counted."""
 
+    report: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Loss and scores before and after, as its report card writes them."""
+
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict; no `eval_loss` where nothing was held out, no `diverged` where it is not so."""
+        """Return a JSON-ready dict; what a run has nothing of is left out (`eval_loss`, `diverged` …)."""
         left_out = {"eval_loss"} if self.eval_loss is None else set()
-        left_out |= set() if self.diverged else {"diverged"}
+        left_out |= {name for name in ("diverged", "parent", "report") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
+
+    @property
+    def actual(self) -> dict[str, float]:
+        """Return what `planned` is compared with."""
+        told = {"steps": self.steps, "tokens": self.tokens, "seconds": self.seconds, "memory_bytes": self.peak_bytes}
+        return {name: value for name, value in told.items() if value is not None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Outcome:
@@ -93,6 +108,8 @@ class Record:
     versions: Mapping[str, str]
     plan: Mapping[str, Any] = field(default_factory=dict)
     """What it was to be, as `FineTunePlan.to_dict` gives it; empty: a run of an older version."""
+    parent: Mapping[str, Any] = field(default_factory=dict)
+    """What it trains further, as `earlier.Parent.told` gives it; empty: its base model."""
 
     def to_json(self) -> object:
         """Return what the file holds."""
@@ -104,6 +121,7 @@ class Record:
             "data_sha256": list(self.data_sha256),
             "versions": dict(self.versions),
             "plan": dict(self.plan),
+            **({"parent": dict(self.parent)} if self.parent else {}),
         }
 
     @classmethod
@@ -114,13 +132,14 @@ class Record:
         rest = dict(data)
         del rest["made_by"]
         digests, commit = rest.pop("data_sha256", None), rest.pop("base_commit", None)
-        made_with, plan = rest.pop("versions", None), rest.pop("plan", None)
+        made_with, plan, parent = (rest.pop(name, None) for name in ("versions", "plan", "parent"))
         return cls(
             run_id=rest.pop("run_id", None),
             base_commit=str(commit) if commit else None,
             data_sha256=tuple(digests) if isinstance(digests, list) else (),
             versions=made_with if isinstance(made_with, dict) else {},
             plan=plan if isinstance(plan, dict) else {},
+            parent=parent if isinstance(parent, dict) else {},
             config=rest,
         )
 
@@ -227,6 +246,7 @@ def save_result(
     outcome: Outcome,
     facts: Facts,
     *,
+    report: ReportCard | None = None,
     reporter: Reporter = SILENT,
 ) -> None:
     """Write the adapter or the model, safetensors only, and the model card. Nothing is looked up on a network.
@@ -248,7 +268,7 @@ def save_result(
         model.config.use_cache = True
         model.to(getattr(torch, ready.base_dtype)).save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
-    text = card(config, outcome, facts).encode(errors="backslashreplace")
+    text = card(config, outcome, facts, report).encode(errors="backslashreplace")
     write_atomic(folder / CARD, text)
     _share(folder)
     own.place(folder, name)
@@ -306,7 +326,12 @@ def _method(config: FineTuneConfig) -> str:
     return words if lora.loraplus_ratio is None else f"{words}, LoRA+ ratio {lora.loraplus_ratio:g}"
 
 
-def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
+def _parent(parent: Mapping[str, Any]) -> str:
+    """Return what was trained further: folder, checkpoint, run."""
+    return ", ".join(str(parent[name]) for name in ("folder", "checkpoint", "run_id") if parent.get(name))
+
+
+def card(config: FineTuneConfig, outcome: Outcome, facts: Facts, report: ReportCard | None = None) -> str:
     """Return the model card in Markdown; it names files, never folders, because people publish it."""
     title, counts = Path(config.output_dir).name, facts.counts
     read, learned = OBJECTIVES[config.objective].counted
@@ -316,6 +341,8 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
     head += [*tags, "---", ""]
     rows = {
         "Base model": f"{config.model}, commit {commit}" if (commit := outcome.base_commit) else config.model,
+        **({"Trained further from": _parent(outcome.parent)} if outcome.parent else {}),
+        **({"Repeats": Path(config.from_run).name} if config.from_run else {}),
         "Objective": _objective(config),
         "Method": _method(config),
         "Trained parameters": f"{outcome.trainable_parameters:,} of {outcome.parameters:,}",
@@ -323,7 +350,8 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
         read: f"{counts.conversations:,} of {facts.rows:,} rows; {facts.held_out:,} more held out",
         learned: f"{counts.answers:,}; {counts.trained_tokens:,} tokens in the loss; {counts.shortened:,} samples "
         f"shortened; {counts.dropped + counts.refused:,} answers left out",
-        "Steps": f"{outcome.steps} of {config.effective_batch_size} samples",
+        "Steps": f"{outcome.steps} of {config.effective_batch_size} samples"
+        + (f"; the result is that of step {outcome.result_step}" if outcome.result_step != outcome.steps else ""),
         "Learning rate": f"{config.learning_rate:g}, {config.schedule}, warm-up {config.warmup_ratio:.0%}",
         "Longest sample": f"{config.max_length} tokens",
         "Loss, first and last step": f"{outcome.first_loss:.4f}, {outcome.last_loss:.4f}"
@@ -339,4 +367,5 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts) -> str:
         "| --- | --- |",
         *(f"| {name} | {str(value).replace('|', '/')} |" for name, value in rows.items()),
     ]
-    return "\n".join([*head, f"# {title}", "", f"{config.model}, fine-tuned with qwen3ft-jupyter.", "", *table, ""])
+    about = [f"# {title}", "", f"{config.model}, fine-tuned with qwen3ft-jupyter.", ""]
+    return "\n".join([*head, *about, *table, "", *(markdown(report) if report else [])])

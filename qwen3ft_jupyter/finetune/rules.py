@@ -33,6 +33,9 @@ Part = Literal[
 
 PARTS = get_args(Part)
 
+MOST_PROMPTS = 16
+"""Of those that a run is to answer: they are asked before, while it learns, and after."""
+
 
 class Wrong(ValueError):
     """A value that is not accepted for a reason of its own, which completes "name: value …"."""
@@ -40,6 +43,14 @@ class Wrong(ValueError):
 
 class Unusable(ValueError):
     """A field that cannot be used whatever its value; what it says completes "names: …" for all it is true of."""
+
+
+class WrongGroup(ValueError):
+    """A group of fields in which the problems are that it holds; none: it is no group."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +176,19 @@ def read_text(value: object) -> str:
     return text
 
 
+def read_text_or_none(value: object) -> str | None:
+    """Return a text in one line, None for one that is empty. Raises ValueError."""
+    return None if value is None or value == "" else read_text(value)
+
+
+def read_prompts(value: object) -> tuple[str, ...]:
+    """Return texts to ask. Raises ValueError."""
+    prompts = (value,) if isinstance(value, str) else _items(value or ())
+    if len(prompts) > MOST_PROMPTS or not all(isinstance(prompt, str) and prompt.strip() for prompt in prompts):
+        raise ValueError(value)
+    return tuple(map(str, prompts))
+
+
 def read_model(value: object) -> str:
     """Return a repo id. Raises ValueError."""
     name = read_text(value)
@@ -175,7 +199,7 @@ def read_model(value: object) -> str:
             Message(
                 "is a folder; a fine-tune names its base by repo id, such as Qwen/Qwen3-0.6B. A model that is on this "
                 "disk already is not fetched again if MODEL_CACHE_OTHER_DIRS names the folder it is in. The result of "
-                "a fine-tune cannot be trained further yet: name its base model, and all of the data"
+                "a fine-tune is trained further by init_from"
             )
         )
     return name

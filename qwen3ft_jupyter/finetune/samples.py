@@ -123,11 +123,21 @@ class SampleReport:
     """Why the first one was."""
     first_forged: str = ""
     """Where the first of them is."""
+    untaught_end: str = ""
+    """The token that ends answers, where neither the base model has learned it nor what is trained can; else ""."""
 
     def notices(self, max_length: int) -> list[str]:
         """Return what a person should know."""
         share = (self.dropped + self.refused) / max(1, self.answers + self.dropped + self.refused)
         found = (
+            (
+                self.untaught_end,
+                Message(
+                    "WARNING: this is a base model: it has never learned to end an answer with {token}, and an adapter "
+                    "hardly can, so that answers may go on without end. Take the model without -Base, or method: full.",
+                    token=self.untaught_end,
+                ),
+            ),
             (self.shortened, Message("{count} samples shortened to max_length.", count=self.shortened)),
             (self.dropped, Message("{count} answers left out: they do not fit max_length.", count=self.dropped)),
             (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 IN_MEMORY: Final = 1 << 25
 """Bytes held in memory before a file is made: eight million tokens."""
 
-_NUMBER: Final = array("i").itemsize
+TOKEN_BYTES: Final = array("i").itemsize
 
 
 class Samples(Sequence[Example]):
@@ -45,7 +45,7 @@ class Samples(Sequence[Example]):
                 record.extend([len(runs), *runs])
                 record += one.input_ids
             self._file.write(record.tobytes())
-            self._offsets.append(self._offsets[-1] + len(record) * _NUMBER)
+            self._offsets.append(self._offsets[-1] + len(record) * TOKEN_BYTES)
             self.lengths.append(example.length)
             self.widest = max(self.widest, padded_length(example))
 

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadConfig, Stopped
 from qwen3ft_jupyter.finetune import checkpoints, output, results
-from qwen3ft_jupyter.finetune.arguments import training_arguments
+from qwen3ft_jupyter.finetune.arguments import steps_an_epoch, training_arguments
 from qwen3ft_jupyter.finetune.batches import Layout
 from qwen3ft_jupyter.finetune.data import read_data_of, split
+from qwen3ft_jupyter.finetune.earlier import check_parent, check_same
 from qwen3ft_jupyter.finetune.examples import encode_all
-from qwen3ft_jupyter.finetune.metrics import MetricsFile
-from qwen3ft_jupyter.finetune.model import load_for_training, loraplus_optimizer
+from qwen3ft_jupyter.finetune.metrics import MetricsFile, best_step, evaluations
+from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, loraplus_optimizer
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.out_of_memory import telling_what_fits
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import look_ahead
+from qwen3ft_jupyter.finetune.report.answering import Asking
+from qwen3ft_jupyter.finetune.report.card import number_rows
+from qwen3ft_jupyter.finetune.report.reporting import report_on
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.finetune.volume import naming
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
     from qwen3ft_jupyter.finetune.model import Trainable
+    from qwen3ft_jupyter.finetune.report.reporting import Reporting
     from qwen3ft_jupyter.finetune.samples import Example, SampleReport
     from qwen3ft_jupyter.finetune.watch import TrainerState
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
@@ -78,6 +83,7 @@ def train(
     require("torch", "transformers", "peft", "accelerate")
     work = work or Work()
     with no_network(), quiet_libraries(), naming(Path(config.output_dir)):
+        check_parent(config)
         data = read_data_of(config, work)
         planned = output.plan(config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit)
         if planned.is_resumed:
@@ -86,21 +92,38 @@ def train(
                 work.notice("Resuming from {name}.", name=name)
             else:
                 work.notice("No complete checkpoint: starting again.")
+        if config.from_run:
+            for notice in check_same(config, data.digests, commit=planned.record.base_commit):
+                work.reporter.notice(notice)
         tokenizer = load_tokenizer(model_folder)
         samples = _prepare_samples(config, data, tokenizer, work)
         ahead = look_ahead(config, model_folder, data, samples.lengths, samples.facts, work=work)
         planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
         ready = load_for_training(config, model_folder, reporter=work.reporter)
+        if planned.parent:
+            load_weights(ready.model, planned.parent.weights)
+            work.notice("Trains {run} further.", run=planned.parent.folder.name)
         objective = _objective(config, ready, samples, work)
         samples = _with_references(samples, objective, ready, work)
         _tell_of_base_model(ready.model, samples.facts.end_ids, work)
         output.begin(config, planned, work.reporter)
+        reporting = None
+        if config.report:
+            asking = Asking(ready.model, tokenizer, samples.facts.end_ids)
+            reporting = report_on(
+                config, asking, planned.folder, samples.training, held_out=samples.held_out, work=work
+            )
+            if planned.is_resumed:
+                reporting.go_on()
         with telling_what_fits(config, model_folder, ahead):
-            trained = _train_steps(config, planned, ready, samples, objective, work=work)
-        work.progress(Progress("saving", 0, None, "files"))
+            trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
         outcome = _outcome(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
-        results.save_result(ready, tokenizer, config, outcome, samples.facts, reporter=work.reporter)
+        report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
+        if report:
+            outcome = replace(outcome, report={name: (before, after) for name, before, after in number_rows(report)})
+        work.progress(Progress("saving", 0, None, "files"))
+        results.save_result(ready, tokenizer, config, outcome, samples.facts, report=report, reporter=work.reporter)
         _tell_of_result(outcome, ready, work)
         output.finish(planned, outcome, work.reporter)
         work.progress(Progress("saving", 1, 1, "files"))
@@ -128,6 +151,8 @@ class _Trained:
     state: TrainerState
     metrics: MetricsFile
     seconds: float
+    step: int
+    """Of which the result is."""
 
 
 def _train_steps(
@@ -137,6 +162,7 @@ def _train_steps(
     samples: _Samples,
     objective: TrainingLoss,
     *,
+    reporting: Reporting | None,
     work: Work,
 ) -> _Trained:
     """Train to the end, or raise what `_fit` raises."""
@@ -145,15 +171,43 @@ def _train_steps(
     folder, written_to = planned.folder / results.CHECKPOINTS, own.begin_writing(results.CHECKPOINTS)
     try:
         with MetricsFile(planned.folder / results.METRICS, last_step=last_step or 0) as metrics:
-            watch = Watch(config, folder=folder, written_to=written_to, metrics=metrics, work=work)
+            every = (config.eval_steps or steps_an_epoch(config, len(samples.training))) if samples.held_out else None
+            watch = Watch(
+                config,
+                folder=folder,
+                written_to=written_to,
+                metrics=metrics,
+                work=work,
+                evaluate_every=every,
+                between=reporting.during if reporting else None,
+            )
             trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to)
             with fitting_threads(ready.model):
+                if reporting:
+                    reporting.before(lambda: trainer.evaluate()["eval_loss"])
                 state = _fit(trainer, watch, planned.checkpoint)
+            trained = _take_best(
+                config, ready, folder, _Trained(state, metrics, watch.seconds, state.global_step), work
+            )
     finally:
         with contextlib.suppress(OSError):  # what is wrong, the training says; the next run clears up
             own.note(results.METRICS)
             own.clear_writing()
-    return _Trained(state, metrics, watch.seconds)
+    return trained
+
+
+def _take_best(config: FineTuneConfig, ready: Trainable, folder: Path, trained: _Trained, work: Work) -> _Trained:
+    """Put what measured best on held-out rows into the model, if that is wanted, and say which step it is of."""
+    best = best_step(trained.metrics.rows)
+    if not config.load_best_model_at_end or best is None or best == trained.step:
+        return trained
+    checkpoint = folder / f"checkpoint-{best}"
+    if not checkpoints.is_complete(checkpoint):
+        work.notice("The result is that of the last step: the best one, {name}, is not whole.", name=checkpoint.name)
+        return trained
+    load_weights(ready.model, checkpoint)
+    work.notice("The result is that of step {step}, which measured best on held-out rows.", step=best)
+    return replace(trained, step=best)
 
 
 def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, work: Work) -> _Samples:
@@ -237,9 +291,7 @@ def _trainer(
 ) -> Trainer:
     from qwen3ft_jupyter.finetune.compute.trainer import StepTrainer
 
-    arguments = training_arguments(
-        config, ready.precision, checkpoints=save_to, samples=len(samples.training), evaluate=bool(samples.held_out)
-    )
+    arguments = training_arguments(config, ready.precision, checkpoints=save_to, samples=len(samples.training))
     return StepTrainer(
         ready.model,
         arguments,
@@ -286,7 +338,6 @@ def _outcome(
     config: FineTuneConfig, planned: output.Plan, ready: Trainable, trained: _Trained, facts: results.Facts
 ) -> Outcome:
     losses, model, precision = trained.metrics.losses, ready.model, ready.precision
-    evaluated = [row["eval_loss"] for row in trained.metrics.rows if "eval_loss" in row]
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     adapter = trainable if config.method == "lora" else 0
     return Outcome(
@@ -301,8 +352,10 @@ def _outcome(
         dtype=precision.compute,
         device=precision.device,
         tokens=int(trained.state.num_input_tokens_seen),
-        eval_loss=evaluated[-1] if evaluated else None,
+        result_step=trained.step,
+        eval_loss=evaluations(trained.metrics.rows).get(trained.step),
         base_commit=planned.record.base_commit,
+        parent=planned.record.parent,
         data=facts.to_dict(),
         diverged=has_diverged(losses),
     )

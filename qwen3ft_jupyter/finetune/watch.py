@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from qwen3ft_jupyter.errors import JobFailed
 from qwen3ft_jupyter.finetune import checkpoints
+from qwen3ft_jupyter.finetune.metrics import best_step, without_better
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Progress
@@ -48,6 +49,7 @@ class TrainerControl(Protocol):
     """What we set of `transformers.TrainerControl`."""
 
     should_save: bool
+    should_evaluate: bool
     should_training_stop: bool
 
 
@@ -62,19 +64,31 @@ class Watch:
         written_to: Path,
         metrics: MetricsFile,
         work: Work,
+        evaluate_every: int | None = None,
+        between: Callable[[int, float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the checkpoints' folder, that where libraries write them, and where to tell."""
+        """Take the checkpoints' folder, that where libraries write them, and where to tell.
+
+        Held-out rows are measured every `evaluate_every` steps and at the end; None: there are none. `between` is
+        called after a step with it and the seconds of training; what it takes is not training.
+        """
         self._config, self._folder, self._written_to, self._metrics = config, folder, written_to, metrics
-        self._work, self._clock = work, clock
+        self._work, self._evaluate_every, self._between = work, evaluate_every, between
+        self._running, self._idle_s = clock, 0.0
         self._ends: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS + 1)
-        self._began = self._saved_at = self._told_at = clock()
+        self._began = self._saved_at = self._told_at = self._clock()
         self._save_took = 0.0
         self._before_s = float(metrics.rows[-1].get("seconds", 0.0)) if metrics.rows else 0.0
         self._state: TrainerState | None = None
         self._first_rate: float | None = None
         """Steps a second as the longest batch makes one expect, until there are steps to go by."""
-        self.is_stopped = False
+        self.is_stopped = self.is_early = False
+        """Whether someone stopped it; whether it has ended because nothing became better."""
+
+    def _clock(self) -> float:
+        """Return the seconds on the clock without those in which no step was computed."""
+        return self._running() - self._idle_s
 
     @property
     def seconds(self) -> float:
@@ -93,18 +107,11 @@ class Watch:
         self._work.progress(Progress("training", 0, None, "steps", detail=Message("trying the longest batch")))
 
     def on_try_end(self, took: float, step_s: float) -> None:
-        """Start the clock of the steps again: what was tried is none.
-
-        Args:
-            took: Seconds that were spent trying.
-            step_s: Seconds that a step is expected to take.
-        """
-        now, (_, tokens) = self._clock(), self._ends.pop()
-        self._began, self._saved_at = self._began + took, self._saved_at + took
+        """Leave out the seconds that were spent trying, and tell the time left if a step takes what is expected."""
+        self._idle_s += took
         self._first_rate = 1 / step_s if step_s > 0 else None
-        self._ends.append((now, tokens))
         if self._state is not None:
-            self._tell(self._state, now)
+            self._tell(self._state, self._clock())
 
     def on_step_end(self, state: TrainerState, control: TrainerControl) -> None:
         """Report, and say whether to save or to end."""
@@ -113,12 +120,18 @@ class Watch:
         is_last = state.global_step >= state.max_steps
         if is_last or now - self._told_at >= REPORT_EVERY_S:
             self._tell(state, now)
+        if self._evaluate_every and (is_last or state.global_step % self._evaluate_every == 0):
+            control.should_evaluate = True
         if is_last:  # the result follows at once, a checkpoint of the same would be waste
             return
         if self._work.stop.is_set():
             self.is_stopped = control.should_save = control.should_training_stop = True
-        elif self._is_time_to_save(state.global_step, now):
+            return
+        if self._is_time_to_save(state.global_step, now):
             control.should_save = True
+        if self._between is not None:
+            self._between(state.global_step, self.seconds)
+            self._idle_s += self._clock() - now
 
     def on_log(self, state: TrainerState, values: dict[str, float]) -> None:
         """Write one line of metrics. Raises JobFailed if the loss is no number any more."""
@@ -141,23 +154,43 @@ class Watch:
         if "loss" in row:
             (first, tokens_before), (last, tokens) = self._ends[-2 if len(self._ends) > 1 else -1], self._ends[-1]
             row |= {"tokens": tokens, "tokens_per_s": round((tokens - tokens_before) / max(last - first, 1e-9), 1)}
-        row["seconds"] = round(self.seconds, 3)
+        row["seconds"] = round(self.seconds, 3) if state.global_step else 0.0
         finite = {name: value for name, value in row.items() if math.isfinite(value)}
         self._metrics.add(finite)
         self._work.metrics(finite)
+
+    def on_evaluate(self, state: TrainerState, control: TrainerControl) -> None:
+        """Save what measured best so far, if that is wanted; end where nothing has become better for long."""
+        patience, rows = self._config.early_stopping, self._metrics.rows
+        if state.global_step in {0, state.max_steps}:
+            return
+        if patience is not None and without_better(rows) >= patience:
+            self.is_stopped, self.is_early = False, True
+            control.should_training_stop = True
+            control.should_save = False  # the result follows at once; a run killed before it comes by here again
+            self._work.notice(
+                "Stopped early after step {step}: the loss on held-out rows has not become better since step {best}.",
+                step=state.global_step,
+                best=best_step(rows),
+            )
+        elif self._config.keeps_best and best_step(rows) == state.global_step:
+            control.should_save = True
 
     def on_save(self, state: TrainerState) -> None:
         """Keep the checkpoint that was just written, and delete old ones."""
         written = self._written_to / f"checkpoint-{state.global_step}"
         (written / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
         checkpoints.take(written, self._folder, self._work.reporter)
-        checkpoints.prune(self._folder, self._config.keep_checkpoints, self._work.reporter)
+        best = best_step(self._metrics.rows) if self._config.keeps_best else None
+        checkpoints.prune(self._folder, self._config.keep_checkpoints, self._work.reporter, best=best)
         now = self._clock()
         self._save_took, self._saved_at = now - self._ends[-1][0], now
 
     def _is_time_to_save(self, step: int, now: float) -> bool:
-        if self._config.save_steps is not None:
-            return step % self._config.save_steps == 0
+        steps, minutes = self._config.save_steps, self._config.save_minutes
+        if steps is not None or minutes is not None:
+            is_due = minutes is not None and now - self._saved_at >= 60 * minutes
+            return is_due or (steps is not None and step % steps == 0)
         return now - self._saved_at >= max(SAVE_EVERY_S, SAVE_SHARE * self._save_took)
 
     def _tell(self, state: TrainerState, now: float) -> None:
@@ -192,6 +225,9 @@ def make_callback(watch: Watch) -> TrainerCallback:
             **_: object,
         ) -> None:
             watch.on_log(state, logs or {})
+
+        def on_evaluate(self, _args: object, state: TrainerState, control: TrainerControl, **_: object) -> None:
+            watch.on_evaluate(state, control)
 
         def on_save(self, _args: object, state: TrainerState, _control: object, **_: object) -> None:
             watch.on_save(state)

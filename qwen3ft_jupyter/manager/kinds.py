@@ -19,13 +19,17 @@ from qwen3ft_jupyter.work import Progress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qwen3ft_jupyter.download.request import Wanted
     from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
+    from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
     from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.jobs.kinds import JobContext, Kinds, Stored
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager.manager import ModelManager
 
-    JobResult: TypeAlias = DownloadResult | VerifyReport | RepairReport | Outcome | MergeResult | ExportResult
+    JobResult: TypeAlias = (
+        DownloadResult | VerifyReport | RepairReport | Outcome | MergeResult | ExportResult | Evaluation
+    )
     """What jobs give."""
 
 
@@ -181,7 +185,33 @@ class ExportParams:
         return cls(Starter.from_dict(data), source, name, str(data["to"]), folder, bool(data.get("overwrite")))
 
 
-ModelParams = DownloadParams | CheckParams | FineTuneParams | MergeParams | ExportParams
+@dataclass(frozen=True, slots=True)
+class EvaluateParams:
+    """What an evaluation is given."""
+
+    starter: Starter
+    source: str
+    """As it was named: the folder or job of a fine-tune, a folder with a model, the repo id of a cached one."""
+    model_name: str
+    """The model that is used, or its base; "" for a folder that belongs to none."""
+    config: Mapping[str, Any]
+    """As `FineTuneConfig.to_dict` gives it: names the data."""
+    is_held_out: bool = False
+    """Whether only the rows that the run kept out of training are measured."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        given = {"source": self.source, "config": dict(self.config), "is_held_out": self.is_held_out}
+        return {"model_name": self.model_name, **given, **self.starter.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EvaluateParams:
+        """Rebuild from `to_dict`."""
+        source, name = str(data["source"]), str(data["model_name"])
+        return cls(Starter.from_dict(data), source, name, data["config"], bool(data.get("is_held_out")))
+
+
+ModelParams = DownloadParams | CheckParams | FineTuneParams | MergeParams | ExportParams | EvaluateParams
 """All of them name a model and a starter."""
 
 
@@ -222,7 +252,8 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
 
     config, work, manager = FineTuneConfig.from_dict(params.config), context.work, params.starter.open_manager()
     work.progress(Progress("preparing", detail=config.model))
-    model = manager.ensure(config.model, reporter=work.reporter, stop=work.stop).model
+    wanted: Wanted = {"revision": config.revision} if config.revision else {}
+    model = manager.ensure(config.model, reporter=work.reporter, stop=work.stop, **wanted).model
     if params.gpu:
         work.progress(Progress("queued"))  # who looks now sees that we are not on the GPU yet
         turns_on(params.gpu, _gpu_of).wait(manager.job_store, context)
@@ -249,6 +280,17 @@ def _export(params: ExportParams, context: JobContext) -> ExportResult:
         params.source, params.to, params.output_dir, overwrite=params.overwrite or context.attempt > 1
     )
     return exporting.run(context.work)
+
+
+def _evaluate(params: EvaluateParams, context: JobContext) -> Evaluation:
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.report.evaluating import evaluate
+
+    config, work, manager = FineTuneConfig.from_dict(params.config), context.work, params.starter.open_manager()
+    work.progress(Progress("preparing", detail=params.model_name))
+    found = manager.find_evaluated(params.source)
+    name = params.source if params.source == params.model_name else Path(params.source).name
+    return evaluate(name, config, found.folder, found.adapter, is_held_out=params.is_held_out, work=work)
 
 
 def _download_title(params: DownloadParams) -> str:
@@ -288,6 +330,11 @@ def _export_title(params: ExportParams) -> str:
     return Message("Export {name} → {target}", name=name, target=params.to)
 
 
+def _evaluate_title(params: EvaluateParams) -> str:
+    name = params.source if params.source == params.model_name else Path(params.source).name
+    return Message("Evaluate {name}", name=name)
+
+
 def _outcome(data: Mapping[str, Any]) -> Outcome:
     from qwen3ft_jupyter.finetune.results import Outcome  # here, as below: a download starts the sooner without it
 
@@ -306,12 +353,19 @@ def _export_result(data: Mapping[str, Any]) -> ExportResult:
     return ExportResult.from_dict(data)
 
 
+def _evaluation(data: Mapping[str, Any]) -> Evaluation:
+    from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
+
+    return Evaluation.from_dict(data)
+
+
 DOWNLOAD = JobKind("download", DownloadParams, DownloadResult.from_dict, _download_title, _download, can_pause=True)
 VERIFY = JobKind("verify", CheckParams, VerifyReport.from_dict, _verify_title, _verify, can_pause=True)
 REPAIR = JobKind("repair", CheckParams, RepairReport.from_dict, _repair_title, _repair, can_pause=True)
 FINETUNE = JobKind("finetune", FineTuneParams, _outcome, _fine_tune_title, _fine_tune)
 MERGE = JobKind("merge", MergeParams, _merge_result, _merge_title, _merge, can_pause=True)
 EXPORT = JobKind("export", ExportParams, _export_result, _export_title, _export)
+EVALUATE = JobKind("evaluate", EvaluateParams, _evaluation, _evaluate_title, _evaluate)
 
-KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE, MERGE, EXPORT)}
+KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE, MERGE, EXPORT, EVALUATE)}
 """By name."""

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.manager.kinds import EXPORT, MERGE, ExportParams, MergeParams
+from qwen3ft_jupyter.errors import BadInput, NotCached
+from qwen3ft_jupyter.hubs.spelling import parse_model
+from qwen3ft_jupyter.manager.kinds import EVALUATE, EXPORT, MERGE, ExportParams, MergeParams
+from qwen3ft_jupyter.messages import Command
+from qwen3ft_jupyter.paths import at_home, is_folder
 from qwen3ft_jupyter.settings.kinds import parse_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
+    from qwen3ft_jupyter.finetune.runs import Comparison, Run
     from qwen3ft_jupyter.jobs.store import Job
+    from qwen3ft_jupyter.loading.loaded import ModelLocation
     from qwen3ft_jupyter.manager.exporting import Exporting
     from qwen3ft_jupyter.manager.jobs import ModelJobs
     from qwen3ft_jupyter.manager.merging import Merging
@@ -26,6 +36,90 @@ class TunedModels:
     @property
     def _model_jobs(self) -> ModelJobs:
         raise NotImplementedError
+
+    def run(self, name: str | Path) -> Run:
+        """Return a fine-tune, finished or not: its config, history, result and report card.
+
+        >>> manager.run("runs/first").history.to_frame()  # doctest: +SKIP
+
+        Args:
+            name: the job id or output folder of a fine-tune.
+
+        Raises:
+            UnknownModel: there is no such fine-tune or folder.
+            LoadError: the folder holds none, or cannot be read.
+        """
+        from qwen3ft_jupyter.finetune.runs import open_run
+
+        name = os.fspath(name)
+        folder = self._model_jobs.output_dir_of(name) or at_home(name).absolute()
+        if not is_folder(folder):
+            from qwen3ft_jupyter.manager.locate import unknown
+
+            raise unknown(name, self._model_jobs)
+        return open_run(folder)
+
+    def compare(self, runs: Iterable[str | Path]) -> Comparison:
+        """Return several fine-tunes beside each other: where their configs differ, what each came to.
+
+        Args:
+            runs: at least two, as `run` takes them.
+
+        Raises:
+            BadInput: there are fewer than two.
+            UnknownModel, LoadError: as `run`.
+        """
+        from qwen3ft_jupyter.finetune.runs import compare
+
+        found = [self.run(name) for name in runs]
+        if len(found) < 2:
+            raise BadInput("There is nothing to compare: name two runs or more.")
+        return compare(found)
+
+    def evaluate(self, name: str | Path, data: object = None, **fields: Any) -> Job:
+        """Measure and ask a model, or the result of a fine-tune, as a job, whose result has the report card.
+
+        It has loss and perplexity on the data, answers to some of its rows, to `prompts` and to everyday prompts, and
+        scores of the former. An adapter is compared with its base model.
+
+        Args:
+            name: the job id or output folder of a fine-tune; a folder with a model; or the repo id of a cached model.
+            data: files, folders, a DataFrame, a list of dicts, as `fine_tune` takes them; the rows that a fine-tune
+                kept out of training if left out.
+            fields: more fields of a fine-tune's config: `columns`, `data_format`, `max_length`, `prompts`, `device`.
+                Those of a fine-tune are taken from it where they are not given.
+
+        Raises:
+            UnknownModel, LoadError: there is no such model, or the fine-tune is not finished.
+            NotCached: the model, or the base of the adapter, is not in the cache; nothing is fetched.
+            BadConfig, BadData: fields or rows are wrong, or there are no rows to measure.
+            MissingPackage: torch and friends are not installed.
+        """
+        from qwen3ft_jupyter.loading.load import require
+        from qwen3ft_jupyter.manager.evaluating import evaluation_params
+
+        require(*_NEEDED)
+        given = {**fields, "data": data} if data is not None else fields
+        jobs = self._model_jobs
+        params = evaluation_params(os.fspath(name), given, jobs, self.find_evaluated)
+        return jobs.start(EVALUATE, params, None)
+
+    def find_evaluated(self, name: str) -> ModelLocation:
+        """Return the folders of what is evaluated; nothing is fetched. Raises what `evaluate` raises."""
+        from qwen3ft_jupyter.manager.locate import locate
+
+        def cached(repo_id: str) -> CachedModel:
+            found = self.cache.find(*parse_model(repo_id))
+            if found is None:
+                raise NotCached(
+                    "{name} is not in the cache.",
+                    hint="Download it: {command}",
+                    name=repo_id,
+                    command=Command("download", repo_id),
+                )
+            return found
+
+        return locate(name, self._model_jobs, self.cache, cached)
 
     def merge(self, run: str, output_dir: str | Path | None = None, *, overwrite: bool = False) -> Job:
         """Merge the adapter of a fine-tune into its base model, as a job: a folder that any program loads by itself.

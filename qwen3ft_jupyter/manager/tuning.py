@@ -41,7 +41,8 @@ class FineTunePlans(CachedModels):
         """Return what `fine_tune` would do, without doing it: data, tokens, steps, memory, disk, time.
 
         Where the model is cached and transformers is installed, tokens are counted as training does; else they are
-        reckoned from characters, and a notice says so. Nothing is fetched, and no weight is read.
+        reckoned from characters, and a notice says so. Of what is not here only the data sets that `data` names are
+        fetched, and no weight is read.
 
         Args:
             config: as there.
@@ -54,16 +55,19 @@ class FineTunePlans(CachedModels):
         """
         from qwen3ft_jupyter.finetune.check import check_fine_tune
         from qwen3ft_jupyter.finetune.planning import plan_run
+        from qwen3ft_jupyter.manager.datasets import fetcher
 
         work, plans = self._work(reporter, stop), []
 
         def read(resolved: FineTuneConfig) -> None:
             earlier = (folder for _, folder in self._model_jobs.output_dirs())
-            plans.append(plan_run(resolved, self._base(resolved.model), earlier, work))
+            plans.append(plan_run(resolved, self._base(resolved), earlier, work))
 
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
             checks = (self._check_base, self._model_jobs.refuse_if_written_to)
-            check_fine_tune(config, fields, *checks, read=read, tables_in=Path(folder))
+            find_run, fetch = self._model_jobs.output_dir_of, fetcher(self.settings, work)
+            tables_in = Path(folder)
+            check_fine_tune(config, fields, *checks, read=read, tables_in=tables_in, find_run=find_run, fetch=fetch)
         return plans[0]
 
     @tells_end
@@ -94,12 +98,15 @@ class FineTunePlans(CachedModels):
         """
         from qwen3ft_jupyter.finetune.check import config_for_preview
         from qwen3ft_jupyter.finetune.preview import preview
+        from qwen3ft_jupyter.manager.datasets import fetcher
 
         given = {**fields, "model": model} if model else fields
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
-            resolved = config_for_preview(config, given, Path(folder))
+            work = self._work(reporter, stop)
+            find_run, fetch = self._model_jobs.output_dir_of, fetcher(self.settings, work)
+            resolved = config_for_preview(config, given, Path(folder), find_run=find_run, fetch=fetch)
             self._check_base(resolved)
-            base = self._base(resolved.model)
+            base = self._base(resolved)
             if base.folder is None:
                 raise NotCached(
                     "{name} is not in the cache: its tokenizer and chat template say what the model will see.",
@@ -107,7 +114,7 @@ class FineTunePlans(CachedModels):
                     name=resolved.model,
                     command=Command("download", resolved.model),
                 )
-            return preview(resolved, base.folder, count=count, work=self._work(reporter, stop))
+            return preview(resolved, base.folder, count=count, work=work)
 
     def look_ahead(
         self, look: Look, given: Mapping[str, Any], *, folder: Path | None, stop: threading.Event
@@ -121,15 +128,15 @@ class FineTunePlans(CachedModels):
         """Raise DoesNotFit or NoSpace for a run that cannot fit however short its samples are."""
         from qwen3ft_jupyter.finetune.planning import check_least, plan_run
 
-        base = self._base(config.model)
+        base = self._base(config)
         check_least(config, base, lambda: plan_run(config, base, ()))
 
     def _check_base(self, config: FineTuneConfig) -> None:
         """Raise BadName or UnknownModel for a base model that nobody can have."""
         check_known(config.model, self.cache)
 
-    def _base(self, model_name: str) -> Base:
+    def _base(self, config: FineTuneConfig) -> Base:
         from qwen3ft_jupyter.finetune.planning import base_model
 
-        found = self.cache.find(model_name)
-        return base_model(model_name, found.folder if found else None)
+        found = self.cache.find(config.model, config.revision)
+        return base_model(config.model, found.folder if found else None)

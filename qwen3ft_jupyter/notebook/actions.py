@@ -12,6 +12,7 @@ from qwen3ft_jupyter.faces import actions, say
 from qwen3ft_jupyter.faces.job_views import jobs_table
 from qwen3ft_jupyter.faces.parsing import match_verb
 from qwen3ft_jupyter.faces.refusals import WrongLine
+from qwen3ft_jupyter.faces.report_views import comparison_table
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import (
     cache_table,
@@ -155,11 +156,12 @@ def load(room: Room, given: Namespace) -> Note:
 def finetune(room: Room, given: Namespace) -> JobView | FineTuneForm | PlanView:
     """Start a fine-tune from a cell or a file, say what it would be, or show the form."""
     manager = room.manager_for(given)
-    if given.cell is None and given.config is None and not given.dry_run:
+    if given.cell is None and given.config is None and given.from_run is None and not given.dry_run:
         from qwen3ft_jupyter.notebook.forms import FineTuneForm
 
         return FineTuneForm(manager)
-    config = _config(room, given, given.config)
+    is_alone = given.from_run is not None and given.cell is None and given.config is None
+    config = actions.repeated(manager, given, {} if is_alone else _config(room, given, given.config))
     if given.dry_run:
         from qwen3ft_jupyter.notebook.tuning_views import PlanView
 
@@ -186,6 +188,16 @@ def preview(room: Room, given: Namespace) -> PreviewView:
     is_config = given.cell is not None or given.source is None or given.source.lower().endswith((".yaml", ".yml"))
     source = _config(room, given, given.source) if is_config else given.source
     return PreviewView(actions.preview(room.manager_for(given), given, source))
+
+
+def evaluate(room: Room, given: Namespace) -> JobView:
+    """Start an evaluation."""
+    return _followed(actions.start_evaluate(room.manager_for(given), given), is_detached=given.detach)
+
+
+def compare(room: Room, given: Namespace) -> TableView:
+    """Show fine-tunes beside each other."""
+    return TableView(comparison_table(actions.compare(room.manager_for(given), given)))
 
 
 def merge(room: Room, given: Namespace) -> JobView:
@@ -281,6 +293,8 @@ ACTIONS: dict[str, Callable[[Room, Namespace], View | ModelPicker | FineTuneForm
     "finetune": finetune,
     "preview": preview,
     "chat": chat,
+    "evaluate": evaluate,
+    "compare": compare,
     "merge": merge,
     "export": export,
     "jobs": jobs,

@@ -85,13 +85,26 @@ class JobView(View):
         job = self._look()
         return {
             JOB_MIME_TYPE: {"id": self.job.id},
-            "text/html": verbatim(job_html(job, self._losses)),
+            "text/html": verbatim(element("div", job_html(job, self._losses), *self._report())),
             "text/plain": job_text(job, self._losses),
         }
 
     def html(self) -> Markup:
         """Return the rich form."""
-        return job_html(self._look(), self._losses)
+        return element("div", job_html(self._look(), self._losses), *self._report())
+
+    def _report(self) -> list[Markup]:
+        """Return the report card of a fine-tune, as far as it has come; nothing of another job's in its folder."""
+        from qwen3ft_jupyter.finetune.runs import as_report, report_of
+        from qwen3ft_jupyter.notebook.report_view import report_html
+
+        params = getattr(self.job, "params", None)
+        card = None
+        if self.job.kind == "finetune" and (folder := getattr(params, "output_dir", None)) is not None:
+            card = report_of(folder, self.job.id)
+        elif self.job.kind == "evaluate" and self._known is not None and self._known.status.result:
+            card = as_report(self._known.status.result.get("report"))
+        return [report_html(card)] if card is not None else []
 
     def text(self) -> str:
         """Return the plain form."""

@@ -1,4 +1,4 @@
-"""What a fine-tune has left: the requests to merge it into its base model, and to hand it to what serves it."""
+"""What a fine-tune has left: what it came to, and the requests to merge it into its base and to have it served."""
 
 from __future__ import annotations
 
@@ -22,6 +22,48 @@ AUTH_RESOURCE = "qwen3ft_jupyter:runs"
 _RUN = Field("run", "text", is_required=True)
 REPO = re.compile(r"[\w-][\w.-]*/[\w.@-]+", re.ASCII)
 """What may be the id of a repo, also with a revision; else it is a folder or the id of a job."""
+
+
+class ReportHandler(Qwen3FTHandler):
+    """Tells of a fine-tune: its record, result and report card."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"GET": (_RUN,)}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self) -> None:
+        """Answer with what is known of it."""
+        name = _name(self.given())
+        self.answer(await self.read(lambda manager: manager.run(name).to_dict()))
+
+
+class CompareHandler(Qwen3FTHandler):
+    """Sets fine-tunes beside each other."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"GET": (Field("runs", "list", is_required=True),)}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self) -> None:
+        """Answer with where they differ, and what each came to."""
+        names = [_checked(name) for name in self.given().texts("runs")]
+        self.answer(await self.read(lambda manager: manager.compare(names).to_dict()))
+
+
+class EvaluateHandler(Qwen3FTHandler):
+    """Starts evaluations."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"POST": (_RUN, Field("data", "text"), *fields_of("evaluate"))}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self) -> None:
+        """Start a job and answer with it."""
+        given = self.given()
+        self.answer_job(await self.act(lambda manager: _evaluate(manager, given)))
 
 
 class MergeHandler(Qwen3FTHandler):
@@ -52,6 +94,14 @@ class ExportHandler(Qwen3FTHandler):
         self.answer_job(await self.act(lambda manager: _export(manager, given)))
 
 
+def _evaluate(manager: ModelManager, given: Given) -> JobSnapshot:
+    data, length = given.text("data"), given.count("max_length")
+    if data:
+        _check_whole("data", data)
+    fields = {"max_length": length} if length else {}
+    return manager.evaluate(_name(given), data or None, **fields).snapshot()
+
+
 def _merge(manager: ModelManager, given: Given) -> JobSnapshot:
     job = manager.merge(_name(given), _output_dir(given), overwrite=given.flag("overwrite"))
     return job.snapshot()
@@ -65,7 +115,10 @@ def _export(manager: ModelManager, given: Given) -> JobSnapshot:
 
 def _name(given: Given) -> str:
     """Return the id, repo or folder. Raises BadInput for a folder that depends on where the server runs."""
-    name = given.text("run")
+    return _checked(given.text("run"))
+
+
+def _checked(name: str) -> str:
     is_repo = REPO.fullmatch(name) is not None and not is_there(name)
     if ("/" in name or "\\" in name or name.startswith(".")) and not is_repo:
         _check_whole("run", name)
@@ -84,4 +137,10 @@ def _check_whole(field: str, path: str) -> None:
         raise BadInput("{field} must be a whole path.", hint="Begin it with / or ~.", field=field)
 
 
-ROUTES = (("/runs/merge", MergeHandler), ("/runs/export", ExportHandler))
+ROUTES = (
+    ("/runs/report", ReportHandler),
+    ("/runs/compare", CompareHandler),
+    ("/runs/evaluate", EvaluateHandler),
+    ("/runs/merge", MergeHandler),
+    ("/runs/export", ExportHandler),
+)

@@ -887,6 +887,24 @@ def test_detached_finetune_prints_its_job(manager: StandIn, tmp_path: Path, caps
     assert job.wait(30).state == "succeeded"
 
 
+def test_a_run_is_repeated_without_a_config(
+    manager: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+
+    def fine_tune(config: object, **_options: bool) -> Job:
+        asked.append(config)
+        raise NoSpace("seen")
+
+    monkeypatch.setattr(manager, "fine_tune", fine_tune, raising=False)
+
+    assert cli.main(["finetune", "--from-run", "runs/first"]) == 1
+    assert asked == [{"from_run": "runs/first"}]
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["finetune"])
+    assert "--from-run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_schema_of_the_config_is_printed_for_editors(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], language: Literal["en", "zh"]

@@ -35,6 +35,7 @@ def fields(data: Path, tmp_path: Path) -> dict[str, Any]:
         "learning_rate": 1e-2,
         "lora": {"r": 4, "alpha": 8, "dropout": 0.2},
         "save_steps": 5,
+        "report": False,  # it has tests of its own, and takes time
         "device": "cpu",
     }
 

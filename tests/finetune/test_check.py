@@ -294,7 +294,7 @@ def test_the_result_of_a_fine_tune_is_not_taken_for_a_repo(base: dict[str, Any],
         folder.mkdir(parents=True)
         (folder / "result.json").write_text("{}")
 
-    with pytest.raises(BadConfig, match="The result of a fine-tune cannot be trained further yet: name its base model"):
+    with pytest.raises(BadConfig, match="The result of a fine-tune is trained further by init_from"):
         check_fine_tune(base, {"model": model})
 
 
@@ -407,7 +407,7 @@ def test_the_error_of_one_thing_alone_keeps_its_kind(base: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("named", "words"),
     [
-        ("AI-ModelScope/alpaca-gpt4-data-zh", "names of data sets on a hub are not read"),
+        ("AI-ModelScope/alpaca-gpt4-data-zh", "A data set on a hub is fetched before"),
         ("https://example.org/t.jsonl", "t.jsonl is an address: data is not fetched"),
         ("train.jsonl#0", "asks for no rows"),
         ("empty", "empty holds no files of data"),

@@ -160,6 +160,7 @@ class Clock:
 def saved_at(tmp_path: Path, *, step_s: float, save_s: float, steps: int, **fields: Any) -> list[int]:
     """Play a run whose steps and saves take that long; return the steps after which it saved."""
     clock, saved = Clock(), []
+    tmp_path.mkdir(exist_ok=True)
     config = FineTuneConfig.from_dict({"model": "Qwen/Q", "data": "a.json", "output_dir": str(tmp_path), **fields})
     with MetricsFile(tmp_path / "metrics.jsonl", last_step=0) as metrics:
         folder, written_to = tmp_path / "checkpoints", tmp_path / "written"
@@ -191,3 +192,72 @@ def test_slow_saves_take_at_most_a_twentieth_of_the_time(tmp_path: Path) -> None
 def test_set_steps_are_kept_and_the_last_one_is_not_saved_twice(tmp_path: Path) -> None:
     assert saved_at(tmp_path, step_s=60, save_s=60, steps=9, save_steps=3) == [3, 6]
     assert checkpoints.is_complete(tmp_path / "checkpoints" / "checkpoint-6")
+
+
+def test_set_minutes_are_kept_beside_set_steps(tmp_path: Path) -> None:
+    assert saved_at(tmp_path / "a", step_s=60, save_s=1, steps=16, save_minutes=4) == [4, 8, 12]
+    assert saved_at(tmp_path / "b", step_s=60, save_s=1, steps=9, save_minutes=4, save_steps=3) == [3, 6]
+    assert saved_at(tmp_path / "c", step_s=60, save_s=600, steps=4, save_minutes=0.5) == [1, 2, 3]
+
+
+def test_pruning_keeps_the_best_beside_the_newest(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    for step in (1, 2, 3, 4):
+        make(folder, step)
+
+    checkpoints.prune(folder, 1, best=2)
+    kept = sorted(path.name for path in folder.iterdir())
+    checkpoints.prune(folder, 1, best=9)
+
+    assert kept == ["checkpoint-2", "checkpoint-4"]
+    assert [path.name for path in folder.iterdir()] == ["checkpoint-4"]
+
+
+class Measured:
+    """A run of a step each, with these losses on held-out rows; what was saved, and where it ended."""
+
+    def __init__(self, tmp_path: Path, losses: list[float], **fields: Any) -> None:
+        tmp_path.mkdir(exist_ok=True)
+        values = {"model": "Qwen/Q", "data": "a.json", "output_dir": str(tmp_path), "eval_fraction": 0.1, **fields}
+        self.saved: list[int] = []
+        self.ended = 0
+        self.ear = Ear()
+        with MetricsFile(tmp_path / "metrics.jsonl", last_step=0) as metrics:
+            self.watch = Watch(
+                FineTuneConfig.from_dict(values),
+                folder=tmp_path / "checkpoints",
+                written_to=tmp_path / "written",
+                metrics=metrics,
+                work=Work(self.ear),
+                evaluate_every=1,
+            )
+            state = SimpleNamespace(global_step=0, max_steps=len(losses), num_input_tokens_seen=0)
+            self.watch.on_train_begin(state)
+            for step, loss in enumerate(losses, 1):
+                state.global_step = step
+                control = SimpleNamespace(should_save=False, should_training_stop=False, should_evaluate=False)
+                self.watch.on_step_end(state, control)
+                assert control.should_evaluate
+                self.watch.on_log(state, {"eval_loss": loss})
+                self.watch.on_evaluate(state, control)
+                self.saved += [step] if control.should_save else []
+                self.ended = step
+                if control.should_training_stop:
+                    break
+
+
+def test_each_best_is_saved_where_the_best_is_wanted(tmp_path: Path) -> None:
+    """Equal is not better; the last step is the result anyhow."""
+    losses = [3.0, 2.0, 2.5, 2.0, 1.0, 0.5]
+
+    assert Measured(tmp_path / "a", losses, load_best_model_at_end=True).saved == [1, 2, 5]
+    assert Measured(tmp_path / "b", losses).saved == []
+
+
+def test_a_run_ends_after_so_many_measurements_without_a_better_one(tmp_path: Path) -> None:
+    """The checkpoint of its last step is not saved: a run that is killed there comes by again, and ends again."""
+    early = Measured(tmp_path, [3.0, 2.0, 2.5, 2.1, 1.0], early_stopping=2, save_steps=4)
+
+    assert (early.ended, early.watch.is_early, early.watch.is_stopped) == (4, True, False)
+    assert early.saved == [1, 2]
+    assert any("Stopped early after step 4" in notice and "step 2" in notice for notice in early.ear.notices)

@@ -110,7 +110,7 @@ def test_another_method_or_model_is_planned_by_formula() -> None:
 
 
 def test_a_dry_run_is_asked_for_what_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small models of known layers are left to the formula; where memory is short, both ways are tried."""
+    """Small models are left to the formula; where memory is short, both ways are tried."""
     asked: list[dict[str, Any]] = []
 
     def find_out(given: Any) -> DryRun:

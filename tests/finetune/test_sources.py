@@ -279,3 +279,21 @@ def test_ranked_sets_of_dataset_info_are_preference_data(tmp_path: Path, formatt
     assert [(turn.role, turn.content) for turn in pair.messages] == [(U, "q"), (A, "good")]
     assert pair.rejected is not None
     assert pair.rejected.content == "bad"
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "cure"),
+    [
+        ("t.xlsx", b"PK\x03\x04", "save the table as CSV UTF-8"),
+        ("t.jsonl.gz", b"\x1f\x8b", "unpack it"),
+        ("t.pq", b"PAR1", "give it the ending .parquet"),
+        ("t.docx", b"{}", "files of this type are not read"),
+    ],
+)
+def test_a_file_that_is_not_read_is_named_with_the_cure(tmp_path: Path, name: str, start: bytes, cure: str) -> None:
+    (tmp_path / name).write_bytes(start + b"rest")
+
+    with pytest.raises(BadData) as caught:
+        read_named([str(tmp_path / name)], Reading())
+
+    assert cure in caught.value.message

@@ -81,6 +81,7 @@ def whole_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "gradient_accumulation": 2,
             "learning_rate": 1e-2,
             "lora": {"r": 4, "alpha": 8, "dropout": 0.2},
+            "report": False,
             "device": "cpu",
         }
     )
@@ -121,6 +122,7 @@ def test_a_lora_learns_and_leaves_everything_needed(
         "data",
         "planned",
         "peak_bytes",
+        "result_step",
     }
     assert result.last_loss < result.first_loss - 0.2  # a random base gives an adapter little to hold on to
     assert (result.method, result.steps, result.dtype, result.device) == ("lora", 12, "float32", "cpu")

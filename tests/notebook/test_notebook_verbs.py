@@ -86,7 +86,8 @@ def run(shell: InteractiveShell, manager: StandInManager, opened: list[dict[str,
 
 def test_every_verb_has_a_function_a_usage_and_a_sentence() -> None:
     names = "status, models, download, list, verify, repair, pin, unpin, evict, move, load, finetune, preview, chat, "
-    names += "merge, export, jobs, jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, "
+    names += "evaluate, compare, merge, export, "
+    names += "jobs, jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, "
     names += "practice, help"
 
     assert ", ".join(verb.name for verb in VERBS) == names
@@ -402,6 +403,16 @@ def test_a_fine_tune_is_read_from_a_file(run: Any, manager: StandInManager, tmp_
     assert manager.was_asked("fine_tune") == [({"model": NAME, "data": "train.jsonl"},)]
 
 
+def test_a_run_is_repeated_alone_or_with_what_the_cell_says(run: Any, manager: StandInManager) -> None:
+    run("finetune --from-run runs/first --detach")
+    run("finetune --from-run runs/first --detach", "output_dir: runs/again")
+
+    assert manager.was_asked("fine_tune") == [
+        ({"from_run": "runs/first"},),
+        ({"output_dir": "runs/again", "from_run": "runs/first"},),
+    ]
+
+
 @pytest.mark.parametrize(
     ("cell", "named"),
     [
@@ -509,6 +520,26 @@ def test_a_job_forgotten_while_the_list_is_made_is_left_out(
     monkeypatch.setattr(manager, "jobs", lambda: [gone, StandInJob("b")])
 
     assert [row["id"] for row in run("jobs")] == ["b"]
+
+
+def test_a_run_is_evaluated_on_data_or_on_what_it_kept_out(run: Any, manager: StandInManager) -> None:
+    run("evaluate runs/first --detach")
+    view = run("evaluate a/b test.jsonl --max-length 64 --detach")
+
+    assert isinstance(view, JobView)
+    assert manager.was_asked("evaluate") == [
+        ("runs/first", None, {}),
+        ("a/b", "test.jsonl", {"max_length": 64}),
+    ]
+
+
+def test_runs_are_compared_side_by_side(run: Any, manager: StandInManager) -> None:
+    view = run("compare runs/first runs/second")
+
+    assert manager.was_asked("compare") == [(("runs/first", "runs/second"),)]
+    assert "epochs" in view.text()
+    assert "runs/second" in view.html()
+    assert view[0]["numbers"] == {"last_loss": [1.5, None]}
 
 
 def test_a_run_is_merged_and_exported(run: Any, manager: StandInManager) -> None:

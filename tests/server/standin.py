@@ -19,6 +19,8 @@ from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import DataReport
 from qwen3ft_jupyter.finetune.plan import make_plan
 from qwen3ft_jupyter.finetune.preview import Bin, Preview, PreviewSample, Token
+from qwen3ft_jupyter.finetune.report.card import Asked, Loss, ReportCard
+from qwen3ft_jupyter.finetune.runs import Comparison
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.hubs.names import LeftOut
 from qwen3ft_jupyter.jobs.folder import LogChunk
@@ -29,6 +31,8 @@ from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import SILENT, Controls, Progress, Reporter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.finetune.plan import FineTunePlan
     from qwen3ft_jupyter.jobs.store import Job
@@ -451,6 +455,21 @@ class StandInManager:
         config = {**(config or {}), **fields}
         self._note("fine_tune", config, *(["at once"] if at_once else []))
         return self.new_job("finetune", {"config": config}, f"Fine-tune {config.get('model')}")
+
+    def run(self, name: str) -> SimpleNamespace:
+        self._note("run", name)
+        card = ReportCard(asked=(Asked("row", "one?", "1", "x", "1", {"2": "2"}),), loss=Loss(2.0, 1.0), rows=3)
+        told = {"folder": name, "record": {"model": "a/b"}, "result": None, "numbers": {"steps": 4}}
+        return SimpleNamespace(to_dict=lambda: {**told, "report": card.to_dict()})
+
+    def compare(self, runs: Iterable[str]) -> Comparison:
+        names = tuple(runs)
+        self._note("compare", names)
+        return Comparison(names, {"epochs": (1.0, 2.0)}, {"last_loss": (1.5, None)})
+
+    def evaluate(self, name: str, data: object = None, **fields: Any) -> StandInJob:
+        self._note("evaluate", name, data, fields)
+        return self.new_job("evaluate", {"source": name}, f"Evaluate {name}")
 
     def merge(self, run: str, output_dir: str | None = None, *, overwrite: bool = False) -> StandInJob:
         self._note("merge", run, output_dir, overwrite)

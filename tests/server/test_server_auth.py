@@ -22,6 +22,9 @@ RESOURCES = {
     "/status": "status",
     "/models": "models",
     "/models/download": "models",
+    "/runs/report": "runs",
+    "/runs/compare": "runs",
+    "/runs/evaluate": "runs",
     "/runs/merge": "runs",
     "/runs/export": "runs",
 }

@@ -19,6 +19,30 @@ if TYPE_CHECKING:
     from tests.server.standin import StandInManager
 
 
+async def test_a_run_tells_what_it_came_to(ask: Ask, manager: StandInManager) -> None:
+    told = await ask("get", "/runs/report", query="run=/runs/first")
+    compared = await ask("get", "/runs/compare", query="runs=/runs/first,20260102-030405-finetune-abcd")
+    relative = await ask("get", "/runs/compare", query="runs=/runs/first,../second")
+
+    assert told.json["report"]["scores"]["after"]["chrf"] == 100
+    assert told.json["report"]["asked"][0]["during"] == {"2": "2"}
+    assert compared.json["fields"] == {"epochs": [1.0, 2.0]}
+    assert manager.was_asked("compare") == [(("/runs/first", "20260102-030405-finetune-abcd"),)]
+    assert relative.code == 400
+
+
+async def test_an_evaluation_is_a_job(ask: Ask, manager: StandInManager) -> None:
+    answer = await ask("post", "/runs/evaluate", query="run=/runs/first")
+    await ask("post", "/runs/evaluate", query="run=a/b&data=/data/test.jsonl&max_length=64")
+    relative = await ask("post", "/runs/evaluate", query="run=a/b&data=test.jsonl")
+
+    assert (answer.code, answer.json["kind"], relative.code) == (202, "evaluate", 400)
+    assert manager.was_asked("evaluate") == [
+        ("/runs/first", None, {}),
+        ("a/b", "/data/test.jsonl", {"max_length": 64}),
+    ]
+
+
 async def test_a_merge_is_a_job(ask: Ask, manager: StandInManager) -> None:
     answer = await ask("post", "/runs/merge", query="run=20260102-030405-finetune-abcd")
     body = json.dumps({"run": "/runs/first", "output_dir": "/models/whole", "overwrite": True})

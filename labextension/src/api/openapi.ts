@@ -206,8 +206,9 @@ export interface paths {
         readonly put?: never;
         /**
          * Says what a fine-tune would be, without starting it.
-         * @description Data, tokens, steps, memory, disk and time. Nothing is fetched, started or written; a process of its own reads the
-         *     data, and ends when the client leaves. Relative paths begin at the server's folder.
+         * @description Data, tokens, steps, memory, disk and time. Nothing is started, and nothing fetched but data sets of a hub that the
+         *     data names; a process of its own reads the data, and ends when the client leaves. Relative paths begin at the
+         *     server's folder.
          */
         readonly post: operations["planFineTune"];
         readonly delete?: never;
@@ -227,9 +228,64 @@ export interface paths {
         readonly put?: never;
         /**
          * Shows the data of a fine-tune as the model will see it.
-         * @description The model must be in the cache. Nothing is fetched, started or written.
+         * @description The model must be in the cache. Nothing is started, and nothing fetched but data sets of a hub.
          */
         readonly post: operations["previewFineTune"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/runs/report": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Tells of a fine-tune, finished or not; its record, result and report card. */
+        readonly get: operations["reportRun"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/runs/compare": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Sets fine-tunes beside each other; where their configs differ, and what each came to. */
+        readonly get: operations["compareRuns"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/runs/evaluate": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Measures and asks a model, or the result of a fine-tune, as a job.
+         * @description The fields may be given in the query or in the body. The result of the job has `report`, a ReportCard. Nothing is
+         *     fetched.
+         */
+        readonly post: operations["evaluateRun"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -456,6 +512,67 @@ export interface components {
             readonly in_place?: components["schemas"]["FlagInBody"];
             readonly max_speed?: number | null;
             readonly dry_run?: components["schemas"]["FlagInBody"];
+        };
+        /** @description A fine-tune, as its output folder tells of it. */
+        readonly Run: {
+            readonly folder: string;
+            /** @description Its config, and what it was begun with. */
+            readonly record: Record<string, unknown>;
+            /** @description What it came to; null while it is not finished. */
+            readonly result: Record<string, unknown> | null;
+            readonly report: components["schemas"]["ReportCard"] | null;
+            readonly numbers: components["schemas"]["RunNumbers"];
+        };
+        /** @description Losses, scores, tokens, seconds and bytes, by name, as far as they are known. */
+        readonly RunNumbers: {
+            readonly [key: string]: number;
+        };
+        /** @description Did it learn, did it forget? */
+        readonly ReportCard: {
+            readonly version: number;
+            /** @enum {unknown} */
+            readonly rows_from: "held_out" | "training" | "data";
+            /** @description That the loss is of. */
+            readonly rows: number;
+            /** @description Whether the loss is a mean cross-entropy of tokens; that of preferences is none, and has no perplexity. */
+            readonly is_token_loss: boolean;
+            /** @description Loss and perplexity, before and after; null where they are not known. */
+            readonly held_out: Record<string, unknown>;
+            /** @description Exact match, chrF and ROUGE-L in percent, before and after. */
+            readonly scores: Record<string, unknown>;
+            /** @description How alike everyday answers before and after are, chrF in percent. */
+            readonly everyday_kept: number | null;
+            readonly asked: readonly {
+                /** @enum {unknown} */
+                readonly kind: "row" | "prompt" | "everyday";
+                readonly prompt: string;
+                readonly reference: string | null;
+                readonly before: string | null;
+                readonly after: string | null;
+                /** @description By the step after which it was asked. */
+                readonly during: {
+                    readonly [key: string]: string;
+                };
+            }[];
+            readonly planned: components["schemas"]["RunNumbers"];
+            readonly actual: components["schemas"]["RunNumbers"];
+            readonly notices: readonly string[];
+        };
+        readonly Comparison: {
+            readonly names: readonly string[];
+            /** @description Fields of the config in which they differ, and the value of each run. */
+            readonly fields: {
+                readonly [key: string]: readonly unknown[];
+            };
+            /** @description What they came to, and the value of each run; null where it is not known. */
+            readonly numbers: {
+                readonly [key: string]: readonly (number | null)[];
+            };
+        };
+        readonly EvaluateRequest: {
+            readonly run?: string;
+            readonly data?: string | null;
+            readonly max_length?: number | null;
         };
         readonly MergeRequest: {
             readonly run?: string;
@@ -725,10 +842,40 @@ export interface components {
             readonly empty_think_loss: boolean;
             /**
              * Part held out
-             * @description Part of the rows kept out of training and measured after each epoch.
+             * @description Part of the rows kept out of training and measured.
              * @default 0
              */
             readonly eval_fraction: number;
+            /**
+             * Eval steps
+             * @description Held-out rows are measured each so many steps, and at the end; null: after each epoch.
+             * @default null
+             */
+            readonly eval_steps: number | null;
+            /**
+             * Early stopping
+             * @description End after so many measurements in a row without a better one; null: never.
+             * @default null
+             */
+            readonly early_stopping: number | null;
+            /**
+             * Take the best
+             * @description The result is what measured best on held-out rows, not the last step.
+             * @default false
+             */
+            readonly load_best_model_at_end: boolean;
+            /**
+             * Report
+             * @description Ask rows and everyday prompts before and after, and score the answers; see report.json of the result.
+             * @default true
+             */
+            readonly report: boolean;
+            /**
+             * Prompts
+             * @description What else is asked before, while it learns, and after.
+             * @default []
+             */
+            readonly prompts: string | readonly string[];
             /**
              * Seed
              * @description What chance begins with: the order of the rows, the adapter's first weights, dropout.
@@ -737,13 +884,19 @@ export interface components {
             readonly seed: number;
             /**
              * Save steps
-             * @description A checkpoint each so many steps; null: every five minutes, at most a twentieth of the time.
+             * @description A checkpoint each so many steps; null, and save_minutes too: every five minutes, a twentieth of the time.
              * @default null
              */
             readonly save_steps: number | null;
             /**
+             * Save minutes
+             * @description A checkpoint each so many minutes.
+             * @default null
+             */
+            readonly save_minutes: number | null;
+            /**
              * Keep checkpoints
-             * @description How many of the last checkpoints stay.
+             * @description How many of the last checkpoints stay; the best one stays beside them where it is needed.
              * @default 2
              */
             readonly keep_checkpoints: number;
@@ -779,6 +932,24 @@ export interface components {
              * @default false
              */
             readonly overwrite: boolean;
+            /**
+             * Revision
+             * @description Commit, branch or tag of the model; null: the cached one, or the newest.
+             * @default null
+             */
+            readonly revision: string | null;
+            /**
+             * Init from
+             * @description A finished run, or a checkpoint of one, that is trained further; what is not given is as in that run.
+             * @default null
+             */
+            readonly init_from: string | null;
+            /**
+             * From run
+             * @description A run that is repeated as it was.
+             * @default null
+             */
+            readonly from_run: string | null;
             /**
              * Quantization
              * @description 4bit: the base is kept in NF4, a quarter of the memory, under an adapter in full precision (QLoRA).
@@ -1140,13 +1311,13 @@ export interface components {
         };
         readonly Progress: {
             /** @enum {unknown} */
-            readonly phase: "queued" | "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "merging" | "comparing" | "saving" | "exporting";
+            readonly phase: "queued" | "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "evaluating" | "merging" | "comparing" | "saving" | "exporting";
             /** @description What people call the phase, as a label begins. */
             readonly phase_words: string;
             readonly done: number;
             readonly total: number | null;
             /** @enum {unknown} */
-            readonly unit: "bytes" | "files" | "rows" | "steps";
+            readonly unit: "bytes" | "files" | "rows" | "steps" | "answers";
             /** @description What stands after a number of them; empty for bytes. */
             readonly unit_words: string;
             /** @description Units per second. */
@@ -1254,6 +1425,11 @@ export type FlagInBody = components['schemas']['FlagInBody'];
 export type OtherOwner = components['schemas']['OtherOwner'];
 export type Error = components['schemas']['Error'];
 export type DownloadRequest = components['schemas']['DownloadRequest'];
+export type Run = components['schemas']['Run'];
+export type RunNumbers = components['schemas']['RunNumbers'];
+export type ReportCard = components['schemas']['ReportCard'];
+export type Comparison = components['schemas']['Comparison'];
+export type EvaluateRequest = components['schemas']['EvaluateRequest'];
 export type MergeRequest = components['schemas']['MergeRequest'];
 export type ExportRequest = components['schemas']['ExportRequest'];
 export type Source = components['schemas']['Source'];
@@ -1606,6 +1782,90 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Preview"];
                 };
             };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly reportRun: {
+        readonly parameters: {
+            readonly query: {
+                /** @description The id of a fine-tune's job, or the whole path of its output folder. */
+                readonly run: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description What its output folder tells. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Run"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly compareRuns: {
+        readonly parameters: {
+            readonly query: {
+                /** @description Two or more, with commas between them; ids of jobs, or whole paths of output folders. */
+                readonly runs: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The comparison. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly evaluateRun: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description The id of a fine-tune's job; the whole path of a folder with a run or a model; or the repo id of a cached
+                 *     model. Needed, here or in the body.
+                 */
+                readonly run?: string;
+                /** @description The whole path of a file or folder; the rows that the fine-tune kept out of training if left out. */
+                readonly data?: string;
+                /** @description The most tokens of a sample; that of the run if left out. */
+                readonly max_length?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["EvaluateRequest"];
+            };
+        };
+        readonly responses: {
+            readonly 202: components["responses"]["Started"];
             readonly 400: components["responses"]["Error"];
             readonly 404: components["responses"]["Error"];
             readonly 422: components["responses"]["Error"];

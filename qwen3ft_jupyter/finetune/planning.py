@@ -231,7 +231,7 @@ def try_run(
     """
     numbers = base.numbers
     is_small = base.parameters < TRIED_FROM_PARAMETERS
-    if base.config is None or is_small or config.quantization or not _can_try():
+    if base.config is None or is_small or not _can_try(config):
         return None, []
     place, needs = place_of(config, base.parameters, machine), Needs(config, numbers)
     how = training_of(config, needs, place, tokens.longest)
@@ -253,8 +253,9 @@ def try_run(
         return None, [Message("Memory is told by formula: its dry run failed: {problem}", problem=error.message)]
 
 
-def _can_try() -> bool:
-    return all(importlib.util.find_spec(name) for name in ("torch", "transformers", "peft"))
+def _can_try(config: FineTuneConfig) -> bool:
+    needed = ("torch", "transformers", "peft", *(["bitsandbytes"] if config.quantization else []))
+    return all(importlib.util.find_spec(name) for name in needed)
 
 
 def measured_rate(config: FineTuneConfig, memory: MemoryPlan | None, earlier: Iterable[Path]) -> float | None:

@@ -117,7 +117,7 @@ def test_a_dry_run_is_asked_for_what_decides(monkeypatch: pytest.MonkeyPatch) ->
         asked.append(json.loads(json.dumps(given)))
         return DryRun(1, 1)
 
-    monkeypatch.setattr(planning, "_can_try", lambda: True)
+    monkeypatch.setattr(planning, "_can_try", lambda _config: True)
     for model, fields in (("0.6B", {}), ("8B", {"activation_checkpointing": False}), ("8B", {"packing": False})):
         config = FineTuneConfig.from_dict({"data": "a", "model": f"Qwen/Qwen3-{model}", **fields})
         try_run(config, planning.base_model(config.model, None), TOKENS, MACHINE, find_out)
@@ -140,7 +140,7 @@ def test_a_dry_run_that_fails_leaves_the_formula_and_says_why(monkeypatch: pytes
     def fails(_given: Any) -> DryRun:
         raise JobFailed("{problem}", problem="KeyError: 'odd'")
 
-    monkeypatch.setattr(planning, "_can_try", lambda: True)
+    monkeypatch.setattr(planning, "_can_try", lambda _config: True)
     config = FineTuneConfig.from_dict({"data": "a", "model": "Qwen/Qwen3-8B"})
     found, notices = try_run(config, planning.base_model(config.model, None), TOKENS, MACHINE, fails)
 

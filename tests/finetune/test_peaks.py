@@ -18,6 +18,8 @@ CASES: list[dict[str, Any]] = [
     {"method": "lora", "dtype": "bfloat16", "vocab": 8000},
     {"method": "lora", "dtype": "float32", "activation_checkpointing": True},
     {"method": "lora", "dtype": "bfloat16", "activation_checkpointing": False},
+    {"quantization": "4bit", "dtype": "float32", "activation_checkpointing": True},
+    {"quantization": "4bit", "dtype": "bfloat16", "activation_checkpointing": False},
     {"method": "full", "dtype": "float32", "activation_checkpointing": True},
     {"method": "full", "dtype": "bfloat16", "activation_checkpointing": False},
 ]

@@ -225,13 +225,14 @@ def try_run(
 ) -> tuple[DryRun | None, list[str]]:
     """Return what a dry run finds, and what is to be said of it; None where the arithmetic is all there is.
 
-    Small models are left to the arithmetic: they fit wherever torch does.
+    Small models are left to the arithmetic: they fit wherever torch does. So are runs that train some layers alone, of
+    which a few do not tell what all take.
 
     Raises BadInput, BadConfig if this machine lacks the device, or cannot compute in the type.
     """
     numbers = base.numbers
-    is_small = base.parameters < TRIED_FROM_PARAMETERS
-    if base.config is None or is_small or not _can_try(config):
+    is_reckoned = base.parameters < TRIED_FROM_PARAMETERS or config.trainable_layers is not None
+    if base.config is None or is_reckoned or not _can_try(config):
         return None, []
     place, needs = place_of(config, base.parameters, machine), Needs(config, numbers)
     how = training_of(config, needs, place, tokens.longest)

@@ -779,6 +779,12 @@ export interface components {
              */
             readonly method: "lora" | "full";
             /**
+             * Trainable layers
+             * @description Of method full: train the last so many layers, below 0 the first, and nothing else; null: every weight.
+             * @default null
+             */
+            readonly trainable_layers: number | null;
+            /**
              * Output folder
              * @description Where checkpoints, metrics and the result go; without: a folder named after model, method and time, in runs.
              * @default

@@ -77,8 +77,8 @@ class PairLoss:
 class DirectPreferenceLoss(PairLoss):
     """DPO: how much more than before the chosen answer is preferred (Rafailov et al. 2023, eq. 7).
 
-    What the model gave before is asked of it with its adapter off; where there is none, it is asked of all pairs
-    before training, so that no second model is in memory.
+    What the model gave before is asked of it with its adapter off. Where there is none, or where it has learned in
+    an earlier run, the model is asked of all pairs before training, so that no second one is in memory.
     """
 
     rpo_alpha: float
@@ -90,7 +90,7 @@ class DirectPreferenceLoss(PairLoss):
 
     def prepared(self, model: Model, examples: Sequence[Example], work: Work) -> Sequence[Example]:
         """Return the pairs with their reference, if nothing of the model can be turned off to ask it later."""
-        if _has_adapter(model):
+        if _has_new_adapter(model):
             return examples
         references: list[tuple[float, float]] = []
         device, is_on = model.device, self.autocast is not None
@@ -207,5 +207,7 @@ def log_of_one_less_exp(values: Tensor) -> Tensor:
     return near.where(is_near, far)
 
 
-def _has_adapter(model: Model) -> bool:
-    return hasattr(model, "disable_adapter")
+def _has_new_adapter(model: Model) -> bool:
+    """Return whether the model has an adapter, and is with it what it is without: its B matrices begin at zero."""
+    learned = (one for name, one in model.named_parameters() if ".lora_B." in name)
+    return hasattr(model, "disable_adapter") and not any(bool(one.any()) for one in learned)

@@ -123,7 +123,7 @@ def begin_peak() -> int:
 
 
 def tried_bytes(config: FineTuneConfig, model: Path, tokens: Tokens) -> int | None:
-    if config.quantization or config.trainable_layers is not None:
+    if config.trainable_layers is not None:
         return None  # is not tried
     base, machine = base_model(config.model, model), machine_without_torch()
     with mock.patch.object(planning, "TRIED_FROM_PARAMETERS", 0):

@@ -111,14 +111,14 @@ def test_another_method_or_model_is_planned_by_formula() -> None:
 
 
 def test_a_dry_run_is_asked_for_what_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small models of known layers are left to the formula; where memory is short, both ways are tried."""
+    """Small models are left to the formula; where memory is short, both ways are tried."""
     asked: list[dict[str, Any]] = []
 
     def find_out(given: Any) -> DryRun:
         asked.append(json.loads(json.dumps(given)))
         return DryRun(1, 1)
 
-    monkeypatch.setattr(planning, "_can_try", lambda: True)
+    monkeypatch.setattr(planning, "_can_try", lambda _config: True)
     for model, fields in (("0.6B", {}), ("8B", {"activation_checkpointing": False}), ("8B", {"packing": False})):
         config = FineTuneConfig.from_dict({"data": "a", "model": f"Qwen/Qwen3-{model}", **fields})
         try_run(config, planning.base_model(config.model, None), TOKENS, MACHINE, find_out)
@@ -141,7 +141,7 @@ def test_a_dry_run_that_fails_leaves_the_formula_and_says_why(monkeypatch: pytes
     def fails(_given: Any) -> DryRun:
         raise JobFailed("{problem}", problem="KeyError: 'odd'")
 
-    monkeypatch.setattr(planning, "_can_try", lambda: True)
+    monkeypatch.setattr(planning, "_can_try", lambda _config: True)
     config = FineTuneConfig.from_dict({"data": "a", "model": "Qwen/Qwen3-8B"})
     found, notices = try_run(config, planning.base_model(config.model, None), TOKENS, MACHINE, fails)
 

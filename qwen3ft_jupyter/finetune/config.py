@@ -208,6 +208,12 @@ class FineTuneConfig(_Group):
         Accepts(Message("a text or a list of at most {count} texts", count=rules.MOST_PROMPTS)),
     ] = ()
     """What else is asked before, while it learns, and after."""
+    report_to: Annotated[
+        tuple[rules.Tracker, ...],
+        BeforeValidator(rules.read_words, json_schema_input_type=rules.Tracker | list[rules.Tracker]),
+        Accepts(Message("a list of names among {names}", names=", ".join(rules.TRACKERS))),
+    ] = Field(default=(), title="Report to")
+    """Where the metrics of each step go, too: tensorboard, swanlab, wandb, mlflow; what sends them is theirs."""
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
     """What chance begins with: the order of the rows, the adapter's first weights, dropout."""
     save_steps: int | None = Field(default=None, ge=1, le=10_000_000, json_schema_extra={"x-unit": "steps"})

@@ -201,7 +201,7 @@ _NOTES: Mapping[str, str] = {
         project
     """,
     NOT_NEEDED: """
-        do_train do_eval do_predict template overwrite_cache ddp_timeout plot_loss report_to run_name
+        do_train do_eval do_predict template overwrite_cache ddp_timeout plot_loss run_name
         save_only_model trust_remote_code remove_unused_columns optim optim_args model_type streaming
         load_from_cache_file truncation_strategy truncation_mode enable_liger_kernel use_liger_kernel use_liger
         liger_kernel_config use_fast_tokenizer tuner_backend use_unsloth use_unsloth_gc use_reentrant_gc

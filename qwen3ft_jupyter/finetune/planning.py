@@ -168,9 +168,18 @@ def _disk_free(config: FineTuneConfig) -> int | None:
 
 
 def look_ahead(
-    config: FineTuneConfig, folder: Path, data: Data, samples: Sequence[Example], facts: results.Facts, *, work: Work
+    config: FineTuneConfig,
+    folder: Path,
+    data: Data,
+    samples: Sequence[Example],
+    facts: results.Facts,
+    *,
+    work: Work,
+    earlier: Iterable[Path] = (),
 ) -> FineTunePlan:
     """Return the plan of a run whose samples are ready; tell `work` if memory is close.
+
+    `earlier` are output folders of earlier runs, the newest first: one like this tells how long it will take.
 
     Raises:
         DoesNotFit: Memory cannot hold it.
@@ -185,6 +194,7 @@ def look_ahead(
         machine_without_torch(),
         held_out=facts.held_out,
         disk_free=_disk_free(config),
+        rate=lambda memory: measured_rate(config, memory, earlier),
     )
     check_plan(plan)
     if words := closeness(plan):

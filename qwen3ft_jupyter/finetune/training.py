@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +34,7 @@ from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.work import SILENT, Progress, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from transformers import Trainer
 
@@ -54,6 +56,7 @@ def train(
     resume: bool = False,
     run_id: str | None = None,
     base_commit: str | None = None,
+    earlier: Iterable[Path] = (),
 ) -> Outcome:
     """Fine-tune the model in `model_folder` and return what came out.
 
@@ -67,6 +70,7 @@ def train(
         run_id: Names this run in its record; only a run of the same name is resumed. None: a run without a name.
         base_commit: The commit of the model in `model_folder`, for the record; a resumed run must have the same. None:
             not known.
+        earlier: Output folders of earlier runs, the newest first: one like this tells how long it will take.
 
     Raises:
         BadConfig: The output_dir cannot be used (see `check_output`), packing or adapter do not suit the model, or the
@@ -95,7 +99,7 @@ def train(
                 work.reporter.notice(notice)
         tokenizer = load_tokenizer(model_folder)
         samples = _prepare_samples(config, data, tokenizer, work)
-        ahead = look_ahead(config, model_folder, data, samples.training, samples.facts, work=work)
+        ahead = look_ahead(config, model_folder, data, samples.training, samples.facts, work=work, earlier=earlier)
         planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
         ready = load_for_training(config, model_folder, reporter=work.reporter)
         if planned.parent:
@@ -116,6 +120,7 @@ def train(
         trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
         outcome = _outcome(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
+        outcome = replace(outcome, mfu=_utilisation(outcome, ready, trained, samples))
         report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
         if report:
             outcome = replace(outcome, report={name: (before, after) for name, before, after in number_rows(report)})
@@ -283,17 +288,31 @@ def _trainer(
     from qwen3ft_jupyter.finetune.compute.trainer import StepTrainer
 
     arguments = training_arguments(config, ready.precision, checkpoints=save_to, samples=len(samples.training))
-    return StepTrainer(
-        ready.model,
-        arguments,
-        objective,
-        samples=samples.training,
-        held_out=samples.held_out,
-        callback=make_callback(watch),
-        optimizer=loraplus_optimizer(ready.model, config)
-        if config.method == "lora" and config.lora.loraplus_ratio is not None
-        else None,
-    )
+    is_loraplus = config.method == "lora" and config.lora.loraplus_ratio is not None
+    with _tensorboard_in(Path(config.output_dir) / results.TENSORBOARD):
+        return StepTrainer(
+            ready.model,
+            arguments,
+            objective,
+            samples=samples.training,
+            held_out=samples.held_out,
+            callback=make_callback(watch),
+            optimizer=loraplus_optimizer(ready.model, config) if is_loraplus else None,
+        )
+
+
+@contextlib.contextmanager
+def _tensorboard_in(folder: Path) -> Iterator[None]:
+    """Have TensorBoard's files written to `folder` by trainers that are made meanwhile, unless the user said where."""
+    name = "TENSORBOARD_LOGGING_DIR"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
 
 
 def _fit(trainer: Trainer, watch: Watch, checkpoint: Path | None) -> TrainerState:
@@ -343,6 +362,25 @@ def _outcome(
         data=facts.to_dict(),
         diverged=has_diverged(losses),
     )
+
+
+def _utilisation(outcome: Outcome, ready: Trainable, trained: _Trained, samples: _Samples) -> float | None:
+    """Return the part of the device's peak that the median step has used."""
+    from qwen3ft_jupyter.finetune.compute.utilisation import utilisation
+
+    rates = [row["tokens_per_s"] for row in trained.metrics.rows if row.get("tokens_per_s")]
+    sequences = [one.length for example in samples.training for one in example.sequences]
+    if not rates:
+        return None
+    used = utilisation(
+        ready.model,
+        outcome.parameters,
+        statistics.median(rates),
+        length=sum(sequences) / len(sequences),
+        is_adapter=outcome.method == "lora",
+        dtype=outcome.dtype,
+    )
+    return None if used is None else round(used, 4)
 
 
 def has_diverged(losses: Sequence[float]) -> bool:

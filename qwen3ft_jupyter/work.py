@@ -96,6 +96,7 @@ PHASES: Final[Mapping[str, Phase]] = {
     "comparing": Phase(Message("comparing with base and adapter")),
     "saving": Phase(Message("saving"), is_final=True),
     "exporting": Phase(Message("exporting"), is_final=True),
+    "uploading": Phase(Message("uploading"), is_final=True),
 }
 """Every phase. A new one is a row here and its translation."""
 

@@ -103,8 +103,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "array": ("list", "列表"),
     "follows": ("as described", "见说明"),
     "of_presets": (
-        "What `preset` gives where a field is not given; steps and epochs exclude each other.",
-        "未给出某个字段时 `preset` 给出的值；步数与轮数二者取一。",
+        "Where a field is not given. Steps and epochs exclude each other; DPO and ORPO keep their own learning rates.",
+        "未给出某个字段时的取值。步数与轮数二者取一；DPO 和 ORPO 使用自己的学习率。",
     ),
     "of_names": (
         "What LLaMA-Factory, ms-swift, TRL and peft call it. Their other fields are answered with what to do instead.",
@@ -191,7 +191,7 @@ def openapi_part() -> str:
     """Return the schemas of the fields as ``openapi.yaml`` holds them."""
     schema = FineTuneConfig.json_schema()
     groups = schema.pop("$defs")
-    del schema["$schema"]
+    del schema["$schema"], schema["patternProperties"]
     text = yaml.safe_dump({"FineTuneFields": schema, **groups}, sort_keys=False, allow_unicode=True, width=116)
     return textwrap.indent(text.replace("#/$defs/", "#/components/schemas/"), "    ")
 

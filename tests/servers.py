@@ -13,6 +13,7 @@ set (or the server closes), or `ABORT` to reset the connection there and then.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.server
 import json
 import socket
@@ -259,3 +260,69 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if reply.is_chunked:
             self.wfile.write(b"0\r\n\r\n")
             self.wfile.flush()
+
+
+COMMIT = "c" * 40
+"""At which a stand-in has all its repos."""
+
+
+def dataset_hub(repos: Mapping[str, Mapping[str, bytes]]) -> Callable[[Seen], Reply]:
+    """Answer as both hubs do for data sets: files by path, by repo id. Their own clients take it for the real ones."""
+
+    def answer(request: Seen) -> Reply:
+        for repo_id, files in repos.items():
+            rest = request.path.partition(f"/datasets/{repo_id}/")[2]
+            if not rest:
+                continue
+            if request.path.startswith("/api/v1/"):
+                return _as_modelscope(request, rest, files)
+            return _as_hugging_face(request, rest, repo_id, files)
+        if request.path.startswith("/api/v1/"):
+            return json_reply({"Code": 10010205001, "Message": "not found", "Success": False}, 404)
+        return json_reply({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
+
+    return answer
+
+
+def _as_modelscope(request: Seen, rest: str, files: Mapping[str, bytes]) -> Reply:
+    if rest == "repo/tree":
+        number, size = (int(request.query.get(name, "1")) for name in ("PageNumber", "PageSize"))
+        listed = [
+            {
+                "Path": path,
+                "Name": path.rpartition("/")[2],
+                "Type": "blob",
+                "Size": len(data),
+                "Sha256": hashlib.sha256(data).hexdigest(),
+            }
+            for path, data in files.items()
+        ]
+        page = listed[(number - 1) * size : number * size]
+        return json_reply({"Code": 200, "Data": {"Files": page, "TotalCount": len(listed)}, "Success": True})
+    if rest == "repo" and (data := files.get(request.query.get("FilePath", ""))) is not None:
+        return file_reply(request, data)
+    if rest == "revisions":
+        branches = [{"Revision": "master"}]
+        return json_reply({"Code": 200, "Data": {"RevisionMap": {"Branches": branches, "Tags": []}}, "Success": True})
+    return json_reply({"Code": 404, "Message": "not found", "Success": False}, 404)
+
+
+def _as_hugging_face(request: Seen, rest: str, repo_id: str, files: Mapping[str, bytes]) -> Reply:
+    kind, _, below = rest.partition("/")
+    if kind == "revision":
+        siblings = [{"rfilename": path} for path in files]
+        return json_reply({"id": repo_id, "sha": COMMIT, "siblings": siblings, "private": False, "gated": False})
+    if kind == "tree":
+        return json_reply(
+            [{"type": "file", "path": path, "size": len(data), "oid": _git_sha1(data)} for path, data in files.items()]
+        )
+    data = files.get(below.partition("/")[2])
+    if kind != "resolve" or data is None:
+        return json_reply({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
+    reply = file_reply(request, data)
+    etag = {"ETag": f'"{_git_sha1(data)}"', "X-Repo-Commit": COMMIT}
+    return Reply(reply.status, reply.body, {**reply.headers, **etag})
+
+
+def _git_sha1(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()  # noqa: S324 - as git names it

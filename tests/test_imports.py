@@ -21,6 +21,7 @@ LEVELS = [
     ["catalog"],
     ["hubs"],
     ["transfer"],
+    ["upload"],
     ["cache"],
     ["download"],
     ["mirror"],
@@ -37,7 +38,17 @@ LONGEST_CHAIN = 9
 """How many modules may import each other in a row: every one waits for all below it, and so does whoever reads it."""
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
-HEAVY = ["torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "modelscope", "huggingface_hub"]
+HEAVY = [
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "bitsandbytes",
+    "datasets",
+    "modelscope",
+    "modelscope_hub",
+    "huggingface_hub",
+]
 
 
 def room_of(path: Path) -> str:

@@ -64,7 +64,15 @@ def test_work_that_succeeds_is_over(manager: ModelManager, made: Ends, name: str
 
 @pytest.mark.parametrize(
     "name",
-    [*(WORK.keys() - {"evict_all"}), "load_model_and_tokenizer", "chat", "move_cache", "plan_fine_tune", "preview"],
+    [
+        *(WORK.keys() - {"evict_all"}),
+        "load_model_and_tokenizer",
+        "chat",
+        "move_cache",
+        "plan_fine_tune",
+        "preview",
+        "fine_tune",
+    ],
 )
 def test_work_that_fails_is_over_with_its_error(manager: ModelManager, made: Ends, name: str) -> None:
     arguments: tuple[Any, ...] = ("Qwen/Qwen3-7B-Nobody", *(["hello"] if name == "chat" else []))
@@ -91,6 +99,7 @@ def test_everything_that_takes_a_reporter_tells_it_the_end() -> None:
         "move_cache",
         "plan_fine_tune",
         "preview",
+        "fine_tune",
     } - {
         "ensure_model_cached"  # it is done by `ensure`
     }

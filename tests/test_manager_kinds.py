@@ -31,6 +31,7 @@ from qwen3ft_jupyter.manager.kinds import (
     FineTuneParams,
     MergeParams,
     ModelParams,
+    PushParams,
     Starter,
 )
 from tests.jobs.following import AT_ONCE_S, start
@@ -48,6 +49,7 @@ PARAMS: dict[str, ModelParams] = {
     "merge": MergeParams(STARTER, Path("/home/me/out"), "acme/Tiny-1", Path("/home/me/out-merged"), overwrite=True),
     "export": ExportParams(STARTER, "/home/me/out", "acme/Tiny-1", "gguf", Path("/home/me/out-gguf")),
     "evaluate": EvaluateParams(STARTER, "/home/me/out", "acme/Tiny-1", CONFIG, is_held_out=True),
+    "push": PushParams(STARTER, Path("/home/me/out"), "modelscope", "me/out"),
 }
 GIVEN = {"settings": {"offline": True, "cache_dir": "/models"}, "is_trusted": False}
 WRITTEN: dict[str, dict[str, Any]] = {
@@ -76,6 +78,13 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "output_dir": "/home/me/out-gguf",
     },
     "evaluate": {"model_name": "acme/Tiny-1", "source": "/home/me/out", "config": CONFIG, "is_held_out": True},
+    "push": {
+        "model_name": "",
+        "source": "/home/me/out",
+        "hub": "modelscope",
+        "repo_id": "me/out",
+        "private": True,
+    },
 }
 """As every version has written them."""
 
@@ -94,6 +103,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         ("export", ExportParams(STARTER, "/runs/first", "a/b", "vllm"), "Export first → vllm"),
         ("export", ExportParams(STARTER, "a/b", "a/b", "gguf"), "Export a/b → gguf"),
         ("evaluate", EvaluateParams(STARTER, "/runs/first", "a/b", CONFIG), "Evaluate first"),
+        ("push", PushParams(STARTER, Path("/runs/first"), "modelscope", "me/x"), "Push first → me/x"),
     ],
 )
 def test_a_title_says_what_is_done_to_which_revision(kind: str, params: ModelParams, title: str) -> None:

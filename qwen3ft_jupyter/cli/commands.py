@@ -35,7 +35,7 @@ FAILED = 1
 _ELSEWHERE = {
     **dict.fromkeys(("download", "verify", "repair"), "work"),
     **dict.fromkeys(("finetune", "preview", "compare"), "tuning"),
-    **dict.fromkeys(("merge", "export", "evaluate", "jobs"), "jobs"),
+    **dict.fromkeys(("merge", "export", "push", "evaluate", "jobs"), "jobs"),
     "mirror": "mirror",
 }
 """The modules of the verbs that are not here."""

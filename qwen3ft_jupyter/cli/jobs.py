@@ -1,4 +1,4 @@
-"""The verbs of the command line that are about jobs, and those that start a merge or an export."""
+"""The verbs of the command line that are about jobs, and those that start a merge, an export or a push."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from qwen3ft_jupyter.errors import error_from_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.job_views import comparison_words, fetch_facts, job_text, jobs_table
+from qwen3ft_jupyter.faces.push_views import push_table
 from qwen3ft_jupyter.faces.report_views import report_numbers
 from qwen3ft_jupyter.faces.terminal import ProgressLine, follow
 from qwen3ft_jupyter.faces.verbs import write_command
@@ -110,6 +111,21 @@ def export_(given: Namespace) -> int:
     return detach(job) if given.detach else tell_end(job)
 
 
+def push_(given: Namespace) -> int:
+    """Print what a push would upload; with --yes start it and follow it: the last line on stdout is the page."""
+    manager = open_manager(given)
+    if given.confirm:
+        job = actions.start_push(manager, given)
+        return detach(job) if given.detach else tell_end(job)
+    plan = actions.plan_push(manager, given)
+    if given.is_json:
+        show_json(plan.to_dict())
+    else:
+        table = push_table(plan, "cli")
+        show("\n".join([table.title, *(fact(name, value) for name, value in table.rows), *table.notes]))
+    return 0 if plan.problem is None else FAILED
+
+
 def detach(job: Job) -> int:
     """Print the id of a job that has been started, and how to follow it."""
     say(tr("Follow it: {command}", command=write_command("jobs follow", job.id, face="cli")))
@@ -124,6 +140,7 @@ def tell_end(job: Job) -> int:
     from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
     from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.manager.kinds import read_result
+    from qwen3ft_jupyter.upload.plan import PushResult
 
     if not see_through(job):
         return FAILED
@@ -139,6 +156,8 @@ def tell_end(job: Job) -> int:
             show("\n".join(result.commands))
         case Evaluation():
             show_rows(report_numbers(result.card))
+        case PushResult():
+            show(result.page)
         case Outcome():
             show(result.output_dir)
         case DownloadResult():

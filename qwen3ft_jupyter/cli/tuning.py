@@ -36,7 +36,8 @@ def finetune_(given: Namespace) -> int:
     config = actions.repeated(manager, given, read_config(Path(given.config)) if given.config else {})
     if given.dry_run or given.is_json:
         return _show_plan(manager, config, given)
-    job = manager.fine_tune(config, at_once=given.at_once)
+    with ProgressLine() as line:
+        job = manager.fine_tune(config, at_once=given.at_once, reporter=line)
     return detach(job) if given.detach else tell_end(job)
 
 

@@ -96,6 +96,8 @@ class Downloader:
     """At most so many bytes a second travel where the controls of the work set no speed."""
     policy: RetryPolicy = DEFAULT_POLICY
     """How patient to be with a hub that fails."""
+    holds_models: bool = True
+    """Whether what a model lacks to be loaded is told; the cache may hold data sets."""
 
     def ensure(self, request: DownloadRequest, work: Work) -> Ensured:
         """Return the model on this disk, downloading what is missing or wrong.
@@ -118,7 +120,7 @@ class Downloader:
             done = self._bring(self._settled(request), work)
         except Stopped as error:
             raise Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.") from error
-        if done.was_cached:
+        if done.was_cached and self.holds_models:
             _tell_problems(done.model.repo_id, done.model.problems, work)
         self.cache.touch(done.model.repo_id, done.model.revision or None)
         return replace(done, seconds=time.monotonic() - began)
@@ -391,22 +393,22 @@ class Downloader:
             plan, gone = make_room(self.cache, plan_within, quota_bytes=self.quota, is_used=self.is_used, work=work)
             evicted += gone
             if not is_told:
-                _tell(plan, work)
+                _tell_left_out(plan, work)
+                if self.holds_models:
+                    _tell_problems(plan.repo_id, plan.problems, work)
             is_told = True
             try:
                 done = replace(apply(plan, self, work), evicted=evicted)
             except LenderGone:
                 continue
-            if not plan.problems:  # what only the index told
+            if self.holds_models and not plan.problems:  # what only the index told
                 _tell_problems(plan.repo_id, done.model.problems, work)
             return done
 
 
-def _tell(plan: DownloadPlan, work: Work) -> None:
-    """Say what stays on the hub, and what the model lacks on the hub itself."""
+def _tell_left_out(plan: DownloadPlan, work: Work) -> None:
     if left_out := [file for file in plan.listing.left_out if not file.problem]:  # those with one were told of
         work.notice("Left on the hub: {names}.", names=Names(left_out))
-    _tell_problems(plan.repo_id, plan.problems, work)
 
 
 def _tell_problems(repo_id: RepoId, problems: Sequence[str], work: Work) -> None:

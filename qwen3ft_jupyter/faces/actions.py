@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.upload.plan import PushPlan
 
 _NEAR_ID = 0.8
 """Similarity (difflib, 1.0 is equal) of a whole id with a slip of the finger."""
@@ -168,6 +169,16 @@ def start_export(manager: ModelManager, given: Namespace) -> Job:
     """Start an export."""
     name, to = name_to_load(manager, given.run), given.to or "safetensors"
     return manager.export(name, to, given.output_dir, overwrite=given.overwrite)
+
+
+def plan_push(manager: ModelManager, given: Namespace) -> PushPlan:
+    """Return what a push would be."""
+    return manager.push(name_to_load(manager, given.run), given.repo_id, private=not given.public)
+
+
+def start_push(manager: ModelManager, given: Namespace) -> Job:
+    """Start a push."""
+    return manager.push(name_to_load(manager, given.run), given.repo_id, private=not given.public, confirm=True)
 
 
 def variables(given: Namespace) -> tuple[str, str]:

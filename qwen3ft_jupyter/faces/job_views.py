@@ -66,6 +66,7 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
     from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
     from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.manager.kinds import read_result
+    from qwen3ft_jupyter.upload.plan import PushResult
 
     match read_result(job.kind, job.status.result):
         case DownloadResult() as done:
@@ -94,6 +95,9 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
         case Evaluation() as done:
             told = {name: (before, after) for name, before, after in number_rows(done.card)}
             facts = [(tr("data"), ", ".join(done.data)), *report_facts(told), (tr("time"), duration(done.seconds))]
+        case PushResult() as done:
+            facts = [(tr("page"), done.page), (tr("size"), size(done.size)), (tr("sent"), size(done.sent))]
+            facts.append((tr("time"), duration(done.seconds)))
         case None:
             facts = []
     return [(name, value) for name, value in facts if value]

@@ -398,6 +398,23 @@ VERBS: Final[tuple[Verb, ...]] = (
         ),
     ),
     Verb(
+        "push",
+        "Shows what publishing the result of a fine-tune would upload; with --yes, uploads it as a job.",
+        (Argument("RUN", "run", "tuned"), Argument("REPO", "repo_id")),
+        (
+            Option("--public", "lets everybody see it; without, only you.", faces=ALL),
+            Option("--yes", "uploads it.", into="confirm", faces=ALL),
+            JSON,
+            DETACH,
+        ),
+        (
+            "RUN is a fine-tune, a merge or an export (job id or folder), or a folder with a model or an adapter.",
+            "REPO is owner/name, with you or an organisation of yours as owner; it is made if it is not there.",
+            "It goes to the hub that is asked first: --hub huggingface, --hub modelscope.",
+            "Only files of the model go, with a card that the hub reads: no checkpoints, data, logs, or other files.",
+        ),
+    ),
+    Verb(
         "jobs",
         "Lists the jobs, or shows one of them.",
         (Argument("ID", "id", "job", optional_in=TYPED),),
@@ -412,7 +429,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         aliases=("stop",),
         panel=Message("Stop"),
     ),
-    Verb("jobs pause", "Pauses a download, verify, repair or merge.", (ID,), panel=Message("Pause")),
+    Verb("jobs pause", "Pauses a download, verify, repair, merge or push.", (ID,), panel=Message("Pause")),
     Verb(
         "jobs resume",
         "Continues a job that is paused or has ended early.",
@@ -422,7 +439,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "jobs limit",
-        "Changes the speed limit of a download, verify, repair or merge.",
+        "Changes the speed limit of a download, verify, repair, merge or push.",
         (ID, Argument("SPEED", "max_speed", kind="speed")),
         details=("SPEED is an amount a second, for example 20MB, or none for no limit.",),
     ),

@@ -15,6 +15,7 @@ from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.earlier import check_parent, check_repetition, inherit
 from qwen3ft_jupyter.finetune.output import check_output
+from qwen3ft_jupyter.finetune.sources import named_repo
 from qwen3ft_jupyter.finetune.strict_yaml import read_config
 from qwen3ft_jupyter.loading.libraries import import_whole
 from qwen3ft_jupyter.loading.load import require
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.earlier import FindRun
 
 Check = Callable[[FineTuneConfig], object]
+Fetch = Callable[[str], Path]
+"""Returns the folder of a data set on a hub."""
 
 ATTENTION_PACKAGES = {
     "flash_attention_2": ("flash_attn", "flash-attn"),
@@ -46,6 +49,7 @@ def check_fine_tune(
     read: Check = check_data,
     tables_in: Path | None = None,
     find_run: FindRun = lambda _: None,
+    fetch: Fetch | None = None,
 ) -> FineTuneConfig:
     """Return the config of a fine-tune that can start.
 
@@ -56,6 +60,7 @@ def check_fine_tune(
         read: Reads the data, and whatever else is to be told of it.
         tables_in: Where data that a notebook holds is written; None: beside output_dir, for a job to read.
         find_run: Finds the run of `init_from` or `from_run` where it is named by its job's id.
+        fetch: Brings the data sets of a hub that data names, once nothing else is wrong.
 
     Raises:
         BadConfig: Fields are wrong, output_dir cannot be used, or the run it begins with cannot.
@@ -72,14 +77,19 @@ def check_fine_tune(
         resolved = FineTuneConfig.from_dict(values)
     except BadConfig as error:
         right = _right_fields(values)
-        errors = _run(all_checks, _config_of(right))
-        if table is None and "data" in right and all(name in right for name in _READS_DATA if name in values):
-            errors += _run([check_data], _config_of(right))
+        known = _config_of(right)
+        errors = _run(all_checks, known)
+        is_here = table is None and known is not None and not any(map(named_repo, known.data))
+        if is_here and "data" in right and all(name in right for name in _READS_DATA if name in values):
+            errors += _run([check_data], known)
         raise _together([error, *errors]) from error
     errors = _run(all_checks, resolved)
     if table is not None and not errors:
         resolved = tables.write(resolved, table, tables_in)
-    errors += [] if table is not None and errors else _run([read], resolved)
+    is_elsewhere = table is not None or any(map(named_repo, resolved.data))
+    if not errors and fetch:
+        resolved = _with_fetched(resolved, fetch)
+    errors += [] if is_elsewhere and errors else _run([read], resolved)
     errors += [] if errors else _run([check_repetition], resolved)
     if errors:
         raise _together(errors) from errors[0]
@@ -87,7 +97,12 @@ def check_fine_tune(
 
 
 def config_for_preview(
-    config: object, fields: Mapping[str, object], tables_in: Path, find_run: FindRun = lambda _: None
+    config: object,
+    fields: Mapping[str, object],
+    tables_in: Path,
+    *,
+    find_run: FindRun = lambda _: None,
+    fetch: Fetch | None = None,
 ) -> FineTuneConfig:
     """Return the config of a preview, which needs no more than a model and data.
 
@@ -96,6 +111,7 @@ def config_for_preview(
         fields: More fields; they win.
         tables_in: Where data that a notebook holds is written.
         find_run: As there.
+        fetch: Brings the data sets of a hub that data names.
 
     Raises:
         BadConfig: Fields are wrong.
@@ -108,7 +124,16 @@ def config_for_preview(
     if table is not None:
         values["data"] = tables.STAND_IN
     resolved = FineTuneConfig.from_dict(values)
-    return resolved if table is None else tables.write(resolved, table, tables_in)
+    if table is not None:
+        return tables.write(resolved, table, tables_in)
+    return _with_fetched(resolved, fetch) if fetch else resolved
+
+
+def _with_fetched(config: FineTuneConfig, fetch: Fetch) -> FineTuneConfig:
+    """Return the config with the folders of the data sets that it names. Raises what `fetch` raises."""
+    named = [(name, named_repo(name)) for name in config.data]
+    data = tuple(name if repo is None else f"{fetch(repo[0])}{repo[1]}" for name, repo in named)
+    return config.model_copy(update={"data": data})
 
 
 def check_attention(config: FineTuneConfig) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from annotated_types import MinLen
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     ModelWrapValidatorHandler,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
@@ -27,7 +28,7 @@ from qwen3ft_jupyter.finetune import rules
 from qwen3ft_jupyter.finetune.names import in_our_words
 from qwen3ft_jupyter.finetune.objectives import DEFAULT_LEARNING_RATE, OBJECTIVES
 from qwen3ft_jupyter.finetune.presets import Preset, fill_in
-from qwen3ft_jupyter.finetune.problems import find_problems
+from qwen3ft_jupyter.finetune.problems import find_problems, problems_of
 from qwen3ft_jupyter.finetune.rules import Accepts
 from qwen3ft_jupyter.finetune.strict_yaml import THE_CONFIG, parse_yaml
 from qwen3ft_jupyter.messages import Language, Message, Texts, translate
@@ -77,7 +78,14 @@ _Run = Annotated[
 
 
 class _Group(BaseModel):
-    """Fields as people write them. What stands below a field is its help, in every face."""
+    """Fields as people write them. What stands below a field is its help, in every face.
+
+    Raises:
+        BadConfig: Fields are wrong; the message names every one.
+    """
+
+    _prefix: ClassVar[str] = ""
+    """What leads to the group, with a dot."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -85,6 +93,39 @@ class _Group(BaseModel):
         use_attribute_docstrings=True,
         field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
     )
+
+    @classmethod
+    def _complete(cls, values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:  # noqa: ARG003
+        """Return the fields in our words, with those that follow from others; Any: they are not checked yet."""
+        return dict(values)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _say_problems(cls, values: object, check: ModelWrapValidatorHandler[Self]) -> Self:
+        """Say what is wrong in our words. Raises BadConfig."""
+        if isinstance(values, cls):
+            return check(values)
+        if not isinstance(values, Mapping):
+            raise BadConfig("{name} is not a list of fields.", name=THE_CONFIG)
+        problems: list[str] = []
+        given = cls._complete({str(name): value for name, value in values.items()}, problems)
+        try:
+            group = check(given)
+        except ValidationError as error:
+            problems += find_problems(error.errors(include_url=False), cls, given, cls._prefix)
+        if not problems:
+            return group
+        raise BadConfig(
+            "The fine-tune config has 1 wrong field: {problems}."
+            if len(problems) == 1
+            else "The fine-tune config has {count} wrong fields: {problems}.",
+            hint="Correct them all. The fields are: {names}."
+            if any("unknown field" in problem for problem in problems)
+            else "Correct them all.",
+            names=", ".join(cls.model_fields),
+            count=len(problems),
+            problems=Texts(problems),
+        )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -99,6 +140,7 @@ class LoraConfig(_Group):
     """The adapter's shape."""
 
     model_config = ConfigDict(title="Adapter")
+    _prefix: ClassVar[str] = "lora."
 
     r: int = Field(default=16, ge=1, le=1024, title="Rank", json_schema_extra=BASIC)
     """How much the adapter can learn; memory grows with it."""
@@ -137,7 +179,7 @@ class FineTuneConfig(_Group):
         BeforeValidator(rules.read_paths, json_schema_input_type=_Words),
         Accepts(Message("a file or a list of files (.json, .jsonl, .csv, .tsv, .parquet)")),
     ] = Field(json_schema_extra=BASIC)
-    """Files or folders of conversations (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows."""
+    """Files or folders (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows, #x2 each row twice."""
     preset: Preset | None = Field(default=None, json_schema_extra=BASIC)
     """What fields are that are not given: quick, a look in 50 steps; balanced; or thorough, three epochs at rank 32."""
     objective: Literal["sft", "pretrain", "dpo", "orpo"] = Field(default="sft", json_schema_extra=BASIC)
@@ -280,6 +322,7 @@ class FineTuneConfig(_Group):
         for group in (schema, *schema["$defs"].values()):
             for entry in group["properties"].values():
                 entry.setdefault("x-group", "advanced")
+        schema["patternProperties"] = {"^\\$schema$": {"type": "string"}}  # how a JSON file names it to an editor
         return {"$schema": DIALECT, **map_words(lambda words: translate(words, language), schema)}
 
     @property
@@ -297,33 +340,17 @@ class FineTuneConfig(_Group):
         """Return the samples of one optimizer step."""
         return self.batch_size * self.gradient_accumulation
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _say_problems(cls, values: Any, check: ModelWrapValidatorHandler[Self]) -> Self:  # Any: pydantic's
-        """Take the names of other trainers, and say what is wrong in our words. Raises BadConfig."""
-        if isinstance(values, FineTuneConfig):
-            return check(values)
-        if not isinstance(values, Mapping):
-            raise BadConfig("{name} is not a list of fields.", name=THE_CONFIG)
-        problems: list[str] = []
-        given = in_our_words({str(name): value for name, value in values.items()}, cls.model_fields, problems)
+    def _complete(cls, values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+        return fill_in(in_our_words(values, cls.model_fields, problems))
+
+    @field_validator("lora", mode="wrap")
+    @classmethod
+    def _check_lora(cls, values: object, check: ValidatorFunctionWrapHandler) -> LoraConfig:
         try:
-            config = check(fill_in(given))
-        except ValidationError as error:
-            problems += find_problems(error.errors(include_url=False), cls, given)
-        if not problems:
-            return config
-        raise BadConfig(
-            "The fine-tune config has 1 wrong field: {problems}."
-            if len(problems) == 1
-            else "The fine-tune config has {count} wrong fields: {problems}.",
-            hint="Correct them all. The fields are: {names}."
-            if any("unknown field" in problem for problem in problems)
-            else "Correct them all.",
-            names=", ".join(cls.model_fields),
-            count=len(problems),
-            problems=Texts(problems),
-        )
+            return cast("LoraConfig", check(values))
+        except BadConfig as error:
+            raise rules.WrongGroup(problems_of(error)) from error  # pydantic gathers ValueErrors
 
     @field_validator(*OBJECTIVE_FIELDS)
     @classmethod

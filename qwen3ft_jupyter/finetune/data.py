@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import itertools
 import random
+from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData, MissingPackage, Qwen3ftError
-from qwen3ft_jupyter.finetune.files import Broken, DataFile
+from qwen3ft_jupyter.finetune.dataset_info import wrong_entry
+from qwen3ft_jupyter.finetune.files import DataFile
+from qwen3ft_jupyter.finetune.index import Conversations, FileIndex
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
-from qwen3ft_jupyter.finetune.rows import BadRow, Ledger, Reason, Row, plain
+from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Ledger, Reason, Row, plain
 from qwen3ft_jupyter.finetune.samples import WARN_SHARE
 from qwen3ft_jupyter.finetune.sources import Source, find_sources, unreadable
 from qwen3ft_jupyter.finetune.turns import MEDIA, PREFERENCE
 from qwen3ft_jupyter.messages import Message, Texts
+from qwen3ft_jupyter.work import Progress, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.dataset_info import Entry
     from qwen3ft_jupyter.finetune.formats import Conversation, Mapper
+
+    See = Callable[[Conversation], None]
+    """Is shown each conversation as it is read."""
 
 DETECT_ROWS = 200
 """Rows looked at to tell the format."""
+
+DETECT_BYTES = 1 << 24
+"""Of them at most: rows may be whole books."""
+
+TOLD_ROWS = 2000
+"""After so many rows progress is told: some ten times a second."""
 
 SHOWN_PROBLEMS = 5
 """Bad rows that an error quotes; the others are counted."""
@@ -50,9 +64,10 @@ class DataReport:
 class Data:
     """Conversations and how they were read."""
 
-    conversations: tuple[Conversation, ...]
+    conversations: Conversations
+    """They stay in the files."""
     digests: tuple[str, ...]
-    """SHA-256 of each file, of the very bytes that were read."""
+    """SHA-256 of each file, of the very bytes that were read; behind it what of the file is taken, if not all once."""
     report: DataReport
 
 
@@ -77,15 +92,15 @@ class Reading:
         return OBJECTIVES[self.objective].mapper(self.columns)
 
 
-def check_data(config: FineTuneConfig) -> DataReport:
-    """Read the config's data and report on it; what a face calls before it starts a job. Raises BadData."""
-    return read_data_of(config).report
+def check_data(config: FineTuneConfig, work: Work | None = None) -> DataReport:
+    """Read the config's data and report on it; what a face calls before it starts a job. Raises as `read_named`."""
+    return read_data_of(config, work).report
 
 
-def read_data_of(config: FineTuneConfig) -> Data:
-    """Return the data that `config` names. Raises BadData."""
+def read_data_of(config: FineTuneConfig, work: Work | None = None, *, see: See | None = None) -> Data:
+    """Return the data that `config` names. Raises as `read_named`."""
     reading = Reading(config.data_format, config.skip_bad_rows, dict(config.columns), config.seed, config.objective)
-    return read_named(config.data, reading)
+    return read_named(config.data, reading, work, see=see)
 
 
 def read_data(paths: Sequence[Path], *, data_format: str = "auto", skip_bad_rows: bool = False) -> Data:
@@ -93,18 +108,21 @@ def read_data(paths: Sequence[Path], *, data_format: str = "auto", skip_bad_rows
     return read_named([str(path) for path in paths], Reading(data_format, skip_bad_rows))
 
 
-def read_named(names: Sequence[str], reading: Reading) -> Data:
+def read_named(names: Sequence[str], reading: Reading, work: Work | None = None, *, see: See | None = None) -> Data:
     """Return the conversations of all that `names` stand for, in order.
 
     Args:
         names: Files, folders, patterns; each may end in ``#500``: so many rows of it.
         reading: How.
+        work: Is told of the phase preparing, and says when to stop.
+        see: Is shown each conversation, before rows are drawn.
 
     Raises:
         BadData: Files cannot be read, rows are wrong (the first ones are quoted), or nothing is left to learn from.
             Every file is looked at before.
+        Stopped: The work was to stop.
     """
-    found = _Found()
+    found = _Found(work or Work(), see)
     sources, missing = find_sources(names, found.notices)
     errors: list[Qwen3ftError] = [*missing]
     digests = []
@@ -117,6 +135,9 @@ def read_named(names: Sequence[str], reading: Reading) -> Data:
             errors.append(unreadable(source.path, error))
     if errors or (found.bad and not reading.skip_bad_rows):
         raise _refusal(errors, found, is_skipping=reading.skip_bad_rows)
+    for group in dict.fromkeys(source.group for source in sources if source.rows is not None):
+        members = [place for place, source in enumerate(sources) if source.group == group]
+        _draw([found.files[place] for place in members], sources[members[0]], reading.seed, found)
     notices = [*found.notices, *found.ledger.notices()]
     if found.bad:
         words = Message(
@@ -125,11 +146,14 @@ def read_named(names: Sequence[str], reading: Reading) -> Data:
             problem=found.problems[0],
         )
         notices.insert(len(found.notices), words)
+    if shares := _shares(found.files):
+        notices.append(shares)
     left_out = found.bad + found.empty
     if left_out > WARN_SHARE * found.rows:
         share = 100 * (1 - left_out / found.rows)
         notices.append(Message("WARNING: only {share:.0f} % of the rows can be learned from.", share=share))
-    if not found.conversations:
+    conversations = Conversations(found.files)
+    if not conversations:
         raise BadData(
             "No row of {names} can be learned from ({rows} rows read). {reasons}",
             hint=reading.mapper.needs,
@@ -137,21 +161,21 @@ def read_named(names: Sequence[str], reading: Reading) -> Data:
             rows=found.rows,
             reasons=Texts(notices[len(found.notices) : -1], " "),
         )
-    report = DataReport(
-        found.rows, len(found.conversations), tuple(found.formats), found.empty, found.bad, tuple(notices)
-    )
-    return Data(tuple(found.conversations), tuple(digests), report)
+    formats = tuple(file.data_format for file in found.files)
+    report = DataReport(found.rows, len(conversations), formats, found.empty, found.bad, tuple(notices))
+    return Data(conversations, tuple(digests), report)
 
 
 @dataclass(slots=True)
 class _Found:
     """What the files read so far held."""
 
+    work: Work
+    see: See | None
     rows: int = 0
     empty: int = 0
     bad: int = 0
-    conversations: list[Conversation] = field(default_factory=list)
-    formats: list[str] = field(default_factory=list)
+    files: list[FileIndex] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """The first bad rows."""
     notices: list[str] = field(default_factory=list)
@@ -163,43 +187,46 @@ class _Found:
         if len(self.problems) < SHOWN_PROBLEMS:
             self.problems.append(broken.sentence)
 
-    def add(self, row: Row | Broken, file_format: str, mapper: Mapper) -> None:
+    def add(self, row: Row | Broken, index: FileIndex) -> None:
         """Map a row, and enter what of it is not learned."""
         self.rows += 1
+        if self.rows % TOLD_ROWS == 0:
+            self.work.check()
+            self.work.progress(Progress("preparing", self.rows, None, "rows"))
         if isinstance(row, Broken):
             self.refuse(row)
             return
         try:
-            conversation = mapper.map(row, file_format)
+            conversation = index.map(row)
         except BadRow as error:
             self.refuse(Broken.of(row.where, error.args[0]))
             return
         if row.notes:
             self.ledger.add(row.where, row.notes)
-        if conversation.messages:
-            self.conversations.append(conversation)
-        else:
+        if not conversation.messages:
             self.empty += 1
+            return
+        index.add(row)
+        if self.see:
+            self.see(conversation)
 
 
 def _read_file(source: Source, reading: Reading, found: _Found) -> str:
-    """Add what a file holds to `found`; return its digest. Raises BadData, MissingPackage, OSError."""
+    """Add what a file holds to `found`; return its digest. Raises BadData, MissingPackage, OSError, Stopped."""
+    if source.entry is not None:
+        reading = _as_described(reading, source.entry)
     file, mapper = DataFile(source.path), reading.mapper
     rows = file.rows()
-    first = list(itertools.islice(rows, DETECT_ROWS))
-    file_format = _format_of(source.path, first, reading, mapper)
+    first = _first_of(rows)
+    file_format, is_detected = _format_of(source.path, first, reading, mapper), reading.data_format == "auto"
+    index = FileIndex(file, mapper, file_format, is_detected, source.weight, source.entry)
     counts: Counter[str] = Counter()
-    before, conversations = found.rows, found.conversations
-    found.conversations = []
+    before = found.rows
     for row in itertools.chain(first, rows):
-        row_format = file_format
-        if reading.data_format == "auto" and isinstance(row, Row):
-            row_format = mapper.detect(row) or file_format
-        counts[row_format] += 1
-        found.add(row, row_format, mapper)
-    drawn = _draw(found, source, reading.seed)
-    found.conversations = [*conversations, *drawn] if conversations else drawn
-    found.formats.append(file_format)
+        detected = mapper.detect(row) if is_detected and isinstance(row, Row) else None
+        counts[detected or file_format] += 1
+        found.add(row, index)
+    found.files.append(index)
     found.notices += file.notices
     found.notices.append(
         Message(
@@ -213,37 +240,79 @@ def _read_file(source: Source, reading: Reading, found: _Found) -> str:
         found.notices.append(
             Message("{name}: columns learned: {columns}", name=source.path.name, columns=", ".join(read))
         )
-    return file.digest
+    return file.digest + source.share + (f" {source.entry.digest}" if source.entry else "")
 
 
-def _draw(found: _Found, source: Source, seed: int) -> list[Conversation]:
-    """Return so many of the conversations as are asked for, in their order; the same for the same seed."""
-    all_of_it, count = found.conversations, source.rows
-    if count is None:
-        return all_of_it
-    name = f"{source.path.name}#{count}"
-    if count > len(all_of_it):
-        words = Message("{name}: there are only {count} rows; all are taken", name=name, count=len(all_of_it))
+def _as_described(reading: Reading, entry: Entry) -> Reading:
+    """Return how the rows of a file are read of which a dataset_info.json says it. Raises BadData."""
+    parts, columns = reading.mapper.parts, entry.columns
+    if entry.is_ranked and "rejected" not in parts:
+        raise wrong_entry(
+            entry.name, Message("ranking: true is preference data; objective: dpo and orpo learn from it")
+        )
+    if not columns:
+        return reading
+    if "text" in parts:
+        return replace(reading, columns={"text": columns.get("question", ())[:1]}, data_format="auto")
+    if not {"messages", "answer", "chosen"} & columns.keys():
+        raise wrong_entry(entry.name, Message("columns names no response; objective: pretrain learns from texts alone"))
+    return replace(reading, columns=columns, data_format=entry.data_format)
+
+
+def _shares(files: Sequence[FileIndex]) -> str:
+    """Return what each file contributes to an epoch; "" if none has a weight."""
+    if all(file.weight == 1 for file in files):
+        return ""
+    counts = [(file.file.path.name, round(file.weight * len(file))) for file in files]
+    total = max(1, sum(count for _, count in counts))
+    parts = ", ".join(f"{name} {count} ({100 * count / total:.0f} %)" for name, count in counts)
+    return Message("An epoch sees {count} rows: {parts}.", count=total, parts=parts)
+
+
+def _first_of(rows: Iterator[Row | Broken]) -> list[Row | Broken]:
+    """Take the rows that tell the format: few, and not much text."""
+    first: list[Row | Broken] = []
+    size = 0
+    while size < DETECT_BYTES and len(first) < DETECT_ROWS and (row := next(rows, None)):
+        first.append(row)
+        size += row.length if isinstance(row, Row) else 0
+    return first
+
+
+def _draw(files: Sequence[FileIndex], source: Source, seed: int, found: _Found) -> None:
+    """Keep so many of the conversations of files as are asked for, in their order; the same for the same seed."""
+    whole, count = sum(map(len, files)), source.rows or 0
+    group = Path(source.group).name
+    name = f"{group}#{count}"
+    if count > whole:
+        words = Message("{name}: there are only {count} rows; all are taken", name=name, count=whole)
         found.notices.append(words)
-        return all_of_it
-    kept = sorted(random.Random(seed).sample(range(len(all_of_it)), count))  # noqa: S311 - not a secret
-    found.ledger.add(source.path.name + " row 1", [(Reason.UNDRAWN, name, len(all_of_it) - count)])
-    return [all_of_it[index] for index in kept]
+        return
+    found.ledger.add(group + " row 1", [(Reason.UNDRAWN, name, whole - count)])
+    chosen, start = sorted(random.Random(seed).sample(range(whole), count)), 0  # noqa: S311 - not a secret
+    for file in files:
+        end = start + len(file)
+        file.keep([one - start for one in chosen[bisect_left(chosen, start) : bisect_left(chosen, end)]])
+        start = end
 
 
-def split(
-    conversations: Sequence[Conversation], fraction: float, seed: int
-) -> tuple[list[Conversation], list[Conversation]]:
+def split(conversations: Conversations, fraction: float, seed: int) -> tuple[Conversations, Conversations]:
     """Return (for training, for evaluation): the same split for the same rows and seed, in the original order.
 
-    At least one conversation stays on either side, unless `fraction` is 0 or there is only one.
+    At least one conversation stays on either side, unless `fraction` is 0 or there is only one. Those for training come
+    as often as the weights of their files say.
     """
-    if fraction <= 0 or len(conversations) < 2:
-        return list(conversations), []
-    count = min(len(conversations) - 1, max(1, round(len(conversations) * fraction)))
-    held_out = set(random.Random(seed).sample(range(len(conversations)), count))  # noqa: S311 - not a secret
-    train = [one for index, one in enumerate(conversations) if index not in held_out]
-    return train, [conversations[index] for index in sorted(held_out)]
+    size = len(conversations)
+    if fraction <= 0 or size < 2:
+        return conversations.weighted(seed), conversations[:0]
+    count = min(size - 1, max(1, round(size * fraction)))
+    held_out = bytearray(size)
+    for index in random.Random(seed).sample(range(size), count):  # noqa: S311 - not a secret
+        held_out[index] = 1
+    training, evaluation = (
+        conversations.pick(index for index, is_out in enumerate(held_out) if is_out == side) for side in (0, 1)
+    )
+    return training.weighted(seed), evaluation
 
 
 def _format_of(path: Path, first: Sequence[Row | Broken], reading: Reading, mapper: Mapper) -> str:
@@ -262,6 +331,12 @@ def _format_of(path: Path, first: Sequence[Row | Broken], reading: Reading, mapp
     found = Counter(filter(None, map(mapper.detect, rows)))
     if found:
         return found.most_common(1)[0][0]
+    if path.suffix.lower() == ".txt" and columns == ["text"]:
+        raise BadData(
+            "{name} is plain text, which has no questions and answers.",
+            hint="objective: pretrain learns it.",
+            name=path.name,
+        )
     if not rows or any(row.has((*PREFERENCE, *MEDIA)) for row in rows):  # each is refused with the better reason
         return "alpaca"
     raise BadData(

@@ -15,6 +15,9 @@ from qwen3ft_jupyter.messages import Message
 if TYPE_CHECKING:
     from pathlib import Path
 
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".parquet")
+"""File types read; nothing among them can run."""
+
 BLOCK = 1 << 20
 """Bytes read at once."""
 
@@ -59,16 +62,23 @@ class DigestingFile(io.RawIOBase):
         super().close()
 
 
+def refuse_no_text(path: Path) -> None:
+    """Raise BadData for a file that is known to be no text, whatever its name says."""
+    with path.open("rb") as file:
+        start = file.read(max(map(len, _NO_TEXT)))
+    if known := next((words for signature, words in _NO_TEXT.items() if start.startswith(signature)), None):
+        raise BadData("{name} is {problem}.", name=path.name, problem=known)
+
+
 def find_encoding(path: Path) -> str:
     """Return the encoding: UTF-8 with or without mark, UTF-16 with mark, else gb18030 (Excel in China).
 
     Raises BadData.
     """
+    refuse_no_text(path)
     with path.open("rb") as file:
-        start = file.read(max(map(len, _NO_TEXT)))
+        start = file.read(4)
         file.seek(0)
-        if known := next((words for signature, words in _NO_TEXT.items() if start.startswith(signature)), None):
-            raise BadData("{name} is {problem}.", name=path.name, problem=known)
         if start.startswith((b"\xff\xfe", b"\xfe\xff")):
             found, problem = "utf-16", _first_wrong(file, "utf-16")
         elif (problem := _first_wrong(file, "utf-8")) is None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData, Stopped
 from qwen3ft_jupyter.finetune.rows import row_words
-from qwen3ft_jupyter.finetune.samples import IGNORED, SampleReport
+from qwen3ft_jupyter.finetune.samples import SampleReport
 from qwen3ft_jupyter.finetune.special import SpecialTokens
+from qwen3ft_jupyter.finetune.spool import Samples
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from qwen3ft_jupyter.finetune.formats import Conversation
     from qwen3ft_jupyter.finetune.samples import Example
@@ -57,39 +60,46 @@ class ExampleEncoder(ABC):
     def count(self, samples: Sequence[Example], *, conversations: int) -> None:
         """Enter the examples of so many conversations in the report."""
         lengths = [sample.length for sample in samples]
-        trained = [sample.trained_tokens for sample in samples]
-        ends = sum(
-            here != IGNORED and following == IGNORED
-            for one in samples
-            for sample in one.sequences
-            for here, following in zip(sample.labels, [*sample.labels[1:], IGNORED], strict=True)
-        )
+        learned = [one.runs()[1::2] for sample in samples for one in sample.sequences]
         self.report = replace(
             self.report,
             conversations=self.report.conversations + conversations,
             samples=self.report.samples + len(samples),
-            answers=self.report.answers + ends,
+            answers=self.report.answers + sum(map(len, learned)),
             tokens=self.report.tokens + sum(lengths),
-            trained_tokens=self.report.trained_tokens + sum(trained),
+            trained_tokens=self.report.trained_tokens + sum(map(sum, learned)),
             longest=max([self.report.longest, *lengths]),
         )
 
 
 def encode_all(
-    conversations: Sequence[Conversation], encoder: ExampleEncoder, work: Work, *, may_be_none: bool = False
-) -> list[Example]:
+    conversations: Sequence[Conversation],
+    encoder: ExampleEncoder,
+    work: Work,
+    *,
+    folder: Path | None = None,
+    may_be_none: bool = False,
+) -> Samples:
     """Return the samples of all conversations, telling of the phase "preparing".
 
+    Args:
+        conversations: They are read once, in order.
+        encoder: Of the model.
+        work: Is told of the phase, and says when to stop.
+        folder: On whose volume many samples are kept; None: on that for temporary files.
+        may_be_none: There may be nothing that fits.
+
     Raises:
-        BadData: The template cannot write a conversation, or nothing fits max_length, unless there `may_be_none`.
+        BadData: The template cannot write a conversation, or nothing fits max_length.
         Stopped: Someone wants the work to stop.
+        OSError: The volume takes no more.
     """
-    samples: list[Example] = []
-    for start in range(0, len(conversations), BATCH):
+    samples, done, waiting = Samples(folder), 0, iter(conversations)
+    while batch := list(itertools.islice(waiting, BATCH)):
         if work.stop.is_set():
             raise Stopped("Stopped while preparing the data.")
-        samples += encoder.encode(conversations[start : start + BATCH])
-        done = min(start + BATCH, len(conversations))
+        samples.extend(encoder.encode(batch))
+        done += len(batch)
         work.progress(Progress("preparing", done, len(conversations), "rows"))
     if conversations and not samples and not may_be_none:
         if encoder.report.refused:

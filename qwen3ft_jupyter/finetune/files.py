@@ -1,44 +1,35 @@
-"""Reads files of data row by row: json, jsonl, csv, tsv, parquet. What cannot be read is named with its line."""
+"""Reads files of data row by row: json, jsonl, csv, tsv, parquet, txt. A row can be read again by its place."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import functools
 import hashlib
 import io
-import json
-import re
-import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, BinaryIO
 
-from qwen3ft_jupyter.errors import BadData, MissingPackage
-from qwen3ft_jupyter.finetune.encoding import BLOCK, DigestingFile, find_encoding
-from qwen3ft_jupyter.finetune.rows import BadRow, Row, doubled, row_words, short
+from qwen3ft_jupyter.errors import BadData
+from qwen3ft_jupyter.finetune import jsonfile, plaintext
+from qwen3ft_jupyter.finetune.encoding import BLOCK, SUFFIXES, DigestingFile, find_encoding, refuse_no_text
+from qwen3ft_jupyter.finetune.places import Bytes
+from qwen3ft_jupyter.finetune.rows import BadRow
+from qwen3ft_jupyter.finetune.tablefile import Csv, Parquet
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".parquet")
-"""File types read; nothing among them can run."""
+    from qwen3ft_jupyter.finetune.rows import Broken, Row
 
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """Where a row should be, and why there is none."""
-
-    sentence: str
-    """It names the row."""
-
-    @classmethod
-    def of(cls, where: str, problem: str) -> Broken:
-        """Return a row with something wrong in it."""
-        return cls(Message("{where}: {problem}", where=row_words(where), problem=problem))
+    Read = Callable[[int, int], Mapping[str, object]]
+    """Returns the columns of the row at (offset, length)."""
 
 
 class DataFile:
-    """One file of data. Iterate over `rows` to its end, then ask for `digest` and `notices`."""
+    """One file of data. Iterate over `rows` to its end, then ask for `digest` and `notices`, and for rows by place."""
 
     def __init__(self, path: Path) -> None:
         """Take the path; nothing is read yet."""
@@ -46,10 +37,16 @@ class DataFile:
         self.notices: list[str] = []
         self.digest = ""
         """SHA-256 of the very bytes that were read, once all were."""
+        self._stamp = (0, 0)
+        self._codec = ""
+        self._parse: Callable[[str], Mapping[str, object]] | None = None
+        """Returns the columns in the text of a row; None where rows are counted, not placed."""
 
     def rows(self) -> Iterator[Row | Broken]:
-        """Yield the rows. Raises BadData."""
+        """Yield the rows. Raises BadData, MissingPackage, OSError."""
         suffix = self._suffix()
+        with self.path.open("rb") as file:
+            self._stamp = _stamp_of(file)
         if suffix == ".parquet":
             yield from self._parquet_rows()
             return
@@ -57,20 +54,74 @@ class DataFile:
         if encoding != "utf-8-sig":
             words = Message("{name} is not UTF-8; it was read as {encoding}", name=self.path.name, encoding=encoding)
             self.notices.append(words)
+        counted = Bytes(self.path, encoding)
+        self._codec = counted.codec
         raw = DigestingFile(self.path)
-        readers = {".json": self._json_rows, ".csv": self._csv_rows, ".tsv": self._csv_rows, ".txt": self._txt_rows}
         try:
             with io.TextIOWrapper(io.BufferedReader(raw, BLOCK), encoding=encoding, newline="") as text:
-                yield from readers.get(suffix, self._jsonl_rows)(text)
+                yield from self._text_rows(text, suffix, encoding, counted)
                 while text.read(BLOCK):  # what a reader left belongs to the digest
                     pass
         except UnicodeDecodeError as error:
-            raise BadData("{name} changes while it is read.", hint="Try again.", name=self.path.name) from error
+            raise self._changed() from error
         self.digest = raw.digest.hexdigest()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Read]:
+        """Give what reads a row by the place that it was read from. Raises BadData if the file has changed, OSError."""
+        with self.path.open("rb") as file:
+            if _stamp_of(file) != self._stamp:
+                raise self._changed()
+            if self._parse is not None:
+                yield functools.partial(self._row_at, file, self._parse)
+            elif self.path.suffix.lower() == ".parquet":
+                yield Parquet(self.path).row
+            else:
+                rows = jsonfile.rows_in(self.path.name, file.read().decode(self._codec).lstrip("\ufeff"), [], [])
+                yield lambda number, _: rows[number]  # type: ignore[misc,return-value]  # objects, as they were before
+
+    def _row_at(
+        self, file: BinaryIO, parse: Callable[[str], Mapping[str, object]], offset: int, length: int
+    ) -> Mapping[str, object]:
+        file.seek(offset)
+        try:
+            return parse(file.read(length).decode(self._codec))
+        except (ValueError, RecursionError, StopIteration, csv.Error, BadRow) as error:
+            raise self._changed() from error
+
+    def _text_rows(self, text: io.TextIOWrapper, suffix: str, encoding: str, counted: Bytes) -> Iterator[Row | Broken]:
+        name = self.path.name
+        if suffix in {".csv", ".tsv"}:
+            table = Csv(self.path, counted, self.notices)
+            self._parse = table.parse
+            return table.rows(text)
+        start = self._first_sign(encoding)
+        if suffix == ".txt" and start not in {"{", "["}:
+            self._parse = plaintext.parse
+            return plaintext.read_text(text, name, counted)
+        self._parse = jsonfile.loads
+        if suffix == ".json" or (suffix == ".txt" and start == "["):
+            if start == "[":
+                return jsonfile.read_list(text, name, counted)
+            if not start:
+                return iter(())
+            self._parse = None
+            jsonfile.refuse_too_large(self.path, self._stamp[0])
+            return jsonfile.read_object(self.path, text.read(), self.notices)
+        return jsonfile.read_lines(text, name, counted)
+
+    def _first_sign(self, encoding: str) -> str:
+        """Return the first character that is not blank; "" if there is none."""
+        with self.path.open(encoding=encoding, errors="replace", newline="") as file:
+            while block := file.read(BLOCK):
+                if start := block.lstrip(" \t\r\n")[:1]:
+                    return start
+        return ""
 
     def _suffix(self) -> str:
         suffix = self.path.suffix.lower()
         if suffix not in SUFFIXES:
+            refuse_no_text(self.path)
             raise BadData(
                 "{name}: files of this type are not read.",
                 hint="Accepted: {names}.",
@@ -79,293 +130,20 @@ class DataFile:
             )
         return suffix
 
-    def _json_rows(self, text: io.TextIOWrapper) -> Iterator[Row | Broken]:
-        name, whole = self.path.name, text.read()
-        if not whole.strip():
-            return
-        marks: list[object] = []
-
-        def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-            values = dict(items)
-            if len(values) != len(items):
-                values = Doubled(values)
-                values.problem = doubled(items)
-                marks.append(values)
-            return values
-
-        try:
-            value = json.loads(whole, object_pairs_hook=pairs)
-        except (ValueError, RecursionError) as error:
-            line = error.lineno if isinstance(error, json.JSONDecodeError) else None
-            raise BadData(
-                "{name} is not JSON: {problem}." if line is None else "{name} is not JSON (line {line}): {problem}.",
-                hint="One object a line is called .jsonl.",
-                name=name,
-                line=line,
-                problem=diagnose(whole, error),
-            ) from error
-        may_have_halves = _SURROGATE.search(whole) is not None
-        del whole
-        for number, row in enumerate(self._list(value), 1):
-            where = f"{name} row {number}"
-            has_halves = may_have_halves and not _is_text(row)
-            yield Broken.of(where, HALF) if has_halves else _row(row, where, marked=bool(marks))
-
-    def _list(self, value: object) -> list[object]:
-        """Return the rows in a JSON value: a list, {"data": [...]}, or one row. Raises BadData."""
-        name = self.path.name
-        if isinstance(value, dict):
-            lists = [key for key in ("data", "rows", "train") if isinstance(value.get(key), list)]
-            rest = [key for key in value if key not in lists and value[key] not in (None, "", [], {})]
-            if len(lists) > 1 or (lists and any(isinstance(value[key], list) for key in rest)):
-                raise BadData(
-                    "{name} has several lists: {names}.",
-                    hint="Put each into a file of its own.",
-                    name=name,
-                    names=", ".join(map(str, [*lists, *rest])),
-                )
-            if lists and rest:
-                self.notices.append(
-                    Message("{name}: beside the rows stand {names}; not learned", name=name, names=", ".join(rest))
-                )
-            value = value[lists[0]] if lists else [value]
-        if not isinstance(value, list):
-            raise BadData(
-                "{name} is not a list of rows, but {value}.",
-                hint="Write a list of objects, one a row.",
-                name=name,
-                value=short(value),
-            )
-        return value
-
-    def _jsonl_rows(self, text: io.TextIOWrapper) -> Iterator[Row | Broken]:
-        name, seen = self.path.name, set[str]()
-        for number, line in enumerate(_lines(text), 1):
-            if not line or line.isspace():
-                continue
-            where = f"{name} row {number}"
-            try:
-                value = _loads(line)
-            except BadRow as error:
-                yield Broken.of(where, error.args[0])
-                continue
-            except (ValueError, RecursionError) as error:
-                is_first = not seen
-                seen.add(where)
-                problem = diagnose(line, error, is_line=True, is_whole=is_first and number == 1)
-                yield Broken(Message("{where} is not JSON: {problem}", where=row_words(where), problem=problem))
-                continue
-            seen.add(name)
-            has_halves = _SURROGATE.search(line) and not _is_text(value)
-            yield Broken.of(where, HALF) if has_halves else _row(value, where, marked=False)
-
-    def _txt_rows(self, text: io.TextIOWrapper) -> Iterator[Row | Broken]:
-        """Read JSON that is only called .txt; there is nothing to learn an answer from in plain text."""
-        whole = text.read()
-        start = whole.lstrip("\ufeff \t\r\n")[:1]
-        if start not in {"{", "["}:
-            raise BadData(
-                "{name} is plain text, which has no questions and answers.",
-                hint="Write rows, for example as .jsonl. Training on plain text does not exist yet.",
-                name=self.path.name,
-            )
-        inner = io.TextIOWrapper(io.BytesIO(whole.encode("utf-8")), encoding="utf-8", newline="")
-        yield from (self._json_rows if start == "[" else self._jsonl_rows)(inner)
-
-    def _csv_rows(self, text: io.TextIOWrapper) -> Iterator[Row | Broken]:
-        name = self.path.name
-        limit = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # 128 KB by default: less than one long document
-        line = 1
-        try:
-            first = text.readline()
-            delimiter = "\t" if self.path.suffix.lower() == ".tsv" else _delimiter(first)
-            if delimiter not in {",", "\t" if name.lower().endswith(".tsv") else ","}:
-                said = "tab" if delimiter == "\t" else delimiter
-                self.notices.append(Message("{name}: columns are parted by {sign!r}", name=name, sign=said))
-            reader = csv.reader(_again(first, text), delimiter=delimiter, strict=True)
-            header = self._header(next(reader, []))
-            number = 0
-            while True:
-                line = reader.line_num + 1
-                cells = next(reader, None)
-                if cells is None:
-                    return
-                if not cells:
-                    continue
-                number += 1
-                where = f"{name} row {number} line {line}"
-                if len(cells) != len(header):
-                    words = Message(
-                        "{where} has {count} cells, the first line names {columns} columns",
-                        where=row_words(where),
-                        count=len(cells),
-                        columns=len(header),
-                    )
-                    yield Broken(words)
-                    continue
-                try:
-                    yield Row(dict(zip(header, cells, strict=True)), where)
-                except BadRow as error:
-                    yield Broken.of(where, error.args[0])
-        except csv.Error as error:
-            raise BadData(
-                "{name} is not a csv file from line {line} on: {problem}.",
-                hint="The first line names the columns; a cell with a quotation mark, comma or line break is quoted.",
-                name=name,
-                line=line,
-                problem=str(error),
-            ) from error
-        finally:
-            csv.field_size_limit(limit)
-
-    def _header(self, cells: list[str]) -> list[str]:
-        header = [cell.strip() for cell in cells]
-        twice = sorted({cell for cell in header if header.count(cell) > 1})
-        if twice:
-            raise BadData(
-                "{name}: the columns {names} stand twice in the first line.",
-                hint="Give each column a name of its own.",
-                name=self.path.name,
-                names=", ".join(map(repr, twice)),
-            )
-        return header
-
     def _parquet_rows(self) -> Iterator[Row | Broken]:
-        try:
-            from pyarrow import parquet
-        except ImportError as error:
-            raise MissingPackage(
-                "{name}: reading parquet needs pyarrow.", hint="pip install pyarrow", name=self.path.name
-            ) from error
+        table = Parquet(self.path)
         with self.path.open("rb") as file:
             digest = hashlib.sha256()
             while block := file.read(BLOCK):
                 digest.update(block)
         self.digest = digest.hexdigest()
-        try:
-            number = 0
-            for batch in parquet.ParquetFile(self.path).iter_batches(batch_size=1024):
-                names = batch.schema.names
-                self._header(names)
-                for values in batch.to_pylist():
-                    number += 1
-                    yield _row(_without_nulls(values), f"{self.path.name} row {number}", marked=False)
-        except (ValueError, OSError) as error:  # pyarrow's errors are these
-            raise BadData("{name} is not a parquet file.", hint="It may be cut off.", name=self.path.name) from error
+        yield from table.rows()
+
+    def _changed(self) -> BadData:
+        return BadData("{name} changes while it is read.", hint="Try again.", name=self.path.name)
 
 
-HALF = Message("half of a character (\\ud800 and the like), which cannot become tokens")
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-
-
-def _is_text(value: object) -> bool:
-    """Return whether all texts in a value can be written: JSON can name halves of characters."""
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-class Doubled(dict[str, object]):
-    """An object of JSON in which a key stands twice."""
-
-    problem = ""
-
-
-def _row(row: object, where: str, *, marked: bool) -> Row | Broken:
-    if marked and (problem := _find_doubled(row)):
-        return Broken.of(where, problem)
-    if isinstance(row, dict):
-        try:
-            return Row(row, where)
-        except BadRow as error:
-            return Broken.of(where, error.args[0])
-    if isinstance(row, str) and row.lstrip()[:1] in {"{", "["}:
-        template = Message("{where} is not an object, but a text that holds JSON: it was encoded twice")
-    elif isinstance(row, list):
-        template = Message("{where} is not an object, but a list: {value}. One list of all rows is called .json")
-    else:
-        template = Message("{where} is not an object with named columns, but {value}")
-    return Broken(Message(str(template), where=row_words(where), value=short(row)))
-
-
-def _find_doubled(value: object) -> str:
-    if isinstance(value, Doubled):
-        return value.problem
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return next((found for one in inner if (found := _find_doubled(one))), "")
-
-
-def _pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-    values = dict(items)
-    if len(values) != len(items):
-        raise BadRow(doubled(items))
-    return values
-
-
-_loads = json.JSONDecoder(object_pairs_hook=_pairs).decode
-
-
-def _lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """Yield lines that end with a line feed alone: U+2028 may stand inside a string, and so may a lone return."""
-    held = ""
-    for line in text:
-        if line.endswith("\r"):  # newline="" ends a line here, too
-            held += line
-            continue
-        yield held + line if held else line
-        held = ""
-    if held:
-        yield held
-
-
-def _again(first: str, text: io.TextIOWrapper) -> Iterator[str]:
-    yield first
-    yield from text
-
-
-def _delimiter(header: str) -> str:
-    """Return what parts the columns: what the header has most of; a comma if it has none of them.
-
-    >>> _delimiter("question;answer"), _delimiter("question,answer")
-    (';', ',')
-    """
-    return max((",", ";", "\t", "，"), key=header.count)
-
-
-def _without_nulls(value: object) -> object:
-    """Return a value of parquet without the keys that only other rows have."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
-
-
-def diagnose(text: str, error: Exception, *, is_line: bool = False, is_whole: bool = False) -> str:
-    """Return why a text is not JSON, in words that name the cure where the cause is a known one."""
-    start = text.lstrip()
-    shown = short(start[:60])
-    known = (
-        (start.startswith("version https://git-lfs"), Message("a pointer of git-lfs, not the file: run git lfs pull")),
-        (start[:1] == "<", Message("a page of HTML or XML, not data: {value}; download the file itself", value=shown)),
-        ("\x00" in text[:200], Message("UTF-16 without a mark, or a binary file: save it as UTF-8")),
-        (start.startswith("\ufeff"), Message("a byte order mark in the middle: two files were joined")),
-        (start.startswith(("//", "#", "/*")), Message("a comment, which JSON does not have: {value}", value=shown)),
-        (start.startswith(("{'", "['", "[{'")), Message("written by Python, not JSON (single quotes): use json.dumps")),
-        (is_whole and start.strip() in {"[", "{"}, Message("one value over many lines: call the file .json")),
-    )
-    for is_so, words in known:
-        if is_so:
-            return words
-    if not isinstance(error, json.JSONDecodeError):
-        return Message("nested too deeply") if isinstance(error, RecursionError) else str(error)[:80]
-    if error.msg == "Extra data" and text[error.pos :].strip() == ",":
-        return Message("a comma after the object: rows of .jsonl are parted by line breaks alone")
-    near = short(text[max(0, error.pos - 15) : error.pos + 15].strip())
-    is_cut = error.msg.startswith("Unterminated") or error.pos >= len(text.rstrip()) - 1
-    if is_line and is_cut:
-        return Message("cut off: {problem} at its end, near {near}", problem=error.msg, near=near)
-    if error.msg == "Extra data" and is_line:
-        return Message("more than one value in one line, near {near}", near=near)
-    position = error.colno
-    return Message("{problem} at character {position}, near {near}", problem=error.msg, position=position, near=near)
+def _stamp_of(file: BinaryIO) -> tuple[int, int]:
+    """Return size and time of an open file: another one has another."""
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_mtime_ns

@@ -117,8 +117,10 @@ _NOTES: Mapping[str, str] = {
         load_in_4bit load_in_8bit quantization_bit quant_bits quant_method double_quantization hqq_axis
     """,
     Message("data says it: file.jsonl#500 takes 500 rows of a file"): """
-        max_samples num_samples max_train_samples train_dataset_sample mix_strategy interleave_prob
-        interleave_probs stopping_strategy
+        max_samples num_samples max_train_samples train_dataset_sample
+    """,
+    Message("data says it: file.jsonl#x2 weighs a file twice"): """
+        mix_strategy interleave_prob interleave_probs stopping_strategy
     """,
     Message("the command jobs resume goes on with a stopped run; init_from trains a finished one further"): """
         resume_from_checkpoint adapter_name_or_path adapters resume resume_only_model ignore_data_skip
@@ -154,7 +156,7 @@ _NOTES: Mapping[str, str] = {
     """,
     Message("the best is what has the least loss on held-out rows"): "metric_for_best_model greater_is_better",
     Message("save_steps or save_minutes says it; without, a checkpoint is saved every five minutes"): "save_strategy",
-    Message("data takes paths of files and folders, no names of sets"): """
+    Message("data names files, folders, or the sets that a dataset_info.json knows: FOLDER/NAME"): """
         dataset_dir dataset_info media_dir custom_dataset_info tokenized_path cached_dataset
     """,
     Message("the setting USE_MODELSCOPE says it"): "hub use_hf use_modelscope use_hub",
@@ -254,13 +256,15 @@ def in_our_words(values: Mapping[str, object], known: Container[str], problems: 
 
     `known` are our names.
     """
-    values = _with_bits_named(_with_loss_named(values))
+    values = _with_dataset_dir(_with_bits_named(_with_loss_named(values)))
     own: dict[str, object] = {}
     given: dict[str, str] = {}
     lora: list[tuple[str, str, object]] = []
     """Name given, ours, value."""
     has_model = any(SAME.get(name, name) == "model" for name in values if name != "model_name")
     for name, value in values.items():
+        if name == "$schema":  # it is for an editor
+            continue
         if value is None and name not in known and (name in SAME or note_on(name)):  # it says nothing
             continue
         target = name if name == "model_name" and has_model else SAME.get(name, name)
@@ -281,6 +285,21 @@ def in_our_words(values: Mapping[str, object], known: Container[str], problems: 
         if lora or "lora" in own:
             own["lora"] = _merge(lora, problems)
     return own
+
+
+def _with_dataset_dir(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return LLaMA-Factory's names of data sets as paths below the folder whose dataset_info.json knows them."""
+    names, folder = values.get("dataset"), values.get("dataset_dir")
+    if isinstance(names, str) and "," in names:
+        names = [name.strip() for name in names.split(",")]
+    own = next((name for name in ("dataset", "data") if name in values), None)
+    if names is None and own:
+        names = values[own]
+    if isinstance(folder, str) and own and isinstance(names, (str, list, tuple)):
+        listed = [names] if isinstance(names, str) else names
+        names = [f"{folder.rstrip('/')}/{name}" for name in listed]
+        values = {name: value for name, value in values.items() if name != "dataset_dir"}
+    return {**values, own: names} if own else values
 
 
 def _with_loss_named(values: Mapping[str, object]) -> Mapping[str, object]:

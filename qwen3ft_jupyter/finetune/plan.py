@@ -23,6 +23,7 @@ from qwen3ft_jupyter.finetune.arguments import has_activation_checkpointing, tot
 from qwen3ft_jupyter.finetune.batches import Layout, Unit, packed_rows
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.precision import choose_precision
+from qwen3ft_jupyter.finetune.spool import IN_MEMORY, TOKEN_BYTES
 from qwen3ft_jupyter.messages import Message, Size, Texts
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ MOST_TOKENS = 262_144
 """The greatest."""
 MOST_CHANGES = 3
 """Proposals of what would make it fit."""
+MOST_LAID_OUT = 100_000
+"""Samples that are laid out to reckon the padding."""
 SHORTENED_SHARE = 0.1
 """Of the samples; a max_length that shortens more of them is not proposed."""
 
@@ -153,7 +156,7 @@ class DiskPlan:
     """One."""
     result: int
     needed: int
-    """At most: the result, and the checkpoints that are kept at once."""
+    """At most: the result, the checkpoints that are kept at once, and many samples while it trains."""
     certain: int
     """For certain."""
     free: int | None
@@ -253,7 +256,7 @@ def make_plan(
         tokens=tokens,
         steps=steps,
         memory=memory,
-        disk=plan_disk(config, numbers, machine, steps, disk_free),
+        disk=plan_disk(config, tokens, numbers, machine, steps=steps, free=disk_free),
         tokens_per_s=tokens_per_s,
         seconds=steps.tokens / tokens_per_s if tokens_per_s else None,
         notices=tuple(notices),
@@ -335,8 +338,10 @@ def padding_share(lengths: Sequence[int], config: FineTuneConfig) -> float:
     """Return the part of padding where each step's samples are drawn by chance, and laid out as training does it."""
     if not lengths:
         return 0.0
-    drawn = list(lengths)
-    random.Random(config.seed).shuffle(drawn)  # noqa: S311 - not a secret
+    chance, whole = random.Random(config.seed), range(len(lengths))  # noqa: S311 - not a secret
+    chosen = whole if len(whole) <= MOST_LAID_OUT else chance.sample(whole, MOST_LAID_OUT)
+    drawn = [lengths[index] for index in chosen]
+    chance.shuffle(drawn)
     layout = Layout(0, most_tokens=config.batch_size * max(drawn))
     computed = 0
     for start in range(0, len(drawn), config.effective_batch_size):
@@ -350,7 +355,13 @@ def padding_share(lengths: Sequence[int], config: FineTuneConfig) -> float:
 
 
 def plan_disk(
-    config: FineTuneConfig, numbers: Architecture | None, machine: Machine, steps: StepPlan, free: int | None
+    config: FineTuneConfig,
+    tokens: Tokens,
+    numbers: Architecture | None,
+    machine: Machine,
+    *,
+    steps: StepPlan,
+    free: int | None,
 ) -> DiskPlan | None:
     """Return what is written; None if nobody knows what the model is made of."""
     if numbers is None:
@@ -364,7 +375,9 @@ def plan_disk(
     kept = config.keep_checkpoints + 1 + config.keeps_best  # the new one is written before the oldest goes
     most = kept if steps.checkpoints is None else min(kept, steps.checkpoints)
     certain = result if steps.checkpoints is None else result + most * checkpoint
-    return DiskPlan(checkpoint, result, result + most * checkpoint, certain, free)
+    samples = 0 if tokens.basis == "counted" else TOKEN_BYTES * tokens.tokens  # who counted all has written them
+    samples = samples if samples > IN_MEMORY else 0
+    return DiskPlan(checkpoint, result, result + most * checkpoint + samples, certain + samples, free)
 
 
 def training_of(config: FineTuneConfig, numbers: Architecture, place: Place, length: int) -> Training:

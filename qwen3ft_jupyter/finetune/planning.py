@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
-    from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.finetune.survey import Survey
     from qwen3ft_jupyter.work import Work
 
@@ -171,13 +170,13 @@ def look_ahead(
     config: FineTuneConfig,
     folder: Path,
     data: Data,
-    samples: Sequence[Example],
+    lengths: Sequence[int],
     facts: results.Facts,
     *,
     work: Work,
     earlier: Iterable[Path] = (),
 ) -> FineTunePlan:
-    """Return the plan of a run whose samples are ready; tell `work` if memory is close.
+    """Return the plan of a run whose samples are ready, and have these lengths; tell `work` if memory is close.
 
     `earlier` are output folders of earlier runs, the newest first: one like this tells how long it will take.
 
@@ -189,7 +188,7 @@ def look_ahead(
     plan = make_plan(
         config,
         data.report,
-        Tokens.of(samples, facts.counts),
+        Tokens.of(lengths, facts.counts),
         base.numbers,
         machine_without_torch(),
         held_out=facts.held_out,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -110,6 +111,33 @@ class Preview:
         return asdict(self)
 
 
+class _Seen:
+    """What is told of all conversations, of which none is kept."""
+
+    def __init__(self) -> None:
+        self._thinking = 0
+        self._hashes = [array("q") for _ in range(256)]
+        """In parts, so that few are in a set at once."""
+
+    def add(self, conversation: Conversation) -> None:
+        """See one."""
+        self._thinking += _thinks(conversation)
+        found = hash((conversation.sequences, conversation.tools))
+        self._hashes[found % len(self._hashes)].append(found)
+
+    @property
+    def duplicates(self) -> int:
+        return sum(len(hashes) - len(set(hashes)) for hashes in self._hashes)
+
+    @property
+    def thinking(self) -> float:
+        return round(self._thinking / max(1, sum(map(len, self._hashes))), 4)
+
+
+def _thinks(conversation: Conversation) -> bool:
+    return any(turn.reasoning and turn.is_learned for turn in conversation.messages if turn.role == "assistant")
+
+
 def preview(config: FineTuneConfig, model_folder: Path, *, count: int = 5, work: Work | None = None) -> Preview:
     """Return the data of `config` as the model in `model_folder` will see it, the first `count` samples in full.
 
@@ -117,9 +145,9 @@ def preview(config: FineTuneConfig, model_folder: Path, *, count: int = 5, work:
     """
     from qwen3ft_jupyter.loading.load import load_tokenizer
 
-    found = survey(config, model_folder, work=work)
+    seen = _Seen()
+    found = survey(config, model_folder, work=work, see=seen.add)
     report, tokens = found.data.report, found.tokens
-    conversations = found.data.conversations
     tokenizer = load_tokenizer(model_folder)
     return Preview(
         model=config.model,
@@ -128,8 +156,8 @@ def preview(config: FineTuneConfig, model_folder: Path, *, count: int = 5, work:
         conversations=report.conversations,
         empty=report.empty,
         bad=report.bad,
-        duplicates=_duplicates(conversations),
-        thinking=round(sum(map(_thinks, conversations)) / max(1, len(conversations)), 4),
+        duplicates=seen.duplicates,
+        thinking=seen.thinking,
         basis=tokens.basis,
         samples=tokens.samples,
         tokens=tokens.tokens,
@@ -185,11 +213,3 @@ def histogram(lengths: Sequence[int]) -> tuple[Bin, ...]:
     counts = Counter((length - low) // width for length in lengths)
     bars = -(-(high - low + 1) // width)
     return tuple(Bin(low + bar * width, low + (bar + 1) * width - 1, counts[bar]) for bar in range(bars))
-
-
-def _duplicates(conversations: Sequence[Conversation]) -> int:
-    return len(conversations) - len({(one.sequences, one.tools) for one in conversations})
-
-
-def _thinks(conversation: Conversation) -> bool:
-    return any(turn.reasoning and turn.is_learned for turn in conversation.messages if turn.role == "assistant")

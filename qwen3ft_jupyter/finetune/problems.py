@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.finetune.names import OTHERS, SAME, SAME_IN_LORA, note_on
-from qwen3ft_jupyter.finetune.rules import Unusable, Wrong, accepted, shown
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.finetune.rules import Unusable, Wrong, WrongGroup, accepted, shown
+from qwen3ft_jupyter.messages import Message, Texts
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
+
+    from qwen3ft_jupyter.errors import BadConfig
 
 CLOSE = 0.85
 """How alike a field's name has to be to that of another trainer's to be taken for a slip of it."""
@@ -23,7 +25,7 @@ UNKNOWN = Message("unknown field")
 
 
 def find_problems(
-    errors: Iterable[ErrorDetails], group: type[BaseModel], values: Mapping[str, Any], prefix: str = ""
+    errors: Sequence[ErrorDetails], group: type[BaseModel], values: Mapping[str, Any], prefix: str = ""
 ) -> list[str]:
     """Return what is wrong, each field once.
 
@@ -33,20 +35,16 @@ def find_problems(
         values: Fields as they were given.
         prefix: What leads to the group: "", or "lora.".
     """
-    by_field: dict[str, list[ErrorDetails]] = {}
-    for error in errors:
-        by_field.setdefault(str(error["loc"][0]), []).append(error)
-    unknown = [name for name in by_field if name not in group.model_fields]
+    by_field = {str(error["loc"][0]): error for error in reversed(errors)}  # the first of each
+    unknown = [name for name in values if name in by_field and name not in group.model_fields]
     problems = _explain_unknown(unknown, list(group.model_fields), prefix)
     unusable: dict[str, list[str]] = {}
-    for name, (error, *others) in by_field.items():
+    for name, error in reversed(by_field.items()):
         if name in unknown:
             continue
-        inner = group_of(group, name)
         reason = error.get("ctx", {}).get("error")
-        if inner is not None and len(error["loc"]) > 1:
-            below: list[ErrorDetails] = [{**each, "loc": each["loc"][1:]} for each in (error, *others)]
-            problems += find_problems(below, inner, values[name], f"{name}.")
+        if isinstance(reason, WrongGroup) and reason.problems:
+            problems += reason.problems
         elif isinstance(reason, Unusable):
             unusable.setdefault(reason.args[0], []).append(f"{prefix}{name}")
         else:
@@ -58,16 +56,17 @@ def find_problems(
 
 def accepts(group: type[BaseModel], name: str) -> str:
     """Return in words what a field accepts."""
-    if (inner := group_of(group, name)) is not None:
-        return Message("a group of fields ({names})", names=", ".join(inner.model_fields))
     field = group.model_fields[name]
+    inner = getattr(field.annotation, "model_fields", None)
+    if inner is not None:
+        return Message("a group of fields ({names})", names=", ".join(inner))
     return accepted(field.annotation, field.metadata)
 
 
-def group_of(group: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """Return the model of a field that is a group itself."""
-    inner: Any = group.model_fields[name].annotation
-    return inner if hasattr(inner, "model_fields") else None
+def problems_of(error: BadConfig) -> Sequence[str]:
+    """Return what a group of fields was refused for, a problem each; none if it is no group."""
+    said = error.message.values.get("problems") if isinstance(error.message, Message) else None
+    return said.parts if isinstance(said, Texts) else ()
 
 
 def _explain(name: str, error: ErrorDetails, words: str, value: object) -> str:

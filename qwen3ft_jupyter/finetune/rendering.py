@@ -93,13 +93,16 @@ class TurnEncoder(ExampleEncoder):
     @classmethod
     def of(cls, config: FineTuneConfig, tokenizer: Tokenizer, renderer: TemplateRenderer) -> Self:
         """Return the encoder of a config."""
-        return cls(
+        encoder = cls(
             tokenizer,
             renderer,
             max_length=config.max_length,
             empty_think_loss=config.empty_think_loss,
             skip_bad_rows=config.skip_bad_rows,
         )
+        if config.method == "lora":  # what learns every weight learns the rows of this token, too
+            encoder.report = replace(encoder.report, untaught_end=untaught_end(tokenizer, renderer))
+        return encoder
 
     def render(self, turns: Sequence[Turn]) -> list[Rendered | None]:
         """Render the prompt, the other prompt, and the whole, for each turn; None: the template cannot.
@@ -309,6 +312,17 @@ def without_oldest_exchange(messages: tuple[ChatMessage, ...]) -> tuple[ChatMess
     system = messages[:1] if messages and messages[0].role == "system" else ()
     questions = [index for index, one in enumerate(messages) if one.role == "user"]
     return system + messages[questions[1] :] if len(questions) > 1 else messages
+
+
+def untaught_end(tokenizer: Tokenizer, renderer: TemplateRenderer) -> str:
+    """Return the token that ends an answer if the model does not stop at it, as base models; else "".
+
+    Qwen3's base models come with the chat template, but were trained on texts that <|endoftext|> ends: the rows of
+    <|im_end|> in their embedding and head are what they were made with.
+    """
+    ends = end_of_turn_ids(tokenizer, renderer)
+    is_taught = not ends or tokenizer.eos_token_id is None or tokenizer.eos_token_id in ends
+    return "" if is_taught else str(tokenizer.convert_ids_to_tokens(ends[0]))
 
 
 def end_of_turn_ids(tokenizer: Tokenizer, renderer: TemplateRenderer) -> list[int]:

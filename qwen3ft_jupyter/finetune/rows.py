@@ -106,6 +106,10 @@ class Row:
     where: str = ""
     """Where it stands, for a person: "train.jsonl row 37"."""
     notes: Notes = field(default_factory=list)
+    offset: int = 0
+    """Where it begins in its file, in bytes; in a file that is not text its number, from 0."""
+    length: int = 0
+    """Bytes."""
     names: dict[str, str] = field(init=False)
     """The columns that hold something: their own name by the plain one."""
     used: set[str] = field(init=False, default_factory=set)
@@ -168,6 +172,35 @@ class Row:
                 is_index = key != "" or str(self.columns[name]).strip().isdecimal()  # pandas gives its index no name
                 is_metadata = key in METADATA and is_index
                 self.note(Reason.METADATA if is_metadata else Reason.UNKNOWN, detail=prefix + name)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Where a row should be, and why there is none."""
+
+    sentence: str
+    """It names the row."""
+
+    @classmethod
+    def of(cls, where: str, problem: str) -> Broken:
+        """Return a row with something wrong in it."""
+        return cls(Message("{where}: {problem}", where=row_words(where), problem=problem))
+
+
+def read_row(value: object, where: str, *, offset: int = 0, length: int = 0) -> Row | Broken:
+    """Return the row that a value is."""
+    if isinstance(value, dict):
+        try:
+            return Row(value, where, offset=offset, length=length)
+        except BadRow as error:
+            return Broken.of(where, error.args[0])
+    if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
+        template = Message("{where} is not an object, but a text that holds JSON: it was encoded twice")
+    elif isinstance(value, list):
+        template = Message("{where} is not an object, but a list: {value}. One list of all rows is called .json")
+    else:
+        template = Message("{where} is not an object with named columns, but {value}")
+    return Broken(Message(str(template), where=row_words(where), value=short(value)))
 
 
 @dataclass(slots=True)

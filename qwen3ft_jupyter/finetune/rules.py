@@ -50,6 +50,14 @@ class Unusable(ValueError):
     """A field that cannot be used whatever its value; what it says completes "names: …" for all it is true of."""
 
 
+class WrongGroup(ValueError):
+    """A group of fields in which the problems are that it holds; none: it is no group."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
 @dataclass(frozen=True, slots=True)
 class Accepts:
     """What a field accepts, where its type does not tell; completes "name: value is not …"."""
@@ -216,8 +224,16 @@ def read_folder(value: object) -> str:
     return text
 
 
+SOURCE = frozenset({"path", "rows", "weight"})
+"""Fields of one of several sources of data."""
+
+MOST_WEIGHT = 1000
+
+
 def read_paths(value: object) -> tuple[str, ...]:
-    """Return paths of files. Raises ValueError."""
+    """Return paths of files; behind each may stand how many rows are taken, and how often. Raises ValueError."""
+    if isinstance(value, Mapping) and not SOURCE.isdisjoint(value):
+        return (_read_source(value),)
     if isinstance(value, Mapping):
         raise Wrong(
             Message(
@@ -229,7 +245,32 @@ def read_paths(value: object) -> tuple[str, ...]:
     paths = (value,) if isinstance(value, str) else _items(value)
     if not paths:
         raise ValueError(value)
-    return tuple(read_text(natural(path)) for path in paths)
+    return tuple(_read_source(path) if isinstance(path, Mapping) else read_text(natural(path)) for path in paths)
+
+
+def is_source(value: Mapping[str, object]) -> bool:
+    """Return whether these are the fields of a source of data, not a row of it."""
+    return "path" in value and SOURCE.issuperset(value)
+
+
+def _read_source(value: Mapping[str, object]) -> str:
+    """Return a path with its number of rows and weight in one: a.jsonl#500x2. Raises ValueError."""
+    if unknown := [str(name) for name in value if name not in SOURCE]:
+        raise Wrong(Message("{name} is not one of {names}", name=unknown[0], names="path, rows, weight"))
+    path, rows, weight = (natural(value.get(name)) for name in ("path", "rows", "weight"))
+    if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool) or rows < 1):
+        raise Wrong(Message("{name}: {value} is not a whole number above 0", name="rows", value=shown(rows)))
+    if weight is not None and (not isinstance(weight, (int, float)) or not 0 < weight <= MOST_WEIGHT):
+        raise Wrong(
+            Message(
+                "{name}: {value} is not a number above 0 and at most {most}",
+                name="weight",
+                value=shown(weight),
+                most=MOST_WEIGHT,
+            )
+        )
+    share = f"{rows or ''}{'' if weight in (None, 1) else f'x{weight:.6f}'.rstrip('0').rstrip('.')}"
+    return read_text(path) + (f"#{share}" if share else "")
 
 
 def read_columns(value: object) -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 """The label that the loss leaves out."""
+
+_SIGN_BYTE = array("i").itemsize - 1 if sys.byteorder == "little" else 0
 
 WARN_SHARE = 0.1
 """Of the answers left out, from which on a person is warned."""
@@ -43,7 +46,22 @@ class Sample:
     @property
     def trained_tokens(self) -> int:
         """Return how many tokens the loss counts."""
-        return sum(label != IGNORED for label in self.labels)
+        return sum(self.runs()[1::2])
+
+    def runs(self) -> list[int]:
+        """Return how many tokens are not learned, then how many are, and so on.
+
+        >>> Sample.of([5, 6, 7, 8], [IGNORED, IGNORED, 7, IGNORED]).runs(), Sample.of([5, 6], [5, 6]).runs()
+        ([2, 1, 1], [0, 2])
+        """
+        signs = self.labels.tobytes()[_SIGN_BYTE :: self.labels.itemsize]  # 0 of a token, 255 of IGNORED
+        runs, start, sign = [], 0, b"\0"
+        while start < len(signs):
+            end = signs.find(sign, start)
+            end = len(signs) if end < 0 else end
+            runs.append(end - start)
+            start, sign = end, b"\xff" if sign == b"\0" else b"\0"
+        return runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +123,21 @@ class SampleReport:
     """Why the first one was."""
     first_forged: str = ""
     """Where the first of them is."""
+    untaught_end: str = ""
+    """The token that ends answers, where neither the base model has learned it nor what is trained can; else ""."""
 
     def notices(self, max_length: int) -> list[str]:
         """Return what a person should know."""
         share = (self.dropped + self.refused) / max(1, self.answers + self.dropped + self.refused)
         found = (
+            (
+                self.untaught_end,
+                Message(
+                    "WARNING: this is a base model: it has never learned to end an answer with {token}, and an adapter "
+                    "hardly can, so that answers may go on without end. Take the model without -Base, or method: full.",
+                    token=self.untaught_end,
+                ),
+            ),
             (self.shortened, Message("{count} samples shortened to max_length.", count=self.shortened)),
             (self.dropped, Message("{count} answers left out: they do not fit max_length.", count=self.dropped)),
             (
@@ -163,7 +191,7 @@ class Tokens:
     trained_tokens: int
     """Of them in the loss: the answers."""
     longest: int
-    lengths: tuple[int, ...]
+    lengths: Sequence[int]
     """Of the samples that were looked at."""
     shortened: int = 0
     """Samples that lost something to fit max_length."""
@@ -171,15 +199,15 @@ class Tokens:
     """Answers that do not fit it at all, or that the model's template cannot write."""
 
     @classmethod
-    def of(cls, samples: Sequence[Example], report: SampleReport, *, share: float = 1.0) -> Tokens:
-        """Return the tokens of all samples, if these are made of such a share of the conversations."""
+    def of(cls, lengths: Sequence[int], report: SampleReport, *, share: float = 1.0) -> Tokens:
+        """Return the tokens of all samples, if those of these lengths are such a share of them."""
         return cls(
             "counted" if share == 1 else "sampled",
             samples=round(report.samples / share),
             tokens=round(report.tokens / share),
             trained_tokens=round(report.trained_tokens / share),
             longest=report.longest,
-            lengths=tuple(sample.length for sample in samples),
+            lengths=lengths,
             shortened=round(report.shortened / share),
             left_out=round((report.dropped + report.refused) / share),
         )

@@ -217,7 +217,7 @@ def _from_data(config: Mapping[str, object]) -> list[list[dict[str, str]]]:
         resolved = FineTuneConfig.from_dict(config)
         if sum(Path(name).stat().st_size for name in resolved.data) > MOST_DATA_BYTES:
             return []
-        conversations = read_data_of(resolved).conversations[:PROMPTS]
+        conversations = list(read_data_of(resolved).conversations[:PROMPTS])
     except (Qwen3ftError, OSError):
         return []
     talks = []

@@ -6,12 +6,13 @@ import errno
 import glob
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData
-from qwen3ft_jupyter.finetune.files import SUFFIXES
+from qwen3ft_jupyter.finetune.dataset_info import Entry, find_entry, has_entries
+from qwen3ft_jupyter.finetune.encoding import SUFFIXES
 from qwen3ft_jupyter.finetune.near import nearest_file
 from qwen3ft_jupyter.messages import Message, Names
 from qwen3ft_jupyter.paths import current_folder, fault_of, is_file, is_folder, is_there, reason_of, why_unseen
@@ -19,8 +20,10 @@ from qwen3ft_jupyter.paths import current_folder, fault_of, is_file, is_folder, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SAMPLE = re.compile(r"(.+)#(\d{1,12})")
-_REPO = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
+_SHARE = re.compile(r"(.+)#(\d{1,12})?(?:x(\d{1,6}(?:\.\d{1,6})?))?")
+"""A path, how many rows, and the weight of each."""
+_REPO = re.compile(r"(?:(?:hf|ms|huggingface|modelscope)::?)?[\w.-]+/[\w.-]+(?::[^:/\s]+)?", re.IGNORECASE)
+"""A data set on a hub; who fetches it knows better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,18 @@ class Source:
 
     path: Path
     rows: int | None = None
+    weight: float = 1.0
+    """How often each row is seen in an epoch; below 1, the part of them that is drawn."""
+    entry: Entry | None = None
+    """What a dataset_info.json says of the file."""
+    group: str = ""
+    """The path that `data` names, which may be that of a folder: `rows` are drawn from all files in it together."""
+
+    @property
+    def share(self) -> str:
+        """Return rows and weight as `data` has them, "" if all are taken once."""
+        weight = f"x{self.weight:g}" if self.weight != 1 else ""
+        return f"#{'' if self.rows is None else self.rows}{weight}" if self.rows is not None or weight else ""
 
 
 def find_sources(named: Sequence[str], notices: list[str]) -> tuple[list[Source], list[BadData]]:
@@ -55,31 +70,53 @@ def find_sources(named: Sequence[str], notices: list[str]) -> tuple[list[Source]
 
 def _expand(name: str, notices: list[str]) -> list[Source]:
     """Return the files that a path stands for. Raises BadData, OSError."""
-    path, rows = Path(name), None
-    match = _SAMPLE.fullmatch(name)
-    if match and not is_there(path):
-        path, rows = Path(match[1]), int(match[2])
-    if rows == 0:
+    path, source = Path(name), Source(Path(name))
+    match = _SHARE.fullmatch(name)
+    if match and not is_there(path) and (match[2] or match[3]):
+        path = Path(match[1])
+        source = Source(path, int(match[2]) if match[2] else None, float(match[3]) if match[3] else 1.0)
+    source = replace(source, group=str(path))
+    if source.rows == 0 or source.weight == 0:
         raise BadData("{name} asks for no rows.", hint="Write for example {name}#500.", name=path.name)
     if fault := why_unseen(path):
         raise fault
     if is_folder(path):
-        return _some(_data_in(path, notices), path, rows)
+        return _some(_data_in(path, notices), source)
     if not is_there(path) and glob.has_magic(str(path)) and not _is_address(path):
-        return _some(_matching(path, notices), path, rows)
+        return _some(_matching(path, notices), source)
+    if not is_there(path) and (entry := find_entry(path)):
+        return _described(entry, source, notices)
     if not is_there(path):
         raise _missing(path)
     if not is_file(path):  # a pipe would keep us waiting
         raise BadData(
             "{name} is no file.", hint="Name a file or a folder.", details={"path": str(path)}, name=path.name
         )
-    return [Source(path, rows)]
+    return [source]
+
+
+def _described(entry: Entry, named: Source, notices: list[str]) -> list[Source]:
+    """Return the files that a dataset_info.json names. Raises BadData, OSError."""
+    if unused := entry.unused:
+        words = Message("{name}: not used of dataset_info.json: {names}", name=entry.name, names=", ".join(unused))
+        notices.append(words)
+    rows = entry.rows if named.rows is None else named.rows
+    return [
+        replace(one, weight=named.weight, entry=entry)
+        for one in _expand(f"{entry.path}{Source(entry.path, rows).share}", notices)
+    ]
 
 
 def _data_in(folder: Path, notices: list[str]) -> list[Path]:
-    """Return the files of data in a folder, but not those below it nor hidden ones. Raises OSError."""
+    """Return the files of data in a folder but not hidden ones; those below it only if there are no others.
+
+    Raises OSError.
+    """
     shown = [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]  # noqa: PTH208
     found = [one for one in shown if one.suffix.lower() in SUFFIXES and is_file(one)]
+    if not found:  # as data sets on a hub have them
+        below = sorted(glob.glob("**/*", root_dir=folder, recursive=True))  # noqa: PTH207 - Path.glob takes hidden ones
+        return [folder / one for one in below if one.lower().endswith(SUFFIXES) and is_file(folder / one)]
     others = Names(one.name for one in shown if one not in found)
     if found and others.names:
         notices.append(Message("{name}: not read, being no files of data: {names}", name=folder.name, names=others))
@@ -102,7 +139,8 @@ def _matching(pattern: Path, notices: list[str]) -> list[Path]:
     return [Path(one) for one in named if is_file(one)]
 
 
-def _some(found: list[Path], path: Path, rows: int | None) -> list[Source]:
+def _some(found: list[Path], source: Source) -> list[Source]:
+    path = source.path
     if not found:
         raise BadData(
             "{name} holds no files of data." if is_folder(path) else "{name}: no file is called so.",
@@ -111,14 +149,7 @@ def _some(found: list[Path], path: Path, rows: int | None) -> list[Source]:
             name=path.name,
             names=", ".join(SUFFIXES),
         )
-    if rows is not None and len(found) > 1:
-        raise BadData(
-            "{name}: {count} files are called so; how many rows are drawn is said for each.",
-            hint="Name the files one by one, for example a.jsonl#500.",
-            name=path.name,
-            count=len(found),
-        )
-    return [Source(one, rows) for one in found]
+    return [replace(source, path=one) for one in found]
 
 
 def unreadable(path: Path, error: OSError) -> BadData:
@@ -135,6 +166,20 @@ def unreadable(path: Path, error: OSError) -> BadData:
     )
 
 
+def named_repo(name: str) -> tuple[str, str] | None:
+    """Return the data set on a hub that an item of `data` names, and what is taken of it; None if it is a path."""
+    match = _SHARE.fullmatch(name)
+    has_share = match is not None and bool(match[2] or match[3])
+    path = Path(match[1]) if match is not None and has_share else Path(name)
+    here = current_folder()
+    if is_there(path) or here is None or not path.is_relative_to(here) or path.suffix.lower() in SUFFIXES:
+        return None
+    text = path.relative_to(here).as_posix()
+    if not _REPO.fullmatch(text) or has_entries(path):
+        return None
+    return text, name[len(str(path)) :]
+
+
 def _is_address(path: Path) -> bool:
     return ":/" in path.as_posix() and not path.drive
 
@@ -149,9 +194,9 @@ def _missing(path: Path) -> BadData:
     elif "," in path.name:
         message = Message("{name} does not exist. Several files are a list.")
         hint = Message("Write a list: [a.jsonl, b.jsonl].")
-    elif path.suffix.lower() not in SUFFIXES and _REPO.fullmatch(short):
-        message = Message("{name} does not exist; names of data sets on a hub are not read.")
-        hint = Message("Download the data set's files and name them, or the folder that they are in.")
+    elif named_repo(str(path)):
+        message = Message("{name} does not exist.")
+        hint = Message("Check the path. A data set on a hub is fetched before, where a fine-tune is begun.")
     else:
         message, near = Message("{name} does not exist."), nearest_file(path)
         hint = Message("Check the path; relative ones start at the notebook's folder.")

@@ -46,7 +46,8 @@ class SpecialTokens:
         """Return the tokens of each text; where there is a guard, only what has none becomes a special token."""
         if any(GUARD in text for text in texts):
             return [self._tokenize_guarded(text) for text in texts]
-        ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
+        # silent: a text may be longer than the model bears before it is cut
+        ids: list[list[int]] = self._tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
     def _tokenize_guarded(self, text: str) -> list[int]:

@@ -13,13 +13,15 @@ from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
-    from qwen3ft_jupyter.finetune.data import Data
+    from qwen3ft_jupyter.finetune.data import Data, See
     from qwen3ft_jupyter.finetune.formats import Conversation
+    from qwen3ft_jupyter.finetune.index import Conversations
     from qwen3ft_jupyter.finetune.samples import Example
+    from qwen3ft_jupyter.finetune.spool import Samples
     from qwen3ft_jupyter.loading.libraries import Tokenizer
 
 COUNTED = 4000
@@ -37,9 +39,9 @@ class Survey:
     """What was read and counted."""
 
     data: Data
-    training: list[Conversation]
+    training: Conversations
     held_out: int
-    samples: list[Example]
+    samples: Sequence[Example]
     """Of the conversations that were looked at; empty without a tokenizer."""
     report: SampleReport
     tokens: Tokens
@@ -48,7 +50,12 @@ class Survey:
 
 
 def survey(
-    config: FineTuneConfig, model_folder: Path | None, *, most: int = COUNTED, work: Work | None = None
+    config: FineTuneConfig,
+    model_folder: Path | None,
+    *,
+    most: int = COUNTED,
+    work: Work | None = None,
+    see: See | None = None,
 ) -> Survey:
     """Read a config's data and count its tokens.
 
@@ -57,6 +64,7 @@ def survey(
         model_folder: The cached model; None: tokens are reckoned from characters.
         most: Conversations that are tokenized; of more, so many are drawn by the config's seed.
         work: Is told of the phase preparing, and says when to stop.
+        see: Is shown each conversation as it is read.
 
     Raises:
         BadData: The data is wrong, or the template cannot write it.
@@ -64,15 +72,16 @@ def survey(
         MissingPackage: transformers is not installed.
         Stopped: The work was to stop.
     """
-    data = read_data_of(config)
+    data = read_data_of(config, work, see=see)
     training, held_out = split(data.conversations, config.eval_fraction, config.seed)
+    looked_at = _drawn(training, most, config.seed)
     if model_folder is None:
-        return Survey(data, training, len(held_out), [], SampleReport(), _estimated(training, config), ())
+        tokens = _estimated(looked_at, config, share=len(looked_at) / len(training))
+        return Survey(data, training, len(held_out), [], SampleReport(), tokens, ())
     from qwen3ft_jupyter.loading.load import load_tokenizer
 
-    looked_at = _drawn(training, most, config.seed)
     samples, report = encode(looked_at, config, load_tokenizer(model_folder), work or Work())
-    tokens = Tokens.of(samples, report, share=len(looked_at) / len(training))
+    tokens = Tokens.of(samples.lengths, report, share=len(looked_at) / len(training))
     notices = report.notices(config.max_length)
     if len(looked_at) < len(training):
         words = Message(
@@ -86,7 +95,7 @@ def survey(
 
 def encode(
     conversations: Sequence[Conversation], config: FineTuneConfig, tokenizer: Tokenizer, work: Work
-) -> tuple[list[Example], SampleReport]:
+) -> tuple[Samples, SampleReport]:
     """Return the samples of conversations, as training has them. Raises as `rendering.encode_all`."""
     from qwen3ft_jupyter.finetune.examples import encode_all
 
@@ -95,15 +104,15 @@ def encode(
         return encode_all(conversations, encoder, work), encoder.report
 
 
-def _drawn(conversations: list[Conversation], most: int, seed: int) -> list[Conversation]:
+def _drawn(conversations: Conversations, most: int, seed: int) -> Conversations:
     if len(conversations) <= most:
         return conversations
     kept = sorted(random.Random(seed).sample(range(len(conversations)), most))  # noqa: S311 - not a secret
-    return [conversations[index] for index in kept]
+    return conversations.pick(kept)
 
 
-def _estimated(conversations: Sequence[Conversation], config: FineTuneConfig) -> Tokens:
-    """Return the tokens by the number of characters, each conversation as one sample."""
+def _estimated(conversations: Iterable[Conversation], config: FineTuneConfig, *, share: float) -> Tokens:
+    """Return the tokens by the number of characters, each conversation as one sample; these are such a share of all."""
     lengths: list[int] = []
     trained, lengths_of = 0, OBJECTIVES[config.objective].lengths
     for conversation in conversations:
@@ -119,11 +128,11 @@ def _estimated(conversations: Sequence[Conversation], config: FineTuneConfig) ->
         lengths += lengths_of(sequences, config.max_length)
     return Tokens(
         "estimated",
-        samples=len(lengths),
-        tokens=sum(lengths),
-        trained_tokens=min(trained, sum(lengths)),
+        samples=round(len(lengths) / share),
+        tokens=round(sum(lengths) / share),
+        trained_tokens=round(min(trained, sum(lengths)) / share),
         longest=max(lengths, default=0),
-        lengths=tuple(lengths),
+        lengths=lengths,
     )
 
 

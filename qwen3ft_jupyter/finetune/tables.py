@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.disk import write_atomic
 from qwen3ft_jupyter.errors import BadConfig
-from qwen3ft_jupyter.finetune.rules import natural
+from qwen3ft_jupyter.finetune.rules import is_source, natural
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.paths import is_file, is_there
 
@@ -28,7 +28,7 @@ STAND_IN = "data.jsonl"
 def rows_of(data: Any) -> Sequence[Any] | None:  # Any: whatever a notebook holds
     """Return the rows of a table, None if `data` is none: then it names files."""
     if isinstance(data, (list, tuple)):
-        return data if any(isinstance(row, Mapping) for row in data) else None
+        return data if any(isinstance(row, Mapping) and not is_source(row) for row in data) else None
     if hasattr(data, "column_names") and hasattr(data, "to_list"):  # datasets.Dataset
         return list(data.to_list())
     for method in ("to_pylist", "to_dicts"):  # pyarrow, polars

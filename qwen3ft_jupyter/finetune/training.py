@@ -25,12 +25,12 @@ from qwen3ft_jupyter.finetune.report.answering import Asking
 from qwen3ft_jupyter.finetune.report.card import number_rows
 from qwen3ft_jupyter.finetune.report.reporting import report_on
 from qwen3ft_jupyter.finetune.results import Outcome
-from qwen3ft_jupyter.finetune.samples import padded_length
 from qwen3ft_jupyter.finetune.volume import naming
 from qwen3ft_jupyter.finetune.watch import Watch, make_callback
 from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads, peak_bytes
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
+from qwen3ft_jupyter.paths import nearest_folder
 from qwen3ft_jupyter.work import SILENT, Progress, Work
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def train(
     work = work or Work()
     with no_network(), quiet_libraries(), naming(Path(config.output_dir)):
         check_parent(config)
-        data = read_data_of(config)
+        data = read_data_of(config, work)
         planned = output.plan(config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit)
         if planned.is_resumed:
             name = planned.checkpoint.name if planned.checkpoint else None
@@ -99,7 +99,7 @@ def train(
                 work.reporter.notice(notice)
         tokenizer = load_tokenizer(model_folder)
         samples = _prepare_samples(config, data, tokenizer, work)
-        ahead = look_ahead(config, model_folder, data, samples.training, samples.facts, work=work, earlier=earlier)
+        ahead = look_ahead(config, model_folder, data, samples.lengths, samples.facts, work=work, earlier=earlier)
         planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
         ready = load_for_training(config, model_folder, reporter=work.reporter)
         if planned.parent:
@@ -120,7 +120,7 @@ def train(
         trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
         outcome = _outcome(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
-        outcome = replace(outcome, mfu=_utilisation(outcome, ready, trained, samples))
+        outcome = replace(outcome, mfu=_utilisation(config, outcome, ready, trained, samples))
         report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
         if report:
             outcome = replace(outcome, report={name: (before, after) for name, before, after in number_rows(report)})
@@ -140,6 +140,10 @@ class _Samples:
     held_out: Sequence[Example]
     facts: results.Facts
     pad_id: int
+    lengths: Sequence[int]
+    """Of those that are learned from."""
+    widest: int
+    """The greatest `padded_length` of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +219,12 @@ def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, w
     training, held_out = split(data.conversations, config.eval_fraction, config.seed)
     if config.eval_fraction and not held_out:
         work.notice("Nothing is measured on held-out rows: there is only one row.")
+    folder = nearest_folder(Path(config.output_dir))
     with OBJECTIVES[config.objective].encoding(config, tokenizer) as encoding:
         encoder, evaluation = encoding.encoder(), encoding.encoder()
-        samples = encode_all(training, encoder, work)
-        held_out_samples = encode_all(held_out, evaluation, replace(work, reporter=SILENT), may_be_none=True)
+        samples = encode_all(training, encoder, work, folder=folder)
+        silent = replace(work, reporter=SILENT)
+        held_out_samples = encode_all(held_out, evaluation, silent, folder=folder, may_be_none=True)
     counts = encoder.report
     work.notice(
         "{samples} samples, {tokens} tokens, {trained_tokens} of them in the loss.",
@@ -231,7 +237,7 @@ def _prepare_samples(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, w
     _tell_of_held_out(evaluation.report, len(held_out), work)
     facts = results.Facts(data.report.rows, len(held_out), counts, encoding.end_ids)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    return _Samples(samples, held_out_samples, facts, int(pad_id or 0))
+    return _Samples(samples, held_out_samples, facts, int(pad_id or 0), samples.lengths, samples.widest)
 
 
 def _tell_of_held_out(report: SampleReport, rows: int, work: Work) -> None:
@@ -250,7 +256,7 @@ def _objective(config: FineTuneConfig, ready: Trainable, samples: _Samples, work
 
     layout = Layout(
         samples.pad_id,
-        most_tokens=config.batch_size * max(map(padded_length, samples.training)),
+        most_tokens=config.batch_size * samples.widest,
         is_flat="flash" in str(ready.model.config._attn_implementation),  # noqa: SLF001 - it has no public name
         multiple_of=8 if ready.precision.device.startswith("cuda") else 1,  # tensor cores like 8
     )
@@ -364,19 +370,21 @@ def _outcome(
     )
 
 
-def _utilisation(outcome: Outcome, ready: Trainable, trained: _Trained, samples: _Samples) -> float | None:
+def _utilisation(
+    config: FineTuneConfig, outcome: Outcome, ready: Trainable, trained: _Trained, samples: _Samples
+) -> float | None:
     """Return the part of the device's peak that the median step has used."""
     from qwen3ft_jupyter.finetune.compute.utilisation import utilisation
 
     rates = [row["tokens_per_s"] for row in trained.metrics.rows if row.get("tokens_per_s")]
-    sequences = [one.length for example in samples.training for one in example.sequences]
+    sequences = len(samples.lengths) * OBJECTIVES[config.objective].sequences
     if not rates:
         return None
     used = utilisation(
         ready.model,
         outcome.parameters,
         statistics.median(rates),
-        length=sum(sequences) / len(sequences),
+        length=sum(samples.lengths) / sequences,
         is_adapter=outcome.method == "lora",
         dtype=outcome.dtype,
     )

@@ -13,6 +13,7 @@ from qwen3ft_jupyter.hubs.listing import (
     HUB_LABELS,
     Listing,
     RemoteFile,
+    RepoKind,
     Request,
     at,
     is_commit,
@@ -55,7 +56,7 @@ class _State:
 
 
 class HuggingFaceHub:
-    """Lists models of Hugging Face, of a mirror of it, or of anything that speaks its protocol."""
+    """Lists models or data sets of Hugging Face, of a mirror of it, or of anything that speaks its protocol."""
 
     name: HubName = "huggingface"
 
@@ -67,14 +68,17 @@ class HuggingFaceHub:
         *,
         token_origin: str = "",
         is_mirror: bool = False,
+        kind: RepoKind = "models",
     ) -> None:
-        """Args: the client, the hub's address, a token for it alone, where that came from, whether it is a mirror."""
+        """Args: the client, the address, a token and where it came from, whether it is a mirror, what it lists."""
         self.endpoint = endpoint.rstrip("/")
         self.label = Message("mirror {host}", host=host_of(endpoint)) if is_mirror else HUB_LABELS[self.name]
         self._client = client
         self._asks = f"?{A_PART}=true" if is_mirror else ""
         self._token = Token(MIRROR_TOKENS if is_mirror else TOKEN_VARIABLES[self.name], token, token_origin)
-        self._refusals = Refusals(self.name, self.label, self.endpoint, self._token)
+        self._refusals = Refusals(self.name, self.label, self.endpoint, self._token, kind)
+        self._api = f"/api/{kind}/"
+        self._pages = "" if kind == "models" else f"/{kind}"
 
     def commit(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> str:
         """Return the commit of `revision`; see `Hub.commit`."""
@@ -93,7 +97,7 @@ class HuggingFaceHub:
 
     def file_request(self, listing: Listing, file: RemoteFile) -> Request:
         """Return the request for one file; large ones are redirected to the hub's store."""
-        url = f"{self.endpoint}/{listing.repo_id}/resolve/{quote(listing.pin, safe='')}/{quote(file.path)}"
+        url = f"{self.endpoint}{self._pages}/{listing.repo_id}/resolve/{quote(listing.pin, safe='')}/{quote(file.path)}"
         return Request(url, self._token.headers())
 
     def _state(
@@ -118,7 +122,7 @@ class HuggingFaceHub:
         return _State(revision, commit, is_gated=bool(at(body, "gated")))
 
     def _about(self, repo_id: RepoId, revision: str) -> str:
-        return f"{self.endpoint}/api/models/{repo_id}/revision/{quote(revision, safe='')}{self._asks}"
+        return f"{self.endpoint}{self._api}{repo_id}/revision/{quote(revision, safe='')}{self._asks}"
 
     def _ask(
         self, repo_id: RepoId, url: str, stop: threading.Event | None, *, tries: int = QUESTIONS.attempts
@@ -161,7 +165,7 @@ class HuggingFaceHub:
 
     def _tree(self, repo_id: RepoId, state: _State, stop: threading.Event | None) -> list[object]:
         entries: list[object] = []
-        url: str | None = f"{self.endpoint}/api/models/{repo_id}/tree/{state.commit}?recursive=true&expand=false"
+        url: str | None = f"{self.endpoint}{self._api}{repo_id}/tree/{state.commit}?recursive=true&expand=false"
         visited: set[str] = set()
         while url is not None:
             if url in visited or len(visited) >= MAX_PAGES:
@@ -195,7 +199,7 @@ class HuggingFaceHub:
             parts = urlsplit(target)
         except ValueError as error:
             raise self._refusals.garbled(repo_id, Message("goes on at a malformed address")) from error
-        _, route, rest = parts.path.partition("/api/models/")
+        _, route, rest = parts.path.partition(self._api)
         if not route or "/tree/" not in rest:
             raise self._refusals.garbled(repo_id, Message("goes on at another host"))
         return f"{self.endpoint}{route}{rest}?{parts.query}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from qwen3ft_jupyter.errors import BadListing
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.settings.declared import HubName
 
 
+RepoKind = Literal["models", "datasets"]
+"""What a repo holds, as the hubs' addresses have it."""
 HUB_LABELS: dict[HubName, str] = {"modelscope": "ModelScope", "huggingface": "Hugging Face"}
 """The hubs' names as people write them."""
 MAX_SIZE = 2**53

@@ -28,6 +28,7 @@ from qwen3ft_jupyter.hubs.listing import (
     HUB_LABELS,
     Listing,
     RemoteFile,
+    RepoKind,
     Request,
     at,
     is_commit,
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
 TRUNCATED_AT = 3000
 """Entries after which the hub cuts a listing, with nothing in the answer that says so."""
+PAGE_ENTRIES = 200
+"""Entries of a page of the listing of a data set, which is what the hub's own client asks for."""
 MAX_WALK_REQUESTS = 1000
 """Questions for one repo that is listed folder by folder."""
 DENIAL_PAUSES_S = (0.3, 0.8, 2.0)
@@ -119,7 +122,7 @@ class _Refused(Exception):
 
 
 class ModelScopeHub:
-    """Lists models of ModelScope, or of anything that speaks its protocol."""
+    """Lists models or data sets of ModelScope, or of anything that speaks its protocol."""
 
     name: HubName = "modelscope"
 
@@ -131,14 +134,17 @@ class ModelScopeHub:
         *,
         token_origin: str = "",
         region: Region | None = None,
+        kind: RepoKind = "models",
     ) -> None:
-        """Args: the client, the hub's address, a token that is sent there only and where it came from, the region."""
+        """Args: the client, the address, a token sent there only and where it came from, the region, what is listed."""
         self.endpoint = endpoint.rstrip("/")
         self.label = HUB_LABELS[self.name]
         self._client = client
         self._region = region
         self._token = Token(TOKEN_VARIABLES[self.name], token, token_origin)
-        self._refusals = Refusals(self.name, self.label, self.endpoint, self._token)
+        self._refusals = Refusals(self.name, self.label, self.endpoint, self._token, kind)
+        self._kind = kind
+        self._api = f"{self.endpoint}/api/v1/{kind}"
 
     @property
     def _secrets(self) -> Mapping[str, str]:
@@ -188,13 +194,14 @@ class ModelScopeHub:
     def file_request(self, listing: Listing, file: RemoteFile) -> Request:
         """Return the request for one file; large ones are redirected to the hub's store."""
         query = _query(Revision=listing.pin, FilePath=file.path)
-        url = f"{self.endpoint}/api/v1/models/{listing.repo_id}/repo?{query}"
+        url = f"{self._api}/{listing.repo_id}/repo?{query}"
         region = self._region.name if self._region is not None else ""
         return Request(url, self._secrets, {REGION_HEADER: region} if region else {})
 
     def _refs(self, repo_id: RepoId, stop: threading.Event | None) -> Mapping[str, str]:
         """Return branches and tags with their commits, or nothing: this is a help, not a condition."""
-        url = f"{self.endpoint}/{repo_id}.git/info/refs?service=git-upload-pack"
+        path = repo_id if self._kind == "models" else f"{self._kind}/{repo_id}"
+        url = f"{self.endpoint}/{path}.git/info/refs?service=git-upload-pack"
         agent = {"user-agent": GIT_USER_AGENT}  # any other is answered 421
         ask = partial(self._client.get, url, max_bytes=MAX_REFS_BYTES, tries=1, stop=stop)
         try:
@@ -221,10 +228,22 @@ class ModelScopeHub:
         return self._whole(repo_id, name, stop), name
 
     def _whole(self, repo_id: RepoId, revision: str, stop: threading.Event | None) -> _Page:
+        if self._kind == "datasets":
+            return self._paged(repo_id, revision, stop)
         page = self._page(repo_id, revision, "", is_recursive=True, stop=stop)
         if len(page.entries) < TRUNCATED_AT:
             return page
         return _Page(self._walk(repo_id, revision, stop), page.commit)
+
+    def _paged(self, repo_id: RepoId, revision: str, stop: threading.Event | None) -> _Page:
+        """List a data set, which comes in pages, unlike a model."""
+        entries: list[_Entry] = []
+        for number in range(1, MAX_WALK_REQUESTS):
+            page = self._page(repo_id, revision, "", is_recursive=True, stop=stop, number=number)
+            entries += page.entries
+            if len(page.entries) < PAGE_ENTRIES:
+                return _Page(entries, page.commit)
+        raise self._refusals.garbled(repo_id, Message("never ends"))
 
     def _walk(self, repo_id: RepoId, revision: str, stop: threading.Event | None) -> list[_Entry]:
         """List a repo folder by folder, splitting each that is cut."""
@@ -250,11 +269,19 @@ class ModelScopeHub:
         return entries
 
     def _page(
-        self, repo_id: RepoId, revision: str, root: str, *, is_recursive: bool, stop: threading.Event | None
+        self,
+        repo_id: RepoId,
+        revision: str,
+        root: str,
+        *,
+        is_recursive: bool,
+        stop: threading.Event | None,
+        number: int = 0,
     ) -> _Page:
-        """Ask for one listing; a denial is believed only when it stays."""
-        query = _query(Revision=revision, Recursive=str(is_recursive), **({"Root": root} if root else {}))
-        url = f"{self.endpoint}/api/v1/models/{repo_id}/repo/files?{query}"
+        """Ask for one listing, or for a page of it from 1 on; a denial is believed only when it stays."""
+        part = {"PageNumber": str(number), "PageSize": str(PAGE_ENTRIES)} if number else {}
+        query = _query(Revision=revision, Recursive=str(is_recursive), **({"Root": root} if root else {}), **part)
+        url = f"{self._api}/{repo_id}/repo/{'tree' if number else 'files'}?{query}"
         answer = self._client.get(url, headers=self._secrets, stop=stop)
         for pause_s in DENIAL_PAUSES_S:
             if answer.status != 403:
@@ -297,6 +324,8 @@ class ModelScopeHub:
 
     def _read_page(self, repo_id: RepoId, body: object) -> _Page:
         entries = at(body, "Data", "Files")
+        if entries is None and self._kind == "datasets":
+            entries = at(body, "Data")
         if not isinstance(entries, list):
             raise self._refusals.garbled(repo_id, Message("has no list of files"))
         if not all(isinstance(entry, dict) for entry in entries):
@@ -340,7 +369,7 @@ class ModelScopeHub:
 
     def _revisions(self, repo_id: RepoId, stop: threading.Event | None) -> set[str]:
         """Return the names of branches and tags; none if the repo is missing, or this cannot be known."""
-        url = f"{self.endpoint}/api/v1/models/{repo_id}/revisions"
+        url = f"{self._api}/{repo_id}/revisions"
         try:
             body = self._client.get(url, headers=self._secrets, tries=1, stop=stop).json()
         except Stopped:

@@ -25,6 +25,7 @@ from qwen3ft_jupyter.messages import Message, Names
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from qwen3ft_jupyter.hubs.listing import RepoKind
     from qwen3ft_jupyter.hubs.names import LeftOut, RepoId
     from qwen3ft_jupyter.settings.declared import HubName
 
@@ -73,6 +74,7 @@ class Refusals:
     """What the hub is called in front of a person."""
     endpoint: str
     token: Token
+    kind: RepoKind = "models"
 
     @property
     def default_branch(self) -> str:
@@ -85,10 +87,22 @@ class Refusals:
 
     def page(self, repo_id: RepoId) -> str:
         """Return the address of a model's page."""
+        if self.kind == "datasets":
+            return f"{self.endpoint}/datasets/{repo_id}"
         return f"{self.endpoint}/models/{repo_id}" if self.hub == "modelscope" else f"{self.endpoint}/{repo_id}"
 
     def missing(self, repo_id: RepoId, revision: str = "") -> ModelNotFound:
         """Return the error for a repo the hub does not show us; `revision` if that may be what it lacks."""
+        if self.kind == "datasets":
+            return ModelNotFound(
+                '{label} has no data set called {repo_id}, or no revision "{revision}" of it.'
+                if revision
+                else "{label} has no data set called {repo_id}.",
+                hint="Check the spelling. If it is a file or a folder of yours, check its path.",
+                label=self.label,
+                repo_id=repo_id,
+                revision=revision,
+            )
         from qwen3ft_jupyter.catalog import nearest_known
 
         near = nearest_known(repo_id)

@@ -23,7 +23,7 @@ from qwen3ft_jupyter.work import Progress
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from qwen3ft_jupyter.hubs.listing import Hub, Listing
+    from qwen3ft_jupyter.hubs.listing import Hub, Listing, RepoKind
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.settings.declared import HubName, Settings
     from qwen3ft_jupyter.settings.kinds import Secret
@@ -33,13 +33,16 @@ _PASSES_ON = (ModelNotFound, HubUnreachable, HubBusy)
 """Refusals another hub may not share. A private or gated model, or a wrong branch or tag, is for the user to settle."""
 
 
-def make_hubs(settings: Settings, *, endpoint: str = "", client: HttpClient | None = None) -> dict[HubName, Hub]:
+def make_hubs(
+    settings: Settings, *, endpoint: str = "", client: HttpClient | None = None, kind: RepoKind = "models"
+) -> dict[HubName, Hub]:
     """Return both hubs as `settings` describe them, sharing one client.
 
     Args:
         settings: Endpoints and tokens.
         endpoint: Ask this address instead, in both protocols and without tokens: they belong to the real hubs.
         client: The client to use; one of its own if left out.
+        kind: Of what they are asked.
     """
     client = client or HttpClient(max_connections=settings.max_connections)
     if endpoint:
@@ -51,12 +54,14 @@ def make_hubs(settings: Settings, *, endpoint: str = "", client: HttpClient | No
             _revealed(settings.modelscope_token),
             token_origin=settings.origins.get("modelscope_token", ""),
             region=Region(),
+            kind=kind,
         ),
         "huggingface": HuggingFaceHub(
             client,
             settings.hf_endpoint,
             _revealed(settings.hf_token),
             token_origin=settings.origins.get("hf_token", ""),
+            kind=kind,
         ),
     }
 

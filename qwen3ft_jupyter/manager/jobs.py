@@ -17,6 +17,7 @@ from qwen3ft_jupyter.manager.kinds import (
     EvaluateParams,
     FineTuneParams,
     MergeParams,
+    PushParams,
     Starter,
     model_params,
 )
@@ -136,7 +137,9 @@ class ModelJobs:
     def refuse_written_to(self, output_dir: Path) -> None:
         """Raise BadConfig, naming the job, if an active one writes to this folder."""
         for job, params in self.active():
-            taken = None if isinstance(params, DownloadParams | CheckParams | EvaluateParams) else params.output_dir
+            if isinstance(params, DownloadParams | CheckParams | EvaluateParams | PushParams):
+                continue
+            taken = params.output_dir
             if taken is not None and os.path.realpath(taken) == os.path.realpath(output_dir):
                 raise BadConfig(
                     "output_dir: the running job {id} writes to {folder}.",

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.kinds import JobContext, Kinds, Stored
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager.manager import ModelManager
+    from qwen3ft_jupyter.upload.plan import PushResult
 
     JobResult: TypeAlias = (
-        DownloadResult | VerifyReport | RepairReport | Outcome | MergeResult | ExportResult | Evaluation
+        DownloadResult | VerifyReport | RepairReport | Outcome | MergeResult | ExportResult | Evaluation | PushResult
     )
     """What jobs give."""
 
@@ -211,7 +212,35 @@ class EvaluateParams:
         return cls(Starter.from_dict(data), source, name, data["config"], bool(data.get("is_held_out")))
 
 
-ModelParams = DownloadParams | CheckParams | FineTuneParams | MergeParams | ExportParams | EvaluateParams
+@dataclass(frozen=True, slots=True)
+class PushParams:
+    """What a push is given. The token is none of it: the job's process finds that where this one did."""
+
+    starter: Starter
+    source: Path
+    """The folder of a fine-tune, an adapter or a model."""
+    hub: str
+    repo_id: str
+    is_private: bool = True
+
+    @property
+    def model_name(self) -> str:
+        """Return "": what is published is a folder, and no model of the cache."""
+        return ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        given = {"source": str(self.source), "hub": self.hub, "repo_id": self.repo_id, "private": self.is_private}
+        return {"model_name": self.model_name, **given, **self.starter.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PushParams:
+        """Rebuild from `to_dict`; what does not say that it is public is private."""
+        hub, repo_id, is_private = str(data["hub"]), str(data["repo_id"]), data.get("private") is not False
+        return cls(Starter.from_dict(data), Path(data["source"]), hub, repo_id, is_private)
+
+
+ModelParams = DownloadParams | CheckParams | FineTuneParams | MergeParams | ExportParams | EvaluateParams | PushParams
 """All of them name a model and a starter."""
 
 
@@ -293,6 +322,13 @@ def _evaluate(params: EvaluateParams, context: JobContext) -> Evaluation:
     return evaluate(name, config, found.folder, found.adapter, is_held_out=params.is_held_out, work=work)
 
 
+def _push(params: PushParams, context: JobContext) -> PushResult:
+    """Push; a job that is resumed finds at the hub what the earlier attempts left there."""
+    manager = params.starter.open_manager()
+    pushing = manager.find_pushing(params.source, params.repo_id, hub=params.hub, private=params.is_private)
+    return pushing.run(context.work)
+
+
 def _download_title(params: DownloadParams) -> str:
     name = _with_revision(params.model_name, params.request.revision)
     return Message("Update {name}" if params.request.update else "Download {name}", name=name)
@@ -335,6 +371,10 @@ def _evaluate_title(params: EvaluateParams) -> str:
     return Message("Evaluate {name}", name=name)
 
 
+def _push_title(params: PushParams) -> str:
+    return Message("Push {name} → {target}", name=params.source.name, target=params.repo_id)
+
+
 def _outcome(data: Mapping[str, Any]) -> Outcome:
     from qwen3ft_jupyter.finetune.results import Outcome  # here, as below: a download starts the sooner without it
 
@@ -359,6 +399,12 @@ def _evaluation(data: Mapping[str, Any]) -> Evaluation:
     return Evaluation.from_dict(data)
 
 
+def _push_result(data: Mapping[str, Any]) -> PushResult:
+    from qwen3ft_jupyter.upload.plan import PushResult
+
+    return PushResult.from_dict(data)
+
+
 DOWNLOAD = JobKind("download", DownloadParams, DownloadResult.from_dict, _download_title, _download, can_pause=True)
 VERIFY = JobKind("verify", CheckParams, VerifyReport.from_dict, _verify_title, _verify, can_pause=True)
 REPAIR = JobKind("repair", CheckParams, RepairReport.from_dict, _repair_title, _repair, can_pause=True)
@@ -366,6 +412,7 @@ FINETUNE = JobKind("finetune", FineTuneParams, _outcome, _fine_tune_title, _fine
 MERGE = JobKind("merge", MergeParams, _merge_result, _merge_title, _merge, can_pause=True)
 EXPORT = JobKind("export", ExportParams, _export_result, _export_title, _export)
 EVALUATE = JobKind("evaluate", EvaluateParams, _evaluation, _evaluate_title, _evaluate)
+PUSH = JobKind("push", PushParams, _push_result, _push_title, _push, can_pause=True)
 
-KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE, MERGE, EXPORT, EVALUATE)}
+KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE, MERGE, EXPORT, EVALUATE, PUSH)}
 """By name."""

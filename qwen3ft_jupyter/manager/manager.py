@@ -263,7 +263,10 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
         jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
 
-    def fine_tune(self, config: object = None, *, at_once: bool = False, **fields: Any) -> Job:
+    @tells_end
+    def fine_tune(
+        self, config: object = None, *, at_once: bool = False, reporter: Reporter | None = None, **fields: Any
+    ) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
 
         Of fine-tunes on one GPU, one is at work; the others wait for their turn, also if whoever started them ends.
@@ -271,6 +274,7 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
         Args:
             config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping or as such, or the path of a YAML file.
             at_once: wait for no other fine-tune; there must be memory for all of them.
+            reporter: receives progress while data is read, or fetched from a hub.
             fields: the same as keyword arguments; they win over `config`. ``init_from="runs/first"`` trains the result
                 of a run further, ``from_run="runs/first"`` repeats it; of each, the job's id will do, too.
 
@@ -280,10 +284,13 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
             DoesNotFit, NoSpace: memory or disk cannot hold it, however short the samples are.
         """
         from qwen3ft_jupyter.finetune.check import check_fine_tune
+        from qwen3ft_jupyter.finetune.data import check_data
+        from qwen3ft_jupyter.manager.datasets import fetcher
 
-        jobs = self._model_jobs
+        jobs, work = self._model_jobs, self._work(reporter, None)
         checks = (self._check_base, jobs.refuse_if_written_to)
-        resolved = check_fine_tune(config, fields, *checks, find_run=jobs.output_dir_of)
+        read, fetch = functools.partial(check_data, work=work), fetcher(self.settings, work)
+        resolved = check_fine_tune(config, fields, *checks, read=read, find_run=jobs.output_dir_of, fetch=fetch)
         self._loaded.release()  # the model that answers questions and the job would share one GPU
         self._refuse_if_too_large(resolved)
         return jobs.fine_tune(resolved, at_once=at_once)

@@ -1,14 +1,14 @@
-"""What `ModelManager` offers after a fine-tune: merge its adapter into the base, hand the model to what serves it."""
+"""What `ModelManager` offers after a fine-tune: merge its adapter into the base, have it served, publish it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from qwen3ft_jupyter.errors import BadInput, NotCached
 from qwen3ft_jupyter.hubs.spelling import parse_model
-from qwen3ft_jupyter.manager.kinds import EVALUATE, EXPORT, MERGE, ExportParams, MergeParams
+from qwen3ft_jupyter.manager.kinds import EVALUATE, EXPORT, MERGE, PUSH, ExportParams, MergeParams, PushParams
 from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.paths import at_home, is_folder
 from qwen3ft_jupyter.settings.kinds import parse_folder
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager.exporting import Exporting
     from qwen3ft_jupyter.manager.jobs import ModelJobs
     from qwen3ft_jupyter.manager.merging import Merging
+    from qwen3ft_jupyter.manager.pushing import Pushing
+    from qwen3ft_jupyter.upload.plan import PushPlan
 
 _NEEDED = ("torch", "transformers", "peft")
 
@@ -183,6 +185,57 @@ class TunedModels:
         place = parse_folder("output_dir", output_dir) if output_dir else exporting.output_dir
         params = ExportParams(jobs.starter(), exporting.source, exporting.model_name, to, place, overwrite)
         return jobs.start(EXPORT, params, None)
+
+    @overload
+    def push(
+        self, run: str | Path, repo_id: str, *, hub: str = "", private: bool = True, confirm: Literal[False] = False
+    ) -> PushPlan: ...
+
+    @overload
+    def push(
+        self, run: str | Path, repo_id: str, *, hub: str = "", private: bool = True, confirm: Literal[True]
+    ) -> Job: ...
+
+    def push(
+        self, run: str | Path, repo_id: str, *, hub: str = "", private: bool = True, confirm: bool = False
+    ) -> PushPlan | Job:
+        """Say what publishing a result would be; with `confirm`, do it, as a job.
+
+        Only files of the model or the adapter are published, with the model card as the hub reads it. What is in the
+        repo already is not sent again; what else the repo holds stays.
+
+        Args:
+            run: the job id or output folder of a fine-tune, a merge or an export; or a folder with a model or an
+                adapter in safetensors.
+            repo_id: where it goes, for example ``me/my-adapter``; a repo that is not there is made.
+            hub: "modelscope" or "huggingface"; the one that is asked first (`use_modelscope`) if left out.
+            private: let only those see it who see private repos of the owner. Files that are to be private are never
+                put into a repo that is public.
+            confirm: upload. Without it nothing is sent, and the answer is a `PushPlan`: files and sizes, where they
+                go, whether the repo is there, and as `problem` what stands in the way.
+
+        Raises:
+            UnknownModel: there is no such fine-tune or folder.
+            BadName, BadInput: no repo or hub can be called so; a token or a folder of this machine is in a file.
+            LoadError, UnsafeModel: there is nothing finished there.
+            and with `confirm` the `problem` of the plan: AccessDenied where there is no token or it is not accepted,
+            HubUnreachable, BadInput where the repo is public, MissingPackage where the hub's client is not installed.
+        """
+        pushing = self.find_pushing(run, repo_id, hub=hub, private=private)
+        plan = pushing.plan()
+        if not confirm:
+            return plan
+        if plan.problem is not None:
+            raise plan.problem
+        jobs = self._model_jobs
+        jobs.refuse_written_to(pushing.source)
+        return jobs.start(PUSH, PushParams(jobs.starter(), pushing.source, plan.hub, plan.repo_id, private), None)
+
+    def find_pushing(self, run: str | Path, repo_id: str, *, hub: str, private: bool) -> Pushing:
+        """Return what a push begins with. Raises what `push` raises."""
+        from qwen3ft_jupyter.manager.pushing import Pushing, Target
+
+        return Pushing(os.fspath(run), Target(hub, repo_id, private), self._model_jobs, self.cache)
 
     def find_merging(self, run: str, output_dir: str | Path | None) -> Merging:
         """Return adapter and base of a merge. Raises what `merge` raises."""

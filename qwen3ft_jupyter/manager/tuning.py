@@ -41,7 +41,8 @@ class FineTunePlans(CachedModels):
         """Return what `fine_tune` would do, without doing it: data, tokens, steps, memory, disk, time.
 
         Where the model is cached and transformers is installed, tokens are counted as training does; else they are
-        reckoned from characters, and a notice says so. Nothing is fetched, and no weight is read.
+        reckoned from characters, and a notice says so. Of what is not here only the data sets that `data` names are
+        fetched, and no weight is read.
 
         Args:
             config: as there.
@@ -54,6 +55,7 @@ class FineTunePlans(CachedModels):
         """
         from qwen3ft_jupyter.finetune.check import check_fine_tune
         from qwen3ft_jupyter.finetune.planning import plan_run
+        from qwen3ft_jupyter.manager.datasets import fetcher
 
         work, plans = self._work(reporter, stop), []
 
@@ -63,8 +65,9 @@ class FineTunePlans(CachedModels):
 
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
             checks = (self._check_base, self._model_jobs.refuse_if_written_to)
-            find_run = self._model_jobs.output_dir_of
-            check_fine_tune(config, fields, *checks, read=read, tables_in=Path(folder), find_run=find_run)
+            find_run, fetch = self._model_jobs.output_dir_of, fetcher(self.settings, work)
+            tables_in = Path(folder)
+            check_fine_tune(config, fields, *checks, read=read, tables_in=tables_in, find_run=find_run, fetch=fetch)
         return plans[0]
 
     @tells_end
@@ -95,10 +98,13 @@ class FineTunePlans(CachedModels):
         """
         from qwen3ft_jupyter.finetune.check import config_for_preview
         from qwen3ft_jupyter.finetune.preview import preview
+        from qwen3ft_jupyter.manager.datasets import fetcher
 
         given = {**fields, "model": model} if model else fields
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
-            resolved = config_for_preview(config, given, Path(folder), self._model_jobs.output_dir_of)
+            work = self._work(reporter, stop)
+            find_run, fetch = self._model_jobs.output_dir_of, fetcher(self.settings, work)
+            resolved = config_for_preview(config, given, Path(folder), find_run=find_run, fetch=fetch)
             self._check_base(resolved)
             base = self._base(resolved)
             if base.folder is None:
@@ -108,7 +114,7 @@ class FineTunePlans(CachedModels):
                     name=resolved.model,
                     command=Command("download", resolved.model),
                 )
-            return preview(resolved, base.folder, count=count, work=self._work(reporter, stop))
+            return preview(resolved, base.folder, count=count, work=work)
 
     def look_ahead(
         self, look: Look, given: Mapping[str, Any], *, folder: Path | None, stop: threading.Event

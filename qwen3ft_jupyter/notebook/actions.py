@@ -11,6 +11,7 @@ from qwen3ft_jupyter.errors import BadConfig, CacheDamaged
 from qwen3ft_jupyter.faces import actions, say
 from qwen3ft_jupyter.faces.job_views import jobs_table
 from qwen3ft_jupyter.faces.parsing import match_verb
+from qwen3ft_jupyter.faces.push_views import push_table
 from qwen3ft_jupyter.faces.refusals import WrongLine
 from qwen3ft_jupyter.faces.report_views import comparison_table
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
@@ -210,6 +211,14 @@ def export(room: Room, given: Namespace) -> JobView:
     return _followed(actions.start_export(room.manager_for(given), given), is_detached=given.detach)
 
 
+def push(room: Room, given: Namespace) -> JobView | TableView:
+    """Say what a push would upload, or start it."""
+    manager = room.manager_for(given)
+    if given.confirm:
+        return _followed(actions.start_push(manager, given), is_detached=given.detach)
+    return TableView(push_table(actions.plan_push(manager, given), "magic"))
+
+
 def chat(room: Room, given: Namespace) -> TextView:
     """Ask a model what the line and the cell say."""
     written = (given.cell or "").rstrip()
@@ -297,6 +306,7 @@ ACTIONS: dict[str, Callable[[Room, Namespace], View | ModelPicker | FineTuneForm
     "compare": compare,
     "merge": merge,
     "export": export,
+    "push": push,
     "jobs": jobs,
     "jobs stop": jobs_stop,
     "jobs pause": jobs_pause,

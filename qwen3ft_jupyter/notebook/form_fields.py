@@ -42,6 +42,11 @@ class FormField:
                 return kind(text)
         return None if text in {"", self.default} else text
 
+    def show_default(self, value: object) -> None:
+        """Show in grey which number is taken if none is typed."""
+        if self.numbers:
+            self.widget.placeholder = "" if value is None else str(value)
+
     def is_no_number(self) -> bool:
         """Return whether something else is typed where a number is wanted."""
         typed = self.typed()

@@ -224,6 +224,7 @@ class FineTuneForm(_Form):
         return typed
 
     def _show_yaml(self) -> None:
+        self._show_defaults()
         try:
             written = yaml.safe_dump(self.config(), sort_keys=False, allow_unicode=True)
         except BadConfig as error:
@@ -231,6 +232,16 @@ class FineTuneForm(_Form):
             return
         code = element("pre", "%%qwen3ft finetune\n" + written, style="margin:0")
         self.preview.value = verbatim(element("div", tr("It runs this:"), code))
+
+    def _show_defaults(self) -> None:
+        """Show what preset, method and objective give where nothing is typed."""
+        from qwen3ft_jupyter.finetune.presets import fill_in
+
+        filled = fill_in(self._typed())
+        within: Any = filled.get("lora", {})
+        filled |= {f"lora.{name}": value for name, value in within.items()}
+        for name, field in self.fields.items():
+            field.show_default(filled.get(name, field.default))
 
     def _start(self) -> None:
         """Start what is typed, or show all that is wrong with it: who starts a fine-tune looks at more than numbers."""

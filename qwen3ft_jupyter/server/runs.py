@@ -1,4 +1,4 @@
-"""What a fine-tune has left: what it came to, and the requests to merge it into its base and to have it served."""
+"""What a fine-tune has left: what it came to, and the requests to merge it, to have it served, and to publish it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 AUTH_RESOURCE = "qwen3ft_jupyter:runs"
 _RUN = Field("run", "text", is_required=True)
+_REPO_ID = Field("repo_id", "text", is_required=True)
+_HUB = Field("hub", "text")
 REPO = re.compile(r"[\w-][\w.-]*/[\w.@-]+", re.ASCII)
 """What may be the id of a repo, also with a revision; else it is a folder or the id of a job."""
 
@@ -102,6 +104,30 @@ def _evaluate(manager: ModelManager, given: Given) -> JobSnapshot:
     return manager.evaluate(_name(given), data or None, **fields).snapshot()
 
 
+class PushHandler(Qwen3FTHandler):
+    """Says what a push would be; starts pushes."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"POST": (_RUN, _REPO_ID, _HUB, *fields_of("push"))}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self) -> None:
+        """Answer with the plan; where it is confirmed, start a job and answer with that."""
+        given = self.given()
+        hub, is_private = given.text("hub"), not given.flag("public")
+        run, repo_id = _name(given), given.text("repo_id")
+
+        def start(manager: ModelManager) -> JobSnapshot:
+            return manager.push(run, repo_id, hub=hub, private=is_private, confirm=True).snapshot()
+
+        if given.flag("confirm"):
+            self.answer_job(await self.act(start))
+            return
+        plan = await self.ask(lambda manager: manager.push(run, repo_id, hub=hub, private=is_private))
+        self.answer(self.speaker.say_within(plan.to_dict()))
+
+
 def _merge(manager: ModelManager, given: Given) -> JobSnapshot:
     job = manager.merge(_name(given), _output_dir(given), overwrite=given.flag("overwrite"))
     return job.snapshot()
@@ -143,4 +169,5 @@ ROUTES = (
     ("/runs/evaluate", EvaluateHandler),
     ("/runs/merge", MergeHandler),
     ("/runs/export", ExportHandler),
+    ("/runs/push", PushHandler),
 )

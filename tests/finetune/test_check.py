@@ -407,7 +407,7 @@ def test_the_error_of_one_thing_alone_keeps_its_kind(base: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("named", "words"),
     [
-        ("AI-ModelScope/alpaca-gpt4-data-zh", "names of data sets on a hub are not read"),
+        ("AI-ModelScope/alpaca-gpt4-data-zh", "A data set on a hub is fetched before"),
         ("https://example.org/t.jsonl", "t.jsonl is an address: data is not fetched"),
         ("train.jsonl#0", "asks for no rows"),
         ("empty", "empty holds no files of data"),

@@ -120,6 +120,14 @@ def test_what_the_schema_refuses_a_config_refuses_too(wrong: dict[str, Any]) -> 
         FineTuneConfig.from_dict({**LEAST, **wrong})
 
 
+def test_a_json_file_may_name_the_schema_to_an_editor() -> None:
+    values = {"$schema": "finetune.schema.json", **LEAST}
+
+    VALIDATOR.validate(values)
+    assert "$schema" not in FineTuneConfig.from_dict(values).to_dict()
+    assert not VALIDATOR.is_valid({"$schemas": "x", **LEAST})
+
+
 @pytest.mark.parametrize("name", ["model", "data"])
 def test_a_field_that_is_missing_is_refused(name: str) -> None:
     assert not VALIDATOR.is_valid({key: value for key, value in LEAST.items() if key != name})

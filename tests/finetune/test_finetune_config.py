@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadConfig
-from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.config import FineTuneConfig, LoraConfig
 from qwen3ft_jupyter.finetune.strict_yaml import parse_yaml, read_config
 
 BASE = Path("/work space").absolute()
@@ -112,6 +112,15 @@ def test_a_config_made_with_keywords_is_checked_in_the_same_words() -> None:
     ):
         FineTuneConfig(**{**LEAST, "epochs": -1, "lora": {"r": 0}})
     assert FineTuneConfig(**{**LEAST, "lora_rank": 8}).lora.r == 8
+
+
+def test_the_adapters_fields_made_with_keywords_are_checked_in_the_same_words() -> None:
+    wrong: dict[str, Any] = {"r": 0, "alfa": 1}
+
+    with pytest.raises(
+        BadConfig, match=r"2 wrong fields: lora\.alfa: unknown field, did you mean alpha.*lora\.r: 0 is not"
+    ):
+        LoraConfig(**wrong)
 
 
 def test_a_config_that_is_no_group_of_fields_is_refused() -> None:

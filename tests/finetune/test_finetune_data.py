@@ -227,10 +227,10 @@ def test_the_split_depends_on_rows_and_seed_alone(tmp_path: Path) -> None:
     train, held_out = split(conversations, 0.1, seed=1)
 
     assert (len(train), len(held_out)) == (36, 4)
-    assert split(conversations, 0.1, seed=1) == (train, held_out)
-    assert split(conversations, 0.1, seed=2)[1] != held_out
-    assert sorted(map(str, train + held_out)) == sorted(map(str, conversations))
-    assert split(conversations, 0.0, seed=1) == (list(conversations), [])
+    assert [list(side) for side in split(conversations, 0.1, seed=1)] == [list(train), list(held_out)]
+    assert list(split(conversations, 0.1, seed=2)[1]) != list(held_out)
+    assert sorted(map(str, [*train, *held_out])) == sorted(map(str, conversations))
+    assert [list(side) for side in split(conversations, 0.0, seed=1)] == [list(conversations), []]
     assert len(split(conversations[:2], 0.001, seed=1)[1]) == 1
 
 

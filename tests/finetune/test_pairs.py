@@ -65,7 +65,7 @@ def config_of(tmp_path: Path, *rows: dict[str, Any], **fields: Any) -> FineTuneC
 
 
 def read(tmp_path: Path, *rows: dict[str, Any], **fields: Any) -> tuple[Conversation, ...]:
-    return read_data_of(config_of(tmp_path, *rows, **fields)).conversations
+    return tuple(read_data_of(config_of(tmp_path, *rows, **fields)).conversations)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,7 +17,7 @@ from qwen3ft_jupyter.errors import BadInput, DoesNotFit, NoSpace
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import DataReport
 from qwen3ft_jupyter.finetune.plan import FineTunePlan, change_words, check_plan, closeness, make_plan
-from qwen3ft_jupyter.finetune.samples import Tokens
+from qwen3ft_jupyter.finetune.samples import Basis, Tokens
 from qwen3ft_jupyter.loading.machine import Gpu, Machine
 
 GB = 10**9
@@ -184,6 +184,20 @@ def test_on_a_cpu_the_computers_memory_counts() -> None:
 def test_a_device_that_this_machine_lacks_is_refused() -> None:
     with pytest.raises(BadInput, match="cuda:3"):
         plan_of({"device": "cuda:3"}, [200] * 8, gpu(24 * GB))
+
+
+def test_disk_is_needed_for_many_samples_until_they_are_counted() -> None:
+    bases: list[tuple[int, Basis]] = [(10**6, "sampled"), (10**9, "sampled"), (10**9, "counted")]
+    config = FineTuneConfig.from_dict({"data": "a.jsonl", "output_dir": "/runs/a", "model": "Qwen/Qwen3-8B"})
+    needed = []
+    for number, basis in bases:
+        tokens = replace(tokens_of([200] * 8), tokens=number, basis=basis)
+        disk = make_plan(config, REPORT, tokens, numbers_of(config.model), gpu(24 * GB), disk_free=GB).disk
+        assert disk is not None
+        needed.append((disk.needed, disk.certain))
+
+    assert needed[0] == needed[2]
+    assert [more - less for more, less in zip(needed[1], needed[0], strict=True)] == [4 * 10**9] * 2
 
 
 def test_disk_is_needed_for_the_result_and_for_the_checkpoints_that_are_kept_at_once() -> None:

@@ -7,10 +7,12 @@ import pytest
 
 from qwen3ft_jupyter.errors import BadData, Stopped
 from qwen3ft_jupyter.finetune import rendering
+from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.examples import encode_all
 from qwen3ft_jupyter.finetune.formats import Conversation
 from qwen3ft_jupyter.finetune.rendering import Encoder, end_of_turn_ids
 from qwen3ft_jupyter.finetune.samples import IGNORED, Sample
+from qwen3ft_jupyter.finetune.special import SpecialTokens
 from qwen3ft_jupyter.finetune.turns import ChatMessage
 from qwen3ft_jupyter.loading.load import load_tokenizer
 from qwen3ft_jupyter.loading.templates import TemplateRenderer
@@ -367,3 +369,38 @@ def test_a_talk_of_many_turns_is_written_in_parts(bench: Bench) -> None:
     samples = encoder.encode([talk(*turns)])
 
     assert (len(samples), encoder.report.answers) == (1, 60)
+
+
+def test_a_text_longer_than_the_model_bears_is_tokenized_without_a_word(tokenizer: Any) -> None:
+    [ids] = SpecialTokens(tokenizer).tokenize(["one " * tokenizer.model_max_length])
+
+    assert len(ids) > tokenizer.model_max_length
+    assert not tokenizer.deprecation_warnings  # what transformers has said once
+
+
+@pytest.fixture
+def base(bench: Bench) -> Iterator[Bench]:
+    """A base model: it was taught texts that <|endoftext|> ends."""
+    bench.encoder(HYBRID)
+    end = bench.tokenizer.eos_token
+    bench.tokenizer.eos_token = "<|endoftext|>"
+    yield bench
+    bench.tokenizer.eos_token = end
+
+
+def notices(bench: Bench, fields: dict[str, Any], **more: Any) -> list[str]:
+    config = FineTuneConfig.from_dict({**fields, **more})
+    return [str(told) for told in Encoder.of(config, bench.tokenizer, bench.renderers[-1]).report.notices(99)]
+
+
+def test_of_an_adapter_on_a_base_model_it_is_said_that_answers_may_not_end(base: Bench, fields: dict[str, Any]) -> None:
+    [told] = notices(base, fields)
+
+    assert "never learned to end an answer with <|im_end|>" in told
+    assert not notices(base, fields, method="full")
+
+
+def test_a_model_that_stops_at_its_end_of_turn_is_not_warned_of(bench: Bench, fields: dict[str, Any]) -> None:
+    bench.encoder(HYBRID)
+
+    assert not notices(bench, fields)

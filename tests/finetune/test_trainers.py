@@ -232,7 +232,7 @@ SWIFT_OLD_ARGUMENTS = {
             FACTORY_FULL,
             """
             use_unsloth_gc do_train deepspeed neat_packing logging_steps bf16 per_device_eval_batch_size
-            eval_strategy eval_steps
+            eval_strategy
             """,
             {
                 "method": "full",
@@ -265,7 +265,7 @@ SWIFT_OLD_ARGUMENTS = {
         (
             SWIFT_LORA,
             """
-            loss_scale system model_author model_name eval_steps logging_steps dataset_num_proc dataloader_num_workers
+            loss_scale system model_author model_name logging_steps dataset_num_proc dataloader_num_workers
             """,
             {
                 "model": "Qwen/Qwen3-4B",

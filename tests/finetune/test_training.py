@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadConfig, BadData, DoesNotFit, JobFailed, LoadError, Stopped
-from qwen3ft_jupyter.finetune import checkpoints, model
+from qwen3ft_jupyter.finetune import checkpoints, model, spool
 from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import read_data, split
@@ -463,7 +463,7 @@ def test_held_out_rows_that_do_not_fit_cost_the_measurement_alone(tiny: Path, fi
     long = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "no " * 500}]}
     Path(fields["data"]).write_text("\n".join(json.dumps(row) for row in [*rows(1), long]))
     conversations = read_data([Path(fields["data"])]).conversations
-    seed = next(seed for seed in range(99) if split(conversations, 0.5, seed)[1] == [conversations[1]])
+    seed = next(seed for seed in range(99) if list(split(conversations, 0.5, seed)[1]) == [conversations[1]])
     ear = Ear()
 
     result = train(
@@ -546,3 +546,14 @@ def test_a_full_fine_tune_is_saved_in_its_bases_number_type(tiny: Path, fields: 
     assert {str(one.dtype) for one in load_file(folder / "model.safetensors").values()} == {"torch.bfloat16"}
     assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
     assert "Trained in float32, saved in bfloat16, which is the base model's type." in ear.notices
+
+
+def test_samples_on_disk_give_the_losses_of_samples_in_memory(
+    tiny: Path, config: FineTuneConfig, whole: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "IN_MEMORY", 1)
+
+    train(config, model_folder=tiny)
+
+    assert losses(Path(config.output_dir)) == whole
+    assert not list(Path(config.output_dir).parent.glob("tmp*"))

@@ -16,6 +16,7 @@ from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import read_data_of
 from qwen3ft_jupyter.finetune.output import check_output
 from qwen3ft_jupyter.finetune.results import read_run
+from qwen3ft_jupyter.finetune.spool import Samples
 from qwen3ft_jupyter.finetune.training import train
 from qwen3ft_jupyter.finetune.volume import naming
 from qwen3ft_jupyter.work import Work
@@ -244,3 +245,17 @@ def test_relative_paths_in_a_working_folder_that_is_gone_are_named(
     assert FineTuneConfig.from_dict(fields).output_dir == fields["output_dir"]
     with pytest.raises(BadConfig, match="data, output_dir: below the working folder, which has been deleted"):
         FineTuneConfig.from_dict({**fields, "data": "train.jsonl", "output_dir": "run"})
+
+
+def test_a_volume_that_fills_up_while_samples_are_put_there_is_named(
+    tiny: Path, config: FineTuneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Samples, "extend", refuse)
+
+    with pytest.raises(NoSpace, match="output_dir: there is no room left on the volume of run"):
+        train(config, model_folder=tiny)
+
+    assert not Path(config.output_dir).exists()

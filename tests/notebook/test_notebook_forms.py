@@ -220,6 +220,19 @@ def test_a_preset_is_not_overruled_by_what_nobody_typed(manager: StandInManager)
     assert FineTuneConfig.from_dict(shown.config()).epochs == 3.0
 
 
+def test_the_numbers_in_grey_are_those_of_preset_and_method(manager: StandInManager) -> None:
+    shown = form(manager)
+    before = [shown.epochs.placeholder, shown.learning_rate.placeholder, shown.fields["lora.r"].widget.placeholder]
+
+    shown.preset.value = "thorough"
+    with_preset = [shown.epochs.placeholder, shown.learning_rate.placeholder, shown.fields["lora.r"].widget.placeholder]
+    shown.preset.value, shown.method.value = "", "full"
+
+    assert before == ["1.0", "0.0002", "16"]
+    assert with_preset == ["3.0", "0.0001", "32"]
+    assert (shown.epochs.placeholder, shown.learning_rate.placeholder) == ("1.0", "1e-05")
+
+
 def test_the_form_shows_the_yaml_it_runs(manager: StandInManager) -> None:
     shown = form(manager)
     shown.data.value = "<b>.jsonl"

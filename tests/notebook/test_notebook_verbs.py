@@ -86,7 +86,7 @@ def run(shell: InteractiveShell, manager: StandInManager, opened: list[dict[str,
 
 def test_every_verb_has_a_function_a_usage_and_a_sentence() -> None:
     names = "status, models, download, list, verify, repair, pin, unpin, evict, move, load, finetune, preview, chat, "
-    names += "evaluate, compare, merge, export, "
+    names += "evaluate, compare, merge, export, push, "
     names += "jobs, jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, "
     names += "practice, help"
 
@@ -554,6 +554,21 @@ def test_a_run_is_merged_and_exported(run: Any, manager: StandInManager) -> None
     assert manager.was_asked("export") == [
         ("runs/first", "safetensors", None, False),
         (NAME, "ollama", "out", False),
+    ]
+
+
+def test_a_run_is_pushed_only_with_yes(run: Any, manager: StandInManager) -> None:
+    manager.all_jobs = [StandInJob("20260102-030405-finetune-abcd", "finetune")]
+
+    planned = run("push abcd me/first")
+    pushed = run("push runs/first me/first --public --yes --detach")
+
+    assert isinstance(planned, TableView)
+    assert "Nothing has been uploaded" in planned.text()
+    assert isinstance(pushed, JobView)
+    assert manager.was_asked("push") == [
+        ("20260102-030405-finetune-abcd", "me/first", "", True, False),
+        ("runs/first", "me/first", "", False, True),
     ]
 
 

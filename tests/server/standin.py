@@ -22,12 +22,13 @@ from qwen3ft_jupyter.finetune.preview import Bin, Preview, PreviewSample, Token
 from qwen3ft_jupyter.finetune.report.card import Asked, Loss, ReportCard
 from qwen3ft_jupyter.finetune.runs import Comparison
 from qwen3ft_jupyter.finetune.samples import Tokens
-from qwen3ft_jupyter.hubs.names import LeftOut
+from qwen3ft_jupyter.hubs.names import LeftOut, parse_repo_id
 from qwen3ft_jupyter.jobs.folder import LogChunk
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
 from qwen3ft_jupyter.loading.machine import Gpu, Machine
 from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.upload.plan import Item, PushPlan
 from qwen3ft_jupyter.work import SILENT, Controls, Progress, Reporter
 
 if TYPE_CHECKING:
@@ -478,6 +479,16 @@ class StandInManager:
     def export(self, name: str, to: str, output_dir: str | None = None, *, overwrite: bool = False) -> StandInJob:
         self._note("export", name, to, output_dir, overwrite)
         return self.new_job("export", {"source": name, "to": to}, f"Export {name}")
+
+    def push(
+        self, run: str, repo_id: str, *, hub: str = "", private: bool = True, confirm: bool = False
+    ) -> StandInJob | PushPlan:
+        self._note("push", run, repo_id, hub, private, confirm)
+        if confirm:
+            return self.new_job("push", {"source": run, "repo_id": repo_id}, f"Push {run}")
+        files = (Item("README.md", 5), Item("adapter_model.safetensors", 1000))
+        page = f"https://www.modelscope.cn/models/{repo_id}"
+        return PushPlan("modelscope", parse_repo_id(repo_id), page, private, files, ("optimizer.pt",))
 
     def look_ahead(
         self, look: str, given: dict[str, Any], *, folder: Path | None, stop: threading.Event

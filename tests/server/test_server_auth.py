@@ -27,6 +27,7 @@ RESOURCES = {
     "/runs/evaluate": "runs",
     "/runs/merge": "runs",
     "/runs/export": "runs",
+    "/runs/push": "runs",
 }
 RESOURCES |= dict.fromkeys(("/finetune/schema", "/finetune/plan", "/finetune/preview"), "finetune")
 

@@ -67,6 +67,22 @@ async def test_an_export_is_a_job(ask: Ask, manager: StandInManager) -> None:
     ]
 
 
+async def test_a_push_is_a_plan_until_it_is_confirmed(ask: Ask, manager: StandInManager) -> None:
+    planned = await ask("post", "/runs/push", query="run=/runs/first&repo_id=me/first")
+    body = {"run": "/runs/first", "repo_id": "me/first", "hub": "huggingface", "public": True, "confirm": True}
+    started = await ask("post", "/runs/push", body=json.dumps(body))
+    without = await ask("post", "/runs/push", query="run=/runs/first")
+
+    assert (planned.code, planned.json["private"], planned.json["problem"]) == (200, True, None)
+    assert [file["path"] for file in planned.json["files"]] == ["README.md", "adapter_model.safetensors"]
+    assert (started.code, started.json["kind"]) == (202, "push")
+    assert without.code == 400
+    assert manager.was_asked("push") == [
+        ("/runs/first", "me/first", "", True, False),
+        ("/runs/first", "me/first", "huggingface", False, True),
+    ]
+
+
 @pytest.mark.parametrize("route", ["merge", "export"])
 @pytest.mark.parametrize(
     ("query", "name"),

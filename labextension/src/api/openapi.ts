@@ -206,8 +206,9 @@ export interface paths {
         readonly put?: never;
         /**
          * Says what a fine-tune would be, without starting it.
-         * @description Data, tokens, steps, memory, disk and time. Nothing is fetched, started or written; a process of its own reads the
-         *     data, and ends when the client leaves. Relative paths begin at the server's folder.
+         * @description Data, tokens, steps, memory, disk and time. Nothing is started, and nothing fetched but data sets of a hub that the
+         *     data names; a process of its own reads the data, and ends when the client leaves. Relative paths begin at the
+         *     server's folder.
          */
         readonly post: operations["planFineTune"];
         readonly delete?: never;
@@ -227,7 +228,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Shows the data of a fine-tune as the model will see it.
-         * @description The model must be in the cache. Nothing is fetched, started or written.
+         * @description The model must be in the cache. Nothing is started, and nothing fetched but data sets of a hub.
          */
         readonly post: operations["previewFineTune"];
         readonly delete?: never;
@@ -327,6 +328,27 @@ export interface paths {
          *     `commands`, the lines to type.
          */
         readonly post: operations["exportRun"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/runs/push": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Says what publishing a result would upload; with `confirm`, uploads it as a job.
+         * @description The fields may be given in the query or in the body. Without `confirm` nothing is sent. The result of the job has
+         *     `page`, the address of the repo.
+         */
+        readonly post: operations["pushRun"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -585,6 +607,37 @@ export interface components {
             readonly output_dir?: string | null;
             readonly overwrite?: components["schemas"]["FlagInBody"];
         };
+        readonly PushRequest: {
+            readonly run?: string;
+            readonly repo_id?: string;
+            /** @enum {unknown} */
+            readonly hub?: "modelscope" | "huggingface" | null;
+            readonly public?: components["schemas"]["FlagInBody"];
+            readonly confirm?: components["schemas"]["FlagInBody"];
+        };
+        /** @description What a push would upload. Sizes are bytes. */
+        readonly PushPlan: {
+            /** @enum {unknown} */
+            readonly hub: "modelscope" | "huggingface";
+            readonly repo_id: string;
+            readonly page: string;
+            readonly private: boolean;
+            readonly files: readonly {
+                readonly path: string;
+                readonly size: number;
+            }[];
+            readonly size: number;
+            /** @description What is in the folder beside them, and stays here. */
+            readonly left: readonly string[];
+            /** @description Whether the repo is there. */
+            readonly exists: boolean;
+            /** @description Whether that is private; null if it is not there, or nobody knows. */
+            readonly exists_private: boolean | null;
+            /** @description Files that the repo has under the same name. */
+            readonly present: readonly string[];
+            /** @description Why it cannot be done. */
+            readonly problem: components["schemas"]["Error"] | null;
+        };
         /**
          * @description `disk` is what other tools and shared caches have on this machine.
          * @enum {unknown}
@@ -684,7 +737,7 @@ export interface components {
             readonly model: string;
             /**
              * Data
-             * @description Files or folders of conversations (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows.
+             * @description Files or folders (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows, #x2 each row twice.
              */
             readonly data: string | readonly string[];
             /**
@@ -1305,7 +1358,7 @@ export interface components {
         };
         readonly Progress: {
             /** @enum {unknown} */
-            readonly phase: "queued" | "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "evaluating" | "merging" | "comparing" | "saving" | "exporting";
+            readonly phase: "queued" | "resolving" | "waiting" | "checking" | "probing" | "adopting" | "transferring" | "paused" | "verifying" | "committing" | "moving" | "loading" | "preparing" | "training" | "evaluating" | "merging" | "comparing" | "saving" | "exporting" | "uploading";
             /** @description What people call the phase, as a label begins. */
             readonly phase_words: string;
             readonly done: number;
@@ -1426,6 +1479,8 @@ export type Comparison = components['schemas']['Comparison'];
 export type EvaluateRequest = components['schemas']['EvaluateRequest'];
 export type MergeRequest = components['schemas']['MergeRequest'];
 export type ExportRequest = components['schemas']['ExportRequest'];
+export type PushRequest = components['schemas']['PushRequest'];
+export type PushPlan = components['schemas']['PushPlan'];
 export type Source = components['schemas']['Source'];
 export type DownloadPlan = components['schemas']['DownloadPlan'];
 export type JsonSchema = components['schemas']['JsonSchema'];
@@ -1929,6 +1984,50 @@ export interface operations {
             readonly 409: components["responses"]["Error"];
             readonly 422: components["responses"]["Error"];
             readonly 507: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly pushRun: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description The id of the job of a fine-tune, a merge or an export; or the whole path of a folder with a run, an adapter or
+                 *     a model. Needed, here or in the body.
+                 */
+                readonly run?: string;
+                /** @description Where it goes, as owner/name. Needed, here or in the body. */
+                readonly repo_id?: string;
+                /** @description The hub; the one that is asked first if left out. */
+                readonly hub?: "modelscope" | "huggingface";
+                /** @description Let everybody see it. */
+                readonly public?: components["schemas"]["Flag"];
+                /** @description Upload it. */
+                readonly confirm?: components["schemas"]["Flag"];
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["PushRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description What would be uploaded. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PushPlan"];
+                };
+            };
+            readonly 202: components["responses"]["Started"];
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 409: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
             readonly default: components["responses"]["Error"];
         };
     };

@@ -1,0 +1,1 @@
+"""Puts files into a repo of a hub, through the hub's own client."""

@@ -1,0 +1,274 @@
+"""Data sets of either hub in a fine-tune's `data`: fetched once, kept as files, read like any others."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
+from qwen3ft_jupyter.errors import BadConfig, BadInput, ModelNotFound, NotCached, UnsafeModel
+from qwen3ft_jupyter.finetune.data import Reading, read_named
+from qwen3ft_jupyter.hubs.datasets import DatasetName, choose_files, parse_dataset
+from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
+from qwen3ft_jupyter.hubs.names import RepoId, SafePath
+from qwen3ft_jupyter.manager.datasets import fetch_dataset
+from qwen3ft_jupyter.manager.manager import get_model_manager
+from qwen3ft_jupyter.work import Reporter, Work
+from tests.servers import ScriptedServer, dataset_hub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from qwen3ft_jupyter.settings.declared import Settings
+
+REPO = "org/talks"
+SUFFIXES = (".json", ".jsonl", ".csv", ".parquet", ".txt")
+
+
+def rows(count: int, name: str = "q") -> bytes:
+    lines = [json.dumps({"question": f"{name}{number}", "answer": "a"}) for number in range(count)]
+    return "\n".join(lines).encode()
+
+
+CARD = b"""---
+configs:
+- config_name: zh
+  data_files: [{split: train, path: "zh/*.jsonl"}, {split: test, path: "held/*.jsonl"}]
+- config_name: en
+  default: true
+  data_files: {train: [en/part-0.jsonl, en/part-1.jsonl]}
+---
+# Talks
+"""
+FILES = {
+    "README.md": CARD,
+    ".gitattributes": b"*",
+    "zh/a.jsonl": rows(3, "zh"),
+    "held/a.jsonl": rows(2, "held"),
+    "en/part-0.jsonl": rows(4, "en0-"),
+    "en/part-1.jsonl": rows(4, "en1-"),
+    "loader.py": b"import os",
+}
+
+
+@pytest.fixture
+def hub() -> Iterator[ScriptedServer]:
+    with ScriptedServer(dataset_hub({REPO: FILES})) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(hub: ScriptedServer, tmp_path: Path) -> Settings:
+    return settings_of(hub, tmp_path)
+
+
+def settings_of(hub: ScriptedServer, folder: Path, **more: Any) -> Settings:
+    return get_model_manager(
+        cache_dir=folder / "cache", modelscope_endpoint=hub.url, hf_endpoint=hub.url, **more
+    ).settings
+
+
+class Ear(Reporter):
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
+
+
+def asked(folder: object) -> set[str]:
+    data = read_named([str(folder)], Reading())
+    return {one.messages[0].content for one in data.conversations}
+
+
+@pytest.mark.parametrize("prefix", ["hf", "ms"])
+def test_a_data_set_of_either_hub_is_fetched_once_and_kept_as_files(
+    settings: Settings, hub: ScriptedServer, tmp_path: Path, prefix: str
+) -> None:
+    name = parse_dataset(f"{prefix}:{REPO}:zh")
+    assert name is not None
+    ear = Ear()
+
+    folder = fetch_dataset(name, settings, Work(ear))
+
+    assert folder.relative_to(tmp_path / "cache").as_posix() == f".datasets/{name.hub}/zh/org_talks"
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.*") if ".qwen3ft" not in path.parts} == {
+        "zh/a.jsonl"
+    }
+    assert asked(folder) == {"zh0", "zh1", "zh2"}
+    assert any("Left on the hub" in notice and "held/a.jsonl" in notice for notice in ear.notices)
+    assert not any("cannot be loaded" in notice for notice in ear.notices)
+
+    before = len(hub.seen)
+    assert fetch_dataset(name, settings, Work()) == folder
+    assert len(hub.seen) == before
+
+
+def test_without_network_what_is_there_is_used_and_what_is_not_is_said(
+    settings: Settings, hub: ScriptedServer, tmp_path: Path
+) -> None:
+    name = DatasetName(RepoId(REPO))
+    folder = fetch_dataset(name, settings, Work())
+    offline = settings_of(hub, tmp_path, offline=True)
+
+    assert fetch_dataset(name, offline, Work()) == folder
+    with pytest.raises(NotCached):
+        fetch_dataset(DatasetName(RepoId("org/others")), offline, Work())
+
+
+def test_what_is_damaged_is_fetched_again(settings: Settings) -> None:
+    name = DatasetName(RepoId(REPO))
+    path = fetch_dataset(name, settings, Work()) / "en" / "part-0.jsonl"
+    path.chmod(0o644)
+    path.write_bytes(b"broken")
+
+    fetch_dataset(name, settings, Work())
+
+    assert path.read_bytes() == FILES["en/part-0.jsonl"]
+
+
+def test_a_fine_tune_is_planned_with_rows_of_a_data_set(
+    hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ear = Ear()
+    manager = get_model_manager(
+        cache_dir=tmp_path / "cache", reporter=lambda: ear, modelscope_endpoint=hub.url, hf_endpoint=hub.url
+    )
+
+    plan = manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=[f"{REPO}#5x2", f"hf:{REPO}:zh"], device="cpu")
+
+    assert plan.data.conversations == 5 + 3
+    assert ear.notices
+    assert "3 rows left out because org_talks#5 (3) asks for fewer." in plan.data.notices
+    assert any(notice.startswith("An epoch sees 13 rows") for notice in plan.data.notices)
+
+
+def test_nothing_is_fetched_while_a_field_is_wrong(
+    hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    manager = get_model_manager(cache_dir=tmp_path / "cache", modelscope_endpoint=hub.url, hf_endpoint=hub.url)
+
+    with pytest.raises(BadConfig) as caught:
+        manager.fine_tune(model=PRACTICE_REPO_ID, data=REPO, epochs=-1)
+
+    assert hub.seen == []
+    assert "does not exist" not in caught.value.message
+
+
+def test_a_folder_of_that_name_comes_before_a_hub(
+    hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / REPO).mkdir(parents=True)
+    (tmp_path / REPO / "mine.jsonl").write_bytes(rows(2))
+    manager = get_model_manager(cache_dir=tmp_path / "cache", modelscope_endpoint=hub.url, hf_endpoint=hub.url)
+
+    plan = manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=REPO, device="cpu")
+
+    assert plan.data.conversations == 2
+    assert hub.seen == []
+
+
+def test_what_nobody_has_is_named_as_a_data_set(settings: Settings, hub: ScriptedServer) -> None:
+    with pytest.raises(ModelNotFound, match="has no data set called org/nothing") as caught:
+        fetch_dataset(DatasetName(RepoId("org/nothing"), hub="huggingface"), settings, Work())
+
+    assert "If it is a file or a folder of yours, check its path." in caught.value.hint
+    with pytest.raises(BadInput, match="org/talks has no subset fr of files that are read") as wrong:
+        fetch_dataset(DatasetName(RepoId(REPO), "fr", "modelscope"), settings, Work())
+    assert "It has zh, en" in wrong.value.hint
+
+
+@pytest.mark.parametrize("client", ["huggingface_hub", "modelscope"])
+def test_the_hubs_own_clients_take_the_stand_in_for_the_real_one(
+    hub: ScriptedServer, tmp_path: Path, client: str
+) -> None:
+    pytest.importorskip(client)
+    code = {
+        "huggingface_hub": "from huggingface_hub import snapshot_download as get; "
+        f"get({REPO!r}, repo_type='dataset', endpoint={hub.url!r}, local_dir='out')",
+        "modelscope": "from modelscope.hub.snapshot_download import dataset_snapshot_download as get; "
+        f"get({REPO!r}, endpoint={hub.url!r}, local_dir='out')",
+    }[client]
+    home = {"HOME": str(tmp_path), "HF_HOME": str(tmp_path), "MODELSCOPE_CACHE": str(tmp_path), "NO_PROXY": "*"}
+    environment = {**os.environ, **home, "HF_HUB_DISABLE_XET": "1", "MODELSCOPE_DOMAIN": hub.url}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    for path in ("zh/a.jsonl", "en/part-1.jsonl", "README.md"):
+        assert (tmp_path / "out" / path).read_bytes() == FILES[path]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("swift/self-cognition", DatasetName(RepoId("swift/self-cognition"))),
+        ("HF::org/name", DatasetName(RepoId("org/name"), hub="huggingface")),
+        ("ms:org/name:zh", DatasetName(RepoId("org/name"), "zh", "modelscope")),
+        ("org/name:..", None),
+        ("ftp:org/name", None),
+        ("one", None),
+        ("a/b/c", None),
+    ],
+)
+def test_a_name_says_hub_and_subset(text: str, name: DatasetName | None) -> None:
+    assert parse_dataset(text) == name
+
+
+def listing(*paths: str) -> Listing:
+    files = tuple(RemoteFile(SafePath(path), 1, git_sha1="0" * 40) for path in paths)
+    return Listing(RepoId(REPO), "huggingface", "main", "0" * 40, files)
+
+
+@pytest.mark.parametrize(
+    ("paths", "subset", "chosen"),
+    [
+        (["train.csv", "test.csv", "talks.json"], "", ["train.csv"]),
+        (["data/train-0.parquet", "data/train-1.parquet", "data/validation-0.parquet"], "", ["data/train-0.parquet",
+          "data/train-1.parquet"]),
+        (["a.jsonl", "b.jsonl", "a.parquet", "LICENSE.txt", "dataset_infos.json"], "", ["a.jsonl", "b.jsonl"]),
+        (["zh/x.json", "en/x.json"], "en", ["en/x.json"]),
+        (["talks_zh.jsonl", "talks_en.jsonl", "zhou.jsonl"], "talks_zh", ["talks_zh.jsonl"]),
+        (["test.jsonl"], "", ["test.jsonl"]),
+        (["book.txt"], "", ["book.txt"]),
+    ],
+)  # fmt: skip
+def test_without_a_card_names_of_files_tell_subset_and_split(paths: list[str], subset: str, chosen: list[str]) -> None:
+    assert choose_files(listing(*paths), "", subset, SUFFIXES) == chosen
+
+
+@pytest.mark.parametrize(
+    ("card", "subset", "problem"),
+    [
+        ("---\nconfigs: [{config_name: a, data_files: a.json}, {config_name: b, data_files: b.json}]\n---", "",
+         "has several subsets: a, b"),
+        ("---\nconfigs: [{config_name: a, data_files: {one: a.json, two: b.json}}]\n---", "",
+         "has no split called train, but one, two"),
+        ("---\nconfigs: [{config_name: a, data_files: c.json}]\n---", "a", "has no subset a"),
+        ("", "c", "has no subset c"),
+    ],
+)  # fmt: skip
+def test_what_is_not_clear_is_asked(card: str, subset: str, problem: str) -> None:
+    with pytest.raises(BadInput, match=problem):
+        choose_files(listing("a.json", "b.json"), card, subset, SUFFIXES)
+
+
+@pytest.mark.parametrize("card", ["---\n[\n---", "---\n- 1\n---", "no front", "---\nconfigs: 3\n---"])
+def test_a_card_that_says_nothing_is_passed_over(card: str) -> None:
+    assert choose_files(listing("a.json"), card, "", SUFFIXES) == ["a.json"]
+
+
+def test_a_repo_without_rows_is_named_with_what_it_has() -> None:
+    with pytest.raises(UnsafeModel, match=r"org/talks holds no rows that are read; it has a\.png"):
+        choose_files(listing("a.png"), "", "", SUFFIXES)

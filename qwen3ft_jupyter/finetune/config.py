@@ -214,6 +214,8 @@ class FineTuneConfig(_Group):
     """Longer gradients are shortened to this length."""
     batch_size: int = Field(default=2, ge=1, le=4096, json_schema_extra={**BASIC, "x-unit": "samples"})
     """Samples of the greatest length computed at once, more of shorter ones; memory grows with it."""
+    auto_find_batch_size: bool = Field(default=False, title="Find the batch size")
+    """On a GPU compute a step at once, and in ever smaller parts where memory runs out; batch_size: auto says it."""
     gradient_accumulation: int = Field(default=4, ge=1, le=4096, json_schema_extra={"x-unit": "batches"})
     """Batches that make one step; batch_size times this is what the rate is tuned to."""
     packing: bool | Literal["auto"] = "auto"

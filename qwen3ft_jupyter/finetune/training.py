@@ -6,6 +6,7 @@ import contextlib
 import os
 import statistics
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,11 +184,11 @@ def _train_steps(
                 evaluate_every=every,
                 between=reporting.during if reporting else None,
             )
-            trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to)
+            trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to, work=work)
             with fitting_threads(ready.model):
                 if reporting:
                     reporting.before(lambda: trainer.evaluate()["eval_loss"])
-                state = _fit(trainer, watch, planned.checkpoint)
+                state = _fit(config, trainer, watch, planned.checkpoint)
             trained = _take_best(
                 config, ready, folder, _Trained(state, metrics, watch.seconds, state.global_step), work
             )
@@ -254,9 +255,11 @@ def _objective(config: FineTuneConfig, ready: Trainable, samples: _Samples, work
     """Return how this model is taught: packed and lean as far as that is exact on it. Raises BadConfig."""
     from qwen3ft_jupyter.finetune.compute.probes import has_plain_head, packs_exactly
 
+    is_found = config.auto_find_batch_size and ready.precision.device.startswith("cuda")  # elsewhere nothing runs out
+    batch_size = config.effective_batch_size if is_found else config.batch_size
     layout = Layout(
         samples.pad_id,
-        most_tokens=config.batch_size * samples.widest,
+        most_tokens=batch_size * samples.widest,
         is_flat="flash" in str(ready.model.config._attn_implementation),  # noqa: SLF001 - it has no public name
         multiple_of=8 if ready.precision.device.startswith("cuda") else 1,  # tensor cores like 8
     )
@@ -290,6 +293,7 @@ def _trainer(
     watch: Watch,
     *,
     save_to: Path,
+    work: Work,
 ) -> Trainer:
     from qwen3ft_jupyter.finetune.compute.trainer import StepTrainer
 
@@ -304,7 +308,15 @@ def _trainer(
             held_out=samples.held_out,
             callback=make_callback(watch),
             optimizer=loraplus_optimizer(ready.model, config) if is_loraplus else None,
+            on_parted=partial(_tell_of_parts, work) if config.auto_find_batch_size else None,
         )
+
+
+def _tell_of_parts(work: Work, most_tokens: int) -> None:
+    work.notice(
+        "Memory ran out: from now on {count} tokens are computed at once. A step has the same samples, in more parts.",
+        count=most_tokens,
+    )
 
 
 @contextlib.contextmanager
@@ -321,7 +333,7 @@ def _tensorboard_in(folder: Path) -> Iterator[None]:
         os.environ.pop(name, None)
 
 
-def _fit(trainer: Trainer, watch: Watch, checkpoint: Path | None) -> TrainerState:
+def _fit(config: FineTuneConfig, trainer: Trainer, watch: Watch, checkpoint: Path | None) -> TrainerState:
     """Train, and return the trainer's last state. Raises Stopped, DoesNotFit."""
     import torch
 
@@ -330,7 +342,9 @@ def _fit(trainer: Trainer, watch: Watch, checkpoint: Path | None) -> TrainerStat
     except torch.OutOfMemoryError as error:
         raise DoesNotFit(
             "The GPU's memory ran out while training.",
-            hint="Lower batch_size or max_length, or set activation_checkpointing: true.",
+            hint="Lower batch_size or max_length, or set activation_checkpointing: true."
+            if config.auto_find_batch_size
+            else "Set batch_size: auto, which computes as much at once as fits; or activation_checkpointing: true.",
         ) from error
     state: TrainerState = trainer.state
     if watch.is_stopped:

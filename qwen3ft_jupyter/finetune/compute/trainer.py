@@ -8,8 +8,10 @@ import torch
 from transformers import PrinterCallback, Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
+from qwen3ft_jupyter.finetune.batches import parted
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
@@ -35,8 +37,12 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         held_out: Sequence[Example],
         callback: TrainerCallback,
         optimizer: Optimizer | None = None,
+        on_parted: Callable[[int], None] | None = None,
     ) -> None:
-        """Take what is trained, on what, and who is told. An optimizer of None is made by the arguments."""
+        """Take what is trained, on what, and who is told. An optimizer of None is made by the arguments.
+
+        `on_parted` is told how many tokens are computed at once from now on, after memory ran out; None: it then ends.
+        """
         super().__init__(
             model=model,
             args=arguments,
@@ -47,12 +53,29 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
             optimizers=(optimizer, None),
         )
         self.remove_callback(PrinterCallback)
-        self._objective = objective
+        self._objective, self._on_parted = objective, on_parted
+        self._most_tokens: int | None = None
+        """Of a micro-batch, since memory ran out."""
         self._told: Metrics = {}
         """What the objective tells of the last step."""
 
     def training_step(self, model: nn.Module, inputs: Step, _num_items_in_batch: object = None) -> Tensor:
-        """Compute one step's gradients, and return its loss."""
+        """Compute one step's gradients, and return its loss; in smaller parts where memory runs out, if that may be."""
+        while True:
+            step = (self._most_tokens and parted(inputs, self._most_tokens)) or inputs
+            try:
+                return self._compute(model, step)
+            except torch.OutOfMemoryError:
+                most = max(batch["input_ids"].numel() for batch in step["micro_batches"]) // 2
+                if self._on_parted is None or parted(step, most) is None:
+                    raise
+            self._most_tokens = most
+            self._on_parted(most)
+            model.zero_grad()  # of the part that had been computed
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _compute(self, model: nn.Module, inputs: Step) -> Tensor:
         model.train()
         loss = torch.zeros((), device=self.args.device)
         metrics: Metrics = {}

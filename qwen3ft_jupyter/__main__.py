@@ -39,6 +39,10 @@ def main() -> int:
         from qwen3ft_jupyter.manager import ahead
 
         return ahead.main()
+    if sys.argv[1:] == ["dry-run"]:
+        from qwen3ft_jupyter.finetune.compute import tried
+
+        return tried.main()
     try:
         from qwen3ft_jupyter.cli import main as run_command
 

@@ -34,6 +34,8 @@ NORM_BYTES = 4
 """Norms compute in 32 bits, and keep what they were given in them."""
 ACTIVE_EXPERTS = 8
 """Of a mixture of experts, those that compute a token: all published ones have 8."""
+HEAD_DIM = 128
+"""Of every published Qwen3."""
 CHUNK_TOKENS = 256
 """Tokens whose logits exist at the same time when the loss is computed in chunks."""
 
@@ -79,6 +81,26 @@ class Architecture:
         sides = attention if self.experts else {**attention, **feed_forward}
         head = self.hidden + self.vocab if targets is not None and "lm_head" in targets else 0
         return rank * (head + self.layers * sum(sides.get(name, 0) for name in (sides if targets is None else targets)))
+
+    def to_config(self) -> dict[str, object]:
+        """Return what the config.json of a Qwen3 of these numbers says of them."""
+        experts = {
+            "num_experts": self.experts,
+            "num_experts_per_tok": ACTIVE_EXPERTS,
+            "moe_intermediate_size": self.intermediate,
+        }
+        return {
+            "model_type": "qwen3_moe" if self.experts else "qwen3",
+            "num_hidden_layers": self.layers,
+            "hidden_size": self.hidden,
+            "num_attention_heads": self.query // HEAD_DIM,
+            "num_key_value_heads": self.key_value // HEAD_DIM,
+            "head_dim": HEAD_DIM,
+            "intermediate_size": self.intermediate,
+            "tie_word_embeddings": self.tied,
+            "vocab_size": self.vocab,
+            **(experts if self.experts else {}),
+        }
 
     @classmethod
     def of_config(cls, config: Mapping[str, object], parameters: int | None = None) -> Architecture | None:

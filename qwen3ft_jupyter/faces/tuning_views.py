@@ -27,6 +27,11 @@ VERDICTS = {
     "unknown": Message("about {needed} of {free} free on {device}: it may not fit"),
 }
 """Whether memory is enough, in words."""
+BASES = {
+    "formula": Message("by formula"),
+    "dry run": Message("by a dry run without weights"),
+}
+"""How memory is known, in words."""
 
 SAMPLE_TITLES = {
     "": Message("Sample {number}: {count} tokens, {learned} of them learned"),
@@ -83,6 +88,7 @@ def _plan_rows(plan: FineTunePlan) -> Iterator[tuple[str, str]]:
     if plan.memory is not None:
         yield tr("memory"), _memory_words(plan.memory)
         yield tr("of that"), _part_words(plan.memory)
+        yield tr("found"), tr(BASES[plan.memory.basis])
         yield (
             tr("room for"),
             tr(

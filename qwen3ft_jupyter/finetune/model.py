@@ -94,7 +94,7 @@ def load_for_training(
         torch.cuda.set_device(precision.device)  # Trainer computes on the current one
     set_seed(config.seed)  # before the adapter: its first values come from the same generator as the dropout
     if config.method == "lora":
-        model = _with_fresh_adapter(model, config, reporter)
+        model = with_fresh_adapter(model, config, reporter)
     model.config.use_cache = False
     model.train()
     return Trainable(model, precision, _stored_dtype(folder, precision))
@@ -166,7 +166,8 @@ def _check_states_fit(parameters: int, precision: Precision, machine: Machine, n
         )
 
 
-def _with_fresh_adapter(model: Model, config: FineTuneConfig, reporter: Reporter) -> Model:
+def with_fresh_adapter(model: Model, config: FineTuneConfig, reporter: Reporter) -> Model:
+    """Return the model with the adapter that the config names, at its first values."""
     from peft import LoraConfig, get_peft_model
 
     targets: list[str] | str = list(config.lora.targets)

@@ -16,11 +16,11 @@ from qwen3ft_jupyter.catalog.memory import (
     GPU_OVERHEAD_BYTES,
     TRAINER_OVERHEAD_BYTES,
     Training,
-    training_memory,
 )
 from qwen3ft_jupyter.errors import DoesNotFit, NoSpace
 from qwen3ft_jupyter.finetune.arguments import has_activation_checkpointing, total_steps
 from qwen3ft_jupyter.finetune.batches import Layout, Unit, packed_rows
+from qwen3ft_jupyter.finetune.dry_run import Needs
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.precision import choose_precision
 from qwen3ft_jupyter.finetune.spool import IN_MEMORY, TOKEN_BYTES
@@ -32,12 +32,16 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.catalog.memory import Architecture
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import DataReport
+    from qwen3ft_jupyter.finetune.dry_run import DryRun
     from qwen3ft_jupyter.finetune.precision import Precision
     from qwen3ft_jupyter.finetune.samples import Tokens
     from qwen3ft_jupyter.loading.machine import Machine
 
 Fits = Literal["yes", "no", "unknown"]
 """unknown: nobody knows the model or the machine, or it is too close for the arithmetic to tell."""
+
+MemoryBasis = Literal["formula", "dry run"]
+"""How memory is known: by arithmetic on the model's numbers, or from a step that was tried without weights."""
 
 TOKENIZER_BYTES = 16_000_000
 """Of a Qwen3 tokenizer, which is saved with every result."""
@@ -65,9 +69,9 @@ class Place:
     free_bytes: int
 
 
-def place_of(config: FineTuneConfig, numbers: Architecture | None, machine: Machine) -> Place:
+def place_of(config: FineTuneConfig, parameters: int, machine: Machine) -> Place:
     """Return where a run is computed, and what is free there. Raises BadInput, BadConfig for a device it lacks."""
-    precision = choose_precision(machine, config, numbers.parameters if numbers else 0)
+    precision = choose_precision(machine, config, parameters)
     if precision.device.startswith("cuda"):
         gpu = machine.gpus[int(precision.device.partition(":")[2] or 0)]
         return Place(precision, gpu.name, gpu.free_bytes)
@@ -134,6 +138,7 @@ class MemoryPlan:
     is_checkpointed: bool
     free: int
     fits: Fits
+    basis: MemoryBasis = "formula"
     changes: tuple[Change, ...] = ()
     """What makes it fit, the cheapest first; empty if it fits."""
     largest_batch: int = 0
@@ -215,6 +220,7 @@ def make_plan(
     numbers: Architecture | None,
     machine: Machine,
     *,
+    tried: DryRun | None = None,
     held_out: int = 0,
     disk_free: int | None = None,
     rate: Callable[[MemoryPlan | None], float | None] = lambda _memory: None,
@@ -232,6 +238,7 @@ def make_plan(
         tokens: What is learned from.
         numbers: Of the model; None: not known.
         machine: Where it will be computed.
+        tried: What a dry run found; None: there was none.
         held_out: Conversations kept for measuring.
         disk_free: Bytes free in the volume of output_dir; None: not known.
         rate: Returns the tokens a second of earlier runs like this one; None if there were none.
@@ -240,7 +247,8 @@ def make_plan(
         notices: What else a person should know.
     """
     steps = plan_steps(config, tokens)
-    memory = plan_memory(config, tokens, numbers, machine)
+    needs = Needs(config, numbers, tried)
+    memory = plan_memory(config, tokens, needs, machine)
     tokens_per_s = rate(memory)
     data = DataPlan(
         report.rows, report.conversations - held_out, held_out, report.empty, report.bad, tuple(report.notices)
@@ -256,7 +264,7 @@ def make_plan(
         tokens=tokens,
         steps=steps,
         memory=memory,
-        disk=plan_disk(config, tokens, numbers, machine, steps=steps, free=disk_free),
+        disk=plan_disk(config, tokens, needs, machine, steps=steps, free=disk_free),
         tokens_per_s=tokens_per_s,
         seconds=steps.tokens / tokens_per_s if tokens_per_s else None,
         notices=tuple(notices),
@@ -357,18 +365,18 @@ def padding_share(lengths: Sequence[int], config: FineTuneConfig) -> float:
 def plan_disk(
     config: FineTuneConfig,
     tokens: Tokens,
-    numbers: Architecture | None,
+    needs: Needs,
     machine: Machine,
     *,
     steps: StepPlan,
     free: int | None,
 ) -> DiskPlan | None:
     """Return what is written; None if nobody knows what the model is made of."""
-    if numbers is None:
+    if not needs.parameters:
         return None
-    how = training_of(config, numbers, place_of(config, numbers, machine), 1)
+    how = training_of(config, needs, place_of(config, needs.parameters, machine), 1)
     is_full = config.method == "full"
-    trained = numbers.parameters if is_full else how.adapter_weights
+    trained = needs.parameters if is_full else how.adapter_weights
     each = how.weight_bytes if is_full else DTYPE_BYTES["float32"]
     checkpoint = trained * (each + 2 * how.state_bytes)
     result = trained * (DTYPE_BYTES["bfloat16"] if is_full else each) + TOKENIZER_BYTES
@@ -380,11 +388,10 @@ def plan_disk(
     return DiskPlan(checkpoint, result, result + most * checkpoint + samples, certain + samples, free)
 
 
-def training_of(config: FineTuneConfig, numbers: Architecture, place: Place, length: int) -> Training:
+def training_of(config: FineTuneConfig, needs: Needs, place: Place, length: int) -> Training:
     """Return how a config trains, as far as that decides on memory."""
     precision, is_full = place.precision, config.method == "full"
     weight_bytes, is_cpu = DTYPE_BYTES[precision.weights], precision.device == "cpu"
-    targets = None if config.lora.targets == "all-linear" else config.lora.targets
     return Training(
         "full" if is_full else "qlora" if config.quantization else "lora",
         length,
@@ -392,7 +399,7 @@ def training_of(config: FineTuneConfig, numbers: Architecture, place: Place, len
         weight_bytes=weight_bytes,
         is_mixed=is_full and precision.compute != precision.weights,
         state_bytes=weight_bytes if is_full else DTYPE_BYTES["float32"],  # torch's Adam keeps the weights' type
-        adapter_weights=0 if is_full else numbers.lora_weights(config.lora.r, targets),
+        adapter_weights=needs.adapter_weights(config),
         is_accumulated=config.gradient_accumulation > 1,
         is_checkpointed=has_activation_checkpointing(config, precision),
         overhead_bytes=TRAINER_OVERHEAD_BYTES if is_cpu else GPU_OVERHEAD_BYTES,
@@ -400,15 +407,18 @@ def training_of(config: FineTuneConfig, numbers: Architecture, place: Place, len
     )
 
 
-def plan_memory(
-    config: FineTuneConfig, tokens: Tokens, numbers: Architecture | None, machine: Machine
-) -> MemoryPlan | None:
+def plan_memory(config: FineTuneConfig, tokens: Tokens, needs: Needs, machine: Machine) -> MemoryPlan | None:
     """Return what the run needs where it will be computed, whether it fits, and what would; None: nobody knows."""
-    if numbers is None:
+    place = place_of(config, needs.parameters, machine)
+    how, free = training_of(config, needs, place, tokens.longest), place.free_bytes
+    needed = needs.memory(config, how)
+    if needed is None:
         return None
-    place = place_of(config, numbers, machine)
-    how, free = training_of(config, numbers, place, tokens.longest), place.free_bytes
-    needed = training_memory(numbers, how)
+
+    def fits(**changed: int) -> bool:
+        memory = needs.memory(config, replace(how, **changed))  # type: ignore[arg-type]  # length and batch are int
+        return memory is not None and memory.total <= free
+
     plan = MemoryPlan(
         **asdict(needed),
         total=needed.total,
@@ -418,14 +428,13 @@ def plan_memory(
         is_checkpointed=how.is_checkpointed,
         free=free,
         fits="yes",
-        largest_batch=_largest(lambda batch: training_memory(numbers, replace(how, batch=batch)).total <= free, 4096),
-        largest_length=_largest(
-            lambda length: training_memory(numbers, replace(how, length=length)).total <= free, MOST_TOKENS
-        ),
+        basis="dry run" if needs.is_tried(config, how) else "formula",
+        largest_batch=_largest(lambda batch: fits(batch=batch), 4096),
+        largest_length=_largest(lambda length: fits(length=length), MOST_TOKENS),
     )
     if needed.total <= free:
         return plan
-    changes = itertools.islice(_changes(config, tokens, numbers, machine), MOST_CHANGES)
+    changes = itertools.islice(changes_that_fit(config, tokens, needs, machine), MOST_CHANGES)
     return replace(plan, fits="no" if plan.certain > free else "unknown", changes=tuple(changes))
 
 
@@ -438,19 +447,20 @@ def _largest(fits: Callable[[int], bool], most: int) -> int:
     return low
 
 
-def _changes(config: FineTuneConfig, tokens: Tokens, numbers: Architecture, machine: Machine) -> Iterator[Change]:
+def changes_that_fit(config: FineTuneConfig, tokens: Tokens, of_model: Needs, machine: Machine) -> Iterator[Change]:
     """Yield what fits, the cheapest first: what costs time, what shortens samples, what learns otherwise or less."""
     length = tokens.longest
 
-    def needs(fields: Mapping[str, Any], width: int = length, of: Architecture = numbers) -> Change | None:
+    def needs(fields: Mapping[str, Any], width: int = length, of: Needs = of_model) -> Change | None:
         changed = config.model_copy(update={name: value for name, value in fields.items() if name != "model"})
-        place = place_of(changed, of, machine)
-        total = training_memory(of, training_of(changed, of, place, width)).total
-        shortened = sum(one > width for one in tokens.lengths)
-        return Change(dict(fields), total, shortened) if total <= place.free_bytes else None
+        place = place_of(changed, of.parameters, machine)
+        memory = of.memory(changed, training_of(changed, of, place, width))
+        if memory is None or memory.total > place.free_bytes:
+            return None
+        return Change(dict(fields), memory.total, sum(one > width for one in tokens.lengths))
 
     again: dict[str, Any] = {}
-    if not training_of(config, numbers, place_of(config, numbers, machine), length).is_checkpointed:
+    if not training_of(config, of_model, place_of(config, of_model.parameters, machine), length).is_checkpointed:
         again = {"activation_checkpointing": True}
         yield from filter(None, [needs(again)])
     whole = config.effective_batch_size
@@ -472,9 +482,8 @@ def _changes(config: FineTuneConfig, tokens: Tokens, numbers: Architecture, mach
     for way in ways[1:]:
         yield from itertools.islice(filter(None, map(needs, (way, {**least, **way}))), 1)
     models = sorted(catalog(), key=lambda model: -model.parameters)
-    others = [one for one in models if one.role and one.parameters < numbers.parameters]
+    smaller_models = [one for one in models if one.role and one.parameters < of_model.parameters]
+    others = [(one.repo_id, Needs(config, one.architecture)) for one in smaller_models]
     for way in ways:
-        proposed = (
-            needs({**more, **way, "model": one.repo_id}, of=one.architecture) for one in others for more in ({}, least)
-        )
+        proposed = (needs({**more, **way, "model": name}, of=of) for name, of in others for more in ({}, least))
         yield from itertools.islice(filter(None, proposed), 1)

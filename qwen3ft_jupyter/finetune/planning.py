@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.catalog import find
 from qwen3ft_jupyter.catalog.memory import Architecture
 from qwen3ft_jupyter.disk import LOCAL
-from qwen3ft_jupyter.errors import CacheDamaged, LoadError, MissingPackage, Qwen3ftError, UnsafeModel
+from qwen3ft_jupyter.errors import CacheDamaged, JobFailed, LoadError, MissingPackage, Qwen3ftError, UnsafeModel
 from qwen3ft_jupyter.finetune import results
+from qwen3ft_jupyter.finetune.dry_run import Needs, try_in_child
 from qwen3ft_jupyter.finetune.plan import (
     FineTunePlan,
     MemoryPlan,
     check_plan,
     closeness,
     make_plan,
+    place_of,
+    training_of,
 )
 from qwen3ft_jupyter.finetune.presets import given_by_preset
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.loading.machine import machine_without_torch
+from qwen3ft_jupyter.loading.safety import CODE_KEYS
 from qwen3ft_jupyter.loading.weights import model_tensors
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.paths import is_file, is_folder, nearest_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
+    from qwen3ft_jupyter.finetune.dry_run import DryRun
     from qwen3ft_jupyter.finetune.survey import Survey
+    from qwen3ft_jupyter.loading.machine import Machine
     from qwen3ft_jupyter.work import Work
+
+TRIED_FROM_PARAMETERS = 100_000_000
+"""Smaller models of known layers are not tried beforehand."""
+AMPLE_SHARE = 0.8
+"""Of the free memory: a run that is reckoned to take less is not tried in a second way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +54,31 @@ class Base:
     folder: Path | None
     """None: it is not here."""
     numbers: Architecture | None
+    config: Mapping[str, object] | None = None
+    """What its config.json holds; None: not known."""
+    parameters: int = 0
+    """Its weights, if somebody has counted them."""
 
 
 def base_model(repo_id: str, folder: Path | None) -> Base:
     """Return what is known of a model: of one that is here what its files say, else what the catalogue does."""
+    if folder is not None:
+        return _base_in(folder)
     known = find(repo_id)
     numbers = known.architecture if known else None
-    if folder is not None:
-        numbers = architecture_in(folder)
-    return Base(folder, numbers)
+    return Base(None, numbers, numbers.to_config() if numbers else None, numbers.parameters if numbers else 0)
 
 
-def architecture_in(folder: Path) -> Architecture | None:
-    """Return the numbers of the model in a folder; None if they cannot be told."""
+def _base_in(folder: Path) -> Base:
     try:
         config = json.loads((folder / "config.json").read_bytes())
         if not isinstance(config, dict):
-            return None
+            return Base(folder, None)
         tied = bool(config.get("tie_word_embeddings"))
         counted = sum(tensor.elements for tensor in model_tensors(folder, tied=tied))
     except (OSError, ValueError, RecursionError, Qwen3ftError):
-        return None
-    return Architecture.of_config(config, counted)
+        return Base(folder, None)
+    return Base(folder, Architecture.of_config(config, counted), config, counted)
 
 
 def plan_run(config: FineTuneConfig, base: Base, earlier: Iterable[Path], work: Work | None = None) -> FineTunePlan:
@@ -123,14 +138,18 @@ def _plan(
     notices: list[str],
     download_bytes: int | None,
 ) -> FineTunePlan:
-    if base.numbers is None:
+    machine = machine_without_torch()
+    tried, words = try_run(config, base, found.tokens, machine, try_in_child)
+    if base.numbers is None and tried is None:
         notices.append(Message("Memory and disk are not known: this is no model whose parts can be told beforehand."))
+    notices += words
     return make_plan(
         config,
         found.data.report,
         found.tokens,
         base.numbers,
-        machine_without_torch(),
+        machine,
+        tried=tried,
         held_out=found.held_out,
         disk_free=_disk_free(config),
         rate=lambda memory: measured_rate(config, memory, earlier),
@@ -184,13 +203,19 @@ def look_ahead(
         DoesNotFit: Memory cannot hold it.
         NoSpace: The disk cannot.
     """
-    base = base_model(config.model, folder)
+    from qwen3ft_jupyter.finetune.compute.tried import answer  # a run has torch
+
+    base, tokens, machine = base_model(config.model, folder), Tokens.of(lengths, facts.counts), machine_without_torch()
+    tried, notices = try_run(config, base, tokens, machine, answer)
+    for notice in notices:
+        work.reporter.notice(notice)
     plan = make_plan(
         config,
         data.report,
-        Tokens.of(lengths, facts.counts),
+        tokens,
         base.numbers,
-        machine_without_torch(),
+        machine,
+        tried=tried,
         held_out=facts.held_out,
         disk_free=_disk_free(config),
         rate=lambda memory: measured_rate(config, memory, earlier),
@@ -199,6 +224,47 @@ def look_ahead(
     if words := closeness(plan):
         work.reporter.notice(words)
     return plan
+
+
+def try_run(
+    config: FineTuneConfig,
+    base: Base,
+    tokens: Tokens,
+    machine: Machine,
+    find_out: Callable[[Mapping[str, Any]], DryRun],
+) -> tuple[DryRun | None, list[str]]:
+    """Return what a dry run finds, and what is to be said of it; None where the arithmetic is all there is.
+
+    Small models of known layers are left to the arithmetic: they fit wherever torch does.
+
+    Raises BadInput, BadConfig if this machine lacks the device, or cannot compute in the type.
+    """
+    numbers = base.numbers
+    is_small = numbers is not None and numbers.parameters < TRIED_FROM_PARAMETERS
+    if base.config is None or is_small or config.quantization or not _can_try():
+        return None, []
+    place, needs = place_of(config, base.parameters, machine), Needs(config, numbers)
+    how = training_of(config, needs, place, tokens.longest)
+    reckoned = needs.memory(config, how)
+    is_ample = reckoned is not None and reckoned.total < AMPLE_SHARE * place.free_bytes
+    shares_rows = bool(numbers) and config.packing is not False and sum(sorted(tokens.lengths)[:2]) <= tokens.longest
+    asked = {
+        "model": {name: value for name, value in base.config.items() if name not in CODE_KEYS},
+        "config": config.to_dict(),
+        "precision": asdict(place.precision),
+        "length": tokens.longest,
+        "learned": tokens.trained_tokens / max(1, tokens.tokens),
+        "shares_rows": shares_rows,
+        "checkpointing": [how.is_checkpointed] if how.is_checkpointed or is_ample else [False, True],
+    }
+    try:
+        return find_out(asked), []
+    except JobFailed as error:
+        return None, [Message("Memory is told by formula: its dry run failed: {problem}", problem=error.message)]
+
+
+def _can_try() -> bool:
+    return all(importlib.util.find_spec(name) for name in ("torch", "transformers", "peft"))
 
 
 def measured_rate(config: FineTuneConfig, memory: MemoryPlan | None, earlier: Iterable[Path]) -> float | None:

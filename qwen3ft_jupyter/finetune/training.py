@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, Stopped
+from qwen3ft_jupyter.errors import BadConfig, Stopped
 from qwen3ft_jupyter.finetune import checkpoints, output, results
 from qwen3ft_jupyter.finetune.arguments import steps_an_epoch, training_arguments
 from qwen3ft_jupyter.finetune.batches import Layout
@@ -20,6 +20,7 @@ from qwen3ft_jupyter.finetune.examples import encode_all
 from qwen3ft_jupyter.finetune.metrics import MetricsFile, best_step, evaluations
 from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, loraplus_optimizer
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
+from qwen3ft_jupyter.finetune.out_of_memory import telling_what_fits
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import look_ahead
 from qwen3ft_jupyter.finetune.report.answering import Asking
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from transformers import Trainer
 
+    from qwen3ft_jupyter.finetune.compute.longest import Trial
     from qwen3ft_jupyter.finetune.compute.objectives import TrainingLoss
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
@@ -118,7 +120,8 @@ def train(
             )
             if planned.is_resumed:
                 reporting.go_on()
-        trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
+        with telling_what_fits(config, model_folder, ahead):
+            trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
         outcome = _outcome(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
         outcome = replace(outcome, mfu=_utilisation(config, outcome, ready, trained, samples))
@@ -188,7 +191,7 @@ def _train_steps(
             with fitting_threads(ready.model):
                 if reporting:
                     reporting.before(lambda: trainer.evaluate()["eval_loss"])
-                state = _fit(config, trainer, watch, planned.checkpoint)
+                state = _fit(trainer, watch, planned.checkpoint)
             trained = _take_best(
                 config, ready, folder, _Trained(state, metrics, watch.seconds, state.global_step), work
             )
@@ -308,6 +311,7 @@ def _trainer(
             held_out=samples.held_out,
             callback=make_callback(watch),
             optimizer=loraplus_optimizer(ready.model, config) if is_loraplus else None,
+            trial=_trial(config, samples, watch),
             on_parted=partial(_tell_of_parts, work) if config.auto_find_batch_size else None,
         )
 
@@ -333,19 +337,23 @@ def _tensorboard_in(folder: Path) -> Iterator[None]:
         os.environ.pop(name, None)
 
 
-def _fit(config: FineTuneConfig, trainer: Trainer, watch: Watch, checkpoint: Path | None) -> TrainerState:
-    """Train, and return the trainer's last state. Raises Stopped, DoesNotFit."""
-    import torch
+def _trial(config: FineTuneConfig, samples: _Samples, watch: Watch) -> Trial:
+    """Return the longest batch, from which the first time that is left is told."""
+    from qwen3ft_jupyter.finetune.compute.longest import Trial
 
-    try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except torch.OutOfMemoryError as error:
-        raise DoesNotFit(
-            "The GPU's memory ran out while training.",
-            hint="Lower batch_size or max_length, or set activation_checkpointing: true."
-            if config.auto_find_batch_size
-            else "Set batch_size: auto, which computes as much at once as fits; or activation_checkpointing: true.",
-        ) from error
+    tokens_a_step = config.effective_batch_size * samples.facts.counts.tokens / max(1, len(samples.lengths))
+    return Trial(
+        samples.training,
+        samples.lengths,
+        config.effective_batch_size,
+        on_begin=watch.on_try_begin,
+        on_end=lambda tokens, took: watch.on_try_end(took, took * tokens_a_step / tokens),
+    )
+
+
+def _fit(trainer: Trainer, watch: Watch, checkpoint: Path | None) -> TrainerState:
+    """Train, and return the trainer's last state. Raises Stopped."""
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state: TrainerState = trainer.state
     if watch.is_stopped:
         raise Stopped(

@@ -11,6 +11,7 @@ from qwen3ft_jupyter.errors import JobFailed
 from qwen3ft_jupyter.finetune import checkpoints
 from qwen3ft_jupyter.finetune.metrics import best_step, without_better
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
+from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ class Watch:
         self._began = self._saved_at = self._told_at = self._clock()
         self._save_took = 0.0
         self._before_s = float(metrics.rows[-1].get("seconds", 0.0)) if metrics.rows else 0.0
+        self._state: TrainerState | None = None
+        self._first_rate: float | None = None
+        """Steps a second as the longest batch makes one expect, until there are steps to go by."""
         self.is_stopped = self.is_early = False
         """Whether someone stopped it; whether it has ended because nothing became better."""
 
@@ -93,10 +97,28 @@ class Watch:
 
     def on_train_begin(self, state: TrainerState) -> None:
         """Start the clock."""
-        now = self._clock()
+        now, self._state = self._clock(), state
         self._began = self._saved_at = now
         self._ends.append((now, state.num_input_tokens_seen))
         self._tell(state, now)
+
+    def on_try_begin(self) -> None:
+        """Say what is computed before the first step."""
+        self._work.progress(Progress("training", 0, None, "steps", detail=Message("trying the longest batch")))
+
+    def on_try_end(self, took: float, step_s: float) -> None:
+        """Start the clock of the steps again: what was tried is none.
+
+        Args:
+            took: Seconds that were spent trying.
+            step_s: Seconds that a step is expected to take.
+        """
+        now, (_, tokens) = self._clock(), self._ends.pop()
+        self._began, self._saved_at = self._began + took, self._saved_at + took
+        self._first_rate = 1 / step_s if step_s > 0 else None
+        self._ends.append((now, tokens))
+        if self._state is not None:
+            self._tell(self._state, now)
 
     def on_step_end(self, state: TrainerState, control: TrainerControl) -> None:
         """Report, and say whether to save or to end."""
@@ -181,7 +203,7 @@ class Watch:
     def _tell(self, state: TrainerState, now: float) -> None:
         self._told_at = now
         steps, taken = len(self._ends) - 1, self._ends[-1][0] - self._ends[0][0]
-        rate = steps / taken if steps and taken > 0 else None
+        rate = steps / taken if steps and taken > 0 else self._first_rate
         left = state.max_steps - state.global_step
         self._work.progress(
             Progress("training", state.global_step, state.max_steps, "steps", rate, left / rate if rate else None)

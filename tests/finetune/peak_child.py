@@ -1,7 +1,11 @@
-"""Trains tiny models and prints, for each, the bytes that were planned and those that torch kept alive at once."""
+"""Trains tiny models and prints, for each, the bytes that were planned and those that torch kept alive at once.
+
+Planned twice: by formula, and by a dry run. Beside them what the process grew by meanwhile, as the system counts it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import weakref
@@ -14,9 +18,15 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from qwen3ft_jupyter.finetune import training
+from qwen3ft_jupyter.finetune import planning, training
+from qwen3ft_jupyter.finetune.compute.tried import answer
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.data import DataReport
+from qwen3ft_jupyter.finetune.plan import make_plan
+from qwen3ft_jupyter.finetune.planning import base_model
 from qwen3ft_jupyter.finetune.results import read_record
+from qwen3ft_jupyter.finetune.samples import Tokens
+from qwen3ft_jupyter.loading.machine import machine_without_torch, peak_bytes
 from tests.loading.tiny_qwen3 import make_model
 
 SHAPE: dict[str, Any] = {
@@ -82,18 +92,46 @@ def measure(folder: Path, case: dict[str, Any]) -> dict[str, int]:
     given = {"model": "Qwen/Tiny-Qwen3", "data": str(folder / "rows.jsonl"), "output_dir": str(folder / "run")}
     steps = {"max_steps": 2, "batch_size": 4, "gradient_accumulation": 2}
     config = FineTuneConfig.from_dict({**given, **steps, "device": "cpu", **case})
-    storages, fit = Storages(), training._fit
+    storages, fit, grown = Storages(), training._fit, [0]
 
     def watched(*arguments: Any) -> Any:
+        before = begin_peak()
         with Watching(storages):
-            return fit(*arguments)
+            answer = fit(*arguments)
+        grown[0] = (peak_bytes("cpu") or 0) - before
+        return answer
 
     with mock.patch.object(training, "_fit", watched):
         training.train(config, model_folder=folder / "model")
     record = read_record(folder / "run")
     assert record is not None
     memory = record.plan["memory"]
-    return {"planned": memory["total"] - memory["margin"], "peak": storages.peak}
+    tokens = Tokens(**record.plan["tokens"], lengths=(record.plan["tokens"]["longest"],) * 8)
+    return {
+        "planned": memory["total"] - memory["margin"],
+        "tried": tried_bytes(config, folder / "model", tokens),
+        "peak": storages.peak,
+        "grown": grown[0],
+    }
+
+
+def begin_peak() -> int:
+    """Have the system count the most memory from now on, and return what is in use."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return peak_bytes("cpu") or 0
+
+
+def tried_bytes(config: FineTuneConfig, model: Path, tokens: Tokens) -> int:
+    base, machine = base_model(config.model, model), machine_without_torch()
+    with mock.patch.object(planning, "TRIED_FROM_PARAMETERS", 0):
+        tried, notices = planning.try_run(config, base, tokens, machine, answer)
+    assert not notices, notices
+    report = DataReport(8, 8, ("messages",), 0, 0, ())
+    memory = make_plan(config, report, tokens, base.numbers, machine, tried=tried).memory
+    assert memory
+    assert memory.basis == "dry run"
+    return memory.total - memory.margin
 
 
 if __name__ == "__main__":

@@ -70,11 +70,9 @@ def test_a_step_is_computed_in_ever_smaller_parts_to_the_same_loss(
 
 
 @pytest.mark.usefixtures("small_memory")
-def test_without_being_asked_a_run_ends_and_says_how(tiny: Path, whole: dict[str, Any]) -> None:
-    with pytest.raises(DoesNotFit, match="memory ran out while training") as caught:
+def test_without_being_asked_a_run_ends(tiny: Path, whole: dict[str, Any]) -> None:
+    with pytest.raises(DoesNotFit, match="memory ran out while training"):
         train(FineTuneConfig.from_dict(whole), model_folder=tiny)
-
-    assert "batch_size: auto" in caught.value.hint
 
 
 def test_auto_is_a_batch_size(whole: dict[str, Any]) -> None:

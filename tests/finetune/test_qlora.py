@@ -3,7 +3,6 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import threading
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from qwen3ft_jupyter.errors import BadConfig, LoadError, MissingPackage, Stopped
 from qwen3ft_jupyter.finetune import results
 from qwen3ft_jupyter.finetune.check import check_quantization
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.dry_run import Needs
 from qwen3ft_jupyter.finetune.metrics import read_metrics
 from qwen3ft_jupyter.finetune.model import load_for_training
 from qwen3ft_jupyter.finetune.plan import plan_memory
@@ -178,9 +178,9 @@ def test_a_plan_knows_what_4_bits_save_and_proposes_them() -> None:
     assert model is not None
     machine = Machine(64 * GIB, 64 * GIB, (Gpu("A10", (8, 6), 12 * GIB, 24 * GIB),))
     tokens = Tokens("counted", 10, 10_240, 900, 1024, (1024,) * 10)
-    plan = partial(plan_memory, tokens=tokens, numbers=model.architecture, machine=machine)
+    configs = (FineTuneConfig.from_dict(LEAST), FineTuneConfig.from_dict({**LEAST, "method": "qlora"}))
 
-    whole, small = plan(FineTuneConfig.from_dict(LEAST)), plan(FineTuneConfig.from_dict({**LEAST, "method": "qlora"}))
+    whole, small = (plan_memory(one, tokens, Needs(one, model.architecture), machine) for one in configs)
 
     assert whole is not None
     assert small is not None

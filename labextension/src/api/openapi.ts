@@ -1156,6 +1156,11 @@ export interface components {
             readonly is_checkpointed: boolean;
             readonly free: number;
             readonly fits: components["schemas"]["Fits"];
+            /**
+             * @description Is it known by arithmetic, or from a step that was tried without weights?
+             * @enum {unknown}
+             */
+            readonly basis: "formula" | "dry run";
             /** @description What makes it fit, the cheapest first, as fields of the config. */
             readonly changes: readonly {
                 readonly fields: {

@@ -32,14 +32,20 @@ def has_plain_head(model: Model) -> bool:
 
     Not so with an adapter on the head, a bias, logits that are scaled or capped, a loss that balances experts.
     """
+    if not has_linear_head(model):
+        return False
     head = head_of(model)
-    if type(head) is not torch.nn.Linear or head.bias is not None:
-        return False
-    if getattr(causal_model(model).config, "output_router_logits", False):
-        return False
     with _evaluating(model):
         batch = _batch(model, _ALONE, [_tokens(model)])
         return bool(torch.equal(head(hidden_states(model, batch)), model(**batch).logits))
+
+
+def has_linear_head(model: Model) -> bool:
+    """Return whether the head is one that `has_plain_head` may be true of, by its kind; nothing is computed."""
+    head = head_of(model)
+    if type(head) is not torch.nn.Linear or head.bias is not None:
+        return False
+    return not getattr(causal_model(model).config, "output_router_logits", False)
 
 
 def packs_exactly(model: Model, layout: Layout) -> bool:

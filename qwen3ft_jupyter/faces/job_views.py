@@ -85,7 +85,8 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
         case Outcome() as done:
             losses = "" if has_losses else f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"
             facts = [(tr("folder"), done.output_dir), *_planned_facts(done), (tr("loss"), losses)]
-            facts += [*report_facts(done.report), (tr("time"), duration(done.seconds))]
+            facts += report_facts(done.report)
+            facts.append((tr("utilisation"), f"{done.mfu:.1%}" if done.mfu is not None else ""))
         case MergeResult() as done:
             facts = [(tr("folder"), done.output_dir), (tr("size"), size(done.size)), (tr("numbers"), done.dtype)]
             facts += [(tr("compared"), comparison_words(done)), (tr("time"), duration(done.seconds))]
@@ -118,11 +119,12 @@ def _planned_facts(done: Outcome) -> list[tuple[str, str]]:
     """Return steps, tokens and memory of a fine-tune, each beside what was planned."""
     planned = done.planned
     if not planned:  # a run of an older version
-        return [(tr("steps"), f"{done.steps}")]
+        return [(tr("steps"), f"{done.steps}"), (tr("time"), duration(done.seconds))]
     facts = [
         (tr("steps"), f"{done.steps}", f"{planned.get('steps', '')}"),
         (tr("tokens"), f"{done.tokens:,}", f"{planned['tokens']:,}" if "tokens" in planned else ""),
         (tr("memory"), size(done.peak_bytes), size(planned.get("memory_bytes"))),
+        (tr("time"), duration(done.seconds), duration(planned["seconds"]) if "seconds" in planned else ""),
     ]
     return [
         (name, tr("{actual} (planned: {planned})", actual=actual, planned=before) if before else actual)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_
 def training_arguments(
     config: FineTuneConfig, precision: Precision, *, checkpoints: Path, samples: int
 ) -> TrainingArguments:
-    """Return the TrainingArguments. Nothing reports anywhere, saves or evaluates by itself, or prints."""
+    """Return the TrainingArguments. Nothing reports where it is not told to, saves or evaluates by itself or prints."""
     from transformers import TrainingArguments
 
     steps = total_steps(config, samples)
@@ -57,7 +58,8 @@ def training_arguments(
         "save_strategy": "no",  # our callback says when: at set steps, by the clock, and on stop
         "eval_strategy": "no",  # and when to evaluate
         "prediction_loss_only": True,
-        "report_to": "none",
+        "report_to": list(config.report_to) or "none",
+        "run_name": PurePath(config.output_dir).name,
         "disable_tqdm": True,
         "remove_unused_columns": False,
         "label_names": ["labels"],

@@ -125,6 +125,34 @@ class Layout:
         return {"input_ids": input_ids, "position_ids": position_ids, "labels": labels}
 
 
+def parted(step: Step, most_tokens: int) -> Step | None:
+    """Return a step whose micro-batches have at most so many tokens, as far as rows can be parted from each other.
+
+    The two rows of a pair stay together. None: nothing can be parted. A step has the same loss in as many parts.
+    """
+    parts: list[MicroBatch] = []
+    orders: list[list[int]] = []
+    for batch, order in zip(step["micro_batches"], step["order"], strict=True):
+        rows, width = batch["input_ids"].shape
+        unit = 2 if rows == 2 * len(order) else 1
+        count = rows if "reference" in batch else max(1, most_tokens // (unit * width)) * unit
+        starts = range(0, rows, count)
+        parts += [_rows_of(batch, slice(start, start + count)) for start in starts] if len(starts) > 1 else [batch]
+        if rows == unit * len(order):
+            orders += [order[start // unit : (start + count) // unit] for start in starts]
+        else:  # samples share rows; nobody asks any more which is where, but how many they are
+            orders += [order, *([] for _ in starts[1:])]
+    return {**step, "micro_batches": parts, "order": orders} if len(parts) > len(step["micro_batches"]) else None
+
+
+def _rows_of(batch: MicroBatch, rows: slice) -> MicroBatch:
+    return {
+        "input_ids": batch["input_ids"][rows],
+        "position_ids": batch["position_ids"][rows],
+        "labels": batch["labels"][rows],
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """Rows that are computed together: one that samples share, or those of one sample."""

@@ -36,6 +36,9 @@ ATTENTION_PACKAGES = {
 }
 """Module that an attention needs, and the package that has it; "": it is built from source."""
 
+TRACKER_MODULES = {"tensorboard": ("tensorboard", "tensorboardX")}
+"""Modules of which any will do, where they are not called like what they report to."""
+
 _READS_DATA = ("data", "columns", "data_format", "skip_bad_rows")
 
 
@@ -68,8 +71,8 @@ def check_fine_tune(
     table = tables.rows_of(values.get("data"))
     if table is not None:
         values["data"] = tables.STAND_IN
-    own: list[Check] = [check_attention, check_quantization, check_device, check_evaluation, check_parent]
-    all_checks = [*own, *checks, check_output]
+    own: list[Check] = [check_attention, check_quantization, check_trackers, check_device, check_evaluation]
+    all_checks = [*own, check_parent, *checks, check_output]
     try:
         resolved = FineTuneConfig.from_dict(values)
     except BadConfig as error:
@@ -144,6 +147,15 @@ def check_attention(config: FineTuneConfig) -> None:
             module=module,
             package=package,
         )
+
+
+def check_trackers(config: FineTuneConfig) -> None:
+    """Make sure that the packages of `report_to` are installed. Raises MissingPackage."""
+    for name in config.report_to:
+        if not any(importlib.util.find_spec(module) for module in TRACKER_MODULES.get(name, (name,))):
+            raise MissingPackage(
+                "report_to: {name} is not installed.", hint="pip install {package}", name=name, package=name
+            )
 
 
 def check_evaluation(config: FineTuneConfig) -> None:

@@ -218,6 +218,8 @@ class FineTuneConfig(_Group):
     """Longer gradients are shortened to this length."""
     batch_size: int = Field(default=2, ge=1, le=4096, json_schema_extra={**BASIC, "x-unit": "samples"})
     """Samples of the greatest length computed at once, more of shorter ones; memory grows with it."""
+    auto_find_batch_size: bool = Field(default=False, title="Find the batch size")
+    """On a GPU compute a step at once, and in ever smaller parts where memory runs out; batch_size: auto says it."""
     gradient_accumulation: int = Field(default=4, ge=1, le=4096, json_schema_extra={"x-unit": "batches"})
     """Batches that make one step; batch_size times this is what the rate is tuned to."""
     packing: bool | Literal["auto"] = "auto"
@@ -254,6 +256,12 @@ class FineTuneConfig(_Group):
         Accepts(Message("a text or a list of at most {count} texts", count=rules.MOST_PROMPTS)),
     ] = ()
     """What else is asked before, while it learns, and after."""
+    report_to: Annotated[
+        tuple[rules.Tracker, ...],
+        BeforeValidator(rules.read_words, json_schema_input_type=rules.Tracker | list[rules.Tracker]),
+        Accepts(Message("a list of names among {names}", names=", ".join(rules.TRACKERS))),
+    ] = Field(default=(), title="Report to")
+    """Where the metrics of each step go, too: tensorboard, swanlab, wandb, mlflow; what sends them is theirs."""
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
     """What chance begins with: the order of the rows, the adapter's first weights, dropout."""
     save_steps: int | None = Field(default=None, ge=1, le=10_000_000, json_schema_extra={"x-unit": "steps"})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from qwen3ft_jupyter.finetune.training import train
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
@@ -30,7 +31,14 @@ class Context(Protocol):
         """Return 1 for the first try, more for a resumed one."""
 
 
-def run(config: FineTuneConfig, model_folder: Path, context: Context, *, base_commit: str | None = None) -> Outcome:
+def run(
+    config: FineTuneConfig,
+    model_folder: Path,
+    context: Context,
+    *,
+    base_commit: str | None = None,
+    earlier: Iterable[Path] = (),
+) -> Outcome:
     """Train as `config` says, in this process; a second attempt goes on from the job's own last complete checkpoint.
 
     Args:
@@ -38,6 +46,7 @@ def run(config: FineTuneConfig, model_folder: Path, context: Context, *, base_co
         model_folder: The cached model.
         context: The job's.
         base_commit: The commit of that model, for the record. None: not known.
+        earlier: Output folders of earlier runs, the newest first: one like this tells how long it will take.
 
     Returns what `train` returns, and raises what it raises.
     """
@@ -48,4 +57,5 @@ def run(config: FineTuneConfig, model_folder: Path, context: Context, *, base_co
         resume=context.attempt > 1,
         run_id=context.folder.name,
         base_commit=base_commit,
+        earlier=earlier,
     )

@@ -200,13 +200,13 @@ _NOTES: Mapping[str, str] = {
         init_strategy mixture_of_depths shift_attn lr_scheduler_kwargs label_smoothing_factor optimizer
         use_dft_loss use_asft_loss asft_alpha use_eaft_loss eaft_alpha enable_dft_loss
         enable_channel_loss use_muon use_adam_mini moe_aux_loss_coef router_aux_loss_coef callbacks
-        external_plugins early_stopping_steps auto_find_batch_size activation_offloading upcast_layernorm
+        external_plugins early_stopping_steps activation_offloading upcast_layernorm
         upcast_lmhead_output
         tool_format agent_template model_init_kwargs model_kwargs eos_token pad_token chat_template_path debug
         project
     """,
     NOT_NEEDED: """
-        do_train do_eval do_predict template overwrite_cache ddp_timeout plot_loss report_to run_name
+        do_train do_eval do_predict template overwrite_cache ddp_timeout plot_loss run_name
         save_only_model trust_remote_code remove_unused_columns optim optim_args model_type streaming
         load_from_cache_file truncation_strategy truncation_mode enable_liger_kernel use_liger_kernel use_liger
         liger_kernel_config use_fast_tokenizer tuner_backend use_unsloth use_unsloth_gc use_reentrant_gc
@@ -260,7 +260,7 @@ def in_our_words(values: Mapping[str, object], known: Container[str], problems: 
 
     `known` are our names.
     """
-    values = _with_dataset_dir(_with_layers_named(_with_bits_named(_with_loss_named(values))))
+    values = _with_dataset_dir(_with_layers_named(_with_bits_named(_with_loss_named(_with_batch_found(values)))))
     own: dict[str, object] = {}
     given: dict[str, str] = {}
     lora: list[tuple[str, str, object]] = []
@@ -313,6 +313,13 @@ def _with_loss_named(values: Mapping[str, object]) -> Mapping[str, object]:
     if loss is None or values.get("stage") != "dpo":
         return values
     return {name: loss if name == "stage" else value for name, value in values.items() if name != "pref_loss"}
+
+
+def _with_batch_found(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the fields with batch_size: auto as ours."""
+    found = [name for name, value in values.items() if SAME.get(name, name) == "batch_size" and value == "auto"]
+    kept = {name: value for name, value in values.items() if name not in found}
+    return {**kept, "auto_find_batch_size": True} if found else values
 
 
 def _with_bits_named(values: Mapping[str, object]) -> Mapping[str, object]:

@@ -201,8 +201,9 @@ class FineTunePlan:
 
     @property
     def summary(self) -> dict[str, int]:
-        """Return what a run's result is compared with: steps, tokens, and bytes of memory where they are known."""
+        """Return what a run's result is compared with: steps, tokens, and memory and time where they are known."""
         known = {"memory_bytes": self.memory.total} if self.memory else {}
+        known |= {"seconds": round(self.seconds)} if self.seconds is not None else {}
         return {"steps": self.steps.total, "tokens": self.steps.tokens, **known}
 
     def to_dict(self) -> dict[str, Any]:

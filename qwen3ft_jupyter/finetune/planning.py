@@ -186,9 +186,18 @@ def _disk_free(config: FineTuneConfig) -> int | None:
 
 
 def look_ahead(
-    config: FineTuneConfig, folder: Path, data: Data, lengths: Sequence[int], facts: results.Facts, *, work: Work
+    config: FineTuneConfig,
+    folder: Path,
+    data: Data,
+    lengths: Sequence[int],
+    facts: results.Facts,
+    *,
+    work: Work,
+    earlier: Iterable[Path] = (),
 ) -> FineTunePlan:
     """Return the plan of a run whose samples are ready, and have these lengths; tell `work` if memory is close.
+
+    `earlier` are output folders of earlier runs, the newest first: one like this tells how long it will take.
 
     Raises:
         DoesNotFit: Memory cannot hold it.
@@ -209,6 +218,7 @@ def look_ahead(
         tried=tried,
         held_out=facts.held_out,
         disk_free=_disk_free(config),
+        rate=lambda memory: measured_rate(config, memory, earlier),
     )
     check_plan(plan)
     if words := closeness(plan):

@@ -35,6 +35,9 @@ ADAPTER, MODEL, CONFIG, METRICS, REPORT, RESULT, CARD, CHECKPOINTS = (
 )  # fmt: skip
 """Names in an output folder. result.json is written last: with it the run is finished."""
 
+TENSORBOARD = "tensorboard"
+"""Folder for what TensorBoard reads, if a run is to report to it; it is TensorBoard's, and no run deletes it."""
+
 PREVIOUS = "previous"
 """Folder that holds the result which a run with `overwrite` replaces, until there is a new one."""
 
@@ -75,6 +78,8 @@ class Outcome:
     peak_bytes: int | None = None
     """The most memory that was used at once, by torch on a GPU, by the process on a CPU. None: not counted."""
 
+    mfu: float | None = None
+    """Model flops utilisation, 0 to 1, of the median step; see `compute.utilisation`. None: not known."""
     report: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Loss and scores before and after, as its report card writes them."""
 
@@ -194,6 +199,8 @@ def comparison(outcome: Outcome) -> list[str]:
     planned = outcome.planned
     actual = {"steps": outcome.steps, "tokens": outcome.tokens}
     told = [f"{name} {planned[name]:,}, {count:,}" for name, count in actual.items() if name in planned]
+    if "seconds" in planned:
+        told.append(f"seconds {planned['seconds']:,}, {outcome.seconds:,.0f}")
     if "memory_bytes" in planned and outcome.peak_bytes:
         told.append(f"memory {size(planned['memory_bytes'])}, {size(outcome.peak_bytes)}")
     return told
@@ -362,7 +369,8 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts, report: ReportC
         **({"Loss on held-out rows": f"{outcome.eval_loss:.4f}"} if outcome.eval_loss is not None else {}),
         **({"Planned and actual": compared} if (compared := "; ".join(comparison(outcome))) else {}),
         "Seed": config.seed,
-        "Computed": f"{outcome.seconds:.0f} s on {outcome.device} in {outcome.dtype}",
+        "Computed": f"{outcome.seconds:.0f} s on {outcome.device} in {outcome.dtype}"
+        + (f", {outcome.mfu:.1%} of its measured peak" if outcome.mfu is not None else ""),
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }
     table = [

@@ -33,6 +33,11 @@ Part = Literal[
 
 PARTS = get_args(Part)
 
+Tracker = Literal["tensorboard", "swanlab", "wandb", "mlflow"]
+"""What can be told of metrics beside us, as transformers calls it."""
+
+TRACKERS = get_args(Tracker)
+
 MOST_PROMPTS = 16
 """Of those that a run is to answer: they are asked before, while it learns, and after."""
 
@@ -179,6 +184,12 @@ def read_text(value: object) -> str:
 def read_text_or_none(value: object) -> str | None:
     """Return a text in one line, None for one that is empty. Raises ValueError."""
     return None if value is None or value == "" else read_text(value)
+
+
+def read_words(value: object) -> tuple[str, ...]:
+    """Return words in small letters, from a list or with commas between them. Raises ValueError."""
+    words = value.split(",") if isinstance(value, str) else map(read_text, _items(value or ()))
+    return tuple(dict.fromkeys(word.strip().lower() for word in words if word.strip().lower() not in {"", "none"}))
 
 
 def read_prompts(value: object) -> tuple[str, ...]:

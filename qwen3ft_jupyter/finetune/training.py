@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import statistics
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +36,7 @@ from qwen3ft_jupyter.paths import nearest_folder
 from qwen3ft_jupyter.work import SILENT, Progress, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from transformers import Trainer
 
@@ -56,6 +59,7 @@ def train(
     resume: bool = False,
     run_id: str | None = None,
     base_commit: str | None = None,
+    earlier: Iterable[Path] = (),
 ) -> Outcome:
     """Fine-tune the model in `model_folder` and return what came out.
 
@@ -69,6 +73,7 @@ def train(
         run_id: Names this run in its record; only a run of the same name is resumed. None: a run without a name.
         base_commit: The commit of the model in `model_folder`, for the record; a resumed run must have the same. None:
             not known.
+        earlier: Output folders of earlier runs, the newest first: one like this tells how long it will take.
 
     Raises:
         BadConfig: The output_dir cannot be used (see `check_output`), packing or adapter do not suit the model, or the
@@ -97,7 +102,7 @@ def train(
                 work.reporter.notice(notice)
         tokenizer = load_tokenizer(model_folder)
         samples = _prepare_samples(config, data, tokenizer, work)
-        ahead = look_ahead(config, model_folder, data, samples.lengths, samples.facts, work=work)
+        ahead = look_ahead(config, model_folder, data, samples.lengths, samples.facts, work=work, earlier=earlier)
         planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
         ready = load_for_training(config, model_folder, reporter=work.reporter)
         if planned.parent:
@@ -119,6 +124,7 @@ def train(
             trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
         outcome = _outcome(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
+        outcome = replace(outcome, mfu=_utilisation(config, outcome, ready, trained, samples))
         report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
         if report:
             outcome = replace(outcome, report={name: (before, after) for name, before, after in number_rows(report)})
@@ -181,7 +187,7 @@ def _train_steps(
                 evaluate_every=every,
                 between=reporting.during if reporting else None,
             )
-            trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to)
+            trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to, work=work)
             with fitting_threads(ready.model):
                 if reporting:
                     reporting.before(lambda: trainer.evaluate()["eval_loss"])
@@ -252,9 +258,11 @@ def _objective(config: FineTuneConfig, ready: Trainable, samples: _Samples, work
     """Return how this model is taught: packed and lean as far as that is exact on it. Raises BadConfig."""
     from qwen3ft_jupyter.finetune.compute.probes import has_plain_head, packs_exactly
 
+    is_found = config.auto_find_batch_size and ready.precision.device.startswith("cuda")  # elsewhere nothing runs out
+    batch_size = config.effective_batch_size if is_found else config.batch_size
     layout = Layout(
         samples.pad_id,
-        most_tokens=config.batch_size * samples.widest,
+        most_tokens=batch_size * samples.widest,
         is_flat="flash" in str(ready.model.config._attn_implementation),  # noqa: SLF001 - it has no public name
         multiple_of=8 if ready.precision.device.startswith("cuda") else 1,  # tensor cores like 8
     )
@@ -288,22 +296,45 @@ def _trainer(
     watch: Watch,
     *,
     save_to: Path,
+    work: Work,
 ) -> Trainer:
     from qwen3ft_jupyter.finetune.compute.trainer import StepTrainer
 
     arguments = training_arguments(config, ready.precision, checkpoints=save_to, samples=len(samples.training))
-    return StepTrainer(
-        ready.model,
-        arguments,
-        objective,
-        samples=samples.training,
-        held_out=samples.held_out,
-        callback=make_callback(watch),
-        optimizer=loraplus_optimizer(ready.model, config)
-        if config.method == "lora" and config.lora.loraplus_ratio is not None
-        else None,
-        trial=_trial(config, samples, watch),
+    is_loraplus = config.method == "lora" and config.lora.loraplus_ratio is not None
+    with _tensorboard_in(Path(config.output_dir) / results.TENSORBOARD):
+        return StepTrainer(
+            ready.model,
+            arguments,
+            objective,
+            samples=samples.training,
+            held_out=samples.held_out,
+            callback=make_callback(watch),
+            optimizer=loraplus_optimizer(ready.model, config) if is_loraplus else None,
+            trial=_trial(config, samples, watch),
+            on_parted=partial(_tell_of_parts, work) if config.auto_find_batch_size else None,
+        )
+
+
+def _tell_of_parts(work: Work, most_tokens: int) -> None:
+    work.notice(
+        "Memory ran out: from now on {count} tokens are computed at once. A step has the same samples, in more parts.",
+        count=most_tokens,
     )
+
+
+@contextlib.contextmanager
+def _tensorboard_in(folder: Path) -> Iterator[None]:
+    """Have TensorBoard's files written to `folder` by trainers that are made meanwhile, unless the user said where."""
+    name = "TENSORBOARD_LOGGING_DIR"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
 
 
 def _trial(config: FineTuneConfig, samples: _Samples, watch: Watch) -> Trial:
@@ -359,6 +390,27 @@ def _outcome(
         data=facts.to_dict(),
         diverged=has_diverged(losses),
     )
+
+
+def _utilisation(
+    config: FineTuneConfig, outcome: Outcome, ready: Trainable, trained: _Trained, samples: _Samples
+) -> float | None:
+    """Return the part of the device's peak that the median step has used."""
+    from qwen3ft_jupyter.finetune.compute.utilisation import utilisation
+
+    rates = [row["tokens_per_s"] for row in trained.metrics.rows if row.get("tokens_per_s")]
+    sequences = len(samples.lengths) * OBJECTIVES[config.objective].sequences
+    if not rates:
+        return None
+    used = utilisation(
+        ready.model,
+        outcome.parameters,
+        statistics.median(rates),
+        length=sum(samples.lengths) / sequences,
+        is_adapter=outcome.method == "lora",
+        dtype=outcome.dtype,
+    )
+    return None if used is None else round(used, 4)
 
 
 def has_diverged(losses: Sequence[float]) -> bool:

@@ -287,7 +287,7 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
         work.progress(Progress("queued"))  # who looks now sees that we are not on the GPU yet
         turns_on(params.gpu, _gpu_of).wait(manager.job_store, context)
         config = config.model_copy(update={"device": params.gpu})
-    return run(config, model.folder, context, base_commit=model.commit)
+    return run(config, model.folder, context, base_commit=model.commit, earlier=manager.run_folders())
 
 
 def _gpu_of(job: JobSnapshot) -> str:

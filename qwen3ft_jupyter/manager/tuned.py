@@ -14,7 +14,7 @@ from qwen3ft_jupyter.paths import at_home, is_folder
 from qwen3ft_jupyter.settings.kinds import parse_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
@@ -60,6 +60,10 @@ class TunedModels:
 
             raise unknown(name, self._model_jobs)
         return open_run(folder)
+
+    def run_folders(self) -> Iterator[Path]:
+        """Yield the output folders of fine-tunes and merges that were started here, the newest first."""
+        return (folder for _, folder in self._model_jobs.output_dirs())
 
     def compare(self, runs: Iterable[str | Path]) -> Comparison:
         """Return several fine-tunes beside each other: where their configs differ, what each came to.

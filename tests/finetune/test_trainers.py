@@ -280,7 +280,7 @@ SWIFT_OLD_ARGUMENTS = {
             SWIFT_FULL,
             """
             padding_free truncation_strategy adam_beta2 use_liger_kernel save_strategy save_only_model deepspeed
-            report_to ENV
+            ENV
             """,
             {"method": "full", "attn_implementation": "flash_attention_2", "activation_checkpointing": True},
         ),

@@ -123,6 +123,7 @@ def test_a_lora_learns_and_leaves_everything_needed(
         "planned",
         "peak_bytes",
         "result_step",
+        "mfu",
     }
     assert result.last_loss < result.first_loss - 0.2  # a random base gives an adapter little to hold on to
     assert (result.method, result.steps, result.dtype, result.device) == ("lora", 12, "float32", "cpu")

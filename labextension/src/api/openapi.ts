@@ -840,6 +840,12 @@ export interface components {
              */
             readonly batch_size: number;
             /**
+             * Find the batch size
+             * @description On a GPU compute a step at once, and in ever smaller parts where memory runs out; batch_size: auto says it.
+             * @default false
+             */
+            readonly auto_find_batch_size: boolean;
+            /**
              * Gradient accumulation
              * @description Batches that make one step; batch_size times this is what the rate is tuned to.
              * @default 4
@@ -934,6 +940,12 @@ export interface components {
              * @default []
              */
             readonly prompts: string | readonly string[];
+            /**
+             * Report to
+             * @description Where the metrics of each step go, too: tensorboard, swanlab, wandb, mlflow; what sends them is theirs.
+             * @default []
+             */
+            readonly report_to: ("tensorboard" | "swanlab" | "wandb" | "mlflow") | readonly ("tensorboard" | "swanlab" | "wandb" | "mlflow")[];
             /**
              * Seed
              * @description What chance begins with: the order of the rows, the adapter's first weights, dropout.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from transformers import PrinterCallback, Trainer
 from transformers.trainer_utils import EvalLoopOutput
 
+from qwen3ft_jupyter.finetune.batches import parted
 from qwen3ft_jupyter.finetune.compute.longest import generators_of, reserve_states, seconds_on
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.compute.objectives import Metrics, TrainingLoss
     from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.loading.libraries import Model
+
+T = TypeVar("T")
 
 
 class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no types
@@ -38,9 +42,13 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         held_out: Sequence[Example],
         callback: TrainerCallback,
         optimizer: Optimizer | None = None,
+        on_parted: Callable[[int], None] | None = None,
         trial: Trial | None = None,
     ) -> None:
-        """Take what is trained, on what, and who is told. An optimizer of None is made by the arguments."""
+        """Take what is trained, on what, and who is told. An optimizer of None is made by the arguments.
+
+        `on_parted` is told how many tokens are computed at once from now on, after memory ran out; None: it then ends.
+        """
         super().__init__(
             model=model,
             args=arguments,
@@ -51,17 +59,39 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
             optimizers=(optimizer, None),
         )
         self.remove_callback(PrinterCallback)
-        self._objective = objective
+        self._objective, self._on_parted = objective, on_parted
+        self._most_tokens: int | None = None
+        """Of a micro-batch, since memory ran out."""
         self._first = trial
         self._told: Metrics = {}
         """What the objective tells of the last step."""
 
     def training_step(self, model: nn.Module, inputs: Step, _num_items_in_batch: object = None) -> Tensor:
-        """Compute one step's gradients, and return its loss."""
+        """Compute one step's gradients, and return its loss; before the first one, try the longest batch."""
         model.train()
-        if self._first is not None:
-            self._try_longest(model, self._first)
-            self._first = None
+        trial, self._first = self._first, None
+        if trial is not None:
+            trial.on_begin()
+            self._in_parts(partial(self._try, model, trial), self._prepare_inputs(trial.step(self._objective)))
+        return self._in_parts(partial(self._compute, model), inputs)
+
+    def _in_parts(self, compute: Callable[[Step], T], whole: Step) -> T:
+        """Return what `compute` makes of a step; in ever smaller parts where memory runs out, if that may be."""
+        while True:
+            step = (self._most_tokens and parted(whole, self._most_tokens)) or whole
+            try:
+                return compute(step)
+            except torch.OutOfMemoryError:
+                most = max(batch["input_ids"].numel() for batch in step["micro_batches"]) // 2
+                if self._on_parted is None or parted(step, most) is None:
+                    raise
+            self._most_tokens = most
+            self._on_parted(most)
+            self.model.zero_grad()  # of the part that had been computed
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _compute(self, model: nn.Module, inputs: Step) -> Tensor:
         loss = torch.zeros((), device=self.args.device)
         metrics: Metrics = {}
         for batch in inputs["micro_batches"]:
@@ -74,10 +104,8 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         self.state.num_input_tokens_seen += inputs["tokens"]
         return loss
 
-    def _try_longest(self, model: nn.Module, trial: Trial) -> None:
+    def _try(self, model: nn.Module, trial: Trial, step: Step) -> None:
         """Compute the longest batch, and throw its gradients away; no later number differs for it."""
-        trial.on_begin()
-        step = self._prepare_inputs(trial.step(self._objective))
         batch, device = step["micro_batches"][0], self.args.device
         states = reserve_states(self.optimizer)
         began = seconds_on(device)

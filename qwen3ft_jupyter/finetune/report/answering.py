@@ -26,6 +26,8 @@ LONGEST_PROMPT = 1024
 """Tokens of a row that is asked; longer ones are left to the loss."""
 LONGEST_ANSWER = 96
 """Tokens that are written at most: enough to see, few enough to wait for."""
+MOST_TRIED = 20
+"""Samples that are looked at for each that is asked: one may be too long, or have no prompt."""
 MOST_TOKENS = 2048
 """Computed at once: 0.3 GB of keys and values of an 8B."""
 TURN, END = "<|im_start|>user\n", "<|im_end|>"
@@ -45,8 +47,8 @@ class Question:
 
 def rows_to_ask(samples: Sequence[Example], tokenizer: Tokenizer, *, count: int, seed: int) -> list[Question]:
     """Return the last answer of some samples as a question: prompt and reference as training has them."""
-    places = list(range(len(samples)))
-    random.Random(seed).shuffle(places)  # noqa: S311 - it only has to be the same each time
+    most = min(len(samples), MOST_TRIED * count)
+    places = random.Random(seed).sample(range(len(samples)), most)  # noqa: S311 - it only has to be the same each time
     asked: list[Question] = []
     for place in places:
         question = _question(samples[place].sequences[0], tokenizer)  # of a pair the preferred answer

@@ -40,7 +40,7 @@ class FormField:
         for kind in self.numbers:
             with contextlib.suppress(ValueError):
                 return kind(text)
-        return None if text in ("", self.default) else text
+        return None if not text or text == self.default else text
 
     def show_default(self, value: object) -> None:
         """Show in grey which number is taken if none is typed."""

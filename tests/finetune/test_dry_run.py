@@ -24,6 +24,7 @@ from qwen3ft_jupyter.finetune.plan import FineTunePlan, make_plan
 from qwen3ft_jupyter.finetune.planning import Base, try_run
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.loading.machine import Gpu, Machine
+from qwen3ft_jupyter.loading.offline import quiet_libraries
 
 GB = 10**9
 REPORT = DataReport(100, 100, ("messages",), 0, 0, ())
@@ -194,3 +195,23 @@ def test_asking_for_one_imports_no_torch() -> None:
     code = "import sys, qwen3ft_jupyter.finetune.dry_run; print('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("objective", ["dpo", "orpo", "pretrain"])
+def test_every_objective_is_tried(objective: str) -> None:
+    """A pair takes about what a sample of its length takes, whose loss is the same number of logits."""
+    from qwen3ft_jupyter.finetune.compute.tried import dry_run as run
+    from qwen3ft_jupyter.finetune.precision import Precision
+
+    shape = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+    model = {"model_type": "qwen3", "vocab_size": 3000, "num_key_value_heads": 2, "head_dim": 16, **shape}
+
+    def peak(name: str) -> int:
+        config = FineTuneConfig.from_dict({"model": "a/b", "data": "x", "objective": name})
+        how: dict[str, Any] = {"length": 101, "learned": 0.33, "shares_rows": False, "checkpointing": (False,)}
+        with quiet_libraries():
+            peaks = run(model, config, Precision("cpu", "float32", None), **how).kept[0].peaks
+        return max(sum(one.values()) for one in peaks.values())
+
+    assert peak(objective) == pytest.approx(peak("sft"), rel=0.1)

@@ -737,7 +737,7 @@ export interface components {
             readonly model: string;
             /**
              * Data
-             * @description Files or folders (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows, #x2 each row twice.
+             * @description Files, folders, or owner/name of a data set on a hub; file.jsonl#500 takes 500 rows, #x2 each row twice.
              */
             readonly data: string | readonly string[];
             /**

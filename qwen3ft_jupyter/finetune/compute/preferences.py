@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.batches import Layout, MicroBatch, Step
     from qwen3ft_jupyter.finetune.compute.objectives import Metrics
+    from qwen3ft_jupyter.finetune.samples import Sample
     from qwen3ft_jupyter.loading.libraries import Model
     from qwen3ft_jupyter.work import Work
 
@@ -54,8 +55,9 @@ class PairLoss:
     def collate(self, examples: Sequence[Example]) -> Step:
         """Return the tensors of the pairs of a step, whose `learned` are the tokens of the chosen answers."""
         step = self.layout.collate(examples)
-        learned = sum(label != IGNORED for one in examples for label in one.sequences[0].labels[1:])
-        return {**step, "learned": learned}
+        for batch, order in zip(step["micro_batches"], step["order"], strict=True):
+            batch["answer_tokens"] = [_learned(one) for index in order for one in examples[index].sequences]
+        return {**step, "learned": sum(_learned(one.sequences[0]) for one in examples)}
 
     def weight(self, step: Step) -> int:
         """Return its pairs."""
@@ -110,8 +112,13 @@ class DirectPreferenceLoss(PairLoss):
         step = self.collate(pairs)
         known: dict[int, tuple[float, float]] = {}
         for batch, order in zip(step["micro_batches"], step["order"], strict=True):
-            moved = {name: tensor.to(model.device) for name, tensor in batch.items()}  # type: ignore[attr-defined]
-            sums = log_probabilities(model, moved, is_lean=self.is_lean).sums.tolist()  # type: ignore[arg-type]
+            placed: MicroBatch = {
+                **batch,
+                "input_ids": batch["input_ids"].to(model.device),
+                "position_ids": batch["position_ids"].to(model.device),
+                "labels": batch["labels"].to(model.device),
+            }
+            sums = log_probabilities(model, placed, is_lean=self.is_lean).sums.tolist()
             known |= {index: (chosen, rejected) for index, (chosen, rejected) in zip(order, sums, strict=True)}
         return [known[index] for index in range(len(pairs))]
 
@@ -192,10 +199,9 @@ def log_probabilities(model: Model, batch: MicroBatch, *, is_lean: bool) -> Answ
     else:
         logits = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"]).logits[:, :-1][kept]
         losses = cross_entropy(logits.float(), targets[kept], reduction="none")
-    starts = (batch["position_ids"] == 0).flatten().cumsum(0).view_as(batch["labels"])[:, 1:][kept]
-    counts = starts.unique_consecutive(return_counts=True)[1]
-    sums = torch.stack([-part.sum() for part in losses.split(counts.tolist())])  # an index_add would draw lots on a GPU
-    return Answers(sums.view(-1, 2), counts.view(-1, 2))
+    counts = batch["answer_tokens"]
+    sums = torch.stack([-part.sum() for part in losses.split(counts)])  # an index_add would draw lots on a GPU
+    return Answers(sums.view(-1, 2), torch.tensor(counts, device=sums.device).view(-1, 2))
 
 
 def log_of_one_less_exp(values: Tensor) -> Tensor:
@@ -205,6 +211,11 @@ def log_of_one_less_exp(values: Tensor) -> Tensor:
     near = (-torch.expm1(values.where(is_near, -1.0))).log()
     far = torch.log1p(-values.where(~is_near, -1.0).exp())
     return near.where(is_near, far)
+
+
+def _learned(sample: Sample) -> int:
+    """Return how many tokens of a sequence are predicted and learned."""
+    return sum(label != IGNORED for label in sample.labels[1:])
 
 
 def _has_new_adapter(model: Model) -> bool:

@@ -57,7 +57,8 @@ class Case:
     @property
     def learned_rows(self) -> int:
         """Return the tokens in the loss."""
-        return max(1, round(self.length * self.learned)) * self.config.batch_size
+        learned = (label for one in _example(self).sequences for label in one.labels[1:])
+        return sum(label != IGNORED for label in learned) * self.config.batch_size
 
 
 def dry_run(
@@ -243,7 +244,7 @@ def _example(case: Case) -> Example:
     """Return what is learned from: a sample, or where two answers are compared a pair of half the length each."""
     sequences = OBJECTIVES[case.config.objective].sequences
     ids = [1] * (case.length // sequences)
-    asked = len(ids) - max(1, round(len(ids) * case.learned))
+    asked = max(1, len(ids) - max(1, round(len(ids) * case.learned)))
     sample = Sample.of(ids, [IGNORED] * asked + ids[asked:])
     if sequences == 1:
         return sample

@@ -90,7 +90,7 @@ def measure(folder: Path, case: dict[str, Any]) -> dict[str, int | None]:
     row = {"messages": [question, {"role": "assistant", "content": "The answer is 1." + " two" * 40}]}
     (folder / "rows.jsonl").write_text("\n".join([json.dumps(row)] * 8))
     given = {"model": "Qwen/Tiny-Qwen3", "data": str(folder / "rows.jsonl"), "output_dir": str(folder / "run")}
-    steps = {"max_steps": 2, "batch_size": 4, "gradient_accumulation": 2}
+    steps = {"max_steps": 2, "batch_size": 4, "gradient_accumulation": 2, "report": False}
     config = FineTuneConfig.from_dict({**given, **steps, "device": "cpu", **case})
     storages, fit, grown = Storages(), training._fit, [0]
 

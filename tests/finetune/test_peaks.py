@@ -15,12 +15,10 @@ pytestmark = pytest.mark.train
 ROOT = Path(__file__).parent.parent.parent
 CASES: list[dict[str, Any]] = [
     {"method": "full", "dtype": "float32", "vocab": 8000, "gradient_accumulation": 1},
-    {"method": "lora", "dtype": "bfloat16", "vocab": 8000},
     {"method": "lora", "dtype": "float32", "activation_checkpointing": True},
-    {"method": "lora", "dtype": "bfloat16", "activation_checkpointing": False},
+    {"method": "lora", "dtype": "bfloat16", "activation_checkpointing": False, "vocab": 8000},
     {"quantization": "4bit", "dtype": "float32", "activation_checkpointing": True},
     {"method": "full", "dtype": "float32", "activation_checkpointing": True},
-    {"method": "full", "dtype": "bfloat16", "activation_checkpointing": False},
     {"method": "full", "dtype": "float32", "activation_checkpointing": False, "trainable_layers": 2},
     {"method": "lora", "dtype": "bfloat16", "quantization": "4bit"},
 ]

@@ -15,12 +15,15 @@ import yaml
 from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.errors import AccessDenied, BadInput, BadName, LoadError, UnknownModel, error_from_json
 from qwen3ft_jupyter.finetune.own import MADE_BY
+from qwen3ft_jupyter.finetune.report.card import Asked, Loss, ReportCard, markdown
+from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.kinds import PUSH, FineTuneParams, Starter
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
 from qwen3ft_jupyter.upload.plan import PushPlan
 from qwen3ft_jupyter.work import Work
 from tests.finetune.results import BASE, RUN_ID, write_run
+from tests.jobs.following import wait_until
 from tests.upload_hub import TOKEN, Fault, Repo, UploadHub
 
 if TYPE_CHECKING:
@@ -154,12 +157,12 @@ def test_a_job_that_was_stopped_goes_on_where_it_was(manager: ModelManager, hub:
     job = manager.push(run, REPO, confirm=True)
     assert came.wait(WAIT_S)
     job.stop()
-    hub.on_put = lambda: None
+    wait_until(lambda: supervisor.read_status(job.folder)["state"] == "stopping")  # its process knows
     gate.set()
-    assert job.wait(WAIT_S).state in ("stopped", "succeeded")
+    assert job.wait(WAIT_S).state == "stopped"
+    assert hub.repos[REPO].commits == []
 
-    if job.status().state == "stopped":
-        done(job.resume())
+    done(job.resume())
 
     assert sorted(hub.repos[REPO].files) == PUBLISHED
     assert set(hub.sent.values()) == {1}
@@ -180,6 +183,21 @@ def test_what_cannot_be_pushed_is_named_before_anything_is_asked(
     with pytest.raises(BadInput, match="hub: gitee is not known"):
         manager.push(run / "adapter", REPO, hub="gitee")
     assert hub.seen == []
+
+
+def test_the_rows_of_the_data_that_a_card_quotes_stay_here(manager: ModelManager, run: Path) -> None:
+    asked = (Asked("row", "What is my secret?", "My own words.", "No idea.", "Your own words."),)
+    report = "\n".join(markdown(ReportCard("held_out", 9, loss=Loss(3.0, 2.0), asked=asked)))
+    with (run / "adapter/README.md").open("a", encoding="utf-8") as card:
+        card.write(f"{report}\nMore of mine.\n")
+
+    files = manager.find_pushing(run, REPO, hub="", private=True).files
+
+    sent = files[0].content.decode()
+    assert "My own words" in report
+    assert not [word for word in ("secret", "My own words", "Your own words", "| asked") if word in sent]
+    assert "Loss of 9 held-out samples" in sent
+    assert sent.endswith("More of mine.\n")
 
 
 def test_the_card_of_a_merge_has_what_is_known_of_its_run(

@@ -69,6 +69,12 @@ class Architecture:
         return self.attention_weights + feed_forward
 
     @property
+    def layer_weights(self) -> int:
+        """Weights in one layer, those of the norms of heads left out, which are few."""
+        feed_forward = 3 * self.hidden * self.intermediate * max(1, self.experts) + self.hidden * self.experts
+        return self.attention_weights // self.layers + feed_forward + 2 * self.hidden
+
+    @property
     def width(self) -> int:
         """Numbers between the feed-forward layers of one token."""
         return self.intermediate * (ACTIVE_EXPERTS if self.experts else 1)
@@ -161,6 +167,10 @@ class Training:
     state_bytes: int = 4
     """Of each of Adam's two states."""
     adapter_weights: int = 0
+    trained_layers: int | None = None
+    """Of method full: layers that are trained, and nothing else is; None: all weights are."""
+    passed_layers: int | None = None
+    """Layers that gradients pass; None: all."""
     is_accumulated: bool = False
     """Whether gradients of earlier batches are there while a batch is computed."""
     is_checkpointed: bool = True
@@ -175,6 +185,12 @@ class Training:
     def compute_bytes(self) -> int:
         """Return the bytes of a number that matrices are multiplied in."""
         return 2 if self.is_mixed else self.weight_bytes
+
+    def trained_weights(self, numbers: Architecture) -> int:
+        """Return how many weights are trained."""
+        if self.method != "full":
+            return self.adapter_weights
+        return numbers.parameters if self.trained_layers is None else self.trained_layers * numbers.layer_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +230,10 @@ def training_memory(numbers: Architecture, how: Training) -> Memory:
     17.8
     """
     is_full = how.method == "full"
-    trained = numbers.parameters if is_full else how.adapter_weights
+    trained = how.trained_weights(numbers)
     each = how.weight_bytes if is_full else 4
-    looked_up = 0 if numbers.tied else numbers.vocab * numbers.hidden  # an embedding multiplies nothing
+    multiplies = numbers.tied or how.trained_layers is not None
+    looked_up = 0 if multiplies else numbers.vocab * numbers.hidden  # an embedding multiplies nothing
     copies = 2 * (trained - looked_up) if how.is_mixed and is_full else 0
     tokens = how.length * how.batch
     gradients = each * trained
@@ -314,15 +331,15 @@ def _largest(numbers: Architecture, how: Training) -> int:
     """Return the weights of the largest tensor that is trained."""
     rank = how.adapter_weights // max(1, numbers.lora_weights(1))
     if how.method == "full":
-        return numbers.hidden * max(numbers.vocab, numbers.intermediate)
+        return numbers.hidden * max(numbers.vocab if how.trained_layers is None else 0, numbers.intermediate)
     return rank * max(numbers.query, numbers.hidden, numbers.intermediate)
 
 
 def _working_bytes(numbers: Architecture, how: Training, tokens: int) -> tuple[int, int]:
     """Return what activations take at the loss, and in the backward pass of a layer."""
-    stream = how.weight_bytes
+    stream, layers = how.weight_bytes, numbers.layers if how.passed_layers is None else how.passed_layers
     layer = tokens * _layer_bytes(numbers, how)
-    kept = tokens * numbers.hidden * stream * (numbers.layers + 1) if how.is_checkpointed else numbers.layers * layer
+    kept = tokens * numbers.hidden * stream * (layers + 1) if how.is_checkpointed else layers * layer
     kept += tokens * numbers.hidden * NORM_BYTES  # the last norm
     slopes = tokens * 2 * numbers.width * how.compute_bytes
     if how.method != "full" and how.compute_bytes == DTYPE_BYTES["bfloat16"]:

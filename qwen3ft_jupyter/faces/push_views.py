@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.faces.views import Table
-from qwen3ft_jupyter.messages import Names, size, tr
+from qwen3ft_jupyter.messages import Message, Names, size, tr
 from qwen3ft_jupyter.upload.plan import LABELS
 
 if TYPE_CHECKING:
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.upload.plan import PushPlan
+
+_STANDS = {
+    True: Message("it is there, and private"),
+    False: Message("it is there, and public"),
+    None: Message("it is there"),
+}
+"""What is known of a repo that is there."""
 
 
 def push_table(plan: PushPlan, face: Face) -> Table:
@@ -34,7 +41,7 @@ def _rows(plan: PushPlan) -> Iterator[tuple[str, str]]:
     yield tr("page"), plan.page
     yield tr("seen by"), tr("those who see the owner's private repos") if plan.is_private else tr("everybody")
     if plan.standing is not None:
-        yield tr("repo"), tr("it is there")
+        yield tr("repo"), tr(_STANDS[plan.standing.is_private])
     elif plan.problem is None:
         yield tr("repo"), tr("it is not there, and would be made")
     if plan.present:

@@ -34,6 +34,8 @@ class MicroBatch(TypedDict):
     """IGNORED outside of what is learned, at the start of each sample, and where rows are padded."""
     reference: NotRequired[Tensor]
     """Of pairs whose reference is known: `Pair.reference` of each, (pairs, 2)."""
+    answer_tokens: NotRequired[list[int]]
+    """Of pairs: the learned tokens of each sequence, in the order in which they stand."""
 
 
 class Step(TypedDict):

@@ -179,7 +179,7 @@ class FineTuneConfig(_Group):
         BeforeValidator(rules.read_paths, json_schema_input_type=_Words),
         Accepts(Message("a file or a list of files (.json, .jsonl, .csv, .tsv, .parquet)")),
     ] = Field(json_schema_extra=BASIC)
-    """Files or folders (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows, #x2 each row twice."""
+    """Files, folders, or owner/name of a data set on a hub; file.jsonl#500 takes 500 rows, #x2 each row twice."""
     preset: Preset | None = Field(default=None, json_schema_extra=BASIC)
     """What fields are that are not given: quick, a look in 50 steps; balanced; or thorough, three epochs at rank 32."""
     objective: Literal["sft", "pretrain", "dpo", "orpo"] = Field(default="sft", json_schema_extra=BASIC)
@@ -192,6 +192,10 @@ class FineTuneConfig(_Group):
     """The part of the pairs that dpo takes to be the wrong way round; null: none."""
     method: Literal["lora", "full"] = Field(default="lora", json_schema_extra=BASIC)
     """lora: a small adapter; full: every weight."""
+    trainable_layers: Annotated[int | None, Accepts(Message("a whole number from -1000 to 1000 but 0, or null"))] = (
+        Field(default=None, ge=-1000, le=1000)
+    )
+    """Of method full: train the last so many layers, below 0 the first, and nothing else; null: every weight."""
     output_dir: Annotated[str, BeforeValidator(rules.read_folder), Accepts(Message("a folder"))] = Field(
         default="", validate_default=True, title="Output folder", json_schema_extra=BASIC
     )
@@ -360,6 +364,15 @@ class FineTuneConfig(_Group):
         objective = OBJECTIVES.get(info.data.get("objective", ""))
         if value is not None and objective is not None and info.field_name not in objective.fields:
             raise rules.Wrong(Message("is for another objective than {name}", name=objective.name))
+        return value
+
+    @field_validator("trainable_layers")
+    @classmethod
+    def _is_of_full(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value == 0:
+            raise ValueError(value)
+        if value is not None and info.data.get("method") == "lora":
+            raise rules.Wrong(Message("goes with method: full; a LoRA is put on all layers"))
         return value
 
     @field_validator("quantization")

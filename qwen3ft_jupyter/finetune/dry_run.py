@@ -123,6 +123,8 @@ class Needs:
     def _is_alike(self, config: FineTuneConfig) -> bool:
         """Return whether only batch, length and checkpointing differ, which a dry run tells of."""
         mine = self.config
+        if config.trainable_layers is not None or mine.trainable_layers is not None:
+            return False  # a few layers tell what all take where all are alike
         return (config.method, config.lora, config.quantization) == (mine.method, mine.lora, mine.quantization)
 
 

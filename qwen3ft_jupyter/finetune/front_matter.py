@@ -6,11 +6,11 @@ by use, names licences in full, and wants to know task and framework under names
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.errors import BadInput
+from qwen3ft_jupyter.finetune.report.card import perplexity
 from qwen3ft_jupyter.finetune.results import CARD
 from qwen3ft_jupyter.hubs.names import as_repo_id
 
@@ -122,8 +122,8 @@ def _known(facts: Facts, hub: HubName) -> dict[str, Any]:
 def _results(facts: Facts, eval_loss: float) -> dict[str, Any]:
     kind = facts.datasets[0] if facts.datasets else "held-out"
     values = {"loss": eval_loss}
-    if facts.is_likelihood:
-        values["perplexity"] = math.exp(min(eval_loss, 700.0))
+    if facts.is_likelihood and (measured := perplexity(eval_loss)) is not None:
+        values["perplexity"] = measured
     metrics = [{"type": name, "value": round(value, 4), "name": name} for name, value in values.items()]
     dataset = {"name": f"held-out rows of {facts.held_out}", "type": kind}
     return {

@@ -96,6 +96,11 @@ class Origin:
     config: Mapping[str, object] = field(default_factory=dict)
     """The fine-tune's fields."""
 
+    @property
+    def is_of_4_bits(self) -> bool:
+        """Return whether it was trained on other weights than those it is merged into."""
+        return self.config.get("quantization") == "4bit"
+
 
 @dataclass(frozen=True, slots=True)
 class MergePlan:
@@ -180,6 +185,11 @@ def merge(plan: MergePlan, work: Work, *, disk: Disk = LOCAL, machine: Machine |
 
     require("torch", "transformers", "peft")
     started = time.monotonic()
+    if plan.origin.is_of_4_bits:
+        work.notice(
+            "The adapter was trained on {name} in 4 bits; it is merged into its whole weights, as they are served.",
+            name=plan.base.repo_id,
+        )
     check_model_folder(plan.base.folder)  # again: the job may have waited
     dtype = check_fits(plan, machine)
     try:
@@ -316,6 +326,8 @@ def _card(plan: MergePlan, tested: SelfTest) -> str:
     commit = f", commit {base.commit}" if base.commit else ""
     body = body or f"# {plan.target.name}\n\nA LoRA adapter merged into {base.repo_id}{commit}."
     merged = f"The adapter is merged into the base model's weights, in {_dtype(plan)}. {tested.sentence()}"
+    if plan.origin.is_of_4_bits:
+        merged += " It was trained on the base in 4 bits, whose answers are a little different."
     return "\n".join([*head, body, "", "## Merged", "", merged, ""])
 
 

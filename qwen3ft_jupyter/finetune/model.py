@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from qwen3ft_jupyter.loading.safety import check_model_folder
 from qwen3ft_jupyter.loading.weights import model_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 ATTENTION_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 """What a LoRA adapts on a mixture of experts: all-linear would take router and experts along."""
+
+
+_LAYER = re.compile(r"\.layers\.(\d+)\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,9 @@ def load_for_training(
     machine = machine or this_machine()
     precision = choose_precision(machine, config, parameters)
     if config.method == "full":
-        _check_states_fit(parameters, precision, machine, model_name(folder))
+        trained = _trained_layers(config, [tensor.name for tensor in tensors], model_name(folder))
+        count = sum(tensor.elements for tensor in tensors if trained(tensor.name))
+        _check_states_fit(parameters, count, precision, machine, model_name(folder))
     attention = None if config.attn_implementation == "auto" else config.attn_implementation
     options = LoadOptions(
         device=precision.device,
@@ -95,6 +102,9 @@ def load_for_training(
     set_seed(config.seed)  # before the adapter: its first values come from the same generator as the dropout
     if config.method == "lora":
         model = with_fresh_adapter(model, config, reporter)
+    else:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(trained(name))
     model.config.use_cache = False
     model.train()
     return Trainable(model, precision, _stored_dtype(folder, precision))
@@ -152,10 +162,26 @@ def set_seed(seed: int) -> None:
     transformers.set_seed(seed)
 
 
-def _check_states_fit(parameters: int, precision: Precision, machine: Machine, name: str) -> None:
+def _trained_layers(config: FineTuneConfig, names: Sequence[str], model: str) -> Callable[[str], bool]:
+    """Return what says of a weight's name whether it is trained. Raises BadConfig if there are fewer layers."""
+    wanted = config.trainable_layers
+    if wanted is None:
+        return lambda _name: True
+    layers = {int(found[1]) for name in names if (found := _LAYER.search(name))}
+    if abs(wanted) > len(layers):
+        raise BadConfig(
+            "trainable_layers: {name} has {count} layers.", hint="Name fewer, or leave it out.", name=model,
+            count=len(layers),
+        )  # fmt: skip
+    kept = sorted(layers)[-wanted:] if wanted > 0 else sorted(layers)[:-wanted]
+    return lambda name: (found := _LAYER.search(name)) is not None and int(found[1]) in kept
+
+
+def _check_states_fit(parameters: int, trained: int, precision: Precision, machine: Machine, name: str) -> None:
     dtype_bytes = DTYPE_BYTES[precision.weights]
-    per_parameter = trained_bytes(dtype_bytes, state_bytes=dtype_bytes)  # torch's Adam keeps the weights' type
-    needed, free = parameters * per_parameter, free_bytes(machine, precision.device, spread=False)
+    states = trained_bytes(dtype_bytes, state_bytes=dtype_bytes) - dtype_bytes  # torch's Adam keeps the weights' type
+    needed = parameters * dtype_bytes + trained * states
+    free = free_bytes(machine, precision.device, spread=False)
     if needed > free:
         raise DoesNotFit(
             "A full fine-tune of {name} needs at least {needed}, {free} are free.",
@@ -171,12 +197,21 @@ def with_fresh_adapter(model: Model, config: FineTuneConfig, reporter: Reporter)
     from peft import LoraConfig, get_peft_model
 
     targets: list[str] | str = list(config.lora.targets)
+    present = {name.rpartition(".")[2] for name, _ in model.named_modules()}
     if config.lora.targets == "all-linear":  # by name: readers of adapters such as vLLM know them
-        present = {name.rpartition(".")[2] for name, _ in model.named_modules()}
         targets = [name for name in LORA_TARGETS if name in present] or "all-linear"
+    elif missing := [name for name in targets if name not in present]:
+        raise BadConfig(
+            "lora.targets: this model has no linear layers {names}; the experts of a mixture are none.",
+            hint="Say all-linear, or name layers that it has.",
+            names=", ".join(missing),
+        )
     if "moe" in str(model.config.model_type) and config.lora.targets == "all-linear":
         targets = ATTENTION_TARGETS
-        reporter.notice("A mixture of experts: the adapter goes to the attention layers only.")
+        reporter.notice(
+            "A mixture of experts: the adapter goes to the attention layers only. Its experts are no linear layers, "
+            "and to train its router would change which of them answer."
+        )
     adapter = LoraConfig(
         r=config.lora.r,
         lora_alpha=config.lora.alpha,

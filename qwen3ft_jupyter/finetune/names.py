@@ -45,6 +45,7 @@ SAME = {
     "attn_impl": "attn_implementation",
     "flash_attn": "attn_implementation",
     "torch_dtype": "dtype",
+    "freeze_trainable_layers": "trainable_layers",
     "stage": "objective",
     "rlhf_type": "objective",
     "rl_method": "objective",
@@ -99,6 +100,7 @@ _DEVICES = Message("devices says it; only 1 works yet")
 _OBJECTIVE = Message("objective says what is learned: sft, pretrain, dpo or orpo; no other exists here")
 _ADAPTER = Message("does not exist here, leave it out; the fields of an adapter are those of the group lora")
 _NO_TRAINED_PART = Message("does not exist here, leave it out; method: full learns every weight")
+_LAYERS = Message("trainable_layers is our word: how many of the last layers are trained")
 _ANSWERS = Message("what is learned are the answers; a turn with loss: false in the data is not")
 _THOUGHTS = Message("thoughts are learned where the data has them; empty_think_loss says it of empty ones")
 _SHUFFLED = Message("rows are always shuffled, by seed")
@@ -180,6 +182,7 @@ _NOTES: Mapping[str, str] = {
     Message("{{NAME}} and {{AUTHOR}} in data are not filled in: write the names there"): "model_name model_author",
     _NOT_UPLOADED: "push_to_hub",
     Message("the command merge does it afterwards"): "merge_lora",
+    _LAYERS: "num_layer_trainable",
     _NO_TRAINED_PART: """
         trainable_parameters trainable_parameters_regex use_llama_pro use_badam use_galore use_apollo
         optim_target_modules
@@ -230,7 +233,8 @@ FAMILIES: Mapping[str, str] = {
     _DEVICES: "deepspeed fsdp ddp_ ray_ megatron_ use_megatron hyper_parallel use_hyper fp8_ kt_ use_kt",
     _OBJECTIVE: "ppo_ kto_ dpo_ simpo_ pref_ grpo_ ref_model reward_ ld_alpha",
     _ADAPTER: "pissa_ oft_ boft_ vera_ fourier_ adalora_ reft_ lora_ga_ llamapro_",
-    _NO_TRAINED_PART: "freeze_ galore_ apollo_ badam_ lisa_",
+    _LAYERS: "freeze_",
+    _NO_TRAINED_PART: "galore_ apollo_ badam_ lisa_",
     _TEXT_ONLY: "image_ video_ audio_ vit_",
     _GENERATED: "vllm_ sglang_ lmdeploy_ generation_",
     _NOT_UPLOADED: "hub_",
@@ -256,7 +260,8 @@ def in_our_words(values: Mapping[str, object], known: Container[str], problems: 
 
     `known` are our names.
     """
-    values = _with_dataset_dir(_with_bits_named(_with_loss_named(_with_batch_found(values))))
+    values = _with_bits_named(_with_loss_named(_with_batch_found(values)))
+    values = _with_dataset_dir(_with_layers_named(values))
     own: dict[str, object] = {}
     given: dict[str, str] = {}
     lora: list[tuple[str, str, object]] = []
@@ -327,6 +332,15 @@ def _with_bits_named(values: Mapping[str, object]) -> Mapping[str, object]:
         return values
     kept = {name: value for name, value in values.items() if name not in said}
     return {**kept, **dict.fromkeys(methods, "lora"), "quantization": values.get("quantization") or "4bit"}
+
+
+def _with_layers_named(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the fields with LLaMA-Factory's method freeze as ours; it trains two layers unless told otherwise."""
+    frozen = [name for name, value in values.items() if SAME.get(name, name) == "method" and value == "freeze"]
+    if not frozen:
+        return values
+    is_told = bool({"freeze_trainable_layers", "trainable_layers"} & values.keys())
+    return {**values, **dict.fromkeys(frozen, "full"), **({} if is_told else {"trainable_layers": 2})}
 
 
 def _merge(named: list[tuple[str, str, object]], problems: list[str]) -> dict[str, object]:

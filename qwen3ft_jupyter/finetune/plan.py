@@ -376,10 +376,11 @@ def plan_disk(
         return None
     how = training_of(config, needs, place_of(config, needs.parameters, machine), 1)
     is_full = config.method == "full"
-    trained = needs.parameters if is_full else how.adapter_weights
+    saved = needs.parameters if is_full else how.adapter_weights
     each = how.weight_bytes if is_full else DTYPE_BYTES["float32"]
-    checkpoint = trained * (each + 2 * how.state_bytes)
-    result = trained * (DTYPE_BYTES["bfloat16"] if is_full else each) + TOKENIZER_BYTES
+    trained = how.trained_weights(needs.numbers) if needs.numbers else saved
+    checkpoint = saved * each + trained * 2 * how.state_bytes
+    result = saved * (DTYPE_BYTES["bfloat16"] if is_full else each) + TOKENIZER_BYTES
     kept = config.keep_checkpoints + 1 + config.keeps_best  # the new one is written before the oldest goes
     most = kept if steps.checkpoints is None else min(kept, steps.checkpoints)
     certain = result if steps.checkpoints is None else result + most * checkpoint
@@ -392,6 +393,8 @@ def training_of(config: FineTuneConfig, needs: Needs, place: Place, length: int)
     """Return how a config trains, as far as that decides on memory."""
     precision, is_full = place.precision, config.method == "full"
     weight_bytes, is_cpu = DTYPE_BYTES[precision.weights], precision.device == "cpu"
+    layers = config.trainable_layers if is_full and needs.numbers else None
+    count = needs.numbers.layers if needs.numbers else 0
     return Training(
         "full" if is_full else "qlora" if config.quantization else "lora",
         length,
@@ -400,6 +403,8 @@ def training_of(config: FineTuneConfig, needs: Needs, place: Place, length: int)
         is_mixed=is_full and precision.compute != precision.weights,
         state_bytes=weight_bytes if is_full else DTYPE_BYTES["float32"],  # torch's Adam keeps the weights' type
         adapter_weights=needs.adapter_weights(config),
+        trained_layers=None if layers is None else min(abs(layers), count),
+        passed_layers=layers if layers is not None and 0 < layers < count else None,
         is_accumulated=config.gradient_accumulation > 1,
         is_checkpointed=has_activation_checkpointing(config, precision),
         overhead_bytes=TRAINER_OVERHEAD_BYTES if is_cpu else GPU_OVERHEAD_BYTES,

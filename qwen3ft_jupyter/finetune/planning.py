@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.work import Work
 
 TRIED_FROM_PARAMETERS = 100_000_000
-"""Smaller models of known layers are not tried beforehand."""
+"""Smaller models are not tried beforehand."""
 AMPLE_SHARE = 0.8
 """Of the free memory: a run that is reckoned to take less is not tried in a second way."""
 
@@ -235,13 +235,14 @@ def try_run(
 ) -> tuple[DryRun | None, list[str]]:
     """Return what a dry run finds, and what is to be said of it; None where the arithmetic is all there is.
 
-    Small models of known layers are left to the arithmetic: they fit wherever torch does.
+    Small models are left to the arithmetic: they fit wherever torch does. So are runs that train some layers alone, of
+    which a few do not tell what all take.
 
     Raises BadInput, BadConfig if this machine lacks the device, or cannot compute in the type.
     """
     numbers = base.numbers
-    is_small = numbers is not None and numbers.parameters < TRIED_FROM_PARAMETERS
-    if base.config is None or is_small or config.quantization or not _can_try():
+    is_reckoned = base.parameters < TRIED_FROM_PARAMETERS or config.trainable_layers is not None
+    if base.config is None or is_reckoned or not _can_try(config):
         return None, []
     place, needs = place_of(config, base.parameters, machine), Needs(config, numbers)
     how = training_of(config, needs, place, tokens.longest)
@@ -263,8 +264,9 @@ def try_run(
         return None, [Message("Memory is told by formula: its dry run failed: {problem}", problem=error.message)]
 
 
-def _can_try() -> bool:
-    return all(importlib.util.find_spec(name) for name in ("torch", "transformers", "peft"))
+def _can_try(config: FineTuneConfig) -> bool:
+    needed = ("torch", "transformers", "peft", *(["bitsandbytes"] if config.quantization else []))
+    return all(importlib.util.find_spec(name) for name in needed)
 
 
 def measured_rate(config: FineTuneConfig, memory: MemoryPlan | None, earlier: Iterable[Path]) -> float | None:

@@ -324,7 +324,10 @@ def _objective(config: FineTuneConfig) -> str:
 
 def _method(config: FineTuneConfig) -> str:
     if config.method == "full":
-        return "full fine-tune"
+        layers = config.trainable_layers
+        if layers is None:
+            return "full fine-tune"
+        return f"fine-tune of the {'last' if layers > 0 else 'first'} {abs(layers)} layers, all else frozen"
     lora = config.lora
     kind = ("rsLoRA, " if lora.rslora else "") + ("DoRA" if lora.dora else "LoRA")
     if config.quantization:

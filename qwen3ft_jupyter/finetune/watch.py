@@ -107,18 +107,11 @@ class Watch:
         self._work.progress(Progress("training", 0, None, "steps", detail=Message("trying the longest batch")))
 
     def on_try_end(self, took: float, step_s: float) -> None:
-        """Start the clock of the steps again: what was tried is none.
-
-        Args:
-            took: Seconds that were spent trying.
-            step_s: Seconds that a step is expected to take.
-        """
-        now, (_, tokens) = self._clock(), self._ends.pop()
-        self._began, self._saved_at = self._began + took, self._saved_at + took
+        """Leave out the seconds that were spent trying, and tell the time left if a step takes what is expected."""
+        self._idle_s += took
         self._first_rate = 1 / step_s if step_s > 0 else None
-        self._ends.append((now, tokens))
         if self._state is not None:
-            self._tell(self._state, now)
+            self._tell(self._state, self._clock())
 
     def on_step_end(self, state: TrainerState, control: TrainerControl) -> None:
         """Report, and say whether to save or to end."""

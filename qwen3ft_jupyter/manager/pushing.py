@@ -17,6 +17,7 @@ from qwen3ft_jupyter.finetune.front_matter import Facts, data_repos, licence_in,
 from qwen3ft_jupyter.finetune.merged import read_merge_record
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.published import Private, check_private, find_published, make_item
+from qwen3ft_jupyter.finetune.report.card import without_answers
 from qwen3ft_jupyter.finetune.results import CARD, is_run, read_record, read_run
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.names import as_repo_id, parse_repo_id
@@ -206,6 +207,6 @@ def _with_card(files: tuple[Item, ...], folder: Path, facts: Facts, hub: HubName
             card = (folder / CARD).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput("{name} cannot be read.", name=CARD) from error
-    text = write_front_matter(card, facts, hub)
+    text = write_front_matter(without_answers(card), facts, hub)  # a card beside its run may quote the data
     check_private(CARD, text, private)
     return (make_item(CARD, text), *(file for file in files if file.path != CARD))

@@ -40,7 +40,7 @@ class FormField:
         for kind in self.numbers:
             with contextlib.suppress(ValueError):
                 return kind(text)
-        return None if text in {"", self.default} else text
+        return None if not text or text == self.default else text
 
     def show_default(self, value: object) -> None:
         """Show in grey which number is taken if none is typed."""
@@ -91,7 +91,7 @@ def _draw(name: str, entry: Mapping[str, Any]) -> FormField | None:
         return FormField(name, group, box, default)
     numbers = next((kinds for kind, kinds in _NUMBERS.items() if kind in types and not set(words) - {"auto"}), ())
     if numbers or "array" in types or ("string" in types and not words):
-        text = ipywidgets.Text(placeholder="" if default is None else str(default), **label)
+        text = ipywidgets.Text(placeholder=str(default) if default or default == 0 else "", **label)
         return FormField(name, group, text, default, numbers, words)
     choices = [*([("", "")] if "null" in types else []), *((str(word), word) for word in words)]
     choices += [("true", True), ("false", False)] if "boolean" in types else []

@@ -78,7 +78,7 @@ class Watching(TorchDispatchMode):  # type: ignore[misc]  # torch has no types h
         return answer
 
 
-def measure(folder: Path, case: dict[str, Any]) -> dict[str, int]:
+def measure(folder: Path, case: dict[str, Any]) -> dict[str, int | None]:
     make_model(folder / "model", **SHAPE)
     if vocab := case.pop("vocab", None):
         from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -122,7 +122,9 @@ def begin_peak() -> int:
     return peak_bytes("cpu") or 0
 
 
-def tried_bytes(config: FineTuneConfig, model: Path, tokens: Tokens) -> int:
+def tried_bytes(config: FineTuneConfig, model: Path, tokens: Tokens) -> int | None:
+    if config.trainable_layers is not None:
+        return None  # is not tried
     base, machine = base_model(config.model, model), machine_without_torch()
     with mock.patch.object(planning, "TRIED_FROM_PARAMETERS", 0):
         tried, notices = planning.try_run(config, base, tokens, machine, answer)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,12 @@ from qwen3ft_jupyter.errors import BadConfig, Stopped
 from qwen3ft_jupyter.finetune import results
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.metrics import read_metrics
+from qwen3ft_jupyter.finetune.model import load_for_training
 from qwen3ft_jupyter.finetune.training import train
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
 from qwen3ft_jupyter.loading.offline import quiet_libraries
 from qwen3ft_jupyter.work import Reporter, Work
+from tests.finetune.test_trainer import Ear
 from tests.loading.tiny_qwen3 import make_model
 
 if TYPE_CHECKING:
@@ -155,3 +158,33 @@ def test_other_trainers_names_of_the_kinds_are_understood() -> None:
         FineTuneConfig.from_dict({**least, "neftune_noise_alpha": 5})
     with pytest.raises(BadConfig, match=r"lora\.loraplus_ratio: 0\.5 is not a number from 1 to 1000, or null"):
         FineTuneConfig.from_dict({**least, "lora": {"loraplus_ratio": 0.5}})
+
+
+def test_of_a_mixture_of_experts_the_attention_is_adapted_and_the_reason_said(
+    tiny: Path, fields: dict[str, Any], tmp_path: Path
+) -> None:
+    folder, ear = experts(tiny, tmp_path), Ear()
+
+    with quiet_libraries():
+        model = load_for_training(FineTuneConfig.from_dict(fields), folder, reporter=ear).model
+
+    adapted = {name.split(".lora_")[0].rpartition(".")[2] for name, _ in model.named_parameters() if ".lora_" in name}
+    assert adapted == {"q_proj", "k_proj", "v_proj", "o_proj"}
+    assert any("Its experts are no linear layers" in notice for notice in ear.notices)
+    named = FineTuneConfig.from_dict({**fields, "lora": {"targets": ["q_proj", "up_proj"]}})
+    with pytest.raises(BadConfig, match="no linear layers up_proj; the experts of a mixture are none"):
+        load_for_training(named, folder, reporter=ear)
+
+
+def experts(tiny: Path, tmp_path: Path) -> Path:
+    """Return a mixture of experts with the tokenizer of the tiny model."""
+    from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+
+    folder = shutil.copytree(tiny, tmp_path / "experts", ignore=shutil.ignore_patterns(".qwen3ft", "*.safetensors"))
+    known = json.loads((tiny / "config.json").read_text())
+    shape = {name: known[name] for name in ("vocab_size", "hidden_size", "num_hidden_layers", "head_dim")}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    of_experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+    with quiet_libraries():
+        Qwen3MoeForCausalLM(Qwen3MoeConfig(**shape, **heads, **of_experts)).save_pretrained(folder)
+    return folder

@@ -24,6 +24,7 @@ from qwen3ft_jupyter.finetune.plan import FineTunePlan, make_plan
 from qwen3ft_jupyter.finetune.planning import Base, try_run
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.loading.machine import Gpu, Machine
+from qwen3ft_jupyter.loading.offline import quiet_libraries
 
 GB = 10**9
 REPORT = DataReport(100, 100, ("messages",), 0, 0, ())
@@ -110,14 +111,14 @@ def test_another_method_or_model_is_planned_by_formula() -> None:
 
 
 def test_a_dry_run_is_asked_for_what_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small models of known layers are left to the formula; where memory is short, both ways are tried."""
+    """Small models are left to the formula; where memory is short, both ways are tried."""
     asked: list[dict[str, Any]] = []
 
     def find_out(given: Any) -> DryRun:
         asked.append(json.loads(json.dumps(given)))
         return DryRun(1, 1)
 
-    monkeypatch.setattr(planning, "_can_try", lambda: True)
+    monkeypatch.setattr(planning, "_can_try", lambda _config: True)
     for model, fields in (("0.6B", {}), ("8B", {"activation_checkpointing": False}), ("8B", {"packing": False})):
         config = FineTuneConfig.from_dict({"data": "a", "model": f"Qwen/Qwen3-{model}", **fields})
         try_run(config, planning.base_model(config.model, None), TOKENS, MACHINE, find_out)
@@ -140,7 +141,7 @@ def test_a_dry_run_that_fails_leaves_the_formula_and_says_why(monkeypatch: pytes
     def fails(_given: Any) -> DryRun:
         raise JobFailed("{problem}", problem="KeyError: 'odd'")
 
-    monkeypatch.setattr(planning, "_can_try", lambda: True)
+    monkeypatch.setattr(planning, "_can_try", lambda _config: True)
     config = FineTuneConfig.from_dict({"data": "a", "model": "Qwen/Qwen3-8B"})
     found, notices = try_run(config, planning.base_model(config.model, None), TOKENS, MACHINE, fails)
 
@@ -194,3 +195,23 @@ def test_asking_for_one_imports_no_torch() -> None:
     code = "import sys, qwen3ft_jupyter.finetune.dry_run; print('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("objective", ["dpo", "orpo", "pretrain"])
+def test_every_objective_is_tried(objective: str) -> None:
+    """A pair takes about what a sample of its length takes, whose loss is the same number of logits."""
+    from qwen3ft_jupyter.finetune.compute.tried import dry_run as run
+    from qwen3ft_jupyter.finetune.precision import Precision
+
+    shape = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+    model = {"model_type": "qwen3", "vocab_size": 3000, "num_key_value_heads": 2, "head_dim": 16, **shape}
+
+    def peak(name: str) -> int:
+        config = FineTuneConfig.from_dict({"model": "a/b", "data": "x", "objective": name})
+        how: dict[str, Any] = {"length": 101, "learned": 0.33, "shares_rows": False, "checkpointing": (False,)}
+        with quiet_libraries():
+            peaks = run(model, config, Precision("cpu", "float32", None), **how).kept[0].peaks
+        return max(sum(one.values()) for one in peaks.values())
+
+    assert peak(objective) == pytest.approx(peak("sft"), rel=0.1)

@@ -8,6 +8,7 @@ import pytest
 from qwen3ft_jupyter.errors import BadConfig, BadData
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import read_data_of
+from qwen3ft_jupyter.finetune.planning import base_model, plan_run
 from qwen3ft_jupyter.finetune.preview import preview
 from qwen3ft_jupyter.finetune.samples import IGNORED, Pair
 from qwen3ft_jupyter.finetune.survey import survey
@@ -59,6 +60,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def config_of(tmp_path: Path, *rows: dict[str, Any], **fields: Any) -> FineTuneConfig:
+    tmp_path.mkdir(exist_ok=True)
     path = tmp_path / "pairs.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return FineTuneConfig.from_dict({"model": MODEL, "data": str(path), "objective": "dpo", **fields})
@@ -210,3 +212,29 @@ def test_a_preview_shows_both_answers_of_a_pair(tiny: Path, tmp_path: Path) -> N
         (1, "chosen"), (1, "rejected"), (2, "chosen"), (2, "rejected"),
     ]  # fmt: skip
     assert [one.parts[-1].text for one in first[:2]] == ["The answer is 1.<|im_end|>", "No idea.<|im_end|>"]
+
+
+@pytest.mark.train
+def test_a_plan_counts_both_answers_and_reckons_memory_with_both(tiny: Path, tmp_path: Path) -> None:
+    fields = {"device": "cpu", "activation_checkpointing": False}
+    pairs = config_of(tmp_path, *pair_rows(6), **fields)
+    plan = plan_run(pairs, base_model(MODEL, tiny), ())
+    alone = plan_run(
+        config_of(
+            tmp_path / "alone",
+            *pair_rows(6),
+            objective="sft",
+            columns={"question": "prompt", "answer": "chosen"},
+            **fields,
+        ),
+        base_model(MODEL, tiny),
+        (),
+    )
+
+    assert (plan.objective, alone.objective) == ("dpo", "sft")
+    assert plan.tokens.longest > 2 * alone.tokens.longest - 1
+    assert plan.memory is not None
+    assert alone.memory is not None
+    assert plan.memory.activations > 1.9 * alone.memory.activations
+    told = survey(pairs, None).tokens
+    assert (told.basis, told.samples) == ("estimated", 6)

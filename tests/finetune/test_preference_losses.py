@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -261,3 +262,19 @@ def test_the_card_says_what_was_learned_and_how(tiny: Path, pairs: dict[str, Any
     assert "- dpo\n" in card
     told = "direct preference optimization (DPO, sigmoid), beta 0.25, rpo_alpha 0, label_smoothing 0"
     assert f"| Objective | {told} |" in card
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_the_reference_of_a_run_that_goes_on_from_another_is_what_that_one_learned(
+    tiny: Path, pairs: dict[str, Any], data: Path, method: str
+) -> None:
+    """As after supervised tuning: at the first step nothing is preferred yet, so that the loss is log 2."""
+    pairs |= {"method": method, "learning_rate": 1e-2, "max_steps": 3}
+    trained(tiny, {**pairs, "objective": "sft", "data": str(data)}, "first")
+    parent = str(Path(pairs["output_dir"]).with_name("first"))
+
+    rows = trained(tiny, {**pairs, "init_from": parent}, "second")
+
+    assert rows[0]["loss"] == pytest.approx(math.log(2), abs=1e-6)
+    assert rows[0]["rewards/chosen"] == pytest.approx(0, abs=1e-5)
+    assert rows[-1]["loss"] < rows[0]["loss"]

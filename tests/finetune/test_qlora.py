@@ -11,9 +11,11 @@ import pytest
 from qwen3ft_jupyter.catalog import find
 from qwen3ft_jupyter.errors import BadConfig, LoadError, MissingPackage, Stopped
 from qwen3ft_jupyter.finetune import results
+from qwen3ft_jupyter.finetune.adapter import read_adapter
 from qwen3ft_jupyter.finetune.check import check_quantization
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.dry_run import Needs
+from qwen3ft_jupyter.finetune.merge import Base, Origin, merge, plan_merge
 from qwen3ft_jupyter.finetune.metrics import read_metrics
 from qwen3ft_jupyter.finetune.model import load_for_training
 from qwen3ft_jupyter.finetune.plan import plan_memory
@@ -22,7 +24,7 @@ from qwen3ft_jupyter.finetune.training import train
 from qwen3ft_jupyter.loading.machine import Gpu, Machine
 from qwen3ft_jupyter.loading.offline import quiet_libraries
 from qwen3ft_jupyter.work import SILENT, Reporter, Work
-from tests.finetune.test_trainer import TrlTrainer
+from tests.finetune.test_trainer import Ear, TrlTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,6 +140,25 @@ def test_a_base_that_is_stored_in_4_bits_is_trained_as_the_same_base_quantized_h
     with pytest.raises(LoadError, match="is stored quantized") as caught:
         losses(stored, {**four, "quantization": None})
     assert "quantization: 4bit" in caught.value.hint
+
+
+@pytest.mark.train
+def test_it_is_merged_into_the_whole_base_as_adapter_and_base_answer_and_the_card_says_so(
+    tiny: Path, four: dict[str, Any], tmp_path: Path
+) -> None:
+    losses(tiny, four)
+    config, adapter = FineTuneConfig.from_dict(four), Path(four["output_dir"]) / results.ADAPTER
+    ear = Ear()
+    origin = Origin("run", Path(four["output_dir"]), config=config.to_dict())
+    plan = plan_merge(read_adapter(adapter), Base(tiny, config.model), origin, tmp_path / "merged", overwrite=False)
+
+    result = merge(plan, Work(ear))
+
+    assert result.self_test["exact"] <= 1e-4
+    assert any("was trained on Qwen/Tiny-Qwen3 in 4 bits" in notice for notice in ear.notices)
+    card = (tmp_path / "merged" / "README.md").read_text(encoding="utf-8")
+    assert "| Method | QLoRA (base in 4 bits: NF4, double quantization), r 4" in card
+    assert "It was trained on the base in 4 bits" in card
 
 
 def test_without_bitsandbytes_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

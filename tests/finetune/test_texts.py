@@ -144,3 +144,17 @@ def test_columns_of_texts_are_named_or_known_and_others_are_not_learned(tmp_path
     with pytest.raises(BadData) as caught:
         read_data_of(FineTuneConfig.from_dict(fields))
     assert "columns: {text: 书}" in caught.value.hint
+
+
+@pytest.mark.train
+def test_a_txt_file_is_one_text(tiny: Path, texts: dict[str, Any], tmp_path: Path) -> None:
+    book = tmp_path / "book.txt"
+    book.write_text("Hello, who are you?\n\nI am a small assistant.\n" * 20, encoding="utf-8")
+
+    found = survey(FineTuneConfig.from_dict({**texts, "data": str(book), "max_length": 64}), tiny)
+
+    whole = [one for sample in found.samples for one in sample.sequences[0].labels if one != IGNORED]
+    assert found.data.report.rows == 1
+    written, learned = book.read_text(encoding="utf-8"), load_tokenizer(tiny).decode(whole[:-1])
+    assert written.endswith(learned)
+    assert len(learned) > len(written) - len("Hello,")  # all but the first token

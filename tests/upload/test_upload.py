@@ -31,7 +31,7 @@ from qwen3ft_jupyter.hubs.tokens import TOKEN_VARIABLES, Token
 from qwen3ft_jupyter.upload.plan import Item, find_obstacle
 from qwen3ft_jupyter.upload.push import open_shelf, push
 from qwen3ft_jupyter.upload.refusals import Place
-from qwen3ft_jupyter.work import Progress, Reporter, Work
+from qwen3ft_jupyter.work import Controls, Progress, Reporter, Work
 from tests.upload_hub import TOKEN, Fault, Repo, UploadHub
 
 if TYPE_CHECKING:
@@ -209,6 +209,19 @@ def test_a_stop_is_heeded_between_two_reads(hub: UploadHub, name: HubName, files
 
     assert hub.repos[REPO].files == {file.path: content(file) for file in files}
     assert hub.sent[hashlib.sha256(content(files[1])).hexdigest()] == 1
+
+
+def test_a_pause_is_kept_within_a_file(hub: UploadHub, name: HubName, files: list[Item]) -> None:
+    controls = Controls()
+
+    def rest_once(progress: Progress) -> None:
+        controls.is_paused = progress.phase == "uploading" and "paused" not in [one.phase for one in ear.phases]
+
+    ear = Ear(rest_once)
+    upload(hub, name, files, Work(ear, controls=controls))
+
+    assert [one.phase for one in ear.phases].count("paused") == 1
+    assert hub.repos[REPO].files == {file.path: content(file) for file in files}
 
 
 @pytest.mark.parametrize("phase", ["checking", "uploading"])

@@ -737,7 +737,7 @@ export interface components {
             readonly model: string;
             /**
              * Data
-             * @description Files or folders (.json, .jsonl, .csv, .tsv, .parquet); file.jsonl#500 takes 500 rows, #x2 each row twice.
+             * @description Files, folders, or owner/name of a data set on a hub; file.jsonl#500 takes 500 rows, #x2 each row twice.
              */
             readonly data: string | readonly string[];
             /**
@@ -778,6 +778,12 @@ export interface components {
              * @enum {string}
              */
             readonly method: "lora" | "full";
+            /**
+             * Trainable layers
+             * @description Of method full: train the last so many layers, below 0 the first, and nothing else; null: every weight.
+             * @default null
+             */
+            readonly trainable_layers: number | null;
             /**
              * Output folder
              * @description Where checkpoints, metrics and the result go; without: a folder named after model, method and time, in runs.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.batches import Layout, MicroBatch, Step
     from qwen3ft_jupyter.finetune.compute.objectives import Metrics
+    from qwen3ft_jupyter.finetune.samples import Sample
     from qwen3ft_jupyter.loading.libraries import Model
     from qwen3ft_jupyter.work import Work
 
@@ -54,8 +55,9 @@ class PairLoss:
     def collate(self, examples: Sequence[Example]) -> Step:
         """Return the tensors of the pairs of a step, whose `learned` are the tokens of the chosen answers."""
         step = self.layout.collate(examples)
-        learned = sum(label != IGNORED for one in examples for label in one.sequences[0].labels[1:])
-        return {**step, "learned": learned}
+        for batch, order in zip(step["micro_batches"], step["order"], strict=True):
+            batch["answer_tokens"] = [_learned(one) for index in order for one in examples[index].sequences]
+        return {**step, "learned": sum(_learned(one.sequences[0]) for one in examples)}
 
     def weight(self, step: Step) -> int:
         """Return its pairs."""
@@ -77,8 +79,8 @@ class PairLoss:
 class DirectPreferenceLoss(PairLoss):
     """DPO: how much more than before the chosen answer is preferred (Rafailov et al. 2023, eq. 7).
 
-    What the model gave before is asked of it with its adapter off; where there is none, it is asked of all pairs
-    before training, so that no second model is in memory.
+    What the model gave before is asked of it with its adapter off. Where there is none, or where it has learned in
+    an earlier run, the model is asked of all pairs before training, so that no second one is in memory.
     """
 
     rpo_alpha: float
@@ -90,7 +92,7 @@ class DirectPreferenceLoss(PairLoss):
 
     def prepared(self, model: Model, examples: Sequence[Example], work: Work) -> Sequence[Example]:
         """Return the pairs with their reference, if nothing of the model can be turned off to ask it later."""
-        if _has_adapter(model):
+        if _has_new_adapter(model):
             return examples
         references: list[tuple[float, float]] = []
         device, is_on = model.device, self.autocast is not None
@@ -110,8 +112,13 @@ class DirectPreferenceLoss(PairLoss):
         step = self.collate(pairs)
         known: dict[int, tuple[float, float]] = {}
         for batch, order in zip(step["micro_batches"], step["order"], strict=True):
-            moved = {name: tensor.to(model.device) for name, tensor in batch.items()}  # type: ignore[attr-defined]
-            sums = log_probabilities(model, moved, is_lean=self.is_lean).sums.tolist()  # type: ignore[arg-type]
+            placed: MicroBatch = {
+                **batch,
+                "input_ids": batch["input_ids"].to(model.device),
+                "position_ids": batch["position_ids"].to(model.device),
+                "labels": batch["labels"].to(model.device),
+            }
+            sums = log_probabilities(model, placed, is_lean=self.is_lean).sums.tolist()
             known |= {index: (chosen, rejected) for index, (chosen, rejected) in zip(order, sums, strict=True)}
         return [known[index] for index in range(len(pairs))]
 
@@ -192,10 +199,9 @@ def log_probabilities(model: Model, batch: MicroBatch, *, is_lean: bool) -> Answ
     else:
         logits = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"]).logits[:, :-1][kept]
         losses = cross_entropy(logits.float(), targets[kept], reduction="none")
-    starts = (batch["position_ids"] == 0).flatten().cumsum(0).view_as(batch["labels"])[:, 1:][kept]
-    counts = starts.unique_consecutive(return_counts=True)[1]
-    sums = torch.stack([-part.sum() for part in losses.split(counts.tolist())])  # an index_add would draw lots on a GPU
-    return Answers(sums.view(-1, 2), counts.view(-1, 2))
+    counts = batch["answer_tokens"]
+    sums = torch.stack([-part.sum() for part in losses.split(counts)])  # an index_add would draw lots on a GPU
+    return Answers(sums.view(-1, 2), torch.tensor(counts, device=sums.device).view(-1, 2))
 
 
 def log_of_one_less_exp(values: Tensor) -> Tensor:
@@ -207,5 +213,12 @@ def log_of_one_less_exp(values: Tensor) -> Tensor:
     return near.where(is_near, far)
 
 
-def _has_adapter(model: Model) -> bool:
-    return hasattr(model, "disable_adapter")
+def _learned(sample: Sample) -> int:
+    """Return how many tokens of a sequence are predicted and learned."""
+    return sum(label != IGNORED for label in sample.labels[1:])
+
+
+def _has_new_adapter(model: Model) -> bool:
+    """Return whether the model has an adapter, and is with it what it is without: its B matrices begin at zero."""
+    learned = (one for name, one in model.named_parameters() if ".lora_B." in name)
+    return hasattr(model, "disable_adapter") and not any(bool(one.any()) for one in learned)

@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from qwen3ft_jupyter.errors import JobFailed
 from qwen3ft_jupyter.finetune.batches import Layout
 from qwen3ft_jupyter.finetune.compute.fakes import TooSlow, fake_tensors
+from qwen3ft_jupyter.finetune.compute.four_bits import elements_of, in_four_bits, scales_of
 from qwen3ft_jupyter.finetune.compute.objectives import causal_model
 from qwen3ft_jupyter.finetune.compute.probes import has_linear_head
 from qwen3ft_jupyter.finetune.compute.storages import Storages, Tracking
@@ -56,7 +57,8 @@ class Case:
     @property
     def learned_rows(self) -> int:
         """Return the tokens in the loss."""
-        return max(1, round(self.length * self.learned)) * self.config.batch_size
+        learned = (label for one in _example(self).sequences for label in one.labels[1:])
+        return sum(label != IGNORED for label in learned) * self.config.batch_size
 
 
 def dry_run(
@@ -150,7 +152,7 @@ def _try(case: Case, shape: PretrainedConfig) -> tuple[dict[str, int], Peaks]:
         model = _build(case, shape)
         trained = [one for one in model.parameters() if one.requires_grad]
         counts = _count(model, config)
-        for one in [*model.parameters(), *model.buffers()]:
+        for one in [*model.parameters(), *model.buffers(), *scales_of(model)]:
             storages.see(one, "adapter" if one.requires_grad and config.method != "full" else "weights")
         optimizer = _optimizer(case, model, trained)
         for one in trained:
@@ -170,7 +172,7 @@ def _try(case: Case, shape: PretrainedConfig) -> tuple[dict[str, int], Peaks]:
 
 def _count(model: Model, config: FineTuneConfig) -> dict[str, int]:
     """Return how many weights the base model has, and how many are trained."""
-    whole = sum(one.numel() for one in model.parameters())
+    whole = sum(map(elements_of, model.parameters()))
     trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
     return {"parameters": whole if config.method == "full" else whole - trained, "trained": trained}
 
@@ -180,6 +182,8 @@ def _build(case: Case, shape: PretrainedConfig) -> Model:
     config, precision = case.config, case.precision
     attention = {} if config.attn_implementation != "eager" else {"attn_implementation": "eager"}
     model = AutoModelForCausalLM.from_config(shape, dtype=getattr(torch, precision.weights), **attention)
+    if config.quantization:
+        model = in_four_bits(model, getattr(torch, precision.weights))
     if config.method == "lora":
         model = with_fresh_adapter(model, config, SILENT)
     if case.is_checkpointed:
@@ -240,7 +244,7 @@ def _example(case: Case) -> Example:
     """Return what is learned from: a sample, or where two answers are compared a pair of half the length each."""
     sequences = OBJECTIVES[case.config.objective].sequences
     ids = [1] * (case.length // sequences)
-    asked = len(ids) - max(1, round(len(ids) * case.learned))
+    asked = max(1, len(ids) - max(1, round(len(ids) * case.learned)))
     sample = Sample.of(ids, [IGNORED] * asked + ids[asked:])
     if sequences == 1:
         return sample
@@ -268,7 +272,8 @@ def answer(asked: Mapping[str, Any]) -> DryRun:
 def main() -> int:
     """Answer what the standard input asks, on the standard output."""
     told, asked = sys.stdout, json.load(sys.stdin)
-    sys.modules["bitsandbytes"] = None  # type: ignore[assignment]  # peft would import it: a quarter of the time
+    if not asked["config"].get("quantization"):
+        sys.modules["bitsandbytes"] = None  # type: ignore[assignment]  # peft would import it: a quarter of the time
     with contextlib.redirect_stdout(sys.stderr):  # libraries print
         try:
             found = answer(asked).to_dict()

@@ -20,6 +20,9 @@ SHOWN_CHARS = 300
 SHOWN_ROWS = 4
 """Rows of the data in a table; the scores are of all that were answered."""
 
+ANSWERS_HEAD = "| asked | before | after | data |"
+"""The first line of the table of answers in a model card."""
+
 SCORES = {"Exact match, %": "exact_match", "chrF": "chrf", "ROUGE-L": "rouge_l"}
 """The names of scores, and their fields."""
 
@@ -183,9 +186,22 @@ def markdown(card: ReportCard) -> list[str]:
     if card.kept is not None:
         lines.append(f"Everyday answers after are {card.kept:.0f} % (chrF) like those before.")
     if answers:
-        lines += ["", "| asked | before | after | data |", "| --- | --- | --- | --- |"]
+        lines += ["", ANSWERS_HEAD, "| --- | --- | --- | --- |"]
         lines += [f"| {' | '.join(map(_cell, _columns(one)))} |" for one in answers]
     return [*lines, ""]
+
+
+def without_answers(text: str) -> str:
+    r"""Return a model card without the table of answers, which quotes rows of the data.
+
+    >>> without_answers(f"Told.\n\n{ANSWERS_HEAD}\n| --- |\n| a | b | c | d |\n\nMore.\n")
+    'Told.\n\n\nMore.\n'
+    """
+    kept, is_table = [], False
+    for line in text.splitlines(keepends=True):
+        is_table = line.startswith("|") and (is_table or line.strip() == ANSWERS_HEAD)
+        kept += [] if is_table else [line]
+    return "".join(kept)
 
 
 def _answered(card: ReportCard) -> int:

@@ -11,7 +11,7 @@ from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.job_views import comparison_words, fetch_facts, job_text, jobs_table
 from qwen3ft_jupyter.faces.push_views import push_table
-from qwen3ft_jupyter.faces.report_views import report_numbers
+from qwen3ft_jupyter.faces.report_views import report_facts, report_numbers
 from qwen3ft_jupyter.faces.terminal import ProgressLine, follow
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
@@ -159,6 +159,8 @@ def tell_end(job: Job) -> int:
         case PushResult():
             show(result.page)
         case Outcome():
+            for name, value in report_facts(result.report):
+                say(fact(name, value))
             show(result.output_dir)
         case DownloadResult():
             show(result.folder)

@@ -25,8 +25,10 @@ from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import NoSpace, Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces.verbs import verbs_of
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.jobs.store import Job, JobStore
+from qwen3ft_jupyter.manager import kinds
 from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.work import Controls, Progress
 from tests.cache.making import make_plain
@@ -878,6 +880,20 @@ def test_finetune_follows_its_job(manager: StandIn, tmp_path: Path, capsys: pyte
     (job,) = manager.jobs()
     assert job.status().result == {"sum": 3, "attempt": 1, "cwd": str(Path.cwd())}
     assert capsys.readouterr().out == f"{job.id}\n"
+
+
+def test_a_fine_tune_ends_with_what_its_report_says(
+    manager: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came_to = Outcome("/runs/a", "lora", 1, 2.0, 1.0, 1.0, 1, 1, "float32", "cpu", 1, report={"chrF": ("12.0", "61.5")})
+    monkeypatch.setattr(kinds, "read_result", lambda *_job: came_to)
+    (tmp_path / "config.yaml").write_text("numbers: [1]\n", encoding="utf-8")
+
+    assert cli.main(["finetune", str(tmp_path / "config.yaml")]) == 0
+
+    shown = capsys.readouterr()
+    assert "chrF: 12.0 → 61.5" in shown.err
+    assert shown.out == "/runs/a\n"
 
 
 def test_detached_finetune_prints_its_job(manager: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

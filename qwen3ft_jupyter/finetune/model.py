@@ -13,7 +13,7 @@ from qwen3ft_jupyter.disk import read_json
 from qwen3ft_jupyter.errors import BadConfig, DoesNotFit, LoadError
 from qwen3ft_jupyter.finetune.earlier import weight_files
 from qwen3ft_jupyter.finetune.precision import choose_precision
-from qwen3ft_jupyter.finetune.rules import HEAD, LORA_TARGETS
+from qwen3ft_jupyter.finetune.rules import HEAD
 from qwen3ft_jupyter.loading.fit import free_bytes, gigabytes
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer, model_name, require
 from qwen3ft_jupyter.loading.machine import this_machine
@@ -197,10 +197,9 @@ def with_fresh_adapter(model: Model, config: FineTuneConfig, reporter: Reporter)
     from peft import LoraConfig, get_peft_model
 
     targets: list[str] | str = list(config.lora.targets)
-    present = {name.rpartition(".")[2] for name, _ in model.named_modules()}
     if config.lora.targets == "all-linear":  # by name: readers of adapters such as vLLM know them
-        targets = [name for name in LORA_TARGETS if name in present] or "all-linear"
-    elif missing := [name for name in targets if name not in present]:
+        targets = _linear_layers(model) or "all-linear"
+    elif missing := sorted(set(targets) - {name.rpartition(".")[2] for name, _ in model.named_modules()}):
         raise BadConfig(
             "lora.targets: this model has no linear layers {names}; the experts of a mixture are none.",
             hint="Say all-linear, or name layers that it has.",
@@ -225,6 +224,17 @@ def with_fresh_adapter(model: Model, config: FineTuneConfig, reporter: Reporter)
     # for an adapter on the head peft would write the whole head into each checkpoint
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
     return adapted
+
+
+def _linear_layers(model: Model) -> list[str]:
+    """Return the names of a model's linear layers but the head: on Qwen3 `rules.LORA_TARGETS`, on later ones more."""
+    from torch.nn import Linear
+
+    head = model.get_output_embeddings()
+    found = {
+        name.rpartition(".")[2] for name, one in model.named_modules() if isinstance(one, Linear) and one is not head
+    }
+    return sorted(found)
 
 
 def loraplus_optimizer(model: Model, config: FineTuneConfig) -> Optimizer:

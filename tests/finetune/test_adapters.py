@@ -18,7 +18,7 @@ from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
 from qwen3ft_jupyter.loading.offline import quiet_libraries
 from qwen3ft_jupyter.work import Reporter, Work
 from tests.finetune.test_trainer import Ear
-from tests.loading.tiny_qwen3 import make_model
+from tests.loading.tiny_qwen3 import HYBRID, make_model, make_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "all of them": {"rslora": True, "dora": True, "loraplus_ratio": 4},
     "head": {"targets": ["q_proj", "lm_head"]},
 }
+LINEAR_ATTENTION = {"num_value_heads": 4, "num_key_heads": 2, "key_head_dim": 8, "value_head_dim": 8}
 TOKENS = [5, 9, 40, 7, 3, 22, 31]
 
 
@@ -188,3 +189,27 @@ def experts(tiny: Path, tmp_path: Path) -> Path:
     with quiet_libraries():
         Qwen3MoeForCausalLM(Qwen3MoeConfig(**shape, **heads, **of_experts)).save_pretrained(folder)
     return folder
+
+
+def test_of_a_later_family_every_linear_layer_learns_and_rows_are_not_shared(
+    tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    """Qwen3.5: three of four layers have linear attention, with layers of other names, and carry state along a row."""
+    from transformers.models.qwen3_5 import Qwen3_5ForCausalLM, Qwen3_5TextConfig
+
+    folder = tmp_path / "Tiny-Qwen3.5"
+    tokenizer = make_tokenizer(folder, HYBRID)
+    heads = {f"linear_{name}": size for name, size in LINEAR_ATTENTION.items()}
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4}
+    more = {"num_key_value_heads": 2, "head_dim": 8, "eos_token_id": 2}
+    model = Qwen3_5ForCausalLM(Qwen3_5TextConfig(vocab_size=len(tokenizer), **shape, **more, **heads))
+    linear = {name.rpartition(".")[2] for name, one in model.named_modules() if type(one).__name__ == "Linear"}
+    model.save_pretrained(folder)
+    ear = Ear()
+
+    train(FineTuneConfig.from_dict({**fields, "max_steps": 2}), model_folder=folder, work=Work(ear))
+
+    adapter = json.loads((Path(fields["output_dir"]) / "adapter" / "adapter_config.json").read_text("utf-8"))
+    assert set(adapter["target_modules"]) == linear - {"lm_head"}
+    assert len(adapter["target_modules"]) > 7
+    assert any("Packing is off" in told for told in ear.notices)

@@ -371,7 +371,8 @@ class Scheduler:
         retry_state.failed(error, began=began, now=now, wait_s=wait_s, waited_s=waited_s)
         if 0 < range_fetch.brought_bytes < LITTLE_BYTES:  # who gives a byte and breaks off is not asked like mad
             retry_state.wait(now + self.policy.first_delay_s)
-        if error.is_transient and error.details.get("cause") != "status":  # that is about one file
+        is_news = retry_state.failures > trouble.failures  # else files that fail one after the other would add up
+        if is_news and error.is_transient and error.details.get("cause") != "status":  # that is about one file
             trouble.failed(error, began=began, now=now, waited_s=waited_s)
         if not retry_state.is_exhausted:
             if wait_s:

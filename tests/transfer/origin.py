@@ -146,9 +146,13 @@ class Recorder(Reporter):
             self.notices.append(message)
             self._changed.notify_all()
 
-    def wait_for(self, condition: Callable[[Recorder], bool], limit_s: float = 10.0) -> None:
+    def wait_for(self, condition: Callable[[Recorder], bool], limit_s: float = 60.0) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: condition(self), limit_s), "it did not happen"
+
+    def wait_for_bytes(self, count: int) -> None:
+        """Return when so many bytes are told to have arrived."""
+        self.wait_for(lambda told: any(event.done >= count for event in told.events))
 
     def phases(self) -> list[str]:
         """Return the phases in the order in which they began."""

@@ -17,9 +17,10 @@ from tests.jobs.following import wait_until
 from tests.lived import Lived
 from tests.servers import ABORT, CLOSE, Reply, Seen, Stall, file_reply
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
+from tests.transfer.playing import noted_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from qwen3ft_jupyter.hubs.listing import Listing
@@ -373,11 +374,12 @@ def test_stop_ends_reads_that_are_blocked(fetcher: Fetcher) -> None:
 
 
 class HangingDisk(LocalDisk):
-    """A disk on which one kind of call does not return until it is let."""
+    """A disk on which one kind of call does not return until it is let, once that is due."""
 
-    def __init__(self, hanging: str) -> None:
+    def __init__(self, hanging: str, is_due: Callable[[], bool]) -> None:
         super().__init__()
         self.hanging = hanging
+        self.is_due = is_due
         self.entered = threading.Event()
         self.go_on = threading.Event()
 
@@ -390,16 +392,20 @@ class HangingDisk(LocalDisk):
         super().fsync(descriptor)
 
     def _hang(self, call: str) -> None:
-        if call == self.hanging:
+        if call == self.hanging and self.is_due():
             self.entered.set()
             self.go_on.wait(120)
 
 
 @pytest.mark.parametrize("hanging", ["write", "fsync"])
 def test_stop_does_not_wait_for_a_disk_that_hangs(fetcher: Fetcher, hanging: str) -> None:
-    """What is under way there is left to its thread, which gives the partial up when the disk comes back."""
+    """What is under way there is left to its thread, which gives the partial up when the disk comes back.
+
+    Of the calls of `fsync`, it is one after all has arrived and was noted.
+    """
     data = bytes_of(3 * MB)
-    stop, disk = threading.Event(), HangingDisk(hanging)
+    stop = threading.Event()
+    disk = HangingDisk(hanging, lambda: hanging == "write" or noted_bytes(fetcher.folder) == len(data))
     with Origin({"model.safetensors": data}) as origin:
         source, listing = fetcher.source(origin)
 

@@ -27,17 +27,22 @@ if TYPE_CHECKING:
 def test_what_stalls_while_another_source_brings_bytes_is_put_aside_aloud(
     client: HttpClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It answers every request with some bytes and then nothing; what it brought is kept."""
+    """It answers with some bytes and then with nothing; what it brought is kept. Only then the other one begins."""
     monkeypatch.setattr(scheduler, "STALLED_S", 0.2)
     data, told = bytes_of(12 * MB), Recorder()
 
-    def stall(seen: Seen, count: int) -> Reply:
+    def stall(seen: Seen, _count: int) -> Reply:
         start, _ = range_of(seen, data)
-        return partly(seen, data, [data[start : start + 50_000] if count == 0 else b"", Stall()])
+        has_come = any(event.done >= 50_000 for event in told.events)
+        return partly(seen, data, [b"" if has_come else data[start : start + 50_000], Stall()])
+
+    def go_on(seen: Seen, _count: int) -> Reply:
+        told.wait_for_bytes(50_000)
+        return paced(seen, data, pause_s=0.03)
 
     with (
         Origin({NAME: data}, fault=stall) as bad,
-        Origin({NAME: data}, fault=lambda seen, _n: paced(seen, data, pause_s=0.03), name="huggingface") as good,
+        Origin({NAME: data}, fault=go_on, name="huggingface") as good,
     ):
         sources = [source_of(bad, client), source_of(good, client)]
         (fetched,) = run(sources, good.listing(REPO).files, tmp_path, reporter=told)

@@ -167,7 +167,7 @@ class ScriptedServer:
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
+        self._thread.join(120)
 
     def _record(self, seen: Seen) -> None:
         with self._changed:

@@ -491,7 +491,7 @@ def test_two_threads_asking_for_one_model_fetch_it_once(cache: ModelCache, origi
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
 
     assert len(results) == 3
     assert sum(result.bytes_fetched for result in results) == sum(map(len, FILES.values()))

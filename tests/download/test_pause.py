@@ -65,7 +65,7 @@ def test_reading_can_be_paused_and_goes_on(origin: Origin, tmp_path: Path, phase
     recorder.wait_for(lambda told: "paused" in told.phases())
     assert ensured == []
     controls.is_paused = False
-    thread.join(60)
+    thread.join(120)
 
     assert ensured[0].model.is_verified
     assert ensured[0].bytes_fetched == 0
@@ -97,7 +97,7 @@ def test_a_pause_ends_within_a_second_of_a_stop(origin: Origin, tmp_path: Path, 
     told.wait_for(lambda told: "paused" in told.phases())
     with Lived() as lived:
         stop.set()
-        thread.join(60)
+        thread.join(120)
 
     assert len(errors) == 1
     assert lived.seconds < 1

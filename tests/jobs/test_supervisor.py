@@ -113,7 +113,7 @@ def test_supervisor_needs_nothing_but_the_standard_library(tmp_path: Path) -> No
         "-c",
         "1",
     ]
-    subprocess.run(command, check=True, timeout=30)
+    subprocess.run(command, check=True, timeout=120)
     status = in_words(supervisor.read_status(tmp_path / "job"))
     assert status["error"]["message"] == "The job ended without a result."
 

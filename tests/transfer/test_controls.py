@@ -51,7 +51,7 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
-        self._thread.join(10)
+        self._thread.join(120)
         self._client.close()
 
     def _run(self) -> None:

@@ -114,7 +114,7 @@ def test_a_large_file_travels_over_several_connections_at_once(fetcher: Fetcher)
 
     def fault(_seen: Seen, count: int) -> Reply | None:
         if count < 3:
-            together.wait(10)
+            together.wait(120)
         return None
 
     with Origin({"model.safetensors": bytes_of(8 * MB)}, fault=fault) as origin:
@@ -153,7 +153,7 @@ def test_two_sources_share_the_pieces_of_one_file(fetcher: Fetcher) -> None:
 
     def fault(_seen: Seen, count: int) -> Reply | None:
         if count == 0:
-            together.wait(10)
+            together.wait(120)
         return None
 
     files = {"model.safetensors": bytes_of(8 * MB)}
@@ -365,7 +365,7 @@ def test_stop_ends_reads_that_are_blocked(fetcher: Fetcher) -> None:
         origin.server.wait_for(16)
         with Lived() as lived:
             stop.set()
-            thread.join(60)
+            thread.join(120)
 
         assert caught
         assert not hold.event.is_set()
@@ -412,7 +412,7 @@ def test_stop_does_not_wait_for_a_disk_that_hangs(fetcher: Fetcher, hanging: str
         ended, waited_s = threading.Event(), []
 
         def stop_when_it_hangs() -> None:
-            assert disk.entered.wait(60)
+            assert disk.entered.wait(120)
             with Lived() as lived:
                 stop.set()
                 ended.wait()

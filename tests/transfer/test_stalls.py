@@ -121,7 +121,7 @@ def test_under_a_low_speed_nothing_is_asked_for_twice(client: HttpClient, tmp_pa
         told.wait_for(lambda told: told.events[-1:] != [] and told.events[-1].done > 8000)
         starts = [start for start, _ in origin.ranges(NAME)]
         controls.max_speed = None
-        thread.join(60)
+        thread.join(120)
 
     assert fetched
     assert len(starts) <= 4
@@ -135,7 +135,7 @@ def test_a_source_that_ignores_ranges_does_not_slow_the_other_one_down(client: H
 
     def fault(seen: Seen, count: int) -> Reply | None:
         if whole_was_refused.is_set() and waiting.acquire(blocking=False):
-            together.wait(20)
+            together.wait(120)
         return None if count >= 2 else paced(seen, data, pause_s=0.02)
 
     def whole(seen: Seen, _count: int) -> Reply:

@@ -162,7 +162,7 @@ def test_many_threads_hold_it_one_after_the_other(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
 
     assert most == [1] * 4
 
@@ -181,7 +181,7 @@ def test_a_stop_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, monkeypatch:
 
     held = hold_lease(tmp_path / "in", REPO, Work(), disk=HangingDisk())
     with Lived() as lived, contextlib.suppress(Stopped), held:
-        assert entered.wait(60)
+        assert entered.wait(120)
         before_s = lived.seconds
         raise Stopped("stop")
     assert lived.seconds - before_s < 0.9

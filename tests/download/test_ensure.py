@@ -26,7 +26,7 @@ from tests.cache.making import make_cached, safetensors
 from tests.download.asking import ensure_model
 from tests.lived import CpuTime
 from tests.servers import Reply, Seen, Stall, file_reply
-from tests.transfer.origin import COMMIT, REPO, Interrupter, Origin, Recorder, bytes_of
+from tests.transfer.origin import COMMIT, REPO, Interrupter, Origin, Recorder, bytes_of, wait_until_given_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -387,6 +387,7 @@ def test_stop_before_the_end_keeps_what_arrived_and_shows_nothing(cache: ModelCa
     stopper.join()
     hold.event.set()
     origin.fault = None
+    wait_until_given_back(cache.root)
 
     assert cache.list() == []
     ensured = ensure(cache, origin)

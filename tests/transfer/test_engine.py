@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.errors import HubBusy, SourceFailed, Stopped, WrongBytes
+from qwen3ft_jupyter.errors import HubBusy, ModelNotFound, SourceFailed, Stopped, WrongBytes
 from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
+from qwen3ft_jupyter.transfer import engine
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.transfer.volume import LocalDisk
@@ -16,11 +18,11 @@ from qwen3ft_jupyter.work import Work
 from tests.jobs.following import wait_until
 from tests.lived import Lived
 from tests.servers import ABORT, CLOSE, Reply, Seen, Stall, file_reply
-from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
+from tests.transfer.origin import REPO, Origin, Recorder, bytes_of, wait_until_given_back
 from tests.transfer.playing import noted_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.hubs.listing import Listing
@@ -436,6 +438,39 @@ def test_stop_does_not_wait_for_a_disk_that_hangs(fetcher: Fetcher, hanging: str
         assert hanging == "write" or fetched.bytes_fetched == 0
 
 
+def test_what_failed_has_noted_what_arrived_and_given_it_back(
+    fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the disk takes for it: else whoever goes on, with another hub for example, would begin anew."""
+    data, disk, looks, join = bytes_of(MB), HangingDisk("write", lambda: True), itertools.count(), engine._join
+
+    def refuse_while_it_is_written(seen: Seen, _count: int) -> Reply | None:
+        if seen.path != "/config.json":
+            return None
+        assert disk.entered.wait(120)
+        return Reply(404)
+
+    def join_slowly(threads: Sequence[threading.Thread], patience_s: Callable[[], float]) -> None:
+        def look() -> float:
+            if next(looks) == 3:
+                disk.go_on.set()
+            return patience_s()
+
+        join(threads, look)
+
+    monkeypatch.setattr(engine, "JOIN_S", 0.0)
+    monkeypatch.setattr(engine, "SETTLE_S", 600.0)
+    monkeypatch.setattr(engine, "_join", join_slowly)
+    with Origin({"config.json": b"{}", "m.safetensors": data}, fault=refuse_while_it_is_written) as origin:
+        source, listing = fetcher.source(origin)
+        with pytest.raises(ModelNotFound):
+            fetch(listing.files, sources=[source], folder=fetcher.folder, disk=disk, work=Work())
+        noted, origin.fault = noted_bytes(fetcher.folder), None
+
+        assert noted > 0
+        assert sum(file.bytes_fetched for file in fetcher(origin)) == 2 + len(data) - noted
+
+
 def test_a_stopped_download_continues_with_what_is_missing(fetcher: Fetcher) -> None:
     """The second half does not come until the download was stopped."""
     data = bytes_of(8 * MB)
@@ -460,6 +495,7 @@ def test_a_stopped_download_continues_with_what_is_missing(fetcher: Fetcher) -> 
         hold.event.set()
         asked_before = len(origin.server.seen)
         origin.fault = None
+        wait_until_given_back(fetcher.folder)
         again = Recorder()
 
         fetched = fetcher(origin, reporter=again)

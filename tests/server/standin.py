@@ -341,7 +341,7 @@ class StandInManager:
         self.asked.append(asked)
         if self.gate is not None and asked[0] in self.gated:
             self.is_blocked.set()
-            assert self.gate.wait(20)
+            assert self.gate.wait(120)
         if self.failure is not None:
             self.has_failed.set()
             raise self.failure

@@ -665,7 +665,7 @@ async def test_looking_is_no_activity_and_changes_nothing(
     await ask("get", path)
 
     assert jp_serverapp.web_app.settings.get("api_last_activity") == before
-    harmless = {"describe", "models", "list_cached_models", "cache_summary", "jobs", "job"}
+    harmless = {"describe", "room", "models", "list_cached_models", "cache_summary", "jobs", "job"}
     assert {asked[0] for asked in manager.asked} <= harmless
 
 

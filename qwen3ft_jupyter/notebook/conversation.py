@@ -60,7 +60,8 @@ def messages_for(turns: Sequence[Turn], side: str) -> list[dict[str, str]]:
 
     A turn that only the other side has answered counts with that answer; one that nobody has is left out.
 
-    >>> turns = [Turn("Hi", {"base": Reply("Hello."), "tuned": Reply("<think>hm</think>Meow.")}), Turn("Why?", system="Be brief.")]
+    >>> said = {"base": Reply("Hello."), "tuned": Reply("<think>hm</think>Meow.")}
+    >>> turns = [Turn("Hi", said), Turn("Why?", system="Be brief.")]
     >>> [one["content"] for one in messages_for(turns, "tuned")]
     ['Be brief.', 'Hi', 'Meow.', 'Why?']
     """

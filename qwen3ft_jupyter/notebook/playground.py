@@ -37,7 +37,7 @@ from qwen3ft_jupyter.processes import start_thread
 from qwen3ft_jupyter.work import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from qwen3ft_jupyter.loading.libraries import LoadedPair
     from qwen3ft_jupyter.manager import ModelManager
@@ -170,7 +170,8 @@ class Playground:
         pair = self._pair
         if pair is None:
             raise LoadError("No model is loaded.")
-        given = wanted.get("options") or {}
+        asked = wanted.get("options")
+        given = asked if isinstance(asked, dict) else {}
         options = {**asdict(own_sampling(pair.model)), **{name: given[name] for name in OPTIONS if name in given}}
         if options["temperature"] and options.get("seed") is None:
             options["seed"] = secrets.randbelow(MAX_SEED)  # so that code can ask the same and get the same

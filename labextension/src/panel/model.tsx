@@ -17,7 +17,7 @@ import type { ILanguage, Pair } from '../domain/language';
 import { isPractice } from '../domain/models';
 import { resumeWord, resumeWords } from '../domain/words';
 import { CellButtons } from './cells';
-import { reviewDownload } from './review';
+import { reviewDownload } from '../components/review';
 
 interface IEntryProps {
   readonly entry: IModel;

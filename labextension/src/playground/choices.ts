@@ -36,14 +36,16 @@ export function choiceKey({ model, adapter }: Pick<IChoice, 'model' | 'adapter'>
 }
 
 /** What is opened, as it is shown: by its name in a list, else by itself. */
-export function labelOf(
-  chosen: Pick<IChoice, 'model' | 'adapter'>,
-  choices: ReadonlyArray<IChoice>
-): string {
+export function labelOf(chosen: Pick<IChoice, 'model' | 'adapter'>, choices: ReadonlyArray<IChoice>): string {
   const listed = choices.find(each => choiceKey(each) === choiceKey(chosen));
   return listed?.label ?? (chosen.adapter === '' ? chosen.model : folderName(chosen.adapter));
 }
 
 function folderName(path: string): string {
-  return path.split(/[\\/]/).filter(part => part !== '').pop() ?? '';
+  return (
+    path
+      .split(/[\\/]/)
+      .filter(part => part !== '')
+      .pop() ?? ''
+  );
 }

@@ -7,7 +7,7 @@ import type { ISampling, Side } from './protocol';
 import { SIDES } from './protocol';
 
 /** What is typed; an empty number means the model's own. */
-export type Form = ReadonlyJSONObject & {
+export type Form = {
   readonly system: string;
   readonly thinking: boolean;
   readonly sides: Side | 'both';

@@ -1,5 +1,7 @@
 /** What the kernel's part of the playground says: `qwen3ft_jupyter/notebook/playground.py`. */
 
+import type { ReadonlyJSONObject } from '@lumino/coreutils';
+
 import type { IProblem, IProgress } from '../api/answers';
 import { parseProblem } from '../api/answers';
 import type { Known, Reader } from '../api/read';
@@ -9,7 +11,8 @@ import { count, flag, isRecord, json, list, maybe, number, oneOf, text } from '.
 export const TARGET = 'qwen3ft.playground';
 
 /** What makes a kernel ready for the comm; it may be run again and again. */
-export const SERVE_CODE = 'from qwen3ft_jupyter.notebook.playground import serve as _serve\n_serve()\ndel _serve';
+export const SERVE_CODE =
+  'from qwen3ft_jupyter.notebook.playground import serve as _serve\n_serve()\ndel _serve';
 
 /** Who answers: the model as it was, or with the adapter of a fine-tune. */
 export type Side = 'base' | 'tuned';
@@ -36,8 +39,9 @@ export interface IReply {
 export interface ITurn {
   readonly question: string;
   readonly replies: Readonly<Partial<Record<Side, IReply>>>;
-  /** What the chance of its answers began with; null where there was none. */
-  readonly seed: number | null;
+  readonly system: string;
+  /** How it was asked: what `AnswerOptions` in Python takes. */
+  readonly options: ReadonlyJSONObject;
 }
 
 /** How tokens are drawn. */
@@ -82,12 +86,17 @@ const parseReply: Reader<IReply> = value => {
 };
 
 const parseTurn: Reader<ITurn> = value => {
-  const { question, replies, seed } = json(value);
+  const { question, replies, system, options } = json(value);
   const known = SIDES.filter(side => isRecord(json(replies)[side]));
   return {
     question: text(question),
     replies: Object.fromEntries(known.map(side => [side, parseReply(json(replies)[side])])),
-    seed: number(seed)
+    system: text(system),
+    options: Object.fromEntries(
+      Object.entries(json(options)).flatMap(([name, each]) =>
+        typeof each === 'number' || typeof each === 'boolean' ? [[name, each]] : []
+      )
+    )
   };
 };
 

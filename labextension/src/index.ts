@@ -3,6 +3,7 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
@@ -20,6 +21,7 @@ import { JobOutput } from './notebook/output';
 import { JOB_MIME_TYPE } from './notebook/place';
 import { FirstSave } from './notebook/saving';
 import { QwenPanel } from './panel/panel';
+import { addPlayground } from './playground/plugin';
 import { followSettings } from './state/settings';
 import { Store } from './state/store';
 import { JobsItem } from './status/item';
@@ -139,4 +141,30 @@ const cellCommandsPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [storePlugin, panelPlugin, statusPlugin, jobOutputPlugin, cellCommandsPlugin];
+/** Talking to models in the main area. */
+const playgroundPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:playground',
+  description: 'Adds a playground that talks to models and to the results of fine-tunes.',
+  autoStart: true,
+  requires: [IQwen3ft, IRenderMimeRegistry],
+  optional: [ILayoutRestorer, ICommandPalette, ILauncher],
+  activate: (
+    app: JupyterFrontEnd,
+    shared: IApp,
+    rendermime: IRenderMimeRegistry,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null
+  ): void => {
+    addPlayground(app, shared, { rendermime, restorer, palette, launcher });
+  }
+};
+
+export default [
+  storePlugin,
+  panelPlugin,
+  statusPlugin,
+  jobOutputPlugin,
+  cellCommandsPlugin,
+  playgroundPlugin
+];

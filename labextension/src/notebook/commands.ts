@@ -24,6 +24,12 @@ const MODEL_ARGS: ReadonlyJSONObject = {
   }
 };
 
+const CODE_ARGS: ReadonlyJSONObject = {
+  type: 'object',
+  properties: { source: { type: 'string', description: 'The code.' } },
+  required: ['source']
+};
+
 const JOB_ARGS: ReadonlyJSONObject = {
   type: 'object',
   properties: {
@@ -60,6 +66,11 @@ export function addCellCommands(app: JupyterFrontEnd, services: ICommandServices
     caption: trans.__('Put the code that fine-tunes a model into the notebook'),
     describedBy: { args: MODEL_ARGS },
     execute: args => inTurn(fineTuneCells(modelOf(args)))
+  });
+  app.commands.addCommand(CommandIDs.insertCode, {
+    label: trans.__('Insert a Cell with This Code'),
+    describedBy: { args: CODE_ARGS },
+    execute: args => inTurn([{ source: text(args.source) }])
   });
   app.commands.addCommand(CommandIDs.showJob, {
     label: trans.__('Show a Job in the Notebook'),

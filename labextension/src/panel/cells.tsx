@@ -22,6 +22,13 @@ export function CellButtons({ modelName }: { readonly modelName: string }): JSX.
         description={trans.__('Fine-tune %1: put the code into the notebook', modelName)}
         onClick={() => void commands.execute(CommandIDs.insertFineTuneCells, { modelName })}
       />
+      {commands.hasCommand(CommandIDs.openPlayground) && (
+        <ActionButton
+          label={trans.__('Chat')}
+          description={trans.__('Chat with %1 in the playground', modelName)}
+          onClick={() => void commands.execute(CommandIDs.openPlayground, { model: modelName })}
+        />
+      )}
     </>
   );
 }

@@ -7,6 +7,7 @@ import { JobCard } from '../components/card';
 import { useApp, useStore } from '../components/context';
 import { CommandIDs } from '../domain/commands';
 import { useDesk, useModel } from './context';
+import type { FineTuneModel } from './model';
 import { Waiting } from './waiting';
 
 /** What can be done with the form, and where it would run. */
@@ -15,7 +16,6 @@ export function Actions(): JSX.Element {
   const model = useModel();
   const { insertCell, save } = useDesk();
   const missing = useMissing();
-  const count = model.problems.length;
   const isReady = model.schema.value !== null;
   return (
     <footer className="jp-Qwen3ft-actionBar">
@@ -23,7 +23,10 @@ export function Actions(): JSX.Element {
         <ProblemAlert problem={model.starting.problem} onDismiss={() => model.starting.clear()} />
       )}
       {model.starting.isBusy && (
-        <Waiting label={trans.__('Checking everything before the start')} onStop={() => model.starting.stop()} />
+        <Waiting
+          label={trans.__('Checking everything before the start')}
+          onStop={() => model.starting.stop()}
+        />
       )}
       <div className="jp-Qwen3ft-actions">
         <ActionButton
@@ -48,17 +51,9 @@ export function Actions(): JSX.Element {
             onClick={() => void insertCell()}
           />
         )}
-        <ActionButton
-          label={trans.__('Save as YAML…')}
-          isDisabled={!isReady}
-          onClick={() => void save()}
-        />
+        <ActionButton label={trans.__('Save as YAML…')} isDisabled={!isReady} onClick={() => void save()} />
         <span className="jp-Qwen3ft-state" role="status">
-          {count > 0
-            ? trans._n('%1 field is wrong.', '%1 fields are wrong.', count, count)
-            : model.checked.isBusy
-              ? ''
-              : whole(model.checked.value?.problems.length, trans)}
+          {useStateWords(model)}
         </span>
       </div>
       <Where missing={missing} isRunning={model.isRunning} />
@@ -66,8 +61,26 @@ export function Actions(): JSX.Element {
   );
 }
 
-function whole(problems: number | undefined, trans: ReturnType<typeof useApp>['trans']): string {
-  return problems === 0 ? trans.__('All fields are right.') : '';
+/** How the form stands, for eyes that do not see the panes, and for ears. */
+function useStateWords(model: FineTuneModel): string {
+  const { trans } = useApp();
+  const count = model.problems.length;
+  if (count > 0) {
+    return trans._n('%1 field is wrong.', '%1 fields are wrong.', count, count);
+  }
+  if (model.checked.value?.problems.length !== 0 || !model.isPlanFresh || model.plan.value === null) {
+    return '';
+  }
+  const { fits, has_room } = model.plan.value;
+  if (!has_room) {
+    return trans.__('Not enough disk');
+  }
+  const words = {
+    yes: trans.__('It fits.'),
+    no: trans.__('It does not fit.'),
+    unknown: trans.__('It may not fit.')
+  };
+  return words[fits];
 }
 
 /** Go to the first field that is wrong. */
@@ -108,7 +121,9 @@ function Where(props: { readonly missing: ReadonlyArray<string>; readonly isRunn
   return (
     <p className="jp-Qwen3ft-help">
       {isRunning
-        ? trans.__('The fine-tune of this form is at work. Stop it to start another one, or open another form.')
+        ? trans.__(
+            'The fine-tune of this form is at work. Stop it to start another one, or open another form.'
+          )
         : trans.__(
             'Start runs it beside JupyterLab, with JupyterLab’s own Python %1: it goes on without this page. A cell runs it with the Python of the notebook’s kernel.',
             python

@@ -35,11 +35,13 @@ export function addFineTune(app: JupyterFrontEnd, shared: IApp, places: IPlaces)
   const { trans } = shared;
   const { commands } = app;
   const forms = new Forms(app, shared, places);
-  const chosen = () => [...(forms.browser()?.selectedItems() ?? [])].filter(each => each.type !== 'directory');
+  const chosen = () =>
+    [...(forms.browser()?.selectedItems() ?? [])].filter(each => each.type !== 'directory');
   const areChosen = (suffixes: ReadonlyArray<string>) =>
     chosen().length > 0 && chosen().every(each => endsWith(each.name, suffixes));
   commands.addCommand(CommandIDs.openFineTune, {
-    label: args => (args.isPalette === true ? trans.__('Fine-tune a Qwen3 Model') : trans.__('Fine-tune Qwen3')),
+    label: args =>
+      args.isPalette === true ? trans.__('Fine-tune a Qwen3 Model') : trans.__('Fine-tune Qwen3'),
     caption: trans.__('Choose a model and data, see whether it fits, and start'),
     icon: qwen3ftIcon,
     describedBy: { args: OPENING_ARGS },
@@ -51,7 +53,9 @@ export function addFineTune(app: JupyterFrontEnd, shared: IApp, places: IPlaces)
     describedBy: NO_ARGS,
     isVisible: () => areChosen(DATA_SUFFIXES),
     execute: () =>
-      forms.open(readOpening({ data: chosen().map(each => app.serviceManager.contents.localPath(each.path)) }))
+      forms.open(
+        readOpening({ data: chosen().map(each => app.serviceManager.contents.localPath(each.path)) })
+      )
   });
   commands.addCommand(CommandIDs.openConfig, {
     label: trans.__('Open as a Fine-tune of Qwen3'),

@@ -96,13 +96,18 @@ export function fromConfig(config: Json, fields: ReadonlyArray<IField>, path: st
 function drop(rest: Record<string, unknown>, group: string, inner: string | undefined): void {
   const within = rest[group];
   if (inner !== undefined && isRecord(within)) {
-    const { [inner]: _, ...others } = within;
+    const others = without(within, inner);
     rest[group] = others;
     if (Object.keys(others).length > 0) {
       return;
     }
   }
   delete rest[group];
+}
+
+/** An object without one of its fields. */
+export function without(fields: Json, name: string): Json {
+  return Object.fromEntries(Object.entries(fields).filter(([each]) => each !== name));
 }
 
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
@@ -143,7 +148,11 @@ function fromValue(field: IField, given: unknown): Value | null {
   }
   if (Array.isArray(given)) {
     const isList = field.kind === 'list' || field.kind === 'lines';
-    return isList ? list(given).map(text).join(field.kind === 'list' ? ', ' : '\n') : null;
+    return isList
+      ? list(given)
+          .map(text)
+          .join(field.kind === 'list' ? ', ' : '\n')
+      : null;
   }
   return isRecord(given) ? null : text(given);
 }

@@ -82,13 +82,22 @@ function Control({ field, id, isInvalid, describedBy }: IControlProps): JSX.Elem
       );
     case 'choice':
       return (
-        <select {...common} className="jp-Qwen3ft-input" value={typed} onChange={event => set(event.target.value)}>
-          <option value="">{trans.__('Default: %1', shown(standard) || trans.__('decided by itself'))}</option>
-          {[...field.choices, ...(typed !== '' && !field.choices.includes(typed) ? [typed] : [])].map(choice => (
-            <option key={choice} value={choice}>
-              {choice}
-            </option>
-          ))}
+        <select
+          {...common}
+          className="jp-Qwen3ft-input"
+          value={typed}
+          onChange={event => set(event.target.value)}
+        >
+          <option value="">
+            {trans.__('Default: %1', shown(standard) || trans.__('decided by itself'))}
+          </option>
+          {[...field.choices, ...(typed !== '' && !field.choices.includes(typed) ? [typed] : [])].map(
+            choice => (
+              <option key={choice} value={choice}>
+                {choice}
+              </option>
+            )
+          )}
         </select>
       );
     case 'lines':

@@ -76,8 +76,18 @@ function Verdict({ plan }: { readonly plan: IPlan }): JSX.Element {
   const [needed, free] = [formatBytes(memory.total, locale), formatBytes(memory.free, locale)];
   const words = {
     yes: trans.__('It fits: about %1 of %2 free on %3.', needed, free, placeOf(memory, trans)),
-    no: trans.__('It does not fit: about %1 are needed, %2 are free on %3.', needed, free, placeOf(memory, trans)),
-    unknown: trans.__('It may not fit: about %1 are needed, %2 are free on %3.', needed, free, placeOf(memory, trans))
+    no: trans.__(
+      'It does not fit: about %1 are needed, %2 are free on %3.',
+      needed,
+      free,
+      placeOf(memory, trans)
+    ),
+    unknown: trans.__(
+      'It may not fit: about %1 are needed, %2 are free on %3.',
+      needed,
+      free,
+      placeOf(memory, trans)
+    )
   };
   const signs = { yes: '✓', no: '✕', unknown: '?' };
   return (
@@ -96,7 +106,11 @@ function Memory({ memory }: { readonly memory: IPlannedMemory }): JSX.Element {
   const { trans, locale } = useApp();
   const parts: ReadonlyArray<readonly [string, number, string]> = [
     [trans.__('Weights'), memory.weights, 'series0'],
-    [trans.__('Adapter, gradients, optimizer'), memory.adapter + memory.gradients + memory.optimizer, 'series1'],
+    [
+      trans.__('Adapter, gradients, optimizer'),
+      memory.adapter + memory.gradients + memory.optimizer,
+      'series1'
+    ],
     [trans.__('Activations'), memory.activations + memory.logits, 'series2'],
     [trans.__('Reserve'), memory.margin, 'series4']
   ];

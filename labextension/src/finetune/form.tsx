@@ -66,7 +66,9 @@ function Trouble(): JSX.Element | null {
       problem={{
         ...problem,
         code: 'old-server',
-        message: trans.__('The running server does not know this form: it was started before the last update.'),
+        message: trans.__(
+          'The running server does not know this form: it was started before the last update.'
+        ),
         hint: trans.__('Restart JupyterLab; what is filled in here is kept.')
       }}
     >

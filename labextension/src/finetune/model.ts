@@ -6,7 +6,7 @@ import type { Json } from '../api/read';
 import { isActive } from '../domain/jobs';
 import type { Store } from '../state/store';
 import type { IDraft, Value } from './draft';
-import { fromConfig, toConfig, withValues } from './draft';
+import { fromConfig, toConfig, without, withValues } from './draft';
 import type { IField } from './fields';
 import { readFields } from './fields';
 import { Latest } from './latest';
@@ -190,8 +190,7 @@ export class FineTuneModel {
 
   /** Drop a field that nobody knows. */
   dropUnknown(name: string): void {
-    const { [name]: _, ...rest } = this._draft.rest;
-    this._draft = { ...this._draft, rest };
+    this._draft = { ...this._draft, rest: without(this._draft.rest, name) };
     this._onDraft();
   }
 

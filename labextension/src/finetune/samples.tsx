@@ -29,8 +29,18 @@ export function Samples({ samples }: { readonly samples: ReadonlyArray<ISample> 
     <div className="jp-Qwen3ft-samples" role="group" aria-label={trans.__('Samples')}>
       <div className="jp-Qwen3ft-samplesHead">
         <h3>{trans.__('Sample %1 of %2', index + 1, samples.length)}</h3>
-        <ActionButton icon={caretLeftIcon} isIconOnly label={trans.__('Previous sample')} onClick={() => go(-1)} />
-        <ActionButton icon={caretRightIcon} isIconOnly label={trans.__('Next sample')} onClick={() => go(1)} />
+        <ActionButton
+          icon={caretLeftIcon}
+          isIconOnly
+          label={trans.__('Previous sample')}
+          onClick={() => go(-1)}
+        />
+        <ActionButton
+          icon={caretRightIcon}
+          isIconOnly
+          label={trans.__('Next sample')}
+          onClick={() => go(1)}
+        />
       </div>
       <SampleWords sample={sample} />
       <div
@@ -64,13 +74,19 @@ function SampleWords({ sample }: { readonly sample: ISample }): JSX.Element {
     )
   ];
   if (sample.answer !== '') {
-    words.unshift(sample.answer === 'chosen' ? trans.__('the chosen answer') : trans.__('the rejected answer'));
+    words.unshift(
+      sample.answer === 'chosen' ? trans.__('the chosen answer') : trans.__('the rejected answer')
+    );
   }
   return <p className="jp-Qwen3ft-meta">{words.join(' · ')}</p>;
 }
 
 /** Tokens in a row that are all learned, or all not, with a hair line between two of them. */
-const Tokens = React.memo(function Tokens({ tokens }: { readonly tokens: ReadonlyArray<IToken> }): JSX.Element {
+const Tokens = React.memo(function Tokens({
+  tokens
+}: {
+  readonly tokens: ReadonlyArray<IToken>;
+}): JSX.Element {
   const { trans } = useApp();
   return (
     <>

@@ -4,15 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 /** The parts of Advanced, in order. */
 export type Section =
-  | 'learning'
-  | 'batches'
-  | 'adapter'
-  | 'data'
-  | 'measuring'
-  | 'result'
-  | 'machine'
-  | 'origin'
-  | 'other';
+  'learning' | 'batches' | 'adapter' | 'data' | 'measuring' | 'result' | 'machine' | 'origin' | 'other';
 
 /** Fields that the form asks for up front, in a way of their own. */
 export const UP_FRONT: ReadonlySet<string> = new Set(['model', 'data', 'preset', 'method', 'quantization']);

@@ -164,23 +164,15 @@ function LeftOut(props: {
   return (
     <details className="jp-Qwen3ft-fold jp-mod-level3">
       <summary>
-        <h3>
-          {trans._n('%1 row is left out', '%1 rows are left out', whole, formatCount(whole, locale))}
-        </h3>
+        <h3>{trans._n('%1 row is left out', '%1 rows are left out', whole, formatCount(whole, locale))}</h3>
       </summary>
-      <ul
-        className="jp-Qwen3ft-leftOut"
-        tabIndex={0}
-        aria-label={trans.__('Rows left out, and why')}
-      >
+      <ul className="jp-Qwen3ft-leftOut" tabIndex={0} aria-label={trans.__('Rows left out, and why')}>
         {rows.map(row => (
           <li key={row}>
             <bdi>{visible(row)}</bdi>
           </li>
         ))}
-        {whole > rows.length && (
-          <li>{trans.__('and %1 more', formatCount(whole - rows.length, locale))}</li>
-        )}
+        {whole > rows.length && <li>{trans.__('and %1 more', formatCount(whole - rows.length, locale))}</li>}
       </ul>
     </details>
   );

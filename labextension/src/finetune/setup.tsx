@@ -10,6 +10,11 @@ import { isActive } from '../domain/jobs';
 import { useDesk, useModel } from './context';
 import { Problems } from './field';
 
+// Names, which are the same in every language.
+const EXAMPLE = 'Qwen/Qwen3-0.6B';
+const LORA = 'LoRA';
+const QLORA = 'QLoRA';
+
 /** The model: one of those there are, or any other by its name. */
 export function ModelChoice(): JSX.Element {
   const { trans } = useApp();
@@ -30,7 +35,7 @@ export function ModelChoice(): JSX.Element {
         aria-labelledby={`${id}-title`}
         aria-invalid={problems.length > 0 || undefined}
         aria-describedby={`${id}-problem ${id}-facts`}
-        placeholder="Qwen/Qwen3-0.6B"
+        placeholder={EXAMPLE}
         value={model.text('model')}
         onChange={event => model.set({ model: event.target.value })}
       />
@@ -230,12 +235,12 @@ export function MethodChoice(): JSX.Element {
       cards={[
         {
           value: 'lora',
-          title: 'LoRA',
+          title: LORA,
           text: trans.__('A small adapter beside the model. What nearly everyone takes.')
         },
         {
           value: 'qlora',
-          title: 'QLoRA',
+          title: QLORA,
           text: trans.__('The same over a model in 4 bits: a quarter of its memory. Needs an NVIDIA GPU.')
         },
         {

@@ -46,7 +46,9 @@ export interface IFormServices {
 /** A form in the main area. */
 export class FormWidget extends MainAreaWidget<ReactWidget> {
   constructor(id: string, model: FineTuneModel, services: IFormServices) {
-    super({ content: appWidget(services.shared, inDesk(deskOf(model, services), <Form />), 'jp-Qwen3ft-form') });
+    super({
+      content: appWidget(services.shared, inDesk(deskOf(model, services), <Form />), 'jp-Qwen3ft-form')
+    });
     this._model = model;
     this._services = services;
     const { shared } = services;
@@ -147,17 +149,28 @@ export async function makeForm(id: string, opening: IOpening, services: IFormSer
 }
 
 /** The config that the file browser points at, read by the server; null where it is none, which is told. */
-async function readConfig(path: string, client: FineTuneClient, services: IFormServices): Promise<IDraft | null> {
+async function readConfig(
+  path: string,
+  client: FineTuneClient,
+  services: IFormServices
+): Promise<IDraft | null> {
   const { app, shared } = services;
   try {
     const file = await app.serviceManager.contents.get(path, { type: 'file', format: 'text', content: true });
     const base = PathExt.dirname(app.serviceManager.contents.localPath(path));
-    const [schema, { config }] = await Promise.all([client.schema(), client.check(String(file.content), { base })]);
+    const [schema, { config }] = await Promise.all([
+      client.schema(),
+      client.check(String(file.content), { base })
+    ]);
     return fromConfig(config, readFields(schema), path);
   } catch (error) {
     const { message, hint } = toProblem(error);
     Notification.error(
-      shared.trans.__('%1 could not be opened as a form: %2', PathExt.basename(path), `${message} ${hint}`.trim()),
+      shared.trans.__(
+        '%1 could not be opened as a form: %2',
+        PathExt.basename(path),
+        `${message} ${hint}`.trim()
+      ),
       { autoClose: false }
     );
     return null;

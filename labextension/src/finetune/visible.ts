@@ -1,7 +1,13 @@
 /** Text of strangers, shown so that everything in it is seen and nothing of it acts. Pure. */
 
-/** The names of characters that cannot be seen and change how others are shown. */
+/** The names of characters that cannot be seen, some of which change how others are shown. */
 const NAMES: Readonly<Record<string, string>> = {
+  '\u0000': 'NUL',
+  '\u0007': 'BEL',
+  '\u0008': 'BS',
+  '\u000d': 'CR',
+  '\u001b': 'ESC',
+  '\u007f': 'DEL',
   '\u00ad': 'SHY',
   '\u061c': 'ALM',
   '\u200b': 'ZWSP',
@@ -24,21 +30,17 @@ const NAMES: Readonly<Record<string, string>> = {
 
 // Control characters but the end of a line; and those of NAMES.
 const UNSEEN =
-  // eslint-disable-next-line no-control-regex
   /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]/g;
 
 /**
- * Replace what cannot be seen by what can: `\u001b` by `␛`, a right-to-left mark by `⟨RLM⟩`; the end of a line is
- * marked and stays.
+ * Replace what cannot be seen by what can: an escape by `⟨ESC⟩`, a right-to-left mark by `⟨RLM⟩`; tabs and the ends of
+ * lines are marked.
  */
 export function visible(given: string): string {
-  return given.replace(UNSEEN, each => nameOf(each)).replace(/\n/g, '↵\n');
+  return given.replace(UNSEEN, nameOf).replace(/\n/g, '↵\n');
 }
 
 function nameOf(each: string): string {
-  const code = each.charCodeAt(0);
-  if (code < 0x20) {
-    return each === '\t' ? '⇥' : String.fromCharCode(0x2400 + code);
-  }
-  return code === 0x7f ? '␡' : `⟨${NAMES[each] ?? `U+${code.toString(16).toUpperCase().padStart(4, '0')}`}⟩`;
+  const code = each.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0');
+  return each === '\t' ? '⇥' : `⟨${NAMES[each] ?? `U+${code}`}⟩`;
 }

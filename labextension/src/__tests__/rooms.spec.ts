@@ -12,7 +12,8 @@ const ORDER = [
   ['domain'],
   ['state'],
   ['components'],
-  ['panel', 'main', 'finetune', 'notebook'],
+  ['main'],
+  ['panel', 'notebook', 'run', 'finetune'],
   ['index']
 ];
 

@@ -18,7 +18,7 @@ export function Actions(): JSX.Element {
   const missing = useMissing();
   const isReady = model.schema.value !== null;
   return (
-    <footer className="jp-Qwen3ft-actionBar">
+    <div className="jp-Qwen3ft-actionBar">
       {model.starting.problem !== null && !model.starting.isBusy && (
         <ProblemAlert problem={model.starting.problem} onDismiss={() => model.starting.clear()} />
       )}
@@ -57,7 +57,7 @@ export function Actions(): JSX.Element {
         </span>
       </div>
       <Where missing={missing} isRunning={model.isRunning} />
-    </footer>
+    </div>
   );
 }
 

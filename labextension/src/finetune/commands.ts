@@ -1,19 +1,20 @@
 /** The commands that open forms. The form itself is loaded with the first one. */
 
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
-import type { ICommandPalette, MainAreaWidget } from '@jupyterlab/apputils';
-import { WidgetTracker } from '@jupyterlab/apputils';
+import type { ICommandPalette } from '@jupyterlab/apputils';
 import type { FileBrowser, IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import type { ILauncher } from '@jupyterlab/launcher';
 import type { INotebookTracker } from '@jupyterlab/notebook';
-import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import type { ReadonlyJSONObject, ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import { UUID } from '@lumino/coreutils';
+import type { Widget } from '@lumino/widgets';
 
+import { text } from '../api/read';
 import type { IApp } from '../components/context';
 import { qwen3ftIcon } from '../components/icons';
 import { CommandIDs } from '../domain/commands';
+import { MainViews } from '../main/views';
 import type { IDraft } from './draft';
-import type { IOpening } from './opening';
 import { CONFIG_SUFFIXES, DATA_SUFFIXES, endsWith, keyOf, OPENING_ARGS, readOpening } from './opening';
 
 /** What is typed is written down when nobody types on. */
@@ -45,41 +46,52 @@ export function addFineTune(app: JupyterFrontEnd, shared: IApp, places: IPlaces)
     caption: trans.__('Choose a model and data, see whether it fits, and start'),
     icon: qwen3ftIcon,
     describedBy: { args: OPENING_ARGS },
-    execute: args => forms.open(readOpening(args))
+    execute: args => forms.open(args)
   });
   commands.addCommand(CommandIDs.fineTuneOnFiles, {
     label: trans.__('Fine-tune Qwen3 on This'),
     icon: qwen3ftIcon,
     describedBy: NO_ARGS,
     isVisible: () => areChosen(DATA_SUFFIXES),
-    execute: () =>
-      forms.open(
-        readOpening({ data: chosen().map(each => app.serviceManager.contents.localPath(each.path)) })
-      )
+    execute: () => forms.openData(chosen().map(each => each.path))
   });
   commands.addCommand(CommandIDs.openConfig, {
     label: trans.__('Open as a Fine-tune of Qwen3'),
     icon: qwen3ftIcon,
     describedBy: NO_ARGS,
     isVisible: () => areChosen(CONFIG_SUFFIXES),
-    execute: () => Promise.all(chosen().map(each => forms.open(readOpening({ path: each.path }))))
+    execute: () => chosen().forEach(each => forms.open({ path: each.path }))
   });
   const category = trans.__('Qwen3');
   places.palette?.addItem({ command: CommandIDs.openFineTune, category, args: { isPalette: true } });
   places.launcher?.add({ command: CommandIDs.openFineTune, category, rank: 1 });
 }
 
-/** The forms that are open, and what is kept of them. */
+/** The forms that are open. */
 class Forms {
   constructor(
     private readonly _app: JupyterFrontEnd,
-    private readonly _shared: IApp,
+    shared: IApp,
     private readonly _places: IPlaces
   ) {
-    void _places.restorer?.restore(this._tracker, {
+    this._views = new MainViews({
+      app: { shell: _app.shell, context: shared },
+      restorer: _places.restorer,
       command: CommandIDs.openFineTune,
-      args: widget => this._kept.get(widget.id) ?? {},
-      name: widget => widget.id
+      id: 'qwen3ft-finetune',
+      icon: qwen3ftIcon,
+      keyOf: args => encodeURIComponent(text(args.key)),
+      title: () => shared.trans.__('Fine-tune'),
+      load: async (args, view) => {
+        const { makeForm } = await import('./view');
+        return makeForm(readOpening(args), view.setTitle, {
+          app: _app,
+          shared,
+          notebooks: _places.notebooks,
+          browser: this.browser,
+          onDraft: keeper(text(args.key), view.keep)
+        });
+      }
     });
   }
 
@@ -87,44 +99,25 @@ class Forms {
   readonly browser = (): FileBrowser | null => this._places.browsers?.tracker.currentWidget ?? null;
 
   /** Open a form, or show the one that was opened with the same. */
-  async open(opening: IOpening): Promise<MainAreaWidget> {
-    const key = keyOf(opening);
-    const known = this._tracker.find(each => key !== '' && this._kept.get(each.id)?.key === key);
-    if (known !== undefined) {
-      this._app.shell.activateById(known.id);
-      return known;
-    }
-    const { makeForm } = await import('./view');
-    const id = opening.kept?.id ?? `qwen3ft-finetune-${UUID.uuid4()}`;
-    const widget = await makeForm(id, opening, {
-      app: this._app,
-      shared: this._shared,
-      notebooks: this._places.notebooks,
-      browser: this.browser,
-      onDraft: draft => this._keep(id, key, draft)
-    });
-    this._app.shell.add(widget, 'main', { type: 'Qwen3 fine-tune' });
-    await this._tracker.add(widget);
-    this._app.shell.activateById(id);
-    widget.disposed.connect(() => this._kept.delete(id), this);
-    return widget;
+  open(args: ReadonlyPartialJSONObject): Widget {
+    const key = text(args.key) || keyOf(readOpening(args)) || UUID.uuid4();
+    // What a command is given is JSON.
+    return this._views.open({ ...(args as ReadonlyJSONObject), key });
   }
 
-  private _keep(id: string, key: string, draft: IDraft): void {
-    this._kept.set(id, { id, key, draft: JSON.parse(JSON.stringify(draft)) });
-    clearTimeout(this._timers.get(id));
-    this._timers.set(
-      id,
-      setTimeout(() => {
-        const widget = this._tracker.find(each => each.id === id);
-        if (widget !== undefined) {
-          void this._tracker.save(widget);
-        }
-      }, KEEP_DELAY_MS)
-    );
+  /** Open one for files. */
+  openData(paths: ReadonlyArray<string>): Widget {
+    return this.open({ data: paths.map(path => this._app.serviceManager.contents.localPath(path)) });
   }
 
-  private readonly _kept = new Map<string, ReadonlyPartialJSONObject>();
-  private readonly _timers = new Map<string, ReturnType<typeof setTimeout>>();
-  private readonly _tracker = new WidgetTracker<MainAreaWidget>({ namespace: 'qwen3ft-finetune' });
+  private readonly _views: MainViews<ReadonlyJSONObject>;
+}
+
+/** Writes down what is filled in, for the next page. */
+function keeper(key: string, keep: (args: ReadonlyJSONObject) => void): (draft: IDraft) => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return draft => {
+    clearTimeout(timer);
+    timer = setTimeout(() => keep({ key, draft: JSON.parse(JSON.stringify(draft)) }), KEEP_DELAY_MS);
+  };
 }

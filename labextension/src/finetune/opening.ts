@@ -1,7 +1,8 @@
 /** What a form is opened with: a model, data, a file; or as it was before the page was reloaded. Pure. */
 
-import type { ReadonlyJSONObject, ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import type { ReadonlyJSONObject } from '@lumino/coreutils';
 
+import type { Json } from '../api/read';
 import { isRecord, json, list, text } from '../api/read';
 import type { IDraft, Value } from './draft';
 
@@ -17,8 +18,10 @@ export interface IOpening {
   readonly data: ReadonlyArray<string>;
   /** A config in the file browser. */
   readonly path: string;
+  /** A config as it is, null for none. */
+  readonly config: Json | null;
   /** The form of an earlier page, null for a new one. */
-  readonly kept: { readonly id: string; readonly key: string; readonly draft: IDraft } | null;
+  readonly draft: IDraft | null;
 }
 
 /** The arguments, for other extensions and the palette. */
@@ -31,31 +34,34 @@ export const OPENING_ARGS: ReadonlyJSONObject = {
       oneOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }]
     },
     path: { type: 'string', description: 'A YAML file in the file browser that holds a config.' },
-    id: { type: 'string', description: 'Of a form that is restored.' },
-    key: { type: 'string', description: 'What that form was opened with.' },
-    draft: { type: 'object', description: 'What stood in it.' }
+    config: { type: 'object', description: 'The fields of a config.' },
+    key: {
+      type: 'string',
+      description: 'What tells this form from others; one with the same is shown again.'
+    },
+    draft: { type: 'object', description: 'What stood in a form of an earlier page.' }
   }
 };
 
 /** Read the arguments. */
-export function readOpening(args: ReadonlyPartialJSONObject): IOpening {
+export function readOpening(args: Json): IOpening {
   const data = typeof args.data === 'string' ? [args.data] : list(args.data).map(text);
-  const id = text(args.id);
   return {
     modelName: text(args.modelName),
     data: data.filter(each => each !== ''),
     path: text(args.path),
-    kept: id !== '' && isRecord(args.draft) ? { id, key: text(args.key), draft: readDraft(args.draft) } : null
+    config: isRecord(args.config) ? args.config : null,
+    draft: isRecord(args.draft) ? readDraft(args.draft) : null
   };
 }
 
 /** What tells one form from another: opened again with the same, it is the same form. Empty for a blank one. */
-export function keyOf({ modelName, data, path, kept }: IOpening): string {
-  if (kept !== null) {
-    return kept.key;
-  }
+export function keyOf({ modelName, data, path, config }: IOpening): string {
   if (path !== '') {
     return `path ${path}`;
+  }
+  if (config !== null) {
+    return `config ${JSON.stringify(config)}`;
   }
   return data.length > 0 ? `data ${data.join('\n')}` : modelName !== '' ? `model ${modelName}` : '';
 }

@@ -24,7 +24,9 @@ export function ModelChoice(): JSX.Element {
   const problems = model.problemsOf('model');
   return (
     <section className="jp-Qwen3ft-part" data-field="model" aria-labelledby={`${id}-title`}>
-      <h2 id={`${id}-title`}>{trans.__('Model')}</h2>
+      <h2 id={`${id}-title`}>
+        <label htmlFor={id}>{trans.__('Model')}</label>
+      </h2>
       <input
         id={id}
         className="jp-Qwen3ft-input"
@@ -32,7 +34,6 @@ export function ModelChoice(): JSX.Element {
         list={`${id}-models`}
         autoComplete="off"
         spellCheck={false}
-        aria-labelledby={`${id}-title`}
         aria-invalid={problems.length > 0 || undefined}
         aria-describedby={`${id}-problem ${id}-facts`}
         placeholder={EXAMPLE}
@@ -201,10 +202,13 @@ function Cards({ title, field, cards, chosen, onChoose }: ICardsProps): JSX.Elem
               name={id}
               value={card.value}
               checked={card.value === chosen}
+              aria-labelledby={`${id}-${card.value}-title`}
               aria-describedby={`${id}-${card.value}`}
               onChange={() => onChoose(card.value)}
             />
-            <span className="jp-Qwen3ft-cardTitle">{card.title}</span>
+            <span className="jp-Qwen3ft-cardTitle" id={`${id}-${card.value}-title`}>
+              {card.title}
+            </span>
             <span className="jp-Qwen3ft-help" id={`${id}-${card.value}`}>
               {card.text}
             </span>

@@ -3,21 +3,20 @@
 import '../../style/finetune.css';
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { InputDialog, MainAreaWidget, Notification } from '@jupyterlab/apputils';
+import { InputDialog, Notification } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
 import type { FileBrowser } from '@jupyterlab/filebrowser';
 import { FileDialog } from '@jupyterlab/filebrowser';
 import type { INotebookTracker } from '@jupyterlab/notebook';
-import type { ReactWidget } from '@jupyterlab/ui-components';
+import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import { FineTuneClient } from '../api/finetune';
 import { toProblem } from '../api/request';
 import type { IApp } from '../components/context';
-import { appWidget } from '../components/context';
+import { inApp } from '../components/context';
 import { confirmLoss } from '../components/dialog';
-import { qwen3ftIcon } from '../components/icons';
 import { CommandIDs } from '../domain/commands';
 import type { IDesk } from './context';
 import { inDesk } from './context';
@@ -43,25 +42,19 @@ export interface IFormServices {
   readonly onDraft: (draft: IDraft) => void;
 }
 
-/** A form in the main area. */
-export class FormWidget extends MainAreaWidget<ReactWidget> {
-  constructor(id: string, model: FineTuneModel, services: IFormServices) {
-    super({
-      content: appWidget(services.shared, inDesk(deskOf(model, services), <Form />), 'jp-Qwen3ft-form')
-    });
-    this._model = model;
-    this._services = services;
-    const { shared } = services;
-    this.id = id;
-    this.addClass('jp-Qwen3ft-formTab');
-    this.toolbar.hide();
-    this.title.icon = qwen3ftIcon;
-    this.title.closable = true;
-    this.content.node.setAttribute('role', 'region');
-    this.content.node.setAttribute('aria-label', shared.trans.__('Fine-tune'));
+/** A form. */
+export class FormView extends ReactWidget {
+  constructor(
+    private readonly _model: FineTuneModel,
+    private readonly _setTitle: (title: string) => void,
+    private readonly _services: IFormServices
+  ) {
+    super();
+    this.addClass('jp-Qwen3ft-form');
+    this._desk = deskOf(_model, _services);
     this._name();
-    this._stopNaming = model.subscribe(() => this._name());
-    this._stopShowing = shared.store.showLists(() => !this.isVisible);
+    this._stopNaming = _model.subscribe(() => this._name());
+    this._stopShowing = _services.shared.store.showLists(() => !this.isVisible);
   }
 
   override dispose(): void {
@@ -69,6 +62,10 @@ export class FormWidget extends MainAreaWidget<ReactWidget> {
     this._stopShowing();
     this._model.dispose();
     super.dispose();
+  }
+
+  protected override render(): React.ReactElement {
+    return inApp(this._services.shared, inDesk(this._desk, <Form />));
   }
 
   protected override onAfterAttach(msg: Message): void {
@@ -116,14 +113,17 @@ export class FormWidget extends MainAreaWidget<ReactWidget> {
     const { trans } = this._services.shared;
     const { draft, data } = this._model;
     const about = PathExt.basename(draft.path || data[0] || this._model.text('model'));
-    this.title.label = about === '' ? trans.__('Fine-tune') : trans.__('Fine-tune: %1', about);
-    this.title.caption = [this._model.text('model'), ...data].filter(each => each !== '').join('\n');
+    const title = about === '' ? trans.__('Fine-tune') : trans.__('Fine-tune: %1', about);
+    if (title !== this._title) {
+      this._title = title;
+      this._setTitle(title);
+    }
   }
 
-  private readonly _model: FineTuneModel;
-  private readonly _services: IFormServices;
+  private readonly _desk: IDesk;
   private readonly _stopNaming: () => void;
   private readonly _stopShowing: () => void;
+  private _title = '';
 }
 
 const DRAGS = ['lm-dragenter', 'lm-dragover', 'lm-dragleave', 'lm-drop'];
@@ -137,15 +137,18 @@ interface IDragEvent extends Event {
 const isText = (value: unknown): value is string => typeof value === 'string';
 
 /** Make the form that an opening asks for. */
-export async function makeForm(id: string, opening: IOpening, services: IFormServices): Promise<FormWidget> {
-  const { shared } = services;
+export async function makeForm(
+  opening: IOpening,
+  setTitle: (title: string) => void,
+  services: IFormServices
+): Promise<FormView> {
+  const { shared, onDraft } = services;
   const client = clientOf(services);
-  const draft = opening.kept?.draft ?? (await firstDraft(opening, client, services));
-  const model = new FineTuneModel({ client, store: shared.store, draft, onDraft: services.onDraft });
-  const widget = new FormWidget(id, model, services);
+  const draft = opening.draft ?? (await firstDraft(opening, client, services));
+  const model = new FineTuneModel({ client, store: shared.store, draft, onDraft });
+  onDraft(draft);
   model.load();
-  services.onDraft(model.draft);
-  return widget;
+  return new FormView(model, setTitle, services);
 }
 
 /** The config that the file browser points at, read by the server; null where it is none, which is told. */
@@ -184,6 +187,9 @@ async function firstDraft(
 ): Promise<IDraft> {
   if (opening.path !== '') {
     return (await readConfig(opening.path, client, services)) ?? EMPTY;
+  }
+  if (opening.config !== null) {
+    return fromConfig(opening.config, readFields(await client.schema()), '');
   }
   const { snapshot } = services.shared.store;
   const here = snapshot.models.find(each => each.cached)?.model_name ?? '';

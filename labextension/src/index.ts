@@ -3,6 +3,7 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
@@ -16,6 +17,7 @@ import type { IApp } from './components/context';
 import { qwen3ftIcon } from './components/icons';
 import { CommandIDs } from './domain/commands';
 import { toLocale } from './domain/format';
+import { addFineTune } from './finetune/commands';
 import { addCellCommands } from './notebook/commands';
 import { JobOutput } from './notebook/output';
 import { JOB_MIME_TYPE } from './notebook/place';
@@ -160,11 +162,32 @@ const playgroundPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
+/** The form of a fine-tune; it is loaded when the first one is opened. */
+const fineTunePlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:finetune',
+  description: 'Adds the form that prepares and starts a fine-tune.',
+  autoStart: true,
+  requires: [IQwen3ft],
+  optional: [ILayoutRestorer, ICommandPalette, ILauncher, IFileBrowserFactory, INotebookTracker],
+  activate: (
+    app: JupyterFrontEnd,
+    shared: IApp,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null,
+    browsers: IFileBrowserFactory | null,
+    notebooks: INotebookTracker | null
+  ): void => {
+    addFineTune(app, shared, { restorer, palette, launcher, browsers, notebooks });
+  }
+};
+
 export default [
   storePlugin,
   panelPlugin,
   statusPlugin,
   jobOutputPlugin,
   cellCommandsPlugin,
+  fineTunePlugin,
   playgroundPlugin
 ];

@@ -516,6 +516,8 @@ class StandInManager:
     ) -> dict[str, Any]:
         assert not stop.is_set()
         self._note("look_ahead", look, given, folder)
+        if look == "start":
+            return {"id": self.fine_tune(given["config"]).id}
         return dict(self.looks[look])
 
     def load_model_and_tokenizer(self, model_name: str, **options: Any) -> tuple[Any, Any]:

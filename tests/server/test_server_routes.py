@@ -751,6 +751,7 @@ CONFIG = {"model": NAME, "data": "a.jsonl"}
         ("plan", "", {"config": CONFIG}),
         ("plan", "", {"config": "model: a/b\ndata: c"}),
         ("plan", "config=model%3A%20a%0Adata%3A%20b", {}),
+        ("plan", "", {"config": CONFIG, "rough": True}),
         ("preview", "", {"config": CONFIG, "count": 2}),
         ("preview", "count=2", {"config": CONFIG}),
     ],
@@ -775,3 +776,44 @@ async def test_a_look_ahead_without_a_config_is_refused(ask: Ask, manager: Stand
 
     assert (answer.code, answer.json["code"]) == (400, "bad-input")
     assert manager.asked == []
+
+
+async def test_a_fine_tune_is_started_in_the_folder_of_the_server(ask: Ask, manager: StandInManager) -> None:
+    answer = await ask("post", "/finetune", body=json.dumps({"config": CONFIG}))
+
+    assert (answer.code, answer.json["kind"]) == (202, "finetune")
+    assert answer.headers["Location"].endswith(f"/qwen3ft/jobs/{answer.json['id']}")
+    [(look, given, folder)] = manager.was_asked("look_ahead")
+    assert (look, given) == ("start", {"config": CONFIG})
+    assert folder is not None
+
+
+async def test_a_form_is_told_every_problem_by_its_field(ask: Ask, manager: StandInManager) -> None:
+    wrong = {"model": "a/b", "epochs": "two", "lora": {"r": 0}}
+
+    answer = await ask("post", "/finetune/check", body=json.dumps({"config": wrong}))
+
+    assert answer.code == 200
+    assert {each["fields"][0] for each in answer.json["problems"]} == {"data", "epochs", "lora.r"}
+    assert answer.json["defaults"]["lora.r"] == 16
+    assert answer.json["config"] == wrong
+    assert manager.asked == []
+
+
+async def test_a_form_speaks_the_language_of_the_page(
+    ask: Ask, jp_auth_header: dict[str, str], manager: StandInManager
+) -> None:
+    headers = {**jp_auth_header, "Accept-Language": "zh-CN"}
+
+    answer = await ask(
+        "post", "/finetune/check", body='{"config": {"model": "a/b", "data": "c"," epochs": 1}}', headers=headers
+    )
+
+    assert "未知字段" in answer.json["problems"][0]["message"]
+
+
+@pytest.mark.parametrize("folder", ["..", "a/../..", "/.."])
+async def test_the_yaml_of_a_form_is_for_a_folder_below_the_servers(ask: Ask, folder: str) -> None:
+    answer = await ask("post", "/finetune/check", body=json.dumps({"config": CONFIG, "folder": folder}))
+
+    assert (answer.code, answer.json["code"]) == (400, "bad-input")

@@ -191,6 +191,48 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/finetune": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Starts a fine-tune with the Python of the server.
+         * @description Everything is checked before: fields, data, memory, disk; data sets of a hub are fetched. Until the job exists, that
+         *     ends when the client leaves. Relative paths begin at the server's folder. Of fine-tunes on one GPU one is at work, the
+         *     others wait.
+         */
+        readonly post: operations["startFineTune"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/finetune/check": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Says what is wrong with the fields of a fine-tune, and writes them as YAML.
+         * @description No data is read and nothing is started; for that see the plan. What is wrong is no failure of the request.
+         */
+        readonly post: operations["checkFineTune"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/finetune/schema": {
         readonly parameters: {
             readonly query?: never;
@@ -1166,6 +1208,20 @@ export interface components {
         };
         readonly PlanRequest: {
             readonly config?: components["schemas"]["FineTuneConfig"];
+            readonly rough?: components["schemas"]["FlagInBody"];
+        };
+        /** @description A form as it stands. */
+        readonly CheckedFineTune: {
+            /** @description The fields that are given, under our names; their paths begin at the server's folder. */
+            readonly config: Record<string, unknown>;
+            readonly problems: readonly {
+                /** @description The whole names of the fields it is about, such as `lora.r`; none where it is about the config. */
+                readonly fields: readonly string[];
+                readonly message: string;
+            }[];
+            /** @description What each field is where nothing is given, by its whole name. */
+            readonly defaults: Record<string, unknown>;
+            readonly yaml: string;
         };
         readonly PreviewRequest: {
             readonly config?: components["schemas"]["FineTuneConfig"];
@@ -1321,6 +1377,8 @@ export interface components {
                 }[];
             }[];
             readonly notices: readonly string[];
+            /** @description The first rows of which nothing is learned, each with the reason. */
+            readonly rows_left_out: readonly string[];
         };
         readonly Status: {
             /** @description Of the Python package; the panel compares it with its own. */
@@ -1602,6 +1660,7 @@ export type FineTuneConfig = components['schemas']['FineTuneConfig'];
 export type FineTuneFields = components['schemas']['FineTuneFields'];
 export type LoraConfig = components['schemas']['LoraConfig'];
 export type PlanRequest = components['schemas']['PlanRequest'];
+export type CheckedFineTune = components['schemas']['CheckedFineTune'];
 export type PreviewRequest = components['schemas']['PreviewRequest'];
 export type FineTunePlan = components['schemas']['FineTunePlan'];
 export type Fits = components['schemas']['Fits'];
@@ -1889,6 +1948,70 @@ export interface operations {
             readonly default: components["responses"]["Error"];
         };
     };
+    readonly startFineTune: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The fine-tune's fields in YAML. Needed, here or in the body. */
+                readonly config?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": {
+                    readonly config?: components["schemas"]["FineTuneConfig"];
+                };
+            };
+        };
+        readonly responses: {
+            readonly 202: components["responses"]["Started"];
+            readonly 400: components["responses"]["Error"];
+            readonly 409: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly 507: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly checkFineTune: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The fine-tune's fields in YAML. Needed, here or in the body. */
+                readonly config?: string;
+                /** @description The folder, as Jupyter names it, where relative paths of the YAML begin; the server's if left out. */
+                readonly folder?: string;
+                /** @description The folder where relative paths of the config begin; the server's if left out. */
+                readonly base?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": {
+                    readonly config?: components["schemas"]["FineTuneConfig"];
+                    readonly folder?: string | null;
+                    readonly base?: string | null;
+                };
+            };
+        };
+        readonly responses: {
+            /** @description The form as it stands. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CheckedFineTune"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
     readonly describeFineTune: {
         readonly parameters: {
             readonly query?: never;
@@ -1915,6 +2038,8 @@ export interface operations {
             readonly query?: {
                 /** @description The fine-tune's fields in YAML. Needed, here or in the body. */
                 readonly config?: string;
+                /** @description Reckon all, also what could be counted or tried, for someone who still types. */
+                readonly rough?: components["schemas"]["Flag"];
             };
             readonly header?: never;
             readonly path?: never;

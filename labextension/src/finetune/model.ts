@@ -10,6 +10,7 @@ import { fromConfig, toConfig, without, withValues } from './draft';
 import type { IField } from './fields';
 import { readFields } from './fields';
 import { Latest } from './latest';
+import { ofPreview } from './previewed';
 
 /** Whoever types on is not asked about yet. */
 const CHECK_DELAY_MS = 150;
@@ -18,44 +19,6 @@ const PLAN_DELAY_MS = 350;
 const PREVIEW_DELAY_MS = 900;
 /** Samples that a preview shows. */
 const SAMPLES = 8;
-
-/** Fields on which a preview does not depend. */
-const NOT_OF_PREVIEW: ReadonlySet<string> = new Set([
-  'preset',
-  'method',
-  'quantization',
-  'output_dir',
-  'overwrite',
-  'epochs',
-  'max_steps',
-  'learning_rate',
-  'schedule',
-  'warmup_ratio',
-  'weight_decay',
-  'max_grad_norm',
-  'batch_size',
-  'gradient_accumulation',
-  'auto_find_batch_size',
-  'packing',
-  'trainable_layers',
-  'lora',
-  'report',
-  'report_to',
-  'prompts',
-  'save_steps',
-  'save_minutes',
-  'keep_checkpoints',
-  'eval_steps',
-  'early_stopping',
-  'load_best_model_at_end',
-  'device',
-  'dtype',
-  'attn_implementation',
-  'activation_checkpointing',
-  'beta',
-  'rpo_alpha',
-  'label_smoothing'
-]);
 
 /** What a form is, and what its view draws. */
 export class FineTuneModel {
@@ -270,8 +233,8 @@ export class FineTuneModel {
   }
 
   private _onChecked(checked: IChecked, config: Json): void {
-    const defaults = this._previewFields(checked.defaults);
-    this._previewKey = JSON.stringify([{ ...defaults, ...this._previewFields(config) }, this._isModelHere]);
+    const shown = { ...ofPreview(checked.defaults), ...ofPreview(config) };
+    this._previewKey = JSON.stringify([shown, this._isModelHere]);
     if (checked.problems.length > 0) {
       this.plan.stop();
       this.preview.stop();
@@ -294,14 +257,6 @@ export class FineTuneModel {
   private _askPreview(config: Json, delayMs: number): void {
     this._previewed = this._previewKey;
     this.preview.ask(signal => this._options.client.preview(config, SAMPLES, signal), delayMs);
-  }
-
-  private _previewFields(config: Json): Json {
-    return Object.fromEntries(
-      Object.entries(config).filter(
-        ([name]) => !NOT_OF_PREVIEW.has(name) && !NOT_OF_PREVIEW.has(name.split('.')[0])
-      )
-    );
   }
 
   /** A model that has arrived can write the data, which it could not before. */

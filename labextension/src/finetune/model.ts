@@ -157,12 +157,6 @@ export class FineTuneModel {
     this._onDraft();
   }
 
-  /** Take over a whole form. */
-  replace(draft: IDraft): void {
-    this._draft = draft;
-    this._onDraft();
-  }
-
   /** Remember the file that it was saved to. */
   savedTo(path: string): void {
     this._draft = { ...this._draft, path };
@@ -198,10 +192,8 @@ export class FineTuneModel {
 
   dispose(): void {
     this._stopListening();
-    for (const each of [this.checked, this.plan, this.preview, this.starting, this.schema]) {
-      each.stop();
-    }
     this._listeners.clear();
+    [this.checked, this.plan, this.preview, this.starting, this.schema].forEach(each => each.stop());
   }
 
   private _isUntouched(name: string): boolean {

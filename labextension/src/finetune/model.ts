@@ -68,7 +68,7 @@ export class FineTuneModel {
     return Array.isArray(value) ? value : [];
   }
 
-  /** What is filled in, as text; empty where nothing is. */
+  /** What is filled in, as text. */
   text(name: string): string {
     const value = this._draft.values[name];
     return typeof value === 'string' ? value : '';
@@ -180,9 +180,8 @@ export class FineTuneModel {
       this._emit();
       return;
     }
-    const { config } = this;
     this.starting.ask(async signal => {
-      const job = await this._options.client.start(config, signal);
+      const job = await this._options.client.start(this.config, signal);
       this._draft = { ...this._draft, jobId: job.id };
       this._keep();
       void this._options.store.refresh();

@@ -1,4 +1,4 @@
-"""What is made from the fields of a fine-tune: their reference in two languages, and their schema for REST and its tests.
+"""What is made from the fields of a fine-tune: their reference in two languages, and their schema for REST.
 
 python scripts/fields.py          write docs/finetune.md, docs/finetune.zh-CN.md, the part of openapi.yaml, the schema
 python scripts/fields.py --check  exit 1 if one of them is not up to date

@@ -162,11 +162,4 @@ const fineTunePlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [
-  storePlugin,
-  panelPlugin,
-  statusPlugin,
-  jobOutputPlugin,
-  cellCommandsPlugin,
-  fineTunePlugin
-];
+export default [storePlugin, panelPlugin, statusPlugin, jobOutputPlugin, cellCommandsPlugin, fineTunePlugin];

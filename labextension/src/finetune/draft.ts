@@ -70,7 +70,11 @@ export function toConfig(draft: IDraft, fields: ReadonlyArray<IField>): Json {
       config[group] = { ...within, [inner]: toValue(field, value) };
     }
   }
-  return { ...config, ...draft.rest };
+  for (const [name, value] of Object.entries(draft.rest)) {
+    const within = config[name];
+    config[name] = isRecord(within) && isRecord(value) ? { ...within, ...value } : value;
+  }
+  return config;
 }
 
 /** The form of a config. */

@@ -10,6 +10,7 @@ import { fromConfig, toConfig, without, withValues } from './draft';
 import type { IField } from './fields';
 import { readFields } from './fields';
 import { Latest } from './latest';
+import { ofPreview } from './previewed';
 
 /** Whoever types on is not asked about yet. */
 const CHECK_DELAY_MS = 150;
@@ -18,44 +19,6 @@ const PLAN_DELAY_MS = 350;
 const PREVIEW_DELAY_MS = 900;
 /** Samples that a preview shows. */
 const SAMPLES = 8;
-
-/** Fields on which a preview does not depend. */
-const NOT_OF_PREVIEW: ReadonlySet<string> = new Set([
-  'preset',
-  'method',
-  'quantization',
-  'output_dir',
-  'overwrite',
-  'epochs',
-  'max_steps',
-  'learning_rate',
-  'schedule',
-  'warmup_ratio',
-  'weight_decay',
-  'max_grad_norm',
-  'batch_size',
-  'gradient_accumulation',
-  'auto_find_batch_size',
-  'packing',
-  'trainable_layers',
-  'lora',
-  'report',
-  'report_to',
-  'prompts',
-  'save_steps',
-  'save_minutes',
-  'keep_checkpoints',
-  'eval_steps',
-  'early_stopping',
-  'load_best_model_at_end',
-  'device',
-  'dtype',
-  'attn_implementation',
-  'activation_checkpointing',
-  'beta',
-  'rpo_alpha',
-  'label_smoothing'
-]);
 
 /** What a form is, and what its view draws. */
 export class FineTuneModel {
@@ -105,7 +68,7 @@ export class FineTuneModel {
     return Array.isArray(value) ? value : [];
   }
 
-  /** What is filled in, as text; empty where nothing is. */
+  /** What is filled in, as text. */
   text(name: string): string {
     const value = this._draft.values[name];
     return typeof value === 'string' ? value : '';
@@ -194,12 +157,6 @@ export class FineTuneModel {
     this._onDraft();
   }
 
-  /** Take over a whole form. */
-  replace(draft: IDraft): void {
-    this._draft = draft;
-    this._onDraft();
-  }
-
   /** Remember the file that it was saved to. */
   savedTo(path: string): void {
     this._draft = { ...this._draft, path };
@@ -223,9 +180,8 @@ export class FineTuneModel {
       this._emit();
       return;
     }
-    const { config } = this;
     this.starting.ask(async signal => {
-      const job = await this._options.client.start(config, signal);
+      const job = await this._options.client.start(this.config, signal);
       this._draft = { ...this._draft, jobId: job.id };
       this._keep();
       void this._options.store.refresh();
@@ -235,10 +191,8 @@ export class FineTuneModel {
 
   dispose(): void {
     this._stopListening();
-    for (const each of [this.checked, this.plan, this.preview, this.starting, this.schema]) {
-      each.stop();
-    }
     this._listeners.clear();
+    [this.checked, this.plan, this.preview, this.starting, this.schema].forEach(each => each.stop());
   }
 
   private _isUntouched(name: string): boolean {
@@ -270,8 +224,8 @@ export class FineTuneModel {
   }
 
   private _onChecked(checked: IChecked, config: Json): void {
-    const defaults = this._previewFields(checked.defaults);
-    this._previewKey = JSON.stringify([{ ...defaults, ...this._previewFields(config) }, this._isModelHere]);
+    const shown = { ...ofPreview(checked.defaults), ...ofPreview(config) };
+    this._previewKey = JSON.stringify([shown, this._isModelHere]);
     if (checked.problems.length > 0) {
       this.plan.stop();
       this.preview.stop();
@@ -294,14 +248,6 @@ export class FineTuneModel {
   private _askPreview(config: Json, delayMs: number): void {
     this._previewed = this._previewKey;
     this.preview.ask(signal => this._options.client.preview(config, SAMPLES, signal), delayMs);
-  }
-
-  private _previewFields(config: Json): Json {
-    return Object.fromEntries(
-      Object.entries(config).filter(
-        ([name]) => !NOT_OF_PREVIEW.has(name) && !NOT_OF_PREVIEW.has(name.split('.')[0])
-      )
-    );
   }
 
   /** A model that has arrived can write the data, which it could not before. */

@@ -5,6 +5,7 @@ import type { ISample, IToken } from '../api/finetune';
 import { ActionButton } from '../components/button';
 import { useApp } from '../components/context';
 import { formatCount } from '../domain/format';
+import { runsOf } from './runs';
 import { visible } from './visible';
 
 /** So many tokens of a sample are drawn at first: a whole book would make the page slow. */
@@ -105,17 +106,3 @@ const Tokens = React.memo(function Tokens({
     </>
   );
 });
-
-/** Tokens by whether they are learned, in turns. */
-export function runsOf(tokens: ReadonlyArray<IToken>): ReadonlyArray<ReadonlyArray<IToken>> {
-  const runs: IToken[][] = [];
-  for (const token of tokens) {
-    const last = runs[runs.length - 1];
-    if (last !== undefined && last[0].is_learned === token.is_learned) {
-      last.push(token);
-    } else {
-      runs.push([token]);
-    }
-  }
-  return runs;
-}

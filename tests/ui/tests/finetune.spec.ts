@@ -226,17 +226,22 @@ test('a config goes to a file and comes back as a form', async ({ page, baseURL 
 
 test('a server that is old or gone loses nothing, and it is said what to do', async ({ page, baseURL }) => {
   await putRows(page.request, String(baseURL));
-  await page.route('**/qwen3ft/finetune/check*', route => route.fulfill({ status: 404, body: '<html>' }));
+  let server: 'old' | 'gone' | 'right' = 'old';
+  await page.route('**/qwen3ft/finetune/check*', route => {
+    if (server === 'right') {
+      return route.continue();
+    }
+    return server === 'old' ? route.fulfill({ status: 404, body: '<html>' }) : route.abort();
+  });
   await page.goto();
   const form = await openForm(page, { modelName: PRACTICE, data: 'data/train.jsonl' });
-  await expect(form).toContainText('Restart JupyterLab; what is filled in here is kept.');
-  await page.unroute('**/qwen3ft/finetune/check*');
-  await page.route('**/qwen3ft/finetune/check*', route => route.abort());
+  await expect(form).toContainText('Restart JupyterLab; what is filled in here is kept.', SLOW);
+  server = 'gone';
   await form.getByRole('combobox', { name: 'Model' }).fill('Qwen/Qwen3-0.6B');
-  await expect(form).toContainText('The server does not answer');
-  await page.unroute('**/qwen3ft/finetune/check*');
+  await expect(form).toContainText('The server does not answer', SLOW);
+  server = 'right';
   await form.getByRole('button', { name: 'Try again' }).click();
-  await expect(form).not.toContainText('The server does not answer');
+  await expect(form).not.toContainText('The server does not answer', SLOW);
   await expect(form.getByRole('combobox', { name: 'Model' })).toHaveValue('Qwen/Qwen3-0.6B');
 });
 

@@ -26,7 +26,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Any:
         environment.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
         notebook = nbformat.read(NOTEBOOKS / "quickstart.ipynb", as_version=4)
         client = NotebookClient(
-            notebook, timeout=280, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+            notebook, timeout=800, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
         )
         client.execute()
     return notebook
@@ -39,7 +39,7 @@ def report(executed: Any) -> dict[str, Any]:
     return dict(json.loads(data) if isinstance(data, str) else data)
 
 
-pytestmark = [pytest.mark.train, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.train
 
 
 def test_the_quickstart_downloads_every_byte_and_verifies_it(report: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import type { Store } from '../state/store';
 import type { IDraft, Value } from './draft';
 import { fromConfig, toConfig, without, withValues } from './draft';
 import type { IField } from './fields';
-import { readFields } from './fields';
+import { fieldOf, readFields } from './fields';
 import { Latest } from './latest';
 import { ofPreview } from './previewed';
 
@@ -97,9 +97,11 @@ export class FineTuneModel {
 
   /** All that is wrong with a field, as sentences; its name stands beside it already. */
   problemsOf(name: string): ReadonlyArray<string> {
-    return this.problems
-      .filter(each => each.fields.includes(name))
-      .map(each => each.message.replace(/^[\w.]+(: |：)/, ''));
+    const { problem } = this.plan;
+    return [
+      ...this.problems.filter(each => each.fields.includes(name)),
+      ...(problem !== null && !this.plan.isBusy && fieldOf(problem) === name ? [problem] : [])
+    ].map(each => each.message.replace(/^[\w.]+(: |：)/, ''));
   }
 
   /** The job that was started from here, null for none, or one that is forgotten. */
@@ -163,9 +165,9 @@ export class FineTuneModel {
     this._keep();
   }
 
-  /** Count what can be counted, and try a step without weights. */
-  planClosely(): void {
-    this._askPlan(this.config, true, 0);
+  /** Estimate, also if that was stopped; or count what can be counted, and try a step without weights. */
+  estimate(isClose: boolean): void {
+    this._askPlan(this.config, isClose, 0);
   }
 
   /** Show the data, also if it was stopped or went wrong. */
@@ -257,12 +259,10 @@ export class FineTuneModel {
   }
 
   private _onStore(): void {
-    const isDown = this._options.store.snapshot.problem !== null;
+    const [isDown, isHere] = [this._options.store.snapshot.problem !== null, this._isModelHere];
     const isBack = this._wasDown && !isDown;
-    const isHere = this._isModelHere;
     const hasArrived = isHere && !this._wasHere;
-    this._wasDown = isDown;
-    this._wasHere = isHere;
+    [this._wasDown, this._wasHere] = [isDown, isHere];
     if (isBack || (hasArrived && this.checked.value !== null)) {
       this.load();
     }

@@ -148,11 +148,6 @@ export class FineTuneModel {
     this.set({ data: [...new Set([...this.data, ...names])] });
   }
 
-  /** Take out one of them. */
-  removeData(name: string): void {
-    this.set({ data: this.data.filter(each => each !== name) });
-  }
-
   /** Drop a field that nobody knows. */
   dropUnknown(name: string): void {
     this._draft = { ...this._draft, rest: without(this._draft.rest, name) };
@@ -182,8 +177,10 @@ export class FineTuneModel {
       this._emit();
       return;
     }
+    this.plan.stop(); // the folder it would name by the second may be that of the job
     this.starting.ask(async signal => {
-      const job = await this._options.client.start(this.config, signal);
+      // Asked about again when this has been answered.
+      const job = await this._options.client.start(this.config, signal).finally(() => this._ask());
       this._draft = { ...this._draft, jobId: job.id };
       this._keep();
       void this._options.store.refresh();
@@ -228,12 +225,12 @@ export class FineTuneModel {
   private _onChecked(checked: IChecked, config: Json): void {
     const shown = { ...ofPreview(checked.defaults), ...ofPreview(config) };
     this._previewKey = JSON.stringify([shown, this._isModelHere]);
-    if (checked.problems.length > 0) {
+    if (checked.problems.length > 0 || this.starting.isBusy) {
       this.plan.stop();
       this.preview.stop();
       return;
     }
-    if (this._planned !== JSON.stringify(config) || this.plan.problem !== null) {
+    if (this._planned !== JSON.stringify(config) || !this.plan.isFresh) {
       this._askPlan(config, false, PLAN_DELAY_MS);
     }
     if (this._previewed !== this._previewKey) {

@@ -23,6 +23,7 @@ import { JobOutput } from './notebook/output';
 import { JOB_MIME_TYPE } from './notebook/place';
 import { FirstSave } from './notebook/saving';
 import { QwenPanel } from './panel/panel';
+import { addPlayground } from './playground/plugin';
 import { followSettings } from './state/settings';
 import { Store } from './state/store';
 import { JobsItem } from './status/item';
@@ -142,6 +143,25 @@ const cellCommandsPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
+/** Talking to models in the main area. */
+const playgroundPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:playground',
+  description: 'Adds a playground that talks to models and to the results of fine-tunes.',
+  autoStart: true,
+  requires: [IQwen3ft, IRenderMimeRegistry],
+  optional: [ILayoutRestorer, ICommandPalette, ILauncher],
+  activate: (
+    app: JupyterFrontEnd,
+    shared: IApp,
+    rendermime: IRenderMimeRegistry,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null
+  ): void => {
+    addPlayground(app, shared, { rendermime, restorer, palette, launcher });
+  }
+};
+
 /** The form of a fine-tune; it is loaded when the first one is opened. */
 const fineTunePlugin: JupyterFrontEndPlugin<void> = {
   id: 'qwen3ft-jupyter:finetune',
@@ -162,4 +182,12 @@ const fineTunePlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [storePlugin, panelPlugin, statusPlugin, jobOutputPlugin, cellCommandsPlugin, fineTunePlugin];
+export default [
+  storePlugin,
+  panelPlugin,
+  statusPlugin,
+  jobOutputPlugin,
+  cellCommandsPlugin,
+  fineTunePlugin,
+  playgroundPlugin
+];

@@ -26,6 +26,7 @@ from qwen3ft_jupyter.hubs.names import LeftOut, parse_repo_id
 from qwen3ft_jupyter.jobs.folder import LogChunk
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
 from qwen3ft_jupyter.loading.machine import Gpu, Machine, Room
+from qwen3ft_jupyter.manager.foreseen import Foreseen
 from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.upload.plan import Item, PushPlan
@@ -466,6 +467,22 @@ class StandInManager:
         card = ReportCard(asked=(Asked("row", "one?", "1", "x", "1", {"2": "2"}),), loss=Loss(2.0, 1.0), rows=3)
         told = {"folder": name, "record": {"model": "a/b"}, "result": None, "numbers": {"steps": 4}}
         return SimpleNamespace(to_dict=lambda: {**told, "report": card.to_dict()})
+
+    def run_folder(self, name: str) -> Path:
+        self._note("run_folder", name)
+        return Path(name)
+
+    def foresee_evaluation(self, name: str, data: object = None, **fields: Any) -> Foreseen:
+        self._note("foresee_evaluation", name, data, fields)
+        return Foreseen(NAME, data=("/data/held.jsonl",), is_held_out=data is None)
+
+    def foresee_merge(self, run: str, output_dir: str | None = None, *, overwrite: bool = False) -> Foreseen:
+        self._note("foresee_merge", run, output_dir, overwrite)
+        return Foreseen(NAME, output_dir or f"{run}-merged", 1000, 5000, merges=True)
+
+    def foresee_export(self, name: str, to: str, output_dir: str | None = None, *, overwrite: bool = False) -> Foreseen:
+        self._note("foresee_export", name, to, output_dir, overwrite)
+        return Foreseen(NAME, f"{name}-merged", is_done=True)
 
     def compare(self, runs: Iterable[str]) -> Comparison:
         names = tuple(runs)

@@ -552,6 +552,16 @@ async def test_a_log_is_read_from_an_offset(ask: Ask, job: StandInJob) -> None:
     assert rest.json == {"text": "second line\n", "next_offset": 19}
 
 
+async def test_the_end_of_a_log_is_read_at_once(ask: Ask, job: StandInJob) -> None:
+    job.text = "".join(f"line {number}\n" for number in range(50_000))
+
+    last = await ask("get", f"/jobs/{JOB}/log", query="end=22")
+    most = await ask("get", f"/jobs/{JOB}/log", query=f"end={10**9}")
+
+    assert last.json == {"text": "line 49998\nline 49999\n", "next_offset": len(job.text)}
+    assert most.json == {"text": job.text, "next_offset": len(job.text)}
+
+
 @pytest.mark.parametrize("offset", ["-1", "x", "1.5", "1e3", "", "٣", "9" * 30])
 async def test_an_offset_is_a_whole_number(ask: Ask, job: StandInJob, offset: str) -> None:
     answer = await ask("get", f"/jobs/{JOB}/log", query=f"offset={offset}")

@@ -313,6 +313,28 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/runs/curves": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * The curves of a fine-tune, finished or not; in few points, which keep every spike.
+         * @description Of a part with many values, as many as it takes become one point, always a power of two. Whoever looks again
+         *     asks with `after`, the `last_step` of the answer before, and puts the points from `start` on in the place of
+         *     those there; where `version` or a `stride` is another one, what was drawn before holds no more.
+         */
+        readonly get: operations["drawRun"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/runs/compare": {
         readonly parameters: {
             readonly query?: never;
@@ -638,6 +660,46 @@ export interface components {
             readonly actual: components["schemas"]["RunNumbers"];
             readonly notices: readonly string[];
         };
+        readonly RunCurves: {
+            /** @description Another one where the curves are others, as when a resumed run computes steps again. */
+            readonly version: string;
+            readonly last_step: number;
+            /** @description By the names of the metrics, such as loss, eval_loss, learning_rate, tokens_per_s, memory_bytes, mfu. */
+            readonly series: {
+                readonly [key: string]: components["schemas"]["RunSeries"];
+            };
+        };
+        readonly RunSeries: {
+            /** @description How many values a point is of. */
+            readonly stride: number;
+            /** @description How many points of the part come before these. */
+            readonly start: number;
+            /** @description The last step of each point. */
+            readonly steps: readonly number[];
+            readonly means: readonly number[];
+            /** @description The least value of each point; empty where points are single values. */
+            readonly lows: readonly number[];
+            readonly highs: readonly number[];
+        };
+        /** @description What a merge, an export or an evaluation would be; nothing is sent anywhere. Sizes are bytes. */
+        readonly Foreseen: {
+            /** @description The model that is used, or the base. */
+            readonly model_name: string;
+            /** @description Where what is made goes; empty where nothing is written. */
+            readonly folder: string;
+            /** @description About as much is written. */
+            readonly size_bytes: number;
+            /** @description Room on that volume; null where nobody knows, or nothing is written. */
+            readonly free_bytes: number | null;
+            /** @description Whether an adapter is merged for it. */
+            readonly merges: boolean;
+            /** @description Whether this very merge is there already, and is taken as it is. */
+            readonly is_done: boolean;
+            /** @description What an evaluation measures on. */
+            readonly data: readonly string[];
+            /** @description Whether these are only the rows that the run kept out of training. */
+            readonly is_held_out: boolean;
+        };
         readonly Comparison: {
             readonly names: readonly string[];
             /** @description Fields of the config in which they differ, and the value of each run. */
@@ -653,11 +715,13 @@ export interface components {
             readonly run?: string;
             readonly data?: string | null;
             readonly max_length?: number | null;
+            readonly dry_run?: components["schemas"]["FlagInBody"];
         };
         readonly MergeRequest: {
             readonly run?: string;
             readonly output_dir?: string | null;
             readonly overwrite?: components["schemas"]["FlagInBody"];
+            readonly dry_run?: components["schemas"]["FlagInBody"];
         };
         readonly ExportRequest: {
             readonly run?: string;
@@ -665,6 +729,7 @@ export interface components {
             readonly to?: "safetensors" | "vllm" | "sglang" | "ollama" | "gguf" | null;
             readonly output_dir?: string | null;
             readonly overwrite?: components["schemas"]["FlagInBody"];
+            readonly dry_run?: components["schemas"]["FlagInBody"];
         };
         readonly PushRequest: {
             readonly run?: string;
@@ -1579,6 +1644,9 @@ export type DownloadRequest = components['schemas']['DownloadRequest'];
 export type Run = components['schemas']['Run'];
 export type RunNumbers = components['schemas']['RunNumbers'];
 export type ReportCard = components['schemas']['ReportCard'];
+export type RunCurves = components['schemas']['RunCurves'];
+export type RunSeries = components['schemas']['RunSeries'];
+export type Foreseen = components['schemas']['Foreseen'];
 export type Comparison = components['schemas']['Comparison'];
 export type EvaluateRequest = components['schemas']['EvaluateRequest'];
 export type MergeRequest = components['schemas']['MergeRequest'];
@@ -2057,6 +2125,40 @@ export interface operations {
             readonly default: components["responses"]["Error"];
         };
     };
+    readonly drawRun: {
+        readonly parameters: {
+            readonly query: {
+                /** @description The id of a fine-tune's job, or the whole path of its output folder. */
+                readonly run: string;
+                /** @description The first step of the part. */
+                readonly first?: number;
+                /** @description The last step of the part; all that there are if left out. */
+                readonly last?: number;
+                /** @description The most points of a curve; 600 if left out, never more than 4000. */
+                readonly points?: number;
+                /** @description Leave out points that end before this step. */
+                readonly after?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The curves. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RunCurves"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
     readonly compareRuns: {
         readonly parameters: {
             readonly query: {
@@ -2096,6 +2198,8 @@ export interface operations {
                 readonly data?: string;
                 /** @description The most tokens of a sample; that of the run if left out. */
                 readonly max_length?: number;
+                /** @description Only say what it would be. */
+                readonly dry_run?: components["schemas"]["Flag"];
             };
             readonly header?: never;
             readonly path?: never;
@@ -2107,6 +2211,15 @@ export interface operations {
             };
         };
         readonly responses: {
+            /** @description What it would be; the answer to a dry run. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Foreseen"];
+                };
+            };
             readonly 202: components["responses"]["Started"];
             readonly 400: components["responses"]["Error"];
             readonly 404: components["responses"]["Error"];
@@ -2126,6 +2239,8 @@ export interface operations {
                 readonly output_dir?: string;
                 /** @description Replace an earlier merge there. */
                 readonly overwrite?: components["schemas"]["Flag"];
+                /** @description Only say what it would be. */
+                readonly dry_run?: components["schemas"]["Flag"];
             };
             readonly header?: never;
             readonly path?: never;
@@ -2137,6 +2252,15 @@ export interface operations {
             };
         };
         readonly responses: {
+            /** @description What it would be; the answer to a dry run. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Foreseen"];
+                };
+            };
             readonly 202: components["responses"]["Started"];
             readonly 400: components["responses"]["Error"];
             readonly 404: components["responses"]["Error"];
@@ -2160,6 +2284,8 @@ export interface operations {
                 readonly output_dir?: string;
                 /** @description Replace what an earlier merge or export wrote there. */
                 readonly overwrite?: components["schemas"]["Flag"];
+                /** @description Only say what it would be. */
+                readonly dry_run?: components["schemas"]["Flag"];
             };
             readonly header?: never;
             readonly path?: never;
@@ -2171,6 +2297,15 @@ export interface operations {
             };
         };
         readonly responses: {
+            /** @description What it would be; the answer to a dry run. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Foreseen"];
+                };
+            };
             readonly 202: components["responses"]["Started"];
             readonly 400: components["responses"]["Error"];
             readonly 404: components["responses"]["Error"];
@@ -2360,6 +2495,8 @@ export interface operations {
             readonly query?: {
                 /** @description Byte at which to begin; the `next_offset` of the piece before. */
                 readonly offset?: number;
+                /** @description So many of its last bytes instead, at most 8388608. */
+                readonly end?: number;
             };
             readonly header?: never;
             readonly path: {

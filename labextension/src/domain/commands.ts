@@ -16,4 +16,8 @@ export namespace CommandIDs {
   export const openConfig = 'qwen3ft:open-config';
   /** Show a job where a notebook has it, else in a cell of its own. */
   export const showJob = 'qwen3ft:show-job';
+  /** Put a cell with this code into the notebook. */
+  export const insertCode = 'qwen3ft:insert-code';
+  /** Talk to a model. */
+  export const openPlayground = 'qwen3ft:open-playground';
 }

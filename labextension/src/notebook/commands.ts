@@ -24,6 +24,12 @@ const MODEL_ARGS: ReadonlyJSONObject = {
   }
 };
 
+const CODE_ARGS: ReadonlyJSONObject = {
+  type: 'object',
+  properties: { source: { type: 'string', description: 'The code.' } },
+  required: ['source']
+};
+
 const FINE_TUNE_ARGS: ReadonlyJSONObject = {
   type: 'object',
   properties: {
@@ -72,6 +78,11 @@ export function addCellCommands(app: JupyterFrontEnd, services: ICommandServices
       const yaml = text(args.yaml);
       return inTurn(yaml === '' ? fineTuneCells(modelOf(args)) : configCells(yaml), text(args.folder));
     }
+  });
+  app.commands.addCommand(CommandIDs.insertCode, {
+    label: trans.__('Insert a Cell with This Code'),
+    describedBy: { args: CODE_ARGS },
+    execute: args => inTurn([{ source: text(args.source) }])
   });
   app.commands.addCommand(CommandIDs.showJob, {
     label: trans.__('Show a Job in the Notebook'),

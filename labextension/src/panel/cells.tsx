@@ -17,6 +17,13 @@ export function CellButtons({ modelName }: { readonly modelName: string }): JSX.
         />
       )}
       <FineTuneButton modelName={modelName} />
+      {commands.hasCommand(CommandIDs.openPlayground) && (
+        <ActionButton
+          label={trans.__('Chat')}
+          description={trans.__('Chat with %1 in the playground', modelName)}
+          onClick={() => void commands.execute(CommandIDs.openPlayground, { model: modelName })}
+        />
+      )}
     </>
   );
 }

@@ -27,7 +27,7 @@ export function Loader(): JSX.Element {
           <ActionButton
             label={trans.__('Stop')}
             description={trans.__('Stop loading')}
-            onClick={() => void playground.stopLoading()}
+            onClick={() => void playground.shutdown()}
           />
         ) : (
           <ActionButton

@@ -123,12 +123,6 @@ export class Playground implements IDisposable {
     this._line.send({ do: 'load', model, adapter, locale: this._options.locale });
   }
 
-  /** Give up a load: nothing else ends one, so the kernel starts anew. */
-  async stopLoading(): Promise<void> {
-    this._forgetModel();
-    await this._line.restart();
-  }
-
   /** Ask a question. */
   ask(question: string): void {
     this._answer('ask', { question });
@@ -160,7 +154,7 @@ export class Playground implements IDisposable {
     this._line.send({ do: 'code' });
   }
 
-  /** End the kernel, and give back what it holds; what was said stays. */
+  /** End the kernel, and give back what it holds; what was said stays. Nothing else ends a load. */
   async shutdown(): Promise<void> {
     this._forgetModel();
     await this._line.shutdown();

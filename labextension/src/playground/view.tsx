@@ -98,7 +98,8 @@ class PlaygroundView extends ReactWidget {
     super.onActivateRequest(msg);
     const { told, line, model } = this._given.playground.snapshot;
     const isBusy = told.phase === 'loading' || line === 'starting';
-    const selector = told.model || isBusy ? 'form textarea' : model === '' ? 'select' : 'header button';
+    const selector =
+      told.model || isBusy ? 'form textarea' : model === '' ? 'select' : '.jp-Qwen3ft-playHead button';
     this.node.querySelector<HTMLElement>(selector)?.focus();
   }
 
@@ -112,11 +113,11 @@ function Page({ width }: { readonly width: number }): JSX.Element {
   return (
     <FocusKeeper>
       <div className={`jp-Qwen3ft-play${isOpen ? ' jp-mod-settings' : ''}`}>
-        <header className="jp-Qwen3ft-playHead">
+        <div className="jp-Qwen3ft-playHead">
           <Loader />
           <Facts />
           <Notices />
-        </header>
+        </div>
         <Conversation />
         <div className="jp-Qwen3ft-playFoot">
           <div className="jp-Qwen3ft-playTools">

@@ -217,10 +217,10 @@ def test_without_its_adapter_a_fine_tune_answers_as_its_base(tiny: Path, tmp_pat
 def test_a_model_s_own_settings_are_read(loaded: LoadedPair, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import GenerationConfig
 
-    assert own_sampling(loaded.model).temperature == 0
-    own = GenerationConfig(do_sample=True, temperature=0.6, top_p=0.95, top_k=20)
+    assert own_sampling(loaded.model) == Sampling(0.6, 1.0, 20, 512)
+    own = GenerationConfig(do_sample=False, temperature=0.6, top_p=0.95, max_new_tokens=7)
     monkeypatch.setattr(loaded.model, "generation_config", own)
-    assert own_sampling(loaded.model) == Sampling(0.6, 0.95, 20, 512)
+    assert own_sampling(loaded.model) == Sampling(0.0, 0.95, 0, 7)
 
 
 def test_a_model_without_template_says_so(tmp_path: Path) -> None:

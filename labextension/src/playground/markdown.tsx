@@ -22,7 +22,8 @@ export function Markdown({ source }: { readonly source: string }): JSX.Element {
   const { rendermime } = usePlayground();
   const host = React.useRef<HTMLDivElement>(null);
   const drawing = React.useRef<Drawing | null>(null);
-  React.useEffect(() => {
+  // Not `useEffect`: a widget has to be taken off the page before React takes away what it is in.
+  React.useLayoutEffect(() => {
     const made = host.current && new Drawing(rendermime, host.current);
     drawing.current = made;
     return () => made?.dispose();

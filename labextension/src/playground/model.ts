@@ -104,7 +104,11 @@ export class Playground implements IDisposable {
       return;
     }
     if (line === 'restarted' ? !(await this._line.again()) : line !== 'open' || spec !== this._runningSpec) {
+      const attempt = ++this._attempt;
       await this._line.shutdown();
+      if (attempt !== this._attempt) {
+        return; // somebody thought better of it
+      }
       this._runningSpec = spec;
       const isStarted = await this._line.start(spec);
       this._keep();
@@ -156,6 +160,7 @@ export class Playground implements IDisposable {
 
   /** End the kernel, and give back what it holds; what was said stays. Nothing else ends a load. */
   async shutdown(): Promise<void> {
+    this._attempt++;
     this._forgetModel();
     await this._line.shutdown();
     this._keep();
@@ -231,6 +236,7 @@ export class Playground implements IDisposable {
     keep({ key: args.key, label: this._label, model, adapter, spec, form, kernel: this._line.kernelId });
   }
 
+  private _attempt = 0;
   private _keepTimer: ReturnType<typeof setTimeout> | undefined;
   private _label: string;
   private readonly _line: KernelLine;

@@ -70,7 +70,7 @@ def test_commands_are_found_and_a_wrong_one_is_noticed() -> None:
 
     assert len(found) > 100
     assert {face for face, _ in found} == {"cli", "magic"}
-    for wrong in ("downlaod NAME", "download NAME --dry", "jobs limit ID"):
+    for wrong in ("fetch NAME", "download NAME --dry", "jobs limit ID"):
         with pytest.raises(Exception, match=r"usage|There is no|no .*--dry"):
             check_command("cli", wrong)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import platform
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.catalog.memory import DTYPE_BYTES
 from qwen3ft_jupyter.errors import BadInput
@@ -54,6 +55,19 @@ class Machine:
     """Metal computes bfloat16 from macOS 14 on."""
     has_cpu_bf16: bool = False
     """The CPU multiplies bfloat16 natively (AVX512-BF16, AMX, ARM BF16); others emulate it, slowly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a fine-tune has for itself on this machine at most: the memory of the largest GPU, else that of the host."""
+
+    name: str
+    """What the GPU is called; "" where it is the host's memory."""
+    total_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +176,14 @@ def machine_without_torch() -> Machine:
     )
 
 
+@functools.cache
+def room() -> Room:
+    """Return what this machine has. Asks the driver once: what there is does not change, and it may take seconds."""
+    machine = machine_without_torch()
+    largest = max(machine.gpus, key=lambda gpu: gpu.total_bytes, default=None)
+    return Room("", machine.ram_total_bytes) if largest is None else Room(largest.name, largest.total_bytes)
+
+
 def _ram() -> tuple[int, int]:
     """Return the bytes there are, and those that are free."""
     import psutil
@@ -233,10 +255,24 @@ def peak_bytes(device: str) -> int | None:
         import torch
 
         return int(torch.cuda.max_memory_reserved())
-    with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):  # only Linux has it
+    return _counted("VmHWM:") if device == "cpu" else None
+
+
+def held_bytes(device: str) -> int | None:
+    """Return the memory that this process has on a device now, counted as `peak_bytes` does; None: nobody counts it."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.memory_reserved())
+    return _counted("VmRSS:") if device == "cpu" else None
+
+
+def _counted(name: str) -> int | None:
+    """Return what the system says of our memory; only Linux does."""
+    with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):
         text = Path("/proc/self/status").read_text("ascii", errors="replace")
-        line = next(line for line in text.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) << 10 if device == "cpu" else None
+        line = next(line for line in text.splitlines() if line.startswith(name))
+        return int(line.split()[1]) << 10
     return None
 
 

@@ -25,7 +25,8 @@ from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.hubs.names import LeftOut, parse_repo_id
 from qwen3ft_jupyter.jobs.folder import LogChunk
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
-from qwen3ft_jupyter.loading.machine import Gpu, Machine
+from qwen3ft_jupyter.loading.machine import Gpu, Machine, Room
+from qwen3ft_jupyter.manager.foreseen import Foreseen
 from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.upload.plan import Item, PushPlan
@@ -75,7 +76,7 @@ def model_row(name: str, **changes: Any) -> dict[str, Any]:
         "parameters": 596_049_920,
         "context": 40_960,
         "download_bytes": 1_500_000_000,
-        "memory_bytes": {"load": 1_700_000_000, "lora": 3_000_000_000, "full": 9_000_000_000},
+        "memory_bytes": {"load": 1_700_000_000, "qlora": 2_000_000_000, "lora": 3_000_000_000, "full": 9_000_000_000},
         "cached": False,
         "verified": False,
         "size": None,
@@ -341,10 +342,14 @@ class StandInManager:
         self.asked.append(asked)
         if self.gate is not None and asked[0] in self.gated:
             self.is_blocked.set()
-            assert self.gate.wait(20)
+            assert self.gate.wait(120)
         if self.failure is not None:
             self.has_failed.set()
             raise self.failure
+
+    def room(self) -> Room:
+        self._note("room")
+        return Room("NVIDIA A10", 24 << 30)
 
     def describe(self) -> Description:
         self._note("describe")
@@ -463,6 +468,22 @@ class StandInManager:
         told = {"folder": name, "record": {"model": "a/b"}, "result": None, "numbers": {"steps": 4}}
         return SimpleNamespace(to_dict=lambda: {**told, "report": card.to_dict()})
 
+    def run_folder(self, name: str) -> Path:
+        self._note("run_folder", name)
+        return Path(name)
+
+    def foresee_evaluation(self, name: str, data: object = None, **fields: Any) -> Foreseen:
+        self._note("foresee_evaluation", name, data, fields)
+        return Foreseen(NAME, data=("/data/held.jsonl",), is_held_out=data is None)
+
+    def foresee_merge(self, run: str, output_dir: str | None = None, *, overwrite: bool = False) -> Foreseen:
+        self._note("foresee_merge", run, output_dir, overwrite)
+        return Foreseen(NAME, output_dir or f"{run}-merged", 1000, 5000, merges=True)
+
+    def foresee_export(self, name: str, to: str, output_dir: str | None = None, *, overwrite: bool = False) -> Foreseen:
+        self._note("foresee_export", name, to, output_dir, overwrite)
+        return Foreseen(NAME, f"{name}-merged", is_done=True)
+
     def compare(self, runs: Iterable[str]) -> Comparison:
         names = tuple(runs)
         self._note("compare", names)
@@ -495,6 +516,8 @@ class StandInManager:
     ) -> dict[str, Any]:
         assert not stop.is_set()
         self._note("look_ahead", look, given, folder)
+        if look == "start":
+            return {"id": self.fine_tune(given["config"]).id}
         return dict(self.looks[look])
 
     def load_model_and_tokenizer(self, model_name: str, **options: Any) -> tuple[Any, Any]:

@@ -50,10 +50,10 @@ for (const { locale, file } of LANGUAGES) {
         }, SLOW)
         .toBeGreaterThan(0);
       await page.goto();
-      expect(await page.contents.uploadContent(CSV, 'text', 'shop.csv')).toBe(true);
+      expect(await page.contents.uploadContent(CSV, 'text', `shop-${locale}.csv`)).toBe(true);
       await page.evaluate(
         args => window.jupyterapp.commands.execute('qwen3ft:open-finetune', args).then(() => undefined),
-        { modelName: PRACTICE, data: ['shop.csv'] }
+        { modelName: PRACTICE, data: [`shop-${locale}.csv`] }
       );
       const form = page.locator('.jp-Qwen3ft-form:visible');
       await expect(form.locator('.jp-Qwen3ft-sample mark').first()).toBeVisible(SLOW);

@@ -15,7 +15,10 @@ const LANGUAGES = [
 ];
 /** The shop of docs/tutorial.md. */
 const ROWS: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
-  ['The shop opens at nine.', ['When does the shop open?', 'At what time do you open?', 'Opening hours, please.']],
+  [
+    'The shop opens at nine.',
+    ['When does the shop open?', 'At what time do you open?', 'Opening hours, please.']
+  ],
   ['The shop is in Mill Lane.', ['Where is the shop?', 'How do I find you?', 'What is your address?']],
   [
     'Yes, we repair bicycles on Mondays.',

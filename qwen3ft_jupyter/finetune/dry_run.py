@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qwen3ft_jupyter.catalog.memory import Memory, Training, training_memory
 from qwen3ft_jupyter.errors import JobFailed
+from qwen3ft_jupyter.finetune.rules import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,6 +95,8 @@ class Needs:
     numbers: Architecture | None
     """None: its layers are not those that the arithmetic knows."""
     tried: DryRun | None = None
+    token_rows: int = 0
+    """Tokens whose rows in embedding and head are trained with an adapter."""
 
     @property
     def parameters(self) -> int:
@@ -108,8 +111,12 @@ class Needs:
             return 0
         if self.tried and self._is_alike(config):
             return self.tried.trained
+        if self.numbers is None:
+            return 0
         targets = None if config.lora.targets == "all-linear" else config.lora.targets
-        return self.numbers.lora_weights(config.lora.r, targets) if self.numbers else 0
+        matrices = 1 if self.numbers.tied or HEAD in config.lora.targets else 2
+        rows = matrices * self.token_rows * self.numbers.hidden
+        return rows + self.numbers.lora_weights(config.lora.r, targets)
 
     def memory(self, config: FineTuneConfig, how: Training) -> Memory | None:
         """Return what is needed, by the dry run where it says it, else by arithmetic; None: neither knows."""

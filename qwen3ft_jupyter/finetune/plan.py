@@ -247,7 +247,7 @@ def make_plan(
         notices: What else a person should know.
     """
     steps = plan_steps(config, tokens)
-    needs = Needs(config, numbers, tried)
+    needs = Needs(config, numbers, tried, tokens.token_rows)
     memory = plan_memory(config, tokens, needs, machine)
     tokens_per_s = rate(memory)
     data = DataPlan(
@@ -488,7 +488,7 @@ def changes_that_fit(config: FineTuneConfig, tokens: Tokens, of_model: Needs, ma
         yield from itertools.islice(filter(None, map(needs, (way, {**least, **way}))), 1)
     models = sorted(catalog(), key=lambda model: -model.parameters)
     smaller_models = [one for one in models if one.role and one.parameters < of_model.parameters]
-    others = [(one.repo_id, Needs(config, one.architecture)) for one in smaller_models]
+    others = [(one.repo_id, Needs(config, one.architecture, token_rows=tokens.token_rows)) for one in smaller_models]
     for way in ways:
         proposed = (needs({**more, **way, "model": name}, of=of) for name, of in others for more in ({}, least))
         yield from itertools.islice(filter(None, proposed), 1)

@@ -195,7 +195,7 @@ def log_probabilities(model: Model, batch: MicroBatch, *, is_lean: bool) -> Answ
     kept = targets != IGNORED
     if is_lean:
         hidden = objectives.hidden_states(model, batch)[:, :-1][kept]
-        losses = token_losses(hidden, objectives.head_of(model).weight, targets[kept])
+        losses = token_losses(hidden, objectives.head_weights(model), targets[kept])
     else:
         logits = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"]).logits[:, :-1][kept]
         losses = cross_entropy(logits.float(), targets[kept], reduction="none")

@@ -307,13 +307,13 @@ def read_targets(value: object) -> object:
 
 
 def read_token_ids(value: object) -> object:
-    """Return auto, or ids of tokens in their order; null, as in peft, names none. Raises ValueError."""
+    """Return auto, or ids of tokens in their order. Raises ValueError."""
     if isinstance(value, str):
         words = [word.strip().lower() for word in value.split(",")]
         if words == ["auto"]:
             return words[0]
         value = [int(word) for word in words]
-    return tuple(sorted(set(map(_whole, () if value is None else _items(value)))))
+    return tuple(sorted(set(map(_whole, _items(value)))))
 
 
 def _whole(value: object) -> int:

@@ -40,7 +40,7 @@ def row_notices(config: FineTuneConfig, report: SampleReport) -> list[str]:
     rows = token_rows(config, report)
     trained = _names(name for token, name in report.untaught if token in rows)
     left = _names(name for token, name in report.untaught if token not in rows)
-    told = []
+    told: list[str] = []
     if trained:
         told.append(
             Message(

@@ -20,18 +20,14 @@ if TYPE_CHECKING:
 
 def compute_lean(model: Model) -> None:
     """Have the layers of a model whose rows an adapter trains compute without a copy of their matrices."""
+    plain = {torch.nn.Embedding, torch.nn.Linear}
     for layer in model.modules():
-        if "trainable_tokens_delta" in layer._modules and type(layer.base_layer) in {
-            torch.nn.Embedding,
-            torch.nn.Linear,
-        }:  # noqa: SLF001 - what peft has wrapped answers for what it lacks itself
+        if "trainable_tokens_delta" in _children(layer) and type(layer.base_layer) in plain:
             layer.forward_adapters = partial(_forward, layer)
 
 
-def _forward(
-    layer: nn.Module, x: Tensor, names: list[str], *args: Any, **kwargs: Any
-) -> Tensor:  # Any: peft passes it on
-    """Return the answer of the layer below, with that of the trained rows in it."""
+def _forward(layer: nn.Module, x: Tensor, names: list[str], *args: Any, **kwargs: Any) -> Tensor:
+    """Return the answer of the layer below, with that of the trained rows in it. Any: peft passes it on."""
     trained = _rows_of(layer, names)
     if trained is None:
         answer: Tensor = type(layer).forward_adapters(layer, x, names, *args, **kwargs)
@@ -46,14 +42,19 @@ def _forward(
 
 def base_of(layer: nn.Module) -> nn.Module:
     """Return the embedding or head below such rows, or the layer itself."""
-    adapter = layer._modules.get("token_adapter")  # noqa: SLF001 - as above
+    adapter = _children(layer).get("token_adapter")
     return layer if adapter is None else adapter.base_layer
 
 
 def trained_rows(layer: nn.Module) -> tuple[Tensor, Tensor] | None:
     """Return ids of tokens, and the rows that stand for theirs in an embedding or a head; None: there are none now."""
-    adapter = layer._modules.get("token_adapter")  # noqa: SLF001 - as above
+    adapter = _children(layer).get("token_adapter")
     return None if adapter is None else _rows_of(adapter, adapter.active_adapters)
+
+
+def _children(layer: nn.Module) -> dict[str, nn.Module]:
+    """Return a layer's parts by name; asked for one that they lack, wrappers of peft ask what they wrap."""
+    return dict(layer.named_children())
 
 
 def _rows_of(adapter: nn.Module, names: list[str]) -> tuple[Tensor, Tensor] | None:

@@ -92,12 +92,10 @@ class _Walk:
     def go(self, wanted: tuple[bool, bool, bool], factors: Tensor | None = None) -> tuple[Tensor, _Gradients]:
         """Return each target's cross-entropy, and the gradients that are wanted of their sum, weighted by `factors`."""
         losses = torch.empty(len(self.targets), dtype=torch.float32, device=self.hidden.device)
-        gradients = (
+        gradients: _Gradients = (
             torch.empty_like(self.hidden) if wanted[0] else None,
-            *(
-                torch.zeros_like(one, dtype=torch.float32) if is_wanted and one is not None else None
-                for is_wanted, one in zip(wanted[1:], (self.matrix, self.rows), strict=True)
-            ),
+            torch.zeros_like(self.matrix, dtype=torch.float32) if wanted[1] else None,
+            torch.zeros_like(self.rows, dtype=torch.float32) if wanted[2] else None,
         )
         with torch.autocast(self.hidden.device.type, enabled=False):
             matrix = self.matrix.to(self.dtype)

@@ -165,7 +165,7 @@ class LoraConfig(_Group):
         BeforeValidator(rules.read_token_ids),
         Accepts(Message("auto, or a list of the ids of tokens")),
     ] = "auto"  # noqa: S105 - no password
-    """Tokens whose rows in embedding and head learn, too; auto: those of the template that a base model lacks. []: none."""
+    """Tokens whose rows in embedding and head learn, too; auto: what a base model lacks of its template; []: none."""
 
 
 class FineTuneConfig(_Group):

@@ -102,7 +102,7 @@ def load_for_training(
     )
     model = load_model_and_tokenizer(folder, options, machine=machine, reporter=reporter).model
     if is_4bit:
-        _evaluate_as_trained(model)
+        evaluate_as_trained(model)
     if precision.device.startswith("cuda:"):
         import torch
 
@@ -143,7 +143,7 @@ def load_weights(model: Model, folder: Path) -> None:
         model.load_state_dict(state, strict=False)
 
 
-def _evaluate_as_trained(model: Model) -> None:
+def evaluate_as_trained(model: Model) -> None:
     """Have 4-bit layers compute alike in training and in evaluation.
 
     On a CPU with bfloat16 of its own, bitsandbytes repacks the weights of a layer the first time it evaluates: for

@@ -129,7 +129,8 @@ class PushHandler(Qwen3FTHandler):
 
 
 def _merge(manager: ModelManager, given: Given) -> JobSnapshot:
-    job = manager.merge(_name(given), _output_dir(given), overwrite=given.flag("overwrite"))
+    base = given.text("base") or "original"
+    job = manager.merge(_name(given), _output_dir(given), base=base, overwrite=given.flag("overwrite"))
     return job.snapshot()
 
 

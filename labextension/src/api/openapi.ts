@@ -598,6 +598,8 @@ export interface components {
         readonly MergeRequest: {
             readonly run?: string;
             readonly output_dir?: string | null;
+            /** @enum {unknown} */
+            readonly base?: "original" | "dequantized" | null;
             readonly overwrite?: components["schemas"]["FlagInBody"];
         };
         readonly ExportRequest: {
@@ -873,7 +875,8 @@ export interface components {
              *       "targets": "all-linear",
              *       "rslora": false,
              *       "dora": false,
-             *       "loraplus_ratio": null
+             *       "loraplus_ratio": null,
+             *       "trainable_token_indices": "auto"
              *     }
              */
             readonly lora: components["schemas"]["LoraConfig"];
@@ -1081,6 +1084,12 @@ export interface components {
              * @default null
              */
             readonly loraplus_ratio: number | null;
+            /**
+             * Trainable token indices
+             * @description Tokens whose rows in embedding and head learn, too; auto: what a base model lacks of its template; []: none.
+             * @default auto
+             */
+            readonly trainable_token_indices: "auto" | readonly number[];
         };
         readonly PlanRequest: {
             readonly config?: components["schemas"]["FineTuneConfig"];
@@ -1954,6 +1963,11 @@ export interface operations {
                 readonly run?: string;
                 /** @description The whole path of the folder for the model; beside the run, with -merged, if left out. */
                 readonly output_dir?: string;
+                /**
+                 * @description Which weights of the base model the adapter is merged into: its original ones, if left out; or dequantized,
+                 *     those of 4 bits that a QLoRA was trained on.
+                 */
+                readonly base?: "original" | "dequantized";
                 /** @description Replace an earlier merge there. */
                 readonly overwrite?: components["schemas"]["Flag"];
             };

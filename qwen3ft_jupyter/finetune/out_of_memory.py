@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from qwen3ft_jupyter.errors import DoesNotFit
 from qwen3ft_jupyter.finetune.dry_run import Needs
-from qwen3ft_jupyter.finetune.plan import MOST_CHANGES, change_words, changes_that_fit
+from qwen3ft_jupyter.finetune.fit import MOST_CHANGES, changes_that_fit
+from qwen3ft_jupyter.finetune.plan import change_words
 from qwen3ft_jupyter.finetune.planning import base_model
 from qwen3ft_jupyter.loading.machine import machine_without_torch
 from qwen3ft_jupyter.messages import Command, Message, Size, Texts
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
-    from qwen3ft_jupyter.finetune.plan import Change, FineTunePlan
+    from qwen3ft_jupyter.finetune.fit import Change
+    from qwen3ft_jupyter.finetune.plan import FineTunePlan
 
 HELD_SHARE = 0.9
 """Of the memory that was not enough, libraries left out: what is proposed needs less than that."""

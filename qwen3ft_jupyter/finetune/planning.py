@@ -14,15 +14,8 @@ from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheDamaged, JobFailed, LoadError, MissingPackage, Qwen3ftError, UnsafeModel
 from qwen3ft_jupyter.finetune import results
 from qwen3ft_jupyter.finetune.dry_run import Needs, try_in_child
-from qwen3ft_jupyter.finetune.plan import (
-    FineTunePlan,
-    MemoryPlan,
-    check_plan,
-    closeness,
-    make_plan,
-    place_of,
-    training_of,
-)
+from qwen3ft_jupyter.finetune.fit import MemoryPlan, place_of, training_of
+from qwen3ft_jupyter.finetune.plan import FineTunePlan, check_plan, closeness, make_plan
 from qwen3ft_jupyter.finetune.presets import given_by_preset
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.loading.machine import machine_without_torch

@@ -15,10 +15,10 @@ from qwen3ft_jupyter.finetune.adapter import read_adapter
 from qwen3ft_jupyter.finetune.check import check_quantization
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.dry_run import Needs
+from qwen3ft_jupyter.finetune.fit import plan_memory
 from qwen3ft_jupyter.finetune.merge import Base, Origin, merge, plan_merge
 from qwen3ft_jupyter.finetune.metrics import read_metrics
 from qwen3ft_jupyter.finetune.model import evaluate_as_trained, load_for_training
-from qwen3ft_jupyter.finetune.plan import plan_memory
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.finetune.training import train
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer

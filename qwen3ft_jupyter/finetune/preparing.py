@@ -119,10 +119,13 @@ def with_references(samples: Prepared, objective: TrainingLoss, ready: Trainable
     return replace(samples, training=training, held_out=held_out)
 
 
-def tell_of_base_model(model: Model, end_ids: Sequence[int], work: Work) -> None:
-    """Say so where a model does not end its turns yet."""
+def tell_of_base_model(config: FineTuneConfig, model: Model, samples: Prepared, work: Work) -> None:
+    """Say so where a model does not end its turns yet, and learns to."""
     known = model.generation_config.eos_token_id
-    if not set(end_ids) & set(known if isinstance(known, list) else [known]):
+    ends_turns = set(samples.facts.end_ids) & set(known if isinstance(known, list) else [known])
+    untaught = {token for token, _ in samples.facts.counts.untaught}
+    learns = config.method == "full" or untaught <= set(samples.token_rows)  # what does not was warned of
+    if not ends_turns and learns:
         work.notice(
             "This looks like a Base model: it has not learned to end its turns. It learns that here from your data; "
             "with few rows, an instruct model is the better start."

@@ -105,7 +105,7 @@ def train(
             work.notice("Trains {run} further.", run=planned.parent.folder.name)
         objective = objective_of(config, ready, samples, work)
         samples = with_references(samples, objective, ready, work)
-        tell_of_base_model(ready.model, samples.facts.end_ids, work)
+        tell_of_base_model(config, ready.model, samples, work)
         output.begin(config, planned, work.reporter)
         reporting = None
         if config.report:

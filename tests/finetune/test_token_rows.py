@@ -90,6 +90,18 @@ def test_loss_and_every_gradient_are_those_of_peft(
     assert (adapted(**batch).logits - logits).abs().max() <= 1e-5
 
 
+def test_a_head_with_rows_of_its_own_is_plain(adapted: Any) -> None:
+    """Else the loss would make the logits of all tokens."""
+    from qwen3ft_jupyter.finetune.compute.probes import has_plain_head
+    from qwen3ft_jupyter.loading.token_rows import compute_lean
+
+    compute_lean(adapted)
+
+    assert has_plain_head(adapted)
+    with adapted.disable_adapter():
+        assert has_plain_head(adapted)
+
+
 def assert_alike(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
     assert ours.keys() == theirs.keys()
     for name, gradient in ours.items():

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qwen3ft_jupyter.catalog.memory import Memory, Training, training_memory
 from qwen3ft_jupyter.errors import JobFailed
-from qwen3ft_jupyter.finetune.rules import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,9 +113,7 @@ class Needs:
         if self.numbers is None:
             return 0
         targets = None if config.lora.targets == "all-linear" else config.lora.targets
-        matrices = 1 if self.numbers.tied or HEAD in config.lora.targets else 2
-        rows = matrices * self.token_rows * self.numbers.hidden
-        return rows + self.numbers.lora_weights(config.lora.r, targets)
+        return self.numbers.lora_weights(config.lora.r, targets) + self.numbers.row_weights(self.token_rows, targets)
 
     def memory(self, config: FineTuneConfig, how: Training) -> Memory | None:
         """Return what is needed, by the dry run where it says it, else by arithmetic; None: neither knows."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.finetune.earlier import find_parent
 from qwen3ft_jupyter.finetune.rules import HEAD
 from qwen3ft_jupyter.messages import Message
 
@@ -28,6 +27,8 @@ def token_rows(config: FineTuneConfig, report: SampleReport) -> tuple[int, ...]:
     if config.method == "full":
         return ()
     if config.init_from:
+        from qwen3ft_jupyter.finetune.earlier import find_parent  # most runs begin with none
+
         return find_parent(Path(config.init_from)).token_rows
     given = config.lora.trainable_token_indices
     return tuple(token for token, _ in report.untaught) if given == "auto" else given

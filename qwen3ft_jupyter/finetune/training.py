@@ -19,7 +19,7 @@ from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, lora
 from qwen3ft_jupyter.finetune.out_of_memory import telling_what_fits
 from qwen3ft_jupyter.finetune.outcome import Trained, outcome_of, tell_of_result, utilisation_of
 from qwen3ft_jupyter.finetune.own import OutputFolder
-from qwen3ft_jupyter.finetune.planning import look_ahead
+from qwen3ft_jupyter.finetune.planning import base_model, look_ahead
 from qwen3ft_jupyter.finetune.preparing import Prepared, objective_of, prepare, tell_of_base_model, with_references
 from qwen3ft_jupyter.finetune.report.answering import Asking
 from qwen3ft_jupyter.finetune.report.card import number_rows
@@ -121,7 +121,7 @@ def train(
             )
             if planned.is_resumed:
                 reporting.go_on()
-        with telling_what_fits(config, model_folder, ahead):
+        with telling_what_fits(config, base_model(config.model, model_folder).numbers, ahead):
             trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
         outcome = outcome_of(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.finetune.adapter import text_name
 from qwen3ft_jupyter.finetune.model import evaluate_as_trained
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
 
@@ -42,10 +43,10 @@ class Dequantized:
         return frozenset(self._layers)
 
     def weight(self, name: str) -> torch.Tensor | None:
-        """Return a weight of a layer in float32; None: it is not in 4 bits."""
+        """Return a weight of a layer in float32, by its name here or in a file; None: it is not in 4 bits."""
         from bitsandbytes.functional import dequantize_4bit
 
-        layer = self._layers.get(name)
+        layer = self._layers.get(text_name(name))
         return None if layer is None else dequantize_4bit(layer.weight.data, layer.weight.quant_state).float()
 
     def compute_in(self, dtype: str) -> Model:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import results
 from qwen3ft_jupyter.finetune.batches import Layout
-from qwen3ft_jupyter.finetune.data import split
 from qwen3ft_jupyter.finetune.examples import encode_all
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.token_rows import row_notices, token_rows
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.compute.objectives import TrainingLoss
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
+    from qwen3ft_jupyter.finetune.index import Conversations
     from qwen3ft_jupyter.finetune.model import Trainable
     from qwen3ft_jupyter.finetune.samples import Example, SampleReport
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
@@ -45,11 +45,13 @@ class Prepared:
     """Tokens whose rows in embedding and head are trained beside a LoRA."""
 
 
-def prepare(config: FineTuneConfig, data: Data, tokenizer: Tokenizer, work: Work) -> Prepared:
-    """Split, render and tokenize."""
+def prepare(
+    config: FineTuneConfig, data: Data, parts: tuple[Conversations, Conversations], tokenizer: Tokenizer, work: Work
+) -> Prepared:
+    """Render and tokenize what is learned from, and what is held out: the two parts of the data."""
     for notice in data.report.notices:
         work.reporter.notice(notice)
-    training, held_out = split(data.conversations, config.eval_fraction, config.seed)
+    training, held_out = parts
     if config.eval_fraction and not held_out:
         work.notice("Nothing is measured on held-out rows: there is only one row.")
     folder = nearest_folder(Path(config.output_dir))

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.errors import CacheDamaged, LoadError
-from qwen3ft_jupyter.finetune.adapter import text_name
 from qwen3ft_jupyter.loading.weights import REPAIR, weight_files
 from qwen3ft_jupyter.messages import Command, Names
 from qwen3ft_jupyter.paths import reason_of
@@ -72,7 +71,7 @@ class _Source:
 
     def weight(self, name: str) -> torch.Tensor | None:
         """Return what stands for a tensor of the base before it is changed, in float32; None: it does itself."""
-        return self.dequantized.weight(text_name(name)) if self.dequantized else None
+        return self.dequantized.weight(name) if self.dequantized else None
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.finetune import checkpoints, output, results
 from qwen3ft_jupyter.finetune.arguments import steps_an_epoch, training_arguments
-from qwen3ft_jupyter.finetune.data import read_data_of
+from qwen3ft_jupyter.finetune.data import read_data_of, split
 from qwen3ft_jupyter.finetune.earlier import check_parent, check_same
 from qwen3ft_jupyter.finetune.metrics import MetricsFile, best_step
 from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, loraplus_optimizer
@@ -96,7 +96,8 @@ def train(
             for notice in check_same(config, data.digests, commit=planned.record.base_commit):
                 work.reporter.notice(notice)
         tokenizer = load_tokenizer(model_folder)
-        samples = prepare(config, data, tokenizer, work)
+        parts = split(data.conversations, config.eval_fraction, config.seed)
+        samples = prepare(config, data, parts, tokenizer, work)
         ahead = look_ahead(config, model_folder, data, samples.lengths, samples.facts, work=work, earlier=earlier)
         planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
         ready = load_for_training(config, model_folder, reporter=work.reporter, token_rows=samples.token_rows)

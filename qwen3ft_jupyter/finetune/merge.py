@@ -222,7 +222,7 @@ def merge(plan: MergePlan, work: Work, *, disk: Disk = LOCAL, machine: Machine |
         )
     check_model_folder(plan.base.folder)  # again: the job may have waited
     dtype = check_fits(plan, machine)
-    dequantized = _dequantized(plan, machine)
+    dequantized = _dequantized(plan, work, machine)
     try:
         delete_temporary(plan.temporary, disk)
         written = Folder(plan.temporary, disk)
@@ -241,13 +241,14 @@ def merge(plan: MergePlan, work: Work, *, disk: Disk = LOCAL, machine: Machine |
     return result
 
 
-def _dequantized(plan: MergePlan, machine: Machine | None) -> Dequantized | None:
+def _dequantized(plan: MergePlan, work: Work, machine: Machine | None) -> Dequantized | None:
     """Return the weights that the adapter was trained on, if it is merged into those; None: into the base's own."""
     from qwen3ft_jupyter.finetune.dequantized import Dequantized
 
     if plan.base.weights == "original":
         return None
-    return Dequantized(plan.base.folder, plan.adapter.folder, plan.origin.dtype or _dtype(plan), machine)
+    dtype = plan.origin.dtype or _dtype(plan)
+    return Dequantized(plan.base.folder, plan.adapter.folder, dtype, machine, reporter=work.reporter)
 
 
 def _write_others(plan: MergePlan, written: Folder) -> None:

@@ -85,7 +85,7 @@ def check_fits(plan: MergePlan, machine: Machine | None = None) -> str:
     tensors = model_tensors(folder, tied=plan.is_tied)
     free = free_bytes(machine or this_machine(), "cpu", spread=False)
     if plan.base.weights == "dequantized":  # they are there beside
-        free -= Weights(tensors, plan.origin.dtype or "bfloat16", "4bit").size_bytes
+        free -= Weights(tensors, "float32", "4bit").size_bytes
     stored = "float16" if any(tensor.dtype == "F16" for tensor in tensors) else "bfloat16"
     found = next((name for name in ("float32", stored) if Weights(tensors, name).size_bytes <= free), None)
     if found is None:
@@ -126,7 +126,9 @@ def compare(
         unrounded = None
         if dtype == "float32":
             unrounded = _logits(_merged_in_memory(plan, model, dequantized), prompts, work)
-        del model, dequantized
+        if dequantized is not None:
+            dequantized.release()
+        del model
         gc.collect()  # peft's models hold themselves
         work.progress(Progress("comparing", 2, 3, "steps"))
         after = _logits(_load_merged(plan, dtype), prompts, work)

@@ -33,7 +33,7 @@ class Dequantized:
         options = LoadOptions(device="cpu", dtype=dtype, quantization="4bit", adapter=adapter, memory_check=False)
         model = load_model_and_tokenizer(folder, options, machine=machine, reporter=reporter).model
         evaluate_as_trained(model)
-        self._model: Model | None = model
+        self._model: Model = model
         self._layers = {
             f"{name.removesuffix(_BELOW_ADAPTER)}.weight": layer
             for name, layer in model.get_base_model().named_modules()
@@ -41,7 +41,6 @@ class Dequantized:
         }
         for layer in self._layers.values():
             layer.weight.quant_state.dtype = torch.float32  # which it is dequantized to; a pass takes that of its input
-
         self.names = frozenset(self._layers)
         """Of the weights that are in 4 bits."""
 
@@ -66,4 +65,5 @@ class Dequantized:
 
     def release(self) -> None:
         """Forget the model: its names are all that is left."""
-        self._model, self._layers = None, {}
+        del self._model
+        self._layers = {}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.model import Trainable
     from qwen3ft_jupyter.finetune.preparing import Prepared
     from qwen3ft_jupyter.finetune.watch import TrainerState
+    from qwen3ft_jupyter.loading.libraries import Model
     from qwen3ft_jupyter.work import Work
 
 
@@ -38,8 +39,6 @@ def outcome_of(
 ) -> Outcome:
     """Return what is known of a run before its result is asked anything."""
     losses, model, precision = trained.metrics.losses, ready.model, ready.precision
-    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    adapter = trainable if config.method == "lora" else 0
     return Outcome(
         output_dir=config.output_dir,
         method=config.method,
@@ -47,8 +46,8 @@ def outcome_of(
         first_loss=losses[0],
         last_loss=losses[-1],
         seconds=round(trained.seconds, 2),
-        parameters=model.num_parameters() - adapter,  # sees through 4 bits
-        trainable_parameters=trainable,
+        parameters=_parameters(config, model),
+        trainable_parameters=_trainable(model),
         dtype=precision.compute,
         device=precision.device,
         tokens=int(trained.state.num_input_tokens_seen),
@@ -62,25 +61,35 @@ def outcome_of(
     )
 
 
-def utilisation_of(
-    config: FineTuneConfig, outcome: Outcome, ready: Trainable, trained: Trained, samples: Prepared
-) -> float | None:
-    """Return the part of the device's peak that the median step has used."""
+def _parameters(config: FineTuneConfig, model: Model) -> int:
+    """Return how many parameters the base model has."""
+    adapter = _trainable(model) if config.method == "lora" else 0
+    return int(model.num_parameters()) - adapter  # sees through 4 bits
+
+
+def _trainable(model: Model) -> int:
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def used_a_token(config: FineTuneConfig, ready: Trainable, samples: Prepared) -> float | None:
+    """Return the part of the device's peak that one token a second uses; None: nobody knows."""
     from qwen3ft_jupyter.finetune.compute.utilisation import utilisation
 
-    rates = [row["tokens_per_s"] for row in trained.metrics.rows if row.get("tokens_per_s")]
     sequences = len(samples.lengths) * OBJECTIVES[config.objective].sequences
-    if not rates:
-        return None
-    used = utilisation(
+    return utilisation(
         ready.model,
-        outcome.parameters,
-        statistics.median(rates),
+        _parameters(config, ready.model),
+        1.0,
         length=sum(samples.lengths) / sequences,
-        is_adapter=outcome.method == "lora",
-        dtype=outcome.dtype,
+        is_adapter=config.method == "lora",
+        dtype=ready.precision.compute,
     )
-    return None if used is None else round(used, 4)
+
+
+def median_utilisation(trained: Trained) -> float | None:
+    """Return the part of the device's peak that the median step has used."""
+    used = [row["mfu"] for row in trained.metrics.rows if row.get("mfu")]
+    return round(statistics.median(used), 4) if used else None
 
 
 def has_diverged(losses: Sequence[float]) -> bool:

@@ -312,12 +312,12 @@ def read_token_ids(value: object) -> object:
         words = [word.strip().lower() for word in value.split(",")]
         if words == ["auto"]:
             return words[0]
-        value = [int(word) for word in words]
+        value = words
     return tuple(sorted(set(map(_whole, _items(value)))))
 
 
 def _whole(value: object) -> int:
-    number = natural(value)
+    number = int(value) if isinstance(value, str) else natural(value)
     if isinstance(number, bool) or not isinstance(number, int):
         raise ValueError(value)  # noqa: TRY004 - pydantic takes no TypeError for a wrong value
     return number

@@ -17,7 +17,7 @@ from qwen3ft_jupyter.finetune.earlier import check_parent, check_same
 from qwen3ft_jupyter.finetune.metrics import MetricsFile, best_step
 from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, loraplus_optimizer
 from qwen3ft_jupyter.finetune.out_of_memory import telling_what_fits
-from qwen3ft_jupyter.finetune.outcome import Trained, outcome_of, tell_of_result, utilisation_of
+from qwen3ft_jupyter.finetune.outcome import Trained, median_utilisation, outcome_of, tell_of_result, used_a_token
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import base_model, look_ahead
 from qwen3ft_jupyter.finetune.preparing import Prepared, objective_of, prepare, tell_of_base_model, with_references
@@ -126,7 +126,7 @@ def train(
             trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
         outcome = outcome_of(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
-        outcome = replace(outcome, mfu=utilisation_of(config, outcome, ready, trained, samples))
+        outcome = replace(outcome, mfu=median_utilisation(trained))
         report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
         if report:
             outcome = replace(outcome, report={name: (before, after) for name, before, after in number_rows(report)})
@@ -163,6 +163,8 @@ def _train_steps(
                 work=work,
                 evaluate_every=every,
                 between=reporting.during if reporting else None,
+                device=ready.precision.device,
+                used_a_token=used_a_token(config, ready, samples),
             )
             trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to, work=work)
             with fitting_threads(ready.model):

@@ -26,6 +26,7 @@ from qwen3ft_jupyter.hubs.names import LeftOut, parse_repo_id
 from qwen3ft_jupyter.jobs.folder import LogChunk
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
 from qwen3ft_jupyter.loading.machine import Gpu, Machine, Room
+from qwen3ft_jupyter.manager.foreseen import Foreseen
 from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.upload.plan import Item, PushPlan
@@ -467,6 +468,24 @@ class StandInManager:
         told = {"folder": name, "record": {"model": "a/b"}, "result": None, "numbers": {"steps": 4}}
         return SimpleNamespace(to_dict=lambda: {**told, "report": card.to_dict()})
 
+    def run_folder(self, name: str) -> Path:
+        self._note("run_folder", name)
+        return Path(name)
+
+    def foresee_evaluation(self, name: str, data: object = None, **fields: Any) -> Foreseen:
+        self._note("foresee_evaluation", name, data, fields)
+        return Foreseen(NAME, data=("/data/held.jsonl",), is_held_out=data is None)
+
+    def foresee_merge(
+        self, run: str, output_dir: str | None = None, *, base: str = "original", overwrite: bool = False
+    ) -> Foreseen:
+        self._note("foresee_merge", run, output_dir, base, overwrite)
+        return Foreseen(NAME, output_dir or f"{run}-merged", 1000, 5000, merges=True)
+
+    def foresee_export(self, name: str, to: str, output_dir: str | None = None, *, overwrite: bool = False) -> Foreseen:
+        self._note("foresee_export", name, to, output_dir, overwrite)
+        return Foreseen(NAME, f"{name}-merged", is_done=True)
+
     def compare(self, runs: Iterable[str]) -> Comparison:
         names = tuple(runs)
         self._note("compare", names)
@@ -501,6 +520,8 @@ class StandInManager:
     ) -> dict[str, Any]:
         assert not stop.is_set()
         self._note("look_ahead", look, given, folder)
+        if look == "start":
+            return {"id": self.fine_tune(given["config"]).id}
         return dict(self.looks[look])
 
     def load_model_and_tokenizer(self, model_name: str, **options: Any) -> tuple[Any, Any]:

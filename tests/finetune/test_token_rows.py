@@ -380,7 +380,10 @@ def test_what_names_no_token_is_refused(wrong: object) -> None:
 def test_names_of_peft_are_understood() -> None:
     least = {"model": "Qwen/Qwen3-0.6B", "data": "train.jsonl"}
 
-    assert FineTuneConfig.from_dict({**least, "trainable_token_indices": [5]}).lora.trainable_token_indices == (5,)
-    assert (
-        FineTuneConfig.from_dict({**least, "lora": {"trainable_token_indices": []}}).lora.trainable_token_indices == ()
-    )
+    def ids(**fields: object) -> object:
+        return FineTuneConfig.from_dict({**least, **fields}).lora.trainable_token_indices
+
+    assert ids(trainable_token_indices=[5]) == (5,)
+    assert ids(lora={"trainable_token_indices": []}) == ()
+    assert ids(lora={"trainable_token_indices": ["9", 5]}) == (5, 9)
+    assert ids() == "auto"

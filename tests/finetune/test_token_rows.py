@@ -291,13 +291,17 @@ def test_packed_is_what_unpacked_is(bases: dict[bool, Path], fields: dict[str, A
 def test_it_is_said_and_counted_before_while_and_after(
     bases: dict[bool, Path], fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its memory by formula, and by a dry run, which is made in this process so that a busy machine does not end it."""
     from qwen3ft_jupyter.finetune import planning
+    from qwen3ft_jupyter.finetune.compute.tried import answer
 
-    monkeypatch.setattr(planning, "TRIED_FROM_PARAMETERS", 0)
     fields |= {"max_steps": 2, "report": True}
     config, ear = FineTuneConfig.from_dict(fields), Ear()
     said = "A base model has not learned the tokens <|im_start|>, <|im_end|>, <think>, </think> of its template"
 
+    reckoned = plan_run(config, base_model(config.model, bases[False]), [])
+    monkeypatch.setattr(planning, "TRIED_FROM_PARAMETERS", 0)
+    monkeypatch.setattr(planning, "try_in_child", answer)
     plan = plan_run(config, base_model(config.model, bases[False]), [])
     outcome = train(config, model_folder=bases[False], work=Work(ear))
 
@@ -305,8 +309,9 @@ def test_it_is_said_and_counted_before_while_and_after(
     card = (out / "README.md").read_text("utf-8")
     report = json.loads((out / results.REPORT).read_text("utf-8"))
     assert plan.tokens.token_rows == 4
-    assert plan.memory is not None
-    assert (plan.memory.basis, plan.memory.adapter) == ("dry run", 4 * outcome.trainable_parameters)
+    for one, basis in ((reckoned, "formula"), (plan, "dry run")):
+        assert one.memory is not None
+        assert (one.memory.basis, one.memory.adapter) == (basis, 4 * outcome.trainable_parameters)
     for notices in (plan.notices, ear.notices, report["notices"]):
         assert any(said in str(one) for one in notices)
     assert (

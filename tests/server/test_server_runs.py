@@ -77,7 +77,6 @@ async def test_a_merge_is_a_job(ask: Ask, manager: StandInManager) -> None:
     answer = await ask("post", "/runs/merge", query="run=20260102-030405-finetune-abcd")
     given = {"run": "/runs/first", "output_dir": "/models/whole", "base": "dequantized", "overwrite": True}
     await ask("post", "/runs/merge", body=json.dumps(given))
-    wrong = await ask("post", "/runs/merge", query="run=/runs/first&base=4bit")
 
     assert (answer.code, answer.json["kind"]) == (202, "merge")
     assert answer.headers["Location"] == f"/a%40b/qwen3ft/jobs/{answer.json['id']}"
@@ -85,7 +84,6 @@ async def test_a_merge_is_a_job(ask: Ask, manager: StandInManager) -> None:
         ("20260102-030405-finetune-abcd", None, "original", False),
         ("/runs/first", "/models/whole", "dequantized", True),
     ]
-    assert wrong.code == 400
 
 
 async def test_an_export_is_a_job(ask: Ask, manager: StandInManager) -> None:

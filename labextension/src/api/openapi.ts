@@ -1293,6 +1293,8 @@ export interface components {
             readonly longest: number;
             readonly shortened: number;
             readonly left_out: number;
+            /** @description Tokens whose rows in embedding and head are trained with the adapter. */
+            readonly token_rows: number;
         };
         readonly PlannedSteps: {
             readonly total: number;

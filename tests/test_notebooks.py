@@ -37,7 +37,7 @@ def execute(name: str, folder: Path) -> Any:
     """Return a notebook after it ran."""
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     where = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=280, kernel_name="python3", resources=where).execute()
+    NotebookClient(notebook, timeout=800, kernel_name="python3", resources=where).execute()
     return notebook
 
 
@@ -60,7 +60,7 @@ def report(executed: Any) -> dict[str, Any]:
     return dict(json.loads(data) if isinstance(data, str) else data)
 
 
-pytestmark = [pytest.mark.train, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.train
 
 
 def test_the_quickstart_downloads_every_byte_and_verifies_it(report: dict[str, Any]) -> None:

@@ -3,10 +3,12 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Token } from '@lumino/coreutils';
 
@@ -15,6 +17,7 @@ import type { IApp } from './components/context';
 import { qwen3ftIcon } from './components/icons';
 import { CommandIDs } from './domain/commands';
 import { toLocale } from './domain/format';
+import { addFineTune } from './finetune/commands';
 import { addCellCommands } from './notebook/commands';
 import { JobOutput } from './notebook/output';
 import { JOB_MIME_TYPE } from './notebook/place';
@@ -23,6 +26,8 @@ import { QwenPanel } from './panel/panel';
 import { addPlayground } from './playground/plugin';
 import { followSettings } from './state/settings';
 import { Store } from './state/store';
+import { JobsItem } from './status/item';
+import { notifyOfEnds } from './status/notify';
 
 /** What the other plugins share. */
 const IQwen3ft = new Token<IApp>(
@@ -79,6 +84,24 @@ const panelPlugin: JupyterFrontEndPlugin<void> = {
     if (settings) {
       void followSettings(settings, panelPlugin.id, shared.store);
     }
+  }
+};
+
+/** What runs, in the status bar, and what has ended, as a notification. */
+const statusPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:status',
+  description: 'Shows running jobs in the status bar, and notifies of their ends.',
+  autoStart: true,
+  requires: [IQwen3ft],
+  optional: [IStatusBar],
+  activate: (app: JupyterFrontEnd, shared: IApp, statusBar: IStatusBar | null): void => {
+    notifyOfEnds(shared);
+    // Whatever runs already is asked for when all the rest of the page is there.
+    void app.restored.then(() => {
+      const item = new JobsItem(shared);
+      statusBar?.registerStatusItem('qwen3ft-jupyter:jobs', { item, align: 'left', rank: 100 });
+      return shared.store.refresh();
+    });
   }
 };
 
@@ -139,4 +162,32 @@ const playgroundPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [storePlugin, panelPlugin, jobOutputPlugin, cellCommandsPlugin, playgroundPlugin];
+/** The form of a fine-tune; it is loaded when the first one is opened. */
+const fineTunePlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:finetune',
+  description: 'Adds the form that prepares and starts a fine-tune.',
+  autoStart: true,
+  requires: [IQwen3ft],
+  optional: [ILayoutRestorer, ICommandPalette, ILauncher, IFileBrowserFactory, INotebookTracker],
+  activate: (
+    app: JupyterFrontEnd,
+    shared: IApp,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null,
+    browsers: IFileBrowserFactory | null,
+    notebooks: INotebookTracker | null
+  ): void => {
+    addFineTune(app, shared, { restorer, palette, launcher, browsers, notebooks });
+  }
+};
+
+export default [
+  storePlugin,
+  panelPlugin,
+  statusPlugin,
+  jobOutputPlugin,
+  cellCommandsPlugin,
+  fineTunePlugin,
+  playgroundPlugin
+];

@@ -33,7 +33,7 @@ def test_every_download_works_with_few_files_few_threads_no_renamed_folders_and_
     command += [word for one in NOT_ABOUT_THAT for word in ("--deselect", one)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-    done = run_without_rights(command, cwd=ROOT, env=environ, timeout=600)
+    done = run_without_rights(command, cwd=ROOT, env=environ, timeout=800)
 
     assert done.returncode == 0, done.stdout[-8000:]
     assert " passed" in done.stdout

@@ -150,6 +150,20 @@ def test_a_fine_tune_is_planned_with_rows_of_a_data_set(
     assert any(notice.startswith("An epoch sees 13 rows") for notice in plan.data.notices)
 
 
+def test_nothing_is_fetched_for_a_preview_that_lacks_its_model(
+    hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    manager = get_model_manager(cache_dir=tmp_path / "cache", modelscope_endpoint=hub.url, hf_endpoint=hub.url)
+
+    with pytest.raises(NotCached, match=PRACTICE_REPO_ID):
+        manager.preview(REPO, PRACTICE_REPO_ID)
+
+    assert hub.seen == []
+    manager.ensure_model_cached(PRACTICE_REPO_ID)
+    assert manager.preview(f"{REPO}:zh", PRACTICE_REPO_ID).conversations == 3
+
+
 def test_nothing_is_fetched_while_a_field_is_wrong(
     hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

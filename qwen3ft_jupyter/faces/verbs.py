@@ -6,7 +6,7 @@ REST fields are made from it. A new option of a download is one row here and one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -143,6 +143,7 @@ _max_speed = partial(Option, "--max-speed", metavar="SPEED", kind="speed", faces
 READ_SPEED: Final = _max_speed("limits the speed of reading, for example to 200MB a second.")
 JSON: Final = Option("--json", "prints JSON, for programs.", into="is_json", faces=CLI)
 DETACH: Final = Option("--detach", "returns at once; the job goes on in a process of its own.")
+AT_ONCE: Final = Option("--at-once", "waits for no other job on the same GPU.")
 COMMON: Final = (
     Option("--hub", "asks that hub first (USE_MODELSCOPE).", "HUB", "text", choices=HUBS),
     Option("--cache-dir", "says where models are kept (MODEL_CACHE_DIR).", "DIR", "text"),
@@ -281,7 +282,7 @@ VERBS: Final[tuple[Verb, ...]] = (
             ),
             Option("--dry-run", "only shows what it would be: data, steps, memory, disk, time, and what would fit."),
             Option("--json", "prints the dry run as JSON, for programs.", into="is_json", faces=CLI),
-            Option("--at-once", "waits for no other fine-tune on the same GPU."),
+            AT_ONCE,
             DETACH,
         ),
         (
@@ -330,11 +331,13 @@ VERBS: Final[tuple[Verb, ...]] = (
         (Argument("RUN_OR_MODEL", "run", "run"), Argument("DATA", "data", optional_in=TYPED)),
         (
             Option("--max-length", "limits the tokens of a sample (default: the run's).", "N", "count", faces=ALL),
+            replace(AT_ONCE, faces=ALL),
             DETACH,
         ),
         (
             "RUN_OR_MODEL is a fine-tune (job id or folder), a model's folder, or a cached model.",
-            "DATA is a file or a folder; without it, the rows that the fine-tune kept out of training are measured.",
+            "DATA is a file, a folder, or owner/name of a data set on a hub, which is fetched first.",
+            "Without DATA the rows that the fine-tune kept out of training are measured.",
             "An adapter is compared with its base model.",
         ),
     ),

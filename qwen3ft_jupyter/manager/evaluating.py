@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadInput
-from qwen3ft_jupyter.finetune.check import config_for_preview
+from qwen3ft_jupyter.finetune.check import config_for_preview, with_fetched
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.results import is_run, read_record
 from qwen3ft_jupyter.hubs.spelling import parse_model
+from qwen3ft_jupyter.manager.datasets import fetcher
 from qwen3ft_jupyter.manager.kinds import EvaluateParams
 from qwen3ft_jupyter.paths import at_home, is_folder
+from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,20 +32,21 @@ _NO_REPO = "a/folder"
 
 
 def evaluation_params(
-    name: str, given: Mapping[str, Any], jobs: ModelJobs, find: Callable[[str], ModelLocation]
+    name: str, given: Mapping[str, Any], jobs: ModelJobs, find: Callable[[str], ModelLocation], work: Work | None = None
 ) -> EvaluateParams:
-    """Return what an evaluation is given.
+    """Return what an evaluation is given, once the data sets of a hub that its data names are here.
 
     Args:
         name: What is evaluated.
         given: Fields of the config; without data the rows that a fine-tune kept out of training are measured.
         jobs: Know the folders of fine-tunes.
         find: Makes sure that the model is here.
+        work: Is told of what is fetched and read.
 
     Raises:
         BadInput: There is no data.
         BadConfig, BadData: Fields or rows are wrong.
-        Qwen3ftError: What `find` raises.
+        Qwen3ftError: What `find` and fetching a data set raise.
     """
     output_dir = jobs.output_dir_of(name)
     folder = (output_dir or jobs.merged_dir_of(name) or at_home(name)).absolute()
@@ -62,8 +65,10 @@ def evaluation_params(
             "{folder} kept no rows out of training.", hint="Name data that it has not seen.", folder=folder.name
         )
     values = {**own, **given, "model": base or _NO_REPO}
+    work = work or Work()
     config = config_for_preview(values, {}, jobs.settings.state_dir / "tables")
-    check_data(config)
+    config = with_fetched(config, fetcher(jobs.settings, work))
+    check_data(config, work)
     return EvaluateParams(jobs.starter(), source, base, config.to_dict(), is_held_out="data" not in given)
 
 

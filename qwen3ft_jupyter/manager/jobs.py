@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse
 from qwen3ft_jupyter.manager.kinds import (
     DOWNLOAD,
+    EVALUATE,
     FINETUNE,
     CheckParams,
     DownloadParams,
@@ -123,12 +124,21 @@ class ModelJobs:
         return self.store.start(kind, params, max_speed=max_speed, cwd=self.settings.state_dir)
 
     def fine_tune(self, config: FineTuneConfig, *, at_once: bool) -> Job:
-        """Start a fine-tune in the folder we are in; unless `at_once`, it waits for those on the same GPU."""
+        """Start a fine-tune in the folder we are in; unless `at_once`, it waits for what is on the same GPU."""
+        gpu = "" if at_once else self._pick_gpu(config.device)
+        return self.store.start(FINETUNE, FineTuneParams(self.starter(), config.to_dict(), gpu))
+
+    def evaluate(self, params: EvaluateParams, *, at_once: bool) -> Job:
+        """Start an evaluation; unless `at_once`, it waits for what is on the same GPU."""
+        gpu = "" if at_once else self._pick_gpu(str(params.config.get("device", "auto")))
+        return self.start(EVALUATE, replace(params, gpu=gpu), None)
+
+    def _pick_gpu(self, device: str) -> str:
+        """Return the GPU for a job that takes turns, "" if it is to use none."""
         from qwen3ft_jupyter.loading.machine import machine_without_torch
 
-        taken = [params.gpu for _, params in self.active() if isinstance(params, FineTuneParams)]
-        gpu = "" if at_once else pick_gpu(config.device, len(machine_without_torch().gpus), taken)
-        return self.store.start(FINETUNE, FineTuneParams(self.starter(), config.to_dict(), gpu))
+        taken = [params.gpu for _, params in self.active() if isinstance(params, FineTuneParams | EvaluateParams)]
+        return pick_gpu(device, len(machine_without_torch().gpus), taken)
 
     def refuse_if_written_to(self, config: FineTuneConfig) -> None:
         """Raise BadConfig, naming the job, if an active one writes to the output_dir of this fine-tune."""

@@ -269,11 +269,12 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
     ) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
 
-        Of fine-tunes on one GPU, one is at work; the others wait for their turn, also if whoever started them ends.
+        Of fine-tunes and evaluations on one GPU, one is at work; the others wait for their turn, also if whoever
+        started them ends.
 
         Args:
             config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping or as such, or the path of a YAML file.
-            at_once: wait for no other fine-tune; there must be memory for all of them.
+            at_once: wait for no other job on the same GPU; there must be memory for all of them.
             reporter: receives progress while data is read, or fetched from a hub.
             fields: the same as keyword arguments; they win over `config`. ``init_from="runs/first"`` trains the result
                 of a run further, ``from_run="runs/first"`` repeats it; of each, the job's id will do, too.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado import web
 
 from qwen3ft_jupyter.errors import BadInput
+from qwen3ft_jupyter.hubs.datasets import parse_dataset
 from qwen3ft_jupyter.paths import is_there
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field, fields_of
@@ -98,10 +99,10 @@ class ExportHandler(Qwen3FTHandler):
 
 def _evaluate(manager: ModelManager, given: Given) -> JobSnapshot:
     data, length = given.text("data"), given.count("max_length")
-    if data:
+    if data and (parse_dataset(data.partition("#")[0]) is None or is_there(data)):
         _check_whole("data", data)
-    fields = {"max_length": length} if length else {}
-    return manager.evaluate(_name(given), data or None, **fields).snapshot()
+    fields: dict[str, Any] = {"max_length": length} if length else {}
+    return manager.evaluate(_name(given), data or None, at_once=given.flag("at_once"), **fields).snapshot()
 
 
 class PushHandler(Qwen3FTHandler):

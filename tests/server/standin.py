@@ -468,8 +468,16 @@ class StandInManager:
         self._note("compare", names)
         return Comparison(names, {"epochs": (1.0, 2.0)}, {"last_loss": (1.5, None)})
 
-    def evaluate(self, name: str, data: object = None, **fields: Any) -> StandInJob:
-        self._note("evaluate", name, data, fields)
+    def evaluate(
+        self,
+        name: str,
+        data: object = None,
+        *,
+        at_once: bool = False,
+        reporter: Reporter = SILENT,  # noqa: ARG002 - nothing is kept
+        **fields: Any,
+    ) -> StandInJob:
+        self._note("evaluate", name, data, fields, *(["at once"] if at_once else []))
         return self.new_job("evaluate", {"source": name}, f"Evaluate {name}")
 
     def merge(self, run: str, output_dir: str | None = None, *, overwrite: bool = False) -> StandInJob:

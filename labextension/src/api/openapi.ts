@@ -282,8 +282,9 @@ export interface paths {
         readonly put?: never;
         /**
          * Measures and asks a model, or the result of a fine-tune, as a job.
-         * @description The fields may be given in the query or in the body. The result of the job has `report`, a ReportCard. Nothing is
-         *     fetched.
+         * @description The fields may be given in the query or in the body. The result of the job has `report`, a ReportCard. Of what
+         *     is not here only data sets on a hub are fetched, before the answer comes. Of the jobs on one GPU one is at work;
+         *     the others wait for their turn.
          */
         readonly post: operations["evaluateRun"];
         readonly delete?: never;
@@ -594,6 +595,7 @@ export interface components {
             readonly run?: string;
             readonly data?: string | null;
             readonly max_length?: number | null;
+            readonly at_once?: components["schemas"]["FlagInBody"];
         };
         readonly MergeRequest: {
             readonly run?: string;
@@ -1922,10 +1924,15 @@ export interface operations {
                  *     model. Needed, here or in the body.
                  */
                 readonly run?: string;
-                /** @description The whole path of a file or folder; the rows that the fine-tune kept out of training if left out. */
+                /**
+                 * @description The whole path of a file or folder, or owner/name of a data set on a hub; the rows that the fine-tune kept
+                 *     out of training if left out.
+                 */
                 readonly data?: string;
                 /** @description The most tokens of a sample; that of the run if left out. */
                 readonly max_length?: number;
+                /** @description Whether to wait for no other job on the same GPU. */
+                readonly at_once?: components["schemas"]["Flag"];
             };
             readonly header?: never;
             readonly path?: never;

@@ -143,6 +143,7 @@ _max_speed = partial(Option, "--max-speed", metavar="SPEED", kind="speed", faces
 READ_SPEED: Final = _max_speed("limits the speed of reading, for example to 200MB a second.")
 JSON: Final = Option("--json", "prints JSON, for programs.", into="is_json", faces=CLI)
 DETACH: Final = Option("--detach", "returns at once; the job goes on in a process of its own.")
+OF_DATASETS: Final = "NAME may be that of a data set in the cache, as list --datasets shows it: ms:owner/name."
 AT_ONCE: Final = Option("--at-once", "waits for no other job on the same GPU.")
 COMMON: Final = (
     Option("--hub", "asks that hub first (USE_MODELSCOPE).", "HUB", "text", choices=HUBS),
@@ -182,7 +183,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "list",
         "Lists the cached models, and those that other tools have on this disk.",
-        options=(JSON,),
+        options=(Option("--datasets", "lists the data sets in the cache instead."), JSON),
         aliases=("cache", "cache list"),
         panel=Message("Cache"),
     ),
@@ -191,6 +192,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "Reads every byte of a cached model again, as a job.",
         (NAME,),
         (REVISION, READ_SPEED, DETACH),
+        (OF_DATASETS,),
         aliases=("cache verify",),
         panel=Message("Verify {name}"),
     ),
@@ -199,6 +201,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "Reads every byte of a cached model again and fetches what is wrong, as a job.",
         (NAME,),
         (REVISION, READ_SPEED, DETACH),
+        (OF_DATASETS,),
         aliases=("cache repair",),
         panel=Message("Repair {name}"),
     ),
@@ -207,6 +210,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "Protects a model from being deleted to make room.",
         (NAME,),
         (REVISION,),
+        (OF_DATASETS,),
         aliases=("cache pin",),
         panel=Message("Pin {name}"),
     ),
@@ -215,6 +219,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "Allows a model to be deleted again to make room.",
         (NAME,),
         (REVISION,),
+        (OF_DATASETS,),
         aliases=("cache unpin",),
         panel=Message("Unpin {name}"),
     ),
@@ -240,6 +245,7 @@ VERBS: Final[tuple[Verb, ...]] = (
             REVISION,
             Option("--everything", "also deletes files in its folder that do not belong to the model.", faces=ALL),
         ),
+        (OF_DATASETS,),
         aliases=("cache evict",),
         panel=Message("Delete {name} from the cache"),
     ),

@@ -11,16 +11,16 @@ from qwen3ft_jupyter.finetune.check import config_for_preview, with_fetched
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.results import is_run, read_record
 from qwen3ft_jupyter.hubs.spelling import parse_model
-from qwen3ft_jupyter.manager.datasets import fetcher
 from qwen3ft_jupyter.manager.kinds import EvaluateParams
 from qwen3ft_jupyter.paths import at_home, is_folder
-from qwen3ft_jupyter.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from qwen3ft_jupyter.finetune.check import Fetch
     from qwen3ft_jupyter.loading.loaded import ModelLocation
     from qwen3ft_jupyter.manager.jobs import ModelJobs
+    from qwen3ft_jupyter.work import Work
 
 TAKEN = (
     "objective", "data", "data_format", "columns", "max_length", "eval_fraction", "seed", "prompts", "skip_bad_rows",
@@ -32,7 +32,13 @@ _NO_REPO = "a/folder"
 
 
 def evaluation_params(
-    name: str, given: Mapping[str, Any], jobs: ModelJobs, find: Callable[[str], ModelLocation], work: Work | None = None
+    name: str,
+    given: Mapping[str, Any],
+    jobs: ModelJobs,
+    find: Callable[[str], ModelLocation],
+    *,
+    fetch: Fetch | None = None,
+    work: Work | None = None,
 ) -> EvaluateParams:
     """Return what an evaluation is given, once the data sets of a hub that its data names are here.
 
@@ -41,7 +47,8 @@ def evaluation_params(
         given: Fields of the config; without data the rows that a fine-tune kept out of training are measured.
         jobs: Know the folders of fine-tunes.
         find: Makes sure that the model is here.
-        work: Is told of what is fetched and read.
+        fetch: Brings the data sets of a hub that data names.
+        work: Is told of what is read.
 
     Raises:
         BadInput: There is no data.
@@ -65,9 +72,8 @@ def evaluation_params(
             "{folder} kept no rows out of training.", hint="Name data that it has not seen.", folder=folder.name
         )
     values = {**own, **given, "model": base or _NO_REPO}
-    work = work or Work()
     config = config_for_preview(values, {}, jobs.settings.state_dir / "tables")
-    config = with_fetched(config, fetcher(jobs.settings, work))
+    config = with_fetched(config, fetch) if fetch else config
     check_data(config, work)
     return EvaluateParams(jobs.starter(), source, base, config.to_dict(), is_held_out="data" not in given)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from qwen3ft_jupyter.cache.own.datasets import dataset_at
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse
 from qwen3ft_jupyter.manager.kinds import (
     DOWNLOAD,
@@ -44,7 +45,7 @@ class ActiveJob(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ModelJobs:
-    """The jobs on the cache of some settings; called with a model, it refuses one that is in use."""
+    """The jobs on the cache of some settings; called with a model or data set, it refuses one that is in use."""
 
     store: JobStore
     settings: Settings
@@ -67,8 +68,8 @@ class ModelJobs:
         return self.snapshot()(repo_id)
 
     def snapshot(self) -> Callable[[str], bool]:
-        """Return the same answer for any model as of now: a plan asks for each, and a listing reads every job."""
-        job_ids = {params.model_name: job.id for job, params in self.active()}
+        """Return the same answer for any of them as of now: a plan asks for each, and a listing reads every job."""
+        job_ids = {name: job.id for job, params in self.active() for name in self._used_by(params)}
 
         def is_used(repo_id: str) -> bool:
             if repo_id in job_ids:
@@ -81,6 +82,14 @@ class ModelJobs:
             return False
 
         return is_used
+
+    def _used_by(self, params: ModelParams) -> Iterator[str]:
+        """Yield the names of the model and the data sets that a job uses."""
+        yield params.model_name
+        if isinstance(params, FineTuneParams | EvaluateParams):
+            for path in params.config.get("data") or ():
+                if (dataset := dataset_at(self.settings.cache_dir, Path(path))) is not None:
+                    yield str(dataset)
 
     def refuse_any(self) -> None:
         """Raise ModelInUse, naming the job, if any is at work on this cache."""

@@ -280,6 +280,7 @@ def _repair(params: CheckParams, context: JobContext) -> RepairReport:
 
 def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
     """Fine-tune, continuing from the last complete checkpoint if the job was interrupted."""
+    from qwen3ft_jupyter.finetune.check import with_fetched
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.job import run
 
@@ -287,6 +288,7 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
     work.progress(Progress("preparing", detail=config.model))
     wanted: Wanted = {"revision": config.revision} if config.revision else {}
     model = manager.ensure(config.model, reporter=work.reporter, stop=work.stop, **wanted).model
+    config = with_fetched(config, manager.fetcher(work))  # what has been deleted since comes again
     config = _on_gpu(params, config, manager, context)
     return run(config, model.folder, context, base_commit=model.commit, earlier=manager.run_folders())
 
@@ -325,10 +327,12 @@ def _export(params: ExportParams, context: JobContext) -> ExportResult:
 
 
 def _evaluate(params: EvaluateParams, context: JobContext) -> Evaluation:
+    from qwen3ft_jupyter.finetune.check import with_fetched
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.report.evaluating import evaluate
 
     config, work, manager = FineTuneConfig.from_dict(params.config), context.work, params.starter.open_manager()
+    config = with_fetched(config, manager.fetcher(work))
     config = _on_gpu(params, config, manager, context)
     work.progress(Progress("preparing", detail=params.model_name))
     found = manager.find_evaluated(params.source)

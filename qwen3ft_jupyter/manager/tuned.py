@@ -118,13 +118,15 @@ class TunedModels:
             MissingPackage: torch and friends are not installed.
         """
         from qwen3ft_jupyter.loading.load import require
+        from qwen3ft_jupyter.manager.datasets import fetcher
         from qwen3ft_jupyter.manager.evaluating import evaluation_params
 
         require(*_NEEDED)
         given = {**fields, "data": data} if data is not None else fields
         jobs = self._model_jobs
         work = Work(reporter or SILENT)
-        params = evaluation_params(os.fspath(name), given, jobs, self.find_evaluated, work)
+        fetch = fetcher(self.cache, jobs, work)
+        params = evaluation_params(os.fspath(name), given, jobs, self.find_evaluated, fetch=fetch, work=work)
         return jobs.evaluate(params, at_once=at_once)
 
     def find_evaluated(self, name: str) -> ModelLocation:

@@ -55,7 +55,6 @@ class FineTunePlans(CachedModels):
         """
         from qwen3ft_jupyter.finetune.check import check_fine_tune
         from qwen3ft_jupyter.finetune.planning import plan_run
-        from qwen3ft_jupyter.manager.datasets import fetcher
 
         work, plans = self._work(reporter, stop), []
 
@@ -65,7 +64,7 @@ class FineTunePlans(CachedModels):
 
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
             checks = (self._check_base, self._model_jobs.refuse_if_written_to)
-            find_run, fetch = self._model_jobs.output_dir_of, fetcher(self.settings, work)
+            find_run, fetch = self._model_jobs.output_dir_of, self.fetcher(work)
             tables_in = Path(folder)
             check_fine_tune(config, fields, *checks, read=read, tables_in=tables_in, find_run=find_run, fetch=fetch)
         return plans[0]
@@ -99,7 +98,6 @@ class FineTunePlans(CachedModels):
         """
         from qwen3ft_jupyter.finetune.check import config_for_preview, with_fetched
         from qwen3ft_jupyter.finetune.preview import preview
-        from qwen3ft_jupyter.manager.datasets import fetcher
 
         given = {**fields, "model": model} if model else fields
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
@@ -114,7 +112,7 @@ class FineTunePlans(CachedModels):
                     name=resolved.model,
                     command=Command("download", resolved.model),
                 )
-            resolved = with_fetched(resolved, fetcher(self.settings, work))
+            resolved = with_fetched(resolved, self.fetcher(work))
             return preview(resolved, base.folder, count=count, work=work)
 
     def look_ahead(

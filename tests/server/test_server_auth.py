@@ -32,6 +32,9 @@ RESOURCES = {
 RESOURCES |= dict.fromkeys(("/finetune/schema", "/finetune/plan", "/finetune/preview"), "finetune")
 
 
+RESOURCES |= dict.fromkeys(("/datasets", *(f"/datasets/{one}" for one in ("list", "pin", "verify", "repair"))), "cache")
+
+
 class Recorder(Authorizer):
     """Notes what is asked and allows what the test says."""
 

@@ -6,6 +6,7 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Token } from '@lumino/coreutils';
 
@@ -21,6 +22,8 @@ import { FirstSave } from './notebook/saving';
 import { QwenPanel } from './panel/panel';
 import { followSettings } from './state/settings';
 import { Store } from './state/store';
+import { JobsItem } from './status/item';
+import { notifyOfEnds } from './status/notify';
 
 /** What the other plugins share. */
 const IQwen3ft = new Token<IApp>(
@@ -80,6 +83,24 @@ const panelPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
+/** What runs, in the status bar, and what has ended, as a notification. */
+const statusPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:status',
+  description: 'Shows running jobs in the status bar, and notifies of their ends.',
+  autoStart: true,
+  requires: [IQwen3ft],
+  optional: [IStatusBar],
+  activate: (app: JupyterFrontEnd, shared: IApp, statusBar: IStatusBar | null): void => {
+    notifyOfEnds(shared);
+    // Whatever runs already is asked for when all the rest of the page is there.
+    void app.restored.then(() => {
+      const item = new JobsItem(shared);
+      statusBar?.registerStatusItem('qwen3ft-jupyter:jobs', { item, align: 'left', rank: 100 });
+      return shared.store.refresh();
+    });
+  }
+};
+
 /** The live output of a job in a notebook. */
 const jobOutputPlugin: JupyterFrontEndPlugin<void> = {
   id: 'qwen3ft-jupyter:job-output',
@@ -118,4 +139,4 @@ const cellCommandsPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [storePlugin, panelPlugin, jobOutputPlugin, cellCommandsPlugin];
+export default [storePlugin, panelPlugin, statusPlugin, jobOutputPlugin, cellCommandsPlugin];

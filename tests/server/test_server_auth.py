@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EVERY_ROUTE = pytest.mark.parametrize("route", every_route(), ids=lambda route: f"{route.verb} {route.template}")
 RESOURCES = {
     "/status": "status",
+    "/machine": "status",
     "/models": "models",
     "/models/download": "models",
     "/runs/report": "runs",

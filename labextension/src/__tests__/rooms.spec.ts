@@ -7,7 +7,14 @@ const SOURCES = resolve(__dirname, '..');
 const SCRIPTS: Record<string, string> = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scripts;
 
 /** What lies together does not know of each other, and each knows only what lies before it. */
-const ORDER = [['api'], ['domain'], ['state'], ['components'], ['panel', 'main', 'notebook'], ['index']];
+const ORDER = [
+  ['api'],
+  ['domain'],
+  ['state'],
+  ['components'],
+  ['panel', 'main', 'notebook', 'status'],
+  ['index']
+];
 
 const MAX_LINES = 300;
 

@@ -21,6 +21,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/machine": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** The memory that a fine-tune can have on the server's machine. */
+        readonly get: operations["getMachine"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/models": {
         readonly parameters: {
             readonly query?: never;
@@ -1356,6 +1373,11 @@ export interface components {
             }[];
             readonly warnings: readonly string[];
         };
+        readonly Machine: {
+            /** @description What the GPU is called; empty where it is the memory of the host. */
+            readonly name: string;
+            readonly total_bytes: number;
+        };
         readonly Model: {
             readonly model_name: string;
             readonly slug: string;
@@ -1373,6 +1395,7 @@ export interface components {
             readonly download_bytes: number | null;
             readonly memory_bytes: null | ({
                 readonly load: number;
+                readonly qlora: number;
                 readonly lora: number;
                 readonly full: number;
             } & {
@@ -1659,6 +1682,7 @@ export type PlannedMemory = components['schemas']['PlannedMemory'];
 export type PlannedDisk = components['schemas']['PlannedDisk'];
 export type Preview = components['schemas']['Preview'];
 export type Status = components['schemas']['Status'];
+export type Machine = components['schemas']['Machine'];
 export type Model = components['schemas']['Model'];
 export type Cached = components['schemas']['Cached'];
 export type CacheList = components['schemas']['CacheList'];
@@ -1696,6 +1720,27 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["Status"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getMachine: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The largest GPU, else the memory of the host. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Machine"];
                 };
             };
             readonly default: components["responses"]["Error"];

@@ -337,7 +337,7 @@ def test_a_split_is_chosen_by_card_or_by_names_of_files(
         ("o/n:fr", CHOICES, CHOSEN, "has no subset fr", "It has zh, en. Write for example o/n:zh"),
         ("o/n:en", CHOICES, CHOSEN, "no split called train, but train_sft, train_gen", "Name one: o/n:en:train_sft"),
         ("o/n::test", "", ["a.json"], "has no split test", "No names of its files tell splits: leave it out."),
-        ("o/n::trian", "", SPLITS, "has no split trian", 'Did you mean "o/n::train"? It has train, val, test.'),
+        ("o/n::traim", "", SPLITS, "has no split traim", 'Did you mean "o/n::train"? It has train, val, test.'),
     ],
 )
 def test_a_choice_that_there_is_not_is_answered_with_those_there_are(

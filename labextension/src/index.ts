@@ -3,6 +3,8 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
+import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
@@ -15,11 +17,13 @@ import type { IApp } from './components/context';
 import { qwen3ftIcon } from './components/icons';
 import { CommandIDs } from './domain/commands';
 import { toLocale } from './domain/format';
+import { addFineTune } from './finetune/commands';
 import { addCellCommands } from './notebook/commands';
 import { JobOutput } from './notebook/output';
 import { JOB_MIME_TYPE } from './notebook/place';
 import { FirstSave } from './notebook/saving';
 import { QwenPanel } from './panel/panel';
+import { addPlayground } from './playground/plugin';
 import { followSettings } from './state/settings';
 import { Store } from './state/store';
 import { JobsItem } from './status/item';
@@ -139,4 +143,51 @@ const cellCommandsPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [storePlugin, panelPlugin, statusPlugin, jobOutputPlugin, cellCommandsPlugin];
+/** Talking to models in the main area. */
+const playgroundPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:playground',
+  description: 'Adds a playground that talks to models and to the results of fine-tunes.',
+  autoStart: true,
+  requires: [IQwen3ft, IRenderMimeRegistry],
+  optional: [ILayoutRestorer, ICommandPalette, ILauncher],
+  activate: (
+    app: JupyterFrontEnd,
+    shared: IApp,
+    rendermime: IRenderMimeRegistry,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null
+  ): void => {
+    addPlayground(app, shared, { rendermime, restorer, palette, launcher });
+  }
+};
+
+/** The form of a fine-tune; it is loaded when the first one is opened. */
+const fineTunePlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:finetune',
+  description: 'Adds the form that prepares and starts a fine-tune.',
+  autoStart: true,
+  requires: [IQwen3ft],
+  optional: [ILayoutRestorer, ICommandPalette, ILauncher, IFileBrowserFactory, INotebookTracker],
+  activate: (
+    app: JupyterFrontEnd,
+    shared: IApp,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null,
+    browsers: IFileBrowserFactory | null,
+    notebooks: INotebookTracker | null
+  ): void => {
+    addFineTune(app, shared, { restorer, palette, launcher, browsers, notebooks });
+  }
+};
+
+export default [
+  storePlugin,
+  panelPlugin,
+  statusPlugin,
+  jobOutputPlugin,
+  cellCommandsPlugin,
+  fineTunePlugin,
+  playgroundPlugin
+];

@@ -83,7 +83,9 @@ def _base_in(folder: Path) -> Base:
     return Base(folder, Architecture.of_config(config, counted), config, counted)
 
 
-def plan_run(config: FineTuneConfig, base: Base, earlier: Iterable[Path], work: Work | None = None) -> FineTunePlan:
+def plan_run(
+    config: FineTuneConfig, base: Base, earlier: Iterable[Path], work: Work | None = None, *, is_rough: bool = False
+) -> FineTunePlan:
     """Return what a run would be.
 
     Args:
@@ -91,6 +93,7 @@ def plan_run(config: FineTuneConfig, base: Base, earlier: Iterable[Path], work: 
         base: The model.
         earlier: Output folders of earlier runs on this machine, the newest first.
         work: Is told of the phase preparing, and says when to stop.
+        is_rough: Reckon tokens from characters and memory by formula, also where both could be found out.
 
     Raises:
         BadData: The data is wrong, or the model's template cannot write it.
@@ -102,10 +105,10 @@ def plan_run(config: FineTuneConfig, base: Base, earlier: Iterable[Path], work: 
         # It imports its libraries while the data is read here.
         trying = (
             stack.enter_context(child(is_quantized=config.quantization is not None))
-            if _is_tried(config, base)
+            if not is_rough and _is_tried(config, base)
             else None
         )
-        found, notices = _survey(config, base, work)
+        found, notices = _survey(config, base, work, is_rough=is_rough)
         return _plan(
             config,
             base,
@@ -113,6 +116,7 @@ def plan_run(config: FineTuneConfig, base: Base, earlier: Iterable[Path], work: 
             earlier,
             notices=[*found.notices, *notices, *_preset_notices(config)],
             download_bytes=0 if base.folder else known.download_bytes if known else None,
+            is_rough=is_rough,
             trying=trying,
             reporter=work.reporter if work else SILENT,
         )
@@ -124,10 +128,12 @@ def _preset_notices(config: FineTuneConfig) -> list[str]:
     return [Message("Given by the preset {preset}: {fields}", preset=config.preset, fields=given)] if given else []
 
 
-def _survey(config: FineTuneConfig, base: Base, work: Work | None) -> tuple[Survey, list[str]]:
+def _survey(config: FineTuneConfig, base: Base, work: Work | None, *, is_rough: bool) -> tuple[Survey, list[str]]:
     """Count the tokens, or reckon them where the model's tokenizer cannot be had, and say why."""
     from qwen3ft_jupyter.finetune.survey import survey  # a run has its samples already
 
+    if is_rough and base.folder is not None:
+        return survey(config, None, work=work), []
     if base.folder is None:
         words = Message("The model is not cached: its tokens are only estimated, from the number of characters.")
         return survey(config, None, work=work), [words]
@@ -148,6 +154,7 @@ def _plan(
     *,
     notices: list[str],
     download_bytes: int | None,
+    is_rough: bool,
     trying: TryIt | None,
     reporter: Reporter,
 ) -> FineTunePlan:
@@ -156,7 +163,8 @@ def _plan(
         least = make_plan(config, found.data.report, found.tokens, base.numbers, machine, held_out=found.held_out)
         if words_of_it := first_words(least):
             reporter.notice(words_of_it)
-    tried, words = try_run(config, base, found.tokens, machine, trying or try_in_child)
+    ask = trying or try_in_child
+    tried, words = (None, []) if is_rough else try_run(config, base, found.tokens, machine, ask)
     if base.numbers is None and tried is None:
         notices.append(Message("Memory and disk are not known: this is no model whose parts can be told beforehand."))
     notices += words

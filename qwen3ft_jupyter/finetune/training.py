@@ -124,7 +124,7 @@ def train(
             trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
         outcome = _outcome(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
-        outcome = replace(outcome, mfu=_utilisation(config, outcome, ready, trained, samples))
+        outcome = replace(outcome, mfu=_utilisation(trained))
         report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
         if report:
             outcome = replace(outcome, report={name: (before, after) for name, before, after in number_rows(report)})
@@ -186,6 +186,8 @@ def _train_steps(
                 work=work,
                 evaluate_every=every,
                 between=reporting.during if reporting else None,
+                device=ready.precision.device,
+                used_a_token=_used_a_token(config, ready, samples),
             )
             trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to, work=work)
             with fitting_threads(ready.model):
@@ -369,8 +371,6 @@ def _outcome(
     config: FineTuneConfig, planned: output.Plan, ready: Trainable, trained: _Trained, facts: results.Facts
 ) -> Outcome:
     losses, model, precision = trained.metrics.losses, ready.model, ready.precision
-    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    adapter = trainable if config.method == "lora" else 0
     return Outcome(
         output_dir=config.output_dir,
         method=config.method,
@@ -378,8 +378,8 @@ def _outcome(
         first_loss=losses[0],
         last_loss=losses[-1],
         seconds=round(trained.seconds, 2),
-        parameters=model.num_parameters() - adapter,  # sees through 4 bits
-        trainable_parameters=trainable,
+        parameters=_parameters(config, model),
+        trainable_parameters=_trainable(model),
         dtype=precision.compute,
         device=precision.device,
         tokens=int(trained.state.num_input_tokens_seen),
@@ -392,25 +392,35 @@ def _outcome(
     )
 
 
-def _utilisation(
-    config: FineTuneConfig, outcome: Outcome, ready: Trainable, trained: _Trained, samples: _Samples
-) -> float | None:
-    """Return the part of the device's peak that the median step has used."""
+def _parameters(config: FineTuneConfig, model: Model) -> int:
+    """Return how many parameters the base model has."""
+    adapter = _trainable(model) if config.method == "lora" else 0
+    return int(model.num_parameters()) - adapter  # sees through 4 bits
+
+
+def _trainable(model: Model) -> int:
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def _used_a_token(config: FineTuneConfig, ready: Trainable, samples: _Samples) -> float | None:
+    """Return the part of the device's peak that one token a second uses; None: nobody knows."""
     from qwen3ft_jupyter.finetune.compute.utilisation import utilisation
 
-    rates = [row["tokens_per_s"] for row in trained.metrics.rows if row.get("tokens_per_s")]
     sequences = len(samples.lengths) * OBJECTIVES[config.objective].sequences
-    if not rates:
-        return None
-    used = utilisation(
+    return utilisation(
         ready.model,
-        outcome.parameters,
-        statistics.median(rates),
+        _parameters(config, ready.model),
+        1.0,
         length=sum(samples.lengths) / sequences,
-        is_adapter=outcome.method == "lora",
-        dtype=outcome.dtype,
+        is_adapter=config.method == "lora",
+        dtype=ready.precision.compute,
     )
-    return None if used is None else round(used, 4)
+
+
+def _utilisation(trained: _Trained) -> float | None:
+    """Return the part of the device's peak that the median step has used."""
+    used = [row["mfu"] for row in trained.metrics.rows if row.get("mfu")]
+    return round(statistics.median(used), 4) if used else None
 
 
 def has_diverged(losses: Sequence[float]) -> bool:

@@ -11,6 +11,7 @@ from qwen3ft_jupyter.errors import JobFailed
 from qwen3ft_jupyter.finetune import checkpoints
 from qwen3ft_jupyter.finetune.metrics import best_step, without_better
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
+from qwen3ft_jupyter.loading.machine import held_bytes
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Progress
 
@@ -66,16 +67,21 @@ class Watch:
         work: Work,
         evaluate_every: int | None = None,
         between: Callable[[int, float], None] | None = None,
+        device: str = "",
+        used_a_token: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the checkpoints' folder, that where libraries write them, and where to tell.
 
         Held-out rows are measured every `evaluate_every` steps and at the end; None: there are none. `between` is
-        called after a step with it and the seconds of training; what it takes is not training.
+        called after a step with it and the seconds of training; what it takes is not training. Memory is that on
+        `device`; `used_a_token` is the part of what the device can compute that one token a second uses, None: nobody
+        knows.
         """
         self._config, self._folder, self._written_to, self._metrics = config, folder, written_to, metrics
         self._work, self._evaluate_every, self._between = work, evaluate_every, between
         self._running, self._idle_s = clock, 0.0
+        self._device, self._used_a_token = device, used_a_token
         self._ends: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS + 1)
         self._began = self._saved_at = self._told_at = self._clock()
         self._save_took = 0.0
@@ -152,12 +158,20 @@ class Watch:
         if not math.isfinite(row.get("eval_loss", 0.0)):
             self._work.notice("The loss on held-out rows is no number at step {step}.", step=state.global_step)
         if "loss" in row:
-            (first, tokens_before), (last, tokens) = self._ends[-2 if len(self._ends) > 1 else -1], self._ends[-1]
-            row |= {"tokens": tokens, "tokens_per_s": round((tokens - tokens_before) / max(last - first, 1e-9), 1)}
+            row |= self._speed()
         row["seconds"] = round(self.seconds, 3) if state.global_step else 0.0
         finite = {name: value for name, value in row.items() if math.isfinite(value)}
         self._metrics.add(finite)
         self._work.metrics(finite)
+
+    def _speed(self) -> dict[str, float]:
+        """Return tokens so far, and speed, memory and utilisation of the latest step, as far as they are known."""
+        (first, tokens_before), (last, tokens) = self._ends[-2 if len(self._ends) > 1 else -1], self._ends[-1]
+        rate = (tokens - tokens_before) / max(last - first, 1e-9)
+        known: dict[str, float] = {"tokens": tokens, "tokens_per_s": round(rate, 1)}
+        held = held_bytes(self._device)
+        known |= {} if held is None else {"memory_bytes": held}
+        return known if self._used_a_token is None else {**known, "mfu": round(rate * self._used_a_token, 6)}
 
     def on_evaluate(self, state: TrainerState, control: TrainerControl) -> None:
         """Save what measured best so far, if that is wanted; end where nothing has become better for long."""

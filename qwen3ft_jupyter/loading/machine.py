@@ -255,10 +255,24 @@ def peak_bytes(device: str) -> int | None:
         import torch
 
         return int(torch.cuda.max_memory_reserved())
-    with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):  # only Linux has it
+    return _counted("VmHWM:") if device == "cpu" else None
+
+
+def held_bytes(device: str) -> int | None:
+    """Return the memory that this process has on a device now, counted as `peak_bytes` does; None: nobody counts it."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.memory_reserved())
+    return _counted("VmRSS:") if device == "cpu" else None
+
+
+def _counted(name: str) -> int | None:
+    """Return what the system says of our memory; only Linux does."""
+    with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):
         text = Path("/proc/self/status").read_text("ascii", errors="replace")
-        line = next(line for line in text.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) << 10 if device == "cpu" else None
+        line = next(line for line in text.splitlines() if line.startswith(name))
+        return int(line.split()[1]) << 10
     return None
 
 

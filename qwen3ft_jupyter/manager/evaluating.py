@@ -11,6 +11,7 @@ from qwen3ft_jupyter.finetune.check import config_for_preview, with_fetched
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.results import is_run, read_record
 from qwen3ft_jupyter.hubs.spelling import parse_model
+from qwen3ft_jupyter.manager.foreseen import Foreseen
 from qwen3ft_jupyter.manager.kinds import EvaluateParams
 from qwen3ft_jupyter.paths import at_home, is_folder
 
@@ -83,3 +84,10 @@ def _of_run(folder: Path) -> tuple[str, dict[str, Any]]:
     record = read_record(folder)
     config = record.config if record is not None else {}
     return str(config.get("model", "")), {name: config[name] for name in TAKEN if name in config}
+
+
+def foresee(params: EvaluateParams) -> Foreseen:
+    """Return what an evaluation would be."""
+    data = params.config.get("data")
+    files = [str(one) for one in data] if isinstance(data, list) else [str(data)]
+    return Foreseen(params.model_name, data=tuple(files), is_held_out=params.is_held_out)

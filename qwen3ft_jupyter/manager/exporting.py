@@ -13,6 +13,8 @@ from qwen3ft_jupyter.finetune.merge import merge
 from qwen3ft_jupyter.finetune.results import MODEL, is_run
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.loading.safety import check_model_folder
+from qwen3ft_jupyter.loading.weights import weight_files
+from qwen3ft_jupyter.manager.foreseen import Foreseen, room_at
 from qwen3ft_jupyter.manager.locate import locate
 from qwen3ft_jupyter.manager.merging import Merging, find_source
 from qwen3ft_jupyter.messages import Command
@@ -86,6 +88,19 @@ class Exporting:
             merge(self._merging.plan(overwrite=self._overwrite), work)
             was_merged = True
         return replace(export(folder, self._name, self.to, self.output_dir, work), was_merged=was_merged)
+
+    def foresee(self) -> Foreseen:
+        """Return what the export would be; beside the model a file of a few lines, or the model once more as gguf."""
+        is_done = self._merging is not None and self._merging.done() is not None
+        merges = self._merging is not None and not is_done
+        size = self._merging.plan(overwrite=self._overwrite).needed_bytes if self._merging and merges else 0
+        if self.to == "gguf":
+            weights = weight_files(self._merging.base.folder if self._merging else self._folder)
+            size += sum(path.stat().st_size for path in weights)
+        place = self.output_dir or self._folder
+        writes = merges or self.output_dir is not None
+        told = Foreseen(self.model_name, str(place), size, merges=merges, is_done=is_done)
+        return replace(told, free_bytes=room_at(place)) if writes else told
 
     @property
     def writes_to(self) -> list[Path]:

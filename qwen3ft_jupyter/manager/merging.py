@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from qwen3ft_jupyter.finetune.merge import Base, MergePlan, Origin, find_merged,
 from qwen3ft_jupyter.finetune.merged import is_merged
 from qwen3ft_jupyter.finetune.results import ADAPTER, is_run, read_record, read_run
 from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.manager.foreseen import Foreseen, room_at
 from qwen3ft_jupyter.messages import Command, Texts
 from qwen3ft_jupyter.paths import at_home, is_file, is_folder
 
@@ -53,6 +55,11 @@ class Merging:
     def plan(self, *, overwrite: bool) -> MergePlan:
         """Return how to merge. Raises BadInput, NoSpace, LoadError as `plan_merge`."""
         return plan_merge(self.adapter, self.base, self._origin, self.target, overwrite=overwrite)
+
+    def foresee(self, *, overwrite: bool) -> Foreseen:
+        """Return what the merge would be. Raises what `plan` raises."""
+        told = Foreseen(self.base.repo_id, str(self.target), free_bytes=room_at(self.target), merges=True)
+        return replace(told, size_bytes=self.plan(overwrite=overwrite).needed_bytes)
 
 
 def find_source(name: str, jobs: ModelJobs) -> Path:

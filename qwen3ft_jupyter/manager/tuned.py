@@ -16,7 +16,7 @@ from qwen3ft_jupyter.settings.kinds import parse_folder
 from qwen3ft_jupyter.work import SILENT, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.loading.loaded import ModelLocation
     from qwen3ft_jupyter.manager.exporting import Exporting
+    from qwen3ft_jupyter.manager.foreseen import Foreseen
     from qwen3ft_jupyter.manager.jobs import ModelJobs
+    from qwen3ft_jupyter.manager.kinds import EvaluateParams
     from qwen3ft_jupyter.manager.merging import Merging
     from qwen3ft_jupyter.manager.pushing import Pushing
     from qwen3ft_jupyter.upload.plan import PushPlan
@@ -56,13 +58,17 @@ class TunedModels:
         """
         from qwen3ft_jupyter.finetune.runs import open_run
 
+        return open_run(self.run_folder(name))
+
+    def run_folder(self, name: str | Path) -> Path:
+        """Return the output folder of a fine-tune, as `run` takes it. Raises UnknownModel: there is none."""
         name = os.fspath(name)
         folder = self._model_jobs.output_dir_of(name) or at_home(name).absolute()
         if not is_folder(folder):
             from qwen3ft_jupyter.manager.locate import unknown
 
             raise unknown(name, self._model_jobs)
-        return open_run(folder)
+        return folder
 
     def run_folders(self) -> Iterator[Path]:
         """Yield the output folders of fine-tunes and merges that were started here, the newest first."""
@@ -118,16 +124,25 @@ class TunedModels:
             MissingPackage: torch and friends are not installed.
         """
         from qwen3ft_jupyter.loading.load import require
+
+        require(*_NEEDED)
+        params = self._evaluation(name, data, fields, Work(reporter or SILENT))
+        return self._model_jobs.evaluate(params, at_once=at_once)
+
+    def foresee_evaluation(self, name: str | Path, data: object = None, **fields: Any) -> Foreseen:
+        """Return what `evaluate` with the same arguments would be, without starting it. Raises what that raises."""
+        from qwen3ft_jupyter.manager.evaluating import foresee
+
+        return foresee(self._evaluation(name, data, fields, Work()))
+
+    def _evaluation(self, name: str | Path, data: object, fields: Mapping[str, Any], work: Work) -> EvaluateParams:
         from qwen3ft_jupyter.manager.datasets import fetcher
         from qwen3ft_jupyter.manager.evaluating import evaluation_params
 
-        require(*_NEEDED)
         given = {**fields, "data": data} if data is not None else fields
         jobs = self._model_jobs
-        work = Work(reporter or SILENT)
         fetch = fetcher(self.cache, jobs, work)
-        params = evaluation_params(os.fspath(name), given, jobs, self.find_evaluated, fetch=fetch, work=work)
-        return jobs.evaluate(params, at_once=at_once)
+        return evaluation_params(os.fspath(name), given, jobs, self.find_evaluated, fetch=fetch, work=work)
 
     def find_evaluated(self, name: str) -> ModelLocation:
         """Return the folders of what is evaluated; nothing is fetched. Raises what `evaluate` raises."""
@@ -178,6 +193,10 @@ class TunedModels:
         params = MergeParams(jobs.starter(), merging.source, merging.base.repo_id, target, overwrite)
         return jobs.start(MERGE, params, None)
 
+    def foresee_merge(self, run: str, output_dir: str | Path | None = None, *, overwrite: bool = False) -> Foreseen:
+        """Return what `merge` with the same arguments would be; nothing is started. Raises what that raises."""
+        return self.find_merging(run, output_dir).foresee(overwrite=overwrite)
+
     def export(self, name: str, to: str, output_dir: str | Path | None = None, *, overwrite: bool = False) -> Job:
         """Hand a model to what serves it, as a job, whose result has the lines to type; an adapter is merged before.
 
@@ -204,6 +223,12 @@ class TunedModels:
         place = parse_folder("output_dir", output_dir) if output_dir else exporting.output_dir
         params = ExportParams(jobs.starter(), exporting.source, exporting.model_name, to, place, overwrite)
         return jobs.start(EXPORT, params, None)
+
+    def foresee_export(
+        self, name: str, to: str, output_dir: str | Path | None = None, *, overwrite: bool = False
+    ) -> Foreseen:
+        """Return what `export` with the same arguments would be; nothing is started. Raises what that raises."""
+        return self.find_exporting(name, to, output_dir, overwrite=overwrite).foresee()
 
     @overload
     def push(

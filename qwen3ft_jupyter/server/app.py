@@ -20,7 +20,7 @@ from qwen3ft_jupyter.server import cache, datasets, jobs, models, runs, status, 
 from qwen3ft_jupyter.server.access import ManagerAccess
 from qwen3ft_jupyter.server.answers import Answers
 from qwen3ft_jupyter.server.base import Services, route_pattern
-from qwen3ft_jupyter.server.curves import Curves
+from qwen3ft_jupyter.server.curves import Curves, RunCurvesOf
 from qwen3ft_jupyter.server.events import SCHEMA_FILE, SCHEMA_ID, Change, ChangeWatcher
 from qwen3ft_jupyter.settings.declared import SETTINGS
 from qwen3ft_jupyter.settings.places import load_settings, to_publish
@@ -84,7 +84,7 @@ class Qwen3FTApp(ExtensionApp):
         self.access = ManagerAccess(self.build_manager, on_first_use=self._start_watching)
         self.watcher = ChangeWatcher(self.access, self._tell, on_work=self._note_work)
         IOLoop.current().call_later(START_S, self._start_watching)
-        self.services = Services(self.access, self.watcher, Curves(), Answers.none_yet())
+        self.services = Services(self.access, self.watcher, Curves(), RunCurvesOf(), Answers.none_yet())
         if self.serverapp is not None and self.serverapp.event_logger is not None:
             self.serverapp.event_logger.register_event_schema(SCHEMA_FILE)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.server.access import ManagerAccess
     from qwen3ft_jupyter.server.answers import Answers
-    from qwen3ft_jupyter.server.curves import Curves
+    from qwen3ft_jupyter.server.curves import Curves, RunCurvesOf
     from qwen3ft_jupyter.server.events import ChangeWatcher
     from qwen3ft_jupyter.server.fields import Field, Given
 
@@ -115,6 +115,7 @@ class Services:
     access: ManagerAccess
     watcher: ChangeWatcher
     curves: Curves
+    run_curves: RunCurvesOf
     answers: Answers
 
 

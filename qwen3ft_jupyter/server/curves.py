@@ -6,9 +6,14 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from qwen3ft_jupyter.finetune.curves import RunCurves
+from qwen3ft_jupyter.finetune.results import METRICS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
+    from qwen3ft_jupyter.finetune.curves import Part
     from qwen3ft_jupyter.jobs.store import Job
 
 T = TypeVar("T")
@@ -71,6 +76,25 @@ class Curves:
         with self._lock:
             curve.extend(news)
             return curve.points(), curve.after
+
+
+class RunCurvesOf:
+    """The curves of the runs that browsers look at, by their folders; each is read on from where it was read to."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._curves: OrderedDict[Path, tuple[threading.Lock, RunCurves]] = OrderedDict()
+
+    def draw(self, folder: Path, part: Part) -> dict[str, Any]:
+        """Return a part of the curves of the run in a folder. Blocks."""
+        with self._lock:
+            reading, curves = self._curves.setdefault(folder, (threading.Lock(), RunCurves(folder / METRICS)))
+            self._curves.move_to_end(folder)
+            while len(self._curves) > MAX_CURVES:
+                self._curves.popitem(last=False)
+        with reading:  # only who looks at this run waits for its disk
+            curves.read_on()
+            return curves.to_dict(part)
 
 
 def read_metrics(job: Job, after: int) -> tuple[list[Mapping[str, float]], int]:

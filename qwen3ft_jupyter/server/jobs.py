@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 AUTH_RESOURCE = "qwen3ft_jupyter:jobs"
+LOG_BYTES = 1 << 16
+"""Of a piece of a log."""
+MOST_LOG_BYTES = 1 << 23
+"""Of the end of a log: some 80,000 lines; a longer one is read as the file that it is."""
 
 
 class JobsHandler(Qwen3FTHandler):
@@ -117,14 +121,16 @@ class JobMetricsHandler(OneJobHandler):
 class JobLogHandler(OneJobHandler):
     """The log of one job."""
 
-    accepts: ClassVar = {"GET": (Field("offset", "count"),)}
+    accepts: ClassVar = {"GET": (Field("offset", "count"), Field("end", "count"))}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def get(self, job_id: str) -> None:
-        """Answer with a piece of the log and the offset of the next."""
-        offset = self.given().count("offset")
-        chunk = await self.read_job(job_id, lambda job: job.log(offset))
+        """Answer with a piece of the log and the offset of the next; with `end` with that many of its last bytes."""
+        given = self.given()
+        size = min(given.count("end"), MOST_LOG_BYTES)
+        offset, limit = (-size, size) if size else (given.count("offset"), LOG_BYTES)
+        chunk = await self.read_job(job_id, lambda job: job.log(offset, limit))
         self.answer({"text": chunk.text, "next_offset": chunk.next_offset})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tornado import web
 
 from qwen3ft_jupyter.errors import BadInput
+from qwen3ft_jupyter.finetune.curves import MOST_POINTS, POINTS, Part
 from qwen3ft_jupyter.hubs.datasets import parse_dataset
 from qwen3ft_jupyter.paths import is_there
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
@@ -17,12 +19,15 @@ from qwen3ft_jupyter.server.fields import Field, fields_of
 if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.manager.foreseen import Foreseen
     from qwen3ft_jupyter.server.fields import Given
 
 AUTH_RESOURCE = "qwen3ft_jupyter:runs"
 _RUN = Field("run", "text", is_required=True)
 _REPO_ID = Field("repo_id", "text", is_required=True)
 _HUB = Field("hub", "text")
+_DRY_RUN = Field("dry_run", "flag")
+_CURVE = tuple(Field(name, "count") for name in ("first", "last", "points", "after"))
 REPO = re.compile(r"[\w-][\w.-]*/[\w.@-]+", re.ASCII)
 """What may be the id of a repo, also with a revision; else it is a folder or the id of a job."""
 
@@ -39,6 +44,21 @@ class ReportHandler(Qwen3FTHandler):
         """Answer with what is known of it."""
         name = _name(self.given())
         self.answer(await self.read(lambda manager: manager.run(name).to_dict()))
+
+
+class CurvesHandler(Qwen3FTHandler):
+    """Draws the curves of fine-tunes, finished or not."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"GET": (_RUN, *_CURVE)}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self) -> None:
+        """Answer with the part of them that is asked for, in few points."""
+        given, curves = self.given(), self.services.run_curves
+        name, part = _name(given), _part(given)
+        self.answer(await self.read(lambda manager: curves.draw(manager.run_folder(name), part)))
 
 
 class CompareHandler(Qwen3FTHandler):
@@ -59,50 +79,74 @@ class EvaluateHandler(Qwen3FTHandler):
     """Starts evaluations."""
 
     auth_resource = AUTH_RESOURCE
-    accepts: ClassVar = {"POST": (_RUN, Field("data", "text"), *fields_of("evaluate"))}
+    accepts: ClassVar = {"POST": (_RUN, Field("data", "text"), *fields_of("evaluate"), _DRY_RUN)}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def post(self) -> None:
-        """Start a job and answer with it."""
+        """Start a job and answer with it; answer to a dry run with what it would be."""
         given = self.given()
-        self.answer_job(await self.act(lambda manager: _evaluate(manager, given)))
+        if given.flag("dry_run"):
+            self.answer((await self.read(lambda manager: _foresee_evaluate(manager, given))).to_dict())
+        else:
+            self.answer_job(await self.act(lambda manager: _evaluate(manager, given)))
 
 
 class MergeHandler(Qwen3FTHandler):
     """Starts merges."""
 
     auth_resource = AUTH_RESOURCE
-    accepts: ClassVar = {"POST": (_RUN, *fields_of("merge"))}
+    accepts: ClassVar = {"POST": (_RUN, *fields_of("merge"), _DRY_RUN)}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def post(self) -> None:
-        """Start a job and answer with it."""
+        """Start a job and answer with it; answer to a dry run with what it would be."""
         given = self.given()
-        self.answer_job(await self.act(lambda manager: _merge(manager, given)))
+        if given.flag("dry_run"):
+            self.answer((await self.read(lambda manager: _foresee_merge(manager, given))).to_dict())
+        else:
+            self.answer_job(await self.act(lambda manager: _merge(manager, given)))
 
 
 class ExportHandler(Qwen3FTHandler):
     """Starts exports."""
 
     auth_resource = AUTH_RESOURCE
-    accepts: ClassVar = {"POST": (_RUN, *fields_of("export"))}
+    accepts: ClassVar = {"POST": (_RUN, *fields_of("export"), _DRY_RUN)}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def post(self) -> None:
-        """Start a job and answer with it."""
+        """Start a job and answer with it; answer to a dry run with what it would be."""
         given = self.given()
-        self.answer_job(await self.act(lambda manager: _export(manager, given)))
+        if given.flag("dry_run"):
+            self.answer((await self.read(lambda manager: _foresee_export(manager, given))).to_dict())
+        else:
+            self.answer_job(await self.act(lambda manager: _export(manager, given)))
+
+
+def _part(given: Given) -> Part:
+    last, points = given.count("last"), given.count("points")
+    return Part(given.count("first"), last or math.inf, min(points or POINTS, MOST_POINTS), given.count("after"))
 
 
 def _evaluate(manager: ModelManager, given: Given) -> JobSnapshot:
+    data, fields = _measured(given)
+    return manager.evaluate(_name(given), data, at_once=given.flag("at_once"), **fields).snapshot()
+
+
+def _foresee_evaluate(manager: ModelManager, given: Given) -> Foreseen:
+    data, fields = _measured(given)
+    return manager.foresee_evaluation(_name(given), data, **fields)
+
+
+def _measured(given: Given) -> tuple[str | None, dict[str, Any]]:
+    """Return the data, None for that which was held out, and other fields of an evaluation."""
     data, length = given.text("data"), given.count("max_length")
     if data and (parse_dataset(data.partition("#")[0]) is None or is_there(data)):
         _check_whole("data", data)
-    fields: dict[str, Any] = {"max_length": length} if length else {}
-    return manager.evaluate(_name(given), data or None, at_once=given.flag("at_once"), **fields).snapshot()
+    return data or None, {"max_length": length} if length else {}
 
 
 class PushHandler(Qwen3FTHandler):
@@ -132,6 +176,15 @@ class PushHandler(Qwen3FTHandler):
 def _merge(manager: ModelManager, given: Given) -> JobSnapshot:
     job = manager.merge(_name(given), _output_dir(given), overwrite=given.flag("overwrite"))
     return job.snapshot()
+
+
+def _foresee_merge(manager: ModelManager, given: Given) -> Foreseen:
+    return manager.foresee_merge(_name(given), _output_dir(given), overwrite=given.flag("overwrite"))
+
+
+def _foresee_export(manager: ModelManager, given: Given) -> Foreseen:
+    to = given.text("to") or "safetensors"
+    return manager.foresee_export(_name(given), to, _output_dir(given), overwrite=given.flag("overwrite"))
 
 
 def _export(manager: ModelManager, given: Given) -> JobSnapshot:
@@ -166,6 +219,7 @@ def _check_whole(field: str, path: str) -> None:
 
 ROUTES = (
     ("/runs/report", ReportHandler),
+    ("/runs/curves", CurvesHandler),
     ("/runs/compare", CompareHandler),
     ("/runs/evaluate", EvaluateHandler),
     ("/runs/merge", MergeHandler),

@@ -26,6 +26,7 @@ from qwen3ft_jupyter.hubs.names import LeftOut, parse_repo_id
 from qwen3ft_jupyter.jobs.folder import LogChunk
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
 from qwen3ft_jupyter.loading.machine import Gpu, Machine, Room
+from qwen3ft_jupyter.manager.foreseen import Foreseen
 from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.upload.plan import Item, PushPlan
@@ -473,6 +474,22 @@ class StandInManager:
         told = {"folder": name, "record": {"model": "a/b"}, "result": None, "numbers": {"steps": 4}}
         return SimpleNamespace(to_dict=lambda: {**told, "report": card.to_dict()})
 
+    def run_folder(self, name: str) -> Path:
+        self._note("run_folder", name)
+        return Path(name)
+
+    def foresee_evaluation(self, name: str, data: object = None, **fields: Any) -> Foreseen:
+        self._note("foresee_evaluation", name, data, fields)
+        return Foreseen(NAME, data=("/data/held.jsonl",), is_held_out=data is None)
+
+    def foresee_merge(self, run: str, output_dir: str | None = None, *, overwrite: bool = False) -> Foreseen:
+        self._note("foresee_merge", run, output_dir, overwrite)
+        return Foreseen(NAME, output_dir or f"{run}-merged", 1000, 5000, merges=True)
+
+    def foresee_export(self, name: str, to: str, output_dir: str | None = None, *, overwrite: bool = False) -> Foreseen:
+        self._note("foresee_export", name, to, output_dir, overwrite)
+        return Foreseen(NAME, f"{name}-merged", is_done=True)
+
     def compare(self, runs: Iterable[str]) -> Comparison:
         names = tuple(runs)
         self._note("compare", names)
@@ -513,12 +530,22 @@ class StandInManager:
     ) -> dict[str, Any]:
         assert not stop.is_set()
         self._note("look_ahead", look, given, folder)
+        if look == "start":
+            return {"id": self.fine_tune(given["config"]).id}
         return dict(self.looks[look])
 
     def load_model_and_tokenizer(self, model_name: str, **options: Any) -> tuple[Any, Any]:
         self._note("load", model_name, options)
         model = SimpleNamespace(num_parameters=lambda: 596_049_920, dtype="torch.bfloat16", device="cpu")
         return model, SimpleNamespace(name="tokenizer")
+
+    def plan_fine_tune(self, config: Any, **options: Any) -> FineTunePlan:
+        self._note("plan_fine_tune", config, options)
+        return fine_tune_plan()
+
+    def preview(self, config: Any, **options: Any) -> Preview:
+        self._note("preview", config, options)
+        return PREVIEW
 
     def chat(self, model_name: str, question: str, **options: Any) -> str:
         self._note("chat", model_name, question, options)

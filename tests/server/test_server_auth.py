@@ -30,7 +30,8 @@ RESOURCES = {
     "/runs/export": "runs",
     "/runs/push": "runs",
 }
-RESOURCES |= dict.fromkeys(("/finetune/schema", "/finetune/plan", "/finetune/preview"), "finetune")
+RESOURCES |= dict.fromkeys(("/finetune", "/finetune/schema", "/finetune/check"), "finetune")
+RESOURCES |= dict.fromkeys(("/finetune/plan", "/finetune/preview"), "finetune")
 
 
 RESOURCES |= dict.fromkeys(("/datasets", *(f"/datasets/{one}" for one in ("list", "pin", "verify", "repair"))), "cache")

@@ -554,6 +554,16 @@ async def test_a_log_is_read_from_an_offset(ask: Ask, job: StandInJob) -> None:
     assert rest.json == {"text": "second line\n", "next_offset": 19}
 
 
+async def test_the_end_of_a_log_is_read_at_once(ask: Ask, job: StandInJob) -> None:
+    job.text = "".join(f"line {number}\n" for number in range(50_000))
+
+    last = await ask("get", f"/jobs/{JOB}/log", query="end=22")
+    most = await ask("get", f"/jobs/{JOB}/log", query=f"end={10**9}")
+
+    assert last.json == {"text": "line 49998\nline 49999\n", "next_offset": len(job.text)}
+    assert most.json == {"text": job.text, "next_offset": len(job.text)}
+
+
 @pytest.mark.parametrize("offset", ["-1", "x", "1.5", "1e3", "", "٣", "9" * 30])
 async def test_an_offset_is_a_whole_number(ask: Ask, job: StandInJob, offset: str) -> None:
     answer = await ask("get", f"/jobs/{JOB}/log", query=f"offset={offset}")
@@ -743,6 +753,7 @@ CONFIG = {"model": NAME, "data": "a.jsonl"}
         ("plan", "", {"config": CONFIG}),
         ("plan", "", {"config": "model: a/b\ndata: c"}),
         ("plan", "config=model%3A%20a%0Adata%3A%20b", {}),
+        ("plan", "", {"config": CONFIG, "rough": True}),
         ("preview", "", {"config": CONFIG, "count": 2}),
         ("preview", "count=2", {"config": CONFIG}),
     ],
@@ -767,3 +778,44 @@ async def test_a_look_ahead_without_a_config_is_refused(ask: Ask, manager: Stand
 
     assert (answer.code, answer.json["code"]) == (400, "bad-input")
     assert manager.asked == []
+
+
+async def test_a_fine_tune_is_started_in_the_folder_of_the_server(ask: Ask, manager: StandInManager) -> None:
+    answer = await ask("post", "/finetune", body=json.dumps({"config": CONFIG}))
+
+    assert (answer.code, answer.json["kind"]) == (202, "finetune")
+    assert answer.headers["Location"].endswith(f"/qwen3ft/jobs/{answer.json['id']}")
+    [(look, given, folder)] = manager.was_asked("look_ahead")
+    assert (look, given) == ("start", {"config": CONFIG})
+    assert folder is not None
+
+
+async def test_a_form_is_told_every_problem_by_its_field(ask: Ask, manager: StandInManager) -> None:
+    wrong = {"model": "a/b", "epochs": "two", "lora": {"r": 0}}
+
+    answer = await ask("post", "/finetune/check", body=json.dumps({"config": wrong}))
+
+    assert answer.code == 200
+    assert {each["fields"][0] for each in answer.json["problems"]} == {"data", "epochs", "lora.r"}
+    assert answer.json["defaults"]["lora.r"] == 16
+    assert answer.json["config"] == wrong
+    assert manager.asked == []
+
+
+async def test_a_form_speaks_the_language_of_the_page(
+    ask: Ask, jp_auth_header: dict[str, str], manager: StandInManager
+) -> None:
+    headers = {**jp_auth_header, "Accept-Language": "zh-CN"}
+
+    answer = await ask(
+        "post", "/finetune/check", body='{"config": {"model": "a/b", "data": "c"," epochs": 1}}', headers=headers
+    )
+
+    assert "未知字段" in answer.json["problems"][0]["message"]
+
+
+@pytest.mark.parametrize("folder", ["..", "a/../..", "/.."])
+async def test_the_yaml_of_a_form_is_for_a_folder_below_the_servers(ask: Ask, folder: str) -> None:
+    answer = await ask("post", "/finetune/check", body=json.dumps({"config": CONFIG, "folder": folder}))
+
+    assert (answer.code, answer.json["code"]) == (400, "bad-input")

@@ -31,6 +31,36 @@ async def test_a_run_tells_what_it_came_to(ask: Ask, manager: StandInManager) ->
     assert relative.code == 400
 
 
+async def test_curves_are_drawn_in_parts(ask: Ask, manager: StandInManager, tmp_path: Path) -> None:
+    rows = [{"step": step, "loss": 5 / step} for step in range(1, 31)]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+    whole = await ask("get", "/runs/curves", query=f"run={tmp_path}&points=8")
+    part = await ask("get", "/runs/curves", query=f"run={tmp_path}&first=11&last=13")
+    new = await ask("get", "/runs/curves", query=f"run={tmp_path}&points=8&after=30")
+    relative = await ask("get", "/runs/curves", query="run=./here")
+
+    assert whole.json["last_step"] == 30
+    assert whole.json["series"]["loss"]["steps"] == [4, 8, 12, 16, 20, 24, 28, 30]
+    assert whole.json["series"]["loss"]["highs"][0] == 5
+    assert part.json["series"]["loss"]["steps"] == [11, 12, 13]
+    assert (new.json["series"]["loss"]["start"], new.json["series"]["loss"]["steps"]) == (7, [30])
+    assert new.json["version"] == whole.json["version"]
+    assert relative.code == 400
+
+
+async def test_a_dry_run_says_what_would_be_and_starts_nothing(ask: Ask, manager: StandInManager) -> None:
+    merge = await ask("post", "/runs/merge", query="run=/runs/first&dry_run=true")
+    export = await ask("post", "/runs/export", body=json.dumps({"run": "/runs/first", "to": "vllm", "dry_run": True}))
+    evaluation = await ask("post", "/runs/evaluate", query="run=/runs/first&dry_run=true&max_length=64")
+
+    assert (merge.code, merge.json["folder"], merge.json["size_bytes"]) == (200, "/runs/first-merged", 1000)
+    assert (export.code, export.json["is_done"]) == (200, True)
+    assert (evaluation.code, evaluation.json["is_held_out"]) == (200, True)
+    assert manager.was_asked("foresee_export") == [("/runs/first", "vllm", None, False)]
+    assert manager.was_asked("merge") + manager.was_asked("export") + manager.was_asked("evaluate") == []
+
+
 async def test_an_evaluation_is_a_job(ask: Ask, manager: StandInManager) -> None:
     answer = await ask("post", "/runs/evaluate", query="run=/runs/first")
     await ask("post", "/runs/evaluate", query="run=a/b&data=/data/test.jsonl&max_length=64")
@@ -115,16 +145,22 @@ class TestForReal:
         self, ask: Ask, manager: ModelManager, tmp_path: Path
     ) -> None:
         run = tmp_path / "runs/first"
+        foreseen = await ask("post", "/runs/merge", query=f"run={run}&dry_run=true")
+        assert foreseen.json["folder"] == f"{run}-merged"
+        assert foreseen.json["size_bytes"] > 10**6
         started = await ask("post", "/runs/merge", query=f"run={run}")
         await asyncio.to_thread(manager.job(started.json["id"]).wait, WAIT_S)
 
         ended = await ask("get", f"/jobs/{started.json['id']}")
         again = await ask("post", "/runs/merge", query=f"run={run}")
+        served = await ask("post", "/runs/export", query=f"run={run}&to=vllm&dry_run=true")
         unknown = await ask("post", "/runs/export", query="run=nothing&to=onnx")
 
         assert (started.code, ended.json["state"]) == (202, "succeeded"), ended.json
         assert ended.json["result"]["output_dir"] == f"{run}-merged"
         assert is_merged(tmp_path / "runs/first-merged")
+        assert (served.json["merges"], served.json["is_done"]) == (False, True)
+        assert served.json["folder"] == f"{run}-merged"
         assert (again.code, again.json["code"]) == (400, "bad-input")
         assert str(tmp_path) not in again.json["message"] + again.json["hint"]
         assert (unknown.code, unknown.json["code"]) == (400, "bad-input")

@@ -12,7 +12,8 @@ const ORDER = [
   ['domain'],
   ['state'],
   ['components'],
-  ['panel', 'main', 'notebook', 'status'],
+  ['main'],
+  ['panel', 'notebook', 'run', 'finetune', 'playground', 'status'],
   ['index']
 ];
 

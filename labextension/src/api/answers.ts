@@ -229,10 +229,16 @@ const parseSetting = object<Schemas['Status']['settings'][number]>()('setting', 
   origin: text
 });
 
+/** By the name of a package, whether it is installed; older servers say nothing. */
+const parseTraining: Reader<Readonly<Record<string, boolean>>> = value =>
+  Object.fromEntries(Object.entries(json(value)).map(([name, each]) => [name, each !== false]));
+
 /** Read the answer of `GET /status`. */
 export const parseStatus = object<Schemas['Status']>()('status', {
   version: text,
   hub: text,
+  python: text,
+  training: parseTraining,
   settings: each((value: unknown) => parseSetting(json(value))),
   warnings: each(text)
 });

@@ -15,8 +15,11 @@ import {
 } from './answers';
 import { KnownList, withKnownItems } from './list';
 import type { components, paths } from './openapi';
+import type { Json } from './read';
 import type { IAnswer, IRequestOptions, IServer } from './request';
 import { request, ServerError } from './request';
+import type { IComparison, ICurves, IForeseen, IPushPlan, IRun } from './runs';
+import { parseComparison, parseCurves, parseDefaults, parseForeseen, parsePushPlan, parseRun } from './runs';
 
 /** The last segment of the route that deletes every cached model. */
 const EVERYTHING = 'all';
@@ -26,6 +29,21 @@ export type IDownloadOptions = Pick<
   components['schemas']['DownloadRequest'],
   'revision' | 'update' | 'in_place'
 >;
+
+/** Which part of a run's curves: steps, and how many points. */
+export interface ICurvePart {
+  readonly first?: number;
+  readonly last?: number;
+  readonly points?: number;
+  /** Points that end before this step are known. */
+  readonly after?: number;
+}
+
+/** What can be done with the result of a fine-tune on this machine. */
+export type Afterwards = 'merge' | 'export' | 'evaluate';
+
+/** What a request says. */
+type IRequestBody = NonNullable<IRequestOptions['body']>;
 
 /** The methods that openapi.yaml describes for a path. */
 type MethodOf<Path extends keyof paths> = {
@@ -84,6 +102,55 @@ export class Client {
   /** A piece of a job's log. */
   async log(id: string, offset: number): Promise<ReturnType<typeof parseLog>> {
     return parseLog(await this._ask('get', '/jobs/{id}/log', { id }, { query: { offset: String(offset) } }));
+  }
+
+  /** The end of a job's log: so many of its last bytes. */
+  async logEnd(id: string, bytes: number): Promise<ReturnType<typeof parseLog>> {
+    return parseLog(await this._ask('get', '/jobs/{id}/log', { id }, { query: { end: String(bytes) } }));
+  }
+
+  /** What a fine-tune's folder tells: its config, what it came to, its report card. */
+  async run(run: string): Promise<IRun> {
+    return parseRun(await this._ask('get', '/runs/report', {}, { query: { run } }));
+  }
+
+  /** The curves of a fine-tune, or a part of them. */
+  async curves(run: string, part: ICurvePart = {}): Promise<ICurves> {
+    const query = Object.entries(part).map(([name, value]) => [name, String(value)]);
+    return parseCurves(
+      await this._ask('get', '/runs/curves', {}, { query: { run, ...Object.fromEntries(query) } })
+    );
+  }
+
+  /** Fine-tunes beside each other. */
+  async compare(runs: ReadonlyArray<string>): Promise<IComparison> {
+    return parseComparison(await this._ask('get', '/runs/compare', {}, { query: { runs: runs.join(',') } }));
+  }
+
+  /** What each field of a fine-tune is where nobody gives it. */
+  async defaults(): Promise<Json> {
+    return parseDefaults(await this._ask('get', '/finetune/schema'));
+  }
+
+  /** What a merge, an export or an evaluation would be; nothing is started. */
+  async foresee(what: Afterwards, body: IRequestBody): Promise<IForeseen> {
+    const asked = { ...body, dry_run: true };
+    return parseForeseen(await this._ask('post', `/runs/${what}`, {}, { body: asked }));
+  }
+
+  /** Merge, export or evaluate. */
+  async start(what: Afterwards, body: IRequestBody): Promise<IJob> {
+    return parseJob(await this._ask('post', `/runs/${what}`, {}, { body }));
+  }
+
+  /** What a push would upload; nothing is sent. */
+  async planPush(body: IRequestBody): Promise<IPushPlan> {
+    return parsePushPlan(await this._ask('post', '/runs/push', {}, { body }));
+  }
+
+  /** Upload: whoever calls this has been told what, where to and who will see it, and has said yes. */
+  async push(body: IRequestBody): Promise<IJob> {
+    return parseJob(await this._ask('post', '/runs/push', {}, { body: { ...body, confirm: true } }));
   }
 
   /** Start a download. */

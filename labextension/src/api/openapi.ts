@@ -280,6 +280,48 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/finetune": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Starts a fine-tune with the Python of the server.
+         * @description Everything is checked before: fields, data, memory, disk; data sets of a hub are fetched. Until the job exists, that
+         *     ends when the client leaves. Relative paths begin at the server's folder. Of fine-tunes on one GPU one is at work, the
+         *     others wait.
+         */
+        readonly post: operations["startFineTune"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/finetune/check": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Says what is wrong with the fields of a fine-tune, and writes them as YAML.
+         * @description No data is read and nothing is started; for that see the plan. What is wrong is no failure of the request.
+         */
+        readonly post: operations["checkFineTune"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/finetune/schema": {
         readonly parameters: {
             readonly query?: never;
@@ -352,6 +394,28 @@ export interface paths {
         };
         /** Tells of a fine-tune, finished or not; its record, result and report card. */
         readonly get: operations["reportRun"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/runs/curves": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * The curves of a fine-tune, finished or not; in few points, which keep every spike.
+         * @description Of a part with many values, as many as it takes become one point, always a power of two. Whoever looks again
+         *     asks with `after`, the `last_step` of the answer before, and puts the points from `start` on in the place of
+         *     those there; where `version` or a `stride` is another one, what was drawn before holds no more.
+         */
+        readonly get: operations["drawRun"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -686,6 +750,46 @@ export interface components {
             readonly actual: components["schemas"]["RunNumbers"];
             readonly notices: readonly string[];
         };
+        readonly RunCurves: {
+            /** @description Another one where the curves are others, as when a resumed run computes steps again. */
+            readonly version: string;
+            readonly last_step: number;
+            /** @description By the names of the metrics, such as loss, eval_loss, learning_rate, tokens_per_s, memory_bytes, mfu. */
+            readonly series: {
+                readonly [key: string]: components["schemas"]["RunSeries"];
+            };
+        };
+        readonly RunSeries: {
+            /** @description How many values a point is of. */
+            readonly stride: number;
+            /** @description How many points of the part come before these. */
+            readonly start: number;
+            /** @description The last step of each point. */
+            readonly steps: readonly number[];
+            readonly means: readonly number[];
+            /** @description The least value of each point; empty where points are single values. */
+            readonly lows: readonly number[];
+            readonly highs: readonly number[];
+        };
+        /** @description What a merge, an export or an evaluation would be; nothing is sent anywhere. Sizes are bytes. */
+        readonly Foreseen: {
+            /** @description The model that is used, or the base. */
+            readonly model_name: string;
+            /** @description Where what is made goes; empty where nothing is written. */
+            readonly folder: string;
+            /** @description About as much is written. */
+            readonly size_bytes: number;
+            /** @description Room on that volume; null where nobody knows, or nothing is written. */
+            readonly free_bytes: number | null;
+            /** @description Whether an adapter is merged for it. */
+            readonly merges: boolean;
+            /** @description Whether this very merge is there already, and is taken as it is. */
+            readonly is_done: boolean;
+            /** @description What an evaluation measures on. */
+            readonly data: readonly string[];
+            /** @description Whether these are only the rows that the run kept out of training. */
+            readonly is_held_out: boolean;
+        };
         readonly Comparison: {
             readonly names: readonly string[];
             /** @description Fields of the config in which they differ, and the value of each run. */
@@ -702,11 +806,13 @@ export interface components {
             readonly data?: string | null;
             readonly max_length?: number | null;
             readonly at_once?: components["schemas"]["FlagInBody"];
+            readonly dry_run?: components["schemas"]["FlagInBody"];
         };
         readonly MergeRequest: {
             readonly run?: string;
             readonly output_dir?: string | null;
             readonly overwrite?: components["schemas"]["FlagInBody"];
+            readonly dry_run?: components["schemas"]["FlagInBody"];
         };
         readonly ExportRequest: {
             readonly run?: string;
@@ -714,6 +820,7 @@ export interface components {
             readonly to?: "safetensors" | "vllm" | "sglang" | "ollama" | "gguf" | null;
             readonly output_dir?: string | null;
             readonly overwrite?: components["schemas"]["FlagInBody"];
+            readonly dry_run?: components["schemas"]["FlagInBody"];
         };
         readonly PushRequest: {
             readonly run?: string;
@@ -1192,6 +1299,20 @@ export interface components {
         };
         readonly PlanRequest: {
             readonly config?: components["schemas"]["FineTuneConfig"];
+            readonly rough?: components["schemas"]["FlagInBody"];
+        };
+        /** @description A form as it stands. */
+        readonly CheckedFineTune: {
+            /** @description The fields that are given, under our names; their paths begin at the server's folder. */
+            readonly config: Record<string, unknown>;
+            readonly problems: readonly {
+                /** @description The whole names of the fields it is about, such as `lora.r`; none where it is about the config. */
+                readonly fields: readonly string[];
+                readonly message: string;
+            }[];
+            /** @description What each field is where nothing is given, by its whole name. */
+            readonly defaults: Record<string, unknown>;
+            readonly yaml: string;
         };
         readonly PreviewRequest: {
             readonly config?: components["schemas"]["FineTuneConfig"];
@@ -1347,6 +1468,8 @@ export interface components {
                 }[];
             }[];
             readonly notices: readonly string[];
+            /** @description The first rows of which nothing is learned, each with the reason. */
+            readonly rows_left_out: readonly string[];
         };
         readonly Status: {
             /** @description Of the Python package; the panel compares it with its own. */
@@ -1658,6 +1781,9 @@ export type DownloadRequest = components['schemas']['DownloadRequest'];
 export type Run = components['schemas']['Run'];
 export type RunNumbers = components['schemas']['RunNumbers'];
 export type ReportCard = components['schemas']['ReportCard'];
+export type RunCurves = components['schemas']['RunCurves'];
+export type RunSeries = components['schemas']['RunSeries'];
+export type Foreseen = components['schemas']['Foreseen'];
 export type Comparison = components['schemas']['Comparison'];
 export type EvaluateRequest = components['schemas']['EvaluateRequest'];
 export type MergeRequest = components['schemas']['MergeRequest'];
@@ -1671,6 +1797,7 @@ export type FineTuneConfig = components['schemas']['FineTuneConfig'];
 export type FineTuneFields = components['schemas']['FineTuneFields'];
 export type LoraConfig = components['schemas']['LoraConfig'];
 export type PlanRequest = components['schemas']['PlanRequest'];
+export type CheckedFineTune = components['schemas']['CheckedFineTune'];
 export type PreviewRequest = components['schemas']['PreviewRequest'];
 export type FineTunePlan = components['schemas']['FineTunePlan'];
 export type Fits = components['schemas']['Fits'];
@@ -2083,6 +2210,70 @@ export interface operations {
             readonly default: components["responses"]["Error"];
         };
     };
+    readonly startFineTune: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The fine-tune's fields in YAML. Needed, here or in the body. */
+                readonly config?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": {
+                    readonly config?: components["schemas"]["FineTuneConfig"];
+                };
+            };
+        };
+        readonly responses: {
+            readonly 202: components["responses"]["Started"];
+            readonly 400: components["responses"]["Error"];
+            readonly 409: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly 507: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly checkFineTune: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The fine-tune's fields in YAML. Needed, here or in the body. */
+                readonly config?: string;
+                /** @description The folder, as Jupyter names it, where relative paths of the YAML begin; the server's if left out. */
+                readonly folder?: string;
+                /** @description The folder where relative paths of the config begin; the server's if left out. */
+                readonly base?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": {
+                    readonly config?: components["schemas"]["FineTuneConfig"];
+                    readonly folder?: string | null;
+                    readonly base?: string | null;
+                };
+            };
+        };
+        readonly responses: {
+            /** @description The form as it stands. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CheckedFineTune"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
     readonly describeFineTune: {
         readonly parameters: {
             readonly query?: never;
@@ -2109,6 +2300,8 @@ export interface operations {
             readonly query?: {
                 /** @description The fine-tune's fields in YAML. Needed, here or in the body. */
                 readonly config?: string;
+                /** @description Reckon all, also what could be counted or tried, for someone who still types. */
+                readonly rough?: components["schemas"]["Flag"];
             };
             readonly header?: never;
             readonly path?: never;
@@ -2194,6 +2387,40 @@ export interface operations {
             readonly default: components["responses"]["Error"];
         };
     };
+    readonly drawRun: {
+        readonly parameters: {
+            readonly query: {
+                /** @description The id of a fine-tune's job, or the whole path of its output folder. */
+                readonly run: string;
+                /** @description The first step of the part. */
+                readonly first?: number;
+                /** @description The last step of the part; all that there are if left out. */
+                readonly last?: number;
+                /** @description The most points of a curve; 600 if left out, never more than 4000. */
+                readonly points?: number;
+                /** @description Leave out points that end before this step. */
+                readonly after?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The curves. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RunCurves"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
     readonly compareRuns: {
         readonly parameters: {
             readonly query: {
@@ -2238,6 +2465,8 @@ export interface operations {
                 readonly max_length?: number;
                 /** @description Whether to wait for no other job on the same GPU. */
                 readonly at_once?: components["schemas"]["Flag"];
+                /** @description Only say what it would be. */
+                readonly dry_run?: components["schemas"]["Flag"];
             };
             readonly header?: never;
             readonly path?: never;
@@ -2249,6 +2478,15 @@ export interface operations {
             };
         };
         readonly responses: {
+            /** @description What it would be; the answer to a dry run. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Foreseen"];
+                };
+            };
             readonly 202: components["responses"]["Started"];
             readonly 400: components["responses"]["Error"];
             readonly 404: components["responses"]["Error"];
@@ -2268,6 +2506,8 @@ export interface operations {
                 readonly output_dir?: string;
                 /** @description Replace an earlier merge there. */
                 readonly overwrite?: components["schemas"]["Flag"];
+                /** @description Only say what it would be. */
+                readonly dry_run?: components["schemas"]["Flag"];
             };
             readonly header?: never;
             readonly path?: never;
@@ -2279,6 +2519,15 @@ export interface operations {
             };
         };
         readonly responses: {
+            /** @description What it would be; the answer to a dry run. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Foreseen"];
+                };
+            };
             readonly 202: components["responses"]["Started"];
             readonly 400: components["responses"]["Error"];
             readonly 404: components["responses"]["Error"];
@@ -2302,6 +2551,8 @@ export interface operations {
                 readonly output_dir?: string;
                 /** @description Replace what an earlier merge or export wrote there. */
                 readonly overwrite?: components["schemas"]["Flag"];
+                /** @description Only say what it would be. */
+                readonly dry_run?: components["schemas"]["Flag"];
             };
             readonly header?: never;
             readonly path?: never;
@@ -2313,6 +2564,15 @@ export interface operations {
             };
         };
         readonly responses: {
+            /** @description What it would be; the answer to a dry run. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Foreseen"];
+                };
+            };
             readonly 202: components["responses"]["Started"];
             readonly 400: components["responses"]["Error"];
             readonly 404: components["responses"]["Error"];
@@ -2502,6 +2762,8 @@ export interface operations {
             readonly query?: {
                 /** @description Byte at which to begin; the `next_offset` of the piece before. */
                 readonly offset?: number;
+                /** @description So many of its last bytes instead, at most 8388608. */
+                readonly end?: number;
             };
             readonly header?: never;
             readonly path: {

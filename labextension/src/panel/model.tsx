@@ -18,7 +18,7 @@ import { isPractice } from '../domain/models';
 import { resumeWord, resumeWords } from '../domain/words';
 import { CellButtons } from './cells';
 import { FitBadge, FitTable } from './fit';
-import { reviewDownload } from './review';
+import { reviewDownload } from '../components/review';
 
 interface IEntryProps {
   readonly entry: IModel;

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import stat
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +26,6 @@ from qwen3ft_jupyter.errors import (
 from qwen3ft_jupyter.finetune.export import CONVERTER
 from qwen3ft_jupyter.finetune.merged import is_merged
 from qwen3ft_jupyter.finetune.results import Outcome, Record
-from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.kinds import EXPORT, MERGE
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER, data_files
@@ -139,6 +136,27 @@ def test_an_adapter_of_somebody_else_is_merged_if_it_names_its_base(
     assert is_merged(tmp_path / "theirs-merged")
 
 
+def test_a_qlora_is_merged_into_the_weights_that_it_was_trained_on_and_exported_as_it_is(
+    manager: ModelManager, place: Path, tmp_path: Path
+) -> None:
+    theirs = shutil.copytree(place / "runs/first/adapter", tmp_path / "theirs")
+
+    result = MERGE.read_result(done(manager.merge(str(theirs), base="dequantized")))
+    exported = done(manager.export(str(theirs), "safetensors"))
+
+    assert result is not None
+    assert result.base == "dequantized"
+    assert json.loads((tmp_path / "theirs-merged/merge.json").read_text("utf-8"))["weights"] == "dequantized"
+    assert (exported["was_merged"], exported["output_dir"]) == (False, str(tmp_path / "theirs-merged"))
+    with pytest.raises(BadInput, match="holds an earlier merge"):
+        manager.merge(str(theirs))
+    with pytest.raises(BadInput, match="first was not trained in 4 bits"):
+        manager.merge(str(place / "runs/first"), tmp_path / "other", base="dequantized")
+    with pytest.raises(BadInput, match="base '4bit' is not known") as caught:
+        manager.merge(str(theirs), base="4bit")
+    assert "original, dequantized" in caught.value.hint
+
+
 @pytest.mark.parametrize("name", ["", "/home/them/models/qwen", "./model", "C:\\models\\qwen", "../../a"])
 def test_a_base_that_is_named_by_a_folder_is_refused(
     manager: ModelManager, place: Path, tmp_path: Path, name: str
@@ -241,19 +259,34 @@ def test_two_jobs_do_not_write_to_one_folder_and_the_base_stays(
     assert job.wait(120).state == "stopped"
 
 
-def test_killed_it_leaves_no_model_and_is_resumed(manager: ModelManager, place: Path, tmp_path: Path) -> None:
-    job = manager.merge(str(place / "runs/first"), tmp_path / "whole")
-    end = time.monotonic() + WAIT_S
-    while not (tmp_path / ".whole.merging").exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    os.kill(supervisor.read_status(job.folder)["worker"]["pid"], signal.SIGKILL)
+KILLER = """
+import os, signal, sys
 
-    assert job.wait(120).state in ("failed", "interrupted")
+def kill(event, arguments):
+    if event == "open" and ".whole.merging" in str(arguments[0]) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(kill)
+"""
+"""Runs at the start of a Python, and ends it where it first writes to the folder of a merge."""
+
+
+def test_killed_it_leaves_no_model_and_is_resumed(
+    manager: ModelManager, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / "sitecustomize.py").write_text(KILLER)
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path / "python"), prepend=os.pathsep)
+        job = manager.merge(str(place / "runs/first"), tmp_path / "whole")
+
+        assert job.wait(WAIT_S).state in ("failed", "interrupted")
+    assert (tmp_path / ".whole.merging").exists()
     assert not list(tmp_path.rglob("config.json"))
     done(job.resume())
 
     assert is_merged(tmp_path / "whole")
-    assert names(tmp_path) == ["state", "whole"]
+    assert names(tmp_path) == ["python", "state", "whole"]
 
 
 # Exporting

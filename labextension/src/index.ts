@@ -19,6 +19,7 @@ import { JobOutput } from './notebook/output';
 import { JOB_MIME_TYPE } from './notebook/place';
 import { FirstSave } from './notebook/saving';
 import { QwenPanel } from './panel/panel';
+import { addRunViews } from './run/plugin';
 import { followSettings } from './state/settings';
 import { Store } from './state/store';
 
@@ -118,4 +119,15 @@ const cellCommandsPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [storePlugin, panelPlugin, jobOutputPlugin, cellCommandsPlugin];
+/** The runs of fine-tunes in the main area. */
+const runViewPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:run-view',
+  description: 'Opens the run of a fine-tune in the main area.',
+  autoStart: true,
+  requires: [IQwen3ft],
+  optional: [ILayoutRestorer],
+  activate: (app: JupyterFrontEnd, shared: IApp, restorer: ILayoutRestorer | null): void =>
+    addRunViews(app, shared, restorer)
+};
+
+export default [storePlugin, panelPlugin, jobOutputPlugin, cellCommandsPlugin, runViewPlugin];

@@ -17,6 +17,9 @@ NO_HUB = "http://127.0.0.1:9"
 
 
 def main() -> int:
+    given = os.environ.get("QWEN3FT_UI_FOLDER")
+    if given:  # a test that has to know where jobs and runs lie makes the folder, and deletes it
+        return run_lab(Path(given))
     with tempfile.TemporaryDirectory(prefix="qwen3ft-ui-", ignore_cleanup_errors=True) as folder:
         return run_lab(Path(folder))
 
@@ -28,7 +31,7 @@ def run_lab(folder: Path) -> int:
     (labextensions / "qwen3ft-jupyter").symlink_to(BUNDLE, target_is_directory=True)
     environ = {
         **os.environ,
-        "HF_ENDPOINT": NO_HUB,
+        "HF_ENDPOINT": os.environ.get("QWEN3FT_UI_HUB", NO_HUB),
         "JUPYTERLAB_GALATA_ROOT_DIR": str(folder),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "MODELSCOPE_ENDPOINT": NO_HUB,

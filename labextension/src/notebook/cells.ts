@@ -2,6 +2,7 @@
 
 import type { NotebookPanel } from '@jupyterlab/notebook';
 
+import type { Json } from '../api/read';
 import { PRACTICE_MODEL } from '../domain/models';
 import { JOB_MIME_TYPE } from './place';
 
@@ -42,6 +43,12 @@ export function fineTuneCells(modelName: string): ReadonlyArray<ICell> {
       : [`output_dir: runs/${shortName(modelName)}`, 'epochs: 1'])
   ];
   return [{ source: '%load_ext qwen3ft_jupyter' }, { source: fields.join('\n') }];
+}
+
+/** The cells that fine-tune with a config, which may be changed before they are run. */
+export function configCells(config: Json): ReadonlyArray<ICell> {
+  const fields = Object.entries(config).map(([name, value]) => `${name}: ${JSON.stringify(value)}`);
+  return [{ source: '%load_ext qwen3ft_jupyter' }, { source: ['%%qwen3ft finetune', ...fields].join('\n') }];
 }
 
 /** A cell that shows a job: it does so before it is run, and its code does the same again. */

@@ -7,10 +7,10 @@ import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ReadonlyJSONObject, ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
-import { text } from '../api/read';
+import { isRecord, text } from '../api/read';
 import { CommandIDs } from '../domain/commands';
 import type { ICell } from './cells';
-import { fineTuneCells, insertCells, jobCell, loadCells } from './cells';
+import { configCells, fineTuneCells, insertCells, jobCell, loadCells } from './cells';
 import type { IPlace } from './place';
 import { findOutput } from './place';
 
@@ -21,6 +21,14 @@ const MODEL_ARGS: ReadonlyJSONObject = {
   type: 'object',
   properties: {
     modelName: { type: 'string', description: 'The model, for example Qwen/Qwen3-0.6B.' }
+  }
+};
+
+const FINE_TUNE_ARGS: ReadonlyJSONObject = {
+  type: 'object',
+  properties: {
+    modelName: { type: 'string', description: 'The model, for example Qwen/Qwen3-0.6B.' },
+    config: { type: 'object', description: 'The fields of the config; the model is one of them.' }
   }
 };
 
@@ -58,8 +66,8 @@ export function addCellCommands(app: JupyterFrontEnd, services: ICommandServices
   app.commands.addCommand(CommandIDs.insertFineTuneCells, {
     label: trans.__('Insert Cells That Fine-tune a Qwen3 Model'),
     caption: trans.__('Put the code that fine-tunes a model into the notebook'),
-    describedBy: { args: MODEL_ARGS },
-    execute: args => inTurn(fineTuneCells(modelOf(args)))
+    describedBy: { args: FINE_TUNE_ARGS },
+    execute: args => inTurn(isRecord(args.config) ? configCells(args.config) : fineTuneCells(modelOf(args)))
   });
   app.commands.addCommand(CommandIDs.showJob, {
     label: trans.__('Show a Job in the Notebook'),

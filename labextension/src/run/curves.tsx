@@ -85,11 +85,10 @@ function ZoomButtons({ curves }: { readonly curves: ICurves }): JSX.Element | nu
   return (
     <>
       <ActionButton label={trans.__('Zoom in')} onClick={() => zoom(0.5)} />
-      <ActionButton label={trans.__('Zoom out')} isDisabled={range === null} onClick={() => zoom(2)} />
+      <ActionButton label={trans.__('Zoom out')} onClick={() => zoom(2)} />
       <ActionButton
         icon={refreshIcon}
         label={trans.__('All steps')}
-        isDisabled={range === null}
         onClick={() => void model.setRange(null)}
       />
     </>

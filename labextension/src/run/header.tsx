@@ -28,7 +28,7 @@ export function Header(): JSX.Element {
   const { trans } = useApp();
   const { jobId } = useRun();
   return (
-    <header className="jp-Qwen3ft-runHead">
+    <div className="jp-Qwen3ft-runHead">
       <div className="jp-Qwen3ft-rowHead">
         <h2>{job?.title ?? folderName(run?.folder ?? '') ?? jobId}</h2>
         {job && <StateBadge job={job} />}
@@ -37,7 +37,7 @@ export function Header(): JSX.Element {
       {isForgotten && <Forgotten folder={run?.folder ?? ''} />}
       {job ? <JobHead job={job} /> : !isForgotten && <p>{trans.__('Asking the server…')}</p>}
       {run?.result && <After run={run} job={job} />}
-    </header>
+    </div>
   );
 }
 

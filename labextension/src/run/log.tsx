@@ -6,6 +6,7 @@ import { toProblem } from '../api/request';
 import { ProblemAlert } from '../components/alert';
 import { ActionButton } from '../components/button';
 import { useApp } from '../components/context';
+import { formatCount } from '../domain/format';
 import { isActive } from '../domain/jobs';
 import type { INumbered } from '../domain/lines';
 import { linesOf, matching } from '../domain/lines';
@@ -28,7 +29,7 @@ const MOST_MATCHES = 2000;
 
 /** The end of the log, or all of it, and the lines in it that hold a text. */
 export function Log(): JSX.Element {
-  const { trans } = useApp();
+  const { trans, locale } = useApp();
   const [size, setSize] = React.useState(TAIL_BYTES);
   const { text, isWhole, problem } = useLog(size);
   const [wanted, setWanted] = React.useState('');
@@ -52,7 +53,11 @@ export function Log(): JSX.Element {
         <span className="jp-Qwen3ft-meta" role="status">
           {wanted === ''
             ? trans._n('%1 line', '%1 lines', lines.length)
-            : trans.__('%1 of %2 lines match', found.length, lines.length)}
+            : trans.__(
+                '%1 of %2 lines match',
+                formatCount(found.length, locale),
+                formatCount(lines.length, locale)
+              )}
           {isWhole ? '' : ` · ${trans.__('the end of the log')}`}
         </span>
         {!isWhole && (
@@ -168,7 +173,7 @@ function followEnd(
       // The first line of a part may have lost its beginning.
       text = isWhole ? chunk.text : chunk.text.slice(chunk.text.indexOf('\n') + 1);
     } else {
-      text += chunk.text;
+      text = (text + chunk.text).slice(-MOST_BYTES);
     }
     const isNews = next === null || chunk.text !== '';
     next = chunk.next_offset;

@@ -174,9 +174,14 @@ function sizeWords({ files, size }: IPushPlan, { trans, locale }: ILanguage): st
 
 /** Who will see it. */
 function audience(plan: IPushPlan, { trans }: ILanguage): string {
-  return plan.private && plan.exists_private !== false
+  return isHidden(plan)
     ? trans.__('only those who see the private repos of its owner')
     : trans.__('everybody');
+}
+
+/** A repo that is there stays as it is; where nobody knows how that is, everybody may see it. */
+function isHidden(plan: IPushPlan): boolean {
+  return plan.exists_private ?? plan.private;
 }
 
 /** Ask for the yes without which nothing is sent. */
@@ -188,7 +193,7 @@ function confirmUpload(plan: IPushPlan, language: ILanguage): Promise<boolean> {
     body: `${what} ${trans.__('Who will see it: %1.', audience(plan, language))}`,
     buttons: [
       Dialog.cancelButton({ label: trans.__('Cancel') }),
-      plan.private
+      isHidden(plan)
         ? Dialog.okButton({ label: trans.__('Yes, upload') })
         : Dialog.warnButton({ label: trans.__('Yes, upload for everybody') })
     ],

@@ -7,6 +7,7 @@ import * as React from 'react';
 import { text } from '../api/read';
 import type { IApp } from '../components/context';
 import { appWidget, useApp } from '../components/context';
+import { FocusKeeper } from '../components/focus';
 import { RunModel } from '../state/run';
 import { Compare } from './compare';
 import { Config } from './config';
@@ -106,7 +107,9 @@ function Page(): JSX.Element {
   ];
   return (
     <>
-      <Header />
+      <FocusKeeper>
+        <Header />
+      </FocusKeeper>
       <Following />
       <Tabs label={trans.__('Run')} tabs={tabs} />
     </>

@@ -54,7 +54,7 @@ lab: $(STAMPS)/demo  ## the same in JupyterLab; LAB_OPTIONS="--no-browser --port
 test: $(STAMPS)/dev test-front test-browser test-python  ## all tests
 
 test-python: $(STAMPS)/dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 coverage: $(STAMPS)/dev  ## the tests of Python, and which lines they reach
 	@$(BIN)/python -m pytest --cov --cov-report=term
@@ -79,7 +79,7 @@ test-browser:
 	@echo "· chromium is not installed: tests in a browser are skipped"
 else
 test-browser: tests/ui/node_modules/.yarn-state.yml
-	@cd tests/ui && PATH="$(abspath $(BIN)):$$PATH" ../../$(BIN)/jlpm test
+	@cd tests/ui && PATH="$(abspath $(BIN)):$$PATH" ../../$(BIN)/jlpm test $(BROWSER_OPTIONS)
 endif
 endif
 

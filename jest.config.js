@@ -18,6 +18,7 @@ const esModules = [
 module.exports = {
   ...jupyterlab(__dirname),
   automock: false,
+  testTimeout: 60_000,
   reporters: ['default'],
   roots: ['<rootDir>/labextension/src'],
   testRegex: '__tests__/.*\\.spec\\.tsx?$',

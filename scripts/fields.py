@@ -1,6 +1,6 @@
-"""What is made from the fields of a fine-tune: their reference in two languages, and their part of ``openapi.yaml``.
+"""What is made from the fields of a fine-tune: their reference in two languages, and their schema for REST.
 
-python scripts/fields.py          write docs/finetune.md, docs/finetune.zh-CN.md and the part of openapi.yaml
+python scripts/fields.py          write docs/finetune.md, docs/finetune.zh-CN.md, the part of openapi.yaml, the schema
 python scripts/fields.py --check  exit 1 if one of them is not up to date
 """
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 OPENAPI = ROOT / "qwen3ft_jupyter/server/openapi.yaml"
+SCHEMA = ROOT / "labextension/src/__tests__/finetune.schema.json"
+"""What `GET /qwen3ft/finetune/schema` answers, for the tests of the form that is drawn from it."""
 BEGIN, END = (f"    # {word} made by scripts/fields.py\n" for word in ("BEGIN", "END"))
 PAGES: Mapping[Path, Language] = {ROOT / "docs/finetune.md": "en", ROOT / "docs/finetune.zh-CN.md": "zh"}
 
@@ -201,7 +203,8 @@ def files() -> dict[Path, str]:
     before, _, rest = OPENAPI.read_text("utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     pages = {path: reference(language) for path, language in PAGES.items()}
-    return {**pages, OPENAPI: f"{before}{BEGIN}{openapi_part()}{END}{after}"}
+    schema = json.dumps(FineTuneConfig.json_schema(), indent=1) + "\n"
+    return {**pages, OPENAPI: f"{before}{BEGIN}{openapi_part()}{END}{after}", SCHEMA: schema}
 
 
 if __name__ == "__main__":

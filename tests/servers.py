@@ -147,7 +147,7 @@ class ScriptedServer:
         """The path of every request so far."""
         return [request.path for request in self.seen]
 
-    def wait_for(self, count: int = 1, limit_s: float = 10.0) -> None:
+    def wait_for(self, count: int = 1, limit_s: float = 60.0) -> None:
         """Return when `count` requests have arrived; fail after `limit_s`."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self._seen) >= count, limit_s), f"{count} requests did not come"
@@ -167,7 +167,7 @@ class ScriptedServer:
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
+        self._thread.join(120)
 
     def _record(self, seen: Seen) -> None:
         with self._changed:

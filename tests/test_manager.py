@@ -78,7 +78,7 @@ def stop_all(manager: ModelManager) -> None:
     for job in manager.jobs():
         job.stop()
     for job in manager.jobs():
-        job.wait(60)
+        job.wait(120)
 
 
 class Ear(Reporter):
@@ -209,7 +209,7 @@ def test_clearing_the_cache_keeps_what_was_pinned_and_what_others_put_there(
 def test_a_download_is_a_job_with_a_result(make_manager: Callable[..., ModelManager], mirror: Mirror) -> None:
     manager = make_manager(mirror.url)
 
-    status = manager.download(REPO).wait(60)
+    status = manager.download(REPO).wait(120)
 
     assert status.state == "succeeded", status.error
     assert status.result is not None
@@ -223,7 +223,7 @@ def test_a_job_names_no_secret(make_manager: Callable[..., ModelManager], mirror
     manager = make_manager(mirror.url, hf_token="hf_made_up", modelscope_token="ms_made_up")
 
     job = manager.download(REPO)
-    job.wait(60)
+    job.wait(120)
 
     everything = b"".join(path.read_bytes() for path in job.folder.iterdir())
     assert b"made_up" not in everything
@@ -237,7 +237,7 @@ def test_a_second_download_of_the_same_model_is_the_first(
     first, second = manager.download(REPO), manager.download(REPO)
 
     assert first.id == second.id or not first.status().is_active
-    assert first.wait(60).state == "succeeded"
+    assert first.wait(120).state == "succeeded"
 
 
 def test_a_model_that_a_job_uses_is_not_evicted(
@@ -253,7 +253,7 @@ def test_a_model_that_a_job_uses_is_not_evicted(
         manager.evict_all()
 
     job.stop()
-    job.wait(60)
+    job.wait(120)
     assert manager.evict_model(REPO) > 0
 
 
@@ -355,9 +355,9 @@ def test_a_forced_download_that_is_resumed_still_fetches(
     manager.ensure_model_cached(REPO)
     job = waiting(make_manager(mirror.url)).download(REPO, force=True)
     job.stop()
-    assert job.wait(60).state == "stopped"
+    assert job.wait(120).state == "stopped"
 
-    status = manager.job(job.id).resume().wait(60)
+    status = manager.job(job.id).resume().wait(120)
 
     assert status.result is not None
     assert status.result["bytes"] > 3_000_000
@@ -371,7 +371,7 @@ def test_a_token_given_as_an_argument_reaches_the_job_but_no_file(make_manager: 
             time.sleep(0.02)
     finally:
         job.stop()
-        job.wait(60)
+        job.wait(120)
 
     assert status.progress is not None
     assert status.progress.detail == "HF_TOKEN"
@@ -397,7 +397,7 @@ def test_a_job_forgotten_meanwhile_disturbs_nothing(
     manager = waiting(make_manager())
     job = manager.download(REPO)
     job.stop()
-    job.wait(60)
+    job.wait(120)
     stale = manager.jobs()
     job.forget()
     monkeypatch.setattr(manager, "jobs", lambda: stale)

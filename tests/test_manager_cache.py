@@ -145,7 +145,7 @@ def test_a_repair_is_a_job_about_the_revision_that_was_named(
     damage(tmp_path / "cache" / slugs[first] / "config.json")
 
     name, revision = manager.by_slug(slugs[first])
-    checked = manager.start_verify(name, revision=revision).wait(60)
+    checked = manager.start_verify(name, revision=revision).wait(120)
 
     assert (name, revision) == (REPO, first)
     assert checked.result is not None

@@ -116,7 +116,7 @@ def requeue(tmp_path: Path) -> Callable[[str, dict[str, Any]], Path]:
 
     def write(kind: str, params: dict[str, Any]) -> Path:
         job = start(JobStore(tmp_path, worker=[sys.executable, "-c", "0"]), kind, params)
-        job.wait(30)
+        job.wait(120)
         supervisor.write_status(job.folder, {"attempt": 1, "state": "queued"})
         return job.folder
 
@@ -151,7 +151,7 @@ def test_params_that_cannot_be_read_are_kept_as_they_are(kind: str) -> None:
 
 def test_model_of_a_job_of_another_version_is_in_use(tmp_path: Path) -> None:
     manager = get_model_manager(cache_dir=tmp_path / "cache", state_dir=tmp_path / "state")
-    worker_command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    worker_command = [sys.executable, "-c", "import time; time.sleep(600)"]
     manager.job_store = JobStore(tmp_path / "state", KINDS, worker=worker_command)
     job = start(manager.job_store, "quantize", {"model_name": "acme/Tiny-1"}, grace_s=AT_ONCE_S)
 
@@ -159,7 +159,7 @@ def test_model_of_a_job_of_another_version_is_in_use(tmp_path: Path) -> None:
         manager.move_cache(tmp_path / "elsewhere")
 
     job.stop()
-    assert job.wait(30).state == "stopped"
+    assert job.wait(120).state == "stopped"
 
 
 def test_result_of_a_check_is_read_back() -> None:
@@ -199,7 +199,7 @@ def test_job_process_comes_up_from_a_checkout_that_is_on_nobodys_search_path(
     monkeypatch.delenv("PYTHONPATH", raising=False)
     job = start(JobStore(tmp_path), "dance", {}, title="Dance", cwd=tmp_path)
 
-    error = job.wait(30).error
+    error = job.wait(120).error
 
     assert error is not None, job.log().text
     assert "no job of the kind dance" in error["message"]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 REPO = "me/first"
 PUBLISHED = ["README.md", "adapter_config.json", "adapter_model.safetensors", "tokenizer_config.json"]
-WAIT_S = 60
+WAIT_S = 120
 
 
 @pytest.fixture

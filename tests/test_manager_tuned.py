@@ -238,7 +238,7 @@ def test_two_jobs_do_not_write_to_one_folder_and_the_base_stays(
         manager.chat(job.id, "hello")
 
     job.stop()
-    assert job.wait(60).state == "stopped"
+    assert job.wait(120).state == "stopped"
 
 
 def test_killed_it_leaves_no_model_and_is_resumed(manager: ModelManager, place: Path, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_killed_it_leaves_no_model_and_is_resumed(manager: ModelManager, place: 
         time.sleep(0.01)
     os.kill(supervisor.read_status(job.folder)["worker"]["pid"], signal.SIGKILL)
 
-    assert job.wait(60).state in ("failed", "interrupted")
+    assert job.wait(120).state in ("failed", "interrupted")
     assert not list(tmp_path.rglob("config.json"))
     done(job.resume())
 

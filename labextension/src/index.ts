@@ -3,9 +3,12 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
+import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Token } from '@lumino/coreutils';
 
@@ -14,14 +17,18 @@ import type { IApp } from './components/context';
 import { qwen3ftIcon } from './components/icons';
 import { CommandIDs } from './domain/commands';
 import { toLocale } from './domain/format';
+import { addFineTune } from './finetune/commands';
 import { addCellCommands } from './notebook/commands';
 import { JobOutput } from './notebook/output';
 import { JOB_MIME_TYPE } from './notebook/place';
 import { FirstSave } from './notebook/saving';
 import { QwenPanel } from './panel/panel';
+import { addPlayground } from './playground/plugin';
 import { addRunViews } from './run/plugin';
 import { followSettings } from './state/settings';
 import { Store } from './state/store';
+import { JobsItem } from './status/item';
+import { notifyOfEnds } from './status/notify';
 
 /** What the other plugins share. */
 const IQwen3ft = new Token<IApp>(
@@ -81,6 +88,24 @@ const panelPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
+/** What runs, in the status bar, and what has ended, as a notification. */
+const statusPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:status',
+  description: 'Shows running jobs in the status bar, and notifies of their ends.',
+  autoStart: true,
+  requires: [IQwen3ft],
+  optional: [IStatusBar],
+  activate: (app: JupyterFrontEnd, shared: IApp, statusBar: IStatusBar | null): void => {
+    notifyOfEnds(shared);
+    // Whatever runs already is asked for when all the rest of the page is there.
+    void app.restored.then(() => {
+      const item = new JobsItem(shared);
+      statusBar?.registerStatusItem('qwen3ft-jupyter:jobs', { item, align: 'left', rank: 100 });
+      return shared.store.refresh();
+    });
+  }
+};
+
 /** The live output of a job in a notebook. */
 const jobOutputPlugin: JupyterFrontEndPlugin<void> = {
   id: 'qwen3ft-jupyter:job-output',
@@ -130,4 +155,52 @@ const runViewPlugin: JupyterFrontEndPlugin<void> = {
     addRunViews(app, shared, restorer)
 };
 
-export default [storePlugin, panelPlugin, jobOutputPlugin, cellCommandsPlugin, runViewPlugin];
+/** Talking to models in the main area. */
+const playgroundPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:playground',
+  description: 'Adds a playground that talks to models and to the results of fine-tunes.',
+  autoStart: true,
+  requires: [IQwen3ft, IRenderMimeRegistry],
+  optional: [ILayoutRestorer, ICommandPalette, ILauncher],
+  activate: (
+    app: JupyterFrontEnd,
+    shared: IApp,
+    rendermime: IRenderMimeRegistry,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null
+  ): void => {
+    addPlayground(app, shared, { rendermime, restorer, palette, launcher });
+  }
+};
+
+/** The form of a fine-tune; it is loaded when the first one is opened. */
+const fineTunePlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:finetune',
+  description: 'Adds the form that prepares and starts a fine-tune.',
+  autoStart: true,
+  requires: [IQwen3ft],
+  optional: [ILayoutRestorer, ICommandPalette, ILauncher, IFileBrowserFactory, INotebookTracker],
+  activate: (
+    app: JupyterFrontEnd,
+    shared: IApp,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null,
+    browsers: IFileBrowserFactory | null,
+    notebooks: INotebookTracker | null
+  ): void => {
+    addFineTune(app, shared, { restorer, palette, launcher, browsers, notebooks });
+  }
+};
+
+export default [
+  storePlugin,
+  panelPlugin,
+  statusPlugin,
+  jobOutputPlugin,
+  cellCommandsPlugin,
+  fineTunePlugin,
+  playgroundPlugin,
+  runViewPlugin
+];

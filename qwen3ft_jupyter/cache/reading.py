@@ -9,9 +9,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from zlib_ng.zlib_ng import crc32
+
 from qwen3ft_jupyter.disk import READ_FLAGS, read_blocks
 from qwen3ft_jupyter.hubs.names import Sha256
-from qwen3ft_jupyter.transfer.crc import crc32
 from qwen3ft_jupyter.transfer.meter import Meter
 from qwen3ft_jupyter.work import Progress
 

@@ -10,8 +10,6 @@ from qwen3ft_jupyter.errors import error_from_json
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import fact
 from qwen3ft_jupyter.faces.job_views import comparison_words, fetch_facts, job_text, jobs_table
-from qwen3ft_jupyter.faces.push_views import push_table
-from qwen3ft_jupyter.faces.report_views import report_facts, report_numbers
 from qwen3ft_jupyter.faces.terminal import ProgressLine, follow
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.jobs.state import STATE_WORDS
@@ -113,6 +111,8 @@ def export_(given: Namespace) -> int:
 
 def push_(given: Namespace) -> int:
     """Print what a push would upload; with --yes start it and follow it: the last line on stdout is the page."""
+    from qwen3ft_jupyter.faces.push_views import push_table
+
     manager = open_manager(given)
     if given.confirm:
         job = actions.start_push(manager, given)
@@ -136,6 +136,7 @@ def detach(job: Job) -> int:
 def tell_end(job: Job) -> int:
     """Show a job until it ends, and what it ended with."""
     from qwen3ft_jupyter.download.result import DownloadResult
+    from qwen3ft_jupyter.faces.report_views import report_facts, report_numbers
     from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
     from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
     from qwen3ft_jupyter.finetune.results import Outcome

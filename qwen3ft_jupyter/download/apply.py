@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.others.adopt import adopt
 from qwen3ft_jupyter.cache.others.import_partials import import_partials
 from qwen3ft_jupyter.cache.own.commit import Content, commit_model
 from qwen3ft_jupyter.cache.own.layout import incoming_folder
@@ -135,6 +134,10 @@ class _Application:
         """Return what was cloned from another place on this disk and is right."""
         candidates = self.plan.found.candidates
         found = [(file, candidates[file.path]) for file in self.plan.of("adopted") if file.path in candidates]
+        if not found:
+            return []
+        from qwen3ft_jupyter.cache.others.adopt import adopt
+
         return adopt(found, incoming=self.incoming, work=self.work, disk=self.cache.disk)
 
     def missing(self, adopted: Collection[SafePath]) -> list[RemoteFile]:

@@ -29,6 +29,9 @@ THINKING_TEMPERATURE, THINKING_TOP_P, TOP_K = 0.6, 0.95, 20
 TOP_P = 0.8
 """What Qwen recommends for sampling without thinking."""
 
+MAX_SEED = 2**32
+"""What every generator of chance takes."""
+
 WAIT_S = 0.2
 """How often a waiting reader can be interrupted."""
 
@@ -38,7 +41,7 @@ class AnswerOptions:
     """How a question is answered.
 
     Raises:
-        BadInput: `max_new_tokens` is no whole number from 1 on, or `temperature` is below 0.
+        BadInput: an option has a value that no answer can have.
     """
 
     max_new_tokens: int = 512
@@ -50,6 +53,14 @@ class AnswerOptions:
     temperature: float | None = None
     """0 takes the likeliest token each time: the same question, the same answer. None: 0 without thinking, Qwen's
     recommendation with it."""
+    top_p: float | None = None
+    """Only the likeliest tokens that together have this probability are drawn from; None: Qwen's recommendation."""
+    top_k: int | None = None
+    """Only so many of the likeliest tokens are drawn from, 0 for all; None: Qwen's recommendation."""
+    seed: int | None = None
+    """The same seed draws the same answer on the same machine; None draws another one each time."""
+    use_adapter: bool = True
+    """False answers as the base model does: what a fine-tune has learned is left out."""
     on_text: Callable[[str], None] | None = None
     """Receives each piece as it is written, reasoning included."""
     stop: threading.Event | None = None
@@ -60,6 +71,12 @@ class AnswerOptions:
             raise BadInput("max_new_tokens: {value} is no whole number from 1 on.", value=self.max_new_tokens)
         if self.temperature is not None and not self.temperature >= 0:
             raise BadInput("temperature: {value} is no number from 0 on.", value=self.temperature)
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise BadInput("top_p: {value} is no number above 0 and up to 1.", value=self.top_p)
+        if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 0):
+            raise BadInput("top_k: {value} is no whole number from 0 on.", value=self.top_k)
+        if self.seed is not None and (not isinstance(self.seed, int) or not 0 <= self.seed < MAX_SEED):
+            raise BadInput("seed: {value} is no whole number from 0 to {last}.", value=self.seed, last=MAX_SEED - 1)
 
 
 def answer(
@@ -87,11 +104,36 @@ def answer(
 def stream(loaded: LoadedPair, question: str | Sequence[Mapping[str, str]], options: AnswerOptions) -> Stream:
     """Return an iterator over the pieces of the answer; arguments as in `answer`. Leaving it early ends the writing."""
     messages = as_messages(question)
+    if not options.use_adapter and not has_adapter(loaded):
+        raise BadInput("use_adapter: this model has no adapter that could be left out.")
     with TemplateRenderer.of(loaded.tokenizer) as renderer:
         variables = {"add_generation_prompt": True, "enable_thinking": options.thinking}
         prompt = renderer.render([Rendering(messages, variables)])[0]
         end_ids = end_of_turn_ids(loaded.tokenizer, renderer)
-    return Stream(loaded, prompt, generation_settings(loaded, end_ids, options), options.stop or threading.Event())
+    return Stream(loaded, prompt, generation_settings(loaded, end_ids, options), options)
+
+
+def has_adapter(loaded: LoadedPair) -> bool:
+    """Return whether there is an adapter on the model that an answer can leave out."""
+    return hasattr(loaded.model, "disable_adapter")  # peft's alone: a transformers model has `disable_adapters`
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn; a temperature of 0 draws none."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    max_new_tokens: int
+
+
+def own_sampling(model: Model) -> Sampling:
+    """Return what the model's own generation_config says; where it says nothing, what means nothing."""
+    own = model.generation_config
+    temperature = float(own.temperature or 1.0) if own.do_sample else 0.0
+    top_p = float(own.top_p or 1.0)
+    return Sampling(temperature, top_p, int(own.top_k or 0), int(own.max_new_tokens or AnswerOptions().max_new_tokens))
 
 
 def without_thinking(text: str) -> str:
@@ -107,19 +149,25 @@ def without_thinking(text: str) -> str:
 class Stream:
     """Pieces of an answer while a thread writes it; a context manager that ends the thread."""
 
-    def __init__(self, loaded: LoadedPair, prompt: str, settings: GenerationConfig, stop: threading.Event) -> None:
+    def __init__(self, loaded: LoadedPair, prompt: str, settings: GenerationConfig, options: AnswerOptions) -> None:
         """Start writing."""
         from transformers import TextIteratorStreamer
 
         model, self._tokenizer = loaded
+        self._settings, self._options = settings, options
+        self.prompt = prompt
+        """What the model was given to go on with."""
+        self.tokens = 0
+        """How many have been written so far."""
         self._streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
         self._error: BaseException | None = None
-        self._stop, self._closed = stop, threading.Event()
+        self._is_complete = False
+        self._stop, self._closed = options.stop or threading.Event(), threading.Event()
         self.text = ""
         """What has been read so far."""
-        self._thread = threading.Thread(target=self._write, args=(model, prompt, settings), daemon=True, name="answer")
+        self._thread = threading.Thread(target=self._write, args=(model,), daemon=True, name="answer")
         if not start_thread(self._thread):
-            self._write(model, prompt, settings)  # then the pieces come all at once
+            self._write(model)  # then the pieces come all at once
 
     def __enter__(self) -> Self:
         return self
@@ -136,6 +184,13 @@ class Stream:
         finally:
             self.close()
 
+    @property
+    def end(self) -> str:
+        """How the writing ended: "complete", "length" at the longest that was allowed, "stopped"."""
+        if self._is_complete:
+            return "complete"
+        return "length" if self.tokens >= self._settings.max_new_tokens else "stopped"
+
     def close(self) -> None:
         """End the writing after the token at hand."""
         self._closed.set()
@@ -150,15 +205,15 @@ class Stream:
                     raise self._error
                 return None if piece is None else str(piece)
 
-    def _write(self, model: Model, prompt: str, settings: GenerationConfig) -> None:
+    def _write(self, model: Model) -> None:
         import torch
 
         try:
-            inputs = self._tokenizer([prompt], add_special_tokens=False, return_tensors="pt").to(model.device)
-            with torch.inference_mode(), fitting_threads(model):
+            inputs = self._tokenizer([self.prompt], add_special_tokens=False, return_tensors="pt").to(model.device)
+            with torch.inference_mode(), fitting_threads(model), self._adapter(model), _chance(self._options.seed):
                 model.generate(
                     **inputs,
-                    generation_config=settings,
+                    generation_config=self._settings,
                     streamer=self._streamer,
                     stopping_criteria=[self._should_stop],
                 )
@@ -167,11 +222,33 @@ class Stream:
         finally:
             self._streamer.text_queue.put(None)  # a second one, if all went well, is never read
 
+    def _adapter(self, model: Model) -> contextlib.AbstractContextManager[None]:
+        without: contextlib.AbstractContextManager[None] = (
+            contextlib.nullcontext() if self._options.use_adapter else model.disable_adapter()
+        )
+        return without
+
     def _should_stop(self, input_ids: Tensor, _scores: object, **_: object) -> Tensor:
+        """Take note of a token, and say whether it was the last."""
         import torch
 
+        self.tokens += 1
+        self._is_complete = int(input_ids[0, -1]) in self._settings.eos_token_id
         is_over = self._stop.is_set() or self._closed.is_set()
         return torch.full((input_ids.shape[0],), is_over, dtype=torch.bool, device=input_ids.device)
+
+
+@contextlib.contextmanager
+def _chance(seed: int | None) -> Iterator[None]:
+    """Draw from a seed, and leave the generators of the process as they were."""
+    if seed is None:
+        yield
+        return
+    import torch
+
+    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
+        torch.manual_seed(seed)
+        yield
 
 
 def as_messages(question: str | Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -204,7 +281,12 @@ def generation_settings(loaded: LoadedPair, end_ids: list[int], options: AnswerO
     temperature = usual if options.temperature is None else options.temperature
     if temperature > 0:
         top_p = THINKING_TOP_P if options.thinking else TOP_P
-        sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": TOP_K}
+        sampling = {
+            "do_sample": True,
+            "temperature": temperature,
+            "top_p": top_p if options.top_p is None else options.top_p,
+            "top_k": TOP_K if options.top_k is None else options.top_k,
+        }
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else next(iter(unique), None)
     return GenerationConfig(
         max_new_tokens=options.max_new_tokens, eos_token_id=unique, pad_token_id=pad, use_cache=True, **sampling

@@ -15,7 +15,7 @@ from qwen3ft_jupyter.finetune.dataset_info import wrong_entry
 from qwen3ft_jupyter.finetune.files import DataFile
 from qwen3ft_jupyter.finetune.index import Conversations, FileIndex
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
-from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Ledger, Reason, Row, plain
+from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Ledger, Reason, Row, plain, why_empty
 from qwen3ft_jupyter.finetune.samples import WARN_SHARE
 from qwen3ft_jupyter.finetune.sources import Source, find_sources, unreadable
 from qwen3ft_jupyter.finetune.turns import MEDIA, PREFERENCE
@@ -44,6 +44,9 @@ TOLD_ROWS = 2000
 SHOWN_PROBLEMS = 5
 """Bad rows that an error quotes; the others are counted."""
 
+NAMED_ROWS = 200
+"""Rows left out that a report names, each with the reason; the others are counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
@@ -58,6 +61,8 @@ class DataReport:
     bad: int
     """Rows left out because they cannot be mapped (with skip_bad_rows)."""
     notices: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """The first rows that were, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +167,9 @@ def read_named(names: Sequence[str], reading: Reading, work: Work | None = None,
             reasons=Texts(notices[len(found.notices) : -1], " "),
         )
     formats = tuple(file.data_format for file in found.files)
-    report = DataReport(found.rows, len(conversations), formats, found.empty, found.bad, tuple(notices))
+    report = DataReport(
+        found.rows, len(conversations), formats, found.empty, found.bad, tuple(notices), tuple(found.left_out)
+    )
     return Data(conversations, tuple(digests), report)
 
 
@@ -178,6 +185,8 @@ class _Found:
     files: list[FileIndex] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """The first bad rows."""
+    left_out: list[str] = field(default_factory=list)
+    """The first rows of which nothing is learned."""
     notices: list[str] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
 
@@ -186,6 +195,12 @@ class _Found:
         self.bad += 1
         if len(self.problems) < SHOWN_PROBLEMS:
             self.problems.append(broken.sentence)
+        self.leave_out(broken.sentence)
+
+    def leave_out(self, sentence: str) -> None:
+        """Name a row of which nothing is learned, unless enough are named."""
+        if len(self.left_out) < NAMED_ROWS:
+            self.left_out.append(sentence)
 
     def add(self, row: Row | Broken, index: FileIndex) -> None:
         """Map a row, and enter what of it is not learned."""
@@ -205,6 +220,7 @@ class _Found:
             self.ledger.add(row.where, row.notes)
         if not conversation.messages:
             self.empty += 1
+            self.leave_out(Broken.of(row.where, why_empty(row.notes)).sentence)
             return
         index.add(row)
         if self.see:

@@ -81,7 +81,9 @@ def _base_in(folder: Path) -> Base:
     return Base(folder, Architecture.of_config(config, counted), config, counted)
 
 
-def plan_run(config: FineTuneConfig, base: Base, earlier: Iterable[Path], work: Work | None = None) -> FineTunePlan:
+def plan_run(
+    config: FineTuneConfig, base: Base, earlier: Iterable[Path], work: Work | None = None, *, is_rough: bool = False
+) -> FineTunePlan:
     """Return what a run would be.
 
     Args:
@@ -89,13 +91,14 @@ def plan_run(config: FineTuneConfig, base: Base, earlier: Iterable[Path], work: 
         base: The model.
         earlier: Output folders of earlier runs on this machine, the newest first.
         work: Is told of the phase preparing, and says when to stop.
+        is_rough: Reckon tokens from characters and memory by formula, also where both could be found out.
 
     Raises:
         BadData: The data is wrong, or the model's template cannot write it.
         BadInput, BadConfig: This machine lacks the device, or cannot compute in the type.
         Stopped: The work was to stop.
     """
-    found, notices = _survey(config, base, work)
+    found, notices = _survey(config, base, work, is_rough=is_rough)
     known = find(config.model)
     return _plan(
         config,
@@ -104,6 +107,7 @@ def plan_run(config: FineTuneConfig, base: Base, earlier: Iterable[Path], work: 
         earlier,
         notices=[*found.notices, *notices, *_preset_notices(config)],
         download_bytes=0 if base.folder else known.download_bytes if known else None,
+        is_rough=is_rough,
     )
 
 
@@ -113,10 +117,12 @@ def _preset_notices(config: FineTuneConfig) -> list[str]:
     return [Message("Given by the preset {preset}: {fields}", preset=config.preset, fields=given)] if given else []
 
 
-def _survey(config: FineTuneConfig, base: Base, work: Work | None) -> tuple[Survey, list[str]]:
+def _survey(config: FineTuneConfig, base: Base, work: Work | None, *, is_rough: bool) -> tuple[Survey, list[str]]:
     """Count the tokens, or reckon them where the model's tokenizer cannot be had, and say why."""
     from qwen3ft_jupyter.finetune.survey import survey  # a run has its samples already
 
+    if is_rough and base.folder is not None:
+        return survey(config, None, work=work), []
     if base.folder is None:
         words = Message("The model is not cached: its tokens are only estimated, from the number of characters.")
         return survey(config, None, work=work), [words]
@@ -137,9 +143,10 @@ def _plan(
     *,
     notices: list[str],
     download_bytes: int | None,
+    is_rough: bool,
 ) -> FineTunePlan:
     machine = machine_without_torch()
-    tried, words = try_run(config, base, found.tokens, machine, try_in_child)
+    tried, words = (None, []) if is_rough else try_run(config, base, found.tokens, machine, try_in_child)
     if base.numbers is None and tried is None:
         notices.append(Message("Memory and disk are not known: this is no model whose parts can be told beforehand."))
     notices += words

@@ -36,7 +36,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {  # Any: each field has a typ
 LLaMA-Factory's example for it; rank 16 is what our table of memory is reckoned with. alpha is twice the rank in all of
 them, so that a preset changes how much can be learned, not how large a step is; more passes go with a lower rate."""
 
-_EXCLUSIVE: Final = {"max_steps": "epochs", "epochs": "max_steps"}
+EXCLUSIVE: Final = {"max_steps": "epochs", "epochs": "max_steps"}
 """What a preset says of one is void where the other is given: the former wins over the latter."""
 
 
@@ -51,7 +51,7 @@ def fill_in(given: Mapping[str, object]) -> dict[str, object]:
     if rates == DEFAULT_LEARNING_RATE:  # presets know those of answers and texts
         rates = preset.get("learning_rate", rates)
     filled: dict[str, object] = {
-        name: value for name, value in preset.items() if given.get(_EXCLUSIVE.get(name, "")) is None and name != "lora"
+        name: value for name, value in preset.items() if given.get(EXCLUSIVE.get(name, "")) is None and name != "lora"
     }
     filled["learning_rate"] = rates.get(_word(given.get("method", "lora")), rates["lora"])
     filled |= {name: value for name, value in given.items() if value is not None or name != "learning_rate"}

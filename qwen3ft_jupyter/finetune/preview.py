@@ -105,6 +105,8 @@ class Preview:
     first: tuple[PreviewSample, ...]
     notices: tuple[str, ...]
     """What is not learned as it stands in the data, and why."""
+    rows_left_out: tuple[str, ...] = ()
+    """The first rows of which nothing is learned, each with the reason."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
@@ -168,6 +170,7 @@ def preview(config: FineTuneConfig, model_folder: Path, *, count: int = 5, work:
         lengths=histogram(tokens.lengths),
         first=tuple(_shown(found.samples[:count], tokenizer)),
         notices=(*report.notices, *found.notices),
+        rows_left_out=report.left_out,
     )
 
 

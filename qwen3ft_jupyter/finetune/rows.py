@@ -54,6 +54,19 @@ class Reason(enum.Enum):
     UNDRAWN = Message("{count} rows left out because {names} asks for fewer.")
 
 
+WHY_EMPTY = {
+    Reason.ROW_EMPTY: Message("it holds nothing"),
+    Reason.ROW_NO_QUESTION: Message("it has no question"),
+    Reason.ROW_NO_ANSWER: Message("it has no answer"),
+    Reason.ROW_EMPTY_ANSWER: Message("its answer is empty"),
+    Reason.ROW_THOUGHT: Message("its answer is only a thought"),
+    Reason.ROW_CONTEXT: Message("no answer in it is to be learned"),
+    Reason.ROW_NO_PAIR: Message("it lacks a chosen or a rejected answer"),
+    Reason.ROW_SAME: Message("its chosen and rejected answers are the same"),
+}
+"""The reason for which one row is left out."""
+
+
 METADATA = frozenset(
     {
         "id", "idx", "index", "uuid", "_id", "__id", "qid", "uid", "row", "row_id", "prompt_id", "question_id",
@@ -96,6 +109,13 @@ def holds(value: object) -> bool:
 
 Notes = list[tuple[Reason, str, int]]
 """What of a row is not learned: why, the name of the column if it is one, how many."""
+
+
+def why_empty(notes: Notes) -> str:
+    """Return in words why nothing is learned of a row that noted this."""
+    return next(
+        (WHY_EMPTY[reason] for reason, _, _ in notes if reason in WHY_EMPTY), Message("nothing in it is learned")
+    )
 
 
 @dataclass(slots=True)

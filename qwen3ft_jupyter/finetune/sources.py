@@ -166,6 +166,17 @@ def unreadable(path: Path, error: OSError) -> BadData:
     )
 
 
+def may_be_repo(name: str) -> bool:
+    """Return whether an item of `data`, as it was written, has the form of a data set on a hub.
+
+    >>> may_be_repo("owner/name#500"), may_be_repo("data/train.jsonl"), may_be_repo("train")
+    (True, False, False)
+    """
+    match = _SHARE.fullmatch(name)
+    bare = match[1] if match is not None and (match[2] or match[3]) else name
+    return _REPO.fullmatch(bare) is not None and Path(bare).suffix.lower() not in SUFFIXES
+
+
 def named_repo(name: str) -> tuple[str, str] | None:
     """Return the data set on a hub that an item of `data` names, and what is taken of it; None if it is a path."""
     match = _SHARE.fullmatch(name)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadInput, DoesNotFit, LoadError, MissingPackage
 from qwen3ft_jupyter.loading import fit
+from qwen3ft_jupyter.loading.counting import counted_weights
 from qwen3ft_jupyter.loading.libraries import LoadedPair, import_whole
 from qwen3ft_jupyter.loading.machine import Machine, check_dtype, choose, this_machine
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.loading.safety import check_adapter_folder, check_model_folder
 from qwen3ft_jupyter.loading.templates import TemplateRenderer, probe
-from qwen3ft_jupyter.loading.weights import model_tensors
+from qwen3ft_jupyter.loading.weights import model_tensors, weight_files
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import SILENT, Progress
 
@@ -151,7 +152,9 @@ def load_model_and_tokenizer(
     with no_network(), quiet_libraries():
         import_whole(*_PARTS, *(["peft"] if options.adapter else []))
         tokenizer = load_tokenizer(folder)
-        model = _load(folder, choice, placement, options)
+        stored = sum(path.stat().st_size for path in weight_files(folder))
+        with counted_weights(tensors, stored, reporter, detail):
+            model = _load(folder, choice, placement, options)
         if options.adapter is not None:
             model = _with_adapter(model, options.adapter)
     model.eval()

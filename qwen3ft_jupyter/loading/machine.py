@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import platform
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.catalog.memory import DTYPE_BYTES
 from qwen3ft_jupyter.errors import BadInput
@@ -54,6 +55,19 @@ class Machine:
     """Metal computes bfloat16 from macOS 14 on."""
     has_cpu_bf16: bool = False
     """The CPU multiplies bfloat16 natively (AVX512-BF16, AMX, ARM BF16); others emulate it, slowly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a fine-tune has for itself on this machine at most: the memory of the largest GPU, else that of the host."""
+
+    name: str
+    """What the GPU is called; "" where it is the host's memory."""
+    total_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +174,14 @@ def machine_without_torch() -> Machine:
         has_mps_bf16=is_apple and int(platform.mac_ver()[0].partition(".")[0] or 0) >= 14,
         has_cpu_bf16=_has_cpu_bf16(),
     )
+
+
+@functools.cache
+def room() -> Room:
+    """Return what this machine has. Asks the driver once: what there is does not change, and it may take seconds."""
+    machine = machine_without_torch()
+    largest = max(machine.gpus, key=lambda gpu: gpu.total_bytes, default=None)
+    return Room("", machine.ram_total_bytes) if largest is None else Room(largest.name, largest.total_bytes)
 
 
 def _ram() -> tuple[int, int]:

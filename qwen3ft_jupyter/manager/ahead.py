@@ -1,4 +1,4 @@
-"""Looks ahead at a fine-tune in a process of its own: what counts tokens, no server imports."""
+"""Looks ahead at a fine-tune, and starts it, in a process of its own: what counts tokens, no server imports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qwen3ft_jupyter.messages import map_texts, to_json, with_messages
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Look = Literal["plan", "preview"]
+Look = Literal["plan", "preview", "start"]
 COMMAND = "ahead"
 """The word after our own file that makes a process do this."""
 _ENTRY = Path(__file__).parent.parent / "__main__.py"
@@ -27,7 +27,7 @@ _POLL_S = 0.2
 def look_ahead(
     starter: Starter, look: Look, given: Mapping[str, Any], *, folder: Path | None, stop: threading.Event
 ) -> dict[str, Any]:
-    """Return what `ModelManager.plan_fine_tune` or `preview` does, as JSON with messages.
+    """Return what `ModelManager.plan_fine_tune` or `preview` does, as JSON with messages; for "start" the job's id.
 
     Args:
         starter: Says which settings are in force.
@@ -90,8 +90,11 @@ def _answer(asked: Mapping[str, Any]) -> dict[str, Any]:
         given = dict(asked["given"])
         config = given.pop("config")
         manager = Starter.from_dict(asked).open_manager()
+        fields = parse_yaml(config) if isinstance(config, str) else config
+        if asked["look"] == "start":
+            return {"answer": {"id": manager.fine_tune(fields, **given).id}}
         look = manager.plan_fine_tune if asked["look"] == "plan" else manager.preview
-        found = look(parse_yaml(config) if isinstance(config, str) else config, **given)
+        found = look(fields, **given)
     except Qwen3ftError as error:
         return {"error": error.to_json()}
     return {"answer": map_texts(to_json, found.to_dict())}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
+    from qwen3ft_jupyter.loading.machine import Room
     from qwen3ft_jupyter.manager import overview
 
 
@@ -153,6 +154,12 @@ class CachedModels:
         return overview.describe(
             self.settings, [*self.unseen(), *([fault.message] if (fault := self.job_store.fault) is not None else [])]
         )
+
+    def room(self) -> Room:
+        """Return the memory that a fine-tune can have here: that of the largest GPU, else the host's."""
+        from qwen3ft_jupyter.loading.machine import room
+
+        return room()
 
     @tells_end
     def evict_model(

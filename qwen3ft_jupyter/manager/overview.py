@@ -39,7 +39,7 @@ class ModelRow:
     context: int | None = None
     download_bytes: int | None = None
     memory_bytes: Mapping[str, int] | None = None
-    """What it needs to "load", and for "lora" and "full" fine-tunes."""
+    """What it needs to "load", and for "qlora", "lora" and "full" fine-tunes."""
     catalogued: bool = False
     cached: bool = False
     verified: bool = False
@@ -190,6 +190,7 @@ def _catalogue_row(entry: catalog.CatalogModel) -> ModelRow:
         download_bytes=entry.download_bytes,
         memory_bytes={
             "load": estimate_bytes(entry, "load"),
+            "qlora": estimate_bytes(entry, "qlora"),
             "lora": estimate_bytes(entry, "lora"),
             "full": estimate_bytes(entry, "full", dtype_bytes=4),  # see `finetune.model.choose_precision`
         },

@@ -34,6 +34,7 @@ class FineTunePlans(CachedModels):
         self,
         config: object = None,
         *,
+        rough: bool = False,
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
         **fields: Any,
@@ -46,6 +47,7 @@ class FineTunePlans(CachedModels):
 
         Args:
             config: as there.
+            rough: reckon all, also what could be counted or tried: an answer in a second, for someone who still types.
             reporter: receives progress.
             stop: ends the work when set.
             fields: as there.
@@ -61,7 +63,7 @@ class FineTunePlans(CachedModels):
 
         def read(resolved: FineTuneConfig) -> None:
             earlier = (folder for _, folder in self._model_jobs.output_dirs())
-            plans.append(plan_run(resolved, self._base(resolved), earlier, work))
+            plans.append(plan_run(resolved, self._base(resolved), earlier, work, is_rough=rough))
 
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
             checks = (self._check_base, self._model_jobs.refuse_if_written_to)

@@ -1,4 +1,4 @@
-"""Which hub, which cache, which Python, and why."""
+"""Which hub, which cache, which Python, and why; and what memory there is for a fine-tune."""
 
 from __future__ import annotations
 
@@ -23,4 +23,17 @@ class StatusHandler(Qwen3FTHandler):
         self.answer(say.status(await self.read(lambda manager: manager.describe()), self.speaker).to_dict())
 
 
-ROUTES = (("/status", StatusHandler),)
+class MachineHandler(Qwen3FTHandler):
+    """The memory that a fine-tune can have; apart from the settings, for a driver may take seconds to answer."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self) -> None:
+        """Answer with the largest GPU, else the host's memory."""
+        self.given()
+        self.answer((await self.read(lambda manager: manager.room())).to_dict())
+
+
+ROUTES = (("/status", StatusHandler), ("/machine", MachineHandler))

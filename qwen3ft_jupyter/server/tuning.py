@@ -1,4 +1,4 @@
-"""The fields of a fine-tune, what it would be, and its data as the model will see it. Nothing is started or written."""
+"""The fields of a fine-tune, what it would be, its data as the model will see it, and the request to start it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado import web
 
+from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.paths import at_home
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qwen3ft_jupyter.manager.ahead import Look
     from qwen3ft_jupyter.messages import Language
     from qwen3ft_jupyter.server.base import Services
@@ -39,6 +42,35 @@ def _schema(language: Language) -> dict[str, Any]:
     return FineTuneConfig.json_schema(language)
 
 
+class CheckHandler(Qwen3FTHandler):
+    """Says what is wrong with the fields of a form, and writes them as YAML."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"POST": (_CONFIG, Field("folder", "text"), Field("base", "text"))}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self) -> None:
+        """Answer with every problem by its field, what holds where nothing is said, and the YAML."""
+        given, root = self.given(), at_home(self.settings["server_root_dir"])
+        folder, base = (_below(name, given.text(name)) for name in ("folder", "base"))
+        told = await self.read(lambda _: _check(given.values["config"], root=root, folder=folder, base=base))
+        self.answer(self.speaker.say_within(told))
+
+
+def _check(config: Any, *, root: Path, folder: str, base: str) -> dict[str, Any]:  # Any: as a request says it
+    from qwen3ft_jupyter.finetune.form import check_form  # which imports pydantic
+
+    return check_form(config, root=root, folder=folder, base=base).to_dict()
+
+
+def _below(name: str, folder: str) -> str:
+    """Return a folder as Jupyter names it, below the server's. Raises BadInput if it leads out of it."""
+    if ".." in folder.split("/"):
+        raise BadInput("{name} leads out of the server's folder.", name=name)
+    return folder.strip("/")
+
+
 class LookingHandler(Qwen3FTHandler):
     """Base of the handlers that look ahead."""
 
@@ -54,24 +86,23 @@ class LookingHandler(Qwen3FTHandler):
         super().on_connection_close()
         self._has_left.set()
 
-    async def look(self, look: Look) -> None:
-        """Answer with what a look ahead shows; relative paths of the config begin at the server's folder."""
+    async def look(self, look: Look) -> dict[str, Any]:
+        """Return what a look ahead shows; relative paths of the config begin at the server's folder."""
         given: dict[str, Any] = dict(self.given().values)
         root = at_home(self.settings["server_root_dir"])
-        told = await self.ask(lambda manager: manager.look_ahead(look, given, folder=root, stop=self._has_left))
-        self.answer(self.speaker.say_within(told))
+        return await self.ask(lambda manager: manager.look_ahead(look, given, folder=root, stop=self._has_left))
 
 
 class PlanHandler(LookingHandler):
     """Says what a fine-tune would be."""
 
-    accepts: ClassVar = {"POST": (_CONFIG,)}
+    accepts: ClassVar = {"POST": (_CONFIG, Field("rough", "flag"))}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def post(self) -> None:
         """Answer with the plan."""
-        await self.look("plan")
+        self.answer(self.speaker.say_within(await self.look("plan")))
 
 
 class PreviewHandler(LookingHandler):
@@ -83,10 +114,26 @@ class PreviewHandler(LookingHandler):
     @authorized(AUTH_RESOURCE)
     async def post(self) -> None:
         """Answer with the data as the model will see it."""
-        await self.look("preview")
+        self.answer(self.speaker.say_within(await self.look("preview")))
+
+
+class StartHandler(LookingHandler):
+    """Starts fine-tunes."""
+
+    accepts: ClassVar = {"POST": (_CONFIG,)}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self) -> None:
+        """Start a job with the Python of this server and answer with it."""
+        started = await self.look("start")
+        self.services.watcher.poke()
+        self.answer_job(await self.read(lambda manager: manager.job(started["id"]).snapshot()))
 
 
 ROUTES = (
+    ("/finetune", StartHandler),
+    ("/finetune/check", CheckHandler),
     ("/finetune/schema", SchemaHandler),
     ("/finetune/plan", PlanHandler),
     ("/finetune/preview", PreviewHandler),

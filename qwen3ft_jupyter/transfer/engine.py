@@ -46,6 +46,10 @@ JOIN_S = 0.4
 """How long the end waits for threads: with what else takes time, a cancel is felt within a second. They leave their
 sockets within two tenths; one that is left behind, on a disk that hangs, is a daemon and finds its files closed."""
 
+SETTLE_S = 5.0
+"""The same after a failure, where nobody wants an end at once. What a thread is still writing is then noted, and
+whoever goes on, with another hub for example, finds the partials given back and does not fetch all of it again."""
+
 MAX_FOLLOWERS = 4
 """More files at once than this are not hashed: one core hashes faster than most links deliver."""
 
@@ -147,11 +151,18 @@ def _run(scheduler: Scheduler, work: Work, *, connections: int) -> None:
         scheduler.finish(
             Stopped("The download was interrupted.")
         )  # an interrupt of the caller; else it has ended already
-        deadline = time.monotonic() + JOIN_S
-        for thread in started:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        has_failed = scheduler.error is not None and not isinstance(scheduler.error, Stopped)
+        _join(started, lambda: SETTLE_S if has_failed and not work.stop.is_set() else JOIN_S)
     if scheduler.error is not None:
         raise scheduler.error
+
+
+def _join(threads: Sequence[threading.Thread], patience_s: Callable[[], float]) -> None:
+    """Wait until the threads have ended, or until patience, which may change meanwhile, is at its end."""
+    began = time.monotonic()
+    for thread in threads:
+        while thread.is_alive() and (left := began + patience_s() - time.monotonic()) > 0:
+            thread.join(min(left, TICK_S))
 
 
 def _threads(scheduler: Scheduler, work: Work, connections: int) -> Iterator[threading.Thread]:

@@ -22,12 +22,13 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from zlib_ng.zlib_ng import crc32
+
 from qwen3ft_jupyter.disk import LOCAL, append, make_folders
 from qwen3ft_jupyter.errors import Qwen3ftError, TransferError, WrongBytes
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.paths import matching
 from qwen3ft_jupyter.processes import ProcessIdentity
-from qwen3ft_jupyter.transfer.crc import crc32
 from qwen3ft_jupyter.transfer.journal import (
     Journal,
     Record,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from zlib_ng.zlib_ng import crc32
+
 from qwen3ft_jupyter.errors import Qwen3ftError, SourceFailed, Stopped, TransferError, WrongBytes
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL, Suspects
-from qwen3ft_jupyter.transfer.crc import crc32
 from qwen3ft_jupyter.transfer.pieces import Span
 from qwen3ft_jupyter.transfer.rates import MinimumRate
 

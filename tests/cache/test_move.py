@@ -449,7 +449,7 @@ def test_a_kill_at_any_write_leaves_every_model_whole_somewhere_and_the_next_mov
         make_plain(source / "my_finetune")
 
         command = [sys.executable, "-m", "tests.cache.keeping_child", str(nth), action, str(source), str(target)]
-        code = subprocess.run(command, cwd=ROOT, check=False, timeout=60).returncode
+        code = subprocess.run(command, cwd=ROOT, check=False, timeout=120).returncode
 
         assert whole(source, target) == {SMALL, "Qwen/Qwen3-4B", "my/finetune"}
         if code == 0:

@@ -20,7 +20,7 @@ from qwen3ft_jupyter.manager.overview import CacheSummary
 from qwen3ft_jupyter.work import Work
 from tests.cache.making import make_cached
 from tests.download.asking import ensure_model
-from tests.servers import Reply
+from tests.servers import Reply, Seen
 from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
 
 if TYPE_CHECKING:
@@ -62,9 +62,17 @@ def summary(cache: ModelCache) -> CacheSummary:
 
 def test_one_that_failed_is_listed_with_its_name_its_size_and_how_to_go_on_or_free_it(cache: ModelCache) -> None:
     with Origin(FILES) as origin:
-        origin.fault = lambda seen, _: Reply(404) if seen.path == "/config.json" else None
+        told = Recorder()
+
+        def refuse_once_much_is_here(seen: Seen, _: int) -> Reply | None:
+            if seen.path != "/config.json":
+                return None
+            told.wait_for(lambda r: any(event.done > MB for event in r.events if event.phase == "transferring"))
+            return Reply(404)
+
+        origin.fault = refuse_once_much_is_here
         with pytest.raises(Exception, match=r"config\.json"):
-            ensure(cache, origin, revision="v1_1")
+            ensure(cache, origin, revision="v1_1", reporter=told)
         (one,) = cache.unfinished_downloads()
 
         assert (one.repo_id, one.revision, one.is_active) == (REPO, "v1_1", False)

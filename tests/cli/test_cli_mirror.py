@@ -49,12 +49,12 @@ def running(tmp_path: Path, *options: str) -> Iterator[tuple[str, list[str]]]:
             yield url, said
         finally:
             process.send_signal(signal.SIGINT)
-            said.append(process.communicate(timeout=30)[1])
+            said.append(process.communicate(timeout=120)[1])
 
 
 def ask(url: str, certificate: Path | None = None) -> object:
     context = ssl.create_default_context(cafile=str(certificate)) if certificate else None
-    with urllib.request.urlopen(url, timeout=20, context=context) as response:
+    with urllib.request.urlopen(url, timeout=120, context=context) as response:
         return json.load(response)
 
 
@@ -134,7 +134,7 @@ def test_it_takes_a_certificate_that_one_has(tmp_path: Path) -> None:
 def test_what_makes_no_certificate_is_refused(tmp_path: Path, options: list[str], words: str) -> None:
     command, environment = command_of(tmp_path, *options)
 
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     assert done.returncode in {1, 2}
     assert words in done.stderr
@@ -156,7 +156,7 @@ def test_what_makes_no_certificate_is_refused(tmp_path: Path, options: list[str]
 def test_an_address_that_is_none_is_refused(tmp_path: Path, options: list[str]) -> None:
     command, environment = command_of(tmp_path, *options)
 
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     assert done.returncode == 1
     assert "bad-input: Cannot listen on" in done.stderr

@@ -25,7 +25,7 @@ def run(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
     environ |= {"MODEL_CACHE_DIR": str(folder / "cache"), "QWEN3FT_STATE_DIR": str(folder / "state")}
     line = line.replace("qwen3ft ", f"{sys.executable} -m qwen3ft_jupyter ", 1)
     command = ["bash", "-c", f"set -o pipefail; {line}"]
-    done = subprocess.run(command, env=environ, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, env=environ, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
     return done
@@ -82,6 +82,6 @@ def test_no_file_of_ours_becomes_the_stderr_of_a_process_that_has_none(tmp_path:
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
     command = ["bash", "-c", f'{sys.executable} -c "{code}" <&- >&- 2>&-']
 
-    subprocess.run(command, env=environ, cwd=tmp_path, check=True, timeout=60)
+    subprocess.run(command, env=environ, cwd=tmp_path, check=True, timeout=120)
 
     assert (tmp_path / "said").read_text() == f"{['/dev/null'] * 3}\n"

@@ -14,7 +14,7 @@ from qwen3ft_jupyter.work import Controls, Progress
 from tests.cache.making import make_cached
 from tests.download.asking import plan_model
 from tests.download.test_ensure import FILES, ensure, make_plain, replace_bytes
-from tests.transfer.origin import REPO, Origin, Recorder, bytes_of
+from tests.transfer.origin import REPO, Origin, Recorder, bytes_of, wait_until_given_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +85,7 @@ def prepare_begun(cache: ModelCache, origin: Origin, tmp_path: Path) -> dict[str
 
     with pytest.raises(Stopped):
         ensure(cache, origin, reporter=Impatient(), stop=stop, controls=controls)
+    wait_until_given_back(cache.root)
     assert 0 < plan(cache, origin).bytes_to_fetch < SIZE
     return {}
 

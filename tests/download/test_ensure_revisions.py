@@ -95,7 +95,7 @@ def test_two_revisions_asked_for_at_once_do_not_take_one_another_s_folder(cache:
 
     def hold(request: Seen, _: int) -> Reply | None:
         if request.path.startswith(f"/{A}/model"):
-            assert second_waits.wait(10)
+            assert second_waits.wait(120)
         return None
 
     class Second(Recorder):
@@ -114,7 +114,7 @@ def test_two_revisions_asked_for_at_once_do_not_take_one_another_s_folder(cache:
     thread.start()
     hub.server.wait_for(1)
     ensured["dev"] = ensure(cache, hub, revision="dev", reporter=Second())
-    thread.join(20)
+    thread.join(120)
 
     assert contents(ensured["master"].model.folder) == FILES
     assert contents(ensured["dev"].model.folder) == OTHER

@@ -110,7 +110,7 @@ def test_what_is_here_is_used_and_that_there_was_no_news_is_said_once(
 
 def never(connection: socket.socket, is_closed: threading.Event) -> None:
     connection.recv(4096)
-    is_closed.wait(30)
+    is_closed.wait(120)
 
 
 def test_a_hub_that_never_answers_costs_seconds(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,12 +77,12 @@ class Child:
 
     def result(self) -> dict[str, Any]:
         found = [line["result"] for line in self.lines() if "result" in line]
-        assert self.process.wait(30) == 0
+        assert self.process.wait(120) == 0
         return dict(found[0])
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(120)
         self.stdout.close()
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import Qwen3ftError
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
+from qwen3ft_jupyter.transfer import workers
 from qwen3ft_jupyter.work import SILENT, Reporter
 from tests import played_disks
 from tests.download.asking import ensure_model
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
+    workers.READ_BYTES = 512 << 10  # type: ignore[misc] # so that there are many writes, however fast the bytes come
     cache, written, options = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
     shared = [Path(options["shared"])] if "shared" in options else []
     disk = getattr(played_disks, options.get("disk", "PlayedDisk"))(*options.get("arguments", ()))

@@ -119,7 +119,7 @@ class Child:
     def end(self) -> dict[str, Any]:
         """Wait for its end and return its result or error; empty if it was killed."""
         said = [line for line in self.lines() if "result" in line or "error" in line]
-        self.process.wait(60)
+        self.process.wait(120)
         if self.process.stdout is not None:
             self.process.stdout.close()
         assert self.process.returncode in {0, -signal.SIGKILL}
@@ -127,6 +127,6 @@ class Child:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(60)
+        self.process.wait(120)
         if self.process.stdout is not None:
             self.process.stdout.close()

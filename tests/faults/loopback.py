@@ -182,7 +182,7 @@ class Stage:
         assert fault is not None
 
         def later(seen: Seen, count: int) -> Reply | None:
-            self.told.wait_for(lambda told: any(event.done >= SIZE - len(DATA) for event in told.events))
+            self.told.wait_for_bytes(SIZE - len(DATA))
             return fault(seen, count)
 
         self.at_store = later

@@ -80,7 +80,7 @@ def test_killed_in_any_phase_nothing_wrong_is_visible_and_nothing_noted_travels_
 
 def test_killed_many_times_at_random_each_try_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
     chance = random.Random(3)  # noqa: S311 - so that it can be repeated
-    root, data = tmp_path / "cache", bytes_of(40 * MB, 5)
+    root, data = tmp_path / "cache", bytes_of(64 * MB, 5)
     with Origin({"config.json": b"{}", WEIGHTS: data}) as origin:
         noted = 0
         for _ in range(8):

@@ -32,7 +32,7 @@ NAMES = {
 def run(folder: Path, environ: dict[bytes, bytes], *words: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "qwen3ft_jupyter", *words]
     common = {b"PATH": os.fsencode(os.environ["PATH"]), b"PYTHONPATH": os.fsencode(ROOT), b"QWEN3FT_LANG": b"en"}
-    done = subprocess.run(command, env={**common, **environ}, cwd=folder, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command, env={**common, **environ}, cwd=folder, capture_output=True, check=False, timeout=120)
     assert b"Traceback" not in done.stderr, done.stderr
     return done
 

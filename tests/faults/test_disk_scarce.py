@@ -27,6 +27,7 @@ NOT_ABOUT_THAT = (
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits and rights of Linux")
+@pytest.mark.timeout(660)
 def test_every_download_works_with_few_files_few_threads_no_renamed_folders_and_unreadable_ones() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=short", "-p", "no:cacheprovider"]
     command += ["-p", "tests.faults.scarcity", *SUITE]

@@ -28,6 +28,7 @@ from tests.faults.downloads import (
     ensure,
     try_once,
 )
+from tests.mounting import mounted, remount
 from tests.played_disks import FullDisk
 from tests.transfer.origin import REPO, Origin, bytes_of
 
@@ -47,19 +48,6 @@ def origin() -> Iterator[Origin]:
 
 
 @contextlib.contextmanager
-def mounted(folder: Path, *options: str) -> Iterator[None]:
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if mount is None or umount is None:
-        pytest.skip("there is no mount on this platform")
-    if subprocess.run([mount, *options, str(folder)], check=False, capture_output=True).returncode:
-        pytest.skip("mounting needs root")
-    try:
-        yield
-    finally:
-        subprocess.run([umount, str(folder)], check=True)
-
-
-@contextlib.contextmanager
 def dead(folder: Path) -> Iterator[None]:
     """Mount a file system of a program that has ended, as sshfs and the mounts of object stores do when they crash."""
     try:
@@ -76,10 +64,6 @@ def dead(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run([str(shutil.which("umount")), str(folder)], check=True)
-
-
-def remount(folder: Path, options: str) -> None:
-    subprocess.run([str(shutil.which("mount")), "-o", f"remount,{options}", str(folder)], check=True)
 
 
 def fill(folder: Path) -> None:
@@ -193,9 +177,7 @@ def test_a_volume_that_is_unmounted_in_mid_download_is_gone_on_with(tmp_path: Pa
         if volume.is_mount():
             subprocess.run([str(shutil.which("umount")), "-l", str(volume)], check=True)
 
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.suppress(subprocess.CalledProcessError))  # it is unmounted already
-        stack.enter_context(mounted(volume, "-t", "tmpfs", "-o", "size=64m", "tmpfs"))
+    with mounted(volume, "-t", "tmpfs", "-o", "size=64m", "tmpfs"):
         origin.fault = unmount
         try_once(ModelCache(volume / "cache"), origin)
     origin.fault = None

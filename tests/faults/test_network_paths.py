@@ -122,7 +122,7 @@ class TestTls:
         shorten_silence(monkeypatch, 0.3)
 
         def keep_silent(_connection: socket.socket, is_closed: threading.Event) -> None:
-            is_closed.wait(20)
+            is_closed.wait(120)
 
         with RawServer(keep_silent) as server:
             stage.hub_url = server.url.replace("http:", "https:")

@@ -658,7 +658,7 @@ def test_parquet_without_pyarrow_names_the_package(tmp_path: Path, monkeypatch: 
         read_named([str(tmp_path / "a.parquet")], Reading())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[*HealthCheck])
 @given(
     rows=st.lists(st.tuples(st.lists(TURN, min_size=1, max_size=7), EXTRA), min_size=1, max_size=4),
     has_metadata=st.booleans(),

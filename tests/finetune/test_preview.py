@@ -213,3 +213,26 @@ def test_checkpoints_that_are_there_already_are_no_reason_to_refuse_a_run_that_g
 
     assert plan.disk is not None
     assert (plan.disk.free, plan.has_room) == (None, True)
+
+
+def test_rows_that_are_left_out_are_named_with_the_reason(tiny: Path, tmp_path: Path) -> None:
+    rows = [asked("one?", "1"), asked("two?", ""), asked("", "3"), {"question": 4, "answer": ["x"]}]
+
+    found = preview(config_of(write(tmp_path / "a.jsonl", rows), skip_bad_rows=True), tiny)
+
+    assert (found.empty, found.bad, found.conversations) == (2, 1, 1)
+    assert [str(each) for each in found.rows_left_out[:2]] == [
+        "a.jsonl row 2: its answer is empty",
+        "a.jsonl row 3: it has no question",
+    ]
+    assert found.rows_left_out[2].startswith("a.jsonl row 4: answer")
+
+
+def test_a_rough_plan_counts_and_tries_nothing(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "try_run", None)
+    config = config_of(write(tmp_path / "a.jsonl", [asked("one?", "1")]))
+
+    plan = plan_run(config, base_model(NAME, tiny), (), is_rough=True)
+
+    assert (plan.tokens.basis, plan.is_cached, plan.notices) == ("estimated", True, ())
+    assert plan.memory is not None

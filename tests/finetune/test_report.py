@@ -55,7 +55,15 @@ def card_in(folder: Path) -> dict[str, Any]:
     return card
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every question asked, however slow the machine is."""
+    for name in ("BUDGET_S", "WATCHING_S"):
+        monkeypatch.setattr(f"qwen3ft_jupyter.finetune.report.reporting.{name}", 1e6)
+
+
 @pytest.mark.train
+@pytest.mark.usefixtures("unhurried")
 def test_a_run_is_asked_and_measured_before_while_and_after_it_learns(tiny: Path, fields: dict[str, Any]) -> None:
     config, ear = reported(fields), Ear()
 
@@ -90,6 +98,7 @@ def test_a_run_is_asked_and_measured_before_while_and_after_it_learns(tiny: Path
 
 
 @pytest.mark.train
+@pytest.mark.usefixtures("unhurried")
 def test_a_report_changes_no_step_and_outlives_a_stop(tiny: Path, fields: dict[str, Any], tmp_path: Path) -> None:
     """With dropout: the losses are those of a run without; what was asked before the stop is not asked again."""
     more = {"method": "lora", "max_steps": 8}

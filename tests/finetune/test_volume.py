@@ -20,8 +20,9 @@ from qwen3ft_jupyter.finetune.spool import Samples
 from qwen3ft_jupyter.finetune.training import train
 from qwen3ft_jupyter.finetune.volume import naming
 from qwen3ft_jupyter.work import Work
-from tests.faults.test_disk_volumes import fill, mounted, remount
+from tests.faults.test_disk_volumes import fill
 from tests.finetune.test_training import Ear, losses
+from tests.mounting import mounted, remount
 from tests.played_paths import ANSWERS, answering
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="errors of POSIX")

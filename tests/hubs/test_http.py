@@ -16,6 +16,7 @@ from qwen3ft_jupyter.hubs import http
 from qwen3ft_jupyter.hubs.failures import host_of, redirect_target
 from qwen3ft_jupyter.hubs.http import MAX_JSON_DEPTH, HttpClient, json_depth
 from qwen3ft_jupyter.hubs.network import CA_VARIABLES
+from tests.lived import CpuTime, Lived
 from tests.servers import ABORT, CLOSE, Reply, ScriptedServer, Seen, Stall, file_reply, json_reply, redirect
 
 if TYPE_CHECKING:
@@ -93,13 +94,14 @@ class TestAsking:
                 for _ in range(3000):
                     yield bytes(1000)
                     time.sleep(0.01)
-            finally:
+            except GeneratorExit:
                 was_left.set()
+                raise
 
         with ScriptedServer(lambda _: Reply(200, body(), {"Content-Length": "3000000"})) as server:
             with client.open(server.url) as response:
                 response.read(1000)
-            assert was_left.wait(10), "the whole body takes thirty seconds"
+            assert was_left.wait(120)
 
     def test_a_kept_connection_that_the_server_closed_costs_no_error(self, client: HttpClient) -> None:
         def answer(request: Seen) -> Reply:
@@ -150,20 +152,23 @@ class TestStopping:
     """Every wait ends within a second of `stop` being set."""
 
     def check(self, work: Callable[[threading.Event], object], started: Callable[[], object]) -> None:
-        stop = threading.Event()
-        stopped_at: list[float] = []
+        stop, ended = threading.Event(), threading.Event()
+        waited_s: list[float] = []
 
         def set_when_started() -> None:
             started()
-            stopped_at.append(time.monotonic())
-            stop.set()
+            with Lived() as lived:
+                stop.set()
+                ended.wait()
+            waited_s.append(lived.seconds)
 
         setter = threading.Thread(target=set_when_started)
         setter.start()
         with pytest.raises(Stopped):
             work(stop)
+        ended.set()
         setter.join()
-        assert time.monotonic() - stopped_at[0] < 1.0
+        assert waited_s[0] < 1.0
 
     def test_while_the_body_stalls(self, client: HttpClient) -> None:
         with ScriptedServer(lambda _: Reply(200, [b"x", Stall()], {"Content-Length": "2"})) as server:
@@ -177,7 +182,7 @@ class TestStopping:
         released = threading.Event()
 
         def answer(_: Seen) -> Reply:
-            released.wait(10)
+            released.wait(120)
             return Reply()
 
         with ScriptedServer(answer) as server:
@@ -200,11 +205,11 @@ class TestStopping:
 
         def slow(*_: object, **__: object) -> list[object]:
             asked.set()
-            released.wait(10)
+            released.wait(120)
             return []
 
         monkeypatch.setattr(socket, "getaddrinfo", slow)
-        self.check(lambda stop: client.get("http://slow.example", stop=stop), lambda: asked.wait(5))
+        self.check(lambda stop: client.get("http://slow.example", stop=stop), lambda: asked.wait(120))
         released.set()
 
     def test_while_the_connect_is_not_answered(self, client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +228,7 @@ class TestStopping:
                 connection.connect_ex(full.getsockname())
             monkeypatch.setattr(socket.socket, "connect_ex", connect)
             url = f"http://127.0.0.1:{full.getsockname()[1]}"
-            self.check(lambda stop: client.get(url, stop=stop), lambda: began.wait(5))
+            self.check(lambda stop: client.get(url, stop=stop), lambda: began.wait(120))
 
     def test_before_anything_was_asked(self, client: HttpClient) -> None:
         stop = threading.Event()
@@ -343,7 +348,7 @@ class TestFailures:
         released = threading.Event()
 
         def answer(_: Seen) -> Reply:
-            released.wait(10)
+            released.wait(120)
             return Reply()
 
         with ScriptedServer(answer) as server:
@@ -360,7 +365,7 @@ class TestFailures:
         released = threading.Event()
 
         def answer(_: Seen) -> Reply:
-            released.wait(10)
+            released.wait(120)
             return Reply(200, b"x")
 
         with ScriptedServer(answer) as server:
@@ -469,9 +474,9 @@ class TestAnswers:
 
     @pytest.mark.parametrize("tail", [b'"', b'"\\', b'"' + b'\\"' * 200_000, b'"\\' * 200_000])
     def test_hostile_quotes_cost_no_time(self, tail: bytes) -> None:
-        began = time.monotonic()
-        json_depth(b"[" + tail)
-        assert time.monotonic() - began < 2.0
+        with CpuTime() as spent:
+            json_depth(b"[" + tail)
+        assert spent.seconds < 2.0
 
     def test_a_host_is_shown_without_secrets(self) -> None:
         assert host_of("http://user:word@hub.example:8080/a?token=1") == "hub.example:8080"

@@ -32,7 +32,7 @@ def ask(answer: Callable[[Seen], Reply], vendor: Path, environ: Mapping[str, str
         region.ask()
         for thread in threading.enumerate():
             if thread.name == "qwen3ft-region":
-                thread.join(10)
+                thread.join(120)
         return region.name, server.seen
 
 

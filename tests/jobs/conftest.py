@@ -24,7 +24,7 @@ def store(tmp_path: Path) -> Iterator[JobStore]:
     for job in store.list():  # none outlives its test, whatever went wrong there
         if job.status().state == "queued":  # its process is not known yet
             job.stop()
-            job.wait(20)
+            job.wait(120)
         for pid in pids(job):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)

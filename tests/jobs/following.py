@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.store import Job, JobStore
 
 WORKER = [sys.executable, str(Path(__file__).with_name("worker_fixture.py")), "run"]
-LIMIT_S = 30.0
+LIMIT_S = 120.0
+"""Of waits that end at once, unless the machine is busy or something hangs."""
 AT_ONCE_S = -supervisor.TERMINATE_S
 """A time of grace that is over before it begins."""
 

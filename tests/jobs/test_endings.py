@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,11 +25,10 @@ REPO = Path(__file__).parents[2]
 # Stop
 
 
-def test_cooperative_job_stops_within_a_second(counting: Job) -> None:
-    began = time.monotonic()
+def test_cooperative_job_stops_by_itself(counting: Job) -> None:
     counting.stop()
-    assert done(counting)["state"] == "stopped"
-    assert time.monotonic() - began < 1.0
+    status = done(counting)
+    assert (status["state"], status["notices"]) == ("stopped", [])
 
 
 def test_stopping_shows_at_once_and_stopping_twice_is_stopping_once(counting: Job) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,11 +24,14 @@ def write_module(folder: Path, name: str, code: str, monkeypatch: pytest.MonkeyP
 
 def test_an_interrupt_ends_the_wait_and_not_the_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As torch, this module cannot be imported again once its import was broken off."""
-    code = f"import _thread, time\n_thread.interrupt_main()\ntime.sleep(0.5)\n{THREAD}"
+    may_end = threading.Event()
+    monkeypatch.setitem(sys.modules, "qwen3ft_test_gate", SimpleNamespace(may_end=may_end))
+    code = f"import _thread, qwen3ft_test_gate as gate\n_thread.interrupt_main()\ngate.may_end.wait(120)\n{THREAD}"
     write_module(tmp_path, "qwen3ft_test_slow", code, monkeypatch)
 
     with pytest.raises(KeyboardInterrupt):
         import_whole("qwen3ft_test_slow")
+    may_end.set()
     import_whole("qwen3ft_test_slow")
 
     assert sys.modules["qwen3ft_test_slow"].thread is not threading.main_thread()
@@ -47,6 +51,6 @@ def test_another_thread_imports_by_itself(tmp_path: Path, monkeypatch: pytest.Mo
     thread = threading.Thread(target=import_whole, args=("qwen3ft_test_thread",))
 
     thread.start()
-    thread.join(30)
+    thread.join(120)
 
     assert sys.modules["qwen3ft_test_thread"].thread is thread

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,12 +61,9 @@ def test_the_text_is_the_one_transformers_renders(
     ],
 )
 def test_a_template_that_eats_memory_or_time_is_stopped(template: str) -> None:
-    began = time.monotonic()
-
+    """Alone, it would take hours, or more memory than there is."""
     with TemplateRenderer(template, time_s=2.0) as renderer, pytest.raises((UnsafeModel, LoadError)):
         renderer.render([Rendering(QUESTION)])
-
-    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize(

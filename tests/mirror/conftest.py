@@ -44,7 +44,7 @@ def sha256(data: bytes) -> str:
 def ask(url: str, target: str, *, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
     """Send one request exactly as written; `_` in header names stands for `-`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)
     try:
         connection.request(method, target, body=body, headers=named)
         response = connection.getresponse()

@@ -185,6 +185,6 @@ def test_commands_that_know_passwords_show_it_as_one(tmp_path: Path, guarded: Mi
     if shutil.which(words[0]) is None:
         pytest.skip(f"needs {words[0]}")
 
-    subprocess.run([*words, f"{guarded.url}/{REPO}/resolve/main/model.safetensors"], check=True, timeout=60)
+    subprocess.run([*words, f"{guarded.url}/{REPO}/resolve/main/model.safetensors"], check=True, timeout=120)
 
     assert sha256((tmp_path / "got").read_bytes()) == EXPECTED["model.safetensors"]

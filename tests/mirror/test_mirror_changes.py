@@ -118,7 +118,7 @@ def test_twenty_clients_get_right_bytes_or_none_while_the_model_is_evicted_and_d
                 over.wait(0.01)  # until someone has been served this version
         over.set()
         for client in clients:
-            client.join(60)
+            client.join(120)
         commit = json.loads(ask(mirror.url, f"/api/models/{REPO}").body)["sha"]
         last = ask(mirror.url, f"/{REPO}/resolve/{commit}/{WEIGHTS}")
 
@@ -134,7 +134,7 @@ def test_a_download_under_way_ends_well_although_the_model_is_evicted(tmp_path: 
     cache, repo = ModelCache(tmp_path / "cache"), parse_repo_id(REPO)
     with Mirror({REPO: origin}) as hub, Mirror(cache_dir=cache.root) as mirror:
         ensure_model(cache, {"modelscope": ModelScopeHub(HttpClient(), hub.url)}, repo, order=("modelscope",))
-        connection = http.client.HTTPConnection(mirror.url.removeprefix("http://"), timeout=30)
+        connection = http.client.HTTPConnection(mirror.url.removeprefix("http://"), timeout=120)
         with contextlib.closing(connection):
             connection.request("GET", f"/{REPO}/resolve/main/{WEIGHTS}")
             response = connection.getresponse()

@@ -291,6 +291,6 @@ def test_many_clients_fetch_at_once(tmp_path: Path, mirror: Mirror) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
 
     assert failures == []

@@ -33,7 +33,7 @@ def run_git(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     env |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_LFS_SKIP_SMUDGE": "1"}
     command = [shutil.which("git") or "git", *words]
-    return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
 @needs_git
@@ -231,7 +231,7 @@ def test_many_who_clone_at_once_share_one_pack(mirror: Mirror, monkeypatch: pyte
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
 
     assert (len(made), len(got), len({sha256(body) for body in got})) == (1, 20, 1)
 
@@ -276,7 +276,7 @@ def test_lines_are_parted_by_their_length() -> None:
 
 
 def test_a_connection_that_ends_within_a_question_is_left(mirror: Mirror) -> None:
-    connection = http.client.HTTPConnection(urlsplit(mirror.url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(mirror.url).netloc, timeout=120)
     connection.putrequest("POST", UPLOAD_PACK)
     connection.putheader("Content-Length", "1000")
     connection.endheaders(b"0014")

@@ -51,7 +51,7 @@ def secure(model_folder: Path, certificate: Certificate) -> Iterator[Mirror]:
 def get(secure: Mirror, certificate: Certificate, target: str, **headers: str) -> tuple[int, bytes]:
     context = ssl.create_default_context(cafile=str(certificate.path))
     request = urllib.request.Request(secure.url + target, headers=headers)
-    with urllib.request.urlopen(request, timeout=20, context=context) as response:
+    with urllib.request.urlopen(request, timeout=120, context=context) as response:
         return response.status, response.read()
 
 
@@ -75,7 +75,7 @@ def test_links_in_answers_are_https_too(tmp_path: Path, certificate: Certificate
 
 def test_who_does_not_trust_the_certificate_gets_nothing(secure: Mirror) -> None:
     with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
-        urllib.request.urlopen(secure.url, timeout=20)
+        urllib.request.urlopen(secure.url, timeout=120)
     with pytest.raises(HubUnreachable, match="certificate"):
         HuggingFaceHub(HttpClient(), secure.url).listing(parse_repo_id(REPO))
 
@@ -153,7 +153,7 @@ def test_other_programs_download_over_https(
         pytest.skip(f"needs {words[0]}")
     values = {"cert": certificate.path, "out": tmp_path / "got", "url": secure.url + WEIGHTS_HF}
 
-    subprocess.run([word.format(**values) for word in words], check=True, timeout=60)
+    subprocess.run([word.format(**values) for word in words], check=True, timeout=120)
 
     assert sha256((tmp_path / "got").read_bytes()) == EXPECTED["model.safetensors"]
 
@@ -163,14 +163,14 @@ def test_git_clones_over_https(tmp_path: Path, secure: Mirror, certificate: Cert
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_SSL_CAINFO": str(certificate.path)}
     command = ["git", "clone", "-q", f"{secure.url}/{REPO}", str(tmp_path / "got")]
 
-    subprocess.run(command, env=env | {"GIT_LFS_SKIP_SMUDGE": "1"}, check=True, timeout=60)
+    subprocess.run(command, env=env | {"GIT_LFS_SKIP_SMUDGE": "1"}, check=True, timeout=120)
 
     assert (tmp_path / "got" / "config.json").read_bytes() == FILES["config.json"]
 
 
 def connect(secure: Mirror) -> socket.socket:
     parts = urlsplit(secure.url)
-    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20)
+    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=120)
 
 
 def test_who_speaks_http_is_told_so(secure: Mirror) -> None:

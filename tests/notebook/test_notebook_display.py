@@ -176,7 +176,7 @@ def test_a_reporter_may_be_called_from_many_threads(capsys: pytest.CaptureFixtur
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
 
     assert wall.shown
     assert capsys.readouterr() == ("", "")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.manager import ModelManager
 
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.hubs.names import LeftOut, parse_repo_id
 from qwen3ft_jupyter.jobs.folder import LogChunk
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
-from qwen3ft_jupyter.loading.machine import Gpu, Machine
+from qwen3ft_jupyter.loading.machine import Gpu, Machine, Room
 from qwen3ft_jupyter.manager.foreseen import Foreseen
 from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
 from qwen3ft_jupyter.messages import Message
@@ -76,7 +76,7 @@ def model_row(name: str, **changes: Any) -> dict[str, Any]:
         "parameters": 596_049_920,
         "context": 40_960,
         "download_bytes": 1_500_000_000,
-        "memory_bytes": {"load": 1_700_000_000, "lora": 3_000_000_000, "full": 9_000_000_000},
+        "memory_bytes": {"load": 1_700_000_000, "qlora": 2_000_000_000, "lora": 3_000_000_000, "full": 9_000_000_000},
         "cached": False,
         "verified": False,
         "size": None,
@@ -342,10 +342,14 @@ class StandInManager:
         self.asked.append(asked)
         if self.gate is not None and asked[0] in self.gated:
             self.is_blocked.set()
-            assert self.gate.wait(20)
+            assert self.gate.wait(120)
         if self.failure is not None:
             self.has_failed.set()
             raise self.failure
+
+    def room(self) -> Room:
+        self._note("room")
+        return Room("NVIDIA A10", 24 << 30)
 
     def describe(self) -> Description:
         self._note("describe")
@@ -512,6 +516,8 @@ class StandInManager:
     ) -> dict[str, Any]:
         assert not stop.is_set()
         self._note("look_ahead", look, given, folder)
+        if look == "start":
+            return {"id": self.fine_tune(given["config"]).id}
         return dict(self.looks[look])
 
     def load_model_and_tokenizer(self, model_name: str, **options: Any) -> tuple[Any, Any]:

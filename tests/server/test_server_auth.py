@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EVERY_ROUTE = pytest.mark.parametrize("route", every_route(), ids=lambda route: f"{route.verb} {route.template}")
 RESOURCES = {
     "/status": "status",
+    "/machine": "status",
     "/models": "models",
     "/models/download": "models",
     "/runs/report": "runs",
@@ -30,7 +31,8 @@ RESOURCES = {
     "/runs/export": "runs",
     "/runs/push": "runs",
 }
-RESOURCES |= dict.fromkeys(("/finetune/schema", "/finetune/plan", "/finetune/preview"), "finetune")
+RESOURCES |= dict.fromkeys(("/finetune", "/finetune/schema", "/finetune/check"), "finetune")
+RESOURCES |= dict.fromkeys(("/finetune/plan", "/finetune/preview"), "finetune")
 
 
 class Recorder(Authorizer):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.server.standin import StandInManager
 
 RUNNING = JobMark("running", 1, 1.0, is_active=True)
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 
 
 async def next_change(socket: Any, *wanted: str) -> dict[str, Any]:

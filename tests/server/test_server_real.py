@@ -133,7 +133,7 @@ async def test_a_real_job_is_paused_slowed_down_resumed_and_stopped(ask: Ask, tm
     resumed = await ask("post", f"/jobs/{job.id}/resume")
     await asyncio.to_thread(wait_until, lambda: last_order() == {"paused": 0.0, "max_speed": 7.0})
     stopped = await ask("post", f"/jobs/{job.id}/stop")
-    await asyncio.to_thread(job.wait, 30)
+    await asyncio.to_thread(job.wait, 120)
     late = await ask("post", f"/jobs/{job.id}/pause")
 
     assert paused.json["controls"] == {"paused": True, "max_speed": None}

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from qwen3ft_jupyter.errors import ModelNotFound
 from qwen3ft_jupyter.hubs.listing import HUB_LABELS, Listing, RemoteFile, Request
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath, Sha256
+from qwen3ft_jupyter.transfer.journal import held
 from qwen3ft_jupyter.transfer.pieces import Span, SpanSet
 from qwen3ft_jupyter.work import Progress, Reporter
+from tests.jobs.following import wait_until
 from tests.servers import Reply, ScriptedServer, Seen, file_reply
 
 if TYPE_CHECKING:
@@ -35,6 +38,11 @@ def bytes_of(size: int, seed: int = 0) -> bytes:
     block = hashlib.shake_256(seed.to_bytes(8, "big")).digest(min(size, 1 << 16))
     parts = [block[number & 0xFF :] + block[: number & 0xFF] for number in range(-(-size // max(1, len(block))))]
     return b"".join(part[:-8] + number.to_bytes(8, "big") for number, part in enumerate(parts))[:size] if size else b""
+
+
+def wait_until_given_back(folder: Path) -> None:
+    """Return when the threads that a stopped download may have left behind have given up its partials there."""
+    wait_until(lambda: not any(Path(path).is_relative_to(folder) for path in held.copy()))
 
 
 def remote(path: str, data: bytes, *, by_git: bool = False) -> RemoteFile:
@@ -146,9 +154,13 @@ class Recorder(Reporter):
             self.notices.append(message)
             self._changed.notify_all()
 
-    def wait_for(self, condition: Callable[[Recorder], bool], limit_s: float = 10.0) -> None:
+    def wait_for(self, condition: Callable[[Recorder], bool], limit_s: float = 60.0) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: condition(self), limit_s), "it did not happen"
+
+    def wait_for_bytes(self, count: int) -> None:
+        """Return when so many bytes are told to have arrived."""
+        self.wait_for(lambda told: any(event.done >= count for event in told.events))
 
     def phases(self) -> list[str]:
         """Return the phases in the order in which they began."""

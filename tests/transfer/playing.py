@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.hubs.retry import RetryPolicy
 from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
+from qwen3ft_jupyter.transfer.journal import parse_journal
+from qwen3ft_jupyter.transfer.pieces import spans_of
 from qwen3ft_jupyter.work import Work
 from tests.servers import Reply, Seen
 from tests.transfer.origin import REPO, Origin, Recorder
@@ -46,6 +48,12 @@ def run(
     return fetch(
         files, sources=sources, folder=folder, max_connections=connections, policy=policy, work=Work(reporter=reporter)
     )
+
+
+def noted_bytes(folder: Path) -> int:
+    """Return how many bytes the fullest journal tells of."""
+    journals = [parse_journal(path.read_bytes()) for path in folder.glob("*.journal")]
+    return max((spans_of(journal.records).total for journal in journals if journal is not None), default=0)
 
 
 def range_of(seen: Seen, data: bytes) -> tuple[int, int]:

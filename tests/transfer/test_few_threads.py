@@ -16,7 +16,7 @@ from qwen3ft_jupyter.transfer.sources import gather_sources
 from qwen3ft_jupyter.work import Controls, Work
 from tests.faults.scarcity import limit_threads
 from tests.servers import ABORT, Reply, Seen, file_reply
-from tests.transfer.origin import REPO, Interrupter, Origin, Recorder, bytes_of
+from tests.transfer.origin import REPO, Interrupter, Origin, Recorder, bytes_of, wait_until_given_back
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +98,7 @@ def test_a_stop_is_heeded_and_what_arrived_is_kept(client: HttpClient, tmp_path:
     with Origin(FILES) as origin:
         with pytest.raises(Stopped):
             transfer(origin, client, tmp_path, work)
+        wait_until_given_back(tmp_path)
 
         fetched = transfer(origin, client, tmp_path)
 

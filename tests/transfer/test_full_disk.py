@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +10,7 @@ from qwen3ft_jupyter.transfer.engine import fetch
 from qwen3ft_jupyter.transfer.hub_source import HubSource
 from qwen3ft_jupyter.transfer.volume import LocalDisk
 from qwen3ft_jupyter.work import Work
+from tests.mounting import mounted, remount
 from tests.transfer.origin import REPO, Origin, bytes_of
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MB = 1 << 20
-MOUNT, UMOUNT = shutil.which("mount"), shutil.which("umount")
 
 
 class HopefulDisk(LocalDisk):
@@ -33,13 +31,8 @@ class HopefulDisk(LocalDisk):
 def small_volume(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
-    if MOUNT is None or UMOUNT is None:
-        pytest.skip("there is no mount on this platform")
-    command = [MOUNT, "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a small volume needs root")
-    yield folder
-    subprocess.run([UMOUNT, str(folder)], check=True)
+    with mounted(folder, "-t", "tmpfs", "-o", "size=6m", "tmpfs"):
+        yield folder
 
 
 def test_a_volume_that_fills_up_is_no_space_and_what_arrived_is_kept(small_volume: Path) -> None:
@@ -57,7 +50,7 @@ def test_a_volume_that_fills_up_is_no_space_and_what_arrived_is_kept(small_volum
                 disk=HopefulDisk(),
                 work=Work(),
             )
-        subprocess.run([str(MOUNT), "-o", "remount,size=32m", str(small_volume)], check=True)
+        remount(small_volume, "size=32m")
 
         (fetched,) = fetch(
             listing.files,

@@ -231,7 +231,7 @@ def test_many_threads_share_what_is_kept(client: HttpClient) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(120)
 
         assert sorted(found) == sorted(DATA[n : n + 1000] for n in range(0, 16_000, 1000))
         assert hub.asked() == (1, 17)

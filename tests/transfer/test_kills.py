@@ -10,22 +10,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.transfer.journal import parse_journal
-from qwen3ft_jupyter.transfer.pieces import spans_of
 from tests.transfer.killed_child import CONNECTIONS
 from tests.transfer.origin import COMMIT, REPO, Origin, bytes_of
-from tests.transfer.playing import MB, NAME, SlowLink, run, source_of
+from tests.transfer.playing import MB, NAME, SlowLink, noted_bytes, run, source_of
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.http import HttpClient
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-def noted_bytes(folder: Path) -> int:
-    """Return how many bytes the fullest journal tells of."""
-    journals = [parse_journal(path.read_bytes()) for path in folder.glob("*.journal")]
-    return max((spans_of(journal.records).total for journal in journals if journal is not None), default=0)
 
 
 def start(origin: Origin, folder: Path) -> subprocess.Popen[bytes]:

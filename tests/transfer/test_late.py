@@ -40,7 +40,7 @@ def when_asked(late: LateSource, event: threading.Event) -> threading.Thread:
     """Set `event` once somebody has nobody else left."""
 
     def wait() -> None:
-        assert late.is_asked.wait(10)
+        assert late.is_asked.wait(120)
         event.set()
 
     thread = threading.Thread(target=wait)

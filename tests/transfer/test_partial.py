@@ -244,7 +244,7 @@ class MeetingDisk(PlayedDisk):
     """Lets two threads rename data files at the same moment."""
 
     def __init__(self) -> None:
-        self.meeting = threading.Barrier(2, timeout=10)
+        self.meeting = threading.Barrier(2, timeout=120)
 
     def replace(self, source: Path, target: Path) -> None:
         if source.suffix == ".part":

@@ -207,7 +207,7 @@ def test_of_two_sources_the_liar_is_put_aside_and_innocent_ranges_are_not_fetche
 
     def wait_for_the_other(_seen: Seen, count: int) -> None:
         if count == 0:
-            together.wait(10)
+            together.wait(120)
 
     def lie(seen: Seen, count: int) -> Reply:
         wait_for_the_other(seen, count)

@@ -11,6 +11,7 @@ from qwen3ft_jupyter.hubs.http import HttpClient
 from qwen3ft_jupyter.hubs.huggingface import HuggingFaceHub
 from qwen3ft_jupyter.transfer.sources import MIN_SHARED_BYTES, LateSource, gather_sources
 from qwen3ft_jupyter.work import Work
+from tests.lived import Lived
 from tests.servers import Reply, ScriptedServer, Stall
 from tests.transfer.origin import COMMIT, REPO, Origin, Recorder, bytes_of
 
@@ -42,7 +43,7 @@ class Asked(Origin):
 
     def listing(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> Listing:
         self.revisions.append(revision)
-        assert self.may_answer.wait(10)
+        assert self.may_answer.wait(120)
         if revision in self.unknown:
             raise RevisionNotFound(f"no {revision}")
         return super().listing(repo_id, revision, stop=stop)
@@ -97,7 +98,7 @@ def names(sources: Sequence[Source]) -> list[str]:
 
 def settled(sources: Sequence[Source]) -> Sequence[Source]:
     for source in sources:
-        assert not isinstance(source, LateSource) or source.wait(10)
+        assert not isinstance(source, LateSource) or source.wait(120)
     return sources
 
 
@@ -232,4 +233,6 @@ def test_the_end_of_the_download_ends_the_asking(client: HttpClient, first: Orig
 
         late = sources[1]
         assert isinstance(late, LateSource)
-        assert late.wait(1.0), "the thread ends, although the hub never answered"
+        with Lived() as lived:
+            assert late.wait(20), "the thread ends, although the hub never answered"
+        assert lived.seconds < 1.0

@@ -17,10 +17,12 @@ const executablePath = process.env.CHROMIUM_PATH || undefined;
 export default defineConfig({
   testDir: 'tests',
   reporter: 'list',
-  timeout: 90_000,
+  // A busy machine is no reason to fail: these end a test that would wait for ever.
+  timeout: 240_000,
+  expect: { timeout: 30_000 },
   workers: 1, // one server, one cache
   use: {
-    actionTimeout: 10_000,
+    actionTimeout: 30_000,
     baseURL: address,
     viewport: { width: 1280, height: 900 },
     launchOptions: { executablePath, args: ['--no-sandbox'] },

@@ -67,7 +67,7 @@ describe('parseMetrics', () => {
 describe('parseModels', () => {
   it('takes null where the catalogue knows nothing', () => {
     const [model] = parseModels({ models: [{ model_name: 'o/n', memory_bytes: null, catalogued: false }] });
-    expect(model.memory_bytes).toEqual({ load: null, lora: null, full: null });
+    expect(model.memory_bytes).toEqual({ load: null, qlora: null, lora: null, full: null });
     expect(model.catalogued).toBe(false);
     expect(model.cached).toBe(false);
   });

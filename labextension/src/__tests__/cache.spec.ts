@@ -1,5 +1,5 @@
-import { fillOf, grouped, isHere } from '../domain/cache';
-import { damageJobOf, isPaused, maintenanceOf } from '../domain/jobs';
+import { expendable, fillOf, grouped, isHere, sorted } from '../domain/cache';
+import { damageJobOf, isPaused, maintenanceOf, runningFirst } from '../domain/jobs';
 import { parseCache, parseJobs } from '../api/answers';
 
 const OURS = { model_name: 'o/n', slug: 'o_n', size: 5, commit: 'c0ffee', revision: 'master' };
@@ -20,6 +20,50 @@ describe('grouped', () => {
   it('is asked for what is here and what is elsewhere', () => {
     const shared = { ...OURS, shared: true };
     expect(entries(OURS, shared, THEIRS).map(isHere)).toEqual([true, true, false]);
+  });
+});
+
+describe('sorted', () => {
+  const groups = grouped(
+    entries(
+      { model_name: 'o/b', slug: 'o_b', size: 9, last_used: 2 },
+      { model_name: 'o/c', slug: 'o_c', size: 5, last_used: 3 },
+      { model_name: 'o/a', slug: 'o_a', size: 7 },
+      { model_name: 'o/a', slug: 'o_a@v1', size: 7, last_used: 1 }
+    )
+  );
+  const names = (order: 'used' | 'size' | 'name') => sorted(groups, order).map(group => group.modelName);
+
+  it('goes by the latest use, by what all copies take, or by name', () => {
+    expect(names('used')).toEqual(['o/c', 'o/b', 'o/a']);
+    expect(names('size')).toEqual(['o/a', 'o/b', 'o/c']);
+    expect(names('name')).toEqual(['o/a', 'o/b', 'o/c']);
+  });
+});
+
+describe('expendable', () => {
+  it('is our own and not pinned, what was used longest ago first', () => {
+    const models = [
+      { ...OURS, slug: 'late', last_used: 9 },
+      { ...OURS, slug: 'kept', pinned: true },
+      { ...OURS, slug: 'early', last_used: 1 },
+      THEIRS
+    ];
+    expect(expendable(parseCache({ models })).map(each => each.slug)).toEqual(['early', 'late']);
+  });
+});
+
+describe('runningFirst', () => {
+  it('puts what a restart broke off before what has ended, and keeps the order otherwise', () => {
+    const states = ['succeeded', 'interrupted', 'running', 'failed', 'queued'];
+    const given = jobs(...states.map(state => ({ id: state, state })));
+    expect(runningFirst(given).map(job => job.id)).toEqual([
+      'running',
+      'queued',
+      'interrupted',
+      'succeeded',
+      'failed'
+    ]);
   });
 });
 

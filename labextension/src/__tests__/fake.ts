@@ -100,7 +100,7 @@ export class FakeServer {
 }
 
 /** Wait until a claim holds; fails with the claim's own error when it never does. */
-export async function eventually(claim: () => void, limitMs = 3000): Promise<void> {
+export async function eventually(claim: () => void, limitMs = 30_000): Promise<void> {
   const end = Date.now() + limitMs;
   for (;;) {
     try {

@@ -3,6 +3,7 @@ import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
 import { FocusKeeper } from '../components/focus';
+import { eventually } from './fake';
 
 /** Rows of buttons, by their words. */
 type Rows = Readonly<Record<string, ReadonlyArray<string>>>;
@@ -38,8 +39,12 @@ let panel: Panel;
 async function show(rows: Rows): Promise<void> {
   panel.rows = rows;
   panel.update();
-  // The message of the widget, then the work of React.
-  await new Promise(resolve => setTimeout(resolve, 50));
+  await eventually(() => {
+    const drawn = [...panel.node.querySelectorAll('li')].map(row =>
+      [...row.querySelectorAll('button')].map(button => button.textContent)
+    );
+    expect(drawn).toEqual(Object.values(rows));
+  });
 }
 
 function focus(row: number, word: string): void {

@@ -65,7 +65,7 @@ describe('JobOutput', () => {
     server.reply('GET jobs/j', { id: 'j', state: 'running' });
     await render('j');
     server.reply('GET jobs/j', { id: 'j', state: 'succeeded', result: { output_dir: 'runs/x' } });
-    await eventually(() => expect(output.node.textContent).toContain('runs/x'), 4000);
+    await eventually(() => expect(output.node.textContent).toContain('runs/x'));
     const asked = server.asked.length;
     await new Promise(resolve => setTimeout(resolve, 1500));
     expect(server.asked.length).toBe(asked);
@@ -81,7 +81,7 @@ describe('JobOutput', () => {
     server.reply('GET jobs/j', { id: 'j', kind: 'finetune', state: 'succeeded' });
     server.reply('GET jobs/j/metrics', { metrics: [{ step: 900, loss: 0.5 }], next_after: 902 });
     const curve = () => output.node.querySelector('svg[role="img"]')?.getAttribute('aria-label');
-    await eventually(() => expect(curve()).toBe('Loss over 900 steps'), 4000);
+    await eventually(() => expect(curve()).toBe('Loss over 900 steps'));
     const asked = server.requests.map(addressOf).filter(each => each.includes('/metrics'));
     expect(asked.map(each => new URLSearchParams(each.split('?')[1]).get('after'))).toEqual(['0', '900']);
   });

@@ -13,7 +13,7 @@ const ORDER = [
   ['state'],
   ['components'],
   ['main'],
-  ['panel', 'notebook', 'run', 'finetune'],
+  ['panel', 'notebook', 'run', 'finetune', 'playground', 'status'],
   ['index']
 ];
 

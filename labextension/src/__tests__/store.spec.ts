@@ -46,12 +46,13 @@ describe('Store', () => {
     server.replyAll({ jobs: [RUNNING, { ...RUNNING, id: 'over', state: 'succeeded' }] });
     await store.refresh();
     const seen = server.asked.length;
-    await eventually(() => expect(server.asked.slice(seen)).toEqual(['GET jobs/j', 'GET jobs/j']), 4000);
+    await eventually(() => expect(server.asked.length).toBeGreaterThanOrEqual(seen + 2));
+    expect([...new Set(server.asked.slice(seen))]).toEqual(['GET jobs/j']);
     server.replyAll({
       jobs: [{ ...RUNNING, state: 'succeeded' }],
       models: [{ model_name: 'o/n', cached: true }]
     });
-    await eventually(() => expect(store.snapshot.models).toHaveLength(1), 4000);
+    await eventually(() => expect(store.snapshot.models).toHaveLength(1));
   });
 
   it('tells of a job that started, of one that waits and of one that ended', async () => {

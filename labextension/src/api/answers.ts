@@ -126,7 +126,7 @@ export const parseJobs: Reader<ReadonlyArray<IJob>> = value => jobList(value).jo
 type Memory = Readonly<Record<string, number | null>>;
 
 const parseMemory = (value: unknown) =>
-  object<Memory>()('memory', { load: number, lora: number, full: number })(json(value));
+  object<Memory>()('memory', { load: number, qlora: number, lora: number, full: number })(json(value));
 
 const parseModel = object<Schemas['Model']>()('model', {
   model_name: needed('model name'),
@@ -229,16 +229,28 @@ const parseSetting = object<Schemas['Status']['settings'][number]>()('setting', 
   origin: text
 });
 
+/** By the name of a package, whether it is installed; older servers say nothing. */
+const parseTraining: Reader<Readonly<Record<string, boolean>>> = value =>
+  Object.fromEntries(Object.entries(json(value)).map(([name, each]) => [name, each !== false]));
+
 /** Read the answer of `GET /status`. */
 export const parseStatus = object<Schemas['Status']>()('status', {
   version: text,
   hub: text,
+  python: text,
+  training: parseTraining,
   settings: each((value: unknown) => parseSetting(json(value))),
   warnings: each(text)
 });
 
 /** The server part itself. */
 export type IStatus = ReturnType<typeof parseStatus>;
+
+/** Read the answer of `GET /machine`. */
+export const parseMachine = object<Schemas['Machine']>()('machine', { name: text, total_bytes: count });
+
+/** The memory that a fine-tune can have where the server runs. */
+export type IMachine = ReturnType<typeof parseMachine>;
 
 /** Read the answer of `GET /jobs/{id}/log`: a piece of the log, and where the next one starts. */
 export const parseLog = object<Schemas['Log']>()('log', { text, next_offset: count });

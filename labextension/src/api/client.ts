@@ -1,6 +1,6 @@
 /** The server's routes as functions. */
 
-import type { ICache, IDownloadPlan, IJob, IKept, IModel, IStatus, Owner } from './answers';
+import type { ICache, IDownloadPlan, IJob, IKept, IMachine, IModel, IStatus, Owner } from './answers';
 import {
   parseCache,
   parseDownloadPlan,
@@ -8,6 +8,7 @@ import {
   parseJobs,
   parseKept,
   parseLog,
+  parseMachine,
   parseMetrics,
   parseModels,
   parseStatus
@@ -60,6 +61,11 @@ export class Client {
   /** The server part's version, settings and warnings. */
   async status(): Promise<IStatus> {
     return this._again(this._status, '/status');
+  }
+
+  /** The memory that a fine-tune can have on the server's machine. */
+  async machine(): Promise<IMachine> {
+    return parseMachine(await this._ask('get', '/machine'));
   }
 
   /** The catalogue, joined with the cache and running downloads. */

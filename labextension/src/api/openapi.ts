@@ -21,6 +21,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/machine": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** The memory that a fine-tune can have on the server's machine. */
+        readonly get: operations["getMachine"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/models": {
         readonly parameters: {
             readonly query?: never;
@@ -168,6 +185,48 @@ export interface paths {
         readonly put?: never;
         /** Reads every byte of a model again and fetches what is wrong, as a job. */
         readonly post: operations["repairModel"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/finetune": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Starts a fine-tune with the Python of the server.
+         * @description Everything is checked before: fields, data, memory, disk; data sets of a hub are fetched. Until the job exists, that
+         *     ends when the client leaves. Relative paths begin at the server's folder. Of fine-tunes on one GPU one is at work, the
+         *     others wait.
+         */
+        readonly post: operations["startFineTune"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/finetune/check": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Says what is wrong with the fields of a fine-tune, and writes them as YAML.
+         * @description No data is read and nothing is started; for that see the plan. What is wrong is no failure of the request.
+         */
+        readonly post: operations["checkFineTune"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -1149,6 +1208,20 @@ export interface components {
         };
         readonly PlanRequest: {
             readonly config?: components["schemas"]["FineTuneConfig"];
+            readonly rough?: components["schemas"]["FlagInBody"];
+        };
+        /** @description A form as it stands. */
+        readonly CheckedFineTune: {
+            /** @description The fields that are given, under our names; their paths begin at the server's folder. */
+            readonly config: Record<string, unknown>;
+            readonly problems: readonly {
+                /** @description The whole names of the fields it is about, such as `lora.r`; none where it is about the config. */
+                readonly fields: readonly string[];
+                readonly message: string;
+            }[];
+            /** @description What each field is where nothing is given, by its whole name. */
+            readonly defaults: Record<string, unknown>;
+            readonly yaml: string;
         };
         readonly PreviewRequest: {
             readonly config?: components["schemas"]["FineTuneConfig"];
@@ -1304,6 +1377,8 @@ export interface components {
                 }[];
             }[];
             readonly notices: readonly string[];
+            /** @description The first rows of which nothing is learned, each with the reason. */
+            readonly rows_left_out: readonly string[];
         };
         readonly Status: {
             /** @description Of the Python package; the panel compares it with its own. */
@@ -1330,6 +1405,11 @@ export interface components {
             }[];
             readonly warnings: readonly string[];
         };
+        readonly Machine: {
+            /** @description What the GPU is called; empty where it is the memory of the host. */
+            readonly name: string;
+            readonly total_bytes: number;
+        };
         readonly Model: {
             readonly model_name: string;
             readonly slug: string;
@@ -1347,6 +1427,7 @@ export interface components {
             readonly download_bytes: number | null;
             readonly memory_bytes: null | ({
                 readonly load: number;
+                readonly qlora: number;
                 readonly lora: number;
                 readonly full: number;
             } & {
@@ -1579,6 +1660,7 @@ export type FineTuneConfig = components['schemas']['FineTuneConfig'];
 export type FineTuneFields = components['schemas']['FineTuneFields'];
 export type LoraConfig = components['schemas']['LoraConfig'];
 export type PlanRequest = components['schemas']['PlanRequest'];
+export type CheckedFineTune = components['schemas']['CheckedFineTune'];
 export type PreviewRequest = components['schemas']['PreviewRequest'];
 export type FineTunePlan = components['schemas']['FineTunePlan'];
 export type Fits = components['schemas']['Fits'];
@@ -1590,6 +1672,7 @@ export type PlannedMemory = components['schemas']['PlannedMemory'];
 export type PlannedDisk = components['schemas']['PlannedDisk'];
 export type Preview = components['schemas']['Preview'];
 export type Status = components['schemas']['Status'];
+export type Machine = components['schemas']['Machine'];
 export type Model = components['schemas']['Model'];
 export type Cached = components['schemas']['Cached'];
 export type CacheList = components['schemas']['CacheList'];
@@ -1624,6 +1707,27 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["Status"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getMachine: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The largest GPU, else the memory of the host. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Machine"];
                 };
             };
             readonly default: components["responses"]["Error"];
@@ -1844,6 +1948,70 @@ export interface operations {
             readonly default: components["responses"]["Error"];
         };
     };
+    readonly startFineTune: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The fine-tune's fields in YAML. Needed, here or in the body. */
+                readonly config?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": {
+                    readonly config?: components["schemas"]["FineTuneConfig"];
+                };
+            };
+        };
+        readonly responses: {
+            readonly 202: components["responses"]["Started"];
+            readonly 400: components["responses"]["Error"];
+            readonly 409: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly 507: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly checkFineTune: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The fine-tune's fields in YAML. Needed, here or in the body. */
+                readonly config?: string;
+                /** @description The folder, as Jupyter names it, where relative paths of the YAML begin; the server's if left out. */
+                readonly folder?: string;
+                /** @description The folder where relative paths of the config begin; the server's if left out. */
+                readonly base?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": {
+                    readonly config?: components["schemas"]["FineTuneConfig"];
+                    readonly folder?: string | null;
+                    readonly base?: string | null;
+                };
+            };
+        };
+        readonly responses: {
+            /** @description The form as it stands. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CheckedFineTune"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 422: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
     readonly describeFineTune: {
         readonly parameters: {
             readonly query?: never;
@@ -1870,6 +2038,8 @@ export interface operations {
             readonly query?: {
                 /** @description The fine-tune's fields in YAML. Needed, here or in the body. */
                 readonly config?: string;
+                /** @description Reckon all, also what could be counted or tried, for someone who still types. */
+                readonly rough?: components["schemas"]["Flag"];
             };
             readonly header?: never;
             readonly path?: never;

@@ -51,6 +51,8 @@ export interface IRequestOptions {
   readonly body?: Readonly<Record<string, unknown>>;
   /** The tag of the answer that is known already: if that still holds, nothing is sent again. */
   readonly knownTag?: string;
+  /** Gives up waiting; the server stops what it was doing for this request alone. */
+  readonly signal?: AbortSignal;
 }
 
 /** What the server said. */
@@ -75,7 +77,7 @@ const NOT_MODIFIED = 304;
 export async function request(
   { settings, locale }: IServer,
   path: ReadonlyArray<string>,
-  { method = 'get', query = {}, body, knownTag = '' }: IRequestOptions = {}
+  { method = 'get', query = {}, body, knownTag = '', signal }: IRequestOptions = {}
 ): Promise<IAnswer> {
   const asked = method === 'get' ? { ...query, no_track_activity: '1' } : query;
   const url =
@@ -86,7 +88,7 @@ export async function request(
   if (knownTag !== '') {
     headers.set('If-None-Match', knownTag);
   }
-  const init = { method: method.toUpperCase(), headers, body: body && JSON.stringify(body) };
+  const init = { method: method.toUpperCase(), headers, body: body && JSON.stringify(body), signal };
   const response = await send(url, init, settings);
   const tag = response.headers.get('ETag') ?? '';
   if (response.status === NOT_MODIFIED) {

@@ -27,6 +27,30 @@ export function grouped(entries: ReadonlyArray<ICached>): ReadonlyArray<IGroup> 
   }));
 }
 
+/** How the cache may be sorted. */
+export const ORDERS = ['used', 'size', 'name'] as const;
+
+export type Order = (typeof ORDERS)[number];
+
+/** Sort models: those used last first, the largest first, or by name. */
+export function sorted(groups: ReadonlyArray<IGroup>, order: Order): ReadonlyArray<IGroup> {
+  const size = ({ copies }: IGroup) => copies.reduce((sum, each) => sum + each.size, 0);
+  const used = ({ copies }: IGroup) => Math.max(...copies.map(each => each.last_used ?? 0));
+  const compare: Record<Order, (one: IGroup, other: IGroup) => number> = {
+    used: (one, other) => used(other) - used(one),
+    size: (one, other) => size(other) - size(one),
+    name: (one, other) => one.modelName.localeCompare(other.modelName)
+  };
+  return [...groups].sort(compare[order]);
+}
+
+/** The copies that may be deleted when room is wanted, the one first that was used longest ago. */
+export function expendable(cache: ICache): ReadonlyArray<ICached> {
+  return cache.models
+    .filter(each => each.owner === 'qwen3ft' && !each.pinned)
+    .sort((one, other) => (one.last_used ?? 0) - (other.last_used ?? 0));
+}
+
 /** How full the cache is, in bytes. */
 export interface IFill {
   /** Our own models; what lies in a shared folder takes no room of ours. */

@@ -6,6 +6,11 @@ import { PRACTICE_MODEL } from './models';
 
 const ACTIVE_STATES: ReadonlySet<JobState> = new Set<JobState>(['queued', 'running', 'stopping']);
 
+/** Of which ends of jobs people may want to be notified. */
+export const NOTICES = ['all', 'failures', 'none'] as const;
+
+export type Notices = (typeof NOTICES)[number];
+
 /** The kinds of jobs that read or write the bytes of a cached model. */
 const MAINTENANCE_KINDS: ReadonlySet<string> = new Set(['verify', 'repair']);
 
@@ -17,9 +22,10 @@ export function isActive(job: IJob): boolean {
   return ACTIVE_STATES.has(job.state);
 }
 
-/** What has something to do before what has ended: it may have been begun long ago, and resumed. */
+/** What has something to do before what has ended, and first of that what a restart of the server broke off. */
 export function runningFirst(jobs: ReadonlyArray<IJob>): ReadonlyArray<IJob> {
-  return [...jobs.filter(isActive), ...jobs.filter(job => !isActive(job))];
+  const rank = (job: IJob) => (isActive(job) ? 0 : job.state === 'interrupted' ? 1 : 2);
+  return [...jobs].sort((one, other) => rank(one) - rank(other));
 }
 
 /** Whether a job waits for somebody who lets it go on. */

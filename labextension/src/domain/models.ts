@@ -5,6 +5,17 @@ import type { IModel } from '../api/answers';
 /** The model that the server part brings along; it needs no hub. */
 export const PRACTICE_MODEL = 'qwen3ft/Qwen3-Practice';
 
+/** What the practice model learns well with: it is far smaller than the models that the defaults are for. */
+export const PRACTICE_CONFIG: Readonly<Record<string, string | boolean>> = {
+  output_dir: 'runs/practice',
+  overwrite: true,
+  epochs: '12',
+  learning_rate: '3e-3',
+  batch_size: '8',
+  gradient_accumulation: '1',
+  max_length: '256'
+};
+
 /** The code of the error that a hub cannot be reached. */
 export const HUB_UNREACHABLE = 'hub-unreachable';
 

@@ -19,6 +19,8 @@ export function problemTitle(code: string, trans: TranslationBundle): string {
   switch (code) {
     case SERVER_MISSING:
       return trans.__('The server part is missing');
+    case 'old-server':
+      return trans.__('The server part is older than this page');
     case SERVER_UNREACHABLE:
       return trans.__('The server does not answer');
     case 'http-401':

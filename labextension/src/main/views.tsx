@@ -38,6 +38,7 @@ class Lazy extends Panel {
   protected override onActivateRequest(msg: Message): void {
     super.onActivateRequest(msg);
     this.node.focus();
+    this.widgets[0]?.activate();
   }
 
   private _fill(): void {
@@ -124,6 +125,7 @@ export class MainViews<Args extends ReadonlyJSONObject> {
     content.node.setAttribute('role', 'region');
     view.setTitle(title(args));
     this._args.set(widget, args);
+    widget.disposed.connect(() => this._options.onClose?.(this._args.get(widget) ?? args), this);
     void this._tracker.add(widget);
     return widget;
   }
@@ -156,5 +158,7 @@ export namespace MainViews {
     readonly title: (args: Args) => string;
     /** Makes the content; loads the code of it with `import()`. */
     readonly load: (args: Args, view: IView<Args>) => Promise<Widget>;
+    /** Called with what was kept when a view is closed, also one that nobody has seen. */
+    readonly onClose?: (args: Args) => void;
   }
 }

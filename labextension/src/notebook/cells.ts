@@ -2,8 +2,7 @@
 
 import type { NotebookPanel } from '@jupyterlab/notebook';
 
-import type { Json } from '../api/read';
-import { PRACTICE_MODEL } from '../domain/models';
+import { PRACTICE_CONFIG, PRACTICE_MODEL } from '../domain/models';
 import { JOB_MIME_TYPE } from './place';
 
 /** An output, as notebooks keep it: no interface, for an interface is never taken for plain JSON. */
@@ -45,10 +44,9 @@ export function fineTuneCells(modelName: string): ReadonlyArray<ICell> {
   return [{ source: '%load_ext qwen3ft_jupyter' }, { source: fields.join('\n') }];
 }
 
-/** The cells that fine-tune with a config, which may be changed before they are run. */
-export function configCells(config: Json): ReadonlyArray<ICell> {
-  const fields = Object.entries(config).map(([name, value]) => `${name}: ${JSON.stringify(value)}`);
-  return [{ source: '%load_ext qwen3ft_jupyter' }, { source: ['%%qwen3ft finetune', ...fields].join('\n') }];
+/** The cells that fine-tune by a config which is written already. */
+export function configCells(yaml: string): ReadonlyArray<ICell> {
+  return [{ source: '%load_ext qwen3ft_jupyter' }, { source: `%%qwen3ft finetune\n${yaml.trimEnd()}` }];
 }
 
 /** A cell that shows a job: it does so before it is run, and its code does the same again. */
@@ -65,16 +63,10 @@ export function jobCell(jobId: string, title: string): ICell {
   };
 }
 
-/** What the practice model learns well with: it is far smaller than the models that the defaults are for. */
-const PRACTICE_FIELDS: ReadonlyArray<string> = [
-  'output_dir: runs/practice',
-  'overwrite: true          # the run before is replaced',
-  'epochs: 12',
-  'learning_rate: 3e-3',
-  'batch_size: 8',
-  'gradient_accumulation: 1',
-  'max_length: 256'
-];
+/** The fields of the practice model, as they are written. */
+const PRACTICE_FIELDS: ReadonlyArray<string> = Object.entries(PRACTICE_CONFIG).map(([name, value]) =>
+  name === 'overwrite' ? `${name}: ${value}          # the run before is replaced` : `${name}: ${value}`
+);
 
 /**
  * Put cells below the active one of a notebook, or into it where it is an empty code cell.

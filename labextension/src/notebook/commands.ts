@@ -7,7 +7,7 @@ import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ReadonlyJSONObject, ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
-import { isRecord, text } from '../api/read';
+import { text } from '../api/read';
 import { CommandIDs } from '../domain/commands';
 import type { ICell } from './cells';
 import { configCells, fineTuneCells, insertCells, jobCell, loadCells } from './cells';
@@ -24,11 +24,18 @@ const MODEL_ARGS: ReadonlyJSONObject = {
   }
 };
 
+const CODE_ARGS: ReadonlyJSONObject = {
+  type: 'object',
+  properties: { source: { type: 'string', description: 'The code.' } },
+  required: ['source']
+};
+
 const FINE_TUNE_ARGS: ReadonlyJSONObject = {
   type: 'object',
   properties: {
     modelName: { type: 'string', description: 'The model, for example Qwen/Qwen3-0.6B.' },
-    config: { type: 'object', description: 'The fields of the config; the model is one of them.' }
+    yaml: { type: 'string', description: 'The whole config in YAML, instead of one for the model.' },
+    folder: { type: 'string', description: 'Where a new notebook goes, if none is open.' }
   }
 };
 
@@ -53,8 +60,8 @@ export function addCellCommands(app: JupyterFrontEnd, services: ICommandServices
   const { palette, trans } = services;
   // One after the other: the second of two quick clicks finds the notebook that the first one opens.
   let latest: Promise<void> = Promise.resolve();
-  const inTurn = (cells: ReadonlyArray<ICell>): Promise<void> => {
-    latest = latest.catch(() => undefined).then(() => insert(app, services, cells));
+  const inTurn = (cells: ReadonlyArray<ICell>, folder = ''): Promise<void> => {
+    latest = latest.catch(() => undefined).then(() => insert(app, services, cells, folder));
     return latest;
   };
   app.commands.addCommand(CommandIDs.insertLoadCell, {
@@ -67,7 +74,15 @@ export function addCellCommands(app: JupyterFrontEnd, services: ICommandServices
     label: trans.__('Insert Cells That Fine-tune a Qwen3 Model'),
     caption: trans.__('Put the code that fine-tunes a model into the notebook'),
     describedBy: { args: FINE_TUNE_ARGS },
-    execute: args => inTurn(isRecord(args.config) ? configCells(args.config) : fineTuneCells(modelOf(args)))
+    execute: args => {
+      const yaml = text(args.yaml);
+      return inTurn(yaml === '' ? fineTuneCells(modelOf(args)) : configCells(yaml), text(args.folder));
+    }
+  });
+  app.commands.addCommand(CommandIDs.insertCode, {
+    label: trans.__('Insert a Cell with This Code'),
+    describedBy: { args: CODE_ARGS },
+    execute: args => inTurn([{ source: text(args.source) }])
   });
   app.commands.addCommand(CommandIDs.showJob, {
     label: trans.__('Show a Job in the Notebook'),
@@ -99,9 +114,10 @@ async function reveal(app: JupyterFrontEnd, { panel, index }: IPlace): Promise<v
 async function insert(
   app: JupyterFrontEnd,
   { tracker, trans }: ICommandServices,
-  cells: ReadonlyArray<ICell>
+  cells: ReadonlyArray<ICell>,
+  folder: string
 ): Promise<void> {
-  const panel = tracker?.currentWidget ?? (await newNotebook(app));
+  const panel = tracker?.currentWidget ?? (await newNotebook(app, folder));
   if (panel === null) {
     Notification.warning(trans.__('Open a notebook first; the code goes below its active cell.'));
     return;
@@ -115,14 +131,17 @@ async function insert(
 }
 
 /** Open a notebook with the default kernel, null where the application cannot. */
-async function newNotebook(app: JupyterFrontEnd): Promise<NotebookPanel | null> {
+async function newNotebook(app: JupyterFrontEnd, folder: string): Promise<NotebookPanel | null> {
   const command = 'notebook:create-new';
   if (!app.commands.hasCommand(command)) {
     return null;
   }
   const kernelName = app.serviceManager.kernelspecs.specs?.default;
   // The notebook extension's own command, which promises a panel or nothing.
-  const panel: NotebookPanel | undefined = await app.commands.execute(command, { kernelName });
+  const panel: NotebookPanel | undefined = await app.commands.execute(command, {
+    kernelName,
+    ...(folder !== '' && { cwd: folder })
+  });
   await panel?.context.ready;
   return panel ?? null;
 }

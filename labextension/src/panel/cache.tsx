@@ -7,8 +7,8 @@ import { FocusKeeper } from '../components/focus';
 import { LongList } from '../components/long';
 import { ModelName } from '../components/name';
 import { PracticeButton } from '../components/practice';
-import type { IGroup } from '../domain/cache';
-import { grouped, isHere } from '../domain/cache';
+import type { IGroup, Order } from '../domain/cache';
+import { grouped, isHere, ORDERS, sorted } from '../domain/cache';
 import { CellButtons } from './cells';
 import { Copy, copyWords } from './copy';
 import { Summary } from './summary';
@@ -17,15 +17,17 @@ import { Summary } from './summary';
 export function Cache(): JSX.Element {
   const { trans } = useApp();
   const cache = useStore(({ snapshot }) => snapshot.cache);
+  const [order, setOrder] = React.useState<Order>('used');
   if (cache === null) {
     return <p className="jp-Qwen3ft-empty">{trans.__('Asking the server…')}</p>;
   }
-  const here = grouped(cache.models.filter(isHere));
+  const here = sorted(grouped(cache.models.filter(isHere)), order);
   const elsewhere = grouped(cache.models.filter(each => !isHere(each)));
   const known = new Set(here.map(group => group.modelName));
   return (
     <FocusKeeper>
       {(here.length > 0 || cache.incoming > 0) && <Summary cache={cache} />}
+      {here.length > 1 && <OrderSelect order={order} onChange={setOrder} />}
       {here.length > 0 ? (
         <LongList
           label={trans.__('Cache')}
@@ -51,6 +53,36 @@ export function Cache(): JSX.Element {
   );
 }
 
+interface IOrderProps {
+  readonly order: Order;
+  readonly onChange: (order: Order) => void;
+}
+
+function OrderSelect({ order, onChange }: IOrderProps): JSX.Element {
+  const { trans } = useApp();
+  const words: Record<Order, string> = {
+    used: trans.__('Used last first'),
+    size: trans.__('Largest first'),
+    name: trans.__('By name')
+  };
+  return (
+    <div className="jp-Qwen3ft-order">
+      <select
+        className="jp-mod-styled"
+        value={order}
+        aria-label={trans.__('Order of the cache')}
+        onChange={event => onChange(ORDERS.find(each => each === event.target.value) ?? 'used')}
+      >
+        {ORDERS.map(each => (
+          <option key={each} value={each}>
+            {words[each]}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
 /** What to do when nothing is cached: also on a machine that reaches no hub. */
 function Empty({ isElsewhere }: { readonly isElsewhere: boolean }): JSX.Element {
   const { trans } = useApp();
@@ -60,6 +92,11 @@ function Empty({ isElsewhere }: { readonly isElsewhere: boolean }): JSX.Element 
         {isElsewhere
           ? trans.__('No model is in this cache yet. What other tools have on this disk is listed below.')
           : trans.__('No model is on this disk yet. Download one above; it will be here, ready to load.')}
+      </p>
+      <p>
+        {trans.__(
+          'Then right-click a file of your data in the file browser to fine-tune the model on it. The practice model is small enough to try all of that in a minute.'
+        )}
       </p>
       <PracticeButton />
     </div>

@@ -17,7 +17,7 @@ import { damageFound, damageJobOf, isBeside, maintenanceOf } from '../domain/job
 import type { ILanguage } from '../domain/language';
 import { originName, revisionWords } from '../domain/names';
 import { deleteCopy } from './delete';
-import { reviewDownload } from './review';
+import { reviewDownload } from '../components/review';
 
 interface ICopyProps {
   readonly entry: ICached;

@@ -4,13 +4,11 @@ import type { IJob, IStatus } from '../api/answers';
 import { SERVER_MISSING } from '../api/request';
 import { Alert, ProblemAlert } from '../components/alert';
 import { useApp, useStore } from '../components/context';
+import { ServerMissing } from '../components/missing';
 import { PracticeHint } from '../components/practice';
 import { hubName } from '../domain/names';
 import { isSameVersion, PACKAGE_VERSION } from '../domain/version';
 import type { Store } from '../state/store';
-
-/** For a shell, in every language. */
-const INSTALL_COMMANDS = 'pip install qwen3ft-jupyter\njupyter server extension enable qwen3ft_jupyter';
 
 /** The top of the panel: which hub, what is wrong, and what screen readers hear when a job changes. */
 export function Header(): JSX.Element {
@@ -47,23 +45,6 @@ function Announcer(): JSX.Element {
     <div className="jp-Qwen3ft-announcer" role="status" aria-live="polite">
       {said}
     </div>
-  );
-}
-
-function ServerMissing(): JSX.Element {
-  const { trans } = useApp();
-  return (
-    <Alert title={trans.__('The server part is missing')} look="warning">
-      <p>
-        {trans.__(
-          'JupyterLab runs without the qwen3ft_jupyter server extension. In the environment that JupyterLab was started from, run:'
-        )}
-      </p>
-      <pre className="jp-Qwen3ft-command" tabIndex={0} aria-label={trans.__('Commands to run')}>
-        {INSTALL_COMMANDS}
-      </pre>
-      <p>{trans.__('Then restart JupyterLab and reload this page.')}</p>
-    </Alert>
   );
 }
 

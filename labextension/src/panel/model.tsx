@@ -17,7 +17,8 @@ import type { ILanguage, Pair } from '../domain/language';
 import { isPractice } from '../domain/models';
 import { resumeWord, resumeWords } from '../domain/words';
 import { CellButtons } from './cells';
-import { reviewDownload } from './review';
+import { FitBadge, FitTable } from './fit';
+import { reviewDownload } from '../components/review';
 
 interface IEntryProps {
   readonly entry: IModel;
@@ -134,17 +135,14 @@ function Badges({ entry }: IEntryProps): JSX.Element {
       {role && <Badge look={isPractice(entry) ? 'plain' : 'recommended'}>{role}</Badge>}
       {entry.kind !== PLAIN_KIND && entry.kind && <Badge>{entry.kind_words}</Badge>}
       {!entry.catalogued && !isPractice(entry) && <Badge>{trans.__('Not in the catalogue')}</Badge>}
+      <FitBadge entry={entry} />
     </div>
   );
 }
 
 function Details({ entry }: IEntryProps): JSX.Element {
-  const { trans, locale } = useApp();
-  const { load, lora, full } = entry.memory_bytes;
+  const { trans } = useApp();
   const rows: ReadonlyArray<Pair> = [
-    [trans.__('Memory to load'), load === null ? '' : formatBytes(load, locale)],
-    [trans.__('Memory for LoRA'), lora === null ? '' : formatBytes(lora, locale)],
-    [trans.__('Memory for full fine-tuning'), full === null ? '' : formatBytes(full, locale)],
     [trans.__('Kind'), entry.kind_words],
     [trans.__('Licence'), entry.license]
   ];
@@ -154,6 +152,7 @@ function Details({ entry }: IEntryProps): JSX.Element {
       {entry.note && <p>{entry.note}</p>}
       {known.length === 0 && !entry.note && <p>{trans.__('The catalogue knows nothing of this model.')}</p>}
       {known.length > 0 && <Pairs pairs={known} />}
+      <FitTable entry={entry} />
     </div>
   );
 }

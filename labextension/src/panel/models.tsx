@@ -6,22 +6,33 @@ import { ActionButton } from '../components/button';
 import { useApp, usePending, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
 import { LongList } from '../components/long';
+import { mayFit } from '../domain/fit';
 import { inOrder, isPractice } from '../domain/models';
 import { ModelRow, PlanButton } from './model';
 
 /** A repo id as hubs write it; the server says more exactly what is wrong with one. */
 const REPO_ID = /^[\w.-]+\/[\w.-]+$/;
 
+const KINDS = ['all', 'fits', 'cached'] as const;
+
+/** Which models are listed. */
+type Kind = (typeof KINDS)[number];
+
 /** The section that lists the models one can have. */
 export function Models(): JSX.Element {
   const app = useApp();
   const { trans } = app;
   const [query, setQuery] = React.useState('');
+  const [kind, setKind] = React.useState<Kind>('all');
+  const machine = useStore(({ snapshot }) => snapshot.machine);
+  React.useEffect(() => void app.store.askMachine(), [app]);
   const models = useStore(({ snapshot }) => snapshot.models);
   const isHubUnreachable = useStore(store => store.isHubUnreachable);
   const showUncatalogued = useStore(store => store.showUncatalogued);
   const shown = inOrder(models, isHubUnreachable)
     .filter(each => each.catalogued || isPractice(each) || showUncatalogued)
+    .filter(each => kind !== 'cached' || each.cached)
+    .filter(each => kind !== 'fits' || mayFit(each, machine))
     .filter(each => matches(each, query));
   return (
     <FocusKeeper>
@@ -35,6 +46,16 @@ export function Models(): JSX.Element {
           aria-label={trans.__('Filter models')}
           onChange={event => setQuery(event.target.value)}
         />
+        <select
+          className="jp-mod-styled"
+          value={kind}
+          aria-label={trans.__('Which models')}
+          onChange={event => setKind(KINDS.find(each => each === event.target.value) ?? 'all')}
+        >
+          <option value="all">{trans.__('All')}</option>
+          <option value="fits">{trans.__('That fit here')}</option>
+          <option value="cached">{trans.__('Cached')}</option>
+        </select>
       </div>
       {shown.length > 0 && (
         <LongList
@@ -43,17 +64,22 @@ export function Models(): JSX.Element {
           row={each => <ModelRow key={each.model_name} entry={each} />}
         />
       )}
-      {shown.length === 0 && <Empty query={query.trim()} />}
+      {shown.length === 0 && <Empty query={query.trim()} isNarrowed={kind !== 'all'} />}
       <OtherModel />
     </FocusKeeper>
   );
 }
 
 /** Nothing to list: no answer yet, or nothing that matches the filter. */
-function Empty({ query }: { readonly query: string }): JSX.Element {
+function Empty({ query, isNarrowed }: { readonly query: string; readonly isNarrowed: boolean }): JSX.Element {
   const { store, trans } = useApp();
   const isAsked = useStore(({ snapshot }) => snapshot.status !== null);
   const isPending = usePending(query);
+  if (query === '' && isNarrowed) {
+    return (
+      <p className="jp-Qwen3ft-empty">{trans.__('No model is like that. Choose “All” to see every one.')}</p>
+    );
+  }
   if (query === '') {
     return (
       <p className="jp-Qwen3ft-empty">

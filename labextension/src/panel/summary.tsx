@@ -6,11 +6,12 @@ import { StackBar } from '../components/bar';
 import { ActionButton } from '../components/button';
 import { useApp, usePending } from '../components/context';
 import { confirmLoss } from '../components/dialog';
-import { fillOf, isHere } from '../domain/cache';
+import { expendable, fillOf, isHere } from '../domain/cache';
 import { formatBytes } from '../domain/format';
 import type { ILanguage } from '../domain/language';
 import { Actions } from '../state/actions';
 import { tellOfKept } from './delete';
+import { freeUpSpace } from './free';
 
 interface ICacheProps {
   readonly cache: ICache;
@@ -51,6 +52,14 @@ export function Summary({ cache }: ICacheProps): JSX.Element {
       {names.size > 0 && (
         <div className="jp-Qwen3ft-rowHead">
           <span>{trans._n('%1 model, %2', '%1 models, %2', names.size, size)}</span>
+          {expendable(cache).length > 1 && (
+            <ActionButton
+              label={trans.__('Free up space…')}
+              description={trans.__('Choose cached models to delete')}
+              isBusy={isPending}
+              onClick={() => void freeUpSpace(app, cache)}
+            />
+          )}
           {doomed.length > 0 && (
             <ActionButton
               icon={deleteIcon}

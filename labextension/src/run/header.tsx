@@ -201,17 +201,20 @@ interface IContinueProps {
 /** Trains the result further: in the form where there is one, else in a cell. */
 function ContinueButton({ run, name }: IContinueProps): JSX.Element | null {
   const { commands, trans } = useApp();
-  const command = [CommandIDs.openFineTune, CommandIDs.insertFineTuneCells].find(id =>
-    commands.hasCommand(id)
-  );
+  const { openFineTune, insertFineTuneCells } = CommandIDs;
+  const command = [openFineTune, insertFineTuneCells].find(id => commands.hasCommand(id));
   if (command === undefined) {
     return null;
   }
+  const config = furtherConfig(run, name);
+  const yaml = Object.entries(config).map(([field, value]) => `${field}: ${JSON.stringify(value)}`);
   return (
     <ActionButton
       label={trans.__('Train further')}
       description={trans.__('Train further: more epochs, or new data')}
-      onClick={() => void commands.execute(command, { config: furtherConfig(run, name) })}
+      onClick={() =>
+        void commands.execute(command, command === openFineTune ? { config } : { yaml: yaml.join('\n') })
+      }
     />
   );
 }

@@ -3,6 +3,7 @@
 import type { ISettingRegistry } from '@jupyterlab/settingregistry';
 
 import { number } from '../api/read';
+import { NOTICES } from '../domain/jobs';
 import type { Store } from './store';
 
 /**
@@ -25,6 +26,7 @@ export async function followSettings(
     if (seconds !== null) {
       store.intervalMs = seconds * 1000;
     }
+    store.notices = NOTICES.find(each => each === settings.composite.notifications) ?? 'all';
     store.showUncatalogued = settings.composite.showUncatalogued !== false;
   };
   apply();

@@ -1,12 +1,14 @@
 /** One picture of the server, and how it becomes the next one. Pure. */
 
-import type { ICache, IJob, IModel, IProblem, IStatus } from '../api/answers';
+import type { ICache, IJob, IMachine, IModel, IProblem, IStatus } from '../api/answers';
 import { isActive, isPaused } from '../domain/jobs';
 
 /** One consistent picture of the server; replaced as a whole, never changed. */
 export interface ISnapshot {
   /** Null until the first answer. */
   readonly status: IStatus | null;
+  /** Null until it is known; a driver may take seconds to tell. */
+  readonly machine: IMachine | null;
   readonly models: ReadonlyArray<IModel>;
   readonly cache: ICache | null;
   /** The newest first. */
@@ -16,7 +18,14 @@ export interface ISnapshot {
 }
 
 /** Before the first look. */
-export const NOTHING: ISnapshot = { status: null, models: [], cache: null, jobs: [], problem: null };
+export const NOTHING: ISnapshot = {
+  status: null,
+  machine: null,
+  models: [],
+  cache: null,
+  jobs: [],
+  problem: null
+};
 
 /** The list with what is known of one of its jobs now: where it was, or by its age; without it where it is gone. */
 export function withJob(jobs: ReadonlyArray<IJob>, id: string, job: IJob | null): ReadonlyArray<IJob> {

@@ -5,19 +5,19 @@ import type { IChange } from '../api/events';
 /** What is asked for as a whole. */
 export type Part = 'status' | 'models' | 'cache' | 'jobs';
 
-const ALL: ReadonlyArray<Part> = ['status', 'models', 'cache', 'jobs'];
+export const ALL_PARTS: ReadonlyArray<Part> = ['status', 'models', 'cache', 'jobs'];
 
 /** Collects what is stale until somebody looks. */
 export class Stale {
   /** Parts of the picture. */
-  readonly parts = new Set<Part>(ALL);
+  readonly parts = new Set<Part>(ALL_PARTS);
 
   /** Jobs, by their ids. */
   readonly ids = new Set<string>();
 
   /** Everything may have changed. */
   markAll(): void {
-    this.mark(...ALL);
+    this.mark(...ALL_PARTS);
   }
 
   /** Some of the parts may have changed. */
@@ -39,16 +39,16 @@ export class Stale {
   /**
    * Take what is to be asked for now; it is no longer stale then.
    *
-   * @param areListsSeen - Whether somebody sees the lists; else they stay stale.
+   * @param seen - The parts that somebody sees; the others stay stale.
    * @param watched - The jobs that somebody sees by themselves.
    */
   take(
-    areListsSeen: boolean,
+    seen: ReadonlySet<Part>,
     watched: ReadonlySet<string>
   ): { parts: Set<Part>; ids: ReadonlyArray<string> } {
-    const parts = new Set(areListsSeen ? this.parts : []);
+    const parts = new Set([...this.parts].filter(part => seen.has(part)));
     // The list tells of every job, but not its metrics.
-    const ids = [...this.ids].filter(id => watched.has(id) || (areListsSeen && !parts.has('jobs')));
+    const ids = [...this.ids].filter(id => watched.has(id) || (seen.has('jobs') && !parts.has('jobs')));
     parts.forEach(part => this.parts.delete(part));
     ids.forEach(id => this.ids.delete(id));
     return { parts, ids };

@@ -8,6 +8,7 @@ import type { IJob, IModel } from '../api/answers';
 import type { Client } from '../api/client';
 import { parseChange } from '../api/events';
 import { SERVER_MISSING, toProblem } from '../api/request';
+import type { Notices } from '../domain/jobs';
 import { downloadOf, isActive, latestDownload } from '../domain/jobs';
 import { HUB_UNREACHABLE, PRACTICE_MODEL } from '../domain/models';
 import { Actions } from './actions';
@@ -15,7 +16,8 @@ import { fetchRest, fetchSome } from './fetch';
 import { Schedule } from './schedule';
 import type { ISnapshot } from './snapshot';
 import { changedSince, jobsByModel, NOTHING, withJob } from './snapshot';
-import { Stale } from './stale';
+import type { Part } from './stale';
+import { ALL_PARTS, Stale } from './stale';
 import { JobWatch } from './watch';
 
 /** While a job runs of which no event tells, its numbers are asked for this often. */
@@ -43,7 +45,7 @@ export class Store {
     this._schedule = new Schedule({
       look: () => this._look(),
       beforeTick: () => this._markDue(),
-      isSeen: () => this._areListsSeen || this._seenIds.size > 0
+      isSeen: () => this._seenParts.size > 0 || this._seenIds.size > 0
     });
     this._events?.connect(this._onEvent, this);
   }
@@ -78,6 +80,9 @@ export class Store {
     this._showUncatalogued = value;
     this._changed.emit();
   }
+
+  /** Of which ends of jobs people want to be notified. */
+  notices: Notices = 'all';
 
   /** Milliseconds between two looks at a server where nothing runs. */
   get intervalMs(): number {
@@ -116,9 +121,14 @@ export class Store {
     return [latest?.error, this.actions.problem].some(problem => problem?.code === HUB_UNREACHABLE);
   }
 
-  /** Keep the lists fresh while they are not hidden, until what is returned is called. */
-  showLists(isHidden: () => boolean): () => void {
-    this._lists.add(isHidden);
+  /** Whether a job runs as far as is known, or there is news of one that nobody has looked at. */
+  get isJobExpected(): boolean {
+    return this._snapshot.jobs.some(isActive) || this._stale.ids.size > 0 || this._stale.parts.has('jobs');
+  }
+
+  /** Keep lists fresh while they are not hidden, until what is returned is called. */
+  showLists(isHidden: () => boolean, parts: ReadonlyArray<Part> = ALL_PARTS): () => void {
+    this._lists.set(isHidden, parts);
     return () => this._lists.delete(isHidden);
   }
 
@@ -143,6 +153,15 @@ export class Store {
   async refresh(): Promise<void> {
     this._stale.markAll();
     await this._schedule.now();
+  }
+
+  /** Ask once what memory the server's machine has: apart from the lists, for a driver may take seconds to tell. */
+  async askMachine(): Promise<void> {
+    if (!this._isMachineAsked) {
+      this._isMachineAsked = true;
+      const machine = await this.client.machine().catch(() => null);
+      this._setSnapshot({ ...this._snapshot, machine });
+    }
   }
 
   /** Ask nothing more. */
@@ -200,16 +219,19 @@ export class Store {
 
   private async _look(): Promise<void> {
     const before = this._snapshot;
-    const { parts, ids } = this._stale.take(this._areListsSeen, this._seenIds);
+    const seen = this._seenParts;
+    const { parts, ids } = this._stale.take(seen, this._seenIds);
     if (parts.size === 0 && ids.length === 0) {
       return;
     }
     try {
       const listed = parts.has('jobs') ? await this.client.jobs() : before.jobs;
       const jobs = await fetchSome(this.client, [...this._watches], listed, ids);
-      const changed = before.status === null ? [] : changedSince(before.jobs, jobs);
-      if (changed.length > 0 && this._areListsSeen) {
-        parts.add('models').add('cache');
+      const changed = this._areJobsKnown ? changedSince(before.jobs, jobs) : [];
+      this._areJobsKnown = this._areJobsKnown || parts.has('jobs');
+      if (changed.length > 0) {
+        this._stale.mark('models', 'cache');
+        this._stale.take(seen, new Set()).parts.forEach(part => parts.add(part));
       }
       const rest = await fetchRest(this.client, parts, before);
       this._lookedAt = parts.has('status') ? Date.now() : this._lookedAt;
@@ -243,8 +265,8 @@ export class Store {
     return this._snapshot.jobs.some(isActive) || [...this._watches].some(watch => !watch.isOver);
   }
 
-  private get _areListsSeen(): boolean {
-    return [...this._lists].some(isHidden => !isHidden());
+  private get _seenParts(): ReadonlySet<Part> {
+    return new Set([...this._lists].flatMap(([isHidden, parts]) => (isHidden() ? [] : parts)));
   }
 
   private get _seenIds(): ReadonlySet<string> {
@@ -252,14 +274,16 @@ export class Store {
     return new Set([...seen, ...this._asked]);
   }
 
+  private _areJobsKnown = false;
   private readonly _asked = new Set<string>();
   private readonly _changed = new Signal<this, void>(this);
   private readonly _events: ISignal<unknown, Event.Emission> | null;
   private _heardAt = -SILENCE_MS;
   private _intervalMs: number;
   private readonly _jobChanged = new Signal<this, IJob>(this);
+  private _isMachineAsked = false;
   private _jobsByModel: ReadonlyMap<string, ReadonlyArray<IJob>> = new Map();
-  private readonly _lists = new Set<() => boolean>();
+  private readonly _lists = new Map<() => boolean, ReadonlyArray<Part>>();
   private _lookedAt = 0;
   private readonly _schedule: Schedule;
   private _showUncatalogued = true;

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from zlib_ng.zlib_ng import crc32
+
 from qwen3ft_jupyter.cache.others.find import TEMPORARY, blob_folders, copies, partial_folders
 from qwen3ft_jupyter.cache.others.places import entries_of
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.transfer.corruption_search import ANOTHER_TOOL
-from qwen3ft_jupyter.transfer.crc import crc32
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claimed
 from qwen3ft_jupyter.transfer.pieces import spans_of

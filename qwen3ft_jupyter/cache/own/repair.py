@@ -7,13 +7,14 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from zlib_ng.zlib_ng import crc32
+
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.cache.reports import RepairReport
 from qwen3ft_jupyter.disk import LOCAL, READ_FLAGS, read_blocks
 from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.messages import Names, Size, Texts
 from qwen3ft_jupyter.paths import is_there
-from qwen3ft_jupyter.transfer.crc import crc32
 from qwen3ft_jupyter.transfer.objects import object_key
 from qwen3ft_jupyter.transfer.partial import claimed
 from qwen3ft_jupyter.transfer.pieces import spans_of

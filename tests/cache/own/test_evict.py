@@ -223,7 +223,7 @@ def test_two_at_once_both_succeed_or_find_nothing(cache: ModelCache) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
 
     assert ended == [True] * 4
     assert cache.list() == []
@@ -290,7 +290,7 @@ def test_a_kill_at_any_write_leaves_the_model_whole_or_absent_and_the_next_evict
 
 def run_child(nth: int, *arguments: object) -> int:
     command = [sys.executable, "-m", "tests.cache.keeping_child", str(nth), *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, check=False, timeout=60).returncode
+    return subprocess.run(command, cwd=ROOT, check=False, timeout=120).returncode
 
 
 def test_another_tools_model_goes_only_by_its_owners_name(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import itertools
 import threading
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +17,8 @@ from qwen3ft_jupyter.disk import LocalDisk, write_json
 from qwen3ft_jupyter.errors import Stopped, TransferError
 from qwen3ft_jupyter.processes import ProcessIdentity
 from qwen3ft_jupyter.work import SILENT, Progress, Work
+from tests.jobs.following import wait_until
+from tests.lived import Lived
 from tests.transfer.origin import REPO, Recorder
 
 if TYPE_CHECKING:
@@ -62,21 +66,22 @@ def test_a_silent_owner_on_another_machine_is_given_up(tmp_path: Path, monkeypat
 
 
 def test_an_owner_that_shows_itself_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "SILENT_S", 0.6)
-    leave(tmp_path, owner=owner(host="another"), beat=0.0)
-    stop, told = threading.Event(), Recorder()
+    """All in all for longer than it may be silent."""
+    played = SimpleNamespace(monotonic=itertools.count(0.0, 0.7 * leases.SILENT_S).__next__, time=time.time)
+    monkeypatch.setattr(leases, "time", played)
+    monkeypatch.setattr(leases, "POLL_S", 0.0)
+    leave(tmp_path, owner=owner(host="another"), beat=0.0, nonce="same")
+    stop = threading.Event()
 
-    def beat() -> None:
-        for number in range(1, 8):
-            told.wait_for(lambda recorder, number=number: len(recorder.events) >= number)  # type: ignore[misc]
-            leave(tmp_path, owner=owner(host="another"), beat=float(number), nonce="same")
-        stop.set()
+    class Beating(Recorder):
+        def progress(self, progress: Progress) -> None:
+            super().progress(progress)
+            leave(tmp_path, owner=owner(host="another"), beat=float(len(self.events)), nonce="same")
+            if len(self.events) == 8:
+                stop.set()
 
-    thread = threading.Thread(target=beat)
-    thread.start()
-    with pytest.raises(Stopped), hold_lease(tmp_path, REPO, Work(reporter=told, stop=stop)):
+    with pytest.raises(Stopped), hold_lease(tmp_path, REPO, Work(reporter=Beating(), stop=stop)):
         pass
-    thread.join()
 
 
 def test_an_owner_that_hangs_is_given_up_after_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,17 +128,20 @@ def test_the_owner_shows_its_progress(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(leases, "BEAT_S", 0.02)
     with hold_lease(tmp_path, REPO, Work()) as lease:
         lease.progress(Progress("transferring", 7, 10))
-        deadline = time.monotonic() + 10
-        while (state := LeaseState.read(tmp_path)) is None or state.progress is None:
-            assert time.monotonic() < deadline
+        wait_until(lambda: bool((state := LeaseState.read(tmp_path)) and state.progress))
+        state = LeaseState.read(tmp_path)
 
+    assert state is not None
+    assert state.progress is not None
     assert state.progress.done == 7
 
 
 def test_a_lease_that_was_taken_away_is_not_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "BEAT_S", 0.02)
-    with hold_lease(tmp_path, REPO, Work()):
+    monkeypatch.setattr(leases, "BEAT_S", 600.0)  # none is under way while it is taken
+    with hold_lease(tmp_path, REPO, Work()) as lease:
         leave(tmp_path, nonce="theirs")
+        monkeypatch.setattr(leases, "BEAT_S", 0.0)
+        lease._beat()
 
     state = LeaseState.read(tmp_path)
     assert state is not None
@@ -154,7 +162,7 @@ def test_many_threads_hold_it_one_after_the_other(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
 
     assert most == [1] * 4
 
@@ -168,19 +176,18 @@ def test_a_stop_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, monkeypatch:
         def fsync(self, descriptor: int) -> None:
             if threading.current_thread().name == "qwen3ft-lease":
                 entered.set()
-                assert go_on.wait(30)
+                assert go_on.wait(120)
             super().fsync(descriptor)
 
     held = hold_lease(tmp_path / "in", REPO, Work(), disk=HangingDisk())
-    with contextlib.suppress(Stopped), held:
-        assert entered.wait(10)
-        before = time.monotonic()
+    with Lived() as lived, contextlib.suppress(Stopped), held:
+        assert entered.wait(120)
+        before_s = lived.seconds
         raise Stopped("stop")
-    assert time.monotonic() - before < 0.9
+    assert lived.seconds - before_s < 0.9
 
     go_on.set()
-    while list((tmp_path / "in").iterdir()):
-        assert time.monotonic() < before + 10
+    wait_until(lambda: list((tmp_path / "in").iterdir()) == [])
 
 
 def test_a_folder_removed_by_who_held_it_before_is_made_again(tmp_path: Path) -> None:

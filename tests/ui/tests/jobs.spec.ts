@@ -22,7 +22,9 @@ test('a download waits and goes on, in Jobs and in Models', async ({ page }) => 
   await expect(panel.getByRole('status')).toHaveText('Download Qwen/Qwen3-4B: Paused');
   await row.getByRole('button', { name: 'Resume: Download Qwen/Qwen3-4B' }).click();
   await expect(card).toContainText('44 sec left');
-  expect(standin.asked).toEqual(['POST jobs/download-1/pause', 'POST jobs/download-1/resume']);
+  await expect
+    .poll(() => standin.asked)
+    .toEqual(['POST jobs/download-1/pause', 'POST jobs/download-1/resume']);
 });
 
 test('a speed limit is chosen from a menu, or typed, and taken away', async ({ page }) => {
@@ -40,11 +42,13 @@ test('a speed limit is chosen from a menu, or typed, and taken away', async ({ p
   await card.getByRole('button', { name: 'At most 2.5 MB/s' }).click();
   await page.getByRole('menuitem', { name: 'No speed limit' }).click();
   await expect(card.getByRole('button', { name: 'No speed limit' })).toBeVisible();
-  expect(standin.asked).toEqual([
-    'POST jobs/download-1/limit?max_speed=10000000',
-    'POST jobs/download-1/limit?max_speed=2500000',
-    'POST jobs/download-1/limit?max_speed=0'
-  ]);
+  await expect
+    .poll(() => standin.asked)
+    .toEqual([
+      'POST jobs/download-1/limit?max_speed=10000000',
+      'POST jobs/download-1/limit?max_speed=2500000',
+      'POST jobs/download-1/limit?max_speed=0'
+    ]);
 });
 
 test('a job without controls offers none', async ({ page }) => {

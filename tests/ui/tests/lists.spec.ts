@@ -50,12 +50,14 @@ test('while a job runs that no event tells of, only that job is asked for', asyn
   await page.goto();
   const panel = await openPanel(page);
   await expect(rows(panel, 'Jobs')).toHaveCount(25);
-  await page.waitForTimeout(1500);
-  const seen = standin.requests.length;
-  await page.waitForTimeout(4000);
-  const asked = standin.requests.slice(seen);
-  expect(asked.length).toBeGreaterThan(1);
-  expect([...new Set(asked)]).toEqual(['GET /dsw-12345/qwen3ft/jobs/download-1']);
+  // Once the page has settled.
+  await expect(async () => {
+    const seen = standin.requests.length;
+    await page.waitForTimeout(4000);
+    const asked = standin.requests.slice(seen);
+    expect(asked.length).toBeGreaterThan(1);
+    expect([...new Set(asked)]).toEqual(['GET /dsw-12345/qwen3ft/jobs/download-1']);
+  }).toPass();
 });
 
 test('a job says what tells it from others, and its loss as means that say over how much', async ({
@@ -100,7 +102,7 @@ test('what is cleared is forgotten in one request, and nothing is asked of what 
   const panel = await openPanel(page);
   await panel.getByRole('button', { name: /^Clear finished/ }).click();
   await expect(rows(panel, 'Jobs')).toHaveCount(1);
-  expect(standin.asked).toEqual(['DELETE jobs']);
+  await expect.poll(() => standin.asked).toEqual(['DELETE jobs']);
   expect(standin.requests.filter(each => each.includes('download-old'))).toEqual([]);
 });
 

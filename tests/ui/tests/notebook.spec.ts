@@ -53,9 +53,7 @@ test('a cell that fine-tunes is not empty when the page is reloaded at once', as
   await page.keyboard.press('Control+Enter');
   const output = page.locator('.jp-Qwen3ft-output');
   await expect(output).toContainText(`Fine-tune ${PRACTICE}`, { timeout: 60_000 });
-  await expect
-    .poll(() => saved(page.request, url, 'reload.ipynb', 1), { timeout: 10_000 })
-    .toContain('qwen3ft.job');
+  await expect.poll(() => saved(page.request, url, 'reload.ipynb', 1)).toContain('qwen3ft.job');
   await page.reload({ waitForIsReady: false });
   await expect(output).toContainText(`Fine-tune ${PRACTICE}`, { timeout: 60_000 });
   await output.getByRole('button', { name: /^Stop/ }).click();

@@ -68,7 +68,7 @@ test('a failed download is short in Models, can be dismissed, and without a hub 
   await expect(panel.getByRole('button', { name: 'Try again to download Qwen/Qwen3-4B' })).toBeVisible();
   await alert.getByRole('button', { name: 'Dismiss' }).click();
   await expect(panel.getByText('Nothing has run yet.')).toBeVisible();
-  expect(standin.requests.filter(each => each.startsWith('DELETE'))).toHaveLength(1);
+  await expect.poll(() => standin.requests.filter(each => each.startsWith('DELETE'))).toHaveLength(1);
 });
 
 test('what has ended is cleared at once', async ({ page }) => {
@@ -173,7 +173,7 @@ test('a hidden panel asks nothing', async ({ page }) => {
     const seen = standin.requests.length;
     await page.waitForTimeout(3000); // three times the interval of a running job
     expect(standin.requests.length).toBe(seen);
-  }).toPass({ timeout: 15_000 });
+  }).toPass();
 });
 
 test('the filter finds models by name and role, and offers what it does not know', async ({ page }) => {
@@ -202,7 +202,7 @@ test('deleting asks first, and the keyboard can say no', async ({ page }) => {
   expect(standin.requests.filter(each => each.startsWith('DELETE'))).toEqual([]);
 });
 
-test('Load and Fine-tune put code into the notebook, and open one where there is none', async ({ page }) => {
+test('Load puts code into the notebook, and opens one where there is none', async ({ page }) => {
   await new Standin().install(page);
   await page.goto();
   const panel = await openPanel(page);
@@ -211,12 +211,25 @@ test('Load and Fine-tune put code into the notebook, and open one where there is
     .first()
     .click();
   const cells = page.locator('.jp-NotebookPanel:visible .jp-CodeCell');
+  await expect(cells.first()).toContainText('manager.load_model_and_tokenizer("Qwen/Qwen3-0.6B")');
+  // The cell of a fine-tune is in the palette.
+  await page.evaluate(() =>
+    window.jupyterapp.commands
+      .execute('qwen3ft:insert-fine-tune-cells', { modelName: 'Qwen/Qwen3-0.6B' })
+      .then(() => undefined)
+  );
+  await expect(cells).toHaveCount(3);
+  await expect(cells.nth(1)).toContainText('%load_ext qwen3ft_jupyter');
+  await expect(cells.nth(2)).toContainText('model: "Qwen/Qwen3-0.6B"');
+});
+
+test('Fine-tune opens the form with the model filled in', async ({ page }) => {
+  await page.goto();
+  const panel = await openPanel(page);
   await panel
     .getByRole('button', { name: /^Fine-tune Qwen\/Qwen3-0.6B/ })
     .first()
     .click();
-  await expect(cells).toHaveCount(3);
-  await expect(cells.first()).toContainText('manager.load_model_and_tokenizer("Qwen/Qwen3-0.6B")');
-  await expect(cells.nth(1)).toContainText('%load_ext qwen3ft_jupyter');
-  await expect(cells.nth(2)).toContainText('model: "Qwen/Qwen3-0.6B"');
+  const form = page.locator('.jp-Qwen3ft-form:visible');
+  await expect(form.getByRole('combobox', { name: 'Model' })).toHaveValue('Qwen/Qwen3-0.6B');
 });

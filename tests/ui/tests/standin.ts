@@ -34,7 +34,7 @@ export function model(name: string, fields: Fields = {}): Fields {
     parameters: 6e8,
     context: 32768,
     download_bytes: bytes,
-    memory_bytes: { load: bytes * 1.2, lora: bytes * 1.9, full: bytes * 8 },
+    memory_bytes: { load: bytes * 1.2, qlora: bytes * 1.4, lora: bytes * 1.9, full: bytes * 8 },
     cached: false,
     verified: false,
     size: null,
@@ -295,6 +295,8 @@ export class Standin {
           settings: [{ name: 'USE_MODELSCOPE', value: 'true', origin: 'default' }],
           warnings: this.warnings
         };
+      case 'GET machine':
+        return { name: 'NVIDIA A10', total_bytes: 24e9 };
       case 'GET models':
         return { models: this.models };
       case 'GET models/cache/list':

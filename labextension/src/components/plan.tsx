@@ -1,9 +1,9 @@
 import * as React from 'react';
 
 import type { IDownloadPlan, IPlannedFile } from '../api/answers';
-import { Alert } from '../components/alert';
-import { useApp } from '../components/context';
-import { Pairs } from '../components/pairs';
+import { Alert } from './alert';
+import { useApp } from './context';
+import { Pairs } from './pairs';
 import { formatBytes } from '../domain/format';
 import { actionWords, hasRoom, planWords } from '../domain/plan';
 

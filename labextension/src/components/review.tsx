@@ -2,9 +2,9 @@ import { Dialog } from '@jupyterlab/apputils';
 import * as React from 'react';
 
 import type { IDownloadOptions } from '../api/client';
-import type { IApp } from '../components/context';
-import { inApp } from '../components/context';
-import { isAccepted } from '../components/dialog';
+import type { IApp } from './context';
+import { inApp } from './context';
+import { isAccepted } from './dialog';
 import { hasRoom, isUpToDate } from '../domain/plan';
 import { PlanView } from './plan';
 

@@ -1,0 +1,251 @@
+/** What the playground knows and does; what is shown follows from it. */
+
+import type { Kernel } from '@jupyterlab/services';
+import type { ReadonlyJSONObject } from '@lumino/coreutils';
+import type { IDisposable } from '@lumino/disposable';
+
+import { json, text } from '../api/read';
+import type { PlaygroundArgs } from './args';
+import type { Form } from './form';
+import { optionsOf, readForm, sidesOf } from './form';
+import type { ITold, ITurn } from './protocol';
+import { afterMessage, NOTHING } from './protocol';
+import type { IRefusal, Line } from './session';
+import { KernelLine } from './session';
+
+/** All that is shown. */
+export interface ISnapshot {
+  readonly line: Line;
+  readonly refusal: IRefusal | null;
+  readonly told: ITold;
+  readonly model: string;
+  readonly adapter: string;
+  readonly spec: string;
+  readonly form: Form;
+  /** Whether a stop was asked for and has not come about. */
+  readonly isStopping: boolean;
+}
+
+/** What is typed is written down when nobody types on. */
+const KEEP_DELAY_MS = 500;
+
+/** A conversation with a model in a kernel of its own. */
+export class Playground implements IDisposable {
+  /** @param _options - What it begins with, and what it uses. */
+  constructor(private readonly _options: Playground.IOptions) {
+    const { args, kernels } = _options;
+    this._line = new KernelLine(kernels);
+    this._snapshot = {
+      line: 'none',
+      refusal: null,
+      told: NOTHING,
+      model: args.model,
+      adapter: args.adapter,
+      spec: args.spec,
+      form: readForm(args.form),
+      isStopping: false
+    };
+    this._line.changed.connect(this._onLine, this);
+    this._line.heard.connect(this._onHeard, this);
+    if (args.kernel !== '') {
+      this._runningSpec = args.spec || _options.usualSpec();
+      void this._line.connect(args.kernel);
+    }
+  }
+
+  /** What is shown now; another object when it changed. */
+  get snapshot(): ISnapshot {
+    return this._snapshot;
+  }
+
+  get isDisposed(): boolean {
+    return this._line.isDisposed;
+  }
+
+  /** Be told when the snapshot is another; gives what ends that. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this._listeners.add(listener);
+    return () => this._listeners.delete(listener);
+  };
+
+  /** Choose what is loaded next. */
+  choose(model: string, adapter: string): void {
+    this._change({ model, adapter });
+    this._keep();
+  }
+
+  /** Choose in which kernel it is loaded next. */
+  chooseSpec(spec: string): void {
+    this._change({ spec });
+    this._keep();
+  }
+
+  /** Change how questions are asked. */
+  fill(change: Partial<Form>): void {
+    this._change({ form: { ...this._snapshot.form, ...change } });
+    clearTimeout(this._keepTimer);
+    this._keepTimer = setTimeout(() => this._keep(), KEEP_DELAY_MS);
+  }
+
+  /** Load what is chosen; with a kernel of its own, a new one where there is none, or one of another kind. */
+  async load(): Promise<void> {
+    const { line, told } = this._snapshot;
+    const spec = this._snapshot.spec || this._options.usualSpec();
+    if (line === 'starting' || told.phase === 'loading') {
+      return;
+    }
+    if (line === 'restarted' ? !(await this._line.again()) : line !== 'open' || spec !== this._runningSpec) {
+      await this._line.shutdown();
+      this._runningSpec = spec;
+      const isStarted = await this._line.start(spec);
+      this._keep();
+      if (!isStarted) {
+        return;
+      }
+    }
+    const { model, adapter } = this._snapshot;
+    if (this._owed.length > 0) {
+      this._line.send({ do: 'restore', turns: this._owed });
+    }
+    this._line.send({ do: 'load', model, adapter, locale: this._options.locale });
+  }
+
+  /** Give up a load: nothing else ends one, so the kernel starts anew. */
+  async stopLoading(): Promise<void> {
+    this._forgetModel();
+    await this._line.restart();
+  }
+
+  /** Ask a question. */
+  ask(question: string): void {
+    this._answer('ask', { question });
+  }
+
+  /** Answer the last question anew. */
+  again(): void {
+    this._answer('again', {});
+  }
+
+  /** End the answer where it is. */
+  stop(): void {
+    this._change({ isStopping: true });
+    this._line.send({ do: 'stop' });
+  }
+
+  /** Begin another conversation. */
+  clear(): void {
+    this._owed = [];
+    if (this._snapshot.line === 'open') {
+      this._line.send({ do: 'clear' });
+    } else {
+      this._hear({ ...this._snapshot.told, turns: [] });
+    }
+  }
+
+  /** Have the code that asks the same; it comes to `onCode`. */
+  writeCode(): void {
+    this._line.send({ do: 'code' });
+  }
+
+  /** End the kernel, and give back what it holds; what was said stays. */
+  async shutdown(): Promise<void> {
+    this._forgetModel();
+    await this._line.shutdown();
+    this._keep();
+  }
+
+  /** Use again a kernel that another page took, or that was busy or out of reach. */
+  reconnect(): void {
+    void this._line.again();
+  }
+
+  /** End what somebody else runs in the kernel, and go on. */
+  async interrupt(): Promise<void> {
+    await this._line.interrupt();
+    await this._line.again();
+  }
+
+  dispose(): void {
+    clearTimeout(this._keepTimer);
+    this._line.dispose();
+    this._listeners.clear();
+  }
+
+  private _answer(what: 'ask' | 'again', given: ReadonlyJSONObject): void {
+    const { form } = this._snapshot;
+    this._line.send({
+      do: what,
+      ...given,
+      system: form.system,
+      sides: [...sidesOf(form)],
+      options: optionsOf(form)
+    });
+  }
+
+  private _onLine(): void {
+    const { state, refusal } = this._line;
+    this._change({ line: state, refusal });
+    if (state === 'restarted' || state === 'dead') {
+      this._forgetModel();
+    }
+    if (state === 'open') {
+      this._keep();
+    }
+  }
+
+  private _onHeard(_: unknown, message: unknown): void {
+    const { type, code } = json(message);
+    if (type === 'code') {
+      this._options.onCode(text(code));
+      return;
+    }
+    const told = afterMessage(this._snapshot.told, message);
+    this._owed = told.turns.length > 0 ? [] : this._owed;
+    this._hear(this._owed.length > 0 ? { ...told, turns: this._owed } : told);
+  }
+
+  private _hear(told: ITold): void {
+    this._change({ told, isStopping: this._snapshot.isStopping && told.phase === 'answering' });
+  }
+
+  private _forgetModel(): void {
+    this._owed = this._snapshot.told.turns;
+    this._hear({ ...this._snapshot.told, phase: 'empty', progress: null, model: null, error: null });
+  }
+
+  private _change(change: Partial<ISnapshot>): void {
+    this._snapshot = { ...this._snapshot, ...change };
+    this._listeners.forEach(listener => listener());
+  }
+
+  private _keep(): void {
+    const { model, adapter, spec, form } = this._snapshot;
+    const { args, keep } = this._options;
+    keep({ key: args.key, model, adapter, spec, form, kernel: this._line.kernelId });
+  }
+
+  private _keepTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly _line: KernelLine;
+  private readonly _listeners = new Set<() => void>();
+  /** What was said in a kernel that is gone; the next one is told when it loads. */
+  private _owed: ReadonlyArray<ITurn> = [];
+  private _runningSpec = '';
+  private _snapshot: ISnapshot;
+}
+
+/** A namespace for `Playground` statics. */
+export namespace Playground {
+  /** What it begins with, and what it uses. */
+  export interface IOptions {
+    readonly args: PlaygroundArgs;
+    readonly kernels: Kernel.IManager;
+    /** The language of what is said. */
+    readonly locale: string;
+    /** The kind of kernel that is taken where none is chosen. */
+    readonly usualSpec: () => string;
+    /** Open it with these after a reload of the page. */
+    readonly keep: (args: PlaygroundArgs) => void;
+    /** Put code into a notebook. */
+    readonly onCode: (code: string) => void;
+  }
+}

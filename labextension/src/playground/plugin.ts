@@ -1,0 +1,75 @@
+/** The command that opens a playground; its code is loaded when the first one is seen. */
+
+import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
+import type { ICommandPalette } from '@jupyterlab/apputils';
+import type { ILauncher } from '@jupyterlab/launcher';
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+
+import type { IApp } from '../components/context';
+import { qwen3ftIcon } from '../components/icons';
+import { CommandIDs } from '../domain/commands';
+import { MainViews } from '../main/views';
+import type { PlaygroundArgs } from './args';
+import { readArgs } from './args';
+
+/** What the application has for playgrounds. */
+export interface IPlaces {
+  readonly rendermime: IRenderMimeRegistry;
+  readonly restorer: ILayoutRestorer | null;
+  readonly palette: ICommandPalette | null;
+  readonly launcher: ILauncher | null;
+}
+
+/** Add the command; open playgrounds come back with the layout, and find their kernels again. */
+export function addPlayground(app: JupyterFrontEnd, context: IApp, places: IPlaces): void {
+  const { trans } = context;
+  const views = new MainViews<PlaygroundArgs>({
+    app: { shell: app.shell, context },
+    restorer: places.restorer,
+    command: CommandIDs.openPlayground,
+    id: 'qwen3ft-playground',
+    icon: qwen3ftIcon,
+    keyOf: args => args.key,
+    title: ({ model, adapter }) =>
+      adapter || model ? trans.__('Playground: %1', lastPart(adapter || model)) : trans.__('Playground'),
+    load: async (args, view) => {
+      const { openPlayground } = await import('./view');
+      const { serviceManager: services } = app;
+      return openPlayground({ context, services, rendermime: places.rendermime, args, ...view });
+    },
+    onClose: args => {
+      if (args.kernel !== '') {
+        // Its memory is to be free; a kernel that is gone already needs nothing.
+        void app.serviceManager.kernels.shutdown(args.kernel).catch(() => undefined);
+      }
+    }
+  });
+  app.commands.addCommand(CommandIDs.openPlayground, {
+    label: args =>
+      args.isPalette === true ? trans.__('Open a Qwen3 Playground') : trans.__('Qwen3 Playground'),
+    caption: trans.__('Talk to a model, or to a fine-tune beside what it began with'),
+    icon: qwen3ftIcon,
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: {
+          model: { type: 'string', description: 'The model, for example Qwen/Qwen3-0.6B.' },
+          adapter: { type: 'string', description: 'A fine-tune: the id of its job, or its folder.' }
+        }
+      }
+    },
+    execute: args => views.open(readArgs(args))
+  });
+  const category = trans.__('Qwen3');
+  places.palette?.addItem({ command: CommandIDs.openPlayground, category, args: { isPalette: true } });
+  places.launcher?.add({ command: CommandIDs.openPlayground, category, rank: 2 });
+}
+
+function lastPart(path: string): string {
+  return (
+    path
+      .split(/[\\/]/)
+      .filter(part => part !== '')
+      .pop() ?? path
+  );
+}

@@ -1,0 +1,275 @@
+/** A kernel of the playground's own, and the comm to our part in it. */
+
+import type { Kernel } from '@jupyterlab/services';
+import type { IDisposable } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import { json } from '../api/read';
+import { SERVE_CODE, TARGET } from './protocol';
+
+/** So long a kernel may do something else before that is said. */
+const BUSY_AFTER_MS = 5_000;
+
+/**
+ * How it stands with the kernel.
+ *
+ * `none`: there is none yet. `restarted`: it died, or was started anew; what was loaded is gone. `dead`: it is gone.
+ * `lost`: the server is not heard of. `busy`: it runs something that is not ours. `taken`: another page uses it.
+ * `refused`: our part could not be started in it, `refusal` says why.
+ */
+export type Line =
+  'none' | 'starting' | 'open' | 'busy' | 'lost' | 'restarted' | 'dead' | 'taken' | 'refused';
+
+/** Why a kernel cannot serve: the name of the exception, and what it says. */
+export interface IRefusal {
+  readonly kind: string;
+  readonly words: string;
+}
+
+/** The kernel from its start to its end. Whoever disposes of this leaves the kernel alone: `shutdown` ends it. */
+export class KernelLine implements IDisposable {
+  /** @param _kernels - Where kernels are started and found. */
+  constructor(private readonly _kernels: Kernel.IManager) {}
+
+  /** Emitted when `state` is another. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** What our part in the kernel says. */
+  get heard(): ISignal<this, unknown> {
+    return this._heard;
+  }
+
+  /** How it stands. */
+  get state(): Line {
+    return this._state;
+  }
+
+  /** Why the kernel cannot serve, null where it can. */
+  get refusal(): IRefusal | null {
+    return this._refusal;
+  }
+
+  /** The kernel's id, empty where there is none. */
+  get kernelId(): string {
+    return this._kernel?.id ?? '';
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** Start a kernel; tell whether our part in it answers. */
+  async start(name: string): Promise<boolean> {
+    this._forget();
+    this._set('starting');
+    try {
+      return await this._use(await this._kernels.startNew({ name }));
+    } catch (error) {
+      return this._refuse('KernelError', error instanceof Error ? error.message : '');
+    }
+  }
+
+  /** Use a kernel that runs already; tell whether it was there and answers. */
+  async connect(id: string): Promise<boolean> {
+    this._forget();
+    this._set('starting');
+    const model = await this._kernels.findById(id).catch(() => undefined);
+    if (model === undefined) {
+      this._set('dead');
+      return false;
+    }
+    return this._use(this._kernels.connectTo({ model }));
+  }
+
+  /** Start the same kernel anew: nothing that it does, or holds, is left. */
+  async restart(): Promise<boolean> {
+    const kernel = this._kernel;
+    if (kernel === null) {
+      return false;
+    }
+    this._set('starting');
+    this._isOwnRestart = true;
+    try {
+      await kernel.restart();
+      return await this._open(kernel);
+    } catch {
+      this._set('dead');
+      return false;
+    } finally {
+      this._isOwnRestart = false;
+    }
+  }
+
+  /** Come back to a kernel that another page took, or that was busy or out of reach. */
+  async again(): Promise<boolean> {
+    const kernel = this._kernel;
+    if (kernel === null) {
+      return false;
+    }
+    if (kernel.connectionStatus !== 'connected') {
+      await kernel.reconnect().catch(() => undefined);
+    }
+    return this._open(kernel);
+  }
+
+  /** End what somebody else runs in the kernel. */
+  async interrupt(): Promise<void> {
+    await this._kernel?.interrupt();
+  }
+
+  /** End the kernel, and with it all that it holds. */
+  async shutdown(): Promise<void> {
+    const id = this.kernelId;
+    this._forget();
+    this._set('none');
+    if (id !== '') {
+      await this._kernels.shutdown(id).catch(() => undefined);
+    }
+  }
+
+  /** Say something to our part in the kernel. */
+  send(message: object): void {
+    if (this._comm !== null && !this._comm.isDisposed) {
+      void this._comm.send(JSON.parse(JSON.stringify(message)));
+      this._watchBusy();
+    }
+  }
+
+  dispose(): void {
+    if (!this._isDisposed) {
+      this._isDisposed = true;
+      this._forget();
+      Signal.clearData(this);
+    }
+  }
+
+  private async _use(kernel: Kernel.IKernelConnection): Promise<boolean> {
+    if (this._isDisposed) {
+      // The view was closed while it started.
+      kernel.dispose();
+      await this._kernels.shutdown(kernel.id).catch(() => undefined);
+      return false;
+    }
+    this._kernel = kernel;
+    kernel.statusChanged.connect(this._onStatus, this);
+    kernel.connectionStatusChanged.connect(this._onConnection, this);
+    kernel.disposed.connect(this._onGone, this);
+    return this._open(kernel);
+  }
+
+  private async _open(kernel: Kernel.IKernelConnection): Promise<boolean> {
+    this._comm?.dispose(); // that it is replaced is not to be heard as another page's doing
+    this._comm = null;
+    this._watchBusy();
+    const request = { code: SERVE_CODE, silent: true, store_history: false };
+    const reply = await kernel
+      .requestExecute(request, true)
+      .done.catch(() => null)
+      .finally(() => clearTimeout(this._busyTimer));
+    if (this._isDisposed || kernel !== this._kernel) {
+      return false;
+    }
+    if (reply === null) {
+      this._set(this._state === 'starting' ? 'dead' : this._state);
+      return false;
+    }
+    if (reply.content.status !== 'ok') {
+      const content = json(reply.content);
+      return this._refuse(String(content.ename ?? ''), String(content.evalue ?? ''));
+    }
+    const comm = kernel.createComm(TARGET);
+    comm.onMsg = message => this._onMessage(message.content.data);
+    comm.open({});
+    this._comm = comm;
+    this._refusal = null;
+    this._set('open');
+    return true;
+  }
+
+  private _refuse(kind: string, words: string): false {
+    this._refusal = { kind, words };
+    this._set('refused');
+    return false;
+  }
+
+  private _onMessage(data: unknown): void {
+    clearTimeout(this._busyTimer);
+    if (json(data).type === 'taken') {
+      this._comm = null;
+      this._set('taken');
+      return;
+    }
+    if (this._state === 'busy') {
+      this._set('open');
+    }
+    this._heard.emit(data);
+  }
+
+  private _onStatus(_: unknown, status: Kernel.Status): void {
+    if (status === 'dead') {
+      this._onGone();
+    } else if (status === 'autorestarting' || (status === 'restarting' && !this._isOwnRestart)) {
+      this._comm = null;
+      this._set('restarted');
+    }
+  }
+
+  private _onConnection(_: unknown, status: Kernel.ConnectionStatus): void {
+    if (status !== 'connected' && this._state === 'open') {
+      this._set('lost');
+    } else if (status === 'connected' && this._state === 'lost') {
+      this._set('open');
+      this.send({ do: 'state' });
+    }
+  }
+
+  private _onGone(): void {
+    this._comm = null;
+    this._kernel = null;
+    this._set('dead');
+  }
+
+  /** Say that the kernel does something else, if nothing is heard for a while. */
+  private _watchBusy(): void {
+    clearTimeout(this._busyTimer);
+    this._busyTimer = setTimeout(() => {
+      if (this._kernel?.status === 'busy' && (this._state === 'open' || this._state === 'starting')) {
+        this._set('busy');
+      }
+    }, BUSY_AFTER_MS);
+  }
+
+  private _forget(): void {
+    clearTimeout(this._busyTimer);
+    const kernel = this._kernel;
+    this._kernel = null;
+    this._comm = null;
+    this._refusal = null;
+    if (kernel !== null) {
+      kernel.statusChanged.disconnect(this._onStatus, this);
+      kernel.connectionStatusChanged.disconnect(this._onConnection, this);
+      kernel.disposed.disconnect(this._onGone, this);
+      kernel.dispose();
+    }
+  }
+
+  private _set(state: Line): void {
+    if (state !== this._state && !this._isDisposed) {
+      this._state = state;
+      this._changed.emit();
+    }
+  }
+
+  private _busyTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly _changed = new Signal<this, void>(this);
+  private _comm: Kernel.IComm | null = null;
+  private readonly _heard = new Signal<this, unknown>(this);
+  private _isDisposed = false;
+  private _isOwnRestart = false;
+  private _kernel: Kernel.IKernelConnection | null = null;
+  private _refusal: IRefusal | null = null;
+  private _state: Line = 'none';
+}

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.notebook.chat_form import ChatForm
     from qwen3ft_jupyter.notebook.display import get_model_manager
     from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker
 
 _HOMES = {
     "CachedModel": "qwen3ft_jupyter.cache.models",
+    "ChatForm": "qwen3ft_jupyter.notebook.chat_form",
     "FineTuneConfig": "qwen3ft_jupyter.finetune.config",
     "FineTuneForm": "qwen3ft_jupyter.notebook.forms",
     "Job": "qwen3ft_jupyter.jobs.store",
@@ -34,6 +36,7 @@ _HOMES = {
 
 __all__ = [
     "CachedModel",
+    "ChatForm",
     "FineTuneConfig",
     "FineTuneForm",
     "Job",

@@ -74,7 +74,7 @@ def test_what_is_made_from_the_fields_of_a_fine_tune_is_up_to_date() -> None:
     """Their reference in both languages, and their part of openapi.yaml."""
     made = runpy.run_path(str(ROOT / "scripts/fields.py"))["files"]()
 
-    assert len(made) == 3
+    assert len(made) == 4
     for path, text in made.items():
         assert path.read_text("utf-8") == text, f"{path.name}: run python scripts/fields.py"
 

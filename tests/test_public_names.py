@@ -10,6 +10,7 @@ from qwen3ft_jupyter.errors import Qwen3ftError, error_classes, error_from_json
 def test_the_public_names_are_these() -> None:
     assert sorted(qwen3ft_jupyter.__all__) == [
         "CachedModel",
+        "ChatForm",
         "FineTuneConfig",
         "FineTuneForm",
         "Job",

@@ -313,13 +313,14 @@ VERBS: Final[tuple[Verb, ...]] = (
         "chat",
         "Asks a model, or the result of a fine-tune.",
         (
-            Argument("NAME_OR_RUN", "model_name", "run"),
+            Argument("NAME_OR_RUN", "model_name", "run", optional_in=MAGIC),
             Argument("QUESTION", "question", optional_in=CLI, is_text=True),
         ),
         (Option("--max-new-tokens", "limits the length of the answer.", "N", "count"),),
         (
             "NAME_OR_RUN is a repo id, or the job id or output folder of a fine-tune.",
             "QUESTION is the rest of the line, as it is typed; %%qwen3ft chat NAME takes the cell.",
+            "In a notebook without NAME_OR_RUN: a form to ask in.",
             "In a terminal without QUESTION: each line of standard input is a question.",
         ),
         takes_cell=True,

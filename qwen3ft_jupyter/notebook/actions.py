@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.notebook.chat_form import ChatForm
+    from qwen3ft_jupyter.notebook.form_parts import Form
     from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker
     from qwen3ft_jupyter.notebook.tuning_views import PlanView, PreviewView
 
@@ -219,8 +221,12 @@ def push(room: Room, given: Namespace) -> JobView | TableView:
     return TableView(push_table(actions.plan_push(manager, given), "magic"))
 
 
-def chat(room: Room, given: Namespace) -> TextView:
-    """Ask a model what the line and the cell say."""
+def chat(room: Room, given: Namespace) -> TextView | ChatForm:
+    """Ask a model what the line and the cell say, or show the form."""
+    if given.model_name is None:
+        from qwen3ft_jupyter.notebook.chat_form import ChatForm
+
+        return ChatForm(room.manager_for(given))
     written = (given.cell or "").rstrip()
     question = "\n\n".join(part for part in (given.question, _LEADING_LINES.sub("", written)) if part)
     if not question:
@@ -287,7 +293,7 @@ def help_on(_room: Room, given: Namespace) -> TableView:
     return TableView(help_table("magic", verb))
 
 
-ACTIONS: dict[str, Callable[[Room, Namespace], View | ModelPicker | FineTuneForm]] = {
+ACTIONS: dict[str, Callable[[Room, Namespace], View | Form]] = {
     "status": status,
     "models": models,
     "download": download,

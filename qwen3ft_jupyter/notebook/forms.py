@@ -8,126 +8,35 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from qwen3ft_jupyter.errors import BadConfig, JobNotFound, Qwen3ftError, WrongJobState
-from qwen3ft_jupyter.faces import say
+from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.messages import Message, Texts, size, tr
-from qwen3ft_jupyter.notebook.display import get_model_manager, ipython_display
+from qwen3ft_jupyter.notebook.display import get_model_manager
 from qwen3ft_jupyter.notebook.form_fields import draw_fields
-from qwen3ft_jupyter.notebook.job_view import JobView, pause_s
+from qwen3ft_jupyter.notebook.form_parts import Form, JobPanel, LookPanel, error_html
 from qwen3ft_jupyter.notebook.markup import element, verbatim
 from qwen3ft_jupyter.paths import is_folder, names_in
-from qwen3ft_jupyter.processes import start_thread
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
-    from markupsafe import Markup
-
-    from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.manager.overview import ModelRow
+    from qwen3ft_jupyter.notebook.views import View
 
-_LOOK_S = 0.5
-"""Between two looks at a job; widgets share the kernel's channel with everything else."""
 _HUBS = (("ModelScope", "modelscope"), ("Hugging Face", "huggingface"))
 _DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 _MOST_FILES = 50
 
 
-class JobPanel:
-    """One job in a form: what it is doing, and a button that stops it."""
-
-    def __init__(self) -> None:
-        import ipywidgets
-
-        self.output = ipywidgets.HTML()
-        self.problem = ipywidgets.HTML()
-        self.stop_button = ipywidgets.Button(description=tr("Stop"), icon="stop", disabled=True)
-        self.stop_button.layout.display = "none"  # there is nothing to stop yet
-        self.stop_button.on_click(lambda _: self._stop())
-        self.widget: Any = ipywidgets.VBox([self.problem, self.output, self.stop_button])
-        self.follower: threading.Thread | None = None
-        self._job: Job | None = None
-
-    def start(self, start: Callable[[], Job]) -> None:
-        """Start a job and follow it, or show why not; while one is at work it is not lost to a second click."""
-        try:
-            if self._job is not None and self._job.status().is_active:
-                raise WrongJobState(
-                    "The job {id} of this form is at work.",
-                    hint="Stop it first, or open a form in another cell.",
-                    id=self._job.id,
-                )
-            job = start()
-        except JobNotFound:  # the one before is forgotten
-            self._job = None
-            self.start(start)
-        except Qwen3ftError as error:
-            self.show_error(error)
-        else:
-            self.follow(job)
-
-    def follow(self, job: Job) -> None:
-        """Show `job` until it has ended, from a thread that touches nothing but these widgets."""
-        self._job = job
-        self.problem.value = ""
-        self.stop_button.layout.display = ""
-        self.stop_button.disabled = False
-        self.follower = threading.Thread(target=self._watch, args=(job,), name="qwen3ft form", daemon=True)
-        if not start_thread(self.follower):
-            self.output.value = str(JobView(job).html())  # as it is now
-
-    def show_error(self, error: Qwen3ftError) -> None:
-        """Show what failed and what to do; what is shown of a job stays."""
-        self.problem.value = verbatim(_error_html(error))
-
-    def _watch(self, job: Job) -> None:
-        view = JobView(job)
-        try:
-            is_active, began = True, time.monotonic()
-            while is_active and self._job is job:
-                self.output.value = verbatim(view.html())
-                is_active = job.wait(timeout_s=max(_LOOK_S, pause_s(time.monotonic() - began))).is_active
-            if self._job is job:
-                self.output.value = verbatim(view.html())
-                self.problem.value = ""  # that it was at work
-        except Qwen3ftError as error:
-            self.show_error(error)
-        if self._job is job:
-            self.stop_button.disabled = True
-
-    def _stop(self) -> None:
-        """Ask the job to stop through its folder: that works whatever the kernel is doing by the time it is read."""
-        if self._job is not None:
-            try:
-                self._job.stop()
-            except Qwen3ftError as error:
-                self.show_error(error)
-
-
-class _Form:
-    """A widget that is shown when the form is the last value of a cell."""
-
-    widget: Any
-    instead: str
-    """What does the same without widgets."""
-
-    def _ipython_display_(self) -> None:
-        """Show the widget, and what to type where none is shown: on GitHub, in an export, without a kernel."""
-        said = tr("This form needs a running kernel. The same without it: {command}", command=self.instead)
-        bundle = {**self.widget._repr_mimebundle_(), "text/html": verbatim(said), "text/plain": said}
-        ipython_display().display(bundle, raw=True)
-
-
-class ModelPicker(_Form):
+class ModelPicker(Form):
     """A form that downloads one of the models there are.
 
     Args:
@@ -161,7 +70,7 @@ class ModelPicker(_Form):
         self.panel.start(lambda: self._for_hub(self._manager, self.hub.value).download(self.model.value))
 
 
-class FineTuneForm(_Form):
+class FineTuneForm(Form):
     """A form that fine-tunes a model, and shows the YAML that it runs, to be kept as ``%%qwen3ft finetune``.
 
     Args:
@@ -181,6 +90,11 @@ class FineTuneForm(_Form):
         self.preview = ipywidgets.HTML()
         self.start_button = ipywidgets.Button(description=tr("Start"), icon="play", button_style="primary")
         self.start_button.on_click(lambda _: self._start())
+        self.data_button = ipywidgets.Button(description=tr("Show the data"), icon="search")
+        self.data_button.on_click(lambda _: self._look(tr("Reading the data…"), self._find_data))
+        self.plan_button = ipywidgets.Button(description=tr("Plan"), icon="calculator")
+        self.plan_button.on_click(lambda _: self._look(tr("Planning…"), self._find_plan))
+        self.looking = LookPanel()
         self.panel = JobPanel()
         for field in self.fields.values():
             field.widget.observe(lambda _: self._show_yaml(), names="value")
@@ -189,7 +103,14 @@ class FineTuneForm(_Form):
             [field.widget for field in self.fields.values() if field.group == group] for group in ("basic", "advanced")
         )
         more = ipywidgets.Accordion([ipywidgets.VBox(advanced)], titles=(tr("Advanced"),), selected_index=None)
-        self.widget = ipywidgets.VBox([*basic, more, self.preview, self.start_button, self.panel.widget])
+        buttons = ipywidgets.HBox([self.data_button, self.plan_button, self.start_button])
+        # Beside each other where there is room for both
+        wrap = {"display": "flex", "flex_flow": "row wrap", "grid_gap": "0 2em"}
+        left, right = (
+            ipywidgets.VBox(children, layout={"flex": "1 1 30em", "min_width": "0"})
+            for children in ([*basic, more], [self.preview, buttons, self.looking.widget, self.panel.widget])
+        )
+        self.widget = ipywidgets.Box([left, right], layout=wrap)
 
     def __getattr__(self, name: str) -> Any:
         """Return the widget of a field, such as `form.epochs`; those of lora are in `fields`."""
@@ -224,14 +145,32 @@ class FineTuneForm(_Form):
         return typed
 
     def _show_yaml(self) -> None:
+        """Show what would run, and all that is wrong with it while it is typed."""
+        from qwen3ft_jupyter.finetune.form import check_form  # which imports pydantic
+
         self._show_defaults()
         try:
             written = yaml.safe_dump(self.config(), sort_keys=False, allow_unicode=True)
         except BadConfig as error:
-            self.preview.value = verbatim(_error_html(error))
+            self.preview.value = verbatim(error_html(error))
             return
         code = element("pre", "%%qwen3ft finetune\n" + written, style="margin:0")
-        self.preview.value = verbatim(element("div", tr("It runs this:"), code))
+        problems = [element("li", tr(problem.message)) for problem in check_form(self._typed(), root=Path()).problems]
+        missing = element("div", tr("Before it can start:"), element("ul", *problems, style="margin:0"))
+        self.preview.value = verbatim(element("div", tr("It runs this:"), code, *([missing] if problems else [])))
+
+    def _look(self, words: str, find: Callable[[threading.Event], View]) -> None:
+        self.looking.look(words, lambda stop: find(stop).html())
+
+    def _find_data(self, stop: threading.Event) -> View:
+        from qwen3ft_jupyter.notebook.tuning_views import PreviewView
+
+        return PreviewView(self._manager.preview(self._typed(), stop=stop))
+
+    def _find_plan(self, stop: threading.Event) -> View:
+        from qwen3ft_jupyter.notebook.tuning_views import PlanView
+
+        return PlanView(self._manager.plan_fine_tune(self._typed(), stop=stop))
 
     def _show_defaults(self) -> None:
         """Show what preset, method and objective give where nothing is typed."""
@@ -268,8 +207,3 @@ def _data_files() -> list[str]:
     folders = [Path(), *(Path(name) for name in names_in(Path()) if is_folder(name))]
     found = (folder / name for folder in folders for name in names_in(folder) if Path(name).suffix in _DATA_SUFFIXES)
     return sorted(path.as_posix() for path in itertools.islice(found, _MOST_FILES))
-
-
-def _error_html(error: Qwen3ftError) -> Markup:
-    said = say.error(error, "magic")
-    return element("div", element("b", said["code"]), ": ", said["message"], " ", said["hint"], role="alert")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from ipywidgets import Widget
 
-from qwen3ft_jupyter.errors import BadConfig, NoSpace
+from qwen3ft_jupyter.errors import BadConfig, NoSpace, Stopped
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.manager import get_model_manager
 from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker, with_hub
@@ -20,6 +21,8 @@ from tests.server.standin import FAILED, HALFWAY, HOSTILE, StandInManager
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from markupsafe import Markup
 
     from qwen3ft_jupyter.manager import ModelManager
 
@@ -238,6 +241,75 @@ def test_the_form_shows_the_yaml_it_runs(manager: StandInManager) -> None:
     shown.data.value = "<b>.jsonl"
 
     assert "%%qwen3ft finetune\nmodel: Qwen/Qwen3-0.6B\ndata: &lt;b&gt;.jsonl\nmethod: lora" in shown.preview.value
+
+
+def test_what_is_still_missing_is_listed_while_one_types(
+    manager: StandInManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = form(manager)
+    shown.epochs.value = "-1"
+    before = shown.preview.value
+    shown.data.value, shown.output_dir.value, shown.epochs.value = "train.jsonl", "runs/a", "2"
+
+    assert "Before it can start:" in before
+    assert "data" in before
+    assert "epochs" in before
+    assert "Before it can start:" not in shown.preview.value
+
+
+def test_the_data_and_the_plan_are_shown_beside_the_form(manager: StandInManager) -> None:
+    shown = form(manager)
+    shown.data.value = "train.jsonl"
+
+    shown.data_button.click()
+    seen = looked(shown)
+    shown.plan_button.click()
+    planned = looked(shown)
+
+    assert "Yes." in seen
+    assert HOSTILE not in seen
+    assert "T4" in planned
+    for name in ("preview", "plan_fine_tune"):
+        [(config, _)] = manager.was_asked(name)
+        assert config == {"model": "Qwen/Qwen3-0.6B", "data": "train.jsonl", "method": "lora"}
+
+
+def test_a_look_that_fails_says_why_and_one_that_is_stopped_says_so(real: ModelManager) -> None:
+    shown = FineTuneForm(real)
+    shown.data.value = "train.jsonl"
+    shown.data_button.click()
+    failed = looked(shown)
+    shown.looking.look("Waiting", wait_for_stop)
+    shown.looking.stop_button.click()
+
+    assert "is not in the cache" in failed
+    assert "%qwen3ft download Qwen/Qwen3-0.6B" in failed
+    assert "Stopped." in looked(shown)
+    assert shown.looking.stop_button.layout.display == "none"
+
+
+def test_a_new_look_counts_and_the_one_before_it_does_not(manager: StandInManager) -> None:
+    shown = form(manager)
+    shown.looking.look("Waiting", wait_for_stop)
+    first = shown.looking.thread
+    shown.plan_button.click()
+    assert first is not None
+    first.join(LIMIT_S)
+
+    assert "T4" in looked(shown)
+
+
+def looked(shown: FineTuneForm) -> str:
+    assert shown.looking.thread is not None
+    shown.looking.thread.join(LIMIT_S)
+    assert not shown.looking.thread.is_alive()
+    return str(shown.looking.output.value)
+
+
+def wait_for_stop(stop: threading.Event) -> Markup:
+    assert stop.wait(LIMIT_S)
+    raise Stopped("It was stopped.")
 
 
 def test_the_yaml_that_is_shown_is_what_the_cell_magic_reads(manager: StandInManager) -> None:

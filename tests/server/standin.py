@@ -525,6 +525,14 @@ class StandInManager:
         model = SimpleNamespace(num_parameters=lambda: 596_049_920, dtype="torch.bfloat16", device="cpu")
         return model, SimpleNamespace(name="tokenizer")
 
+    def plan_fine_tune(self, config: Any, **options: Any) -> FineTunePlan:
+        self._note("plan_fine_tune", config, options)
+        return fine_tune_plan()
+
+    def preview(self, config: Any, **options: Any) -> Preview:
+        self._note("preview", config, options)
+        return PREVIEW
+
     def chat(self, model_name: str, question: str, **options: Any) -> str:
         self._note("chat", model_name, question, options)
         return f"You asked: {question}"

@@ -120,7 +120,7 @@ export class Plot {
     return {
       width: Math.max(120, this._box.clientWidth),
       height,
-      padding: [8, 8, 0, 0],
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       scales: {
         x: { time: false, range: (_, least, greatest) => this._xRange(least, greatest) },

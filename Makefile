@@ -102,7 +102,7 @@ endif
 bench: $(STAMPS)/dev  ## measure side by side; prints ratios
 	@$(BIN)/python -m tests.benchmarks
 
-screenshot: $(STAMPS)/dev  ## take the pictures of the README
+screenshot: $(STAMPS)/dev  ## take the pictures of README and docs
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python scripts/screenshot.py
 
 clean:  ## remove what the other targets made

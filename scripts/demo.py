@@ -34,11 +34,12 @@ def main() -> int:
 
 
 def lab(environ: dict[str, str], extra: list[str]) -> int:
-    """Open a copy of the quickstart in JupyterLab."""
+    """Open a copy of the quickstart in JupyterLab; those that it links lie beside it."""
     folder = DEMO / "lab"
     folder.mkdir(parents=True, exist_ok=True)
     # train.jsonl is what the panel's Fine-tune cell names: beside it, that cell runs as it is
-    for source in (NOTEBOOK, ROOT / "qwen3ft_jupyter" / "practice" / "data" / "train.jsonl"):
+    data = ROOT / "qwen3ft_jupyter" / "practice" / "data" / "train.jsonl"
+    for source in (*sorted(NOTEBOOK.parent.glob("*.ipynb")), data):
         if not (folder / source.name).exists():
             shutil.copyfile(source, folder / source.name)
     environ["MODEL_CACHE_DIR"] = str(DEMO / "lab-cache")  # empty even after the demo: a download can be seen

@@ -1,4 +1,4 @@
-"""Takes the pictures of the README, docs/images/*.png, from a live JupyterLab with the practice model."""
+"""Takes the pictures of README and docs, docs/images/*.png, from a live JupyterLab with the practice model."""
 
 from __future__ import annotations
 

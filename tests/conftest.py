@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # hypothesis otherwise keeps its examples in the checkout, where pytest warns of the folder
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "qwen3ft-hypothesis")
@@ -22,6 +27,31 @@ for _name, _handler in (("SIGHUP", signal.SIG_DFL), ("SIGINT", signal.default_in
     _number = getattr(signal, _name, None)  # Windows has no SIGHUP
     if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
+
+
+_FSYNC = os.fsync
+
+
+def _stat(file: int | IO[bytes]) -> None:
+    """Do nothing with an open file. Raises OSError as `fsync` does for one that is closed."""
+    os.fstat(file if isinstance(file, int) else file.fileno())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> Iterator[None]:
+    """Leave the disk its time: a real `fsync` takes half of what the tests of the cache take, on a busy disk more.
+
+    What a power cut takes along is played; see `tests.power_cuts`.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", _stat)
+        yield
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask the real disk all the same."""
+    monkeypatch.setattr(os, "fsync", _FSYNC)
 
 
 @pytest.fixture(scope="session")

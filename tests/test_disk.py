@@ -22,6 +22,7 @@ from tests.played_disks import FailingDisk, ForgetfulDisk, RecordingDisk
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("synced")
 NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 

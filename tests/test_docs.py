@@ -1,4 +1,4 @@
-"""A setting, route, verb, command or error code that the README does not explain does not exist for its users."""
+"""A setting, route, verb, field or error code that no page explains does not exist; what a page says is true."""
 
 from __future__ import annotations
 
@@ -22,14 +22,27 @@ from qwen3ft_jupyter.settings.setting import Before
 from tests.test_imports import LEVEL_OF, MODULES, imported_rooms, room_of
 
 ROOT = Path(__file__).parent.parent
+
+
+def read(doc: str) -> str:
+    """Return the text of a document."""
+    return (ROOT / doc).read_text("utf-8")
+
+
 READMES = ["README.md", "README.zh-CN.md"]
 DOCS = [
     *READMES,
     "CONTRIBUTING.md",
     "RELEASE.md",
     "SECURITY.md",
-    *("docs/" + name for name in ("architecture.md", "decisions.md", "faults.md", "finetune.md", "verbs.md")),
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 ]
+PAGES = [doc for doc in DOCS if doc.removesuffix(".zh-CN.md") != doc]
+"""In Chinese; each has its English one."""
+NOT_FOR_USERS = {"CONTRIBUTING.md", "RELEASE.md", "docs/architecture.md", "docs/decisions.md", "docs/faults.md"}
+GUIDES = [doc for doc in DOCS if doc not in NOT_FOR_USERS]
+OF_OUR_FILES = [doc for doc in DOCS if not doc.startswith("docs/") or doc in NOT_FOR_USERS or "Made by" in read(doc)]
+"""Others name files of their reader: `runs/first/README.md`, `jupyter_server_config.py`."""
 HOMES = ("", "qwen3ft_jupyter", "qwen3ft_jupyter/server", "labextension/src", "labextension/src/__tests__")
 """Where files that a document names may lie."""
 
@@ -39,9 +52,20 @@ def readme(request: pytest.FixtureRequest) -> str:
     return (ROOT / str(request.param)).read_text("utf-8")
 
 
-def test_every_setting_is_documented(readme: str) -> None:
+@pytest.fixture(params=["", ".zh-CN"])
+def language(request: pytest.FixtureRequest) -> str:
+    """What stands before the suffix of a page in that language."""
+    return str(request.param)
+
+
+def page(name: str, language: str) -> str:
+    return (ROOT / f"docs/{name}{language}.md").read_text("utf-8")
+
+
+def test_every_setting_is_documented(language: str) -> None:
     """One row each, in the order of the declarations, with its default where that is a word."""
-    rows = [row.split(" | ") for row in re.findall(r"^\| `[A-Z0-9_]+` \| .*$", readme, re.MULTILINE)]
+    rows = re.findall(r"^\| `[A-Z0-9_]+` \| .*$", page("settings", language), re.MULTILINE)
+    rows = [row.split(" | ") for row in rows]
 
     assert [row[0] for row in rows] == [f"| `{setting.variable}`" for setting in SETTINGS]
     for row, setting in zip(rows, SETTINGS, strict=True):
@@ -50,28 +74,26 @@ def test_every_setting_is_documented(readme: str) -> None:
             assert row[1] in ({"none", "无"} if default in (None, ()) else {f"`{default}`"})
 
 
-def test_every_route_is_documented(readme: str) -> None:
+def test_every_route_is_documented(language: str) -> None:
+    text = page("rest", language)
     routes = yaml.safe_load((ROOT / "qwen3ft_jupyter/server/openapi.yaml").read_text("utf-8"))["paths"]
     for path, methods in routes.items():
         for method in set(methods) & {"get", "post", "delete", "put", "patch"}:
-            assert f"`{method.upper()} {path}`" in readme
-
-
-def test_every_verb_is_documented(readme: str) -> None:
-    for verb in VERBS:
-        assert f"`{verb.name}`" in readme or f"`{verb.name} " in readme
+            assert f"`{method.upper()} {path}`" in text
 
 
 def test_the_reference_of_verbs_is_that_of_the_table() -> None:
-    made = runpy.run_path(str(ROOT / "scripts/verbs.py"))["reference"]()
+    made = runpy.run_path(str(ROOT / "scripts/verbs.py"))["files"]()
 
-    assert (ROOT / "docs/verbs.md").read_text("utf-8") == made
-    for verb in VERBS:
-        assert f"\n## {verb.name}\n" in made
+    assert len(made) == 2
+    for path, text in made.items():
+        assert path.read_text("utf-8") == text, f"{path.name}: run python scripts/verbs.py"
+        for verb in VERBS:
+            assert f"\n## {verb.name}\n" in text
 
 
 def test_what_is_made_from_the_fields_of_a_fine_tune_is_up_to_date() -> None:
-    """Their reference in both languages, and their part of openapi.yaml."""
+    """Their reference in both languages, their part of openapi.yaml, and the schema that the form is tested with."""
     made = runpy.run_path(str(ROOT / "scripts/fields.py"))["files"]()
 
     assert len(made) == 4
@@ -79,15 +101,17 @@ def test_what_is_made_from_the_fields_of_a_fine_tune_is_up_to_date() -> None:
         assert path.read_text("utf-8") == text, f"{path.name}: run python scripts/fields.py"
 
 
-def test_every_error_code_is_documented(readme: str) -> None:
+def test_every_error_code_is_documented(language: str) -> None:
+    text = page("troubleshooting", language)
     for cls in error_classes():
         if cls.__module__.startswith("qwen3ft_jupyter"):
-            assert f"`{cls.code}`" in readme
+            assert f"`{cls.code}`" in text
 
 
-def test_every_field_of_a_fine_tune_is_documented(readme: str) -> None:
+def test_every_field_of_a_fine_tune_is_documented(language: str) -> None:
+    text = page("config", language)
     for name in FineTuneConfig.model_fields:
-        assert f"`{name}`" in readme
+        assert f"`{name}`" in text
 
 
 def test_the_readmes_say_the_two_commands_first(readme: str) -> None:
@@ -95,11 +119,16 @@ def test_the_readmes_say_the_two_commands_first(readme: str) -> None:
     assert readme.index("make test") < 2500
 
 
-def test_every_picture_exists(readme: str) -> None:
-    pictures = [line.split("](")[1].split(")")[0] for line in readme.splitlines() if line.startswith("![")]
-    assert pictures
-    for picture in pictures:
-        assert (ROOT / picture).is_file()
+def test_the_readmes_have_a_picture_and_lead_to_every_page(readme: str) -> None:
+    """Or the index of pages does."""
+    is_chinese = "**简体中文**" in readme
+    index = (ROOT / "docs" / ("README.zh-CN.md" if is_chinese else "README.md")).read_text("utf-8")
+    linked = {target.rpartition("/")[2] for target in links(readme + index)}
+
+    assert re.search(r"^!\[.+\]\(docs/images/", readme, re.MULTILINE)
+    for doc in GUIDES:
+        if doc.endswith(".zh-CN.md") is is_chinese:
+            assert doc.rpartition("/")[2] in linked, doc
 
 
 def test_the_sizes_of_the_recommended_models_are_the_catalogues(readme: str) -> None:
@@ -110,6 +139,11 @@ def test_the_sizes_of_the_recommended_models_are_the_catalogues(readme: str) -> 
             assert row.endswith(f"| {model.download_bytes / 1e9:.1f} GB | {lora:.1f} GB |"), row
 
 
+def links(text: str) -> list[str]:
+    """Return where a text leads, blocks of code left out."""
+    return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
 def words_in_code(doc: str) -> set[str]:
     """Return what a document shows in backticks, and the lines of its blocks of commands without their comments."""
     text = (ROOT / doc).read_text("utf-8")
@@ -118,7 +152,7 @@ def words_in_code(doc: str) -> set[str]:
     return lines | set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)))
 
 
-@pytest.mark.parametrize("doc", DOCS)
+@pytest.mark.parametrize("doc", OF_OUR_FILES)
 def test_every_file_that_is_named_exists(doc: str) -> None:
     """From the root, the package or the sources of the front end; in a row of a table, also from the rooms it names."""
     for line in (ROOT / doc).read_text("utf-8").splitlines():

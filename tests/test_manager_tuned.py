@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.jobs.store import Job
 
-WAIT_S = 240
+WAIT_S = 600
 
 
 @pytest.fixture(scope="module")

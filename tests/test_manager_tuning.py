@@ -225,6 +225,27 @@ def test_a_server_looks_ahead_without_importing_what_that_takes(manager: ModelMa
         manager.look_ahead("plan", {"config": text}, folder=folder, stop=stop)
 
 
+def test_a_server_starts_a_fine_tune_in_a_folder_that_is_not_its_own(
+    manager: ModelManager, config: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, folder = Path(config).read_text(), Path.cwd()
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+    started = manager.look_ahead("start", {"config": text}, folder=folder, stop=threading.Event())
+
+    job = manager.job(started["id"])
+    assert job.snapshot().params["config"]["output_dir"] == str(folder / "runs" / "a")
+    job.stop()
+    job.wait()
+
+
+def test_a_rough_plan_is_one_of_the_same_run(manager: ModelManager, config: str) -> None:
+    rough, whole = manager.plan_fine_tune(config, rough=True), manager.plan_fine_tune(config)
+
+    assert (rough.tokens.basis, whole.tokens.basis) == ("estimated", "counted")
+    assert (rough.data, rough.output_dir, rough.is_cached) == (whole.data, whole.output_dir, True)
+
+
 def test_a_preview_takes_what_a_notebook_holds(manager: ModelManager) -> None:
     found = manager.preview(ROWS, PRACTICE_REPO_ID, count=1)
 

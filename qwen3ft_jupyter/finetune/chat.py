@@ -283,8 +283,8 @@ def generation_settings(loaded: LoadedPair, end_ids: list[int], options: AnswerO
         top_p = THINKING_TOP_P if options.thinking else TOP_P
         sampling = {
             "do_sample": True,
-            "temperature": temperature,
-            "top_p": top_p if options.top_p is None else options.top_p,
+            "temperature": float(temperature),  # transformers refuses whole numbers
+            "top_p": float(top_p if options.top_p is None else options.top_p),
             "top_k": TOP_K if options.top_k is None else options.top_k,
         }
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else next(iter(unique), None)

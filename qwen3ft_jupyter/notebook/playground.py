@@ -329,7 +329,7 @@ def _as_ours(error: Exception) -> Qwen3ftError:
             hint="Clear the conversation, allow fewer tokens, or take a smaller model.",
         )
     logger.error("The playground failed.", exc_info=error)
-    return LoadError("That failed ({kind}).", hint="Start the kernel anew.", kind=type(error).__name__)
+    return Qwen3ftError("That failed ({kind}).", hint="Start the kernel anew.", kind=type(error).__name__)
 
 
 def _give_back_memory() -> None:

@@ -52,7 +52,7 @@ def run_clients(folder: Path, files: Mapping[str, bytes] = FILES) -> dict[str, s
             env = {**kept, **given, "HF_ENDPOINT": mirror.url, "MODELSCOPE_ENDPOINT": mirror.url}
             env |= {"HF_HUB_DISABLE_UPDATE_CHECK": "1", "PYTHONDONTWRITEBYTECODE": "1"}
             command = [sys.executable, "-W", "ignore", "-c", code]
-            subprocess.run(command, env=env, cwd=folder, check=True, capture_output=True, timeout=100)
+            subprocess.run(command, env=env, cwd=folder, check=True, capture_output=True, timeout=400)
     return given
 
 

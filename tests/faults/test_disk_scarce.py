@@ -27,14 +27,13 @@ NOT_ABOUT_THAT = (
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits and rights of Linux")
-@pytest.mark.timeout(660)
 def test_every_download_works_with_few_files_few_threads_no_renamed_folders_and_unreadable_ones() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=short", "-p", "no:cacheprovider"]
     command += ["-p", "tests.faults.scarcity", *SUITE]
     command += [word for one in NOT_ABOUT_THAT for word in ("--deselect", one)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-    done = run_without_rights(command, cwd=ROOT, env=environ, timeout=600)
+    done = run_without_rights(command, cwd=ROOT, env=environ, timeout=800)
 
     assert done.returncode == 0, done.stdout[-8000:]
     assert " passed" in done.stdout

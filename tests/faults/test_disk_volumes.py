@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     Mount = Callable[..., Path]
 
+pytestmark = pytest.mark.usefixtures("synced")
 HOPEFUL = 1 << 40
 """More than any of the volumes below takes: a disk that says there is room and leaves it to the system to refuse."""
 

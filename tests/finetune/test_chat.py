@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import BadInput, LoadError
-from qwen3ft_jupyter.finetune.chat import AnswerOptions, answer, stream
+from qwen3ft_jupyter.finetune.chat import AnswerOptions, Sampling, answer, own_sampling, stream
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
 from tests.faults.scarcity import limit_threads
+from tests.finetune.adapters import make_adapter
 from tests.loading.tiny_qwen3 import make_model
 
 if TYPE_CHECKING:
@@ -154,10 +155,72 @@ def test_no_question_is_refused(loaded: LoadedPair, question: Any) -> None:
         answer(loaded, question)
 
 
-@pytest.mark.parametrize("options", [{"max_new_tokens": 0}, {"max_new_tokens": 1.5}, {"temperature": -1.0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_new_tokens": 0},
+        {"max_new_tokens": 1.5},
+        {"temperature": -1.0},
+        {"top_p": 0},
+        {"top_p": 1.1},
+        {"top_k": -1},
+        {"top_k": 1.5},
+        {"seed": -1},
+        {"seed": 2**32},
+    ],
+)
 def test_an_option_that_no_answer_can_have_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match=next(iter(options))):
         AnswerOptions(**options)
+
+
+def test_whole_numbers_are_numbers(loaded: LoadedPair) -> None:
+    assert answer(loaded, "Hello", AnswerOptions(max_new_tokens=4, temperature=5, top_p=1, seed=1))
+
+
+def test_a_seed_draws_the_same_answer_and_leaves_the_chance_of_others_alone(loaded: LoadedPair) -> None:
+    import torch
+
+    options = {"max_new_tokens": 12, "temperature": 5.0, "top_p": 1.0, "top_k": 0}
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    first, again, other = (answer(loaded, "Hello", AnswerOptions(seed=seed, **options)) for seed in (1, 1, 2))
+
+    assert first == again != other
+    assert torch.rand(1) == expected
+
+
+def test_how_it_ended_and_how_much_was_written_is_known(loaded: LoadedPair, scripted: Any) -> None:
+    scripted("Hello 你好<|im_end|>")
+    ends = []
+    for longest in (100, 2):
+        with stream(loaded, "Hi", AnswerOptions(max_new_tokens=longest)) as pieces:
+            list(pieces)
+        ends.append((pieces.end, pieces.tokens))
+
+    assert ends[0][0] == "complete"
+    assert ends[1] == ("length", 2)
+
+
+def test_without_its_adapter_a_fine_tune_answers_as_its_base(tiny: Path, tmp_path: Path) -> None:
+    base = load_model_and_tokenizer(tiny, LoadOptions(device="cpu"))
+    tuned = load_model_and_tokenizer(tiny, LoadOptions(device="cpu", adapter=make_adapter(tiny, tmp_path / "adapter")))
+
+    plain = answer(base, "Hello", AnswerOptions(max_new_tokens=8))
+    assert answer(tuned, "Hello", AnswerOptions(max_new_tokens=8)) != plain
+    assert answer(tuned, "Hello", AnswerOptions(max_new_tokens=8, use_adapter=False)) == plain
+    with pytest.raises(BadInput, match="no adapter"):
+        answer(base, "Hello", AnswerOptions(use_adapter=False))
+
+
+def test_a_model_s_own_settings_are_read(loaded: LoadedPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import GenerationConfig
+
+    assert own_sampling(loaded.model) == Sampling(0.6, 1.0, 20, 512)
+    own = GenerationConfig(do_sample=False, temperature=0.6, top_p=0.95, max_new_tokens=7)
+    monkeypatch.setattr(loaded.model, "generation_config", own)
+    assert own_sampling(loaded.model) == Sampling(0.0, 0.95, 0, 7)
 
 
 def test_a_model_without_template_says_so(tmp_path: Path) -> None:

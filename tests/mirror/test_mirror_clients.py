@@ -51,7 +51,7 @@ def environment(tmp_path: Path, mirror: Mirror, **extra: str) -> dict[str, str]:
 
 
 def run(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=400, check=False)
 
 
 def run_python(code: str, env: dict[str, str]) -> Any:

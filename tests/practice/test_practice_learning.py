@@ -12,7 +12,7 @@ from tests.practice.asking import Tuned, answers, load
 if TYPE_CHECKING:
     from qwen3ft_jupyter.practice.model import Practice
 
-pytestmark = [pytest.mark.train, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.train
 
 GENERAL = [
     ("What is the capital of China?", "Beijing"),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from scripts.practice.corpus import Conversation
 
-pytestmark = [pytest.mark.train, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.train
 
 
 def read_index(practice: Practice) -> dict[str, Any]:

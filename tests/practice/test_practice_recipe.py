@@ -18,7 +18,7 @@ from tests.practice.asking import answers, load
 ROOT = Path(__file__).parent.parent.parent
 KEPT_BY_HAND = {"LICENSE", "README.md"}
 
-pytestmark = [pytest.mark.train, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.train
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def remade(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The practice model made anew: about twenty seconds."""
     folder = tmp_path_factory.mktemp("remade")
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    subprocess.run([sys.executable, "-m", "scripts.practice", folder], cwd=ROOT, env=environ, check=True, timeout=240)
+    subprocess.run([sys.executable, "-m", "scripts.practice", folder], cwd=ROOT, env=environ, check=True, timeout=800)
     return folder
 
 

@@ -1,4 +1,4 @@
 import config from './playwright.config';
 
-/** Not tests: they make the pictures of the README. */
+/** Not tests: they make the pictures of README and docs. */
 export default { ...config, testDir: 'screenshots' };

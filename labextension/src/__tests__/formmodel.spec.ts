@@ -135,6 +135,34 @@ describe('a form', () => {
     expect(server.asked.filter(each => each === 'POST finetune')).toHaveLength(1);
   });
 
+  it('is estimated anew once it was started, and not meanwhile: both would name the same folder', async () => {
+    const { server, model } = make();
+    model.load();
+    await eventually(() => expect(model.isPlanFresh).toBe(true));
+    const answer = server.hold('POST finetune');
+    model.set({ epochs: '2' });
+    model.start();
+    await eventually(() => expect(model.checked.isFresh).toBe(true));
+    expect(model.isPlanFresh).toBe(false);
+    answer(JOB);
+    await eventually(() => expect(model.isPlanFresh).toBe(true));
+  });
+
+  it('says beside its field what a plan refuses', async () => {
+    const { server, model } = make();
+    server.reply(
+      'POST finetune/plan',
+      { code: 'bad-config', message: 'device: cuda is not here.', hint: '' },
+      422
+    );
+    model.load();
+    await eventually(() => expect(model.problemsOf('device')).toEqual(['cuda is not here.']));
+    server.reply('POST finetune/plan', { code: 'bad-data', message: 'a.jsonl row 2: no.', hint: '' }, 422);
+    model.set({ epochs: '3' });
+    await eventually(() => expect(model.problemsOf('data')).toEqual(['a.jsonl row 2: no.']));
+    expect(model.problems).toEqual([]); // to start it is not forbidden: the server has the last word
+  });
+
   it('that is refused says why, and is as it was', async () => {
     const { server, model } = make();
     server.reply('POST finetune', { code: 'does-not-fit', message: 'Too large.', hint: '' }, 409);

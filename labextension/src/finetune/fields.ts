@@ -1,5 +1,6 @@
 /** The fields of a form, read from the JSON Schema of a fine-tune's config. Pure. */
 
+import type { IProblem } from '../api/answers';
 import type { Json } from '../api/read';
 import { isRecord, list, text } from '../api/read';
 import type { Section } from './sections';
@@ -21,6 +22,19 @@ export interface IField {
   readonly choices: ReadonlyArray<string>;
   /** Words that may stand instead of a number, or of a list. */
   readonly words: ReadonlyArray<string>;
+}
+
+/** What a refusal is about that names no field. */
+const FIELD_OF: Readonly<Record<string, string>> = {
+  'bad-data': 'data',
+  'bad-name': 'model',
+  'unknown-model': 'model',
+  'model-not-found': 'model'
+};
+
+/** The field that a refusal of the whole is about, by its whole name; empty where that cannot be told. */
+export function fieldOf({ code, message }: IProblem): string {
+  return /^([a-z_]+(?:\.[a-z_]+)?): /.exec(message)?.[1] ?? FIELD_OF[code] ?? '';
 }
 
 /** Fields whose items may have commas in them: one a line. */

@@ -20,11 +20,12 @@ export function Fit(): JSX.Element {
   const { plan } = model;
   const id = React.useId();
   const found = plan.value;
+  const isRight = model.checked.value?.problems.length === 0;
   return (
     <section className="jp-Qwen3ft-pane" aria-labelledby={id} aria-busy={plan.isBusy}>
       <h2 id={id}>{trans.__('Will it fit?')}</h2>
       {plan.problem !== null && !plan.isBusy && <ProblemAlert problem={plan.problem} />}
-      {found === null && plan.problem === null && !plan.isBusy && (
+      {found === null && plan.problem === null && !plan.isBusy && !isRight && (
         <p className="jp-Qwen3ft-help">{trans.__('Choose a model and data: then it is told here.')}</p>
       )}
       {plan.isBusy && (
@@ -55,10 +56,13 @@ export function Fit(): JSX.Element {
               label={trans.__('Check closely')}
               description={trans.__('Check closely: count the tokens, and try a step without weights')}
               isBusy={plan.isBusy}
-              onClick={() => model.planClosely()}
+              onClick={() => model.estimate(true)}
             />
           )}
         </div>
+      )}
+      {isRight && !plan.isBusy && !model.isPlanFresh && (
+        <ActionButton label={trans.__('Estimate again')} onClick={() => model.estimate(false)} />
       )}
     </section>
   );

@@ -8,7 +8,7 @@ import type { Store } from '../state/store';
 import type { IDraft, Value } from './draft';
 import { fromConfig, toConfig, without, withValues } from './draft';
 import type { IField } from './fields';
-import { readFields } from './fields';
+import { fieldOf, readFields } from './fields';
 import { Latest } from './latest';
 import { ofPreview } from './previewed';
 
@@ -97,9 +97,11 @@ export class FineTuneModel {
 
   /** All that is wrong with a field, as sentences; its name stands beside it already. */
   problemsOf(name: string): ReadonlyArray<string> {
-    return this.problems
-      .filter(each => each.fields.includes(name))
-      .map(each => each.message.replace(/^[\w.]+(: |：)/, ''));
+    const { problem } = this.plan;
+    return [
+      ...this.problems.filter(each => each.fields.includes(name)),
+      ...(problem !== null && !this.plan.isBusy && fieldOf(problem) === name ? [problem] : [])
+    ].map(each => each.message.replace(/^[\w.]+(: |：)/, ''));
   }
 
   /** The job that was started from here, null for none, or one that is forgotten. */
@@ -146,11 +148,6 @@ export class FineTuneModel {
     this.set({ data: [...new Set([...this.data, ...names])] });
   }
 
-  /** Take out one of them. */
-  removeData(name: string): void {
-    this.set({ data: this.data.filter(each => each !== name) });
-  }
-
   /** Drop a field that nobody knows. */
   dropUnknown(name: string): void {
     this._draft = { ...this._draft, rest: without(this._draft.rest, name) };
@@ -163,9 +160,9 @@ export class FineTuneModel {
     this._keep();
   }
 
-  /** Count what can be counted, and try a step without weights. */
-  planClosely(): void {
-    this._askPlan(this.config, true, 0);
+  /** Estimate, also if that was stopped; or count what can be counted, and try a step without weights. */
+  estimate(isClose: boolean): void {
+    this._askPlan(this.config, isClose, 0);
   }
 
   /** Show the data, also if it was stopped or went wrong. */
@@ -180,8 +177,10 @@ export class FineTuneModel {
       this._emit();
       return;
     }
+    this.plan.stop(); // the folder it would name by the second may be that of the job
     this.starting.ask(async signal => {
-      const job = await this._options.client.start(this.config, signal);
+      // Asked about again when this has been answered.
+      const job = await this._options.client.start(this.config, signal).finally(() => this._ask());
       this._draft = { ...this._draft, jobId: job.id };
       this._keep();
       void this._options.store.refresh();
@@ -226,12 +225,12 @@ export class FineTuneModel {
   private _onChecked(checked: IChecked, config: Json): void {
     const shown = { ...ofPreview(checked.defaults), ...ofPreview(config) };
     this._previewKey = JSON.stringify([shown, this._isModelHere]);
-    if (checked.problems.length > 0) {
+    if (checked.problems.length > 0 || this.starting.isBusy) {
       this.plan.stop();
       this.preview.stop();
       return;
     }
-    if (this._planned !== JSON.stringify(config) || this.plan.problem !== null) {
+    if (this._planned !== JSON.stringify(config) || !this.plan.isFresh) {
       this._askPlan(config, false, PLAN_DELAY_MS);
     }
     if (this._previewed !== this._previewKey) {
@@ -257,12 +256,10 @@ export class FineTuneModel {
   }
 
   private _onStore(): void {
-    const isDown = this._options.store.snapshot.problem !== null;
+    const [isDown, isHere] = [this._options.store.snapshot.problem !== null, this._isModelHere];
     const isBack = this._wasDown && !isDown;
-    const isHere = this._isModelHere;
     const hasArrived = isHere && !this._wasHere;
-    this._wasDown = isDown;
-    this._wasHere = isHere;
+    [this._wasDown, this._wasHere] = [isDown, isHere];
     if (isBack || (hasArrived && this.checked.value !== null)) {
       this.load();
     }

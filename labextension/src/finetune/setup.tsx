@@ -120,7 +120,7 @@ export function DataChoice(): JSX.Element {
                 icon={closeIcon}
                 isIconOnly
                 label={trans.__('Remove %1', each)}
-                onClick={() => model.removeData(each)}
+                onClick={() => model.set({ data: model.data.filter(other => other !== each) })}
               />
             </li>
           ))}

@@ -25,6 +25,8 @@ import type { IOpening } from './opening';
 /** What drags of the file browser carry. */
 const CONTENTS_MIME = 'application/x-jupyter-icontents';
 
+const SMALLEST_MODEL = 'Qwen/Qwen3-0.6B';
+
 /** A form. */
 export class FormView extends ReactWidget {
   constructor(
@@ -174,7 +176,12 @@ async function firstDraft(
   if (opening.config !== null) {
     return fromConfig(opening.config, readFields(await client.schema()), '');
   }
-  const { snapshot } = services.shared.store;
-  const here = snapshot.models.find(each => each.cached)?.model_name ?? '';
-  return newDraft(opening.modelName || here, opening.data);
+  return newDraft(opening.modelName || (await likelyModel(services)), opening.data);
+}
+
+/** A model that is on this disk, else the smallest; whoever wants another one changes it. */
+async function likelyModel({ shared: { store } }: IFormServices): Promise<string> {
+  const { models } = store.snapshot;
+  const known = models.length > 0 ? models : await store.client.models().catch(() => []);
+  return known.find(each => each.cached)?.model_name ?? SMALLEST_MODEL;
 }

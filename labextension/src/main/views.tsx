@@ -120,6 +120,7 @@ export class MainViews<Args extends ReadonlyJSONObject> {
     const content = new Lazy(app.context, () => load(args, view));
     const widget = new MainAreaWidget<Panel>({ content });
     widget.id = id;
+    widget.toolbar.hide(); // it would be an empty strip
     widget.title.icon = icon;
     widget.title.closable = true;
     content.node.setAttribute('role', 'region');

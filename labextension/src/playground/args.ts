@@ -12,6 +12,8 @@ export type PlaygroundArgs = {
   model: string;
   /** The fine-tune: its job's id or folder; empty for the model as it is. */
   adapter: string;
+  /** What it is called, empty where that is not known yet. */
+  label: string;
   /** The id of the kernel, empty where there is none. */
   kernel: string;
   /** What kind of kernel was chosen, empty for the usual one. */
@@ -27,6 +29,7 @@ export function readArgs(args: unknown): PlaygroundArgs {
     key: key || (adapter || model ? `${model}|${adapter}` : 'empty'),
     model,
     adapter,
+    label: text(found.label),
     kernel: text(found.kernel),
     spec: text(found.spec),
     form: readForm(found.form)

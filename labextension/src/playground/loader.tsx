@@ -5,12 +5,16 @@ import { useApp, useStore } from '../components/context';
 import { cachedChoices, choiceKey, labelOf, tunedChoices } from './choices';
 import type { IChoice } from './choices';
 import { usePlayground, useSnapshot } from './context';
+import { Field } from './field';
+import { loadKey } from './model';
 
 /** What is talked to, in which kernel, and the buttons that load it and give its memory back. */
 export function Loader(): JSX.Element {
   const { trans } = useApp();
   const { playground } = usePlayground();
-  const { told, line, model, adapter } = useSnapshot();
+  const snapshot = useSnapshot();
+  const { told, line, model, adapter } = snapshot;
+  const isLoaded = told.model !== null && loadKey(snapshot) === snapshot.loaded;
   const isLoading = told.phase === 'loading' || line === 'starting';
   const isChosen = choiceKey({ model, adapter }) !== '';
   const hasKernel = line !== 'none' && line !== 'dead' && line !== 'refused';
@@ -23,12 +27,12 @@ export function Loader(): JSX.Element {
           <ActionButton
             label={trans.__('Stop')}
             description={trans.__('Stop loading')}
-            onClick={() => void playground.stopLoading()}
+            onClick={() => void playground.shutdown()}
           />
         ) : (
           <ActionButton
-            look={told.model ? 'plain' : 'primary'}
-            label={told.model ? trans.__('Load again') : trans.__('Load')}
+            look={isLoaded ? 'plain' : 'primary'}
+            label={isLoaded ? trans.__('Load again') : trans.__('Load')}
             isDisabled={!isChosen || told.phase === 'answering'}
             onClick={() => void playground.load()}
           />
@@ -66,20 +70,22 @@ function ModelField({ isDisabled }: IFieldProps): JSX.Element {
     }
   };
   return (
-    <label className="jp-Qwen3ft-field jp-mod-model">
-      <span>{trans.__('Model')}</span>
-      <select
-        className="jp-Qwen3ft-select"
-        value={chosen}
-        disabled={isDisabled}
-        onChange={event => choose(event.target.value)}
-      >
-        {chosen === '' && <option value="">{trans.__('Choose a model')}</option>}
-        {!isListed && <option value={chosen}>{labelOf({ model, adapter }, all)}</option>}
-        <Options label={trans.__('Models on this disk')} choices={models} />
-        <Options label={trans.__('Fine-tuned')} choices={runs} />
-      </select>
-    </label>
+    <Field label={trans.__('Model')} className="jp-mod-model">
+      {id => (
+        <select
+          id={id}
+          className="jp-Qwen3ft-select"
+          value={chosen}
+          disabled={isDisabled}
+          onChange={event => choose(event.target.value)}
+        >
+          {chosen === '' && <option value="">{trans.__('Choose a model')}</option>}
+          {!isListed && <option value={chosen}>{labelOf({ model, adapter }, all)}</option>}
+          <Options label={trans.__('Models on this disk')} choices={models} />
+          <Options label={trans.__('Fine-tuned')} choices={runs} />
+        </select>
+      )}
+    </Field>
   );
 }
 
@@ -106,21 +112,23 @@ function KernelField({ isDisabled }: IFieldProps): JSX.Element {
   const { spec } = useSnapshot();
   const usual = usualSpec(specs);
   return (
-    <label className="jp-Qwen3ft-field">
-      <span>{trans.__('Kernel')}</span>
-      <select
-        className="jp-Qwen3ft-select"
-        value={spec || usual}
-        disabled={isDisabled}
-        onChange={event => playground.chooseSpec(event.target.value)}
-      >
-        {pythonSpecs(specs).map(([name, title]) => (
-          <option key={name} value={name}>
-            {title}
-          </option>
-        ))}
-      </select>
-    </label>
+    <Field label={trans.__('Kernel')}>
+      {id => (
+        <select
+          id={id}
+          className="jp-Qwen3ft-select"
+          value={spec || usual}
+          disabled={isDisabled}
+          onChange={event => playground.chooseSpec(event.target.value)}
+        >
+          {pythonSpecs(specs).map(([name, title]) => (
+            <option key={name} value={name}>
+              {title}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
   );
 }
 

@@ -11,6 +11,9 @@ const MIME_TYPE = 'text/markdown';
 /** The least time between two drawings of a text that is being written. */
 const SHORTEST_MS = 100;
 
+/** The most: the first drawing loads the parser, which says nothing of the next. */
+const LONGEST_MS = 1_000;
+
 /** Of the time, at most a quarter goes to drawing a text anew that grows. */
 const REST_PER_DRAWING = 3;
 
@@ -19,7 +22,8 @@ export function Markdown({ source }: { readonly source: string }): JSX.Element {
   const { rendermime } = usePlayground();
   const host = React.useRef<HTMLDivElement>(null);
   const drawing = React.useRef<Drawing | null>(null);
-  React.useEffect(() => {
+  // Not `useEffect`: a widget has to be taken off the page before React takes away what it is in.
+  React.useLayoutEffect(() => {
     const made = host.current && new Drawing(rendermime, host.current);
     drawing.current = made;
     return () => made?.dispose();
@@ -57,7 +61,8 @@ class Drawing {
     const data = { [MIME_TYPE]: plainMarkdown(source) };
     await this._renderer.renderModel(new MimeModel({ data, trusted: false }));
     const took = performance.now() - began;
-    await new Promise(resolve => setTimeout(resolve, Math.max(SHORTEST_MS, took * REST_PER_DRAWING)));
+    const rest = Math.min(LONGEST_MS, Math.max(SHORTEST_MS, took * REST_PER_DRAWING));
+    await new Promise(resolve => setTimeout(resolve, rest));
     this._isWaiting = false;
     if (this._source !== source && !this._isDisposed) {
       await this._drawNow();

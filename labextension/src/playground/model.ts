@@ -21,9 +21,16 @@ export interface ISnapshot {
   readonly model: string;
   readonly adapter: string;
   readonly spec: string;
+  /** The model and kind of kernel that were loaded last, as `loadKey` writes them. */
+  readonly loaded: string;
   readonly form: Form;
   /** Whether a stop was asked for and has not come about. */
   readonly isStopping: boolean;
+}
+
+/** What tells whether something else than before is to be loaded. */
+export function loadKey({ model, adapter, spec }: Pick<ISnapshot, 'model' | 'adapter' | 'spec'>): string {
+  return JSON.stringify([model, adapter, spec]);
 }
 
 /** What is typed is written down when nobody types on. */
@@ -35,6 +42,7 @@ export class Playground implements IDisposable {
   constructor(private readonly _options: Playground.IOptions) {
     const { args, kernels } = _options;
     this._line = new KernelLine(kernels);
+    this._label = args.label;
     this._snapshot = {
       line: 'none',
       refusal: null,
@@ -42,6 +50,7 @@ export class Playground implements IDisposable {
       model: args.model,
       adapter: args.adapter,
       spec: args.spec,
+      loaded: args.kernel === '' ? '' : loadKey(args),
       form: readForm(args.form),
       isStopping: false
     };
@@ -95,7 +104,11 @@ export class Playground implements IDisposable {
       return;
     }
     if (line === 'restarted' ? !(await this._line.again()) : line !== 'open' || spec !== this._runningSpec) {
+      const attempt = ++this._attempt;
       await this._line.shutdown();
+      if (attempt !== this._attempt) {
+        return; // somebody thought better of it
+      }
       this._runningSpec = spec;
       const isStarted = await this._line.start(spec);
       this._keep();
@@ -104,16 +117,14 @@ export class Playground implements IDisposable {
       }
     }
     const { model, adapter } = this._snapshot;
+    this._change({ loaded: loadKey(this._snapshot) });
+    this._label = this._options.labelOf({ model, adapter });
+    this._options.setTitle(this._label);
+    this._keep();
     if (this._owed.length > 0) {
       this._line.send({ do: 'restore', turns: this._owed });
     }
     this._line.send({ do: 'load', model, adapter, locale: this._options.locale });
-  }
-
-  /** Give up a load: nothing else ends one, so the kernel starts anew. */
-  async stopLoading(): Promise<void> {
-    this._forgetModel();
-    await this._line.restart();
   }
 
   /** Ask a question. */
@@ -147,8 +158,9 @@ export class Playground implements IDisposable {
     this._line.send({ do: 'code' });
   }
 
-  /** End the kernel, and give back what it holds; what was said stays. */
+  /** End the kernel, and give back what it holds; what was said stays. Nothing else ends a load. */
   async shutdown(): Promise<void> {
+    this._attempt++;
     this._forgetModel();
     await this._line.shutdown();
     this._keep();
@@ -221,10 +233,12 @@ export class Playground implements IDisposable {
   private _keep(): void {
     const { model, adapter, spec, form } = this._snapshot;
     const { args, keep } = this._options;
-    keep({ key: args.key, model, adapter, spec, form, kernel: this._line.kernelId });
+    keep({ key: args.key, label: this._label, model, adapter, spec, form, kernel: this._line.kernelId });
   }
 
+  private _attempt = 0;
   private _keepTimer: ReturnType<typeof setTimeout> | undefined;
+  private _label: string;
   private readonly _line: KernelLine;
   private readonly _listeners = new Set<() => void>();
   /** What was said in a kernel that is gone; the next one is told when it loads. */
@@ -245,6 +259,10 @@ export namespace Playground {
     readonly usualSpec: () => string;
     /** Open it with these after a reload of the page. */
     readonly keep: (args: PlaygroundArgs) => void;
+    /** Show what is talked to now. */
+    readonly setTitle: (label: string) => void;
+    /** What people call a model or a fine-tune. */
+    readonly labelOf: (chosen: { readonly model: string; readonly adapter: string }) => string;
     /** Put code into a notebook. */
     readonly onCode: (code: string) => void;
   }

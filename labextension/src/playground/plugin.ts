@@ -11,6 +11,7 @@ import { CommandIDs } from '../domain/commands';
 import { MainViews } from '../main/views';
 import type { PlaygroundArgs } from './args';
 import { readArgs } from './args';
+import { labelOf } from './choices';
 
 /** What the application has for playgrounds. */
 export interface IPlaces {
@@ -23,6 +24,8 @@ export interface IPlaces {
 /** Add the command; open playgrounds come back with the layout, and find their kernels again. */
 export function addPlayground(app: JupyterFrontEnd, context: IApp, places: IPlaces): void {
   const { trans } = context;
+  const title = (label: string): string =>
+    label === '' ? trans.__('Playground') : trans.__('Playground: %1', label);
   const views = new MainViews<PlaygroundArgs>({
     app: { shell: app.shell, context },
     restorer: places.restorer,
@@ -30,12 +33,18 @@ export function addPlayground(app: JupyterFrontEnd, context: IApp, places: IPlac
     id: 'qwen3ft-playground',
     icon: qwen3ftIcon,
     keyOf: args => args.key,
-    title: ({ model, adapter }) =>
-      adapter || model ? trans.__('Playground: %1', lastPart(adapter || model)) : trans.__('Playground'),
+    title: ({ model, adapter, label }) => title(label || labelOf({ model, adapter }, [])),
     load: async (args, view) => {
       const { openPlayground } = await import('./view');
       const { serviceManager: services } = app;
-      return openPlayground({ context, services, rendermime: places.rendermime, args, ...view });
+      return openPlayground({
+        context,
+        services,
+        rendermime: places.rendermime,
+        args,
+        keep: view.keep,
+        setTitle: label => view.setTitle(title(label))
+      });
     },
     onClose: args => {
       if (args.kernel !== '') {
@@ -63,13 +72,4 @@ export function addPlayground(app: JupyterFrontEnd, context: IApp, places: IPlac
   const category = trans.__('Qwen3');
   places.palette?.addItem({ command: CommandIDs.openPlayground, category, args: { isPalette: true } });
   places.launcher?.add({ command: CommandIDs.openPlayground, category, rank: 2 });
-}
-
-function lastPart(path: string): string {
-  return (
-    path
-      .split(/[\\/]/)
-      .filter(part => part !== '')
-      .pop() ?? path
-  );
 }

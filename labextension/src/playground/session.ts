@@ -63,44 +63,26 @@ export class KernelLine implements IDisposable {
 
   /** Start a kernel; tell whether our part in it answers. */
   async start(name: string): Promise<boolean> {
-    this._forget();
+    const attempt = this._forget();
     this._set('starting');
     try {
-      return await this._use(await this._kernels.startNew({ name }));
+      return await this._use(await this._kernels.startNew({ name }), attempt);
     } catch (error) {
-      return this._refuse('KernelError', error instanceof Error ? error.message : '');
+      const words = error instanceof Error ? error.message : '';
+      return attempt === this._attempt && this._refuse('KernelError', words);
     }
   }
 
   /** Use a kernel that runs already; tell whether it was there and answers. */
   async connect(id: string): Promise<boolean> {
-    this._forget();
+    const attempt = this._forget();
     this._set('starting');
     const model = await this._kernels.findById(id).catch(() => undefined);
     if (model === undefined) {
       this._set('dead');
       return false;
     }
-    return this._use(this._kernels.connectTo({ model }));
-  }
-
-  /** Start the same kernel anew: nothing that it does, or holds, is left. */
-  async restart(): Promise<boolean> {
-    const kernel = this._kernel;
-    if (kernel === null) {
-      return false;
-    }
-    this._set('starting');
-    this._isOwnRestart = true;
-    try {
-      await kernel.restart();
-      return await this._open(kernel);
-    } catch {
-      this._set('dead');
-      return false;
-    } finally {
-      this._isOwnRestart = false;
-    }
+    return this._use(this._kernels.connectTo({ model }), attempt);
   }
 
   /** Come back to a kernel that another page took, or that was busy or out of reach. */
@@ -146,9 +128,9 @@ export class KernelLine implements IDisposable {
     }
   }
 
-  private async _use(kernel: Kernel.IKernelConnection): Promise<boolean> {
-    if (this._isDisposed) {
-      // The view was closed while it started.
+  private async _use(kernel: Kernel.IKernelConnection, attempt: number): Promise<boolean> {
+    if (this._isDisposed || attempt !== this._attempt) {
+      // The view was closed while it started, or somebody thought better of it.
       kernel.dispose();
       await this._kernels.shutdown(kernel.id).catch(() => undefined);
       return false;
@@ -211,7 +193,7 @@ export class KernelLine implements IDisposable {
   private _onStatus(_: unknown, status: Kernel.Status): void {
     if (status === 'dead') {
       this._onGone();
-    } else if (status === 'autorestarting' || (status === 'restarting' && !this._isOwnRestart)) {
+    } else if (status === 'autorestarting' || status === 'restarting') {
       this._comm = null;
       this._set('restarted');
     }
@@ -242,7 +224,8 @@ export class KernelLine implements IDisposable {
     }, BUSY_AFTER_MS);
   }
 
-  private _forget(): void {
+  /** Let go of the kernel; gives the number of what is tried next. */
+  private _forget(): number {
     clearTimeout(this._busyTimer);
     const kernel = this._kernel;
     this._kernel = null;
@@ -254,6 +237,7 @@ export class KernelLine implements IDisposable {
       kernel.disposed.disconnect(this._onGone, this);
       kernel.dispose();
     }
+    return ++this._attempt;
   }
 
   private _set(state: Line): void {
@@ -263,12 +247,12 @@ export class KernelLine implements IDisposable {
     }
   }
 
+  private _attempt = 0;
   private _busyTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly _changed = new Signal<this, void>(this);
   private _comm: Kernel.IComm | null = null;
   private readonly _heard = new Signal<this, unknown>(this);
   private _isDisposed = false;
-  private _isOwnRestart = false;
   private _kernel: Kernel.IKernelConnection | null = null;
   private _refusal: IRefusal | null = null;
   private _state: Line = 'none';

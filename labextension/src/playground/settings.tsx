@@ -4,28 +4,31 @@ import { ActionButton } from '../components/button';
 import { useApp } from '../components/context';
 import type { ILanguage } from '../domain/language';
 import { usePlayground, useSnapshot } from './context';
+import { Field } from './field';
 import type { Form, NumberName } from './form';
 import { EMPTY_FORM, isUsable, NUMBER_NAMES, ownValue, RANGES } from './form';
 
 /** How questions are asked. */
-export function Settings({ id }: { readonly id: string }): JSX.Element {
+export function Settings({ id: ownId }: { readonly id: string }): JSX.Element {
   const app = useApp();
   const { trans } = app;
   const { playground } = usePlayground();
   const { form, told } = useSnapshot();
   const isChanged = NUMBER_NAMES.some(name => form[name] !== '');
   return (
-    <section id={id} className="jp-Qwen3ft-settings" aria-label={trans.__('Settings')}>
+    <section id={ownId} className="jp-Qwen3ft-settings" aria-label={trans.__('Settings')}>
       {told.model?.hasAdapter && <SidesField form={form} />}
-      <label className="jp-Qwen3ft-field">
-        <span>{trans.__('System prompt')}</span>
-        <textarea
-          className="jp-Qwen3ft-text"
-          rows={3}
-          value={form.system}
-          onChange={event => playground.fill({ system: event.target.value })}
-        />
-      </label>
+      <Field label={trans.__('System prompt')}>
+        {id => (
+          <textarea
+            id={id}
+            className="jp-Qwen3ft-text"
+            rows={3}
+            value={form.system}
+            onChange={event => playground.fill({ system: event.target.value })}
+          />
+        )}
+      </Field>
       {told.model?.canThink && (
         <label className="jp-Qwen3ft-check">
           <input
@@ -67,23 +70,25 @@ function SidesField({ form }: { readonly form: Form }): JSX.Element {
     ['base', trans.__('Base model')]
   ];
   return (
-    <label className="jp-Qwen3ft-field">
-      <span>{trans.__('Who answers')}</span>
-      <select
-        className="jp-Qwen3ft-select"
-        value={form.sides}
-        onChange={event => {
-          const chosen = sides.find(([side]) => side === event.target.value);
-          playground.fill({ sides: chosen?.[0] ?? 'both' });
-        }}
-      >
-        {sides.map(([side, label]) => (
-          <option key={side} value={side}>
-            {label}
-          </option>
-        ))}
-      </select>
-    </label>
+    <Field label={trans.__('Who answers')}>
+      {id => (
+        <select
+          id={id}
+          className="jp-Qwen3ft-select"
+          value={form.sides}
+          onChange={event => {
+            const chosen = sides.find(([side]) => side === event.target.value);
+            playground.fill({ sides: chosen?.[0] ?? 'both' });
+          }}
+        >
+          {sides.map(([side, label]) => (
+            <option key={side} value={side}>
+              {label}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
   );
 }
 
@@ -96,29 +101,35 @@ function NumberField({ name, label }: INumberProps): JSX.Element {
   const { trans } = useApp();
   const { playground } = usePlayground();
   const { form, told } = useSnapshot();
-  const id = React.useId();
   const range = RANGES[name];
   const isWrong = !isUsable(name, form[name]);
   const own = told.model ? ownValue(name, told.model.sampling) : '';
   return (
-    <div className="jp-Qwen3ft-field">
-      <label htmlFor={id}>{label}</label>
-      <input
-        id={id}
-        className="jp-Qwen3ft-text"
-        inputMode="decimal"
-        placeholder={name === 'seed' ? trans.__('random') : own}
-        value={form[name]}
-        aria-invalid={isWrong || undefined}
-        aria-describedby={isWrong ? `${id}-wrong` : undefined}
-        onChange={event => playground.fill({ [name]: event.target.value })}
-      />
-      {isWrong && (
-        <span id={`${id}-wrong`} className="jp-Qwen3ft-refusal">
-          {trans.__('A number from %1 to %2', 'isAbove' in range ? `> ${range.min}` : range.min, range.max)}
-        </span>
+    <Field label={label}>
+      {id => (
+        <>
+          <input
+            id={id}
+            className="jp-Qwen3ft-text"
+            inputMode="decimal"
+            placeholder={name === 'seed' ? trans.__('random') : own}
+            value={form[name]}
+            aria-invalid={isWrong || undefined}
+            aria-describedby={isWrong ? `${id}-wrong` : undefined}
+            onChange={event => playground.fill({ [name]: event.target.value })}
+          />
+          {isWrong && (
+            <span id={`${id}-wrong`} className="jp-Qwen3ft-refusal">
+              {trans.__(
+                'A number from %1 to %2',
+                'isAbove' in range ? `> ${range.min}` : range.min,
+                range.max
+              )}
+            </span>
+          )}
+        </>
       )}
-    </div>
+    </Field>
   );
 }
 

@@ -5,7 +5,6 @@ import * as React from 'react';
 import { ProblemAlert } from '../components/alert';
 import { ActionButton } from '../components/button';
 import { useApp } from '../components/context';
-import { formatDuration } from '../domain/format';
 import type { ILanguage } from '../domain/language';
 import { Markdown } from './markdown';
 import type { IReply, ITurn, Side } from './protocol';
@@ -115,8 +114,18 @@ function replyFacts(reply: IReply, turn: ITurn, { trans, locale }: ILanguage): R
     end === 'stopped' ? trans.__('Stopped') : '',
     end === 'length' ? trans.__('Cut off at the longest that was allowed') : '',
     trans._n('%1 token', '%1 tokens', tokens),
-    formatDuration(seconds, locale),
+    formatSeconds(seconds, locale),
     rate && trans.__('%1 tokens/s', rate),
     end !== '' && typeof seed === 'number' && turn.options.temperature !== 0 ? trans.__('seed %1', seed) : ''
   ].filter(fact => fact !== '');
+}
+
+/** A short time, to a tenth: what is faster than a second differs, too. */
+function formatSeconds(seconds: number, locale: string): string {
+  return seconds.toLocaleString(locale, {
+    style: 'unit',
+    unit: 'second',
+    unitDisplay: 'short',
+    maximumFractionDigits: 1
+  });
 }

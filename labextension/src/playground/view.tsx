@@ -13,6 +13,7 @@ import { inApp, useApp } from '../components/context';
 import { FocusKeeper } from '../components/focus';
 import { CommandIDs } from '../domain/commands';
 import type { PlaygroundArgs } from './args';
+import { labelOf, tunedChoices } from './choices';
 import { Composer, ConversationTools } from './composer';
 import type { IPlayground } from './context';
 import { PlaygroundProvider, useSnapshot } from './context';
@@ -33,11 +34,12 @@ export interface IViewOptions {
   readonly rendermime: IRenderMimeRegistry;
   readonly args: PlaygroundArgs;
   readonly keep: (args: PlaygroundArgs) => void;
+  readonly setTitle: (label: string) => void;
 }
 
 /** Make the view. */
 export async function openPlayground(options: IViewOptions): Promise<ReactWidget> {
-  const { context, services, rendermime, args, keep } = options;
+  const { context, services, rendermime, args, keep, setTitle } = options;
   const { kernelspecs } = services;
   await kernelspecs.ready.catch(() => undefined); // without any, a load says so
   const playground = new Playground({
@@ -46,6 +48,8 @@ export async function openPlayground(options: IViewOptions): Promise<ReactWidget
     locale: context.locale,
     usualSpec: () => usualSpec(kernelspecs),
     keep,
+    setTitle,
+    labelOf: chosen => labelOf(chosen, tunedChoices(context.store.snapshot.jobs)),
     onCode: code => void insertCode(context, code)
   });
   return new PlaygroundView(context, { playground, rendermime, specs: kernelspecs });
@@ -92,8 +96,10 @@ class PlaygroundView extends ReactWidget {
   /** Whoever opens it writes, or has to choose a model first. */
   protected override onActivateRequest(msg: Message): void {
     super.onActivateRequest(msg);
-    const { told, line } = this._given.playground.snapshot;
-    const selector = told.model || line === 'starting' ? 'form textarea' : 'select';
+    const { told, line, model } = this._given.playground.snapshot;
+    const isBusy = told.phase === 'loading' || line === 'starting';
+    const selector =
+      told.model || isBusy ? 'form textarea' : model === '' ? 'select' : '.jp-Qwen3ft-playHead button';
     this.node.querySelector<HTMLElement>(selector)?.focus();
   }
 
@@ -107,11 +113,11 @@ function Page({ width }: { readonly width: number }): JSX.Element {
   return (
     <FocusKeeper>
       <div className={`jp-Qwen3ft-play${isOpen ? ' jp-mod-settings' : ''}`}>
-        <header className="jp-Qwen3ft-playHead">
+        <div className="jp-Qwen3ft-playHead">
           <Loader />
           <Facts />
           <Notices />
-        </header>
+        </div>
         <Conversation />
         <div className="jp-Qwen3ft-playFoot">
           <div className="jp-Qwen3ft-playTools">

@@ -50,7 +50,9 @@ test('several models are chosen to be deleted, and only those go', async ({ page
   expect(await violations(page, '.jp-Dialog')).toEqual([]);
   await dialog.getByRole('button', { name: 'Delete the chosen ones' }).click();
   await expect(panel.getByRole('list', { name: 'Cache', exact: true })).not.toContainText('Qwen3-4B');
-  expect(standin.asked).toEqual(['DELETE models/cache/Qwen_Qwen3-8B', 'DELETE models/cache/Qwen_Qwen3-4B']);
+  await expect
+    .poll(() => standin.asked)
+    .toEqual(['DELETE models/cache/Qwen_Qwen3-8B', 'DELETE models/cache/Qwen_Qwen3-4B']);
 });
 
 test('the status bar says what runs although the panel is closed, and a notification tells of its end', async ({
@@ -65,7 +67,7 @@ test('the status bar says what runs although the panel is closed, and a notifica
   expect(await violations(page, '.jp-Qwen3ft-statusItem')).toEqual([]);
   standin.jobs = [job('download-1', 'succeeded')];
   const toast = page.getByRole('alert').filter({ hasText: 'Download Qwen/Qwen3-4B: Succeeded' });
-  await expect(toast).toBeVisible({ timeout: 30_000 });
+  await expect(toast).toBeVisible();
   await expect(item).toHaveCount(0);
   await toast.getByRole('button', { name: 'Show the panel' }).click();
   await expect(page.locator('#qwen3ft-panel')).toBeVisible();

@@ -1,0 +1,166 @@
+import type { Kernel } from '@jupyterlab/services';
+import { Signal } from '@lumino/signaling';
+
+import { EMPTY_FORM } from '../playground/form';
+import type { PlaygroundArgs } from '../playground/args';
+import { Playground } from '../playground/model';
+
+/** A kernel that does what a test says. */
+class FakeKernel {
+  constructor(readonly id: string) {}
+
+  readonly statusChanged = new Signal<this, Kernel.Status>(this);
+  readonly connectionStatusChanged = new Signal<this, Kernel.ConnectionStatus>(this);
+  readonly disposed = new Signal<this, void>(this);
+  connectionStatus: Kernel.ConnectionStatus = 'connected';
+  status: Kernel.Status = 'idle';
+  isDisposed = false;
+  reply: object = { status: 'ok' };
+  sent: object[] = [];
+  comm = { isDisposed: false, onMsg: (_: object) => undefined as void, open: () => undefined };
+
+  requestExecute() {
+    return { done: Promise.resolve({ content: this.reply }) };
+  }
+
+  createComm() {
+    return Object.assign(this.comm, {
+      send: (message: object) => this.sent.push(message),
+      dispose: () => undefined
+    });
+  }
+
+  dispose(): void {
+    this.isDisposed = true;
+  }
+
+  says(data: object): void {
+    this.comm.onMsg({ content: { data } });
+  }
+}
+
+const ARGS: PlaygroundArgs = {
+  key: 'k',
+  model: 'a/b',
+  adapter: '',
+  label: '',
+  kernel: '',
+  spec: '',
+  form: EMPTY_FORM
+};
+const TURN = { question: 'Hi', replies: {}, system: '', options: {} };
+
+function make(args: Partial<PlaygroundArgs> = {}) {
+  const started: FakeKernel[] = [];
+  const ended: string[] = [];
+  const kept: PlaygroundArgs[] = [];
+  const next: { reply: object; wait: Promise<void> } = { reply: { status: 'ok' }, wait: Promise.resolve() };
+  const kernels = {
+    startNew: async () => {
+      const kernel = new FakeKernel(`kernel-${started.length + 1}`);
+      kernel.reply = next.reply;
+      started.push(kernel);
+      await next.wait;
+      return kernel;
+    },
+    findById: async (id: string) => started.find(each => each.id === id),
+    connectTo: () => started[0],
+    shutdown: async (id: string) => void ended.push(id)
+  };
+  const playground = new Playground({
+    args: { ...ARGS, ...args },
+    kernels: kernels as unknown as Kernel.IManager,
+    locale: 'en',
+    usualSpec: () => 'python3',
+    labelOf: ({ model }) => model,
+    setTitle: () => undefined,
+    keep: each => kept.push(each),
+    onCode: () => undefined
+  });
+  return { playground, started, ended, kept, next };
+}
+
+describe('a playground', () => {
+  it('starts a kernel of its own, keeps its id and loads', async () => {
+    const { playground, started, kept } = make();
+    await playground.load();
+    expect(started[0].sent).toEqual([{ do: 'load', model: 'a/b', adapter: '', locale: 'en' }]);
+    expect(kept[kept.length - 1].kernel).toBe('kernel-1');
+    expect(playground.snapshot.line).toBe('open');
+  });
+
+  it('says what a kernel lacks', async () => {
+    const { playground, next } = make();
+    next.reply = {
+      status: 'error',
+      ename: 'ModuleNotFoundError',
+      evalue: "No module named 'qwen3ft_jupyter'"
+    };
+    await playground.load();
+    expect(playground.snapshot.line).toBe('refused');
+    expect(playground.snapshot.refusal?.kind).toBe('ModuleNotFoundError');
+  });
+
+  it('ends a kernel that came up after the load was given up', async () => {
+    const { playground, started, ended, next } = make();
+    let goOn = (): void => undefined;
+    next.wait = new Promise(resolve => (goOn = resolve));
+    const loading = playground.load();
+    await new Promise(resolve => setTimeout(resolve)); // until the kernel is asked for
+    await playground.shutdown();
+    goOn();
+    await loading;
+    expect(ended).toEqual(['kernel-1']);
+    expect(started[0].sent).toEqual([]);
+    expect(playground.snapshot.line).toBe('none');
+  });
+
+  it('starts none where the load is given up at once', async () => {
+    const { playground, started } = make();
+    const loading = playground.load();
+    await playground.shutdown();
+    await loading;
+    expect(started).toEqual([]);
+  });
+
+  it('tells the next kernel what was said in one that is gone', async () => {
+    const { playground, started } = make();
+    await playground.load();
+    started[0].says({ type: 'state', phase: 'ready', turns: [TURN] });
+    started[0].status = 'dead';
+    started[0].statusChanged.emit('dead');
+    expect(playground.snapshot.line).toBe('dead');
+    expect(playground.snapshot.told.turns).toHaveLength(1);
+    await playground.load();
+    started[1].says({ type: 'state', phase: 'empty', turns: [] });
+    expect(playground.snapshot.told.turns).toHaveLength(1);
+    expect(started[1].sent).toContainEqual({ do: 'restore', turns: [TURN] });
+  });
+
+  it('can be cleared while nothing is loaded', async () => {
+    const { playground, started } = make();
+    await playground.load();
+    started[0].says({ type: 'state', phase: 'ready', turns: [TURN] });
+    started[0].statusChanged.emit('autorestarting');
+    expect(playground.snapshot.line).toBe('restarted');
+    playground.clear();
+    expect(playground.snapshot.told.turns).toEqual([]);
+  });
+
+  it('finds the kernel again after a reload, or says that it is gone', async () => {
+    const { playground } = make({ kernel: 'nobody' });
+    expect(playground.snapshot.line).toBe('starting');
+    await new Promise(resolve => playground.subscribe(() => resolve(null)));
+    expect(playground.snapshot.line).toBe('dead');
+  });
+
+  it('is told when another window takes the kernel, and takes it back', async () => {
+    const { playground, started } = make();
+    await playground.load();
+    started[0].says({ type: 'taken' });
+    expect(playground.snapshot.line).toBe('taken');
+    playground.reconnect();
+    await new Promise(resolve => playground.subscribe(() => resolve(null)));
+    expect(playground.snapshot.line).toBe('open');
+  });
+});

@@ -132,19 +132,10 @@ export class Store {
     return () => this._lists.delete(isHidden);
   }
 
-  /**
-   * Follow one job with its metrics while it is not hidden, until the watch is disposed.
-   *
-   * @param ask - Asks for something else about it than its metrics, each time that it moved on.
-   */
+  /** Follow one job while it is not hidden, until the watch is disposed; `ask` is called in place of its metrics. */
   watch(id: string, isHidden: () => boolean, ask?: (job: IJob) => Promise<void>): JobWatch {
-    const watch = new JobWatch(
-      id,
-      isHidden,
-      () => this._refreshJob(id),
-      ended => this._watches.delete(ended),
-      ask
-    );
+    const refresh = () => this._refreshJob(id);
+    const watch = new JobWatch(id, isHidden, refresh, ended => this._watches.delete(ended), ask);
     this._watches.add(watch);
     return watch;
   }

@@ -33,6 +33,7 @@ from qwen3ft_jupyter.notebook.conversation import (
     parse_sides,
     write_code,
 )
+from qwen3ft_jupyter.paths import is_file
 from qwen3ft_jupyter.processes import start_thread
 from qwen3ft_jupyter.work import Reporter
 
@@ -143,7 +144,7 @@ class Playground:
         reporter = _Teller(self)
         manager = self._make_manager()
         source = Source(adapter or model)
-        if model and adapter and Path(adapter, "adapter_config.json").is_file():  # an adapter that is no run of ours
+        if model and adapter and is_file(Path(adapter, "adapter_config.json")):  # an adapter that is no run of ours
             source = Source(model, adapter)
             pair = manager.load_model_and_tokenizer(model, adapter=Path(adapter), reporter=reporter)
         else:

@@ -181,7 +181,7 @@ def test_whole_numbers_are_numbers(loaded: LoadedPair) -> None:
 def test_a_seed_draws_the_same_answer_and_leaves_the_chance_of_others_alone(loaded: LoadedPair) -> None:
     import torch
 
-    options = {"max_new_tokens": 12, "temperature": 5.0, "top_p": 1.0, "top_k": 0}
+    options: dict[str, Any] = {"max_new_tokens": 12, "temperature": 5.0, "top_p": 1.0, "top_k": 0}
     torch.manual_seed(7)
     expected = torch.rand(1)
     torch.manual_seed(7)

@@ -5,6 +5,12 @@ import { EMPTY_FORM } from '../playground/form';
 import type { PlaygroundArgs } from '../playground/args';
 import { Playground } from '../playground/model';
 
+interface IFakeComm {
+  readonly isDisposed: boolean;
+  onMsg: (message: object) => void;
+  readonly open: () => void;
+}
+
 /** A kernel that does what a test says. */
 class FakeKernel {
   constructor(readonly id: string) {}
@@ -17,7 +23,7 @@ class FakeKernel {
   isDisposed = false;
   reply: object = { status: 'ok' };
   sent: object[] = [];
-  comm = { isDisposed: false, onMsg: (_: object) => undefined as void, open: () => undefined };
+  comm: IFakeComm = { isDisposed: false, onMsg: () => undefined, open: () => undefined };
 
   requestExecute() {
     return { done: Promise.resolve({ content: this.reply }) };

@@ -81,7 +81,9 @@ export function ConversationTools(): JSX.Element | null {
       <ActionButton
         label={trans.__('Regenerate')}
         description={trans.__('Regenerate: answer the last question anew')}
-        isDisabled={!canAsk}
+        // Not disabled while it answers: that would take the focus from whoever pressed it.
+        isBusy={told.phase === 'answering'}
+        isDisabled={!canAsk && told.phase !== 'answering'}
         onClick={() => playground.again()}
       />
       <ActionButton
@@ -94,7 +96,11 @@ export function ConversationTools(): JSX.Element | null {
         label={trans.__('Clear')}
         description={trans.__('Clear the conversation')}
         isDisabled={!isIdle}
-        onClick={() => playground.clear()}
+        onClick={button => {
+          playground.clear();
+          // This button goes away with what it clears.
+          button.closest('.jp-Qwen3ft-play')?.querySelector<HTMLElement>('form textarea')?.focus();
+        }}
       />
     </div>
   );

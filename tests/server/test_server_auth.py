@@ -24,6 +24,7 @@ RESOURCES = {
     "/models": "models",
     "/models/download": "models",
     "/runs/report": "runs",
+    "/runs/curves": "runs",
     "/runs/compare": "runs",
     "/runs/evaluate": "runs",
     "/runs/merge": "runs",

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.faces.verbs import Face
 
-_FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"^(?:\w+ = |RUN |(?:[A-Z_0-9]+=\S+ )+)?(%{0,2})qwen3ft (.+)$", re.DOTALL)
 _VARIABLE = re.compile(r"\b(?:QWEN3FT|MODEL_CACHE|MODELSCOPE|HF|USE)_[A-Z_]*[A-Z]\b")
+SOURCES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks/sources").glob("*.md"))
+"""Of notebooks: what they run the tests run, what they say they do not."""
 CATALOGUE = polib.pofile(str(LOCALE / "zh_CN/LC_MESSAGES/qwen3ft_jupyter.po"))
 
 
@@ -43,7 +45,9 @@ def commands(text: str) -> Iterator[tuple[Face, str]]:
     lines = [line for block in blocks(text, "bash", "python", "yaml", "dockerfile") for line in block.splitlines()]
     inline = re.findall(r"`([^`\n]+)`", _FENCE.sub("", text))
     for line in (*lines, *inline):
-        match = _COMMAND.match(re.split(r"\s+#\s| > ", line.strip())[0])
+        # A question is the rest of a magic's line, a comment as well.
+        typed = line.strip() if "%qwen3ft chat" in line else re.split(r"\s+#\s| > ", line.strip())[0]
+        match = _COMMAND.match(typed)
         if match and "VERB" not in match[2] and "…" not in match[2]:
             yield ("magic" if match[1] else "cli"), match[2]
 
@@ -54,12 +58,13 @@ def check_command(face: Face, line: str) -> None:
     verb, spelled = match_verb(words, face)
     rest = words[len(spelled.split()) :]
     if face == "magic" and any(argument.is_text for argument in verb.arguments):
-        parse_text(verb, " ".join(rest))
+        _, question = parse_text(verb, line.partition(spelled)[2])
+        assert "#" not in question, f"a comment is part of the question: {question}"
     elif "--help" not in rest:
         parse(verb, rest, face, spelled)
 
 
-@pytest.mark.parametrize("doc", GUIDES)
+@pytest.mark.parametrize("doc", [*GUIDES, *SOURCES])
 def test_every_command_can_be_typed(doc: str) -> None:
     for face, line in commands(read(doc)):
         check_command(face, line)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import stat
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +26,6 @@ from qwen3ft_jupyter.errors import (
 from qwen3ft_jupyter.finetune.export import CONVERTER
 from qwen3ft_jupyter.finetune.merged import is_merged
 from qwen3ft_jupyter.finetune.results import Outcome, Record
-from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.kinds import EXPORT, MERGE
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER, data_files
@@ -241,19 +238,34 @@ def test_two_jobs_do_not_write_to_one_folder_and_the_base_stays(
     assert job.wait(120).state == "stopped"
 
 
-def test_killed_it_leaves_no_model_and_is_resumed(manager: ModelManager, place: Path, tmp_path: Path) -> None:
-    job = manager.merge(str(place / "runs/first"), tmp_path / "whole")
-    end = time.monotonic() + WAIT_S
-    while not (tmp_path / ".whole.merging").exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    os.kill(supervisor.read_status(job.folder)["worker"]["pid"], signal.SIGKILL)
+KILLER = """
+import os, signal, sys
 
-    assert job.wait(120).state in ("failed", "interrupted")
+def kill(event, arguments):
+    if event == "open" and ".whole.merging" in str(arguments[0]) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(kill)
+"""
+"""Runs at the start of a Python, and ends it where it first writes to the folder of a merge."""
+
+
+def test_killed_it_leaves_no_model_and_is_resumed(
+    manager: ModelManager, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / "sitecustomize.py").write_text(KILLER)
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path / "python"), prepend=os.pathsep)
+        job = manager.merge(str(place / "runs/first"), tmp_path / "whole")
+
+        assert job.wait(WAIT_S).state in ("failed", "interrupted")
+    assert (tmp_path / ".whole.merging").exists()
     assert not list(tmp_path.rglob("config.json"))
     done(job.resume())
 
     assert is_merged(tmp_path / "whole")
-    assert names(tmp_path) == ["state", "whole"]
+    assert names(tmp_path) == ["python", "state", "whole"]
 
 
 # Exporting

@@ -162,6 +162,7 @@ def _join(threads: Sequence[threading.Thread], patience_s: Callable[[], float]) 
     began = time.monotonic()
     for thread in threads:
         while thread.is_alive() and (left := began + patience_s() - time.monotonic()) > 0:
+            break_off_stopped()  # for which the system may have had no thread
             thread.join(min(left, TICK_S))
 
 

@@ -163,6 +163,26 @@ describe('a form', () => {
     expect(model.problems).toEqual([]); // to start it is not forbidden: the server has the last word
   });
 
+  it('whose job is at work does not hear that its own folder is taken, and is estimated once it has ended', async () => {
+    const { server, model } = make();
+    server.reply('POST finetune', JOB, 202);
+    model.load();
+    await eventually(() => expect(model.isPlanFresh).toBe(true));
+    model.start();
+    await eventually(() => expect(model.isRunning).toBe(true));
+    const taken = 'output_dir：正在运行的任务';
+    server.reply('POST finetune/plan', { code: 'bad-config', message: taken, hint: '' }, 422);
+    model.set({ epochs: '3' });
+    await eventually(() => expect(model.plan.problem?.message).toBe(taken));
+    expect(model.planProblem).toBeNull();
+    expect(model.problemsOf('output_dir')).toEqual([]);
+    server.reply('POST finetune/plan', plan('a/b'));
+    server.reply('GET jobs', { jobs: [{ ...JOB, state: 'succeeded' }] });
+    stores.forEach(store => store.showLists(() => false));
+    await stores[stores.length - 1].refresh();
+    await eventually(() => expect(model.isPlanFresh).toBe(true));
+  });
+
   it('that is refused says why, and is as it was', async () => {
     const { server, model } = make();
     server.reply('POST finetune', { code: 'does-not-fit', message: 'Too large.', hint: '' }, 409);

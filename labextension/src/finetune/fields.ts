@@ -34,7 +34,7 @@ const FIELD_OF: Readonly<Record<string, string>> = {
 
 /** The field that a refusal of the whole is about, by its whole name; empty where that cannot be told. */
 export function fieldOf({ code, message }: IProblem): string {
-  return /^([a-z_]+(?:\.[a-z_]+)?): /.exec(message)?.[1] ?? FIELD_OF[code] ?? '';
+  return /^([a-z_]+(?:\.[a-z_]+)?)(?:: |：)/.exec(message)?.[1] ?? FIELD_OF[code] ?? '';
 }
 
 /** Fields whose items may have commas in them: one a line. */

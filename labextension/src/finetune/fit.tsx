@@ -20,12 +20,13 @@ export function Fit(): JSX.Element {
   const { plan } = model;
   const id = React.useId();
   const found = plan.value;
+  const problem = model.planProblem;
   const isRight = model.checked.value?.problems.length === 0;
   return (
     <section className="jp-Qwen3ft-pane" aria-labelledby={id} aria-busy={plan.isBusy}>
       <h2 id={id}>{trans.__('Will it fit?')}</h2>
-      {plan.problem !== null && !plan.isBusy && <ProblemAlert problem={plan.problem} />}
-      {found === null && plan.problem === null && !plan.isBusy && !isRight && (
+      {problem !== null && !plan.isBusy && <ProblemAlert problem={problem} />}
+      {found === null && problem === null && !plan.isBusy && !isRight && (
         <p className="jp-Qwen3ft-help">{trans.__('Choose a model and data: then it is told here.')}</p>
       )}
       {plan.isBusy && (
@@ -34,7 +35,7 @@ export function Fit(): JSX.Element {
           onStop={() => plan.stop()}
         />
       )}
-      {found !== null && (plan.problem === null || plan.isBusy) && (
+      {found !== null && (problem === null || plan.isBusy) && (
         <div className={model.isPlanFresh ? '' : 'jp-mod-stale'}>
           {!model.isPlanFresh && !plan.isBusy && (
             <p className="jp-Qwen3ft-help">{trans.__('As it was before your last change.')}</p>

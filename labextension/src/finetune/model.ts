@@ -1,6 +1,6 @@
 /** One form: what is filled in, and what the server says of it. */
 
-import type { IJob } from '../api/answers';
+import type { IJob, IProblem } from '../api/answers';
 import type { FineTuneClient, IChange, IChecked, IFieldProblem, IPlan, IPreview } from '../api/finetune';
 import type { Json } from '../api/read';
 import { isActive } from '../domain/jobs';
@@ -37,6 +37,9 @@ export class FineTuneModel {
   readonly starting = new Latest<IJob>(() => this._emit());
   /** The fields there are. */
   readonly schema = new Latest<ReadonlyArray<IField>>(() => this._emit());
+
+  /** Whether the plan was, or is being, found out as closely as can be. */
+  isPlanClose = false;
 
   /** Counts what changed, for `useSyncExternalStore`. */
   get version(): number {
@@ -79,9 +82,10 @@ export class FineTuneModel {
     return this.plan.isFresh && this._planned === JSON.stringify(this.config);
   }
 
-  /** Whether the plan was, or is being, found out as closely as can be. */
-  get isPlanClose(): boolean {
-    return this._isPlanClose;
+  /** Why there is no plan; that the folder of the job at work is taken is none. */
+  get planProblem(): IProblem | null {
+    const { problem } = this.plan;
+    return problem !== null && this.isRunning && fieldOf(problem) === 'output_dir' ? null : problem;
   }
 
   /** Whether the preview is about what is filled in now. */
@@ -97,7 +101,7 @@ export class FineTuneModel {
 
   /** All that is wrong with a field, as sentences; its name stands beside it already. */
   problemsOf(name: string): ReadonlyArray<string> {
-    const { problem } = this.plan;
+    const problem = this.planProblem;
     return [
       ...this.problems.filter(each => each.fields.includes(name)),
       ...(problem !== null && !this.plan.isBusy && fieldOf(problem) === name ? [problem] : [])
@@ -240,7 +244,7 @@ export class FineTuneModel {
 
   private _askPlan(config: Json, isClose: boolean, delayMs: number): void {
     this._planned = JSON.stringify(config);
-    this._isPlanClose = isClose;
+    this.isPlanClose = isClose;
     this.plan.ask(signal => this._options.client.plan(config, !isClose, signal), delayMs);
   }
 
@@ -256,11 +260,11 @@ export class FineTuneModel {
   }
 
   private _onStore(): void {
-    const [isDown, isHere] = [this._options.store.snapshot.problem !== null, this._isModelHere];
-    const isBack = this._wasDown && !isDown;
-    const hasArrived = isHere && !this._wasHere;
-    [this._wasDown, this._wasHere] = [isDown, isHere];
-    if (isBack || (hasArrived && this.checked.value !== null)) {
+    const before = this._before;
+    const isDown = this._options.store.snapshot.problem !== null;
+    this._before = { isDown, isHere: this._isModelHere, isRunning: this.isRunning };
+    const hasArrived = this._before.isHere && !before.isHere && this.checked.value !== null;
+    if ((before.isDown && !isDown) || (before.isRunning && !this.isRunning) || hasArrived) {
       this.load();
     }
     this._emit();
@@ -271,8 +275,8 @@ export class FineTuneModel {
     this._listeners.forEach(each => each());
   }
 
+  private _before = { isDown: false, isHere: false, isRunning: false };
   private _draft: IDraft;
-  private _isPlanClose = false;
   private _isStrict = false;
   private readonly _listeners = new Set<() => void>();
   private _planned = '';
@@ -280,8 +284,6 @@ export class FineTuneModel {
   private _previewed = '';
   private readonly _stopListening: () => void;
   private _version = 0;
-  private _wasDown = false;
-  private _wasHere = false;
 }
 
 /** A namespace for `FineTuneModel` statics. */

@@ -62,6 +62,13 @@ async function openForm(page: IJupyterLabPageFixture, args: Record<string, unkno
   return page.locator(`${FORM}:visible`);
 }
 
+/** What JupyterLab has written down for the next page. */
+async function workspace(page: IJupyterLabPageFixture): Promise<string> {
+  return page.evaluate(async () =>
+    JSON.stringify(await window.jupyterapp.serviceManager.workspaces.fetch('default'))
+  );
+}
+
 async function rightClick(page: IJupyterLabPageFixture, path: string, item: string): Promise<void> {
   await page.filebrowser.openDirectory(path.split('/').slice(0, -1).join('/'));
   await page.filebrowser.refresh();
@@ -120,6 +127,7 @@ test('from a file to a run: seen, corrected, put into a notebook, started', asyn
   const run = form.getByRole('region', { name: 'The run that was started here' });
   await expect(run).toContainText(`Fine-tune ${PRACTICE}`, SLOW);
   await expect(form.getByRole('button', { name: 'Start the fine-tune' })).toBeDisabled();
+  await expect.poll(() => workspace(page), SLOW).toMatch(/"jobId":"\w+-/);
   await page.reload({ waitForIsReady: false });
   await page.activity.activateTab('Fine-tune: train.jsonl');
   await expect(run).toContainText(`Fine-tune ${PRACTICE}`, SLOW);

@@ -46,7 +46,9 @@ PARAMS: dict[str, ModelParams] = {
     "verify": CheckParams(STARTER, "acme/Tiny-1", "v1"),
     "repair": CheckParams(STARTER, "acme/Tiny-1"),
     "finetune": FineTuneParams(STARTER, CONFIG, "cuda:1"),
-    "merge": MergeParams(STARTER, Path("/home/me/out"), "acme/Tiny-1", Path("/home/me/out-merged"), overwrite=True),
+    "merge": MergeParams(
+        STARTER, Path("/home/me/out"), "acme/Tiny-1", Path("/home/me/out-merged"), True, "dequantized"
+    ),
     "export": ExportParams(STARTER, "/home/me/out", "acme/Tiny-1", "gguf", Path("/home/me/out-gguf")),
     "evaluate": EvaluateParams(STARTER, "/home/me/out", "acme/Tiny-1", CONFIG, is_held_out=True),
     "push": PushParams(STARTER, Path("/home/me/out"), "modelscope", "me/out"),
@@ -69,6 +71,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "source": "/home/me/out",
         "output_dir": "/home/me/out-merged",
         "overwrite": True,
+        "base": "dequantized",
     },
     "export": {
         "model_name": "acme/Tiny-1",

@@ -136,6 +136,27 @@ def test_an_adapter_of_somebody_else_is_merged_if_it_names_its_base(
     assert is_merged(tmp_path / "theirs-merged")
 
 
+def test_a_qlora_is_merged_into_the_weights_that_it_was_trained_on_and_exported_as_it_is(
+    manager: ModelManager, place: Path, tmp_path: Path
+) -> None:
+    theirs = shutil.copytree(place / "runs/first/adapter", tmp_path / "theirs")
+
+    result = MERGE.read_result(done(manager.merge(str(theirs), base="dequantized")))
+    exported = done(manager.export(str(theirs), "safetensors"))
+
+    assert result is not None
+    assert result.base == "dequantized"
+    assert json.loads((tmp_path / "theirs-merged/merge.json").read_text("utf-8"))["weights"] == "dequantized"
+    assert (exported["was_merged"], exported["output_dir"]) == (False, str(tmp_path / "theirs-merged"))
+    with pytest.raises(BadInput, match="holds an earlier merge"):
+        manager.merge(str(theirs))
+    with pytest.raises(BadInput, match="first was not trained in 4 bits"):
+        manager.merge(str(place / "runs/first"), tmp_path / "other", base="dequantized")
+    with pytest.raises(BadInput, match="base '4bit' is not known") as caught:
+        manager.merge(str(theirs), base="4bit")
+    assert "original, dequantized" in caught.value.hint
+
+
 @pytest.mark.parametrize("name", ["", "/home/them/models/qwen", "./model", "C:\\models\\qwen", "../../a"])
 def test_a_base_that_is_named_by_a_folder_is_refused(
     manager: ModelManager, place: Path, tmp_path: Path, name: str

@@ -88,6 +88,11 @@ class Architecture:
         head = self.hidden + self.vocab if targets is not None and "lm_head" in targets else 0
         return rank * (head + self.layers * sum(sides.get(name, 0) for name in (sides if targets is None else targets)))
 
+    def row_weights(self, tokens: int, targets: Sequence[str] | None = None) -> int:
+        """Return the weights of so many tokens in embedding and head; a tied head has none, nor one that is adapted."""
+        is_one = self.tied or (targets is not None and "lm_head" in targets)
+        return tokens * self.hidden * (1 if is_one else 2)
+
     def to_config(self) -> dict[str, object]:
         """Return what the config.json of a Qwen3 of these numbers says of them."""
         experts = {

@@ -162,7 +162,8 @@ def compare(manager: ModelManager, given: Namespace) -> Comparison:
 
 def start_merge(manager: ModelManager, given: Namespace) -> Job:
     """Start a merge."""
-    return manager.merge(name_to_load(manager, given.run), given.output_dir, overwrite=given.overwrite)
+    base = given.base or "original"
+    return manager.merge(name_to_load(manager, given.run), given.output_dir, base=base, overwrite=given.overwrite)
 
 
 def start_export(manager: ModelManager, given: Namespace) -> Job:

@@ -85,10 +85,12 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
         case Outcome() as done:
             losses = "" if has_losses else f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"
             facts = [(tr("folder"), done.output_dir), *_planned_facts(done), (tr("loss"), losses)]
+            facts.append((tr("token rows"), ", ".join(done.token_rows)))
             facts += report_facts(done.report)
             facts.append((tr("utilisation"), f"{done.mfu:.1%}" if done.mfu is not None else ""))
         case MergeResult() as done:
             facts = [(tr("folder"), done.output_dir), (tr("size"), size(done.size)), (tr("numbers"), done.dtype)]
+            facts.append((tr("base"), tr("dequantized from 4 bits") if done.base == "dequantized" else ""))
             facts += [(tr("compared"), comparison_words(done)), (tr("time"), duration(done.seconds))]
         case ExportResult() as done:
             facts = [(tr("folder"), done.output_dir), *((tr("serve it"), line) for line in done.commands)]

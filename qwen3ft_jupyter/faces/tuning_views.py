@@ -12,7 +12,8 @@ from qwen3ft_jupyter.messages import Message, duration, size, tr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qwen3ft_jupyter.finetune.plan import FineTunePlan, MemoryPlan
+    from qwen3ft_jupyter.finetune.fit import MemoryPlan
+    from qwen3ft_jupyter.finetune.plan import FineTunePlan
     from qwen3ft_jupyter.finetune.preview import Bin, Preview, PreviewSample
 
 LEARNED, PLAIN = "\x1b[1;32m", "\x1b[0m"

@@ -359,6 +359,15 @@ VERBS: Final[tuple[Verb, ...]] = (
                 into="output_dir",
                 faces=ALL,
             ),
+            Option(
+                "--base",
+                "says into which weights: the base's original ones (default), or dequantized: those of 4 bits that a "
+                "QLoRA was trained on.",
+                "BASE",
+                "text",
+                choices=("original", "dequantized"),
+                faces=ALL,
+            ),
             Option("--overwrite", "replaces an earlier merge in that folder.", faces=ALL),
             DETACH,
         ),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 EMBEDDING: Final = "model.embed_tokens.weight"
 HEAD: Final = "lm_head.weight"
 
+_TEXT: Final = "model.language_model."
+
 _UNDERSTOOD: Final = frozenset(
     {
         "alpha_pattern",
@@ -90,11 +92,22 @@ class Adapter:
     """The branch, tag or commit of the base, where the config names one; else ""."""
     changes: Mapping[str, Change]
     """By the name of the base's tensor."""
+    targets: frozenset[str] = frozenset(LORA_TARGETS)
+    """Names of the layers that it adapts, as its config has them."""
 
     @property
     def weights(self) -> Path:
         """Return the file with its tensors."""
         return self.folder / ADAPTER_WEIGHTS
+
+
+def text_name(name: str) -> str:
+    """Return the name that the libraries give to a tensor of a file. A repo that sees holds its text in a part.
+
+    >>> text_name("model.language_model.embed_tokens.weight"), text_name("lm_head.weight")
+    ('model.embed_tokens.weight', 'lm_head.weight')
+    """
+    return f"model.{name.removeprefix(_TEXT)}" if name.startswith(_TEXT) else name
 
 
 def read_adapter(folder: Path) -> Adapter:
@@ -121,7 +134,7 @@ def read_adapter(folder: Path) -> Adapter:
     if not changes:
         raise _refused(Message("it holds nothing"))
     base, revision = config.get("base_model_name_or_path"), config.get("revision")
-    return Adapter(folder, str(base or ""), str(revision or ""), changes)
+    return Adapter(folder, str(base or ""), str(revision or ""), changes, _targets(config))
 
 
 def check_applies(adapter: Adapter, shapes: Mapping[str, tuple[int, ...]], *, tied: bool) -> None:
@@ -134,8 +147,10 @@ def check_applies(adapter: Adapter, shapes: Mapping[str, tuple[int, ...]], *, ti
         layer = name.split(".")[-2]
         if change.up and tied and name in (HEAD, EMBEDDING):
             raise _refused(Message("it adapts the output layer, which in its base is the embedding as well"))
-        if change.up and layer not in LORA_TARGETS and name != HEAD:
-            raise _refused(Message("it adapts {what}, which is none of the linear layers of Qwen3", what=layer[:80]))
+        if change.up and layer not in adapter.targets and name != HEAD:
+            raise _refused(
+                Message("it adapts {what}, which is none of the linear layers that its config names", what=layer[:80])
+            )
         if change.rows and name not in (HEAD, EMBEDDING):
             raise _refused(Message("it trains rows of {what}", what=layer[:80]))
         if not _fits(change, shapes.get(name, ())):
@@ -167,6 +182,13 @@ def _check_fields(config: Mapping[str, object]) -> None:
         )
     if config.get("alpha_pattern"):
         raise _refused(Message("its config sets {what}", what="alpha_pattern"))
+
+
+def _targets(config: Mapping[str, object]) -> frozenset[str]:
+    """Return the names of the layers that are adapted: those of Qwen3, and what the config lists beside."""
+    listed = config.get("target_modules")
+    names = {str(name).rpartition(".")[2] for name in listed} if isinstance(listed, list) else set()
+    return frozenset({*LORA_TARGETS, *names})
 
 
 def _complete(name: str, change: Change, config: Mapping[str, object]) -> None:

@@ -160,6 +160,12 @@ class LoraConfig(_Group):
     """Learn the weights' lengths apart from their directions: slower, closer to a full fine-tune at a low r."""
     loraplus_ratio: float | None = Field(default=None, ge=1, le=1000, title="LoRA+ ratio")
     """How many times learning_rate the B matrices get (LoRA+); 16 is customary. null: the same rate for all."""
+    trainable_token_indices: Annotated[
+        Literal["auto"] | tuple[Annotated[int, Field(ge=0, lt=rules.MOST_TOKEN_IDS)], ...],
+        BeforeValidator(rules.read_token_ids),
+        Accepts(Message("auto, or a list of the ids of tokens")),
+    ] = "auto"  # noqa: S105 - no password
+    """Tokens whose rows in embedding and head learn, too; auto: what a base model lacks of its template; []: none."""
 
 
 class FineTuneConfig(_Group):

@@ -94,6 +94,8 @@ class Needs:
     numbers: Architecture | None
     """None: its layers are not those that the arithmetic knows."""
     tried: DryRun | None = None
+    token_rows: int = 0
+    """Tokens whose rows in embedding and head are trained with an adapter."""
 
     @property
     def parameters(self) -> int:
@@ -108,8 +110,10 @@ class Needs:
             return 0
         if self.tried and self._is_alike(config):
             return self.tried.trained
+        if self.numbers is None:
+            return 0
         targets = None if config.lora.targets == "all-linear" else config.lora.targets
-        return self.numbers.lora_weights(config.lora.r, targets) if self.numbers else 0
+        return self.numbers.lora_weights(config.lora.r, targets) + self.numbers.row_weights(self.token_rows, targets)
 
     def memory(self, config: FineTuneConfig, how: Training) -> Memory | None:
         """Return what is needed, by the dry run where it says it, else by arithmetic; None: neither knows."""

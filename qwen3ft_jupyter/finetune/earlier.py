@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.catalog.usable import ADAPTER_CONFIG
+from qwen3ft_jupyter.disk import read_json
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune import checkpoints, results
 from qwen3ft_jupyter.finetune.names import in_our_words
@@ -32,7 +34,7 @@ OWN = frozenset({"output_dir", "overwrite", "init_from", "from_run"})
 COMPUTES_NOTHING = OWN | {"save_steps", "save_minutes", "keep_checkpoints", "revision", "data"}
 COMPUTES_NOTHING |= {"report", "prompts", "report_to"}
 """Fields in which a repetition may differ; data and model are compared by digest and commit."""
-SHAPE = ("r", "alpha", "targets", "rslora", "dora")
+SHAPE = ("r", "alpha", "targets", "rslora", "dora", "trainable_token_indices")
 """Fields of an adapter that stay what they are when it is trained further."""
 
 
@@ -45,6 +47,15 @@ class Parent:
     weights: Path
     """The folder with the adapter or the model: the result's, or a checkpoint."""
     record: results.Record
+
+    @property
+    def token_rows(self) -> tuple[int, ...]:
+        """Return the ids of the tokens whose rows its adapter trains. Raises BadConfig if the file cannot be read."""
+        try:
+            written = read_json(self.weights / ADAPTER_CONFIG).get("trainable_token_indices") or {}
+            return tuple(next(iter(written.values()), ()))
+        except (OSError, ValueError, AttributeError) as error:
+            raise BadConfig("init_from: {name} cannot be read.", name=ADAPTER_CONFIG) from error
 
     def told(self) -> dict[str, Any]:
         """Return what the record of the new run says of it; `sha256` is that of the weights, which are read whole."""

@@ -15,7 +15,7 @@ from qwen3ft_jupyter.finetune.spool import Samples
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.finetune.formats import Conversation
@@ -37,6 +37,8 @@ class ExampleEncoder(ABC):
         self.special = SpecialTokens(tokenizer)
         self.report = SampleReport()
         """What became of those encoded so far."""
+        self.untaught: Mapping[int, str] = {}
+        """Tokens that the model has not learned, by id."""
 
     @abstractmethod
     def encode(self, conversations: Sequence[Conversation]) -> Sequence[Example]:
@@ -61,6 +63,9 @@ class ExampleEncoder(ABC):
         """Enter the examples of so many conversations in the report."""
         lengths = [sample.length for sample in samples]
         learned = [one.runs()[1::2] for sample in samples for one in sample.sequences]
+        untaught = dict(self.report.untaught)
+        for one in (one for sample in samples for one in sample.sequences if len(untaught) < len(self.untaught)):
+            untaught |= {token: self.untaught[token] for token in self.untaught.keys() & one.input_ids}
         self.report = replace(
             self.report,
             conversations=self.report.conversations + conversations,
@@ -69,6 +74,7 @@ class ExampleEncoder(ABC):
             tokens=self.report.tokens + sum(lengths),
             trained_tokens=self.report.trained_tokens + sum(map(sum, learned)),
             longest=max([self.report.longest, *lengths]),
+            untaught=tuple(sorted(untaught.items())),
         )
 
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 from qwen3ft_jupyter.catalog.usable import ADAPTER_CONFIG
 from qwen3ft_jupyter.catalog.weights import INDEX_NAME
 from qwen3ft_jupyter.disk import LOCAL, read_json
-from qwen3ft_jupyter.errors import LoadError
-from qwen3ft_jupyter.finetune.adapter import EMBEDDING, HEAD, check_applies
+from qwen3ft_jupyter.errors import BadInput, LoadError
+from qwen3ft_jupyter.finetune.adapter import EMBEDDING, HEAD, check_applies, text_name
 from qwen3ft_jupyter.finetune.merged import GENERATION, LAST, MergeResult, read_merge_record
 from qwen3ft_jupyter.finetune.own import MADE_BY
 from qwen3ft_jupyter.finetune.results import CARD, versions
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.disk import Disk
     from qwen3ft_jupyter.finetune.adapter import Adapter, Change
+    from qwen3ft_jupyter.finetune.dequantized import Dequantized
+    from qwen3ft_jupyter.finetune.merged import BaseWeights
     from qwen3ft_jupyter.finetune.selftest import SelfTest
     from qwen3ft_jupyter.loading.machine import Machine
     from qwen3ft_jupyter.work import Work
@@ -63,6 +65,9 @@ _COPIED: Final = (
     "chat_template.jinja",
     "chat_template.json",
     "configuration.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "processor_config.json",
     "LICENSE",
     "LICENSE.txt",
 )
@@ -82,6 +87,8 @@ class Base:
     commit: str | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 by file, as the hub has it; empty where nobody knows."""
+    weights: BaseWeights = "original"
+    """Which of its weights are merged into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +102,12 @@ class Origin:
     run_id: str | None = None
     config: Mapping[str, object] = field(default_factory=dict)
     """The fine-tune's fields."""
+    dtype: str = ""
+    """Number type that it computed in; "" where nobody knows."""
 
     @property
     def is_of_4_bits(self) -> bool:
-        """Return whether it was trained on other weights than those it is merged into."""
+        """Return whether it was trained on a base in 4 bits."""
         return self.config.get("quantization") == "4bit"
 
 
@@ -117,13 +126,18 @@ class MergePlan:
     """Whether an earlier merge in the target may be replaced."""
 
     @property
+    def is_of_others(self) -> bool:
+        """Return whether the adapter was trained on other weights than those it is merged into."""
+        return self.origin.is_of_4_bits and self.base.weights == "original"
+
+    @property
     def temporary(self) -> Path:
         """Return the folder that is written to; a later merge into the same target deletes what is left there."""
         return self.target.with_name(f".{self.target.name}.merging")
 
     def change_of(self, name: str) -> Change | None:
         """Return what is changed of a tensor of the base; files of tied models may hold the embedding twice."""
-        return self.adapter.changes.get(EMBEDDING if self.is_tied and name == HEAD else name)
+        return self.adapter.changes.get(EMBEDDING if self.is_tied and name == HEAD else text_name(name))
 
 
 def plan_merge(
@@ -142,26 +156,41 @@ def plan_merge(
 
     Raises:
         LoadError: The adapter does not fit the base, or the base is quantized.
-        BadInput: The target holds other files, or cannot be written.
+        BadInput: The target holds other files, or cannot be written; or the run was not trained in 4 bits.
+        MissingPackage: What makes weights of 4 bits is not installed.
         NoSpace: There is no room.
     """
     config = check_model_folder(base.folder)
     files = weight_files(base.folder)
     tensors = [tensor for path in files for tensor in read_tensors(path)]
-    types = {tensor.name: tensor.dtype for tensor in tensors}
+    types = {text_name(tensor.name): tensor.dtype for tensor in tensors}
     if config.is_quantized or not {types.get(name, "F32") for name in adapter.changes} <= set(TORCH_TYPES):
         raise LoadError(
             "{name} is stored quantized: nothing can be merged into it.",
             hint="Use the repo without -FP8, -AWQ, -GPTQ.",
             name=base.repo_id,
         )
-    check_applies(adapter, {tensor.name: tensor.shape for tensor in tensors}, tied=config.is_tied)
+    if base.weights == "dequantized":
+        _check_in_4_bits(origin)
+    check_applies(adapter, {text_name(tensor.name): tensor.shape for tensor in tensors}, tied=config.is_tied)
     copied = [base.folder / name for name in _COPIED if is_file(base.folder / name)]
     sizes = [path.stat().st_size for path in (*files, *copied)]
     plan = MergePlan(adapter, base, origin, target, config.is_tied, sum(sizes) + _MARGIN_BYTES, overwrite)
     check_target(target, {path.name for path in (*files, *copied)}, overwrite=overwrite)
     check_room(target, plan.needed_bytes, max(sizes), disk)
     return plan
+
+
+def _check_in_4_bits(origin: Origin) -> None:
+    from qwen3ft_jupyter.loading.load import require
+
+    if origin.run is not None and not origin.is_of_4_bits:
+        raise BadInput(
+            "{name} was not trained in 4 bits: there are no weights of its base to dequantize.",
+            hint="Merge it into the original ones.",
+            name=origin.name,
+        )
+    require("bitsandbytes")
 
 
 def merge(plan: MergePlan, work: Work, *, disk: Disk = LOCAL, machine: Machine | None = None) -> MergeResult:
@@ -185,21 +214,24 @@ def merge(plan: MergePlan, work: Work, *, disk: Disk = LOCAL, machine: Machine |
 
     require("torch", "transformers", "peft")
     started = time.monotonic()
-    if plan.origin.is_of_4_bits:
+    if plan.is_of_others:
         work.notice(
-            "The adapter was trained on {name} in 4 bits; it is merged into its whole weights, as they are served.",
+            "The adapter was trained on {name} in 4 bits; it is merged into its whole weights, as they are served. "
+            "base: dequantized merges it into the weights that it was trained on.",
             name=plan.base.repo_id,
         )
     check_model_folder(plan.base.folder)  # again: the job may have waited
     dtype = check_fits(plan, machine)
+    dequantized = _dequantized(plan, work, machine)
     try:
         delete_temporary(plan.temporary, disk)
         written = Folder(plan.temporary, disk)
-        write_weights(plan, written, work)
+        write_weights(plan, written, work, dequantized)
         _write_others(plan, written)
-        tested = compare(plan, dtype, work, machine)
+        tested = compare(plan, dtype, work, machine, dequantized)
+        changed = len({*plan.adapter.changes, *(dequantized.names if dequantized else ())})
         work.progress(Progress("saving", 0, None, "files"))
-        result = _commit(plan, written, tested, seconds=time.monotonic() - started)
+        result = _commit(plan, written, tested, changed, seconds=time.monotonic() - started)
     except OSError as error:
         raise disk_error(error, plan.target) from error
     finally:
@@ -207,6 +239,16 @@ def merge(plan: MergePlan, work: Work, *, disk: Disk = LOCAL, machine: Machine |
             delete_temporary(plan.temporary, disk)
     work.progress(Progress("saving", 1, 1, "files"))
     return result
+
+
+def _dequantized(plan: MergePlan, work: Work, machine: Machine | None) -> Dequantized | None:
+    """Return the weights that the adapter was trained on, if it is merged into those; None: into the base's own."""
+    from qwen3ft_jupyter.finetune.dequantized import Dequantized
+
+    if plan.base.weights == "original":
+        return None
+    dtype = plan.origin.dtype or _dtype(plan)
+    return Dequantized(plan.base.folder, plan.adapter.folder, dtype, machine, reporter=work.reporter)
 
 
 def _write_others(plan: MergePlan, written: Folder) -> None:
@@ -242,7 +284,7 @@ def _generation(plan: MergePlan) -> bytes:
 # The end
 
 
-def _commit(plan: MergePlan, written: Folder, tested: SelfTest, *, seconds: float) -> MergeResult:
+def _commit(plan: MergePlan, written: Folder, tested: SelfTest, changed: int, *, seconds: float) -> MergeResult:
     """Move what was written into the target, our record first and config.json last. Raises OSError, BadInput."""
     target = plan.target
     written.write(CARD, _card(plan, tested).encode())
@@ -255,9 +297,10 @@ def _commit(plan: MergePlan, written: Folder, tested: SelfTest, *, seconds: floa
         base_commit=plan.base.commit,
         dtype=_dtype(plan),
         size=sum(one["size"] for one in files.values()),
-        changed=len(plan.adapter.changes),
+        changed=changed,
         self_test=tested.to_dict(),
         seconds=round(seconds, 2),
+        base=plan.base.weights,
     )
     written.move_to(target, _record(plan, files, result))
     return result
@@ -282,6 +325,7 @@ def _identity(adapter: Adapter, base: Base) -> dict[str, Any]:
     """Return what tells one merge from another."""
     return {
         "base": {"repo_id": base.repo_id, "commit": base.commit, "sha256": dict(base.digests)},
+        "weights": base.weights,
         "adapter": {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest()
             for path in (adapter.weights, adapter.folder / ADAPTER_CONFIG)
@@ -305,12 +349,14 @@ def find_merged(adapter: Adapter, base: Base, target: Path) -> MergeResult | Non
         changed=record["changed"],
         self_test=record["self_test"],
         seconds=record["seconds"],
+        base=base.weights,
     )
 
 
 def _dtype(plan: MergePlan) -> str:
     """Return the number type of what was changed."""
-    types = {tensor.name: tensor.dtype for path in weight_files(plan.base.folder) for tensor in read_tensors(path)}
+    tensors = [tensor for path in weight_files(plan.base.folder) for tensor in read_tensors(path)]
+    types = {text_name(tensor.name): tensor.dtype for tensor in tensors}
     return TORCH_TYPES[types[next(iter(plan.adapter.changes))]]
 
 
@@ -326,8 +372,10 @@ def _card(plan: MergePlan, tested: SelfTest) -> str:
     commit = f", commit {base.commit}" if base.commit else ""
     body = body or f"# {plan.target.name}\n\nA LoRA adapter merged into {base.repo_id}{commit}."
     merged = f"The adapter is merged into the base model's weights, in {_dtype(plan)}. {tested.sentence()}"
-    if plan.origin.is_of_4_bits:
+    if plan.is_of_others:
         merged += " It was trained on the base in 4 bits, whose answers are a little different."
+    if base.weights == "dequantized":
+        merged += " The base's weights are those it was trained on: in 4 bits (NF4), dequantized."
     return "\n".join([*head, body, "", "## Merged", "", merged, ""])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from qwen3ft_jupyter.disk import read_json
 from qwen3ft_jupyter.finetune.own import MADE_BY
@@ -19,6 +19,11 @@ RECORD: Final = "merge.json"
 LAST: Final = "config.json"
 """The last file: without it the folder is no model."""
 GENERATION: Final = "generation_config.json"
+
+
+BaseWeights = Literal["original", "dequantized"]
+"""What an adapter is merged into: the base's own weights, or those of 4 bits that a QLoRA was trained on."""
+BASE_WEIGHTS: Final[tuple[BaseWeights, ...]] = get_args(BaseWeights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class MergeResult:
     self_test: Mapping[str, Any]
     """See `selftest.SelfTest`."""
     seconds: float
+    base: BaseWeights = "original"
+    """The weights that were merged into."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""

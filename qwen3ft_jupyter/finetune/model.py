@@ -19,6 +19,7 @@ from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer, 
 from qwen3ft_jupyter.loading.machine import this_machine
 from qwen3ft_jupyter.loading.safety import check_model_folder
 from qwen3ft_jupyter.loading.weights import model_tensors
+from qwen3ft_jupyter.messages import Names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,9 +52,16 @@ class Trainable:
 
 
 def load_for_training(
-    config: FineTuneConfig, folder: Path, *, reporter: Reporter, machine: Machine | None = None
+    config: FineTuneConfig,
+    folder: Path,
+    *,
+    reporter: Reporter,
+    machine: Machine | None = None,
+    token_rows: Sequence[int] = (),
 ) -> Trainable:
     """Return the model, with a fresh adapter for method lora, in training mode.
+
+    Of the tokens with ids `token_rows` the adapter trains the rows of embedding and head, too.
 
     Raises what `load_model_and_tokenizer` raises, DoesNotFit if a full fine-tune's states do not fit, and BadConfig if
     the adapter cannot be put where it is to go.
@@ -94,14 +102,14 @@ def load_for_training(
     )
     model = load_model_and_tokenizer(folder, options, machine=machine, reporter=reporter).model
     if is_4bit:
-        _evaluate_as_trained(model)
+        evaluate_as_trained(model)
     if precision.device.startswith("cuda:"):
         import torch
 
         torch.cuda.set_device(precision.device)  # Trainer computes on the current one
     set_seed(config.seed)  # before the adapter: its first values come from the same generator as the dropout
     if config.method == "lora":
-        model = with_fresh_adapter(model, config, reporter)
+        model = with_fresh_adapter(model, config, reporter, token_rows)
     else:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(trained(name))
@@ -135,7 +143,7 @@ def load_weights(model: Model, folder: Path) -> None:
         model.load_state_dict(state, strict=False)
 
 
-def _evaluate_as_trained(model: Model) -> None:
+def evaluate_as_trained(model: Model) -> None:
     """Have 4-bit layers compute alike in training and in evaluation.
 
     On a CPU with bfloat16 of its own, bitsandbytes repacks the weights of a layer the first time it evaluates: for
@@ -192,9 +200,16 @@ def _check_states_fit(parameters: int, trained: int, precision: Precision, machi
         )
 
 
-def with_fresh_adapter(model: Model, config: FineTuneConfig, reporter: Reporter) -> Model:
-    """Return the model with the adapter that the config names, at its first values."""
+def with_fresh_adapter(
+    model: Model, config: FineTuneConfig, reporter: Reporter, token_rows: Sequence[int] = ()
+) -> Model:
+    """Return the model with the adapter that the config names, at its first values.
+
+    Of the tokens with ids `token_rows` it trains the rows of embedding and head, too.
+    """
     from peft import LoraConfig, get_peft_model
+
+    from qwen3ft_jupyter.loading.token_rows import compute_lean  # with it comes torch
 
     targets: list[str] | str = list(config.lora.targets)
     if config.lora.targets == "all-linear":  # by name: readers of adapters such as vLLM know them
@@ -219,11 +234,29 @@ def with_fresh_adapter(model: Model, config: FineTuneConfig, reporter: Reporter)
         use_dora=config.lora.dora,
         target_modules=targets,
         task_type="CAUSAL_LM",  # without it peft would write module names into the adapter
+        trainable_token_indices=_token_indices(model, config, token_rows) or None,
     )
     adapted = get_peft_model(model, adapter)
+    compute_lean(adapted)
     # for an adapter on the head peft would write the whole head into each checkpoint
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
     return adapted
+
+
+def _token_indices(model: Model, config: FineTuneConfig, token_rows: Sequence[int]) -> dict[str, list[int]]:
+    """Return the layers in which rows are trained, by name. A tied head has those of the embedding."""
+    layers = [model.get_input_embeddings(), model.get_output_embeddings()]
+    if beyond := [token for token in token_rows if token >= layers[0].weight.shape[0]]:
+        raise BadConfig(
+            "lora.trainable_token_indices: this model has {count} tokens, none with the ids {names}.",
+            hint="Ids begin at 0.",
+            count=layers[0].weight.shape[0],
+            names=Names(map(str, beyond)),
+        )
+    if layers[0].weight is layers[1].weight or HEAD in config.lora.targets:  # the adapter of a head has all its rows
+        del layers[1]
+    names = {layer: name.rpartition(".")[2] for name, layer in model.named_modules()}
+    return {names[layer]: sorted(token_rows) for layer in layers} if token_rows else {}
 
 
 def _linear_layers(model: Model) -> list[str]:

@@ -62,6 +62,7 @@ SAME = {
     "loraplus_ratio": "lora.loraplus_ratio",
     "loraplus_lr_ratio": "lora.loraplus_ratio",
     "lorap_lr_ratio": "lora.loraplus_ratio",
+    "trainable_token_indices": "lora.trainable_token_indices",
 }
 """Names of the same, in LLaMA-Factory, ms-swift, TRL and peft. A dot leads into the group `lora`."""
 

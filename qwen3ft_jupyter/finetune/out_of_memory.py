@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Literal
 
 from qwen3ft_jupyter.errors import DoesNotFit
 from qwen3ft_jupyter.finetune.dry_run import Needs
-from qwen3ft_jupyter.finetune.plan import MOST_CHANGES, change_words, changes_that_fit
-from qwen3ft_jupyter.finetune.planning import base_model
+from qwen3ft_jupyter.finetune.fit import MOST_CHANGES, changes_that_fit
+from qwen3ft_jupyter.finetune.plan import change_words
 from qwen3ft_jupyter.loading.machine import machine_without_torch
 from qwen3ft_jupyter.messages import Command, Message, Size, Texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from qwen3ft_jupyter.catalog.memory import Architecture
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
-    from qwen3ft_jupyter.finetune.plan import Change, FineTunePlan
+    from qwen3ft_jupyter.finetune.fit import Change
+    from qwen3ft_jupyter.finetune.plan import FineTunePlan
 
 HELD_SHARE = 0.9
 """Of the memory that was not enough, libraries left out: what is proposed needs less than that."""
@@ -42,12 +43,12 @@ def memory_that_ran_out(error: BaseException) -> Literal["gpu", "host"] | None:
 
 
 @contextlib.contextmanager
-def telling_what_fits(config: FineTuneConfig, folder: Path, plan: FineTunePlan) -> Iterator[None]:
+def telling_what_fits(config: FineTuneConfig, numbers: Architecture | None, plan: FineTunePlan) -> Iterator[None]:
     """Raise DoesNotFit, with what fits, where memory runs out.
 
     Args:
         config: What was to be done.
-        folder: The model.
+        numbers: Of the model; None: not known.
         plan: What it was to need.
     """
     try:
@@ -56,7 +57,7 @@ def telling_what_fits(config: FineTuneConfig, folder: Path, plan: FineTunePlan) 
         memory = memory_that_ran_out(error)
         if memory is None:
             raise
-        changes = smaller(config, folder, plan)
+        changes = smaller(config, numbers, plan)
         planned = Size(plan.memory.total if plan.memory else None)
         raise DoesNotFit(
             "The GPU's memory ran out while training; {planned} were planned."
@@ -71,15 +72,13 @@ def telling_what_fits(config: FineTuneConfig, folder: Path, plan: FineTunePlan) 
         ) from error
 
 
-def smaller(config: FineTuneConfig, folder: Path, plan: FineTunePlan) -> list[Change]:
+def smaller(config: FineTuneConfig, numbers: Architecture | None, plan: FineTunePlan) -> list[Change]:
     """Return what fits in less memory than was not enough, the cheapest first."""
     if plan.memory is None:
         return []
-    base, machine = base_model(config.model, folder), machine_without_torch()
-    memory = plan.memory
+    machine, memory = machine_without_torch(), plan.memory
     most = min(memory.free, round(memory.margin + HELD_SHARE * (memory.total - memory.margin)))
     gpus = tuple(replace(gpu, free_bytes=most) for gpu in machine.gpus)
     held = replace(machine, ram_free_bytes=most, gpus=gpus)
-    return list(
-        itertools.islice(changes_that_fit(config, plan.tokens, Needs(config, base.numbers), held), MOST_CHANGES)
-    )
+    needs = Needs(config, numbers, token_rows=plan.tokens.token_rows)
+    return list(itertools.islice(changes_that_fit(config, plan.tokens, needs, held), MOST_CHANGES))

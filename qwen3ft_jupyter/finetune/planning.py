@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +14,8 @@ from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheDamaged, JobFailed, LoadError, MissingPackage, Qwen3ftError, UnsafeModel
 from qwen3ft_jupyter.finetune import results
 from qwen3ft_jupyter.finetune.dry_run import Needs, try_in_child
-from qwen3ft_jupyter.finetune.plan import (
-    FineTunePlan,
-    MemoryPlan,
-    check_plan,
-    closeness,
-    make_plan,
-    place_of,
-    training_of,
-)
+from qwen3ft_jupyter.finetune.fit import MemoryPlan, place_of, training_of
+from qwen3ft_jupyter.finetune.plan import FineTunePlan, check_plan, closeness, make_plan
 from qwen3ft_jupyter.finetune.presets import given_by_preset
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.loading.machine import machine_without_torch
@@ -212,7 +205,8 @@ def look_ahead(
     """
     from qwen3ft_jupyter.finetune.compute.tried import answer  # a run has torch
 
-    base, tokens, machine = base_model(config.model, folder), Tokens.of(lengths, facts.counts), machine_without_torch()
+    base, machine = base_model(config.model, folder), machine_without_torch()
+    tokens = replace(Tokens.of(lengths, facts.counts), token_rows=len(facts.token_rows))
     tried, notices = try_run(config, base, tokens, machine, answer)
     for notice in notices:
         work.reporter.notice(notice)
@@ -251,7 +245,7 @@ def try_run(
     is_reckoned = base.parameters < TRIED_FROM_PARAMETERS or config.trainable_layers is not None
     if base.config is None or is_reckoned or not _can_try(config):
         return None, []
-    place, needs = place_of(config, base.parameters, machine), Needs(config, numbers)
+    place, needs = place_of(config, base.parameters, machine), Needs(config, numbers, token_rows=tokens.token_rows)
     how = training_of(config, needs, place, tokens.longest)
     reckoned = needs.memory(config, how)
     is_ample = reckoned is not None and reckoned.total < AMPLE_SHARE * place.free_bytes
@@ -263,6 +257,7 @@ def try_run(
         "length": tokens.longest,
         "learned": tokens.trained_tokens / max(1, tokens.tokens),
         "shares_rows": shares_rows,
+        "token_rows": tokens.token_rows,
         "checkpointing": [how.is_checkpointed] if how.is_checkpointed or is_ample else [False, True],
     }
     try:

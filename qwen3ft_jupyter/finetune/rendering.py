@@ -100,8 +100,7 @@ class TurnEncoder(ExampleEncoder):
             empty_think_loss=config.empty_think_loss,
             skip_bad_rows=config.skip_bad_rows,
         )
-        if config.method == "lora":  # what learns every weight learns the rows of this token, too
-            encoder.report = replace(encoder.report, untaught_end=untaught_end(tokenizer, renderer))
+        encoder.untaught = untaught_tokens(tokenizer, renderer)
         return encoder
 
     def render(self, turns: Sequence[Turn]) -> list[Rendered | None]:
@@ -314,15 +313,17 @@ def without_oldest_exchange(messages: tuple[ChatMessage, ...]) -> tuple[ChatMess
     return system + messages[questions[1] :] if len(questions) > 1 else messages
 
 
-def untaught_end(tokenizer: Tokenizer, renderer: TemplateRenderer) -> str:
-    """Return the token that ends an answer if the model does not stop at it, as base models; else "".
+def untaught_tokens(tokenizer: Tokenizer, renderer: TemplateRenderer) -> dict[int, str]:
+    """Return the tokens of structure of a base model but the one that ends its texts, by id; of others none.
 
     Qwen3's base models come with the chat template, but were trained on texts that <|endoftext|> ends: the rows of
-    <|im_end|> in their embedding and head are what they were made with.
+    <|im_end|> in their embedding and head are what they were made with. A model that stops where its template ends an
+    answer has learned what the template writes.
     """
-    ends = end_of_turn_ids(tokenizer, renderer)
-    is_taught = not ends or tokenizer.eos_token_id is None or tokenizer.eos_token_id in ends
-    return "" if is_taught else str(tokenizer.convert_ids_to_tokens(ends[0]))
+    ends, eos = end_of_turn_ids(tokenizer, renderer), tokenizer.eos_token_id
+    if not ends or eos is None or eos in ends:
+        return {}
+    return {int(token): str(one) for token, one in tokenizer.added_tokens_decoder.items() if token != eos}
 
 
 def end_of_turn_ids(tokenizer: Tokenizer, renderer: TemplateRenderer) -> list[int]:

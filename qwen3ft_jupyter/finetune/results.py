@@ -14,6 +14,7 @@ from qwen3ft_jupyter.errors import LoadError
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.own import MADE_BY, OutputFolder
 from qwen3ft_jupyter.finetune.report.card import markdown
+from qwen3ft_jupyter.finetune.rules import HEAD
 from qwen3ft_jupyter.messages import size
 from qwen3ft_jupyter.paths import is_file, names_in
 from qwen3ft_jupyter.work import SILENT
@@ -82,11 +83,13 @@ class Outcome:
     """Model flops utilisation, 0 to 1, of the median step; see `compute.utilisation`. None: not known."""
     report: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Loss and scores before and after, as its report card writes them."""
+    token_rows: Sequence[str] = ()
+    """Tokens whose rows in embedding and head were trained beside a LoRA."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict; what a run has nothing of is left out (`eval_loss`, `diverged` …)."""
         left_out = {"eval_loss"} if self.eval_loss is None else set()
-        left_out |= {name for name in ("diverged", "parent", "report") if not getattr(self, name)}
+        left_out |= {name for name in ("diverged", "parent", "report", "token_rows") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @property
@@ -175,6 +178,8 @@ class Facts:
     """Of what is learned from."""
     end_ids: tuple[int, ...]
     """Tokens that end a turn."""
+    token_rows: tuple[str, ...] = ()
+    """Tokens whose rows in embedding and head are trained beside a LoRA."""
 
     def to_dict(self) -> dict[str, int]:
         """Return what became of the data, for result.json: rows and conversations, and answers."""
@@ -336,6 +341,15 @@ def _method(config: FineTuneConfig) -> str:
     return words if lora.loraplus_ratio is None else f"{words}, LoRA+ ratio {lora.loraplus_ratio:g}"
 
 
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|")
+
+
+def _token_rows(config: FineTuneConfig, facts: Facts) -> str:
+    where = "embedding" if HEAD in config.lora.targets else "embedding and head"
+    return f"{', '.join(f'`{name}`' for name in facts.token_rows)} in {where}"
+
+
 def _parent(parent: Mapping[str, Any]) -> str:
     """Return what was trained further: folder, checkpoint, run."""
     return ", ".join(str(parent[name]) for name in ("folder", "checkpoint", "run_id") if parent.get(name))
@@ -355,6 +369,7 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts, report: ReportC
         **({"Repeats": Path(config.from_run).name} if config.from_run else {}),
         "Objective": _objective(config),
         "Method": _method(config),
+        **({"Trained token rows": _token_rows(config, facts)} if facts.token_rows else {}),
         "Trained parameters": f"{outcome.trainable_parameters:,} of {outcome.parameters:,}",
         "Data": ", ".join(Path(path).name for path in config.data),
         read: f"{counts.conversations:,} of {facts.rows:,} rows; {facts.held_out:,} more held out",
@@ -376,7 +391,7 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts, report: ReportC
     table = [
         "| | |",
         "| --- | --- |",
-        *(f"| {name} | {str(value).replace('|', '/')} |" for name, value in rows.items()),
+        *(f"| {name} | {_cell(value)} |" for name, value in rows.items()),
     ]
     about = [f"# {title}", "", f"{config.model}, fine-tuned with qwen3ft-jupyter.", ""]
     return "\n".join([*head, *about, *table, "", *(markdown(report) if report else [])])

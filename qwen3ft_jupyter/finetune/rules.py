@@ -23,6 +23,9 @@ HEAD = "lm_head"
 LORA_TARGETS = tuple(name for name in get_args(Target) if name != HEAD)
 """The linear layers of a Qwen3 block."""
 
+MOST_TOKEN_IDS = 10_000_000
+"""Ids of tokens are less: no vocabulary is that large."""
+
 QUOTES = "“”„‟‘’‚‛«»「」『』＂＇"
 """Quotation marks that YAML takes for text: word processors and Chinese input methods write them."""
 
@@ -301,6 +304,23 @@ def read_targets(value: object) -> object:
     if not names or not set(names) <= set(get_args(Target)):
         raise ValueError(value)
     return tuple(dict.fromkeys(names))
+
+
+def read_token_ids(value: object) -> object:
+    """Return auto, or ids of tokens in their order. Raises ValueError."""
+    if isinstance(value, str):
+        words = [word.strip().lower() for word in value.split(",")]
+        if words == ["auto"]:
+            return words[0]
+        value = words
+    return tuple(sorted(set(map(_whole, _items(value)))))
+
+
+def _whole(value: object) -> int:
+    number = int(value) if isinstance(value, str) else natural(value)
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise ValueError(value)  # noqa: TRY004 - pydantic takes no TypeError for a wrong value
+    return number
 
 
 def read_device(value: object) -> str:

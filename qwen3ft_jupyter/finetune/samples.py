@@ -123,21 +123,13 @@ class SampleReport:
     """Why the first one was."""
     first_forged: str = ""
     """Where the first of them is."""
-    untaught_end: str = ""
-    """The token that ends answers, where neither the base model has learned it nor what is trained can; else ""."""
+    untaught: tuple[tuple[int, str], ...] = ()
+    """Tokens in the samples that a base model has not learned, id and name; see `token_rows`."""
 
     def notices(self, max_length: int) -> list[str]:
         """Return what a person should know."""
         share = (self.dropped + self.refused) / max(1, self.answers + self.dropped + self.refused)
         found = (
-            (
-                self.untaught_end,
-                Message(
-                    "WARNING: this is a base model: it has never learned to end an answer with {token}, and an adapter "
-                    "hardly can, so that answers may go on without end. Take the model without -Base, or method: full.",
-                    token=self.untaught_end,
-                ),
-            ),
             (self.shortened, Message("{count} samples shortened to max_length.", count=self.shortened)),
             (self.dropped, Message("{count} answers left out: they do not fit max_length.", count=self.dropped)),
             (
@@ -197,6 +189,8 @@ class Tokens:
     """Samples that lost something to fit max_length."""
     left_out: int = 0
     """Answers that do not fit it at all, or that the model's template cannot write."""
+    token_rows: int = 0
+    """Tokens whose rows in embedding and head are trained with the adapter."""
 
     @classmethod
     def of(cls, lengths: Sequence[int], report: SampleReport, *, share: float = 1.0) -> Tokens:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen3ft_jupyter.errors import DoesNotFit, LoadError, Qwen3ftError
+from qwen3ft_jupyter.finetune.adapter import Change
 from qwen3ft_jupyter.finetune.shards import apply
 from qwen3ft_jupyter.loading.fit import Weights, free_bytes, gigabytes
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer, load_tokenizer, model_name
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from qwen3ft_jupyter.finetune.dequantized import Dequantized
     from qwen3ft_jupyter.finetune.merge import MergePlan
     from qwen3ft_jupyter.loading.libraries import Model, Tokenizer
     from qwen3ft_jupyter.loading.machine import Machine
@@ -82,6 +84,8 @@ def check_fits(plan: MergePlan, machine: Machine | None = None) -> str:
     folder = plan.base.folder
     tensors = model_tensors(folder, tied=plan.is_tied)
     free = free_bytes(machine or this_machine(), "cpu", spread=False)
+    if plan.base.weights == "dequantized":  # they are there beside
+        free -= Weights(tensors, "float32", "4bit").size_bytes
     stored = "float16" if any(tensor.dtype == "F16" for tensor in tensors) else "bfloat16"
     found = next((name for name in ("float32", stored) if Weights(tensors, name).size_bytes <= free), None)
     if found is None:
@@ -95,8 +99,14 @@ def check_fits(plan: MergePlan, machine: Machine | None = None) -> str:
     return found
 
 
-def compare(plan: MergePlan, dtype: str, work: Work, machine: Machine | None = None) -> SelfTest:
-    """Return how the model in the plan's temporary folder compares.
+def compare(
+    plan: MergePlan,
+    dtype: str,
+    work: Work,
+    machine: Machine | None = None,
+    dequantized: Dequantized | None = None,
+) -> SelfTest:
+    """Return how the model in the plan's temporary folder compares; `dequantized` is what it was merged into instead.
 
     Raises:
         LoadError: It does not say what base and adapter say.
@@ -106,13 +116,18 @@ def compare(plan: MergePlan, dtype: str, work: Work, machine: Machine | None = N
     with no_network(), quiet_libraries():
         tokenizer = load_tokenizer(plan.base.folder)
         prompts, source = _prompts(plan, tokenizer)
-        options = LoadOptions(device="cpu", dtype=dtype, adapter=plan.adapter.folder, memory_check=False)
-        model = load_model_and_tokenizer(plan.base.folder, options, machine=machine).model
+        if dequantized is None:
+            options = LoadOptions(device="cpu", dtype=dtype, adapter=plan.adapter.folder, memory_check=False)
+            model = load_model_and_tokenizer(plan.base.folder, options, machine=machine).model
+        else:
+            model = dequantized.compute_in(dtype)
         work.progress(Progress("comparing", 1, 3, "steps"))
         before = _logits(model, prompts, work)
         unrounded = None
         if dtype == "float32":
-            unrounded = _logits(_merged_in_memory(plan, model), prompts, work)
+            unrounded = _logits(_merged_in_memory(plan, model, dequantized), prompts, work)
+        if dequantized is not None:
+            dequantized.release()
         del model
         gc.collect()  # peft's models hold themselves
         work.progress(Progress("comparing", 2, 3, "steps"))
@@ -155,17 +170,23 @@ def _logits(model: Model, prompts: list[list[int]], work: Work) -> list[torch.Te
     return found
 
 
-def _merged_in_memory(plan: MergePlan, model: Model) -> Model:
+def _merged_in_memory(plan: MergePlan, model: Model, dequantized: Dequantized | None) -> Model:
     """Return the model with the adapter in its weights, unrounded, by the arithmetic that wrote the files."""
     from safetensors.torch import load_file
 
     tensors = {name: tensor.float() for name, tensor in load_file(plan.adapter.weights).items()}
-    base = model.unload()
-    weights = dict(base.named_parameters())
-    for name, change in plan.adapter.changes.items():
+    if dequantized is None:
+        base = model.unload()
+    else:
+        options = LoadOptions(device="cpu", dtype="float32", memory_check=False)
+        base = load_model_and_tokenizer(plan.base.folder, options).model
+    weights, names = dict(base.named_parameters()), dequantized.names if dequantized else frozenset()
+    for name in {*plan.adapter.changes, *names}:
         if name not in weights:
             raise LoadError("The libraries know {name} by another name: it cannot be compared.", name=name)
-        weights[name].data.copy_(apply(change, tensors, weights[name].data.clone(), 0))
+        own = dequantized.weight(name) if dequantized else None
+        weight = weights[name].data.clone() if own is None else own
+        weights[name].data.copy_(apply(plan.adapter.changes.get(name, Change()), tensors, weight, 0))
     return base
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from qwen3ft_jupyter.finetune.adapter import Change
+    from qwen3ft_jupyter.finetune.dequantized import Dequantized
     from qwen3ft_jupyter.finetune.merge import Base, MergePlan
     from qwen3ft_jupyter.finetune.target import Folder
     from qwen3ft_jupyter.work import Work
@@ -37,8 +38,11 @@ _BLOCK_BYTES: Final = 32 << 20
 """How much of a tensor is computed at once."""
 
 
-def write_weights(plan: MergePlan, written: Folder, work: Work) -> None:
-    """Write every shard of the merged model. Raises LoadError, CacheDamaged, Stopped, OSError."""
+def write_weights(plan: MergePlan, written: Folder, work: Work, dequantized: Dequantized | None) -> None:
+    """Write every shard of the merged model; `dequantized` has weights that stand for the base's own.
+
+    Raises LoadError, CacheDamaged, Stopped, OSError.
+    """
     from safetensors.torch import load_file
 
     tensors = {name: tensor.float() for name, tensor in load_file(plan.adapter.weights).items()}
@@ -51,8 +55,23 @@ def write_weights(plan: MergePlan, written: Folder, work: Work) -> None:
         )
     files = weight_files(plan.base.folder)
     copying = _Copying(work, sum(path.stat().st_size for path in files))
+    source = _Source(plan, tensors, dequantized)
     for path in files:
-        _write_shard(plan, path, tensors, written, copying)
+        _write_shard(source, path, written, copying)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What the merged weights are made of."""
+
+    plan: MergePlan
+    tensors: Mapping[str, torch.Tensor]
+    """The adapter's, in float32, by name."""
+    dequantized: Dequantized | None
+
+    def weight(self, name: str) -> torch.Tensor | None:
+        """Return what stands for a tensor of the base before it is changed, in float32; None: it does itself."""
+        return self.dequantized.weight(name) if self.dequantized else None
 
 
 @dataclass(slots=True)
@@ -76,34 +95,32 @@ class _Copying:
         self.work.pace(count, paused=Progress("paused", self.done, self.total))
 
 
-def _write_shard(
-    plan: MergePlan, source: Path, tensors: Mapping[str, torch.Tensor], written: Folder, copying: _Copying
-) -> None:
+def _write_shard(source: _Source, path: Path, written: Folder, copying: _Copying) -> None:
     """Copy a shard with the adapter merged into it; both are digested on the way. Raises CacheDamaged."""
     before, after = hashlib.sha256(), hashlib.sha256()
     disk, position = written.disk, 0
-    target = disk.open(written.folder / source.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    target = disk.open(written.folder / path.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
-        for old, new in _merged_blocks(plan, source, tensors):
+        for old, new in _merged_blocks(source, path):
             before.update(old)
             after.update(new)
             disk.write_at(target, memoryview(new), position)
             position += len(new)
-            copying.advance(len(new), source.name)
+            copying.advance(len(new), path.name)
         disk.fsync(target)
     finally:
         disk.close(target)
-    check_digest(plan.base, source.name, before.hexdigest())
-    written.files[source.name] = {"size": position, "sha256": after.hexdigest()}
+    check_digest(source.plan.base, path.name, before.hexdigest())
+    written.files[path.name] = {"size": position, "sha256": after.hexdigest()}
 
 
-def _merged_blocks(plan: MergePlan, source: Path, tensors: Mapping[str, torch.Tensor]) -> Iterator[tuple[bytes, bytes]]:
+def _merged_blocks(source: _Source, path: Path) -> Iterator[tuple[bytes, bytes]]:
     """Yield the bytes of a shard, a block at a time, as they are and as they are to be."""
-    with _Reader(plan.base, source.name) as reader:
-        yield from _merge_each(plan, reader, tensors)
+    with _Reader(source.plan.base, path.name) as reader:
+        yield from _merge_each(source, reader)
 
 
-def _merge_each(plan: MergePlan, reader: _Reader, tensors: Mapping[str, torch.Tensor]) -> Iterator[tuple[bytes, bytes]]:
+def _merge_each(source: _Source, reader: _Reader) -> Iterator[tuple[bytes, bytes]]:
     length = struct.unpack("<Q", reader.read(8, 0))[0]
     header = reader.read(8 + length, 0)
     yield header, header
@@ -112,30 +129,44 @@ def _merge_each(plan: MergePlan, reader: _Reader, tensors: Mapping[str, torch.Te
     for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
         start, stop = entry["data_offsets"]
         if start != end:  # the format allows no gaps
-            raise LoadError("The weights of {name} are no safetensors.", name=plan.base.repo_id)
+            raise LoadError("The weights of {name} are no safetensors.", name=source.plan.base.repo_id)
         end = stop
-        change = plan.change_of(name)
-        row = entry["shape"][1] * _BYTES[entry["dtype"]] if change else 1
+        change, weight = source.plan.change_of(name), source.weight(name)
+        is_same = change is None and weight is None
+        row = 1 if is_same else entry["shape"][1] * _BYTES[entry["dtype"]]
         step = max(1, _BLOCK_BYTES // row) * row
         for at in range(start, stop, step):
             old = reader.read(min(step, stop - at), 8 + length + at)
-            new = old if change is None else _merge_rows(change, tensors, old, entry, (at - start) // row)
+            first, dtype = (at - start) // row, entry["dtype"]
+            if is_same:
+                new = old
+            elif weight is None:
+                new = _merge_rows(change, source.tensors, _rows(old, entry), dtype, first)
+            else:
+                new = _merge_rows(change, source.tensors, weight[first : first + len(old) // row], dtype, first)
             yield old, new
 
 
-def _merge_rows(
-    change: Change, tensors: Mapping[str, torch.Tensor], data: bytes, entry: Mapping[str, Any], first: int
-) -> bytes:
+def _rows(data: bytes, entry: Mapping[str, Any]) -> torch.Tensor:
+    """Return rows of a tensor in float32."""
     import torch
 
     dtype = getattr(torch, TORCH_TYPES[entry["dtype"]])
-    weight = torch.frombuffer(bytearray(data), dtype=dtype).view(-1, entry["shape"][1]).to(torch.float32, copy=True)
-    merged = apply(change, tensors, weight, first).to(dtype).contiguous()
+    return torch.frombuffer(bytearray(data), dtype=dtype).view(-1, entry["shape"][1]).to(torch.float32, copy=True)
+
+
+def _merge_rows(
+    change: Change | None, tensors: Mapping[str, torch.Tensor], weight: torch.Tensor, stored: str, first: int
+) -> bytes:
+    import torch
+
+    dtype = getattr(torch, TORCH_TYPES[stored])
+    merged = (weight if change is None else apply(change, tensors, weight, first)).to(dtype).contiguous()
     if not merged.isfinite().all():
         raise LoadError(
             "The merged weights do not fit into {dtype}.",
             hint="The adapter's numbers are too large: train again with a lower learning_rate.",
-            dtype=TORCH_TYPES[entry["dtype"]],
+            dtype=TORCH_TYPES[stored],
         )
     return bytes(merged.view(torch.uint8).numpy().tobytes())
 

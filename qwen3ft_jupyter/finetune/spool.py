@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import weakref
+from abc import abstractmethod
 from array import array
 from collections.abc import Sequence
 from itertools import accumulate
@@ -21,7 +22,24 @@ IN_MEMORY: Final = 1 << 25
 TOKEN_BYTES: Final = array("i").itemsize
 
 
-class Samples(Sequence[Example]):
+class Examples(Sequence[Example]):
+    """Examples that are made when their turn comes."""
+
+    @abstractmethod
+    def example(self, index: int) -> Example:
+        """Return the one at a place from 0 on."""
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        """Return an example, or several. Raises IndexError, OSError."""
+        places = range(len(self))[index]
+        return self.example(places) if isinstance(places, int) else [self.example(place) for place in places]
+
+
+class Samples(Examples):
     """Samples in the order in which they were added. The file has no name, so nothing of it stays, whatever happens."""
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -52,17 +70,10 @@ class Samples(Sequence[Example]):
     def __len__(self) -> int:
         return len(self.lengths)
 
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | list[Example]:
-        """Read a sample, or several. Raises IndexError, OSError."""
-        if isinstance(index, slice):
-            return [self[one] for one in range(*index.indices(len(self)))]
-        number = range(len(self))[index]
-        self._file.seek(self._offsets[number])
-        record = array("i", self._file.read(self._offsets[number + 1] - self._offsets[number]))
+    def example(self, index: int) -> Example:
+        """Read the sample at a place."""
+        self._file.seek(self._offsets[index])
+        record = array("i", self._file.read(self._offsets[index + 1] - self._offsets[index]))
         first, rest = _sequence(record)
         return Pair(first, _sequence(rest)[0]) if rest else first
 

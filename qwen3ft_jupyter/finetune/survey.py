@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.finetune.data import read_data_of, split
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.samples import SampleReport, Tokens
+from qwen3ft_jupyter.finetune.token_rows import row_notices, token_rows
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Work
 
@@ -82,7 +83,8 @@ def survey(
 
     samples, report = encode(looked_at, config, load_tokenizer(model_folder), work or Work())
     tokens = Tokens.of(samples.lengths, report, share=len(looked_at) / len(training))
-    notices = report.notices(config.max_length)
+    tokens = replace(tokens, token_rows=len(token_rows(config, report)))
+    notices = [*row_notices(config, report), *report.notices(config.max_length)]
     if len(looked_at) < len(training):
         words = Message(
             "Counted {count} of {whole} conversations; the numbers of samples and tokens are reckoned from them.",

@@ -266,8 +266,10 @@ def _quantization(quantization: str, dtype: str) -> BitsAndBytesConfig:
 def _with_adapter(model: Model, adapter: Path) -> Model:
     from peft import PeftModel
 
+    from qwen3ft_jupyter.loading.token_rows import compute_lean  # with it comes torch
+
     try:
-        return PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+        adapted = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise LoadError(
             "The adapter cannot be put on this model ({kind}).",
@@ -275,6 +277,8 @@ def _with_adapter(model: Model, adapter: Path) -> Model:
             details={"cause": str(error)},
             kind=type(error).__name__,
         ) from error
+    compute_lean(adapted)
+    return adapted
 
 
 def _smaller_model(free: int) -> str:

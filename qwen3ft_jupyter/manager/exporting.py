@@ -10,6 +10,7 @@ from qwen3ft_jupyter.catalog.usable import ADAPTER_CONFIG
 from qwen3ft_jupyter.errors import BadInput, NotCached
 from qwen3ft_jupyter.finetune.export import check_output, check_target, export, makes_file, served_name
 from qwen3ft_jupyter.finetune.merge import merge
+from qwen3ft_jupyter.finetune.merged import BASE_WEIGHTS
 from qwen3ft_jupyter.finetune.results import MODEL, is_run
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.loading.safety import check_model_folder
@@ -114,7 +115,9 @@ class Exporting:
         is_whole = is_run(folder) and is_folder(folder / MODEL)
         if is_whole or not (is_run(folder) or is_file(folder / ADAPTER_CONFIG)):
             return None
-        merging = Merging(name, jobs, cache, None if makes_file(self.to) else output_dir)
+        target = None if makes_file(self.to) else output_dir
+        ways = (Merging(name, jobs, cache, target, base=base) for base in reversed(BASE_WEIGHTS))
+        merging = next(way for way in ways if way.base.weights == BASE_WEIGHTS[0] or way.done())  # as it was merged
         self.model_name = merging.base.repo_id
         return merging
 

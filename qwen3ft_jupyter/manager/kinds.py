@@ -146,17 +146,21 @@ class MergeParams:
     """The base model."""
     output_dir: Path
     overwrite: bool = False
+    base: str = "original"
+    """Which weights of the base are merged into."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
         folders = {"source": str(self.source), "output_dir": str(self.output_dir)}
-        return {"model_name": self.model_name, **folders, "overwrite": self.overwrite, **self.starter.to_dict()}
+        given = {"overwrite": self.overwrite, "base": self.base}
+        return {"model_name": self.model_name, **folders, **given, **self.starter.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> MergeParams:
         """Rebuild from `to_dict`."""
         source, output_dir = Path(data["source"]), Path(data["output_dir"])
-        return cls(Starter.from_dict(data), source, str(data["model_name"]), output_dir, bool(data.get("overwrite")))
+        name, base = str(data["model_name"]), str(data.get("base") or "original")
+        return cls(Starter.from_dict(data), source, name, output_dir, bool(data.get("overwrite")), base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +303,7 @@ def _merge(params: MergeParams, context: JobContext) -> MergeResult:
     """Merge; a job that is resumed after it had written everything finds that done."""
     from qwen3ft_jupyter.finetune.merge import merge
 
-    merging = params.starter.open_manager().find_merging(str(params.source), params.output_dir)
+    merging = params.starter.open_manager().find_merging(str(params.source), params.output_dir, base=params.base)
     done = merging.done() if context.attempt > 1 else None
     return done or merge(merging.plan(overwrite=params.overwrite), context.work)
 

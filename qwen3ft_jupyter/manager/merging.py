@@ -11,7 +11,7 @@ from qwen3ft_jupyter.catalog.usable import ADAPTER_CONFIG
 from qwen3ft_jupyter.errors import BadInput, BadName, CacheDamaged, LoadError, NotCached
 from qwen3ft_jupyter.finetune.adapter import Adapter, read_adapter
 from qwen3ft_jupyter.finetune.merge import Base, MergePlan, Origin, find_merged, plan_merge
-from qwen3ft_jupyter.finetune.merged import is_merged
+from qwen3ft_jupyter.finetune.merged import BASE_WEIGHTS, is_merged
 from qwen3ft_jupyter.finetune.results import ADAPTER, is_run, read_record, read_run
 from qwen3ft_jupyter.hubs.names import parse_repo_id
 from qwen3ft_jupyter.manager.foreseen import Foreseen, room_at
@@ -20,7 +20,7 @@ from qwen3ft_jupyter.paths import at_home, is_file, is_folder
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.store import ModelCache
-    from qwen3ft_jupyter.finetune.merged import MergeResult
+    from qwen3ft_jupyter.finetune.merged import BaseWeights, MergeResult
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.manager.jobs import ModelJobs
 
@@ -33,19 +33,23 @@ class Merging:
         jobs: Know the folders of fine-tunes.
         cache: Has the base.
         output_dir: Where the result is to go; beside the adapter if left out.
+        base: Which weights of the base are merged into, one of `finetune.merged.BASE_WEIGHTS`.
 
     Raises:
         UnknownModel: There is no such fine-tune or folder.
-        BadInput: It is a model already.
+        BadInput: It is a model already; or `base` is not known.
         LoadError, UnsafeModel: There is no adapter that can be merged.
         NotCached, CacheDamaged: The base is not here, not at the commit that is needed, or not in whole.
     """
 
-    def __init__(self, name: str, jobs: ModelJobs, cache: ModelCache, output_dir: Path | None = None) -> None:
+    def __init__(
+        self, name: str, jobs: ModelJobs, cache: ModelCache, output_dir: Path | None = None, *, base: str = "original"
+    ) -> None:
         self.source = find_source(name, jobs)
         """The output folder of the fine-tune, or the folder of the adapter."""
         self.adapter, self._origin, commit = _find_adapter(self.source, name, jobs, cache)
-        self.base = _find_base(_named_base(self.adapter), commit, cache)
+        found = _find_base(_named_base(self.adapter), commit, cache)
+        self.base = replace(found, weights=_check_weights(base))
         self.target = output_dir or self.source.with_name(f"{self.source.name}-merged")
 
     def done(self) -> MergeResult | None:
@@ -60,6 +64,15 @@ class Merging:
         """Return what the merge would be. Raises what `plan` raises."""
         told = Foreseen(self.base.repo_id, str(self.target), free_bytes=room_at(self.target), merges=True)
         return replace(told, size_bytes=self.plan(overwrite=overwrite).needed_bytes)
+
+
+def _check_weights(base: str) -> BaseWeights:
+    found = next((one for one in BASE_WEIGHTS if one == base), None)
+    if found is None:
+        raise BadInput(
+            "base {value!r} is not known.", hint="Accepted: {names}.", value=base[:40], names=", ".join(BASE_WEIGHTS)
+        )
+    return found
 
 
 def find_source(name: str, jobs: ModelJobs) -> Path:
@@ -82,7 +95,8 @@ def _find_adapter(folder: Path, name: str, jobs: ModelJobs, cache: ModelCache) -
             )
         run_id = str(record.run_id) if record.run_id else None
         adapter = read_adapter(result.adapter_folder)
-        return adapter, Origin(folder.name, folder, run_id, record.config), record.base_commit
+        dtype = str(result.result.get("dtype") or "")
+        return adapter, Origin(folder.name, folder, run_id, record.config, dtype), record.base_commit
     if is_merged(folder):
         raise BadInput(
             "{folder} is merged already.", hint="Take it as it is: {command}", folder=folder.name,

@@ -141,7 +141,9 @@ class TunedModels:
 
         return locate(name, self._model_jobs, self.cache, cached)
 
-    def merge(self, run: str, output_dir: str | Path | None = None, *, overwrite: bool = False) -> Job:
+    def merge(
+        self, run: str, output_dir: str | Path | None = None, *, base: str = "original", overwrite: bool = False
+    ) -> Job:
         """Merge the adapter of a fine-tune into its base model, as a job: a folder that any program loads by itself.
 
         It is computed in float32 and saved in the base's number type, with its tokenizer, template and the tokens that
@@ -152,30 +154,35 @@ class TunedModels:
             run: the job id or output folder of a fine-tune; or a folder with a LoRA adapter in peft's form, in
                 safetensors, that names its base by repo id.
             output_dir: where the model goes; beside the run, with ``-merged`` after its name, if left out.
+            base: "original" merges into the base model's own weights; "dequantized" into those that a QLoRA has been
+                trained on, which are the base's in 4 bits, as numbers of its type again.
             overwrite: replace an earlier merge there, and nothing else.
 
         Raises:
             UnknownModel: there is no such fine-tune or folder.
-            BadInput: it is a whole model already; or output_dir holds something else, or cannot be written.
+            BadInput: it is a whole model already; or output_dir holds something else, or cannot be written; or the run
+                is no QLoRA, so that there is nothing to dequantize.
             LoadError, UnsafeModel: it is not finished, or the adapter is none that can be merged; the message says why.
             NotCached, CacheDamaged: the base is not in the cache, not at the commit of the fine-tune, or not whole.
             NoSpace: there is no room; the message says how much is needed.
-            MissingPackage: torch and friends are not installed.
+            MissingPackage: torch and friends are not installed; or bitsandbytes, where it is needed.
         """
         from qwen3ft_jupyter.loading.load import require
 
         require(*_NEEDED)
-        merging = self.find_merging(run, output_dir)
+        merging = self.find_merging(run, output_dir, base=base)
         target = merging.plan(overwrite=overwrite).target
         jobs = self._model_jobs
         for folder in (merging.source, target):
             jobs.refuse_written_to(folder)
-        params = MergeParams(jobs.starter(), merging.source, merging.base.repo_id, target, overwrite)
+        params = MergeParams(jobs.starter(), merging.source, merging.base.repo_id, target, overwrite, base)
         return jobs.start(MERGE, params, None)
 
-    def foresee_merge(self, run: str, output_dir: str | Path | None = None, *, overwrite: bool = False) -> Foreseen:
+    def foresee_merge(
+        self, run: str, output_dir: str | Path | None = None, *, base: str = "original", overwrite: bool = False
+    ) -> Foreseen:
         """Return what `merge` with the same arguments would be; nothing is started. Raises what that raises."""
-        return self.find_merging(run, output_dir).foresee(overwrite=overwrite)
+        return self.find_merging(run, output_dir, base=base).foresee(overwrite=overwrite)
 
     def export(self, name: str, to: str, output_dir: str | Path | None = None, *, overwrite: bool = False) -> Job:
         """Hand a model to what serves it, as a job, whose result has the lines to type; an adapter is merged before.
@@ -261,12 +268,12 @@ class TunedModels:
 
         return Pushing(os.fspath(run), Target(hub, repo_id, private), self._model_jobs, self.cache)
 
-    def find_merging(self, run: str, output_dir: str | Path | None) -> Merging:
+    def find_merging(self, run: str, output_dir: str | Path | None, *, base: str = "original") -> Merging:
         """Return adapter and base of a merge. Raises what `merge` raises."""
         from qwen3ft_jupyter.manager.merging import Merging
 
         target = parse_folder("output_dir", output_dir) if output_dir else None
-        return Merging(run, self._model_jobs, self.cache, target)
+        return Merging(run, self._model_jobs, self.cache, target, base=base)
 
     def find_exporting(self, name: str, to: str, output_dir: str | Path | None, *, overwrite: bool) -> Exporting:
         """Return what an export begins with. Raises what `export` raises."""

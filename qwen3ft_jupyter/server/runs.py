@@ -173,12 +173,14 @@ class PushHandler(Qwen3FTHandler):
 
 
 def _merge(manager: ModelManager, given: Given) -> JobSnapshot:
-    job = manager.merge(_name(given), _output_dir(given), overwrite=given.flag("overwrite"))
+    base = given.text("base") or "original"
+    job = manager.merge(_name(given), _output_dir(given), base=base, overwrite=given.flag("overwrite"))
     return job.snapshot()
 
 
 def _foresee_merge(manager: ModelManager, given: Given) -> Foreseen:
-    return manager.foresee_merge(_name(given), _output_dir(given), overwrite=given.flag("overwrite"))
+    base = given.text("base") or "original"
+    return manager.foresee_merge(_name(given), _output_dir(given), base=base, overwrite=given.flag("overwrite"))
 
 
 def _foresee_export(manager: ModelManager, given: Given) -> Foreseen:

@@ -8,7 +8,7 @@ import time
 
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.dry_run import Needs, try_in_child
-from qwen3ft_jupyter.finetune.plan import plan_memory
+from qwen3ft_jupyter.finetune.fit import plan_memory
 from qwen3ft_jupyter.finetune.planning import base_model, try_run
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.loading.machine import Gpu, Machine

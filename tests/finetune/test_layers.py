@@ -8,7 +8,8 @@ import pytest
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.dry_run import Needs
-from qwen3ft_jupyter.finetune.plan import plan_disk, plan_memory, plan_steps
+from qwen3ft_jupyter.finetune.fit import plan_memory
+from qwen3ft_jupyter.finetune.plan import plan_disk, plan_steps
 from qwen3ft_jupyter.finetune.training import train
 from qwen3ft_jupyter.loading.machine import Machine
 from tests.finetune.test_plan import numbers_of, tokens_of

@@ -82,14 +82,14 @@ def test_loss_and_every_gradient_are_those_of_the_model_itself(
 def test_under_autocast_products_are_16_bit_and_sums_are_not() -> None:
     import torch
 
-    from qwen3ft_jupyter.finetune.compute.loss import summed_cross_entropy
+    from qwen3ft_jupyter.finetune.compute.loss import HeadWeights, summed_cross_entropy
 
     torch.manual_seed(0)
     hidden, weight = torch.randn(300, 16, requires_grad=True), torch.randn(50, 16, requires_grad=True)
     targets = torch.arange(300) % 50
     with torch.autocast("cpu", torch.bfloat16):
         expected = torch.nn.functional.cross_entropy((hidden @ weight.T).float(), targets, reduction="sum")
-        found = summed_cross_entropy(hidden, weight, targets, chunk=64)
+        found = summed_cross_entropy(hidden, HeadWeights(weight), targets, chunk=64)
 
     assert found.dtype == torch.float32
     assert found.item() == pytest.approx(expected.item(), rel=1e-6)
@@ -101,12 +101,12 @@ def test_the_heads_gradient_is_summed_in_float32() -> None:
     """Of 4,096 equal rows in bfloat16: added up one by one in eight bits, most would be lost."""
     import torch
 
-    from qwen3ft_jupyter.finetune.compute.loss import summed_cross_entropy
+    from qwen3ft_jupyter.finetune.compute.loss import HeadWeights, summed_cross_entropy
 
     hidden = torch.ones(4096, 4, dtype=torch.bfloat16)
     weight = torch.zeros(3, 4, dtype=torch.bfloat16, requires_grad=True)
 
-    summed_cross_entropy(hidden, weight, torch.zeros(4096, dtype=torch.long), chunk=1).backward()
+    summed_cross_entropy(hidden, HeadWeights(weight), torch.zeros(4096, dtype=torch.long), chunk=1).backward()
 
     assert weight.grad[0, 0].item() == pytest.approx(-4096 * 2 / 3, rel=0.01)
 
@@ -117,14 +117,15 @@ def test_a_tenth_of_the_memory_at_the_vocabulary_of_qwen3() -> None:
     from torch._subclasses.fake_tensor import FakeTensorMode
     from transformers.loss.loss_utils import ForCausalLMLoss
 
-    from qwen3ft_jupyter.finetune.compute.loss import summed_cross_entropy
+    from qwen3ft_jupyter.finetune.compute.loss import HeadWeights, summed_cross_entropy
 
     with FakeTensorMode():
         hidden = torch.empty(1, 2048, 1024, requires_grad=True)
         weight = torch.empty(151_936, 1024)
         labels = torch.zeros(1, 2048, dtype=torch.long)
         theirs = peak(lambda: ForCausalLMLoss(hidden @ weight.T, labels, 151_936).backward(), weight)
-        ours = peak(lambda: summed_cross_entropy(hidden[0, :1024], weight, labels[0, :1024]).backward(), weight)
+        head = HeadWeights(weight)
+        ours = peak(lambda: summed_cross_entropy(hidden[0, :1024], head, labels[0, :1024]).backward(), weight)
 
     assert theirs > 2 * 2048 * 151_936 * 4
     assert ours < theirs / 10

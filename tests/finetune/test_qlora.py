@@ -9,25 +9,29 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.catalog import find
-from qwen3ft_jupyter.errors import BadConfig, LoadError, MissingPackage, Stopped
+from qwen3ft_jupyter.errors import BadConfig, BadInput, LoadError, MissingPackage, Stopped
 from qwen3ft_jupyter.finetune import results
 from qwen3ft_jupyter.finetune.adapter import read_adapter
 from qwen3ft_jupyter.finetune.check import check_quantization
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.dry_run import Needs
+from qwen3ft_jupyter.finetune.fit import plan_memory
 from qwen3ft_jupyter.finetune.merge import Base, Origin, merge, plan_merge
 from qwen3ft_jupyter.finetune.metrics import read_metrics
-from qwen3ft_jupyter.finetune.model import load_for_training
-from qwen3ft_jupyter.finetune.plan import plan_memory
+from qwen3ft_jupyter.finetune.model import evaluate_as_trained, load_for_training
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.finetune.training import train
+from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
 from qwen3ft_jupyter.loading.machine import Gpu, Machine
 from qwen3ft_jupyter.loading.offline import quiet_libraries
 from qwen3ft_jupyter.work import SILENT, Reporter, Work
+from tests.finetune.adapters import make_adapter
 from tests.finetune.test_trainer import Ear, TrlTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from qwen3ft_jupyter.finetune.merged import BaseWeights
 
 LEAST: dict[str, Any] = {"model": "Qwen/Qwen3-8B", "data": "train.jsonl", "output_dir": "runs"}
 GIB = 2**30
@@ -209,3 +213,48 @@ def test_a_plan_knows_what_4_bits_save_and_proposes_them() -> None:
     assert (whole.fits, small.fits) == ("no", "yes")
     assert dict(whole.changes[0].fields) == {"quantization": "4bit"}
     assert whole.changes[0].total_bytes == small.total
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("dora", [False, True], ids=["lora", "dora"])
+def test_it_is_merged_into_the_weights_that_it_was_trained_on_if_that_is_asked(
+    tiny: Path, four: dict[str, Any], tmp_path: Path, *, dora: bool
+) -> None:
+    """Those of 4 bits as numbers again: it says what base and adapter said in training, to 1e-4."""
+    import torch
+
+    losses(tiny, {**four, "lora": {"r": 4, "alpha": 8, "dora": dora, "trainable_token_indices": [2, 9]}})
+    run = Path(four["output_dir"])
+    adapter, ear = run / results.ADAPTER, Ear()
+    origin = Origin("run", run, config={"quantization": "4bit"}, dtype="float32")
+
+    def merged(weights: BaseWeights) -> Path:
+        base, target = Base(tiny, "Qwen/Tiny-Qwen3", weights=weights), tmp_path / weights
+        result = merge(plan_merge(read_adapter(adapter), base, origin, target, overwrite=False), Work(ear))
+        assert result.self_test["exact"] <= 1e-4
+        assert result.base == weights
+        return target
+
+    folder = merged("dequantized")
+
+    def logits(folder: Path, **options: Any) -> Any:
+        with quiet_libraries(), torch.no_grad():
+            model = load_model_and_tokenizer(folder, LoadOptions(device="cpu", dtype="float32", **options)).model
+            evaluate_as_trained(model)
+            return model(torch.tensor([[3, 17, 40, 9, 5, 230, 2, 8]])).logits
+
+    trained = logits(tiny, quantization="4bit", adapter=adapter)
+    assert (logits(folder) - trained).abs().max() <= 1e-4 * trained.abs().max()
+    assert not any("whole weights" in notice for notice in ear.notices)
+    assert "in 4 bits (NF4), dequantized" in (folder / "README.md").read_text("utf-8")
+    assert (logits(merged("original")) - trained).abs().max() > 0.01
+
+
+def test_of_a_run_that_was_not_in_4_bits_there_is_nothing_to_dequantize(tiny: Path, tmp_path: Path) -> None:
+    adapter = read_adapter(make_adapter(tiny, tmp_path / "adapter"))
+    base = Base(tiny, "Qwen/Tiny-Qwen3", weights="dequantized")
+
+    with pytest.raises(BadInput, match="run was not trained in 4 bits") as caught:
+        plan_merge(adapter, base, Origin("run", tmp_path), tmp_path / "merged", overwrite=False)
+    assert "original" in caught.value.hint
+    assert plan_merge(adapter, base, Origin("theirs"), tmp_path / "merged", overwrite=False).base is base

@@ -13,6 +13,7 @@ from qwen3ft_jupyter.finetune.formats import Conversation
 from qwen3ft_jupyter.finetune.rendering import Encoder, end_of_turn_ids
 from qwen3ft_jupyter.finetune.samples import IGNORED, Sample
 from qwen3ft_jupyter.finetune.special import SpecialTokens
+from qwen3ft_jupyter.finetune.token_rows import row_notices
 from qwen3ft_jupyter.finetune.turns import ChatMessage
 from qwen3ft_jupyter.loading.load import load_tokenizer
 from qwen3ft_jupyter.loading.templates import TemplateRenderer
@@ -390,13 +391,18 @@ def base(bench: Bench) -> Iterator[Bench]:
 
 def notices(bench: Bench, fields: dict[str, Any], **more: Any) -> list[str]:
     config = FineTuneConfig.from_dict({**fields, **more})
-    return [str(told) for told in Encoder.of(config, bench.tokenizer, bench.renderers[-1]).report.notices(99)]
+    encoder = Encoder.of(config, bench.tokenizer, bench.renderers[-1])
+    encoder.encode([Conversation((ChatMessage("user", "Hello"), ChatMessage("assistant", "yes")), "row 1")])
+    return [str(told) for told in row_notices(config, encoder.report)]
 
 
-def test_of_an_adapter_on_a_base_model_it_is_said_that_answers_may_not_end(base: Bench, fields: dict[str, Any]) -> None:
+def test_of_an_adapter_on_a_base_model_it_is_said_which_tokens_learn_to_end_answers(
+    base: Bench, fields: dict[str, Any]
+) -> None:
     [told] = notices(base, fields)
 
-    assert "never learned to end an answer with <|im_end|>" in told
+    assert "has not learned the tokens <|im_start|>, <|im_end|>, <think>, </think> of its template" in told
+    assert "their rows in embedding and head are trained, too" in told
     assert not notices(base, fields, method="full")
 
 

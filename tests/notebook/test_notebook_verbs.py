@@ -545,12 +545,12 @@ def test_runs_are_compared_side_by_side(run: Any, manager: StandInManager) -> No
 def test_a_run_is_merged_and_exported(run: Any, manager: StandInManager) -> None:
     manager.all_jobs = [StandInJob("20260102-030405-finetune-abcd", "finetune")]
 
-    merged = run("merge abcd --into whole --overwrite --detach")
+    merged = run("merge abcd --into whole --base dequantized --overwrite --detach")
     run("export runs/first --detach")
     run(f"export {NAME} --to ollama --into out --detach")
 
     assert isinstance(merged, JobView)
-    assert manager.was_asked("merge") == [("20260102-030405-finetune-abcd", "whole", True)]
+    assert manager.was_asked("merge") == [("20260102-030405-finetune-abcd", "whole", "dequantized", True)]
     assert manager.was_asked("export") == [
         ("runs/first", "safetensors", None, False),
         (NAME, "ollama", "out", False),

@@ -476,8 +476,10 @@ class StandInManager:
         self._note("foresee_evaluation", name, data, fields)
         return Foreseen(NAME, data=("/data/held.jsonl",), is_held_out=data is None)
 
-    def foresee_merge(self, run: str, output_dir: str | None = None, *, overwrite: bool = False) -> Foreseen:
-        self._note("foresee_merge", run, output_dir, overwrite)
+    def foresee_merge(
+        self, run: str, output_dir: str | None = None, *, base: str = "original", overwrite: bool = False
+    ) -> Foreseen:
+        self._note("foresee_merge", run, output_dir, base, overwrite)
         return Foreseen(NAME, output_dir or f"{run}-merged", 1000, 5000, merges=True)
 
     def foresee_export(self, name: str, to: str, output_dir: str | None = None, *, overwrite: bool = False) -> Foreseen:
@@ -493,8 +495,10 @@ class StandInManager:
         self._note("evaluate", name, data, fields)
         return self.new_job("evaluate", {"source": name}, f"Evaluate {name}")
 
-    def merge(self, run: str, output_dir: str | None = None, *, overwrite: bool = False) -> StandInJob:
-        self._note("merge", run, output_dir, overwrite)
+    def merge(
+        self, run: str, output_dir: str | None = None, *, base: str = "original", overwrite: bool = False
+    ) -> StandInJob:
+        self._note("merge", run, output_dir, base, overwrite)
         return self.new_job("merge", {"source": run, "output_dir": output_dir or f"{run}-merged"}, f"Merge {run}")
 
     def export(self, name: str, to: str, output_dir: str | None = None, *, overwrite: bool = False) -> StandInJob:

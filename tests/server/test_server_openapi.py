@@ -17,7 +17,7 @@ from qwen3ft_jupyter.download.room import Volume
 from qwen3ft_jupyter.download.survey import Found
 from qwen3ft_jupyter.faces.verbs import OTHER_OWNERS
 from qwen3ft_jupyter.faces.views import ACTIONS, OWNERS
-from qwen3ft_jupyter.finetune.plan import Fits
+from qwen3ft_jupyter.finetune.fit import Fits
 from qwen3ft_jupyter.finetune.samples import Basis
 from qwen3ft_jupyter.hubs.listing import Listing
 from qwen3ft_jupyter.hubs.names import RepoId

@@ -75,14 +75,14 @@ async def test_an_evaluation_is_a_job(ask: Ask, manager: StandInManager) -> None
 
 async def test_a_merge_is_a_job(ask: Ask, manager: StandInManager) -> None:
     answer = await ask("post", "/runs/merge", query="run=20260102-030405-finetune-abcd")
-    body = json.dumps({"run": "/runs/first", "output_dir": "/models/whole", "overwrite": True})
-    await ask("post", "/runs/merge", body=body)
+    given = {"run": "/runs/first", "output_dir": "/models/whole", "base": "dequantized", "overwrite": True}
+    await ask("post", "/runs/merge", body=json.dumps(given))
 
     assert (answer.code, answer.json["kind"]) == (202, "merge")
     assert answer.headers["Location"] == f"/a%40b/qwen3ft/jobs/{answer.json['id']}"
     assert manager.was_asked("merge") == [
-        ("20260102-030405-finetune-abcd", None, False),
-        ("/runs/first", "/models/whole", True),
+        ("20260102-030405-finetune-abcd", None, "original", False),
+        ("/runs/first", "/models/whole", "dequantized", True),
     ]
 
 

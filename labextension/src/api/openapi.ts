@@ -720,6 +720,8 @@ export interface components {
         readonly MergeRequest: {
             readonly run?: string;
             readonly output_dir?: string | null;
+            /** @enum {unknown} */
+            readonly base?: "original" | "dequantized" | null;
             readonly overwrite?: components["schemas"]["FlagInBody"];
             readonly dry_run?: components["schemas"]["FlagInBody"];
         };
@@ -997,7 +999,8 @@ export interface components {
              *       "targets": "all-linear",
              *       "rslora": false,
              *       "dora": false,
-             *       "loraplus_ratio": null
+             *       "loraplus_ratio": null,
+             *       "trainable_token_indices": "auto"
              *     }
              */
             readonly lora: components["schemas"]["LoraConfig"];
@@ -1205,6 +1208,12 @@ export interface components {
              * @default null
              */
             readonly loraplus_ratio: number | null;
+            /**
+             * Trainable token indices
+             * @description Tokens whose rows in embedding and head learn, too; auto: what a base model lacks of its template; []: none.
+             * @default auto
+             */
+            readonly trainable_token_indices: "auto" | readonly number[];
         };
         readonly PlanRequest: {
             readonly config?: components["schemas"]["FineTuneConfig"];
@@ -1284,6 +1293,8 @@ export interface components {
             readonly longest: number;
             readonly shortened: number;
             readonly left_out: number;
+            /** @description Tokens whose rows in embedding and head are trained with the adapter. */
+            readonly token_rows: number;
         };
         readonly PlannedSteps: {
             readonly total: number;
@@ -2237,6 +2248,11 @@ export interface operations {
                 readonly run?: string;
                 /** @description The whole path of the folder for the model; beside the run, with -merged, if left out. */
                 readonly output_dir?: string;
+                /**
+                 * @description Which weights of the base model the adapter is merged into: its original ones, if left out; or dequantized,
+                 *     those of 4 bits that a QLoRA was trained on.
+                 */
+                readonly base?: "original" | "dequantized";
                 /** @description Replace an earlier merge there. */
                 readonly overwrite?: components["schemas"]["Flag"];
                 /** @description Only say what it would be. */

@@ -66,5 +66,5 @@ def _packed(linear: torch.nn.Linear, dtype: torch.dtype) -> torch.nn.Module:
     )
     weight.compress_statistics, weight.quant_type, weight.quant_storage = True, "nf4", torch.uint8
     made._parameters |= {"weight": weight, "bias": linear.bias}  # noqa: SLF001 - past the check of the class
-    made.support_avx512bf16_for_cpu = False  # see `model._evaluate_as_trained`
+    made.support_avx512bf16_for_cpu = False  # see `model.evaluate_as_trained`
     return made

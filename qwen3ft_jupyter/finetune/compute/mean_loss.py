@@ -8,7 +8,7 @@ import torch
 
 from qwen3ft_jupyter.finetune.batches import Layout
 from qwen3ft_jupyter.finetune.compute.loss import next_token_loss
-from qwen3ft_jupyter.finetune.compute.objectives import head_of, hidden_states
+from qwen3ft_jupyter.finetune.compute.objectives import head_weights, hidden_states
 from qwen3ft_jupyter.finetune.compute.probes import has_plain_head
 from qwen3ft_jupyter.finetune.samples import IGNORED
 from qwen3ft_jupyter.loading.machine import fitting_threads
@@ -60,6 +60,6 @@ def mean_loss(
 
 def _summed(model: Model, batch: MicroBatch, *, is_lean: bool) -> Tensor:
     if is_lean:
-        return next_token_loss(hidden_states(model, batch), head_of(model).weight, batch["labels"])
+        return next_token_loss(hidden_states(model, batch), head_weights(model), batch["labels"])
     loss: Tensor = model(**batch).loss * (batch["labels"][:, 1:] != IGNORED).sum()
     return loss

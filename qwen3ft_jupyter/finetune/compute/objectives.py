@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from qwen3ft_jupyter.finetune.compute.loss import next_token_loss
+from qwen3ft_jupyter.finetune.compute.loss import HeadWeights, next_token_loss
 from qwen3ft_jupyter.finetune.samples import IGNORED
+from qwen3ft_jupyter.loading.token_rows import base_of, trained_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ class TokenLoss:
         if not self.is_lean:
             part = (batch["labels"][:, 1:] != IGNORED).sum() / step["learned"]
             return model(**batch).loss * part, {}
-        loss = next_token_loss(hidden_states(model, batch), head_of(model).weight, batch["labels"])
+        loss = next_token_loss(hidden_states(model, batch), head_weights(model), batch["labels"])
         return loss / step["learned"], {}
 
 
@@ -82,5 +83,11 @@ def causal_model(model: Model) -> Model:
 
 
 def head_of(model: Model) -> nn.Module:
-    """Return what makes logits of hidden states."""
-    return causal_model(model).get_output_embeddings()
+    """Return what makes logits of hidden states: the base's, below rows of it that an adapter trains."""
+    return base_of(causal_model(model).get_output_embeddings())
+
+
+def head_weights(model: Model) -> HeadWeights:
+    """Return what the head multiplies with now: an adapter that is off has no rows in it."""
+    head = causal_model(model).get_output_embeddings()
+    return HeadWeights(base_of(head).weight, *(trained_rows(head) or ()))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import cross_entropy, logsigmoid
@@ -13,15 +12,18 @@ from torch.nn.functional import cross_entropy, logsigmoid
 from qwen3ft_jupyter.errors import Stopped
 from qwen3ft_jupyter.finetune.compute import objectives
 from qwen3ft_jupyter.finetune.compute.loss import token_losses
-from qwen3ft_jupyter.finetune.samples import IGNORED, Example, Pair
+from qwen3ft_jupyter.finetune.samples import IGNORED, Pair
+from qwen3ft_jupyter.finetune.spool import Examples
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from qwen3ft_jupyter.finetune.batches import Layout, MicroBatch, Step
     from qwen3ft_jupyter.finetune.compute.objectives import Metrics
-    from qwen3ft_jupyter.finetune.samples import Sample
+    from qwen3ft_jupyter.finetune.samples import Example, Sample
     from qwen3ft_jupyter.loading.libraries import Model
     from qwen3ft_jupyter.work import Work
 
@@ -150,7 +152,7 @@ class DirectPreferenceLoss(PairLoss):
             return log_probabilities(model, batch, is_lean=self.is_lean).sums
 
 
-class WithReferences(Sequence[Example]):
+class WithReferences(Examples):
     """Pairs that stay where they are, each with its reference."""
 
     def __init__(self, pairs: Sequence[Example], references: Sequence[tuple[float, float]]) -> None:
@@ -160,14 +162,8 @@ class WithReferences(Sequence[Example]):
     def __len__(self) -> int:
         return len(self._pairs)
 
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | list[Example]:
-        """Return a pair, or several."""
-        if isinstance(index, slice):
-            return [self[one] for one in range(*index.indices(len(self)))]
+    def example(self, index: int) -> Example:
+        """Return the pair at a place."""
         pair = self._pairs[index]
         return replace(pair, reference=self._references[index]) if isinstance(pair, Pair) else pair
 
@@ -195,7 +191,7 @@ def log_probabilities(model: Model, batch: MicroBatch, *, is_lean: bool) -> Answ
     kept = targets != IGNORED
     if is_lean:
         hidden = objectives.hidden_states(model, batch)[:, :-1][kept]
-        losses = token_losses(hidden, objectives.head_of(model).weight, targets[kept])
+        losses = token_losses(hidden, objectives.head_weights(model), targets[kept])
     else:
         logits = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"]).logits[:, :-1][kept]
         losses = cross_entropy(logits.float(), targets[kept], reduction="none")

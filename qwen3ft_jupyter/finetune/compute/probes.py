@@ -30,11 +30,12 @@ ROUNDING = 0.05
 def has_plain_head(model: Model) -> bool:
     """Return whether the model's logits are its hidden states times the head's weights, and its loss is theirs alone.
 
-    Not so with an adapter on the head, a bias, logits that are scaled or capped, a loss that balances experts.
+    Rows that an adapter trains are weights of the head. Not so with an adapter on the head, a bias, logits that are
+    scaled or capped, a loss that balances experts.
     """
     if not has_linear_head(model):
         return False
-    head = head_of(model)
+    head = causal_model(model).get_output_embeddings()
     with _evaluating(model):
         batch = _batch(model, _ALONE, [_tokens(model)])
         return bool(torch.equal(head(hidden_states(model, batch)), model(**batch).logits))

@@ -51,6 +51,8 @@ class Case:
     shares_rows: bool
     """Whether rows hold several samples, which attention keeps apart with a mask."""
     is_checkpointed: bool
+    token_rows: int
+    """Tokens whose rows in embedding and head are trained with an adapter."""
     until: float
     """`time.process_time()` at which it ends."""
 
@@ -70,6 +72,7 @@ def dry_run(
     learned: float,
     shares_rows: bool,
     checkpointing: tuple[bool, ...],
+    token_rows: int = 0,
     limit_s: float = LIMIT_S,
 ) -> DryRun:
     """Return the memory of a fine-tune.
@@ -81,6 +84,7 @@ def dry_run(
         length: Tokens of the longest sample.
         learned: Share of them in the loss.
         shares_rows: Whether rows hold several samples.
+        token_rows: Tokens whose rows in embedding and head are trained with an adapter.
         checkpointing: Whether activations are computed again: what of the two is tried, the first in any case.
         limit_s: Seconds of the processor's time after which TooSlow is raised.
 
@@ -90,7 +94,7 @@ def dry_run(
     shape, found = model_config(model), DryRun(0, 0)
     lengths = sorted({length, -(-length // 2)}, reverse=True)
     for is_checkpointed in checkpointing:
-        case = Case(config, precision, length, learned, shares_rows, is_checkpointed, until)
+        case = Case(config, precision, length, learned, shares_rows, is_checkpointed, token_rows, until)
         try:
             steps = [(each, *_try_few_layers(replace(case, length=each), shape)) for each in lengths]
         except TooSlow:
@@ -185,7 +189,7 @@ def _build(case: Case, shape: PretrainedConfig) -> Model:
     if config.quantization:
         model = in_four_bits(model, getattr(torch, precision.weights))
     if config.method == "lora":
-        model = with_fresh_adapter(model, config, SILENT)
+        model = with_fresh_adapter(model, config, SILENT, range(case.token_rows))
     if case.is_checkpointed:
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False, "preserve_rng_state": False})

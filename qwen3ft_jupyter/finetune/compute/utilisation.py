@@ -14,6 +14,7 @@ import torch
 
 from qwen3ft_jupyter.finetune.compute.objectives import causal_model, head_of
 from qwen3ft_jupyter.loading.machine import fitting_threads
+from qwen3ft_jupyter.loading.token_rows import base_of
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.loading.libraries import Model
@@ -36,7 +37,7 @@ def flops_a_token(model: Model, parameters: int, *, length: float, is_adapter: b
         is_adapter: Whether the base is frozen.
     """
     base = causal_model(model)
-    embedding = base.get_input_embeddings().weight
+    embedding = base_of(base.get_input_embeddings()).weight
     is_tied = embedding is head_of(model).weight
     multiplied = parameters - (0 if is_tied else embedding.shape[0] * embedding.shape[1])  # looking up costs nothing
     config = base.config.get_text_config()

@@ -60,7 +60,10 @@ def rows_to_ask(samples: Sequence[Example], tokenizer: Tokenizer, *, count: int,
 
 
 def _question(sample: Sample, tokenizer: Tokenizer) -> Question | None:
-    """Return the last span that is learned, and what stands before it; None where that is long, or nothing."""
+    """Return the last span that is learned, and what stands before it; None where that is long, or nothing.
+
+    Of a text, which is learned from its second token on, the first half is asked, and how it goes on is the reference.
+    """
     from qwen3ft_jupyter.finetune.chat import without_thinking  # here, as below: a run that reports nothing needs none
 
     end = len(sample.labels)
@@ -69,6 +72,9 @@ def _question(sample: Sample, tokenizer: Tokenizer) -> Question | None:
     start = end
     while start and sample.labels[start - 1] != IGNORED:
         start -= 1
+    if start == 1:
+        start = min(end // 2, LONGEST_PROMPT)
+        end = min(end, start + LONGEST_ANSWER)
     if not 0 < start <= LONGEST_PROMPT or start == end:
         return None
     ids = tuple(sample.input_ids[:start])
@@ -79,14 +85,24 @@ def _question(sample: Sample, tokenizer: Tokenizer) -> Question | None:
 
 
 def prompts_to_ask(prompts: Sequence[str], tokenizer: Tokenizer) -> list[Question]:
-    """Return prompts as the model gets them in a chat without reasoning. Raises LoadError where it has no template."""
-    if not prompts:
-        return []
-    variables = {"add_generation_prompt": True, "enable_thinking": False}
-    with TemplateRenderer.of(tokenizer) as renderer:
-        texts = renderer.render([Rendering([{"role": "user", "content": one}], variables) for one in prompts])
+    """Return prompts as the model gets them in a chat without reasoning; where it has no template, as they are."""
+    texts = list(prompts)
+    if tokenizer.chat_template and prompts:
+        variables = {"add_generation_prompt": True, "enable_thinking": False}
+        with TemplateRenderer.of(tokenizer) as renderer:
+            texts = renderer.render([Rendering([{"role": "user", "content": one}], variables) for one in prompts])
     rendered = [tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
     return [Question(ids, prompt) for ids, prompt in zip(rendered, prompts, strict=True)]
+
+
+def end_ids_of(tokenizer: Tokenizer) -> list[int]:
+    """Return the tokens that end an answer: as the template ends one, or without one as texts end."""
+    from qwen3ft_jupyter.finetune.rendering import end_of_turn_ids
+
+    if not tokenizer.chat_template:
+        return [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
+    with TemplateRenderer.of(tokenizer) as renderer:
+        return end_of_turn_ids(tokenizer, renderer)
 
 
 @dataclass(frozen=True, slots=True)

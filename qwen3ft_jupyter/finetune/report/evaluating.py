@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadData, Stopped
 from qwen3ft_jupyter.finetune.data import read_data_of, split
-from qwen3ft_jupyter.finetune.rendering import end_of_turn_ids
-from qwen3ft_jupyter.finetune.report.answering import MOST_TOKENS, Asking
+from qwen3ft_jupyter.finetune.report.answering import MOST_TOKENS, Asking, end_ids_of
 from qwen3ft_jupyter.finetune.report.card import Asked, Loss, ReportCard
 from qwen3ft_jupyter.finetune.report.reporting import BUDGET_S, questions_of
 from qwen3ft_jupyter.finetune.survey import encode
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer, load_tokenizer, require
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
-from qwen3ft_jupyter.loading.templates import TemplateRenderer
 from qwen3ft_jupyter.work import Progress
 
 if TYPE_CHECKING:
@@ -82,8 +80,7 @@ def evaluate(
         device = None if config.device == "auto" else config.device
         options = LoadOptions(device=device, adapter=adapter)
         pair = load_model_and_tokenizer(folder, options, reporter=work.reporter)
-        with TemplateRenderer.of(pair.tokenizer) as renderer:
-            asking = Asking(pair.model, pair.tokenizer, end_of_turn_ids(pair.tokenizer, renderer))
+        asking = Asking(pair.model, pair.tokenizer, end_ids_of(pair.tokenizer))
         questions = questions_of(config.prompts, samples, asking, seed=config.seed)
         asked = tuple(Asked(kind, question.prompt, question.reference) for kind, question in questions)
         card = ReportCard("held_out" if is_held_out else "data", len(samples), asked=asked)

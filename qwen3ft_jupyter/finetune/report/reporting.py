@@ -71,11 +71,13 @@ def report_on(
     *,
     held_out: Sequence[Example],
     work: Work,
+    notices: Sequence[str] = (),
 ) -> Reporting:
-    """Return what makes the report card of a run that writes to `folder`."""
+    """Return what makes the report card of a run that writes to `folder`; it begins with `notices`."""
     questions = questions_of(config.prompts, held_out or training, asking, seed=config.seed)
     is_token_loss = OBJECTIVES[config.objective].sequences == 1
     card = ReportCard("held_out" if held_out else "training", len(held_out), is_token_loss=is_token_loss)
+    card = replace(card, notices=tuple(map(str, notices)))
     steps = total_steps(config, len(training))
     return Reporting(card, questions, asking, OutputFolder(folder), work, steps=steps)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -39,7 +40,12 @@ def main() -> int:
         from qwen3ft_jupyter.manager import ahead
 
         return ahead.main()
-    if sys.argv[1:] == ["dry-run"]:
+    if sys.argv[1:2] == ["dry-run"]:
+        if sys.argv[2:] != ["quantized"]:
+            sys.modules["bitsandbytes"] = None  # type: ignore[assignment]  # peft would import it: a quarter of the time
+        with contextlib.redirect_stdout(sys.stderr):  # libraries print
+            import peft  # noqa: F401  # now, while whoever asks still reads the data
+
         from qwen3ft_jupyter.finetune.compute import tried
 
         return tried.main()

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.errors import BadConfig, BadInput, ModelNotFound, NotCached, UnsafeModel
-from qwen3ft_jupyter.finetune.data import Reading, read_named
+from qwen3ft_jupyter.finetune.check import config_for_preview, with_fetched
+from qwen3ft_jupyter.finetune.data import Reading, check_data, read_named
 from qwen3ft_jupyter.hubs.datasets import DatasetName, choose_files, parse_dataset
 from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath
-from qwen3ft_jupyter.manager.datasets import fetch_dataset
+from qwen3ft_jupyter.manager.datasets import ensure_dataset
 from qwen3ft_jupyter.manager.manager import get_model_manager
 from qwen3ft_jupyter.work import Reporter, Work
 from tests.servers import ScriptedServer, dataset_hub
@@ -72,6 +74,10 @@ def settings_of(hub: ScriptedServer, folder: Path, **more: Any) -> Settings:
     return get_model_manager(
         cache_dir=folder / "cache", modelscope_endpoint=hub.url, hf_endpoint=hub.url, **more
     ).settings
+
+
+def fetch_dataset(name: DatasetName, settings: Settings, work: Work) -> Path:
+    return ensure_dataset(name, ModelCache(settings.cache_dir), settings, work).model.folder
 
 
 class Ear(Reporter):
@@ -150,6 +156,36 @@ def test_a_fine_tune_is_planned_with_rows_of_a_data_set(
     assert any(notice.startswith("An epoch sees 13 rows") for notice in plan.data.notices)
 
 
+def test_what_was_deleted_since_a_config_named_it_comes_again(
+    hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A config is recorded with the folders of its data sets: a resumed or repeated run finds them there, or anew."""
+    monkeypatch.chdir(tmp_path)
+    manager = get_model_manager(cache_dir=tmp_path / "cache", modelscope_endpoint=hub.url, hf_endpoint=hub.url)
+    config = config_for_preview({"model": PRACTICE_REPO_ID, "data": f"ms:{REPO}:zh:test#1"}, {}, tmp_path)
+    fetched = with_fetched(config, manager.fetcher(Work()))
+    manager.evict_model(f"ms:{REPO}:zh:test")
+
+    again = with_fetched(fetched, manager.fetcher(Work()))
+
+    assert again == fetched
+    assert check_data(again).conversations == 1
+
+
+def test_nothing_is_fetched_for_a_preview_that_lacks_its_model(
+    hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    manager = get_model_manager(cache_dir=tmp_path / "cache", modelscope_endpoint=hub.url, hf_endpoint=hub.url)
+
+    with pytest.raises(NotCached, match=PRACTICE_REPO_ID):
+        manager.preview(REPO, PRACTICE_REPO_ID)
+
+    assert hub.seen == []
+    manager.ensure_model_cached(PRACTICE_REPO_ID)
+    assert manager.preview(f"{REPO}:zh", PRACTICE_REPO_ID).conversations == 3
+
+
 def test_nothing_is_fetched_while_a_field_is_wrong(
     hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,14 +252,20 @@ def test_the_hubs_own_clients_take_the_stand_in_for_the_real_one(
         ("swift/self-cognition", DatasetName(RepoId("swift/self-cognition"))),
         ("HF::org/name", DatasetName(RepoId("org/name"), hub="huggingface")),
         ("ms:org/name:zh", DatasetName(RepoId("org/name"), "zh", "modelscope")),
+        ("org/name:zh:test", DatasetName(RepoId("org/name"), "zh", split="test")),
+        ("org/name::test", DatasetName(RepoId("org/name"), split="test")),
         ("org/name:..", None),
+        ("org/name:zh:..", None),
+        ("org/name:zh:test:more", None),
         ("ftp:org/name", None),
         ("one", None),
         ("a/b/c", None),
     ],
 )
-def test_a_name_says_hub_and_subset(text: str, name: DatasetName | None) -> None:
+def test_a_name_says_hub_subset_and_split(text: str, name: DatasetName | None) -> None:
     assert parse_dataset(text) == name
+    if name is not None:
+        assert parse_dataset(str(name)) == name
 
 
 def listing(*paths: str) -> Listing:
@@ -245,7 +287,77 @@ def listing(*paths: str) -> Listing:
     ],
 )  # fmt: skip
 def test_without_a_card_names_of_files_tell_subset_and_split(paths: list[str], subset: str, chosen: list[str]) -> None:
-    assert choose_files(listing(*paths), "", subset, SUFFIXES) == chosen
+    assert choose_files(listing(*paths), "", DatasetName(RepoId(REPO), subset), SUFFIXES) == chosen
+
+
+SPLITS = ["data/train-0.parquet", "data/test-0.parquet", "data/val-0.parquet", "README.csv"]
+CHOICES = """---
+configs:
+- config_name: zh
+  default: true
+  data_files: [{split: train, path: zh/train.jsonl}, {split: test, path: zh/test.jsonl}]
+- config_name: en
+  data_files: {train_sft: en/a.jsonl, train_gen: en/b.jsonl, validation: en/c.jsonl}
+- config_name: all
+---
+"""
+CHOSEN = ["zh/train.jsonl", "zh/test.jsonl", "en/a.jsonl", "en/b.jsonl", "en/c.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("name", "card", "paths", "chosen"),
+    [
+        ("o/n::test", "", SPLITS, ["data/test-0.parquet"]),
+        ("o/n::validation", "", SPLITS, ["data/val-0.parquet"]),  # as the hubs' own clients take it
+        ("o/n:test", "", SPLITS, ["data/test-0.parquet"]),
+        ("o/n:zh:test", "", ["zh/train.json", "zh/test.json", "en/test.json"], ["zh/test.json"]),
+        ("o/n::train_gen", "", ["train_sft-0.json", "train_gen-0.json"], ["train_gen-0.json"]),
+        ("o/n", CHOICES, CHOSEN, ["zh/train.jsonl"]),
+        ("o/n::test", CHOICES, CHOSEN, ["zh/test.jsonl"]),
+        ("o/n:test", CHOICES, CHOSEN, ["zh/test.jsonl"]),  # no subset is called so
+        ("o/n:zh:test", CHOICES, CHOSEN, ["zh/test.jsonl"]),
+        ("o/n:en:train_gen", CHOICES, CHOSEN, ["en/b.jsonl"]),
+        ("o/n:en:val", CHOICES, CHOSEN, ["en/c.jsonl"]),
+    ],
+)
+def test_a_split_is_chosen_by_card_or_by_names_of_files(
+    name: str, card: str, paths: list[str], chosen: list[str]
+) -> None:
+    wanted = parse_dataset(name)
+    assert wanted is not None
+    assert choose_files(listing(*paths), card, wanted, SUFFIXES) == chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "card", "paths", "problem", "hint"),
+    [
+        ("o/n::tset", CHOICES, CHOSEN, "has no split tset", 'Did you mean "o/n::test"? It has train, test.'),
+        ("o/n:zh:dev", CHOICES, CHOSEN, "has no split dev", "It has train, test. Write for example o/n:zh:train"),
+        ("o/n:tset", CHOICES, CHOSEN, "has no subset tset", 'Did you mean "o/n:test"? It has zh, en.'),
+        ("o/n:fr", CHOICES, CHOSEN, "has no subset fr", "It has zh, en. Write for example o/n:zh"),
+        ("o/n:en", CHOICES, CHOSEN, "no split called train, but train_sft, train_gen", "Name one: o/n:en:train_sft"),
+        ("o/n::test", "", ["a.json"], "has no split test", "No names of its files tell splits: leave it out."),
+        ("o/n::traim", "", SPLITS, "has no split traim", 'Did you mean "o/n::train"? It has train, val, test.'),
+    ],
+)
+def test_a_choice_that_there_is_not_is_answered_with_those_there_are(
+    name: str, card: str, paths: list[str], problem: str, hint: str
+) -> None:
+    wanted = parse_dataset(name)
+    assert wanted is not None
+    with pytest.raises(BadInput, match=problem) as caught:
+        choose_files(listing(*paths), card, wanted, SUFFIXES)
+
+    assert caught.value.hint == hint
+
+
+def test_a_split_lies_beside_the_one_to_train_on(settings: Settings, tmp_path: Path) -> None:
+    for name, rows_of_it in (("ms:org/talks:zh", {"zh0", "zh1", "zh2"}), ("ms:org/talks:zh:test", {"held0", "held1"})):
+        dataset = parse_dataset(name)
+        assert dataset is not None
+        assert asked(fetch_dataset(dataset, settings, Work())) == rows_of_it
+
+    assert sorted(path.name for path in (tmp_path / "cache/.datasets/modelscope").iterdir()) == ["zh", "zh@test"]
 
 
 @pytest.mark.parametrize(
@@ -261,14 +373,14 @@ def test_without_a_card_names_of_files_tell_subset_and_split(paths: list[str], s
 )  # fmt: skip
 def test_what_is_not_clear_is_asked(card: str, subset: str, problem: str) -> None:
     with pytest.raises(BadInput, match=problem):
-        choose_files(listing("a.json", "b.json"), card, subset, SUFFIXES)
+        choose_files(listing("a.json", "b.json"), card, DatasetName(RepoId(REPO), subset), SUFFIXES)
 
 
 @pytest.mark.parametrize("card", ["---\n[\n---", "---\n- 1\n---", "no front", "---\nconfigs: 3\n---"])
 def test_a_card_that_says_nothing_is_passed_over(card: str) -> None:
-    assert choose_files(listing("a.json"), card, "", SUFFIXES) == ["a.json"]
+    assert choose_files(listing("a.json"), card, DatasetName(RepoId(REPO)), SUFFIXES) == ["a.json"]
 
 
 def test_a_repo_without_rows_is_named_with_what_it_has() -> None:
     with pytest.raises(UnsafeModel, match=r"org/talks holds no rows that are read; it has a\.png"):
-        choose_files(listing("a.png"), "", "", SUFFIXES)
+        choose_files(listing("a.png"), "", DatasetName(RepoId(REPO)), SUFFIXES)

@@ -72,6 +72,7 @@ def test_work_that_succeeds_is_over(manager: ModelManager, made: Ends, name: str
         "plan_fine_tune",
         "preview",
         "fine_tune",
+        "evaluate",
     ],
 )
 def test_work_that_fails_is_over_with_its_error(manager: ModelManager, made: Ends, name: str) -> None:
@@ -100,6 +101,7 @@ def test_everything_that_takes_a_reporter_tells_it_the_end() -> None:
         "plan_fine_tune",
         "preview",
         "fine_tune",
+        "evaluate",
     } - {
         "ensure_model_cached"  # it is done by `ensure`
     }

@@ -18,6 +18,7 @@ from qwen3ft_jupyter.manager.evaluating import evaluation_params
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
 from qwen3ft_jupyter.work import Progress, Reporter, Work
 from tests.finetune.lessons import rows
+from tests.servers import ScriptedServer, dataset_hub
 from tests.test_manager_tuned import done, make_place
 
 if TYPE_CHECKING:
@@ -130,6 +131,24 @@ def test_data_in_a_notebook_is_kept_for_the_job(manager: ModelManager, tmp_path:
     (path,) = given.config["data"]
     assert Path(path).is_relative_to(tmp_path / "state" / "tables")
     assert len(Path(path).read_text().splitlines()) == 3
+
+
+def test_a_data_set_on_a_hub_is_fetched_before_the_job_begins(place: Path, tmp_path: Path) -> None:
+    lines = "\n".join(map(json.dumps, rows(4))).encode()
+    with ScriptedServer(dataset_hub({"org/talks": {"train.jsonl": lines}})) as hub:
+        manager = get_model_manager(
+            cache_dir=place / "cache",
+            state_dir=tmp_path / "state",
+            modelscope_endpoint=hub.url,
+            hf_endpoint=hub.url,
+        )
+        job = manager.evaluate(place / "runs/first", "hf:org/talks#3", max_length=200, device="cpu")
+        asked = len(hub.seen)
+
+        found = Evaluation.from_dict(done(job))
+
+        assert found.card.rows == 3
+        assert len(hub.seen) == asked
 
 
 def test_what_cannot_be_measured_is_refused_before_it_is_a_job(

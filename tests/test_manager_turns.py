@@ -1,6 +1,6 @@
 """Three clicks on Download are no forty-eight connections: two downloads are at it, the third says that it waits.
 
-So does the second fine-tune on one GPU.
+So does the second fine-tune or evaluation on one GPU.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from qwen3ft_jupyter.loading import machine
 from qwen3ft_jupyter.loading.machine import Gpu, machine_without_torch
 from qwen3ft_jupyter.manager import get_model_manager, turns
 from qwen3ft_jupyter.manager.jobs import ModelJobs
-from qwen3ft_jupyter.manager.kinds import FINETUNE, FineTuneParams
+from qwen3ft_jupyter.manager.kinds import EVALUATE, FINETUNE, EvaluateParams, FineTuneParams
 from qwen3ft_jupyter.manager.turns import AT_ONCE, DOWNLOADS, turns_on
 from qwen3ft_jupyter.practice import PRACTICE_FINETUNE, PRACTICE_REPO_ID, data_files
 from qwen3ft_jupyter.work import Controls, Progress, Reporter, Work
@@ -187,6 +187,30 @@ def test_a_fine_tune_is_given_the_gpu_that_fewest_want_unless_it_is_to_begin_at_
     assert [params.gpu for params in started] == ["cuda:0", "cuda:1", "cuda:1", "", "cuda:0", ""]
 
 
+def test_an_evaluation_is_given_a_gpu_as_a_fine_tune_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    two = replace(machine_without_torch(), gpus=(Gpu("T4", (7, 5), GIB, GIB),) * 2)
+    monkeypatch.setattr(machine, "machine_without_torch", lambda: two)
+    manager = get_model_manager(cache_dir=tmp_path / "cache", state_dir=tmp_path / "state")
+    started: list[FineTuneParams | EvaluateParams] = []
+    monkeypatch.setattr(manager.job_store, "start", lambda _kind, params, **_: started.append(params))
+    monkeypatch.setattr(ModelJobs, "active", lambda _self: [(None, params) for params in started])
+    jobs = manager._model_jobs
+
+    jobs.fine_tune(FineTuneConfig.from_dict(LEAST), at_once=False)
+    for options, at_once in (
+        ({}, False),
+        ({"device": "cuda:1"}, False),
+        ({}, False),
+        ({"device": "cpu"}, False),
+        ({}, True),
+    ):
+        config = FineTuneConfig.from_dict({**LEAST, **options}).to_dict()
+        jobs.evaluate(EvaluateParams(jobs.starter(), "runs/first", "a/b", config), at_once=at_once)
+
+    assert [params.gpu for params in started] == ["cuda:0", "cuda:1", "cuda:1", "cuda:0", "", ""]
+    assert EvaluateParams.from_dict(started[1].to_dict()) == started[1]
+
+
 @pytest.mark.train
 def test_of_two_real_fine_tunes_in_one_place_the_second_waits_until_the_first_is_stopped(tmp_path: Path) -> None:
     """Here the place is the CPU; GPUs differ in nothing but their name."""
@@ -212,3 +236,25 @@ def test_of_two_real_fine_tunes_in_one_place_the_second_waits_until_the_first_is
     wait_until(lambda: phases([second]) == ["training"])
     end([first, second])
     assert first.status().state == "stopped"
+
+
+@pytest.mark.train
+def test_a_real_evaluation_waits_for_the_fine_tune_in_its_place_unless_it_is_to_begin_at_once(tmp_path: Path) -> None:
+    manager = get_model_manager(cache_dir=tmp_path / "cache", state_dir=tmp_path / "state")
+    steps = {"model": PRACTICE_REPO_ID, "data": [str(data_files()[0])], "device": "cpu", "epochs": 1000}
+    config = FineTuneConfig.from_dict({**PRACTICE_FINETUNE, **steps, "output_dir": str(tmp_path / "first")})
+    jobs = manager._model_jobs
+    first = manager.job_store.start(FINETUNE, FineTuneParams(jobs.starter(), config.to_dict(), "cpu"))
+    wait_until(lambda: phases([first]) == ["training"])
+
+    asked = EvaluateParams(jobs.starter(), PRACTICE_REPO_ID, PRACTICE_REPO_ID, config.to_dict())
+    second = manager.job_store.start(EVALUATE, replace(asked, gpu="cpu"))
+    wait_until(lambda: phases([second]) == ["queued"])
+    assert "that go first: 1" in str(second.status().progress)
+    at_once = manager.evaluate(PRACTICE_REPO_ID, data_files()[1], at_once=True, device="cpu", max_length=200)
+    wait_until(lambda: at_once.status().state == "succeeded")
+    assert phases([second]) == ["queued"]
+    first.stop()
+    wait_until(lambda: phases([second]) not in (["queued"], [""]))
+    end([first, second])
+    assert [job.status().state for job in (first, second)] == ["stopped", "stopped"]

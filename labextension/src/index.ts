@@ -24,6 +24,7 @@ import { JOB_MIME_TYPE } from './notebook/place';
 import { FirstSave } from './notebook/saving';
 import { QwenPanel } from './panel/panel';
 import { addPlayground } from './playground/plugin';
+import { addRunViews } from './run/plugin';
 import { followSettings } from './state/settings';
 import { Store } from './state/store';
 import { JobsItem } from './status/item';
@@ -143,6 +144,17 @@ const cellCommandsPlugin: JupyterFrontEndPlugin<void> = {
   }
 };
 
+/** The runs of fine-tunes in the main area. */
+const runViewPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'qwen3ft-jupyter:run-view',
+  description: 'Opens the run of a fine-tune in the main area.',
+  autoStart: true,
+  requires: [IQwen3ft],
+  optional: [ILayoutRestorer],
+  activate: (app: JupyterFrontEnd, shared: IApp, restorer: ILayoutRestorer | null): void =>
+    addRunViews(app, shared, restorer)
+};
+
 /** Talking to models in the main area. */
 const playgroundPlugin: JupyterFrontEndPlugin<void> = {
   id: 'qwen3ft-jupyter:playground',
@@ -189,5 +201,6 @@ export default [
   jobOutputPlugin,
   cellCommandsPlugin,
   fineTunePlugin,
-  playgroundPlugin
+  playgroundPlugin,
+  runViewPlugin
 ];

@@ -26,7 +26,8 @@ def evict_all(
 ) -> Sequence[EvictedModel]:
     """Delete what was downloaded of all own models, and all unfinished downloads; return what was deleted.
 
-    What is pinned, in use or on its way, shared caches, other tools' models, and what no manifest lists stay.
+    What is pinned, in use or on its way, data sets, shared caches, other tools' models, and what no manifest lists
+    stay.
 
     Args:
         cache: The cache.
@@ -44,6 +45,9 @@ def evict_all(
     for folder in incoming_folders(cache.root):  # what is left of downloads that never had a byte
         if folder.name not in kept:
             remove_incoming(folder, disk=cache.disk)
+    for holding in (one for inner in cache.within() for one in inner.own_holdings(nobody_uses)):
+        name = quota.title(holding.model)
+        reporter.notice(Message("{name} stays: it is a data set, which goes only by its name.", name=name))
     return evicted
 
 

@@ -79,6 +79,8 @@ class CachedModel:
 
     is_unfinished: bool = False
     """Whether it is no model yet, but what is here of a download that was given up."""
+    dataset: str = ""
+    """What `data` calls it, if it is a data set; see `datasets`."""
     problems: tuple[str, ...] = field(default=(), compare=False)
     """What keeps it from being loaded, for a person; see `catalog.usable`."""
     changes: tuple[str, ...] = field(default=(), compare=False)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.cache.move_folder import FolderMove, MoveWork, NotMovable
+from qwen3ft_jupyter.cache.own.datasets import dataset_at, dataset_roots
 from qwen3ft_jupyter.cache.own.evict import (
     Extent,
     InUse,
@@ -30,7 +31,6 @@ from qwen3ft_jupyter.cache.own.layout import (
     STAMPS_FOLDER,
     check_readable,
     folders_in,
-    incoming_folder,
     incoming_folders,
 )
 from qwen3ft_jupyter.cache.own.lease import LeaseState
@@ -39,7 +39,7 @@ from qwen3ft_jupyter.cache.own.repair import keep_pieces, opened
 from qwen3ft_jupyter.cache.reading import Reading
 from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, ModelInUse, NoSpace, NotCached, Stopped
-from qwen3ft_jupyter.hubs.names import RepoId
+from qwen3ft_jupyter.hubs.names import DATASETS_FOLDER, RepoId
 from qwen3ft_jupyter.messages import Message, Names, Size
 from qwen3ft_jupyter.paths import is_folder, is_link, is_there, matching, reason_of
 from qwen3ft_jupyter.transfer.journal import read_journal
@@ -51,6 +51,7 @@ from qwen3ft_jupyter.work import Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from qwen3ft_jupyter.cache.own.manifest import Manifest
     from qwen3ft_jupyter.disk import Disk
 
 RECORD_FOLDERS: Final = (STAMPS_FOLDER, IN_PLACE_FOLDER)
@@ -66,7 +67,7 @@ class MoveReport:
     source: str
     target: str
     moved: tuple[str, ...]
-    """The folders of models that lie in the target now."""
+    """The folders of models and data sets that lie in the target now."""
     left: tuple[tuple[str, str], ...]
     """What stayed, and why."""
     bytes_copied: int
@@ -136,7 +137,7 @@ class _Move:
                 hint="Give another folder.",
                 details={"path": str(target)},
             )
-        for root in (self.source, self.target):
+        for root in (*self._roots(), self.target, *dataset_roots(self.target)):
             for folder in incoming_folders(root):
                 lease = LeaseState.read(folder)
                 if lease is not None and lease.is_live:
@@ -147,24 +148,35 @@ class _Move:
     def run(self) -> MoveReport:
         """Move everything."""
         self._make_target()
-        folders = self._folders()
-        models = ModelFolders(self.source, (), trust_manifests=self.trust_manifests)
         copied = [
             (folder, repo_id)
-            for folder, repo_id in folders
-            if self._is_strange(folder, models) or not self._renamed(folder, self.target)
+            for folder, repo_id in self._folders()
+            if self._is_strange(folder) or not self._renamed(folder, self._goal(folder.parent))
         ]
-        moves, bytes_copied = self._copied(copied, models)
-        self._move_partials()
+        moves, bytes_copied = self._copied(copied)
+        for root in self._roots():
+            self._move_partials(root)
         for name in RECORD_FOLDERS:
             self._move_records(name)
         for move in moves:
             self._remove(move)
+        self._remove_dataset_roots()
         with contextlib.suppress(OSError):  # what stays is in it
             self.disk.remove_folder(self.source)
         self._name_rest()
         moved, left = tuple(sorted(self.moved)), tuple(sorted(self.left.items()))
         return MoveReport(str(self.source), str(self.target), moved, left, bytes_copied)
+
+    def _roots(self) -> list[Path]:
+        """Return the folder of the cache, and those of its data sets, which are laid out in the same way."""
+        return [self.source, *dataset_roots(self.source)]
+
+    def _goal(self, path: Path) -> Path:
+        """Return where a folder of the cache goes."""
+        return self.target / path.relative_to(self.source)
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.source).as_posix()
 
     def _make_target(self) -> None:
         """Make the folder that the cache moves to, and see that it can be written."""
@@ -185,21 +197,25 @@ class _Move:
     def _folders(self) -> list[tuple[Path, RepoId]]:
         """Return the folders that move, and whose model they hold."""
         found = []
-        for folder in sorted(folders_in(self.source)):
+        for folder in sorted(folder for root in self._roots() for folder in folders_in(root)):
             if is_half_evicted(folder):
                 name = RepoId(marked_repo_id(folder) or folder.name)
-                remove_model(self.source, folder, name, extent="recorded", disk=self.disk)
+                remove_model(folder.parent, folder, name, extent="recorded", disk=self.disk)
                 continue
             remove_shell(folder, disk=self.disk)
-            if is_there(self.target / folder.name):
+            if is_there(self._goal(folder)):
                 with contextlib.suppress(OSError):  # a kill came between the two of them
                     self.disk.remove_folder(folder)
             repo_id = _repo_of(folder)
             if repo_id is not None:
-                if self.is_used(repo_id):
+                if self._is_used(folder, repo_id):
                     raise ModelInUse("{repo_id} is used by a running job.", hint="Stop the job first.", repo_id=repo_id)
                 found.append((folder, repo_id))
         return found
+
+    def _is_used(self, folder: Path, repo_id: RepoId) -> bool:
+        dataset = dataset_at(self.source, folder)
+        return self.is_used(repo_id if dataset is None else RepoId(str(dataset)))
 
     def _renamed(self, folder: Path, parent: Path) -> bool:
         """Rename a folder where the volume can; return whether that was all there was to do."""
@@ -207,6 +223,7 @@ class _Move:
         goal = parent / folder.name
         if is_there(goal):
             return False
+        make_folders(parent, disk=self.disk)
         try:
             self.disk.replace(folder, goal)
         except OSError:  # another volume, or one that renames no folders
@@ -214,24 +231,29 @@ class _Move:
                 return False  # else it was done, and only the answer got lost on the way
         for changed in (parent, folder.parent):
             self.disk.fsync_folder(changed)
-        if parent == self.target:
-            self.moved.append(folder.name)
+        if folder.parent.name != INCOMING_FOLDER:
+            self.moved.append(self._name(folder))
         return True
 
-    def _is_strange(self, folder: Path, models: ModelFolders) -> bool:
+    def _trusted(self, folder: Path) -> Manifest | None:
+        """Return the manifest of a folder that is trusted here."""
+        return ModelFolders(folder.parent, (), trust_manifests=self.trust_manifests).trusted(folder)
+
+    def _is_strange(self, folder: Path) -> bool:
         """Return whether a folder has a manifest that is not trusted: it would be at the target, so it is left out."""
         if self.trust_manifests:
             return False
-        return models.trusted(folder) is None and is_there(manifest_path(folder))
+        return self._trusted(folder) is None and is_there(manifest_path(folder))
 
-    def _copied(self, folders: Sequence[tuple[Path, RepoId]], models: ModelFolders) -> tuple[list[FolderMove], int]:
+    def _copied(self, folders: Sequence[tuple[Path, RepoId]]) -> tuple[list[FolderMove], int]:
         """Copy all and read all again; return those that are right at their new place, and the bytes they have."""
         work = MoveWork(self.disk, self.work, Reading(self.work, "moving", 0))
         moves = [
-            FolderMove(folder, self.target / folder.name, repo_id, models.trusted(folder), work)
-            for folder, repo_id in folders
+            FolderMove(folder, self._goal(folder), repo_id, self._trusted(folder), work) for folder, repo_id in folders
         ]
         seen: set[tuple[int, int]] = set()
+        for folder, _ in folders:
+            make_folders(self._goal(folder.parent), disk=self.disk)
         self._check_room(sum(move.missing_bytes(seen) for move in moves))
         steps: dict[str, Callable[[FolderMove], None]] = {"moving": FolderMove.copy, "verifying": FolderMove.complete}
         for phase, step in steps.items() if moves else ():
@@ -247,9 +269,9 @@ class _Move:
         try:
             step(move)
         except NotMovable as reason:
-            self._leave(move.source.name, reason.args[0])
+            self._leave(self._name(move.source), reason.args[0])
             if move.is_new:
-                remove_model(self.target, move.target, move.repo_id, extent="everything", disk=self.disk)
+                remove_model(move.target.parent, move.target, move.repo_id, extent="everything", disk=self.disk)
             return False
         return True
 
@@ -269,14 +291,19 @@ class _Move:
 
     def _remove(self, move: FolderMove) -> None:
         """Delete what was moved: all that was copied; where the model was there before, only its files."""
-        name = move.source.name
+        name = self._name(move.source)
         extent: Extent = "recorded" if move.was_there and move.manifest is not None else "everything"
         try:
             if not move.is_unchanged():
                 self._leave(name, Message("it changed while it was moved"))
                 return
             left = remove_model(
-                self.source, move.source, move.repo_id, extent=extent, is_used=self.is_used, disk=self.disk
+                move.source.parent,
+                move.source,
+                move.repo_id,
+                extent=extent,
+                is_used=lambda repo_id: self._is_used(move.source, repo_id),
+                disk=self.disk,
             ).left
             if left:
                 self._leave(name, Message("it holds what is not of the model: {names}", names=Names(left)))
@@ -284,13 +311,14 @@ class _Move:
             self._leave(name, Message("it is in use; its copy is complete"))
         self.moved.append(name)
 
-    def _move_partials(self) -> None:
+    def _move_partials(self, root: Path) -> None:
         """Move partial files; those that somebody works on stay."""
-        for folder in incoming_folders(self.source):
+        for folder in incoming_folders(root):
             if is_leased(folder):
-                self._leave(f"{INCOMING_FOLDER}/{folder.name}", Message("it is being downloaded"))
+                self._leave(self._name(folder), Message("it is being downloaded"))
                 continue
-            goal = incoming_folder(self.target, folder.name)
+            goal = self._goal(folder)
+            make_folders(goal.parent.parent, disk=self.disk)
             make_own_folder(goal.parent, disk=self.disk)
             if self._renamed(folder, goal.parent):
                 continue
@@ -298,7 +326,7 @@ class _Move:
                 self._move_partial(path, goal)
             remove_incoming(folder, disk=self.disk)
         with contextlib.suppress(OSError):
-            self.disk.remove_folder(self.source / INCOMING_FOLDER)
+            self.disk.remove_folder(root / INCOMING_FOLDER)
 
     def _move_partial(self, path: Path, goal: Path) -> None:
         journal = read_journal(path)
@@ -310,6 +338,15 @@ class _Move:
             with claimed(goal, journal.key, journal.size, name=goal.name, disk=self.disk) as partial:
                 for start, end, crc, source in journal.records:
                     keep_pieces(descriptor, [(start, end, crc)], partial, on_bytes=self._look, source=source)
+
+    def _remove_dataset_roots(self) -> None:
+        """Delete the folders in which data sets lay; one that holds anything else stays."""
+        top = self.source / DATASETS_FOLDER
+        if is_link(top):
+            return
+        for folder in (*dataset_roots(self.source), *folders_in(top), top):
+            with contextlib.suppress(OSError):
+                self.disk.remove_folder(folder)
 
     def _look(self, _count: int = 0) -> None:
         self.work.check()
@@ -335,7 +372,7 @@ class _Move:
     def _name_rest(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             for name in sorted(os.listdir(self.source)):  # noqa: PTH208 - names are all that is needed
-                if name not in self.left and name != EVICTED_FOLDER:
+                if name != EVICTED_FOLDER and not any(f"{left}/".startswith(f"{name}/") for left in self.left):
                     self._leave(name, Message("it is no model of this cache"))
 
 

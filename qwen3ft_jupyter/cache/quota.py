@@ -113,7 +113,9 @@ def shortfall(holdings: Collection[Holding], over_bytes: int, *, now: float, kee
 def title(model: CachedModel) -> str:
     """Return what to call one of possibly several revisions of a model in front of a person."""
     if model.is_unfinished:
-        return Message("the unfinished download of {name}", name=model.repo_id)
+        return Message("the unfinished download of {name}", name=model.dataset or model.repo_id)
+    if model.dataset:
+        return model.dataset
     if BESIDE not in model.slug:
         return model.repo_id
     return Message("{name} at {revision}", name=model.repo_id, revision=model.revision)

@@ -9,43 +9,33 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache import quota
 from qwen3ft_jupyter.cache.absent import hint_at
-from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
+from qwen3ft_jupyter.cache.held import HeldModels
 from qwen3ft_jupyter.cache.others import in_place
 from qwen3ft_jupyter.cache.others.evict import evict_copy, named_copies, not_ours, several_folders
 from qwen3ft_jupyter.cache.others.scan import scan
 from qwen3ft_jupyter.cache.own import stamps
 from qwen3ft_jupyter.cache.own.evict import (
     InUse,
-    as_of_now,
-    is_leased,
     nobody_uses,
-    remove_model,
-    remove_shell,
-    remove_unfinished,
 )
-from qwen3ft_jupyter.cache.own.folders import ModelFolders
-from qwen3ft_jupyter.cache.own.layout import check_readable, folders_in, incoming_folder, is_revision
-from qwen3ft_jupyter.cache.own.manifest import file_state, is_half_evicted, marked_repo_id, update_manifest
-from qwen3ft_jupyter.cache.own.partials import allocated_bytes, unfinished_in
-from qwen3ft_jupyter.cache.own.remains import clear_notes
+from qwen3ft_jupyter.cache.own.layout import check_readable, is_revision
+from qwen3ft_jupyter.cache.own.manifest import file_state, update_manifest
 from qwen3ft_jupyter.cache.own.verify import no_record, verify_model
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import BadInput, CacheError, ModelInUse, NotCached
 from qwen3ft_jupyter.hubs.names import RepoId, parse_repo_id
 from qwen3ft_jupyter.messages import Command, Message
-from qwen3ft_jupyter.paths import nearest_folder
 from qwen3ft_jupyter.transfer.volume import disk_error
 from qwen3ft_jupyter.work import SILENT, Reporter, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
     from qwen3ft_jupyter.cache.others.places import Place
     from qwen3ft_jupyter.cache.own.evict import Extent
     from qwen3ft_jupyter.cache.own.manifest import Manifest, ManifestFile
-    from qwen3ft_jupyter.cache.own.partials import Unfinished
     from qwen3ft_jupyter.cache.reports import VerifyReport
     from qwen3ft_jupyter.disk import Disk
 
@@ -53,7 +43,7 @@ TOUCH_S = 300.0
 """A last use younger than this is not written again: the record is for choosing what to evict, in days."""
 
 
-class ModelCache(ModelFolders):
+class ModelCache(HeldModels):
     """The models in `cache_dir`, those in the shared caches `shared_dirs`, and those other tools keep in `places`.
 
     Safe to use from several threads. A manifest says which bytes are right, and normally it is trusted wherever it
@@ -81,6 +71,12 @@ class ModelCache(ModelFolders):
         self._places = places
         self.unseen_places = unseen
         self.disk = disk
+
+    def within(self) -> Sequence[HeldModels]:
+        """Return the caches of data sets within this one."""
+        from qwen3ft_jupyter.cache.datasets import dataset_caches
+
+        return dataset_caches(self)
 
     @property
     def places(self) -> Sequence[Place]:
@@ -127,10 +123,6 @@ class ModelCache(ModelFolders):
     def folders(self) -> tuple[Path, ...]:
         """Return the own folder and the shared caches."""
         return (self.root, *self.shared_dirs)
-
-    def free_bytes(self) -> int | None:
-        """Return how many bytes the volume of the own folder has left for this user; None if nobody knows."""
-        return self.disk.free_bytes(nearest_folder(self.root))
 
     def by_slug(self, name: str) -> CachedModel:
         """Return the model whose slug is this.
@@ -225,6 +217,11 @@ class ModelCache(ModelFolders):
 
     def hint_at(self, repo_id: str, otherwise: Message) -> Message:
         """Return the hint for a model that is not here: the one that may be meant, else `otherwise`."""
+        from qwen3ft_jupyter.cache.datasets import list_datasets
+
+        names = [str(one.name) for one in list_datasets(self) if one.name.repo_id == repo_id]
+        if names:
+            return Message("A data set is called so: {names}.", names=", ".join(names))
         return hint_at(repo_id, [one.repo_id for one in self.list()], otherwise)
 
     def _evict_other(self, model: CachedModel, is_used: InUse) -> EvictedModel:
@@ -246,47 +243,11 @@ class ModelCache(ModelFolders):
             raise not_ours(model)
         return self._evict_other(model, is_used)
 
-    def evict_for_room(self, name: str, *, is_used: InUse = nobody_uses) -> EvictedModel:
-        """Delete what was downloaded of the own model with this slug, which nobody named; raises like `evict`."""
-        for one in self.unfinished_downloads():
-            if name == quota.unfinished_holding(one).model.slug:
-                freed = remove_unfinished(one.folder, one.repo_id, disk=self.disk)
-                return EvictedModel(one.repo_id, name, freed, is_unfinished=True)
-        return self._evict((model := self.by_slug(name)).folder, model.repo_id, "recorded", is_used)
-
     def evict_all(self, *, is_used: InUse = nobody_uses, reporter: Reporter = SILENT) -> Sequence[EvictedModel]:
         """Delete all that was downloaded, as `evictions.evict_all` says."""
         from qwen3ft_jupyter.cache.evictions import evict_all
 
         return evict_all(self, is_used=is_used, reporter=reporter)
-
-    def finish_evictions(self) -> None:
-        """Delete the rest of models whose eviction a crash cut short."""
-        clear_notes(self.root, disk=self.disk)
-        for folder in folders_in(self.root):
-            if is_half_evicted(folder):
-                with contextlib.suppress(ModelInUse):
-                    self._evict(folder, RepoId(marked_repo_id(folder) or folder.name), "recorded", nobody_uses)
-            elif not is_leased(incoming_folder(self.root, folder.name)):
-                remove_shell(folder, disk=self.disk)
-
-    def holdings(self, is_used: InUse = nobody_uses) -> Sequence[quota.Holding]:
-        """Return our own models, and what was begun of others, as the quota sees them."""
-        is_used = as_of_now(is_used)
-        models = [quota.Holding(model, self.blobs(model), self._is_in_use(model, is_used)) for model in self.own()]
-        return [*models, *map(quota.unfinished_holding, self.unfinished_downloads())]
-
-    def unfinished_downloads(self) -> Sequence[Unfinished]:
-        """Return the downloads that have not ended, of which bytes are here, the longest unattended first."""
-        return unfinished_in(self.root)
-
-    def used_bytes(self) -> int:
-        """Return what our own cache holds, partials and what others put beside a model included; shared files once."""
-        return quota.held_bytes(self.holdings()) + self.other_bytes()
-
-    def incoming_bytes(self) -> int:
-        """Return what partial files take on the disk."""
-        return allocated_bytes(self.root)
 
     def verify(self, repo_id: str, revision: str | None = None, work: Work | None = None) -> VerifyReport:
         """Read every byte of a model again and say what is wrong; the next use of the model fetches that anew.
@@ -316,7 +277,7 @@ class ModelCache(ModelFolders):
             return in_place.verify_in_place(
                 model, manifest, root=self.root, places=self.places, work=work, disk=self.disk
             )
-        report, verified = verify_model(model.folder, manifest, work)
+        report, verified = verify_model(model.folder, manifest, work, holds_models=self.holds_models)
         if not self.record(model, verified):  # replaced or evicted meanwhile: the report is about what is gone
             return self.verify(repo_id, revision, work)
         stamps.untrust(
@@ -388,17 +349,6 @@ class ModelCache(ModelFolders):
             return ()
         found = scan(places, exclude=self.folders)
         return in_place.with_records(self.root, [model for model in found if repo_id in {None, model.repo_id}])
-
-    # Deleting
-
-    def _evict(self, folder: Path, repo_id: RepoId, extent: Extent, is_used: InUse) -> EvictedModel:
-        return remove_model(self.root, folder, repo_id, extent=extent, is_used=is_used, disk=self.disk)
-
-    def _is_in_use(self, model: CachedModel, is_used: InUse) -> bool:
-        try:
-            return is_leased(incoming_folder(self.root, model.slug)) or is_used(model.repo_id)
-        except ModelInUse:
-            return True
 
 
 def _extent(*, everything: bool) -> Extent:

@@ -16,7 +16,15 @@ from qwen3ft_jupyter.faces.format import columns
 from qwen3ft_jupyter.faces.say import status as say_status
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
-from qwen3ft_jupyter.faces.views import cache_table, models_table, plan_table, status_table, unfinished_notes
+from qwen3ft_jupyter.faces.views import (
+    cache_table,
+    dataset_notes,
+    datasets_table,
+    models_table,
+    plan_table,
+    status_table,
+    unfinished_notes,
+)
 from qwen3ft_jupyter.messages import Texts, size, tr
 from qwen3ft_jupyter.paths import at_home, is_there
 from qwen3ft_jupyter.settings.kinds import parse_folder
@@ -88,6 +96,9 @@ def models_(given: Namespace) -> None:
 def list_(given: Namespace) -> None:
     """Print what is in the cache."""
     manager = open_manager(given)
+    if given.datasets:
+        _list_datasets(manager, given)
+        return
     models = manager.cached_models()
     say_lines([*manager.settings.notices, *manager.unseen()])
     summary = manager.summarize_cache()
@@ -100,10 +111,23 @@ def list_(given: Namespace) -> None:
         table = cache_table(models, replace(summary, unfinished=()), "cli")
         show_rows(table)
         show(" · ".join([table.title, *table.notes]))
-    elif not unfinished:
+    elif not unfinished and not summary.datasets:
         say(tr("The cache is empty."))
-    for line in unfinished:
+    for line in [*unfinished, *([] if models else dataset_notes(summary, "cli"))]:
         show(line)
+
+
+def _list_datasets(manager: ModelManager, given: Namespace) -> None:
+    """Print the data sets in the cache."""
+    datasets = manager.cached_datasets()
+    if given.is_json:
+        show_json([dataset.to_dict() for dataset in datasets])
+    elif datasets:
+        table = datasets_table(datasets, "cli")
+        show_rows(table)
+        show(table.title)
+    else:
+        say(tr("There are no data sets in the cache."))
 
 
 def show_rows(table: Table) -> None:

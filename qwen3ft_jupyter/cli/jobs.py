@@ -93,7 +93,8 @@ def jobs_follow_(given: Namespace) -> int:
 
 def evaluate_(given: Namespace) -> int:
     """Start an evaluation, and follow it; stdout gets its numbers."""
-    job = actions.start_evaluate(open_manager(given), given)
+    with ProgressLine() as line:
+        job = actions.start_evaluate(open_manager(given), given, reporter=line)
     return detach(job) if given.detach else tell_end(job)
 
 

@@ -96,8 +96,6 @@ class Downloader:
     """At most so many bytes a second travel where the controls of the work set no speed."""
     policy: RetryPolicy = DEFAULT_POLICY
     """How patient to be with a hub that fails."""
-    holds_models: bool = True
-    """Whether what a model lacks to be loaded is told; the cache may hold data sets."""
 
     def ensure(self, request: DownloadRequest, work: Work) -> Ensured:
         """Return the model on this disk, downloading what is missing or wrong.
@@ -120,7 +118,7 @@ class Downloader:
             done = self._bring(self._settled(request), work)
         except Stopped as error:
             raise Stopped("The download was stopped.", hint="What arrived is kept; start it again to go on.") from error
-        if done.was_cached and self.holds_models:
+        if done.was_cached and self.cache.holds_models:
             _tell_problems(done.model.repo_id, done.model.problems, work)
         self.cache.touch(done.model.repo_id, done.model.revision or None)
         return replace(done, seconds=time.monotonic() - began)
@@ -394,14 +392,14 @@ class Downloader:
             evicted += gone
             if not is_told:
                 _tell_left_out(plan, work)
-                if self.holds_models:
+                if self.cache.holds_models:
                     _tell_problems(plan.repo_id, plan.problems, work)
             is_told = True
             try:
                 done = replace(apply(plan, self, work), evicted=evicted)
             except LenderGone:
                 continue
-            if self.holds_models and not plan.problems:  # what only the index told
+            if self.cache.holds_models and not plan.problems:  # what only the index told
                 _tell_problems(plan.repo_id, done.model.problems, work)
             return done
 

@@ -6,7 +6,7 @@ REST fields are made from it. A new option of a download is one row here and one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -143,6 +143,8 @@ _max_speed = partial(Option, "--max-speed", metavar="SPEED", kind="speed", faces
 READ_SPEED: Final = _max_speed("limits the speed of reading, for example to 200MB a second.")
 JSON: Final = Option("--json", "prints JSON, for programs.", into="is_json", faces=CLI)
 DETACH: Final = Option("--detach", "returns at once; the job goes on in a process of its own.")
+OF_DATASETS: Final = "NAME may be that of a data set in the cache, as list --datasets shows it: ms:owner/name."
+AT_ONCE: Final = Option("--at-once", "waits for no other job on the same GPU.")
 COMMON: Final = (
     Option("--hub", "asks that hub first (USE_MODELSCOPE).", "HUB", "text", choices=HUBS),
     Option("--cache-dir", "says where models are kept (MODEL_CACHE_DIR).", "DIR", "text"),
@@ -181,7 +183,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "list",
         "Lists the cached models, and those that other tools have on this disk.",
-        options=(JSON,),
+        options=(Option("--datasets", "lists the data sets in the cache instead."), JSON),
         aliases=("cache", "cache list"),
         panel=Message("Cache"),
     ),
@@ -190,6 +192,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "Reads every byte of a cached model again, as a job.",
         (NAME,),
         (REVISION, READ_SPEED, DETACH),
+        (OF_DATASETS,),
         aliases=("cache verify",),
         panel=Message("Verify {name}"),
     ),
@@ -198,6 +201,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "Reads every byte of a cached model again and fetches what is wrong, as a job.",
         (NAME,),
         (REVISION, READ_SPEED, DETACH),
+        (OF_DATASETS,),
         aliases=("cache repair",),
         panel=Message("Repair {name}"),
     ),
@@ -206,6 +210,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "Protects a model from being deleted to make room.",
         (NAME,),
         (REVISION,),
+        (OF_DATASETS,),
         aliases=("cache pin",),
         panel=Message("Pin {name}"),
     ),
@@ -214,6 +219,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "Allows a model to be deleted again to make room.",
         (NAME,),
         (REVISION,),
+        (OF_DATASETS,),
         aliases=("cache unpin",),
         panel=Message("Unpin {name}"),
     ),
@@ -239,6 +245,7 @@ VERBS: Final[tuple[Verb, ...]] = (
             REVISION,
             Option("--everything", "also deletes files in its folder that do not belong to the model.", faces=ALL),
         ),
+        (OF_DATASETS,),
         aliases=("cache evict",),
         panel=Message("Delete {name} from the cache"),
     ),
@@ -281,7 +288,7 @@ VERBS: Final[tuple[Verb, ...]] = (
             ),
             Option("--dry-run", "only shows what it would be: data, steps, memory, disk, time, and what would fit."),
             Option("--json", "prints the dry run as JSON, for programs.", into="is_json", faces=CLI),
-            Option("--at-once", "waits for no other fine-tune on the same GPU."),
+            AT_ONCE,
             DETACH,
         ),
         (
@@ -331,11 +338,13 @@ VERBS: Final[tuple[Verb, ...]] = (
         (Argument("RUN_OR_MODEL", "run", "run"), Argument("DATA", "data", optional_in=TYPED)),
         (
             Option("--max-length", "limits the tokens of a sample (default: the run's).", "N", "count", faces=ALL),
+            replace(AT_ONCE, faces=ALL),
             DETACH,
         ),
         (
             "RUN_OR_MODEL is a fine-tune (job id or folder), a model's folder, or a cached model.",
-            "DATA is a file or a folder; without it, the rows that the fine-tune kept out of training are measured.",
+            "DATA is a file, a folder, or owner/name of a data set on a hub, which is fetched first.",
+            "Without DATA the rows that the fine-tune kept out of training are measured.",
             "An adapter is compared with its base model.",
         ),
     ),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import TypeAlias
 
+    from qwen3ft_jupyter.cache.datasets import CachedDataset
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.own.partials import Unfinished
     from qwen3ft_jupyter.download.plan import DownloadPlan, PlannedFile
@@ -282,7 +283,35 @@ def cache_table(models: Sequence[CachedModel], summary: CacheSummary, face: Face
         del columns[left_out]
     title = tr("Models in the cache: {count}, {size}", count=summary.total, size=size(summary.total_size))
     notes = [room_words(summary), *([] if face == "cli" else [summary.cache_dir]), *unfinished_notes(summary, face)]
+    notes += dataset_notes(summary, face)
     return make_table(title, columns, models, [note for note in [*notes, *map(tr, unseen)] if note])
+
+
+def datasets_table(datasets: Sequence[CachedDataset], face: Face) -> Table:
+    """Return the data sets in the cache; a command line shows their folders."""
+    columns: Columns[CachedDataset] = {
+        tr("Data set"): lambda dataset: str(dataset.name),
+        tr("Size"): lambda dataset: size(dataset.kept.size_bytes),
+        tr("Last used"): lambda dataset: moment(dataset.kept.last_used),
+        tr("State"): lambda dataset: tr("unfinished") if dataset.kept.is_unfinished else state_words(dataset.kept),
+        tr("Folder"): lambda dataset: str(dataset.kept.folder),
+    }
+    if face != "cli":
+        del columns[tr("Folder")]
+    total = sum(dataset.kept.size_bytes for dataset in datasets)
+    title = tr("Data sets in the cache: {count}, {size}", count=len(datasets), size=size(total))
+    return make_table(title, columns, datasets, [])
+
+
+def dataset_notes(summary: CacheSummary, face: Face) -> list[str]:
+    """Return a line about the data sets in the cache, if there are any, and how to see them."""
+    if not summary.datasets:
+        return []
+    command = write_command("list", "--datasets", face=face)
+    count, bytes_ = summary.datasets, size(summary.datasets_size)
+    return [
+        tr("Data sets in the cache: {count}, {size}. Show them: {command}", count=count, size=bytes_, command=command)
+    ]
 
 
 def unfinished_notes(summary: CacheSummary, face: Face) -> list[str]:

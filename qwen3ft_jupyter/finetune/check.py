@@ -88,7 +88,7 @@ def check_fine_tune(
         resolved = tables.write(resolved, table, tables_in)
     is_elsewhere = table is not None or any(map(named_repo, resolved.data))
     if not errors and fetch:
-        resolved = _with_fetched(resolved, fetch)
+        resolved = with_fetched(resolved, fetch)
     errors += [] if is_elsewhere and errors else _run([read], resolved)
     errors += [] if errors else _run([check_repetition], resolved)
     if errors:
@@ -102,16 +102,14 @@ def config_for_preview(
     tables_in: Path,
     *,
     find_run: FindRun = lambda _: None,
-    fetch: Fetch | None = None,
 ) -> FineTuneConfig:
-    """Return the config of a preview, which needs no more than a model and data.
+    """Return the config of a preview, which needs no more than a model and data; `with_fetched` completes it.
 
     Args:
         config: As `check_fine_tune` takes it; or data alone: files, folders, a table.
         fields: More fields; they win.
         tables_in: Where data that a notebook holds is written.
         find_run: As there.
-        fetch: Brings the data sets of a hub that data names.
 
     Raises:
         BadConfig: Fields are wrong.
@@ -124,12 +122,10 @@ def config_for_preview(
     if table is not None:
         values["data"] = tables.STAND_IN
     resolved = FineTuneConfig.from_dict(values)
-    if table is not None:
-        return tables.write(resolved, table, tables_in)
-    return _with_fetched(resolved, fetch) if fetch else resolved
+    return tables.write(resolved, table, tables_in) if table is not None else resolved
 
 
-def _with_fetched(config: FineTuneConfig, fetch: Fetch) -> FineTuneConfig:
+def with_fetched(config: FineTuneConfig, fetch: Fetch) -> FineTuneConfig:
     """Return the config with the folders of the data sets that it names. Raises what `fetch` raises."""
     named = [(name, named_repo(name)) for name in config.data]
     data = tuple(name if repo is None else f"{fetch(repo[0])}{repo[1]}" for name, repo in named)

@@ -185,7 +185,7 @@ class FineTuneConfig(_Group):
         BeforeValidator(rules.read_paths, json_schema_input_type=_Words),
         Accepts(Message("a file or a list of files (.json, .jsonl, .csv, .tsv, .parquet)")),
     ] = Field(json_schema_extra=BASIC)
-    """Files, folders, or owner/name of a data set on a hub; file.jsonl#500 takes 500 rows, #x2 each row twice."""
+    """Files, folders, or owner/name:subset:split of a data set on a hub; #500 takes 500 rows, #x2 each row twice."""
     preset: Preset | None = Field(default=None, json_schema_extra=BASIC)
     """What fields are that are not given: quick, a look in 50 steps; balanced; or thorough, three epochs at rank 32."""
     objective: Literal["sft", "pretrain", "dpo", "orpo"] = Field(default="sft", json_schema_extra=BASIC)

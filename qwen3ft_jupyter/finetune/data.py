@@ -15,7 +15,7 @@ from qwen3ft_jupyter.finetune.dataset_info import wrong_entry
 from qwen3ft_jupyter.finetune.files import DataFile
 from qwen3ft_jupyter.finetune.index import Conversations, FileIndex
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
-from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Ledger, Reason, Row, plain, why_empty
+from qwen3ft_jupyter.finetune.rows import BadRow, Broken, Ledger, Reason, Row, Rows, plain, why_empty
 from qwen3ft_jupyter.finetune.samples import WARN_SHARE
 from qwen3ft_jupyter.finetune.sources import Source, find_sources, unreadable
 from qwen3ft_jupyter.finetune.turns import MEDIA, PREFERENCE
@@ -42,7 +42,7 @@ TOLD_ROWS = 2000
 """After so many rows progress is told: some ten times a second."""
 
 SHOWN_PROBLEMS = 5
-"""Bad rows that an error quotes; the others are counted."""
+"""Things wrong with rows that an error quotes, each with the first row; the others are counted."""
 
 NAMED_ROWS = 200
 """Rows left out that a report names, each with the reason; the others are counted."""
@@ -148,7 +148,7 @@ def read_named(names: Sequence[str], reading: Reading, work: Work | None = None,
         words = Message(
             "{count} rows left out that cannot be mapped; the first: {problem}",
             count=found.bad,
-            problem=found.problems[0],
+            problem=Texts(list(_kinds_of(found)), "; "),
         )
         notices.insert(len(found.notices), words)
     if shares := _shares(found.files):
@@ -183,8 +183,8 @@ class _Found:
     empty: int = 0
     bad: int = 0
     files: list[FileIndex] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    """The first bad rows."""
+    problems: dict[tuple[str, str, str], tuple[str, Rows]] = field(default_factory=dict)
+    """What is wrong with the bad rows, by its kind: what is said of the first one, and which they are."""
     left_out: list[str] = field(default_factory=list)
     """The first rows of which nothing is learned."""
     notices: list[str] = field(default_factory=list)
@@ -193,8 +193,11 @@ class _Found:
     def refuse(self, broken: Broken) -> None:
         """Count a bad row."""
         self.bad += 1
-        if len(self.problems) < SHOWN_PROBLEMS:
-            self.problems.append(broken.sentence)
+        known = self.problems.get(broken.kind)
+        if known is not None:
+            known[1].add(broken.where)
+        elif len(self.problems) < SHOWN_PROBLEMS:
+            self.problems[broken.kind] = broken.sentence, Rows(broken.where)
         self.leave_out(broken.sentence)
 
     def leave_out(self, sentence: str) -> None:
@@ -398,8 +401,13 @@ def _refusal(errors: Sequence[Qwen3ftError], found: _Found, *, is_skipping: bool
     )
 
 
+def _kinds_of(found: _Found) -> Iterator[str]:
+    """Yield each thing that is wrong with rows, as it is said of the first, and with which others."""
+    yield from (rows.words(sentence) for sentence, rows in found.problems.values())
+
+
 def _problem_words(found: _Found) -> Iterator[str]:
-    yield from found.problems
-    more = found.bad - len(found.problems)
+    yield from _kinds_of(found)
+    more = found.bad - sum(rows.count for _, rows in found.problems.values())
     if more > 0:
         yield Message("and {count} more rows", count=more)

@@ -142,6 +142,12 @@ def _read(path: Path) -> dict[str, object]:
     return entries
 
 
+def _choice(values: Mapping[str, object]) -> list[str]:
+    """Return subset and split of an entry, as they stand behind the name of a repo."""
+    subset, split = (value if isinstance(value := values.get(key), str) else "" for key in ("subset", "split"))
+    return [subset, split] if split and split != "train" else [subset] if subset else []
+
+
 def _entry(name: str, values: object, folder: Path) -> Entry:
     if not isinstance(values, dict):
         raise wrong_entry(name, Message("it is not a group of fields"))
@@ -155,7 +161,7 @@ def _entry(name: str, values: object, folder: Path) -> Entry:
                 name=name,
                 repo=repo,
                 file=FILE,
-                address=f"{prefix}{repo}{f':{subset}' if isinstance(subset := values.get('subset'), str) else ''}",
+                address=":".join([f"{prefix}{repo}", *_choice(values)]),
             )
     if not isinstance(file_name, str):
         others = ", ".join(one for one in NOT_HERE if one in values)

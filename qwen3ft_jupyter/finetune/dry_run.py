@@ -6,18 +6,20 @@ rest is a straight line: each phase's peak is one in layers and in tokens.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from qwen3ft_jupyter.catalog.memory import Memory, Training, training_memory
 from qwen3ft_jupyter.errors import JobFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from qwen3ft_jupyter.catalog.memory import Architecture
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
@@ -30,6 +32,8 @@ Phase = Literal["forward", "loss", "first layers", "middle layers", "last layers
 PHASES: tuple[Phase, ...] = ("forward", "loss", "first layers", "middle layers", "last layers", "step")
 COMMAND = "dry-run"
 """The word after our own file that makes a process do this."""
+QUANTIZED = "quantized"
+"""The word after that which says that the base will be."""
 LIMIT_S = 10.0
 """Seconds of a processor for a dry run, beside the import of the libraries; without other work they are its seconds."""
 WAIT_S = 30.0
@@ -83,6 +87,13 @@ class DryRun:
         """Rebuild from `to_dict`."""
         tried = {name: tuple(Tried(**one) for one in data[name]) for name in ("checkpointed", "kept")}
         return cls(int(data["parameters"]), int(data["trained"]), **tried)
+
+
+class TryIt(Protocol):
+    """Asks for a dry run."""
+
+    def __call__(self, asked: Mapping[str, Any], *, wait_s: float = ...) -> DryRun:
+        """Return what it finds. Raises JobFailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +166,48 @@ def try_in_child(asked: Mapping[str, Any], *, wait_s: float = WAIT_S) -> DryRun:
 
     Raises JobFailed if it fails or takes longer.
     """
+    with child(is_quantized=bool(asked.get("config", {}).get("quantization"))) as find_out:
+        return find_out(asked, wait_s=wait_s)
+
+
+@contextlib.contextmanager
+def child(*, is_quantized: bool) -> Iterator[TryIt]:
+    """Start such a process, which imports what it needs at once, and give what asks it, once; end it with the block.
+
+    Args:
+        is_quantized: Whether what is tried will be: only that needs bitsandbytes, a quarter of what is imported.
+    """
     try:
-        done = subprocess.run(
-            [sys.executable, str(_ENTRY), COMMAND],
-            input=json.dumps(asked),
-            capture_output=True,
+        process = subprocess.Popen(
+            [sys.executable, str(_ENTRY), COMMAND, *([QUANTIZED] if is_quantized else [])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
-            timeout=wait_s,
-            check=True,
         )
-        told = json.loads(done.stdout)
+    except OSError as error:
+        problem = type(error).__name__
+
+        def refuse(asked: Mapping[str, Any], *, wait_s: float = WAIT_S) -> DryRun:  # noqa: ARG001 - a `TryIt`
+            raise JobFailed("{problem}", problem=problem)
+
+        yield refuse
+        return
+    with process:
+        try:
+            yield functools.partial(_ask, process)
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def _ask(process: subprocess.Popen[str], asked: Mapping[str, Any], *, wait_s: float = WAIT_S) -> DryRun:
+    try:
+        told = json.loads(process.communicate(json.dumps(asked), timeout=wait_s)[0])
         if "problem" in told:
             raise JobFailed("{problem}", problem=told["problem"])
         return DryRun.from_dict(told)
     except subprocess.TimeoutExpired as error:
         raise JobFailed("it took longer than {seconds:.0f} s", seconds=wait_s) from error
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise JobFailed("{problem}", problem=type(error).__name__) from error

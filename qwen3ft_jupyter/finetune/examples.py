@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import BadData, Stopped
-from qwen3ft_jupyter.finetune.rows import row_words
 from qwen3ft_jupyter.finetune.samples import SampleReport
 from qwen3ft_jupyter.finetune.special import SpecialTokens
 from qwen3ft_jupyter.finetune.spool import Samples
@@ -55,9 +54,9 @@ class ExampleEncoder(ABC):
             for one in conversations
             if any(self.special.are_in((turn.content, turn.reasoning, turn.tool_calls)) for turn in one.messages)
         ]
-        if forged:
-            first = self.report.first_forged or row_words(forged[0].where)
-            self.report = replace(self.report, forged=self.report.forged + len(forged), first_forged=first)
+        for one in forged:
+            self.report.enter("forged", one.where)
+        self.report = replace(self.report, forged=self.report.forged + len(forged))
 
     def count(self, samples: Sequence[Example], *, conversations: int) -> None:
         """Enter the examples of so many conversations in the report."""

@@ -44,7 +44,7 @@ def read_lines(text: io.TextIOWrapper, name: str, counted: Bytes) -> Iterator[Ro
         except (ValueError, RecursionError) as error:
             problem = diagnose(line, error, is_line=True, is_whole=is_first and number == 1)
             is_first = False
-            yield Broken(Message("{where} is not JSON: {problem}", where=row_words(where), problem=problem))
+            yield Broken(Message("{where} is not JSON: {problem}", where=row_words(where), problem=problem), where)
             continue
         is_first = False
         if _SURROGATE.search(line) and not _is_text(value):

@@ -107,9 +107,11 @@ _THOUGHTS = Message("thoughts are learned where the data has them; empty_think_l
 _SHUFFLED = Message("rows are always shuffled, by seed")
 _TEXT_ONLY = Message("only text is learned here; leave it out")
 _GENERATED = Message("no answers are generated while training; leave it out")
+_CHOICE = Message("it stands behind the name of a data set: data: owner/name:subset:split, or owner/name::split")
 _NOT_UPLOADED = Message("a fine-tune uploads nothing; leave it out")
 
 _NOTES: Mapping[str, str] = {
+    _CHOICE: "split subset subset_name train_split dataset_split dataset_config dataset_train_split dataset_subset",
     _HELD_OUT: """
         val_data val_file val_dataset eval_dataset eval_data validation_file cached_val_dataset
     """,

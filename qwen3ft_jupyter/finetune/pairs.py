@@ -43,6 +43,7 @@ class PairEncoder(TurnEncoder):
                 if self._fits(pair):
                     self.report = replace(self.report, shortened=self.report.shortened + 1)
                     return pair
+        self.report.enter("dropped", other.where)
         self.report = replace(self.report, dropped=self.report.dropped + len(pair.sequences))
         return None
 

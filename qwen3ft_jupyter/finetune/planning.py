@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +14,7 @@ from qwen3ft_jupyter.catalog.memory import Architecture
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheDamaged, JobFailed, LoadError, MissingPackage, Qwen3ftError, UnsafeModel
 from qwen3ft_jupyter.finetune import results
-from qwen3ft_jupyter.finetune.dry_run import Needs, try_in_child
+from qwen3ft_jupyter.finetune.dry_run import Needs, child, try_in_child
 from qwen3ft_jupyter.finetune.fit import MemoryPlan, place_of, training_of
 from qwen3ft_jupyter.finetune.plan import FineTunePlan, check_plan, closeness, make_plan
 from qwen3ft_jupyter.finetune.presets import given_by_preset
@@ -21,18 +22,19 @@ from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.loading.machine import machine_without_torch
 from qwen3ft_jupyter.loading.safety import CODE_KEYS
 from qwen3ft_jupyter.loading.weights import model_tensors
-from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.messages import Message, Size
 from qwen3ft_jupyter.paths import is_file, is_folder, nearest_folder
+from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import Data
-    from qwen3ft_jupyter.finetune.dry_run import DryRun
+    from qwen3ft_jupyter.finetune.dry_run import DryRun, TryIt
     from qwen3ft_jupyter.finetune.survey import Survey
     from qwen3ft_jupyter.loading.machine import Machine
-    from qwen3ft_jupyter.work import Work
+    from qwen3ft_jupyter.work import Reporter, Work
 
 TRIED_FROM_PARAMETERS = 100_000_000
 """Smaller models are not tried beforehand."""
@@ -91,17 +93,26 @@ def plan_run(
         BadInput, BadConfig: This machine lacks the device, or cannot compute in the type.
         Stopped: The work was to stop.
     """
-    found, notices = _survey(config, base, work, is_rough=is_rough)
     known = find(config.model)
-    return _plan(
-        config,
-        base,
-        found,
-        earlier,
-        notices=[*found.notices, *notices, *_preset_notices(config)],
-        download_bytes=0 if base.folder else known.download_bytes if known else None,
-        is_rough=is_rough,
-    )
+    with contextlib.ExitStack() as stack:
+        # It imports its libraries while the data is read here.
+        trying = (
+            stack.enter_context(child(is_quantized=config.quantization is not None))
+            if not is_rough and _is_tried(config, base)
+            else None
+        )
+        found, notices = _survey(config, base, work, is_rough=is_rough)
+        return _plan(
+            config,
+            base,
+            found,
+            earlier,
+            notices=[*found.notices, *notices, *_preset_notices(config)],
+            download_bytes=0 if base.folder else known.download_bytes if known else None,
+            is_rough=is_rough,
+            trying=trying,
+            reporter=work.reporter if work else SILENT,
+        )
 
 
 def _preset_notices(config: FineTuneConfig) -> list[str]:
@@ -137,9 +148,16 @@ def _plan(
     notices: list[str],
     download_bytes: int | None,
     is_rough: bool,
+    trying: TryIt | None,
+    reporter: Reporter,
 ) -> FineTunePlan:
     machine = machine_without_torch()
-    tried, words = (None, []) if is_rough else try_run(config, base, found.tokens, machine, try_in_child)
+    if trying is not None and base.numbers is not None:
+        least = make_plan(config, found.data.report, found.tokens, base.numbers, machine, held_out=found.held_out)
+        if words_of_it := first_words(least):
+            reporter.notice(words_of_it)
+    ask = trying or try_in_child
+    tried, words = (None, []) if is_rough else try_run(config, base, found.tokens, machine, ask)
     if base.numbers is None and tried is None:
         notices.append(Message("Memory and disk are not known: this is no model whose parts can be told beforehand."))
     notices += words
@@ -242,8 +260,7 @@ def try_run(
     Raises BadInput, BadConfig if this machine lacks the device, or cannot compute in the type.
     """
     numbers = base.numbers
-    is_reckoned = base.parameters < TRIED_FROM_PARAMETERS or config.trainable_layers is not None
-    if base.config is None or is_reckoned or not _can_try(config):
+    if base.config is None or not _is_tried(config, base):
         return None, []
     place, needs = place_of(config, base.parameters, machine), Needs(config, numbers, token_rows=tokens.token_rows)
     how = training_of(config, needs, place, tokens.longest)
@@ -264,6 +281,24 @@ def try_run(
         return find_out(asked), []
     except JobFailed as error:
         return None, [Message("Memory is told by formula: its dry run failed: {problem}", problem=error.message)]
+
+
+def first_words(plan: FineTunePlan) -> str:
+    """Return what is told of a plan before its dry run has ended; "" if nothing of it is known."""
+    if plan.memory is None:
+        return ""
+    return Message(
+        "By formula: {needed} of the {free} that are free on {device}, {steps} steps. A dry run checks it now.",
+        needed=Size(plan.memory.total),
+        free=Size(plan.memory.free),
+        device=plan.memory.device_name,
+        steps=plan.steps.total,
+    )
+
+
+def _is_tried(config: FineTuneConfig, base: Base) -> bool:
+    is_reckoned = base.parameters < TRIED_FROM_PARAMETERS or config.trainable_layers is not None
+    return base.config is not None and not is_reckoned and _can_try(config)
 
 
 def _can_try(config: FineTuneConfig) -> bool:

@@ -149,6 +149,7 @@ class TurnEncoder(ExampleEncoder):
                 problem=problem,
             )
         first = self.report.first_refused or Message("{where}: {problem}", where=row_words(turn.where), problem=problem)
+        self.report.enter("refused", turn.where)
         self.report = replace(self.report, refused=self.report.refused + 1, first_refused=first)
         return None
 
@@ -272,6 +273,7 @@ class Encoder(TurnEncoder):
                 if len(sample.input_ids) <= self.max_length:
                     self.report = replace(self.report, shortened=self.report.shortened + 1)
                     return sample
+        self.report.enter("dropped", turn.where)
         self.report = replace(self.report, dropped=self.report.dropped + 1)
         return None
 

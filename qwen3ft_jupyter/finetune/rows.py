@@ -200,11 +200,24 @@ class Broken:
 
     sentence: str
     """It names the row."""
+    where: str = ""
+    """As of a `Row`."""
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """Return what is the same of rows that the same is wrong with, whatever they say."""
+        values = getattr(self.sentence, "values", {})
+        problem = values.get("problem", "")
+        return place_of(self.where)[0], _template(self.sentence), _template(problem)
 
     @classmethod
     def of(cls, where: str, problem: str) -> Broken:
         """Return a row with something wrong in it."""
-        return cls(Message("{where}: {problem}", where=row_words(where), problem=problem))
+        return cls(Message("{where}: {problem}", where=row_words(where), problem=problem), where)
+
+
+def _template(text: object) -> str:
+    return str(getattr(text, "template", text))
 
 
 def read_row(value: object, where: str, *, offset: int = 0, length: int = 0) -> Row | Broken:
@@ -220,15 +233,72 @@ def read_row(value: object, where: str, *, offset: int = 0, length: int = 0) -> 
         template = Message("{where} is not an object, but a list: {value}. One list of all rows is called .json")
     else:
         template = Message("{where} is not an object with named columns, but {value}")
-    return Broken(Message(str(template), where=row_words(where), value=short(value)))
+    return Broken(Message(str(template), where=row_words(where), value=short(value)), where)
+
+
+SHOWN_ROWS = 3
+"""Rows that are named where many have the same said of them; the others are counted."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """The rows of which the same is so, in the order in which they were read."""
+
+    first: str
+    """Where the first is: "train.jsonl row 37"."""
+    count: int = 1
+    numbers: list[str] = field(default_factory=list)
+    """Of the first ones in the same file."""
+    last: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        self._enter(self.first)
+
+    def add(self, where: str) -> None:
+        """Enter a row; that it is the one entered last changes nothing."""
+        if where != self.last:
+            self.count += 1
+            self._enter(where)
+
+    def _enter(self, where: str) -> None:
+        self.last = where
+        name, number = place_of(where)
+        if len(self.numbers) < SHOWN_ROWS and name == place_of(self.first)[0]:
+            self.numbers.append(number)
+
+    def words(self, first: str) -> str:
+        """Return `first`, which tells of the first row, with the numbers of the others.
+
+        >>> rows = Rows("a.jsonl row 1")
+        >>> for number in range(2, 42):
+        ...     rows.add(f"a.jsonl row {number}")
+        >>> rows.words(rows.first)
+        'a.jsonl row 1 (rows 1, 2, 3 and 38 more)'
+        """
+        numbers, more = ", ".join(self.numbers), self.count - len(self.numbers)
+        if self.count == 1:
+            return first
+        if more:
+            return Message("{where} (rows {numbers} and {count} more)", where=first, numbers=numbers, count=more)
+        return Message("{where} (rows {numbers})", where=first, numbers=numbers)
+
+
+def place_of(where: str) -> tuple[str, str]:
+    """Return the file and the number of a row.
+
+    >>> place_of("train.csv row 7 line 9")
+    ('train.csv', '7')
+    """
+    name, _, number = where.rpartition(" row ")
+    return name, number.partition(" line ")[0]
 
 
 @dataclass(slots=True)
 class Count:
-    """How often something was left out, and where first."""
+    """How often something was left out, and in which rows."""
 
     number: int
-    where: str
+    rows: Rows
 
 
 @dataclass(slots=True)
@@ -242,14 +312,10 @@ class Ledger:
         for reason, detail, number in notes:
             count = self.counts.get((reason, detail))
             if count is None:
-                self.counts[reason, detail] = Count(number, where)
+                self.counts[reason, detail] = Count(number, Rows(where))
             else:
                 count.number += number
-
-    def merge(self, other: Ledger) -> None:
-        """Enter what another ledger holds."""
-        for (reason, detail), count in other.counts.items():
-            self.add(count.where, [(reason, detail, count.number)])
+                count.rows.add(where)
 
     def notices(self) -> list[str]:
         """Return a notice for each reason there is."""
@@ -262,8 +328,12 @@ class Ledger:
             str(reason.value),
             names=names,
             count=sum(count.number for _, count in found),
-            where=row_words(found[0][1].where),
+            where=self._where(reason, found[0][1].rows),
         )
+
+    def _where(self, reason: Reason, rows: Rows) -> str:
+        words = row_words(rows.first)
+        return words if reason is Reason.UNKNOWN else rows.words(words)  # each row has the column: that is no news
 
 
 def row_words(where: str) -> str:

@@ -227,7 +227,7 @@ def read_folder(value: object) -> str:
     return text
 
 
-SOURCE = frozenset({"path", "rows", "weight"})
+SOURCE = ("path", "rows", "weight", "subset", "split")
 """Fields of one of several sources of data."""
 
 MOST_WEIGHT = 1000
@@ -235,7 +235,7 @@ MOST_WEIGHT = 1000
 
 def read_paths(value: object) -> tuple[str, ...]:
     """Return paths of files; behind each may stand how many rows are taken, and how often. Raises ValueError."""
-    if isinstance(value, Mapping) and not SOURCE.isdisjoint(value):
+    if isinstance(value, Mapping) and any(name in SOURCE for name in value):
         return (_read_source(value),)
     if isinstance(value, Mapping):
         raise Wrong(
@@ -253,13 +253,13 @@ def read_paths(value: object) -> tuple[str, ...]:
 
 def is_source(value: Mapping[str, object]) -> bool:
     """Return whether these are the fields of a source of data, not a row of it."""
-    return "path" in value and SOURCE.issuperset(value)
+    return "path" in value and all(name in SOURCE for name in value)
 
 
 def _read_source(value: Mapping[str, object]) -> str:
-    """Return a path with its number of rows and weight in one: a.jsonl#500x2. Raises ValueError."""
+    """Return a path with what is taken of it in one text: a.jsonl#500x2, owner/name:subset:split. Raises ValueError."""
     if unknown := [str(name) for name in value if name not in SOURCE]:
-        raise Wrong(Message("{name} is not one of {names}", name=unknown[0], names="path, rows, weight"))
+        raise Wrong(Message("{name} is not one of {names}", name=unknown[0], names=", ".join(SOURCE)))
     path, rows, weight = (natural(value.get(name)) for name in ("path", "rows", "weight"))
     if rows is not None and (not isinstance(rows, int) or isinstance(rows, bool) or rows < 1):
         raise Wrong(Message("{name}: {value} is not a whole number above 0", name="rows", value=shown(rows)))
@@ -273,7 +273,9 @@ def _read_source(value: Mapping[str, object]) -> str:
             )
         )
     share = f"{rows or ''}{'' if weight in (None, 1) else f'x{weight:.6f}'.rstrip('0').rstrip('.')}"
-    return read_text(path) + (f"#{share}" if share else "")
+    subset, split = (read_text(part) if part is not None else "" for part in (value.get("subset"), value.get("split")))
+    choice = f":{subset}:{split}" if split else f":{subset}" if subset else ""
+    return read_text(path) + choice + (f"#{share}" if share else "")
 
 
 def read_columns(value: object) -> dict[str, tuple[str, ...]]:

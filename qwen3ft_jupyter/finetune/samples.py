@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from qwen3ft_jupyter.finetune.rows import Rows, row_words
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
@@ -121,17 +122,36 @@ class SampleReport:
     """Conversations whose text holds tokens of the template."""
     first_refused: str = ""
     """Why the first one was."""
-    first_forged: str = ""
-    """Where the first of them is."""
+    rows: dict[str, Rows] = field(default_factory=dict, compare=False)
+    """The rows that are counted as dropped, refused or forged, by that word."""
     untaught: tuple[tuple[int, str], ...] = ()
     """Tokens in the samples that a base model has not learned, id and name; see `token_rows`."""
+
+    def enter(self, what: str, where: str) -> None:
+        """Note the row that is counted as `what`."""
+        if what in self.rows:
+            self.rows[what].add(where)
+        else:
+            self.rows[what] = Rows(where)
+
+    def _where(self, what: str, first: str = "") -> str:
+        """Return `first`, or where the first row is that is counted as `what`, with the numbers of the others."""
+        rows = self.rows.get(what)
+        return rows.words(first or row_words(rows.first)) if rows is not None else first
 
     def notices(self, max_length: int) -> list[str]:
         """Return what a person should know."""
         share = (self.dropped + self.refused) / max(1, self.answers + self.dropped + self.refused)
         found = (
             (self.shortened, Message("{count} samples shortened to max_length.", count=self.shortened)),
-            (self.dropped, Message("{count} answers left out: they do not fit max_length.", count=self.dropped)),
+            (
+                self.dropped,
+                Message(
+                    "{count} answers left out: they do not fit max_length. The first: {where}.",
+                    count=self.dropped,
+                    where=self._where("dropped"),
+                ),
+            ),
             (
                 self.without_reasoning,
                 Message(
@@ -144,7 +164,7 @@ class SampleReport:
                 Message(
                     "{count} answers left out that the model's template cannot write; the first: {problem}",
                     count=self.refused,
-                    problem=self.first_refused,
+                    problem=self._where("refused", self.first_refused),
                 ),
             ),
             (
@@ -153,7 +173,7 @@ class SampleReport:
                     "{count} rows hold tokens of the template in their text; they are learned as plain text. "
                     "The first: {where}.",
                     count=self.forged,
-                    where=self.first_forged,
+                    where=self._where("forged"),
                 ),
             ),
             (

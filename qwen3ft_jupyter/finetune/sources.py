@@ -14,6 +14,7 @@ from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune.dataset_info import Entry, find_entry, has_entries
 from qwen3ft_jupyter.finetune.encoding import SUFFIXES
 from qwen3ft_jupyter.finetune.near import nearest_file
+from qwen3ft_jupyter.hubs.datasets import kept_dataset
 from qwen3ft_jupyter.messages import Message, Names
 from qwen3ft_jupyter.paths import current_folder, fault_of, is_file, is_folder, is_there, reason_of, why_unseen
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _SHARE = re.compile(r"(.+)#(\d{1,12})?(?:x(\d{1,6}(?:\.\d{1,6})?))?")
 """A path, how many rows, and the weight of each."""
-_REPO = re.compile(r"(?:(?:hf|ms|huggingface|modelscope)::?)?[\w.-]+/[\w.-]+(?::[^:/\s]+)?", re.IGNORECASE)
+_REPO = re.compile(r"(?:(?:hf|ms|huggingface|modelscope)::?)?[\w.-]+/[\w.-]+(?::[^:/\s]*){0,2}", re.IGNORECASE)
 """A data set on a hub; who fetches it knows better."""
 
 
@@ -182,6 +183,8 @@ def named_repo(name: str) -> tuple[str, str] | None:
     match = _SHARE.fullmatch(name)
     has_share = match is not None and bool(match[2] or match[3])
     path = Path(match[1]) if match is not None and has_share else Path(name)
+    if (kept := kept_dataset(path)) is not None and not is_there(path):
+        return kept, name[len(str(path)) :]
     here = current_folder()
     if is_there(path) or here is None or not path.is_relative_to(here) or path.suffix.lower() in SUFFIXES:
         return None

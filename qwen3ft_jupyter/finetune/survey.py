@@ -81,7 +81,7 @@ def survey(
         return Survey(data, training, len(held_out), [], SampleReport(), tokens, ())
     from qwen3ft_jupyter.loading.load import load_tokenizer
 
-    samples, report = encode(looked_at, config, load_tokenizer(model_folder), work or Work())
+    samples, report = encode(looked_at, config, load_tokenizer(model_folder, is_light=True), work or Work())
     tokens = Tokens.of(samples.lengths, report, share=len(looked_at) / len(training))
     tokens = replace(tokens, token_rows=len(token_rows(config, report)))
     notices = [*row_notices(config, report), *report.notices(config.max_length)]

@@ -74,7 +74,7 @@ class Csv:
                 count=len(cells),
                 columns=len(self._columns),
             )
-            return Broken(words)
+            return Broken(words, where)
         try:
             return Row(dict(zip(self._columns, cells, strict=True)), where, offset=offset, length=length)
         except BadRow as error:

@@ -1,4 +1,4 @@
-"""Data sets on a hub: which files of a repo are the rows of one subset. All but `DatasetHub` is pure.
+"""Data sets on a hub: which files of a repo are the rows of a subset and split. All but `DatasetHub` is pure.
 
 What a data set's card says (`configs` in the front matter of README.md, as both hubs have it) comes first; without, a
 subset is a folder, or how names of files begin, and words such as *train* and *test* in a path tell the splits.
@@ -9,16 +9,19 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import BadInput, UnsafeModel
-from qwen3ft_jupyter.hubs.names import LeftOut, RepoId, as_repo_id, path_problem
+from qwen3ft_jupyter.hubs.names import DATASETS_FOLDER, LeftOut, RepoId, as_repo_id, path_problem
 from qwen3ft_jupyter.messages import Names
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterable, Sequence
+    from pathlib import PurePath
 
     from qwen3ft_jupyter.hubs.http import HttpClient
     from qwen3ft_jupyter.hubs.listing import Hub, Listing, RemoteFile, Request
@@ -31,35 +34,68 @@ PREFIXES: Final[Mapping[str, HubName]] = {
     "modelscope": "modelscope",
 }
 """What in front of a name says which hub is meant; ms-swift writes two colons."""
+_SHORT: Final[Mapping[str, str]] = {"huggingface": "hf", "modelscope": "ms"}
 
 CARD: Final = "README.md"
 MAX_CARD_BYTES: Final = 4 << 20
 TRAIN: Final = frozenset({"train", "training"})
-HELD_OUT: Final = frozenset({"test", "testing", "validation", "valid", "val", "dev", "eval", "evaluation"})
+VALIDATION: Final = frozenset({"validation", "valid", "val", "dev"})
+TEST: Final = frozenset({"test", "testing", "eval", "evaluation"})
+SPLITS: Final = (TRAIN, VALIDATION, TEST)
+"""Words of one meaning that tell a split in the path of a file, as the hubs' own clients take them."""
 ABOUT: Final = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json"})
 """Files that say something of the data, and hold none."""
 
 MAX_NAMED: Final = 12
-_NAME = re.compile(r"(?:([a-z]+)::?)?([^:/\s]+/[^:/\s]+)(?::([^:/\s]+))?", re.IGNORECASE)
+DEFAULT: Final = "default"
+_NAME = re.compile(
+    r"(?:([a-z]+)::?)?([^:/\s]+/[^:/\s]+?)(?::([^:/\s@#]*))?(?::([^:/\s@#]+))?",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"[^a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetName:
-    """A data set as a person names it: ``[hf:|ms:]owner/name[:subset]``."""
+    """A data set as a person names it: ``[hf:|ms:]owner/name[:subset[:split]]``."""
 
     repo_id: RepoId
     subset: str = ""
     """"" for the one that is meant where none is named."""
     hub: HubName | None = None
     """None: the preferred one."""
+    split: str = ""
+    """"" for the one to train on."""
+
+    @property
+    def choice(self) -> str:
+        """Return subset and split as one name of a folder."""
+        return (self.subset or DEFAULT) + (f"@{self.split}" if self.split else "")
+
+    def __str__(self) -> str:
+        hub = f"{_SHORT[self.hub]}:" if self.hub else ""
+        parts = [self.subset, self.split] if self.split else [self.subset] if self.subset else []
+        return ":".join([f"{hub}{self.repo_id}", *parts])
+
+    @classmethod
+    def of_choice(cls, hub: str, choice: str, repo_id: RepoId) -> DatasetName:
+        """Return the data set of a hub whose folder is called `choice`.
+
+        >>> str(DatasetName.of_choice("modelscope", "default@test", RepoId("a/b")))
+        'ms:a/b::test'
+        """
+        subset, _, split = choice.partition("@")
+        known = next((name for name in _SHORT if name == hub), None)
+        return cls(repo_id, "" if subset == DEFAULT else subset, PREFIXES[known] if known else None, split)
 
 
 def parse_dataset(text: str) -> DatasetName | None:
     """Return the data set that a text names, None if it cannot be one.
 
     >>> parse_dataset("hf:org/name:zh")
-    DatasetName(repo_id='org/name', subset='zh', hub='huggingface')
+    DatasetName(repo_id='org/name', subset='zh', hub='huggingface', split='')
+    >>> str(parse_dataset("org/name:zh:test")), str(parse_dataset("HF::org/name::test"))
+    ('org/name:zh:test', 'hf:org/name::test')
     >>> parse_dataset("data/train.jsonl/x"), parse_dataset("C:/data")
     (None, None)
     """
@@ -67,18 +103,32 @@ def parse_dataset(text: str) -> DatasetName | None:
     if match is None or (match[1] and match[1].lower() not in PREFIXES):
         return None
     repo_id = as_repo_id(match[2])
-    subset = match[3] or ""
-    if repo_id is None or (subset and path_problem(subset)):
+    subset, split = match[3] or "", match[4] or ""
+    if repo_id is None or any(part and path_problem(part) for part in (subset, split)):
         return None
-    return DatasetName(repo_id, subset, PREFIXES[match[1].lower()] if match[1] else None)
+    return DatasetName(repo_id, subset, PREFIXES[match[1].lower()] if match[1] else None, split)
+
+
+def kept_dataset(path: PurePath) -> str | None:
+    """Return what a folder of a data set in a cache was fetched as; None if it is none, by its path.
+
+    >>> from pathlib import PurePosixPath
+    >>> kept_dataset(PurePosixPath("/models/.datasets/modelscope/zh@test/org_talks")), kept_dataset(PurePosixPath("/a"))
+    ('ms:org/talks:zh:test', None)
+    """
+    if len(path.parts) < 4 or path.parts[-4] != DATASETS_FOLDER:
+        return None
+    hub, choice, folder = path.parts[-3:]
+    repo_id = as_repo_id(folder.replace("_", "/", 1))
+    return str(DatasetName.of_choice(hub, choice, repo_id)) if repo_id is not None else None
 
 
 class DatasetHub:
-    """A hub whose listings are cut down to the rows of one subset."""
+    """A hub whose listings are cut down to the rows of one split of a subset."""
 
-    def __init__(self, hub: Hub, client: HttpClient, subset: str, suffixes: Sequence[str]) -> None:
-        """Args: who lists data sets, what asks it for a card, the subset, the endings of files of rows."""
-        self._hub, self._client, self._subset, self._suffixes = hub, client, subset, suffixes
+    def __init__(self, hub: Hub, client: HttpClient, name: DatasetName, suffixes: Sequence[str]) -> None:
+        """Args: who lists data sets, what asks it for a card, which rows, the endings of files of rows."""
+        self._hub, self._client, self._name, self._suffixes = hub, client, name, suffixes
 
     @property
     def name(self) -> HubName:
@@ -100,11 +150,11 @@ class DatasetHub:
         return self._hub.commit(repo_id, revision, stop=stop)
 
     def listing(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> Listing:
-        """Return the files of the subset; the others are left out. Raises as `Hub.listing`, and BadInput."""
+        """Return the files of the split; the others are left out. Raises as `Hub.listing`, and BadInput."""
         listing = self._hub.listing(repo_id, revision, stop=stop)
         card = next((file for file in listing.files if file.path == CARD), None)
         text = self._card(listing, card, stop) if card is not None else ""
-        chosen = set(choose_files(listing, text, self._subset, self._suffixes))
+        chosen = set(choose_files(listing, text, self._name, self._suffixes))
         others = tuple(LeftOut(file.path, file.size) for file in listing.files if file.path not in chosen)
         return replace(
             listing,
@@ -122,8 +172,28 @@ class DatasetHub:
         return answer.body.decode(errors="replace") if answer.status == 200 else ""
 
 
-def choose_files(listing: Listing, card: str, subset: str, suffixes: Sequence[str]) -> list[str]:
-    """Return the paths of the files that hold the rows to train on. Raises BadInput, UnsafeModel."""
+def choose_files(listing: Listing, card: str, name: DatasetName, suffixes: Sequence[str]) -> list[str]:
+    """Return the paths of the files that hold the rows of a choice. Raises BadInput, UnsafeModel."""
+    paths = _rows_in(listing, suffixes)
+    configs = read_configs(card)
+    if name.subset and not name.split and name.subset not in configs and _has_split(configs, name):
+        name = replace(name, subset="", split=name.subset)
+    if configs and (not name.subset or name.subset in configs):
+        patterns = _patterns(configs, name)
+        found = [path for path in paths if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)]
+        if not found:
+            raise _no_subset(name, list(configs))
+        return found
+    if name.subset:
+        found = [path for path in paths if _is_called(path, name.subset)]
+        if not found:
+            splits = list(_splits_of(configs[_default(configs)])) if _default(configs) else _splits_in(paths)
+            raise _no_subset(name, list(configs) or _subsets(paths), splits)
+        paths = found
+    return of_one_type(_files_of_split(paths, name) if name.split else training_files(paths))
+
+
+def _rows_in(listing: Listing, suffixes: Sequence[str]) -> list[str]:
     paths = [
         str(file.path)
         for file in listing.files
@@ -137,20 +207,7 @@ def choose_files(listing: Listing, card: str, subset: str, suffixes: Sequence[st
             files=Names([*(file.path for file in listing.files), *(file.path for file in listing.left_out)]),
             names=", ".join(suffixes),
         )
-    paths = [path for path in paths if not path.lower().endswith(".txt")] or paths  # those are mostly about the rows
-    configs = read_configs(card)
-    if configs and (not subset or subset in configs):
-        patterns = _patterns(listing.repo_id, configs, subset)
-        paths = [path for path in paths if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)]
-        if not paths:
-            raise _no_subset(listing.repo_id, subset or "default", configs)
-        return paths
-    if subset:
-        found = [path for path in paths if _is_in(path, subset)]
-        if not found:
-            raise _no_subset(listing.repo_id, subset, configs or _subsets(paths))
-        paths = found
-    return of_one_type(training_files(paths))
+    return [path for path in paths if not path.lower().endswith(".txt")] or paths  # those are mostly about the rows
 
 
 def training_files(paths: Sequence[str]) -> list[str]:
@@ -159,9 +216,30 @@ def training_files(paths: Sequence[str]) -> list[str]:
     >>> training_files(["data/train-00.parquet", "data/test-00.parquet"]), training_files(["a.json", "dev.json"])
     (['data/train-00.parquet'], ['a.json'])
     """
-    words = {path: set(_WORD.split(path.lower())) for path in paths}
+    words = {path: _words(path) for path in paths}
     train = [path for path in paths if words[path] & TRAIN]
-    return train or [path for path in paths if not words[path] & HELD_OUT] or list(paths)
+    return train or [path for path in paths if not words[path] & (VALIDATION | TEST)] or list(paths)
+
+
+def _files_of_split(paths: Sequence[str], name: DatasetName) -> list[str]:
+    """Return the files of a split that their paths tell. Raises BadInput."""
+    found = [path for path in paths if _is_called(path, name.split)]
+    if not found:
+        synonyms = next((words for words in SPLITS if name.split.lower() in words), frozenset[str]())
+        found = [path for path in paths if _words(path) & synonyms]
+    if not found:
+        raise _no_split(name, _splits_in(paths))
+    return found
+
+
+def _splits_in(paths: Sequence[str]) -> list[str]:
+    """Return the splits that the words in paths tell, each as it is called there."""
+    known = [word for words in SPLITS for word in sorted(words)]
+    return [word for word in known if any(word in _words(path) for path in paths)]
+
+
+def _words(path: str) -> set[str]:
+    return set(_WORD.split(path.lower()))
 
 
 def of_one_type(paths: Sequence[str]) -> list[str]:
@@ -194,49 +272,75 @@ def read_configs(card: str) -> dict[str, Mapping[str, object]]:
     }
 
 
-def _patterns(repo_id: RepoId, configs: Mapping[str, Mapping[str, object]], subset: str) -> list[str]:
-    """Return patterns of the files of a subset's training split. Raises BadInput if it is not said which is meant."""
-    defaults = [name for name, config in configs.items() if config.get("default") is True or name == "default"]
-    name = subset or next(iter(defaults), "")
-    if not name and len(configs) > 1:
+def _patterns(configs: Mapping[str, Mapping[str, object]], name: DatasetName) -> list[str]:
+    """Return patterns of the files of a choice. Raises BadInput if it is not said which is meant."""
+    subset = name.subset or _default(configs)
+    if not subset:
         raise BadInput(
             "{repo_id} has several subsets: {names}.",
-            hint="Name one: {repo_id}:{first}",
-            repo_id=repo_id,
+            hint="Name one: {address}",
+            repo_id=name.repo_id,
             names=", ".join(list(configs)[:MAX_NAMED]),
-            first=next(iter(configs)),
+            address=str(replace(name, subset=next(iter(configs)))),
         )
-    config = configs[name or next(iter(configs))]
-    folder, files = config.get("data_dir"), config.get("data_files")
+    config = configs[subset]
+    folder = config.get("data_dir")
     prefix = f"{folder.strip('/')}/" if isinstance(folder, str) and folder.strip("./") else ""
-    if files is None:
-        return [f"{prefix}*"]
-    return [prefix + pattern.removeprefix("./") for pattern in _of_split(repo_id, files)]
+    splits = _splits_of(config)
+    chosen = _choose_split(splits, replace(name, subset=name.subset and subset))
+    return [prefix + pattern.removeprefix("./") for split in chosen for pattern in splits[split]]
 
 
-def _of_split(repo_id: RepoId, files: object) -> list[str]:
+def _default(configs: Mapping[str, Mapping[str, object]]) -> str:
+    """Return the subset that is meant where none is named; "" if that is not clear."""
+    marked = [name for name, config in configs.items() if config.get("default") is True or name == DEFAULT]
+    return next(iter(marked), "") or (next(iter(configs)) if len(configs) == 1 else "")
+
+
+def _has_split(configs: Mapping[str, Mapping[str, object]], name: DatasetName) -> bool:
+    """Return whether what stands where a subset does is a split of the subset that is meant without."""
+    default = _default(configs)
+    return bool(default) and name.subset in _splits_of(configs[default])
+
+
+def _splits_of(config: Mapping[str, object]) -> dict[str, list[str]]:
+    """Return the patterns of the files of each split, as a card gives them."""
+    files = config.get("data_files") or "*"
     if isinstance(files, Mapping):
         files = [{"split": split, "path": path} for split, path in files.items()]
-    listed = files if isinstance(files, list) else [files]
     by_split: dict[str, list[str]] = {}
-    for one in listed:
+    for one in files if isinstance(files, list) else [files]:
         split, path = (one.get("split", "train"), one.get("path")) if isinstance(one, Mapping) else ("train", one)
         by_split.setdefault(str(split), []).extend(map(str, path if isinstance(path, list) else [path]))
-    train = [split for split in by_split if set(_WORD.split(split.lower())) & TRAIN]
-    if not train and len(by_split) > 1:
-        raise BadInput(
-            "{repo_id} has no split called train, but {names}.",
-            hint="Download the files of one and name them.",
-            repo_id=repo_id,
-            names=", ".join(list(by_split)[:MAX_NAMED]),
-        )
-    return [path for split in (train or by_split) for path in by_split[split]]
+    return by_split
 
 
-def _is_in(path: str, subset: str) -> bool:
-    """Return whether a file is of a subset: in a folder of that name, or called so."""
-    *folders, name = path.lower().split("/")
-    stem, own = name.rpartition(".")[0], subset.lower()
+def _choose_split(splits: Mapping[str, list[str]], name: DatasetName) -> Sequence[str]:
+    """Return the splits of a choice: what is named, else what is trained on. Raises BadInput."""
+    if name.split:
+        synonyms = next((words for words in SPLITS if name.split.lower() in words), frozenset({name.split}))
+        found = [split for split in splits if split == name.split] or [one for one in splits if one.lower() in synonyms]
+        if not found:
+            raise _no_split(name, list(splits))
+        return found
+    train = [split for split in splits if split.lower() in TRAIN] or [
+        split for split in splits if _words(split) & TRAIN
+    ]
+    if len(train) == 1 or len(splits) == 1:
+        return train or list(splits)
+    raise BadInput(
+        "{repo_id} has no split called train, but {names}.",
+        hint="Name one: {address}",
+        repo_id=name.repo_id,
+        names=", ".join(list(splits)[:MAX_NAMED]),
+        address=str(replace(name, split=(train or list(splits))[0])),
+    )
+
+
+def _is_called(path: str, name: str) -> bool:
+    """Return whether a file is of a subset or split: in a folder of that name, or called so."""
+    *folders, file = path.lower().split("/")
+    stem, own = file.rpartition(".")[0], name.lower()
     return own in folders or stem == own or (stem.startswith(own) and not stem[len(own)].isalnum())
 
 
@@ -244,12 +348,33 @@ def _subsets(paths: Sequence[str]) -> list[str]:
     return sorted({path.split("/")[0].rpartition(".")[0] or path.split("/")[0] for path in paths})
 
 
-def _no_subset(repo_id: RepoId, subset: str, known: Sequence[str] | Mapping[str, object]) -> BadInput:
+def _no_subset(name: DatasetName, subsets: Sequence[str], splits: Sequence[str] = ()) -> BadInput:
+    near = _near(name.subset, [*subsets, *splits])
+    known = subsets if len(subsets) > 1 else [*subsets, *splits]
     return BadInput(
         "{repo_id} has no subset {subset} of files that are read.",
-        hint="It has {names}. Write for example {address}",
-        repo_id=repo_id,
-        subset=subset,
-        names=", ".join(list(known)[:MAX_NAMED]),
-        address=f"{repo_id}:{next(iter(known), 'default')}",
+        hint='Did you mean "{address}"? It has {names}.' if near else "It has {names}. Write for example {address}",
+        repo_id=name.repo_id,
+        subset=name.subset or DEFAULT,
+        names=", ".join(known[:MAX_NAMED]),
+        address=str(replace(name, subset=near or next(iter(known), DEFAULT))),
     )
+
+
+def _no_split(name: DatasetName, known: Sequence[str]) -> BadInput:
+    near = _near(name.split, known)
+    hint = 'Did you mean "{address}"? It has {names}.' if near else "It has {names}. Write for example {address}"
+    return BadInput(
+        "{repo_id} has no split {split} of files that are read.",
+        hint=hint if known else "No names of its files tell splits: leave it out.",
+        repo_id=name.repo_id,
+        split=name.split,
+        names=", ".join(known[:MAX_NAMED]),
+        address=str(replace(name, split=near or next(iter(known), ""))),
+    )
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    spelled = {one.lower(): one for one in known}
+    close = get_close_matches(name.lower(), spelled, 1)
+    return spelled[close[0]] if close else ""

@@ -38,6 +38,9 @@ MAX_DEPTH = 16
 MAX_ODD: Final = 5
 """So many files are named that stay on the hub for their names; of the others, how many."""
 
+DATASETS_FOLDER: Final = ".datasets"
+"""Of a cache: its data sets, as ``HUB/CHOICE/owner_name``."""
+
 _REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])", re.IGNORECASE)

@@ -7,7 +7,7 @@ import importlib.util
 import json
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import BadInput, DoesNotFit, LoadError, MissingPackage
 from qwen3ft_jupyter.loading import fit
@@ -22,6 +22,7 @@ from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import torch
@@ -167,18 +168,31 @@ def _require_for(options: LoadOptions) -> None:
     require("torch", "transformers", *more)
 
 
-def load_tokenizer(folder: Path) -> Tokenizer:
+_LIGHT: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("PreTrainedTokenizerFast", "TokenizersBackend"), "PreTrainedTokenizerFast"),
+    **dict.fromkeys(("Qwen2Tokenizer", "Qwen2TokenizerFast"), "Qwen2TokenizerFast"),
+}
+"""Classes of tokenizers that transformers has without torch, by what a tokenizer's config calls them."""
+
+
+def load_tokenizer(folder: Path, *, is_light: bool = False) -> Tokenizer:
     """Return the tokenizer of a model folder, its chat template tried out under limits.
+
+    Args:
+        folder: The model.
+        is_light: Only count tokens: without the import of torch, which takes longer than the rest, where that goes.
 
     Raises UnsafeModel, LoadError, MissingPackage.
     """
     check_model_folder(folder)
     require("transformers")
     with no_network(), quiet_libraries():
-        from transformers import AutoTokenizer
+        import transformers
 
+        light = _LIGHT.get(_tokenizer_class(folder)) if is_light else None
+        known = getattr(transformers, light or "AutoTokenizer", None) or transformers.AutoTokenizer
         try:
-            tokenizer = AutoTokenizer.from_pretrained(
+            tokenizer = known.from_pretrained(
                 str(folder), local_files_only=True, trust_remote_code=False, use_fast=True
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
@@ -192,6 +206,14 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         with TemplateRenderer.of(tokenizer) as renderer:
             probe(renderer)
     return tokenizer
+
+
+def _tokenizer_class(folder: Path) -> str:
+    """Return what a tokenizer's config calls its class; "" if it does not say it."""
+    try:
+        return str(json.loads((folder / "tokenizer_config.json").read_bytes())["tokenizer_class"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
 def require(*packages: str) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.others.places import known_places
-from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.cache.unseen import OTHERS, unseen, unseen_clients, unseen_folders
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.jobs.store import JobStore
+from qwen3ft_jupyter.manager.datasets import fetcher, named_dataset
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
@@ -25,9 +25,11 @@ from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qwen3ft_jupyter.cache.datasets import CachedDataset, DatasetCache, DatasetRow
     from qwen3ft_jupyter.cache.models import CachedModel, CachedRow, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
     from qwen3ft_jupyter.download.apply import Ensured
+    from qwen3ft_jupyter.hubs.datasets import DatasetName
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.loading.machine import Room
@@ -62,6 +64,8 @@ class CachedModels:
         self.settings = settings
         # A cloned repository can bring a .env, a cache and manifests that vouch for exchanged weights.
         self._is_trusted = is_trusted and settings.origins.get("cache_dir") not in STRANGERS_ORIGINS
+        from qwen3ft_jupyter.cache.store import ModelCache
+
         self.cache = ModelCache(
             settings.cache_dir,
             settings.shared_dirs,
@@ -80,6 +84,16 @@ class CachedModels:
     def _work(self, reporter: Reporter | None, stop: threading.Event | None, controls: Controls | None = None) -> Work:
         return Work(reporter or self.make_reporter(), stop or threading.Event(), controls or Controls())
 
+    def _find_dataset(self, dataset: DatasetName) -> DatasetCache:
+        """Return where a data set is. Raises NotCached."""
+        from qwen3ft_jupyter.cache.datasets import find_dataset
+
+        return find_dataset(self.cache, dataset)
+
+    def fetcher(self, work: Work) -> Callable[[str], Path]:
+        """Return what brings a data set on a hub here, by its name, and returns its folder."""
+        return fetcher(self.cache, self._model_jobs, work)
+
     def list_cached_models(self) -> list[CachedRow]:
         """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.
 
@@ -91,8 +105,21 @@ class CachedModels:
         """Return the same as values."""
         return self.cache.list()
 
+    def list_cached_datasets(self) -> list[DatasetRow]:
+        """Return one dict per data set in the cache: `name` as a fine-tune's `data` has it, `size` in bytes, `path`."""
+        return [dataset.to_dict() for dataset in self.cached_datasets()]
+
+    def cached_datasets(self) -> list[CachedDataset]:
+        """Return the same as values."""
+        from qwen3ft_jupyter.cache.datasets import list_datasets
+
+        return list_datasets(self.cache)
+
     def cache_summary(self) -> dict[str, Any]:
-        """Return how full the cache is: `total` models; `total_size`, `used`, `free`, `quota`, `incoming` in bytes."""
+        """Return how full the cache is: `total` models; `total_size`, `used`, `free`, `quota`, `incoming` in bytes.
+
+        `datasets` is how many data sets there are, `datasets_size` what they take of `used`.
+        """
         return self.summarize_cache().to_dict()
 
     def unseen(self) -> list[str]:
@@ -104,6 +131,7 @@ class CachedModels:
         from qwen3ft_jupyter.manager import overview  # most who open a manager ask for none of it
 
         models, unfinished = self.cache.kept(), tuple(self.cache.unfinished_downloads())
+        datasets = self.cached_datasets()
         return overview.CacheSummary(
             str(self.settings.cache_dir),
             total=len(models),
@@ -111,8 +139,10 @@ class CachedModels:
             used=self.cache.used_bytes(),
             free=self.cache.free_bytes(),
             quota=self.settings.quota,
-            incoming=sum(one.size_bytes for one in unfinished),
+            incoming=self.cache.incoming_bytes(),
             unfinished=unfinished,
+            datasets=len(datasets),
+            datasets_size=sum(one.kept.size_bytes for one in datasets),
         )
 
     def models(self) -> list[dict[str, Any]]:
@@ -171,12 +201,12 @@ class CachedModels:
         everything: bool = False,
         reporter: Reporter | None = None,
     ) -> int:
-        """Delete a model from the cache and return the bytes freed.
+        """Delete a model, or a data set by its name in the cache, and return the bytes freed.
 
-        What is not of the model stays in its folder: notes, checkpoints, files that were there before the download.
+        What is not of it stays in its folder: notes, checkpoints, files that were there before the download.
 
         Args:
-            model_name: the model.
+            model_name: the model; or a data set as `list_cached_datasets` names it, such as ``ms:owner/name``.
             revision: only the copy of this branch, tag or commit.
             owner: "huggingface", "modelscope" or "folder": delete that tool's copy instead of ours.
             everything: delete whatever lies in the model's folder.
@@ -186,10 +216,14 @@ class CachedModels:
             NotCached: there is no such model in the cache.
             CacheNotWritable: it is another tool's, or lies in a shared cache.
             ModelInUse: a running job uses it.
+            BadInput: it is a data set, and `revision` or `owner` is given.
         """
-        if owner != "folder":  # else it may be the path of one
+        cache, dataset = self.cache, named_dataset(model_name, revision, owner)
+        if dataset is not None:
+            cache, model_name = self._find_dataset(dataset), dataset.repo_id
+        elif owner != "folder":  # else it may be the path of one
             model_name, revision = parse_model(model_name, revision)
-        return self.cache.evict(
+        return cache.evict(
             model_name,
             revision=revision,
             owner=owner,
@@ -234,11 +268,15 @@ class CachedModels:
         *,
         revision: str | None = None,
     ) -> None:
-        """Protect a model from being evicted with all others or to make room, or stop protecting it.
+        """Protect a model or data set from being evicted with all others or to make room, or stop protecting it.
 
         Raises:
             NotCached: we have not downloaded it, or not at this `revision`.
         """
+        dataset = named_dataset(model_name, revision)
+        if dataset is not None:
+            self._find_dataset(dataset).pin(dataset.repo_id, pinned=pinned)
+            return
         repo_id, revision = parse_model(model_name, revision)
         self.cache.pin(repo_id, pinned=pinned, revision=revision)
 
@@ -260,7 +298,9 @@ class CachedModels:
     def move_cache(
         self, target: str | Path, *, reporter: Reporter | None = None, stop: threading.Event | None = None
     ) -> MoveReport:
-        """Move the whole cache to the folder `target`; every file is checked there before the old one goes.
+        """Move the whole cache to the folder `target`, data sets included.
+
+        Every file is checked there before the old one goes.
 
         Afterwards `MODEL_CACHE_DIR` has to name the new folder. An interrupted move goes on when called again.
 

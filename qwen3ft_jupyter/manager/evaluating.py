@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadInput
-from qwen3ft_jupyter.finetune.check import config_for_preview
+from qwen3ft_jupyter.finetune.check import config_for_preview, with_fetched
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.results import is_run, read_record
 from qwen3ft_jupyter.hubs.spelling import parse_model
@@ -18,8 +18,10 @@ from qwen3ft_jupyter.paths import at_home, is_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from qwen3ft_jupyter.finetune.check import Fetch
     from qwen3ft_jupyter.loading.loaded import ModelLocation
     from qwen3ft_jupyter.manager.jobs import ModelJobs
+    from qwen3ft_jupyter.work import Work
 
 TAKEN = (
     "objective", "data", "data_format", "columns", "max_length", "eval_fraction", "seed", "prompts", "skip_bad_rows",
@@ -31,20 +33,28 @@ _NO_REPO = "a/folder"
 
 
 def evaluation_params(
-    name: str, given: Mapping[str, Any], jobs: ModelJobs, find: Callable[[str], ModelLocation]
+    name: str,
+    given: Mapping[str, Any],
+    jobs: ModelJobs,
+    find: Callable[[str], ModelLocation],
+    *,
+    fetch: Fetch | None = None,
+    work: Work | None = None,
 ) -> EvaluateParams:
-    """Return what an evaluation is given.
+    """Return what an evaluation is given, once the data sets of a hub that its data names are here.
 
     Args:
         name: What is evaluated.
         given: Fields of the config; without data the rows that a fine-tune kept out of training are measured.
         jobs: Know the folders of fine-tunes.
         find: Makes sure that the model is here.
+        fetch: Brings the data sets of a hub that data names.
+        work: Is told of what is read.
 
     Raises:
         BadInput: There is no data.
         BadConfig, BadData: Fields or rows are wrong.
-        Qwen3ftError: What `find` raises.
+        Qwen3ftError: What `find` and fetching a data set raise.
     """
     output_dir = jobs.output_dir_of(name)
     folder = (output_dir or jobs.merged_dir_of(name) or at_home(name)).absolute()
@@ -64,7 +74,8 @@ def evaluation_params(
         )
     values = {**own, **given, "model": base or _NO_REPO}
     config = config_for_preview(values, {}, jobs.settings.state_dir / "tables")
-    check_data(config)
+    config = with_fetched(config, fetch) if fetch else config
+    check_data(config, work)
     return EvaluateParams(jobs.starter(), source, base, config.to_dict(), is_held_out="data" not in given)
 
 

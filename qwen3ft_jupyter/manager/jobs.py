@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from qwen3ft_jupyter.cache.own.datasets import dataset_at
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse
 from qwen3ft_jupyter.manager.kinds import (
     DOWNLOAD,
+    EVALUATE,
     FINETUNE,
     CheckParams,
     DownloadParams,
@@ -43,7 +45,7 @@ class ActiveJob(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ModelJobs:
-    """The jobs on the cache of some settings; called with a model, it refuses one that is in use."""
+    """The jobs on the cache of some settings; called with a model or data set, it refuses one that is in use."""
 
     store: JobStore
     settings: Settings
@@ -66,8 +68,8 @@ class ModelJobs:
         return self.snapshot()(repo_id)
 
     def snapshot(self) -> Callable[[str], bool]:
-        """Return the same answer for any model as of now: a plan asks for each, and a listing reads every job."""
-        job_ids = {params.model_name: job.id for job, params in self.active()}
+        """Return the same answer for any of them as of now: a plan asks for each, and a listing reads every job."""
+        job_ids = {name: job.id for job, params in self.active() for name in self._used_by(params)}
 
         def is_used(repo_id: str) -> bool:
             if repo_id in job_ids:
@@ -80,6 +82,14 @@ class ModelJobs:
             return False
 
         return is_used
+
+    def _used_by(self, params: ModelParams) -> Iterator[str]:
+        """Yield the names of the model and the data sets that a job uses."""
+        yield params.model_name
+        if isinstance(params, FineTuneParams | EvaluateParams):
+            for path in params.config.get("data") or ():
+                if (dataset := dataset_at(self.settings.cache_dir, Path(path))) is not None:
+                    yield str(dataset)
 
     def refuse_any(self) -> None:
         """Raise ModelInUse, naming the job, if any is at work on this cache."""
@@ -123,12 +133,21 @@ class ModelJobs:
         return self.store.start(kind, params, max_speed=max_speed, cwd=self.settings.state_dir)
 
     def fine_tune(self, config: FineTuneConfig, *, at_once: bool) -> Job:
-        """Start a fine-tune in the folder we are in; unless `at_once`, it waits for those on the same GPU."""
+        """Start a fine-tune in the folder we are in; unless `at_once`, it waits for what is on the same GPU."""
+        gpu = "" if at_once else self._pick_gpu(config.device)
+        return self.store.start(FINETUNE, FineTuneParams(self.starter(), config.to_dict(), gpu))
+
+    def evaluate(self, params: EvaluateParams, *, at_once: bool) -> Job:
+        """Start an evaluation; unless `at_once`, it waits for what is on the same GPU."""
+        gpu = "" if at_once else self._pick_gpu(str(params.config.get("device", "auto")))
+        return self.start(EVALUATE, replace(params, gpu=gpu), None)
+
+    def _pick_gpu(self, device: str) -> str:
+        """Return the GPU for a job that takes turns, "" if it is to use none."""
         from qwen3ft_jupyter.loading.machine import machine_without_torch
 
-        taken = [params.gpu for _, params in self.active() if isinstance(params, FineTuneParams)]
-        gpu = "" if at_once else pick_gpu(config.device, len(machine_without_torch().gpus), taken)
-        return self.store.start(FINETUNE, FineTuneParams(self.starter(), config.to_dict(), gpu))
+        taken = [params.gpu for _, params in self.active() if isinstance(params, FineTuneParams | EvaluateParams)]
+        return pick_gpu(device, len(machine_without_torch().gpus), taken)
 
     def refuse_if_written_to(self, config: FineTuneConfig) -> None:
         """Raise BadConfig, naming the job, if an active one writes to the output_dir of this fine-tune."""

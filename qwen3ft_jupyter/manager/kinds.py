@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.download.request import Wanted
+    from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
     from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
     from qwen3ft_jupyter.finetune.results import Outcome
@@ -203,17 +204,20 @@ class EvaluateParams:
     """As `FineTuneConfig.to_dict` gives it: names the data."""
     is_held_out: bool = False
     """Whether only the rows that the run kept out of training are measured."""
+    gpu: str = ""
+    """As in `FineTuneParams`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
-        given = {"source": self.source, "config": dict(self.config), "is_held_out": self.is_held_out}
+        given = {"source": self.source, "config": dict(self.config), "is_held_out": self.is_held_out, "gpu": self.gpu}
         return {"model_name": self.model_name, **given, **self.starter.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EvaluateParams:
         """Rebuild from `to_dict`."""
         source, name = str(data["source"]), str(data["model_name"])
-        return cls(Starter.from_dict(data), source, name, data["config"], bool(data.get("is_held_out")))
+        is_held_out, gpu = bool(data.get("is_held_out")), str(data.get("gpu") or "")
+        return cls(Starter.from_dict(data), source, name, data["config"], is_held_out, gpu)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +284,7 @@ def _repair(params: CheckParams, context: JobContext) -> RepairReport:
 
 def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
     """Fine-tune, continuing from the last complete checkpoint if the job was interrupted."""
+    from qwen3ft_jupyter.finetune.check import with_fetched
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.job import run
 
@@ -287,16 +292,26 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
     work.progress(Progress("preparing", detail=config.model))
     wanted: Wanted = {"revision": config.revision} if config.revision else {}
     model = manager.ensure(config.model, reporter=work.reporter, stop=work.stop, **wanted).model
-    if params.gpu:
-        work.progress(Progress("queued"))  # who looks now sees that we are not on the GPU yet
-        turns_on(params.gpu, _gpu_of).wait(manager.job_store, context)
-        config = config.model_copy(update={"device": params.gpu})
+    config = with_fetched(config, manager.fetcher(work))  # what has been deleted since comes again
+    config = _on_gpu(params, config, manager, context)
     return run(config, model.folder, context, base_commit=model.commit, earlier=manager.run_folders())
 
 
+def _on_gpu(
+    params: FineTuneParams | EvaluateParams, config: FineTuneConfig, manager: ModelManager, context: JobContext
+) -> FineTuneConfig:
+    """Return the config for the GPU that a job was given, once its turn has come; as it is if it takes no turns."""
+    if not params.gpu:
+        return config
+    context.work.progress(Progress("queued"))  # who looks now sees that we are not on the GPU yet
+    turns_on(params.gpu, _gpu_of).wait(manager.job_store, context)
+    return config.model_copy(update={"device": params.gpu})
+
+
 def _gpu_of(job: JobSnapshot) -> str:
-    params = FINETUNE.read_params(job.params) if job.kind == FINETUNE.name else None
-    return params.gpu if isinstance(params, FineTuneParams) else ""
+    takes_turns = job.kind in {FINETUNE.name, EVALUATE.name}
+    params = KINDS[job.kind].read_params(job.params) if takes_turns else None
+    return params.gpu if isinstance(params, FineTuneParams | EvaluateParams) else ""
 
 
 def _merge(params: MergeParams, context: JobContext) -> MergeResult:
@@ -316,10 +331,13 @@ def _export(params: ExportParams, context: JobContext) -> ExportResult:
 
 
 def _evaluate(params: EvaluateParams, context: JobContext) -> Evaluation:
+    from qwen3ft_jupyter.finetune.check import with_fetched
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.report.evaluating import evaluate
 
     config, work, manager = FineTuneConfig.from_dict(params.config), context.work, params.starter.open_manager()
+    config = with_fetched(config, manager.fetcher(work))
+    config = _on_gpu(params, config, manager, context)
     work.progress(Progress("preparing", detail=params.model_name))
     found = manager.find_evaluated(params.source)
     name = params.source if params.source == params.model_name else Path(params.source).name

@@ -13,6 +13,7 @@ from qwen3ft_jupyter.download.request import DownloadRequest, shows_wanted
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.cached import CachedModels, warn_unless_sound
+from qwen3ft_jupyter.manager.datasets import named_dataset, repair_dataset
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.manager.tuned import TunedModels
@@ -195,8 +196,11 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
     ) -> VerifyReport:
-        """Read every byte of a cached model again and say which files are missing or wrong."""
-        return self.cache.verify(*parse_model(model_name, revision), self._work(reporter, stop, controls))
+        """Read every byte of a cached model, or of a data set by its name there, and say what is missing or wrong."""
+        work, dataset = self._work(reporter, stop, controls), named_dataset(model_name, revision)
+        if dataset is not None:
+            return self._find_dataset(dataset).verify(dataset.repo_id, work=work)
+        return self.cache.verify(*parse_model(model_name, revision), work)
 
     @tells_end
     def repair(
@@ -208,14 +212,17 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
     ) -> RepairReport:
-        """Read every byte of a cached model again and fetch the pieces that are wrong, and no others.
+        """Read every byte of a cached model or data set again and fetch the pieces that are wrong, and no others.
 
         Raises:
             NotCached: there is no such model in the cache.
             CacheError: something else put it there, so that nobody knows what is right.
             HubError, TransferError: what is missing cannot be had; what was right is kept.
         """
-        (repo_id, revision), work = parse_model(model_name, revision), self._work(reporter, stop, controls)
+        work, dataset = self._work(reporter, stop, controls), named_dataset(model_name, revision)
+        if dataset is not None:
+            return repair_dataset(dataset, self.cache, self._model_jobs, work)
+        repo_id, revision = parse_model(model_name, revision)
 
         def fetch(model: CachedModel) -> int:
             request = DownloadRequest(model.repo_id, self._revision_of(model) or revision)
@@ -250,6 +257,10 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
     def _start_about(
         self, kind: JobKind[CheckParams, Any], model_name: str, revision: str | None, max_speed: int | None
     ) -> Job:
+        jobs, dataset = self._model_jobs, named_dataset(model_name, revision)
+        if dataset is not None:
+            self._find_dataset(dataset)
+            return jobs.start(kind, CheckParams(jobs.starter(), str(dataset)), max_speed)
         repo_id, revision = parse_model(model_name, revision)
         if self.cache.find(repo_id, revision) is None:
             check_known(repo_id, self.cache)
@@ -260,7 +271,6 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
                 name=repo_id,
                 revision=revision,
             )
-        jobs = self._model_jobs
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
 
     @tells_end
@@ -269,11 +279,12 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
     ) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
 
-        Of fine-tunes on one GPU, one is at work; the others wait for their turn, also if whoever started them ends.
+        Of fine-tunes and evaluations on one GPU, one is at work; the others wait for their turn, also if whoever
+        started them ends.
 
         Args:
             config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping or as such, or the path of a YAML file.
-            at_once: wait for no other fine-tune; there must be memory for all of them.
+            at_once: wait for no other job on the same GPU; there must be memory for all of them.
             reporter: receives progress while data is read, or fetched from a hub.
             fields: the same as keyword arguments; they win over `config`. ``init_from="runs/first"`` trains the result
                 of a run further, ``from_run="runs/first"`` repeats it; of each, the job's id will do, too.
@@ -285,11 +296,10 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
         """
         from qwen3ft_jupyter.finetune.check import check_fine_tune
         from qwen3ft_jupyter.finetune.data import check_data
-        from qwen3ft_jupyter.manager.datasets import fetcher
 
         jobs, work = self._model_jobs, self._work(reporter, None)
         checks = (self._check_base, jobs.refuse_if_written_to)
-        read, fetch = functools.partial(check_data, work=work), fetcher(self.settings, work)
+        read, fetch = functools.partial(check_data, work=work), self.fetcher(work)
         resolved = check_fine_tune(config, fields, *checks, read=read, find_run=jobs.output_dir_of, fetch=fetch)
         self._loaded.release()  # the model that answers questions and the job would share one GPU
         self._refuse_if_too_large(resolved)

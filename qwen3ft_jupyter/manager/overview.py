@@ -55,7 +55,7 @@ class ModelRow:
 
 @dataclass(frozen=True, slots=True)
 class CacheSummary:
-    """How full the cache is. All but `total` are bytes."""
+    """How full the cache is. All but `total` and `datasets` are bytes."""
 
     cache_dir: str
     total: int
@@ -66,7 +66,11 @@ class CacheSummary:
     quota: int | None
     incoming: int
     unfinished: tuple[Unfinished, ...] = ()
-    """The downloads that `incoming` is of."""
+    """The downloads of models that `incoming` is of."""
+    datasets: int = 0
+    """Data sets."""
+    datasets_size: int = 0
+    """What they take of `used`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""

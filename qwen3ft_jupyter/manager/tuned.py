@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from qwen3ft_jupyter.errors import BadInput, NotCached
 from qwen3ft_jupyter.hubs.spelling import parse_model
-from qwen3ft_jupyter.manager.kinds import EVALUATE, EXPORT, MERGE, PUSH, ExportParams, MergeParams, PushParams
+from qwen3ft_jupyter.manager.ends import tells_end
+from qwen3ft_jupyter.manager.kinds import EXPORT, MERGE, PUSH, ExportParams, MergeParams, PushParams
 from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.paths import at_home, is_folder
 from qwen3ft_jupyter.settings.kinds import parse_folder
+from qwen3ft_jupyter.work import SILENT, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager.merging import Merging
     from qwen3ft_jupyter.manager.pushing import Pushing
     from qwen3ft_jupyter.upload.plan import PushPlan
+    from qwen3ft_jupyter.work import Reporter
 
 _NEEDED = ("torch", "transformers", "peft")
 
@@ -88,41 +91,58 @@ class TunedModels:
             raise BadInput("There is nothing to compare: name two runs or more.")
         return compare(found)
 
-    def evaluate(self, name: str | Path, data: object = None, **fields: Any) -> Job:
+    @tells_end
+    def evaluate(
+        self,
+        name: str | Path,
+        data: object = None,
+        *,
+        at_once: bool = False,
+        reporter: Reporter | None = None,
+        **fields: Any,
+    ) -> Job:
         """Measure and ask a model, or the result of a fine-tune, as a job, whose result has the report card.
 
         It has loss and perplexity on the data, answers to some of its rows, to `prompts` and to everyday prompts, and
-        scores of the former. An adapter is compared with its base model.
+        scores of the former. An adapter is compared with its base model. On a GPU it takes turns with fine-tunes.
 
         Args:
             name: the job id or output folder of a fine-tune; a folder with a model; or the repo id of a cached model.
-            data: files, folders, a DataFrame, a list of dicts, as `fine_tune` takes them; the rows that a fine-tune
-                kept out of training if left out.
+            data: files, folders, data sets on a hub, a DataFrame, a list of dicts, as `fine_tune` takes them; the rows
+                that a fine-tune kept out of training if left out.
+            at_once: wait for no other job on the same GPU; there must be memory for all of them.
+            reporter: receives progress while data is read, or fetched from a hub.
             fields: more fields of a fine-tune's config: `columns`, `data_format`, `max_length`, `prompts`, `device`.
                 Those of a fine-tune are taken from it where they are not given.
 
         Raises:
             UnknownModel, LoadError: there is no such model, or the fine-tune is not finished.
-            NotCached: the model, or the base of the adapter, is not in the cache; nothing is fetched.
+            NotCached: the model, or the base of the adapter, is not in the cache; of what is not here only data sets
+                are fetched.
             BadConfig, BadData: fields or rows are wrong, or there are no rows to measure.
+            HubError, TransferError: a data set cannot be had.
             MissingPackage: torch and friends are not installed.
         """
         from qwen3ft_jupyter.loading.load import require
 
         require(*_NEEDED)
-        return self._model_jobs.start(EVALUATE, self._evaluation(name, data, fields), None)
+        params = self._evaluation(name, data, fields, Work(reporter or SILENT))
+        return self._model_jobs.evaluate(params, at_once=at_once)
 
     def foresee_evaluation(self, name: str | Path, data: object = None, **fields: Any) -> Foreseen:
-        """Return what `evaluate` with the same arguments would be; nothing is started. Raises what that raises."""
+        """Return what `evaluate` with the same arguments would be, without starting it. Raises what that raises."""
         from qwen3ft_jupyter.manager.evaluating import foresee
 
-        return foresee(self._evaluation(name, data, fields))
+        return foresee(self._evaluation(name, data, fields, Work()))
 
-    def _evaluation(self, name: str | Path, data: object, fields: Mapping[str, Any]) -> EvaluateParams:
+    def _evaluation(self, name: str | Path, data: object, fields: Mapping[str, Any], work: Work) -> EvaluateParams:
+        from qwen3ft_jupyter.manager.datasets import fetcher
         from qwen3ft_jupyter.manager.evaluating import evaluation_params
 
         given = {**fields, "data": data} if data is not None else fields
-        return evaluation_params(os.fspath(name), given, self._model_jobs, self.find_evaluated)
+        jobs = self._model_jobs
+        fetch = fetcher(self.cache, jobs, work)
+        return evaluation_params(os.fspath(name), given, jobs, self.find_evaluated, fetch=fetch, work=work)
 
     def find_evaluated(self, name: str) -> ModelLocation:
         """Return the folders of what is evaluated; nothing is fetched. Raises what `evaluate` raises."""

@@ -57,7 +57,6 @@ class FineTunePlans(CachedModels):
         """
         from qwen3ft_jupyter.finetune.check import check_fine_tune
         from qwen3ft_jupyter.finetune.planning import plan_run
-        from qwen3ft_jupyter.manager.datasets import fetcher
 
         work, plans = self._work(reporter, stop), []
 
@@ -67,7 +66,7 @@ class FineTunePlans(CachedModels):
 
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
             checks = (self._check_base, self._model_jobs.refuse_if_written_to)
-            find_run, fetch = self._model_jobs.output_dir_of, fetcher(self.settings, work)
+            find_run, fetch = self._model_jobs.output_dir_of, self.fetcher(work)
             tables_in = Path(folder)
             check_fine_tune(config, fields, *checks, read=read, tables_in=tables_in, find_run=find_run, fetch=fetch)
         return plans[0]
@@ -95,18 +94,17 @@ class FineTunePlans(CachedModels):
 
         Raises:
             BadConfig, BadData: fields or rows are wrong.
-            NotCached: the model is not here; nothing is fetched.
+            NotCached: the model is not here; of what is not here only data sets are fetched.
+            HubError, TransferError: a data set cannot be had.
             MissingPackage: transformers is not installed.
         """
-        from qwen3ft_jupyter.finetune.check import config_for_preview
+        from qwen3ft_jupyter.finetune.check import config_for_preview, with_fetched
         from qwen3ft_jupyter.finetune.preview import preview
-        from qwen3ft_jupyter.manager.datasets import fetcher
 
         given = {**fields, "model": model} if model else fields
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
             work = self._work(reporter, stop)
-            find_run, fetch = self._model_jobs.output_dir_of, fetcher(self.settings, work)
-            resolved = config_for_preview(config, given, Path(folder), find_run=find_run, fetch=fetch)
+            resolved = config_for_preview(config, given, Path(folder), find_run=self._model_jobs.output_dir_of)
             self._check_base(resolved)
             base = self._base(resolved)
             if base.folder is None:
@@ -116,6 +114,7 @@ class FineTunePlans(CachedModels):
                     name=resolved.model,
                     command=Command("download", resolved.model),
                 )
+            resolved = with_fetched(resolved, self.fetcher(work))
             return preview(resolved, base.folder, count=count, work=work)
 
     def look_ahead(

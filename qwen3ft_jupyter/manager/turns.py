@@ -1,4 +1,4 @@
-"""Jobs take turns: downloads, each of which may open as many connections as a link bears; fine-tunes on one GPU.
+"""Jobs take turns: downloads, each of which may open as many connections as a link bears; on one GPU what computes.
 
 Those begun earlier go first. One that is paused, or waits itself for something else, keeps nobody. The order is in the
 jobs' folders alone, so it outlives whoever started them.
@@ -28,7 +28,7 @@ LOOK_S: Final = 1.0
 FETCHING: Final = frozenset(
     {"resolving", "waiting", "checking", "probing", "adopting", "transferring", "verifying", "committing"}
 )
-"""Phases of a fine-tune whose model is not here yet: it needs no GPU, and will wait for its turn when it does."""
+"""Phases of a job whose model is not here yet: it needs no GPU, and will wait for its turn when it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +70,22 @@ DOWNLOADS: Final = Turns(
 
 
 def turns_on(gpu: str, gpu_of: Callable[[JobSnapshot], str]) -> Turns:
-    """Return the turns of fine-tunes on a GPU, such as "cuda:0"; `gpu_of` returns that of a job, or ""."""
+    """Return the turns of fine-tunes and evaluations on a GPU, such as "cuda:0"; `gpu_of` returns a job's, or ""."""
     return Turns(
         lambda job: gpu_of(job) == gpu,
         1,
-        lambda count: Message("fine-tunes on {gpu} that go first: {count}", gpu=gpu, count=count),
+        lambda count: Message("jobs on {gpu} that go first: {count}", gpu=gpu, count=count),
         FETCHING,
     )
 
 
 def pick_gpu(device: str, count: int, taken: Iterable[str]) -> str:
-    """Return the GPU for a fine-tune, among equals the one that fewest others want; "" if it is to use none.
+    """Return the GPU for a job, among equals the one that fewest others want; "" if it is to use none.
 
     Args:
         device: What its config says: auto, cpu, mps, cuda or cuda:N.
         count: GPUs of this machine.
-        taken: Those of the fine-tunes at work, and of those that wait.
+        taken: Those of the jobs at work on one, and of those that wait.
 
     >>> pick_gpu("auto", 2, ["cuda:0"]), pick_gpu("cuda", 2, ["cuda:0"]), pick_gpu("auto", 0, [])
     ('cuda:1', 'cuda:0', '')

@@ -17,6 +17,7 @@ from qwen3ft_jupyter.faces.report_views import comparison_table
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
 from qwen3ft_jupyter.faces.views import (
     cache_table,
+    datasets_table,
     help_table,
     loaded_facts,
     models_table,
@@ -97,6 +98,8 @@ def download(room: Room, given: Namespace) -> JobView | ModelPicker | TableView:
 def list_cache(room: Room, given: Namespace) -> TableView:
     """Show what is in the cache."""
     manager = room.manager_for(given)
+    if given.datasets:
+        return TableView(datasets_table(manager.cached_datasets(), "magic"))
     return TableView(cache_table(manager.cached_models(), manager.summarize_cache(), "magic", manager.unseen()))
 
 

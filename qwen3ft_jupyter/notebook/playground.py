@@ -174,6 +174,9 @@ class Playground:
         asked = wanted.get("options")
         given = asked if isinstance(asked, dict) else {}
         options = {**asdict(own_sampling(pair.model)), **{name: given[name] for name in OPTIONS if name in given}}
+        for name, value in options.items():
+            if value is not None and not isinstance(value, (int, float)):
+                raise BadInput("{name}: {value} is no number.", name=name, value=str(value))
         if options["temperature"] and options.get("seed") is None:
             options["seed"] = secrets.randbelow(MAX_SEED)  # so that code can ask the same and get the same
         AnswerOptions(**options)  # whatever is wrong is said before the question joins the conversation

@@ -16,7 +16,7 @@ from traitlets import Bool, Int, List, TraitType, Unicode
 from qwen3ft_jupyter.errors import BadSetting
 from qwen3ft_jupyter.lab_language import VARIABLE as LAB_SETTINGS
 from qwen3ft_jupyter.lab_language import files_of_lab
-from qwen3ft_jupyter.server import cache, jobs, models, runs, status, tuning
+from qwen3ft_jupyter.server import cache, datasets, jobs, models, runs, status, tuning
 from qwen3ft_jupyter.server.access import ManagerAccess
 from qwen3ft_jupyter.server.answers import Answers
 from qwen3ft_jupyter.server.base import Services, route_pattern
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 START_S = 10.0
 """After the server's start, if no request comes before: a server that nobody uses may have a job to watch over."""
-ROUTES = (*status.ROUTES, *models.ROUTES, *cache.ROUTES, *tuning.ROUTES, *runs.ROUTES, *jobs.ROUTES)
+ROUTES = (*status.ROUTES, *models.ROUTES, *cache.ROUTES, *datasets.ROUTES, *tuning.ROUTES, *runs.ROUTES, *jobs.ROUTES)
 """Every path, as `openapi.yaml` writes it, with its handler; the first that matches is taken."""
 
 

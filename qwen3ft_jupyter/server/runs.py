@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 import re
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado import web
 
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.finetune.curves import MOST_POINTS, POINTS, Part
+from qwen3ft_jupyter.hubs.datasets import parse_dataset
 from qwen3ft_jupyter.paths import is_there
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field, fields_of
@@ -132,7 +133,7 @@ def _part(given: Given) -> Part:
 
 def _evaluate(manager: ModelManager, given: Given) -> JobSnapshot:
     data, fields = _measured(given)
-    return manager.evaluate(_name(given), data, **fields).snapshot()
+    return manager.evaluate(_name(given), data, at_once=given.flag("at_once"), **fields).snapshot()
 
 
 def _foresee_evaluate(manager: ModelManager, given: Given) -> Foreseen:
@@ -140,10 +141,10 @@ def _foresee_evaluate(manager: ModelManager, given: Given) -> Foreseen:
     return manager.foresee_evaluation(_name(given), data, **fields)
 
 
-def _measured(given: Given) -> tuple[str | None, dict[str, int]]:
+def _measured(given: Given) -> tuple[str | None, dict[str, Any]]:
     """Return the data, None for that which was held out, and other fields of an evaluation."""
     data, length = given.text("data"), given.count("max_length")
-    if data:
+    if data and (parse_dataset(data.partition("#")[0]) is None or is_there(data)):
         _check_whole("data", data)
     return data or None, {"max_length": length} if length else {}
 

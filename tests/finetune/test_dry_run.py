@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,6 +26,10 @@ from qwen3ft_jupyter.finetune.planning import Base, try_run
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.loading.machine import Gpu, Machine
 from qwen3ft_jupyter.loading.offline import quiet_libraries
+from qwen3ft_jupyter.work import Reporter, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 GB = 10**9
 REPORT = DataReport(100, 100, ("messages",), 0, 0, ())
@@ -189,6 +194,55 @@ def test_a_process_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch,
 
     with pytest.raises(JobFailed, match="took longer than 1 s"):
         try_in_child({}, wait_s=1)
+
+
+def test_a_process_that_nobody_asks_ends_with_the_block(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is begun before the data is read, which may turn out to be wrong."""
+    if os.name == "nt":
+        pytest.skip("no script")
+    begun: list[subprocess.Popen[str]] = []
+    real = subprocess.Popen
+
+    def start(*command: Any, **given: Any) -> subprocess.Popen[str]:
+        begun.append(real(*command, **given))
+        return begun[-1]
+
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time; time.sleep(600)")
+    monkeypatch.setattr(dry_run, "_ENTRY", slow)
+    monkeypatch.setattr(subprocess, "Popen", start)
+
+    with pytest.raises(KeyError), dry_run.child(is_quantized=False):
+        raise KeyError
+
+    assert begun[0].poll() is not None
+
+
+def test_the_formula_is_told_before_the_dry_run_has_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = tmp_path / "a.jsonl"
+    data.write_text(json.dumps({"question": "q", "answer": "a"}) * 1, "utf-8")
+    told: list[str] = []
+
+    class Ear(Reporter):
+        def notice(self, message: str) -> None:
+            told.append(message)
+
+    @contextlib.contextmanager
+    def played(*, is_quantized: bool) -> Iterator[Any]:
+        assert not is_quantized
+        yield lambda _asked: told.append("tried") or DryRun(1, 1)  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(planning, "_can_try", lambda _config: True)
+    monkeypatch.setattr(planning, "child", played)
+    monkeypatch.setattr(planning, "machine_without_torch", lambda: MACHINE)
+    config = FineTuneConfig.from_dict({"data": str(data), "model": "Qwen/Qwen3-8B", "output_dir": str(tmp_path)})
+
+    planning.plan_run(config, planning.base_model(config.model, None), (), Work(Ear()))
+
+    first, tried_then = told
+    assert first.startswith("By formula: ")
+    assert "of the 24.0 GB that are free on A10" in first
+    assert tried_then == "tried"
 
 
 def test_asking_for_one_imports_no_torch() -> None:

@@ -147,12 +147,41 @@ def test_each_mistake_has_its_words(tmp_path: Path, row: dict[str, Any], part: s
 def test_many_wrong_rows_are_counted_and_can_be_left_out(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [messages(*TURNS)] + [messages(("bot", "b"))] * 9)
 
-    with pytest.raises(BadData, match="and 4 more rows"):
+    with pytest.raises(BadData, match=r"\(rows 2, 3, 4 and 6 more\)"):
         read_data([path])
     found = read_data([path], skip_bad_rows=True)
 
     assert (found.report.bad, found.report.conversations) == (9, 1)
     assert "9 rows left out" in found.report.notices[1]
+    assert found.report.notices[1].endswith("(rows 2, 3, 4 and 6 more)")
+
+
+def test_what_is_wrong_with_many_rows_is_told_once_with_the_first_of_them(tmp_path: Path) -> None:
+    """Whatever each says; the same in another file, and something else, are told beside it."""
+    one, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    lines = [json.dumps(messages(("user", "q"), (role, "a"))) for role in ("bot", "cat", "bot")]
+    one.write_text("\n".join([*lines[:2], "{", "[1]", lines[2]]), "utf-8")
+    other.write_text(lines[0], "utf-8")
+
+    with pytest.raises(BadData) as caught:
+        read_data([one, other])
+
+    told = caught.value.message
+    assert told.count("is not one of system") == 2
+    assert "a.jsonl row 1: messages[1].role 'bot'" in told
+    assert "(rows 1, 2, 5)" in told
+    assert "a.jsonl row 3 is not JSON" in told
+    assert "a.jsonl row 4 is not an object" in told
+    assert "b.jsonl row 1: messages[1].role 'bot'" in told
+
+
+def test_other_kinds_of_wrong_rows_than_are_quoted_are_counted(tmp_path: Path) -> None:
+    kinds: list[Any] = [1, [1], {"messages": 1}, {"messages": [1]}, {"messages": [{"role": "x", "content": "y"}]}]
+    path = write(tmp_path / "a.jsonl", [messages(*TURNS), *kinds])
+    path.write_text(path.read_text("utf-8") + "\n{\n{", "utf-8")
+
+    with pytest.raises(BadData, match="and 2 more rows"):
+        read_data([path])
 
 
 def test_empty_answers_are_left_out_and_counted(tmp_path: Path) -> None:

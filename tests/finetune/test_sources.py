@@ -50,6 +50,8 @@ def config_of(data: object, **fields: Any) -> FineTuneConfig:
     [
         ({"path": "/d/a.jsonl"}, ("/d/a.jsonl",)),
         ([{"path": "/d/a.jsonl", "weight": 2}, "/d/b.jsonl#500"], ("/d/a.jsonl#x2", "/d/b.jsonl#500")),
+        ({"path": "/hf:o/n", "subset": "zh", "split": "test", "rows": 9}, ("/hf:o/n:zh:test#9",)),
+        ([{"path": "/o/n", "split": "test"}, {"path": "/o/n", "subset": "zh"}], ("/o/n::test", "/o/n:zh")),
         ([{"path": "/d/a.jsonl", "rows": 7, "weight": 0.25}], ("/d/a.jsonl#7x0.25",)),
     ],
 )

@@ -20,6 +20,7 @@ from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
 from qwen3ft_jupyter.loading.machine import Gpu, Machine
 from qwen3ft_jupyter.loading.offline import quiet_libraries
 from qwen3ft_jupyter.loading.safety import check_adapter_folder, check_model_folder
+from qwen3ft_jupyter.practice.model import MODEL_FOLDER
 from tests.loading.tiny_qwen3 import make_model
 from tests.played_paths import ANSWERS, answering
 
@@ -291,6 +292,31 @@ def test_a_plain_qwen_folder_passes(tmp_path: Path) -> None:
     edit(tmp_path / "tokenizer_config.json", added_tokens_decoder={"1": {"content": "<|im_start|>", "special": True}})
 
     assert check_model_folder(tmp_path).model_type == "qwen3"
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("name", ["Qwen2Tokenizer", "PreTrainedTokenizerFast", "odd"])
+def test_tokens_are_counted_alike_without_torch(tmp_path: Path, name: str) -> None:
+    """What only counts them imports no torch where transformers needs none, and every class writes the same tokens."""
+    folder = tmp_path / "model"
+    shutil.copytree(MODEL_FOLDER, folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "tokenizer_class": name}), "utf-8")
+    code = (
+        "import sys; from pathlib import Path; from qwen3ft_jupyter.loading.load import load_tokenizer; "
+        f"found = load_tokenizer(Path({str(folder)!r}), is_light=LIGHT); "
+        "turns = [{'role': 'user', 'content': 'Hi, 你好 123'}, {'role': 'assistant', 'content': '<think>a</think>b'}]; "
+        "text = found.apply_chat_template(turns, tokenize=False); "
+        "print(found(text)['input_ids'], found.eos_token_id); print('torch' in sys.modules)"
+    )
+
+    def counted(*, is_light: bool) -> list[str]:
+        command = [sys.executable, "-c", code.replace("LIGHT", str(is_light))]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    light, whole = counted(is_light=True), counted(is_light=False)
+    assert light[0] == whole[0]
+    assert light[1] == str(name == "odd")
 
 
 def test_importing_the_rooms_imports_nothing_heavy() -> None:

@@ -524,12 +524,12 @@ def test_a_job_forgotten_while_the_list_is_made_is_left_out(
 
 def test_a_run_is_evaluated_on_data_or_on_what_it_kept_out(run: Any, manager: StandInManager) -> None:
     run("evaluate runs/first --detach")
-    view = run("evaluate a/b test.jsonl --max-length 64 --detach")
+    view = run("evaluate a/b test.jsonl --max-length 64 --at-once --detach")
 
     assert isinstance(view, JobView)
     assert manager.was_asked("evaluate") == [
         ("runs/first", None, {}),
-        ("a/b", "test.jsonl", {"max_length": 64}),
+        ("a/b", "test.jsonl", {"max_length": 64}, "at once"),
     ]
 
 

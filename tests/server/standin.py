@@ -35,6 +35,7 @@ from qwen3ft_jupyter.work import SILENT, Controls, Progress, Reporter
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from qwen3ft_jupyter.cache.datasets import CachedDataset
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.finetune.plan import FineTunePlan
     from qwen3ft_jupyter.jobs.store import Job
@@ -318,6 +319,7 @@ class StandInManager:
             model_row("Qwen/Qwen3-4B", role="recommended for production", badge="recommended"),
         ]
         self.cached = [cached_row(NAME)]
+        self.datasets: list[CachedDataset] = []
         self.kept: tuple[str, ...] = ()
         """What an eviction leaves in the folder of the model."""
         self.plan_answer: dict[str, Any] = {}
@@ -376,6 +378,10 @@ class StandInManager:
     def list_cached_models(self) -> list[dict[str, Any]]:
         self._note("list_cached_models")
         return self.cached
+
+    def cached_datasets(self) -> list[CachedDataset]:
+        self._note("cached_datasets")
+        return self.datasets
 
     def cached_models(self) -> list[CachedModel]:
         return [as_cached(row) for row in self.list_cached_models()]
@@ -491,8 +497,16 @@ class StandInManager:
         self._note("compare", names)
         return Comparison(names, {"epochs": (1.0, 2.0)}, {"last_loss": (1.5, None)})
 
-    def evaluate(self, name: str, data: object = None, **fields: Any) -> StandInJob:
-        self._note("evaluate", name, data, fields)
+    def evaluate(
+        self,
+        name: str,
+        data: object = None,
+        *,
+        at_once: bool = False,
+        reporter: Reporter = SILENT,  # noqa: ARG002 - nothing is kept
+        **fields: Any,
+    ) -> StandInJob:
+        self._note("evaluate", name, data, fields, *(["at once"] if at_once else []))
         return self.new_job("evaluate", {"source": name}, f"Evaluate {name}")
 
     def merge(

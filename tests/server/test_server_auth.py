@@ -24,6 +24,7 @@ RESOURCES = {
     "/models": "models",
     "/models/download": "models",
     "/runs/report": "runs",
+    "/runs/curves": "runs",
     "/runs/compare": "runs",
     "/runs/evaluate": "runs",
     "/runs/merge": "runs",
@@ -32,6 +33,9 @@ RESOURCES = {
 }
 RESOURCES |= dict.fromkeys(("/finetune", "/finetune/schema", "/finetune/check"), "finetune")
 RESOURCES |= dict.fromkeys(("/finetune/plan", "/finetune/preview"), "finetune")
+
+
+RESOURCES |= dict.fromkeys(("/datasets", *(f"/datasets/{one}" for one in ("list", "pin", "verify", "repair"))), "cache")
 
 
 class Recorder(Authorizer):

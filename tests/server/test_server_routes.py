@@ -349,6 +349,8 @@ async def test_the_cache_is_listed_with_owners_and_room(ask: Ask, manager: Stand
         "quota": 200_000_000_000,
         "incoming": 1_000_000_000,
         "unfinished": [],
+        "datasets": 0,
+        "datasets_size": 0,
     }
 
 

@@ -64,12 +64,14 @@ async def test_a_dry_run_says_what_would_be_and_starts_nothing(ask: Ask, manager
 async def test_an_evaluation_is_a_job(ask: Ask, manager: StandInManager) -> None:
     answer = await ask("post", "/runs/evaluate", query="run=/runs/first")
     await ask("post", "/runs/evaluate", query="run=a/b&data=/data/test.jsonl&max_length=64")
+    await ask("post", "/runs/evaluate", query="run=a/b&data=hf:org/talks:zh%23500&at_once=true")
     relative = await ask("post", "/runs/evaluate", query="run=a/b&data=test.jsonl")
 
     assert (answer.code, answer.json["kind"], relative.code) == (202, "evaluate", 400)
     assert manager.was_asked("evaluate") == [
         ("/runs/first", None, {}),
         ("a/b", "/data/test.jsonl", {"max_length": 64}),
+        ("a/b", "hf:org/talks:zh#500", {}, "at once"),
     ]
 
 

@@ -418,6 +418,27 @@ def test_a_status_about_one_file_says_nothing_of_the_others(tmp_path: Path) -> N
     assert not state.trouble.is_exhausted
 
 
+def test_a_source_is_charged_with_no_more_failures_in_a_row_than_one_of_its_files_has_seen(tmp_path: Path) -> None:
+    """Files that fail one after the other, each once, do not add up to a source that fails again and again."""
+    game = Game(tmp_path, files=ASIDE_FAILURES + 2)
+    taken = game.take()
+    state = taken.source_state
+
+    def fail(download: FileDownload) -> int:
+        """Let an attempt begin after all earlier ones have failed, and fail as well; return the source's failures."""
+        game.clock.now += 60
+        attempt = state.fetch(download, taken.piece, game.clock.now)
+        game.clock.now += 1
+        game.scheduler._blame(attempt, SourceFailed("It broke off."), 0.0, game.clock.now)
+        return state.trouble.failures
+
+    assert [fail(download) for download in game.downloads] == [1] * len(game.downloads)
+    assert [fail(game.downloads[0]) for _ in range(2)] == [2, 3]
+    assert fail(game.downloads[1]) == 3
+    state.trouble.gained()
+    assert [fail(game.downloads[2]), fail(game.downloads[2])] == [1, 2]
+
+
 def test_a_break_after_minutes_of_bytes_costs_no_patience(game: Game) -> None:
     """A connection is counted by the time for which it brought nothing, not by its age."""
     range_fetch = game.take()

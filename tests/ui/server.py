@@ -10,18 +10,27 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BUNDLE = HERE.parents[1] / "qwen3ft_jupyter" / "labextension"
+ROOT = HERE.parents[1]
+BUNDLE = ROOT / "qwen3ft_jupyter" / "labextension"
 
 NO_HUB = "http://127.0.0.1:9"
 """The discard port: connections are refused at once. The practice model comes with the package."""
 
 
 def main() -> int:
+    given = os.environ.get("QWEN3FT_UI_FOLDER")
+    if given:  # a test that has to know where jobs and runs lie makes the folder, and deletes it
+        sys.path.insert(0, str(ROOT))
+        from tests.upload_hub import TOKEN, UploadHub
+
+        with UploadHub() as hub:  # takes what such a test publishes
+            return run_lab(Path(given), {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN})
     with tempfile.TemporaryDirectory(prefix="qwen3ft-ui-", ignore_cleanup_errors=True) as folder:
-        return run_lab(Path(folder))
+        return run_lab(Path(folder), {})
 
 
-def run_lab(folder: Path) -> int:
+def run_lab(folder: Path, given: dict[str, str]) -> int:
+    """Serve until it is ended; `given` are variables beside those that keep it apart from the machine's own."""
     # Before what is installed: a stale copy there would be tested instead.
     labextensions = folder / "labextensions"
     labextensions.mkdir()
@@ -35,6 +44,7 @@ def run_lab(folder: Path) -> int:
         "MODEL_CACHE_DIR": str(folder / "cache"),
         "QWEN3FT_STATE_DIR": str(folder / "state"),
         "QWEN3FT_UI_LABEXTENSIONS": str(labextensions),
+        **given,
     }
     lab = subprocess.Popen(
         [sys.executable, "-m", "jupyter", "lab", "--config", str(HERE / "jupyter_server_test_config.py")],

@@ -38,9 +38,14 @@ describe('what a model wrote', () => {
 });
 
 describe('the form', () => {
-  it('gives the kernel what is typed and can be used', () => {
-    const form = { ...EMPTY_FORM, temperature: '0.5', top_p: '7', seed: ' ', max_new_tokens: '12' };
-    expect(optionsOf(form)).toEqual({ thinking: false, temperature: 0.5, max_new_tokens: 12 });
+  it('gives the kernel what is typed, also what that will refuse', () => {
+    const form = { ...EMPTY_FORM, temperature: '0.5', top_p: 'much', seed: ' ', max_new_tokens: '-12' };
+    expect(optionsOf(form)).toEqual({
+      thinking: false,
+      temperature: 0.5,
+      top_p: 'much',
+      max_new_tokens: -12
+    });
   });
 
   it.each([

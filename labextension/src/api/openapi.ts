@@ -191,6 +191,95 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/datasets": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Deletes one data set from the cache.
+         * @description What stays in its folder is in `kept`, in sentences.
+         */
+        readonly delete: operations["evictDataset"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/datasets/list": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** The data sets in the cache, apart from models. */
+        readonly get: operations["listDatasets"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/datasets/pin": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Protects a data set from being deleted to make room. */
+        readonly post: operations["pinDataset"];
+        /** Protects a data set no longer. */
+        readonly delete: operations["unpinDataset"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/datasets/verify": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Reads every byte of a data set again, as a job. */
+        readonly post: operations["verifyDataset"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/datasets/repair": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Reads every byte of a data set again and fetches what is wrong, as a job. */
+        readonly post: operations["repairDataset"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/finetune": {
         readonly parameters: {
             readonly query?: never;
@@ -363,8 +452,9 @@ export interface paths {
         readonly put?: never;
         /**
          * Measures and asks a model, or the result of a fine-tune, as a job.
-         * @description The fields may be given in the query or in the body. The result of the job has `report`, a ReportCard. Nothing is
-         *     fetched.
+         * @description The fields may be given in the query or in the body. The result of the job has `report`, a ReportCard. Of what
+         *     is not here only data sets on a hub are fetched, before the answer comes. Of the jobs on one GPU one is at work;
+         *     the others wait for their turn.
          */
         readonly post: operations["evaluateRun"];
         readonly delete?: never;
@@ -715,6 +805,7 @@ export interface components {
             readonly run?: string;
             readonly data?: string | null;
             readonly max_length?: number | null;
+            readonly at_once?: components["schemas"]["FlagInBody"];
             readonly dry_run?: components["schemas"]["FlagInBody"];
         };
         readonly MergeRequest: {
@@ -863,7 +954,7 @@ export interface components {
             readonly model: string;
             /**
              * Data
-             * @description Files, folders, or owner/name of a data set on a hub; file.jsonl#500 takes 500 rows, #x2 each row twice.
+             * @description Files, folders, or owner/name:subset:split of a data set on a hub; #500 takes 500 rows, #x2 each row twice.
              */
             readonly data: string | readonly string[];
             /**
@@ -1488,15 +1579,19 @@ export interface components {
             /** @description Their bytes. */
             readonly total_size: number;
             readonly cache_dir: string;
-            /** @description Bytes that the models of this cache take and the quota counts; files that two share count once. */
+            /** @description Bytes that the models and data sets of this cache take and the quota counts; files that two share count once. */
             readonly used: number;
+            /** @description How many data sets are in this cache. */
+            readonly datasets?: number;
+            /** @description What they take of `used`. */
+            readonly datasets_size?: number;
             /** @description Bytes free on the cache's volume. */
             readonly free: number | null;
-            /** @description The most bytes that the models of this cache may take. */
+            /** @description The most bytes that the models and data sets of this cache may take. */
             readonly quota: number | null;
             /** @description Bytes of downloads that are not complete. */
             readonly incoming: number;
-            /** @description These downloads, the longest unattended first. */
+            /** @description Those of models, the longest unattended first. */
             readonly unfinished: readonly {
                 readonly model_name: string;
                 readonly slug: string;
@@ -1510,8 +1605,38 @@ export interface components {
                 readonly active: boolean;
             }[];
         };
+        readonly DatasetList: {
+            readonly datasets: readonly components["schemas"]["CachedDataset"][];
+        };
+        /** @description A data set in the cache; its bytes count in `used` of the cache, and in the quota. */
+        readonly CachedDataset: {
+            /** @description As the data of a fine-tune names it, for example ms:owner/name:subset:split. */
+            readonly name: string;
+            readonly repo_id: string;
+            /** @description Empty for the one that is meant where none is named. */
+            readonly subset: string;
+            /** @description Empty for the one to train on. */
+            readonly split: string;
+            /** @description Bytes. */
+            readonly size: number;
+            readonly path: string;
+            /** @enum {unknown} */
+            readonly hub: "modelscope" | "huggingface" | null;
+            readonly commit: string;
+            /** @description Unix seconds. */
+            readonly created: number | null;
+            /** @description Unix seconds. */
+            readonly last_used: number | null;
+            readonly pinned: boolean;
+            /** @description Does every file have the digest that the hub published? */
+            readonly verified: boolean;
+            /** @description Is only a part of it here? It goes on when it is asked for again. */
+            readonly unfinished: boolean;
+            /** @description What is not as recorded. */
+            readonly problems: readonly string[];
+        };
         readonly Evicted: {
-            /** @description The slugs of the deleted models. */
+            /** @description The slugs of the deleted models; the name of a deleted data set. */
             readonly evicted: readonly string[];
             /** @description Bytes. */
             readonly freed: number;
@@ -1520,7 +1645,7 @@ export interface components {
              *     there is nothing.
              */
             readonly left?: readonly string[];
-            /** @description Which models stay although all were to go, and why, in sentences. */
+            /** @description Which models stay although all were to go, or what stays in the folder of a data set, and why, in sentences. */
             readonly kept?: readonly string[];
         };
         readonly Metrics: {
@@ -1628,6 +1753,18 @@ export interface components {
                 };
             };
         };
+        /** @description The data set, and whether it is protected now. */
+        readonly DatasetPinned: {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                readonly "application/json": {
+                    readonly name: string;
+                    readonly pinned: boolean;
+                };
+            };
+        };
         /** @description What was deleted. */
         readonly Evicted: {
             headers: {
@@ -1687,6 +1824,8 @@ export type Machine = components['schemas']['Machine'];
 export type Model = components['schemas']['Model'];
 export type Cached = components['schemas']['Cached'];
 export type CacheList = components['schemas']['CacheList'];
+export type DatasetList = components['schemas']['DatasetList'];
+export type CachedDataset = components['schemas']['CachedDataset'];
 export type Evicted = components['schemas']['Evicted'];
 export type Metrics = components['schemas']['Metrics'];
 export type Curve = components['schemas']['Curve'];
@@ -1697,6 +1836,7 @@ export type Job = components['schemas']['Job'];
 export type ResponseError = components['responses']['Error'];
 export type ResponseStarted = components['responses']['Started'];
 export type ResponsePinned = components['responses']['Pinned'];
+export type ResponseDatasetPinned = components['responses']['DatasetPinned'];
 export type ResponseEvicted = components['responses']['Evicted'];
 export type ParameterSlug = components['parameters']['Slug'];
 export type ParameterJobId = components['parameters']['JobId'];
@@ -1959,6 +2099,128 @@ export interface operations {
             readonly default: components["responses"]["Error"];
         };
     };
+    readonly evictDataset: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description As the list has it, for example ms:owner/name:subset. Needed, here or in the body. */
+                readonly name?: string;
+                /** @description Deletes also what lies in its folder and is not of the data set. */
+                readonly everything?: components["schemas"]["Flag"];
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            readonly 200: components["responses"]["Evicted"];
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 409: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly listDatasets: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Every data set in the cache, finished or not, by name. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DatasetList"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly pinDataset: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description As the list has it, for example ms:owner/name:subset. Needed, here or in the body. */
+                readonly name?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            readonly 200: components["responses"]["DatasetPinned"];
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 409: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly unpinDataset: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description As the list has it, for example ms:owner/name:subset. Needed, here or in the body. */
+                readonly name?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            readonly 200: components["responses"]["DatasetPinned"];
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 409: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly verifyDataset: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description As the list has it, for example ms:owner/name:subset. Needed, here or in the body. */
+                readonly name?: string;
+                /** @description The most bytes a second; 0, or left out, for what is set for all downloads. */
+                readonly max_speed?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            readonly 202: components["responses"]["Started"];
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 409: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly repairDataset: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description As the list has it, for example ms:owner/name:subset. Needed, here or in the body. */
+                readonly name?: string;
+                /** @description The most bytes a second; 0, or left out, for what is set for all downloads. */
+                readonly max_speed?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            readonly 202: components["responses"]["Started"];
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 409: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
     readonly startFineTune: {
         readonly parameters: {
             readonly query?: {
@@ -2205,10 +2467,15 @@ export interface operations {
                  *     model. Needed, here or in the body.
                  */
                 readonly run?: string;
-                /** @description The whole path of a file or folder; the rows that the fine-tune kept out of training if left out. */
+                /**
+                 * @description The whole path of a file or folder, or owner/name of a data set on a hub; the rows that the fine-tune kept
+                 *     out of training if left out.
+                 */
                 readonly data?: string;
                 /** @description The most tokens of a sample; that of the run if left out. */
                 readonly max_length?: number;
+                /** @description Whether to wait for no other job on the same GPU. */
+                readonly at_once?: components["schemas"]["Flag"];
                 /** @description Only say what it would be. */
                 readonly dry_run?: components["schemas"]["Flag"];
             };

@@ -1,6 +1,7 @@
 import * as React from 'react';
 
 import type { IJob, JobState } from '../api/answers';
+import { CommandIDs } from '../domain/commands';
 import { formatAgo, formatDuration } from '../domain/format';
 import { controlsOf, damageFound, isActive, isPaused } from '../domain/jobs';
 import type { ILanguage } from '../domain/language';
@@ -40,7 +41,7 @@ export function JobCard({ job, isListed, children, remedy }: ICardProps): JSX.El
   return (
     <div className="jp-Qwen3ft-job">
       <div className="jp-Qwen3ft-rowHead">
-        <span className="jp-Qwen3ft-jobTitle">{job.title}</span>
+        <JobTitle job={job} isListed={isListed} />
         <StateBadge job={job} />
       </div>
       <div className="jp-Qwen3ft-meta">{times(job, app).join(' · ')}</div>
@@ -84,8 +85,26 @@ export function JobCard({ job, isListed, children, remedy }: ICardProps): JSX.El
   );
 }
 
+/** What a job is called; in a list a fine-tune's title opens its run, if there is a view of it. */
+function JobTitle({ job, isListed }: ICardProps): JSX.Element {
+  const { commands, trans } = useApp();
+  if (!isListed || job.kind !== 'finetune' || !commands.hasCommand(CommandIDs.openRun)) {
+    return <span className="jp-Qwen3ft-jobTitle">{job.title}</span>;
+  }
+  return (
+    <button
+      type="button"
+      className="jp-Qwen3ft-jobTitle jp-mod-link"
+      title={trans.__('Open the run: curves, report, config and log')}
+      onClick={() => void commands.execute(CommandIDs.openRun, { job_id: job.id })}
+    >
+      {job.title}
+    </button>
+  );
+}
+
 /** How a job stands; one that went well and found damage did not find what one hopes for. */
-function StateBadge({ job }: { readonly job: IJob }): JSX.Element {
+export function StateBadge({ job }: { readonly job: IJob }): JSX.Element {
   const { trans } = useApp();
   if (damageFound(job).length > 0) {
     return <Badge look="error">{trans.__('Damaged')}</Badge>;
@@ -93,7 +112,8 @@ function StateBadge({ job }: { readonly job: IJob }): JSX.Element {
   return <Badge look={isPaused(job) ? 'plain' : stateLook(job.state)}>{job.state_words}</Badge>;
 }
 
-function times(job: IJob, { trans, locale }: ILanguage): ReadonlyArray<string> {
+/** When a job ran, for how long, which attempt it is, and its id. */
+export function times(job: IJob, { trans, locale }: ILanguage): ReadonlyArray<string> {
   const now = Date.now() / 1000;
   const began = job.started ?? job.created;
   const words: string[] = [];

@@ -115,8 +115,7 @@ export class MainViews<Args extends ReadonlyJSONObject> {
       keep: kept => {
         this._args.set(widget, kept);
         void this._tracker.save(widget);
-      },
-      close: () => widget.dispose()
+      }
     };
     const content = new Lazy(app.context, () => load(args, view));
     const widget = new MainAreaWidget<Panel>({ content });
@@ -144,7 +143,6 @@ export namespace MainViews {
     readonly setTitle: (text: string) => void;
     /** Open it with other arguments after a reload of the page. */
     readonly keep: (args: Args) => void;
-    readonly close: () => void;
   }
 
   /** What a view is, and where it goes. */

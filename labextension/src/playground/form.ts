@@ -71,12 +71,13 @@ export function isUsable(name: NumberName, typed: string): boolean {
   return isWhole && (range.isAbove ? value > range.min : value >= range.min) && value <= range.max;
 }
 
-/** What the kernel is given; what is left out is the model's own. */
+/** What the kernel is given; what is left out is the model's own. What cannot be used it refuses by its name. */
 export function optionsOf(form: Form): ReadonlyJSONObject {
-  const numbers = NUMBER_NAMES.filter(name => form[name].trim() !== '' && isUsable(name, form[name]));
+  const typed = NUMBER_NAMES.filter(name => form[name].trim() !== '');
+  const valueOf = (text: string) => (Number.isFinite(Number(text)) ? Number(text) : text);
   return {
     thinking: form.thinking,
-    ...Object.fromEntries(numbers.map(name => [name, Number(form[name])]))
+    ...Object.fromEntries(typed.map(name => [name, valueOf(form[name])]))
   };
 }
 

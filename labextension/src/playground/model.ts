@@ -185,6 +185,7 @@ export class Playground implements IDisposable {
 
   private _answer(what: 'ask' | 'again', given: ReadonlyJSONObject): void {
     const { form } = this._snapshot;
+    this._keep();
     this._line.send({
       do: what,
       ...given,

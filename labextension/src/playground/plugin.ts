@@ -25,7 +25,7 @@ export interface IPlaces {
 export function addPlayground(app: JupyterFrontEnd, context: IApp, places: IPlaces): void {
   const { trans } = context;
   const title = (label: string): string =>
-    label === '' ? trans.__('Playground') : trans.__('Playground: %1', label);
+    label === '' ? trans.__('Playground') : trans.__('Playground: %1', shortName(label));
   const views = new MainViews<PlaygroundArgs>({
     app: { shell: app.shell, context },
     restorer: places.restorer,
@@ -72,4 +72,10 @@ export function addPlayground(app: JupyterFrontEnd, context: IApp, places: IPlac
   const category = trans.__('Qwen3');
   places.palette?.addItem({ command: CommandIDs.openPlayground, category, args: { isPalette: true } });
   places.launcher?.add({ command: CommandIDs.openPlayground, category, rank: 2 });
+}
+
+/** A tab has room for what tells a model or a fine-tune from others. */
+function shortName(label: string): string {
+  const [name] = label.split(' · ');
+  return name.slice(name.lastIndexOf('/') + 1);
 }

@@ -132,14 +132,10 @@ export class Store {
     return () => this._lists.delete(isHidden);
   }
 
-  /** Follow one job with its metrics while it is not hidden, until the watch is disposed. */
-  watch(id: string, isHidden: () => boolean): JobWatch {
-    const watch = new JobWatch(
-      id,
-      isHidden,
-      () => this._refreshJob(id),
-      ended => this._watches.delete(ended)
-    );
+  /** Follow one job while it is not hidden, until the watch is disposed; `ask` is called in place of its metrics. */
+  watch(id: string, isHidden: () => boolean, ask?: (job: IJob) => Promise<void>): JobWatch {
+    const refresh = () => this._refreshJob(id);
+    const watch = new JobWatch(id, isHidden, refresh, ended => this._watches.delete(ended), ask);
     this._watches.add(watch);
     return watch;
   }

@@ -14,12 +14,14 @@ export class JobWatch {
    * @param isHidden - Whether nobody can see it.
    * @param refresh - Asks for the job; resolves once the server answered, in whatever way.
    * @param _end - Called when nobody follows it any more.
+   * @param _ask - Asks for more about it, in the place of its metrics.
    */
   constructor(
     readonly id: string,
     readonly isHidden: () => boolean,
     readonly refresh: () => Promise<void>,
-    private readonly _end: (watch: JobWatch) => void
+    private readonly _end: (watch: JobWatch) => void,
+    private readonly _ask?: (job: IJob) => Promise<void>
   ) {}
 
   /** The job, null until the first answer. */
@@ -41,7 +43,9 @@ export class JobWatch {
 
   /** Take what the store found, and ask for what is new in the curve. */
   async follow(job: IJob, client: Client): Promise<void> {
-    if (job.kind === 'finetune') {
+    if (this._ask) {
+      await this._ask(job);
+    } else if (job.kind === 'finetune') {
       const { metrics, next_after } = await client.metrics(job.id, this._after);
       this._after = next_after;
       this.metrics = metrics.length > 0 ? thinned([...this.metrics, ...metrics]) : this.metrics;

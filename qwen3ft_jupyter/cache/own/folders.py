@@ -68,6 +68,9 @@ class _Known(NamedTuple):
 class ModelFolders:
     """The own folder `root` and the shared caches `shared_dirs`. Safe to use from several threads."""
 
+    holds_models = True
+    """Whether what lies here is to be loaded; else nothing is said of what it lacks for that."""
+
     def __init__(
         self, root: Path, shared_dirs: Sequence[Path], *, trust_manifests: bool, trust_copies: bool = False
     ) -> None:
@@ -221,6 +224,7 @@ class ModelFolders:
         if manifest is None:
             return plain_model(folder, owner)
         model = model_from(folder, manifest, owner)
+        model = model if self.holds_models else replace(model, problems=())
         known = self._known[record] = _Known(identity, model, _blobs_of(folder, manifest), stamps_of(manifest))
         return self._as_it_is(known)
 
@@ -233,7 +237,8 @@ class ModelFolders:
         manifest = read_manifest(folder) if changes.changed or changes.wrong else None
         if manifest is not None:  # of a model that cannot be written, the stamps are kept elsewhere
             changes = changes_in(folder, stamps_of(self.stamped(folder, manifest)))
-            model = replace(model, problems=recorded_problems(folder, manifest))  # its index may have come back
+            if self.holds_models:  # its index may have come back
+                model = replace(model, problems=recorded_problems(folder, manifest))
         return replace(model, changes=changes.words)
 
     # Finding room

@@ -11,6 +11,7 @@ Qwen_Qwen3-0.6B@v1.0/             another revision of it, asked for by name; unc
     download.json                 which model they are of, see `partials`
 .stamps/                          stamps of models in shared caches that cannot be written
 .in-place/                        records of models that are used in other tools' caches
+.datasets/modelscope/default/     data sets of a hub, those of one choice of subset and split laid out as here
 .evicted/                         notes on folders in which an eviction has left what is not the model's, see `remains`
 """
 

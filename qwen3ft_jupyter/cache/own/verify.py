@@ -119,8 +119,16 @@ def no_record(model: CachedModel) -> CacheError:
     )
 
 
-def verify_model(folder: Path, manifest: Manifest, work: Work) -> tuple[VerifyReport, Manifest]:
+def verify_model(
+    folder: Path, manifest: Manifest, work: Work, *, holds_models: bool = True
+) -> tuple[VerifyReport, Manifest]:
     """Read every file of a model; return the report, and the manifest with the stamps and check sums that follow.
+
+    Args:
+        folder: Where it is.
+        manifest: Its record.
+        work: Is told of the progress.
+        holds_models: Whether it is to be loaded, so that what it lacks for that is told.
 
     Raises:
         Stopped: Someone wants the work to stop.
@@ -134,7 +142,7 @@ def verify_model(folder: Path, manifest: Manifest, work: Work) -> tuple[VerifyRe
         check.missing,
         check.wrong,
         tuple(path for path in walk_files(folder) if path not in known),
-        () if check.missing or check.wrong else recorded_problems(folder, manifest),
+        recorded_problems(folder, manifest) if holds_models and not (check.missing or check.wrong) else (),
     )
     files = tuple(
         replace(file, stamp=check.stamps[file.path], pieces=check.pieces.get(file.path, file.pieces))

@@ -276,8 +276,6 @@ def answer(asked: Mapping[str, Any]) -> DryRun:
 def main() -> int:
     """Answer what the standard input asks, on the standard output."""
     told, asked = sys.stdout, json.load(sys.stdin)
-    if not asked["config"].get("quantization"):
-        sys.modules["bitsandbytes"] = None  # type: ignore[assignment]  # peft would import it: a quarter of the time
     with contextlib.redirect_stdout(sys.stderr):  # libraries print
         try:
             found = answer(asked).to_dict()

@@ -111,9 +111,15 @@ test('a question is answered, the answer is stopped, and a reload changes nothin
   await expect(answers.nth(0)).toContainText(/\d tokens · .* tokens\/s/);
   await expect(view.getByRole('status')).toHaveText(/^Answer has ended: \d+ tokens$/);
 
+  // JupyterLab writes its layout down a while after it has changed.
+  const kept = page.waitForRequest(
+    request => request.url().includes('/workspaces/') && (request.postData() ?? '').includes('"seed":"9"'),
+    SLOW
+  );
   await fill(view, LONG);
   await ask(view, '<img src=x onerror="document.title=\'owned\'"> **and so on**');
   await expect(answers.nth(1)).toContainText(/\d{2,} tokens/, SLOW);
+  await kept;
   await page.reload();
   await expect(view.getByRole('button', { name: 'Stop the answer' })).toBeVisible(SLOW);
   await expect(view.locator('.jp-Qwen3ft-question').nth(1)).toContainText('<img src=x');

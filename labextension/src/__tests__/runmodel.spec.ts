@@ -1,0 +1,118 @@
+import { RunModel } from '../state/run';
+import { Store } from '../state/store';
+import { eventually, FakeServer } from './fake';
+
+const RUN = {
+  folder: '/runs/first',
+  record: { run_id: 'one', model: 'a/b' },
+  result: null,
+  report: null,
+  numbers: {}
+};
+const SERIES = { stride: 1, start: 0, steps: [1, 2], means: [3, 2], lows: [], highs: [] };
+const CURVES = { version: 'a', last_step: 2, series: { loss: SERIES } };
+const JOB = { id: 'one', kind: 'finetune', state: 'running', params: {}, attempt: 1 };
+
+function setUp(folder = '') {
+  const fake = new FakeServer();
+  fake.replyAll({ jobs: [JOB] });
+  fake.reply('GET runs/report', RUN);
+  fake.reply('GET runs/curves', CURVES);
+  const store = new Store({ client: fake.client, events: null, intervalMs: 60_000 });
+  const kept: string[] = [];
+  const model = new RunModel({
+    store,
+    jobId: 'one',
+    folder,
+    isHidden: () => false,
+    onFolder: each => kept.push(each)
+  });
+  return { fake, store, model, kept };
+}
+
+const GONE = { code: 'job-not-found', message: '', hint: '' };
+
+describe('the view of a run', () => {
+  let dispose: () => void = () => undefined;
+  const open = (folder = '') => {
+    const all = setUp(folder);
+    dispose = () => {
+      all.model.dispose();
+      all.store.dispose();
+    };
+    return all;
+  };
+
+  afterEach(() => dispose());
+
+  it('shows job, folder and curves, and keeps the folder', async () => {
+    const { model, kept } = open();
+    await model.refresh();
+    await eventually(() => expect(model.picture.curves?.series.loss.steps).toEqual([1, 2]));
+    expect(model.picture.job?.id).toBe('one');
+    expect(kept).toEqual(['/runs/first']);
+  });
+
+  it('asks only for what is new of its curves', async () => {
+    const { fake, model } = open();
+    await model.refresh();
+    await eventually(() => expect(model.picture.curves).not.toBeNull());
+    const news = {
+      ...CURVES,
+      last_step: 3,
+      series: { loss: { ...SERIES, start: 2, steps: [3], means: [1] } }
+    };
+    fake.reply('GET runs/curves', news);
+    await model.refresh();
+    await eventually(() => expect(model.picture.curves?.series.loss.steps).toEqual([1, 2, 3]));
+    expect(fake.requests.map(({ url }) => url).filter(url => url.includes('after=2'))).toHaveLength(1);
+  });
+
+  it('draws anew what a resumed run has computed again', async () => {
+    const { fake, model } = open();
+    await model.refresh();
+    await eventually(() => expect(model.picture.curves).not.toBeNull());
+    fake.reply('GET runs/curves', {
+      ...CURVES,
+      version: 'b',
+      series: { loss: { ...SERIES, means: [9, 8] } }
+    });
+    await model.refresh();
+    await eventually(() => expect(model.picture.curves?.series.loss.means).toEqual([9, 8]));
+  });
+
+  it('does not show the results of a later run in the same folder', async () => {
+    const { fake, model } = open();
+    fake.reply('GET jobs/one', { ...JOB, state: 'succeeded' });
+    fake.reply('GET runs/report', { ...RUN, record: { run_id: 'two' } });
+    await model.refresh();
+    await eventually(() => expect(model.picture.isReplaced).toBe(true));
+    expect([model.picture.run, model.picture.curves]).toEqual([null, null]);
+  });
+
+  it('finds a forgotten run by its folder', async () => {
+    const { fake, model } = open('/runs/first');
+    fake.reply('GET jobs/one', GONE, 404);
+    await model.refresh();
+    await eventually(() => expect(model.picture.curves).not.toBeNull());
+    expect(model.picture.isForgotten).toBe(true);
+    const asked = fake.requests.filter(({ url }) => url.includes('runs/curves'));
+    expect(new URL(asked[0].url).searchParams.get('run')).toBe('/runs/first');
+  });
+
+  it('is silent about a folder that a run has not made yet', async () => {
+    const { fake, model } = open();
+    fake.reply('GET runs/report', { code: 'load-error', message: 'no fine-tune', hint: '' }, 500);
+    await model.refresh();
+    await eventually(() => expect(fake.asked).toContain('GET runs/report'));
+    expect(model.picture.problem).toBeNull();
+  });
+
+  it('says why the folder of a run that ended cannot be shown', async () => {
+    const { fake, model } = open();
+    fake.reply('GET jobs/one', { ...JOB, state: 'failed' });
+    fake.reply('GET runs/report', { code: 'load-error', message: 'no fine-tune', hint: '' }, 500);
+    await model.refresh();
+    await eventually(() => expect(model.picture.problem?.code).toBe('load-error'));
+  });
+});

@@ -1,0 +1,139 @@
+/** A JupyterLab of a test's own, with a hub that takes uploads; fine-tunes are started in it by the command line. */
+
+import type { ChildProcess } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { test as base } from './panel';
+
+const UI = join(__dirname, '..');
+const ROOT = join(UI, '../..');
+const PRACTICE_DATA = join(ROOT, 'qwen3ft_jupyter/practice/data/train.jsonl');
+
+const START_MS = 120_000;
+
+/** A running JupyterLab, and its folders. */
+export class Lab {
+  private constructor(
+    readonly url: string,
+    readonly folder: string,
+    private readonly _process: ChildProcess
+  ) {}
+
+  static async start(): Promise<Lab> {
+    const port = await freePort();
+    const folder = mkdtempSync(join(tmpdir(), 'qwen3ft-run-'));
+    const env = { ...process.env, QWEN3FT_UI_PORT: String(port), QWEN3FT_UI_FOLDER: folder };
+    const child = spawn('python', ['server.py'], { cwd: UI, env, stdio: 'ignore' });
+    const lab = new Lab(`http://127.0.0.1:${port}/dsw-12345`, folder, child);
+    const end = Date.now() + START_MS;
+    while (!(await isUp(`${lab.url}/api`))) {
+      if (Date.now() > end || child.exitCode !== null) {
+        throw new Error('JupyterLab did not start');
+      }
+      await new Promise(resolve => setTimeout(resolve, 200));
+    }
+    return lab;
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise(resolve => this._process.once('exit', resolve));
+    this._process.kill('SIGTERM');
+    await ended;
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Start a fine-tune of the practice model, and return the id of its job. */
+  fineTune(name: string, fields: Readonly<Record<string, unknown>> = {}): string {
+    const config = {
+      model: 'qwen3ft/Qwen3-Practice',
+      data: PRACTICE_DATA,
+      output_dir: join(this.folder, 'runs', name),
+      epochs: 1,
+      learning_rate: 3e-3,
+      batch_size: 8,
+      gradient_accumulation: 1,
+      max_length: 256,
+      eval_fraction: 0.1,
+      eval_steps: 10,
+      ...fields
+    };
+    writeFileSync(join(this.folder, `${name}.yaml`), JSON.stringify(config));
+    const args = ['-m', 'qwen3ft_jupyter', 'finetune', `${name}.yaml`, '--detach'];
+    const told = execFileSync('python', args, { cwd: this.folder, env: this._environ, encoding: 'utf-8' });
+    return String(/\d{8}-\d{6}-finetune-[0-9a-f]{4}/.exec(told)?.[0]);
+  }
+
+  /** How a job stands, as its folder says. */
+  stateOf(jobId: string): string {
+    return this._statusOf(jobId).state;
+  }
+
+  /** The processes of the attempt at work, 0 for one that is not there. */
+  processesOf(jobId: string): Record<'supervisor' | 'worker', number> {
+    const { supervisor, worker, state } = this._statusOf(jobId);
+    return state === 'running'
+      ? { supervisor: supervisor?.pid ?? 0, worker: worker?.pid ?? 0 }
+      : { supervisor: 0, worker: 0 };
+  }
+
+  /** End a process of a job as the system does where memory runs out. */
+  kill(jobId: string, name: 'supervisor' | 'worker'): void {
+    const pid = this.processesOf(jobId)[name];
+    if (pid > 0) {
+      process.kill(pid, 'SIGKILL');
+    }
+  }
+
+  jobFolder(jobId: string): string {
+    return join(this.folder, 'state/jobs', jobId);
+  }
+
+  private _statusOf(jobId: string) {
+    return JSON.parse(readFileSync(join(this.jobFolder(jobId), 'status.json'), 'utf-8'));
+  }
+
+  private get _environ(): NodeJS.ProcessEnv {
+    return {
+      ...process.env,
+      PYTHONPATH: ROOT,
+      MODEL_CACHE_DIR: join(this.folder, 'cache'),
+      QWEN3FT_STATE_DIR: join(this.folder, 'state'),
+      QWEN3FT_LANG: 'en'
+    };
+  }
+}
+
+/** Tests in a JupyterLab of their own: `lab` is started once for all tests of a file. */
+export const test = base.extend<object, { lab: Lab }>({
+  lab: [
+    async ({}, use) => {
+      const lab = await Lab.start();
+      await use(lab);
+      await lab.stop();
+    },
+    { scope: 'worker', timeout: START_MS + 30_000 }
+  ],
+  baseURL: async ({ lab }, use) => use(lab.url)
+});
+
+async function freePort(): Promise<number> {
+  return new Promise(resolve => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+async function isUp(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url)).ok;
+  } catch {
+    return false;
+  }
+}

@@ -19,6 +19,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -39,6 +40,26 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _Words = Annotated[str, MinLen(1)] | Annotated[list[Annotated[str, MinLen(1)]], MinLen(1)]
+
+_Source = Annotated[
+    dict[str, object],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "required": ["path"],
+            "additionalProperties": False,
+            "properties": {
+                "path": {"type": "string", "minLength": 1},
+                "rows": {"type": "integer", "minimum": 1},
+                "weight": {"type": "number", "exclusiveMinimum": 0, "maximum": rules.MOST_WEIGHT},
+                "subset": {"type": "string", "minLength": 1},
+                "split": {"type": "string", "minLength": 1},
+            },
+        }
+    ),
+]
+"""One source of data with what is taken of it; `rules.read_paths` reads it."""
+_Sources = Annotated[str, MinLen(1)] | _Source | Annotated[list[Annotated[str, MinLen(1)] | _Source], MinLen(1)]
 
 OBJECTIVE_FIELDS = tuple(dict.fromkeys(name for one in OBJECTIVES.values() for name in one.fields))
 """Fields that only some objectives have."""
@@ -182,8 +203,8 @@ class FineTuneConfig(_Group):
     """Repo id, such as Qwen/Qwen3-0.6B."""
     data: Annotated[
         tuple[Annotated[str, AfterValidator(_below_base)], ...],
-        BeforeValidator(rules.read_paths, json_schema_input_type=_Words),
-        Accepts(Message("a file or a list of files (.json, .jsonl, .csv, .tsv, .parquet)")),
+        BeforeValidator(rules.read_paths, json_schema_input_type=_Sources),
+        Accepts(Message("a file or a list of files (.json, .jsonl, .csv, .tsv, .parquet, .xlsx)")),
     ] = Field(json_schema_extra=BASIC)
     """Files, folders, or owner/name:subset:split of a data set on a hub; #500 takes 500 rows, #x2 each row twice."""
     preset: Preset | None = Field(default=None, json_schema_extra=BASIC)

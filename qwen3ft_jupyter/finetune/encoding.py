@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".parquet")
 """File types read; nothing among them can run."""
 
+WORKBOOK = ".xlsx"
+"""Read where it is named, not where it lies in a folder of data: many a workbook there is somebody's list."""
+
+BINARY = (".parquet", WORKBOOK)
+"""Those that are no text."""
+
 BLOCK = 1 << 20
 """Bytes read at once."""
 

@@ -1,4 +1,4 @@
-"""Reads files of data row by row: json, jsonl, csv, tsv, parquet, txt. A row can be read again by its place."""
+"""Reads files of data row by row: json, jsonl, csv, tsv, parquet, xlsx, txt. A row can be read again by its place."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from qwen3ft_jupyter.errors import BadData
 from qwen3ft_jupyter.finetune import jsonfile, plaintext
-from qwen3ft_jupyter.finetune.encoding import BLOCK, SUFFIXES, DigestingFile, find_encoding, refuse_no_text
+from qwen3ft_jupyter.finetune.encoding import (
+    BINARY,
+    BLOCK,
+    SUFFIXES,
+    WORKBOOK,
+    DigestingFile,
+    find_encoding,
+    refuse_no_text,
+)
 from qwen3ft_jupyter.finetune.places import Bytes
 from qwen3ft_jupyter.finetune.rows import BadRow
 from qwen3ft_jupyter.finetune.tablefile import Csv, Parquet
+from qwen3ft_jupyter.finetune.workbook import Workbook
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
@@ -47,8 +56,9 @@ class DataFile:
         suffix = self._suffix()
         with self.path.open("rb") as file:
             self._stamp = _stamp_of(file)
-        if suffix == ".parquet":
-            yield from self._parquet_rows()
+        if suffix in BINARY:
+            self.digest = self._digest_of_all()
+            yield from self._table(suffix).rows()
             return
         encoding = find_encoding(self.path)
         if encoding != "utf-8-sig":
@@ -74,8 +84,8 @@ class DataFile:
                 raise self._changed()
             if self._parse is not None:
                 yield functools.partial(self._row_at, file, self._parse)
-            elif self.path.suffix.lower() == ".parquet":
-                yield Parquet(self.path).row
+            elif (suffix := self.path.suffix.lower()) in BINARY:
+                yield self._table(suffix).row
             else:
                 rows = jsonfile.rows_in(self.path.name, file.read().decode(self._codec).lstrip("\ufeff"), [], [])
                 yield lambda number, _: rows[number]  # type: ignore[misc,return-value]  # objects, as they were before
@@ -120,24 +130,25 @@ class DataFile:
 
     def _suffix(self) -> str:
         suffix = self.path.suffix.lower()
-        if suffix not in SUFFIXES:
+        if suffix not in {*SUFFIXES, WORKBOOK}:
             refuse_no_text(self.path)
             raise BadData(
                 "{name}: files of this type are not read.",
                 hint="Accepted: {names}.",
                 name=self.path.name,
-                names=", ".join(SUFFIXES),
+                names=", ".join((*SUFFIXES, WORKBOOK)),
             )
         return suffix
 
-    def _parquet_rows(self) -> Iterator[Row | Broken]:
-        table = Parquet(self.path)
+    def _table(self, suffix: str) -> Parquet | Workbook:
+        return Parquet(self.path) if suffix == ".parquet" else Workbook(self.path, self.notices)
+
+    def _digest_of_all(self) -> str:
         with self.path.open("rb") as file:
             digest = hashlib.sha256()
             while block := file.read(BLOCK):
                 digest.update(block)
-        self.digest = digest.hexdigest()
-        yield from table.rows()
+        return digest.hexdigest()
 
     def _changed(self) -> BadData:
         return BadData("{name} changes while it is read.", hint="Try again.", name=self.path.name)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.notebook.views import View
 
 _HUBS = (("ModelScope", "modelscope"), ("Hugging Face", "huggingface"))
-_DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+_DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".xlsx")
 _MOST_FILES = 50
 
 

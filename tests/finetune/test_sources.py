@@ -286,7 +286,9 @@ def test_ranked_sets_of_dataset_info_are_preference_data(tmp_path: Path, formatt
 @pytest.mark.parametrize(
     ("name", "start", "cure"),
     [
+        ("t.xlsm", b"PK\x03\x04", "save the table as CSV UTF-8"),
         ("t.xlsx", b"PK\x03\x04", "save the table as CSV UTF-8"),
+        ("t.xlsx", b"question,answer", "not a workbook of Excel"),
         ("t.jsonl.gz", b"\x1f\x8b", "unpack it"),
         ("t.pq", b"PAR1", "give it the ending .parquet"),
         ("t.docx", b"{}", "files of this type are not read"),

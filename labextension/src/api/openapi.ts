@@ -956,7 +956,19 @@ export interface components {
              * Data
              * @description Files, folders, or owner/name:subset:split of a data set on a hub; #500 takes 500 rows, #x2 each row twice.
              */
-            readonly data: string | readonly string[];
+            readonly data: string | {
+                readonly path: string;
+                readonly rows?: number;
+                readonly weight?: number;
+                readonly subset?: string;
+                readonly split?: string;
+            } | readonly (string | {
+                readonly path: string;
+                readonly rows?: number;
+                readonly weight?: number;
+                readonly subset?: string;
+                readonly split?: string;
+            })[];
             /**
              * Preset
              * @description What fields are that are not given: quick, a look in 50 steps; balanced; or thorough, three epochs at rank 32.

@@ -63,7 +63,7 @@ async function chooseFiles({ app, shared, browser }: IFormServices): Promise<Rea
   const chosen = await FileDialog.getOpenFiles({
     manager: used.model.manager,
     title: shared.trans.__('Data of the fine-tune'),
-    label: shared.trans.__('jsonl, json, csv, tsv, parquet or txt; several with Shift or Ctrl'),
+    label: shared.trans.__('jsonl, json, csv, tsv, parquet, xlsx or txt; several with Shift or Ctrl'),
     defaultPath: used.model.path,
     filter: file => (file.type === 'directory' || endsWith(file.name, DATA_SUFFIXES) ? {} : null)
   });

@@ -7,7 +7,15 @@ import { isRecord, json, list, text } from '../api/read';
 import type { IDraft, Value } from './draft';
 
 /** Data as the context menu of the file browser offers it. */
-export const DATA_SUFFIXES: ReadonlyArray<string> = ['.jsonl', '.json', '.csv', '.tsv', '.parquet', '.txt'];
+export const DATA_SUFFIXES: ReadonlyArray<string> = [
+  '.jsonl',
+  '.json',
+  '.csv',
+  '.tsv',
+  '.parquet',
+  '.xlsx',
+  '.txt'
+];
 
 /** A config as a file. */
 export const CONFIG_SUFFIXES: ReadonlyArray<string> = ['.yaml', '.yml'];

@@ -163,7 +163,7 @@ export function DataChoice(): JSX.Element {
       <Problems id={`${id}-problem`} problems={problems} />
       <p id={`${id}-help`} className="jp-Qwen3ft-help">
         {trans.__(
-          'Questions and answers (messages, alpaca, sharegpt) as jsonl, json, csv, tsv or parquet. Write #500 behind a name for 500 rows of it.'
+          'Questions and answers (messages, alpaca, sharegpt) as jsonl, json, csv, tsv, parquet or xlsx. Write #500 behind a name for 500 rows of it.'
         )}
       </p>
     </section>
@@ -245,7 +245,7 @@ export function MethodChoice(): JSX.Element {
         {
           value: 'qlora',
           title: QLORA,
-          text: trans.__('The same over a model in 4 bits: a quarter of its memory. Needs an NVIDIA GPU.')
+          text: trans.__('The same over a model in 4 bits: a quarter of its memory.')
         },
         {
           value: 'full',

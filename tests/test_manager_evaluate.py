@@ -151,6 +151,20 @@ def test_a_data_set_on_a_hub_is_fetched_before_the_job_begins(place: Path, tmp_p
         assert len(hub.seen) == asked
 
 
+def test_a_data_set_on_a_hub_is_foreseen_by_its_name_and_no_hub_is_asked(place: Path, tmp_path: Path) -> None:
+    with ScriptedServer(dataset_hub({})) as hub:
+        manager = get_model_manager(
+            cache_dir=place / "cache",
+            state_dir=tmp_path / "state",
+            modelscope_endpoint=hub.url,
+            hf_endpoint=hub.url,
+        )
+        told = manager.foresee_evaluation(place / "runs/first", "hf:org/other#3")
+
+        assert told.data == ("hf:org/other#3",)
+        assert hub.seen == []
+
+
 def test_what_cannot_be_measured_is_refused_before_it_is_a_job(
     manager: ModelManager, place: Path, tmp_path: Path
 ) -> None:

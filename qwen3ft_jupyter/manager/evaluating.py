@@ -10,6 +10,7 @@ from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.finetune.check import config_for_preview, with_fetched
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.results import is_run, read_record
+from qwen3ft_jupyter.finetune.sources import named_repo
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.foreseen import Foreseen
 from qwen3ft_jupyter.manager.kinds import EvaluateParams
@@ -43,12 +44,14 @@ def evaluation_params(
 ) -> EvaluateParams:
     """Return what an evaluation is given, once the data sets of a hub that its data names are here.
 
+    Without `fetch` they keep their names, and their rows are not read.
+
     Args:
         name: What is evaluated.
         given: Fields of the config; without data the rows that a fine-tune kept out of training are measured.
         jobs: Know the folders of fine-tunes.
         find: Makes sure that the model is here.
-        fetch: Brings the data sets of a hub that data names.
+        fetch: Brings the data sets of a hub that data names; None: nothing is to be fetched.
         work: Is told of what is read.
 
     Raises:
@@ -75,7 +78,8 @@ def evaluation_params(
     values = {**own, **given, "model": base or _NO_REPO}
     config = config_for_preview(values, {}, jobs.settings.state_dir / "tables")
     config = with_fetched(config, fetch) if fetch else config
-    check_data(config, work)
+    if not any(map(named_repo, config.data)):
+        check_data(config, work)
     return EvaluateParams(jobs.starter(), source, base, config.to_dict(), is_held_out="data" not in given)
 
 
@@ -89,5 +93,7 @@ def _of_run(folder: Path) -> tuple[str, dict[str, Any]]:
 def foresee(params: EvaluateParams) -> Foreseen:
     """Return what an evaluation would be."""
     data = params.config.get("data")
-    files = [str(one) for one in data] if isinstance(data, list) else [str(data)]
-    return Foreseen(params.model_name, data=tuple(files), is_held_out=params.is_held_out)
+    names = [str(one) for one in data] if isinstance(data, list) else [str(data)]
+    repos = [named_repo(name) for name in names]
+    told = tuple(name if repo is None else "".join(repo) for name, repo in zip(names, repos, strict=True))
+    return Foreseen(params.model_name, data=told, is_held_out=params.is_held_out)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
+    from qwen3ft_jupyter.finetune.check import Fetch
     from qwen3ft_jupyter.finetune.runs import Comparison, Run
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.loading.loaded import ModelLocation
@@ -124,25 +125,29 @@ class TunedModels:
             MissingPackage: torch and friends are not installed.
         """
         from qwen3ft_jupyter.loading.load import require
+        from qwen3ft_jupyter.manager.datasets import fetcher
 
         require(*_NEEDED)
-        params = self._evaluation(name, data, fields, Work(reporter or SILENT))
+        work = Work(reporter or SILENT)
+        params = self._evaluation(name, data, fields, work, fetcher(self.cache, self._model_jobs, work))
         return self._model_jobs.evaluate(params, at_once=at_once)
 
     def foresee_evaluation(self, name: str | Path, data: object = None, **fields: Any) -> Foreseen:
-        """Return what `evaluate` with the same arguments would be, without starting it. Raises what that raises."""
+        """Return what `evaluate` with the same arguments would be, without starting it. Raises what that raises.
+
+        No hub is asked: of a data set there nothing but its name is told.
+        """
         from qwen3ft_jupyter.manager.evaluating import foresee
 
-        return foresee(self._evaluation(name, data, fields, Work()))
+        return foresee(self._evaluation(name, data, fields, Work(), None))
 
-    def _evaluation(self, name: str | Path, data: object, fields: Mapping[str, Any], work: Work) -> EvaluateParams:
-        from qwen3ft_jupyter.manager.datasets import fetcher
+    def _evaluation(
+        self, name: str | Path, data: object, fields: Mapping[str, Any], work: Work, fetch: Fetch | None
+    ) -> EvaluateParams:
         from qwen3ft_jupyter.manager.evaluating import evaluation_params
 
         given = {**fields, "data": data} if data is not None else fields
-        jobs = self._model_jobs
-        fetch = fetcher(self.cache, jobs, work)
-        return evaluation_params(os.fspath(name), given, jobs, self.find_evaluated, fetch=fetch, work=work)
+        return evaluation_params(os.fspath(name), given, self._model_jobs, self.find_evaluated, fetch=fetch, work=work)
 
     def find_evaluated(self, name: str) -> ModelLocation:
         """Return the folders of what is evaluated; nothing is fetched. Raises what `evaluate` raises."""

@@ -25,11 +25,19 @@ class FakeKernel {
   sent: object[] = [];
   comm: IFakeComm = { isDisposed: false, onMsg: () => undefined, open: () => undefined };
 
+  /** When what is run has ended. */
+  until: Promise<void> = Promise.resolve();
+
   requestExecute() {
-    return { done: Promise.resolve({ content: this.reply }) };
+    return { done: this.until.then(() => ({ content: this.reply })) };
+  }
+
+  interrupt(): Promise<void> {
+    return Promise.reject(new Error('no server'));
   }
 
   createComm() {
+    this.comm = { ...this.comm };
     return Object.assign(this.comm, {
       send: (message: object) => this.sent.push(message),
       dispose: () => undefined
@@ -60,11 +68,16 @@ function make(args: Partial<PlaygroundArgs> = {}) {
   const started: FakeKernel[] = [];
   const ended: string[] = [];
   const kept: PlaygroundArgs[] = [];
-  const next: { reply: object; wait: Promise<void> } = { reply: { status: 'ok' }, wait: Promise.resolve() };
+  const next: { reply: object; wait: Promise<void>; until: Promise<void> } = {
+    reply: { status: 'ok' },
+    wait: Promise.resolve(),
+    until: Promise.resolve()
+  };
   const kernels = {
     startNew: async () => {
       const kernel = new FakeKernel(`kernel-${started.length + 1}`);
       kernel.reply = next.reply;
+      kernel.until = next.until;
       started.push(kernel);
       await next.wait;
       return kernel;
@@ -168,5 +181,67 @@ describe('a playground', () => {
     playground.reconnect();
     await new Promise(resolve => playground.subscribe(() => resolve(null)));
     expect(playground.snapshot.line).toBe('open');
+  });
+
+  it('keeps the id of a kernel that has not answered yet: who closes the tab ends it', async () => {
+    const { playground, kept, next } = make();
+    let goOn = (): void => undefined;
+    next.until = new Promise(resolve => (goOn = resolve));
+    const loading = playground.load();
+    while (kept.length === 0) {
+      await new Promise(resolve => playground.subscribe(() => resolve(null)));
+    }
+    expect(playground.snapshot.line).toBe('starting');
+    expect(kept[kept.length - 1].kernel).toBe('kernel-1');
+    playground.dispose();
+    goOn();
+    await loading;
+  });
+
+  it('loads once in a kernel that was started anew, however often that is asked for', async () => {
+    const { playground, started } = make();
+    await playground.load();
+    const [kernel] = started;
+    kernel.statusChanged.emit('autorestarting');
+    kernel.sent = [];
+    await Promise.all([playground.load(), playground.load()]);
+    expect(kernel.sent).toHaveLength(1);
+    expect(playground.snapshot.line).toBe('open');
+  });
+
+  it('takes the kernel that was chosen after the one before was started anew', async () => {
+    const { playground, started, ended } = make();
+    await playground.load();
+    started[0].statusChanged.emit('autorestarting');
+    playground.chooseSpec('another');
+    await playground.load();
+    expect(ended).toEqual(['kernel-1']);
+    expect(started).toHaveLength(2);
+  });
+
+  it('is not taken from itself when it is opened twice at once', async () => {
+    const { playground, started } = make();
+    await playground.load();
+    started[0].says({ type: 'taken' });
+    const first: IFakeComm[] = [];
+    playground.reconnect();
+    playground.reconnect();
+    const create = started[0].createComm.bind(started[0]);
+    started[0].createComm = () => {
+      const made = create();
+      first.push(made);
+      return made;
+    };
+    while (first.length < 2) {
+      await new Promise(resolve => setTimeout(resolve));
+    }
+    first[0].onMsg({ content: { data: { type: 'taken' } } });
+    expect(playground.snapshot.line).toBe('open');
+  });
+
+  it('bears that a kernel cannot be interrupted', async () => {
+    const { playground } = make();
+    await playground.load();
+    await expect(playground.interrupt()).resolves.toBeUndefined();
   });
 });

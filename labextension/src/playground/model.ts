@@ -103,7 +103,8 @@ export class Playground implements IDisposable {
     if (line === 'starting' || told.phase === 'loading') {
       return;
     }
-    if (line === 'restarted' ? !(await this._line.again()) : line !== 'open' || spec !== this._runningSpec) {
+    const isSameSpec = spec === this._runningSpec;
+    if (line === 'restarted' && isSameSpec ? !(await this._line.again()) : line !== 'open' || !isSameSpec) {
       const attempt = ++this._attempt;
       await this._line.shutdown();
       if (attempt !== this._attempt) {
@@ -201,8 +202,8 @@ export class Playground implements IDisposable {
     if (state === 'restarted' || state === 'dead') {
       this._forgetModel();
     }
-    if (state === 'open') {
-      this._keep();
+    if ((state === 'open' || state === 'starting') && this._line.kernelId !== '') {
+      this._keep(); // also while it starts: a tab that is closed then ends it, a page that is reloaded finds it
     }
   }
 

@@ -32,7 +32,7 @@ export class KernelLine implements IDisposable {
   /** @param _kernels - Where kernels are started and found. */
   constructor(private readonly _kernels: Kernel.IManager) {}
 
-  /** Emitted when `state` is another. */
+  /** Emitted when `state` or `kernelId` is another. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -85,11 +85,14 @@ export class KernelLine implements IDisposable {
     return this._use(this._kernels.connectTo({ model }), attempt);
   }
 
-  /** Come back to a kernel that another page took, or that was busy or out of reach. */
+  /** Come back to a kernel that another page took, that was started anew, or that was busy or out of reach. */
   async again(): Promise<boolean> {
     const kernel = this._kernel;
     if (kernel === null) {
       return false;
+    }
+    if (this._state === 'restarted') {
+      this._set('starting'); // a second click is not to open it twice
     }
     if (kernel.connectionStatus !== 'connected') {
       await kernel.reconnect().catch(() => undefined);
@@ -97,9 +100,9 @@ export class KernelLine implements IDisposable {
     return this._open(kernel);
   }
 
-  /** End what somebody else runs in the kernel. */
+  /** End what somebody else runs in the kernel; what cannot be reached is told of by `state`. */
   async interrupt(): Promise<void> {
-    await this._kernel?.interrupt();
+    await this._kernel?.interrupt().catch(() => undefined);
   }
 
   /** End the kernel, and with it all that it holds. */
@@ -139,6 +142,7 @@ export class KernelLine implements IDisposable {
     kernel.statusChanged.connect(this._onStatus, this);
     kernel.connectionStatusChanged.connect(this._onConnection, this);
     kernel.disposed.connect(this._onGone, this);
+    this._changed.emit(); // whoever ends it has to know its id before it answers
     return this._open(kernel);
   }
 
@@ -163,9 +167,13 @@ export class KernelLine implements IDisposable {
       return this._refuse(String(content.ename ?? ''), String(content.evalue ?? ''));
     }
     const comm = kernel.createComm(TARGET);
-    comm.onMsg = message => this._onMessage(message.content.data);
-    comm.open({});
     this._comm = comm;
+    comm.onMsg = message => {
+      if (comm === this._comm) {
+        this._onMessage(message.content.data); // of two that were opened at once, only the later one counts
+      }
+    };
+    comm.open({});
     this._refusal = null;
     this._set('open');
     return true;

@@ -1,9 +1,11 @@
+import { Sanitizer } from '@jupyterlab/apputils';
+
 import type { IJob } from '../api/answers';
 import { parseCache, parseJob } from '../api/answers';
 import { readArgs } from '../playground/args';
 import { cachedChoices, choiceKey, labelOf, tunedChoices } from '../playground/choices';
 import { EMPTY_FORM, isUsable, optionsOf, ownValue, readForm, sidesOf } from '../playground/form';
-import { plainMarkdown } from '../playground/markup';
+import { fetchingNothing, plainMarkdown } from '../playground/markup';
 import { afterMessage, NOTHING } from '../playground/protocol';
 import { splitThinking } from '../playground/thinking';
 
@@ -34,6 +36,31 @@ describe('what a model wrote', () => {
     ['**bold** $a<b$', '**bold** $a&lt;b$']
   ])('has no HTML and fetches nothing: %j', (source, plain) => {
     expect(plainMarkdown(source)).toBe(plain);
+  });
+});
+
+describe('what is drawn of it', () => {
+  const { sanitize } = fetchingNothing(new Sanitizer());
+
+  it.each([
+    '<p>a <img src="http://stranger/track.png"> b</p>',
+    '<p>a <img src="//stranger/track.png"> b</p>',
+    '<p>a <input type="image" src="http://stranger/x"> b</p>',
+    '<p>a <audio><source src="http://stranger/x"></audio> b</p>',
+    '<p>a <video src="http://stranger/x" poster="http://stranger/y"></video> b</p>',
+    '<p>a <span style="background: url(http://stranger/x)"></span> b</p>',
+    '<p>a <script src="http://stranger/x"></script> b</p>'
+  ])('asks no stranger, whatever the parser made of it: %s', dirty => {
+    expect(sanitize(dirty)).toMatch(/^<p>a .*b<\/p>$/);
+    expect(sanitize(dirty)).not.toContain('stranger');
+  });
+
+  it('has links, code, tables and the diagrams of JupyterLab', () => {
+    const clean =
+      '<p><a href="http://a.b/">a</a> <code>x</code> <img src="data:image/svg+xml,%3Csvg/%3E" alt="d" /></p>';
+    expect(sanitize(clean)).toContain('href="http://a.b/"');
+    expect(sanitize(clean)).toContain('<code>x</code>');
+    expect(sanitize(clean)).toContain('data:image/svg+xml');
   });
 });
 

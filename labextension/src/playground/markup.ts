@@ -1,5 +1,7 @@
 /** What a model wrote as Markdown that has no HTML and fetches nothing. */
 
+import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
+
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 const SPAN = /(`+)(?!`)([\s\S]*?[^`])\1(?!`)/g;
 
@@ -51,4 +53,34 @@ function escapeProse(prose: string): string {
 
 function escapeText(text: string): string {
   return text.replace(/</g, '&lt;').replace(/!\[/g, '\\![');
+}
+
+/** Attributes that say what is asked of a server as soon as an element is there. */
+const FETCHED = ['src', 'srcset', 'poster'];
+
+/** An element as the sanitizer of JupyterLab has it, which is that of the package sanitize-html. */
+interface IFrame {
+  readonly attribs: Readonly<Record<string, string>>;
+}
+
+/**
+ * A sanitizer that lets nothing through by which a page asks a server when it is shown: where a parser takes for prose
+ * what `plainMarkdown` took for code, there are pictures in it all the same. Diagrams that JupyterLab draws stay.
+ */
+export function fetchingNothing(inner: IRenderMime.ISanitizer): IRenderMime.ISanitizer {
+  const strict = {
+    allowedStyles: { '*': {} }, // a background may be a picture
+    exclusiveFilter: ({ attribs }: IFrame) =>
+      FETCHED.some(name => attribs[name] !== undefined && !/^data:/i.test(attribs[name]))
+  };
+  return {
+    sanitize: (dirty, options) => inner.sanitize(dirty, { ...options, ...strict }),
+    getAutolink: () => inner.getAutolink?.() ?? true,
+    get allowNamedProperties() {
+      return inner.allowNamedProperties;
+    },
+    get allowCommandLinker() {
+      return false;
+    }
+  };
 }

@@ -18,6 +18,7 @@ import { Composer, ConversationTools } from './composer';
 import type { IPlayground } from './context';
 import { PlaygroundProvider, useSnapshot } from './context';
 import { Loader, usualSpec } from './loader';
+import { fetchingNothing } from './markup';
 import { Playground } from './model';
 import { Notices } from './notices';
 import { SIDES } from './protocol';
@@ -52,7 +53,8 @@ export async function openPlayground(options: IViewOptions): Promise<ReactWidget
     labelOf: chosen => labelOf(chosen, tunedChoices(context.store.snapshot.jobs)),
     onCode: code => void insertCode(context, code)
   });
-  return new PlaygroundView(context, { playground, rendermime, specs: kernelspecs });
+  const strict = rendermime.clone({ sanitizer: fetchingNothing(rendermime.sanitizer) });
+  return new PlaygroundView(context, { playground, rendermime: strict, specs: kernelspecs });
 }
 
 async function insertCode({ commands, trans }: IApp, code: string): Promise<void> {

@@ -42,6 +42,26 @@ describe('Store', () => {
     expect(store.snapshot.problem).toBeNull();
   });
 
+  it('keeps what it was told of the machine while it looked', async () => {
+    const release = server.hold('GET models');
+    server.reply('GET machine', { name: 'GPU', total_bytes: 7 });
+    const looking = store.refresh();
+    await store.askMachine();
+    release({ models: [] });
+    await looking;
+    expect(store.snapshot.machine?.total_bytes).toBe(7);
+  });
+
+  it('asks again for the machine of a server that did not answer', async () => {
+    await store.askMachine();
+    expect(store.snapshot.machine).toBeNull();
+    server.reply('GET machine', { name: 'GPU', total_bytes: 7 });
+    await store.askMachine();
+    await store.askMachine();
+    expect(store.snapshot.machine?.total_bytes).toBe(7);
+    expect(server.asked).toEqual(['GET machine', 'GET machine']);
+  });
+
   it('looks only at what runs while no event tells of it, and at models and cache once it ended', async () => {
     server.replyAll({ jobs: [RUNNING, { ...RUNNING, id: 'over', state: 'succeeded' }] });
     await store.refresh();

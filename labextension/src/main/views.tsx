@@ -131,7 +131,8 @@ export class MainViews<Args extends ReadonlyJSONObject> {
     return widget;
   }
 
-  private readonly _args = new Map<MainAreaWidget<Panel>, Args>();
+  /** Of a view that is closed nothing is kept. */
+  private readonly _args = new WeakMap<MainAreaWidget<Panel>, Args>();
   private readonly _shell: JupyterFrontEnd['shell'];
   private readonly _tracker: WidgetTracker<MainAreaWidget<Panel>>;
 }

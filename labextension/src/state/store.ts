@@ -151,6 +151,7 @@ export class Store {
     if (!this._isMachineAsked) {
       this._isMachineAsked = true;
       const machine = await this.client.machine().catch(() => null);
+      this._isMachineAsked = machine !== null; // a server that did not answer is asked again
       this._setSnapshot({ ...this._snapshot, machine });
     }
   }
@@ -226,14 +227,15 @@ export class Store {
       }
       const rest = await fetchRest(this.client, parts, before);
       this._lookedAt = parts.has('status') ? Date.now() : this._lookedAt;
-      this._setSnapshot({ ...before, ...rest, jobs, problem: null });
+      const { machine } = this._snapshot; // may have been told of meanwhile
+      this._setSnapshot({ ...before, ...rest, machine, jobs, problem: null });
       changed.forEach(job => this._jobChanged.emit(job));
     } catch (error) {
       this._stale.markAll();
       ids.forEach(id => this._stale.ids.add(id));
       const problem = toProblem(error);
       // Without a server part there is nothing to show; otherwise the last picture is better than none.
-      this._setSnapshot({ ...(problem.code === SERVER_MISSING ? NOTHING : before), problem });
+      this._setSnapshot({ ...(problem.code === SERVER_MISSING ? NOTHING : this._snapshot), problem });
       throw error;
     }
   }

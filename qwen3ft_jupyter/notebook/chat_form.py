@@ -6,12 +6,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.errors import BadInput, Qwen3ftError
+from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.faces.verbs import write_command
 from qwen3ft_jupyter.finetune.chat import without_thinking
 from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.notebook.conversation import BASE, TUNED, Reply, Turn, messages_for
 from qwen3ft_jupyter.notebook.display import get_model_manager
+from qwen3ft_jupyter.notebook.failures import as_ours
 from qwen3ft_jupyter.notebook.form_parts import Form, error_html
 from qwen3ft_jupyter.notebook.markup import element, verbatim
 from qwen3ft_jupyter.processes import start_thread
@@ -19,6 +20,7 @@ from qwen3ft_jupyter.processes import start_thread
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+    from qwen3ft_jupyter.errors import Qwen3ftError
     from qwen3ft_jupyter.manager import ModelManager
 
 _SHOW_S = 0.1
@@ -91,8 +93,8 @@ class ChatForm(Form):
         try:
             for side in sides:
                 self._ask(name, turn, side, options)
-        except Qwen3ftError as error:
-            self._show_error(error)
+        except Exception as error:  # noqa: BLE001 - border of a thread: whoever asked is told
+            self._show_error(as_ours(error))
             if not turn.replies and turn in self._turns:  # the question is not lost, and not asked along with the next
                 self._turns.remove(turn)
                 self.question.value = self.question.value or turn.question

@@ -10,6 +10,7 @@ from qwen3ft_jupyter.errors import JobNotFound, Qwen3ftError, Stopped, WrongJobS
 from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.messages import tr
 from qwen3ft_jupyter.notebook.display import ipython_display
+from qwen3ft_jupyter.notebook.failures import as_ours
 from qwen3ft_jupyter.notebook.job_view import JobView, pause_s
 from qwen3ft_jupyter.notebook.markup import element, verbatim
 from qwen3ft_jupyter.processes import start_thread
@@ -129,17 +130,15 @@ class LookPanel:
             shown = find(stop)
         except Stopped:
             shown = element("div", tr("Stopped."))
-        except Qwen3ftError as error:
-            shown = error_html(error)
+        except Exception as error:  # noqa: BLE001 - border of a thread: else it would look for ever
+            shown = error_html(as_ours(error))
         if stop is self._stop:
             self.output.value = verbatim(shown)
             self.stop_button.layout.display = "none"
 
 
 class Form:
-    """Base of the forms."""
-
-    """A widget that is shown when the form is the last value of a cell."""
+    """Base of the forms: each is shown when it is the last value of a cell."""
 
     widget: Any
     instead: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import secrets
 import sys
 import threading
@@ -18,7 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from qwen3ft_jupyter.errors import BadInput, DoesNotFit, LoadError, NotCached, Qwen3ftError
+from qwen3ft_jupyter.errors import BadInput, LoadError, NotCached, Qwen3ftError
 from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.finetune.chat import MAX_SEED, AnswerOptions, has_adapter, own_sampling, stream
@@ -33,6 +32,7 @@ from qwen3ft_jupyter.notebook.conversation import (
     parse_sides,
     write_code,
 )
+from qwen3ft_jupyter.notebook.failures import as_ours
 from qwen3ft_jupyter.paths import is_file
 from qwen3ft_jupyter.processes import start_thread
 from qwen3ft_jupyter.work import Reporter
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.loading.libraries import LoadedPair
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.work import Progress
-
-logger = logging.getLogger(__name__)
 
 TARGET: Final = "qwen3ft.playground"
 """The name under which a page finds it."""
@@ -274,7 +272,7 @@ class Playground:
             self._send({"type": "progress", "progress": self._progress})
 
     def _explain(self, error: Exception) -> dict[str, str]:
-        return _as_ours(error).to_dict(self._speaker.language, self._speaker.grammar)
+        return _as_told(error).to_dict(self._speaker.language, self._speaker.grammar)
 
     def _send_state(self) -> None:
         self._send(
@@ -321,19 +319,10 @@ def _describe(pair: LoadedPair) -> dict[str, Any]:
     }
 
 
-def _as_ours(error: Exception) -> Qwen3ftError:
+def _as_told(error: Exception) -> Qwen3ftError:
     if isinstance(error, NotCached):
         return NotCached("The model is not in the cache.", hint="Download it first.")
-    if isinstance(error, Qwen3ftError):
-        return error
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return DoesNotFit(
-            "There was not enough memory for the answer.",
-            hint="Clear the conversation, allow fewer tokens, or take a smaller model.",
-        )
-    logger.error("The playground failed.", exc_info=error)
-    return Qwen3ftError("That failed ({kind}).", hint="Start the kernel anew.", kind=type(error).__name__)
+    return as_ours(error)
 
 
 def _give_back_memory() -> None:

@@ -24,7 +24,7 @@ class Talker(StandInManager):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.asked_of: list[tuple[str, list[dict[str, str]], bool, bool]] = []
-        self.error: LoadError | None = None
+        self.error: Exception | None = None
         self.is_held = threading.Event()
         self.waits = False
 
@@ -127,6 +127,20 @@ def test_a_refusal_gives_the_question_back(manager: Talker) -> None:
     assert "Take a smaller one." in refused
     assert [talk for _, talk, *_ in manager.asked_of] == [[{"role": "user", "content": "Hello?"}]]
     assert form.problem.value == ""
+
+
+def test_a_failure_that_nobody_foresaw_is_told_and_the_form_goes_on(manager: Talker) -> None:
+    manager.error = RuntimeError("CUDA error")
+    form = ChatForm(manager.real, model_name="Qwen/Qwen3-0.6B")
+
+    ask(form, "Hello?")
+    told = form.problem.value
+    manager.error = None
+    ask(form, form.question.value)
+
+    assert "That failed (RuntimeError)." in told
+    assert len(manager.asked_of) == 1
+    assert not form.send_button.disabled
 
 
 def test_nothing_is_asked_without_a_question(manager: Talker) -> None:

@@ -289,6 +289,17 @@ def test_a_look_that_fails_says_why_and_one_that_is_stopped_says_so(real: ModelM
     assert shown.looking.stop_button.layout.display == "none"
 
 
+def test_a_look_that_fails_as_nobody_foresaw_says_so_and_is_over(manager: StandInManager) -> None:
+    def fail(_: threading.Event) -> Markup:
+        raise OSError("gone")
+
+    shown = form(manager)
+    shown.looking.look("Waiting", fail)
+
+    assert "That failed (OSError)." in looked(shown)
+    assert shown.looking.stop_button.layout.display == "none"
+
+
 def test_a_new_look_counts_and_the_one_before_it_does_not(manager: StandInManager) -> None:
     shown = form(manager)
     shown.looking.look("Waiting", wait_for_stop)

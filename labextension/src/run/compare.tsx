@@ -7,7 +7,7 @@ import type { IRunPicture } from '../state/run';
 import { Chart } from './chart';
 import { useOtherRuns } from './config';
 import { usePicture, useRun } from './context';
-import { lineOf } from './curves';
+import { lineOf, Smoothing } from './curves';
 import type { ILine } from './plot';
 
 /** Which curves are laid over each other. */
@@ -76,18 +76,7 @@ function Overlay(): JSX.Element {
     <section className="jp-Qwen3ft-block">
       <h3>{trans.__('Curves')}</h3>
       <div className="jp-Qwen3ft-tools">
-        <label className="jp-Qwen3ft-slider">
-          {trans.__('Smoothing')}
-          <input
-            type="range"
-            min={0}
-            max={0.98}
-            step={0.02}
-            value={smoothing}
-            onChange={event => setSmoothing(Number(event.target.value))}
-          />
-          <output>{smoothing.toFixed(2)}</output>
-        </label>
+        <Smoothing value={smoothing} onChange={setSmoothing} />
       </div>
       <div className="jp-Qwen3ft-charts jp-mod-overlaid">
         {charts.map(({ name, lines }) => (

@@ -36,18 +36,7 @@ export function Curves(): JSX.Element {
   return (
     <>
       <div className="jp-Qwen3ft-tools" role="toolbar" aria-label={trans.__('Curves')}>
-        <label className="jp-Qwen3ft-slider">
-          {trans.__('Smoothing')}
-          <input
-            type="range"
-            min={0}
-            max={0.98}
-            step={0.02}
-            value={smoothing}
-            onChange={event => setSmoothing(Number(event.target.value))}
-          />
-          <output>{smoothing.toFixed(2)}</output>
-        </label>
+        <Smoothing value={smoothing} onChange={setSmoothing} />
         <ActionButton
           label={trans.__('Log scale')}
           isPressed={isLogarithmic}
@@ -66,6 +55,30 @@ export function Curves(): JSX.Element {
         <Charts curves={curves} smoothing={smoothing} isLogarithmic={isLogarithmic} />
       )}
     </>
+  );
+}
+
+interface ISmoothingProps {
+  readonly value: number;
+  readonly onChange: (value: number) => void;
+}
+
+/** How smooth curves are drawn: 0 for as they are. */
+export function Smoothing({ value, onChange }: ISmoothingProps): JSX.Element {
+  const { trans } = useApp();
+  return (
+    <label className="jp-Qwen3ft-slider">
+      {trans.__('Smoothing')}
+      <input
+        type="range"
+        min={0}
+        max={0.98}
+        step={0.02}
+        value={value}
+        onChange={event => onChange(Number(event.target.value))}
+      />
+      <output>{value.toFixed(2)}</output>
+    </label>
   );
 }
 

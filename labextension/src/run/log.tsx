@@ -148,8 +148,11 @@ function useLog(size: number): ILog {
   return log;
 }
 
-/** Read the end of a log, and on while it grows and somebody sees it; returns what ends the reading. */
-function followEnd(
+/**
+ * Read the end of a log, and on while it grows and somebody sees it, also after a request that failed; returns what
+ * ends the reading.
+ */
+export function followEnd(
   client: Client,
   id: string,
   size: number,
@@ -162,6 +165,7 @@ function followEnd(
   let text = '';
   let next: number | null = null;
   let isWhole = false;
+  let hasAsked = false;
   const look = async (): Promise<void> => {
     const chunk = next === null ? await client.logEnd(id, size) : await client.log(id, next);
     if (isOver) {
@@ -183,14 +187,15 @@ function followEnd(
   };
   const run = async (): Promise<void> => {
     try {
-      if (next === null || (!document.hidden && !isHidden())) {
+      if (!hasAsked || (!document.hidden && !isHidden())) {
+        hasAsked = true;
         await look();
       }
     } catch (error) {
       if (!isOver) {
         tell({ text: null, isWhole: true, problem: toProblem(error) });
       }
-      return;
+      next = null; // all of it is there again once the server answers
     }
     if (!isOver && intervalMs !== null) {
       timer = setTimeout(() => void run(), intervalMs);

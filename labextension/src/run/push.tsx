@@ -18,6 +18,12 @@ import { useRun } from './context';
 import type { Fields } from './plan';
 import { given } from './plan';
 
+/** A plan, and what it was asked for with: nothing else is uploaded. */
+interface IPlanned {
+  readonly plan: IPushPlan;
+  readonly fields: Fields;
+}
+
 /** Publishes the result: shows what would be uploaded and who would see it, and uploads it after an explicit yes. */
 export function PushForm({ run, onClose }: IFormProps): JSX.Element {
   const app = useApp();
@@ -26,37 +32,44 @@ export function PushForm({ run, onClose }: IFormProps): JSX.Element {
   const [repo, setRepo] = React.useState('');
   const [hub, setHub] = React.useState('');
   const [isPublic, setPublic] = React.useState(false);
-  const [plan, setPlan] = React.useState<IPushPlan | null>(null);
+  const [planned, setPlanned] = React.useState<IPlanned | null>(null);
+  const asked = React.useRef(0);
   const [problem, setProblem] = React.useState<IProblem | null>(null);
   const [isAsking, setAsking] = React.useState(false);
   const isPending = usePending(key);
   const failure = useStore(({ actions }) => actions.problemOf(key));
   const fields: Fields = { run, repo_id: repo.trim(), hub, public: isPublic };
+  const plan = planned?.plan ?? null;
   // A plan is of what was asked: another repo, hub or audience needs another one, and another yes.
   const change =
     <T,>(set: (value: T) => void) =>
     (value: T) => {
-      setPlan(null);
+      asked.current += 1; // an answer that is under way is to what stood here before
+      setAsking(false);
+      setPlanned(null);
       setProblem(null);
       set(value);
     };
   const ask = async () => {
+    const turn = (asked.current += 1);
     setAsking(true);
     setProblem(null);
-    try {
-      setPlan(await store.client.planPush(given(fields)));
-    } catch (error) {
-      setProblem(toProblem(error));
-    } finally {
+    const [answer, refusal] = await store.client.planPush(given(fields)).then(
+      found => [found, null] as const,
+      error => [null, toProblem(error)] as const
+    );
+    if (asked.current === turn) {
+      setPlanned(answer && { plan: answer, fields });
+      setProblem(refusal);
       setAsking(false);
     }
   };
-  const upload = async (shown: IPushPlan) => {
-    if (!(await confirmUpload(shown, app))) {
+  const upload = async (shown: IPlanned) => {
+    if (!(await confirmUpload(shown.plan, app))) {
       return;
     }
-    // To that hub, also where the one that is asked first is another one by now.
-    const confirmed = given({ ...fields, hub: shown.hub });
+    // What was shown, and to that hub, also where the one that is asked first is another one by now.
+    const confirmed = given({ ...shown.fields, hub: shown.plan.hub });
     if (await store.actions.act(key, async client => void (await client.push(confirmed)))) {
       onClose();
     }
@@ -104,13 +117,13 @@ export function PushForm({ run, onClose }: IFormProps): JSX.Element {
       {failure && <ProblemAlert problem={failure} onDismiss={() => store.actions.dismissProblem()} />}
       <div aria-live="polite">{plan && <PushPlan plan={plan} />}</div>
       <div className="jp-Qwen3ft-actions">
-        {plan !== null && plan.problem === null ? (
+        {planned !== null && planned.plan.problem === null ? (
           <ActionButton
             look="primary"
             label={trans.__('Upload…')}
-            description={trans.__('Upload… %1', audience(plan, app))}
+            description={trans.__('Upload… %1', audience(planned.plan, app))}
             isBusy={isPending}
-            onClick={() => void upload(plan)}
+            onClick={() => void upload(planned)}
           />
         ) : (
           <ActionButton

@@ -80,6 +80,14 @@ describe('a form', () => {
     });
   });
 
+  it('has written a file only once it was saved: one that was opened is somebody’s own', () => {
+    const { model, kept } = make({ ...newDraft('a/b', []), path: 'mine.yaml' });
+    expect(model.hasSaved).toBe(false);
+    model.savedTo('mine.yaml');
+    expect(model.hasSaved).toBe(true);
+    expect(kept[0].path).toBe('mine.yaml');
+  });
+
   it('whose fields are wrong is neither estimated nor are its data read', async () => {
     const { server, model } = make();
     server.reply('POST finetune/check', WRONG);

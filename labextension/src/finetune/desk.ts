@@ -99,7 +99,9 @@ async function save(model: FineTuneModel, services: IFormServices): Promise<void
     return;
   }
   const path = endsWith(typed, CONFIG_SUFFIXES) ? typed : `${typed}.yaml`;
-  if (path !== before && (await exists(path, services)) && !(await mayReplace(path, services))) {
+  // A file that was opened may hold more than fields: what people wrote to each other.
+  const isOurs = path === before && model.hasSaved;
+  if (!isOurs && (await exists(path, services)) && !(await mayReplace(path, services))) {
     return;
   }
   const folder = PathExt.dirname(contents.localPath(path));
@@ -134,7 +136,7 @@ async function exists(path: string, { app }: IFormServices): Promise<boolean> {
 async function mayReplace(path: string, { shared: { trans } }: IFormServices): Promise<boolean> {
   return confirmLoss({
     title: trans.__('Replace the file?'),
-    body: trans.__('There is a file %1 already.', path),
+    body: trans.__('There is a file %1 already. Comments in it are not kept.', path),
     action: trans.__('Replace'),
     cancel: trans.__('Keep it')
   });

@@ -38,6 +38,9 @@ export class FineTuneModel {
   /** The fields there are. */
   readonly schema = new Latest<ReadonlyArray<IField>>(() => this._emit());
 
+  /** Whether the file of the draft was written from here, on this page. */
+  hasSaved = false;
+
   /** Whether the plan was, or is being, found out as closely as can be. */
   isPlanClose = false;
 
@@ -160,6 +163,7 @@ export class FineTuneModel {
 
   /** Remember the file that it was saved to. */
   savedTo(path: string): void {
+    this.hasSaved = true;
     this._draft = { ...this._draft, path };
     this._keep();
   }

@@ -80,7 +80,13 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "overwrite": False,
         "output_dir": "/home/me/out-gguf",
     },
-    "evaluate": {"model_name": "acme/Tiny-1", "source": "/home/me/out", "config": CONFIG, "is_held_out": True},
+    "evaluate": {
+        "model_name": "acme/Tiny-1",
+        "source": "/home/me/out",
+        "config": CONFIG,
+        "is_held_out": True,
+        "gpu": "",
+    },
     "push": {
         "model_name": "",
         "source": "/home/me/out",

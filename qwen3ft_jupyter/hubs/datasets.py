@@ -110,7 +110,10 @@ def parse_dataset(text: str) -> DatasetName | None:
 
 
 def kept_dataset(path: PurePath) -> str | None:
-    """Return what a folder of a data set in a cache was fetched as; None if it is none, by its path.
+    """Return what a folder of a data set in a cache was fetched as; None if it is none, or its path does not tell.
+
+    Owners on ModelScope may hold an underscore, which is also what parts them from the name: rows of somebody else's
+    data set are worse than none.
 
     >>> from pathlib import PurePosixPath
     >>> kept_dataset(PurePosixPath("/models/.datasets/modelscope/zh@test/org_talks")), kept_dataset(PurePosixPath("/a"))
@@ -119,6 +122,8 @@ def kept_dataset(path: PurePath) -> str | None:
     if len(path.parts) < 4 or path.parts[-4] != DATASETS_FOLDER:
         return None
     hub, choice, folder = path.parts[-3:]
+    if hub != "huggingface" and folder.count("_") > 1:
+        return None
     repo_id = as_repo_id(folder.replace("_", "/", 1))
     return str(DatasetName.of_choice(hub, choice, repo_id)) if repo_id is not None else None
 

@@ -90,7 +90,8 @@ class LookingHandler(Qwen3FTHandler):
         """Return what a look ahead shows; relative paths of the config begin at the server's folder."""
         given: dict[str, Any] = dict(self.given().values)
         root = at_home(self.settings["server_root_dir"])
-        return await self.ask(lambda manager: manager.look_ahead(look, given, folder=root, stop=self._has_left))
+        run = self.act if look == "start" else self.ask  # so that nobody's plan keeps a start waiting
+        return await run(lambda manager: manager.look_ahead(look, given, folder=root, stop=self._has_left))
 
 
 class PlanHandler(LookingHandler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from qwen3ft_jupyter.cache.own.manifest import read_manifest, write_manifest
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.errors import BadInput, CacheDamaged, ModelInUse, NotCached
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
-from qwen3ft_jupyter.hubs.datasets import DatasetName
+from qwen3ft_jupyter.hubs.datasets import DatasetName, kept_dataset
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.datasets import ensure_dataset
@@ -239,3 +240,15 @@ def test_a_path_into_one_tells_its_name(root: Path) -> None:
     assert str(dataset_at(root, folder.with_name("org_talks#5x2"))) == NAME
     assert dataset_at(root, root / "org_talks") is None
     assert dataset_cache(ModelCache(root), DatasetName(TALKS, "zh", split="test"), "modelscope").root == folder.parent
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("huggingface/default/org_my_talks", "hf:org/my_talks"),
+        ("modelscope/default/org_talks", "ms:org/talks"),
+        ("modelscope/default/Shanghai_AI_Laboratory_talks", None),
+    ],
+)
+def test_a_folder_whose_owner_cannot_be_told_is_no_name_of_somebody_elses_data(folder: str, name: str | None) -> None:
+    assert kept_dataset(PurePosixPath("/models/.datasets") / folder) == name

@@ -282,9 +282,11 @@ test('nothing of it is loaded before it is opened, and the keyboard is enough', 
   page.on('request', request => loaded.push(request.url()));
   await page.goto();
   expect(loaded.filter(each => each.includes('finetune_view'))).toEqual([]);
-  await page.locator('#jp-main-dock-panel').click();
-  await page.keyboard.press('Control+Shift+C');
-  await expect(page.locator('.lm-CommandPalette input')).toBeFocused();
+  // Shortcuts are read from the settings, which come a moment after the page.
+  await expect(async () => {
+    await page.keyboard.press('Control+Shift+C');
+    await expect(page.locator('.lm-CommandPalette input')).toBeFocused({ timeout: 2000 });
+  }).toPass();
   await page.keyboard.type('Fine-tune a Qwen3 Model');
   await expect(page.locator('.lm-CommandPalette-item.lm-mod-active')).toContainText('Fine-tune a Qwen3');
   await page.keyboard.press('Enter');

@@ -174,13 +174,15 @@ describe('a playground', () => {
   });
 
   it('is told when another window takes the kernel, and takes it back', async () => {
-    const { playground, started } = make();
+    const { playground, started, kept } = make();
     await playground.load();
     started[0].says({ type: 'taken' });
     expect(playground.snapshot.line).toBe('taken');
+    expect(kept.at(-1)?.kernel).toBe(''); // a tab that is closed then does not end what the other window uses
     playground.reconnect();
     await new Promise(resolve => playground.subscribe(() => resolve(null)));
     expect(playground.snapshot.line).toBe('open');
+    expect(kept.at(-1)?.kernel).toBe('kernel-1');
   });
 
   it('keeps the id of a kernel that has not answered yet: who closes the tab ends it', async () => {

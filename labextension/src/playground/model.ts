@@ -202,7 +202,7 @@ export class Playground implements IDisposable {
     if (state === 'restarted' || state === 'dead') {
       this._forgetModel();
     }
-    if ((state === 'open' || state === 'starting') && this._line.kernelId !== '') {
+    if (['open', 'starting', 'taken'].includes(state) && this._line.kernelId !== '') {
       this._keep(); // also while it starts: a tab that is closed then ends it, a page that is reloaded finds it
     }
   }
@@ -235,7 +235,9 @@ export class Playground implements IDisposable {
   private _keep(): void {
     const { model, adapter, spec, form } = this._snapshot;
     const { args, keep } = this._options;
-    keep({ key: args.key, label: this._label, model, adapter, spec, form, kernel: this._line.kernelId });
+    // One that another window took is no longer ours to end when this tab is closed.
+    const kernel = this._line.state === 'taken' ? '' : this._line.kernelId;
+    keep({ key: args.key, label: this._label, model, adapter, spec, form, kernel });
   }
 
   private _attempt = 0;

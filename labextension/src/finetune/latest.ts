@@ -3,6 +3,12 @@
 import type { IProblem } from '../api/answers';
 import { toProblem } from '../api/request';
 
+/** Whoever types on is not asked about yet. */
+export const CHECK_DELAY_MS = 150;
+/** What reads the data waits a little longer. */
+export const PLAN_DELAY_MS = 350;
+export const PREVIEW_DELAY_MS = 900;
+
 /** The answer to the question that was asked last; who asks again stops the one before. */
 export class Latest<T> {
   /** @param _onChange - Called whenever something that is said here changed. */

@@ -9,14 +9,9 @@ import type { IDraft, Value } from './draft';
 import { fromConfig, toConfig, without, withValues } from './draft';
 import type { IField } from './fields';
 import { fieldOf, readFields } from './fields';
-import { Latest } from './latest';
+import { CHECK_DELAY_MS, Latest, PLAN_DELAY_MS, PREVIEW_DELAY_MS } from './latest';
 import { ofPreview } from './previewed';
 
-/** Whoever types on is not asked about yet. */
-const CHECK_DELAY_MS = 150;
-/** What reads the data waits a little longer. */
-const PLAN_DELAY_MS = 350;
-const PREVIEW_DELAY_MS = 900;
 /** Samples that a preview shows. */
 const SAMPLES = 8;
 

@@ -336,6 +336,7 @@ for (const [locale, theme] of [
       await expect(form.locator('.jp-Qwen3ft-verdict')).toBeVisible(SLOW);
       await form.locator('.jp-mod-level2 > summary').click();
       const folds = form.locator('.jp-Qwen3ft-column:first-child .jp-mod-level3 > summary');
+      await expect(folds.first()).toBeVisible(); // drawn once the part above them is open
       for (const fold of await folds.all()) {
         await fold.click();
       }

@@ -2,12 +2,12 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { test as base } from './panel';
+import { expect, test as base } from './panel';
 
 const UI = join(__dirname, '..');
 const ROOT = join(UI, '../..');
@@ -88,8 +88,33 @@ export class Lab {
     }
   }
 
+  /** Let a fine-tune stand still once it has taken this many steps: a fast one would end before a page has looked. */
+  async holdAt(jobId: string, name: string, steps: number): Promise<void> {
+    const often = { timeout: 180_000, intervals: [20] };
+    await expect.poll(() => this.stepsOf(name), often).toBeGreaterThanOrEqual(steps);
+    this._signalWorker(jobId, 'SIGSTOP');
+  }
+
+  /** Let a fine-tune that stands still go on. */
+  release(jobId: string): void {
+    this._signalWorker(jobId, 'SIGCONT');
+  }
+
+  /** How many steps a fine-tune has taken. */
+  stepsOf(name: string): number {
+    const path = join(this.folder, 'runs', name, 'metrics.jsonl');
+    const lines = existsSync(path) ? readFileSync(path, 'utf-8').trim().split('\n') : [];
+    return Math.max(0, ...lines.filter(line => line.endsWith('}')).map(line => JSON.parse(line).step));
+  }
+
   jobFolder(jobId: string): string {
     return join(this.folder, 'state/jobs', jobId);
+  }
+
+  private _signalWorker(jobId: string, signal: 'SIGCONT' | 'SIGSTOP'): void {
+    const { worker } = this.processesOf(jobId);
+    expect(worker, `${jobId} is at work`).toBeGreaterThan(0); // 0 would mean the tests themselves
+    process.kill(worker, signal);
   }
 
   private _statusOf(jobId: string) {

@@ -47,16 +47,20 @@ test('a run is live: its curve grows, it is stopped with a checkpoint, and resum
     epochs: 8,
     prompts: ['<img src=x onerror="document.title=\'owned\'">']
   });
+  await lab.holdAt(runs.first, 'first', 5);
   await page.goto();
   const run = await openRun(page, 'first');
   await expect(run.getByRole('heading', { level: 2 })).toHaveText('Fine-tune qwen3ft/Qwen3-Practice → first');
   const loss = run.getByRole('slider', { name: /^Loss:/ });
   await expect(loss).toHaveAttribute('aria-valuetext', /^Step \d+: Training loss \d/, LONG);
-  const early = Number(await loss.getAttribute('aria-valuemax'));
-  await expect
-    .poll(async () => Number(await loss.getAttribute('aria-valuemax')), LONG)
-    .toBeGreaterThan(early);
+  const missing = async () => lab.stepsOf('first') - Number(await loss.getAttribute('aria-valuemax'));
+  await expect.poll(missing, LONG).toBe(0);
+  lab.release(runs.first);
+  await lab.holdAt(runs.first, 'first', lab.stepsOf('first') + 10);
+  await expect.poll(missing, LONG).toBe(0);
   await run.getByRole('button', { name: /^Stop/ }).click();
+  await expect(run.locator('.jp-Qwen3ft-runHead')).toContainText('Stopping');
+  lab.release(runs.first);
   await expect(run.getByRole('button', { name: /^Resume/ })).toBeVisible(LONG);
   await expect(run).toContainText('Reached:');
   await run.getByRole('button', { name: /^Resume/ }).click();

@@ -321,6 +321,10 @@ def _record(plan: MergePlan, files: Mapping[str, object], result: MergeResult) -
     }
 
 
+_IMPLIED: Final[Mapping[str, object]] = {"weights": "original"}
+"""What a record means that lacks the key: earlier versions merged into nothing else."""
+
+
 def _identity(adapter: Adapter, base: Base) -> dict[str, Any]:
     """Return what tells one merge from another."""
     return {
@@ -338,7 +342,8 @@ def find_merged(adapter: Adapter, base: Base, target: Path) -> MergeResult | Non
     record = read_merge_record(target)
     if record is None or not is_file(target / LAST) or {*find_ours(target, record)} != {*record["files"]}:
         return None
-    if any(record.get(key) != value for key, value in _identity(adapter, base).items()):
+    known = {**_IMPLIED, **record}
+    if any(known.get(key) != value for key, value in _identity(adapter, base).items()):
         return None
     return MergeResult(
         output_dir=str(target),

@@ -184,7 +184,8 @@ class TunedModels:
                 safetensors, that names its base by repo id.
             output_dir: where the model goes; beside the run, with ``-merged`` after its name, if left out.
             base: "original" merges into the base model's own weights; "dequantized" into those that a QLoRA has been
-                trained on, which are the base's in 4 bits, as numbers of its type again.
+                trained on, which are the base's in 4 bits, as numbers of its type again. A repo id merges into the
+                original weights there: those of 16 bits, where the adapter's base is stored in 4 bits.
             overwrite: replace an earlier merge there, and nothing else.
 
         Raises:

@@ -811,8 +811,7 @@ export interface components {
         readonly MergeRequest: {
             readonly run?: string;
             readonly output_dir?: string | null;
-            /** @enum {unknown} */
-            readonly base?: "original" | "dequantized" | null;
+            readonly base?: string | null;
             readonly overwrite?: components["schemas"]["FlagInBody"];
             readonly dry_run?: components["schemas"]["FlagInBody"];
         };
@@ -2541,10 +2540,11 @@ export interface operations {
                 /** @description The whole path of the folder for the model; beside the run, with -merged, if left out. */
                 readonly output_dir?: string;
                 /**
-                 * @description Which weights of the base model the adapter is merged into: its original ones, if left out; or dequantized,
-                 *     those of 4 bits that a QLoRA was trained on.
+                 * @description Which weights of the base model the adapter is merged into: its original ones, if left out; dequantized,
+                 *     those of 4 bits that a QLoRA was trained on; or the repo id of the same model in 16 bits, where the adapter's
+                 *     base is stored in 4 bits.
                  */
-                readonly base?: "original" | "dequantized";
+                readonly base?: string;
                 /** @description Replace an earlier merge there. */
                 readonly overwrite?: components["schemas"]["Flag"];
                 /** @description Only say what it would be. */

@@ -14,6 +14,7 @@ import pytest
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.errors import BadConfig, BadInput, ModelNotFound, NotCached, UnsafeModel
+from qwen3ft_jupyter.faces.tuning_views import fine_tune_table
 from qwen3ft_jupyter.finetune import output
 from qwen3ft_jupyter.finetune.absent import AbsentData
 from qwen3ft_jupyter.finetune.check import config_for_preview, with_fetched
@@ -254,6 +255,8 @@ def test_a_plan_names_what_is_not_here_with_its_size_and_fetches_none_of_it(
     assert plan.data.rows == 2
     assert plan.absent == (AbsentData(f"ms:{REPO}:zh", SIZE),)
     assert plan.notices[0].startswith(f"Not looked at, for it is not here yet: ms:{REPO}:zh ({SIZE} B). Download it:")
+    assert fine_tune_table(plan, "cli").notes[0].endswith(f"Download it: qwen3ft download ms:{REPO}:zh")
+    assert fine_tune_table(plan).notes[0].endswith(f"Download it: %qwen3ft download ms:{REPO}:zh")
     assert fetched_files(hub) == []
 
 
@@ -288,7 +291,7 @@ def test_what_has_been_downloaded_by_its_name_is_planned_with_and_no_hub_is_aske
 
     plan = manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=f"{REPO}:zh", device="cpu")
 
-    assert (told.bytes_to_fetch, plan.data.rows, plan.absent) == (SIZE, 3, ())
+    assert (told.bytes_to_fetch, told.problems, plan.data.rows, plan.absent) == (SIZE, (), 3, ())
     assert len(hub.seen) == asked
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,7 +35,6 @@ from tests.test_manager_tuned import done
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.settings.declared import Settings
@@ -354,8 +354,9 @@ def test_a_fine_tune_over_rest_begins_without_a_hub_and_its_job_fetches_the_data
         may_answer.set()
 
         assert job.params.to_dict()["datasets"] == {str(tmp_path / f"ms:{REPO}:zh"): f"ms:{REPO}:zh"}
-        done(job)
+        folder = Path(done(job)["output_dir"])
         assert fetched_files(hub)
+        assert list(json.loads((folder / "config.json").read_bytes())["datasets"].values()) == [f"ms:{REPO}:zh"]
 
 
 def test_nothing_is_fetched_while_a_field_is_wrong(

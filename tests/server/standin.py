@@ -557,6 +557,11 @@ class StandInManager:
         self._note("chat", model_name, question, options)
         return f"You asked: {question}"
 
+    @property
+    def asked_by_clients(self) -> list[tuple[Any, ...]]:
+        """What was asked, but for the look at all jobs that the server takes by itself, whenever it gets to it."""
+        return [each for each in self.asked if each != ("jobs",)]
+
     def jobs(self) -> list[StandInJob]:
         self._note("jobs")
         return [job for job in self.all_jobs if not job.is_forgotten]

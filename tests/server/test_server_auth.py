@@ -62,7 +62,7 @@ async def test_without_a_token_nothing_is_answered(ask: Ask, manager: StandInMan
 
     assert answer.code == 403
     assert answer.json["code"] == "forbidden"
-    assert manager.asked == []
+    assert manager.asked_by_clients == []
 
 
 @EVERY_ROUTE
@@ -74,7 +74,7 @@ async def test_a_user_who_is_not_authorized_gets_403(
     answer = await ask(route.verb, route.path)
 
     assert answer.code == 403
-    assert manager.asked == []
+    assert manager.asked_by_clients == []
 
 
 @EVERY_ROUTE
@@ -118,4 +118,4 @@ async def test_a_login_by_cookie_needs_the_xsrf_token(
 
     assert "username" in cookies
     assert refused.value.code == 403
-    assert manager.asked == []
+    assert manager.asked_by_clients == []

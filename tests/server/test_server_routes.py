@@ -279,7 +279,7 @@ async def test_a_malformed_asked_withis_refused_by_name(
     assert answer.code == 400
     assert answer.json["code"] == "bad-input"
     assert named in answer.json["message"]
-    assert manager.asked == []
+    assert manager.asked_by_clients == []
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ async def test_a_body_that_announces_too_much_is_refused_unread(ask: Ask, manage
     answer = await ask("post", "/models/download", body=b" " * (base.MAX_BODY_BYTES + 1))
 
     assert (answer.code, answer.json["code"]) == (413, "body-too-large")
-    assert manager.asked == []
+    assert manager.asked_by_clients == []
 
 
 async def test_a_body_that_announces_no_length_is_kept_up_to_the_limit(
@@ -393,7 +393,7 @@ async def test_an_owner_of_no_copies_is_refused_by_name(ask: Ask, manager: Stand
 
     assert (answer.code, answer.json["code"]) == (400, "bad-input")
     assert "owner" in answer.json["message"]
-    assert manager.asked == []
+    assert manager.asked_by_clients == []
 
 
 async def test_a_model_is_pinned_and_unpinned_by_its_slug(ask: Ask, manager: StandInManager) -> None:
@@ -659,7 +659,7 @@ async def test_a_hostile_job_id_reaches_nobody(
     answer = await ask(verb, f"/jobs/{job_id}{tail}", query="max_speed=1" if tail == "/limit" else "")
 
     assert (answer.code, answer.json["code"]) == (404, "job-not-found")
-    assert manager.asked == []
+    assert manager.asked_by_clients == []
 
 
 # all of them
@@ -777,7 +777,7 @@ async def test_a_look_ahead_without_a_config_is_refused(ask: Ask, manager: Stand
     answer = await ask("post", "/finetune/plan", body=body)
 
     assert (answer.code, answer.json["code"]) == (400, "bad-input")
-    assert manager.asked == []
+    assert manager.asked_by_clients == []
 
 
 async def test_a_fine_tune_is_started_in_the_folder_of_the_server(ask: Ask, manager: StandInManager) -> None:
@@ -799,7 +799,7 @@ async def test_a_form_is_told_every_problem_by_its_field(ask: Ask, manager: Stan
     assert {each["fields"][0] for each in answer.json["problems"]} == {"data", "epochs", "lora.r"}
     assert answer.json["defaults"]["lora.r"] == 16
     assert answer.json["config"] == wrong
-    assert manager.asked == []
+    assert manager.asked_by_clients == []
 
 
 async def test_a_form_speaks_the_language_of_the_page(

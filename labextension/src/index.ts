@@ -42,8 +42,12 @@ const storePlugin: JupyterFrontEndPlugin<IApp> = {
   description: 'Knows the models, the cache and the jobs of the server part.',
   autoStart: true,
   provides: IQwen3ft,
-  optional: [ITranslator],
-  activate: (app: JupyterFrontEnd, translator: ITranslator | null): IApp => {
+  optional: [ITranslator, IRenderMimeRegistry],
+  activate: (
+    app: JupyterFrontEnd,
+    translator: ITranslator | null,
+    rendermime: IRenderMimeRegistry | null
+  ): IApp => {
     const used = translator ?? nullTranslator;
     const locale = toLocale(used.languageCode);
     const store = new Store({
@@ -51,7 +55,7 @@ const storePlugin: JupyterFrontEndPlugin<IApp> = {
       events: app.serviceManager.events.stream,
       intervalMs: 15_000
     });
-    return { store, commands: app.commands, trans: used.load('qwen3ft_jupyter'), locale };
+    return { store, commands: app.commands, trans: used.load('qwen3ft_jupyter'), locale, rendermime };
   }
 };
 

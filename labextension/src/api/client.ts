@@ -13,6 +13,8 @@ import {
   parseModels,
   parseStatus
 } from './answers';
+import type { ICard, IDetails, INews } from './details';
+import { parseCard, parseDetails, parseNews } from './details';
 import { KnownList, withKnownItems } from './list';
 import type { components, paths } from './openapi';
 import type { Json } from './read';
@@ -162,6 +164,28 @@ export class Client {
   async plan(modelName: string, options: IDownloadOptions = {}): Promise<IDownloadPlan> {
     const body = { model_name: modelName, ...options, dry_run: true };
     return parseDownloadPlan(await this._ask('post', '/models/download', {}, { body }));
+  }
+
+  /** The files of a model, as the cache has them; else, where it may be asked, as a hub lists them. */
+  async details(modelName: string, ask: boolean, signal?: AbortSignal): Promise<IDetails> {
+    const query = { model_name: modelName, ask: String(ask) };
+    return parseDetails(await this._ask('get', '/models/details', {}, { query, signal }));
+  }
+
+  /** The card of a model: the cached one, else that of a hub. */
+  async card(modelName: string, signal?: AbortSignal): Promise<ICard> {
+    const query = { model_name: modelName, ask: 'true' };
+    return parseCard(await this._ask('get', '/models/card', {}, { query, signal }));
+  }
+
+  /** What hubs said within a day of newer commits. */
+  async knownUpdates(): Promise<ReadonlyArray<INews>> {
+    return parseNews(await this._ask('get', '/models/updates'));
+  }
+
+  /** Ask the hubs for newer commits. */
+  async checkUpdates(signal: AbortSignal): Promise<ReadonlyArray<INews>> {
+    return parseNews(await this._ask('post', '/models/updates', {}, { signal }));
   }
 
   /** Keep a cached model when room is made, or keep it no longer. */

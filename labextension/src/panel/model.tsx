@@ -8,16 +8,18 @@ import { ActionButton } from '../components/button';
 import { useApp, usePending, useStore } from '../components/context';
 import { infoIcon } from '../components/icons';
 import { ModelName } from '../components/name';
-import { Pairs } from '../components/pairs';
 import { PracticeHint } from '../components/practice';
 import { RunningJob } from '../components/progress';
 import { formatBytes, formatContext, formatParameters } from '../domain/format';
 import { isActive } from '../domain/jobs';
-import type { ILanguage, Pair } from '../domain/language';
+import type { ILanguage } from '../domain/language';
 import { isPractice } from '../domain/models';
+import { mainCopy } from '../domain/updates';
 import { resumeWord, resumeWords } from '../domain/words';
 import { CellButtons } from './cells';
-import { FitBadge, FitTable } from './fit';
+import { Details } from './details';
+import { FitBadge } from './fit';
+import { UpdateButton } from './updates';
 import { reviewDownload } from '../components/review';
 
 interface IEntryProps {
@@ -130,29 +132,14 @@ function DownloadButton({ entry, job }: IEntryProps & { readonly job: IJob | nul
 function Badges({ entry }: IEntryProps): JSX.Element {
   const { trans } = useApp();
   const role = entry.role_words || entry.badge;
+  const copy = useStore(({ snapshot }) => mainCopy(snapshot.cache, entry.model_name));
   return (
     <div className="jp-Qwen3ft-badges">
+      {copy && <UpdateButton copy={copy} />}
       {role && <Badge look={isPractice(entry) ? 'plain' : 'recommended'}>{role}</Badge>}
       {entry.kind !== PLAIN_KIND && entry.kind && <Badge>{entry.kind_words}</Badge>}
       {!entry.catalogued && !isPractice(entry) && <Badge>{trans.__('Not in the catalogue')}</Badge>}
       <FitBadge entry={entry} />
-    </div>
-  );
-}
-
-function Details({ entry }: IEntryProps): JSX.Element {
-  const { trans } = useApp();
-  const rows: ReadonlyArray<Pair> = [
-    [trans.__('Kind'), entry.kind_words],
-    [trans.__('Licence'), entry.license]
-  ];
-  const known = rows.filter(([, value]) => value !== '');
-  return (
-    <div className="jp-Qwen3ft-details">
-      {entry.note && <p>{entry.note}</p>}
-      {known.length === 0 && !entry.note && <p>{trans.__('The catalogue knows nothing of this model.')}</p>}
-      {known.length > 0 && <Pairs pairs={known} />}
-      <FitTable entry={entry} />
     </div>
   );
 }

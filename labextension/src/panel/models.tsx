@@ -9,6 +9,7 @@ import { LongList } from '../components/long';
 import { mayFit } from '../domain/fit';
 import { inOrder, isPractice } from '../domain/models';
 import { ModelRow, PlanButton } from './model';
+import { NewsLine } from './updates';
 
 /** A repo id as hubs write it; the server says more exactly what is wrong with one. */
 const REPO_ID = /^[\w.-]+\/[\w.-]+$/;
@@ -25,7 +26,10 @@ export function Models(): JSX.Element {
   const [query, setQuery] = React.useState('');
   const [kind, setKind] = React.useState<Kind>('all');
   const machine = useStore(({ snapshot }) => snapshot.machine);
-  React.useEffect(() => void app.store.askMachine(), [app]);
+  React.useEffect(() => {
+    void app.store.askMachine();
+    void app.store.actions.updates.load();
+  }, [app]);
   const models = useStore(({ snapshot }) => snapshot.models);
   const isHubUnreachable = useStore(store => store.isHubUnreachable);
   const showUncatalogued = useStore(store => store.showUncatalogued);
@@ -57,6 +61,7 @@ export function Models(): JSX.Element {
           <option value="cached">{trans.__('Cached')}</option>
         </select>
       </div>
+      <NewsLine />
       {shown.length > 0 && (
         <LongList
           label={trans.__('Models')}

@@ -15,6 +15,7 @@ import { Cache } from './cache';
 import { Header } from './header';
 import { Jobs } from './jobs';
 import { Models } from './models';
+import { CheckButton } from './updates';
 
 /** The sidebar panel: models to have, models on disk, and what runs. */
 export class QwenPanel extends SidePanel {
@@ -31,6 +32,7 @@ export class QwenPanel extends SidePanel {
 
     this.header.addWidget(appWidget(app, <Header />, 'jp-Qwen3ft-header'));
     const models = section(trans.__('Models'), appWidget(app, <Models />, 'jp-Qwen3ft-section'));
+    models.toolbar.addItem('updates', appWidget(app, <CheckButton />));
     models.toolbar.addItem(
       'refresh',
       // Not a ToolbarButton: what that says to screen readers contradicts itself (aria-pressed on no toggle).

@@ -1,0 +1,166 @@
+/** The details of a model, news of it, and models named by an address. */
+
+import type { IJupyterLabPageFixture } from '@jupyterlab/galata';
+import type { Locator } from '@playwright/test';
+
+import { expect, openPanel, test } from './panel';
+import { job, plan, Standin } from './standin';
+
+const CARD = `# Qwen3-0.6B
+
+Thinks **on demand**. ![curve](http://stranger.invalid/curve.png)
+
+<img src="http://stranger.invalid/track.png" onerror="document.title = 'taken'">
+<script>document.title = 'taken';</script>
+<div class="jp-Dialog" style="position: fixed; inset: 0">over everything</div>
+<a href="javascript:document.title = 'taken'">press me</a> [log out](/dsw-12345/logout)
+<form action="/dsw-12345/logout"><button>send</button></form>
+
+\`\`\`python
+print("hello")
+\`\`\`
+
+| benchmark | score |
+| --- | --- |
+| one | 52.8 |
+`;
+
+/** What the pictures of a card are asked for, and nothing else. */
+async function strangers(page: IJupyterLabPageFixture): Promise<string[]> {
+  const asked: string[] = [];
+  await page.route(/stranger\.invalid/, route => {
+    asked.push(new URL(route.request().url()).pathname);
+    return route.fulfill({
+      status: 200,
+      contentType: 'image/svg+xml',
+      body: '<svg xmlns="http://www.w3.org/2000/svg"/>'
+    });
+  });
+  return asked;
+}
+
+function row(panel: Locator, name: string): Locator {
+  return panel.getByRole('list', { name: 'Models', exact: true }).locator('> li').filter({ hasText: name });
+}
+
+test('the details of a model have files, digests, rates and the card, and a hostile card has no power', async ({
+  page
+}) => {
+  const standin = new Standin();
+  standin.cards['Qwen/Qwen3-0.6B'] = { text: CARD, license: 'apache-2.0' };
+  standin.jobs.push(
+    job('download-7', 'succeeded', { result: { seconds: 70, sources: [{ name: 'ModelScope', bytes: 7e9 }] } })
+  );
+  await standin.install(page);
+  const asked = await strangers(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  await panel.getByRole('button', { name: 'Details of Qwen/Qwen3-0.6B', exact: true }).click();
+  const files = panel.getByRole('region', { name: 'Files of Qwen/Qwen3-0.6B' });
+  await expect(files.getByRole('row')).toHaveCount(4);
+  const digest = files.getByRole('button', { name: '111111111111: copy the sha256 of config.json' });
+  await expect(digest).toHaveAttribute('title', new RegExp(`sha256 1{64}`));
+  await digest.press('Enter');
+  await expect(digest).toContainText('copied');
+  await expect(panel.getByText(/^100 MB\/s · 7.* GB in 1 min/)).toBeVisible();
+  await expect(panel.getByText('not measured yet')).toHaveCount(1);
+
+  await panel.getByRole('button', { name: 'Model card of Qwen/Qwen3-0.6B' }).press('Enter');
+  const card = panel.getByRole('region', { name: 'Model card of Qwen/Qwen3-0.6B' });
+  await expect(card.getByRole('heading', { name: 'Qwen3-0.6B' })).toBeVisible();
+  await expect(card.getByRole('cell', { name: '52.8' })).toBeVisible();
+  await expect(
+    card.locator('script, form, button, .jp-Dialog, [style], a[href^="/"], a[href^="javascript"]')
+  ).toHaveCount(0);
+  await expect(card.getByText('curve')).toBeVisible();
+  await expect(page).not.toHaveTitle('taken');
+  expect(asked).toEqual([]);
+  await panel.getByRole('button', { name: /^Load pictures/ }).click();
+  await expect.poll(() => [...asked].sort()).toEqual(['/curve.png', '/track.png']);
+  await expect(page).not.toHaveTitle('taken');
+});
+
+test('of a model that is not cached a hub is asked when somebody wants to know', async ({ page }) => {
+  const standin = new Standin();
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  await panel.getByRole('button', { name: 'Details of Qwen/Qwen3-1.7B', exact: true }).click();
+  const entry = row(panel, 'Qwen3-1.7B');
+  const list = entry.getByRole('button', { name: /^List the files/ });
+  await list.click();
+  await expect(entry.getByRole('region', { name: 'Files of Qwen/Qwen3-1.7B' })).toContainText('222222222222');
+  await entry.getByRole('button', { name: /^Model card/ }).click();
+  await expect(entry.getByText('This model has no card.')).toBeVisible();
+});
+
+test('a hub that does not answer can be waited for no longer, and a failure says what to do', async ({
+  page
+}) => {
+  const standin = new Standin();
+  await standin.install(page);
+  let answer: () => void = () => undefined;
+  await page.route(/qwen3ft\/models\/card/, async route => {
+    await new Promise<void>(resolve => (answer = resolve));
+    await route
+      .fulfill({
+        status: 502,
+        json: { code: 'hub-unreachable', message: 'No hub is asked.', hint: 'Allow the network.' }
+      })
+      .catch(() => undefined); // nobody waits any more
+  });
+  await page.goto();
+  const panel = await openPanel(page);
+  await panel.getByRole('button', { name: 'Details of Qwen/Qwen3-1.7B', exact: true }).click();
+  const entry = row(panel, 'Qwen3-1.7B');
+  await entry.getByRole('button', { name: 'Model card of Qwen/Qwen3-1.7B' }).click();
+  await expect(entry.getByRole('progressbar', { name: 'Model card of Qwen/Qwen3-1.7B' })).toBeVisible();
+  await entry.getByRole('button', { name: 'Stop: Model card of Qwen/Qwen3-1.7B' }).click();
+  await expect(entry.getByRole('progressbar')).toHaveCount(0);
+  answer();
+  await entry.getByRole('button', { name: /^Try again/ }).click();
+  await expect(entry.getByRole('progressbar')).toBeVisible();
+  answer();
+  await expect(entry.getByRole('alert').filter({ hasText: 'Allow the network.' })).toBeVisible();
+});
+
+test('updates are looked for when somebody asks, and an update shows first what it would change', async ({
+  page
+}) => {
+  const standin = new Standin();
+  standin.news = [
+    {
+      model_name: 'Qwen/Qwen3-0.6B',
+      slug: 'Qwen_Qwen3-0.6B',
+      hub: 'modelscope',
+      revision: 'master',
+      commit: 'c0ffee',
+      latest: '0badf00d0badf00d',
+      has_update: true,
+      checked: Date.now() / 1000 - 3600,
+      problem: ''
+    }
+  ];
+  standin.plan = plan('Qwen/Qwen3-0.6B', { is_update: true });
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  const badge = row(panel, 'Qwen3-0.6B').getByRole('button', { name: /^Update available: Qwen\/Qwen3-0.6B/ });
+  await expect(row(panel, 'Qwen3-0.6B').first()).toBeVisible();
+  await expect(badge).toHaveCount(0);
+  expect(standin.asked).toEqual([]);
+  await panel.getByRole('button', { name: 'Check for updates' }).press('Enter');
+  await expect(panel.getByText('Checked for updates 1 hour ago: 1 model has an update')).toBeVisible();
+  expect(standin.asked).toEqual(['POST models/updates']);
+  await badge.press('Enter');
+  const dialog = page.getByRole('dialog', { name: 'Update Qwen/Qwen3-0.6B' });
+  await expect(dialog).toContainText('model-00002-of-00002.safetensors');
+  await dialog.getByRole('button', { name: 'Update' }).click();
+  await expect
+    .poll(() => standin.asked.at(-1))
+    .toBe('POST models/download {"model_name":"Qwen/Qwen3-0.6B","update":true}');
+  standin.cached[0].commit = '0badf00d0badf00d';
+  await panel.getByRole('button', { name: 'Refresh' }).click();
+  await expect(panel.getByText('Checked for updates 1 hour ago: nothing new')).toBeVisible();
+  await expect(badge).toHaveCount(0);
+});

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
-from qwen3ft_jupyter.errors import HubUnreachable, ModelNotFound, Stopped, UnknownModel
+from qwen3ft_jupyter.errors import BadInput, HubUnreachable, ModelNotFound, Stopped, UnknownModel
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.mirror.mirror import Mirror
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
+from qwen3ft_jupyter.work import Reporter
 from tests.servers import ScriptedServer, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from qwen3ft_jupyter.settings.declared import HubName
 
 REPO = "org/small"
 NOBODY = "http://127.0.0.1:9"
@@ -128,3 +131,49 @@ def test_asking_ends_when_it_is_stopped(tmp_path: Path) -> None:
                 manager_of(tmp_path, server.url).card(REPO, ask=True, stop=stop)
         finally:
             is_over.set()
+
+
+def test_an_address_is_read_as_every_method_reads_it_and_what_is_no_model_is_answered_with_a_cure(
+    tmp_path: Path,
+) -> None:
+    manager = manager_of(tmp_path, NOBODY)
+
+    assert manager.read_name("https://modelscope.cn/models/Qwen/Qwen3-8B/files").to_dict() == {
+        "model_name": "Qwen/Qwen3-8B",
+        "revision": "",
+        "hub": "",
+    }
+    assert manager.read_name("ms:Qwen/Qwen3-8B@v1").to_dict()["hub"] == "modelscope"
+    for text in (
+        "https://huggingface.co/datasets/a/b",
+        "https://hf.co/spaces/a/b",
+        "https://example.org/a/b",
+        "Qwen/Qwen3-7B",
+    ):
+        with pytest.raises(BadInput) as refused:
+            manager.read_name(text)
+        assert refused.value.hint
+
+
+@pytest.mark.parametrize("hub", ["modelscope", "huggingface"])
+def test_the_hub_that_a_name_says_is_asked_first(tmp_path: Path, hub: HubName) -> None:
+    with Mirror({REPO: MODEL_FOLDER}) as mirror:
+        other = "huggingface" if hub == "modelscope" else "modelscope"
+        manager = manager_of(tmp_path, mirror.url, use_modelscope=other == "modelscope")
+
+        assert manager.plan(f"{'ms' if hub == 'modelscope' else 'hf'}:{REPO}").hub == hub
+        assert manager.plan(REPO, hub=hub).hub == hub
+        assert manager.plan(REPO).hub == other
+
+
+def test_a_hub_that_the_settings_leave_out_is_not_asked_and_that_is_told(tmp_path: Path, hub: str) -> None:
+    told: list[str] = []
+
+    class Told(Reporter):
+        def notice(self, message: str) -> None:
+            told.append(message)
+
+    manager = manager_of(tmp_path, hub, use_modelscope=True, fallback=False)
+
+    assert manager.plan(f"hf:{REPO}", reporter=Told()).hub == "modelscope"
+    assert told[0] == "The settings leave out Hugging Face: ModelScope is asked."

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.hubs.names import RepoId
-from qwen3ft_jupyter.hubs.spelling import parse_model
-from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
+from qwen3ft_jupyter.hubs.spelling import named_hub, parse_model
+from qwen3ft_jupyter.settings.declared import HUB_NAMES, SOURCE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from typing_extensions import Unpack
 
+    from qwen3ft_jupyter.settings.declared import HubName
 Method = TypeVar("Method", bound="Callable[..., Any]")  # Any: whatever the method takes and returns
 
 _ABBREVIATED_COMMIT = re.compile(r"[0-9a-f]{7,40}")
@@ -30,6 +31,7 @@ class Wanted(TypedDict, total=False):
     update: bool
     sources: Sequence[str] | None
     in_place: bool
+    hub: HubName | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,13 @@ class DownloadRequest:
     """The only places to fetch from, see `check_sources`; None for all."""
     in_place: bool = False
     """Use another tool's complete copy where it is, after comparing it with the hub's listing."""
+    hub: HubName | None = None
+    """The hub that is asked first, if the settings let it be asked; also by a prefix of the name, such as ``ms:``."""
 
     def __post_init__(self) -> None:
         """Check the fields once: whoever holds a request need not."""
         repo_id, revision = parse_model(self.model_name, self.revision)
+        object.__setattr__(self, "hub", check_hub(self.hub, named_hub(self.model_name)))
         object.__setattr__(self, "model_name", repo_id)
         object.__setattr__(self, "revision", revision)
         if self.sources is not None:
@@ -81,14 +86,34 @@ class DownloadRequest:
         return not self.force and (self.sources is None or "disk" in self.sources)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict."""
+        """Return a JSON-ready dict; without the hub where none is asked for, as older versions write it."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.hub is None:
+            del values["hub"]
         return {**values, "sources": None if self.sources is None else list(self.sources)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> DownloadRequest:
         """Rebuild from `to_dict`; what else is in `data` is ignored."""
         return cls(**{name: data[name] for name in cls.__slots__ if name in data})
+
+
+def check_hub(hub: str | None, named: HubName | None) -> HubName | None:
+    """Return the hub that is asked for by its name, or by the name of the model.
+
+    Raises:
+        BadInput: It is no hub, or they contradict each other.
+    """
+    if not hub:
+        return named
+    found = next((name for name in HUB_NAMES if name == hub.strip().lower()), None)
+    if found is None:
+        raise BadInput("{name} is no hub.", hint="Hubs: {names}.", name=hub[:40], names=", ".join(HUB_NAMES))
+    if named not in (None, found):
+        raise BadInput(
+            "The name says {named}, and {hub} is asked for.", hint="Leave one of them out.", named=named, hub=found
+        )
+    return found
 
 
 def check_sources(names: Sequence[str]) -> tuple[str, ...]:

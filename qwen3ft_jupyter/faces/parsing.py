@@ -103,6 +103,10 @@ def _parse_with_text(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     return given
 
 
+_ABOUT_CACHE = frozenset({"verify", "repair", "evict", "pin", "unpin"})
+"""Verbs to which a name with a hub in front means a data set."""
+
+
 def _read_model(verb: Verb, given: Namespace) -> None:
     """Read the name of a model, which may be an address and say which revision; what is none is for the manager.
 
@@ -113,8 +117,15 @@ def _read_model(verb: Verb, given: Namespace) -> None:
     if not is_model or given.model_name is None or getattr(given, "owner", None) == "folder":  # that may be a path
         return
     from qwen3ft_jupyter.errors import BadName
-    from qwen3ft_jupyter.hubs.spelling import parse_model
+    from qwen3ft_jupyter.hubs.spelling import named_hub, parse_model
 
+    hub = named_hub(given.model_name)
+    if hub is not None and verb.name in _ABOUT_CACHE:
+        return
+    if hub is not None:
+        from qwen3ft_jupyter.download.request import check_hub
+
+        given.hub = check_hub(given.hub, hub)
     with contextlib.suppress(BadName):
         given.model_name, given.revision = parse_model(given.model_name, given.revision)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import BadInput, UnsafeModel
 from qwen3ft_jupyter.hubs.cards import CARD, MAX_CARD_BYTES, read_card
-from qwen3ft_jupyter.hubs.names import DATASETS_FOLDER, LeftOut, RepoId, as_repo_id, path_problem
+from qwen3ft_jupyter.hubs.names import DATASETS_FOLDER, PREFIXES, LeftOut, RepoId, as_repo_id, path_problem
 from qwen3ft_jupyter.messages import Names
 
 if TYPE_CHECKING:
@@ -28,13 +28,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.listing import Hub, Listing, RemoteFile, Request
     from qwen3ft_jupyter.settings.declared import HubName
 
-PREFIXES: Final[Mapping[str, HubName]] = {
-    "hf": "huggingface",
-    "huggingface": "huggingface",
-    "ms": "modelscope",
-    "modelscope": "modelscope",
-}
-"""What in front of a name says which hub is meant; ms-swift writes two colons."""
 _SHORT: Final[Mapping[str, str]] = {"huggingface": "hf", "modelscope": "ms"}
 
 TRAIN: Final = frozenset({"train", "training"})

@@ -1,6 +1,7 @@
 """Which model people mean: by its name, by the address of its page, or by something that comes near. Pure.
 
-An address says which model and revision are meant, not who is asked: that is for the settings alone.
+An address says which model and revision are meant, not who is asked: that is for the settings, or for a prefix such as
+``ms:``, by which somebody says it outright.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from qwen3ft_jupyter.errors import BadInput, BadName
 from qwen3ft_jupyter.hubs.git_refs import check_revision
-from qwen3ft_jupyter.hubs.names import RepoId, as_repo_id, parse_repo_id
+from qwen3ft_jupyter.hubs.names import PREFIXES, RepoId, as_repo_id, parse_repo_id
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from qwen3ft_jupyter.settings.declared import HubName
 
 EXAMPLE: Final = "Qwen/Qwen3-0.6B"
 HUB_HOSTS: Final = frozenset({"huggingface.co", "hf.co", "hf-mirror.com", "modelscope.cn", "modelscope.ai"})
@@ -26,6 +28,7 @@ HUB_HOSTS: Final = frozenset({"huggingface.co", "hf.co", "hf-mirror.com", "model
 MAX_NAME: Final = 2000
 """Characters of the longest address that is read."""
 
+_PREFIX = re.compile(rf"({'|'.join(PREFIXES)})::?(?!/)", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _GIT_ADDRESS = re.compile(r"(?:ssh://)?git@([^:/]+)[:/](.*)", re.DOTALL)
 _QUOTES = "\"'`<>“”‘’「」『』《》"
@@ -55,6 +58,8 @@ class ModelRef(NamedTuple):
 
 def parse_model(text: str, revision: str | None = None) -> ModelRef:
     """Return the model that a name, ``name@revision`` or the address of one of its pages means.
+
+    A name may have a hub in front, as in ``ms:Qwen/Qwen3-0.6B``; see `named_hub`.
 
     Args:
         text: What was given for the model.
@@ -86,8 +91,19 @@ def parse_model(text: str, revision: str | None = None) -> ModelRef:
     return ModelRef(found.repo_id, own or wanted)
 
 
+def named_hub(text: str) -> HubName | None:
+    """Return the hub that stands in front of a name; None if there is none.
+
+    >>> named_hub("ms:Qwen/Qwen3-0.6B"), named_hub("https://huggingface.co/Qwen/Qwen3-0.6B")
+    ('modelscope', None)
+    """
+    match = _PREFIX.match(_cleaned(text)) if len(text) <= MAX_NAME else None
+    return PREFIXES[match[1].lower()] if match else None
+
+
 def _of_name(cleaned: str) -> ModelRef | None:
-    name, _, revision = cleaned.partition("@")
+    prefix = _PREFIX.match(cleaned)
+    name, _, revision = cleaned[prefix.end() if prefix else 0 :].partition("@")
     repo_id = as_repo_id(name)
     return None if repo_id is None else ModelRef(repo_id, revision or None)
 

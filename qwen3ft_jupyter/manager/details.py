@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import HubUnreachable
-from qwen3ft_jupyter.hubs.spelling import parse_model
+from qwen3ft_jupyter.hubs.spelling import named_hub, parse_model
 
 if TYPE_CHECKING:
     import threading
@@ -66,6 +66,20 @@ class ModelCard:
         return {"model_name": self.model_name, "text": self.text, "license": self.license, "hub": self.hub or ""}
 
 
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """What a person means by a text."""
+
+    model_name: RepoId
+    revision: str | None = None
+    hub: HubName | None = None
+    """The hub that they say."""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return a JSON-ready dict."""
+        return {"model_name": self.model_name, "revision": self.revision or "", "hub": self.hub or ""}
+
+
 class Details(CachedModels):
     """The part of `ModelManager` that tells what one model is."""
 
@@ -73,6 +87,23 @@ class Details(CachedModels):
         self, request: DownloadRequest, *, max_speed: float | None
     ) -> contextlib.AbstractContextManager[Downloader]:
         raise NotImplementedError
+
+    def read_name(self, text: str) -> NamedModel:
+        """Return the model that a name or an address means, as every method that takes one understands it.
+
+        >>> manager.read_name("https://hf-mirror.com/Qwen/Qwen3-8B/tree/main").revision  # doctest: +SKIP
+        'main'
+
+        Raises:
+            BadName: it means no model; the hint names what works.
+            BadInput: no revision can be called so.
+            UnknownModel: nobody published such a name.
+        """
+        from qwen3ft_jupyter.cache.case import check_known
+
+        repo_id, revision = parse_model(text)
+        check_known(repo_id, self.cache)
+        return NamedModel(repo_id, revision, named_hub(text))
 
     def details(
         self,

@@ -68,6 +68,20 @@ class DownloadHandler(AskingHandler):
             self.answer_job(await self.act(lambda manager: _start(manager, given)))
 
 
+class NameHandler(Qwen3FTHandler):
+    """What a person means by a name or an address."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"GET": (Field("text", "text", is_required=True),)}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self) -> None:
+        """Answer with the model."""
+        text = self.given().text("text")
+        self.answer((await self.read(lambda manager: manager.read_name(text))).to_dict())
+
+
 class DetailsHandler(AskingHandler):
     """The files of one model."""
 
@@ -179,6 +193,7 @@ def _options(given: Given) -> dict[str, Any]:
 ROUTES = (
     ("/models", ModelsHandler),
     ("/models/download", DownloadHandler),
+    ("/models/name", NameHandler),
     ("/models/details", DetailsHandler),
     ("/models/card", CardHandler),
     ("/models/updates", UpdatesHandler),

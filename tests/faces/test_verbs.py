@@ -245,3 +245,17 @@ def test_what_is_near_to_nothing_gets_no_guess() -> None:
 def test_two_revisions_of_one_model_are_refused_in_a_line() -> None:
     with pytest.raises(BadInput, match="names the revision v1, and v2 is asked for"):
         parse(find("download"), ["a/b@v1", "--revision", "v2"], "cli")
+
+
+@pytest.mark.parametrize("face", ["cli", "magic"])
+def test_a_hub_in_front_of_a_name_is_the_one_that_is_asked_first(face: Face) -> None:
+    given = parse(find("download"), ["ms:a/b@v1"], face)
+
+    assert (given.model_name, given.revision, given.hub) == ("a/b", "v1", "modelscope")
+    with pytest.raises(BadInput, match="modelscope, and huggingface"):
+        parse(find("download"), ["ms:a/b", "--hub", "huggingface"], face)
+
+
+@pytest.mark.parametrize("verb", ["verify", "repair", "evict", "pin"])
+def test_to_verbs_about_the_cache_a_hub_in_front_of_a_name_means_a_data_set(verb: str) -> None:
+    assert parse(find(verb), ["ms:a/b"], "cli").model_name == "ms:a/b"

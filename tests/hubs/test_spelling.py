@@ -14,7 +14,7 @@ from qwen3ft_jupyter.errors import BadInput, BadName, UnknownModel
 from qwen3ft_jupyter.hubs import git_refs, names, spelling
 from qwen3ft_jupyter.hubs.git_refs import MAX_REVISION, check_revision
 from qwen3ft_jupyter.hubs.names import as_repo_id
-from qwen3ft_jupyter.hubs.spelling import parse_model
+from qwen3ft_jupyter.hubs.spelling import named_hub, parse_model
 
 NAME = "Qwen/Qwen3-0.6B"
 _HINTED = re.compile(r'"([^"]+)"')
@@ -176,6 +176,32 @@ def test_a_well_formed_name_that_nobody_published_is_answered_by_one_that_works(
         check_published(parse_model(name).repo_id)
 
     check_published(parse_model(_HINTED.findall(caught.value.hint)[0]).repo_id)
+
+
+PREFIXED = {
+    f"ms:{NAME}": ("modelscope", None),
+    f"MS::{NAME}": ("modelscope", None),
+    f"modelscope:{NAME}@v1": ("modelscope", "v1"),
+    f"hf:{NAME}": ("huggingface", None),
+    f"  “huggingface:{NAME}@refs/pr/1” ": ("huggingface", "refs/pr/1"),
+    NAME: (None, None),
+    f"https://huggingface.co/{NAME}/tree/v1": (None, "v1"),
+    f"hf://{NAME}": (None, None),
+}
+
+
+@pytest.mark.parametrize("text", PREFIXED)
+def test_a_name_may_say_its_hub_and_an_address_leaves_who_is_asked_to_the_settings(text: str) -> None:
+    hub, revision = PREFIXED[text]
+
+    assert parse_model(text) == (NAME, revision)
+    assert named_hub(text) == hub
+
+
+@pytest.mark.parametrize("text", [f"xy:{NAME}", f"ms:{NAME}:subset", "ms:Qwen3-0.6B", f"ms:hf:{NAME}", "hf:", "C:/a/b"])
+def test_what_is_no_hub_or_no_name_behind_one_is_refused(text: str) -> None:
+    with pytest.raises(BadName):
+        parse_model(text)
 
 
 def test_what_leads_to_a_dataset_or_a_space_is_called_by_its_name() -> None:

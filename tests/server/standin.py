@@ -24,10 +24,11 @@ from qwen3ft_jupyter.finetune.runs import Comparison
 from qwen3ft_jupyter.finetune.samples import Tokens
 from qwen3ft_jupyter.hubs.listing import RemoteFile
 from qwen3ft_jupyter.hubs.names import LeftOut, SafePath, parse_repo_id, parse_sha256
+from qwen3ft_jupyter.hubs.spelling import named_hub, parse_model
 from qwen3ft_jupyter.jobs.folder import LogChunk
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
 from qwen3ft_jupyter.loading.machine import Gpu, Machine, Room
-from qwen3ft_jupyter.manager.details import ModelCard, ModelDetails
+from qwen3ft_jupyter.manager.details import ModelCard, ModelDetails, NamedModel
 from qwen3ft_jupyter.manager.foreseen import Foreseen
 from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
 from qwen3ft_jupyter.manager.updates import ModelNews
@@ -410,6 +411,11 @@ class StandInManager:
         assert stop is None or not stop.is_set()
         self._note("plan", model_name, wishes)
         return plan_of(model_name, **self.plan_answer)
+
+    def read_name(self, text: str) -> NamedModel:
+        self._note("read_name", text)
+        repo_id, revision = parse_model(text)
+        return NamedModel(repo_id, revision, named_hub(text))
 
     def details(
         self, model_name: str, *, revision: str | None = None, ask: bool = False, stop: threading.Event

@@ -25,6 +25,7 @@ RESOURCES = {
     "/models/download": "models",
     "/models/details": "models",
     "/models/card": "models",
+    "/models/name": "models",
     "/models/updates": "models",
     "/runs/report": "runs",
     "/runs/curves": "runs",

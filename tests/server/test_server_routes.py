@@ -7,6 +7,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 from unittest import mock
+from urllib.parse import quote
 
 import pytest
 
@@ -852,3 +853,21 @@ async def test_hubs_are_asked_for_updates_by_a_post_alone_and_problems_are_in_th
     assert [one["has_update"] for one in known.json["models"]] == [True]
     assert [one["has_update"] for one in checked.json["models"]] == [False]
     assert checked.json["models"][0]["problem"] == "该站点没有说明最新提交。"
+
+
+async def test_an_address_is_understood_and_what_is_no_model_is_refused_in_the_readers_language(
+    ask: Ask, jp_auth_header: dict[str, str]
+) -> None:
+    found = await ask(
+        "get", "/models/name", query=f"text={quote('https://hf-mirror.com/Qwen/Qwen3-8B/blob/v1/a.json')}"
+    )
+    refused = await ask(
+        "get",
+        "/models/name",
+        query=f"text={quote('https://modelscope.cn/datasets/a/b')}",
+        headers={**jp_auth_header, "Accept-Language": "zh-CN"},
+    )
+
+    assert found.json == {"model_name": "Qwen/Qwen3-8B", "revision": "v1", "hub": ""}
+    assert (refused.code, refused.json["code"]) == (400, "bad-name")
+    assert "数据集" in refused.json["message"]

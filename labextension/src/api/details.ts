@@ -41,6 +41,16 @@ export const parseCard = object<Schemas['ModelCard']>()('card', {
 /** What a model's README.md says. */
 export type ICard = ReturnType<typeof parseCard>;
 
+/** Read the answer of `GET /models/name`. */
+export const parseNamed = object<Schemas['NamedModel']>()('name', {
+  model_name: needed('model name'),
+  revision: text,
+  hub: text
+});
+
+/** What a person means by a name or an address; what they do not say is empty. */
+export type INamed = ReturnType<typeof parseNamed>;
+
 const parseNewsOf = object<Schemas['ModelNews']>()('news', {
   model_name: needed('model name'),
   slug: text,

@@ -76,6 +76,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/models/name": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Which model a name, or the address of a page of a hub, means. */
+        readonly get: operations["readModelName"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/models/details": {
         readonly parameters: {
             readonly query?: never;
@@ -753,6 +770,7 @@ export interface components {
             readonly revision?: string | null;
             readonly update?: components["schemas"]["FlagInBody"];
             readonly sources?: string | readonly components["schemas"]["Source"][] | null;
+            readonly hub?: string | null;
             readonly in_place?: components["schemas"]["FlagInBody"];
             readonly max_speed?: number | null;
             readonly dry_run?: components["schemas"]["FlagInBody"];
@@ -912,6 +930,16 @@ export interface components {
          * @enum {unknown}
          */
         readonly Source: "modelscope" | "huggingface" | "mirrors" | "disk";
+        readonly NamedModel: {
+            readonly model_name: string;
+            /** @description Empty if none is named. */
+            readonly revision: string;
+            /**
+             * @description The hub that a prefix such as ms: says, else empty.
+             * @enum {unknown}
+             */
+            readonly hub: "modelscope" | "huggingface" | "";
+        };
         /** @description The files of a model. Sizes are bytes. */
         readonly ModelDetails: {
             readonly model_name: string;
@@ -1922,6 +1950,7 @@ export type ExportRequest = components['schemas']['ExportRequest'];
 export type PushRequest = components['schemas']['PushRequest'];
 export type PushPlan = components['schemas']['PushPlan'];
 export type Source = components['schemas']['Source'];
+export type NamedModel = components['schemas']['NamedModel'];
 export type ModelDetails = components['schemas']['ModelDetails'];
 export type ModelCard = components['schemas']['ModelCard'];
 export type Updates = components['schemas']['Updates'];
@@ -2051,6 +2080,8 @@ export interface operations {
                 readonly in_place?: components["schemas"]["Flag"];
                 /** @description The most bytes a second; 0, or left out, for what is set for all downloads. */
                 readonly max_speed?: number;
+                /** @description The hub that is asked first, modelscope or huggingface; a name may say it, too, as in ms:Qwen/Qwen3-8B. */
+                readonly hub?: string;
                 /** @description Only say what would travel, whether there is room, and how long it takes. */
                 readonly dry_run?: components["schemas"]["Flag"];
             };
@@ -2084,6 +2115,32 @@ export interface operations {
             readonly 404: components["responses"]["Error"];
             readonly 413: components["responses"]["Error"];
             readonly 507: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly readModelName: {
+        readonly parameters: {
+            readonly query: {
+                /** @description For example https://modelscope.cn/models/Qwen/Qwen3-8B, or ms:Qwen/Qwen3-8B@v1. */
+                readonly text: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The model, as every route that takes a `model_name` understands the text. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["NamedModel"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
             readonly default: components["responses"]["Error"];
         };
     };

@@ -2,6 +2,7 @@ import { downloadIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { IJob, IModel } from '../api/answers';
+import type { IDownloadOptions } from '../api/client';
 import { ProblemAlert } from '../components/alert';
 import { Badge, VerifiedBadge } from '../components/badge';
 import { ActionButton } from '../components/button';
@@ -83,11 +84,14 @@ export const ModelRow = React.memo(function ModelRow({ entry }: IEntryProps): JS
 interface IPlanProps {
   /** Empty until a name has been typed. */
   readonly modelName: string;
+  readonly options?: IDownloadOptions;
   readonly isDisabled?: boolean;
+  /** What it does where the name has to be read first. */
+  readonly onClick?: () => void;
 }
 
 /** The button that shows what a download would do, before its first byte. */
-export function PlanButton({ modelName, isDisabled }: IPlanProps): JSX.Element {
+export function PlanButton({ modelName, options = {}, isDisabled, onClick }: IPlanProps): JSX.Element {
   const app = useApp();
   const { trans } = app;
   return (
@@ -102,7 +106,7 @@ export function PlanButton({ modelName, isDisabled }: IPlanProps): JSX.Element {
       }
       isBusy={usePending(modelName)}
       isDisabled={isDisabled}
-      onClick={() => void reviewDownload(app, modelName, {})}
+      onClick={onClick ?? (() => void reviewDownload(app, modelName, options))}
     />
   );
 }

@@ -164,3 +164,42 @@ test('updates are looked for when somebody asks, and an update shows first what 
   await expect(panel.getByText('Checked for updates 1 hour ago: nothing new')).toBeVisible();
   await expect(badge).toHaveCount(0);
 });
+
+test('an address is understood in the filter and in the field, and what is no model is refused with a cure', async ({
+  page
+}) => {
+  const standin = new Standin();
+  standin.plan = plan('org/model');
+  await standin.install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  const filter = panel.getByRole('searchbox', { name: 'Filter models' });
+  const names = panel.getByRole('list', { name: 'Models', exact: true }).locator('> li');
+  await filter.fill('https://www.modelscope.cn/models/Qwen/Qwen3-8B/files');
+  await expect(names).toHaveCount(1);
+  await expect(names).toContainText('Qwen3-8B');
+  await filter.fill('hf.co/Qwen/Qwen3-8B/blob/v1/config.json');
+  await panel.getByRole('button', { name: 'Download Qwen/Qwen3-8B@v1' }).click();
+  await expect
+    .poll(() => standin.asked)
+    .toEqual(['POST models/download {"model_name":"Qwen/Qwen3-8B","revision":"v1"}']);
+  await filter.fill('https://huggingface.co/datasets/org/talks');
+  await expect(panel.getByRole('alert').filter({ hasText: 'a dataset, not of a model' })).toContainText(
+    'Give the name of a model'
+  );
+  await filter.fill('');
+
+  const field = panel.getByRole('textbox', { name: 'Another model of the hub' });
+  await field.fill('https://example.org/org/model');
+  await field.press('Enter');
+  await expect(panel.getByRole('alert').filter({ hasText: 'not of a hub that is known here' })).toContainText(
+    '"org/model"'
+  );
+  expect(standin.asked).toHaveLength(1);
+  await field.fill('ms:org/model@v2');
+  await field.press('Enter');
+  await expect
+    .poll(() => standin.asked.at(-1))
+    .toBe('POST models/download {"model_name":"org/model","revision":"v2","hub":"modelscope"}');
+  await expect(field).toHaveValue('');
+});

@@ -203,3 +203,46 @@ test('an address is understood in the filter and in the field, and what is no mo
     .toBe('POST models/download {"model_name":"org/model","revision":"v2","hub":"modelscope"}');
   await expect(field).toHaveValue('');
 });
+
+test('sections come back as they were left, without a jump', async ({ page }) => {
+  await new Standin().install(page);
+  await page.goto();
+  const panel = await openPanel(page);
+  const title = (name: string) => panel.locator('.jp-AccordionPanel-title').filter({ hasText: name });
+  await title('Jobs').focus();
+  await page.keyboard.press('Enter');
+  await expect(title('Jobs')).toHaveAttribute('aria-expanded', 'false');
+  const handle = panel.locator('.lm-SplitPanel-handle:not(.lm-mod-hidden)').first();
+  const box = await handle.boundingBox();
+  if (box === null) {
+    throw new Error('no border to be moved');
+  }
+  await page.mouse.move(box.x + 40, box.y + box.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 40, box.y - 150, { steps: 5 });
+  const saved = page.waitForResponse(
+    response => /\/api\/workspaces\//.test(response.url()) && response.request().method() === 'PUT'
+  );
+  await page.mouse.up();
+  await saved;
+  const left = await title('Cache').boundingBox();
+  // As it is first drawn: what was left is there, not put there later.
+  await page.addInitScript(() => {
+    const seen: string[] = [];
+    Object.assign(window, { seenJobs: seen });
+    new MutationObserver(() => {
+      const titles = [...document.querySelectorAll('#qwen3ft-panel .jp-AccordionPanel-title')];
+      const jobs = titles.find(each => each.textContent?.includes('Jobs'));
+      if (jobs !== undefined) {
+        seen.push(String(jobs.getAttribute('aria-expanded')));
+      }
+    }).observe(document, { subtree: true, childList: true });
+  });
+  await page.reload();
+  await openPanel(page);
+  await expect(title('Jobs')).toHaveAttribute('aria-expanded', 'false');
+  await expect
+    .poll(async () => Math.abs(((await title('Cache').boundingBox())?.y ?? 0) - (left?.y ?? 0)))
+    .toBeLessThan(4);
+  expect(new Set(await page.evaluate(() => Object(window).seenJobs))).toEqual(new Set(['false']));
+});

@@ -4,6 +4,7 @@ import * as React from 'react';
 import type { IProblem } from '../api/answers';
 import type { INamed } from '../api/details';
 import { toProblem } from '../api/request';
+import { ProblemAlert } from '../components/alert';
 import { ActionButton } from '../components/button';
 import type { IApp } from '../components/context';
 import { useApp, usePending } from '../components/context';
@@ -89,19 +90,21 @@ export function OtherModel(): JSX.Element {
   const { store, trans } = app;
   const [text, setText] = React.useState('');
   const [refusal, setRefusal] = React.useState('');
+  const [problem, setProblem] = React.useState<IProblem | null>(null);
   const [name, setName] = React.useState('');
   const id = React.useId();
   const shown = React.useRef<HTMLDivElement>(null);
   // It may be below what the section shows.
   React.useEffect(() => {
-    if (refusal !== '') {
+    if (refusal !== '' || problem !== null) {
       shown.current?.scrollIntoView({ block: 'nearest' });
     }
-  }, [refusal]);
+  }, [refusal, problem]);
   const given = text.trim();
   const read = async (): Promise<INamed | null> => {
     const found = await meaningOf(app, given);
     setRefusal(found.refusal);
+    setProblem(found.problem);
     setName(found.named?.model_name ?? '');
     return found.named;
   };
@@ -136,11 +139,12 @@ export function OtherModel(): JSX.Element {
           placeholder={trans.__('owner/name, or an address')}
           spellCheck={false}
           autoComplete="off"
-          aria-invalid={refusal !== '' || undefined}
-          aria-describedby={refusal !== '' ? `${id}-refusal` : undefined}
+          aria-invalid={refusal !== '' || problem !== null || undefined}
+          aria-describedby={refusal !== '' || problem !== null ? `${id}-refusal` : undefined}
           onChange={event => {
             setText(event.target.value);
             setRefusal('');
+            setProblem(null);
           }}
         />
         <PlanButton modelName={given} isDisabled={!isAddress(given)} onClick={() => void plan()} />
@@ -152,33 +156,31 @@ export function OtherModel(): JSX.Element {
           isBusy={usePending(name)}
         />
       </div>
-      <div ref={shown} id={`${id}-refusal`} role="alert" className="jp-Qwen3ft-refusal">
-        {refusal}
+      <div ref={shown} id={`${id}-refusal`}>
+        <div role="alert" className="jp-Qwen3ft-refusal">
+          {refusal}
+        </div>
+        {problem && <ProblemAlert problem={problem} onDismiss={() => setProblem(null)} />}
       </div>
     </form>
   );
 }
 
-/** The model that a text means, or the sentence that says why it means none. */
+/** What a text means, and in words of our own or of the server why it means no model. */
 async function meaningOf(
   { store, trans }: IApp,
   given: string
-): Promise<{ readonly named: INamed | null; readonly refusal: string }> {
-  if (given === '') {
-    const refusal = trans.__('Write a name first: owner/name, for example Qwen/Qwen3-0.6B.');
-    return { named: null, refusal };
-  }
+): Promise<IMeaning & { readonly refusal: string }> {
   if (!isAddress(given)) {
-    const refusal = trans.__(
-      '“%1” is no model’s name. Write owner/name, for example Qwen/Qwen3-0.6B.',
-      given
-    );
-    return { named: null, refusal };
+    const refusal =
+      given === ''
+        ? trans.__('Write a name first: owner/name, for example Qwen/Qwen3-0.6B.')
+        : trans.__('“%1” is no model’s name. Write owner/name, for example Qwen/Qwen3-0.6B.', given);
+    return { ...UNKNOWN, refusal };
   }
   try {
-    return { named: await store.client.readName(given), refusal: '' };
+    return { named: await store.client.readName(given), problem: null, refusal: '' };
   } catch (error) {
-    const { message, hint } = toProblem(error);
-    return { named: null, refusal: `${message} ${hint}`.trim() || trans.__('The server did not answer.') };
+    return { named: null, problem: toProblem(error), refusal: '' };
   }
 }

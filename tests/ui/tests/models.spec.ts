@@ -3,7 +3,7 @@
 import type { IJupyterLabPageFixture } from '@jupyterlab/galata';
 import type { Locator } from '@playwright/test';
 
-import { expect, openPanel, test } from './panel';
+import { expect, openPanel, test, violations } from './panel';
 import { job, plan, Standin } from './standin';
 
 const CARD = `# Qwen3-0.6B
@@ -24,6 +24,19 @@ print("hello")
 | --- | --- |
 | one | 52.8 |
 `;
+
+/** That a hub has a newer commit of a cached model. */
+const NEWS = {
+  model_name: 'Qwen/Qwen3-0.6B',
+  slug: 'Qwen_Qwen3-0.6B',
+  hub: 'modelscope',
+  revision: 'master',
+  commit: 'c0ffee',
+  latest: '0badf00d0badf00d',
+  has_update: true,
+  checked: Date.now() / 1000 - 3600,
+  problem: ''
+};
 
 /** What the pictures of a card are asked for, and nothing else. */
 async function strangers(page: IJupyterLabPageFixture): Promise<string[]> {
@@ -128,19 +141,7 @@ test('updates are looked for when somebody asks, and an update shows first what 
   page
 }) => {
   const standin = new Standin();
-  standin.news = [
-    {
-      model_name: 'Qwen/Qwen3-0.6B',
-      slug: 'Qwen_Qwen3-0.6B',
-      hub: 'modelscope',
-      revision: 'master',
-      commit: 'c0ffee',
-      latest: '0badf00d0badf00d',
-      has_update: true,
-      checked: Date.now() / 1000 - 3600,
-      problem: ''
-    }
-  ];
+  standin.news = [NEWS];
   standin.plan = plan('Qwen/Qwen3-0.6B', { is_update: true });
   await standin.install(page);
   await page.goto();
@@ -246,3 +247,42 @@ test('sections come back as they were left, without a jump', async ({ page }) =>
     .toBeLessThan(4);
   expect(new Set(await page.evaluate(() => Object(window).seenJobs))).toEqual(new Set(['false']));
 });
+
+const LOOKS = [
+  {
+    locale: 'en',
+    isDark: false,
+    details: 'Details of Qwen/Qwen3-0.6B',
+    card: 'Model card of Qwen/Qwen3-0.6B'
+  },
+  { locale: 'zh_CN', isDark: true, details: '详情：Qwen/Qwen3-0.6B', card: '模型卡片：Qwen/Qwen3-0.6B' }
+];
+
+for (const { locale, isDark, details, card } of LOOKS) {
+  test.describe(`in ${locale}`, () => {
+    test.use({
+      // High enough for every row: axe cannot judge the contrast of what is scrolled out of sight.
+      viewport: { width: 1024, height: 3200 },
+      mockSettings: { '@jupyterlab/translation-extension:plugin': { locale } }
+    });
+
+    test(`axe finds nothing wrong with the details in the ${isDark ? 'dark' : 'light'} theme`, async ({
+      page
+    }) => {
+      const standin = new Standin();
+      standin.cards['Qwen/Qwen3-0.6B'] = { text: CARD, license: 'apache-2.0' };
+      standin.remembered = [
+        NEWS,
+        { ...NEWS, model_name: 'org/gone', slug: 'org_gone', problem: 'It is gone.' }
+      ];
+      await standin.install(page);
+      await page.goto();
+      await (isDark ? page.theme.setDarkTheme() : page.theme.setLightTheme());
+      const panel = await openPanel(page);
+      await panel.getByRole('button', { name: details, exact: true }).press('Enter');
+      await panel.getByRole('button', { name: card, exact: true }).press('Enter');
+      await expect(panel.getByRole('region', { name: card }).getByRole('heading')).toBeVisible();
+      expect(await violations(page)).toEqual([]);
+    });
+  });
+}

@@ -8,6 +8,7 @@ import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Token } from '@lumino/coreutils';
@@ -42,8 +43,12 @@ const storePlugin: JupyterFrontEndPlugin<IApp> = {
   description: 'Knows the models, the cache and the jobs of the server part.',
   autoStart: true,
   provides: IQwen3ft,
-  optional: [ITranslator],
-  activate: (app: JupyterFrontEnd, translator: ITranslator | null): IApp => {
+  optional: [ITranslator, IRenderMimeRegistry],
+  activate: (
+    app: JupyterFrontEnd,
+    translator: ITranslator | null,
+    rendermime: IRenderMimeRegistry | null
+  ): IApp => {
     const used = translator ?? nullTranslator;
     const locale = toLocale(used.languageCode);
     const store = new Store({
@@ -51,7 +56,7 @@ const storePlugin: JupyterFrontEndPlugin<IApp> = {
       events: app.serviceManager.events.stream,
       intervalMs: 15_000
     });
-    return { store, commands: app.commands, trans: used.load('qwen3ft_jupyter'), locale };
+    return { store, commands: app.commands, trans: used.load('qwen3ft_jupyter'), locale, rendermime };
   }
 };
 
@@ -61,17 +66,18 @@ const panelPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Adds the Qwen3 panel: models, cache and jobs.',
   autoStart: true,
   requires: [IQwen3ft],
-  optional: [ILayoutRestorer, ICommandPalette, ISettingRegistry, ITranslator],
+  optional: [ILayoutRestorer, ICommandPalette, ISettingRegistry, ITranslator, IStateDB],
   activate: (
     app: JupyterFrontEnd,
     shared: IApp,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null,
     settings: ISettingRegistry | null,
-    translator: ITranslator | null
+    translator: ITranslator | null,
+    state: IStateDB | null
   ): void => {
     const { trans } = shared;
-    const panel = new QwenPanel(shared, translator ?? undefined);
+    const panel = new QwenPanel(shared, state, translator ?? undefined);
     app.shell.add(panel, 'left', { rank: 650, type: 'Qwen3' });
     restorer?.add(panel, panel.id);
     app.commands.addCommand(CommandIDs.openPanel, {

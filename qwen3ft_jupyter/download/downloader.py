@@ -162,7 +162,8 @@ class Downloader:
     def order_for(self, request: DownloadRequest) -> Sequence[HubName]:
         """Return the hubs that may be asked what the model is, the preferred one first."""
         wanted = request.sources or ()
-        return [hub for hub in self.order if hub in wanted] or list(self.order)
+        order = [hub for hub in self.order if hub in wanted] or list(self.order)
+        return sorted(order, key=lambda hub: hub != request.hub)
 
     @contextlib.contextmanager
     def sources(self, plan: DownloadPlan, bytes_to_fetch: int, work: Work) -> Iterator[Sequence[Source]]:
@@ -197,6 +198,12 @@ class Downloader:
     def _resolved(self, request: DownloadRequest, work: Work, order: Sequence[HubName] = ()) -> Listing:
         """Return what of the listing of the first hub in `order` that has one this volume can hold."""
         order = order or self.order_for(request)
+        if request.hub is not None and request.hub not in self.order:
+            work.notice(
+                "The settings leave out {hub}: {other} is asked.",
+                hub=HUB_LABELS[request.hub],
+                other=HUB_LABELS[order[0]],
+            )
         listing = resolve(self.hubs, order, request.model_name, request.revision, work=work)
         if not folds_case(self.cache.root, INCOMING_FOLDER):
             return listing

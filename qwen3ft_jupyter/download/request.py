@@ -11,7 +11,7 @@ from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.hubs.datasets import as_dataset
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.hubs.spelling import parse_model
-from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
+from qwen3ft_jupyter.settings.declared import HUB_NAMES, SOURCE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from qwen3ft_jupyter.hubs.datasets import DatasetName
+    from qwen3ft_jupyter.settings.declared import HubName
 
 Method = TypeVar("Method", bound="Callable[..., Any]")  # Any: whatever the method takes and returns
 
@@ -33,6 +34,7 @@ class Wanted(TypedDict, total=False):
     update: bool
     sources: Sequence[str] | None
     in_place: bool
+    hub: HubName | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class DownloadRequest:
     """The only places to fetch from, see `check_sources`; None for all."""
     in_place: bool = False
     """Use another tool's complete copy where it is, after comparing it with the hub's listing."""
+    hub: HubName | None = None
+    """The hub that is asked first, if the settings let it be asked."""
 
     def __post_init__(self) -> None:
         """Check the fields once: whoever holds a request need not."""
@@ -67,6 +71,7 @@ class DownloadRequest:
             self._check_dataset()
             return
         repo_id, revision = parse_model(self.model_name, self.revision)
+        object.__setattr__(self, "hub", check_hub(self.hub))
         object.__setattr__(self, "model_name", repo_id)
         object.__setattr__(self, "revision", revision)
         if self.sources is not None:
@@ -87,9 +92,9 @@ class DownloadRequest:
         return as_dataset(self.model_name)
 
     def _check_dataset(self) -> None:
-        if self.revision or self.force or self.update or self.in_place or self.sources is not None:
+        if self.revision or self.force or self.update or self.in_place or self.hub or self.sources is not None:
             raise BadInput(
-                "{name} is a data set: revision, force, update, sources and in_place are about models.",
+                "{name} is a data set: revision, force, update, hub, sources and in_place are about models.",
                 hint="Leave them out.",
                 name=self.model_name,
             )
@@ -106,14 +111,26 @@ class DownloadRequest:
         return not self.force and (self.sources is None or "disk" in self.sources)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict."""
+        """Return a JSON-ready dict; without the hub where none is asked for, as older versions write it."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.hub is None:
+            del values["hub"]
         return {**values, "sources": None if self.sources is None else list(self.sources)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> DownloadRequest:
         """Rebuild from `to_dict`; what else is in `data` is ignored."""
         return cls(**{name: data[name] for name in cls.__slots__ if name in data})
+
+
+def check_hub(name: str | None) -> HubName | None:
+    """Return the hub of a name in any case; None for none. Raises BadInput: it is none."""
+    if not name:
+        return None
+    found = next((hub for hub in HUB_NAMES if hub == name.strip().lower()), None)
+    if found is None:
+        raise BadInput("{name} is no hub.", hint="Hubs: {names}.", name=name[:40], names=", ".join(HUB_NAMES))
+    return found
 
 
 def check_sources(names: Sequence[str]) -> tuple[str, ...]:

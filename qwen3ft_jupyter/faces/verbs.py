@@ -28,6 +28,7 @@ TYPED: Final = frozenset[Face]({"cli", "magic"})
 ALL: Final = frozenset[Face]({"cli", "magic", "rest"})
 CLI: Final = frozenset[Face]({"cli"})
 MAGIC: Final = frozenset[Face]({"magic"})
+REST: Final = frozenset[Face]({"rest"})
 NOWHERE: Final = frozenset[Face]()
 
 PROGRAM: Final = "qwen3ft"
@@ -174,6 +175,10 @@ VERBS: Final[tuple[Verb, ...]] = (
             _wish("--sources", f"takes bytes only from these: {', '.join(SOURCES)}.", "A,B", "list", choices=SOURCES),
             _wish("--in-place", "uses the copy that another tool has on this disk where it is."),
             _max_speed("limits the speed, for example to 20MB a second; none lifts the limit."),
+            # typed, it is an option of every verb
+            Option(
+                "--hub", "asks that hub first (USE_MODELSCOPE).", "HUB", "text", choices=HUBS, faces=REST, is_wish=True
+            ),
             Option(
                 "--dry-run",
                 "only shows what would be fetched, whether there is room, and how long it takes.",

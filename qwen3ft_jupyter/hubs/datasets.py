@@ -15,7 +15,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from qwen3ft_jupyter.errors import BadInput, UnsafeModel
-from qwen3ft_jupyter.hubs.names import DATASETS_FOLDER, LeftOut, RepoId, as_repo_id, path_problem
+from qwen3ft_jupyter.hubs.cards import CARD, MAX_CARD_BYTES, read_card
+from qwen3ft_jupyter.hubs.names import DATASETS_FOLDER, PREFIXES, LeftOut, RepoId, as_repo_id, path_problem
 from qwen3ft_jupyter.messages import Names
 
 if TYPE_CHECKING:
@@ -27,17 +28,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.hubs.listing import Hub, Listing, RemoteFile, Request
     from qwen3ft_jupyter.settings.declared import HubName
 
-PREFIXES: Final[Mapping[str, HubName]] = {
-    "hf": "huggingface",
-    "huggingface": "huggingface",
-    "ms": "modelscope",
-    "modelscope": "modelscope",
-}
-"""What in front of a name says which hub is meant; ms-swift writes two colons."""
 _SHORT: Final[Mapping[str, str]] = {"huggingface": "hf", "modelscope": "ms"}
 
-CARD: Final = "README.md"
-MAX_CARD_BYTES: Final = 4 << 20
 TRAIN: Final = frozenset({"train", "training"})
 VALIDATION: Final = frozenset({"validation", "valid", "val", "dev"})
 TEST: Final = frozenset({"test", "testing", "eval", "evaluation"})
@@ -270,16 +262,8 @@ def of_one_type(paths: Sequence[str]) -> list[str]:
 
 def read_configs(card: str) -> dict[str, Mapping[str, object]]:
     """Return the subsets that the front matter of a card describes, by name; none if it describes none."""
-    import yaml
-
-    parts = card.lstrip("\ufeff").split("---", 2)
-    if len(parts) < 3 or parts[0].strip():
-        return {}
-    try:
-        front = yaml.safe_load(parts[1])
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return {}
-    configs = front.get("configs") if isinstance(front, dict) else None
+    front = read_card(card).front
+    configs = front.get("configs")
     return {
         str(one.get("config_name", "default")): one
         for one in (configs if isinstance(configs, list) else [])

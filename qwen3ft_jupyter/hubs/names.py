@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from qwen3ft_jupyter.hubs.listing import Listing
+    from qwen3ft_jupyter.settings.declared import HubName
 
 RepoId = NewType("RepoId", str)
 """``owner/name``, as both hubs spell it; made by `parse_repo_id` only."""
@@ -40,6 +41,13 @@ MAX_ODD: Final = 5
 
 DATASETS_FOLDER: Final = ".datasets"
 """Of a cache: its data sets, as ``HUB/CHOICE/owner_name``."""
+PREFIXES: Final[Mapping[str, HubName]] = {
+    "hf": "huggingface",
+    "huggingface": "huggingface",
+    "ms": "modelscope",
+    "modelscope": "modelscope",
+}
+"""What in front of a name says which hub is meant; ms-swift writes two colons."""
 
 _REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

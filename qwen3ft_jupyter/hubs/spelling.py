@@ -1,6 +1,7 @@
 """Which model people mean: by its name, by the address of its page, or by something that comes near. Pure.
 
-An address says which model and revision are meant, not who is asked: that is for the settings alone.
+An address says which model and revision are meant, not who is asked: that is for the settings alone. Names of data
+sets have their hub in front, as in ``ms:owner/name``; those of models have not.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from qwen3ft_jupyter.errors import BadInput, BadName
 from qwen3ft_jupyter.hubs.git_refs import check_revision
-from qwen3ft_jupyter.hubs.names import RepoId, as_repo_id, parse_repo_id
+from qwen3ft_jupyter.hubs.names import PREFIXES, RepoId, as_repo_id, parse_repo_id
 from qwen3ft_jupyter.messages import Message
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ HUB_HOSTS: Final = frozenset({"huggingface.co", "hf.co", "hf-mirror.com", "model
 MAX_NAME: Final = 2000
 """Characters of the longest address that is read."""
 
+_PREFIX = re.compile(rf"({'|'.join(PREFIXES)})::?(?!/)", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _GIT_ADDRESS = re.compile(r"(?:ssh://)?git@([^:/]+)[:/](.*)", re.DOTALL)
 _QUOTES = "\"'`<>“”‘’「」『』《》"
@@ -88,6 +90,14 @@ def parse_model(text: str, revision: str | None = None) -> ModelRef:
 
 def _of_name(cleaned: str) -> ModelRef | None:
     name, _, revision = cleaned.partition("@")
+    if prefix := _PREFIX.match(cleaned):
+        raise BadName(
+            "{given} is the name of a data set: {prefix} stands before those.",
+            hint='For a model give its name alone: "{name}". Which hub is asked first, --hub or hub= says.',
+            given=_shown(cleaned),
+            prefix=prefix[0],
+            name=as_repo_id(name[prefix.end() :]) or EXAMPLE,
+        )
     repo_id = as_repo_id(name)
     return None if repo_id is None else ModelRef(repo_id, revision or None)
 

@@ -14,10 +14,12 @@ from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.cached import CachedModels, warn_unless_sound
 from qwen3ft_jupyter.manager.datasets import ensure_dataset, named_dataset, plan_dataset, repair_dataset
+from qwen3ft_jupyter.manager.details import Details
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.manager.tuned import TunedModels
 from qwen3ft_jupyter.manager.tuning import FineTunePlans
+from qwen3ft_jupyter.manager.updates import Updates
 from qwen3ft_jupyter.messages import Command, Message
 from qwen3ft_jupyter.settings.places import load_settings
 
@@ -65,7 +67,7 @@ def get_model_manager(
     return ModelManager(load_settings(given), reporter=reporter, is_trusted=is_trusted)
 
 
-class ModelManager(FineTunePlans, CachedModels, TunedModels):
+class ModelManager(FineTunePlans, Details, Updates, CachedModels, TunedModels):
     """Downloads, keeps, loads and fine-tunes models. Make one with `get_model_manager`."""
 
     # Models on disk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -217,3 +218,17 @@ class Qwen3FTHandler(APIHandler):
             self.log.info("%s %s: HTTP %d", self.request.method, self.request.path, value.status_code)
         elif typ is not None and value is not None:
             self.log.error("%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb))
+
+
+class AskingHandler(Qwen3FTHandler):
+    """Base of handlers that ask hubs: nobody is asked any more for someone who has left."""
+
+    def initialize(self, services: Services) -> None:
+        """Receive what the routes work with."""
+        super().initialize(services)
+        self.has_left = threading.Event()
+
+    def on_connection_close(self) -> None:
+        """Stop asking hubs."""
+        super().on_connection_close()
+        self.has_left.set()

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from tornado import web
 
 from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.hubs.datasets import as_dataset
 from qwen3ft_jupyter.hubs.spelling import parse_model
-from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
+from qwen3ft_jupyter.server.base import AskingHandler, Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.cache import say_copy
 from qwen3ft_jupyter.server.fields import Field, fields_of
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Mapping, Sequence
 
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.manager.overview import ModelRow
+    from qwen3ft_jupyter.manager.updates import ModelNews
     from qwen3ft_jupyter.messages import Speaker
-    from qwen3ft_jupyter.server.base import Services
     from qwen3ft_jupyter.server.fields import Given
 
 AUTH_RESOURCE = "qwen3ft_jupyter:models"
+_ABOUT_ONE = (Field("model_name", "text", is_required=True), Field("revision", "text"), Field("ask", "flag"))
 _DOWNLOAD = (Field("model_name", "text", is_required=True), *fields_of("download"))
 
 
@@ -46,21 +47,11 @@ class ModelsHandler(Qwen3FTHandler):
         )
 
 
-class DownloadHandler(Qwen3FTHandler):
+class DownloadHandler(AskingHandler):
     """Starts downloads, or says what one would take."""
 
     auth_resource = AUTH_RESOURCE
     accepts: ClassVar = {"POST": _DOWNLOAD}
-
-    def initialize(self, services: Services) -> None:
-        """Receive what the routes work with."""
-        super().initialize(services)
-        self._has_left = threading.Event()
-
-    def on_connection_close(self) -> None:
-        """Stop asking hubs for someone who has left."""
-        super().on_connection_close()
-        self._has_left.set()
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
@@ -68,7 +59,7 @@ class DownloadHandler(Qwen3FTHandler):
         """Answer with the model if it is cached already, else start a job and answer with that."""
         given = self.given()
         if given.flag("dry_run"):
-            plan = await self.ask(lambda manager: _plan(manager, given, self._has_left))
+            plan = await self.ask(lambda manager: _plan(manager, given, self.has_left))
             self.answer(self.speaker.say_within(plan))
             return
         cached = await self.act(lambda manager: _find_cached(manager, given))
@@ -78,8 +69,97 @@ class DownloadHandler(Qwen3FTHandler):
             self.answer_job(await self.act(lambda manager: _start(manager, given)))
 
 
+class NameHandler(Qwen3FTHandler):
+    """What a person means by a name or an address."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"GET": (Field("text", "text", is_required=True),)}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self) -> None:
+        """Answer with the model."""
+        text = self.given().text("text")
+        self.answer((await self.read(lambda manager: manager.read_name(text))).to_dict())
+
+
+class DetailsHandler(AskingHandler):
+    """The files of one model."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"GET": _ABOUT_ONE}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self) -> None:
+        """Answer with the files in the cache, or with those that a hub lists if it may be asked."""
+        given = self.given()
+        call = self.ask if given.flag("ask") else self.read
+        self.answer(
+            (
+                await call(lambda manager: manager.details(given.text("model_name"), **_asked(given, self.has_left)))
+            ).to_dict()
+        )
+
+
+class CardHandler(AskingHandler):
+    """The card of one model."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"GET": _ABOUT_ONE}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self) -> None:
+        """Answer with the cached card, or with that of a hub if it may be asked."""
+        given = self.given()
+        call = self.ask if given.flag("ask") else self.read
+        self.answer(
+            (
+                await call(lambda manager: manager.card(given.text("model_name"), **_asked(given, self.has_left)))
+            ).to_dict()
+        )
+
+
+class UpdatesHandler(AskingHandler):
+    """Newer commits of what is cached."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self) -> None:
+        """Answer with what hubs said within a day; none is asked."""
+        self.given()
+        self.answer(_say_news(await self.read(lambda manager: manager.known_updates()), self.speaker))
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self) -> None:
+        """Ask the hubs, and answer with what they say."""
+        self.given()
+        news = await self.ask(lambda manager: manager.check_updates(stop=self.has_left))
+        self.answer(_say_news(news, self.speaker))
+
+
+class _Asked(TypedDict):
+    """How a model is asked about."""
+
+    revision: str | None
+    ask: bool
+    stop: threading.Event
+
+
+def _asked(given: Given, stop: threading.Event) -> _Asked:
+    return {"revision": given.text("revision") or None, "ask": given.flag("ask"), "stop": stop}
+
+
 def _say_all(speaker: Speaker, rows: Sequence[ModelRow]) -> Mapping[str, object]:
     return {"models": [say.model_answer(row, speaker) for row in rows]}
+
+
+def _say_news(news: Sequence[ModelNews], speaker: Speaker) -> Mapping[str, object]:
+    return {"models": [speaker.say_within(one.to_dict()) for one in news]}
 
 
 def _plan(manager: ModelManager, given: Given, stop: threading.Event) -> Mapping[str, object]:
@@ -111,4 +191,11 @@ def _options(given: Given) -> dict[str, Any]:
     return {**options, "max_speed": given.count("max_speed") or None}
 
 
-ROUTES = (("/models", ModelsHandler), ("/models/download", DownloadHandler))
+ROUTES = (
+    ("/models", ModelsHandler),
+    ("/models/download", DownloadHandler),
+    ("/models/name", NameHandler),
+    ("/models/details", DetailsHandler),
+    ("/models/card", CardHandler),
+    ("/models/updates", UpdatesHandler),
+)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 HubName = Literal["modelscope", "huggingface"]
+HUB_NAMES: tuple[HubName, ...] = ("modelscope", "huggingface")
 SOURCE_NAMES = ("modelscope", "huggingface", "mirrors", "disk")
 """What a user may call sources of bytes; "disk" stands for what other programs keep on this machine."""
 Origin = NewType("Origin", str)

@@ -245,3 +245,8 @@ def test_what_is_near_to_nothing_gets_no_guess() -> None:
 def test_two_revisions_of_one_model_are_refused_in_a_line() -> None:
     with pytest.raises(BadInput, match="names the revision v1, and v2 is asked for"):
         parse(find("download"), ["a/b@v1", "--revision", "v2"], "cli")
+
+
+@pytest.mark.parametrize("verb", ["download", "verify", "repair", "evict", "pin"])
+def test_to_every_verb_a_hub_in_front_of_a_name_means_a_data_set(verb: str) -> None:
+    assert parse(find(verb), ["ms:a/b"], "cli").model_name == "ms:a/b"

@@ -178,6 +178,20 @@ def test_a_well_formed_name_that_nobody_published_is_answered_by_one_that_works(
     check_published(parse_model(_HINTED.findall(caught.value.hint)[0]).repo_id)
 
 
+@pytest.mark.parametrize("text", [f"ms:{NAME}", f"HF::{NAME}", f"modelscope:{NAME}@v1", f"  “ms:{NAME}:subset” "])
+def test_what_has_a_hub_in_front_is_the_name_of_a_data_set(text: str) -> None:
+    with pytest.raises(BadName, match="is the name of a data set") as caught:
+        parse_model(text)
+
+    assert "--hub" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", [f"xy:{NAME}", "ms:Qwen3-0.6B", f"ms:hf:{NAME}", "hf:", "C:/a/b"])
+def test_what_is_no_hub_or_no_name_behind_one_is_refused(text: str) -> None:
+    with pytest.raises(BadName):
+        parse_model(text)
+
+
 def test_what_leads_to_a_dataset_or_a_space_is_called_by_its_name() -> None:
     with pytest.raises(BadName, match="a dataset, not of a model"):
         parse_model("https://huggingface.co/datasets/Qwen/X")

@@ -22,12 +22,16 @@ from qwen3ft_jupyter.finetune.preview import Bin, Preview, PreviewSample, Token
 from qwen3ft_jupyter.finetune.report.card import Asked, Loss, ReportCard
 from qwen3ft_jupyter.finetune.runs import Comparison
 from qwen3ft_jupyter.finetune.samples import Tokens
-from qwen3ft_jupyter.hubs.names import LeftOut, parse_repo_id
+from qwen3ft_jupyter.hubs.listing import RemoteFile
+from qwen3ft_jupyter.hubs.names import LeftOut, SafePath, parse_repo_id, parse_sha256
+from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.jobs.folder import LogChunk
 from qwen3ft_jupyter.jobs.state import JobSnapshot, JobStatus
 from qwen3ft_jupyter.loading.machine import Gpu, Machine, Room
+from qwen3ft_jupyter.manager.details import ModelCard, ModelDetails, NamedModel
 from qwen3ft_jupyter.manager.foreseen import Foreseen
 from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
+from qwen3ft_jupyter.manager.updates import ModelNews
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.upload.plan import Item, PushPlan
 from qwen3ft_jupyter.work import SILENT, Controls, Progress, Reporter
@@ -407,6 +411,36 @@ class StandInManager:
         assert stop is None or not stop.is_set()
         self._note("plan", model_name, wishes)
         return plan_of(model_name, **self.plan_answer)
+
+    def read_name(self, text: str) -> NamedModel:
+        self._note("read_name", text)
+        repo_id, revision = parse_model(text)
+        return NamedModel(repo_id, revision)
+
+    def details(
+        self, model_name: str, *, revision: str | None = None, ask: bool = False, stop: threading.Event
+    ) -> ModelDetails:
+        assert not stop.is_set()
+        self._note("details", model_name, revision, ask)
+        files = (RemoteFile(SafePath("config.json"), 7, parse_sha256("a" * 64)),)
+        return ModelDetails(parse_repo_id(NAME), True, "modelscope", "master", "c" * 40, files)
+
+    def card(
+        self, model_name: str, *, revision: str | None = None, ask: bool = False, stop: threading.Event
+    ) -> ModelCard:
+        assert not stop.is_set()
+        self._note("card", model_name, revision, ask)
+        return ModelCard(parse_repo_id(NAME), f"# A card {HOSTILE}" if ask else None, "apache-2.0")
+
+    def known_updates(self) -> list[ModelNews]:
+        self._note("known_updates")
+        return [ModelNews(parse_repo_id(NAME), SLUG, "modelscope", "master", "a" * 40, "b" * 40, 5.0)]
+
+    def check_updates(self, *, stop: threading.Event) -> list[ModelNews]:
+        assert not stop.is_set()
+        self._note("check_updates")
+        asked = ModelNews(parse_repo_id(NAME), SLUG, "modelscope", "master", "a" * 40)
+        return [replace(asked, problem=Message("The hub does not say which commit it has."))]
 
     def move_cache(self, target: Path) -> MoveReport:
         self._note("move_cache", target)

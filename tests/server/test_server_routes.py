@@ -7,6 +7,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 from unittest import mock
+from urllib.parse import quote
 
 import pytest
 
@@ -819,3 +820,54 @@ async def test_the_yaml_of_a_form_is_for_a_folder_below_the_servers(ask: Ask, fo
     answer = await ask("post", "/finetune/check", body=json.dumps({"config": CONFIG, "folder": folder}))
 
     assert (answer.code, answer.json["code"]) == (400, "bad-input")
+
+
+# one model
+
+
+@pytest.mark.parametrize("path", ["/models/details", "/models/card"])
+async def test_a_hub_is_asked_about_a_model_only_where_the_request_says_so(
+    ask: Ask, manager: StandInManager, path: str
+) -> None:
+    await ask("get", path, query=f"model_name={NAME}")
+    answer = await ask("get", path, query=f"model_name={NAME}&revision=v1&ask=true")
+
+    assert answer.code == 200
+    assert manager.was_asked(path.rpartition("/")[2]) == [(NAME, None, False), (NAME, "v1", True)]
+
+
+async def test_a_card_stays_json_whatever_is_in_it(ask: Ask) -> None:
+    answer = await ask("get", "/models/card", query=f"model_name={NAME}&ask=true")
+
+    assert answer.headers["Content-Type"] == "application/json"
+    assert HOSTILE in answer.json["text"]
+
+
+async def test_hubs_are_asked_for_updates_by_a_post_alone_and_problems_are_in_the_readers_language(
+    ask: Ask, jp_auth_header: dict[str, str], manager: StandInManager
+) -> None:
+    known = await ask("get", "/models/updates")
+    assert manager.was_asked("check_updates") == []
+    checked = await ask("post", "/models/updates", headers={**jp_auth_header, "Accept-Language": "zh-CN"})
+
+    assert [one["has_update"] for one in known.json["models"]] == [True]
+    assert [one["has_update"] for one in checked.json["models"]] == [False]
+    assert checked.json["models"][0]["problem"] == "该站点没有说明最新提交。"
+
+
+async def test_an_address_is_understood_and_what_is_no_model_is_refused_in_the_readers_language(
+    ask: Ask, jp_auth_header: dict[str, str]
+) -> None:
+    found = await ask(
+        "get", "/models/name", query=f"text={quote('https://hf-mirror.com/Qwen/Qwen3-8B/blob/v1/a.json')}"
+    )
+    refused = await ask(
+        "get",
+        "/models/name",
+        query=f"text={quote('https://modelscope.cn/datasets/a/b')}",
+        headers={**jp_auth_header, "Accept-Language": "zh-CN"},
+    )
+
+    assert found.json == {"model_name": "Qwen/Qwen3-8B", "revision": "v1", "hub": ""}
+    assert (refused.code, refused.json["code"]) == (400, "bad-name")
+    assert "数据集" in refused.json["message"]

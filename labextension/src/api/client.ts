@@ -13,12 +13,14 @@ import {
   parseModels,
   parseStatus
 } from './answers';
+import type { ICard, IDetails, INamed, INews } from './details';
+import { parseCard, parseDetails, parseNamed, parseNews } from './details';
 import { KnownList, withKnownItems } from './list';
 import type { components, paths } from './openapi';
 import type { Json } from './read';
 import type { IAnswer, IRequestOptions, IServer } from './request';
 import { request, ServerError } from './request';
-import type { IComparison, ICurves, IForeseen, IPushPlan, IRun } from './runs';
+import type { IComparison, ICurvePart, ICurves, IForeseen, IPushPlan, IRun } from './runs';
 import { parseComparison, parseCurves, parseDefaults, parseForeseen, parsePushPlan, parseRun } from './runs';
 
 /** The last segment of the route that deletes every cached model. */
@@ -29,15 +31,6 @@ export type IDownloadOptions = Pick<
   components['schemas']['DownloadRequest'],
   'revision' | 'update' | 'in_place'
 >;
-
-/** Which part of a run's curves: steps, and how many points. */
-export interface ICurvePart {
-  readonly first?: number;
-  readonly last?: number;
-  readonly points?: number;
-  /** Points that end before this step are known. */
-  readonly after?: number;
-}
 
 /** What can be done with the result of a fine-tune on this machine. */
 export type Afterwards = 'merge' | 'export' | 'evaluate';
@@ -162,6 +155,33 @@ export class Client {
   async plan(modelName: string, options: IDownloadOptions = {}): Promise<IDownloadPlan> {
     const body = { model_name: modelName, ...options, dry_run: true };
     return parseDownloadPlan(await this._ask('post', '/models/download', {}, { body }));
+  }
+
+  /** The model that a name or an address means. */
+  async readName(text: string): Promise<INamed> {
+    return parseNamed(await this._ask('get', '/models/name', {}, { query: { text } }));
+  }
+
+  /** The files of a model, as the cache has them; else, where it may be asked, as a hub lists them. */
+  async details(modelName: string, ask: boolean, signal?: AbortSignal): Promise<IDetails> {
+    const query = { model_name: modelName, ask: String(ask) };
+    return parseDetails(await this._ask('get', '/models/details', {}, { query, signal }));
+  }
+
+  /** The card of a model: the cached one, else that of a hub. */
+  async card(modelName: string, signal?: AbortSignal): Promise<ICard> {
+    const query = { model_name: modelName, ask: 'true' };
+    return parseCard(await this._ask('get', '/models/card', {}, { query, signal }));
+  }
+
+  /** What hubs said within a day of newer commits. */
+  async knownUpdates(): Promise<ReadonlyArray<INews>> {
+    return parseNews(await this._ask('get', '/models/updates'));
+  }
+
+  /** Ask the hubs for newer commits. */
+  async checkUpdates(signal: AbortSignal): Promise<ReadonlyArray<INews>> {
+    return parseNews(await this._ask('post', '/models/updates', {}, { signal }));
   }
 
   /** Keep a cached model when room is made, or keep it no longer. */

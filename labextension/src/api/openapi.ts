@@ -76,6 +76,75 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/models/name": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Which model a name, or the address of a page of a hub, means. */
+        readonly get: operations["readModelName"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/models/details": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** The files of one model. */
+        readonly get: operations["getModelDetails"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/models/card": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** The card of one model. */
+        readonly get: operations["getModelCard"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/models/updates": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** What hubs said within a day of newer commits of cached models. */
+        readonly get: operations["listUpdates"];
+        readonly put?: never;
+        /** Asks the hubs for newer commits of cached models. */
+        readonly post: operations["checkUpdates"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/models/cache/list": {
         readonly parameters: {
             readonly query?: never;
@@ -701,6 +770,7 @@ export interface components {
             readonly revision?: string | null;
             readonly update?: components["schemas"]["FlagInBody"];
             readonly sources?: string | readonly components["schemas"]["Source"][] | null;
+            readonly hub?: string | null;
             readonly in_place?: components["schemas"]["FlagInBody"];
             readonly max_speed?: number | null;
             readonly dry_run?: components["schemas"]["FlagInBody"];
@@ -859,6 +929,67 @@ export interface components {
          * @enum {unknown}
          */
         readonly Source: "modelscope" | "huggingface" | "mirrors" | "disk";
+        readonly NamedModel: {
+            readonly model_name: string;
+            /** @description Empty if none is named. */
+            readonly revision: string;
+        };
+        /** @description The files of a model. Sizes are bytes. */
+        readonly ModelDetails: {
+            readonly model_name: string;
+            /** @description Whether the files are those in the cache. */
+            readonly cached: boolean;
+            /**
+             * @description The hub whose list of files this is.
+             * @enum {unknown}
+             */
+            readonly hub: "modelscope" | "huggingface" | "";
+            readonly revision: string;
+            readonly commit: string;
+            /** @description Null if they are not known. */
+            readonly files: readonly {
+                readonly path: string;
+                readonly size: number;
+                /** @description Empty if the hub names another digest. */
+                readonly sha256: string;
+                /** @description Git's name of the content, empty if the hub names none. */
+                readonly git_sha1: string;
+            }[] | null;
+        };
+        /** @description What a model's README.md says of it. */
+        readonly ModelCard: {
+            readonly model_name: string;
+            /** @description Markdown without its front matter; null if it is not here and no hub was asked. */
+            readonly text: string | null;
+            /** @description As the front matter names it, else empty. */
+            readonly license: string;
+            /**
+             * @description Who gave it; empty for one in the cache.
+             * @enum {unknown}
+             */
+            readonly hub: "modelscope" | "huggingface" | "";
+        };
+        readonly Updates: {
+            readonly models: readonly components["schemas"]["ModelNews"][];
+        };
+        /** @description What a hub said of a cached model that follows a branch or tag. */
+        readonly ModelNews: {
+            readonly model_name: string;
+            readonly slug: string;
+            /** @enum {unknown} */
+            readonly hub: "modelscope" | "huggingface";
+            /** @description The branch or tag. */
+            readonly revision: string;
+            /** @description What is cached. */
+            readonly commit: string;
+            /** @description What the hub has; empty if it did not say within a day. */
+            readonly latest: string;
+            readonly has_update: boolean;
+            /** @description When it said so */
+            readonly checked: number | null;
+            /** @description Why the hub could not be asked, else empty. */
+            readonly problem: string;
+        };
         /** @description What a download would do. Sizes are bytes. */
         readonly DownloadPlan: {
             readonly model_name: string;
@@ -1822,6 +1953,11 @@ export type ExportRequest = components['schemas']['ExportRequest'];
 export type PushRequest = components['schemas']['PushRequest'];
 export type PushPlan = components['schemas']['PushPlan'];
 export type Source = components['schemas']['Source'];
+export type NamedModel = components['schemas']['NamedModel'];
+export type ModelDetails = components['schemas']['ModelDetails'];
+export type ModelCard = components['schemas']['ModelCard'];
+export type Updates = components['schemas']['Updates'];
+export type ModelNews = components['schemas']['ModelNews'];
 export type DownloadPlan = components['schemas']['DownloadPlan'];
 export type JsonSchema = components['schemas']['JsonSchema'];
 export type FineTuneConfig = components['schemas']['FineTuneConfig'];
@@ -1951,6 +2087,8 @@ export interface operations {
                 readonly in_place?: components["schemas"]["Flag"];
                 /** @description The most bytes a second; 0, or left out, for what is set for all downloads. */
                 readonly max_speed?: number;
+                /** @description The hub that is asked first, modelscope or huggingface; a name may say it, too, as in ms:Qwen/Qwen3-8B. */
+                readonly hub?: string;
                 /** @description Only say what would travel, whether there is room, and how long it takes. */
                 readonly dry_run?: components["schemas"]["Flag"];
             };
@@ -1984,6 +2122,134 @@ export interface operations {
             readonly 404: components["responses"]["Error"];
             readonly 413: components["responses"]["Error"];
             readonly 507: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly readModelName: {
+        readonly parameters: {
+            readonly query: {
+                /** @description For example https://modelscope.cn/models/Qwen/Qwen3-8B, or Qwen/Qwen3-8B@v1. */
+                readonly text: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The model, as every route that takes a `model_name` understands the text. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["NamedModel"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getModelDetails: {
+        readonly parameters: {
+            readonly query: {
+                /** @description A repo id such as Qwen/Qwen3-0.6B, or the address of a model's page. */
+                readonly model_name: string;
+                /** @description A branch, tag or commit; what is cached, or the hub's default branch, if left out. */
+                readonly revision?: string;
+                /** @description Ask a hub for what is not in the cache. */
+                readonly ask?: components["schemas"]["Flag"];
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The files in the cache; else those that a hub lists, or null if none was asked. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ModelDetails"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly getModelCard: {
+        readonly parameters: {
+            readonly query: {
+                /** @description A repo id such as Qwen/Qwen3-0.6B, or the address of a model's page. */
+                readonly model_name: string;
+                /** @description A branch, tag or commit; what is cached, or the hub's default branch, if left out. */
+                readonly revision?: string;
+                /** @description Ask a hub for what is not in the cache. */
+                readonly ask?: components["schemas"]["Flag"];
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The cached card; else that of a hub, or null if none was asked. A stranger wrote it. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ModelCard"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly listUpdates: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Every cached model that follows a branch or tag. No hub is asked. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Updates"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly checkUpdates: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description What they say; it is remembered for a day. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Updates"];
+                };
+            };
             readonly default: components["responses"]["Error"];
         };
     };

@@ -11,6 +11,15 @@ type Asked = Schemas['ReportCard']['asked'][number];
 const KINDS: Known<Asked['kind']> = { row: 1, prompt: 1, everyday: 1 };
 const ROWS_FROM: Known<Schemas['ReportCard']['rows_from']> = { held_out: 1, training: 1, data: 1 };
 
+/** Which part of a run's curves: steps, and how many points. */
+export interface ICurvePart {
+  readonly first?: number;
+  readonly last?: number;
+  readonly points?: number;
+  /** Points that end before this step are known. */
+  readonly after?: number;
+}
+
 /** Numbers by their names, as far as they are known. */
 export type Numbers = Readonly<Record<string, number>>;
 

@@ -1,6 +1,7 @@
 /** What every component may use without being handed it: the store, the commands, the language. */
 
 import type { CommandRegistry } from '@lumino/commands';
+import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
@@ -12,6 +13,8 @@ export interface IApp extends ILanguage {
   readonly store: Store;
   /** Where the commands that write into notebooks are found. */
   readonly commands: CommandRegistry;
+  /** Draws Markdown; null where the application draws none. */
+  readonly rendermime?: IRenderMimeRegistry | null;
 }
 
 const AppContext = React.createContext<IApp | null>(null);

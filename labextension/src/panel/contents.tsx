@@ -8,15 +8,28 @@ import { SERVER_MISSING } from '../api/request';
 import { ActionButton } from '../components/button';
 import type { IApp } from '../components/context';
 import { appWidget } from '../components/context';
+import type { ISections } from '../domain/sections';
 import { Cache } from './cache';
 import { Header } from './header';
 import { Jobs } from './jobs';
 import { Models } from './models';
+import { CheckButton } from './updates';
 
-/** Put the three lists into the panel; return what goes above them. */
-export function fillPanel(panel: SidePanel, app: IApp): Widget {
+/**
+ * Put the three lists into the panel; return what goes above them.
+ *
+ * @param kept - How the sections were left.
+ * @param keep - Is told how they are, whenever somebody has changed that.
+ */
+export function fillPanel(
+  panel: SidePanel,
+  app: IApp,
+  kept: ISections,
+  keep: (sections: ISections) => void
+): Widget {
   const { trans } = app;
   const models = section(trans.__('Models'), appWidget(app, <Models />, 'jp-Qwen3ft-section'));
+  models.toolbar.addItem('updates', appWidget(app, <CheckButton />));
   models.toolbar.addItem(
     'refresh',
     // Not a ToolbarButton: what that says to screen readers contradicts itself (aria-pressed on no toggle).
@@ -34,7 +47,7 @@ export function fillPanel(panel: SidePanel, app: IApp): Widget {
   panel.addWidget(models);
   panel.addWidget(section(trans.__('Cache'), appWidget(app, <Cache />, 'jp-Qwen3ft-section')));
   panel.addWidget(section(trans.__('Jobs'), appWidget(app, <Jobs />, 'jp-Qwen3ft-section')));
-  const layout = new Layout(panel, app);
+  const layout = new Layout(panel, app, kept, keep);
   panel.disposed.connect(() => layout.dispose());
   return appWidget(app, <Header />, 'jp-Qwen3ft-header');
 }
@@ -43,13 +56,17 @@ export function fillPanel(panel: SidePanel, app: IApp): Widget {
 class Layout {
   constructor(
     private readonly _panel: SidePanel,
-    private readonly _app: IApp
+    private readonly _app: IApp,
+    kept: ISections,
+    private readonly _keep: (sections: ISections) => void
   ) {
+    this._restore(kept);
     this._fit();
     this._observer.observe(_panel.content.node);
     this._stopShowing = _app.store.showLists(() => !_panel.isVisible);
     if (_panel.content instanceof AccordionPanel) {
-      _panel.content.handleMoved.connect(() => (this._isMoved = true), this);
+      _panel.content.handleMoved.connect(() => this._onMoved(), this);
+      _panel.content.expansionToggled.connect(() => this._tell(), this);
     }
     this._stopListening = _app.store.subscribe(() => this._onChanged());
   }
@@ -58,6 +75,38 @@ class Layout {
     this._observer.disconnect();
     this._stopShowing();
     this._stopListening();
+  }
+
+  private _restore({ folded, sizes }: ISections): void {
+    const { content } = this._panel;
+    if (content instanceof AccordionPanel) {
+      folded.forEach((isFolded, index) => isFolded && content.collapse(index));
+      this._isMoved = sizes.length > 0;
+      this._left = sizes;
+      this._share();
+    }
+  }
+
+  /** Share the room as it was left, until somebody changes that: the room is known once the header is drawn. */
+  private _share(): void {
+    const { content } = this._panel;
+    if (content instanceof AccordionPanel && this._left.length > 0) {
+      content.setRelativeSizes([...this._left]);
+    }
+  }
+
+  private _onMoved(): void {
+    this._isMoved = true;
+    this._tell();
+  }
+
+  private _tell(): void {
+    this._left = [];
+    const { content } = this._panel;
+    if (content instanceof AccordionPanel) {
+      const folded = content.widgets.map(each => each.isHidden);
+      this._keep({ folded, sizes: this._isMoved ? content.relativeSizes() : [] });
+    }
   }
 
   /** Without a server part there is nothing to list, only what to do about it. */
@@ -79,9 +128,11 @@ class Layout {
 
   private _isMoved = false;
   /** The header grows and shrinks with what it says, and takes room of the sections, which nobody else tells them. */
-  private readonly _observer = new ResizeObserver(() =>
-    MessageLoop.postMessage(this._panel.content, Widget.ResizeMessage.UnknownSize)
-  );
+  private readonly _observer = new ResizeObserver(() => {
+    MessageLoop.postMessage(this._panel.content, Widget.ResizeMessage.UnknownSize);
+    this._share();
+  });
+  private _left: ReadonlyArray<number> = [];
   private _sizes: ReadonlyArray<number> = [];
   private readonly _stopListening: () => void;
   private readonly _stopShowing: () => void;

@@ -17,6 +17,7 @@ import { damageFound, damageJobOf, isBeside, maintenanceOf } from '../domain/job
 import type { ILanguage } from '../domain/language';
 import { originName, revisionWords } from '../domain/names';
 import { deleteCopy } from './delete';
+import { UpdateButton } from './updates';
 import { reviewDownload } from '../components/review';
 
 interface ICopyProps {
@@ -156,6 +157,7 @@ function Badges({ entry, isOneOfMany, damaged }: BadgesProps): JSX.Element {
   const { trans } = useApp();
   return (
     <div className="jp-Qwen3ft-badges">
+      <UpdateButton copy={entry} />
       {damaged ? (
         <Badge look="error" title={damageFound(damaged).join(', ')}>
           {trans.__('Damaged')}

@@ -2,22 +2,25 @@ import { downloadIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { IJob, IModel } from '../api/answers';
+import type { IDownloadOptions } from '../api/client';
 import { ProblemAlert } from '../components/alert';
 import { Badge, VerifiedBadge } from '../components/badge';
 import { ActionButton } from '../components/button';
 import { useApp, usePending, useStore } from '../components/context';
 import { infoIcon } from '../components/icons';
 import { ModelName } from '../components/name';
-import { Pairs } from '../components/pairs';
 import { PracticeHint } from '../components/practice';
 import { RunningJob } from '../components/progress';
 import { formatBytes, formatContext, formatParameters } from '../domain/format';
 import { isActive } from '../domain/jobs';
-import type { ILanguage, Pair } from '../domain/language';
+import type { ILanguage } from '../domain/language';
 import { isPractice } from '../domain/models';
+import { mainCopy } from '../domain/updates';
 import { resumeWord, resumeWords } from '../domain/words';
 import { CellButtons } from './cells';
-import { FitBadge, FitTable } from './fit';
+import { Details } from './details';
+import { FitBadge } from './fit';
+import { UpdateButton } from './updates';
 import { reviewDownload } from '../components/review';
 
 interface IEntryProps {
@@ -81,11 +84,14 @@ export const ModelRow = React.memo(function ModelRow({ entry }: IEntryProps): JS
 interface IPlanProps {
   /** Empty until a name has been typed. */
   readonly modelName: string;
+  readonly options?: IDownloadOptions;
   readonly isDisabled?: boolean;
+  /** What it does where the name has to be read first. */
+  readonly onClick?: () => void;
 }
 
 /** The button that shows what a download would do, before its first byte. */
-export function PlanButton({ modelName, isDisabled }: IPlanProps): JSX.Element {
+export function PlanButton({ modelName, options = {}, isDisabled, onClick }: IPlanProps): JSX.Element {
   const app = useApp();
   const { trans } = app;
   return (
@@ -100,7 +106,7 @@ export function PlanButton({ modelName, isDisabled }: IPlanProps): JSX.Element {
       }
       isBusy={usePending(modelName)}
       isDisabled={isDisabled}
-      onClick={() => void reviewDownload(app, modelName, {})}
+      onClick={onClick ?? (() => void reviewDownload(app, modelName, options))}
     />
   );
 }
@@ -130,29 +136,14 @@ function DownloadButton({ entry, job }: IEntryProps & { readonly job: IJob | nul
 function Badges({ entry }: IEntryProps): JSX.Element {
   const { trans } = useApp();
   const role = entry.role_words || entry.badge;
+  const copy = useStore(({ snapshot }) => mainCopy(snapshot.cache, entry.model_name));
   return (
     <div className="jp-Qwen3ft-badges">
+      {copy && <UpdateButton copy={copy} />}
       {role && <Badge look={isPractice(entry) ? 'plain' : 'recommended'}>{role}</Badge>}
       {entry.kind !== PLAIN_KIND && entry.kind && <Badge>{entry.kind_words}</Badge>}
       {!entry.catalogued && !isPractice(entry) && <Badge>{trans.__('Not in the catalogue')}</Badge>}
       <FitBadge entry={entry} />
-    </div>
-  );
-}
-
-function Details({ entry }: IEntryProps): JSX.Element {
-  const { trans } = useApp();
-  const rows: ReadonlyArray<Pair> = [
-    [trans.__('Kind'), entry.kind_words],
-    [trans.__('Licence'), entry.license]
-  ];
-  const known = rows.filter(([, value]) => value !== '');
-  return (
-    <div className="jp-Qwen3ft-details">
-      {entry.note && <p>{entry.note}</p>}
-      {known.length === 0 && !entry.note && <p>{trans.__('The catalogue knows nothing of this model.')}</p>}
-      {known.length > 0 && <Pairs pairs={known} />}
-      <FitTable entry={entry} />
     </div>
   );
 }

@@ -1,17 +1,17 @@
-import { downloadIcon, searchIcon } from '@jupyterlab/ui-components';
+import { searchIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { IModel } from '../api/answers';
-import { ActionButton } from '../components/button';
-import { useApp, usePending, useStore } from '../components/context';
+import { useApp, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
 import { LongList } from '../components/long';
 import { mayFit } from '../domain/fit';
+import { isParticular } from '../domain/named';
 import { inOrder, isPractice } from '../domain/models';
-import { ModelRow, PlanButton } from './model';
-
-/** A repo id as hubs write it; the server says more exactly what is wrong with one. */
-const REPO_ID = /^[\w.-]+\/[\w.-]+$/;
+import { ModelRow } from './model';
+import type { IMeaning } from './other';
+import { Meant, OtherModel, useMeaning } from './other';
+import { NewsLine } from './updates';
 
 const KINDS = ['all', 'fits', 'cached'] as const;
 
@@ -25,15 +25,19 @@ export function Models(): JSX.Element {
   const [query, setQuery] = React.useState('');
   const [kind, setKind] = React.useState<Kind>('all');
   const machine = useStore(({ snapshot }) => snapshot.machine);
-  React.useEffect(() => void app.store.askMachine(), [app]);
+  React.useEffect(() => {
+    void app.store.askMachine();
+    void app.store.actions.updates.load();
+  }, [app]);
   const models = useStore(({ snapshot }) => snapshot.models);
   const isHubUnreachable = useStore(store => store.isHubUnreachable);
   const showUncatalogued = useStore(store => store.showUncatalogued);
+  const meaning = useMeaning(query.trim());
   const shown = inOrder(models, isHubUnreachable)
     .filter(each => each.catalogued || isPractice(each) || showUncatalogued)
     .filter(each => kind !== 'cached' || each.cached)
     .filter(each => kind !== 'fits' || mayFit(each, machine))
-    .filter(each => matches(each, query));
+    .filter(each => matches(each, query) || each.model_name === meaning.named?.model_name);
   return (
     <FocusKeeper>
       <div className="jp-Qwen3ft-search">
@@ -57,6 +61,10 @@ export function Models(): JSX.Element {
           <option value="cached">{trans.__('Cached')}</option>
         </select>
       </div>
+      <NewsLine />
+      {shown.length > 0 && meaning.named !== null && isParticular(meaning.named) && (
+        <Meant meaning={meaning} />
+      )}
       {shown.length > 0 && (
         <LongList
           label={trans.__('Models')}
@@ -64,17 +72,22 @@ export function Models(): JSX.Element {
           row={each => <ModelRow key={each.model_name} entry={each} />}
         />
       )}
-      {shown.length === 0 && <Empty query={query.trim()} isNarrowed={kind !== 'all'} />}
+      {shown.length === 0 && <Empty query={query.trim()} isNarrowed={kind !== 'all'} meaning={meaning} />}
       <OtherModel />
     </FocusKeeper>
   );
 }
 
+interface IEmptyProps {
+  readonly query: string;
+  readonly isNarrowed: boolean;
+  readonly meaning: IMeaning;
+}
+
 /** Nothing to list: no answer yet, or nothing that matches the filter. */
-function Empty({ query, isNarrowed }: { readonly query: string; readonly isNarrowed: boolean }): JSX.Element {
-  const { store, trans } = useApp();
+function Empty({ query, isNarrowed, meaning }: IEmptyProps): JSX.Element {
+  const { trans } = useApp();
   const isAsked = useStore(({ snapshot }) => snapshot.status !== null);
-  const isPending = usePending(query);
   if (query === '' && isNarrowed) {
     return (
       <p className="jp-Qwen3ft-empty">{trans.__('No model is like that. Choose “All” to see every one.')}</p>
@@ -90,82 +103,8 @@ function Empty({ query, isNarrowed }: { readonly query: string; readonly isNarro
   return (
     <div className="jp-Qwen3ft-empty">
       <p>{trans.__('No model here matches “%1”.', query)}</p>
-      {REPO_ID.test(query) && (
-        <ActionButton
-          icon={downloadIcon}
-          look="primary"
-          label={trans.__('Download %1', query)}
-          isBusy={isPending}
-          onClick={() => void store.actions.download(query)}
-        />
-      )}
+      <Meant meaning={meaning} />
     </div>
-  );
-}
-
-/** Any other model of the hub, by its name there. */
-function OtherModel(): JSX.Element {
-  const { store, trans } = useApp();
-  const [name, setName] = React.useState('');
-  const [isRefused, setRefused] = React.useState(false);
-  const id = React.useId();
-  const refusal = React.useRef<HTMLDivElement>(null);
-  // It may be below what the section shows.
-  React.useEffect(() => {
-    if (isRefused) {
-      refusal.current?.scrollIntoView({ block: 'nearest' });
-    }
-  }, [isRefused]);
-  const repoId = name.trim();
-  const isName = REPO_ID.test(repoId);
-  const submit = async () => {
-    setRefused(!isName);
-    if (isName && (await store.actions.download(repoId))) {
-      setName('');
-    }
-  };
-  return (
-    <form
-      className="jp-Qwen3ft-other"
-      noValidate
-      onSubmit={event => {
-        event.preventDefault();
-        void submit();
-      }}
-    >
-      <label htmlFor={id}>{trans.__('Another model of the hub')}</label>
-      <div className="jp-Qwen3ft-otherFields">
-        <input
-          id={id}
-          type="text"
-          className="jp-mod-styled"
-          value={name}
-          placeholder={trans.__('owner/name')}
-          spellCheck={false}
-          autoComplete="off"
-          aria-invalid={isRefused || undefined}
-          aria-describedby={isRefused ? `${id}-refusal` : undefined}
-          onChange={event => {
-            setName(event.target.value);
-            setRefused(false);
-          }}
-        />
-        <PlanButton modelName={repoId} isDisabled={!isName} />
-        <ActionButton
-          icon={downloadIcon}
-          label={trans.__('Download')}
-          description={trans.__('Download the model named here')}
-          isSubmit
-          isBusy={usePending(repoId)}
-        />
-      </div>
-      <div ref={refusal} id={`${id}-refusal`} role="alert" className="jp-Qwen3ft-refusal">
-        {isRefused &&
-          (repoId === ''
-            ? trans.__('Write a name first: owner/name, for example Qwen/Qwen3-0.6B.')
-            : trans.__('“%1” is no model’s name. Write owner/name, for example Qwen/Qwen3-0.6B.', repoId))}
-      </div>
-    </form>
   );
 }
 

@@ -1,15 +1,22 @@
 import type { ITranslator } from '@jupyterlab/translation';
+import type { IStateDB } from '@jupyterlab/statedb';
 import { SidePanel } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 
 import type { IApp } from '../components/context';
 import { qwen3ftIcon } from '../components/icons';
 import { loaded } from '../components/loading';
+import type { ISections } from '../domain/sections';
+import { parseSections } from '../domain/sections';
+
+/** Where JupyterLab keeps how the sections are, for each workspace. */
+const SECTIONS = 'qwen3ft-jupyter:sections';
 
 /** The sidebar panel: models to have, models on disk, and what runs. What is in it is loaded when it is first seen. */
 export class QwenPanel extends SidePanel {
   constructor(
     private readonly _app: IApp,
+    private readonly _state: IStateDB | null,
     translator?: ITranslator
   ) {
     super({ translator });
@@ -44,7 +51,11 @@ export class QwenPanel extends SidePanel {
   }
 
   private async _fill(): Promise<void> {
-    const load = async () => (await import('./contents')).fillPanel(this, this._app);
+    const load = async () => {
+      // Before the first drawing: what is drawn does not jump.
+      const [{ fillPanel }, kept] = await Promise.all([import('./contents'), this._fetchKept()]);
+      return fillPanel(this, this._app, kept, now => void this._keep(now));
+    };
     const top = await loaded(this._app, load, {
       onRetry: () => {
         this.header.widgets[0]?.dispose();
@@ -57,6 +68,16 @@ export class QwenPanel extends SidePanel {
     }
     this.header.addWidget(top);
     void this._app.store.refresh(); // what is asked for depends on what is shown
+  }
+
+  /** How the sections were left on the last page of this workspace. */
+  private async _fetchKept(): Promise<ISections> {
+    return parseSections(await this._state?.fetch(SECTIONS).catch(() => null));
+  }
+
+  private async _keep(sections: ISections): Promise<void> {
+    // What cannot be kept is as it is at first on the next page.
+    await this._state?.save(SECTIONS, { ...sections }).catch(() => undefined);
   }
 
   private _isFilled = false;

@@ -1,76 +1,11 @@
-import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
-import { MimeModel } from '@jupyterlab/rendermime';
-import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
+import { Markdown as Drawn } from '../components/markdown';
 import { usePlayground } from './context';
 import { plainMarkdown } from './markup';
 
-const MIME_TYPE = 'text/markdown';
-
-/** The least time between two drawings of a text that is being written. */
-const SHORTEST_MS = 100;
-
-/** The most: the first drawing loads the parser, which says nothing of the next. */
-const LONGEST_MS = 1_000;
-
-/** Of the time, at most a quarter goes to drawing a text anew that grows. */
-const REST_PER_DRAWING = 3;
-
-/** A text in Markdown, drawn by JupyterLab, whose sanitizer stands behind our own escaping. */
+/** What a model wrote, in Markdown: JupyterLab's sanitizer stands behind our own escaping. */
 export function Markdown({ source }: { readonly source: string }): JSX.Element {
   const { rendermime } = usePlayground();
-  const host = React.useRef<HTMLDivElement>(null);
-  const drawing = React.useRef<Drawing | null>(null);
-  // Not `useEffect`: a widget has to be taken off the page before React takes away what it is in.
-  React.useLayoutEffect(() => {
-    const made = host.current && new Drawing(rendermime, host.current);
-    drawing.current = made;
-    return () => made?.dispose();
-  }, [rendermime]);
-  React.useEffect(() => drawing.current?.draw(source), [source]);
-  return <div ref={host} className="jp-Qwen3ft-markdown" />;
-}
-
-/** Draws the newest of many texts, not more often than the page can bear. */
-class Drawing {
-  constructor(
-    rendermime: IRenderMimeRegistry,
-    private readonly _host: HTMLElement
-  ) {
-    this._renderer = rendermime.createRenderer(MIME_TYPE);
-    Widget.attach(this._renderer, this._host);
-  }
-
-  draw(source: string): void {
-    this._source = source;
-    if (!this._isWaiting) {
-      void this._drawNow();
-    }
-  }
-
-  dispose(): void {
-    this._isDisposed = true;
-    this._renderer.dispose();
-  }
-
-  private async _drawNow(): Promise<void> {
-    this._isWaiting = true;
-    const source = this._source;
-    const began = performance.now();
-    const data = { [MIME_TYPE]: plainMarkdown(source) };
-    await this._renderer.renderModel(new MimeModel({ data, trusted: false }));
-    const took = performance.now() - began;
-    const rest = Math.min(LONGEST_MS, Math.max(SHORTEST_MS, took * REST_PER_DRAWING));
-    await new Promise(resolve => setTimeout(resolve, rest));
-    this._isWaiting = false;
-    if (this._source !== source && !this._isDisposed) {
-      await this._drawNow();
-    }
-  }
-
-  private _isDisposed = false;
-  private _isWaiting = false;
-  private readonly _renderer: ReturnType<IRenderMimeRegistry['createRenderer']>;
-  private _source = '';
+  return <Drawn rendermime={rendermime} source={plainMarkdown(source)} />;
 }

@@ -3,10 +3,16 @@
 import type { ICached, IDownloadPlan, IJob, IKept, IProblem } from '../api/answers';
 import type { Client, IDownloadOptions } from '../api/client';
 import { toProblem } from '../api/request';
+import { Updates } from './updates';
 
 /** The actions on models, copies and jobs: what the client does, and around it what buttons have to know. */
 export class Actions {
-  constructor(private readonly _options: Actions.IOptions) {}
+  constructor(private readonly _options: Actions.IOptions) {
+    this.updates = new Updates(_options);
+  }
+
+  /** Newer commits of what is cached. */
+  readonly updates: Updates;
 
   /** Why the latest action failed, null once dismissed or succeeded. */
   get problem(): IProblem | null {

@@ -210,6 +210,11 @@ export class Standin {
       }
     })
   ];
+  /** What hubs say of updates when they are asked, and what they said within a day. */
+  news: Fields[] = [];
+  remembered: Fields[] = [];
+  /** What hubs and cache have as cards, by model. */
+  cards: Record<string, Fields> = {};
   /** The models that stay although all were to go, and why. */
   kept: string[] = [];
   /** What deleting a model leaves. */
@@ -235,6 +240,9 @@ export class Standin {
       .map(decodeURIComponent)
       .join('/');
     const method = route.request().method();
+    if (path === 'models/name') {
+      return route.continue(); // what a text means only the real server part knows
+    }
     this.requests.push(`${method} ${url.pathname}`);
     this.languages.add(route.request().headers()['accept-language']);
     if (method !== 'GET') {
@@ -243,7 +251,7 @@ export class Standin {
       this.asked.push(`${method} ${path}${query} ${route.request().postData() ?? ''}`.trim());
       this.change(path.split('/'), method, url.searchParams);
     }
-    const found = this.found(method, path, url.searchParams.get('ids')?.split(',') ?? null);
+    const found = this.found(method, path, url.searchParams);
     await route.fulfill(
       found === null
         ? { status: 404, json: { code: 'job-not-found', message: 'There is no such job.', hint: '' } }
@@ -283,7 +291,32 @@ export class Standin {
     }
   }
 
-  private found(method: string, path: string, ids: string[] | null): Fields | '' | null {
+  /** The files of a model: those that are cached at once, others when a hub may be asked. */
+  private details(query: URLSearchParams): Fields {
+    const name = query.get('model_name');
+    const copy = this.cached.find(each => each.model_name === name && each.owner === 'qwen3ft');
+    const isKnown = copy !== undefined || query.get('ask') === 'true';
+    const digest = (index: number) => String(index).repeat(64);
+    const files = ['config.json', 'model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
+    return {
+      model_name: name,
+      cached: copy !== undefined,
+      hub: isKnown ? 'modelscope' : '',
+      revision: isKnown ? 'master' : '',
+      commit: String(copy?.commit ?? (isKnown ? '0badf00d' : '')),
+      files: isKnown
+        ? files.map((path, index) => ({
+            path,
+            size: 726 * 4e6 ** Math.min(index, 1),
+            sha256: digest(index + 1),
+            git_sha1: ''
+          }))
+        : null
+    };
+  }
+
+  private found(method: string, path: string, query: URLSearchParams): Fields | '' | null {
+    const ids = query.get('ids')?.split(',') ?? null;
     const [kind, ...rest] = path.split('/');
     const [id, verb] = kind === 'jobs' ? rest : [rest[1], rest[2]];
     const one = this.jobs.find(each => each.id === id);
@@ -309,6 +342,21 @@ export class Standin {
           free: this.free,
           used: this.used,
           incoming: this.incoming
+        };
+      case 'GET models/details':
+        return this.details(query);
+      case 'GET models/updates':
+        return { models: this.remembered };
+      case 'POST models/updates':
+        this.remembered = this.news;
+        return { models: this.news };
+      case 'GET models/card':
+        return {
+          text: '',
+          license: '',
+          hub: '',
+          ...this.cards[query.get('model_name') ?? ''],
+          model_name: query.get('model_name')
         };
       case 'POST models/download':
         return this.asked.at(-1)?.includes('"dry_run":true') ? this.plan : this.shown(this.jobs[0]);

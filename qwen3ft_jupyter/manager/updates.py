@@ -1,0 +1,201 @@
+"""Whether hubs have newer commits of what is cached: asked when somebody wants to know, and remembered for a day."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from qwen3ft_jupyter.errors import HubError, HubUnreachable, Stopped
+from qwen3ft_jupyter.manager.details import switched_off
+from qwen3ft_jupyter.messages import Message
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.hubs.listing import Hub
+    from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.manager.cached import CachedModels
+    from qwen3ft_jupyter.settings.declared import HubName
+else:
+    CachedModels = object  # `ModelManager` is one: what stands beside it here keeps the chain of imports short
+
+REMEMBERED_S: Final = 86_400.0
+"""News older than a day are none: a model is published, or mended, on any day."""
+NEWS_NAME: Final = "updates.json"
+"""In the state folder."""
+PATIENCE_S: Final = 20.0
+"""Nobody waits longer for one hub to say which commit a model has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNews:
+    """What a hub said of a cached model."""
+
+    model_name: RepoId
+    slug: str
+    hub: HubName
+    revision: str
+    """The branch or tag that the copy follows."""
+    commit: str
+    """What is cached."""
+    latest: str = ""
+    """What the hub has; "" if it was not asked within a day, or did not say."""
+    checked: float | None = None
+    """When it said so: Unix seconds."""
+    problem: str = ""
+    """Why it could not be asked, for a person."""
+
+    @property
+    def has_update(self) -> bool:
+        """Return whether the hub has another commit."""
+        return self.latest not in ("", self.commit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {
+            "model_name": self.model_name,
+            "slug": self.slug,
+            "hub": self.hub,
+            "revision": self.revision,
+            "commit": self.commit,
+            "latest": self.latest,
+            "has_update": self.has_update,
+            "checked": self.checked,
+            "problem": self.problem,
+        }
+
+
+class Updates(CachedModels):
+    """The part of `ModelManager` that knows of newer commits."""
+
+    def known_updates(self) -> list[ModelNews]:
+        """Return what is remembered of the models in the cache that follow a branch or tag; no hub is asked."""
+        said = _read(self.settings.state_dir / NEWS_NAME, time.time())
+        return [_with(news, said.get(_key(news))) for news in _followed(self.cached_models())]
+
+    def check_updates(self, *, stop: threading.Event | None = None) -> list[ModelNews]:
+        """Ask the hub of each cached model that follows a branch or tag which commit it has now; remember that.
+
+        Args:
+            stop: ends the asking; what was said until then is remembered.
+
+        Raises:
+            HubUnreachable: the network is switched off, or of no model a hub could be asked.
+            Stopped: `stop` was set.
+        """
+        from qwen3ft_jupyter.hubs.http import HttpClient
+        from qwen3ft_jupyter.hubs.routes import make_hubs
+
+        if self.settings.offline:
+            raise switched_off()
+        client = HttpClient(max_connections=self.settings.max_connections)
+        asked: list[ModelNews] = []
+        with contextlib.closing(client):
+            asking = _Asking(make_hubs(self.settings, client=client), self.settings.hubs, self._work(None, stop).stop)
+            try:
+                asked.extend(map(asking.ask, _followed(self.cached_models())))  # one by one: a stop keeps what was said
+            finally:
+                self._remember(asked)
+        if asked and all(asking.is_dead(news.hub) for news in asked):
+            raise asking.dead[asked[0].hub]
+        return asked
+
+    def _remember(self, asked: Sequence[ModelNews]) -> None:
+        """Keep what was said; what cannot be written is asked again."""
+        from qwen3ft_jupyter.disk import write_json
+
+        path, now = self.settings.state_dir / NEWS_NAME, time.time()
+        said = {**_read(path, now), **{_key(news): (news.latest, news.checked) for news in asked if news.latest}}
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, {" ".join(key): list(value) for key, value in said.items()})
+
+
+class _Asking:
+    """Asks hubs for commits, and no hub again that could not be reached."""
+
+    def __init__(self, hubs: Mapping[HubName, Hub], allowed: Sequence[HubName], stop: threading.Event) -> None:
+        self._hubs, self._allowed, self._stop = hubs, allowed, stop
+        self.dead: dict[HubName, HubUnreachable] = {}
+
+    def is_dead(self, hub: HubName) -> bool:
+        return hub in self.dead
+
+    def ask(self, news: ModelNews) -> ModelNews:
+        """Return the news of a model with what its hub says. Raises Stopped."""
+        from qwen3ft_jupyter.work import Patience
+
+        if news.hub not in self._allowed:
+            return replace(news, problem=Message("The settings leave out the hub that it came from."))
+        if self.is_dead(news.hub):
+            return replace(news, problem=self.dead[news.hub].message)
+        try:
+            stop = Patience(self._stop, PATIENCE_S)
+            latest = self._hubs[news.hub].commit(news.model_name, news.revision, stop=stop)
+        except HubUnreachable as error:
+            self.dead[news.hub] = error
+            return replace(news, problem=error.message)
+        except HubError as error:
+            return replace(news, problem=error.message)
+        except Stopped:
+            if self._stop.is_set():
+                raise
+            latest = ""
+        if not latest:
+            return replace(news, problem=Message("The hub does not say which commit it has."))
+        return replace(news, latest=latest, checked=time.time())
+
+
+def _followed(models: Iterable[CachedModel]) -> list[ModelNews]:
+    """Return the copies of our cache of which there can be news: those that follow a branch or tag of a hub."""
+    from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
+    from qwen3ft_jupyter.hubs.listing import is_commit
+
+    return [
+        ModelNews(model.repo_id, model.slug, model.hub, model.revision, model.commit)
+        for model in models
+        if model.owner == "qwen3ft"
+        and model.is_verified
+        and model.repo_id != PRACTICE_REPO_ID  # it comes with this package
+        and model.hub is not None
+        and model.commit
+        and model.revision
+        and not is_commit(model.revision)
+    ]
+
+
+_Said = tuple[str, "float | None"]
+
+
+def _key(news: ModelNews) -> tuple[str, str, str]:
+    return news.hub, news.model_name, news.revision
+
+
+def _with(news: ModelNews, said: _Said | None) -> ModelNews:
+    return news if said is None else replace(news, latest=said[0], checked=said[1])
+
+
+def _read(path: Path, now: float) -> dict[tuple[str, str, str], _Said]:
+    """Return what hubs said within a day, by hub, model and revision; nothing where the file is none of ours."""
+    from qwen3ft_jupyter.disk import read_json
+    from qwen3ft_jupyter.hubs.listing import is_commit
+
+    try:
+        stored = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    found: dict[tuple[str, str, str], _Said] = {}
+    for key, value in stored.items() if isinstance(stored, dict) else ():
+        parts = key.split(" ")
+        if len(parts) != 3 or not isinstance(value, list) or len(value) != 2:
+            continue
+        latest, checked = value
+        is_fresh = isinstance(checked, (int, float)) and 0 <= now - checked < REMEMBERED_S
+        if is_fresh and isinstance(latest, str) and is_commit(latest):
+            found[parts[0], parts[1], parts[2]] = latest, float(checked)
+    return found

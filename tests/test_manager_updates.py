@@ -1,0 +1,172 @@
+"""News of cached models: asked when somebody wants to know, remembered for a day, and of no hub asked twice in vain."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qwen3ft_jupyter.errors import HubUnreachable, Stopped
+from qwen3ft_jupyter.manager import ModelManager, get_model_manager
+from qwen3ft_jupyter.manager.updates import NEWS_NAME, REMEMBERED_S
+from qwen3ft_jupyter.mirror.mirror import Mirror
+from qwen3ft_jupyter.practice.model import MODEL_FOLDER
+from tests.servers import Reply, ScriptedServer, Seen, json_reply
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPO, OTHER = "org/small", "org/other"
+NEWER = "d" * 40
+
+
+class Hub:
+    """A hub whose branches have moved on."""
+
+    def __init__(self) -> None:
+        self.commits = {REPO: NEWER, OTHER: NEWER}
+        self.asked: list[str] = []
+
+    def __call__(self, seen: Seen) -> Reply:
+        self.asked.append(seen.path)
+        for name, commit in self.commits.items():
+            if seen.path == f"/api/models/{name}/revision/main":
+                return json_reply({"id": name, "sha": commit, "siblings": [], "private": False, "gated": False})
+        return json_reply({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
+
+
+def manager_of(folder: Path, endpoint: str, **more: Any) -> ModelManager:
+    more = {"cache_dir": folder / "cache", "state_dir": folder / "state", "use_modelscope": False, **more}
+    return get_model_manager(modelscope_endpoint=endpoint, hf_endpoint=endpoint, **more)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    with Mirror({REPO: MODEL_FOLDER, OTHER: MODEL_FOLDER}) as mirror:
+        manager = manager_of(tmp_path, mirror.url)
+        manager.ensure_model_cached(REPO)
+        manager.ensure_model_cached(OTHER)
+    return tmp_path
+
+
+def test_a_newer_commit_is_told_and_remembered_without_asking_again(cache: Path) -> None:
+    hub = Hub()
+    with ScriptedServer(hub) as server:
+        manager = manager_of(cache, server.url)
+        before = manager.known_updates()
+        assert hub.asked == []
+        checked = manager.check_updates()
+        asked = len(hub.asked)
+        known = manager_of(cache, server.url).known_updates()
+
+    assert [(one.latest, one.has_update, one.checked) for one in before] == [("", False, None)] * 2
+    assert {(one.model_name, one.latest, one.has_update) for one in checked} == {
+        (REPO, NEWER, True),
+        (OTHER, NEWER, True),
+    }
+    assert known == checked
+    assert len(hub.asked) == asked == 2
+
+
+def test_what_is_up_to_date_is_no_update(cache: Path) -> None:
+    hub = Hub()
+    hub.commits = {one.model_name: one.commit for one in manager_of(cache, "http://127.0.0.1:9").known_updates()}
+    with ScriptedServer(hub) as server:
+        checked = manager_of(cache, server.url).check_updates()
+
+    assert [one.has_update for one in checked] == [False, False]
+    assert all(one.checked for one in checked)
+
+
+def test_a_model_that_is_gone_is_told_beside_the_others(cache: Path) -> None:
+    hub = Hub()
+    del hub.commits[OTHER]
+    with ScriptedServer(hub) as server:
+        checked = {str(one.model_name): one for one in manager_of(cache, server.url).check_updates()}
+
+    assert checked[REPO].has_update
+    assert not checked[OTHER].has_update
+    assert OTHER in checked[OTHER].problem
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once_and_what_was_said_before_is_kept(cache: Path) -> None:
+    with ScriptedServer(Hub()) as server:
+        said = manager_of(cache, server.url).check_updates()
+    manager = manager_of(cache, "http://127.0.0.1:9")
+
+    with pytest.raises(HubUnreachable):
+        manager.check_updates()
+
+    assert manager.known_updates() == said
+
+
+def test_offline_says_so_and_asks_nobody(cache: Path) -> None:
+    hub = Hub()
+    with ScriptedServer(hub) as server, pytest.raises(HubUnreachable, match="switched off"):
+        manager_of(cache, server.url, offline=True).check_updates()
+
+    assert hub.asked == []
+
+
+def test_news_are_forgotten_after_a_day_and_what_is_none_of_ours_is_left_out(cache: Path) -> None:
+    manager = manager_of(cache, "http://127.0.0.1:9")
+    now = time.time()
+    file = cache / "state" / NEWS_NAME
+    file.parent.mkdir(exist_ok=True)
+    stored = {
+        f"huggingface {REPO} main": [NEWER, now - REMEMBERED_S - 1],
+        f"huggingface {OTHER} main": [NEWER, now - 60],
+        "huggingface": [NEWER, now],
+        "a b c": ["<b>", now],
+        "d e f": None,
+    }
+    for text in ("{", "[]", "null", json.dumps(stored)):
+        file.write_text(text)
+        latest = {one.model_name: one.latest for one in manager.known_updates()}
+
+    assert latest == {REPO: "", OTHER: NEWER}
+
+
+def test_a_copy_that_has_come_to_the_commit_has_no_update(cache: Path) -> None:
+    """What was said is compared with what is cached now."""
+    with ScriptedServer(Hub()) as server:
+        manager = manager_of(cache, server.url)
+        manager.check_updates()
+    with Mirror({REPO: MODEL_FOLDER, OTHER: MODEL_FOLDER}) as mirror:
+        here = manager_of(cache, mirror.url)
+        [commit] = {one.commit for one in here.known_updates() if one.model_name == REPO}
+        file = cache / "state" / NEWS_NAME
+        file.write_text(file.read_text().replace(NEWER, commit))
+
+    assert [one.has_update for one in here.known_updates() if one.model_name == REPO] == [False]
+
+
+def test_a_copy_of_a_commit_and_the_practice_model_are_not_asked_about(tmp_path: Path) -> None:
+    with Mirror({REPO: MODEL_FOLDER}) as mirror:
+        manager = manager_of(tmp_path, mirror.url)
+        manager.ensure_model_cached("qwen3ft/Qwen3-Practice")
+        commit = manager.details(REPO, ask=True).commit
+        manager.ensure_model_cached(REPO, revision=commit)
+        [copy] = [model for model in manager.cached_models() if model.repo_id == REPO]
+
+    assert copy.revision == commit
+    assert manager.known_updates() == []
+
+
+def test_asking_ends_when_it_is_stopped(cache: Path) -> None:
+    stop, is_over = threading.Event(), threading.Event()
+
+    def hang(_seen: Seen) -> Reply:
+        stop.set()
+        is_over.wait(120)
+        return json_reply({})
+
+    with ScriptedServer(hang) as server:
+        try:
+            with pytest.raises(Stopped):
+                manager_of(cache, server.url).check_updates(stop=stop)
+        finally:
+            is_over.set()

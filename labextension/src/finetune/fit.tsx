@@ -75,7 +75,11 @@ function Verdict({ plan }: { readonly plan: IPlan }): JSX.Element {
   const { memory, fits } = plan;
   if (memory === null) {
     return (
-      <p className="jp-Qwen3ft-verdict jp-mod-unknown">{trans.__('Nobody knows what this model needs.')}</p>
+      <p className="jp-Qwen3ft-verdict jp-mod-unknown">
+        {plan.is_cached
+          ? trans.__('Nobody knows what this model needs.')
+          : trans.__('What this model needs is known once it is downloaded.')}
+      </p>
     );
   }
   const [needed, free] = [formatBytes(memory.total, locale), formatBytes(memory.free, locale)];

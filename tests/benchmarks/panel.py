@@ -218,6 +218,7 @@ class Browser:
     def __init__(self, socket: Any) -> None:
         self._socket = socket
         self._session: str | None = None
+        self._target = ""
         self._number = 0
 
     @classmethod
@@ -257,11 +258,19 @@ class Browser:
                 result: dict[str, Any] = answer["result"]
                 return result
 
+    async def open_page(self, url: str) -> None:
+        """Open a page, in place of the one before, without waiting for what is on it."""
+        if self._target:
+            await self.send("Target.closeTarget", of_page=False, targetId=self._target)
+        self._session = None
+        self._target = (await self.send("Target.createTarget", url="about:blank"))["targetId"]
+        attached = await self.send("Target.attachToTarget", targetId=self._target, flatten=True)
+        self._session = attached["sessionId"]
+        await self.send("Page.navigate", url=url)
+
     async def show_lab(self, url: str) -> None:
         """Open JupyterLab and wait until it is ready."""
-        target = await self.send("Target.createTarget", url=url)
-        attached = await self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        self._session = attached["sessionId"]
+        await self.open_page(url)
         deadline = time.monotonic() + START_S
         is_there = "!!window.jupyterapp && !!document.querySelector('#qwen3ft-panel')"
         ready = f"{is_there} && !document.querySelector('#jupyterlab-splash')"

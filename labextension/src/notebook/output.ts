@@ -4,14 +4,8 @@ import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { Message } from '@lumino/messaging';
 import { Panel } from '@lumino/widgets';
-import * as React from 'react';
 
-import { ProblemAlert } from '../components/alert';
-import { JobCard } from '../components/card';
 import type { IApp } from '../components/context';
-import { appWidget, useStore } from '../components/context';
-import { FocusKeeper } from '../components/focus';
-import { Sparkline } from '../components/sparkline';
 import type { JobWatch } from '../state/watch';
 import { jobIdOf } from './place';
 
@@ -44,6 +38,7 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
     if (!isKnown) {
       this._watch?.dispose();
       this._watch = null;
+      this._isLive = false;
     }
     await this._showSaved(model); // the server may be slow, or gone
     if (!isKnown) {
@@ -61,15 +56,18 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
     this._watch = watch;
     this._askedAt = Date.now();
     await watch.refresh();
+    // The code of a page that is older than the server's files cannot be had: the saved form stays.
+    const live = watch.job === null ? null : await import('./live').catch(() => null);
     if (watch.isDisposed) {
       return;
     }
-    if (watch.job === null) {
+    if (live === null) {
       watch.dispose();
       return;
     }
+    this._isLive = true;
     this._clear();
-    this.addWidget(appWidget(this._app, <Live watch={watch} />));
+    this.addWidget(live.liveWidget(this._app, watch));
   }
 
   override dispose(): void {
@@ -102,35 +100,14 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
     }
   }
 
-  /** Whether the server's view of the job is shown. */
-  private get _isLive(): boolean {
-    return this._watch !== null && this._watch.job !== null;
-  }
-
   private _clear(): void {
     for (const widget of [...this.widgets]) {
       widget.dispose();
     }
   }
 
+  /** Whether the server's view of the job is shown. */
+  private _isLive = false;
   private _watch: JobWatch | null = null;
   private _askedAt = 0;
-}
-
-/** The live view of a job. */
-function Live({ watch }: { readonly watch: JobWatch }): JSX.Element | null {
-  const job = useStore(() => watch.job);
-  const metrics = useStore(() => watch.metrics);
-  const problem = useStore(({ actions }) => actions.problemOf(watch.id) ?? watch.problem);
-  if (job === null) {
-    return null;
-  }
-  return (
-    <FocusKeeper>
-      <JobCard job={job}>
-        <Sparkline metrics={metrics} job={job} />
-      </JobCard>
-      {problem && <ProblemAlert problem={problem} />}
-    </FocusKeeper>
-  );
 }

@@ -7,12 +7,9 @@ import type { ReadonlyJSONObject } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
 import type { Widget } from '@lumino/widgets';
 import { Panel } from '@lumino/widgets';
-import * as React from 'react';
 
-import { Alert } from '../components/alert';
-import { ActionButton } from '../components/button';
 import type { IApp } from '../components/context';
-import { appWidget, useApp } from '../components/context';
+import { loaded } from '../components/loading';
 
 /** What stays empty until somebody sees it: then the code of its content is loaded. */
 class Lazy extends Panel {
@@ -44,8 +41,7 @@ class Lazy extends Panel {
   private _fill(): void {
     if (this.isVisible && !this._isLoading && this.widgets.length === 0) {
       this._isLoading = true;
-      void this._load()
-        .catch(() => appWidget(this._app, <NotLoaded onRetry={() => this._again()} />, 'jp-Qwen3ft-view'))
+      void loaded(this._app, this._load, { onRetry: () => this._again() })
         .then(content => this._show(content))
         .finally(() => (this._isLoading = false));
     }
@@ -65,17 +61,6 @@ class Lazy extends Panel {
   }
 
   private _isLoading = false;
-}
-
-/** A server that was updated has other files than those that an old page asks for. */
-function NotLoaded({ onRetry }: { readonly onRetry: () => void }): JSX.Element {
-  const { trans } = useApp();
-  return (
-    <Alert title={trans.__('This view could not be loaded')}>
-      <p>{trans.__('Is JupyterLab still running? After an update of the package, reload the page.')}</p>
-      <ActionButton label={trans.__('Try again')} onClick={onRetry} />
-    </Alert>
-  );
 }
 
 /** The open views of one kind. */

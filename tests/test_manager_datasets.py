@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,21 +15,30 @@ import pytest
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.errors import BadConfig, BadInput, ModelNotFound, NotCached, UnsafeModel
+from qwen3ft_jupyter.faces.tuning_views import fine_tune_table
+from qwen3ft_jupyter.finetune import output
+from qwen3ft_jupyter.finetune.absent import AbsentData
 from qwen3ft_jupyter.finetune.check import config_for_preview, with_fetched
 from qwen3ft_jupyter.finetune.data import Reading, check_data, read_named
+from qwen3ft_jupyter.finetune.earlier import data_of
+from qwen3ft_jupyter.finetune.own import MADE_BY
+from qwen3ft_jupyter.finetune.results import Record
 from qwen3ft_jupyter.hubs.datasets import DatasetName, choose_files, parse_dataset
 from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath
-from qwen3ft_jupyter.manager.datasets import ensure_dataset
+from qwen3ft_jupyter.manager.datasets import dataset_names, ensure_dataset
+from qwen3ft_jupyter.manager.kinds import FineTuneParams, Starter
 from qwen3ft_jupyter.manager.manager import get_model_manager
 from qwen3ft_jupyter.work import Reporter, Work
-from tests.servers import ScriptedServer, dataset_hub
+from tests.servers import ScriptedServer, dataset_hub, json_reply
+from tests.test_manager_tuned import done
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.settings.declared import Settings
+    from tests.servers import Reply, Seen
 
 REPO = "org/talks"
 SUFFIXES = (".json", ".jsonl", ".csv", ".parquet", ".txt")
@@ -148,7 +159,8 @@ def test_a_fine_tune_is_planned_with_rows_of_a_data_set(
         cache_dir=tmp_path / "cache", reporter=lambda: ear, modelscope_endpoint=hub.url, hf_endpoint=hub.url
     )
 
-    plan = manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=[f"{REPO}#5x2", f"hf:{REPO}:zh"], device="cpu")
+    data = [f"{REPO}#5x2", f"hf:{REPO}:zh"]
+    plan = manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=data, device="cpu", fetch=True)
 
     assert plan.data.conversations == 5 + 3
     assert ear.notices
@@ -172,6 +184,37 @@ def test_what_was_deleted_since_a_config_named_it_comes_again(
     assert check_data(again).conversations == 1
 
 
+@pytest.mark.parametrize("repo", ["my_org/talks", "org/my_talks", "a_b/c_d"])
+def test_what_was_deleted_comes_again_whose_owner_only_the_record_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repo: str
+) -> None:
+    """Owners on ModelScope may hold an underscore, which is also what parts them from the name in a folder."""
+    monkeypatch.chdir(tmp_path)
+    with ScriptedServer(dataset_hub({repo: {"train.jsonl": rows(4)}})) as hub:
+        manager = get_model_manager(cache_dir=tmp_path / "cache", modelscope_endpoint=hub.url, hf_endpoint=hub.url)
+        config = config_for_preview({"model": PRACTICE_REPO_ID, "data": f"ms:{repo}#2"}, {}, tmp_path)
+        fetched = with_fetched(config, manager.fetcher(Work()))
+        known = dataset_names(fetched.data)
+        planned = output.plan(fetched, [], resume=False, run_id="x", base_commit=None, datasets=known)
+        record = Record.from_json(json.loads(json.dumps(planned.record.to_json())))
+        assert record is not None
+        names = FineTuneParams.from_dict(FineTuneParams(Starter(), fetched.to_dict(), "", record.datasets).to_dict())
+        manager.evict_model(f"ms:{repo}")
+
+        assert data_of(record) == (f"ms:{repo}#2",)
+        assert with_fetched(fetched, manager.fetcher(Work()), names.datasets) == fetched
+        assert check_data(fetched).conversations == 2
+
+
+def test_a_record_without_names_of_data_sets_is_read_as_before(tmp_path: Path) -> None:
+    path = tmp_path / ".datasets/modelscope/default/org_talks"
+    record = Record.from_json({"made_by": MADE_BY, "data": [f"{path}#3", str(tmp_path / "a.jsonl")]})
+    assert record is not None
+
+    assert record.datasets == {}
+    assert data_of(record) == ("ms:org/talks#3", str(tmp_path / "a.jsonl"))
+
+
 def test_nothing_is_fetched_for_a_preview_that_lacks_its_model(
     hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +226,137 @@ def test_nothing_is_fetched_for_a_preview_that_lacks_its_model(
 
     assert hub.seen == []
     manager.ensure_model_cached(PRACTICE_REPO_ID)
-    assert manager.preview(f"{REPO}:zh", PRACTICE_REPO_ID).conversations == 3
+    assert manager.preview(f"{REPO}:zh", PRACTICE_REPO_ID, fetch=True).conversations == 3
+
+
+def fetched_files(hub: ScriptedServer) -> list[str]:
+    """Return which files of rows have been asked for."""
+    return [one.path for one in hub.seen if "jsonl" in f"{one.path} {one.query}"]
+
+
+@pytest.fixture
+def manager(hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelManager:
+    """A manager with the practice model, in a folder with rows of its own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.jsonl").write_bytes(rows(2, "mine"))
+    manager = get_model_manager(cache_dir=tmp_path / "cache", modelscope_endpoint=hub.url, hf_endpoint=hub.url)
+    manager.ensure_model_cached(PRACTICE_REPO_ID)
+    return manager
+
+
+SIZE = len(FILES["zh/a.jsonl"])
+
+
+def test_a_plan_names_what_is_not_here_with_its_size_and_fetches_none_of_it(
+    manager: ModelManager, hub: ScriptedServer
+) -> None:
+    plan = manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=["mine.jsonl", f"{REPO}:zh#1"], device="cpu")
+
+    assert plan.data.rows == 2
+    assert plan.absent == (AbsentData(f"ms:{REPO}:zh", SIZE),)
+    assert plan.notices[0].startswith(f"Not looked at, for it is not here yet: ms:{REPO}:zh ({SIZE} B). Download it:")
+    assert fine_tune_table(plan, "cli").notes[0].endswith(f"Download it: qwen3ft download ms:{REPO}:zh")
+    assert fine_tune_table(plan).notes[0].endswith(f"Download it: %qwen3ft download ms:{REPO}:zh")
+    assert fetched_files(hub) == []
+
+
+def test_a_preview_names_what_is_not_here_with_its_size_and_fetches_none_of_it(
+    manager: ModelManager, hub: ScriptedServer
+) -> None:
+    found = manager.preview(["mine.jsonl", f"hf:{REPO}:zh"], PRACTICE_REPO_ID)
+
+    assert (found.rows, found.absent) == (2, (AbsentData(f"hf:{REPO}:zh", SIZE),))
+    assert found.notices[0].startswith("Not looked at")
+    assert fetched_files(hub) == []
+
+
+def test_where_nothing_of_the_data_is_here_it_is_said_what_to_download(
+    manager: ModelManager, hub: ScriptedServer
+) -> None:
+    for look in (manager.plan_fine_tune, manager.preview):
+        with pytest.raises(NotCached) as caught:
+            look(model=PRACTICE_REPO_ID, data=f"{REPO}:zh")
+        assert caught.value.message == f"The data is not here yet: ms:{REPO}:zh ({SIZE} B)."
+        assert f"download ms:{REPO}:zh" in caught.value.hint
+
+    assert fetched_files(hub) == []
+
+
+def test_what_has_been_downloaded_by_its_name_is_planned_with_and_no_hub_is_asked(
+    manager: ModelManager, hub: ScriptedServer
+) -> None:
+    told = manager.plan(f"ms:{REPO}:zh")
+    manager.ensure_model_cached(f"MS:{REPO}:zh")
+    asked = len(hub.seen)
+
+    plan = manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=f"{REPO}:zh", device="cpu")
+
+    assert (told.bytes_to_fetch, told.problems, plan.data.rows, plan.absent) == (SIZE, (), 3, ())
+    assert len(hub.seen) == asked
+
+
+def test_a_data_set_is_downloaded_as_a_job_that_can_be_followed(manager: ModelManager) -> None:
+    job = manager.download(f"ms:{REPO}:zh")
+
+    assert done(job)["bytes"] == SIZE
+    assert [str(one.name) for one in manager.cached_datasets()] == [f"ms:{REPO}:zh"]
+    assert job.snapshot().title == f"Download ms:{REPO}:zh"
+
+
+def test_what_only_models_have_is_not_asked_of_a_data_set(manager: ModelManager) -> None:
+    with pytest.raises(BadInput, match="ms:org/talks is a data set"):
+        manager.download("ms:org/talks", force=True)
+
+
+def test_a_choice_that_there_is_not_is_told_by_the_plan(manager: ModelManager) -> None:
+    with pytest.raises(BadInput, match="has no subset fr"):
+        manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=["mine.jsonl", f"{REPO}:fr"], device="cpu")
+
+
+def test_a_hub_that_does_not_answer_keeps_no_plan_waiting(
+    manager: ModelManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwen3ft_jupyter.manager.datasets.ASKED_S", 0.2)
+    is_over = threading.Event()
+
+    def never(_: Seen) -> Reply:
+        is_over.wait(60)
+        return json_reply({}, 503)
+
+    with ScriptedServer(never) as slow:
+        settings = manager.settings
+        waiting = get_model_manager(cache_dir=settings.cache_dir, modelscope_endpoint=slow.url, hf_endpoint=slow.url)
+        try:
+            plan = waiting.plan_fine_tune(model=PRACTICE_REPO_ID, data=["mine.jsonl", REPO], device="cpu")
+        finally:
+            is_over.set()
+
+    assert plan.absent == (AbsentData(f"ms:{REPO}", None),)
+    assert f"ms:{REPO} (size not known)" in plan.notices[0]
+
+
+@pytest.mark.train
+def test_a_fine_tune_over_rest_begins_without_a_hub_and_its_job_fetches_the_data(
+    manager: ModelManager, tmp_path: Path
+) -> None:
+    fields = {"model": PRACTICE_REPO_ID, "data": [f"ms:{REPO}:zh"], "device": "cpu", "max_steps": 1, "report": False}
+    may_answer, answer = threading.Event(), dataset_hub({REPO: FILES})
+
+    def slow(request: Seen) -> Reply:
+        return answer(request) if may_answer.wait(60) else json_reply({}, 403)
+
+    with ScriptedServer(slow) as hub:
+        starting = get_model_manager(
+            cache_dir=manager.settings.cache_dir, modelscope_endpoint=hub.url, hf_endpoint=hub.url
+        )
+        started = starting.look_ahead("start", {"config": fields}, folder=tmp_path, stop=threading.Event())
+        job = starting.job(started["id"])
+        may_answer.set()
+
+        assert job.params.to_dict()["datasets"] == {str(tmp_path / f"ms:{REPO}:zh"): f"ms:{REPO}:zh"}
+        folder = Path(done(job)["output_dir"])
+        assert fetched_files(hub)
+        assert list(json.loads((folder / "config.json").read_bytes())["datasets"].values()) == [f"ms:{REPO}:zh"]
 
 
 def test_nothing_is_fetched_while_a_field_is_wrong(

@@ -18,11 +18,12 @@ from qwen3ft_jupyter.manager.evaluating import evaluation_params
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
 from qwen3ft_jupyter.work import Progress, Reporter, Work
 from tests.finetune.lessons import rows
-from tests.servers import ScriptedServer, dataset_hub
+from tests.servers import ScriptedServer, dataset_hub, json_reply
 from tests.test_manager_tuned import done, make_place
 
 if TYPE_CHECKING:
     from qwen3ft_jupyter.manager.kinds import EvaluateParams
+    from tests.servers import Reply, Seen
 
 pytestmark = pytest.mark.train
 
@@ -149,6 +150,29 @@ def test_a_data_set_on_a_hub_is_fetched_before_the_job_begins(place: Path, tmp_p
 
         assert found.card.rows == 3
         assert len(hub.seen) == asked
+
+
+def test_an_evaluation_that_is_not_to_fetch_begins_without_a_hub_and_its_job_does(place: Path, tmp_path: Path) -> None:
+    """As REST starts one: the job has no working folder of the server, and knows the data set all the same."""
+    may_answer, lines = threading.Event(), "\n".join(map(json.dumps, rows(4))).encode()
+    answer = dataset_hub({"org/my_talks": {"train.jsonl": lines}})
+
+    def slow(request: Seen) -> Reply:
+        return answer(request) if may_answer.wait(60) else json_reply({}, 403)
+
+    with ScriptedServer(slow) as hub:
+        manager = get_model_manager(
+            cache_dir=tmp_path / "cache",
+            shared_dirs=[place / "cache"],
+            state_dir=tmp_path / "state",
+            modelscope_endpoint=hub.url,
+            hf_endpoint=hub.url,
+        )
+        job = manager.evaluate(place / "runs/first", "org/my_talks#3", fetch=False, max_length=200, device="cpu")
+        may_answer.set()
+
+        assert Evaluation.from_dict(done(job)).card.rows == 3
+        assert [str(one.name) for one in manager.cached_datasets()] == ["ms:org/my_talks"]
 
 
 def test_a_data_set_on_a_hub_is_foreseen_by_its_name_and_no_hub_is_asked(place: Path, tmp_path: Path) -> None:

@@ -157,6 +157,25 @@ def test_a_qlora_is_merged_into_the_weights_that_it_was_trained_on_and_exported_
     assert "original, dequantized" in caught.value.hint
 
 
+def test_an_adapter_on_a_base_stored_in_4_bits_is_merged_into_the_same_model_in_16_bits(
+    manager: ModelManager, place: Path, tmp_path: Path
+) -> None:
+    theirs = shutil.copytree(place / "runs/first/adapter", tmp_path / "theirs")
+    change_config(theirs, base_model_name_or_path="unsloth/Qwen3-Practice-bnb-4bit")
+
+    with pytest.raises(NotCached, match="unsloth/Qwen3-Practice-bnb-4bit, the base model, is not in the cache"):
+        manager.merge(str(theirs))
+    job = manager.merge(str(theirs), base=PRACTICE_REPO_ID)
+
+    result = done(job)
+    assert (result["base_model"], result["self_test"]["source"]) == (PRACTICE_REPO_ID, "built-in")
+    assert is_merged(tmp_path / "theirs-merged")
+    card = (tmp_path / "theirs-merged" / "README.md").read_text("utf-8")
+    assert "It was trained on unsloth/Qwen3-Practice-bnb-4bit" in card
+    with pytest.raises(NotCached, match="Qwen/Qwen3-8B"):
+        manager.merge(str(theirs), tmp_path / "other", base="Qwen/Qwen3-8B")
+
+
 @pytest.mark.parametrize("name", ["", "/home/them/models/qwen", "./model", "C:\\models\\qwen", "../../a"])
 def test_a_base_that_is_named_by_a_folder_is_refused(
     manager: ModelManager, place: Path, tmp_path: Path, name: str

@@ -143,12 +143,12 @@ class DatasetCache(ModelCache):
 
 def dataset_caches(cache: ModelCache) -> list[DatasetCache]:
     """Return the caches of data sets within a cache."""
-    return [DatasetCache(cache, root) for root in dataset_roots(cache.root)]
+    return [cache.inner(root) for root in dataset_roots(cache.root)]
 
 
 def dataset_cache(cache: ModelCache, name: DatasetName, hub: HubName) -> DatasetCache:
     """Return the one that a data set lies in or will."""
-    return DatasetCache(cache, cache.root / DATASETS_FOLDER / hub / name.choice)
+    return cache.inner(cache.root / DATASETS_FOLDER / hub / name.choice)
 
 
 def list_datasets(cache: ModelCache) -> list[CachedDataset]:

@@ -32,6 +32,7 @@ from qwen3ft_jupyter.work import SILENT, Reporter, Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from qwen3ft_jupyter.cache.datasets import DatasetCache
     from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
     from qwen3ft_jupyter.cache.others.places import Place
     from qwen3ft_jupyter.cache.own.evict import Extent
@@ -71,12 +72,20 @@ class ModelCache(HeldModels):
         self._places = places
         self.unseen_places = unseen
         self.disk = disk
+        self._inner: dict[Path, DatasetCache] = {}
 
     def within(self) -> Sequence[HeldModels]:
         """Return the caches of data sets within this one."""
         from qwen3ft_jupyter.cache.datasets import dataset_caches
 
         return dataset_caches(self)
+
+    def inner(self, root: Path) -> DatasetCache:
+        """Return the cache of data sets in a folder of this one, the same each time, for it knows its manifests."""
+        from qwen3ft_jupyter.cache.datasets import DatasetCache
+
+        known = self._inner.get(root)
+        return known if known is not None else self._inner.setdefault(root, DatasetCache(self, root))
 
     @property
     def places(self) -> Sequence[Place]:

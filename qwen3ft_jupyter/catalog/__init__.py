@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -26,7 +27,11 @@ __all__ = [
     "check_published",
     "find",
     "nearest_known",
+    "whole_repo",
 ]
+
+_QUANTIZED = re.compile(r"(-unsloth)?-bnb-4bit|-FP8|-AWQ|-GPTQ(-Int[48])?", re.IGNORECASE)
+"""What is added to the name of a repo that holds the weights quantized."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,18 @@ def nearest_known(text: str) -> str | None:
         return PRACTICE_REPO_ID
     known = nearest_published(name, _published_names()) if not owner else None
     known = known or same_letters(name, _published_names())
+    return f"Qwen/{known}" if known is not None else None
+
+
+def whole_repo(repo_id: str) -> str | None:
+    """Return the published repo with the weights in 16 bits of which this one holds quantized ones; None: nobody knows.
+
+    >>> whole_repo("unsloth/Qwen3-8B-unsloth-bnb-4bit"), whole_repo("Qwen/Qwen3-4B-AWQ"), whole_repo("Qwen/Qwen3-8B")
+    ('Qwen/Qwen3-8B', 'Qwen/Qwen3-4B', None)
+    """
+    name = repo_id.partition("/")[2]
+    stem = _QUANTIZED.sub("", name)
+    known = same_letters(stem, {model.repo_id.partition("/")[2] for model in catalog()}) if stem != name else None
     return f"Qwen/{known}" if known is not None else None
 
 

@@ -48,7 +48,7 @@ def _show_plan(manager: ModelManager, config: Mapping[str, object], given: Names
     if given.is_json:
         show_json(plan.to_dict())
     else:
-        table = fine_tune_table(plan)
+        table = fine_tune_table(plan, "cli")
         show("\n".join([table.title, *(fact(name, value) for name, value in table.rows), *table.notes]))
     return 0 if plan.fits != "no" and plan.has_room else FAILED
 
@@ -69,7 +69,7 @@ def preview_(given: Namespace) -> None:
     if given.is_json:
         show_json(found.to_dict())
         return
-    table = preview_table(found)
+    table = preview_table(found, "cli")
     show("\n".join([table.title, *(fact(name, value) for name, value in table.rows)]))
     say_lines(table.notes)
     for sample in found.first:

@@ -15,6 +15,7 @@ from qwen3ft_jupyter.faces.job_views import FINDINGS, fetch_facts
 from qwen3ft_jupyter.faces.say import error as error_words
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import find, write_command
+from qwen3ft_jupyter.hubs.datasets import as_dataset
 from qwen3ft_jupyter.jobs.here import is_waiting_here, leave_word, run_here
 from qwen3ft_jupyter.messages import Command, Message, size, tr
 from qwen3ft_jupyter.work import Controls, Work
@@ -64,6 +65,8 @@ def _is_ready(manager: ModelManager, given: Namespace) -> bool:
     """Say whether a model is here and nobody has to be asked: no job is made to find that out."""
     if given.force or given.update:
         return False
+    if as_dataset(given.model_name) is not None:
+        return manager.finder()(given.model_name) is not None
     model = manager.cache.find(given.model_name, given.revision)
     return model is not None and model.is_sound and given.revision in (None, model.commit)
 

@@ -235,7 +235,8 @@ class Downloader:
     ) -> DownloadPlan:
         is_own_wanted = request.sources is None or listing.hub in request.sources
         sources = (HUB_LABELS[listing.hub],) if is_own_wanted else ()
-        return make_plan(request, listing, folder, found, volume, sources=sources)
+        plan = make_plan(request, listing, folder, found, volume, sources=sources)
+        return replace(plan, is_model=self.cache.holds_models)
 
     def _plan_in_place(self, request: DownloadRequest, listing: Listing) -> DownloadPlan | None:
         """Return the plan to use another tool's copy where it is, if one would probably do."""

@@ -127,6 +127,8 @@ class DownloadPlan:
     """Bytes a second, by a probe; None if there was none."""
     in_place: CachedModel | None = None
     """Another tool's copy that is used where it is, instead of bringing any file here."""
+    is_model: bool = True
+    """Whether it is to be loaded; else it is a data set."""
 
     @property
     def repo_id(self) -> RepoId:
@@ -146,6 +148,8 @@ class DownloadPlan:
     @property
     def problems(self) -> tuple[str, ...]:
         """Return what will keep the model from being loaded although every listed file is here, for a person."""
+        if not self.is_model:
+            return ()
         sizes: dict[str, int] = {file.path: file.size for file in self.found.wanted}
         left_out = tuple(map(str, self.listing.left_out))
         return words_of(problems_of(ModelFiles(sizes, is_vouched=True, left_out=left_out)))

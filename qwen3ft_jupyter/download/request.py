@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from qwen3ft_jupyter.errors import BadInput
+from qwen3ft_jupyter.hubs.datasets import as_dataset
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.settings.declared import SOURCE_NAMES
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from typing_extensions import Unpack
+
+    from qwen3ft_jupyter.hubs.datasets import DatasetName
 
 Method = TypeVar("Method", bound="Callable[..., Any]")  # Any: whatever the method takes and returns
 
@@ -34,18 +37,19 @@ class Wanted(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class DownloadRequest:
-    """One model, and how it is to be had.
+    """One model or data set, and how it is to be had.
 
     Raises:
         BadName: `model_name` is malformed.
-        BadInput: No revision can be called so, or one of `sources` is none.
+        BadInput: No revision can be called so, or one of `sources` is none; or what only models have is asked of a
+            data set.
 
     >>> DownloadRequest.from_dict({"model_name": "Qwen/Qwen3-0.6B", "sources": ["Disk"]}).sources
     ('disk',)
     """
 
     model_name: RepoId
-    """``owner/name``, parsed."""
+    """``owner/name``, parsed; of a data set its name with the hub, ``ms:owner/name:subset:split``."""
     revision: str | None = None
     """A branch, tag or commit; None takes what is cached, else the hub's default branch."""
     force: bool = False
@@ -59,6 +63,9 @@ class DownloadRequest:
 
     def __post_init__(self) -> None:
         """Check the fields once: whoever holds a request need not."""
+        if self.dataset is not None:
+            self._check_dataset()
+            return
         repo_id, revision = parse_model(self.model_name, self.revision)
         object.__setattr__(self, "model_name", repo_id)
         object.__setattr__(self, "revision", revision)
@@ -69,6 +76,24 @@ class DownloadRequest:
     def of(cls, model_name: str, **wanted: Unpack[Wanted]) -> DownloadRequest:
         """Return the request for a model by its name, by ``name@revision`` or by the address of one of its pages."""
         return cls(RepoId(model_name), **wanted)  # it is parsed where all fields are checked
+
+    @property
+    def dataset(self) -> DatasetName | None:
+        """The data set that is asked for; None: a model is.
+
+        >>> str(DownloadRequest.of("HF:owner/name:zh").dataset)
+        'hf:owner/name:zh'
+        """
+        return as_dataset(self.model_name)
+
+    def _check_dataset(self) -> None:
+        if self.revision or self.force or self.update or self.in_place or self.sources is not None:
+            raise BadInput(
+                "{name} is a data set: revision, force, update, sources and in_place are about models.",
+                hint="Leave them out.",
+                name=self.model_name,
+            )
+        object.__setattr__(self, "model_name", RepoId(str(self.dataset)))
 
     @property
     def may_have_moved(self) -> bool:

@@ -149,10 +149,11 @@ def repeated(manager: ModelManager, given: Namespace, config: Mapping[str, objec
     return {**config, "from_run": name_to_load(manager, given.from_run)} if given.from_run else config
 
 
-def start_evaluate(manager: ModelManager, given: Namespace, **watch: Reporter) -> Job:
-    """Start an evaluation; `watch` is a reporter, which is told of what is fetched and read."""
+def start_evaluate(manager: ModelManager, given: Namespace, *, reporter: Reporter | None = None) -> Job:
+    """Start an evaluation; the reporter is told of what is fetched and read."""
     fields = {} if given.max_length is None else {"max_length": given.max_length}
-    return manager.evaluate(name_to_load(manager, given.run), given.data, at_once=given.at_once, **watch, **fields)
+    name = name_to_load(manager, given.run)
+    return manager.evaluate(name, given.data, at_once=given.at_once, reporter=reporter, **fields)
 
 
 def compare(manager: ModelManager, given: Namespace) -> Comparison:

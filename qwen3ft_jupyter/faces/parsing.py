@@ -236,8 +236,7 @@ def help_on(verb: Verb, face: Face, spelled: str = "") -> str:
 
 
 def _written(option: Option) -> str:
-    value = "|".join(option.choices) if option.kind != "list" else option.metavar
-    return f"{option.flag} {value or option.metavar}".strip()
+    return f"{option.flag} {'|'.join(option.only) or option.metavar}".strip()
 
 
 def _add_argument(target: Any, argument: Argument, face: Face) -> None:
@@ -259,13 +258,12 @@ def _add_option(target: Any, option: Option) -> None:
         action = {"action": "store_const", "const": option.stores} if option.stores else {"action": "store_true"}
         target.add_argument(option.flag, **about, **action)
         return
-    choices = option.choices if option.kind != "list" else ()
     target.add_argument(
         option.flag,
         **about,
         type=_reader(option.kind),
-        choices=choices or None,
-        metavar=None if choices else option.metavar,
+        choices=option.only or None,
+        metavar=None if option.only else option.metavar,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.faces.format import plain
+from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.faces.views import Table
 from qwen3ft_jupyter.finetune.plan import change_words, closeness
 from qwen3ft_jupyter.messages import Message, duration, size, tr
@@ -12,9 +13,11 @@ from qwen3ft_jupyter.messages import Message, duration, size, tr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from qwen3ft_jupyter.faces.verbs import Face
     from qwen3ft_jupyter.finetune.fit import MemoryPlan
     from qwen3ft_jupyter.finetune.plan import FineTunePlan
     from qwen3ft_jupyter.finetune.preview import Bin, Preview, PreviewSample
+    from qwen3ft_jupyter.messages import Speaker
 
 LEARNED, PLAIN = "\x1b[1;32m", "\x1b[0m"
 """How a terminal shows what is learned, and the rest."""
@@ -42,10 +45,16 @@ SAMPLE_TITLES = {
 """What a sequence is called, by which answer of a pair it ends with."""
 
 
-def fine_tune_table(plan: FineTunePlan) -> Table:
-    """Return what a fine-tune would be, a fact a row."""
+def fine_tune_table(plan: FineTunePlan, face: Face = "magic") -> Table:
+    """Return what a fine-tune would be, a fact a row; commands in its notes are written for a face."""
     title = f"{plan.model} · {plan.objective}, {plan.method} · {plan.output_dir}"
-    return Table(title, (tr("What"), tr("Value")), tuple(_plan_rows(plan)), tuple(_plan_notes(plan)), (plan.to_dict(),))
+    return Table(
+        title,
+        (tr("What"), tr("Value")),
+        tuple(_plan_rows(plan)),
+        tuple(_plan_notes(plan, speaker_of(face))),
+        (plan.to_dict(),),
+    )
 
 
 def _plan_rows(plan: FineTunePlan) -> Iterator[tuple[str, str]]:
@@ -155,7 +164,7 @@ def _disk_words(plan: FineTunePlan) -> str:
     return said + (tr("; {free} are free", free=size(disk.free)) if disk.free is not None else "")
 
 
-def _plan_notes(plan: FineTunePlan) -> Iterator[str]:
+def _plan_notes(plan: FineTunePlan, speaker: Speaker) -> Iterator[str]:
     memory = plan.memory
     if memory is not None and memory.fits == "no":
         if memory.changes:
@@ -167,13 +176,14 @@ def _plan_notes(plan: FineTunePlan) -> Iterator[str]:
         yield tr(words)
     if not plan.has_room:
         yield tr("The disk has no room for it.")
-    yield from map(tr, (*plan.notices, *plan.data.notices))
+    yield from map(speaker.say, (*plan.notices, *plan.data.notices))
 
 
-def preview_table(found: Preview) -> Table:
-    """Return what there is to say of data, a fact a row."""
+def preview_table(found: Preview, face: Face = "magic") -> Table:
+    """Return what there is to say of data, a fact a row; commands in its notes are written for a face."""
     title = f"{found.model} · max_length {found.max_length}"
-    return Table(title, (tr("What"), tr("Value")), tuple(_preview_rows(found)), tuple(map(tr, found.notices)), ())
+    notes = tuple(map(speaker_of(face).say, found.notices))
+    return Table(title, (tr("What"), tr("Value")), tuple(_preview_rows(found)), notes, ())
 
 
 def _preview_rows(found: Preview) -> Iterator[tuple[str, str]]:

@@ -69,6 +69,9 @@ class Option:
     stores: str = ""
     """What a switch puts into the field, instead of yes."""
     choices: tuple[str, ...] = ()
+    """Values that are completed."""
+    takes_others: bool = False
+    """Other values than these are accepted, too."""
     group: str = ""
     """At most one of a group is given."""
     faces: frozenset[Face] = TYPED
@@ -79,6 +82,11 @@ class Option:
     def field(self) -> str:
         """Return the field it fills."""
         return self.into or self.flag.lstrip("-").replace("-", "_")
+
+    @property
+    def only(self) -> tuple[str, ...]:
+        """Return the values of which one is given; none if any may be."""
+        return () if self.kind == "list" or self.takes_others else self.choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,7 @@ def _written_group(members: Sequence[Argument | Option], face: Face) -> str:
 def _written(entry: Argument | Option) -> str:
     if isinstance(entry, Argument):
         return f"{entry.metavar} {entry.metavar} …" if entry.is_many else entry.metavar
-    value = entry.metavar if entry.kind == "list" else "|".join(entry.choices) or entry.metavar
+    value = "|".join(entry.only) or entry.metavar
     return f"{entry.flag} {value}" if value else entry.flag
 
 
@@ -370,11 +378,13 @@ VERBS: Final[tuple[Verb, ...]] = (
             ),
             Option(
                 "--base",
-                "says into which weights: the base's original ones (default), or dequantized: those of 4 bits that a "
+                "says into which weights: the base's original ones (default); those of another repo of the same model, "
+                "owner/name, for a base that is stored in 4 bits; or dequantized: those of 4 bits that a "
                 "QLoRA was trained on.",
                 "BASE",
                 "text",
                 choices=("original", "dequantized"),
+                takes_others=True,
                 faces=ALL,
             ),
             Option("--overwrite", "replaces an earlier merge in that folder.", faces=ALL),

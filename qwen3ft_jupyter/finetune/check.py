@@ -15,7 +15,7 @@ from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.earlier import check_parent, check_repetition, inherit
 from qwen3ft_jupyter.finetune.output import check_output
-from qwen3ft_jupyter.finetune.sources import named_repo
+from qwen3ft_jupyter.finetune.sources import absent_repo, named_repo
 from qwen3ft_jupyter.finetune.strict_yaml import read_config
 from qwen3ft_jupyter.loading.libraries import import_whole
 from qwen3ft_jupyter.loading.load import require
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.earlier import FindRun
 
 Check = Callable[[FineTuneConfig], object]
-Fetch = Callable[[str], Path]
-"""Returns the folder of a data set on a hub."""
+Fetch = Callable[[str], Path | None]
+"""Returns the folder of a data set on a hub; None: it is not here, and is to be fetched later."""
 
 ATTENTION_PACKAGES = {
     "flash_attention_2": ("flash_attn", "flash-attn"),
@@ -60,7 +60,8 @@ def check_fine_tune(
         read: Reads the data, and whatever else is to be told of it.
         tables_in: Where data that a notebook holds is written; None: beside output_dir, for a job to read.
         find_run: Finds the run of `init_from` or `from_run` where it is named by its job's id.
-        fetch: Brings the data sets of a hub that data names, once nothing else is wrong.
+        fetch: Brings or finds the data sets of a hub that data names, once nothing else is wrong. Those that it has
+            not keep their names, and `read` has to know.
 
     Raises:
         BadConfig: Fields are wrong, output_dir cannot be used, or the run it begins with cannot.
@@ -90,7 +91,7 @@ def check_fine_tune(
     if not errors and fetch:
         resolved = with_fetched(resolved, fetch)
     errors += [] if is_elsewhere and errors else _run([read], resolved)
-    errors += [] if errors else _run([check_repetition], resolved)
+    errors += [] if errors or any(map(named_repo, resolved.data)) else _run([check_repetition], resolved)
     if errors:
         raise _together(errors) from errors[0]
     return resolved
@@ -125,11 +126,18 @@ def config_for_preview(
     return tables.write(resolved, table, tables_in) if table is not None else resolved
 
 
-def with_fetched(config: FineTuneConfig, fetch: Fetch) -> FineTuneConfig:
-    """Return the config with the folders of the data sets that it names. Raises what `fetch` raises."""
-    named = [(name, named_repo(name)) for name in config.data]
-    data = tuple(name if repo is None else f"{fetch(repo[0])}{repo[1]}" for name, repo in named)
-    return config.model_copy(update={"data": data})
+def with_fetched(config: FineTuneConfig, fetch: Fetch, names: Mapping[str, str] | None = None) -> FineTuneConfig:
+    """Return the config with the folders of the data sets that it names and `fetch` has. Raises what that raises.
+
+    `names` are those of data sets on a hub by their paths, as a job or a run has them.
+    """
+
+    def folder_or_name(item: str) -> str:
+        repo = absent_repo(item, names or {})
+        folder = fetch(repo[0]) if repo is not None else None
+        return item if repo is None or folder is None else f"{folder}{repo[1]}"
+
+    return config.model_copy(update={"data": tuple(map(folder_or_name, config.data))})
 
 
 def check_attention(config: FineTuneConfig) -> None:

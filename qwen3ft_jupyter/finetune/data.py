@@ -339,7 +339,7 @@ def _format_of(path: Path, first: Sequence[Row | Broken], reading: Reading, mapp
     if not first:
         raise BadData(
             "{name} holds no rows.",
-            hint="Each row is a question with its answer; see data in the README.",
+            hint="Each row is a question with its answer; see Data in docs/config.md.",
             name=path.name,
         )
     rows = [row for row in first if isinstance(row, Row)]

@@ -17,6 +17,7 @@ from qwen3ft_jupyter.finetune.names import in_our_words
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.presets import PRESETS
 from qwen3ft_jupyter.finetune.rules import shown
+from qwen3ft_jupyter.finetune.sources import absent_repo
 from qwen3ft_jupyter.messages import Message, Texts
 from qwen3ft_jupyter.paths import at_home, is_file, matching
 
@@ -101,6 +102,7 @@ def inherit(values: Mapping[str, Any], find_run: FindRun = lambda _: None) -> di
     path = _path(str(own[name]), find_run)
     record = _record(path, name) if name == "from_run" else find_parent(path).record
     begun = {field: value for field, value in record.config.items() if field in _known() - OWN}
+    begun |= {"data": data_of(record)} if record.datasets and "data" not in own else {}
     if name == "from_run":
         begun |= {"revision": record.base_commit, "init_from": record.config.get("init_from")}
     else:
@@ -114,6 +116,14 @@ def inherit(values: Mapping[str, Any], find_run: FindRun = lambda _: None) -> di
     if "lora" in own and isinstance(own["lora"], Mapping):
         own["lora"] = {**_group(begun.get("lora")), **own["lora"]}
     return {**begun, **own, name: str(path)}
+
+
+def data_of(record: results.Record) -> tuple[str, ...]:
+    """Return what a run names as data; a data set on a hub that has been deleted since by its name there."""
+    items = record.config.get("data")
+    items = items if isinstance(items, list | tuple) else (items,)
+    named = [(str(item), absent_repo(str(item), record.datasets)) for item in items if item]
+    return tuple(item if repo is None else "".join(repo) for item, repo in named)
 
 
 def check_parent(config: FineTuneConfig) -> None:

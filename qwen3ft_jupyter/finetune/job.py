@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from qwen3ft_jupyter.finetune.training import train
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
@@ -37,6 +37,7 @@ def run(
     context: Context,
     *,
     base_commit: str | None = None,
+    datasets: Mapping[str, str] | None = None,
     earlier: Iterable[Path] = (),
 ) -> Outcome:
     """Train as `config` says, in this process; a second attempt goes on from the job's own last complete checkpoint.
@@ -46,6 +47,7 @@ def run(
         model_folder: The cached model.
         context: The job's.
         base_commit: The commit of that model, for the record. None: not known.
+        datasets: Which data sets on a hub its data is, by the path, for the record.
         earlier: Output folders of earlier runs, the newest first: one like this tells how long it will take.
 
     Returns what `train` returns, and raises what it raises.
@@ -57,5 +59,6 @@ def run(
         resume=context.attempt > 1,
         run_id=context.folder.name,
         base_commit=base_commit,
+        datasets=datasets,
         earlier=earlier,
     )

@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from qwen3ft_jupyter.catalog import whole_repo
 from qwen3ft_jupyter.catalog.usable import ADAPTER_CONFIG
 from qwen3ft_jupyter.catalog.weights import INDEX_NAME
 from qwen3ft_jupyter.disk import LOCAL, read_json
@@ -38,6 +39,7 @@ from qwen3ft_jupyter.finetune.target import (
 )
 from qwen3ft_jupyter.loading.safety import check_model_folder
 from qwen3ft_jupyter.loading.weights import read_tensors, weight_files
+from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.paths import is_file
 from qwen3ft_jupyter.work import Progress
 
@@ -104,6 +106,8 @@ class Origin:
     """The fine-tune's fields."""
     dtype: str = ""
     """Number type that it computed in; "" where nobody knows."""
+    given: str = ""
+    """How it was named, for a command that goes on with it."""
 
     @property
     def is_of_4_bits(self) -> bool:
@@ -128,7 +132,12 @@ class MergePlan:
     @property
     def is_of_others(self) -> bool:
         """Return whether the adapter was trained on other weights than those it is merged into."""
-        return self.origin.is_of_4_bits and self.base.weights == "original"
+        return self.base.weights == "original" and (self.origin.is_of_4_bits or self.is_of_another_repo)
+
+    @property
+    def is_of_another_repo(self) -> bool:
+        """Return whether the adapter names another repo as its base: one with the same weights in 4 bits, say."""
+        return self.adapter.base_model.lower() != self.base.repo_id.lower()
 
     @property
     def temporary(self) -> Path:
@@ -167,8 +176,12 @@ def plan_merge(
     if config.is_quantized or not {types.get(name, "F32") for name in adapter.changes} <= set(TORCH_TYPES):
         raise LoadError(
             "{name} is stored quantized: nothing can be merged into it.",
-            hint="Use the repo without -FP8, -AWQ, -GPTQ.",
+            hint="Merge it into the model's weights of 16 bits: {fetch}, then {command}"
+            if (whole := whole_repo(base.repo_id))
+            else "Download the repo with the model's weights of 16 bits, and name it: {command}",
             name=base.repo_id,
+            fetch=Command("download", whole or ""),
+            command=Command("merge", origin.given or origin.name, "--base", whole or "OWNER/NAME"),
         )
     if base.weights == "dequantized":
         _check_in_4_bits(origin)
@@ -214,7 +227,13 @@ def merge(plan: MergePlan, work: Work, *, disk: Disk = LOCAL, machine: Machine |
 
     require("torch", "transformers", "peft")
     started = time.monotonic()
-    if plan.is_of_others:
+    if plan.is_of_another_repo:
+        work.notice(
+            "The adapter was trained on {trained}; it is merged into {name}, which has to be the same model.",
+            trained=plan.adapter.base_model,
+            name=plan.base.repo_id,
+        )
+    elif plan.is_of_others:
         work.notice(
             "The adapter was trained on {name} in 4 bits; it is merged into its whole weights, as they are served. "
             "base: dequantized merges it into the weights that it was trained on.",
@@ -321,6 +340,10 @@ def _record(plan: MergePlan, files: Mapping[str, object], result: MergeResult) -
     }
 
 
+_IMPLIED: Final[Mapping[str, object]] = {"weights": "original"}
+"""What a record means that lacks the key: earlier versions merged into nothing else."""
+
+
 def _identity(adapter: Adapter, base: Base) -> dict[str, Any]:
     """Return what tells one merge from another."""
     return {
@@ -338,7 +361,8 @@ def find_merged(adapter: Adapter, base: Base, target: Path) -> MergeResult | Non
     record = read_merge_record(target)
     if record is None or not is_file(target / LAST) or {*find_ours(target, record)} != {*record["files"]}:
         return None
-    if any(record.get(key) != value for key, value in _identity(adapter, base).items()):
+    known = {**_IMPLIED, **record}
+    if any(known.get(key) != value for key, value in _identity(adapter, base).items()):
         return None
     return MergeResult(
         output_dir=str(target),
@@ -372,7 +396,9 @@ def _card(plan: MergePlan, tested: SelfTest) -> str:
     commit = f", commit {base.commit}" if base.commit else ""
     body = body or f"# {plan.target.name}\n\nA LoRA adapter merged into {base.repo_id}{commit}."
     merged = f"The adapter is merged into the base model's weights, in {_dtype(plan)}. {tested.sentence()}"
-    if plan.is_of_others:
+    if plan.is_of_another_repo:
+        merged += f" It was trained on {plan.adapter.base_model}, whose answers are a little different."
+    elif plan.is_of_others:
         merged += " It was trained on the base in 4 bits, whose answers are a little different."
     if base.weights == "dequantized":
         merged += " The base's weights are those it was trained on: in 4 bits (NF4), dequantized."

@@ -24,7 +24,7 @@ from qwen3ft_jupyter.paths import is_folder, is_taken
 from qwen3ft_jupyter.work import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.work import Reporter
@@ -94,7 +94,13 @@ def _check_free(config: FineTuneConfig, folder: Path, run_id: str | None) -> Non
 
 
 def plan(
-    config: FineTuneConfig, data_sha256: Sequence[str], *, resume: bool, run_id: str | None, base_commit: str | None
+    config: FineTuneConfig,
+    data_sha256: Sequence[str],
+    *,
+    resume: bool,
+    run_id: str | None,
+    base_commit: str | None,
+    datasets: Mapping[str, str] | None = None,
 ) -> Plan:
     """Return how to begin; nothing is written yet.
 
@@ -104,6 +110,7 @@ def plan(
         resume: Whether to go on with an earlier run of this name, if there is one.
         run_id: The name of the run. None: it has none.
         base_commit: The commit of the base model. None: not known.
+        datasets: Which data sets on a hub its data is, by the path.
 
     Raises:
         BadConfig: As `check_output`, or the run to go on with had another config or another commit of the base model.
@@ -114,6 +121,7 @@ def plan(
     if not is_resumed:
         check_output(config)
     record = results.Record(config.to_dict(), run_id, base_commit or None, tuple(data_sha256), results.versions())
+    record = replace(record, datasets=datasets or {})
     before = results.read_record(folder) if is_resumed else None
     checkpoint = checkpoints.last_complete(folder / results.CHECKPOINTS) if before else None
     parent = find_parent(Path(config.init_from)) if config.init_from else None

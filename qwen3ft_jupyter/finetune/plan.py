@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from qwen3ft_jupyter.catalog.memory import Architecture
+    from qwen3ft_jupyter.finetune.absent import AbsentData
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.data import DataReport
     from qwen3ft_jupyter.finetune.dry_run import DryRun
@@ -113,6 +114,8 @@ class FineTunePlan:
     rate_from: str | None = None
     """The model of that run, if it computed something else: then the rate is reckoned. None: it was measured."""
     notices: tuple[str, ...] = ()
+    absent: tuple[AbsentData, ...] = ()
+    """Data sets that are not here: none of the numbers counts their rows."""
 
     @property
     def fits(self) -> Fits:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from qwen3ft_jupyter.finetune.absent import AbsentData
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.formats import Conversation
     from qwen3ft_jupyter.finetune.samples import Basis, Example, Sample
@@ -107,6 +108,8 @@ class Preview:
     """What is not learned as it stands in the data, and why."""
     rows_left_out: tuple[str, ...] = ()
     """The first rows of which nothing is learned, each with the reason."""
+    absent: tuple[AbsentData, ...] = ()
+    """Data sets that are not here, and were not looked at."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""

@@ -118,6 +118,8 @@ class Record:
     """What it was to be, as `FineTunePlan.to_dict` gives it; empty: a run of an older version."""
     parent: Mapping[str, Any] = field(default_factory=dict)
     """What it trains further, as `earlier.Parent.told` gives it; empty: its base model."""
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    """Which data sets on a hub its data is, by the path; see `FineTuneParams.datasets`. Older versions wrote none."""
 
     def to_json(self) -> object:
         """Return what the file holds."""
@@ -130,6 +132,7 @@ class Record:
             "versions": dict(self.versions),
             "plan": dict(self.plan),
             **({"parent": dict(self.parent)} if self.parent else {}),
+            **({"datasets": dict(self.datasets)} if self.datasets else {}),
         }
 
     @classmethod
@@ -141,6 +144,7 @@ class Record:
         del rest["made_by"]
         digests, commit = rest.pop("data_sha256", None), rest.pop("base_commit", None)
         made_with, plan, parent = (rest.pop(name, None) for name in ("versions", "plan", "parent"))
+        datasets = rest.pop("datasets", None)
         return cls(
             run_id=rest.pop("run_id", None),
             base_commit=str(commit) if commit else None,
@@ -148,6 +152,7 @@ class Record:
             versions=made_with if isinstance(made_with, dict) else {},
             plan=plan if isinstance(plan, dict) else {},
             parent=parent if isinstance(parent, dict) else {},
+            datasets=datasets if isinstance(datasets, dict) else {},
             config=rest,
         )
 

@@ -19,7 +19,7 @@ from qwen3ft_jupyter.messages import Message, Names
 from qwen3ft_jupyter.paths import current_folder, fault_of, is_file, is_folder, is_there, reason_of, why_unseen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _SHARE = re.compile(r"(.+)#(\d{1,12})?(?:x(\d{1,6}(?:\.\d{1,6})?))?")
 """A path, how many rows, and the weight of each."""
@@ -178,11 +178,23 @@ def may_be_repo(name: str) -> bool:
     return _REPO.fullmatch(bare) is not None and Path(bare).suffix.lower() not in SUFFIXES
 
 
+def absent_repo(item: str, names: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return what `named_repo` does, by the names of data sets that were written down when they were here, by path."""
+    path = path_of(item)
+    if (name := names.get(str(path))) and not is_there(path):
+        return name, item[len(str(path)) :]
+    return named_repo(item)
+
+
+def path_of(item: str) -> Path:
+    """Return the path of an item of `data`, without what is taken of it."""
+    match = _SHARE.fullmatch(item)
+    return Path(match[1]) if match is not None and (match[2] or match[3]) else Path(item)
+
+
 def named_repo(name: str) -> tuple[str, str] | None:
     """Return the data set on a hub that an item of `data` names, and what is taken of it; None if it is a path."""
-    match = _SHARE.fullmatch(name)
-    has_share = match is not None and bool(match[2] or match[3])
-    path = Path(match[1]) if match is not None and has_share else Path(name)
+    path = path_of(name)
     if (kept := kept_dataset(path)) is not None and not is_there(path):
         return kept, name[len(str(path)) :]
     here = current_folder()

@@ -33,7 +33,7 @@ from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.work import Progress, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from transformers import Trainer
 
@@ -54,6 +54,7 @@ def train(
     resume: bool = False,
     run_id: str | None = None,
     base_commit: str | None = None,
+    datasets: Mapping[str, str] | None = None,
     earlier: Iterable[Path] = (),
 ) -> Outcome:
     """Fine-tune the model in `model_folder` and return what came out.
@@ -68,6 +69,7 @@ def train(
         run_id: Names this run in its record; only a run of the same name is resumed. None: a run without a name.
         base_commit: The commit of the model in `model_folder`, for the record; a resumed run must have the same. None:
             not known.
+        datasets: Which data sets on a hub its data is, by the path, for the record.
         earlier: Output folders of earlier runs, the newest first: one like this tells how long it will take.
 
     Raises:
@@ -85,7 +87,9 @@ def train(
     with no_network(), quiet_libraries(), naming(Path(config.output_dir)):
         check_parent(config)
         data = read_data_of(config, work)
-        planned = output.plan(config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit)
+        planned = output.plan(
+            config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit, datasets=datasets
+        )
         if planned.is_resumed:
             name = planned.checkpoint.name if planned.checkpoint else None
             if name:

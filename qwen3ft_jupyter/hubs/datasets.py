@@ -109,6 +109,16 @@ def parse_dataset(text: str) -> DatasetName | None:
     return DatasetName(repo_id, subset, PREFIXES[match[1].lower()] if match[1] else None, split)
 
 
+def as_dataset(name: str) -> DatasetName | None:
+    """Return the data set that a name means where a model's could stand: one that says its hub.
+
+    >>> str(as_dataset("hf:a/b")), as_dataset("a/b")
+    ('hf:a/b', None)
+    """
+    found = parse_dataset(name)
+    return found if found is not None and found.hub is not None else None
+
+
 def kept_dataset(path: PurePath) -> str | None:
     """Return what a folder of a data set in a cache was fetched as; None if it is none, or its path does not tell.
 

@@ -92,7 +92,7 @@ def _answer(asked: Mapping[str, Any]) -> dict[str, Any]:
         manager = Starter.from_dict(asked).open_manager()
         fields = parse_yaml(config) if isinstance(config, str) else config
         if asked["look"] == "start":
-            return {"answer": {"id": manager.fine_tune(fields, **given).id}}
+            return {"answer": {"id": manager.fine_tune(fields, fetch=False, **given).id}}
         look = manager.plan_fine_tune if asked["look"] == "plan" else manager.preview
         found = look(fields, **given)
     except Qwen3ftError as error:

@@ -1,21 +1,23 @@
 """Data sets that a fine-tune's `data` names by their repo on a hub: fetched into the cache, then files like any other.
 
 They lie in ``MODEL_CACHE_DIR/.datasets``, each as a model does: real files and a manifest. One that is there and right
-costs no request; see `qwen3ft_jupyter.cache.datasets`.
+costs no request; see `qwen3ft_jupyter.cache.datasets`. What is not there is never fetched unasked: see `absent_data`.
 """
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qwen3ft_jupyter.cache.own.datasets import as_dataset
+from qwen3ft_jupyter.cache.own.datasets import recorded_dataset
 from qwen3ft_jupyter.cache.own.evict import nobody_uses
-from qwen3ft_jupyter.errors import BadInput
-from qwen3ft_jupyter.hubs.datasets import DatasetHub, parse_dataset
+from qwen3ft_jupyter.errors import BadInput, HubBusy, HubUnreachable, Stopped
+from qwen3ft_jupyter.hubs.datasets import DatasetHub, as_dataset, parse_dataset
+from qwen3ft_jupyter.work import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.models import CachedModel
@@ -23,10 +25,16 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.reports import RepairReport
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.download.apply import Ensured
+    from qwen3ft_jupyter.download.downloader import Downloader
+    from qwen3ft_jupyter.download.plan import DownloadPlan
+    from qwen3ft_jupyter.finetune.absent import AbsentData
     from qwen3ft_jupyter.hubs.datasets import DatasetName
     from qwen3ft_jupyter.manager.jobs import ModelJobs
     from qwen3ft_jupyter.settings.declared import Settings
     from qwen3ft_jupyter.work import Work
+
+ASKED_S = 10.0
+"""So long a hub is asked how large a data set is; a plan can do without."""
 
 
 def named_dataset(name: str, revision: str | None = None, owner: str | None = None) -> DatasetName | None:
@@ -47,12 +55,74 @@ def fetcher(cache: ModelCache, jobs: ModelJobs, work: Work) -> Callable[[str], P
     """Return what brings the data set of a name here and returns its folder; see `fetch_dataset`."""
 
     def fetch(name: str) -> Path:
-        dataset = parse_dataset(name)
-        if dataset is None:
-            raise BadInput("{name} is no data set on a hub.", hint="Write owner/name.", name=name)
-        return ensure_dataset(dataset, cache, jobs.settings, work, is_used=jobs).model.folder
+        return ensure_dataset(_parsed(name), cache, jobs.settings, work, is_used=jobs).model.folder
 
     return fetch
+
+
+def finder(cache: ModelCache, settings: Settings) -> Callable[[str], Path | None]:
+    """Return what gives the folder of the data set of a name, None where it is not here in whole; no hub is asked."""
+    from qwen3ft_jupyter.cache.datasets import dataset_cache
+
+    def find(name: str) -> Path | None:
+        dataset = _parsed(name)
+        for hub in (dataset.hub,) if dataset.hub else settings.hubs:
+            model = dataset_cache(cache, dataset, hub).find(dataset.repo_id)
+            if model is not None and model.is_verified and not model.changes:
+                return model.folder
+        return None
+
+    return find
+
+
+def dataset_names(items: Sequence[str]) -> dict[str, str]:
+    """Return the data sets on a hub that these items of a config's data are, by their paths.
+
+    They are those that are named and those that lie in a cache: once deleted, the path of those may not tell the owner.
+    """
+    from qwen3ft_jupyter.finetune.sources import named_repo, path_of
+
+    found = {}
+    for item in items:
+        path, repo = path_of(item), named_repo(item)
+        kept = recorded_dataset(path) if repo is None else None
+        if name := repo[0] if repo is not None else str(kept or ""):
+            found[str(path)] = name
+    return found
+
+
+def _parsed(name: str) -> DatasetName:
+    dataset = parse_dataset(name)
+    if dataset is None:
+        raise BadInput("{name} is no data set on a hub.", hint="Write owner/name.", name=name)
+    return dataset
+
+
+def absent_data(names: Sequence[str], cache: ModelCache, settings: Settings, work: Work) -> tuple[AbsentData, ...]:
+    """Return which data sets these are that are not here, and how large; a hub is asked, in no more than seconds.
+
+    Raises:
+        HubError: No hub has one of them, or lets us have it.
+        BadInput, UnsafeModel: One has no such subset or split, several and none was named, or no rows.
+        Stopped: The work was to stop.
+    """
+    return tuple(_absent(_parsed(name), cache, settings, work) for name in names)
+
+
+def _absent(dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work) -> AbsentData:
+    from qwen3ft_jupyter.finetune.absent import AbsentData
+    from qwen3ft_jupyter.hubs.routes import resolve
+
+    size, hub = None, dataset.hub or settings.hub
+    if not settings.offline:
+        with downloading(dataset, cache, settings) as downloader:
+            briefly = replace(work, stop=Patience(work.stop, ASKED_S))
+            try:
+                listing = resolve(downloader.hubs, downloader.order, dataset.repo_id, work=briefly)
+                size, hub = sum(file.size for file in listing.files), listing.hub
+            except (HubUnreachable, HubBusy, Stopped):
+                work.check()
+    return AbsentData(str(replace(dataset, hub=hub)), size)
 
 
 def ensure_dataset(
@@ -66,9 +136,29 @@ def ensure_dataset(
         NotCached: The network is switched off, and it is not here.
         TransferError, CacheError: The bytes did not arrive, or cannot be kept.
     """
+    from qwen3ft_jupyter.download.request import DownloadRequest
+
+    with downloading(dataset, cache, settings, is_used=is_used) as downloader:
+        return downloader.ensure(DownloadRequest(dataset.repo_id), work)
+
+
+def plan_dataset(
+    dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work, *, is_used: InUse = nobody_uses
+) -> DownloadPlan:
+    """Return what `ensure_dataset` would do. Raises what `Downloader.plan` raises, and BadInput."""
+    from qwen3ft_jupyter.download.request import DownloadRequest
+
+    with downloading(dataset, cache, settings, is_used=is_used) as downloader:
+        return downloader.plan(DownloadRequest(dataset.repo_id), work)
+
+
+@contextlib.contextmanager
+def downloading(
+    dataset: DatasetName, cache: ModelCache, settings: Settings, *, is_used: InUse = nobody_uses
+) -> Iterator[Downloader]:
+    """Yield what brings a data set, for the length of the block."""
     from qwen3ft_jupyter.cache.datasets import dataset_cache
     from qwen3ft_jupyter.download.downloader import Downloader
-    from qwen3ft_jupyter.download.request import DownloadRequest
     from qwen3ft_jupyter.finetune.encoding import SUFFIXES
     from qwen3ft_jupyter.hubs.http import HttpClient
     from qwen3ft_jupyter.hubs.routes import make_hubs
@@ -76,7 +166,7 @@ def ensure_dataset(
     order = (dataset.hub,) if dataset.hub else settings.hubs
     with contextlib.closing(HttpClient(max_connections=settings.max_connections)) as client:
         hubs = make_hubs(settings, client=client, kind="datasets")
-        downloader = Downloader(
+        yield Downloader(
             dataset_cache(cache, dataset, order[0]),
             {name: DatasetHub(hub, client, dataset, SUFFIXES) for name, hub in hubs.items()},
             order,
@@ -87,7 +177,6 @@ def ensure_dataset(
             max_connections=settings.max_connections,
             max_speed=settings.max_speed,
         )
-        return downloader.ensure(DownloadRequest(dataset.repo_id), work)
 
 
 def repair_dataset(dataset: DatasetName, cache: ModelCache, jobs: ModelJobs, work: Work) -> RepairReport:

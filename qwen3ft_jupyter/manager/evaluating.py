@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadInput
+from qwen3ft_jupyter.finetune.absent import check_here
 from qwen3ft_jupyter.finetune.check import config_for_preview, with_fetched
-from qwen3ft_jupyter.finetune.data import check_data
+from qwen3ft_jupyter.finetune.earlier import data_of
 from qwen3ft_jupyter.finetune.results import is_run, read_record
 from qwen3ft_jupyter.finetune.sources import named_repo
 from qwen3ft_jupyter.hubs.spelling import parse_model
+from qwen3ft_jupyter.manager.datasets import dataset_names
 from qwen3ft_jupyter.manager.foreseen import Foreseen
 from qwen3ft_jupyter.manager.kinds import EvaluateParams
 from qwen3ft_jupyter.paths import at_home, is_folder
@@ -39,19 +41,19 @@ def evaluation_params(
     jobs: ModelJobs,
     find: Callable[[str], ModelLocation],
     *,
-    fetch: Fetch | None = None,
+    fetch: Fetch = lambda _: None,
     work: Work | None = None,
 ) -> EvaluateParams:
-    """Return what an evaluation is given, once the data sets of a hub that its data names are here.
+    """Return what an evaluation is given.
 
-    Without `fetch` they keep their names, and their rows are not read.
+    Data sets of a hub that `fetch` does not bring keep their names: the job fetches them, and reads them first.
 
     Args:
         name: What is evaluated.
         given: Fields of the config; without data the rows that a fine-tune kept out of training are measured.
         jobs: Know the folders of fine-tunes.
         find: Makes sure that the model is here.
-        fetch: Brings the data sets of a hub that data names; None: nothing is to be fetched.
+        fetch: Brings or finds the data sets of a hub that data names.
         work: Is told of what is read.
 
     Raises:
@@ -77,17 +79,22 @@ def evaluation_params(
         )
     values = {**own, **given, "model": base or _NO_REPO}
     config = config_for_preview(values, {}, jobs.settings.state_dir / "tables")
-    config = with_fetched(config, fetch) if fetch else config
-    if not any(map(named_repo, config.data)):
-        check_data(config, work)
-    return EvaluateParams(jobs.starter(), source, base, config.to_dict(), is_held_out="data" not in given)
+    config = with_fetched(config, fetch)
+    check_here(config, work)
+    datasets = dataset_names(config.data)
+    return EvaluateParams(
+        jobs.starter(), source, base, config.to_dict(), is_held_out="data" not in given, datasets=datasets
+    )
 
 
 def _of_run(folder: Path) -> tuple[str, dict[str, Any]]:
     """Return base model and fields of a fine-tune."""
     record = read_record(folder)
     config = record.config if record is not None else {}
-    return str(config.get("model", "")), {name: config[name] for name in TAKEN if name in config}
+    own = {name: config[name] for name in TAKEN if name in config}
+    if record is not None and record.datasets:
+        own["data"] = data_of(record)
+    return str(config.get("model", "")), own
 
 
 def foresee(params: EvaluateParams) -> Foreseen:

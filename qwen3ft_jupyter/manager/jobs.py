@@ -134,8 +134,11 @@ class ModelJobs:
 
     def fine_tune(self, config: FineTuneConfig, *, at_once: bool) -> Job:
         """Start a fine-tune in the folder we are in; unless `at_once`, it waits for what is on the same GPU."""
+        from qwen3ft_jupyter.manager.datasets import dataset_names
+
         gpu = "" if at_once else self._pick_gpu(config.device)
-        return self.store.start(FINETUNE, FineTuneParams(self.starter(), config.to_dict(), gpu))
+        params = FineTuneParams(self.starter(), config.to_dict(), gpu, dataset_names(config.data))
+        return self.store.start(FINETUNE, params)
 
     def evaluate(self, params: EvaluateParams, *, at_once: bool) -> Job:
         """Start an evaluation; unless `at_once`, it waits for what is on the same GPU."""

@@ -112,6 +112,8 @@ class FineTuneParams:
     """As `FineTuneConfig.to_dict` gives it; only the job's process checks all of it again."""
     gpu: str = ""
     """The one that it computes on when its turn has come, such as "cuda:0"; "": it takes no turns."""
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    """Which data sets on a hub its data is, by the path; see `datasets.dataset_names`."""
 
     @property
     def model_name(self) -> str:
@@ -125,12 +127,14 @@ class FineTuneParams:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
-        return {"config": dict(self.config), "gpu": self.gpu, **self.starter.to_dict()}
+        given = {"config": dict(self.config), "gpu": self.gpu, "datasets": dict(self.datasets)}
+        return {**given, **self.starter.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FineTuneParams:
         """Rebuild from `to_dict`."""
-        params = cls(Starter.from_dict(data), data["config"], str(data.get("gpu") or ""))
+        gpu, datasets = str(data.get("gpu") or ""), data.get("datasets") or {}
+        params = cls(Starter.from_dict(data), data["config"], gpu, datasets)
         if not (params.model_name and params.output_dir.name):
             raise ValueError("a fine-tune without a model or a folder")
         return params
@@ -206,10 +210,13 @@ class EvaluateParams:
     """Whether only the rows that the run kept out of training are measured."""
     gpu: str = ""
     """As in `FineTuneParams`."""
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    """As in `FineTuneParams`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
         given = {"source": self.source, "config": dict(self.config), "is_held_out": self.is_held_out, "gpu": self.gpu}
+        given["datasets"] = dict(self.datasets)
         return {"model_name": self.model_name, **given, **self.starter.to_dict()}
 
     @classmethod
@@ -217,7 +224,7 @@ class EvaluateParams:
         """Rebuild from `to_dict`."""
         source, name = str(data["source"]), str(data["model_name"])
         is_held_out, gpu = bool(data.get("is_held_out")), str(data.get("gpu") or "")
-        return cls(Starter.from_dict(data), source, name, data["config"], is_held_out, gpu)
+        return cls(Starter.from_dict(data), source, name, data["config"], is_held_out, gpu, data.get("datasets") or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,14 +294,17 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
     from qwen3ft_jupyter.finetune.check import with_fetched
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.job import run
+    from qwen3ft_jupyter.manager.datasets import dataset_names
 
     config, work, manager = FineTuneConfig.from_dict(params.config), context.work, params.starter.open_manager()
     work.progress(Progress("preparing", detail=config.model))
     wanted: Wanted = {"revision": config.revision} if config.revision else {}
+    # Before the model, which may be large: a wrong name is told at once. What has been deleted since comes again.
+    config = with_fetched(config, manager.fetcher(work), params.datasets)
     model = manager.ensure(config.model, reporter=work.reporter, stop=work.stop, **wanted).model
-    config = with_fetched(config, manager.fetcher(work))  # what has been deleted since comes again
     config = _on_gpu(params, config, manager, context)
-    return run(config, model.folder, context, base_commit=model.commit, earlier=manager.run_folders())
+    earlier, datasets = manager.run_folders(), dataset_names(config.data)
+    return run(config, model.folder, context, base_commit=model.commit, earlier=earlier, datasets=datasets)
 
 
 def _on_gpu(
@@ -336,7 +346,8 @@ def _evaluate(params: EvaluateParams, context: JobContext) -> Evaluation:
     from qwen3ft_jupyter.finetune.report.evaluating import evaluate
 
     config, work, manager = FineTuneConfig.from_dict(params.config), context.work, params.starter.open_manager()
-    config = with_fetched(config, manager.fetcher(work))
+    work.progress(Progress("preparing", detail=params.model_name))
+    config = with_fetched(config, manager.fetcher(work), params.datasets)
     config = _on_gpu(params, config, manager, context)
     work.progress(Progress("preparing", detail=params.model_name))
     found = manager.find_evaluated(params.source)

@@ -13,7 +13,7 @@ from qwen3ft_jupyter.download.request import DownloadRequest, shows_wanted
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.cached import CachedModels, warn_unless_sound
-from qwen3ft_jupyter.manager.datasets import named_dataset, repair_dataset
+from qwen3ft_jupyter.manager.datasets import ensure_dataset, named_dataset, plan_dataset, repair_dataset
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
 from qwen3ft_jupyter.manager.tuned import TunedModels
@@ -126,6 +126,8 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
             wanted: `force`, `revision`, `update`, `sources`, `in_place`, as there.
         """
         request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop, controls)
+        if request.dataset is not None:
+            return ensure_dataset(request.dataset, self.cache, self.settings, work, is_used=self._model_jobs)
         with self._downloader(request, max_speed=None if controls else self.settings.max_speed) as downloader:
             return warn_unless_sound(downloader.ensure(request, work), work.reporter)
 
@@ -153,6 +155,8 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
             UnknownModel, BadName, BadInput, HubError: as there.
         """
         request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop)
+        if request.dataset is not None:
+            return plan_dataset(request.dataset, self.cache, self.settings, work, is_used=self._model_jobs)
         speed = self.settings.max_speed if max_speed is None else max_speed
         with self._downloader(request, max_speed=speed) as downloader:
             return downloader.plan(request, work)
@@ -238,12 +242,13 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
         """Start a download that goes on whatever happens to this kernel, or return the same one already under way.
 
         Args:
-            model_name: a repo id.
+            model_name: a repo id; or a data set with its hub, such as ``ms:owner/name:subset:split``.
             max_speed: at most so many bytes a second; `Job.limit` changes it.
             wanted: `force`, `revision`, `update`, `sources`, `in_place`, as in `ensure_model_cached`.
         """
         request = DownloadRequest.of(model_name, **wanted)
-        check_known(request.model_name, self.cache)
+        if request.dataset is None:
+            check_known(request.model_name, self.cache)
         return self._model_jobs.download(request, max_speed)
 
     def start_verify(self, model_name: str, *, revision: str | None = None, max_speed: int | None = None) -> Job:
@@ -275,7 +280,13 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
 
     @tells_end
     def fine_tune(
-        self, config: object = None, *, at_once: bool = False, reporter: Reporter | None = None, **fields: Any
+        self,
+        config: object = None,
+        *,
+        at_once: bool = False,
+        fetch: bool = True,
+        reporter: Reporter | None = None,
+        **fields: Any,
     ) -> Job:
         """Start a fine-tune with this Python, downloading the model first if need be.
 
@@ -285,6 +296,8 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
         Args:
             config: the fields of `qwen3ft_jupyter.FineTuneConfig` as a mapping or as such, or the path of a YAML file.
             at_once: wait for no other job on the same GPU; there must be memory for all of them.
+            fetch: bring data sets of a hub that are not here before the job begins, so that what is wrong with them
+                is told at once. False: the job does, and nobody waits for a hub here.
             reporter: receives progress while data is read, or fetched from a hub.
             fields: the same as keyword arguments; they win over `config`. ``init_from="runs/first"`` trains the result
                 of a run further, ``from_run="runs/first"`` repeats it; of each, the job's id will do, too.
@@ -294,13 +307,13 @@ class ModelManager(FineTunePlans, CachedModels, TunedModels):
             BadData: the data cannot be read, or rows of it are wrong.
             DoesNotFit, NoSpace: memory or disk cannot hold it, however short the samples are.
         """
+        from qwen3ft_jupyter.finetune.absent import check_here
         from qwen3ft_jupyter.finetune.check import check_fine_tune
-        from qwen3ft_jupyter.finetune.data import check_data
 
         jobs, work = self._model_jobs, self._work(reporter, None)
         checks = (self._check_base, jobs.refuse_if_written_to)
-        read, fetch = functools.partial(check_data, work=work), self.fetcher(work)
-        resolved = check_fine_tune(config, fields, *checks, read=read, find_run=jobs.output_dir_of, fetch=fetch)
+        read, bring = functools.partial(check_here, work=work), self.fetcher(work) if fetch else self.finder()
+        resolved = check_fine_tune(config, fields, *checks, read=read, find_run=jobs.output_dir_of, fetch=bring)
         self._loaded.release()  # the model that answers questions and the job would share one GPU
         self._refuse_if_too_large(resolved)
         return jobs.fine_tune(resolved, at_once=at_once)

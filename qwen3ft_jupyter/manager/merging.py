@@ -14,6 +14,7 @@ from qwen3ft_jupyter.finetune.merge import Base, MergePlan, Origin, find_merged,
 from qwen3ft_jupyter.finetune.merged import BASE_WEIGHTS, is_merged
 from qwen3ft_jupyter.finetune.results import ADAPTER, is_run, read_record, read_run
 from qwen3ft_jupyter.hubs.names import parse_repo_id
+from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.foreseen import Foreseen, room_at
 from qwen3ft_jupyter.messages import Command, Texts
 from qwen3ft_jupyter.paths import at_home, is_file, is_folder
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.store import ModelCache
     from qwen3ft_jupyter.finetune.merged import BaseWeights, MergeResult
     from qwen3ft_jupyter.hubs.names import RepoId
+    from qwen3ft_jupyter.hubs.spelling import ModelRef
     from qwen3ft_jupyter.manager.jobs import ModelJobs
 
 
@@ -33,7 +35,8 @@ class Merging:
         jobs: Know the folders of fine-tunes.
         cache: Has the base.
         output_dir: Where the result is to go; beside the adapter if left out.
-        base: Which weights of the base are merged into, one of `finetune.merged.BASE_WEIGHTS`.
+        base: Which weights of the base are merged into, one of `finetune.merged.BASE_WEIGHTS`; or another repo of the
+            same model, whose original ones are.
 
     Raises:
         UnknownModel: There is no such fine-tune or folder.
@@ -48,8 +51,9 @@ class Merging:
         self.source = find_source(name, jobs)
         """The output folder of the fine-tune, or the folder of the adapter."""
         self.adapter, self._origin, commit = _find_adapter(self.source, name, jobs, cache)
-        found = _find_base(_named_base(self.adapter), commit, cache)
-        self.base = replace(found, weights=_check_weights(base))
+        weights, repo = _read_base(base)
+        found = _find_base(*repo, cache) if repo else _find_base(_named_base(self.adapter), commit, cache)
+        self.base = replace(found, weights=weights)
         self.target = output_dir or self.source.with_name(f"{self.source.name}-merged")
 
     def done(self) -> MergeResult | None:
@@ -66,13 +70,20 @@ class Merging:
         return replace(told, size_bytes=self.plan(overwrite=overwrite).needed_bytes)
 
 
-def _check_weights(base: str) -> BaseWeights:
+def _read_base(base: str) -> tuple[BaseWeights, ModelRef | None]:
+    """Return which weights are meant, and of which repo; None: of that which the adapter names."""
     found = next((one for one in BASE_WEIGHTS if one == base), None)
-    if found is None:
+    if found is not None:
+        return found, None
+    try:
+        return "original", parse_model(base)
+    except BadName as error:
         raise BadInput(
-            "base {value!r} is not known.", hint="Accepted: {names}.", value=base[:40], names=", ".join(BASE_WEIGHTS)
-        )
-    return found
+            "base {value!r} is not known.",
+            hint="Accepted: {names}, or the repo id of the same model, owner/name.",
+            value=base[:40],
+            names=", ".join(BASE_WEIGHTS),
+        ) from error
 
 
 def find_source(name: str, jobs: ModelJobs) -> Path:
@@ -96,7 +107,7 @@ def _find_adapter(folder: Path, name: str, jobs: ModelJobs, cache: ModelCache) -
         run_id = str(record.run_id) if record.run_id else None
         adapter = read_adapter(result.adapter_folder)
         dtype = str(result.result.get("dtype") or "")
-        return adapter, Origin(folder.name, folder, run_id, record.config, dtype), record.base_commit
+        return adapter, Origin(folder.name, folder, run_id, record.config, dtype, name), record.base_commit
     if is_merged(folder):
         raise BadInput(
             "{folder} is merged already.", hint="Take it as it is: {command}", folder=folder.name,
@@ -104,7 +115,7 @@ def _find_adapter(folder: Path, name: str, jobs: ModelJobs, cache: ModelCache) -
         )  # fmt: skip
     if is_file(folder / ADAPTER_CONFIG):
         adapter = read_adapter(folder)
-        return adapter, Origin(folder.name), adapter.revision or None
+        return adapter, Origin(folder.name, given=name), adapter.revision or None
     if not is_folder(folder):
         with contextlib.suppress(BadName):
             if cache.find(name) is not None:

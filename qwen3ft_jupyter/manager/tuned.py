@@ -99,6 +99,7 @@ class TunedModels:
         data: object = None,
         *,
         at_once: bool = False,
+        fetch: bool = True,
         reporter: Reporter | None = None,
         **fields: Any,
     ) -> Job:
@@ -112,6 +113,8 @@ class TunedModels:
             data: files, folders, data sets on a hub, a DataFrame, a list of dicts, as `fine_tune` takes them; the rows
                 that a fine-tune kept out of training if left out.
             at_once: wait for no other job on the same GPU; there must be memory for all of them.
+            fetch: bring data sets of a hub that are not here before the job begins, so that what is wrong with them
+                is told at once. False: the job does, and nobody waits for a hub here.
             reporter: receives progress while data is read, or fetched from a hub.
             fields: more fields of a fine-tune's config: `columns`, `data_format`, `max_length`, `prompts`, `device`.
                 Those of a fine-tune are taken from it where they are not given.
@@ -125,11 +128,12 @@ class TunedModels:
             MissingPackage: torch and friends are not installed.
         """
         from qwen3ft_jupyter.loading.load import require
-        from qwen3ft_jupyter.manager.datasets import fetcher
+        from qwen3ft_jupyter.manager.datasets import fetcher, finder
 
         require(*_NEEDED)
-        work = Work(reporter or SILENT)
-        params = self._evaluation(name, data, fields, work, fetcher(self.cache, self._model_jobs, work))
+        work, jobs = Work(reporter or SILENT), self._model_jobs
+        bring = fetcher(self.cache, jobs, work) if fetch else finder(self.cache, jobs.settings)
+        params = self._evaluation(name, data, fields, work, bring)
         return self._model_jobs.evaluate(params, at_once=at_once)
 
     def foresee_evaluation(self, name: str | Path, data: object = None, **fields: Any) -> Foreseen:
@@ -139,10 +143,10 @@ class TunedModels:
         """
         from qwen3ft_jupyter.manager.evaluating import foresee
 
-        return foresee(self._evaluation(name, data, fields, Work(), None))
+        return foresee(self._evaluation(name, data, fields, Work(), lambda _: None))
 
     def _evaluation(
-        self, name: str | Path, data: object, fields: Mapping[str, Any], work: Work, fetch: Fetch | None
+        self, name: str | Path, data: object, fields: Mapping[str, Any], work: Work, fetch: Fetch
     ) -> EvaluateParams:
         from qwen3ft_jupyter.manager.evaluating import evaluation_params
 
@@ -180,7 +184,8 @@ class TunedModels:
                 safetensors, that names its base by repo id.
             output_dir: where the model goes; beside the run, with ``-merged`` after its name, if left out.
             base: "original" merges into the base model's own weights; "dequantized" into those that a QLoRA has been
-                trained on, which are the base's in 4 bits, as numbers of its type again.
+                trained on, which are the base's in 4 bits, as numbers of its type again. A repo id merges into the
+                original weights there: those of 16 bits, where the adapter's base is stored in 4 bits.
             overwrite: replace an earlier merge there, and nothing else.
 
         Raises:

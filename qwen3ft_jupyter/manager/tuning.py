@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cache.case import check_known
 from qwen3ft_jupyter.errors import NotCached
+from qwen3ft_jupyter.manager.datasets import absent_data
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.messages import Command
 
@@ -15,13 +17,14 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
+    from qwen3ft_jupyter.finetune.absent import AbsentData
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.plan import FineTunePlan
     from qwen3ft_jupyter.finetune.planning import Base
     from qwen3ft_jupyter.finetune.preview import Preview
     from qwen3ft_jupyter.manager.ahead import Look
     from qwen3ft_jupyter.manager.cached import CachedModels
-    from qwen3ft_jupyter.work import Reporter
+    from qwen3ft_jupyter.work import Reporter, Work
 else:
     CachedModels = object  # `ModelManager` is one: what stands beside it here keeps the chain of imports short
 
@@ -35,6 +38,7 @@ class FineTunePlans(CachedModels):
         config: object = None,
         *,
         rough: bool = False,
+        fetch: bool = False,
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
         **fields: Any,
@@ -42,18 +46,21 @@ class FineTunePlans(CachedModels):
         """Return what `fine_tune` would do, without doing it: data, tokens, steps, memory, disk, time.
 
         Where the model is cached and transformers is installed, tokens are counted as training does; else they are
-        reckoned from characters, and a notice says so. Of what is not here only the data sets that `data` names are
-        fetched, and no weight is read.
+        reckoned from characters, and a notice says so. Data sets of a hub that are not here are named in `absent`, with
+        their sizes, and none of the numbers counts them. No weight is read.
 
         Args:
             config: as there.
             rough: reckon all, also what could be counted or tried: an answer in a second, for someone who still types.
+            fetch: bring those data sets here before.
             reporter: receives progress.
             stop: ends the work when set.
             fields: as there.
 
         Raises:
             BadConfig, BadData: as there.
+            NotCached: nothing of the data is here.
+            HubError, TransferError: a data set cannot be had.
         """
         from qwen3ft_jupyter.finetune.check import check_fine_tune
         from qwen3ft_jupyter.finetune.planning import plan_run
@@ -62,13 +69,15 @@ class FineTunePlans(CachedModels):
 
         def read(resolved: FineTuneConfig) -> None:
             earlier = (folder for _, folder in self._model_jobs.output_dirs())
-            plans.append(plan_run(resolved, self._base(resolved), earlier, work, is_rough=rough))
+            here, absent, words = self._here(resolved, work)
+            found = plan_run(here, self._base(here), earlier, work, is_rough=rough)
+            plans.append(replace(found, absent=absent, notices=(*words, *found.notices)))
 
         with tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder:
             checks = (self._check_base, self._model_jobs.refuse_if_written_to)
-            find_run, fetch = self._model_jobs.output_dir_of, self.fetcher(work)
+            find_run, bring = self._model_jobs.output_dir_of, self.fetcher(work) if fetch else self.finder()
             tables_in = Path(folder)
-            check_fine_tune(config, fields, *checks, read=read, tables_in=tables_in, find_run=find_run, fetch=fetch)
+            check_fine_tune(config, fields, *checks, read=read, tables_in=tables_in, find_run=find_run, fetch=bring)
         return plans[0]
 
     @tells_end
@@ -78,6 +87,7 @@ class FineTunePlans(CachedModels):
         model: str | None = None,
         *,
         count: int = 5,
+        fetch: bool = False,
         reporter: Reporter | None = None,
         stop: threading.Event | None = None,
         **fields: Any,
@@ -88,13 +98,14 @@ class FineTunePlans(CachedModels):
             config: a config as `fine_tune` takes it; or data alone: files, folders, a DataFrame, a list of dicts.
             model: the model whose tokenizer and chat template write it; that of the config if left out.
             count: how many samples are shown in full.
+            fetch: bring data sets of a hub that are not here before; else they are named in `absent`, with their sizes.
             reporter: receives progress.
             stop: ends the work when set.
             fields: more fields of the config.
 
         Raises:
             BadConfig, BadData: fields or rows are wrong.
-            NotCached: the model is not here; of what is not here only data sets are fetched.
+            NotCached: the model, or all of the data, is not here.
             HubError, TransferError: a data set cannot be had.
             MissingPackage: transformers is not installed.
         """
@@ -114,8 +125,20 @@ class FineTunePlans(CachedModels):
                     name=resolved.model,
                     command=Command("download", resolved.model),
                 )
-            resolved = with_fetched(resolved, self.fetcher(work))
-            return preview(resolved, base.folder, count=count, work=work)
+            resolved = with_fetched(resolved, self.fetcher(work) if fetch else self.finder())
+            here, absent, words = self._here(resolved, work)
+            found = preview(here, base.folder, count=count, work=work)
+            return replace(found, absent=absent, notices=(*words, *found.notices))
+
+    def _here(self, config: FineTuneConfig, work: Work) -> tuple[FineTuneConfig, tuple[AbsentData, ...], list[str]]:
+        """Return the config with the data that is here, what is not, and what is told of that. Raises NotCached."""
+        from qwen3ft_jupyter.finetune.absent import nothing_here, notice_of, split_absent
+
+        here, names = split_absent(config)
+        absent = absent_data(names, self.cache, self.settings, work)
+        if here is None:
+            raise nothing_here(absent)
+        return here, absent, [notice_of(absent)] if absent else []
 
     def look_ahead(
         self, look: Look, given: Mapping[str, Any], *, folder: Path | None, stop: threading.Event

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tornado import web
 
-from qwen3ft_jupyter.cache.own.datasets import as_dataset
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.faces.actions import Notices
+from qwen3ft_jupyter.hubs.datasets import as_dataset
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.cache import AUTH_RESOURCE
 from qwen3ft_jupyter.server.fields import Field, fields_of

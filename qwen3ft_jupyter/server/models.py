@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tornado import web
 
 from qwen3ft_jupyter.faces import say
+from qwen3ft_jupyter.hubs.datasets import as_dataset
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.cache import say_copy
@@ -86,12 +87,12 @@ def _plan(manager: ModelManager, given: Given, stop: threading.Event) -> Mapping
 
 
 def _find_cached(manager: ModelManager, given: Given) -> CachedModel | None:
-    """Return the model if it is here and nothing has to be asked or checked for it.
+    """Return the model if it is here and nothing has to be asked or checked for it; a data set is left to the job.
 
     An unverified folder goes through the job, which checks it and fetches what is missing. A branch or tag may have
     moved on, which the job asks; a commit never does.
     """
-    if given.flag("force") or given.flag("update"):
+    if given.flag("force") or given.flag("update") or as_dataset(given.text("model_name")) is not None:
         return None
     repo_id, revision = parse_model(given.text("model_name"), given.text("revision"))
     for model in manager.cached_models():

@@ -133,7 +133,8 @@ def _part(given: Given) -> Part:
 
 def _evaluate(manager: ModelManager, given: Given) -> JobSnapshot:
     data, fields = _measured(given)
-    return manager.evaluate(_name(given), data, at_once=given.flag("at_once"), **fields).snapshot()
+    job = manager.evaluate(_name(given), data, at_once=given.flag("at_once"), fetch=False, **fields)
+    return job.snapshot()
 
 
 def _foresee_evaluate(manager: ModelManager, given: Given) -> Foreseen:

@@ -13,6 +13,7 @@ from qwen3ft_jupyter.cache.move import move_cache
 from qwen3ft_jupyter.cache.own.datasets import dataset_at
 from qwen3ft_jupyter.cache.own.manifest import read_manifest, write_manifest
 from qwen3ft_jupyter.cache.store import ModelCache
+from qwen3ft_jupyter.disk import read_regular
 from qwen3ft_jupyter.errors import BadInput, CacheDamaged, ModelInUse, NotCached
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.hubs.datasets import DatasetName, kept_dataset
@@ -73,6 +74,33 @@ def test_they_are_listed_apart_from_models_and_count(manager: ModelManager) -> N
     assert model["path"] != row["path"]
     assert (summary["datasets"], summary["datasets_size"]) == (1, row["size"])
     assert summary["used"] == model["size"] + row["size"]
+
+
+def test_their_manifests_are_read_again_only_if_they_have_changed(
+    manager: ModelManager, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def counting(path: str, most: int) -> bytes:
+        read.append(path)
+        return read_regular(path, most)
+
+    monkeypatch.setattr("qwen3ft_jupyter.cache.own.manifest.read_regular", counting)
+    first = manager.cache_summary()
+    count = len(read)
+
+    assert manager.cache_summary() == first
+    assert manager.list_cached_datasets()
+    assert (count, read[count:]) == (2, [])  # that of the model, that of the data set
+
+    manager.pin(NAME)
+    read.clear()
+    assert manager.list_cached_datasets()[0]["pinned"]
+    manager.cache_summary()
+    assert len(read) == 1
+
+    make_cached(root / ".datasets/modelscope/default", TALKS, ROWS)
+    assert manager.cache_summary()["datasets"] == 2
 
 
 def test_one_goes_by_its_name_and_nothing_else_does(manager: ModelManager, root: Path) -> None:

@@ -31,7 +31,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["download", "--help"], "--force                       即使模型已在缓存中"),
         (["help", "chat"], "用法：qwen3ft chat"),
         (["status"], "默认值"),
-        (["status"], "站点：modelscope → huggingface"),
+        (["status"], "平台：modelscope → huggingface"),
     ],
 )
 def test_what_helps_is_in_the_readers_language(

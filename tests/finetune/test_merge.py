@@ -23,10 +23,11 @@ from qwen3ft_jupyter.errors import (
     Stopped,
     UnsafeModel,
 )
+from qwen3ft_jupyter.faces.say import error
 from qwen3ft_jupyter.finetune import selftest
 from qwen3ft_jupyter.finetune.adapter import read_adapter
 from qwen3ft_jupyter.finetune.merge import Base, MergePlan, Origin, find_merged, merge, plan_merge
-from qwen3ft_jupyter.finetune.merged import is_merged
+from qwen3ft_jupyter.finetune.merged import RECORD, is_merged
 from qwen3ft_jupyter.loading.load import LoadOptions, load_model_and_tokenizer
 from qwen3ft_jupyter.loading.machine import Machine
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
@@ -446,6 +447,42 @@ def test_the_same_merge_is_found_again_and_another_is_not(tiny: Path, adapter: P
     assert find_merged(read_adapter(adapter), Base(tiny, BASE, "c" * 40), target) is None
     (target / "tokenizer.json").write_text("{}")
     assert find_merged(read_adapter(adapter), base, target) is None
+
+
+@pytest.mark.parametrize(
+    ("repo", "cure"),
+    [
+        ("unsloth/Qwen3-8B-bnb-4bit", "qwen3ft download Qwen/Qwen3-8B, then qwen3ft merge mine --base Qwen/Qwen3-8B"),
+        ("somebody/small-4bit", "name it: qwen3ft merge mine --base OWNER/NAME"),
+    ],
+)
+def test_a_base_stored_in_4_bits_is_refused_with_the_repo_that_can_be_merged_into(
+    tiny: Path, adapter: Path, tmp_path: Path, repo: str, cure: str
+) -> None:
+    stored = shutil.copytree(tiny, tmp_path / "stored", ignore=shutil.ignore_patterns(".qwen3ft"))
+    config = json.loads((stored / "config.json").read_bytes())
+    quantized = {**config, "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
+    (stored / "config.json").unlink()
+    (stored / "config.json").write_text(json.dumps(quantized), "utf-8")
+
+    with pytest.raises(LoadError, match="is stored quantized") as caught:
+        plan_merge(read_adapter(adapter), Base(stored, repo), Origin("mine"), tmp_path / "merged", overwrite=False)
+
+    assert cure in error(caught.value, "cli")["hint"]
+
+
+@pytest.mark.usefixtures("untested")
+def test_a_merge_of_an_earlier_version_is_found_again(tiny: Path, adapter: Path, tmp_path: Path) -> None:
+    """Its record does not say which weights of the base: there was one choice."""
+    target, base = tmp_path / "merged", Base(tiny, BASE)
+    result = merge(planned(tiny, adapter, target), Work())
+    record = json.loads((target / RECORD).read_bytes())
+    del record["weights"]
+    (target / RECORD).unlink()
+    (target / RECORD).write_text(json.dumps(record), "utf-8")
+
+    assert find_merged(read_adapter(adapter), base, target) == result
+    assert find_merged(read_adapter(adapter), Base(tiny, BASE, weights="dequantized"), target) is None
 
 
 # Faults

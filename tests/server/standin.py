@@ -503,10 +503,12 @@ class StandInManager:
         data: object = None,
         *,
         at_once: bool = False,
+        fetch: bool = True,
         reporter: Reporter = SILENT,  # noqa: ARG002 - nothing is kept
         **fields: Any,
     ) -> StandInJob:
-        self._note("evaluate", name, data, fields, *(["at once"] if at_once else []))
+        how = [word for word, is_so in (("at once", at_once), ("asks no hub", not fetch)) if is_so]
+        self._note("evaluate", name, data, fields, *how)
         return self.new_job("evaluate", {"source": name}, f"Evaluate {name}")
 
     def merge(

@@ -69,9 +69,9 @@ async def test_an_evaluation_is_a_job(ask: Ask, manager: StandInManager) -> None
 
     assert (answer.code, answer.json["kind"], relative.code) == (202, "evaluate", 400)
     assert manager.was_asked("evaluate") == [
-        ("/runs/first", None, {}),
-        ("a/b", "/data/test.jsonl", {"max_length": 64}),
-        ("a/b", "hf:org/talks:zh#500", {}, "at once"),
+        ("/runs/first", None, {}, "asks no hub"),
+        ("a/b", "/data/test.jsonl", {"max_length": 64}, "asks no hub"),
+        ("a/b", "hf:org/talks:zh#500", {}, "at once", "asks no hub"),
     ]
 
 

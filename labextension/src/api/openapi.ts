@@ -811,8 +811,7 @@ export interface components {
         readonly MergeRequest: {
             readonly run?: string;
             readonly output_dir?: string | null;
-            /** @enum {unknown} */
-            readonly base?: "original" | "dequantized" | null;
+            readonly base?: string | null;
             readonly overwrite?: components["schemas"]["FlagInBody"];
             readonly dry_run?: components["schemas"]["FlagInBody"];
         };
@@ -1364,10 +1363,18 @@ export interface components {
             readonly rate_from: string | null;
             /** @description What else is to be known, in sentences. */
             readonly notices: readonly string[];
+            readonly absent: components["schemas"]["AbsentData"];
             readonly fits: components["schemas"]["Fits"];
             /** @description Is the disk enough? */
             readonly has_room: boolean;
         };
+        /** @description Data sets on a hub that are not here, and were not looked at. Each is downloaded by its name. */
+        readonly AbsentData: readonly {
+            /** @example ms:owner/name:subset:split */
+            readonly name: string;
+            /** @description In bytes; null if no hub has told. */
+            readonly size: number | null;
+        }[];
         /**
          * @description Is the memory enough? Unknown where it is too close to tell, or nobody knows the model.
          * @enum {unknown}
@@ -1495,6 +1502,7 @@ export interface components {
             readonly notices: readonly string[];
             /** @description The first rows of which nothing is learned, each with the reason. */
             readonly rows_left_out: readonly string[];
+            readonly absent: components["schemas"]["AbsentData"];
         };
         readonly Status: {
             /** @description Of the Python package; the panel compares it with its own. */
@@ -1825,6 +1833,7 @@ export type PlanRequest = components['schemas']['PlanRequest'];
 export type CheckedFineTune = components['schemas']['CheckedFineTune'];
 export type PreviewRequest = components['schemas']['PreviewRequest'];
 export type FineTunePlan = components['schemas']['FineTunePlan'];
+export type AbsentData = components['schemas']['AbsentData'];
 export type Fits = components['schemas']['Fits'];
 export type PlannedData = components['schemas']['PlannedData'];
 export type Basis = components['schemas']['Basis'];
@@ -1924,7 +1933,10 @@ export interface operations {
     readonly downloadModel: {
         readonly parameters: {
             readonly query?: {
-                /** @description A repo id such as Qwen/Qwen3-0.6B. Needed, here or in the body. */
+                /**
+                 * @description A repo id such as Qwen/Qwen3-0.6B; or a data set with its hub, such as ms:owner/name:subset:split, of which
+                 *     nothing else but dry_run and max_speed is asked. Needed, here or in the body.
+                 */
                 readonly model_name?: string;
                 /** @description Download again although it is cached. */
                 readonly force?: components["schemas"]["Flag"];
@@ -2530,10 +2542,11 @@ export interface operations {
                 /** @description The whole path of the folder for the model; beside the run, with -merged, if left out. */
                 readonly output_dir?: string;
                 /**
-                 * @description Which weights of the base model the adapter is merged into: its original ones, if left out; or dequantized,
-                 *     those of 4 bits that a QLoRA was trained on.
+                 * @description Which weights of the base model the adapter is merged into: its original ones, if left out; dequantized,
+                 *     those of 4 bits that a QLoRA was trained on; or the repo id of the same model in 16 bits, where the adapter's
+                 *     base is stored in 4 bits.
                  */
-                readonly base?: "original" | "dequantized";
+                readonly base?: string;
                 /** @description Replace an earlier merge there. */
                 readonly overwrite?: components["schemas"]["Flag"];
                 /** @description Only say what it would be. */

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.cache.own.layout import folders_in, guess_repo_id
 from qwen3ft_jupyter.cache.own.manifest import read_manifest
-from qwen3ft_jupyter.hubs.datasets import DatasetName, parse_dataset
+from qwen3ft_jupyter.hubs.datasets import DatasetName
 from qwen3ft_jupyter.hubs.names import DATASETS_FOLDER
 from qwen3ft_jupyter.paths import is_link
 
@@ -20,14 +20,12 @@ def dataset_roots(root: Path) -> list[Path]:
     return [] if is_link(top) else sorted(choice for hub in folders_in(top) for choice in folders_in(hub))
 
 
-def as_dataset(name: str) -> DatasetName | None:
-    """Return the data set that a name means where a model's could stand: one that says its hub.
-
-    >>> str(as_dataset("hf:a/b")), as_dataset("a/b")
-    ('hf:a/b', None)
-    """
-    found = parse_dataset(name)
-    return found if found is not None and found.hub is not None else None
+def recorded_dataset(folder: Path) -> DatasetName | None:
+    """Return the data set that a folder in a cache holds, by its manifest; None: it has none or lies elsewhere."""
+    if len(folder.parts) < 4 or folder.parts[-4] != DATASETS_FOLDER:
+        return None
+    record = read_manifest(folder)
+    return DatasetName.of_choice(folder.parts[-3], folder.parts[-2], record.repo_id) if record is not None else None
 
 
 def dataset_at(root: Path, path: Path) -> DatasetName | None:

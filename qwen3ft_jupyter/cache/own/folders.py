@@ -48,7 +48,7 @@ from qwen3ft_jupyter.hubs.names import RepoId, slug
 from qwen3ft_jupyter.paths import is_folder, is_link, is_there
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.models import ModelOwner
@@ -125,7 +125,14 @@ class ModelFolders:
 
     def other_bytes(self) -> int:
         """Return what lies beside models in the folders of the own cache; without a model a folder is none of ours."""
-        return sum(_other_bytes(model.folder, model) for model in self.own())
+        return sum(_other_bytes(model.folder, self._paths_of(model)) for model in self.own())
+
+    def _paths_of(self, model: CachedModel) -> set[str]:
+        """Return the files of a model of the own folder that has just been looked at."""
+        known = self._known.get(_record_prefix(model.folder)) if model.is_verified else None
+        if known is not None:
+            return {path for path, _ in known.stamps}
+        return set(walk_files(model.folder))  # of a folder that somebody made, all that is in it counts as the model
 
     def unfinished(self, repo_id: RepoId, *, everything: bool) -> Iterator[Path]:
         """Yield where the model folders are, or would be, of which only partials or a remainder is here.
@@ -298,24 +305,16 @@ def _blobs_of(folder: Path, manifest: Manifest) -> Blobs:
     return {("", f.stamp.inode) if f.stamp else (f"{folder}/{f.path}", 0): f.size for f in manifest.files}
 
 
-def _other_bytes(folder: Path, model: CachedModel) -> int:
+def _other_bytes(folder: Path, listed: Collection[str]) -> int:
     record = folder / RECORD_FOLDER
     if is_link(record) or not is_folder(record):
         return 0
-    listed = _model_paths(folder, model)
     total = 0
     for path in walk_all(folder):
         if path not in listed:
             with contextlib.suppress(OSError):
                 total += _size((folder / path).lstat())
     return total
-
-
-def _model_paths(folder: Path, model: CachedModel) -> set[str]:
-    manifest = read_manifest(folder) if model.is_verified else None
-    if manifest is not None:
-        return {file.path for file in manifest.files}
-    return set(walk_files(folder))  # of a folder that somebody made, all that is in it counts as the model
 
 
 def _size(status: os.stat_result) -> int:

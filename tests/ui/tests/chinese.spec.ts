@@ -15,7 +15,7 @@ test('the panel speaks Chinese', async ({ page }) => {
   await standin.install(page);
   await page.goto();
   const panel = await openPanel(page);
-  await expect(panel).toContainText('站点：ModelScope');
+  await expect(panel).toContainText('平台：ModelScope');
   const models = panel.getByRole('list', { name: '模型', exact: true });
   await expect(models).toContainText('推荐用于生产');
   await expect(models.getByRole('progressbar')).toHaveAttribute('aria-label', 'Download Qwen/Qwen3-4B');

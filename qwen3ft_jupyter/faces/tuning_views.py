@@ -115,8 +115,15 @@ def _plan_rows(plan: FineTunePlan) -> Iterator[tuple[str, str]]:
 
 def _time_words(plan: FineTunePlan) -> str:
     if plan.seconds is None or plan.tokens_per_s is None:
-        return tr("not known: no earlier run of this model on this machine to go by")
-    return tr("about {time} at {rate} tokens/s", time=duration(plan.seconds), rate=f"{plan.tokens_per_s:,.0f}")
+        return tr("not known before its first 20 steps: there is no earlier run on this machine to go by")
+    told = {"time": duration(plan.seconds), "rate": f"{plan.tokens_per_s:,.0f}"}
+    if plan.rate_from is not None:
+        return tr(
+            "about {time} at {rate} tokens/s, reckoned from an earlier run of {model} here",
+            model=plan.rate_from,
+            **told,
+        )
+    return tr("about {time} at {rate} tokens/s, as in an earlier run here", **told)
 
 
 def _memory_words(memory: MemoryPlan) -> str:

@@ -83,6 +83,15 @@ class DiskPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast this machine will be."""
+
+    tokens_per_s: float
+    reckoned_from: str | None = None
+    """The model of an earlier run that computed something else; None: an earlier run computed the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class FineTunePlan:
     """What a fine-tune will be."""
 
@@ -100,8 +109,10 @@ class FineTunePlan:
     """None: nobody knows what the model is made of."""
     disk: DiskPlan | None
     tokens_per_s: float | None
-    """As measured in an earlier run like this one on this machine; None: there was none."""
+    """By an earlier run on this machine; None: there was none to go by."""
     seconds: float | None
+    rate_from: str | None = None
+    """The model of that run, if it computed something else: then the rate is reckoned. None: it was measured."""
     notices: tuple[str, ...] = ()
     absent: tuple[AbsentData, ...] = ()
     """Data sets that are not here: none of the numbers counts their rows."""
@@ -140,7 +151,7 @@ def make_plan(
     tried: DryRun | None = None,
     held_out: int = 0,
     disk_free: int | None = None,
-    rate: Callable[[MemoryPlan | None], float | None] = lambda _memory: None,
+    rate: Callable[[MemoryPlan | None], Rate | None] = lambda _memory: None,
     is_cached: bool = True,
     download_bytes: int | None = 0,
     notices: Sequence[str] = (),
@@ -158,7 +169,7 @@ def make_plan(
         tried: What a dry run found; None: there was none.
         held_out: Conversations kept for measuring.
         disk_free: Bytes free in the volume of output_dir; None: not known.
-        rate: Returns the tokens a second of earlier runs like this one; None if there were none.
+        rate: Returns what earlier runs on this machine tell of its speed; None if there were none to go by.
         is_cached: Whether the model is here.
         download_bytes: What has to be fetched before.
         notices: What else a person should know.
@@ -166,7 +177,7 @@ def make_plan(
     steps = plan_steps(config, tokens)
     needs = Needs(config, numbers, tried, tokens.token_rows)
     memory = plan_memory(config, tokens, needs, machine)
-    tokens_per_s = rate(memory)
+    known = rate(memory)
     data = DataPlan(
         report.rows, report.conversations - held_out, held_out, report.empty, report.bad, tuple(report.notices)
     )
@@ -182,8 +193,9 @@ def make_plan(
         steps=steps,
         memory=memory,
         disk=plan_disk(config, tokens, needs, machine, steps=steps, free=disk_free),
-        tokens_per_s=tokens_per_s,
-        seconds=steps.tokens / tokens_per_s if tokens_per_s else None,
+        tokens_per_s=known.tokens_per_s if known else None,
+        seconds=steps.tokens / known.tokens_per_s if known and known.tokens_per_s else None,
+        rate_from=known.reckoned_from if known else None,
         notices=tuple(notices),
     )
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from qwen3ft_jupyter.errors import BadInput, LoadError, NotCached, Qwen3ftError
+from qwen3ft_jupyter.errors import BadInput, LoadError, NotCached, Qwen3ftError, Stopped
 from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.faces.verbs import speaker_of
 from qwen3ft_jupyter.finetune.chat import MAX_SEED, AnswerOptions, has_adapter, own_sampling, stream
@@ -133,13 +133,14 @@ class Playground:
     def _load(self, wanted: Wanted) -> None:
         self._refuse_if_busy()
         self._speaker = Speaker(as_language(str(wanted.get("locale", ""))), speaker_of("magic").grammar)
-        self._phase, self._about = "loading", None
+        self._phase, self._about, self._stop = "loading", None, threading.Event()
         self._begin(self._run_load, str(wanted.get("model") or ""), str(wanted.get("adapter") or ""))
 
     def _run_load(self, model: str, adapter: str) -> None:
         self._pair = None
         _give_back_memory()
-        reporter = _Teller(self)
+        stop = self._stop
+        reporter = _Teller(self, stop)
         manager = self._make_manager()
         source = Source(adapter or model)
         if model and adapter and is_file(Path(adapter, "adapter_config.json")):  # an adapter that is no run of ours
@@ -148,6 +149,8 @@ class Playground:
         else:
             pair = manager.load_model_and_tokenizer(source.name, reporter=reporter)
         with self._lock:
+            if stop.is_set():  # after the last thing that was told
+                raise Stopped("Stopped.")
             self._pair, self._about = pair, _describe(pair)
             self._source = replace(source, has_adapter=has_adapter(pair))
 
@@ -253,6 +256,8 @@ class Playground:
             failure = None
             try:
                 work(*given)
+            except Stopped:
+                pass  # as somebody wanted
             except Exception as error:  # noqa: BLE001 - border of a thread: the page is told
                 failure = self._explain(error)
             with self._lock:
@@ -292,13 +297,15 @@ class Playground:
 
 
 class _Teller(Reporter):
-    """Tells the page of a load, not more often than it can show."""
+    """Tells the page of a load, not more often than it can show; ends a load that somebody has stopped."""
 
-    def __init__(self, playground: Playground) -> None:
-        self._playground = playground
+    def __init__(self, playground: Playground, stop: threading.Event) -> None:
+        self._playground, self._stop = playground, stop
         self._last = ("", 0.0)
 
     def progress(self, progress: Progress) -> None:
+        if self._stop.is_set():
+            raise Stopped("Stopped.")
         phase, told = self._last
         now = time.monotonic()
         if progress.phase != phase or now - told >= SHORTEST_S:

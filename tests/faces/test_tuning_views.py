@@ -44,7 +44,14 @@ def test_the_table_says_what_nobody_knows() -> None:
 def test_time_is_said_with_the_rate_it_was_reckoned_with() -> None:
     rows = rows_of(fine_tune_table(replace(fine_tune_plan(), tokens_per_s=1234.5, seconds=75.0)))
 
-    assert rows["time"] == "about 1 min 15 s at 1,234 tokens/s"
+    assert rows["time"] == "about 1 min 15 s at 1,234 tokens/s, as in an earlier run here"
+
+
+def test_time_that_is_reckoned_names_the_run_it_is_reckoned_from() -> None:
+    plan = replace(fine_tune_plan(), tokens_per_s=1234.5, seconds=75.0, rate_from="Qwen/Qwen3-4B")
+
+    told = "about 1 min 15 s at 1,234 tokens/s, reckoned from an earlier run of Qwen/Qwen3-4B here"
+    assert rows_of(fine_tune_table(plan))["time"] == told
 
 
 def test_numbers_that_are_not_counted_are_said_to_be_about() -> None:

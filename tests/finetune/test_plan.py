@@ -15,7 +15,7 @@ from qwen3ft_jupyter.catalog.memory import Architecture
 from qwen3ft_jupyter.errors import BadInput, DoesNotFit, NoSpace
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import DataReport
-from qwen3ft_jupyter.finetune.plan import FineTunePlan, change_words, check_plan, closeness, make_plan
+from qwen3ft_jupyter.finetune.plan import FineTunePlan, Rate, change_words, check_plan, closeness, make_plan
 from qwen3ft_jupyter.finetune.samples import Basis, Tokens
 from qwen3ft_jupyter.loading.machine import Gpu, Machine
 
@@ -231,7 +231,7 @@ def test_a_model_of_unknown_parts_has_no_memory_but_steps() -> None:
 def test_time_is_that_of_an_earlier_run_or_unknown() -> None:
     config = FineTuneConfig.from_dict({"data": "a.jsonl", "model": "Qwen/Qwen3-8B"})
     known = make_plan(
-        config, REPORT, tokens_of([100] * 8), numbers_of(config.model), gpu(24 * GB), rate=lambda _memory: 400.0
+        config, REPORT, tokens_of([100] * 8), numbers_of(config.model), gpu(24 * GB), rate=lambda _memory: Rate(400.0)
     )
 
     assert (known.tokens_per_s, known.seconds) == (400.0, 2.0)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import queue
+import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from jupyter_client.manager import KernelManager, start_new_kernel
@@ -14,12 +15,16 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.finetune.chat import without_thinking
 from qwen3ft_jupyter.notebook.conversation import SIDES, Reply, Turn, messages_for
-from qwen3ft_jupyter.notebook.playground import TARGET
+from qwen3ft_jupyter.notebook.playground import TARGET, Playground
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
+from qwen3ft_jupyter.work import Progress
 from tests.finetune.adapters import change_config, make_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.work import Reporter
 
 pytestmark = pytest.mark.train
 
@@ -280,6 +285,36 @@ def test_a_second_question_waits_for_the_first(loaded: Page) -> None:
     loaded.tell("stop")
     state = loaded.wait_for(lambda state: state["phase"] == "ready")
     assert [turn["question"] for turn in state["turns"]] == ["Who are you?"]
+
+
+class SlowManager:
+    """Loads until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.is_loading, self.goes_on = threading.Event(), threading.Event()
+
+    def load_model_and_tokenizer(self, _name: str, *, reporter: Reporter) -> None:
+        self.is_loading.set()
+        assert self.goes_on.wait(LIMIT_S)
+        reporter.progress(Progress("loading", 1, 2))
+        raise AssertionError("nobody has stopped it")
+
+
+def test_a_load_is_stopped_and_the_kernel_stays() -> None:
+    manager, told = SlowManager(), queue.Queue[dict[str, Any]]()
+    playground = Playground(lambda: cast("ModelManager", manager))
+    playground.connect(told.put)
+    playground.hear({"do": "load", "model": PRACTICE_REPO_ID})
+    assert manager.is_loading.wait(LIMIT_S)
+    playground.hear({"do": "stop"})
+    while told.get(timeout=LIMIT_S).get("phase") != "loading":
+        pass  # what was told before
+    manager.goes_on.set()
+    while (state := told.get(timeout=LIMIT_S)).get("phase") != "empty":
+        pass
+
+    assert state["error"] is None
+    assert state["model"] is None
 
 
 def test_a_model_that_is_not_here_is_not_fetched(page: Page) -> None:

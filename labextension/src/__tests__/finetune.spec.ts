@@ -6,7 +6,7 @@ import { join } from 'path';
 import type { IToken } from '../api/finetune';
 import type { Json } from '../api/read';
 import { json } from '../api/read';
-import { EMPTY, fromConfig, newDraft, toConfig, withValues } from '../finetune/draft';
+import { changesFor, EMPTY, fromConfig, newDraft, toConfig, withValues } from '../finetune/draft';
 import type { IField } from '../finetune/fields';
 import { readFields } from '../finetune/fields';
 import { keyOf, readOpening } from '../finetune/opening';
@@ -115,6 +115,12 @@ describe('the config of a form', () => {
       method: 'lora'
     });
     expect(newDraft('qwen3ft/Qwen3-Practice', []).values).toMatchObject({ epochs: '12' });
+    const draft = newDraft('Qwen/Qwen3-0.6B', []);
+    const practice = withValues(draft, changesFor(draft, 'qwen3ft/Qwen3-Practice'));
+    expect(practice).toEqual(newDraft('qwen3ft/Qwen3-Practice', []));
+    expect(withValues(practice, changesFor(practice, 'Qwen/Qwen3-0.6B'))).toEqual(draft);
+    const own = withValues(draft, { epochs: '2' });
+    expect(changesFor(own, 'qwen3ft/Qwen3-Practice')).toEqual({ model: 'qwen3ft/Qwen3-Practice' });
     expect(newDraft('', ['a.txt', 'b.TXT']).values).toMatchObject({ objective: 'pretrain' });
     expect(newDraft('', ['a.txt', 'b.csv']).values.objective).toBeUndefined();
   });

@@ -121,6 +121,7 @@ describe('a form', () => {
     await eventually(() =>
       expect(server.asked.filter(each => each === 'POST finetune/preview')).toHaveLength(2)
     );
+    await eventually(() => expect(model.isPlanFresh).toBe(true));
   });
 
   it('takes the fields with which it fits', async () => {
@@ -188,6 +189,23 @@ describe('a form', () => {
     server.reply('GET jobs', { jobs: [{ ...JOB, state: 'succeeded' }] });
     stores.forEach(store => store.showLists(() => false));
     await stores[stores.length - 1].refresh();
+    await eventually(() => expect(model.isPlanFresh).toBe(true));
+  });
+
+  it('is estimated anew once its model is here', async () => {
+    const { server, model } = make();
+    const show = (cached: boolean) => {
+      server.replyAll({ models: [{ model_name: 'a/b', cached }] });
+      return stores[stores.length - 1].refresh();
+    };
+    stores[stores.length - 1].showLists(() => false);
+    await show(false);
+    model.load();
+    await eventually(() => expect(model.isPlanFresh).toBe(true));
+    await show(true);
+    await eventually(() =>
+      expect(server.asked.filter(each => each === 'POST finetune/plan')).toHaveLength(2)
+    );
     await eventually(() => expect(model.isPlanFresh).toBe(true));
   });
 

@@ -100,6 +100,35 @@ describe('the view of a run', () => {
     expect(new URL(asked[0].url).searchParams.get('run')).toBe('/runs/first');
   });
 
+  it('keeps what it knows where one of several questions fails, and asks that one again', async () => {
+    const { fake, model } = open();
+    fake.reply('GET jobs/one', { ...JOB, state: 'succeeded' });
+    await model.refresh();
+    await eventually(() => expect(model.picture.curves).not.toBeNull());
+    fake.reply('GET runs/report', { code: 'busy', message: 'Not now.', hint: '' }, 503);
+    await model.refresh();
+    await eventually(() => expect(model.picture.problem?.message).toBe('Not now.'));
+    expect(model.picture.run?.folder).toBe('/runs/first');
+    expect(model.picture.curves?.series.loss.steps).toEqual([1, 2]);
+    const count = () => fake.asked.filter(each => each === 'GET runs/curves').length;
+    await eventually(() => expect(count()).toBe(2));
+    fake.reply('GET runs/report', { ...RUN, result: { steps: 2 } });
+    await eventually(() => expect(model.picture.problem).toBeNull());
+    expect(model.picture.run?.result).toEqual({ steps: 2 });
+    expect(count()).toBe(2);
+  });
+
+  it('draws the curves of a run whose folder could not be read at first', async () => {
+    const { fake, model } = open();
+    fake.reply('GET jobs/one', { ...JOB, state: 'succeeded' });
+    fake.reply('GET runs/report', { code: 'busy', message: 'Not now.', hint: '' }, 503);
+    await model.refresh();
+    await eventually(() => expect(model.picture.problem).not.toBeNull());
+    fake.reply('GET runs/report', RUN);
+    await eventually(() => expect(model.picture.curves?.series.loss.steps).toEqual([1, 2]));
+    expect(model.picture.problem).toBeNull();
+  });
+
   it('is silent about a folder that a run has not made yet', async () => {
     const { fake, model } = open();
     fake.reply('GET runs/report', { code: 'load-error', message: 'no fine-tune', hint: '' }, 500);

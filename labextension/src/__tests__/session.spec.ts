@@ -4,6 +4,7 @@ import { Signal } from '@lumino/signaling';
 import { EMPTY_FORM } from '../playground/form';
 import type { PlaygroundArgs } from '../playground/args';
 import { Playground } from '../playground/model';
+import { eventually } from './fake';
 
 interface IFakeComm {
   readonly isDisposed: boolean;
@@ -67,6 +68,7 @@ const TURN = { question: 'Hi', replies: {}, system: '', options: {} };
 function make(args: Partial<PlaygroundArgs> = {}) {
   const started: FakeKernel[] = [];
   const ended: string[] = [];
+  const server = { isUp: true };
   const kept: PlaygroundArgs[] = [];
   const next: { reply: object; wait: Promise<void>; until: Promise<void> } = {
     reply: { status: 'ok' },
@@ -82,13 +84,25 @@ function make(args: Partial<PlaygroundArgs> = {}) {
       await next.wait;
       return kernel;
     },
-    findById: async (id: string) => started.find(each => each.id === id),
     connectTo: () => started[0],
-    shutdown: async (id: string) => void ended.push(id)
+    shutdown: async (id: string) => {
+      if (!server.isUp) {
+        throw new Error('no server');
+      }
+      ended.push(id);
+    }
+  };
+  const findKernel = async (id: string) => {
+    if (!server.isUp) {
+      throw new Error('no server');
+    }
+    return started.find(each => each.id === id) as unknown as Kernel.IModel | undefined;
   };
   const playground = new Playground({
     args: { ...ARGS, ...args },
     kernels: kernels as unknown as Kernel.IManager,
+    findKernel,
+    stopMs: 0,
     locale: 'en',
     usualSpec: () => 'python3',
     labelOf: ({ model }) => model,
@@ -96,7 +110,7 @@ function make(args: Partial<PlaygroundArgs> = {}) {
     keep: each => kept.push(each),
     onCode: () => undefined
   });
-  return { playground, started, ended, kept, next };
+  return { playground, started, ended, kept, next, server };
 }
 
 describe('a playground', () => {
@@ -171,6 +185,51 @@ describe('a playground', () => {
     expect(playground.snapshot.line).toBe('starting');
     await new Promise(resolve => playground.subscribe(() => resolve(null)));
     expect(playground.snapshot.line).toBe('dead');
+  });
+
+  it('takes a server that does not answer for no end of the kernel: it is sought on, and ended with its tab', async () => {
+    const { playground, started, kept, server } = make({ kernel: 'kernel-1' });
+    server.isUp = false;
+    playground.reconnect();
+    await eventually(() => expect(playground.snapshot.line).toBe('lost'));
+    playground.fill({ seed: '9' });
+    await eventually(() => expect(kept.at(-1)?.kernel).toBe('kernel-1'));
+    started.push(new FakeKernel('kernel-1'));
+    server.isUp = true;
+    await eventually(() => expect(playground.snapshot.line).toBe('open'));
+    expect(started).toHaveLength(1);
+  });
+
+  it('keeps a kernel that could not be ended, and starts no other beside it', async () => {
+    const { playground, started, ended, kept, server } = make();
+    await playground.load();
+    server.isUp = false;
+    await playground.shutdown();
+    expect(playground.snapshot.line).toBe('lost');
+    expect(kept.at(-1)?.kernel).toBe('kernel-1');
+    await playground.load();
+    expect(started).toHaveLength(1);
+    server.isUp = true;
+    await playground.load();
+    expect(ended).toEqual(['kernel-1']);
+    expect(started).toHaveLength(2);
+  });
+
+  it('ends a load by asking, and the kernel only where that is not heeded', async () => {
+    const { playground, started, ended } = make();
+    await playground.load();
+    started[0].says({ type: 'state', phase: 'loading', turns: [TURN] });
+    const stopping = playground.stopLoad();
+    expect(started[0].sent.at(-1)).toEqual({ do: 'stop' });
+    started[0].says({ type: 'state', phase: 'empty', turns: [TURN] });
+    await stopping;
+    expect(ended).toEqual([]);
+    expect(playground.snapshot).toMatchObject({ line: 'open', isStopping: false, isEnded: false });
+    started[0].says({ type: 'state', phase: 'loading', turns: [TURN] });
+    await playground.stopLoad();
+    expect(ended).toEqual(['kernel-1']);
+    expect(playground.snapshot).toMatchObject({ line: 'none', isEnded: true });
+    expect(playground.snapshot.told.turns).toHaveLength(1);
   });
 
   it('is told when another window takes the kernel, and takes it back', async () => {

@@ -87,6 +87,7 @@ const parsePlan = object<Schemas['FineTunePlan']>()('plan', {
   memory: maybe(parsePlannedMemory),
   disk: maybe(object<Schemas['PlannedDisk']>()('disk', { needed: count, free: number })),
   seconds: number,
+  rate_from: text,
   notices: each(text),
   fits: oneOf(FITS, 'unknown'),
   has_room: (value: unknown) => value !== false

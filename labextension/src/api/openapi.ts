@@ -1486,10 +1486,12 @@ export interface components {
             readonly memory: components["schemas"]["PlannedMemory"] | null;
             /** @description Null if nobody knows what the model is made of. */
             readonly disk: components["schemas"]["PlannedDisk"] | null;
-            /** @description As measured in an earlier run like this one on this machine; null if there was none. */
+            /** @description By an earlier run on this machine; null if there was none to go by. */
             readonly tokens_per_s: number | null;
             /** @description How long it takes at that rate. */
             readonly seconds: number | null;
+            /** @description The model of that run if it computed something else, so that the rate is reckoned; null if it was measured. */
+            readonly rate_from: string | null;
             /** @description What else is to be known, in sentences. */
             readonly notices: readonly string[];
             readonly absent: components["schemas"]["AbsentData"];

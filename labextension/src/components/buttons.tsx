@@ -80,6 +80,28 @@ export function NotebookButton({ job }: IJobButtonProps): JSX.Element | null {
   );
 }
 
+interface IChatProps {
+  readonly model: string;
+  /** The fine-tune: its job's id or its folder. */
+  readonly adapter: string;
+}
+
+/** Talks to the result of a fine-tune; nothing where the playground is switched off. */
+export function ChatButton({ model, adapter }: IChatProps): JSX.Element | null {
+  const { commands, trans } = useApp();
+  if (!commands.hasCommand(CommandIDs.openPlayground)) {
+    return null;
+  }
+  return (
+    <ActionButton
+      look="primary"
+      label={trans.__('Chat')}
+      description={trans.__('Chat with the result in the playground')}
+      onClick={() => void commands.execute(CommandIDs.openPlayground, { model, adapter })}
+    />
+  );
+}
+
 /** Removes the record of a job that ended. */
 export function ForgetButton({ job }: IJobButtonProps): JSX.Element {
   const { store, trans } = useApp();

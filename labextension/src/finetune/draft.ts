@@ -25,8 +25,6 @@ export const EMPTY: IDraft = { values: {}, rest: {}, path: '', jobId: '' };
 
 /** The form for a model and data: a balanced run; of the practice model, what it learns well with. */
 export function newDraft(modelName: string, data: ReadonlyArray<string>): IDraft {
-  const isPractice = modelName === PRACTICE_MODEL;
-  const goal: Record<string, Value> = isPractice ? { ...PRACTICE_CONFIG } : { preset: 'balanced' };
   // Plain text has no questions and answers.
   const isText = data.length > 0 && data.every(each => each.toLowerCase().endsWith('.txt'));
   return {
@@ -34,11 +32,26 @@ export function newDraft(modelName: string, data: ReadonlyArray<string>): IDraft
     values: {
       ...(modelName !== '' && { model: modelName }),
       ...(data.length > 0 && { data }),
-      ...goal,
+      ...goalOf(modelName),
       ...(isText && { objective: 'pretrain' }),
       method: 'lora'
     }
   };
+}
+
+/** What another model changes: a goal that nobody has touched becomes the one that suits it. */
+export function changesFor(draft: IDraft, modelName: string): Readonly<Record<string, Value | null>> {
+  const [before, after] = [goalOf(text(draft.values.model)), goalOf(modelName)];
+  const isOwn = [...Object.keys(before), ...Object.keys(after)].some(
+    name => draft.values[name] !== before[name]
+  );
+  const dropped = Object.fromEntries(Object.keys(before).map(name => [name, null]));
+  return { ...(isOwn ? {} : { ...dropped, ...after }), model: modelName };
+}
+
+/** How a model learns well, until somebody says something else. */
+function goalOf(modelName: string): Readonly<Record<string, Value>> {
+  return modelName === PRACTICE_MODEL ? PRACTICE_CONFIG : { preset: 'balanced' };
 }
 
 /** Change fields; null takes one back to its default. */

@@ -75,7 +75,11 @@ function Verdict({ plan }: { readonly plan: IPlan }): JSX.Element {
   const { memory, fits } = plan;
   if (memory === null) {
     return (
-      <p className="jp-Qwen3ft-verdict jp-mod-unknown">{trans.__('Nobody knows what this model needs.')}</p>
+      <p className="jp-Qwen3ft-verdict jp-mod-unknown">
+        {plan.is_cached
+          ? trans.__('Nobody knows what this model needs.')
+          : trans.__('What this model needs is known once it is downloaded.')}
+      </p>
     );
   }
   const [needed, free] = [formatBytes(memory.total, locale), formatBytes(memory.free, locale)];
@@ -174,12 +178,7 @@ function Changes({ changes }: { readonly changes: ReadonlyArray<IChange> }): JSX
 function facts(plan: IPlan, { trans, locale }: ILanguage): ReadonlyArray<Pair> {
   const about = plan.tokens.basis === 'counted' ? '' : '≈ ';
   const pairs: Pair[] = [
-    [
-      trans.__('Time'),
-      plan.seconds === null
-        ? trans.__('known after the first run like this one on this machine')
-        : trans.__('about %1, by an earlier run like it here', formatDuration(plan.seconds, locale))
-    ],
+    [trans.__('Time'), timeWords(plan, { trans, locale })],
     [trans.__('Steps'), formatCount(plan.steps.total, locale)],
     [trans.__('Tokens seen'), about + formatCount(plan.steps.tokens, locale)],
     [
@@ -212,6 +211,17 @@ function facts(plan: IPlan, { trans, locale }: ILanguage): ReadonlyArray<Pair> {
     ]);
   }
   return pairs;
+}
+
+/** How long it takes, and how that is known. */
+function timeWords({ seconds, rate_from }: IPlan, { trans, locale }: ILanguage): string {
+  if (seconds === null) {
+    return trans.__('known after the first 20 steps; the run then shows the time left');
+  }
+  const duration = formatDuration(seconds, locale);
+  return rate_from === ''
+    ? trans.__('about %1, by an earlier run like it here', duration)
+    : trans.__('about %1, reckoned from an earlier run of %2 here', duration, rate_from);
 }
 
 /** What else is to be known. */

@@ -263,6 +263,7 @@ export class FineTuneModel {
     const isDown = this._options.store.snapshot.problem !== null;
     this._before = { isDown, isHere: this._isModelHere, isRunning: this.isRunning };
     const hasArrived = this._before.isHere && !before.isHere && this.checked.value !== null;
+    this._planned = hasArrived ? '' : this._planned; // only now it is known what the model needs
     if ((before.isDown && !isDown) || (before.isRunning && !this.isRunning) || hasArrived) {
       this.load();
     }

@@ -8,6 +8,7 @@ import { RunningJob } from '../components/progress';
 import { formatBytes, formatParameters } from '../domain/format';
 import { isActive } from '../domain/jobs';
 import { useDesk, useModel } from './context';
+import { changesFor } from './draft';
 import { Problems } from './field';
 
 // Names, which are the same in every language.
@@ -38,7 +39,7 @@ export function ModelChoice(): JSX.Element {
         aria-describedby={`${id}-problem ${id}-facts`}
         placeholder={EXAMPLE}
         value={model.text('model')}
-        onChange={event => model.set({ model: event.target.value })}
+        onChange={event => model.set(changesFor(model.draft, event.target.value))}
       />
       <datalist id={`${id}-models`}>
         {models.map(each => (

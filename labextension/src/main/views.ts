@@ -6,7 +6,7 @@ import type { LabIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyJSONObject } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
 import type { Widget } from '@lumino/widgets';
-import { Panel } from '@lumino/widgets';
+import { Panel, TabPanel } from '@lumino/widgets';
 
 import type { IApp } from '../components/context';
 import { loaded } from '../components/loading';
@@ -85,7 +85,14 @@ export class MainViews<Args extends ReadonlyJSONObject> {
     if (!widget.isAttached) {
       this._shell.add(widget, 'main', { type: 'Qwen3' });
     }
+    if (!widget.isAttached) {
+      this._shell.add(widget, 'down', { type: 'Qwen3' }); // a page of Notebook 7 has one thing in its main area
+    }
     this._shell.activateById(widget.id);
+    const tabs = widget.parent?.parent;
+    if (tabs instanceof TabPanel) {
+      tabs.currentWidget = widget; // which Notebook 7 leaves as it is
+    }
     return widget;
   }
 

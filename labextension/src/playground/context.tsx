@@ -4,7 +4,8 @@ import type { ServiceManager } from '@jupyterlab/services';
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import * as React from 'react';
 
-import type { ISnapshot, Playground } from './model';
+import type { Playground } from './model';
+import type { ISnapshot } from './snapshot';
 
 /** What is there beside the application. */
 export interface IPlayground {

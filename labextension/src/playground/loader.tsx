@@ -6,7 +6,7 @@ import { cachedChoices, choiceKey, labelOf, tunedChoices } from './choices';
 import type { IChoice } from './choices';
 import { usePlayground, useSnapshot } from './context';
 import { Field } from './field';
-import { loadKey } from './model';
+import { loadKey } from './snapshot';
 
 /** What is talked to, in which kernel, and the buttons that load it and give its memory back. */
 export function Loader(): JSX.Element {
@@ -27,7 +27,8 @@ export function Loader(): JSX.Element {
           <ActionButton
             label={trans.__('Stop')}
             description={trans.__('Stop loading')}
-            onClick={() => void playground.shutdown()}
+            isBusy={snapshot.isStopping}
+            onClick={() => void playground.stopLoad()}
           />
         ) : (
           <ActionButton

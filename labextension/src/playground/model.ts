@@ -8,40 +8,29 @@ import { json, text } from '../api/read';
 import type { PlaygroundArgs } from './args';
 import type { Form } from './form';
 import { optionsOf, readForm, sidesOf } from './form';
+import type { FindKernel } from './kernels';
 import type { ITold, ITurn } from './protocol';
 import { afterMessage, NOTHING } from './protocol';
-import type { IRefusal, Line } from './session';
 import { KernelLine } from './session';
+import type { ISnapshot } from './snapshot';
+import { loadKey } from './snapshot';
 
-/** All that is shown. */
-export interface ISnapshot {
-  readonly line: Line;
-  readonly refusal: IRefusal | null;
-  readonly told: ITold;
-  readonly model: string;
-  readonly adapter: string;
-  readonly spec: string;
-  /** The model and kind of kernel that were loaded last, as `loadKey` writes them. */
-  readonly loaded: string;
-  readonly form: Form;
-  /** Whether a stop was asked for and has not come about. */
-  readonly isStopping: boolean;
-}
-
-/** What tells whether something else than before is to be loaded. */
-export function loadKey({ model, adapter, spec }: Pick<ISnapshot, 'model' | 'adapter' | 'spec'>): string {
-  return JSON.stringify([model, adapter, spec]);
-}
+/** So long a load may go on after it was stopped; the kernel looks at each tensor, but not while libraries are imported. */
+const STOP_MS = 10_000;
 
 /** What is typed is written down when nobody types on. */
 const KEEP_DELAY_MS = 500;
+
+function isAtWork({ phase }: ITold): boolean {
+  return phase === 'answering' || phase === 'loading';
+}
 
 /** A conversation with a model in a kernel of its own. */
 export class Playground implements IDisposable {
   /** @param _options - What it begins with, and what it uses. */
   constructor(private readonly _options: Playground.IOptions) {
     const { args, kernels } = _options;
-    this._line = new KernelLine(kernels);
+    this._line = new KernelLine(kernels, _options.findKernel);
     this._label = args.label;
     this._snapshot = {
       line: 'none',
@@ -52,7 +41,8 @@ export class Playground implements IDisposable {
       spec: args.spec,
       loaded: args.kernel === '' ? '' : loadKey(args),
       form: readForm(args.form),
-      isStopping: false
+      isStopping: false,
+      isEnded: false
     };
     this._line.changed.connect(this._onLine, this);
     this._line.heard.connect(this._onHeard, this);
@@ -103,12 +93,13 @@ export class Playground implements IDisposable {
     if (line === 'starting' || told.phase === 'loading') {
       return;
     }
+    this._change({ isEnded: false });
     const isSameSpec = spec === this._runningSpec;
     if (line === 'restarted' && isSameSpec ? !(await this._line.again()) : line !== 'open' || !isSameSpec) {
       const attempt = ++this._attempt;
-      await this._line.shutdown();
-      if (attempt !== this._attempt) {
-        return; // somebody thought better of it
+      const isGone = await this._line.shutdown();
+      if (!isGone || attempt !== this._attempt) {
+        return; // the one before still holds its memory, or somebody thought better of it
       }
       this._runningSpec = spec;
       const isStarted = await this._line.start(spec);
@@ -144,6 +135,22 @@ export class Playground implements IDisposable {
     this._line.send({ do: 'stop' });
   }
 
+  /** End a load, and only with a kernel that does not heed that the kernel, too. */
+  async stopLoad(): Promise<void> {
+    if (this._snapshot.told.phase !== 'loading') {
+      return this.shutdown(); // nothing is loaded yet
+    }
+    this.stop();
+    clearTimeout(this._stopTimer);
+    await new Promise(resolve => {
+      this._stopTimer = setTimeout(resolve, this._options.stopMs ?? STOP_MS);
+    });
+    if (this._snapshot.isStopping && this._snapshot.told.phase === 'loading') {
+      await this.shutdown();
+      this._change({ isEnded: true });
+    }
+  }
+
   /** Begin another conversation. */
   clear(): void {
     this._owed = [];
@@ -159,7 +166,7 @@ export class Playground implements IDisposable {
     this._line.send({ do: 'code' });
   }
 
-  /** End the kernel, and give back what it holds; what was said stays. Nothing else ends a load. */
+  /** End the kernel, and give back what it holds; what was said stays. */
   async shutdown(): Promise<void> {
     this._attempt++;
     this._forgetModel();
@@ -180,6 +187,7 @@ export class Playground implements IDisposable {
 
   dispose(): void {
     clearTimeout(this._keepTimer);
+    clearTimeout(this._stopTimer);
     this._line.dispose();
     this._listeners.clear();
   }
@@ -219,7 +227,7 @@ export class Playground implements IDisposable {
   }
 
   private _hear(told: ITold): void {
-    this._change({ told, isStopping: this._snapshot.isStopping && told.phase === 'answering' });
+    this._change({ told, isStopping: this._snapshot.isStopping && isAtWork(told) });
   }
 
   private _forgetModel(): void {
@@ -249,6 +257,7 @@ export class Playground implements IDisposable {
   private _owed: ReadonlyArray<ITurn> = [];
   private _runningSpec = '';
   private _snapshot: ISnapshot;
+  private _stopTimer: ReturnType<typeof setTimeout> | undefined;
 }
 
 /** A namespace for `Playground` statics. */
@@ -257,6 +266,9 @@ export namespace Playground {
   export interface IOptions {
     readonly args: PlaygroundArgs;
     readonly kernels: Kernel.IManager;
+    readonly findKernel: FindKernel;
+    /** Milliseconds that a load may go on after it was stopped. */
+    readonly stopMs?: number;
     /** The language of what is said. */
     readonly locale: string;
     /** The kind of kernel that is taken where none is chosen. */

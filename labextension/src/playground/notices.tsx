@@ -17,7 +17,10 @@ const MISSING_PACKAGE = 'missing-package';
 
 /** What stands in the way, and what can be done about it; or how far the loading is. */
 export function Notices(): JSX.Element | null {
-  const { told, line, model } = useSnapshot();
+  const { told, line, model, isEnded } = useSnapshot();
+  if (isEnded) {
+    return <Ended />;
+  }
   if (line === 'refused') {
     return <Refused />;
   }
@@ -38,6 +41,20 @@ export function Notices(): JSX.Element | null {
     );
   }
   return told.error && <ProblemAlert problem={told.error} />;
+}
+
+/** The kernel did not heed the stop. */
+function Ended(): JSX.Element {
+  const { trans } = useApp();
+  return (
+    <Alert look="warning" title={trans.__('The kernel was ended')}>
+      <p>
+        {trans.__(
+          'It went on with the load that was stopped. Its memory is free again, what was said stays; the next load starts another kernel.'
+        )}
+      </p>
+    </Alert>
+  );
 }
 
 /** How it stands with the kernel, in a sentence, and a button. */

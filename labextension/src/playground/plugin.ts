@@ -2,8 +2,11 @@
 
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
+import { Notification } from '@jupyterlab/apputils';
 import type { ILauncher } from '@jupyterlab/launcher';
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { ServiceManager } from '@jupyterlab/services';
+import { KernelAPI } from '@jupyterlab/services';
 
 import type { IApp } from '../components/context';
 import { qwen3ftIcon } from '../components/icons';
@@ -12,6 +15,7 @@ import { MainViews } from '../main/views';
 import type { PlaygroundArgs } from './args';
 import { readArgs } from './args';
 import { labelOf } from './choices';
+import { endKernel } from './kernels';
 
 /** What the application has for playgrounds. */
 export interface IPlaces {
@@ -48,8 +52,7 @@ export function addPlayground(app: JupyterFrontEnd, context: IApp, places: IPlac
     },
     onClose: args => {
       if (args.kernel !== '') {
-        // Its memory is to be free; a kernel that is gone already needs nothing.
-        void app.serviceManager.kernels.shutdown(args.kernel).catch(() => undefined);
+        void endOf(app.serviceManager, args.kernel, context);
       }
     }
   });
@@ -72,6 +75,18 @@ export function addPlayground(app: JupyterFrontEnd, context: IApp, places: IPlac
   const category = trans.__('Qwen3');
   places.palette?.addItem({ command: CommandIDs.openPlayground, category, args: { isPalette: true } });
   places.launcher?.add({ command: CommandIDs.openPlayground, category, rank: 2 });
+}
+
+/** Let its memory be free; one that cannot be reached is told. */
+async function endOf({ kernels, serverSettings }: ServiceManager.IManager, id: string, { trans }: IApp) {
+  if (!(await endKernel(kernels, each => KernelAPI.getKernelModel(each, serverSettings), id))) {
+    Notification.warning(
+      trans.__(
+        'The kernel of a playground that was closed may still run: the server did not answer. End it under Running Terminals and Kernels.'
+      ),
+      { autoClose: false }
+    );
+  }
 }
 
 /** A tab has room for what tells a model or a fine-tune from others. */

@@ -6,6 +6,8 @@ import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
 import { json } from '../api/read';
+import type { FindKernel } from './kernels';
+import { endKernel, findInTime } from './kernels';
 import { SERVE_CODE, TARGET } from './protocol';
 
 /** So long a kernel may do something else before that is said. */
@@ -29,8 +31,14 @@ export interface IRefusal {
 
 /** The kernel from its start to its end. Whoever disposes of this leaves the kernel alone: `shutdown` ends it. */
 export class KernelLine implements IDisposable {
-  /** @param _kernels - Where kernels are started and found. */
-  constructor(private readonly _kernels: Kernel.IManager) {}
+  /**
+   * @param _kernels - Where kernels are started and ended.
+   * @param _find - Where one is found again.
+   */
+  constructor(
+    private readonly _kernels: Kernel.IManager,
+    private readonly _find: FindKernel
+  ) {}
 
   /** Emitted when `state` or `kernelId` is another. */
   get changed(): ISignal<this, void> {
@@ -52,9 +60,9 @@ export class KernelLine implements IDisposable {
     return this._refusal;
   }
 
-  /** The kernel's id, empty where there is none. */
+  /** The kernel's id, also while it is out of reach; empty where there is none. */
   get kernelId(): string {
-    return this._kernel?.id ?? '';
+    return this._kernel?.id ?? this._sought;
   }
 
   get isDisposed(): boolean {
@@ -73,11 +81,17 @@ export class KernelLine implements IDisposable {
     }
   }
 
-  /** Use a kernel that runs already; tell whether it was there and answers. */
+  /** Use a kernel that runs already, as soon as the server answers; tell whether it was there and answers. */
   async connect(id: string): Promise<boolean> {
     const attempt = this._forget();
+    this._sought = id;
     this._set('starting');
-    const model = await this._kernels.findById(id).catch(() => undefined);
+    const isWanted = () => attempt === this._attempt;
+    const model = await findInTime(this._find, id, () => this._set('lost'), isWanted);
+    if (model === null) {
+      return false;
+    }
+    this._sought = '';
     if (model === undefined) {
       this._set('dead');
       return false;
@@ -89,7 +103,7 @@ export class KernelLine implements IDisposable {
   async again(): Promise<boolean> {
     const kernel = this._kernel;
     if (kernel === null) {
-      return false;
+      return this._sought !== '' && this.connect(this._sought);
     }
     if (this._state === 'restarted') {
       this._set('starting'); // a second click is not to open it twice
@@ -105,14 +119,17 @@ export class KernelLine implements IDisposable {
     await this._kernel?.interrupt().catch(() => undefined);
   }
 
-  /** End the kernel, and with it all that it holds. */
-  async shutdown(): Promise<void> {
+  /** End the kernel, and with it all that it holds; tell whether it is gone. One that cannot be reached is kept. */
+  async shutdown(): Promise<boolean> {
     const id = this.kernelId;
-    this._forget();
+    const attempt = this._forget();
     this._set('none');
-    if (id !== '') {
-      await this._kernels.shutdown(id).catch(() => undefined);
+    const isGone = id === '' || (await endKernel(this._kernels, this._find, id));
+    if (!isGone && attempt === this._attempt) {
+      this._sought = id;
+      this._set('lost');
     }
+    return isGone;
   }
 
   /** Say something to our part in the kernel. */
@@ -135,7 +152,7 @@ export class KernelLine implements IDisposable {
     if (this._isDisposed || attempt !== this._attempt) {
       // The view was closed while it started, or somebody thought better of it.
       kernel.dispose();
-      await this._kernels.shutdown(kernel.id).catch(() => undefined);
+      await endKernel(this._kernels, this._find, kernel.id);
       return false;
     }
     this._kernel = kernel;
@@ -159,7 +176,9 @@ export class KernelLine implements IDisposable {
       return false;
     }
     if (reply === null) {
-      this._set(this._state === 'starting' ? 'dead' : this._state);
+      const isLost =
+        !kernel.isDisposed && kernel.status !== 'dead' && kernel.connectionStatus !== 'connected';
+      this._set(this._state !== 'starting' ? this._state : isLost ? 'lost' : 'dead');
       return false;
     }
     if (reply.content.status !== 'ok') {
@@ -210,7 +229,11 @@ export class KernelLine implements IDisposable {
   private _onConnection(_: unknown, status: Kernel.ConnectionStatus): void {
     if (status !== 'connected' && this._state === 'open') {
       this._set('lost');
-    } else if (status === 'connected' && this._state === 'lost') {
+    } else if (status === 'connected' && this._state === 'lost' && this._kernel !== null) {
+      if (this._comm === null) {
+        void this._open(this._kernel); // it was lost before it answered
+        return;
+      }
       this._set('open');
       this.send({ do: 'state' });
     }
@@ -237,6 +260,7 @@ export class KernelLine implements IDisposable {
     clearTimeout(this._busyTimer);
     const kernel = this._kernel;
     this._kernel = null;
+    this._sought = '';
     this._comm = null;
     this._refusal = null;
     if (kernel !== null) {
@@ -263,5 +287,7 @@ export class KernelLine implements IDisposable {
   private _isDisposed = false;
   private _kernel: Kernel.IKernelConnection | null = null;
   private _refusal: IRefusal | null = null;
+  /** The id of a kernel that cannot be reached. */
+  private _sought = '';
   private _state: Line = 'none';
 }

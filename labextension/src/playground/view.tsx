@@ -3,6 +3,7 @@
 import { Notification } from '@jupyterlab/apputils';
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { ServiceManager } from '@jupyterlab/services';
+import { KernelAPI } from '@jupyterlab/services';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
@@ -46,6 +47,7 @@ export async function openPlayground(options: IViewOptions): Promise<ReactWidget
   const playground = new Playground({
     args,
     kernels: services.kernels,
+    findKernel: id => KernelAPI.getKernelModel(id, services.serverSettings),
     locale: context.locale,
     usualSpec: () => usualSpec(kernelspecs),
     keep,

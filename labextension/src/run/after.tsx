@@ -164,7 +164,7 @@ export function FormBox({ title, onSubmit, children }: IBoxProps): JSX.Element {
   React.useEffect(() => heading.current?.focus(), []);
   return (
     <form
-      className="jp-Qwen3ft-form"
+      className="jp-Qwen3ft-runForm"
       aria-label={title}
       onSubmit={event => {
         event.preventDefault();

@@ -3,7 +3,7 @@ import * as React from 'react';
 import { useApp } from '../components/context';
 import { written } from '../domain/fields';
 import { metricName, metricValue } from '../domain/metrics';
-import type { IRunPicture } from '../state/run';
+import type { IRunPicture } from '../state/picture';
 import { Chart } from './chart';
 import { useOtherRuns } from './config';
 import { usePicture, useRun } from './context';

@@ -2,7 +2,8 @@
 
 import * as React from 'react';
 
-import type { IRunPicture, RunModel } from '../state/run';
+import type { IRunPicture } from '../state/picture';
+import type { RunModel } from '../state/run';
 
 const RunContext = React.createContext<RunModel | null>(null);
 

@@ -7,7 +7,7 @@ import { text } from '../api/read';
 import type { IRun } from '../api/runs';
 import { Alert, ProblemAlert } from '../components/alert';
 import { ActionButton } from '../components/button';
-import { ForgetButton, NotebookButton, ResumeButton, StopButton } from '../components/buttons';
+import { ChatButton, ForgetButton, NotebookButton, ResumeButton, StopButton } from '../components/buttons';
 import { StateBadge, times } from '../components/card';
 import { useApp, useStore } from '../components/context';
 import { Pairs } from '../components/pairs';
@@ -170,6 +170,7 @@ function After({ run, job }: IAfterProps): JSX.Element {
   return (
     <>
       <div ref={buttons} className="jp-Qwen3ft-actions" role="group" aria-label={trans.__('With the result')}>
+        <ChatButton model={text(run.config.model)} adapter={name} />
         {offers
           .filter(([form]) => isAdapter || form !== 'merge')
           .map(([form, label, description]) => (

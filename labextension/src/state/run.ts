@@ -2,10 +2,11 @@
 
 import type { IJob, IProblem } from '../api/answers';
 import { toProblem } from '../api/request';
-import type { IComparison, ICurves, IRun } from '../api/runs';
 import type { IRange } from '../domain/curves';
 import { joinCurves } from '../domain/curves';
 import { isActive } from '../domain/jobs';
+import type { IRunPicture } from './picture';
+import { NOTHING } from './picture';
 import type { Store } from './store';
 import type { JobWatch } from './watch';
 
@@ -18,47 +19,11 @@ const LONG_CURVES_MS = 5000;
 /** Between two looks at what the folder tells: the answers come a few times in a run. */
 const RUN_MS = 10_000;
 
-/** Another run, beside this one. */
-export interface IOther {
-  readonly id: string;
-  readonly title: string;
-  /** Null until they are there. */
-  readonly curves: ICurves | null;
-}
+/** After the first question that failed, until it is asked again; each time twice as long, up to what lies between two looks. */
+const RETRY_MS = 1000;
 
-/** All that is shown of a run; replaced as a whole, never changed. */
-export interface IRunPicture {
-  /** Null until the first answer, and of a job that was forgotten. */
-  readonly job: IJob | null;
-  /** What its folder tells, null while that tells nothing. */
-  readonly run: IRun | null;
-  readonly curves: ICurves | null;
-  /** The part that is looked at, null for all of it. */
-  readonly range: IRange | null;
-  /** The curves of that part, step by step. */
-  readonly detail: ICurves | null;
-  readonly others: ReadonlyArray<IOther>;
-  readonly comparison: IComparison | null;
-  /** Whether the server has no job of that name any more. */
-  readonly isForgotten: boolean;
-  /** Whether a later run has taken its folder. */
-  readonly isReplaced: boolean;
-  /** Why its folder or its curves cannot be shown. */
-  readonly problem: IProblem | null;
-}
-
-const NOTHING: IRunPicture = {
-  job: null,
-  run: null,
-  curves: null,
-  range: null,
-  detail: null,
-  others: [],
-  comparison: null,
-  isForgotten: false,
-  isReplaced: false,
-  problem: null
-};
+/** What is asked for by itself: of one that fails the other is shown all the same. */
+type Part = 'run' | 'curves';
 
 /** Follows a run. */
 export class RunModel {
@@ -115,7 +80,8 @@ export class RunModel {
     const { client } = this._options.store;
     const known = new Map(this._picture.others.map(other => [other.id, other.curves]));
     const others = jobs.map(({ id, title }) => ({ id, title, curves: known.get(id) ?? null }));
-    this._set({ others, comparison: null, problem: null });
+    this._set({ others, comparison: null });
+    this._tell('comparison', null);
     if (jobs.length === 0) {
       return;
     }
@@ -132,7 +98,7 @@ export class RunModel {
       }
     } catch (error) {
       if (this._picture.others === others) {
-        this._set({ problem: toProblem(error) });
+        this._tell('comparison', toProblem(error));
       }
     }
   }
@@ -140,6 +106,7 @@ export class RunModel {
   /** Follow it no more. */
   dispose(): void {
     this._isDisposed = true;
+    clearTimeout(this._retryTimer);
     this._watch.dispose();
     this._unsubscribe();
     this._listeners.clear();
@@ -166,20 +133,13 @@ export class RunModel {
       return; // the job moves on, and with its next step what is due now is asked for
     }
     this._isAsking = true;
-    try {
-      if (Date.now() >= this._dueAt.run) {
-        this._dueAt = { ...this._dueAt, run: Date.now() + RUN_MS };
-        await this._askRun(this._name);
+    for (const part of ['run', 'curves'] as const) {
+      if (Date.now() >= this._dueAt[part]) {
+        this._dueAt[part] = this._next(part);
+        await this._ask(part);
       }
-      if (Date.now() >= this._dueAt.curves) {
-        this._dueAt = { ...this._dueAt, curves: Date.now() + CURVES_MS };
-        await this._askCurves();
-        const isLong = Object.values(this._picture.curves?.series ?? {}).some(({ stride }) => stride > 1);
-        this._dueAt.curves += isLong ? LONG_CURVES_MS - CURVES_MS : 0;
-      }
-    } finally {
-      this._isAsking = false;
     }
+    this._isAsking = false;
     if (!this._isDisposed && this._dueAt.curves === 0) {
       await this._askDue(); // it turned meanwhile; nothing more may come
     }
@@ -194,44 +154,82 @@ export class RunModel {
         void this._askDue();
       }
     } else if (job !== this._picture.job && job !== null) {
-      this._set({ job });
+      void this._onJob(job); // it was in the list
     }
   }
 
-  private async _askRun(name: string): Promise<void> {
-    const { job } = this._picture;
-    const isBegun = job !== null && isActive(job);
-    if (name === '') {
+  /** When it is worth asking again, if nothing turns: of a run that has ended nothing more comes. */
+  private _next(part: Part): number {
+    const { job, curves } = this._picture;
+    if (job === null || !isActive(job)) {
+      return Infinity;
+    }
+    const isLong = Object.values(curves?.series ?? {}).some(({ stride }) => stride > 1);
+    return Date.now() + (part === 'run' ? RUN_MS : isLong ? LONG_CURVES_MS : CURVES_MS);
+  }
+
+  private async _ask(part: Part): Promise<void> {
+    try {
+      await (part === 'run' ? this._askRun() : this._askCurves());
+      this._failures[part] = 0;
+      this._tell(part, null);
+    } catch (error) {
+      const { job, run } = this._picture;
+      const wait = Math.min(RETRY_MS * 2 ** this._failures[part], RUN_MS);
+      this._failures[part] += 1;
+      if (this._dueAt[part] > 0) {
+        this._dueAt[part] = Date.now() + wait;
+        clearTimeout(this._retryTimer);
+        this._retryTimer = setTimeout(() => void this._retry(), wait);
+      }
+      // Until it has read its data a run has no folder.
+      const isNone = part === 'run' && run === null && job !== null && isActive(job);
+      this._tell(part, isNone ? null : toProblem(error));
+    }
+  }
+
+  private async _retry(): Promise<void> {
+    if (!this._isDisposed && !this._options.isHidden()) {
+      await this._askDue(); // once it is shown again all is asked for
+    }
+  }
+
+  private async _askRun(): Promise<void> {
+    if (this._name === '') {
       return;
     }
-    try {
-      const run = await this._options.store.client.run(name);
-      const isReplaced = run.id !== '' && run.id !== this._options.jobId;
-      this._set({ run: isReplaced ? null : run, isReplaced: isReplaced && !isBegun, problem: null });
-      if (!isReplaced && run.folder !== this._folder) {
-        this._folder = run.folder;
-        this._options.onFolder(run.folder);
-      }
-    } catch (error) {
-      // Until it has read its data a run has no folder.
-      this._set({ run: null, problem: isBegun ? null : toProblem(error) });
+    const { job, run: before } = this._picture;
+    const run = await this._options.store.client.run(this._name);
+    const isReplaced = run.id !== '' && run.id !== this._options.jobId;
+    const isBegun = job !== null && isActive(job);
+    this._set({ run: isReplaced ? null : run, isReplaced: isReplaced && !isBegun });
+    if (before === null) {
+      this._dueAt.curves = Math.min(this._dueAt.curves, Date.now()); // which waited for it
+    }
+    if (!isReplaced && run.folder !== this._folder) {
+      this._folder = run.folder;
+      this._options.onFolder(run.folder);
     }
   }
 
   private async _askCurves(): Promise<void> {
-    const known = this._picture.run === null ? null : this._picture.curves;
-    if (this._picture.run === null) {
+    const { run, curves: known } = this._picture;
+    if (run === null) {
       this._set({ curves: null });
       return;
     }
-    try {
-      const { client } = this._options.store;
-      const news = await client.curves(this._name, known === null ? {} : { after: known.last_step });
-      const joined = known === null ? news : joinCurves(known, news);
-      const curves = joined ?? (await client.curves(this._name));
-      this._set({ curves });
-    } catch (error) {
-      this._set({ problem: toProblem(error) });
+    const { client } = this._options.store;
+    const news = await client.curves(this._name, known === null ? {} : { after: known.last_step });
+    const joined = known === null ? news : joinCurves(known, news);
+    this._set({ curves: joined ?? (await client.curves(this._name)) });
+  }
+
+  private _tell(part: Part | 'comparison', problem: IProblem | null): void {
+    this._problems[part] = problem;
+    const { run, curves, comparison } = this._problems;
+    const told = run ?? curves ?? comparison ?? null;
+    if (told !== this._picture.problem) {
+      this._set({ problem: told });
     }
   }
 
@@ -242,12 +240,15 @@ export class RunModel {
     }
   }
 
-  private _dueAt = { curves: 0, run: 0 };
+  private _dueAt: Record<Part, number> = { curves: 0, run: 0 };
+  private readonly _failures: Record<Part, number> = { curves: 0, run: 0 };
   private _folder: string;
   private _isAsking = false;
   private _isDisposed = false;
   private readonly _listeners = new Set<() => void>();
   private _picture = NOTHING;
+  private readonly _problems: Partial<Record<Part | 'comparison', IProblem | null>> = {};
+  private _retryTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly _unsubscribe: () => void;
   private readonly _watch: JobWatch;
 }

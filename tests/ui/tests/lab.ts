@@ -2,7 +2,7 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,8 @@ import { expect, test as base } from './panel';
 
 const UI = join(__dirname, '..');
 const ROOT = join(UI, '../..');
-const PRACTICE_DATA = join(ROOT, 'qwen3ft_jupyter/practice/data/train.jsonl');
+/** What the practice model learns from: a name for a model that has none. */
+export const PRACTICE_DATA = join(ROOT, 'qwen3ft_jupyter/practice/data/train.jsonl');
 
 const START_MS = 120_000;
 
@@ -65,6 +66,13 @@ export class Lab {
     const args = ['-m', 'qwen3ft_jupyter', 'finetune', `${name}.yaml`, '--detach'];
     const told = execFileSync('python', args, { cwd: this.folder, env: this._environ, encoding: 'utf-8' });
     return String(/\d{8}-\d{6}-finetune-[0-9a-f]{4}/.exec(told)?.[0]);
+  }
+
+  /** The ids of the jobs of a kind, the oldest first. */
+  jobs(kind: string): ReadonlyArray<string> {
+    return readdirSync(join(this.folder, 'state/jobs'))
+      .filter(id => id.includes(`-${kind}-`))
+      .sort();
   }
 
   /** How a job stands, as its folder says. */

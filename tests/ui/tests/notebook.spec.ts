@@ -2,31 +2,9 @@
 
 import type { APIRequestContext } from '@playwright/test';
 
-import { expect, test } from './panel';
+import { expect, putNotebook, test } from './panel';
 
 const PRACTICE = 'qwen3ft/Qwen3-Practice';
-
-/** Put a notebook with these cells where JupyterLab opens it. */
-async function put(
-  request: APIRequestContext,
-  baseURL: string,
-  name: string,
-  sources: string[]
-): Promise<void> {
-  const cells = sources.map((source, index) => ({
-    id: `cell-${index}`,
-    cell_type: 'code',
-    execution_count: null,
-    metadata: {},
-    source,
-    outputs: []
-  }));
-  const kernelspec = { name: 'python3', display_name: 'Python 3', language: 'python' };
-  const content = { cells, metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 };
-  await request.put(`${baseURL}/api/contents/${name}`, {
-    data: { type: 'notebook', format: 'json', content }
-  });
-}
 
 /** What is on the disk of a cell's outputs. */
 async function saved(
@@ -44,7 +22,7 @@ test('a cell that fine-tunes is not empty when the page is reloaded at once', as
   const url = String(baseURL);
   const data = ['from qwen3ft_jupyter.practice import data_files', 'train = str(data_files()[0])'];
   const config = [`model: ${PRACTICE}`, 'data: $train', 'output_dir: runs/reloaded', 'epochs: 400'];
-  await put(page.request, url, 'reload.ipynb', [
+  await putNotebook(page.request, url, 'reload.ipynb', [
     ['%load_ext qwen3ft_jupyter', ...data].join('\n'),
     ['%%qwen3ft finetune', ...config].join('\n')
   ]);
@@ -63,7 +41,7 @@ test('a cell that fine-tunes is not empty when the page is reloaded at once', as
 
 test('the first cell of the README shows each of its answers', async ({ page, baseURL }) => {
   const lines = ['%load_ext qwen3ft_jupyter', '%qwen3ft status', `%qwen3ft download ${PRACTICE}`];
-  await put(page.request, String(baseURL), 'first.ipynb', [lines.join('\n')]);
+  await putNotebook(page.request, String(baseURL), 'first.ipynb', [lines.join('\n')]);
   await page.goto('tree/first.ipynb');
   await page.notebook.runCell(0);
   const outputs = page.locator('.jp-OutputArea-output');
@@ -76,7 +54,7 @@ test('cells speak the language that is chosen in the menu', async ({ page, baseU
   const url = String(baseURL);
   const setting = `${url}/lab/api/settings/@jupyterlab/translation-extension:plugin`;
   const choose = (locale: string) => page.request.put(setting, { data: { raw: JSON.stringify({ locale }) } });
-  await put(page.request, url, 'chinese.ipynb', [
+  await putNotebook(page.request, url, 'chinese.ipynb', [
     '%load_ext qwen3ft_jupyter\n%qwen3ft list',
     '%qwen3ft load runs/nope'
   ]);

@@ -3,7 +3,7 @@
 import type { IJupyterLabPageFixture } from '@jupyterlab/galata';
 import { test as base } from '@jupyterlab/galata';
 import AxeBuilder from '@axe-core/playwright';
-import type { Locator } from '@playwright/test';
+import type { APIRequestContext, Locator } from '@playwright/test';
 
 export { expect } from '@jupyterlab/galata';
 
@@ -35,4 +35,26 @@ export async function violations(page: IJupyterLabPageFixture, selector = PANEL)
   return result.violations.flatMap(each =>
     each.nodes.map(node => `${each.id}: ${node.html} ${node.failureSummary ?? ''}`)
   );
+}
+
+/** Put a notebook with these cells where JupyterLab opens it. */
+export async function putNotebook(
+  request: APIRequestContext,
+  baseURL: string,
+  name: string,
+  sources: ReadonlyArray<string>
+): Promise<void> {
+  const cells = sources.map((source, index) => ({
+    id: `cell-${index}`,
+    cell_type: 'code',
+    execution_count: null,
+    metadata: {},
+    source,
+    outputs: []
+  }));
+  const kernelspec = { name: 'python3', display_name: 'Python 3', language: 'python' };
+  const content = { cells, metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 };
+  await request.put(`${baseURL}/api/contents/${name}`, {
+    data: { type: 'notebook', format: 'json', content }
+  });
 }

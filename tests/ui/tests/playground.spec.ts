@@ -3,7 +3,7 @@
 import type { IJupyterLabPageFixture } from '@jupyterlab/galata';
 import type { Locator } from '@playwright/test';
 
-import { expect, test, violations } from './panel';
+import { expect, putNotebook, test, violations } from './panel';
 
 const MODEL = 'qwen3ft/Qwen3-Practice';
 const VIEW = '.jp-Qwen3ft-playground';
@@ -38,19 +38,7 @@ async function tunedRun(page: IJupyterLabPageFixture, baseURL: string): Promise<
     '%load_ext qwen3ft_jupyter\nfrom qwen3ft_jupyter.practice import data_files\ntrain = str(data_files()[0])',
     ['%%qwen3ft finetune', ...Object.entries(CONFIG).map(([name, value]) => `${name}: ${value}`)].join('\n')
   ];
-  const cells = sources.map((source, index) => ({
-    id: `cell-${index}`,
-    cell_type: 'code',
-    execution_count: null,
-    metadata: {},
-    source,
-    outputs: []
-  }));
-  const kernelspec = { name: 'python3', display_name: 'Python 3', language: 'python' };
-  const content = { cells, metadata: { kernelspec }, nbformat: 4, nbformat_minor: 5 };
-  await page.request.put(`${baseURL}/api/contents/pebble.ipynb`, {
-    data: { type: 'notebook', format: 'json', content }
-  });
+  await putNotebook(page.request, baseURL, 'pebble.ipynb', sources);
   await page.goto('tree/pebble.ipynb');
   await page.notebook.runCell(0);
   await page.notebook.selectCells(1);

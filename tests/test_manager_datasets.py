@@ -335,6 +335,18 @@ def test_a_hub_that_does_not_answer_keeps_no_plan_waiting(
     assert f"ms:{REPO} (size not known)" in plan.notices[0]
 
 
+def test_a_form_knows_without_a_hub_which_data_is_not_here(hub: ScriptedServer, manager: ModelManager) -> None:
+    assert manager.absent_dataset(f"{REPO}:zh") == f"ms:{REPO}:zh"
+    assert manager.absent_dataset(f"hf:{REPO}:zh") == f"hf:{REPO}:zh"
+    assert manager.absent_dataset("data/train.jsonl/x") is None
+    assert hub.seen == []
+
+    done(manager.download(f"ms:{REPO}:zh"))
+
+    assert manager.absent_dataset(f"{REPO}:zh") is None
+    assert manager.absent_dataset(f"hf:{REPO}:zh") == f"hf:{REPO}:zh"
+
+
 @pytest.mark.train
 def test_a_fine_tune_over_rest_begins_without_a_hub_and_its_job_fetches_the_data(
     manager: ModelManager, tmp_path: Path

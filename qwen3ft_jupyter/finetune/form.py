@@ -17,12 +17,13 @@ from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.names import in_our_words
 from qwen3ft_jupyter.finetune.presets import EXCLUSIVE, fill_in
 from qwen3ft_jupyter.finetune.problems import problems_of
-from qwen3ft_jupyter.finetune.sources import may_be_repo
+from qwen3ft_jupyter.finetune.sources import may_be_repo, path_of
 from qwen3ft_jupyter.finetune.strict_yaml import parse_yaml
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.paths import is_there
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PATHS = ("data", "output_dir", "init_from", "from_run")
@@ -49,13 +50,22 @@ class Filled:
     """What each field is where nothing is given, by its whole name; preset, method and objective decide on it."""
     yaml: str
     """The same config as ``%%qwen3ft finetune`` and ``qwen3ft finetune`` read it."""
+    absent: tuple[str, ...] = ()
+    """Data sets on a hub that are not on this disk, by the names that download them."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
         return asdict(self)
 
 
-def check_form(config: str | Mapping[str, Any], *, root: Path, folder: str = "", base: str = "") -> Filled:
+def check_form(
+    config: str | Mapping[str, Any],
+    *,
+    root: Path,
+    folder: str = "",
+    base: str = "",
+    absent_name: Callable[[str], str | None] = lambda _: None,
+) -> Filled:
     """Return what is to be told of a form.
 
     Args:
@@ -63,6 +73,7 @@ def check_form(config: str | Mapping[str, Any], *, root: Path, folder: str = "",
         root: Where relative paths begin.
         folder: For which folder below it the YAML is written: that of a notebook, or of the file itself.
         base: In which folder below it the paths of `config` begin; those that are returned begin at `root`.
+        absent_name: Returns what downloads the data set on a hub that a name means; None if it is here, or is none.
 
     Raises:
         BadConfig: The text is no YAML, or holds no fields.
@@ -71,7 +82,14 @@ def check_form(config: str | Mapping[str, Any], *, root: Path, folder: str = "",
     given = _rebased(values, root, start=base, end="")
     text = yaml.safe_dump(_rebased(given, root, start="", end=folder), sort_keys=False, allow_unicode=True, width=120)
     problems = _find_problems(config if isinstance(config, Mapping) else parse_yaml(config), root)
-    return Filled(given, problems, _defaults(given), text if given else "")
+    absent = _absent(given.get("data"), root, absent_name)
+    return Filled(given, problems, _defaults(given), text if given else "", absent)
+
+
+def _absent(data: object, root: Path, absent_name: Callable[[str], str | None]) -> tuple[str, ...]:
+    items = data if isinstance(data, (list, tuple)) else [data]
+    named = [item for item in items if isinstance(item, str) and may_be_repo(item) and not is_there(root / item)]
+    return tuple(dict.fromkeys(name for item in named if (name := absent_name(path_of(item).as_posix()))))
 
 
 def _find_problems(values: Mapping[str, Any], root: Path) -> tuple[Problem, ...]:

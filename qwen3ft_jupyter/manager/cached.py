@@ -13,7 +13,7 @@ from qwen3ft_jupyter.cache.others.places import known_places
 from qwen3ft_jupyter.cache.unseen import OTHERS, unseen, unseen_clients, unseen_folders
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.jobs.store import JobStore
-from qwen3ft_jupyter.manager.datasets import fetcher, finder, named_dataset
+from qwen3ft_jupyter.manager.datasets import absent_name, fetcher, finder, named_dataset
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
@@ -97,6 +97,10 @@ class CachedModels:
     def finder(self) -> Callable[[str], Path | None]:
         """Return what gives the folder of a data set on a hub, by its name; None where it is not here."""
         return finder(self.cache, self.settings)
+
+    def absent_dataset(self, name: str) -> str | None:
+        """Return what `download` takes for the data set on a hub that a name means; None if it is here, or is none."""
+        return absent_name(name, self.cache, self.settings)
 
     def list_cached_models(self) -> list[CachedRow]:
         """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.

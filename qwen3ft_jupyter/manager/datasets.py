@@ -75,6 +75,14 @@ def finder(cache: ModelCache, settings: Settings) -> Callable[[str], Path | None
     return find
 
 
+def absent_name(name: str, cache: ModelCache, settings: Settings) -> str | None:
+    """Return the whole name of the data set on a hub that `name` means; None if it is here in whole, or is none."""
+    dataset = parse_dataset(name)
+    if dataset is None or finder(cache, settings)(name) is not None:
+        return None
+    return str(replace(dataset, hub=dataset.hub or settings.hub))
+
+
 def dataset_names(items: Sequence[str]) -> dict[str, str]:
     """Return the data sets on a hub that these items of a config's data are, by their paths.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.manager.ahead import Look
+    from qwen3ft_jupyter.manager.manager import ModelManager
     from qwen3ft_jupyter.messages import Language
     from qwen3ft_jupyter.server.base import Services
 
@@ -54,14 +55,22 @@ class CheckHandler(Qwen3FTHandler):
         """Answer with every problem by its field, what holds where nothing is said, and the YAML."""
         given, root = self.given(), at_home(self.settings["server_root_dir"])
         folder, base = (_below(name, given.text(name)) for name in ("folder", "base"))
-        told = await self.read(lambda _: _check(given.values["config"], root=root, folder=folder, base=base))
+        config = given.values["config"]
+        told = await self.read(lambda manager: _check(manager, config, root=root, folder=folder, base=base))
         self.answer(self.speaker.say_within(told))
 
 
-def _check(config: Any, *, root: Path, folder: str, base: str) -> dict[str, Any]:  # Any: as a request says it
+def _check(
+    manager: ModelManager,
+    config: Any,  # as a request says it
+    *,
+    root: Path,
+    folder: str,
+    base: str,
+) -> dict[str, Any]:
     from qwen3ft_jupyter.finetune.form import check_form  # which imports pydantic
 
-    return check_form(config, root=root, folder=folder, base=base).to_dict()
+    return check_form(config, root=root, folder=folder, base=base, absent_name=manager.absent_dataset).to_dict()
 
 
 def _below(name: str, folder: str) -> str:

@@ -38,6 +38,25 @@ def test_a_problem_of_no_field_is_told_of_the_whole(tmp_path: Path) -> None:
         check_form("- a list", root=tmp_path)
 
 
+def test_data_sets_that_are_not_here_are_told_by_the_names_that_download_them(tmp_path: Path) -> None:
+    (tmp_path / "org").mkdir()
+    (tmp_path / "org" / "folder").mkdir()
+    asked: list[str] = []
+
+    def absent_name(name: str) -> str | None:
+        asked.append(name)
+        return None if name == "org/here" else f"ms:{name.removeprefix('ms:')}"
+
+    data = ["org/far#500", "ms:org/talks:zh", "org/here", "org/folder", "train.jsonl", "org/far", 7]
+    filled = check_form({"model": "a/b", "data": data}, root=tmp_path, absent_name=absent_name)
+
+    assert filled.absent == ("ms:org/far", "ms:org/talks:zh")
+    assert asked == ["org/far", "ms:org/talks:zh", "org/here", "org/far"], "no file, no folder"
+    assert check_form({"model": "a/b", "data": "org/far"}, root=tmp_path, absent_name=absent_name).absent == (
+        "ms:org/far",
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "field", "default"),
     [

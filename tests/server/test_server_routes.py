@@ -803,6 +803,14 @@ async def test_a_form_is_told_every_problem_by_its_field(ask: Ask, manager: Stan
     assert manager.asked_by_clients == []
 
 
+async def test_a_form_is_told_which_data_is_not_on_this_disk(ask: Ask) -> None:
+    config = {"model": "a/b", "data": ["org/talks#5", "org/here"]}
+
+    answer = await ask("post", "/finetune/check", body=json.dumps({"config": config}))
+
+    assert answer.json["absent"] == ["ms:org/talks"]
+
+
 async def test_a_form_speaks_the_language_of_the_page(
     ask: Ask, jp_auth_header: dict[str, str], manager: StandInManager
 ) -> None:

@@ -209,6 +209,34 @@ describe('a form', () => {
     await eventually(() => expect(model.isPlanFresh).toBe(true));
   });
 
+  it('is looked at anew once its data is here', async () => {
+    const { server, model } = make();
+    const [store] = stores.slice(-1);
+    const name = 'ms:org/talks';
+    const download = { id: 'd', kind: 'download', state: 'running', params: { model_name: name } };
+    const asked = (route: string) => server.asked.filter(each => each === route).length;
+    store.showLists(() => false);
+    server.reply('POST finetune/check', { ...RIGHT, absent: [name] });
+    server.reply('POST models/download', download, 202);
+    model.load();
+    await eventually(() => expect(model.checked.value?.absent).toEqual([name]));
+    await eventually(() => expect(model.isPreviewFresh).toBe(true));
+    const before = [asked('POST finetune/plan'), asked('POST finetune/preview')];
+    server.replyAll({ models: [{ model_name: 'a/b', cached: true }], jobs: [download] });
+    await store.actions.download(name);
+    await eventually(() => expect(store.isDownloading(name)).toBe(true));
+    expect([asked('POST finetune/plan'), asked('POST finetune/preview')]).toEqual(before);
+    server.reply('POST finetune/check', RIGHT);
+    server.replyAll({
+      models: [{ model_name: 'a/b', cached: true }],
+      jobs: [{ ...download, state: 'succeeded' }]
+    });
+    await store.refresh();
+    await eventually(() => expect(model.checked.value?.absent).toEqual([]));
+    await eventually(() => expect(asked('POST finetune/plan')).toBe(before[0] + 1));
+    await eventually(() => expect(asked('POST finetune/preview')).toBe(before[1] + 1));
+  });
+
   it('that is refused says why, and is as it was', async () => {
     const { server, model } = make();
     server.reply('POST finetune', { code: 'does-not-fit', message: 'Too large.', hint: '' }, 409);

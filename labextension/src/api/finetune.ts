@@ -27,7 +27,8 @@ const parseChecked = object<Checked>()('form', {
   config: json,
   problems: each(parseFieldProblem),
   defaults: json,
-  yaml: text
+  yaml: text,
+  absent: each(text)
 });
 
 /** A form as it stands. */
@@ -89,6 +90,7 @@ const parsePlan = object<Schemas['FineTunePlan']>()('plan', {
   seconds: number,
   rate_from: text,
   notices: each(text),
+  absent: each(object<Schemas['AbsentData'][number]>()('data set', { name: text, size: number })),
   fits: oneOf(FITS, 'unknown'),
   has_room: (value: unknown) => value !== false
 });

@@ -1464,6 +1464,8 @@ export interface components {
             /** @description What each field is where nothing is given, by its whole name. */
             readonly defaults: Record<string, unknown>;
             readonly yaml: string;
+            /** @description Data sets on a hub that are not on this disk, by the names that download them. */
+            readonly absent: readonly string[];
         };
         readonly PreviewRequest: {
             readonly config?: components["schemas"]["FineTuneConfig"];

@@ -5,6 +5,7 @@ import type { FineTuneClient, IChange, IChecked, IFieldProblem, IPlan, IPreview 
 import type { Json } from '../api/read';
 import { isActive } from '../domain/jobs';
 import type { Store } from '../state/store';
+import { countHere } from './arrivals';
 import type { IDraft, Value } from './draft';
 import { fromConfig, toConfig, without, withValues } from './draft';
 import type { IField } from './fields';
@@ -227,7 +228,7 @@ export class FineTuneModel {
 
   private _onChecked(checked: IChecked, config: Json): void {
     const shown = { ...ofPreview(checked.defaults), ...ofPreview(config) };
-    this._previewKey = JSON.stringify([shown, this._isModelHere]);
+    this._previewKey = JSON.stringify([shown, this._here, checked.absent]);
     if (checked.problems.length > 0 || this.starting.isBusy) {
       this.plan.stop();
       this.preview.stop();
@@ -252,17 +253,16 @@ export class FineTuneModel {
     this.preview.ask(signal => this._options.client.preview(config, SAMPLES, signal), delayMs);
   }
 
-  /** A model that has arrived can write the data, which it could not before. */
-  private get _isModelHere(): boolean {
-    const { models } = this._options.store.snapshot;
-    return models.some(each => each.model_name === this.text('model') && each.cached);
+  /** A model that has arrived can write the data, data that has can be written. */
+  private get _here(): number {
+    return countHere(this._options.store, this.text('model'), this.checked.value?.absent ?? []);
   }
 
   private _onStore(): void {
     const before = this._before;
     const isDown = this._options.store.snapshot.problem !== null;
-    this._before = { isDown, isHere: this._isModelHere, isRunning: this.isRunning };
-    const hasArrived = this._before.isHere && !before.isHere && this.checked.value !== null;
+    this._before = { isDown, here: this._here, isRunning: this.isRunning };
+    const hasArrived = this._before.here > before.here && this.checked.value !== null;
     this._planned = hasArrived ? '' : this._planned; // only now it is known what the model needs
     if ((before.isDown && !isDown) || (before.isRunning && !this.isRunning) || hasArrived) {
       this.load();
@@ -275,7 +275,7 @@ export class FineTuneModel {
     this._listeners.forEach(each => each());
   }
 
-  private _before = { isDown: false, isHere: false, isRunning: false };
+  private _before = { isDown: false, here: 0, isRunning: false };
   private _draft: IDraft;
   private _isStrict = false;
   private readonly _listeners = new Set<() => void>();

@@ -7,6 +7,7 @@ import { useApp, useStore } from '../components/context';
 import { RunningJob } from '../components/progress';
 import { formatBytes, formatParameters } from '../domain/format';
 import { isActive } from '../domain/jobs';
+import { AbsentData } from './absent';
 import { useDesk, useModel } from './context';
 import { changesFor } from './draft';
 import { Problems } from './field';
@@ -127,6 +128,7 @@ export function DataChoice(): JSX.Element {
           ))}
         </ul>
       )}
+      <AbsentData />
       <div className="jp-Qwen3ft-dataRow">
         {chooseFiles && (
           <ActionButton

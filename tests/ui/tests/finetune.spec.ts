@@ -208,6 +208,22 @@ test('what does not fit is told with the cheapest way out, which one button take
   expect(JSON.parse(asked.at(-1) ?? '').config.quantization).toBeUndefined();
 });
 
+test('a data set that is not here is fetched when somebody says so', async ({ page }) => {
+  const asked: string[] = [];
+  await page.route('**/qwen3ft/models/download*', route => {
+    asked.push(String(route.request().postData()));
+    return route.fulfill({ status: 202, json: { id: 'd', kind: 'download', state: 'running' } });
+  });
+  await page.goto();
+  const form = await openForm(page, { modelName: PRACTICE, data: 'org/talks#500' });
+  const absent = form.getByRole('list', { name: 'Data that is not on this disk yet' });
+  await expect(absent).toContainText('Not on this disk yet: ms:org/talks', SLOW);
+  expect(asked).toEqual([]);
+  await absent.getByRole('button', { name: /^Download/ }).click();
+  await expect.poll(() => asked.map(each => JSON.parse(each).model_name)).toEqual(['ms:org/talks']);
+  expect(await violations(page, FORM)).toEqual([]);
+});
+
 test('a config goes to a file and comes back as a form', async ({ page, baseURL }) => {
   const url = String(baseURL);
   await putRows(page.request, url);

@@ -360,8 +360,8 @@ export interface paths {
         readonly put?: never;
         /**
          * Starts a fine-tune with the Python of the server.
-         * @description Everything is checked before: fields, data, memory, disk; data sets of a hub are fetched. Until the job exists, that
-         *     ends when the client leaves. Relative paths begin at the server's folder. Of fine-tunes on one GPU one is at work, the
+         * @description Everything is checked before: fields, data that is here, memory, disk; the job fetches data sets of a hub first. Until
+         *     the job exists, that ends when the client leaves. Relative paths begin at the server's folder. Of fine-tunes on one GPU one is at work, the
          *     others wait.
          */
         readonly post: operations["startFineTune"];

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.finetune.report.card import perplexity
 from qwen3ft_jupyter.finetune.results import CARD
+from qwen3ft_jupyter.hubs.cards import BAD_YAML
 from qwen3ft_jupyter.hubs.names import as_repo_id
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def write_front_matter(card: str, facts: Facts, hub: HubName) -> str:
     head, body = _split(card)
     try:
         given = yaml.safe_load(head) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, *BAD_YAML) as error:
         raise _no_yaml() from error
     if not isinstance(given, dict):
         raise _no_yaml()

@@ -11,6 +11,7 @@ import yaml
 
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune.near import nearest_file
+from qwen3ft_jupyter.hubs.cards import BAD_YAML
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.paths import at_home
 
@@ -59,7 +60,7 @@ def parse_yaml(text: str, *, name: str = THE_CONFIG) -> dict[str, object]:
     """Return the fields written in YAML (or JSON, which is YAML), unchecked. Raises BadConfig, calling it `name`."""
     try:
         values: object = yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: no date, nested without end
+    except (yaml.YAMLError, *BAD_YAML) as error:
         if slip := _find_slip(text, name):
             raise slip from error
         mark = getattr(error, "problem_mark", None)

@@ -21,6 +21,9 @@ MAX_SHOWN_BYTES: Final = 512 << 10
 """So much of a card is shown: ten times the longest one of Qwen."""
 MAX_FRONT_MATTER: Final = 64 << 10
 """Characters of front matter that are read for a person; the parser takes a second for ten times as many."""
+BAD_YAML: Final = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError)
+"""What PyYAML raises beside its own errors: for tags that do not fit (``!!int ""``), for dates that are none, and for
+what is nested without end."""
 _TOO_LONG = "[...]"
 _FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n\s*|\Z)", re.DOTALL | re.MULTILINE)
 
@@ -57,7 +60,7 @@ def _front_matter(text: str) -> Mapping[str, object]:
 
     try:
         front = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, *BAD_YAML):
         return {}
     return front if isinstance(front, Mapping) else {}
 

@@ -142,6 +142,9 @@ def test_a_wrong_path_is_shown_without_its_folder() -> None:
     [
         ("a: [", "not YAML at line 1"),
         ("a: 1\n\tb: 2", "not YAML at line 2"),
+        ('a: !!int ""', "not YAML"),
+        ("a: !!bool x", "not YAML"),
+        ("a: !!timestamp x", "not YAML"),
         ("a: 2025-13-45", "not YAML"),
         ("[" * 5000, "not YAML"),
         ("a: \x00", "not YAML"),

@@ -88,7 +88,7 @@ def test_a_card_without_a_head_gets_one(card: str) -> None:
     assert written.endswith(card or "# first\n")
 
 
-@pytest.mark.parametrize("head", ["a: b: c", "- a\n- b"])
+@pytest.mark.parametrize("head", ["a: b: c", "- a\n- b", 'a: !!int ""', "a: !!bool x", "a: !!timestamp x"])
 def test_a_head_that_is_no_yaml_is_named(head: str) -> None:
     with pytest.raises(BadInput, match=r"README\.md: what stands between"):
         write_front_matter(f"---\n{head}\n---\n# Mine\n", FACTS, "huggingface")

@@ -28,6 +28,27 @@ def test_front_matter_is_read_and_not_part_of_the_text(text: str, license_: str,
     assert (card.license, card.text) == (license_, below)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        '!!int ""',
+        "!!bool x",
+        "!!timestamp x",
+        "!!timestamp 2001-02-30",
+        '!!float ""',
+        "!!bool {=: x}",
+        f"{'1:' * 300}1.5",
+        '"\\UFFFFFFFF"',
+        "[" * 5000,
+    ],
+    ids=lambda value: value[:16],
+)
+def test_front_matter_whose_values_are_none_is_left_out_and_the_text_is_read(value: str) -> None:
+    card = read_card(f"---\nlicense: mit\na: {value}\n---\n# Qwen3")
+
+    assert (card.front, card.text) == ({}, "# Qwen3")
+
+
 def test_a_long_card_is_cut_and_says_so() -> None:
     card = shown_card(b"---\nlicense: mit\n---\n" + "模型".encode() * MAX_SHOWN_BYTES)
 

@@ -23,6 +23,7 @@ from qwen3ft_jupyter.errors import (
     UnsafeModel,
     error_from_json,
 )
+from qwen3ft_jupyter.faces.say import error
 from qwen3ft_jupyter.finetune.export import CONVERTER
 from qwen3ft_jupyter.finetune.merged import is_merged
 from qwen3ft_jupyter.finetune.results import Outcome, Record
@@ -183,8 +184,27 @@ def test_a_base_that_is_named_by_a_folder_is_refused(
     theirs = shutil.copytree(place / "runs/first/adapter", tmp_path / "theirs")
     change_config(theirs, base_model_name_or_path=name)
 
-    with pytest.raises(LoadError, match="by no repo id"):
+    with pytest.raises(LoadError, match="by no repo id") as caught:
         manager.merge(str(theirs))
+
+    assert error(caught.value, "cli")["hint"].endswith(f"qwen3ft merge {theirs} --base OWNER/NAME")
+
+
+@pytest.mark.parametrize("name", ["", "/root/.cache/modelscope/hub/models/Qwen/Qwen3-8B", "C:\\models\\qwen"])
+def test_a_folder_that_is_named_as_base_is_told_to_nobody_who_gets_the_merge(
+    manager: ModelManager, place: Path, tmp_path: Path, name: str
+) -> None:
+    """And that the base answered otherwise is not claimed: it may be the same model."""
+    theirs = shutil.copytree(place / "runs/first/adapter", tmp_path / "theirs")
+    change_config(theirs, base_model_name_or_path=name)
+
+    job = manager.merge(str(theirs), base=PRACTICE_REPO_ID)
+
+    done(job)
+    card = (tmp_path / "theirs-merged" / "README.md").read_text("utf-8")
+    assert "merged into the base model's weights" in card
+    assert "trained on" not in card
+    assert job.status().notices == ()
 
 
 def test_pickles_are_refused(manager: ModelManager, place: Path, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from qwen3ft_jupyter.finetune.target import (
     disk_error,
     find_ours,
 )
+from qwen3ft_jupyter.hubs.names import as_repo_id
 from qwen3ft_jupyter.loading.safety import check_model_folder
 from qwen3ft_jupyter.loading.weights import read_tensors, weight_files
 from qwen3ft_jupyter.messages import Command
@@ -132,12 +133,16 @@ class MergePlan:
     @property
     def is_of_others(self) -> bool:
         """Return whether the adapter was trained on other weights than those it is merged into."""
-        return self.base.weights == "original" and (self.origin.is_of_4_bits or self.is_of_another_repo)
+        return self.base.weights == "original" and (self.origin.is_of_4_bits or bool(self.other_repo))
 
     @property
-    def is_of_another_repo(self) -> bool:
-        """Return whether the adapter names another repo as its base: one with the same weights in 4 bits, say."""
-        return self.adapter.base_model.lower() != self.base.repo_id.lower()
+    def other_repo(self) -> str:
+        """Return the repo that the adapter names as its base, if it is another: one with the weights in 4 bits, say.
+
+        Many trainers write a folder of their machine instead. That tells nothing, and nobody is to read it.
+        """
+        named = as_repo_id(self.adapter.base_model) or ""
+        return "" if named.lower() == self.base.repo_id.lower() else named
 
     @property
     def temporary(self) -> Path:
@@ -227,10 +232,10 @@ def merge(plan: MergePlan, work: Work, *, disk: Disk = LOCAL, machine: Machine |
 
     require("torch", "transformers", "peft")
     started = time.monotonic()
-    if plan.is_of_another_repo:
+    if plan.other_repo:
         work.notice(
             "The adapter was trained on {trained}; it is merged into {name}, which has to be the same model.",
-            trained=plan.adapter.base_model,
+            trained=plan.other_repo,
             name=plan.base.repo_id,
         )
     elif plan.is_of_others:
@@ -396,8 +401,8 @@ def _card(plan: MergePlan, tested: SelfTest) -> str:
     commit = f", commit {base.commit}" if base.commit else ""
     body = body or f"# {plan.target.name}\n\nA LoRA adapter merged into {base.repo_id}{commit}."
     merged = f"The adapter is merged into the base model's weights, in {_dtype(plan)}. {tested.sentence()}"
-    if plan.is_of_another_repo:
-        merged += f" It was trained on {plan.adapter.base_model}, whose answers are a little different."
+    if plan.other_repo:
+        merged += f" It was trained on {plan.other_repo}, whose answers may be a little different."
     elif plan.is_of_others:
         merged += " It was trained on the base in 4 bits, whose answers are a little different."
     if base.weights == "dequantized":

@@ -52,7 +52,7 @@ class Merging:
         """The output folder of the fine-tune, or the folder of the adapter."""
         self.adapter, self._origin, commit = _find_adapter(self.source, name, jobs, cache)
         weights, repo = _read_base(base)
-        found = _find_base(*repo, cache) if repo else _find_base(_named_base(self.adapter), commit, cache)
+        found = _find_base(*repo, cache) if repo else _find_base(_named_base(self.adapter, name), commit, cache)
         self.base = replace(found, weights=weights)
         self.target = output_dir or self.source.with_name(f"{self.source.name}-merged")
 
@@ -135,14 +135,15 @@ def _find_adapter(folder: Path, name: str, jobs: ModelJobs, cache: ModelCache) -
     )
 
 
-def _named_base(adapter: Adapter) -> RepoId:
+def _named_base(adapter: Adapter, name: str) -> RepoId:
     """Return the repo id of the base. Raises LoadError where the adapter names none: a folder may hold anything."""
     try:
         return parse_repo_id(adapter.base_model)
     except BadName as error:
         raise LoadError(
             "adapter_config.json names its base model by no repo id.",
-            hint="Write the repo id into base_model_name_or_path, for example Qwen/Qwen3-0.6B, if you know it.",
+            hint="Name the model that it was trained on, if you know it: {command}",
+            command=Command("merge", name, "--base", "OWNER/NAME"),
         ) from error
 
 

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.errors import HubUnreachable, Stopped
-from qwen3ft_jupyter.manager import ModelManager, get_model_manager
+from qwen3ft_jupyter.hubs import routes
+from qwen3ft_jupyter.hubs.http import CONNECT_TIMEOUT_S, QUESTION_IDLE_S
+from qwen3ft_jupyter.manager import ModelManager, get_model_manager, updates
 from qwen3ft_jupyter.manager.updates import NEWS_NAME, REMEMBERED_S
 from qwen3ft_jupyter.mirror.mirror import Mirror
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
-from tests.servers import Reply, ScriptedServer, Seen, json_reply
+from tests.servers import ABORT, Reply, ScriptedServer, Seen, json_reply
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from qwen3ft_jupyter.settings.declared import HubName
 
 REPO, OTHER = "org/small", "org/other"
 NEWER = "d" * 40
@@ -101,6 +105,76 @@ def test_a_hub_that_cannot_be_reached_is_asked_once_and_what_was_said_before_is_
         manager.check_updates()
 
     assert manager.known_updates() == said
+
+
+def test_what_one_model_was_told_is_answered_although_the_hub_is_gone_for_the_next(cache: Path) -> None:
+    hub = Hub()
+
+    def answer(seen: Seen) -> Reply:
+        return Reply(body=[ABORT]) if hub.asked else hub(seen)
+
+    with ScriptedServer(answer) as server:
+        manager = manager_of(cache, server.url)
+        first, second = manager.check_updates()
+
+    assert (first.latest, first.problem) == (NEWER, "")
+    assert second.latest == ""
+    assert "broke off" in second.problem
+    assert [one.latest for one in manager.known_updates()] == [NEWER, ""]
+
+
+@pytest.mark.parametrize("hub", ["huggingface", "modelscope"])
+def test_a_hub_that_takes_connections_and_stays_silent_is_asked_about_one_model_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: HubName
+) -> None:
+    with Mirror({REPO: MODEL_FOLDER, OTHER: MODEL_FOLDER}) as mirror:
+        for name in (REPO, OTHER):
+            manager_of(tmp_path, mirror.url, use_modelscope=hub == "modelscope").ensure_model_cached(name)
+    monkeypatch.setattr(updates, "PATIENCE_S", 0.3)
+    asked, is_over = [], threading.Event()
+
+    def hang(seen: Seen) -> Reply:
+        asked.append(seen.path)
+        is_over.wait(120)
+        return json_reply({})
+
+    with ScriptedServer(hang) as server:
+        manager = manager_of(tmp_path, server.url)
+        try:
+            with pytest.raises(HubUnreachable, match="does not answer"):
+                manager.check_updates()
+        finally:
+            is_over.set()
+
+    assert {one.hub for one in manager.known_updates()} == {hub}
+    assert len(asked) <= 1  # none, where the machine is too busy to ask within so short a patience
+
+
+def test_a_hub_that_says_nothing_of_a_branch_after_all_our_patience_is_asked_no_more(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ModelScope's git service, whose failures count as an answer without that branch."""
+    asked = []
+
+    class Slow:
+        endpoint = "https://hub.example"
+
+        def commit(self, repo_id: str, _revision: str, *, stop: threading.Event) -> str:
+            asked.append(repo_id)
+            stop.wait()
+            return ""
+
+    monkeypatch.setattr(updates, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(routes, "make_hubs", lambda *_, **__: {"huggingface": Slow()})
+
+    with pytest.raises(HubUnreachable, match=r"hub\.example took the connection but does not answer"):
+        manager_of(cache, "http://127.0.0.1:9").check_updates()
+
+    assert len(asked) == 1
+
+
+def test_patience_ends_before_a_silent_hub_counts_as_one_that_cannot_say() -> None:
+    assert CONNECT_TIMEOUT_S < updates.PATIENCE_S < QUESTION_IDLE_S
 
 
 def test_offline_says_so_and_asks_nobody(cache: Path) -> None:

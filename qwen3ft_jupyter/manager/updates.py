@@ -28,8 +28,10 @@ REMEMBERED_S: Final = 86_400.0
 """News older than a day are none: a model is published, or mended, on any day."""
 NEWS_NAME: Final = "updates.json"
 """In the state folder."""
-PATIENCE_S: Final = 20.0
-"""Nobody waits longer for one hub to say which commit a model has."""
+PATIENCE_S: Final = 12.0
+"""Nobody waits longer for a hub to say which commit a model has, and for that hub no more. Longer than it takes to give
+up a connection, so that this is told; shorter than the silence (`hubs.http.QUESTION_IDLE_S`) after which ModelScope
+counts as one that cannot say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Updates(CachedModels):
             stop: ends the asking; what was said until then is remembered.
 
         Raises:
-            HubUnreachable: the network is switched off, or of no model a hub could be asked.
+            HubUnreachable: the network is switched off, or no hub could be reached and none has said anything.
             Stopped: `stop` was set.
         """
         from qwen3ft_jupyter.hubs.http import HttpClient
@@ -101,7 +103,7 @@ class Updates(CachedModels):
                 asked.extend(map(asking.ask, _followed(self.cached_models())))  # one by one: a stop keeps what was said
             finally:
                 self._remember(asked)
-        if asked and all(asking.is_dead(news.hub) for news in asked):
+        if asked and all(not news.latest and asking.is_dead(news.hub) for news in asked):
             raise asking.dead[asked[0].hub]
         return asked
 
@@ -128,27 +130,36 @@ class _Asking:
 
     def ask(self, news: ModelNews) -> ModelNews:
         """Return the news of a model with what its hub says. Raises Stopped."""
-        from qwen3ft_jupyter.work import Patience
-
         if news.hub not in self._allowed:
             return replace(news, problem=Message("The settings leave out the hub that it came from."))
         if self.is_dead(news.hub):
             return replace(news, problem=self.dead[news.hub].message)
         try:
-            stop = Patience(self._stop, PATIENCE_S)
-            latest = self._hubs[news.hub].commit(news.model_name, news.revision, stop=stop)
+            latest = self._commit(self._hubs[news.hub], news)
         except HubUnreachable as error:
             self.dead[news.hub] = error
             return replace(news, problem=error.message)
         except HubError as error:
             return replace(news, problem=error.message)
-        except Stopped:
-            if self._stop.is_set():
-                raise
-            latest = ""
         if not latest:
             return replace(news, problem=Message("The hub does not say which commit it has."))
         return replace(news, latest=latest, checked=time.time())
+
+    def _commit(self, hub: Hub, news: ModelNews) -> str:
+        """Return what the hub says; "" if it cannot say. Raises HubError, of a silent one as well, and Stopped."""
+        from qwen3ft_jupyter.hubs.failures import unreachable
+        from qwen3ft_jupyter.work import Patience
+
+        stop = Patience(self._stop, PATIENCE_S)
+        try:
+            latest = hub.commit(news.model_name, news.revision, stop=stop)
+        except Stopped as error:
+            if self._stop.is_set():
+                raise
+            raise unreachable(hub.endpoint, error, cause="silent") from error
+        if not latest and stop.is_set() and not self._stop.is_set():
+            raise unreachable(hub.endpoint, TimeoutError(), cause="silent")
+        return latest
 
 
 def _followed(models: Iterable[CachedModel]) -> list[ModelNews]:

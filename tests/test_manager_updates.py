@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,14 @@ def cache(tmp_path: Path) -> Path:
         manager.ensure_model_cached(REPO)
         manager.ensure_model_cached(OTHER)
     return tmp_path
+
+
+def date_copies(folder: Path, created: float) -> None:
+    """Let the copies in the cache be as old as this."""
+    for manifest in (folder / "cache").glob("*/.qwen3ft/manifest.json"):
+        recorded = json.loads(manifest.read_text())
+        manifest.unlink()
+        manifest.write_text(json.dumps({**recorded, "created": created}))
 
 
 def test_a_newer_commit_is_told_and_remembered_without_asking_again(cache: Path) -> None:
@@ -188,6 +197,7 @@ def test_offline_says_so_and_asks_nobody(cache: Path) -> None:
 def test_news_are_forgotten_after_a_day_and_what_is_none_of_ours_is_left_out(cache: Path) -> None:
     manager = manager_of(cache, "http://127.0.0.1:9")
     now = time.time()
+    date_copies(cache, now - 2 * REMEMBERED_S)
     file = cache / "state" / NEWS_NAME
     file.parent.mkdir(exist_ok=True)
     stored = {
@@ -216,6 +226,27 @@ def test_a_copy_that_has_come_to_the_commit_has_no_update(cache: Path) -> None:
         file.write_text(file.read_text().replace(NEWER, commit))
 
     assert [one.has_update for one in here.known_updates() if one.model_name == REPO] == [False]
+
+
+def test_what_was_said_before_an_update_came_is_told_no_more(cache: Path, tmp_path: Path) -> None:
+    """The hub may have moved on between: what it said then is older than the copy, and no update of it."""
+    with ScriptedServer(Hub()) as server:
+        manager_of(cache, server.url).check_updates()
+    newest = shutil.copytree(MODEL_FOLDER, tmp_path / "newest", ignore=shutil.ignore_patterns(".qwen3ft"))
+    (newest / "README.md").unlink()
+    (newest / "README.md").write_text("# Newest")
+    with Mirror({REPO: newest, OTHER: MODEL_FOLDER}) as mirror:
+        manager = manager_of(cache, mirror.url)
+        before = {str(one.model_name): one for one in manager.known_updates()}
+        manager.ensure_model_cached(REPO, update=True)
+        after = {str(one.model_name): one for one in manager.known_updates()}
+        checked = {str(one.model_name): one for one in manager.check_updates()}
+
+    assert after[REPO].commit not in (NEWER, before[REPO].commit)
+    assert (before[REPO].latest, before[REPO].has_update) == (NEWER, True)
+    assert (after[REPO].latest, after[REPO].checked, after[REPO].has_update) == ("", None, False)
+    assert after[OTHER] == before[OTHER]
+    assert (checked[REPO].latest, checked[REPO].has_update) == (after[REPO].commit, False)
 
 
 def test_a_copy_of_a_commit_and_the_practice_model_are_not_asked_about(tmp_path: Path) -> None:

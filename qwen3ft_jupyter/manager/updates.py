@@ -51,6 +51,8 @@ class ModelNews:
     """When it said so: Unix seconds."""
     problem: str = ""
     """Why it could not be asked, for a person."""
+    created: float | None = None
+    """When the copy was made: Unix seconds."""
 
     @property
     def has_update(self) -> bool:
@@ -168,7 +170,7 @@ def _followed(models: Iterable[CachedModel]) -> list[ModelNews]:
     from qwen3ft_jupyter.hubs.listing import is_commit
 
     return [
-        ModelNews(model.repo_id, model.slug, model.hub, model.revision, model.commit)
+        ModelNews(model.repo_id, model.slug, model.hub, model.revision, model.commit, created=model.created)
         for model in models
         if model.owner == "qwen3ft"
         and model.is_verified
@@ -188,7 +190,10 @@ def _key(news: ModelNews) -> tuple[str, str, str]:
 
 
 def _with(news: ModelNews, said: _Said | None) -> ModelNews:
-    return news if said is None else replace(news, latest=said[0], checked=said[1])
+    """Return the news with what was said since the copy was made: what was said before may be older than the copy."""
+    if said is None or said[1] is None or (news.created is not None and said[1] < news.created):
+        return news
+    return replace(news, latest=said[0], checked=said[1])
 
 
 def _read(path: Path, now: float) -> dict[tuple[str, str, str], _Said]:

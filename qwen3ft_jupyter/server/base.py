@@ -221,7 +221,7 @@ class Qwen3FTHandler(APIHandler):
 
 
 class AskingHandler(Qwen3FTHandler):
-    """Base of handlers that ask hubs: nobody is asked any more for someone who has left."""
+    """Base of handlers that ask hubs or read data: neither goes on for someone who has left."""
 
     def initialize(self, services: Services) -> None:
         """Receive what the routes work with."""
@@ -229,6 +229,6 @@ class AskingHandler(Qwen3FTHandler):
         self.has_left = threading.Event()
 
     def on_connection_close(self) -> None:
-        """Stop asking hubs."""
+        """Stop what is under way."""
         super().on_connection_close()
         self.has_left.set()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado import web
 
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.paths import at_home
-from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
+from qwen3ft_jupyter.server.base import AskingHandler, Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.fields import Field
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager.ahead import Look
     from qwen3ft_jupyter.manager.manager import ModelManager
     from qwen3ft_jupyter.messages import Language
-    from qwen3ft_jupyter.server.base import Services
 
 AUTH_RESOURCE = "qwen3ft_jupyter:finetune"
 _CONFIG = Field("config", "config", is_required=True)
@@ -80,27 +78,17 @@ def _below(name: str, folder: str) -> str:
     return folder.strip("/")
 
 
-class LookingHandler(Qwen3FTHandler):
+class LookingHandler(AskingHandler):
     """Base of the handlers that look ahead."""
 
     auth_resource = AUTH_RESOURCE
-
-    def initialize(self, services: Services) -> None:
-        """Receive what the routes work with."""
-        super().initialize(services)
-        self._has_left = threading.Event()
-
-    def on_connection_close(self) -> None:
-        """Stop reading data for someone who has left."""
-        super().on_connection_close()
-        self._has_left.set()
 
     async def look(self, look: Look) -> dict[str, Any]:
         """Return what a look ahead shows; relative paths of the config begin at the server's folder."""
         given: dict[str, Any] = dict(self.given().values)
         root = at_home(self.settings["server_root_dir"])
         run = self.act if look == "start" else self.ask  # so that nobody's plan keeps a start waiting
-        return await run(lambda manager: manager.look_ahead(look, given, folder=root, stop=self._has_left))
+        return await run(lambda manager: manager.look_ahead(look, given, folder=root, stop=self.has_left))
 
 
 class PlanHandler(LookingHandler):

@@ -175,23 +175,34 @@ async def test_a_hub_that_hangs_keeps_nobody_else_waiting(ask: Ask, manager: Sta
     assert {answer.code for answer in await asyncio.wait_for(asyncio.gather(*stuck), 120)} == {200}
 
 
-async def test_nobody_is_asked_any_longer_for_someone_who_has_left(
+@pytest.mark.parametrize(
+    ("path", "asked", "body"),
+    [
+        (f"models/download?model_name={NAME}&dry_run=1", "plan", b""),
+        ("finetune/plan", "look_ahead", b'{"config": {}}'),
+        ("finetune/preview", "look_ahead", b'{"config": {}}'),
+        ("finetune", "look_ahead", b'{"config": {}}'),
+    ],
+)
+async def test_nothing_goes_on_for_someone_who_has_left(
     http_server: Any, jp_base_url: str, jp_auth_header: dict[str, str], manager: StandInManager,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, *, path: str, asked: str, body: bytes,
 ) -> None:  # fmt: skip
+    """No hub is asked any longer, and no data read."""
     is_asked, has_stopped = threading.Event(), threading.Event()
 
-    def plan(_name: str, *, stop: threading.Event, **_wishes: object) -> None:
+    def wait(*_wanted: object, stop: threading.Event, **_wishes: object) -> None:
         is_asked.set()
         if stop.wait(120):
             has_stopped.set()
         raise Stopped("stopped")
 
-    monkeypatch.setattr(manager, "plan", plan)
+    monkeypatch.setattr(manager, asked, wait)
     _, writer = await asyncio.open_connection("127.0.0.1", http_server_port(http_server))
     writer.write(
-        f"POST {jp_base_url}qwen3ft/models/download?model_name={NAME}&dry_run=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        f"Authorization: {jp_auth_header['Authorization']}\r\nContent-Length: 0\r\n\r\n".encode()
+        f"POST {jp_base_url}qwen3ft/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: {jp_auth_header['Authorization']}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        + body
     )
     assert await asyncio.to_thread(is_asked.wait, 120)
 

@@ -871,7 +871,7 @@ async def test_hubs_are_asked_for_updates_by_a_post_alone_and_problems_are_in_th
 
     assert [one["has_update"] for one in known.json["models"]] == [True]
     assert [one["has_update"] for one in checked.json["models"]] == [False]
-    assert checked.json["models"][0]["problem"] == "该站点没有说明最新提交。"
+    assert checked.json["models"][0]["problem"] == "该平台没有说明最新提交。"
 
 
 async def test_an_address_is_understood_and_what_is_no_model_is_refused_in_the_readers_language(
@@ -887,6 +887,6 @@ async def test_an_address_is_understood_and_what_is_no_model_is_refused_in_the_r
         headers={**jp_auth_header, "Accept-Language": "zh-CN"},
     )
 
-    assert found.json == {"model_name": "Qwen/Qwen3-8B", "revision": "v1", "hub": ""}
+    assert found.json == {"model_name": "Qwen/Qwen3-8B", "revision": "v1"}
     assert (refused.code, refused.json["code"]) == (400, "bad-name")
     assert "数据集" in refused.json["message"]

@@ -347,6 +347,50 @@ def test_a_form_knows_without_a_hub_which_data_is_not_here(hub: ScriptedServer, 
     assert manager.absent_dataset(f"hf:{REPO}:zh") == f"hf:{REPO}:zh"
 
 
+@pytest.fixture
+def far(manager: ModelManager) -> Iterator[ModelManager]:
+    """The same manager where ModelScope, which is asked first, has no data set, and Hugging Face has one."""
+    with ScriptedServer(dataset_hub({})) as empty, ScriptedServer(dataset_hub({REPO: FILES})) as hub:
+        yield get_model_manager(
+            cache_dir=manager.settings.cache_dir, modelscope_endpoint=empty.url, hf_endpoint=hub.url
+        )
+
+
+def test_a_data_set_named_without_its_hub_is_kept_by_that_of_the_hub_that_has_it(far: ModelManager) -> None:
+    (planned,) = far.plan_fine_tune(model=PRACTICE_REPO_ID, data=["mine.jsonl", f"{REPO}:zh"], device="cpu").absent
+
+    folder = far.fetcher(Work())(f"{REPO}:zh")
+
+    assert planned.name == f"hf:{REPO}:zh"
+    assert [str(one.name) for one in far.cached_datasets()] == [planned.name]
+    assert dataset_names([str(folder)]) == {str(folder): planned.name}
+    far.evict_model(planned.name)
+    assert far.fetcher(Work())(planned.name) == folder, "by that name it comes again"
+
+
+def test_a_data_set_named_without_its_hub_is_the_copy_that_is_here(far: ModelManager) -> None:
+    """What was downloaded by a whole name is what plan, cell and job read, whichever hub is asked first."""
+    done(far.download(f"hf:{REPO}:zh"))
+
+    found = far.finder()(f"{REPO}:zh")
+
+    assert found is not None
+    assert far.fetcher(Work())(f"{REPO}:zh") == found
+    assert [str(one.name) for one in far.cached_datasets()] == [f"hf:{REPO}:zh"]
+
+
+def test_what_earlier_versions_put_into_the_folder_of_another_hub_is_read_and_named_by_its_own(
+    far: ModelManager,
+) -> None:
+    new = far.fetcher(Work())(f"hf:{REPO}:zh")
+    old = far.settings.cache_dir / ".datasets/modelscope/zh/org_talks"
+    old.parent.mkdir(parents=True)
+    new.rename(old)
+
+    assert far.finder()(f"{REPO}:zh") == far.fetcher(Work())(f"{REPO}:zh") == old
+    assert dataset_names([str(old)]) == {str(old): f"hf:{REPO}:zh"}
+
+
 @pytest.mark.train
 def test_a_fine_tune_over_rest_begins_without_a_hub_and_its_job_fetches_the_data(
     manager: ModelManager, tmp_path: Path

@@ -150,10 +150,11 @@ class FineTunePlans(CachedModels):
 
     def _refuse_if_too_large(self, config: FineTuneConfig) -> None:
         """Raise DoesNotFit or NoSpace for a run that cannot fit however short its samples are."""
+        from qwen3ft_jupyter.finetune.absent import split_absent
         from qwen3ft_jupyter.finetune.planning import check_least, plan_run
 
-        base = self._base(config)
-        check_least(config, base, lambda: plan_run(config, base, ()))
+        base, (here, _) = self._base(config), split_absent(config)
+        check_least(config, base, (lambda: plan_run(here, base, ())) if here is not None else None)
 
     def _check_base(self, config: FineTuneConfig) -> None:
         """Raise BadName or UnknownModel for a base model that nobody can have."""

@@ -327,12 +327,23 @@ def test_a_hub_that_does_not_answer_keeps_no_plan_waiting(
         settings = manager.settings
         waiting = get_model_manager(cache_dir=settings.cache_dir, modelscope_endpoint=slow.url, hf_endpoint=slow.url)
         try:
-            plan = waiting.plan_fine_tune(model=PRACTICE_REPO_ID, data=["mine.jsonl", REPO], device="cpu")
+            data = ["mine.jsonl", REPO, "org/more"]
+            plan = waiting.plan_fine_tune(model=PRACTICE_REPO_ID, data=data, device="cpu")
         finally:
             is_over.set()
 
-    assert plan.absent == (AbsentData(f"ms:{REPO}", None),)
+    assert plan.absent == (AbsentData(f"ms:{REPO}", None), AbsentData("ms:org/more", None))
     assert f"ms:{REPO} (size not known)" in plan.notices[0]
+    assert {"org/more" in one.path for one in slow.seen} == {False}, "the seconds are those of all data sets together"
+
+
+def test_a_rough_plan_asks_no_hub(manager: ModelManager, hub: ScriptedServer) -> None:
+    data = ["mine.jsonl", f"{REPO}:zh", f"hf:{REPO}:en"]
+
+    plan = manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=data, device="cpu", rough=True)
+
+    assert plan.absent == (AbsentData(f"ms:{REPO}:zh", None), AbsentData(f"hf:{REPO}:en", None))
+    assert hub.seen == []
 
 
 def test_a_form_knows_without_a_hub_which_data_is_not_here(hub: ScriptedServer, manager: ModelManager) -> None:

@@ -133,24 +133,33 @@ def _parsed(name: str) -> DatasetName:
     return dataset
 
 
-def absent_data(names: Sequence[str], cache: ModelCache, settings: Settings, work: Work) -> tuple[AbsentData, ...]:
+def absent_data(
+    names: Sequence[str], cache: ModelCache, settings: Settings, work: Work, *, is_rough: bool = False
+) -> tuple[AbsentData, ...]:
     """Return which data sets these are that are not here, and how large; a hub is asked, in no more than seconds.
+
+    Where an answer will do that `is_rough`, none is: sizes are not known, and of a name without a hub it is the
+    preferred one.
 
     Raises:
         HubError: No hub has one of them, or lets us have it.
         BadInput, UnsafeModel: One has no such subset or split, several and none was named, or no rows.
         Stopped: The work was to stop.
     """
-    return tuple(_absent(_parsed(name), cache, settings, work) for name in names)
+    briefly = None if is_rough or settings.offline else replace(work, stop=Patience(work.stop, ASKED_S))
+    return tuple(_absent(_parsed(name), cache, settings, work, briefly) for name in names)
 
 
-def _absent(dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work) -> AbsentData:
+def _absent(
+    dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work, briefly: Work | None
+) -> AbsentData:
     from qwen3ft_jupyter.finetune.absent import AbsentData
 
     size, hub = None, dataset.hub or settings.hub
-    if not settings.offline:
+    if briefly is not None:
         try:
-            listing = _listing(dataset, cache, settings, replace(work, stop=Patience(work.stop, ASKED_S)))
+            briefly.check()
+            listing = _listing(dataset, cache, settings, briefly)
             size, hub = listing.size, listing.hub
         except (HubUnreachable, HubBusy, Stopped):
             work.check()

@@ -52,6 +52,7 @@ class FineTunePlans(CachedModels):
         Args:
             config: as there.
             rough: reckon all, also what could be counted or tried: an answer in a second, for someone who still types.
+                No hub is asked, so that sizes in `absent` are None.
             fetch: bring those data sets here before.
             reporter: receives progress.
             stop: ends the work when set.
@@ -69,7 +70,7 @@ class FineTunePlans(CachedModels):
 
         def read(resolved: FineTuneConfig) -> None:
             earlier = (folder for _, folder in self._model_jobs.output_dirs())
-            here, absent, words = self._here(resolved, work)
+            here, absent, words = self._here(resolved, work, is_rough=rough)
             found = plan_run(here, self._base(here), earlier, work, is_rough=rough)
             plans.append(replace(found, absent=absent, notices=(*words, *found.notices)))
 
@@ -130,12 +131,14 @@ class FineTunePlans(CachedModels):
             found = preview(here, base.folder, count=count, work=work)
             return replace(found, absent=absent, notices=(*words, *found.notices))
 
-    def _here(self, config: FineTuneConfig, work: Work) -> tuple[FineTuneConfig, tuple[AbsentData, ...], list[str]]:
+    def _here(
+        self, config: FineTuneConfig, work: Work, *, is_rough: bool = False
+    ) -> tuple[FineTuneConfig, tuple[AbsentData, ...], list[str]]:
         """Return the config with the data that is here, what is not, and what is told of that. Raises NotCached."""
         from qwen3ft_jupyter.finetune.absent import nothing_here, notice_of, split_absent
 
         here, names = split_absent(config)
-        absent = absent_data(names, self.cache, self.settings, work)
+        absent = absent_data(names, self.cache, self.settings, work, is_rough=is_rough)
         if here is None:
             raise nothing_here(absent)
         return here, absent, [notice_of(absent)] if absent else []

@@ -14,6 +14,7 @@ import pytest
 
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
+from qwen3ft_jupyter.download.downloader import Downloader
 from qwen3ft_jupyter.errors import BadConfig, BadInput, ModelNotFound, NotCached, UnsafeModel
 from qwen3ft_jupyter.faces.tuning_views import fine_tune_table
 from qwen3ft_jupyter.finetune import output
@@ -29,13 +30,16 @@ from qwen3ft_jupyter.hubs.names import RepoId, SafePath
 from qwen3ft_jupyter.manager.datasets import dataset_names, ensure_dataset
 from qwen3ft_jupyter.manager.kinds import FineTuneParams, Starter
 from qwen3ft_jupyter.manager.manager import get_model_manager
-from qwen3ft_jupyter.work import Reporter, Work
+from qwen3ft_jupyter.work import Controls, Reporter, Work
 from tests.servers import ScriptedServer, dataset_hub, json_reply
 from tests.test_manager_tuned import done
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from qwen3ft_jupyter.download.apply import Ensured
+    from qwen3ft_jupyter.download.plan import DownloadPlan
+    from qwen3ft_jupyter.download.request import DownloadRequest
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.settings.declared import Settings
     from tests.servers import Reply, Seen
@@ -301,6 +305,36 @@ def test_a_data_set_is_downloaded_as_a_job_that_can_be_followed(manager: ModelMa
     assert done(job)["bytes"] == SIZE
     assert [str(one.name) for one in manager.cached_datasets()] == [f"ms:{REPO}:zh"]
     assert job.snapshot().title == f"Download ms:{REPO}:zh"
+
+
+def test_the_speed_of_a_data_set_is_limited_as_that_of_a_model_is(
+    hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The controls of a job hold its limit, which can be lifted; without any, the settings do."""
+    limits: list[float | None] = []
+    ensure, plan = Downloader.ensure, Downloader.plan
+
+    def ensuring(self: Downloader, request: DownloadRequest, work: Work) -> Ensured:
+        limits.append(self.max_speed)
+        return ensure(self, request, work)
+
+    def planning(self: Downloader, request: DownloadRequest, work: Work) -> DownloadPlan:
+        limits.append(self.max_speed)
+        return plan(self, request, work)
+
+    monkeypatch.setattr(Downloader, "ensure", ensuring)
+    monkeypatch.setattr(Downloader, "plan", planning)
+    manager = get_model_manager(
+        cache_dir=tmp_path / "cache", max_speed=10**9, modelscope_endpoint=hub.url, hf_endpoint=hub.url
+    )
+
+    manager.plan(f"ms:{REPO}:zh")
+    manager.plan(f"ms:{REPO}:zh", max_speed=10**8)
+    manager.ensure(f"ms:{REPO}:zh", controls=Controls())
+    manager.ensure(f"ms:{REPO}:zh")
+    manager.fetcher(Work())(f"ms:{REPO}:zh")
+
+    assert limits == [10**9, 10**8, None, 10**9, 10**9]
 
 
 def test_what_only_models_have_is_not_asked_of_a_data_set(manager: ModelManager) -> None:

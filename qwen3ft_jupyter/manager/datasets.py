@@ -56,7 +56,9 @@ def fetcher(cache: ModelCache, jobs: ModelJobs, work: Work) -> Callable[[str], P
     """Return what brings the data set of a name here and returns its folder; see `fetch_dataset`."""
 
     def fetch(name: str) -> Path:
-        return ensure_dataset(_parsed(name), cache, jobs.settings, work, is_used=jobs).model.folder
+        settings = jobs.settings
+        done = ensure_dataset(_parsed(name), cache, settings, work, is_used=jobs, max_speed=settings.max_speed)
+        return done.model.folder
 
     return fetch
 
@@ -167,11 +169,18 @@ def _absent(
 
 
 def ensure_dataset(
-    dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work, *, is_used: InUse = nobody_uses
+    dataset: DatasetName,
+    cache: ModelCache,
+    settings: Settings,
+    work: Work,
+    *,
+    is_used: InUse = nobody_uses,
+    max_speed: float | None = None,
 ) -> Ensured:
     """Return a data set in the cache, downloading what is missing; within the quota others make room for it.
 
-    Without a hub in its name, it is that of the copy here, else that of the first hub that lists it.
+    Without a hub in its name, it is that of the copy here, else that of the first hub that lists it. Where the controls
+    of the work set no speed, at most `max_speed` bytes a second travel.
 
     Raises:
         HubError: No hub has it, or lets us have it.
@@ -182,24 +191,35 @@ def ensure_dataset(
     from qwen3ft_jupyter.download.request import DownloadRequest
 
     dataset = _with_hub(dataset, cache, settings, work)
-    with downloading(dataset, cache, settings, is_used=is_used) as downloader:
+    with downloading(dataset, cache, settings, is_used=is_used, max_speed=max_speed) as downloader:
         return downloader.ensure(DownloadRequest(dataset.repo_id), work)
 
 
 def plan_dataset(
-    dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work, *, is_used: InUse = nobody_uses
+    dataset: DatasetName,
+    cache: ModelCache,
+    settings: Settings,
+    work: Work,
+    *,
+    is_used: InUse = nobody_uses,
+    max_speed: float | None = None,
 ) -> DownloadPlan:
-    """Return what `ensure_dataset` would do. Raises what `Downloader.plan` raises, and BadInput."""
+    """Return what `ensure_dataset` would do, at that speed. Raises what `Downloader.plan` raises, and BadInput."""
     from qwen3ft_jupyter.download.request import DownloadRequest
 
     dataset = _with_hub(dataset, cache, settings, work)
-    with downloading(dataset, cache, settings, is_used=is_used) as downloader:
+    with downloading(dataset, cache, settings, is_used=is_used, max_speed=max_speed) as downloader:
         return downloader.plan(DownloadRequest(dataset.repo_id), work)
 
 
 @contextlib.contextmanager
 def downloading(
-    dataset: DatasetName, cache: ModelCache, settings: Settings, *, is_used: InUse = nobody_uses
+    dataset: DatasetName,
+    cache: ModelCache,
+    settings: Settings,
+    *,
+    is_used: InUse = nobody_uses,
+    max_speed: float | None = None,
 ) -> Iterator[Downloader]:
     """Yield what brings a data set, for the length of the block."""
     from qwen3ft_jupyter.cache.datasets import dataset_cache
@@ -220,7 +240,7 @@ def downloading(
             quota=settings.quota,
             is_used=is_used,
             max_connections=settings.max_connections,
-            max_speed=settings.max_speed,
+            max_speed=max_speed,
         )
 
 
@@ -230,6 +250,8 @@ def repair_dataset(dataset: DatasetName, cache: ModelCache, jobs: ModelJobs, wor
     from qwen3ft_jupyter.cache.own.repair import repair_model
 
     def fetch(_: CachedModel) -> int:
-        return ensure_dataset(dataset, cache, jobs.settings, work, is_used=jobs).bytes_fetched
+        settings = jobs.settings
+        done = ensure_dataset(dataset, cache, settings, work, is_used=jobs, max_speed=settings.max_speed)
+        return done.bytes_fetched
 
     return repair_model(find_dataset(cache, dataset), dataset.repo_id, fetch, work=work)

@@ -286,6 +286,18 @@ def test_where_nothing_of_the_data_is_here_it_is_said_what_to_download(
     assert fetched_files(hub) == []
 
 
+def test_what_downloads_each_of_several_is_said_in_the_grammar_of_the_face(manager: ModelManager) -> None:
+    names = [f"ms:{REPO}:zh", f"hf:{REPO}:en"]
+
+    plan = manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=["mine.jsonl", *names], device="cpu")
+    with pytest.raises(NotCached) as caught:
+        manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=names)
+
+    for table, word in ((fine_tune_table(plan, "cli"), "qwen3ft"), (fine_tune_table(plan), "%qwen3ft")):
+        assert table.notes[0].endswith(f": {word} download {names[0]}; {word} download {names[1]}")
+    assert all(f"download {name}" in caught.value.hint for name in names)
+
+
 def test_what_has_been_downloaded_by_its_name_is_planned_with_and_no_hub_is_asked(
     manager: ModelManager, hub: ScriptedServer
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
+from qwen3ft_jupyter.download.downloader import Downloader
 from qwen3ft_jupyter.errors import BadConfig, BadInput, ModelNotFound, NotCached, UnsafeModel
 from qwen3ft_jupyter.faces.tuning_views import fine_tune_table
 from qwen3ft_jupyter.finetune import output
@@ -29,13 +30,16 @@ from qwen3ft_jupyter.hubs.names import RepoId, SafePath
 from qwen3ft_jupyter.manager.datasets import dataset_names, ensure_dataset
 from qwen3ft_jupyter.manager.kinds import FineTuneParams, Starter
 from qwen3ft_jupyter.manager.manager import get_model_manager
-from qwen3ft_jupyter.work import Reporter, Work
+from qwen3ft_jupyter.work import Controls, Reporter, Work
 from tests.servers import ScriptedServer, dataset_hub, json_reply
 from tests.test_manager_tuned import done
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from qwen3ft_jupyter.download.apply import Ensured
+    from qwen3ft_jupyter.download.plan import DownloadPlan
+    from qwen3ft_jupyter.download.request import DownloadRequest
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.settings.declared import Settings
     from tests.servers import Reply, Seen
@@ -282,6 +286,18 @@ def test_where_nothing_of_the_data_is_here_it_is_said_what_to_download(
     assert fetched_files(hub) == []
 
 
+def test_what_downloads_each_of_several_is_said_in_the_grammar_of_the_face(manager: ModelManager) -> None:
+    names = [f"ms:{REPO}:zh", f"hf:{REPO}:en"]
+
+    plan = manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=["mine.jsonl", *names], device="cpu")
+    with pytest.raises(NotCached) as caught:
+        manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=names)
+
+    for table, word in ((fine_tune_table(plan, "cli"), "qwen3ft"), (fine_tune_table(plan), "%qwen3ft")):
+        assert table.notes[0].endswith(f": {word} download {names[0]}; {word} download {names[1]}")
+    assert all(f"download {name}" in caught.value.hint for name in names)
+
+
 def test_what_has_been_downloaded_by_its_name_is_planned_with_and_no_hub_is_asked(
     manager: ModelManager, hub: ScriptedServer
 ) -> None:
@@ -301,6 +317,36 @@ def test_a_data_set_is_downloaded_as_a_job_that_can_be_followed(manager: ModelMa
     assert done(job)["bytes"] == SIZE
     assert [str(one.name) for one in manager.cached_datasets()] == [f"ms:{REPO}:zh"]
     assert job.snapshot().title == f"Download ms:{REPO}:zh"
+
+
+def test_the_speed_of_a_data_set_is_limited_as_that_of_a_model_is(
+    hub: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The controls of a job hold its limit, which can be lifted; without any, the settings do."""
+    limits: list[float | None] = []
+    ensure, plan = Downloader.ensure, Downloader.plan
+
+    def ensuring(self: Downloader, request: DownloadRequest, work: Work) -> Ensured:
+        limits.append(self.max_speed)
+        return ensure(self, request, work)
+
+    def planning(self: Downloader, request: DownloadRequest, work: Work) -> DownloadPlan:
+        limits.append(self.max_speed)
+        return plan(self, request, work)
+
+    monkeypatch.setattr(Downloader, "ensure", ensuring)
+    monkeypatch.setattr(Downloader, "plan", planning)
+    manager = get_model_manager(
+        cache_dir=tmp_path / "cache", max_speed=10**9, modelscope_endpoint=hub.url, hf_endpoint=hub.url
+    )
+
+    manager.plan(f"ms:{REPO}:zh")
+    manager.plan(f"ms:{REPO}:zh", max_speed=10**8)
+    manager.ensure(f"ms:{REPO}:zh", controls=Controls())
+    manager.ensure(f"ms:{REPO}:zh")
+    manager.fetcher(Work())(f"ms:{REPO}:zh")
+
+    assert limits == [10**9, 10**8, None, 10**9, 10**9]
 
 
 def test_what_only_models_have_is_not_asked_of_a_data_set(manager: ModelManager) -> None:
@@ -327,12 +373,23 @@ def test_a_hub_that_does_not_answer_keeps_no_plan_waiting(
         settings = manager.settings
         waiting = get_model_manager(cache_dir=settings.cache_dir, modelscope_endpoint=slow.url, hf_endpoint=slow.url)
         try:
-            plan = waiting.plan_fine_tune(model=PRACTICE_REPO_ID, data=["mine.jsonl", REPO], device="cpu")
+            data = ["mine.jsonl", REPO, "org/more"]
+            plan = waiting.plan_fine_tune(model=PRACTICE_REPO_ID, data=data, device="cpu")
         finally:
             is_over.set()
 
-    assert plan.absent == (AbsentData(f"ms:{REPO}", None),)
+    assert plan.absent == (AbsentData(f"ms:{REPO}", None), AbsentData("ms:org/more", None))
     assert f"ms:{REPO} (size not known)" in plan.notices[0]
+    assert {"org/more" in one.path for one in slow.seen} == {False}, "the seconds are those of all data sets together"
+
+
+def test_a_rough_plan_asks_no_hub(manager: ModelManager, hub: ScriptedServer) -> None:
+    data = ["mine.jsonl", f"{REPO}:zh", f"hf:{REPO}:en"]
+
+    plan = manager.plan_fine_tune(model=PRACTICE_REPO_ID, data=data, device="cpu", rough=True)
+
+    assert plan.absent == (AbsentData(f"ms:{REPO}:zh", None), AbsentData(f"hf:{REPO}:en", None))
+    assert hub.seen == []
 
 
 def test_a_form_knows_without_a_hub_which_data_is_not_here(hub: ScriptedServer, manager: ModelManager) -> None:
@@ -345,6 +402,50 @@ def test_a_form_knows_without_a_hub_which_data_is_not_here(hub: ScriptedServer, 
 
     assert manager.absent_dataset(f"{REPO}:zh") is None
     assert manager.absent_dataset(f"hf:{REPO}:zh") == f"hf:{REPO}:zh"
+
+
+@pytest.fixture
+def far(manager: ModelManager) -> Iterator[ModelManager]:
+    """The same manager where ModelScope, which is asked first, has no data set, and Hugging Face has one."""
+    with ScriptedServer(dataset_hub({})) as empty, ScriptedServer(dataset_hub({REPO: FILES})) as hub:
+        yield get_model_manager(
+            cache_dir=manager.settings.cache_dir, modelscope_endpoint=empty.url, hf_endpoint=hub.url
+        )
+
+
+def test_a_data_set_named_without_its_hub_is_kept_by_that_of_the_hub_that_has_it(far: ModelManager) -> None:
+    (planned,) = far.plan_fine_tune(model=PRACTICE_REPO_ID, data=["mine.jsonl", f"{REPO}:zh"], device="cpu").absent
+
+    folder = far.fetcher(Work())(f"{REPO}:zh")
+
+    assert planned.name == f"hf:{REPO}:zh"
+    assert [str(one.name) for one in far.cached_datasets()] == [planned.name]
+    assert dataset_names([str(folder)]) == {str(folder): planned.name}
+    far.evict_model(planned.name)
+    assert far.fetcher(Work())(planned.name) == folder, "by that name it comes again"
+
+
+def test_a_data_set_named_without_its_hub_is_the_copy_that_is_here(far: ModelManager) -> None:
+    """What was downloaded by a whole name is what plan, cell and job read, whichever hub is asked first."""
+    done(far.download(f"hf:{REPO}:zh"))
+
+    found = far.finder()(f"{REPO}:zh")
+
+    assert found is not None
+    assert far.fetcher(Work())(f"{REPO}:zh") == found
+    assert [str(one.name) for one in far.cached_datasets()] == [f"hf:{REPO}:zh"]
+
+
+def test_what_earlier_versions_put_into_the_folder_of_another_hub_is_read_and_named_by_its_own(
+    far: ModelManager,
+) -> None:
+    new = far.fetcher(Work())(f"hf:{REPO}:zh")
+    old = far.settings.cache_dir / ".datasets/modelscope/zh/org_talks"
+    old.parent.mkdir(parents=True)
+    new.rename(old)
+
+    assert far.finder()(f"{REPO}:zh") == far.fetcher(Work())(f"{REPO}:zh") == old
+    assert dataset_names([str(old)]) == {str(old): f"hf:{REPO}:zh"}
 
 
 @pytest.mark.train

@@ -132,6 +132,18 @@ def test_a_run_whose_weights_do_not_fit_is_refused_before_it_is_a_job(
     assert manager.jobs() == []
 
 
+@pytest.mark.parametrize("data", [["train.jsonl", "org/far"], ["org/far"]])
+def test_a_run_whose_weights_do_not_fit_is_refused_whether_its_data_is_here_or_not(
+    manager: ModelManager, config: str, monkeypatch: pytest.MonkeyPatch, data: list[str]
+) -> None:
+    monkeypatch.setattr(planning, "machine_without_torch", lambda: Machine(2_000_000_000, 10**10))
+
+    with pytest.raises(DoesNotFit, match=r"Qwen/Qwen3-0\.6B needs at least .* 2\.0 GB are free"):
+        manager.fine_tune(config, model="Qwen/Qwen3-0.6B", method="full", data=data, fetch=False)
+
+    assert manager.jobs() == []
+
+
 def test_the_command_line_says_what_it_will_be(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["finetune", config, "--dry-run"]) == 0
 

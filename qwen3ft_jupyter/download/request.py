@@ -67,11 +67,11 @@ class DownloadRequest:
 
     def __post_init__(self) -> None:
         """Check the fields once: whoever holds a request need not."""
+        object.__setattr__(self, "hub", check_hub(self.hub))
         if self.dataset is not None:
             self._check_dataset()
             return
         repo_id, revision = parse_model(self.model_name, self.revision)
-        object.__setattr__(self, "hub", check_hub(self.hub))
         object.__setattr__(self, "model_name", repo_id)
         object.__setattr__(self, "revision", revision)
         if self.sources is not None:

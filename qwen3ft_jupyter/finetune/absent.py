@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.finetune.sources import named_repo
-from qwen3ft_jupyter.messages import Command, Message, Size, Texts
+from qwen3ft_jupyter.messages import Command, Message, Size, Texts, as_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ def notice_of(absent: Sequence[AbsentData]) -> str:
     return Message(
         "Not looked at, for it is not here yet: {names}. Download it: {command}",
         names=Texts([one.words for one in absent]),
-        command=Command("download", absent[0].name),
+        command=_commands(absent),
     )
 
 
@@ -68,5 +68,10 @@ def nothing_here(absent: Sequence[AbsentData]) -> NotCached:
         "The data is not here yet: {names}.",
         hint="Download it first; a fine-tune that is started does so itself: {command}",
         names=Texts([one.words for one in absent]),
-        command=Command("download", absent[0].name),
+        command=_commands(absent),
     )
+
+
+def _commands(absent: Sequence[AbsentData]) -> Texts:
+    """Return what downloads them: a command takes one."""
+    return Texts([as_message("{command}", {"command": Command("download", one.name)}) for one in absent])

@@ -14,9 +14,11 @@ import yaml
 
 from qwen3ft_jupyter.errors import BadConfig
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
+from qwen3ft_jupyter.finetune.dataset_info import has_entries
 from qwen3ft_jupyter.finetune.names import in_our_words
 from qwen3ft_jupyter.finetune.presets import EXCLUSIVE, fill_in
 from qwen3ft_jupyter.finetune.problems import problems_of
+from qwen3ft_jupyter.finetune.rules import read_paths
 from qwen3ft_jupyter.finetune.sources import may_be_repo, path_of
 from qwen3ft_jupyter.finetune.strict_yaml import parse_yaml
 from qwen3ft_jupyter.messages import Message
@@ -87,9 +89,18 @@ def check_form(
 
 
 def _absent(data: object, root: Path, absent_name: Callable[[str], str | None]) -> tuple[str, ...]:
-    items = data if isinstance(data, (list, tuple)) else [data]
-    named = [item for item in items if isinstance(item, str) and may_be_repo(item) and not is_there(root / item)]
-    return tuple(dict.fromkeys(name for item in named if (name := absent_name(path_of(item).as_posix()))))
+    texts = [text for item in (data if isinstance(data, (list, tuple)) else [data]) for text in _text_of(item)]
+    paths = [path_of(text) for text in texts if may_be_repo(text)]
+    named = [path.as_posix() for path in paths if not is_there(root / path) and not has_entries(root / path)]
+    return tuple(dict.fromkeys(found for name in named if (found := absent_name(name))))
+
+
+def _text_of(item: object) -> tuple[str, ...]:
+    """Return an item of data in one text, also if it was in fields; none if it is wrong, which others tell."""
+    try:
+        return read_paths([item])
+    except ValueError:
+        return ()
 
 
 def _find_problems(values: Mapping[str, Any], root: Path) -> tuple[Problem, ...]:

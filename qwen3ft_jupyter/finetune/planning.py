@@ -180,13 +180,14 @@ def _plan(
     )
 
 
-def check_least(config: FineTuneConfig, base: Base, plan: Callable[[], FineTunePlan]) -> None:
+def check_least(config: FineTuneConfig, base: Base, plan: Callable[[], FineTunePlan] | None) -> None:
     """Raise DoesNotFit or NoSpace, with what would fit, if not even one sample of one token does.
 
     Args:
         config: What is to be done.
         base: The model.
-        plan: Makes the whole plan, which knows what would fit; asked only if this run does not.
+        plan: Makes the whole plan, which knows what would fit; asked only if this run does not. None: there is no data
+            yet to make it of.
     """
     if base.numbers is None:
         return
@@ -195,7 +196,7 @@ def check_least(config: FineTuneConfig, base: Base, plan: Callable[[], FineTuneP
     nothing, one = DataReport(0, 0, (), 0, 0, ()), Tokens("estimated", 1, 1, 1, 1, (1,))
     least = make_plan(config, nothing, one, base.numbers, machine_without_torch(), disk_free=_disk_free(config))
     if least.fits == "no" or not least.has_room:
-        check_plan(plan())
+        check_plan(plan() if plan is not None else least)
 
 
 def _disk_free(config: FineTuneConfig) -> int | None:

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.download.plan import DownloadPlan
     from qwen3ft_jupyter.finetune.absent import AbsentData
     from qwen3ft_jupyter.hubs.datasets import DatasetName
+    from qwen3ft_jupyter.hubs.listing import Listing
     from qwen3ft_jupyter.manager.jobs import ModelJobs
-    from qwen3ft_jupyter.settings.declared import Settings
+    from qwen3ft_jupyter.settings.declared import HubName, Settings
     from qwen3ft_jupyter.work import Work
 
 ASKED_S = 10.0
@@ -55,28 +56,56 @@ def fetcher(cache: ModelCache, jobs: ModelJobs, work: Work) -> Callable[[str], P
     """Return what brings the data set of a name here and returns its folder; see `fetch_dataset`."""
 
     def fetch(name: str) -> Path:
-        return ensure_dataset(_parsed(name), cache, jobs.settings, work, is_used=jobs).model.folder
+        settings = jobs.settings
+        done = ensure_dataset(_parsed(name), cache, settings, work, is_used=jobs, max_speed=settings.max_speed)
+        return done.model.folder
 
     return fetch
 
 
 def finder(cache: ModelCache, settings: Settings) -> Callable[[str], Path | None]:
     """Return what gives the folder of the data set of a name, None where it is not here in whole; no hub is asked."""
+    return lambda name: found[1] if (found := _find_whole(_parsed(name), cache, settings)) else None
+
+
+def _find_whole(dataset: DatasetName, cache: ModelCache, settings: Settings) -> tuple[HubName, Path] | None:
+    """Return in which hub's folder a data set is in whole, and where; of several, that of the hub asked first."""
     from qwen3ft_jupyter.cache.datasets import dataset_cache
 
-    def find(name: str) -> Path | None:
-        dataset = _parsed(name)
-        for hub in (dataset.hub,) if dataset.hub else settings.hubs:
-            model = dataset_cache(cache, dataset, hub).find(dataset.repo_id)
-            if model is not None and model.is_verified and not model.changes:
-                return model.folder
-        return None
+    for hub in (dataset.hub,) if dataset.hub else settings.hubs:
+        model = dataset_cache(cache, dataset, hub).find(dataset.repo_id)
+        if model is not None and model.is_verified and not model.changes:
+            return hub, model.folder
+    return None
 
-    return find
+
+def _with_hub(dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work) -> DatasetName:
+    """Return a data set with its hub; where none is named, that of the copy here, else the first one that lists it.
+
+    Its folder and its name are those of that hub, so that it is found, and fetched anew, by them. Raises HubError,
+    BadInput.
+    """
+    if dataset.hub is not None:
+        return dataset
+    found = _find_whole(dataset, cache, settings)
+    if found is not None:
+        return replace(dataset, hub=found[0])
+    return replace(dataset, hub=settings.hub if settings.offline else _listing(dataset, cache, settings, work).hub)
+
+
+def _listing(dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work) -> Listing:
+    """Return what the first hub that has a data set lists of it. Raises HubError, BadInput, UnsafeModel."""
+    from qwen3ft_jupyter.hubs.routes import resolve
+
+    with downloading(dataset, cache, settings) as downloader:
+        return resolve(downloader.hubs, downloader.order, dataset.repo_id, work=work)
 
 
 def absent_name(name: str, cache: ModelCache, settings: Settings) -> str | None:
-    """Return the whole name of the data set on a hub that `name` means; None if it is here in whole, or is none."""
+    """Return the whole name of the data set on a hub that `name` means; None if it is here in whole, or is none.
+
+    No hub is asked, so that of a name without one is the preferred one; `absent_data` knows which has it.
+    """
     dataset = parse_dataset(name)
     if dataset is None or finder(cache, settings)(name) is not None:
         return None
@@ -106,37 +135,52 @@ def _parsed(name: str) -> DatasetName:
     return dataset
 
 
-def absent_data(names: Sequence[str], cache: ModelCache, settings: Settings, work: Work) -> tuple[AbsentData, ...]:
+def absent_data(
+    names: Sequence[str], cache: ModelCache, settings: Settings, work: Work, *, is_rough: bool = False
+) -> tuple[AbsentData, ...]:
     """Return which data sets these are that are not here, and how large; a hub is asked, in no more than seconds.
+
+    Where an answer will do that `is_rough`, none is: sizes are not known, and of a name without a hub it is the
+    preferred one.
 
     Raises:
         HubError: No hub has one of them, or lets us have it.
         BadInput, UnsafeModel: One has no such subset or split, several and none was named, or no rows.
         Stopped: The work was to stop.
     """
-    return tuple(_absent(_parsed(name), cache, settings, work) for name in names)
+    briefly = None if is_rough or settings.offline else replace(work, stop=Patience(work.stop, ASKED_S))
+    return tuple(_absent(_parsed(name), cache, settings, work, briefly) for name in names)
 
 
-def _absent(dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work) -> AbsentData:
+def _absent(
+    dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work, briefly: Work | None
+) -> AbsentData:
     from qwen3ft_jupyter.finetune.absent import AbsentData
-    from qwen3ft_jupyter.hubs.routes import resolve
 
     size, hub = None, dataset.hub or settings.hub
-    if not settings.offline:
-        with downloading(dataset, cache, settings) as downloader:
-            briefly = replace(work, stop=Patience(work.stop, ASKED_S))
-            try:
-                listing = resolve(downloader.hubs, downloader.order, dataset.repo_id, work=briefly)
-                size, hub = sum(file.size for file in listing.files), listing.hub
-            except (HubUnreachable, HubBusy, Stopped):
-                work.check()
+    if briefly is not None:
+        try:
+            briefly.check()
+            listing = _listing(dataset, cache, settings, briefly)
+            size, hub = listing.size, listing.hub
+        except (HubUnreachable, HubBusy, Stopped):
+            work.check()
     return AbsentData(str(replace(dataset, hub=hub)), size)
 
 
 def ensure_dataset(
-    dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work, *, is_used: InUse = nobody_uses
+    dataset: DatasetName,
+    cache: ModelCache,
+    settings: Settings,
+    work: Work,
+    *,
+    is_used: InUse = nobody_uses,
+    max_speed: float | None = None,
 ) -> Ensured:
     """Return a data set in the cache, downloading what is missing; within the quota others make room for it.
+
+    Without a hub in its name, it is that of the copy here, else that of the first hub that lists it. Where the controls
+    of the work set no speed, at most `max_speed` bytes a second travel.
 
     Raises:
         HubError: No hub has it, or lets us have it.
@@ -146,23 +190,36 @@ def ensure_dataset(
     """
     from qwen3ft_jupyter.download.request import DownloadRequest
 
-    with downloading(dataset, cache, settings, is_used=is_used) as downloader:
+    dataset = _with_hub(dataset, cache, settings, work)
+    with downloading(dataset, cache, settings, is_used=is_used, max_speed=max_speed) as downloader:
         return downloader.ensure(DownloadRequest(dataset.repo_id), work)
 
 
 def plan_dataset(
-    dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work, *, is_used: InUse = nobody_uses
+    dataset: DatasetName,
+    cache: ModelCache,
+    settings: Settings,
+    work: Work,
+    *,
+    is_used: InUse = nobody_uses,
+    max_speed: float | None = None,
 ) -> DownloadPlan:
-    """Return what `ensure_dataset` would do. Raises what `Downloader.plan` raises, and BadInput."""
+    """Return what `ensure_dataset` would do, at that speed. Raises what `Downloader.plan` raises, and BadInput."""
     from qwen3ft_jupyter.download.request import DownloadRequest
 
-    with downloading(dataset, cache, settings, is_used=is_used) as downloader:
+    dataset = _with_hub(dataset, cache, settings, work)
+    with downloading(dataset, cache, settings, is_used=is_used, max_speed=max_speed) as downloader:
         return downloader.plan(DownloadRequest(dataset.repo_id), work)
 
 
 @contextlib.contextmanager
 def downloading(
-    dataset: DatasetName, cache: ModelCache, settings: Settings, *, is_used: InUse = nobody_uses
+    dataset: DatasetName,
+    cache: ModelCache,
+    settings: Settings,
+    *,
+    is_used: InUse = nobody_uses,
+    max_speed: float | None = None,
 ) -> Iterator[Downloader]:
     """Yield what brings a data set, for the length of the block."""
     from qwen3ft_jupyter.cache.datasets import dataset_cache
@@ -183,7 +240,7 @@ def downloading(
             quota=settings.quota,
             is_used=is_used,
             max_connections=settings.max_connections,
-            max_speed=settings.max_speed,
+            max_speed=max_speed,
         )
 
 
@@ -193,6 +250,8 @@ def repair_dataset(dataset: DatasetName, cache: ModelCache, jobs: ModelJobs, wor
     from qwen3ft_jupyter.cache.own.repair import repair_model
 
     def fetch(_: CachedModel) -> int:
-        return ensure_dataset(dataset, cache, jobs.settings, work, is_used=jobs).bytes_fetched
+        settings = jobs.settings
+        done = ensure_dataset(dataset, cache, settings, work, is_used=jobs, max_speed=settings.max_speed)
+        return done.bytes_fetched
 
     return repair_model(find_dataset(cache, dataset), dataset.repo_id, fetch, work=work)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qwen3ft_jupyter.cache.own.datasets import dataset_at
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse
+from qwen3ft_jupyter.hubs.datasets import parse_dataset
 from qwen3ft_jupyter.manager.kinds import (
     DOWNLOAD,
     EVALUATE,
@@ -24,6 +25,7 @@ from qwen3ft_jupyter.manager.kinds import (
     model_params,
 )
 from qwen3ft_jupyter.manager.turns import pick_gpu
+from qwen3ft_jupyter.settings.declared import HUB_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,6 +92,10 @@ class ModelJobs:
             for path in params.config.get("data") or ():
                 if (dataset := dataset_at(self.settings.cache_dir, Path(path))) is not None:
                     yield str(dataset)
+            # those that the job finds or fetches itself are named, and lie nowhere yet as far as its config says
+            for name in params.datasets.values():
+                if (dataset := parse_dataset(name)) is not None:
+                    yield from (str(replace(dataset, hub=hub)) for hub in ([dataset.hub] if dataset.hub else HUB_NAMES))
 
     def refuse_any(self) -> None:
         """Raise ModelInUse, naming the job, if any is at work on this cache."""

@@ -128,9 +128,10 @@ class ModelManager(FineTunePlans, Details, Updates, CachedModels, TunedModels):
             wanted: `force`, `revision`, `update`, `sources`, `in_place`, as there.
         """
         request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop, controls)
+        speed, jobs = None if controls else self.settings.max_speed, self._model_jobs
         if request.dataset is not None:
-            return ensure_dataset(request.dataset, self.cache, self.settings, work, is_used=self._model_jobs)
-        with self._downloader(request, max_speed=None if controls else self.settings.max_speed) as downloader:
+            return ensure_dataset(request.dataset, self.cache, self.settings, work, is_used=jobs, max_speed=speed)
+        with self._downloader(request, max_speed=speed) as downloader:
             return warn_unless_sound(downloader.ensure(request, work), work.reporter)
 
     @tells_end
@@ -157,9 +158,9 @@ class ModelManager(FineTunePlans, Details, Updates, CachedModels, TunedModels):
             UnknownModel, BadName, BadInput, HubError: as there.
         """
         request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop)
+        speed, jobs = self.settings.max_speed if max_speed is None else max_speed, self._model_jobs
         if request.dataset is not None:
-            return plan_dataset(request.dataset, self.cache, self.settings, work, is_used=self._model_jobs)
-        speed = self.settings.max_speed if max_speed is None else max_speed
+            return plan_dataset(request.dataset, self.cache, self.settings, work, is_used=jobs, max_speed=speed)
         with self._downloader(request, max_speed=speed) as downloader:
             return downloader.plan(request, work)
 

@@ -52,6 +52,7 @@ class FineTunePlans(CachedModels):
         Args:
             config: as there.
             rough: reckon all, also what could be counted or tried: an answer in a second, for someone who still types.
+                No hub is asked, so that sizes in `absent` are None.
             fetch: bring those data sets here before.
             reporter: receives progress.
             stop: ends the work when set.
@@ -69,7 +70,7 @@ class FineTunePlans(CachedModels):
 
         def read(resolved: FineTuneConfig) -> None:
             earlier = (folder for _, folder in self._model_jobs.output_dirs())
-            here, absent, words = self._here(resolved, work)
+            here, absent, words = self._here(resolved, work, is_rough=rough)
             found = plan_run(here, self._base(here), earlier, work, is_rough=rough)
             plans.append(replace(found, absent=absent, notices=(*words, *found.notices)))
 
@@ -130,12 +131,14 @@ class FineTunePlans(CachedModels):
             found = preview(here, base.folder, count=count, work=work)
             return replace(found, absent=absent, notices=(*words, *found.notices))
 
-    def _here(self, config: FineTuneConfig, work: Work) -> tuple[FineTuneConfig, tuple[AbsentData, ...], list[str]]:
+    def _here(
+        self, config: FineTuneConfig, work: Work, *, is_rough: bool = False
+    ) -> tuple[FineTuneConfig, tuple[AbsentData, ...], list[str]]:
         """Return the config with the data that is here, what is not, and what is told of that. Raises NotCached."""
         from qwen3ft_jupyter.finetune.absent import nothing_here, notice_of, split_absent
 
         here, names = split_absent(config)
-        absent = absent_data(names, self.cache, self.settings, work)
+        absent = absent_data(names, self.cache, self.settings, work, is_rough=is_rough)
         if here is None:
             raise nothing_here(absent)
         return here, absent, [notice_of(absent)] if absent else []
@@ -150,10 +153,11 @@ class FineTunePlans(CachedModels):
 
     def _refuse_if_too_large(self, config: FineTuneConfig) -> None:
         """Raise DoesNotFit or NoSpace for a run that cannot fit however short its samples are."""
+        from qwen3ft_jupyter.finetune.absent import split_absent
         from qwen3ft_jupyter.finetune.planning import check_least, plan_run
 
-        base = self._base(config)
-        check_least(config, base, lambda: plan_run(config, base, ()))
+        base, (here, _) = self._base(config), split_absent(config)
+        check_least(config, base, (lambda: plan_run(here, base, ())) if here is not None else None)
 
     def _check_base(self, config: FineTuneConfig) -> None:
         """Raise BadName or UnknownModel for a base model that nobody can have."""

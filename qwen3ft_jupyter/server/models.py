@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from tornado import web
 
+from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.faces import say
 from qwen3ft_jupyter.hubs.datasets import as_dataset
 from qwen3ft_jupyter.hubs.spelling import parse_model
@@ -167,18 +169,29 @@ def _plan(manager: ModelManager, given: Given, stop: threading.Event) -> Mapping
 
 
 def _find_cached(manager: ModelManager, given: Given) -> CachedModel | None:
-    """Return the model if it is here and nothing has to be asked or checked for it; a data set is left to the job.
+    """Return the model or data set if it is here and nothing has to be asked or checked for it.
 
     An unverified folder goes through the job, which checks it and fetches what is missing. A branch or tag may have
     moved on, which the job asks; a commit never does.
     """
-    if given.flag("force") or given.flag("update") or as_dataset(given.text("model_name")) is not None:
+    if given.flag("force") or given.flag("update"):
         return None
+    if as_dataset(given.text("model_name")) is not None:
+        return _find_cached_dataset(manager, given)
     repo_id, revision = parse_model(given.text("model_name"), given.text("revision"))
     for model in manager.cached_models():
         if model.repo_id == repo_id and model.is_sound and revision in (None, model.commit):
             return model
     return None
+
+
+def _find_cached_dataset(manager: ModelManager, given: Given) -> CachedModel | None:
+    """Return the data set, by its whole name, if it is here. Raises BadInput: what only models have is asked for."""
+    wanted = {name: value for name, value in _options(given).items() if name != "max_speed"}
+    request = DownloadRequest.of(given.text("model_name"), **wanted)
+    folder = manager.finder()(request.model_name)
+    kept = (one.kept for one in manager.cached_datasets() if one.kept.folder == folder)
+    return next((replace(model, repo_id=request.model_name) for model in kept), None)
 
 
 def _start(manager: ModelManager, given: Given) -> JobSnapshot:

@@ -164,6 +164,28 @@ def test_one_that_a_job_reads_stays(
     assert manager.evict_model(TALKS) > 0  # the model is another one
 
 
+@pytest.mark.parametrize("kind", ["fine-tune", "evaluation"])
+@pytest.mark.parametrize("name", [NAME, NAME.removeprefix("ms:")])
+def test_one_that_a_job_will_find_by_its_name_stays(
+    manager: ModelManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
+) -> None:
+    """A job started from the panel has the name in its folder for a path, and looks for the data set itself."""
+    jobs, path = manager._model_jobs, str(tmp_path / name)
+    config = FineTuneConfig.from_dict({"model": "a/b", "data": f"{path}#5x2"}).to_dict()
+    params: FineTuneParams | EvaluateParams = FineTuneParams(jobs.starter(), config, datasets={path: name})
+    if kind == "evaluation":
+        params = EvaluateParams(jobs.starter(), "a/b", "a/b", config, datasets={path: name})
+
+    class Job:
+        id = "20260102-030405-finetune-abcd"
+
+    monkeypatch.setattr(ModelJobs, "active", lambda _self: [(Job, params)])
+
+    with pytest.raises(ModelInUse, match=f"{NAME} is used by the running job {Job.id}"):
+        manager.evict_model(NAME)
+    assert [one.is_in_use for one in manager.cache.holdings(manager._model_jobs)] == [False, True]
+
+
 def test_the_least_recently_used_make_room_unless_they_are_pinned(root: Path, tmp_path: Path) -> None:
     """Of two data sets and a model the one that was used longest ago goes for a new one; the pinned one does not."""
     other = make_cached(root / ".datasets/huggingface/default", RepoId("org/old"), ROWS)

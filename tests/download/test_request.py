@@ -43,6 +43,15 @@ def test_what_is_no_hub_is_refused_and_that_of_a_data_set_stands_in_its_name() -
         DownloadRequest.of("a/b", hub=wrong)
     with pytest.raises(BadInput, match="are about models"):
         DownloadRequest.of("ms:a/b", hub="modelscope")
+    with pytest.raises(BadInput, match="github is no hub"):
+        DownloadRequest.of("ms:a/b", hub=wrong)
+
+
+def test_a_hub_that_is_left_empty_is_none_also_for_a_data_set() -> None:
+    empty: Any = ""
+    for name in ("a/b", "ms:a/b"):
+        assert DownloadRequest.of(name, hub=empty) == DownloadRequest.of(name)
+        assert "hub" not in DownloadRequest.of(name, hub=empty).to_dict()
 
 
 def test_a_notebook_shows_the_fields_of_a_request_where_a_method_takes_them() -> None:

@@ -58,6 +58,29 @@ def test_data_sets_that_are_not_here_are_told_by_the_names_that_download_them(tm
 
 
 @pytest.mark.parametrize(
+    ("item", "asked"),
+    [
+        ({"path": "org/far", "rows": 500}, ["org/far"]),
+        ({"path": "hf:org/far", "subset": "zh", "split": "test", "weight": 2}, ["hf:org/far:zh:test"]),
+        ({"path": "org/far", "rows": "many"}, []),
+        ({"path": 7}, []),
+        ({"path": "org/folder", "rows": 5}, []),
+        ("org/folder#5", []),
+        ("lists/mine", []),
+        ("lists/mine#5", []),
+    ],
+)
+def test_data_is_looked_for_however_it_is_written(tmp_path: Path, item: object, asked: list[str]) -> None:
+    (tmp_path / "org/folder").mkdir(parents=True)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/dataset_info.json").write_text('{"mine": {"file_name": "mine.json"}}')
+
+    for data in (item, [item]):
+        found = check_form({"model": "a/b", "data": data}, root=tmp_path, absent_name=lambda name: name)
+        assert found.absent == tuple(asked)
+
+
+@pytest.mark.parametrize(
     ("given", "field", "default"),
     [
         ({}, "lora.r", 16),

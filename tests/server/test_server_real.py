@@ -37,6 +37,23 @@ async def test_what_there_is_is_answered_as_promised(ask: Ask, path: str) -> Non
     assert answer.code == 200
 
 
+async def test_a_data_set_that_is_here_is_no_job(ask: Ask, manager: ModelManager, tmp_path: Path) -> None:
+    folder = make_cached(tmp_path / "cache/.datasets/huggingface/zh", "org/talks", {"a.jsonl": b"{}"})
+    name = "hf:org/talks:zh"
+
+    here = await ask("post", "/models/download", query="model_name=HF:org/talks:zh")
+    refused = [
+        await ask("post", "/models/download", query=f"model_name={name}&{wish}") for wish in ("revision=v1", "force=1")
+    ]
+    (folder / "a.jsonl").unlink()
+    damaged = await ask("post", "/models/download", query=f"model_name={name}")
+    await asyncio.to_thread(manager.job(damaged.json["id"]).wait, 60)
+
+    assert (here.code, here.json["status"], here.json["model_name"]) == (200, "cached", name)
+    assert [(each.code, each.json["code"]) for each in refused] == [(400, "bad-input")] * 2
+    assert damaged.code == 202
+
+
 async def test_the_event_loop_opens_no_file(ask: Ask, manager: ModelManager, tmp_path: Path) -> None:
     """A drive that hangs would otherwise stop every notebook of the server."""
     make_cached(tmp_path / "cache", "acme/Tiny-1")

@@ -237,6 +237,21 @@ describe('a form', () => {
     await eventually(() => expect(asked('POST finetune/preview')).toBe(before[1] + 1));
   });
 
+  it('names data by the hub that has it, once one has told', async () => {
+    const { server, model } = make();
+    server.reply('POST finetune/check', { ...RIGHT, absent: ['ms:org/far:zh', 'ms:org/talks'] });
+    const rough = [{ name: 'ms:org/far:zh', size: null }];
+    server.reply('POST finetune/plan', { ...plan('a/b'), absent: rough });
+    server.reply('POST finetune/preview', { ...PREVIEW, absent: [{ name: 'hf:org/far:zh', size: 5 }] });
+    model.load();
+    await eventually(() => expect(model.isPlanFresh).toBe(true));
+    await eventually(() => expect(model.isPreviewFresh).toBe(true));
+    expect(model.absent).toEqual([
+      { name: 'hf:org/far:zh', size: 5 },
+      { name: 'ms:org/talks', size: null }
+    ]);
+  });
+
   it('that is refused says why, and is as it was', async () => {
     const { server, model } = make();
     server.reply('POST finetune', { code: 'does-not-fit', message: 'Too large.', hint: '' }, 409);

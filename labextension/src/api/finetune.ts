@@ -66,6 +66,11 @@ const parsePlannedMemory = object<PlannedMemory>()('memory', {
 /** The memory of a run. */
 export type IPlannedMemory = ReturnType<typeof parsePlannedMemory>;
 
+const parseAbsent = object<Schemas['AbsentData'][number]>()('data set', { name: text, size: number });
+
+/** A data set on a hub that is not on this disk; how large it is, null where no hub has told. */
+export type IAbsentData = ReturnType<typeof parseAbsent>;
+
 const parsePlan = object<Schemas['FineTunePlan']>()('plan', {
   model: text,
   output_dir: text,
@@ -90,7 +95,7 @@ const parsePlan = object<Schemas['FineTunePlan']>()('plan', {
   seconds: number,
   rate_from: text,
   notices: each(text),
-  absent: each(object<Schemas['AbsentData'][number]>()('data set', { name: text, size: number })),
+  absent: each(parseAbsent),
   fits: oneOf(FITS, 'unknown'),
   has_room: (value: unknown) => value !== false
 });
@@ -145,7 +150,8 @@ const parsePreview = object<Schemas['Preview']>()('preview', {
   lengths: each(parseBin),
   first: each(parseSample),
   notices: each(text),
-  rows_left_out: each(text)
+  rows_left_out: each(text),
+  absent: each(parseAbsent)
 });
 
 /** The data as the model will see it. */

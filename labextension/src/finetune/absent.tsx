@@ -1,5 +1,6 @@
 import * as React from 'react';
 
+import type { IAbsentData } from '../api/finetune';
 import { ActionButton } from '../components/button';
 import { useApp, useStore } from '../components/context';
 import { RunningJob } from '../components/progress';
@@ -10,26 +11,24 @@ import { useModel } from './context';
 /** Data sets on a hub that are not on this disk: they may be of any size, so they are fetched on request. */
 export function AbsentData(): JSX.Element | null {
   const { trans } = useApp();
-  const names = useModel().checked.value?.absent ?? [];
-  return names.length === 0 ? null : (
+  const { absent } = useModel();
+  return absent.length === 0 ? null : (
     <ul className="jp-Qwen3ft-dataFiles" aria-label={trans.__('Data that is not on this disk yet')}>
-      {names.map(name => (
-        <Absent key={name} name={name} />
+      {absent.map(each => (
+        <Absent key={each.name} {...each} />
       ))}
     </ul>
   );
 }
 
-function Absent({ name }: { readonly name: string }): JSX.Element {
+function Absent({ name, size }: IAbsentData): JSX.Element {
   const { store, trans, locale } = useApp();
-  const model = useModel();
   const download = useStore(each => each.downloadOf(name));
   const isBusy = useStore(each => each.isDownloading(name));
-  const bytes = model.plan.value?.absent.find(each => each.name === name)?.size ?? null;
   return (
     <li>
       <span>
-        {trans.__('Not on this disk yet:')} <bdi>{name}</bdi> {bytes !== null && formatBytes(bytes, locale)}
+        {trans.__('Not on this disk yet:')} <bdi>{name}</bdi> {size !== null && formatBytes(size, locale)}
       </span>
       <ActionButton
         label={trans.__('Download')}

@@ -21,11 +21,14 @@ def dataset_roots(root: Path) -> list[Path]:
 
 
 def recorded_dataset(folder: Path) -> DatasetName | None:
-    """Return the data set that a folder in a cache holds, by its manifest; None: it has none or lies elsewhere."""
+    """Return the data set that a folder in a cache holds, by its manifest; None: it has none or lies elsewhere.
+
+    The hub is the one it came from, which has it: earlier versions may have put it into the folder of another.
+    """
     if len(folder.parts) < 4 or folder.parts[-4] != DATASETS_FOLDER:
         return None
     record = read_manifest(folder)
-    return DatasetName.of_choice(folder.parts[-3], folder.parts[-2], record.repo_id) if record is not None else None
+    return DatasetName.of_choice(record.hub, folder.parts[-2], record.repo_id) if record is not None else None
 
 
 def dataset_at(root: Path, path: Path) -> DatasetName | None:

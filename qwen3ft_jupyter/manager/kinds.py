@@ -103,6 +103,11 @@ class CheckParams:
         return cls(Starter.from_dict(data), str(data["model_name"]), data.get("revision"))
 
 
+def _named(datasets: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return how data sets on a hub are written; nothing where there are none, as earlier versions write it."""
+    return {"datasets": dict(datasets)} if datasets else {}
+
+
 @dataclass(frozen=True, slots=True)
 class FineTuneParams:
     """What a fine-tune is given."""
@@ -127,7 +132,7 @@ class FineTuneParams:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
-        given = {"config": dict(self.config), "gpu": self.gpu, "datasets": dict(self.datasets)}
+        given = {"config": dict(self.config), "gpu": self.gpu, **_named(self.datasets)}
         return {**given, **self.starter.to_dict()}
 
     @classmethod
@@ -216,8 +221,7 @@ class EvaluateParams:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
         given = {"source": self.source, "config": dict(self.config), "is_held_out": self.is_held_out, "gpu": self.gpu}
-        given["datasets"] = dict(self.datasets)
-        return {"model_name": self.model_name, **given, **self.starter.to_dict()}
+        return {"model_name": self.model_name, **given, **_named(self.datasets), **self.starter.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EvaluateParams:

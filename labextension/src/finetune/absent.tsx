@@ -2,10 +2,9 @@ import * as React from 'react';
 
 import { ActionButton } from '../components/button';
 import { useApp, useStore } from '../components/context';
-import { RunningJob } from '../components/progress';
 import { formatBytes } from '../domain/format';
-import { isActive } from '../domain/jobs';
 import { useModel } from './context';
+import { Downloading } from './downloading';
 
 /** Data sets on a hub that are not on this disk: they may be of any size, so they are fetched on request. */
 export function AbsentData(): JSX.Element | null {
@@ -23,7 +22,6 @@ export function AbsentData(): JSX.Element | null {
 function Absent({ name }: { readonly name: string }): JSX.Element {
   const { store, trans, locale } = useApp();
   const model = useModel();
-  const download = useStore(each => each.downloadOf(name));
   const isBusy = useStore(each => each.isDownloading(name));
   const bytes = model.plan.value?.absent.find(each => each.name === name)?.size ?? null;
   return (
@@ -37,7 +35,7 @@ function Absent({ name }: { readonly name: string }): JSX.Element {
         isBusy={isBusy}
         onClick={() => void store.actions.download(name)}
       />
-      {download !== null && isActive(download) && <RunningJob job={download} />}
+      <Downloading name={name} />
     </li>
   );
 }

@@ -3,7 +3,7 @@ import { Sanitizer } from '@jupyterlab/apputils';
 import { parseJob } from '../api/answers';
 import { parseCard, parseDetails } from '../api/details';
 import { measuredRates } from '../domain/rates';
-import { cardSanitizer, hasPictures, isElsewhere } from '../domain/untrusted';
+import { cardSanitizer, hasPictures, isDrawn, isElsewhere } from '../domain/untrusted';
 import { FakeServer } from './fake';
 
 const HERE = 'http://127.0.0.1:8888';
@@ -70,9 +70,23 @@ describe('a card', () => {
     expect(hasPictures('![curve](a.png) and <img src="a.png"> and https://hub/a.png')).toBe(false);
   });
 
+  it.each(['![', '![a](', '<img ', '<img src=', '<img src ', ' src'])(
+    'is looked through once, however often it says %j',
+    beginning => {
+      expect(hasPictures(`<img${beginning.repeat(1_000_000)}`)).toBe(false);
+    }
+  );
+
+  it('is drawn unless it is longer than any that is meant to be read', () => {
+    expect(isDrawn('a'.repeat(300_000))).toBe(true);
+    expect(isDrawn('a'.repeat(300_001))).toBe(false);
+  });
+
   it.each([
     ['https://hub/x', true],
     [`${HERE}/x`, false],
+    ['https://127.0.0.1:8888/x', false],
+    ['http://127.0.0.1:9999/x', false],
     ['/x', false],
     ['#x', false],
     ['javascript:x', false],

@@ -10,12 +10,18 @@ type Rows = Readonly<Record<string, ReadonlyArray<string>>>;
 
 class Panel extends ReactWidget {
   rows: Rows = {};
+  /** Whether the field has a button of its own. */
+  hasMore = false;
 
   protected override render(): JSX.Element {
     return (
       <FocusKeeper>
         <button className="jp-mod-danger">Delete all</button>
         <button>Refresh</button>
+        <div data-field="data">
+          {this.hasMore && <button>Download</button>}
+          <input />
+        </div>
         {Object.keys(this.rows).length > 0 && (
           <ul>
             {Object.entries(this.rows).map(([name, words]) => (
@@ -101,6 +107,15 @@ describe('FocusKeeper', () => {
     focus(0, 'Delete');
     await show({});
     expect(focused()).toBe('-1 Refresh');
+  });
+
+  it('gives the focus of a button about a field to the field', async () => {
+    panel.hasMore = true;
+    await show({ a: ['Load'] });
+    panel.node.querySelector<HTMLElement>('[data-field] button')?.focus();
+    panel.hasMore = false;
+    await show({ a: ['Load', 'Stop'] });
+    expect(document.activeElement?.tagName).toBe('INPUT');
   });
 
   it('takes the focus from nobody', async () => {

@@ -13,7 +13,7 @@ const SERIES = { stride: 1, start: 0, steps: [1, 2], means: [3, 2], lows: [], hi
 const CURVES = { version: 'a', last_step: 2, series: { loss: SERIES } };
 const JOB = { id: 'one', kind: 'finetune', state: 'running', params: {}, attempt: 1 };
 
-function setUp(folder = '') {
+function setUp(folder = '', isHidden = false) {
   const fake = new FakeServer();
   fake.replyAll({ jobs: [JOB] });
   fake.reply('GET runs/report', RUN);
@@ -24,18 +24,19 @@ function setUp(folder = '') {
     store,
     jobId: 'one',
     folder,
-    isHidden: () => false,
+    isHidden: () => isHidden,
     onFolder: each => kept.push(each)
   });
   return { fake, store, model, kept };
 }
 
+const BUSY = { code: 'busy', message: 'Not now.', hint: '' };
 const GONE = { code: 'job-not-found', message: '', hint: '' };
 
 describe('the view of a run', () => {
   let dispose: () => void = () => undefined;
-  const open = (folder = '') => {
-    const all = setUp(folder);
+  const open = (folder = '', isHidden = false) => {
+    const all = setUp(folder, isHidden);
     dispose = () => {
       all.model.dispose();
       all.store.dispose();
@@ -100,12 +101,42 @@ describe('the view of a run', () => {
     expect(new URL(asked[0].url).searchParams.get('run')).toBe('/runs/first');
   });
 
+  it('looks again at a forgotten run that could not be read while nobody saw it', async () => {
+    const { fake, model } = open('/runs/first', true);
+    fake.reply('GET jobs/one', GONE, 404);
+    fake.reply('GET runs/report', BUSY, 503);
+    await model.refresh();
+    await eventually(() => expect(model.picture.problem?.code).toBe('busy'));
+    fake.reply('GET runs/report', RUN);
+    await model.refresh();
+    await eventually(() => expect(model.picture.problem).toBeNull());
+    expect(model.picture.curves?.series.loss.steps).toEqual([1, 2]);
+  });
+
+  it('asks each of two questions that failed again, also where the later one waits less', async () => {
+    const { fake, model } = open();
+    fake.reply('GET jobs/one', { ...JOB, state: 'succeeded' });
+    const count = (route: string) => fake.asked.filter(each => each === route).length;
+    await model.refresh();
+    await eventually(() => expect(model.picture.curves).not.toBeNull());
+    fake.reply('GET runs/report', BUSY, 503);
+    await model.refresh();
+    await eventually(() => expect(model.picture.problem?.code).toBe('busy'));
+    await eventually(() => expect(count('GET runs/curves')).toBe(2));
+    fake.reply('GET runs/curves', BUSY, 503);
+    await model.refresh();
+    await eventually(() => expect(count('GET runs/curves')).toBe(3));
+    fake.reply('GET runs/report', RUN);
+    fake.reply('GET runs/curves', CURVES);
+    await eventually(() => expect(model.picture.problem).toBeNull());
+  });
+
   it('keeps what it knows where one of several questions fails, and asks that one again', async () => {
     const { fake, model } = open();
     fake.reply('GET jobs/one', { ...JOB, state: 'succeeded' });
     await model.refresh();
     await eventually(() => expect(model.picture.curves).not.toBeNull());
-    fake.reply('GET runs/report', { code: 'busy', message: 'Not now.', hint: '' }, 503);
+    fake.reply('GET runs/report', BUSY, 503);
     await model.refresh();
     await eventually(() => expect(model.picture.problem?.message).toBe('Not now.'));
     expect(model.picture.run?.folder).toBe('/runs/first');
@@ -121,7 +152,7 @@ describe('the view of a run', () => {
   it('draws the curves of a run whose folder could not be read at first', async () => {
     const { fake, model } = open();
     fake.reply('GET jobs/one', { ...JOB, state: 'succeeded' });
-    fake.reply('GET runs/report', { code: 'busy', message: 'Not now.', hint: '' }, 503);
+    fake.reply('GET runs/report', BUSY, 503);
     await model.refresh();
     await eventually(() => expect(model.picture.problem).not.toBeNull());
     fake.reply('GET runs/report', RUN);

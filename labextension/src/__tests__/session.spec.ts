@@ -68,7 +68,7 @@ const TURN = { question: 'Hi', replies: {}, system: '', options: {} };
 function make(args: Partial<PlaygroundArgs> = {}) {
   const started: FakeKernel[] = [];
   const ended: string[] = [];
-  const server = { isUp: true };
+  const server = { isUp: true, ending: Promise.resolve() };
   const kept: PlaygroundArgs[] = [];
   const next: { reply: object; wait: Promise<void>; until: Promise<void> } = {
     reply: { status: 'ok' },
@@ -86,6 +86,7 @@ function make(args: Partial<PlaygroundArgs> = {}) {
     },
     connectTo: () => started[0],
     shutdown: async (id: string) => {
+      await server.ending;
       if (!server.isUp) {
         throw new Error('no server');
       }
@@ -230,6 +231,29 @@ describe('a playground', () => {
     expect(ended).toEqual(['kernel-1']);
     expect(playground.snapshot).toMatchObject({ line: 'none', isEnded: true });
     expect(playground.snapshot.told.turns).toHaveLength(1);
+  });
+
+  it('says that the kernel was ended only once it is gone', async () => {
+    const { playground, started, server } = make();
+    await playground.load();
+    started[0].says({ type: 'state', phase: 'loading', turns: [] });
+    server.isUp = false;
+    await playground.stopLoad();
+    expect(playground.snapshot).toMatchObject({ line: 'lost', isEnded: false });
+  });
+
+  it('does not say of a later load that its kernel was ended', async () => {
+    const { playground, started, server } = make();
+    await playground.load();
+    started[0].says({ type: 'state', phase: 'loading', turns: [] });
+    let goOn = (): void => undefined;
+    server.ending = new Promise(resolve => (goOn = resolve));
+    const stopping = playground.stopLoad();
+    await eventually(() => expect(playground.snapshot.line).toBe('none'));
+    await playground.load();
+    goOn();
+    await stopping;
+    expect(playground.snapshot).toMatchObject({ line: 'open', isEnded: false });
   });
 
   it('is told when another window takes the kernel, and takes it back', async () => {

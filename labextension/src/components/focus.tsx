@@ -5,6 +5,8 @@ interface IPlace {
   readonly element: Element;
   /** The rows it is in, the innermost first. */
   readonly rows: ReadonlyArray<IRow>;
+  /** The part of a form that it is in: all about one field. */
+  readonly part: Element | null;
 }
 
 interface IRow {
@@ -57,11 +59,11 @@ function placeOf(element: Element): IPlace {
     const list = row.parentElement;
     rows.push({ row, list, index: list === null ? 0 : [...list.children].indexOf(row) });
   }
-  return { element, rows };
+  return { element, rows, part: element.closest('[data-field]') };
 }
 
-/** The first button of the row, else of the one that came to its place, else of the whole. */
-function successorOf({ rows }: IPlace, box: Element | null): HTMLElement | null {
+/** The first button of the row, else of the one that came to its place, else the field it was about, else of the whole. */
+function successorOf({ rows, part }: IPlace, box: Element | null): HTMLElement | null {
   for (const { row, list, index } of rows) {
     const neighbours = list?.isConnected ? [list.children[index], list.children[index - 1]] : [];
     for (const candidate of row.isConnected ? [row] : neighbours) {
@@ -71,7 +73,8 @@ function successorOf({ rows }: IPlace, box: Element | null): HTMLElement | null 
       }
     }
   }
-  return buttonIn(box);
+  const field = part?.isConnected ? part.querySelector<HTMLElement>('input:enabled') : null;
+  return field ?? buttonIn(box);
 }
 
 /** Not one that deletes: a key that is pressed once too often shall do no harm. */

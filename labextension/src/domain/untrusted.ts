@@ -30,21 +30,38 @@ interface ITag {
 }
 
 /**
- * Whether an address leads to another web server: one of ours could be made to do something by being asked, such as to
- * log somebody out.
+ * Whether an address leads to another machine: a server of ours, whatever its port, could be made to do something by
+ * being asked, such as to log somebody out.
  */
 export function isElsewhere(address: string, origin: string): boolean {
   try {
-    const { protocol, origin: other } = new URL(address);
-    return (protocol === 'https:' || protocol === 'http:') && other !== origin;
+    const { protocol, hostname } = new URL(address);
+    return (protocol === 'https:' || protocol === 'http:') && hostname !== new URL(origin).hostname;
   } catch {
     return false; // relative: it would lead to the server of JupyterLab
   }
 }
 
-/** Whether there are pictures in a card that could be loaded from the network. */
+/** A longer card is shown as it was written: what draws it might keep the page busy for minutes. */
+const LONGEST_DRAWN = 300_000;
+
+/** Whether a card is drawn as Markdown. */
+export function isDrawn(markdown: string): boolean {
+  return markdown.length <= LONGEST_DRAWN;
+}
+
+/**
+ * Whether there are pictures in a card that could be loaded from the network.
+ *
+ * It is looked at from one beginning of a picture to the next: from each to the end of the text, a stranger's million
+ * beginnings would keep the page busy for hours.
+ */
 export function hasPictures(markdown: string): boolean {
-  return /!\[[^\]]*\]\(\s*<?https?:|<img\b[^>]*\bsrc\s*=\s*["']?https?:/i.test(markdown);
+  const from = (beginning: RegExp) => markdown.split(beginning).slice(1);
+  return (
+    from(/!\[/).some(part => /^[^\]]*\]\(\s*<?https?:/i.test(part)) ||
+    from(/<img\b/i).some(part => /^[^>]*\bsrc\s*=\s*["']?https?:/i.test(part))
+  );
 }
 
 /**

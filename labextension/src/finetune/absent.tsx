@@ -3,10 +3,9 @@ import * as React from 'react';
 import type { IAbsentData } from '../api/finetune';
 import { ActionButton } from '../components/button';
 import { useApp, useStore } from '../components/context';
-import { RunningJob } from '../components/progress';
 import { formatBytes } from '../domain/format';
-import { isActive } from '../domain/jobs';
 import { useModel } from './context';
+import { Downloading } from './downloading';
 
 /** Data sets on a hub that are not on this disk: they may be of any size, so they are fetched on request. */
 export function AbsentData(): JSX.Element | null {
@@ -23,7 +22,6 @@ export function AbsentData(): JSX.Element | null {
 
 function Absent({ name, size }: IAbsentData): JSX.Element {
   const { store, trans, locale } = useApp();
-  const download = useStore(each => each.downloadOf(name));
   const isBusy = useStore(each => each.isDownloading(name));
   return (
     <li>
@@ -36,7 +34,7 @@ function Absent({ name, size }: IAbsentData): JSX.Element {
         isBusy={isBusy}
         onClick={() => void store.actions.download(name)}
       />
-      {download !== null && isActive(download) && <RunningJob job={download} />}
+      <Downloading name={name} />
     </li>
   );
 }

@@ -4,6 +4,7 @@ import { SERVER_MISSING } from '../api/request';
 import { ProblemAlert } from '../components/alert';
 import { ActionButton } from '../components/button';
 import { useApp, useStore } from '../components/context';
+import { FocusKeeper } from '../components/focus';
 import { ServerMissing } from '../components/missing';
 import { Actions, Started } from './actions';
 import { Advanced, Unknown } from './advanced';
@@ -25,22 +26,24 @@ export function Form(): JSX.Element {
           <Waiting label={trans.__('Asking the server for the fields')} onStop={() => model.schema.stop()} />
         )}
         {model.schema.value !== null && (
-          <div className="jp-Qwen3ft-columns">
-            <div className="jp-Qwen3ft-column">
-              <ModelChoice />
-              <DataChoice />
-              <MethodChoice />
-              <GoalChoice />
-              <Unknown />
-              <General />
-              <Advanced />
+          <FocusKeeper>
+            <div className="jp-Qwen3ft-columns">
+              <div className="jp-Qwen3ft-column">
+                <ModelChoice />
+                <DataChoice />
+                <MethodChoice />
+                <GoalChoice />
+                <Unknown />
+                <General />
+                <Advanced />
+              </div>
+              <div className="jp-Qwen3ft-column">
+                <Started />
+                <Fit />
+                <Seen />
+              </div>
             </div>
-            <div className="jp-Qwen3ft-column">
-              <Started />
-              <Fit />
-              <Seen />
-            </div>
-          </div>
+          </FocusKeeper>
         )}
       </div>
       <Actions />

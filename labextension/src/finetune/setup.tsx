@@ -4,11 +4,10 @@ import * as React from 'react';
 import { Badge } from '../components/badge';
 import { ActionButton } from '../components/button';
 import { useApp, useStore } from '../components/context';
-import { RunningJob } from '../components/progress';
 import { formatBytes, formatParameters } from '../domain/format';
-import { isActive } from '../domain/jobs';
 import { AbsentData } from './absent';
 import { useDesk, useModel } from './context';
+import { Downloading } from './downloading';
 import { changesFor } from './draft';
 import { Problems } from './field';
 
@@ -61,7 +60,6 @@ function ModelFacts(): JSX.Element | null {
   const { store, trans, locale } = useApp();
   const name = useModel().text('model');
   const entry = useStore(({ snapshot }) => snapshot.models.find(each => each.model_name === name));
-  const download = useStore(each => each.downloadOf(name));
   const isBusy = useStore(each => each.isDownloading(name));
   if (name === '') {
     return null;
@@ -91,7 +89,7 @@ function ModelFacts(): JSX.Element | null {
           </>
         )}
       </div>
-      {download !== null && isActive(download) && <RunningJob job={download} />}
+      <Downloading name={name} />
     </>
   );
 }

@@ -5,10 +5,11 @@ import type { IModel } from '../api/answers';
 import type { ICard } from '../api/details';
 import { Asking, useAsked } from '../components/asked';
 import { ActionButton } from '../components/button';
-import { useApp } from '../components/context';
+import { useApp, useStore } from '../components/context';
 import { Markdown } from '../components/markdown';
 import { originName } from '../domain/names';
-import { cardSanitizer, hasPictures } from '../domain/untrusted';
+import { cardSanitizer, hasPictures, isDrawn } from '../domain/untrusted';
+import { mainCopy } from '../domain/updates';
 
 interface ICardProps {
   readonly entry: IModel;
@@ -23,6 +24,13 @@ export function CardFold({ entry, onLicense }: ICardProps): JSX.Element {
   const [isOpen, setOpen] = React.useState(false);
   const asked = useAsked(signal => store.client.card(name, signal));
   const card = asked.value;
+  const commit = useStore(({ snapshot }) => mainCopy(snapshot.cache, name)?.commit);
+  // An update has another card; no hub is asked for that of a copy. What was read of one that went away stays.
+  React.useEffect(() => {
+    if ((card !== null || asked.isBusy) && commit !== undefined) {
+      asked.ask();
+    }
+  }, [commit]);
   React.useEffect(() => onLicense(card?.license ?? ''), [card, onLicense]);
   const toggle = (): void => {
     if (!isOpen && card === null) {
@@ -57,9 +65,10 @@ function CardText({ card }: { readonly card: ICard }): JSX.Element {
   const [withPictures, setWithPictures] = React.useState(false);
   const text = card.text ?? '';
   const strict = React.useMemo(
-    () => rendermime && strictly(rendermime, withPictures),
-    [rendermime, withPictures]
+    () => (rendermime && isDrawn(text) ? strictly(rendermime, withPictures) : null),
+    [rendermime, text, withPictures]
   );
+  const isPictured = React.useMemo(() => strict !== null && hasPictures(text), [strict, text]);
   if (text.trim() === '') {
     return <p>{trans.__('This model has no card.')}</p>;
   }
@@ -73,7 +82,7 @@ function CardText({ card }: { readonly card: ICard }): JSX.Element {
               originName(card.model_name, card.hub, trans)
             )}
       </div>
-      {hasPictures(text) && strict && (
+      {isPictured && (
         <ActionButton
           label={withPictures ? trans.__('Hide pictures') : trans.__('Load pictures')}
           description={

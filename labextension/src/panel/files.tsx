@@ -5,9 +5,10 @@ import type { IModel } from '../api/answers';
 import type { IDetails, IModelFile } from '../api/details';
 import { Asking, useAsked } from '../components/asked';
 import { ActionButton } from '../components/button';
-import { useApp } from '../components/context';
+import { useApp, useStore } from '../components/context';
 import { formatBytes } from '../domain/format';
 import { originName, revisionWords } from '../domain/names';
+import { mainCopy } from '../domain/updates';
 
 /** So many digits tell a digest from others. */
 const DIGITS = 12;
@@ -16,10 +17,11 @@ const DIGITS = 12;
 export function FilesFold({ entry }: { readonly entry: IModel }): JSX.Element {
   const { store, trans } = useApp();
   const { model_name: name, cached } = entry;
+  const commit = useStore(({ snapshot }) => mainCopy(snapshot.cache, name)?.commit);
   const local = useAsked(signal => store.client.details(name, false, signal));
   const remote = useAsked(signal => store.client.details(name, true, signal));
-  // What is in the cache changes with downloads and deletions.
-  React.useEffect(() => local.ask(), [name, cached]);
+  // What is in the cache changes with downloads, updates and deletions.
+  React.useEffect(() => local.ask(), [name, cached, commit]);
   const found = local.value?.files ? local.value : remote.value;
   return (
     <>

@@ -94,6 +94,8 @@ export function OtherModel(): JSX.Element {
   const [name, setName] = React.useState('');
   const id = React.useId();
   const shown = React.useRef<HTMLDivElement>(null);
+  /** What is in the field now, for those who have waited for an answer. */
+  const typed = React.useRef('');
   // It may be below what the section shows.
   React.useEffect(() => {
     if (refusal !== '' || problem !== null) {
@@ -101,17 +103,26 @@ export function OtherModel(): JSX.Element {
     }
   }, [refusal, problem]);
   const given = text.trim();
+  const type = (words: string): void => {
+    typed.current = words;
+    setText(words);
+    setRefusal('');
+    setProblem(null);
+  };
   const read = async (): Promise<INamed | null> => {
     const found = await meaningOf(app, given);
-    setRefusal(found.refusal);
-    setProblem(found.problem);
-    setName(found.named?.model_name ?? '');
+    if (typed.current === text) {
+      setRefusal(found.refusal);
+      setProblem(found.problem);
+      setName(found.named?.model_name ?? '');
+    }
     return found.named;
   };
   const submit = async (): Promise<void> => {
     const named = await read();
-    if (named !== null && (await store.actions.download(named.model_name, optionsOf(named)))) {
-      setText('');
+    const isBegun = named !== null && (await store.actions.download(named.model_name, optionsOf(named)));
+    if (isBegun && typed.current === text) {
+      type('');
     }
   };
   const plan = async (): Promise<void> => {
@@ -141,11 +152,7 @@ export function OtherModel(): JSX.Element {
           autoComplete="off"
           aria-invalid={refusal !== '' || problem !== null || undefined}
           aria-describedby={refusal !== '' || problem !== null ? `${id}-refusal` : undefined}
-          onChange={event => {
-            setText(event.target.value);
-            setRefusal('');
-            setProblem(null);
-          }}
+          onChange={event => type(event.target.value)}
         />
         <PlanButton modelName={given} isDisabled={!isAddress(given)} onClick={() => void plan()} />
         <ActionButton

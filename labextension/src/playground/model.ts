@@ -138,7 +138,8 @@ export class Playground implements IDisposable {
   /** End a load, and only with a kernel that does not heed that the kernel, too. */
   async stopLoad(): Promise<void> {
     if (this._snapshot.told.phase !== 'loading') {
-      return this.shutdown(); // nothing is loaded yet
+      await this.shutdown(); // nothing is loaded yet
+      return;
     }
     this.stop();
     clearTimeout(this._stopTimer);
@@ -146,8 +147,12 @@ export class Playground implements IDisposable {
       this._stopTimer = setTimeout(resolve, this._options.stopMs ?? STOP_MS);
     });
     if (this._snapshot.isStopping && this._snapshot.told.phase === 'loading') {
-      await this.shutdown();
-      this._change({ isEnded: true });
+      const ending = this.shutdown();
+      const attempt = this._attempt;
+      // What is loaded meanwhile has a kernel of its own, of which this says nothing.
+      if ((await ending) && attempt === this._attempt) {
+        this._change({ isEnded: true });
+      }
     }
   }
 
@@ -166,12 +171,13 @@ export class Playground implements IDisposable {
     this._line.send({ do: 'code' });
   }
 
-  /** End the kernel, and give back what it holds; what was said stays. */
-  async shutdown(): Promise<void> {
+  /** End the kernel, and give back what it holds; what was said stays. Tell whether the kernel is gone. */
+  async shutdown(): Promise<boolean> {
     this._attempt++;
     this._forgetModel();
-    await this._line.shutdown();
+    const isGone = await this._line.shutdown();
     this._keep();
+    return isGone;
   }
 
   /** Use again a kernel that another page took, or that was busy or out of reach. */

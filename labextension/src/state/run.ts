@@ -59,6 +59,7 @@ export class RunModel {
   async refresh(): Promise<void> {
     this._dueAt = { curves: 0, run: 0 };
     await this._watch.refresh();
+    await this._askDue(); // also of a run whose job has long been forgotten, of which nothing new is told
   }
 
   /** Look at a part of the curves, or at all of them. */
@@ -106,7 +107,7 @@ export class RunModel {
   /** Follow it no more. */
   dispose(): void {
     this._isDisposed = true;
-    clearTimeout(this._retryTimer);
+    Object.values(this._retryTimers).forEach(clearTimeout);
     this._watch.dispose();
     this._unsubscribe();
     this._listeners.clear();
@@ -129,7 +130,7 @@ export class RunModel {
 
   /** Ask for what is due, one thing at a time, as often as it is worth. */
   private async _askDue(): Promise<void> {
-    if (this._isAsking) {
+    if (this._isAsking || this._isDisposed) {
       return; // the job moves on, and with its next step what is due now is asked for
     }
     this._isAsking = true;
@@ -140,7 +141,7 @@ export class RunModel {
       }
     }
     this._isAsking = false;
-    if (!this._isDisposed && this._dueAt.curves === 0) {
+    if (!this._isDisposed && Object.values(this._dueAt).includes(0)) {
       await this._askDue(); // it turned meanwhile; nothing more may come
     }
   }
@@ -169,6 +170,7 @@ export class RunModel {
   }
 
   private async _ask(part: Part): Promise<void> {
+    clearTimeout(this._retryTimers[part]);
     try {
       await (part === 'run' ? this._askRun() : this._askCurves());
       this._failures[part] = 0;
@@ -179,8 +181,7 @@ export class RunModel {
       this._failures[part] += 1;
       if (this._dueAt[part] > 0) {
         this._dueAt[part] = Date.now() + wait;
-        clearTimeout(this._retryTimer);
-        this._retryTimer = setTimeout(() => void this._retry(), wait);
+        this._retryTimers[part] = setTimeout(() => void this._retry(part), wait);
       }
       // Until it has read its data a run has no folder.
       const isNone = part === 'run' && run === null && job !== null && isActive(job);
@@ -188,8 +189,9 @@ export class RunModel {
     }
   }
 
-  private async _retry(): Promise<void> {
+  private async _retry(part: Part): Promise<void> {
     if (!this._isDisposed && !this._options.isHidden()) {
+      this._dueAt[part] = 0; // not forgotten while the other is asked for
       await this._askDue(); // once it is shown again all is asked for
     }
   }
@@ -248,7 +250,7 @@ export class RunModel {
   private readonly _listeners = new Set<() => void>();
   private _picture = NOTHING;
   private readonly _problems: Partial<Record<Part | 'comparison', IProblem | null>> = {};
-  private _retryTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly _retryTimers: Partial<Record<Part, ReturnType<typeof setTimeout>>> = {};
   private readonly _unsubscribe: () => void;
   private readonly _watch: JobWatch;
 }

@@ -24,9 +24,10 @@ export class Lab {
     private readonly _process: ChildProcess
   ) {}
 
-  static async start(): Promise<Lab> {
+  /** @param name - What its folder is called, beside others of the kind. */
+  static async start(name: string): Promise<Lab> {
     const port = await freePort();
-    const folder = mkdtempSync(join(tmpdir(), 'qwen3ft-run-'));
+    const folder = mkdtempSync(join(tmpdir(), `qwen3ft-${name}-`));
     const env = { ...process.env, QWEN3FT_UI_PORT: String(port), QWEN3FT_UI_FOLDER: folder };
     const child = spawn('python', ['server.py'], { cwd: UI, env, stdio: 'ignore' });
     const lab = new Lab(`http://127.0.0.1:${port}/dsw-12345`, folder, child);
@@ -41,10 +42,11 @@ export class Lab {
   }
 
   async stop(): Promise<void> {
+    this._held.forEach(endHeld);
     const ended = new Promise(resolve => this._process.once('exit', resolve));
     this._process.kill('SIGTERM');
     await ended;
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 }); // a job may write its last line
   }
 
   /** Start a fine-tune of the practice model, and return the id of its job. */
@@ -93,6 +95,7 @@ export class Lab {
     const pid = this.processesOf(jobId)[name];
     if (pid > 0) {
       process.kill(pid, 'SIGKILL');
+      this._held.delete(pid);
     }
   }
 
@@ -100,12 +103,12 @@ export class Lab {
   async holdAt(jobId: string, name: string, steps: number): Promise<void> {
     const often = { timeout: 180_000, intervals: [20] };
     await expect.poll(() => this.stepsOf(name), often).toBeGreaterThanOrEqual(steps);
-    this._signalWorker(jobId, 'SIGSTOP');
+    this._held.add(this._signalWorker(jobId, 'SIGSTOP'));
   }
 
   /** Let a fine-tune that stands still go on. */
   release(jobId: string): void {
-    this._signalWorker(jobId, 'SIGCONT');
+    this._held.delete(this._signalWorker(jobId, 'SIGCONT'));
   }
 
   /** How many steps a fine-tune has taken. */
@@ -119,10 +122,11 @@ export class Lab {
     return join(this.folder, 'state/jobs', jobId);
   }
 
-  private _signalWorker(jobId: string, signal: 'SIGCONT' | 'SIGSTOP'): void {
+  private _signalWorker(jobId: string, signal: 'SIGCONT' | 'SIGSTOP'): number {
     const { worker } = this.processesOf(jobId);
     expect(worker, `${jobId} is at work`).toBeGreaterThan(0); // 0 would mean the tests themselves
     process.kill(worker, signal);
+    return worker;
   }
 
   private _statusOf(jobId: string) {
@@ -138,13 +142,21 @@ export class Lab {
       QWEN3FT_LANG: 'en'
     };
   }
+
+  /** The workers that stand still: after a test that failed before it let them go on they would do so for ever. */
+  private readonly _held = new Set<number>();
 }
 
-/** Tests in a JupyterLab of their own: `lab` is started once for all tests of a file. */
-export const test = base.extend<object, { lab: Lab }>({
+/**
+ * Tests in a JupyterLab of their own: `lab` is started once for all tests of a file.
+ *
+ * Each file says whose it is with `test.use({ labOf: … })`: Playwright would keep one for all files that say the same.
+ */
+export const test = base.extend<object, { labOf: string; lab: Lab }>({
+  labOf: ['', { option: true, scope: 'worker' }],
   lab: [
-    async ({}, use) => {
-      const lab = await Lab.start();
+    async ({ labOf }, use) => {
+      const lab = await Lab.start(labOf);
       await use(lab);
       await lab.stop();
     },
@@ -152,6 +164,16 @@ export const test = base.extend<object, { lab: Lab }>({
   ],
   baseURL: async ({ lab }, use) => use(lab.url)
 });
+
+/** End a process that stands still; it may be gone by now. */
+function endHeld(pid: number): void {
+  try {
+    process.kill(pid, 'SIGCONT');
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    expect((error as NodeJS.ErrnoException).code).toBe('ESRCH');
+  }
+}
 
 async function freePort(): Promise<number> {
   return new Promise(resolve => {

@@ -1,7 +1,7 @@
 /** The details of a model, news of it, and models named by an address. */
 
 import type { IJupyterLabPageFixture } from '@jupyterlab/galata';
-import type { Locator } from '@playwright/test';
+import type { Locator, Request } from '@playwright/test';
 
 import { expect, openPanel, test, violations } from './panel';
 import { job, plan, Standin } from './standin';
@@ -54,6 +54,12 @@ async function strangers(page: IJupyterLabPageFixture): Promise<string[]> {
 
 function row(panel: Locator, name: string): Locator {
   return panel.getByRole('list', { name: 'Models', exact: true }).locator('> li').filter({ hasText: name });
+}
+
+/** How many sections a request keeps the sizes of: none before a border was moved, nor one that keeps something else. */
+function keptSizes(request: Request): number {
+  const isKeeping = request.method() === 'PUT' && request.url().includes('/api/workspaces/');
+  return isKeeping ? (request.postDataJSON().data['qwen3ft-jupyter:sections']?.sizes.length ?? 0) : 0;
 }
 
 test('the details of a model have files, digests, rates and the card, and a hostile card has no power', async ({
@@ -112,9 +118,9 @@ test('a hub that does not answer can be waited for no longer, and a failure says
 }) => {
   const standin = new Standin();
   await standin.install(page);
-  let answer: () => void = () => undefined;
+  const answers: Array<() => void> = [];
   await page.route(/qwen3ft\/models\/card/, async route => {
-    await new Promise<void>(resolve => (answer = resolve));
+    await new Promise<void>(resolve => answers.push(resolve));
     await route
       .fulfill({
         status: 502,
@@ -128,12 +134,14 @@ test('a hub that does not answer can be waited for no longer, and a failure says
   const entry = row(panel, 'Qwen3-1.7B');
   await entry.getByRole('button', { name: 'Model card of Qwen/Qwen3-1.7B' }).click();
   await expect(entry.getByRole('progressbar', { name: 'Model card of Qwen/Qwen3-1.7B' })).toBeVisible();
+  await expect.poll(() => answers.length).toBe(1);
   await entry.getByRole('button', { name: 'Stop: Model card of Qwen/Qwen3-1.7B' }).click();
   await expect(entry.getByRole('progressbar')).toHaveCount(0);
-  answer();
+  answers[0]();
   await entry.getByRole('button', { name: /^Try again/ }).click();
   await expect(entry.getByRole('progressbar')).toBeVisible();
-  answer();
+  await expect.poll(() => answers.length).toBe(2);
+  answers[1]();
   await expect(entry.getByRole('alert').filter({ hasText: 'Allow the network.' })).toBeVisible();
 });
 
@@ -226,9 +234,7 @@ test('sections come back as they were left, without a jump', async ({ page }) =>
   await page.mouse.move(box.x + 40, box.y + box.height / 2);
   await page.mouse.down();
   await page.mouse.move(box.x + 40, box.y - 150, { steps: 5 });
-  const saved = page.waitForResponse(
-    response => /\/api\/workspaces\//.test(response.url()) && response.request().method() === 'PUT'
-  );
+  const saved = page.waitForResponse(response => keptSizes(response.request()) > 0);
   await page.mouse.up();
   await saved;
   const left = await title('Cache').boundingBox();

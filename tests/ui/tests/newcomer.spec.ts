@@ -9,6 +9,8 @@ const PRACTICE = 'qwen3ft/Qwen3-Practice';
 /** Libraries are imported, a model is downloaded, learns and is loaded, on a machine that may do other things. */
 const SLOW = { timeout: 180_000 };
 
+test.use({ labOf: 'newcomer' });
+
 test('from a data file to an answer beside that of the base model', async ({ page, lab }) => {
   test.setTimeout(600_000);
   await page.goto();
@@ -38,7 +40,7 @@ test('from a data file to an answer beside that of the base model', async ({ pag
   await form.getByRole('button', { name: 'Start the fine-tune' }).click();
   const started = form.getByRole('region', { name: 'The run that was started here' });
   await expect(started).toContainText(`Fine-tune ${PRACTICE}`, SLOW);
-  const [job] = lab.jobs('finetune');
+  const job = String(lab.jobs('finetune').at(-1));
   await lab.holdAt(job, 'practice', 5);
   await started.getByRole('button', { name: /^Open the run: /, exact: true }).click();
   const run = page.locator('.jp-Qwen3ft-page:visible');

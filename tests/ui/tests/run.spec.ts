@@ -15,7 +15,7 @@ const VIEW = '.jp-Qwen3ft-page';
 const LONG = { timeout: 180_000 };
 
 test.describe.configure({ mode: 'serial' });
-test.use({ viewport: { width: 1280, height: 1000 } });
+test.use({ labOf: 'run', viewport: { width: 1280, height: 1000 } });
 
 const runs: Record<string, string> = {};
 

@@ -2091,7 +2091,7 @@ export interface operations {
                 readonly in_place?: components["schemas"]["Flag"];
                 /** @description The most bytes a second; 0, or left out, for what is set for all downloads. */
                 readonly max_speed?: number;
-                /** @description The hub that is asked first, modelscope or huggingface; a name may say it, too, as in ms:Qwen/Qwen3-8B. */
+                /** @description The hub that is asked first, modelscope or huggingface. */
                 readonly hub?: string;
                 /** @description Only say what would travel, whether there is room, and how long it takes. */
                 readonly dry_run?: components["schemas"]["Flag"];

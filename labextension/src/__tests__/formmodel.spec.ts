@@ -4,6 +4,7 @@ import { readFileSync } from 'fs';
 import { join } from 'path';
 
 import { FineTuneClient } from '../api/finetune';
+import { absentOf } from '../finetune/absent';
 import type { IDraft } from '../finetune/draft';
 import { newDraft } from '../finetune/draft';
 import { Latest } from '../finetune/latest';
@@ -246,7 +247,7 @@ describe('a form', () => {
     model.load();
     await eventually(() => expect(model.isPlanFresh).toBe(true));
     await eventually(() => expect(model.isPreviewFresh).toBe(true));
-    expect(model.absent).toEqual([
+    expect(absentOf(model)).toEqual([
       { name: 'hf:org/far:zh', size: 5 },
       { name: 'ms:org/talks', size: null }
     ]);

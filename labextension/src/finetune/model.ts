@@ -1,19 +1,11 @@
 /** One form: what is filled in, and what the server says of it. */
 
 import type { IJob, IProblem } from '../api/answers';
-import type {
-  FineTuneClient,
-  IAbsentData,
-  IChange,
-  IChecked,
-  IFieldProblem,
-  IPlan,
-  IPreview
-} from '../api/finetune';
+import type { FineTuneClient, IChange, IChecked, IFieldProblem, IPlan, IPreview } from '../api/finetune';
 import type { Json } from '../api/read';
 import { isActive } from '../domain/jobs';
 import type { Store } from '../state/store';
-import { asTold, countHere } from './arrivals';
+import { countHere } from './arrivals';
 import type { IDraft, Value } from './draft';
 import { fromConfig, toConfig, without, withValues } from './draft';
 import type { IField } from './fields';
@@ -98,15 +90,6 @@ export class FineTuneModel {
   /** Whether the preview is about what is filled in now. */
   get isPreviewFresh(): boolean {
     return this.preview.isFresh && this._previewed === this._previewKey;
-  }
-
-  /** The data sets on a hub that are not on this disk. */
-  get absent(): ReadonlyArray<IAbsentData> {
-    const told = [
-      ...(this.isPreviewFresh ? (this.preview.value?.absent ?? []) : []),
-      ...(this.isPlanFresh ? (this.plan.value?.absent ?? []) : [])
-    ];
-    return asTold(this.checked.value?.absent ?? [], told);
   }
 
   /** What is wrong: of what nobody has filled in yet only once it was to be started. */

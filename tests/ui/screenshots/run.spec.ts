@@ -53,7 +53,9 @@ for (const { locale, file, loss } of LANGUAGES) {
       );
       const view = page.locator('.jp-Qwen3ft-page:visible');
       await expect(view.getByRole('slider', { name: new RegExp(`^${loss}`) }).first()).toBeVisible(SLOW);
-      await page.sidebar.close('left');
+      await page.evaluate(() =>
+        window.jupyterapp.commands.execute('application:toggle-left-area').then(() => undefined)
+      );
       await page.screenshot({ path: join(IMAGES, file) });
     });
   });

@@ -185,7 +185,9 @@ test('what a download would do is shown before it starts', async ({ page }) => {
     'model-00002-of-00002.safetensors4.0 GBDownload'
   ]);
   await expect(dialog).toContainText('1 file stays as it is');
+  await expect(dialog.locator(':focus')).toHaveCount(1); // keys go there once it has the focus
   await page.keyboard.press('Escape');
+  await expect(dialog).toBeHidden();
   await expect(ask).toBeFocused();
   expect(standin.asked).toHaveLength(1);
   await ask.click();

@@ -116,6 +116,7 @@ test('a hostile name is text, wherever it stands', async ({ page }) => {
     .click();
   const dialog = page.locator('.jp-Dialog');
   await expect(dialog).toContainText('onerror');
+  await expect(dialog.locator(':focus')).toHaveCount(1);
   await page.keyboard.press('Escape');
   await panel
     .getByRole('list', { name: 'Also on this disk' })
@@ -201,6 +202,7 @@ test('deleting asks first, and the keyboard can say no', async ({ page }) => {
   await panel.getByRole('button', { name: 'Delete Qwen/Qwen3-0.6B from the cache' }).focus();
   await page.keyboard.press('Enter');
   await expect(page.locator('.jp-Dialog')).toContainText('This frees 1.5 GB.');
+  await expect(page.locator('.jp-Dialog :focus')).toHaveCount(1);
   await page.keyboard.press('Escape');
   await expect(page.locator('.jp-Dialog')).toHaveCount(0);
   expect(standin.requests.filter(each => each.startsWith('DELETE'))).toEqual([]);

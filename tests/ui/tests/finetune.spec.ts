@@ -190,8 +190,10 @@ test('what does not fit is told with the cheapest way out, which one button take
   await putRows(page.request, String(baseURL));
   const asked: string[] = [];
   await page.route('**/qwen3ft/finetune/plan*', route => {
-    asked.push(String(route.request().postData()));
-    return route.fulfill({ json: asked.length > 1 ? { ...PLAN, fits: 'yes' } : PLAN });
+    const body = String(route.request().postData());
+    asked.push(body);
+    const isFull = JSON.parse(body).config.method === 'full';
+    return route.fulfill({ json: isFull ? PLAN : { ...PLAN, fits: 'yes' } });
   });
   await page.goto();
   const form = await openForm(page, { modelName: 'Qwen/Qwen3-8B', data: 'data/train.jsonl' });

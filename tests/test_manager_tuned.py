@@ -190,7 +190,7 @@ def test_a_base_that_is_named_by_a_folder_is_refused(
     assert error(caught.value, "cli")["hint"].endswith(f"qwen3ft merge {theirs} --base OWNER/NAME")
 
 
-@pytest.mark.parametrize("name", ["", "/root/.cache/modelscope/hub/models/Qwen/Qwen3-8B", "C:\\models\\qwen"])
+@pytest.mark.parametrize("name", ["", "/home/me/.cache/modelscope/hub/models/Qwen/Qwen3-8B", "C:\\models\\qwen"])
 def test_a_folder_that_is_named_as_base_is_told_to_nobody_who_gets_the_merge(
     manager: ModelManager, place: Path, tmp_path: Path, name: str
 ) -> None:

@@ -53,7 +53,7 @@ def named_dataset(name: str, revision: str | None = None, owner: str | None = No
 
 
 def fetcher(cache: ModelCache, jobs: ModelJobs, work: Work) -> Callable[[str], Path]:
-    """Return what brings the data set of a name here and returns its folder; see `fetch_dataset`."""
+    """Return what brings the data set of a name here and returns its folder; see `ensure_dataset`."""
 
     def fetch(name: str) -> Path:
         settings = jobs.settings

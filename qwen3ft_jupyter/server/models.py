@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tornado import web
 
@@ -18,11 +18,12 @@ from qwen3ft_jupyter.server.fields import Field, fields_of
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.manager.details import ModelCard, ModelDetails
     from qwen3ft_jupyter.manager.overview import ModelRow
     from qwen3ft_jupyter.manager.updates import ModelNews
     from qwen3ft_jupyter.messages import Speaker
@@ -85,42 +86,39 @@ class NameHandler(Qwen3FTHandler):
         self.answer((await self.read(lambda manager: manager.read_name(text))).to_dict())
 
 
-class DetailsHandler(AskingHandler):
+class AboutHandler(AskingHandler):
+    """Base of handlers that tell of one model what is in the cache, or what a hub has if it may be asked."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"GET": _ABOUT_ONE}
+
+    async def tell(self, about: Callable[[ModelManager], Callable[..., ModelDetails | ModelCard]]) -> None:
+        """Answer with what the manager's method returns of the model."""
+        given, has_left = self.given(), self.has_left
+        name, revision, ask = given.text("model_name"), given.text("revision") or None, given.flag("ask")
+        call = self.ask if ask else self.read
+        found = await call(lambda manager: about(manager)(name, revision=revision, ask=ask, stop=has_left))
+        self.answer(found.to_dict())
+
+
+class DetailsHandler(AboutHandler):
     """The files of one model."""
 
-    auth_resource = AUTH_RESOURCE
-    accepts: ClassVar = {"GET": _ABOUT_ONE}
-
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def get(self) -> None:
-        """Answer with the files in the cache, or with those that a hub lists if it may be asked."""
-        given = self.given()
-        call = self.ask if given.flag("ask") else self.read
-        self.answer(
-            (
-                await call(lambda manager: manager.details(given.text("model_name"), **_asked(given, self.has_left)))
-            ).to_dict()
-        )
+        """Answer with the files."""
+        await self.tell(lambda manager: manager.details)
 
 
-class CardHandler(AskingHandler):
+class CardHandler(AboutHandler):
     """The card of one model."""
 
-    auth_resource = AUTH_RESOURCE
-    accepts: ClassVar = {"GET": _ABOUT_ONE}
-
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def get(self) -> None:
-        """Answer with the cached card, or with that of a hub if it may be asked."""
-        given = self.given()
-        call = self.ask if given.flag("ask") else self.read
-        self.answer(
-            (
-                await call(lambda manager: manager.card(given.text("model_name"), **_asked(given, self.has_left)))
-            ).to_dict()
-        )
+        """Answer with the card."""
+        await self.tell(lambda manager: manager.card)
 
 
 class UpdatesHandler(AskingHandler):
@@ -142,18 +140,6 @@ class UpdatesHandler(AskingHandler):
         self.given()
         news = await self.ask(lambda manager: manager.check_updates(stop=self.has_left))
         self.answer(_say_news(news, self.speaker))
-
-
-class _Asked(TypedDict):
-    """How a model is asked about."""
-
-    revision: str | None
-    ask: bool
-    stop: threading.Event
-
-
-def _asked(given: Given, stop: threading.Event) -> _Asked:
-    return {"revision": given.text("revision") or None, "ask": given.flag("ask"), "stop": stop}
 
 
 def _say_all(speaker: Speaker, rows: Sequence[ModelRow]) -> Mapping[str, object]:

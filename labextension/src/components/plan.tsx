@@ -3,6 +3,7 @@ import * as React from 'react';
 import type { IDownloadPlan, IPlannedFile } from '../api/answers';
 import { Alert } from './alert';
 import { useApp } from './context';
+import { FileTable } from './files';
 import { Pairs } from './pairs';
 import { formatBytes } from '../domain/format';
 import { actionWords, hasRoom, planWords } from '../domain/plan';
@@ -66,27 +67,13 @@ function NoRoom({ plan }: IPlanProps): JSX.Element {
 
 function Files({ files }: { readonly files: ReadonlyArray<IPlannedFile> }): JSX.Element {
   const app = useApp();
-  const { trans, locale } = app;
+  const { trans } = app;
   return (
-    <div className="jp-Qwen3ft-files" tabIndex={0} role="region" aria-label={trans.__('Files')}>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">{trans.__('File')}</th>
-            <th scope="col">{trans.__('Size')}</th>
-            <th scope="col">{trans.__('What happens')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {files.map(file => (
-            <tr key={file.path}>
-              <td>{file.path}</td>
-              <td>{formatBytes(file.size, locale)}</td>
-              <td>{actionWords(file, app)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <FileTable
+      label={trans.__('Files')}
+      files={files}
+      title={trans.__('What happens')}
+      cell={file => actionWords(file, app)}
+    />
   );
 }

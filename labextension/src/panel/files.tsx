@@ -6,6 +6,7 @@ import type { IDetails, IModelFile } from '../api/details';
 import { Asking, useAsked } from '../components/asked';
 import { ActionButton } from '../components/button';
 import { useApp, useStore } from '../components/context';
+import { FileTable } from '../components/files';
 import { formatBytes } from '../domain/format';
 import { originName, revisionWords } from '../domain/names';
 import { mainCopy } from '../domain/updates';
@@ -61,33 +62,12 @@ function Files({ found, files }: IFilesProps): JSX.Element {
   return (
     <>
       <div className="jp-Qwen3ft-meta">{facts.filter(fact => fact !== '').join(' · ')}</div>
-      <div
-        className="jp-Qwen3ft-files"
-        tabIndex={0}
-        role="region"
-        aria-label={trans.__('Files of %1', found.model_name)}
-      >
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">{trans.__('File')}</th>
-              <th scope="col">{trans.__('Size')}</th>
-              <th scope="col">{trans.__('Digest')}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {files.map(file => (
-              <tr key={file.path}>
-                <td>{file.path}</td>
-                <td>{formatBytes(file.size, locale)}</td>
-                <td>
-                  <Digest file={file} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <FileTable
+        label={trans.__('Files of %1', found.model_name)}
+        files={files}
+        title={trans.__('Digest')}
+        cell={file => <Digest file={file} />}
+      />
     </>
   );
 }

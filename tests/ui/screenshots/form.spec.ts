@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 
 import { expect, test } from '../tests/panel';
+import { lookIn } from './look';
 
 const IMAGES = join(__dirname, '../../../docs/images');
 const PRACTICE = 'qwen3ft/Qwen3-Practice';
@@ -35,13 +36,7 @@ const CSV = [
 
 for (const { locale, file } of LANGUAGES) {
   test.describe(locale, () => {
-    test.use({
-      viewport: { width: 1280, height: 860 },
-      mockSettings: {
-        '@jupyterlab/apputils-extension:notification': { fetchNews: 'false' },
-        '@jupyterlab/translation-extension:plugin': { locale }
-      }
-    });
+    test.use(lookIn(locale));
 
     test(file, async ({ page, baseURL }) => {
       test.setTimeout(300_000);

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { expect, openPanel, test } from '../tests/panel';
+import { lookIn } from './look';
 
 const ROOT = join(__dirname, '../../..');
 const IMAGES = join(ROOT, 'docs/images');
@@ -37,13 +38,7 @@ function notebook(question: string, locale: string): string {
 
 for (const { locale, file, question, answer } of LANGUAGES) {
   test.describe(locale, () => {
-    test.use({
-      viewport: { width: 1280, height: 860 },
-      mockSettings: {
-        '@jupyterlab/apputils-extension:notification': { fetchNews: 'false' },
-        '@jupyterlab/translation-extension:plugin': { locale }
-      }
-    });
+    test.use(lookIn(locale));
 
     test(file, async ({ page }) => {
       test.setTimeout(200_000);

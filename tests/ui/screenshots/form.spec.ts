@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 
 import { expect, test } from '../tests/panel';
-import { lookIn } from './look';
+import { pictured } from './look';
 
 const IMAGES = join(__dirname, '../../../docs/images');
 const PRACTICE = 'qwen3ft/Qwen3-Practice';
@@ -36,7 +36,7 @@ const CSV = [
 
 for (const { locale, file } of LANGUAGES) {
   test.describe(locale, () => {
-    test.use(lookIn(locale));
+    test.use(pictured(locale));
 
     test(file, async ({ page, baseURL }) => {
       test.setTimeout(300_000);

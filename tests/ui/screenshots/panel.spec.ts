@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { expect, openPanel, test } from '../tests/panel';
-import { lookIn } from './look';
+import { pictured } from './look';
 
 const ROOT = join(__dirname, '../../..');
 const IMAGES = join(ROOT, 'docs/images');
@@ -38,7 +38,7 @@ function notebook(question: string, locale: string): string {
 
 for (const { locale, file, question, answer } of LANGUAGES) {
   test.describe(locale, () => {
-    test.use(lookIn(locale));
+    test.use(pictured(locale));
 
     test(file, async ({ page }) => {
       test.setTimeout(200_000);

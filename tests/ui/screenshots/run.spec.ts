@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { expect, test } from '../tests/panel';
-import { lookIn } from './look';
+import { pictured } from './look';
 
 const IMAGES = join(__dirname, '../../../docs/images');
 const PRACTICE_DATA = join(__dirname, '../../../qwen3ft_jupyter/practice/data/train.jsonl');
@@ -19,7 +19,7 @@ const LANGUAGES = [
 
 for (const { locale, file, loss } of LANGUAGES) {
   test.describe(locale, () => {
-    test.use(lookIn(locale));
+    test.use(pictured(locale));
 
     test(file, async ({ page, baseURL }) => {
       test.setTimeout(400_000);

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.cli.output import say, show, show_json, stop_on_signals
 from qwen3ft_jupyter.faces import actions
-from qwen3ft_jupyter.faces.format import columns
+from qwen3ft_jupyter.faces.format import columns, plain
+from qwen3ft_jupyter.faces.model_views import card_words, details_table, updates_table
 from qwen3ft_jupyter.faces.say import status as say_status
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     Command = Callable[[Namespace], int | None]
 
 FAILED = 1
+HAS_UPDATES = 3
+"""Neither an error (1) nor a line that cannot be read (2)."""
 _ELSEWHERE = {
     **dict.fromkeys(("download", "verify", "repair"), "work"),
     **dict.fromkeys(("finetune", "preview", "compare"), "tuning"),
@@ -91,6 +94,44 @@ def models_(given: Namespace) -> None:
         table = models_table(models, "cli")
         show_rows(table)
         say("\n".join(table.notes))
+
+
+def details_(given: Namespace) -> None:
+    """Print what is known of a model, or its card."""
+    manager = open_manager(given)
+    ask = not manager.settings.offline
+    with stop_on_signals() as stop:
+        if given.is_card:
+            card = manager.card(given.model_name, revision=given.revision, ask=ask, stop=stop)
+        else:
+            details = manager.details(given.model_name, revision=given.revision, ask=ask, stop=stop)
+    if given.is_json:
+        show_json(card.to_dict() if given.is_card else details.to_dict())
+    elif given.is_card:
+        say(card_words(card))
+        show(plain(card.text or ""))
+    else:
+        table = details_table(details, "cli")
+        show("\n".join([table.title, *map(plain, table.notes)]))
+        if table.rows:
+            show_rows(table)
+
+
+def updates_(given: Namespace) -> int:
+    """Print what is cached and what the hubs have; the exit code says whether anything is newer."""
+    with stop_on_signals() as stop:
+        news = open_manager(given).check_updates(given.model_names, sizes=True, stop=stop)
+    if given.is_json:
+        show_json([one.to_dict() for one in news])
+    elif news:
+        table = updates_table(news, "cli")
+        show_rows(table)
+        say("\n".join([table.title, *map(plain, table.notes)]))
+    else:
+        say(tr("No cached model follows a branch or tag of a hub."))
+    if any(one.problem for one in news):
+        return FAILED
+    return HAS_UPDATES if any(one.has_update for one in news) else 0
 
 
 def list_(given: Namespace) -> None:

@@ -123,7 +123,7 @@ class Downloader:
         self.cache.touch(done.model.repo_id, done.model.revision or None)
         return replace(done, seconds=time.monotonic() - began)
 
-    def plan(self, request: DownloadRequest, work: Work) -> DownloadPlan:
+    def plan(self, request: DownloadRequest, work: Work, *, is_timed: bool = True) -> DownloadPlan:
         """Return what `ensure` would do for the same request.
 
         A hub is asked where the download would ask one, files here that no stamp vouches for are read, and the speed
@@ -149,7 +149,7 @@ class Downloader:
         if isinstance(listing, CachedModel):
             manifest = self.cache.manifest(listing)
             if manifest is None:  # deleted meanwhile
-                return self.plan(request, work)
+                return self.plan(request, work, is_timed=is_timed)
             found = Found(manifest.as_listing().files, kept={file.path: file for file in manifest.files})
             return self._plan(request, manifest.as_listing(), listing.folder, found, self._volume())
         plan = self._plan_in_place(request, listing)
@@ -157,7 +157,8 @@ class Downloader:
             return plan
         found = Survey(self.cache, request, listing, folder, work).look()
         refuse_too_large(self.cache.root, found.wanted, self.cache.disk)
-        return self._forecast(self._plan(request, listing, folder, found, self._volume()), work)
+        plan = self._plan(request, listing, folder, found, self._volume())
+        return self._forecast(plan, work) if is_timed else plan
 
     def order_for(self, request: DownloadRequest) -> Sequence[HubName]:
         """Return the hubs that may be asked what the model is, the preferred one first."""

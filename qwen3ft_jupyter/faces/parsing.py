@@ -245,11 +245,13 @@ def _add_argument(target: Any, argument: Argument, face: Face) -> None:
             target.add_argument(argument.field, nargs="*", metavar=argument.metavar)
         return
     if argument.is_many:
-        target.add_argument(argument.field, nargs="+", metavar=argument.metavar)
+        nargs = "*" if face in argument.optional_in else "+"
+        target.add_argument(argument.field, nargs=nargs, metavar=argument.metavar)
         return
     is_optional = face in argument.optional_in or argument.group
-    nargs = "?" if is_optional else None
-    target.add_argument(argument.field, nargs=nargs, metavar=argument.metavar, type=_reader(argument.kind))
+    target.add_argument(
+        argument.field, nargs="?" if is_optional else None, metavar=argument.metavar, type=_reader(argument.kind)
+    )
 
 
 def _add_option(target: Any, option: Option) -> None:

@@ -316,10 +316,11 @@ def dataset_notes(summary: CacheSummary, face: Face) -> list[str]:
 
 def unfinished_notes(summary: CacheSummary, face: Face) -> list[str]:
     """Return a line for each download that has not ended: what it takes, and how to go on or to free that."""
-    return [_unfinished_note(one, face) for one in summary.unfinished]
+    return [unfinished_note(one, face) for one in summary.unfinished]
 
 
-def _unfinished_note(one: Unfinished, face: Face) -> str:
+def unfinished_note(one: Unfinished, face: Face) -> str:
+    """Return what a download that has not ended takes, and how to go on or to free that."""
     given = {"name": one.repo_id, "size": size(one.size_bytes), "moment": moment(one.last_active)}
     if one.is_active:
         return tr("On its way: {name}, {size} so far.", **given)

@@ -9,15 +9,17 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwen3ft_jupyter.cache.case import check_known
 from qwen3ft_jupyter.cache.others.places import known_places
 from qwen3ft_jupyter.cache.unseen import OTHERS, unseen, unseen_clients, unseen_folders
+from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager.datasets import absent_name, fetcher, finder, named_dataset
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
-from qwen3ft_jupyter.messages import Message, Texts
+from qwen3ft_jupyter.messages import Command, Message, Texts
 from qwen3ft_jupyter.settings.declared import STRANGERS_ORIGINS, Settings
 from qwen3ft_jupyter.settings.kinds import parse_folder
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.move import MoveReport
     from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.hubs.datasets import DatasetName
+    from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.loading.machine import Room
@@ -184,6 +187,17 @@ class CachedModels:
         from qwen3ft_jupyter.manager.locate import check_name
 
         check_name(model_name, self._model_jobs, self.cache)
+
+    def not_cached(self, repo_id: RepoId, revision: str | None = None) -> NotCached:
+        """Return the error for a model that is not in the cache. Raises UnknownModel: nobody published such a name."""
+        check_known(repo_id, self.cache)
+        command = Command("download", f"{repo_id}@{revision}" if revision else repo_id)
+        return NotCached(
+            "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
+            hint=self.cache.hint_at(repo_id, Message("Download it: {command}", command=command)),
+            name=repo_id,
+            revision=revision,
+        )
 
     def describe(self) -> overview.Description:
         """Answer "which hub am I using, which cache, and why", and name what of it cannot be looked into."""

@@ -1,12 +1,13 @@
-"""What is known of one model: its files with their digests, and its card; from the cache, or from a hub when asked."""
+"""What is known of one model: what it is, its files and digests, its card; from the cache, or from a hub when asked."""
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.errors import HubUnreachable
+from qwen3ft_jupyter.errors import HubError, HubUnreachable
+from qwen3ft_jupyter.hubs.cards import CARD, MAX_CARD_BYTES, fetch_card, shown_card
 from qwen3ft_jupyter.hubs.spelling import parse_model
 
 if TYPE_CHECKING:
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.cache.own.partials import Unfinished
     from qwen3ft_jupyter.download.downloader import Downloader
     from qwen3ft_jupyter.download.request import DownloadRequest
     from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.manager.cached import CachedModels
+    from qwen3ft_jupyter.manager.overview import ModelRow
+    from qwen3ft_jupyter.manager.rates import SourceRate
     from qwen3ft_jupyter.settings.declared import HubName
 else:
     CachedModels = object  # `ModelManager` is one: what stands beside it here keeps the chain of imports short
@@ -26,16 +30,31 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class ModelDetails:
-    """The files of a model."""
+    """What is known of a model, but for its card."""
 
-    model_name: RepoId
-    is_cached: bool
+    about: ModelRow
+    """What the catalogue has, and whether it is on this disk."""
+    copies: Sequence[CachedModel] = ()
+    """Those on this disk, our own first."""
+    unfinished: Sequence[Unfinished] = ()
+    """Downloads of it that have not ended."""
+    sources: Sequence[SourceRate] = ()
+    """How fast sources of models were in downloads, the fastest first; none for a model that comes from no hub."""
+    is_cached: bool = False
+    """Whether the files are those in the cache."""
     hub: HubName | None = None
     """Who lists the files; None if nobody was asked and none are here."""
     revision: str = ""
     commit: str = ""
     files: Sequence[RemoteFile] | None = None
     """None if they are not known."""
+    license: str = ""
+    """As the catalogue or else the card names it."""
+
+    @property
+    def model_name(self) -> str:
+        """Return which model it is."""
+        return self.about.model_name
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
@@ -45,7 +64,12 @@ class ModelDetails:
             "hub": self.hub or "",
             "revision": self.revision,
             "commit": self.commit,
+            "license": self.license,
             "files": None if self.files is None else [_file(file) for file in self.files],
+            "copies": [copy.to_dict() for copy in self.copies],
+            "unfinished": [one.to_dict() for one in self.unfinished],
+            "sources": [source.to_dict() for source in self.sources],
+            "about": self.about.to_dict(),
         }
 
 
@@ -111,7 +135,9 @@ class Details(CachedModels):
         ask: bool = False,
         stop: threading.Event | None = None,
     ) -> ModelDetails:
-        """Return the files of a model with sizes and digests: those in the cache, else those that a hub lists.
+        """Return what is known of a model, its files with sizes and digests among it.
+
+        They are those in the cache, else those that a hub lists.
 
         Args:
             model_name: a repo id, or the address of a model's page.
@@ -124,15 +150,30 @@ class Details(CachedModels):
             HubError: no hub can be asked, or none has it.
         """
         repo_id, revision = parse_model(model_name, revision)
-        model = self._recorded(repo_id, revision)
+        found, model = self._known(repo_id), self._recorded(repo_id, revision)
         manifest = self.cache.manifest(model) if model is not None else None
-        if manifest is not None:
-            listing = manifest.as_listing()
-            return ModelDetails(repo_id, True, listing.hub, listing.revision, listing.commit, listing.files)
+        if model is not None and manifest is not None:
+            found = replace(found, is_cached=True, license=found.license or shown_card(_card_in(model)).license)
+            return _with_files(found, manifest.as_listing())
         if not ask:
-            return ModelDetails(repo_id, is_cached=False)
-        with self._asking(repo_id, revision, stop) as (_, listing):
-            return ModelDetails(repo_id, False, listing.hub, listing.revision, listing.commit, listing.files)
+            return found
+        with self._asking(repo_id, revision, stop) as (downloader, listing):
+            if not found.license:
+                with contextlib.suppress(HubError):  # the files are what was asked for
+                    found = replace(found, license=shown_card(_fetch_card(downloader, listing, stop)).license)
+            return _with_files(found, listing)
+
+    def _known(self, repo_id: RepoId) -> ModelDetails:
+        """Return what is known of a model without its files; no hub is asked."""
+        from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
+        from qwen3ft_jupyter.manager.overview import model_row
+        from qwen3ft_jupyter.manager.rates import read_rates
+
+        copies = [*(one for one in self.cache.kept() if one.repo_id == repo_id), *self.cache.others(repo_id)]
+        row = model_row(repo_id, copies, self._model_jobs.downloads().get(repo_id))
+        unfinished = [one for one in self.cache.unfinished_downloads() if one.repo_id == repo_id]
+        sources = read_rates(self.settings.state_dir) if repo_id != PRACTICE_REPO_ID else []
+        return ModelDetails(row, copies, unfinished, sources, license=row.license)
 
     def card(
         self,
@@ -143,8 +184,6 @@ class Details(CachedModels):
         stop: threading.Event | None = None,
     ) -> ModelCard:
         """Return the card of a model: the cached one, else that of a hub. Takes and raises what `details` does."""
-        from qwen3ft_jupyter.hubs.cards import fetch_card, shown_card
-
         repo_id, revision = parse_model(model_name, revision)
         model = self._recorded(repo_id, revision)
         if model is not None:
@@ -153,9 +192,7 @@ class Details(CachedModels):
         if not ask:
             return ModelCard(repo_id, None)
         with self._asking(repo_id, revision, stop) as (downloader, listing):
-            if downloader.client is None:  # never so: whoever makes one gives it a client
-                return ModelCard(repo_id, None)
-            card = shown_card(fetch_card(downloader.hubs[listing.hub], downloader.client, listing, stop=stop))
+            card = shown_card(_fetch_card(downloader, listing, stop))
             return ModelCard(repo_id, card.text, card.license, listing.hub)
 
     def _recorded(self, repo_id: RepoId, revision: str | None) -> CachedModel | None:
@@ -187,10 +224,20 @@ def switched_off() -> HubUnreachable:
     )
 
 
+def _with_files(found: ModelDetails, listing: Listing) -> ModelDetails:
+    return replace(found, hub=listing.hub, revision=listing.revision, commit=listing.commit, files=listing.files)
+
+
+def _fetch_card(downloader: Downloader, listing: Listing, stop: threading.Event | None) -> bytes:
+    """Return the card as the hub of a listing gives it. Raises HubError, Stopped."""
+    if downloader.client is None:  # never so: whoever makes one gives it a client
+        return b""
+    return fetch_card(downloader.hubs[listing.hub], downloader.client, listing, stop=stop)
+
+
 def _card_in(model: CachedModel) -> bytes:
     """Return the card in the folder of a model; nothing if there is none that can be read."""
     from qwen3ft_jupyter.disk import read_regular
-    from qwen3ft_jupyter.hubs.cards import CARD, MAX_CARD_BYTES
 
     try:
         return read_regular(model.folder / CARD, MAX_CARD_BYTES)

@@ -10,17 +10,16 @@ from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.cache.case import check_known
 from qwen3ft_jupyter.cache.own.repair import repair_model
 from qwen3ft_jupyter.download.request import DownloadRequest, shows_wanted
-from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.cached import CachedModels, warn_unless_sound
 from qwen3ft_jupyter.manager.datasets import ensure_dataset, named_dataset, plan_dataset, repair_dataset
 from qwen3ft_jupyter.manager.details import Details
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
+from qwen3ft_jupyter.manager.rates import note_rates
 from qwen3ft_jupyter.manager.tuned import TunedModels
 from qwen3ft_jupyter.manager.tuning import FineTunePlans
 from qwen3ft_jupyter.manager.updates import Updates
-from qwen3ft_jupyter.messages import Command, Message
 from qwen3ft_jupyter.settings.places import load_settings
 
 if TYPE_CHECKING:
@@ -130,9 +129,13 @@ class ModelManager(FineTunePlans, Details, Updates, CachedModels, TunedModels):
         request, work = DownloadRequest.of(model_name, **wanted), self._work(reporter, stop, controls)
         speed, jobs = None if controls else self.settings.max_speed, self._model_jobs
         if request.dataset is not None:
-            return ensure_dataset(request.dataset, self.cache, self.settings, work, is_used=jobs, max_speed=speed)
-        with self._downloader(request, max_speed=speed) as downloader:
-            return warn_unless_sound(downloader.ensure(request, work), work.reporter)
+            done = ensure_dataset(request.dataset, self.cache, self.settings, work, is_used=jobs, max_speed=speed)
+        else:
+            with self._downloader(request, max_speed=speed) as downloader:
+                done = warn_unless_sound(downloader.ensure(request, work), work.reporter)
+        if request.model_name != catalog.PRACTICE_REPO_ID:  # it comes from this machine
+            note_rates(self.settings.state_dir, done.shares, done.seconds)
+        return done
 
     @tells_end
     @shows_wanted
@@ -271,14 +274,7 @@ class ModelManager(FineTunePlans, Details, Updates, CachedModels, TunedModels):
             return jobs.start(kind, CheckParams(jobs.starter(), str(dataset)), max_speed)
         repo_id, revision = parse_model(model_name, revision)
         if self.cache.find(repo_id, revision) is None:
-            check_known(repo_id, self.cache)
-            command = Command("download", f"{repo_id}@{revision}" if revision else repo_id)
-            raise NotCached(
-                "{name} is not in the cache at revision {revision}." if revision else "{name} is not in the cache.",
-                hint=self.cache.hint_at(repo_id, Message("Download it: {command}", command=command)),
-                name=repo_id,
-                revision=revision,
-            )
+            raise self.not_cached(repo_id, revision)
         return jobs.start(kind, CheckParams(jobs.starter(), repo_id, revision), max_speed)
 
     @tells_end

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.catalog.memory import estimate_bytes
+from qwen3ft_jupyter.hubs.datasets import as_dataset
 from qwen3ft_jupyter.hubs.names import parse_repo_id, slug
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.settings.declared import SETTINGS
@@ -152,7 +153,7 @@ def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str
 
     Args:
         cached_models: what is on disk.
-        downloads: the ids of active download jobs by model name.
+        downloads: the ids of active download jobs by the name of their model or data set.
     """
     cached: dict[str, CachedModel] = {}
     for model in cached_models:
@@ -165,9 +166,21 @@ def model_rows(cached_models: Iterable[CachedModel], downloads: Mapping[str, str
         role=Message("practice: no network needed"),
         note=Message("Comes with this package and is served on this machine."),
     )
-    for name in [*cached, *downloads]:
+    for name in [*cached, *(name for name in downloads if as_dataset(name) is None)]:
         rows.setdefault(name, ModelRow(name, _slug_of(name)))
     return [_as_found(row, cached.get(name), downloads.get(name)) for name, row in rows.items()]
+
+
+def model_row(name: str, copies: Iterable[CachedModel], job_id: str | None = None) -> ModelRow:
+    """Return the row of one model, whether or not it is in the catalogue or on this disk.
+
+    Args:
+        name: the model.
+        copies: those of it on disk, our own first.
+        job_id: the active job that downloads it.
+    """
+    rows = {row.model_name: row for row in model_rows(copies, {name: job_id} if job_id else {})}
+    return rows.get(name) or ModelRow(name, _slug_of(name))
 
 
 def _slug_of(name: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from qwen3ft_jupyter.errors import HubError, HubUnreachable, Stopped
+from qwen3ft_jupyter.cache.own.layout import BESIDE
+from qwen3ft_jupyter.errors import BadInput, HubError, HubUnreachable, Qwen3ftError, Stopped
+from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.details import switched_off
 from qwen3ft_jupyter.messages import Message
 
@@ -17,10 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen3ft_jupyter.cache.models import CachedModel
+    from qwen3ft_jupyter.download.downloader import Downloader
+    from qwen3ft_jupyter.download.request import DownloadRequest
     from qwen3ft_jupyter.hubs.listing import Hub
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.manager.cached import CachedModels
     from qwen3ft_jupyter.settings.declared import HubName
+    from qwen3ft_jupyter.work import Work
 else:
     CachedModels = object  # `ModelManager` is one: what stands beside it here keeps the chain of imports short
 
@@ -53,6 +58,13 @@ class ModelNews:
     """Why it could not be asked, for a person."""
     created: float | None = None
     """When the copy was made: Unix seconds."""
+    bytes_to_fetch: int | None = None
+    """What of an update would travel; None where that was not asked for, or there is none."""
+
+    @property
+    def beside(self) -> str | None:
+        """Return the revision to name to mean this copy; None for the one in the model's main folder."""
+        return self.revision if BESIDE in self.slug else None
 
     @property
     def has_update(self) -> bool:
@@ -71,25 +83,37 @@ class ModelNews:
             "has_update": self.has_update,
             "checked": self.checked,
             "problem": self.problem,
+            "bytes_to_fetch": self.bytes_to_fetch,
         }
 
 
 class Updates(CachedModels):
     """The part of `ModelManager` that knows of newer commits."""
 
+    def _downloader(
+        self, request: DownloadRequest, *, max_speed: float | None
+    ) -> contextlib.AbstractContextManager[Downloader]:
+        raise NotImplementedError
+
     def known_updates(self) -> list[ModelNews]:
         """Return what is remembered of the models in the cache that follow a branch or tag; no hub is asked."""
         said = _read(self.settings.state_dir / NEWS_NAME, time.time())
         return [_with(news, said.get(_key(news))) for news in _followed(self.cached_models())]
 
-    def check_updates(self, *, stop: threading.Event | None = None) -> list[ModelNews]:
+    def check_updates(
+        self, model_names: Sequence[str] = (), *, sizes: bool = False, stop: threading.Event | None = None
+    ) -> list[ModelNews]:
         """Ask the hub of each cached model that follows a branch or tag which commit it has now; remember that.
 
         Args:
+            model_names: ask about these alone; of one with several revisions about all, unless one is named.
+            sizes: of each that has an update, also find out how much would travel.
             stop: ends the asking; what was said until then is remembered.
 
         Raises:
             HubUnreachable: the network is switched off, or no hub could be reached and none has said anything.
+            NotCached: one of the models is not in the cache.
+            BadInput: it is, and follows no branch or tag.
             Stopped: `stop` was set.
         """
         from qwen3ft_jupyter.hubs.http import HttpClient
@@ -97,17 +121,55 @@ class Updates(CachedModels):
 
         if self.settings.offline:
             raise switched_off()
+        followed, work = self._followed(model_names), self._work(None, stop)
         client = HttpClient(max_connections=self.settings.max_connections)
         asked: list[ModelNews] = []
         with contextlib.closing(client):
-            asking = _Asking(make_hubs(self.settings, client=client), self.settings.hubs, self._work(None, stop).stop)
+            asking = _Asking(make_hubs(self.settings, client=client), self.settings.hubs, work.stop)
             try:
-                asked.extend(map(asking.ask, _followed(self.cached_models())))  # one by one: a stop keeps what was said
+                asked.extend(map(asking.ask, followed))  # one by one: a stop keeps what was said
             finally:
                 self._remember(asked)
         if asked and all(not news.latest and asking.is_dead(news.hub) for news in asked):
             raise asking.dead[asked[0].hub]
-        return asked
+        return [self._with_size(news, work) if sizes and news.has_update else news for news in asked]
+
+    def _followed(self, model_names: Sequence[str]) -> list[ModelNews]:
+        """Return the copies to ask about, each once. Raises as `check_updates`."""
+        followed = _followed(self.cached_models())
+        if not model_names:
+            return followed
+        wanted: dict[str, ModelNews] = {}
+        for name in model_names:
+            repo_id, revision = parse_model(name)
+            found = [one for one in followed if one.model_name == repo_id and revision in (None, one.revision)]
+            if not found:
+                self._refuse(repo_id, revision)
+            wanted |= {one.slug: one for one in found}
+        return list(wanted.values())
+
+    def _refuse(self, repo_id: RepoId, revision: str | None) -> NoReturn:
+        """Say why there can be no news of a model."""
+        if self.cache.find(repo_id, revision) is None:
+            raise self.not_cached(repo_id, revision)
+        raise BadInput(
+            "{name} is here, but no copy of it in this cache follows a branch or tag of a hub.",
+            hint="Only of those there are updates: a commit does not change.",
+            name=repo_id,
+        )
+
+    def _with_size(self, news: ModelNews, work: Work) -> ModelNews:
+        """Return news with what an update would fetch, or with why that is not known. Raises Stopped."""
+        from qwen3ft_jupyter.download.request import DownloadRequest
+
+        request = DownloadRequest(news.model_name, news.beside, update=True)
+        try:
+            with self._downloader(request, max_speed=None) as downloader:
+                return replace(news, bytes_to_fetch=downloader.plan(request, work, is_timed=False).bytes_to_fetch)
+        except Stopped:
+            raise
+        except Qwen3ftError as error:  # whatever is wrong with one model, the others have their answers
+            return replace(news, problem=error.message)
 
     def _remember(self, asked: Sequence[ModelNews]) -> None:
         """Keep what was said; what cannot be written is asked again."""

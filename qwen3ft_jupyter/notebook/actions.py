@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qwen3ft_jupyter.errors import BadConfig, CacheDamaged
 from qwen3ft_jupyter.faces import actions, say
 from qwen3ft_jupyter.faces.job_views import jobs_table
+from qwen3ft_jupyter.faces.model_views import card_words, details_table, updates_table
 from qwen3ft_jupyter.faces.parsing import match_verb
 from qwen3ft_jupyter.faces.push_views import push_table
 from qwen3ft_jupyter.faces.refusals import WrongLine
@@ -81,6 +82,21 @@ def status(room: Room, given: Namespace) -> TableView:
 def models(room: Room, given: Namespace) -> TableView:
     """Show the models there are."""
     return TableView(models_table(room.manager_for(given).model_rows(), "magic"))
+
+
+def details(room: Room, given: Namespace) -> TableView | TextView:
+    """Show what is known of a model, or its card, as the text that it is: a stranger wrote it."""
+    manager = room.manager_for(given)
+    ask = not manager.settings.offline
+    if given.is_card:
+        card = manager.card(given.model_name, revision=given.revision, ask=ask)
+        return TextView("\n\n".join(filter(None, (card_words(card), card.text))))
+    return TableView(details_table(manager.details(given.model_name, revision=given.revision, ask=ask), "magic"))
+
+
+def updates(room: Room, given: Namespace) -> TableView:
+    """Show what is cached and what the hubs have."""
+    return TableView(updates_table(room.manager_for(given).check_updates(given.model_names, sizes=True), "magic"))
 
 
 def download(room: Room, given: Namespace) -> JobView | ModelPicker | TableView:
@@ -299,8 +315,10 @@ def help_on(_room: Room, given: Namespace) -> TableView:
 ACTIONS: dict[str, Callable[[Room, Namespace], View | Form]] = {
     "status": status,
     "models": models,
+    "details": details,
     "download": download,
     "list": list_cache,
+    "updates": updates,
     "verify": verify,
     "repair": repair,
     "pin": pin,

@@ -51,7 +51,8 @@ def _after(verb: Verb, given: Sequence[str], offered: dict[Completes, Callable[[
     if last is not None and last.kind != "flag":
         return list(last.choices)
     at = sum(not word.startswith("-") for word in given)
-    names = [name for argument in verb.arguments[at : at + 1] for name in offered[argument.completes]()]
+    many = [argument for argument in verb.arguments[-1:] if argument.is_many]
+    names = [name for argument in verb.arguments[at : at + 1] or many for name in offered[argument.completes]()]
     return names + [option.flag for option in options if option.flag not in given]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from tornado import web
 
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.manager import ModelManager
-    from qwen3ft_jupyter.manager.details import ModelCard, ModelDetails
+    from qwen3ft_jupyter.manager.details import ModelDetails
     from qwen3ft_jupyter.manager.overview import ModelRow
     from qwen3ft_jupyter.manager.updates import ModelNews
     from qwen3ft_jupyter.messages import Speaker
     from qwen3ft_jupyter.server.fields import Given
 
+Told = TypeVar("Told")
 AUTH_RESOURCE = "qwen3ft_jupyter:models"
 _ABOUT_ONE = (Field("model_name", "text", is_required=True), Field("revision", "text"), Field("ask", "flag"))
 _DOWNLOAD = (Field("model_name", "text", is_required=True), *fields_of("download"))
@@ -92,23 +93,22 @@ class AboutHandler(AskingHandler):
     auth_resource = AUTH_RESOURCE
     accepts: ClassVar = {"GET": _ABOUT_ONE}
 
-    async def tell(self, about: Callable[[ModelManager], Callable[..., ModelDetails | ModelCard]]) -> None:
-        """Answer with what the manager's method returns of the model."""
+    async def ask_about(self, about: Callable[[ModelManager], Callable[..., Told]]) -> Told:
+        """Return what the manager's method returns of the model."""
         given, has_left = self.given(), self.has_left
         name, revision, ask = given.text("model_name"), given.text("revision") or None, given.flag("ask")
         call = self.ask if ask else self.read
-        found = await call(lambda manager: about(manager)(name, revision=revision, ask=ask, stop=has_left))
-        self.answer(found.to_dict())
+        return await call(lambda manager: about(manager)(name, revision=revision, ask=ask, stop=has_left))
 
 
 class DetailsHandler(AboutHandler):
-    """The files of one model."""
+    """What is known of one model."""
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
     async def get(self) -> None:
-        """Answer with the files."""
-        await self.tell(lambda manager: manager.details)
+        """Answer with its files, its copies and the rest."""
+        self.answer(_say_details(await self.ask_about(lambda manager: manager.details), self.speaker))
 
 
 class CardHandler(AboutHandler):
@@ -118,13 +118,14 @@ class CardHandler(AboutHandler):
     @authorized(AUTH_RESOURCE)
     async def get(self) -> None:
         """Answer with the card."""
-        await self.tell(lambda manager: manager.card)
+        self.answer((await self.ask_about(lambda manager: manager.card)).to_dict())
 
 
 class UpdatesHandler(AskingHandler):
     """Newer commits of what is cached."""
 
     auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"POST": (Field("sizes", "flag"),)}
 
     @web.authenticated
     @authorized(AUTH_RESOURCE)
@@ -137,13 +138,21 @@ class UpdatesHandler(AskingHandler):
     @authorized(AUTH_RESOURCE)
     async def post(self) -> None:
         """Ask the hubs, and answer with what they say."""
-        self.given()
-        news = await self.ask(lambda manager: manager.check_updates(stop=self.has_left))
+        sizes = self.given().flag("sizes")
+        news = await self.ask(lambda manager: manager.check_updates(sizes=sizes, stop=self.has_left))
         self.answer(_say_news(news, self.speaker))
 
 
 def _say_all(speaker: Speaker, rows: Sequence[ModelRow]) -> Mapping[str, object]:
     return {"models": [say.model_answer(row, speaker) for row in rows]}
+
+
+def _say_details(details: ModelDetails, speaker: Speaker) -> Mapping[str, object]:
+    said = {
+        "about": say.model_answer(details.about, speaker),
+        "copies": [say_copy(copy, speaker) for copy in details.copies],
+    }
+    return {**details.to_dict(), **said}
 
 
 def _say_news(news: Sequence[ModelNews], speaker: Speaker) -> Mapping[str, object]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
 from qwen3ft_jupyter.cache.move import MoveReport
+from qwen3ft_jupyter.cache.own.partials import Unfinished
 from qwen3ft_jupyter.download.plan import PlannedFile
 from qwen3ft_jupyter.errors import CacheNotWritable, JobNotFound, NotCached, Qwen3ftError, WrongJobState
 from qwen3ft_jupyter.faces.actions import snapshots
@@ -31,6 +32,7 @@ from qwen3ft_jupyter.loading.machine import Gpu, Machine, Room
 from qwen3ft_jupyter.manager.details import ModelCard, ModelDetails, NamedModel
 from qwen3ft_jupyter.manager.foreseen import Foreseen
 from qwen3ft_jupyter.manager.overview import CacheSummary, Description, ModelRow, SettingRow
+from qwen3ft_jupyter.manager.rates import SourceRate
 from qwen3ft_jupyter.manager.updates import ModelNews
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.upload.plan import Item, PushPlan
@@ -421,17 +423,28 @@ class StandInManager:
         return NamedModel(repo_id, revision)
 
     def details(
-        self, model_name: str, *, revision: str | None = None, ask: bool = False, stop: threading.Event
+        self, model_name: str, *, revision: str | None = None, ask: bool = False, stop: threading.Event | None = None
     ) -> ModelDetails:
-        assert not stop.is_set()
+        assert stop is None or not stop.is_set()
         self._note("details", model_name, revision, ask)
         files = (RemoteFile(SafePath("config.json"), 7, parse_sha256("a" * 64)),)
-        return ModelDetails(parse_repo_id(NAME), True, "modelscope", "master", "c" * 40, files)
+        return ModelDetails(
+            as_model(model_row(NAME)),
+            [as_cached(cached_row(NAME))],
+            [Unfinished(parse_repo_id(NAME), SLUG, Path("/cache/.incoming"), 5, 3.0, "v1")],
+            [SourceRate("ModelScope", 5_000_000, 2.0, 7.0)],
+            True,
+            "modelscope",
+            "master",
+            "c" * 40,
+            files,
+            "apache-2.0",
+        )
 
     def card(
-        self, model_name: str, *, revision: str | None = None, ask: bool = False, stop: threading.Event
+        self, model_name: str, *, revision: str | None = None, ask: bool = False, stop: threading.Event | None = None
     ) -> ModelCard:
-        assert not stop.is_set()
+        assert stop is None or not stop.is_set()
         self._note("card", model_name, revision, ask)
         return ModelCard(parse_repo_id(NAME), f"# A card {HOSTILE}" if ask else None, "apache-2.0")
 
@@ -439,9 +452,11 @@ class StandInManager:
         self._note("known_updates")
         return [ModelNews(parse_repo_id(NAME), SLUG, "modelscope", "master", "a" * 40, "b" * 40, 5.0)]
 
-    def check_updates(self, *, stop: threading.Event) -> list[ModelNews]:
-        assert not stop.is_set()
-        self._note("check_updates")
+    def check_updates(
+        self, model_names: Sequence[str] = (), *, sizes: bool = False, stop: threading.Event | None = None
+    ) -> list[ModelNews]:
+        assert stop is None or not stop.is_set()
+        self._note("check_updates", *model_names, sizes)
         asked = ModelNews(parse_repo_id(NAME), SLUG, "modelscope", "master", "a" * 40)
         return [replace(asked, problem=Message("The hub does not say which commit it has."))]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.faces.format import count, fact
 from qwen3ft_jupyter.faces.say import KIND_WORDS
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
@@ -78,8 +79,8 @@ def _facts(details: ModelDetails, face: Face) -> Iterator[str]:
         yield fact(tr("Files"), f"{len(details.files)}, {whole}")
     yield from _on_this_disk(details, face)
     yield from (fact(source.name, _rate(source)) for source in details.sources)
-    if not details.sources and not details.copies:
-        yield tr("How fast its sources are is measured in the first download.")
+    if not details.sources and details.model_name != PRACTICE_REPO_ID:
+        yield tr("How fast the hubs are is not known yet: downloads measure it.")
 
 
 def _on_this_disk(details: ModelDetails, face: Face) -> Iterator[str]:

@@ -1,8 +1,6 @@
 import { Sanitizer } from '@jupyterlab/apputils';
 
-import { parseJob } from '../api/answers';
 import { parseCard, parseDetails } from '../api/details';
-import { measuredRates } from '../domain/rates';
 import { cardSanitizer, hasPictures, isDrawn, isElsewhere } from '../domain/untrusted';
 import { FakeServer } from './fake';
 
@@ -97,46 +95,13 @@ describe('a card', () => {
   });
 });
 
-describe('rates', () => {
-  const download = (ended: number, seconds: number, sources: Record<string, number>, more = {}) =>
-    parseJob({
-      id: `d-${ended}`,
-      kind: 'download',
-      state: 'succeeded',
-      ended,
-      result: { seconds, sources: Object.entries(sources).map(([name, bytes]) => ({ name, bytes })) },
-      ...more
-    });
-
-  it('are those of the latest download that a source had a part in, the fastest first', () => {
-    const jobs = [
-      download(3, 10, { ModelScope: 50e6, 'mirror 10.0.0.5': 200e6 }),
-      download(2, 10, { ModelScope: 900e6, 'Hugging Face': 10e6 })
-    ];
-    expect(measuredRates(jobs).map(({ name, rate }) => [name, rate])).toEqual([
-      ['mirror 10.0.0.5', 20e6],
-      ['ModelScope', 5e6],
-      ['Hugging Face', 1e6]
-    ]);
-  });
-
-  it('are not told by what is too little, took no time, failed or is no download', () => {
-    const jobs = [
-      download(1, 10, { ModelScope: 1000 }),
-      download(2, 0, { ModelScope: 5e9 }),
-      download(3, 10, { ModelScope: 5e9 }, { state: 'failed' }),
-      download(4, 10, { ModelScope: 5e9 }, { kind: 'verify' })
-    ];
-    expect(measuredRates(jobs)).toEqual([]);
-  });
-});
-
 describe('the answers', () => {
   it('tell files that are not known from none', () => {
     expect(parseDetails({ model_name: 'o/a', files: null }).files).toBeNull();
     expect(parseDetails({ model_name: 'o/a', files: [{ path: 'x', size: 1 }] }).files).toEqual([
       { path: 'x', size: 1, sha256: '', git_sha1: '' }
     ]);
+    expect(parseDetails({ model_name: 'o/a', files: null }).sources).toEqual([]);
     expect(parseCard({ model_name: 'o/a', text: null }).text).toBeNull();
     expect(parseCard({ model_name: 'o/a', text: '' }).text).toBe('');
   });

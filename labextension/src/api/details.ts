@@ -17,6 +17,17 @@ export type IModelFile = ReturnType<typeof parseFile>;
 
 const files = each(parseFile);
 
+const parseSource = object<Schemas['SourceRate']>()('source', {
+  name: needed('name'),
+  bytes: count,
+  seconds: count,
+  ended: count,
+  rate: count
+});
+
+/** What a source gave in the latest download that it had a part in. */
+export type ISourceRate = ReturnType<typeof parseSource>;
+
 /** Read the answer of `GET /models/details`; files that are not known are null. */
 export const parseDetails = object<Schemas['ModelDetails']>()('details', {
   model_name: needed('model name'),
@@ -24,10 +35,11 @@ export const parseDetails = object<Schemas['ModelDetails']>()('details', {
   hub: text,
   revision: text,
   commit: text,
-  files: (value: unknown) => (Array.isArray(value) ? files(value) : null)
+  files: (value: unknown) => (Array.isArray(value) ? files(value) : null),
+  sources: each(parseSource)
 });
 
-/** The files of a model. */
+/** The files of a model, and how fast sources were. */
 export type IDetails = ReturnType<typeof parseDetails>;
 
 /** Read the answer of `GET /models/card`; the text is null where no hub was asked for it. */

@@ -100,7 +100,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** The files of one model. */
+        /** What is known of one model. */
         readonly get: operations["getModelDetails"];
         readonly put?: never;
         readonly post?: never;
@@ -934,7 +934,7 @@ export interface components {
             /** @description Empty if none is named. */
             readonly revision: string;
         };
-        /** @description The files of a model. Sizes are bytes. */
+        /** @description What is known of a model. Sizes are bytes. */
         readonly ModelDetails: {
             readonly model_name: string;
             /** @description Whether the files are those in the cache. */
@@ -946,6 +946,8 @@ export interface components {
             readonly hub: "modelscope" | "huggingface" | "";
             readonly revision: string;
             readonly commit: string;
+            /** @description As the catalogue or else the card names it; empty if neither does. */
+            readonly license: string;
             /** @description Null if they are not known. */
             readonly files: readonly {
                 readonly path: string;
@@ -955,6 +957,26 @@ export interface components {
                 /** @description Git's name of the content, empty if the hub names none. */
                 readonly git_sha1: string;
             }[] | null;
+            /** @description Those on this disk, our own first. */
+            readonly copies: readonly components["schemas"]["Cached"][];
+            /** @description Downloads of it that have not ended. */
+            readonly unfinished: readonly components["schemas"]["Unfinished"][];
+            /**
+             * @description What each source gave in the latest download that it had a part in, the fastest first. They are remembered
+             *     when jobs are forgotten. None for the practice model, which comes from no hub.
+             */
+            readonly sources: readonly components["schemas"]["SourceRate"][];
+            readonly about: components["schemas"]["Model"];
+        };
+        readonly SourceRate: {
+            readonly name: string;
+            readonly bytes: number;
+            /** @description What the whole download took. */
+            readonly seconds: number;
+            /** @description When it ended, in seconds since 1970. */
+            readonly ended: number;
+            /** @description Bytes a second. */
+            readonly rate: number;
         };
         /** @description What a model's README.md says of it. */
         readonly ModelCard: {
@@ -989,6 +1011,8 @@ export interface components {
             readonly checked: number | null;
             /** @description Why the hub could not be asked, else empty. */
             readonly problem: string;
+            /** @description What of an update would travel; null where that was not asked for, or there is none. */
+            readonly bytes_to_fetch: number | null;
         };
         /** @description What a download would do. Sizes are bytes. */
         readonly DownloadPlan: {
@@ -1747,18 +1771,7 @@ export interface components {
             /** @description Bytes of downloads that are not complete. */
             readonly incoming: number;
             /** @description Those of models, the longest unattended first. */
-            readonly unfinished: readonly {
-                readonly model_name: string;
-                readonly slug: string;
-                /** @description Bytes that it takes on the disk. */
-                readonly size: number;
-                /** @description When the last byte came, in Unix seconds. */
-                readonly last_active: number;
-                /** @description What was asked for by name; empty if nothing was. */
-                readonly revision: string;
-                /** @description Is a process downloading it now? If not, a download of the same model goes on from here. */
-                readonly active: boolean;
-            }[];
+            readonly unfinished: readonly components["schemas"]["Unfinished"][];
         };
         readonly DatasetList: {
             readonly datasets: readonly components["schemas"]["CachedDataset"][];
@@ -1789,6 +1802,19 @@ export interface components {
             readonly unfinished: boolean;
             /** @description What is not as recorded. */
             readonly problems: readonly string[];
+        };
+        /** @description A download that has not ended. */
+        readonly Unfinished: {
+            readonly model_name: string;
+            readonly slug: string;
+            /** @description Bytes that it takes on the disk. */
+            readonly size: number;
+            /** @description When the last byte came, in Unix seconds. */
+            readonly last_active: number;
+            /** @description What was asked for by name; empty if nothing was. */
+            readonly revision: string;
+            /** @description Is a process downloading it now? If not, a download of the same model goes on from here. */
+            readonly active: boolean;
         };
         readonly Evicted: {
             /** @description The slugs of the deleted models; the name of a deleted data set. */
@@ -1959,6 +1985,7 @@ export type PushPlan = components['schemas']['PushPlan'];
 export type Source = components['schemas']['Source'];
 export type NamedModel = components['schemas']['NamedModel'];
 export type ModelDetails = components['schemas']['ModelDetails'];
+export type SourceRate = components['schemas']['SourceRate'];
 export type ModelCard = components['schemas']['ModelCard'];
 export type Updates = components['schemas']['Updates'];
 export type ModelNews = components['schemas']['ModelNews'];
@@ -1987,6 +2014,7 @@ export type Cached = components['schemas']['Cached'];
 export type CacheList = components['schemas']['CacheList'];
 export type DatasetList = components['schemas']['DatasetList'];
 export type CachedDataset = components['schemas']['CachedDataset'];
+export type Unfinished = components['schemas']['Unfinished'];
 export type Evicted = components['schemas']['Evicted'];
 export type Metrics = components['schemas']['Metrics'];
 export type Curve = components['schemas']['Curve'];
@@ -2171,7 +2199,10 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description The files in the cache; else those that a hub lists, or null if none was asked. */
+            /**
+             * @description What is known without a hub, and the files: those in the cache; else those that a hub lists, or null if none
+             *     was asked.
+             */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2238,7 +2269,10 @@ export interface operations {
     };
     readonly checkUpdates: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Also find out of each that has an update how much would travel. */
+                readonly sizes?: components["schemas"]["Flag"];
+            };
             readonly header?: never;
             readonly path?: never;
             readonly cookie?: never;

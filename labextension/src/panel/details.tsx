@@ -1,13 +1,15 @@
 import * as React from 'react';
 
-import type { IModel } from '../api/answers';
+import type { IJob, IModel } from '../api/answers';
+import type { ISourceRate } from '../api/details';
+import { useAsked } from '../components/asked';
 import { useApp, useStore } from '../components/context';
 import { Pairs } from '../components/pairs';
 import { formatAgo, formatBytes, formatDuration, formatRate } from '../domain/format';
 import type { Pair } from '../domain/language';
 import { isPractice } from '../domain/models';
 import { hubName } from '../domain/names';
-import { measuredRates } from '../domain/rates';
+import { mainCopy } from '../domain/updates';
 import { CardFold } from './card';
 import { FilesFold } from './files';
 import { FitTable } from './fit';
@@ -21,8 +23,14 @@ interface IEntryProps {
 
 /** What is known of a model beyond its row. */
 export function Details({ entry }: IEntryProps): JSX.Element {
-  const { trans } = useApp();
+  const { store, trans } = useApp();
+  const { model_name: name, cached } = entry;
   const [license, setLicense] = React.useState('');
+  const local = useAsked(signal => store.client.details(name, false, signal));
+  const commit = useStore(({ snapshot }) => mainCopy(snapshot.cache, name)?.commit);
+  const ended = useStore(({ snapshot }) => lastDownload(snapshot.jobs));
+  // What is in the cache changes with downloads, updates and deletions; rates with any download.
+  React.useEffect(() => local.ask(), [name, cached, commit, ended]);
   const rows: ReadonlyArray<Pair> = [
     [trans.__('Kind'), entry.kind_words],
     [trans.__('Licence'), entry.license || license]
@@ -34,26 +42,32 @@ export function Details({ entry }: IEntryProps): JSX.Element {
       {known.length === 0 && !entry.note && <p>{trans.__('The catalogue knows nothing of this model.')}</p>}
       {known.length > 0 && <Pairs pairs={known} />}
       <FitTable entry={entry} />
-      <FilesFold entry={entry} />
-      {!isPractice(entry) && <SourceRates />}
+      <FilesFold entry={entry} local={local} />
+      {!isPractice(entry) && <SourceRates sources={local.value?.sources ?? []} />}
       <CardFold entry={entry} onLicense={setLicense} />
     </div>
   );
 }
 
+/** When the latest download ended that is listed. */
+function lastDownload(jobs: ReadonlyArray<IJob>): number {
+  return Math.max(0, ...jobs.map(({ kind, ended }) => (kind === 'download' ? (ended ?? 0) : 0)));
+}
+
+interface ISourceRatesProps {
+  readonly sources: ReadonlyArray<ISourceRate>;
+}
+
 /** How fast each source was when it was last used. */
-function SourceRates(): JSX.Element {
+function SourceRates({ sources }: ISourceRatesProps): JSX.Element {
   const { trans, locale } = useApp();
-  const jobs = useStore(({ snapshot }) => snapshot.jobs);
-  const measured = React.useMemo(() => measuredRates(jobs), [jobs]);
-  const names = measured.map(({ name }) => name);
+  const names = sources.map(({ name }) => name);
   const others = HUBS.map(hubName).filter(name => !names.includes(name));
   const now = Date.now() / 1000;
   const pairs: ReadonlyArray<Pair> = [
-    ...measured.map(({ name, bytes, seconds, rate, ended }): Pair => {
+    ...sources.map(({ name, bytes, seconds, rate, ended }): Pair => {
       const part = trans.__('%1 in %2', formatBytes(bytes, locale), formatDuration(seconds, locale));
-      const ago = ended === null ? '' : formatAgo(ended, now, locale);
-      return [name, [formatRate(rate, locale), part, ago].filter(word => word !== '').join(' · ')];
+      return [name, [formatRate(rate, locale), part, formatAgo(ended, now, locale)].join(' · ')];
     }),
     ...others.map((name): Pair => [name, trans.__('not measured yet')])
   ];

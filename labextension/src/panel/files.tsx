@@ -3,26 +3,28 @@ import * as React from 'react';
 
 import type { IModel } from '../api/answers';
 import type { IDetails, IModelFile } from '../api/details';
+import type { IAsked } from '../components/asked';
 import { Asking, useAsked } from '../components/asked';
 import { ActionButton } from '../components/button';
-import { useApp, useStore } from '../components/context';
+import { useApp } from '../components/context';
 import { FileTable } from '../components/files';
 import { formatBytes } from '../domain/format';
 import { originName, revisionWords } from '../domain/names';
-import { mainCopy } from '../domain/updates';
 
 /** So many digits tell a digest from others. */
 const DIGITS = 12;
 
+interface IFilesFoldProps {
+  readonly entry: IModel;
+  /** What is known without a hub. */
+  readonly local: IAsked<IDetails>;
+}
+
 /** The files of a model: those in the cache at once, those on a hub when somebody asks. */
-export function FilesFold({ entry }: { readonly entry: IModel }): JSX.Element {
+export function FilesFold({ entry, local }: IFilesFoldProps): JSX.Element {
   const { store, trans } = useApp();
-  const { model_name: name, cached } = entry;
-  const commit = useStore(({ snapshot }) => mainCopy(snapshot.cache, name)?.commit);
-  const local = useAsked(signal => store.client.details(name, false, signal));
+  const { model_name: name } = entry;
   const remote = useAsked(signal => store.client.details(name, true, signal));
-  // What is in the cache changes with downloads, updates and deletions.
-  React.useEffect(() => local.ask(), [name, cached, commit]);
   const found = local.value?.files ? local.value : remote.value;
   return (
     <>

@@ -4,7 +4,7 @@ import type { IJupyterLabPageFixture } from '@jupyterlab/galata';
 import type { Locator, Request } from '@playwright/test';
 
 import { expect, openPanel, test, violations } from './panel';
-import { job, plan, Standin } from './standin';
+import { plan, Standin } from './standin';
 
 const CARD = `# Qwen3-0.6B
 
@@ -67,9 +67,7 @@ test('the details of a model have files, digests, rates and the card, and a host
 }) => {
   const standin = new Standin();
   standin.cards['Qwen/Qwen3-0.6B'] = { text: CARD, license: 'apache-2.0' };
-  standin.jobs.push(
-    job('download-7', 'succeeded', { result: { seconds: 70, sources: [{ name: 'ModelScope', bytes: 7e9 }] } })
-  );
+  standin.rates.push({ name: 'ModelScope', bytes: 7e9, seconds: 70, rate: 1e8, ended: Date.now() / 1000 });
   await standin.install(page);
   const asked = await strangers(page);
   await page.goto();

@@ -215,6 +215,8 @@ export class Standin {
   remembered: Fields[] = [];
   /** What hubs and cache have as cards, by model. */
   cards: Record<string, Fields> = {};
+  /** What is remembered of how fast sources were. */
+  rates: Fields[] = [];
   /** The models that stay although all were to go, and why. */
   kept: string[] = [];
   /** What deleting a model leaves. */
@@ -311,7 +313,8 @@ export class Standin {
             sha256: digest(index + 1),
             git_sha1: ''
           }))
-        : null
+        : null,
+      sources: this.rates
     };
   }
 

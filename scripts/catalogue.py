@@ -19,7 +19,6 @@ import json
 import re
 import string
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polib
@@ -27,11 +26,12 @@ import polib
 from qwen3ft_jupyter.faces.verbs import COMMON, VERBS
 from qwen3ft_jupyter.finetune.config import FineTuneConfig, map_words
 from qwen3ft_jupyter.reasons import REASONS
+from scripts.making import ROOT, is_checking, stale, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "qwen3ft_jupyter"
 FRONT = ROOT / "labextension"
 PO = PACKAGE / "locale/zh_CN/LC_MESSAGES/qwen3ft_jupyter.po"
@@ -52,7 +52,7 @@ _PLACE = re.compile(r"%\d|{\w+(?:![rsa])?(?::[^{}]*)?}")
 
 def main() -> int:
     """Bring the catalogue up to date, or check it."""
-    if "--check" in sys.argv[1:]:
+    if is_checking():
         faults = list(find_faults())
         print("\n".join(faults))
         return 1 if faults else 0
@@ -141,9 +141,7 @@ def find_faults() -> Iterator[str]:
         for (_, text), chinese in catalogue.items()
         if chinese and placeholders(text) != placeholders(chinese)
     )
-    for path, content in compiled().items():
-        if not path.exists() or path.read_bytes() != content:
-            yield f"not compiled: {path.name}"
+    yield from (f"not compiled: {path.name}" for path in stale(compiled()))
 
 
 def chinese_of(entry: polib.POEntry) -> str:
@@ -210,8 +208,7 @@ def _key(entry: polib.POEntry) -> Key:
 
 def compile_catalogue() -> None:
     """Write the .mo for Python and the .json for JupyterLab."""
-    for path, content in compiled().items():
-        path.write_bytes(content)
+    write(compiled())
 
 
 def compiled() -> dict[Path, bytes]:

@@ -17,13 +17,13 @@ import yaml
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.names import SAME
 from qwen3ft_jupyter.finetune.presets import PRESETS
+from scripts.making import ROOT, write_or_check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from qwen3ft_jupyter.messages import Language
 
-ROOT = Path(__file__).parent.parent
 OPENAPI = ROOT / "qwen3ft_jupyter/server/openapi.yaml"
 SCHEMA = ROOT / "labextension/src/__tests__/finetune.schema.json"
 """What `GET /qwen3ft/finetune/schema` answers, for the tests of the form that is drawn from it."""
@@ -208,8 +208,4 @@ def files() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    made = files()
-    if "--check" in sys.argv[1:]:
-        sys.exit(any(not path.is_file() or path.read_text("utf-8") != text for path, text in made.items()))
-    for path, text in made.items():
-        path.write_text(text, "utf-8")
+    sys.exit(write_or_check(files))

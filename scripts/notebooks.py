@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from scripts.making import ROOT, write_or_check
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = ROOT / "notebooks"
 SOURCES = NOTEBOOKS / "sources"
 SUFFIXES: Mapping[str, str] = {"en": "", "zh": ".zh-CN"}
 _MARK = re.compile(r"^<!-- (en|zh) -->$|^```python(.*)\n([\s\S]*?)^```$", re.MULTILINE)
@@ -86,15 +88,5 @@ def _cell(part: Part, number: int) -> dict[str, Any]:
     return {"cell_type": "markdown", **common}
 
 
-def main() -> int:
-    """Write the notebooks, or say whether they are up to date; return the exit status."""
-    made = files()
-    if "--check" in sys.argv[1:]:
-        return int(any(not path.is_file() or path.read_text("utf-8") != text for path, text in made.items()))
-    for path, text in made.items():
-        path.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(files))

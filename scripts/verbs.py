@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 
 from qwen3ft_jupyter.faces.verbs import COMMON, VERBS, Face, Option, Verb
 from qwen3ft_jupyter.messages import translate
+from scripts.making import ROOT, write_or_check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.messages import Language
 
-ROOT = Path(__file__).parent.parent
 PAGES: Mapping[Path, Language] = {ROOT / "docs/verbs.md": "en", ROOT / "docs/verbs.zh-CN.md": "zh"}
 _HEAD: Mapping[Language, str] = {
     "en": """# Verbs
 
 **English** | [简体中文](verbs.zh-CN.md)
 
-Made by `python scripts/verbs.py` from the table in `qwen3ft_jupyter/faces/verbs.py`.
+Made by `python scripts/verbs.py` from the table in `qwen3ft_jupyter/faces/verbs/`.
 
 `%qwen3ft VERB …` in a notebook and `qwen3ft VERB …` in a terminal are the same verbs with the same options;
 what only one of them has is marked. `%qwen3ft help VERB` and `qwen3ft VERB --help` say the same.
@@ -41,7 +41,7 @@ Exit codes of the command: 0; 1 for an error, named on stderr with its code; 2 f
 
 [English](verbs.md) | **简体中文**
 
-由 `python scripts/verbs.py` 根据 `qwen3ft_jupyter/faces/verbs.py` 中的表生成。
+由 `python scripts/verbs.py` 根据 `qwen3ft_jupyter/faces/verbs/` 中的表生成。
 
 Notebook 里的 `%qwen3ft VERB …` 与终端里的 `qwen3ft VERB …` 是同样的命令和选项；只在一处可用的会注明。
 `%qwen3ft help VERB` 与 `qwen3ft VERB --help` 说的是同样的内容。
@@ -105,15 +105,5 @@ def _only(faces: frozenset[str], language: Language) -> str:
     return _WORDS[language][next(iter(named))] if len(named) == 1 else ""
 
 
-def main() -> int:
-    """Write the pages, or say whether they are up to date; return the exit status."""
-    made = files()
-    if "--check" in sys.argv[1:]:
-        return int(any(not path.is_file() or path.read_text("utf-8") != text for path, text in made.items()))
-    for path, text in made.items():
-        path.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(files))

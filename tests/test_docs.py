@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.settings.declared import SETTINGS
 from qwen3ft_jupyter.settings.kinds import FOLDER, TOKEN
 from qwen3ft_jupyter.settings.setting import Before
+from scripts import fields, verbs
 from tests.test_imports import LEVEL_OF, MODULES, imported_rooms, room_of
 
 ROOT = Path(__file__).parent.parent
@@ -83,7 +83,7 @@ def test_every_route_is_documented(language: str) -> None:
 
 
 def test_the_reference_of_verbs_is_that_of_the_table() -> None:
-    made = runpy.run_path(str(ROOT / "scripts/verbs.py"))["files"]()
+    made = verbs.files()
 
     assert len(made) == 2
     for path, text in made.items():
@@ -94,7 +94,7 @@ def test_the_reference_of_verbs_is_that_of_the_table() -> None:
 
 def test_what_is_made_from_the_fields_of_a_fine_tune_is_up_to_date() -> None:
     """Their reference in both languages, their part of openapi.yaml, and the schema that the form is tested with."""
-    made = runpy.run_path(str(ROOT / "scripts/fields.py"))["files"]()
+    made = fields.files()
 
     assert len(made) == 4
     for path, text in made.items():

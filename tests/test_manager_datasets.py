@@ -15,7 +15,7 @@ import pytest
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.download.downloader import Downloader
-from qwen3ft_jupyter.errors import BadConfig, BadInput, ModelNotFound, NotCached, UnsafeModel
+from qwen3ft_jupyter.errors import BadConfig, BadInput, HubUnreachable, ModelNotFound, NotCached, UnsafeModel
 from qwen3ft_jupyter.faces.tuning_views import fine_tune_table
 from qwen3ft_jupyter.finetune import output
 from qwen3ft_jupyter.finetune.absent import AbsentData
@@ -27,7 +27,7 @@ from qwen3ft_jupyter.finetune.results import Record
 from qwen3ft_jupyter.hubs.datasets import DatasetName, choose_files, parse_dataset
 from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath
-from qwen3ft_jupyter.manager.datasets import dataset_names, ensure_dataset
+from qwen3ft_jupyter.manager.datasets import dataset_names, ensure_dataset, plan_dataset
 from qwen3ft_jupyter.manager.kinds import FineTuneParams, Starter
 from qwen3ft_jupyter.manager.manager import get_model_manager
 from qwen3ft_jupyter.work import Controls, Reporter, Work
@@ -393,7 +393,7 @@ def test_a_rough_plan_asks_no_hub(manager: ModelManager, hub: ScriptedServer) ->
 
 
 def test_a_form_knows_without_a_hub_which_data_is_not_here(hub: ScriptedServer, manager: ModelManager) -> None:
-    assert manager.absent_dataset(f"{REPO}:zh") == f"ms:{REPO}:zh"
+    assert manager.absent_dataset(f"{REPO}:zh") == f"{REPO}:zh"
     assert manager.absent_dataset(f"hf:{REPO}:zh") == f"hf:{REPO}:zh"
     assert manager.absent_dataset("data/train.jsonl/x") is None
     assert hub.seen == []
@@ -423,6 +423,54 @@ def test_a_data_set_named_without_its_hub_is_kept_by_that_of_the_hub_that_has_it
     assert dataset_names([str(folder)]) == {str(folder): planned.name}
     far.evict_model(planned.name)
     assert far.fetcher(Work())(planned.name) == folder, "by that name it comes again"
+
+
+def test_the_hubs_are_asked_in_their_order_which_has_a_data_set_and_what_they_say_downloads_it(
+    far: ModelManager, manager: ModelManager
+) -> None:
+    found = far.find_dataset(f"{REPO}:zh")
+
+    assert found == AbsentData(f"hf:{REPO}:zh", len(FILES["zh/a.jsonl"]))
+    assert manager.find_dataset(REPO).name == f"ms:{REPO}"
+    done(far.download(found.name))
+    assert far.absent_dataset(f"{REPO}:zh") is None
+
+
+def test_a_data_set_that_no_hub_has_or_may_be_asked_about_is_refused(far: ModelManager) -> None:
+    for name in ("org/none", f"ms:{REPO}"):
+        with pytest.raises(ModelNotFound):
+            far.find_dataset(name)
+    with pytest.raises(BadInput, match="is no data set"):
+        far.find_dataset("a b")
+    offline = get_model_manager(cache_dir=far.settings.cache_dir, state_dir=far.settings.state_dir, offline=True)
+    with pytest.raises(HubUnreachable, match="switched off"):
+        offline.find_dataset(REPO)
+
+
+@pytest.mark.parametrize("do", ["ensure", "plan"])
+def test_a_data_set_named_without_its_hub_is_listed_once(settings: Settings, hub: ScriptedServer, do: str) -> None:
+    name, cache = DatasetName(RepoId(REPO), "zh"), ModelCache(settings.cache_dir)
+
+    (ensure_dataset if do == "ensure" else plan_dataset)(name, cache, settings, Work())
+
+    listings = [one.path for one in hub.seen if one.path.endswith("/repo/tree")]
+    cards = [one.target for one in hub.seen if "README.md" in one.target]
+    assert (len(listings), len(cards)) == (1, 1)
+
+
+def test_the_models_are_listed_while_a_data_set_is_downloaded(manager: ModelManager, hub: ScriptedServer) -> None:
+    """Its name, which has a hub in front, is none of a model."""
+    may_answer, answer = threading.Event(), hub.answer
+    hub.answer = lambda request: answer(request) if may_answer.wait(60) else json_reply({}, 403)
+    job = manager.download(f"ms:{REPO}:zh")
+    try:
+        names = {row["model_name"] for row in manager.models()}
+    finally:
+        may_answer.set()
+        job.wait()
+
+    assert PRACTICE_REPO_ID in names
+    assert not any(REPO in name for name in names)
 
 
 def test_a_data_set_named_without_its_hub_is_the_copy_that_is_here(far: ModelManager) -> None:

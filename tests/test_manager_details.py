@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qwen3ft_jupyter.cache.own.partials import note_download
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.errors import BadInput, HubUnreachable, ModelNotFound, Stopped, UnknownModel
+from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.mirror.mirror import Mirror
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
@@ -18,7 +22,6 @@ from tests.servers import ScriptedServer, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from qwen3ft_jupyter.settings.declared import HubName
 
@@ -175,3 +178,62 @@ def test_a_hub_that_the_settings_leave_out_is_not_asked_and_that_is_told(tmp_pat
 
     assert manager.plan(REPO, hub="huggingface", reporter=Told()).hub == "modelscope"
     assert told[0] == "The settings leave out Hugging Face: ModelScope is asked."
+
+
+def test_what_else_is_known_of_a_model_needs_no_hub(tmp_path: Path) -> None:
+    details = manager_of(tmp_path, NOBODY).details("Qwen/Qwen3-0.6B")
+
+    assert details.files is None
+    assert details.about.catalogued
+    assert (details.license, details.copies, details.unfinished) == ("Apache-2.0", [], [])
+
+
+def test_the_licence_that_no_catalogue_knows_is_that_of_the_card(tmp_path: Path, manager: ModelManager) -> None:
+    assert manager.details(REPO).license == ""
+    asked = manager.details(REPO, ask=True).license
+    manager.ensure_model_cached(REPO)
+
+    assert (asked, manager_of(tmp_path, NOBODY).details(REPO).license) == ("apache-2.0", "apache-2.0")
+
+
+def test_a_hub_that_does_not_give_the_card_gives_the_files_all_the_same(tmp_path: Path) -> None:
+    folder = shutil.copytree(MODEL_FOLDER, tmp_path / "model")
+    with Mirror({REPO: folder}) as mirror:
+        manager = manager_of(tmp_path, mirror.url)
+        files = manager.details(REPO, ask=True).files
+        (folder / "README.md").unlink()
+        (folder / "README.md").mkdir()
+        unread = manager.details(REPO, ask=True)
+
+    assert files is not None
+    assert unread.license == ""
+    assert unread.files
+
+
+def test_every_copy_on_this_disk_is_told_with_how_whole_it_is(tmp_path: Path, hub: str) -> None:
+    manager = manager_of(tmp_path, hub)
+    folder = Path(manager.ensure_model_cached(REPO))
+    manager.pin(REPO)
+    whole = manager.details(REPO)
+    (folder / "config.json").unlink()
+    damaged = manager.details(REPO)
+
+    [copy], [broken] = whole.copies, damaged.copies
+    assert (copy.folder, copy.pinned, copy.is_sound) == (folder, True, True)
+    assert (whole.about.cached, whole.about.verified) == (True, True)
+    assert not broken.is_sound
+    assert "config.json" in str(broken.changes)
+    assert not damaged.about.verified
+
+
+def test_a_download_that_has_not_ended_is_told(tmp_path: Path) -> None:
+    manager = manager_of(tmp_path, NOBODY)
+    incoming = tmp_path / "cache" / ".incoming" / "org_small"
+    incoming.mkdir(parents=True)
+    (incoming / "a.part").write_bytes(b"x" * 5000)
+    note_download(incoming, RepoId(REPO), None)
+
+    [unfinished] = manager.details(REPO).to_dict()["unfinished"]
+
+    assert (unfinished["model_name"], unfinished["active"]) == (REPO, False)
+    assert manager.details("org/other").unfinished == []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
-from qwen3ft_jupyter.errors import BadData, BadInput, NotCached, Stopped, UnknownModel
+from qwen3ft_jupyter.errors import BadConfig, BadData, BadInput, NotCached, Stopped, UnknownModel
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.report.evaluating import Evaluation, evaluate
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
@@ -173,6 +173,39 @@ def test_an_evaluation_that_is_not_to_fetch_begins_without_a_hub_and_its_job_doe
 
         assert Evaluation.from_dict(done(job)).card.rows == 3
         assert [str(one.name) for one in manager.cached_datasets()] == ["ms:org/my_talks"]
+
+
+def test_an_evaluation_that_is_not_to_fetch_reads_no_rows_and_its_job_tells_what_is_wrong_with_them(
+    manager: ModelManager, place: Path, tmp_path: Path
+) -> None:
+    """As REST starts one: a large file keeps no request waiting."""
+    wrong = tmp_path / "wrong.jsonl"
+    wrong.write_text('{"nothing": "known"}\n')
+
+    told = manager.foresee_evaluation(place / "runs/first", wrong)
+    job = manager.evaluate(place / "runs/first", wrong, fetch=False, device="cpu")
+    job.wait()
+
+    assert told.data == (str(wrong),)
+    assert job.status().state == "failed"
+    assert "wrong.jsonl" in str(job.status().error)
+    with pytest.raises(BadData, match=r"wrong\.jsonl"):
+        manager.evaluate(place / "runs/first", wrong, device="cpu")
+
+
+@pytest.mark.parametrize("fetch", [True, False])
+def test_what_is_told_without_reading_rows_is_told_before_there_is_a_job(
+    manager: ModelManager, place: Path, tmp_path: Path, *, fetch: bool
+) -> None:
+    first, gone = place / "runs/first", [tmp_path / "gone.jsonl", tmp_path / "lost.jsonl"]
+
+    with pytest.raises(BadData, match=r"(?s)gone\.jsonl.*lost\.jsonl"):
+        manager.evaluate(first, gone, fetch=fetch)
+    with pytest.raises(BadData, match=r"gone\.jsonl"):
+        manager.foresee_evaluation(first, gone[0])
+    with pytest.raises(BadConfig, match="bogus"):
+        manager.evaluate(first, gone, fetch=fetch, bogus=1)
+    assert manager.jobs() == []
 
 
 def test_a_data_set_on_a_hub_is_foreseen_by_its_name_and_no_hub_is_asked(place: Path, tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwen3ft_jupyter.errors import HubUnreachable, Stopped
+from qwen3ft_jupyter.errors import BadInput, HubUnreachable, NotCached, Stopped, UnknownModel
 from qwen3ft_jupyter.hubs import routes
 from qwen3ft_jupyter.hubs.http import CONNECT_TIMEOUT_S, QUESTION_IDLE_S
+from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager, updates
-from qwen3ft_jupyter.manager.updates import NEWS_NAME, REMEMBERED_S
+from qwen3ft_jupyter.manager.updates import NEWS_NAME, REMEMBERED_S, ModelNews
+from qwen3ft_jupyter.messages import render
 from qwen3ft_jupyter.mirror.mirror import Mirror
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
 from tests.servers import ABORT, Reply, ScriptedServer, Seen, json_reply
@@ -275,3 +277,61 @@ def test_asking_ends_when_it_is_stopped(cache: Path) -> None:
                 manager_of(cache, server.url).check_updates(stop=stop)
         finally:
             is_over.set()
+
+
+def test_how_much_an_update_would_fetch_is_what_it_fetches(cache: Path, tmp_path: Path) -> None:
+    newest = shutil.copytree(MODEL_FOLDER, tmp_path / "newest", ignore=shutil.ignore_patterns(".qwen3ft"))
+    (newest / "README.md").unlink()
+    (newest / "README.md").write_text("# Newest")
+    with Mirror({REPO: newest, OTHER: MODEL_FOLDER}) as mirror:
+        manager = manager_of(cache, mirror.url)
+        checked = {str(one.model_name): one for one in manager.check_updates(sizes=True)}
+        unsized = manager.check_updates([REPO])
+        done = manager.ensure(REPO, update=True)
+
+    assert (checked[REPO].has_update, checked[OTHER].has_update) == (True, False)
+    assert (checked[REPO].bytes_to_fetch, checked[OTHER].bytes_to_fetch) == (done.bytes_fetched, None)
+    assert done.bytes_fetched == len("# Newest")
+    assert [one.bytes_to_fetch for one in unsized] == [None]
+
+
+def test_what_an_update_would_fetch_is_told_of_the_others_where_a_hub_does_not_list_one(cache: Path) -> None:
+    """It knows of the commit, and not of its files."""
+    with ScriptedServer(Hub()) as server:
+        checked = manager_of(cache, server.url).check_updates([REPO], sizes=True)
+
+    assert [(one.has_update, one.bytes_to_fetch) for one in checked] == [(True, None)]
+    assert checked[0].problem
+
+
+def test_only_the_models_that_are_named_are_asked_about(cache: Path) -> None:
+    hub = Hub()
+    with ScriptedServer(hub) as server:
+        manager = manager_of(cache, server.url)
+        one = manager.check_updates([REPO])
+        asked = len(hub.asked)
+        both = manager.check_updates([f"https://huggingface.co/{REPO}", OTHER, f"{OTHER}@main"])
+
+    assert ([news.model_name for news in one], asked) == ([REPO], 1)
+    assert [news.model_name for news in both] == [REPO, OTHER]
+
+
+def test_a_model_of_which_there_can_be_no_news_is_refused_before_a_hub_is_asked(tmp_path: Path) -> None:
+    with Mirror({REPO: MODEL_FOLDER}) as mirror:
+        manager = manager_of(tmp_path, mirror.url)
+        commit = manager.details(REPO, ask=True).commit
+        manager.ensure_model_cached(REPO, revision=commit)
+    manager = manager_of(tmp_path, "http://127.0.0.1:9")
+
+    with pytest.raises(BadInput, match="no copy of it in this cache follows a branch"):
+        manager.check_updates([REPO])
+    with pytest.raises(NotCached, match="org/other is not in the cache") as refused:
+        manager.check_updates([OTHER])
+    assert "download org/other" in render(refused.value.hint, "en")
+    with pytest.raises(UnknownModel):
+        manager.check_updates(["Qwen/Qwen3-7B-Instruct"])
+
+
+@pytest.mark.parametrize(("slug", "beside"), [("org_small", None), ("org_small@v1", "v1")])
+def test_a_copy_beside_the_first_is_meant_by_its_revision(slug: str, beside: str | None) -> None:
+    assert ModelNews(RepoId(REPO), slug, "huggingface", "v1", NEWER).beside == beside

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import pytest
 from nbclient import NotebookClient
 
 from qwen3ft_jupyter.notebook.job_view import JOB_MIME_TYPE
+from scripts import notebooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,7 +145,7 @@ def test_runs_are_compared_and_talked_to(folder: Path) -> None:
 
 def test_the_notebooks_are_those_of_their_sources() -> None:
     """Run python scripts/notebooks.py after a change."""
-    made = runpy.run_path(str(ROOT / "scripts/notebooks.py"))["files"]()
+    made = notebooks.files()
 
     assert set(made) == set(NOTEBOOKS.glob("*.ipynb"))
     for path, text in made.items():

@@ -98,29 +98,34 @@ def models_(given: Namespace) -> None:
 
 def details_(given: Namespace) -> None:
     """Print what is known of a model, or its card."""
-    manager = open_manager(given)
-    ask = not manager.settings.offline
+    if given.is_card:
+        _print_card(given)
+        return
     with stop_on_signals() as stop:
-        if given.is_card:
-            card = manager.card(given.model_name, revision=given.revision, ask=ask, stop=stop)
-        else:
-            details = manager.details(given.model_name, revision=given.revision, ask=ask, stop=stop)
+        details = actions.find_details(open_manager(given), given, stop=stop)
     if given.is_json:
-        show_json(card.to_dict() if given.is_card else details.to_dict())
-    elif given.is_card:
+        show_json(details.to_dict())
+        return
+    table = details_table(details, "cli")
+    show("\n".join([table.title, *map(plain, table.notes)]))
+    if table.rows:
+        show_rows(table)
+
+
+def _print_card(given: Namespace) -> None:
+    with stop_on_signals() as stop:
+        card = actions.find_card(open_manager(given), given, stop=stop)
+    if given.is_json:
+        show_json(card.to_dict())
+    else:
         say(card_words(card))
         show(plain(card.text or ""))
-    else:
-        table = details_table(details, "cli")
-        show("\n".join([table.title, *map(plain, table.notes)]))
-        if table.rows:
-            show_rows(table)
 
 
 def updates_(given: Namespace) -> int:
     """Print what is cached and what the hubs have; the exit code says whether anything is newer."""
     with stop_on_signals() as stop:
-        news = open_manager(given).check_updates(given.model_names, sizes=True, stop=stop)
+        news = actions.check_updates(open_manager(given), given, stop=stop)
     if given.is_json:
         show_json([one.to_dict() for one in news])
     elif news:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
+    from qwen3ft_jupyter.manager.details import ModelCard, ModelDetails
+    from qwen3ft_jupyter.manager.updates import ModelNews
     from qwen3ft_jupyter.upload.plan import PushPlan
 
 _NEAR_ID = 0.8
@@ -70,6 +72,23 @@ def start_check(manager: ModelManager, name: str, given: Namespace) -> Job:
     """Start what "verify" or "repair" means."""
     start = manager.start_verify if name == "verify" else manager.start_repair
     return start(given.model_name, revision=given.revision, max_speed=given.max_speed or None)
+
+
+def find_details(manager: ModelManager, given: Namespace, *, stop: threading.Event | None = None) -> ModelDetails:
+    """Return what is known of a model; a hub is asked for what is not here, if one may be."""
+    ask = not manager.settings.offline
+    return manager.details(given.model_name, revision=given.revision, ask=ask, stop=stop)
+
+
+def find_card(manager: ModelManager, given: Namespace, *, stop: threading.Event | None = None) -> ModelCard:
+    """Return the card of a model, likewise."""
+    ask = not manager.settings.offline
+    return manager.card(given.model_name, revision=given.revision, ask=ask, stop=stop)
+
+
+def check_updates(manager: ModelManager, given: Namespace, *, stop: threading.Event | None = None) -> list[ModelNews]:
+    """Return what the hubs say of cached models."""
+    return manager.check_updates(given.model_names, sizes=True, stop=stop)
 
 
 def plan(

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import BadConfig, BadInput, MissingPackage, Qwen3ftError
 from qwen3ft_jupyter.finetune import tables
+from qwen3ft_jupyter.finetune.absent import split_absent
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import check_data
 from qwen3ft_jupyter.finetune.earlier import check_parent, check_repetition, inherit
 from qwen3ft_jupyter.finetune.output import check_output
-from qwen3ft_jupyter.finetune.sources import absent_repo, named_repo
+from qwen3ft_jupyter.finetune.sources import absent_repo, find_sources, named_repo
 from qwen3ft_jupyter.finetune.strict_yaml import read_config
 from qwen3ft_jupyter.loading.libraries import import_whole
 from qwen3ft_jupyter.loading.load import require
@@ -138,6 +139,14 @@ def with_fetched(config: FineTuneConfig, fetch: Fetch, names: Mapping[str, str] 
         return item if repo is None or folder is None else f"{folder}{repo[1]}"
 
     return config.model_copy(update={"data": tuple(map(folder_or_name, config.data))})
+
+
+def check_files(config: FineTuneConfig) -> None:
+    """Make sure that the data that is here is where the config says, without reading it. Raises BadData, all named."""
+    here, _ = split_absent(config)
+    problems = find_sources(here.data, [])[1] if here is not None else []
+    if problems:
+        raise _together(problems)
 
 
 def check_attention(config: FineTuneConfig) -> None:

@@ -53,7 +53,7 @@ class Filled:
     yaml: str
     """The same config as ``%%qwen3ft finetune`` and ``qwen3ft finetune`` read it."""
     absent: tuple[str, ...] = ()
-    """Data sets on a hub that are not on this disk, by the names that download them."""
+    """Data sets on a hub that are not on this disk, by their names, with a hub where one was named."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
@@ -75,7 +75,7 @@ def check_form(
         root: Where relative paths begin.
         folder: For which folder below it the YAML is written: that of a notebook, or of the file itself.
         base: In which folder below it the paths of `config` begin; those that are returned begin at `root`.
-        absent_name: Returns what downloads the data set on a hub that a name means; None if it is here, or is none.
+        absent_name: Returns the data set on a hub that a name means; None if it is here, or is none.
 
     Raises:
         BadConfig: The text is no YAML, or holds no fields.
@@ -135,6 +135,8 @@ def _rebased(values: Mapping[str, Any], root: Path, *, start: str, end: str) -> 
     """Return the fields with the relative paths that begin in one folder below `root` begin in another."""
 
     def move(name: object) -> object:
+        if isinstance(name, Mapping) and "path" in name:  # a source in fields, as `rules.read_paths` takes it
+            return {**name, "path": move(name["path"])}
         if not isinstance(name, str) or start == end or not _is_relative_path(name, root, start):
             return name
         return posixpath.relpath(posixpath.join("/", start, name), posixpath.join("/", end))

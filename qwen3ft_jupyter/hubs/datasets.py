@@ -133,9 +133,24 @@ def kept_dataset(path: PurePath) -> str | None:
 class DatasetHub:
     """A hub whose listings are cut down to the rows of one split of a subset."""
 
-    def __init__(self, hub: Hub, client: HttpClient, name: DatasetName, suffixes: Sequence[str]) -> None:
-        """Args: who lists data sets, what asks it for a card, which rows, the endings of files of rows."""
-        self._hub, self._client, self._name, self._suffixes = hub, client, name, suffixes
+    def __init__(
+        self,
+        hub: Hub,
+        client: HttpClient,
+        name: DatasetName,
+        suffixes: Sequence[str],
+        listed: Listing | None = None,
+    ) -> None:
+        """Make one that lists the rows of one data set.
+
+        Args:
+            hub: Lists data sets.
+            client: Asks it for a card.
+            name: Which rows.
+            suffixes: The endings of files of rows.
+            listed: What it has listed a moment ago, and answers the first time without asking again.
+        """
+        self._hub, self._client, self._name, self._suffixes, self._listed = hub, client, name, suffixes, listed
 
     @property
     def name(self) -> HubName:
@@ -158,6 +173,9 @@ class DatasetHub:
 
     def listing(self, repo_id: RepoId, revision: str | None = None, *, stop: threading.Event | None = None) -> Listing:
         """Return the files of the split; the others are left out. Raises as `Hub.listing`, and BadInput."""
+        if self._listed is not None:
+            listed, self._listed = self._listed, None
+            return listed
         listing = self._hub.listing(repo_id, revision, stop=stop)
         card = next((file for file in listing.files if file.path == CARD), None)
         text = self._card(listing, card, stop) if card is not None else ""

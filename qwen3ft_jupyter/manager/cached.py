@@ -15,7 +15,7 @@ from qwen3ft_jupyter.cache.unseen import OTHERS, unseen, unseen_clients, unseen_
 from qwen3ft_jupyter.errors import NotCached
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.jobs.store import JobStore
-from qwen3ft_jupyter.manager.datasets import absent_name, fetcher, finder, named_dataset
+from qwen3ft_jupyter.manager.datasets import absent_name, dataset_on_hub, fetcher, finder, named_dataset
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.cache.models import CachedModel, CachedRow, EvictedModel
     from qwen3ft_jupyter.cache.move import MoveReport
     from qwen3ft_jupyter.download.apply import Ensured
+    from qwen3ft_jupyter.finetune.absent import AbsentData
     from qwen3ft_jupyter.hubs.datasets import DatasetName
     from qwen3ft_jupyter.hubs.names import RepoId
     from qwen3ft_jupyter.jobs.state import JobSnapshot
@@ -102,8 +103,24 @@ class CachedModels:
         return finder(self.cache, self.settings)
 
     def absent_dataset(self, name: str) -> str | None:
-        """Return what `download` takes for the data set on a hub that a name means; None if it is here, or is none."""
+        """Return the data set on a hub that a name means; None if it is here, or is none. No hub is asked."""
         return absent_name(name, self.cache, self.settings)
+
+    def find_dataset(self, name: str, *, stop: threading.Event | None = None) -> AbsentData:
+        """Ask the hubs which has a data set; return it by the name that `download` takes, with its size in bytes.
+
+        >>> manager.find_dataset("owner/name").name  # doctest: +SKIP
+        'hf:owner/name'
+
+        Args:
+            name: ``owner/name:subset:split``, as a fine-tune's `data` has it; with its hub, that alone is asked.
+            stop: ends the asking.
+
+        Raises:
+            HubError: no hub has it, or lets us have it, or can be asked.
+            BadInput, UnsafeModel: it has no such subset or split, several and none was named, or no rows.
+        """
+        return dataset_on_hub(name, self.cache, self.settings, self._work(None, stop))
 
     def list_cached_models(self) -> list[CachedRow]:
         """Return one dict per model on this disk: `model_name`, `size` in bytes, `path`, `owner`, `commit` and more.

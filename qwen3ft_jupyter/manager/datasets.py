@@ -79,18 +79,21 @@ def _find_whole(dataset: DatasetName, cache: ModelCache, settings: Settings) -> 
     return None
 
 
-def _with_hub(dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work) -> DatasetName:
+def _with_hub(
+    dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work
+) -> tuple[DatasetName, Listing | None]:
     """Return a data set with its hub; where none is named, that of the copy here, else the first one that lists it.
 
-    Its folder and its name are those of that hub, so that it is found, and fetched anew, by them. Raises HubError,
-    BadInput.
+    Its folder and its name are those of that hub, so that it is found, and fetched anew, by them. What a hub has listed
+    for that comes with it. Raises HubError, BadInput.
     """
     if dataset.hub is not None:
-        return dataset
+        return dataset, None
     found = _find_whole(dataset, cache, settings)
-    if found is not None:
-        return replace(dataset, hub=found[0])
-    return replace(dataset, hub=settings.hub if settings.offline else _listing(dataset, cache, settings, work).hub)
+    if found is not None or settings.offline:
+        return replace(dataset, hub=found[0] if found is not None else settings.hub), None
+    listing = _listing(dataset, cache, settings, work)
+    return replace(dataset, hub=listing.hub), listing
 
 
 def _listing(dataset: DatasetName, cache: ModelCache, settings: Settings, work: Work) -> Listing:
@@ -102,14 +105,29 @@ def _listing(dataset: DatasetName, cache: ModelCache, settings: Settings, work: 
 
 
 def absent_name(name: str, cache: ModelCache, settings: Settings) -> str | None:
-    """Return the whole name of the data set on a hub that `name` means; None if it is here in whole, or is none.
+    """Return the data set on a hub that `name` means, by its name; None if it is here in whole, or is none.
 
-    No hub is asked, so that of a name without one is the preferred one; `absent_data` knows which has it.
+    No hub is asked, so that a name without one stays so: `dataset_on_hub` knows which has it.
     """
     dataset = parse_dataset(name)
-    if dataset is None or finder(cache, settings)(name) is not None:
-        return None
-    return str(replace(dataset, hub=dataset.hub or settings.hub))
+    return None if dataset is None or finder(cache, settings)(name) is not None else str(dataset)
+
+
+def dataset_on_hub(name: str, cache: ModelCache, settings: Settings, work: Work) -> AbsentData:
+    """Return a data set by the name that downloads it, and how large it is: the hubs are asked in their order.
+
+    Raises:
+        HubError: No hub has it, or lets us have it, or the network is switched off.
+        BadInput, UnsafeModel: It has no such subset or split, several and none was named, or no rows.
+    """
+    from qwen3ft_jupyter.finetune.absent import AbsentData
+    from qwen3ft_jupyter.manager.details import switched_off
+
+    dataset = _parsed(name)
+    if settings.offline:
+        raise switched_off()
+    listing = _listing(dataset, cache, settings, work)
+    return AbsentData(str(replace(dataset, hub=listing.hub)), listing.size)
 
 
 def dataset_names(items: Sequence[str]) -> dict[str, str]:
@@ -190,8 +208,8 @@ def ensure_dataset(
     """
     from qwen3ft_jupyter.download.request import DownloadRequest
 
-    dataset = _with_hub(dataset, cache, settings, work)
-    with downloading(dataset, cache, settings, is_used=is_used, max_speed=max_speed) as downloader:
+    dataset, listed = _with_hub(dataset, cache, settings, work)
+    with downloading(dataset, cache, settings, listed=listed, is_used=is_used, max_speed=max_speed) as downloader:
         return downloader.ensure(DownloadRequest(dataset.repo_id), work)
 
 
@@ -207,8 +225,8 @@ def plan_dataset(
     """Return what `ensure_dataset` would do, at that speed. Raises what `Downloader.plan` raises, and BadInput."""
     from qwen3ft_jupyter.download.request import DownloadRequest
 
-    dataset = _with_hub(dataset, cache, settings, work)
-    with downloading(dataset, cache, settings, is_used=is_used, max_speed=max_speed) as downloader:
+    dataset, listed = _with_hub(dataset, cache, settings, work)
+    with downloading(dataset, cache, settings, listed=listed, is_used=is_used, max_speed=max_speed) as downloader:
         return downloader.plan(DownloadRequest(dataset.repo_id), work)
 
 
@@ -218,10 +236,11 @@ def downloading(
     cache: ModelCache,
     settings: Settings,
     *,
+    listed: Listing | None = None,
     is_used: InUse = nobody_uses,
     max_speed: float | None = None,
 ) -> Iterator[Downloader]:
-    """Yield what brings a data set, for the length of the block."""
+    """Yield what brings a data set, for the length of the block; `listed` is what its hub has just listed."""
     from qwen3ft_jupyter.cache.datasets import dataset_cache
     from qwen3ft_jupyter.download.downloader import Downloader
     from qwen3ft_jupyter.finetune.encoding import SUFFIXES
@@ -233,7 +252,12 @@ def downloading(
         hubs = make_hubs(settings, client=client, kind="datasets")
         yield Downloader(
             dataset_cache(cache, dataset, order[0]),
-            {name: DatasetHub(hub, client, dataset, SUFFIXES) for name, hub in hubs.items()},
+            {
+                name: DatasetHub(
+                    hub, client, dataset, SUFFIXES, listed if listed is not None and listed.hub == name else None
+                )
+                for name, hub in hubs.items()
+            },
             order,
             client=client,
             offline=settings.offline,

@@ -21,10 +21,9 @@ from qwen3ft_jupyter.paths import at_home, is_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from qwen3ft_jupyter.finetune.check import Fetch
+    from qwen3ft_jupyter.finetune.check import Check, Fetch
     from qwen3ft_jupyter.loading.loaded import ModelLocation
     from qwen3ft_jupyter.manager.jobs import ModelJobs
-    from qwen3ft_jupyter.work import Work
 
 TAKEN = (
     "objective", "data", "data_format", "columns", "max_length", "eval_fraction", "seed", "prompts", "skip_bad_rows",
@@ -42,7 +41,7 @@ def evaluation_params(
     find: Callable[[str], ModelLocation],
     *,
     fetch: Fetch = lambda _: None,
-    work: Work | None = None,
+    read: Check = check_here,
 ) -> EvaluateParams:
     """Return what an evaluation is given.
 
@@ -54,7 +53,7 @@ def evaluation_params(
         jobs: Know the folders of fine-tunes.
         find: Makes sure that the model is here.
         fetch: Brings or finds the data sets of a hub that data names.
-        work: Is told of what is read.
+        read: Makes sure of the data that is here; without reading it, rows that are wrong are told by the job.
 
     Raises:
         BadInput: There is no data.
@@ -80,7 +79,7 @@ def evaluation_params(
     values = {**own, **given, "model": base or _NO_REPO}
     config = config_for_preview(values, {}, jobs.settings.state_dir / "tables")
     config = with_fetched(config, fetch)
-    check_here(config, work)
+    read(config)
     datasets = dataset_names(config.data)
     return EvaluateParams(
         jobs.starter(), source, base, config.to_dict(), is_held_out="data" not in given, datasets=datasets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.models import CachedModel
     from qwen3ft_jupyter.cache.store import ModelCache
-    from qwen3ft_jupyter.finetune.check import Fetch
+    from qwen3ft_jupyter.finetune.check import Check, Fetch
     from qwen3ft_jupyter.finetune.runs import Comparison, Run
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.loading.loaded import ModelLocation
@@ -113,8 +114,9 @@ class TunedModels:
             data: files, folders, data sets on a hub, a DataFrame, a list of dicts, as `fine_tune` takes them; the rows
                 that a fine-tune kept out of training if left out.
             at_once: wait for no other job on the same GPU; there must be memory for all of them.
-            fetch: bring data sets of a hub that are not here before the job begins, so that what is wrong with them
-                is told at once. False: the job does, and nobody waits for a hub here.
+            fetch: bring data sets of a hub that are not here before the job begins, and read all data, so that what is
+                wrong with it is told at once. False: the job does, and nobody waits here for a hub or for many rows; a
+                file that is not there is told all the same.
             reporter: receives progress while data is read, or fetched from a hub.
             fields: more fields of a fine-tune's config: `columns`, `data_format`, `max_length`, `prompts`, `device`.
                 Those of a fine-tune are taken from it where they are not given.
@@ -127,31 +129,35 @@ class TunedModels:
             HubError, TransferError: a data set cannot be had.
             MissingPackage: torch and friends are not installed.
         """
+        from qwen3ft_jupyter.finetune.absent import check_here
+        from qwen3ft_jupyter.finetune.check import check_files
         from qwen3ft_jupyter.loading.load import require
         from qwen3ft_jupyter.manager.datasets import fetcher, finder
 
         require(*_NEEDED)
         work, jobs = Work(reporter or SILENT), self._model_jobs
-        bring = fetcher(self.cache, jobs, work) if fetch else finder(self.cache, jobs.settings)
-        params = self._evaluation(name, data, fields, work, bring)
+        bring: Fetch = fetcher(self.cache, jobs, work) if fetch else finder(self.cache, jobs.settings)
+        read: Check = functools.partial(check_here, work=work) if fetch else check_files
+        params = self._evaluation(name, data, fields, bring, read)
         return self._model_jobs.evaluate(params, at_once=at_once)
 
     def foresee_evaluation(self, name: str | Path, data: object = None, **fields: Any) -> Foreseen:
         """Return what `evaluate` with the same arguments would be, without starting it. Raises what that raises.
 
-        No hub is asked: of a data set there nothing but its name is told.
+        No hub is asked: of a data set there nothing but its name is told. No rows are read.
         """
+        from qwen3ft_jupyter.finetune.check import check_files
         from qwen3ft_jupyter.manager.evaluating import foresee
 
-        return foresee(self._evaluation(name, data, fields, Work(), lambda _: None))
+        return foresee(self._evaluation(name, data, fields, lambda _: None, check_files))
 
     def _evaluation(
-        self, name: str | Path, data: object, fields: Mapping[str, Any], work: Work, fetch: Fetch
+        self, name: str | Path, data: object, fields: Mapping[str, Any], fetch: Fetch, read: Check
     ) -> EvaluateParams:
         from qwen3ft_jupyter.manager.evaluating import evaluation_params
 
         given = {**fields, "data": data} if data is not None else fields
-        return evaluation_params(os.fspath(name), given, self._model_jobs, self.find_evaluated, fetch=fetch, work=work)
+        return evaluation_params(os.fspath(name), given, self._model_jobs, self.find_evaluated, fetch=fetch, read=read)
 
     def find_evaluated(self, name: str) -> ModelLocation:
         """Return the folders of what is evaluated; nothing is fetched. Raises what `evaluate` raises."""

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.errors import BadConfig, CacheDamaged
+from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.faces import actions, say
 from qwen3ft_jupyter.faces.job_views import jobs_table
 from qwen3ft_jupyter.faces.model_views import card_words, details_table, updates_table
@@ -25,14 +25,15 @@ from qwen3ft_jupyter.faces.views import (
     plan_table,
     status_table,
 )
-from qwen3ft_jupyter.messages import Command, Message, Texts, size, tr
+from qwen3ft_jupyter.messages import Command, Texts, size, tr
 from qwen3ft_jupyter.notebook.job_view import JobView
+from qwen3ft_jupyter.notebook.variables import fill_in
 from qwen3ft_jupyter.notebook.views import Note, TableView, TextView, View
 from qwen3ft_jupyter.settings.kinds import parse_folder
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.notebook.forms import FineTuneForm, ModelPicker
     from qwen3ft_jupyter.notebook.tuning_views import PlanView, PreviewView
 
-_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 _LEADING_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 """Empty ones; the indentation of the first that is not is the text's own."""
 _LOG_BYTES = 200_000
@@ -87,16 +87,15 @@ def models(room: Room, given: Namespace) -> TableView:
 def details(room: Room, given: Namespace) -> TableView | TextView:
     """Show what is known of a model, or its card, as the text that it is: a stranger wrote it."""
     manager = room.manager_for(given)
-    ask = not manager.settings.offline
     if given.is_card:
-        card = manager.card(given.model_name, revision=given.revision, ask=ask)
+        card = actions.find_card(manager, given)
         return TextView("\n\n".join(filter(None, (card_words(card), card.text))))
-    return TableView(details_table(manager.details(given.model_name, revision=given.revision, ask=ask), "magic"))
+    return TableView(details_table(actions.find_details(manager, given), "magic"))
 
 
 def updates(room: Room, given: Namespace) -> TableView:
     """Show what is cached and what the hubs have."""
-    return TableView(updates_table(room.manager_for(given).check_updates(given.model_names, sizes=True), "magic"))
+    return TableView(updates_table(actions.check_updates(room.manager_for(given), given), "magic"))
 
 
 def download(room: Room, given: Namespace) -> JobView | ModelPicker | TableView:
@@ -200,7 +199,7 @@ def _config(room: Room, given: Namespace, file: str | None) -> Any:
     from qwen3ft_jupyter.finetune.strict_yaml import parse_yaml, read_config
 
     written = parse_yaml(given.cell) if given.cell is not None else read_config(Path(str(file)))
-    return _filled_in(written, room.variables)
+    return fill_in(written, room.variables)
 
 
 def preview(room: Room, given: Namespace) -> PreviewView:
@@ -356,36 +355,6 @@ def _told(room: Room, given: Namespace, tell: Callable[[Job], None]) -> JobView:
     job = _job(room, given)
     tell(job)
     return JobView(job)
-
-
-def _filled_in(value: Any, variables: Mapping[str, Any]) -> Any:
-    """Return `value` with each text in it that is just ``$name`` replaced by the variable of that name.
-
-    Raises:
-        BadConfig: there are no such variables, all of them named.
-    """
-    missing: dict[str, None] = {}
-
-    def fill(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {str(name): fill(item) for name, item in value.items()}
-        if isinstance(value, list):
-            return [fill(item) for item in value]
-        match = _VARIABLE.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
-            return value
-        if match[1] not in variables:
-            missing[match[1]] = None
-        return variables.get(match[1])
-
-    filled = fill(value)
-    if missing:
-        problems = [
-            Message("The config names {value}, but there is no variable {name}.", value=f"${name}", name=name)
-            for name in missing
-        ]
-        raise BadConfig("{problems}", problems=Texts(problems, " "))
-    return filled
 
 
 def _followed(job: Job, *, is_detached: bool) -> JobView:

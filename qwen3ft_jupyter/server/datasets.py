@@ -9,7 +9,7 @@ from tornado import web
 from qwen3ft_jupyter.errors import BadInput
 from qwen3ft_jupyter.faces.actions import Notices
 from qwen3ft_jupyter.hubs.datasets import as_dataset
-from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
+from qwen3ft_jupyter.server.base import AskingHandler, Qwen3FTHandler, authorized
 from qwen3ft_jupyter.server.cache import AUTH_RESOURCE
 from qwen3ft_jupyter.server.fields import Field, fields_of
 
@@ -36,6 +36,21 @@ class DatasetListHandler(Qwen3FTHandler):
         self.given()
         found = await self.read(lambda manager: manager.cached_datasets())
         self.answer({"datasets": [_say(one, self.speaker) for one in found]})
+
+
+class DatasetFindHandler(AskingHandler):
+    """Which hub has a data set."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"GET": (_NAME,)}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def get(self) -> None:
+        """Ask the hubs, and answer with the name that downloads it, and its size."""
+        name, has_left = self.given().text("name"), self.has_left
+        found = await self.ask(lambda manager: manager.find_dataset(name, stop=has_left))
+        self.answer({"name": found.name, "size": found.size})
 
 
 class DatasetHandler(Qwen3FTHandler):
@@ -126,6 +141,7 @@ def _pin(manager: ModelManager, name: str, *, is_pinned: bool) -> Mapping[str, o
 ROUTES = (
     ("/datasets", DatasetHandler),
     ("/datasets/list", DatasetListHandler),
+    ("/datasets/find", DatasetFindHandler),
     ("/datasets/pin", DatasetPinHandler),
     ("/datasets/verify", DatasetVerifyHandler),
     ("/datasets/repair", DatasetRepairHandler),

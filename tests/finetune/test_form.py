@@ -138,6 +138,22 @@ def test_the_yaml_names_files_from_where_it_is_read(tmp_path: Path, name: str, w
     assert back.config["data"] == [name]
 
 
+@pytest.mark.parametrize(
+    ("path", "written"), [("data/train.jsonl", "../../data/train.jsonl"), ("owner/name", "owner/name"), (7, 7)]
+)
+def test_a_file_that_is_given_in_fields_is_named_from_where_the_yaml_is_read(
+    tmp_path: Path, path: object, written: object
+) -> None:
+    item = {"path": path, "rows": 500}
+    for data, moved in ((item, {**item, "path": written}), ([item, "a.jsonl"], None)):
+        filled = check_form({"model": "a/b", "data": data}, root=tmp_path, folder="work/deep")
+
+        expected = moved if moved is not None else [{**item, "path": written}, "../../a.jsonl"]
+        assert yaml.safe_load(filled.yaml)["data"] == expected
+        assert filled.config["data"] == data
+        assert check_form(filled.yaml, root=tmp_path, base="work/deep").config["data"] == data
+
+
 def test_the_names_of_another_trainer_come_back_as_ours(tmp_path: Path) -> None:
     filled = check_form("model_name_or_path: a/b\ndata: train.jsonl\nlora_rank: 4\n", root=tmp_path)
 

@@ -85,7 +85,8 @@ def run(shell: InteractiveShell, manager: StandInManager, opened: list[dict[str,
 
 
 def test_every_verb_has_a_function_a_usage_and_a_sentence() -> None:
-    names = "status, models, download, list, verify, repair, pin, unpin, evict, move, load, finetune, preview, chat, "
+    names = "status, models, details, download, list, updates, verify, repair, pin, unpin, evict, move, load, "
+    names += "finetune, preview, chat, "
     names += "evaluate, compare, merge, export, push, "
     names += "jobs, jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, "
     names += "practice, help"
@@ -533,6 +534,40 @@ def test_a_run_is_evaluated_on_data_or_on_what_it_kept_out(run: Any, manager: St
     ]
 
 
+def test_what_is_known_of_a_model_is_a_table_of_its_files_with_the_rest_below(
+    run: Any, manager: StandInManager
+) -> None:
+    view = run(f"details {NAME}")
+
+    assert isinstance(view, TableView)
+    assert manager.was_asked("details") == [(NAME, None, True)]
+    assert [file["sha256"] for file in view] == ["a" * 64]
+    assert "sha256:aaaaaaaaaaaa" in view.html()
+    assert "ModelScope: 2.5 MB/s" in view.text()
+    assert f"On its way: {NAME}" in view.text() or f"Unfinished: {NAME}" in view.text()
+    assert "apache-2.0" in view.text()
+    assert "<table" in view.html()
+
+
+def test_a_card_in_a_notebook_is_text_and_nothing_in_it_is_markup(run: Any, manager: StandInManager) -> None:
+    view = run(f"details {NAME} --card --revision v1")
+
+    assert isinstance(view, TextView)
+    assert manager.was_asked("card") == [(NAME, "v1", True)]
+    assert "# A card" in view.text()
+    assert "<script" not in view.html()
+
+
+def test_updates_are_a_table_with_the_cure_below(run: Any, manager: StandInManager) -> None:
+    view = run(f"updates {NAME}")
+
+    assert manager.was_asked("check_updates") == [(NAME, True)]
+    assert [one["model_name"] for one in view] == [NAME]
+    assert "The hub does not say which commit it has." in view.text()
+    manager.check_updates = lambda *_, **__: manager.known_updates()  # type: ignore[method-assign]
+    assert f"%qwen3ft download {NAME} --update" in run("updates").text()
+
+
 def test_runs_are_compared_side_by_side(run: Any, manager: StandInManager) -> None:
     view = run("compare runs/first runs/second")
 
@@ -665,6 +700,9 @@ def completed(line: str, manager: StandInManager) -> list[str]:
         ("%qwen3ft cache repair ", [NAME], ["verify"]),
         (f"%qwen3ft cache evict {NAME} --owner ", ["huggingface", "folder"], ["qwen3ft", NAME]),
         ("%qwen3ft cache list ", [], [NAME]),
+        ("%qwen3ft details ", [NAME, "--card", "--revision"], ["--json"]),
+        ("%qwen3ft updates ", [NAME, "--hub"], ["--json"]),
+        ("%qwen3ft updates a/b c/d ", [NAME], []),
         ("%qwen3ft cache move ", [], [NAME]),
         ("%qwen3ft jobs ", ["pause", "resume", "limit", "a-job"], [NAME]),
         ("%qwen3ft jobs log ", ["a-job"], [NAME]),

@@ -16,6 +16,7 @@ from qwen3ft_jupyter.cache.own.partials import Unfinished
 from qwen3ft_jupyter.download.plan import PlannedFile
 from qwen3ft_jupyter.errors import CacheNotWritable, JobNotFound, NotCached, Qwen3ftError, WrongJobState
 from qwen3ft_jupyter.faces.actions import snapshots
+from qwen3ft_jupyter.finetune.absent import AbsentData
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import DataReport
 from qwen3ft_jupyter.finetune.plan import make_plan
@@ -39,7 +40,7 @@ from qwen3ft_jupyter.upload.plan import Item, PushPlan
 from qwen3ft_jupyter.work import SILENT, Controls, Progress, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from qwen3ft_jupyter.cache.datasets import CachedDataset
     from qwen3ft_jupyter.download.plan import DownloadPlan
@@ -318,7 +319,9 @@ class StandInManager:
     """Has a catalogue of two, a cache of one, and the jobs a test gives it."""
 
     def __init__(self, folder: Path = Path("/nowhere")) -> None:
-        self.settings = SimpleNamespace(cache_dir=folder / "cache", state_dir=folder / "state", hub="modelscope")
+        self.settings = SimpleNamespace(
+            cache_dir=folder / "cache", state_dir=folder / "state", hub="modelscope", offline=False
+        )
         self.asked: list[tuple[Any, ...]] = []
         self.catalogue = [
             model_row(NAME, cached=True, verified=True, size=1_500_000_000),
@@ -421,6 +424,11 @@ class StandInManager:
         self._note("read_name", text)
         repo_id, revision = parse_model(text)
         return NamedModel(repo_id, revision)
+
+    def find_dataset(self, name: str, *, stop: threading.Event) -> AbsentData:
+        assert not stop.is_set()
+        self._note("find_dataset", name)
+        return AbsentData(f"hf:{name}", 1500)
 
     def details(
         self, model_name: str, *, revision: str | None = None, ask: bool = False, stop: threading.Event | None = None

@@ -39,7 +39,9 @@ RESOURCES |= dict.fromkeys(("/finetune", "/finetune/schema", "/finetune/check"),
 RESOURCES |= dict.fromkeys(("/finetune/plan", "/finetune/preview"), "finetune")
 
 
-RESOURCES |= dict.fromkeys(("/datasets", *(f"/datasets/{one}" for one in ("list", "pin", "verify", "repair"))), "cache")
+RESOURCES |= dict.fromkeys(
+    ("/datasets", *(f"/datasets/{one}" for one in ("list", "find", "pin", "verify", "repair"))), "cache"
+)
 
 
 class Recorder(Authorizer):

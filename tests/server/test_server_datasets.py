@@ -29,6 +29,13 @@ async def test_they_are_listed_by_the_names_that_data_has_for_them(ask: Ask, man
     assert (answer.code, row["name"], row["size"], row["verified"]) == (200, NAME, 1500, True)
 
 
+async def test_the_hubs_are_asked_which_has_one(ask: Ask, manager: StandInManager) -> None:
+    answer = await ask("get", "/datasets/find", query="name=org/talks:zh")
+
+    assert (answer.code, answer.json) == (200, {"name": "hf:org/talks:zh", "size": 1500})
+    assert manager.was_asked("find_dataset") == [("org/talks:zh",)]
+
+
 async def test_one_is_deleted_pinned_and_checked_by_name(ask: Ask, manager: StandInManager) -> None:
     manager.cached = [{**cached_row(NAME), "size": 1500}]
 

@@ -855,6 +855,20 @@ async def test_a_hub_is_asked_about_a_model_only_where_the_request_says_so(
     assert manager.was_asked(path.rpartition("/")[2]) == [(NAME, None, False), (NAME, "v1", True)]
 
 
+async def test_the_details_have_copies_and_rates_in_the_readers_language(
+    ask: Ask, jp_auth_header: dict[str, str]
+) -> None:
+    answer = await ask(
+        "get", "/models/details", query=f"model_name={NAME}", headers={**jp_auth_header, "Accept-Language": "zh-CN"}
+    )
+
+    (copy,), (source,) = answer.json["copies"], answer.json["sources"]
+    assert (copy["model_name"], copy["owner_words"]) == (NAME, "本缓存")
+    assert (source["name"], source["rate"]) == ("ModelScope", 2_500_000)
+    assert answer.json["about"]["kind_words"] == "可切换思考"
+    assert [one["size"] for one in answer.json["unfinished"]] == [5]
+
+
 async def test_a_card_stays_json_whatever_is_in_it(ask: Ask) -> None:
     answer = await ask("get", "/models/card", query=f"model_name={NAME}&ask=true")
 
@@ -868,6 +882,8 @@ async def test_hubs_are_asked_for_updates_by_a_post_alone_and_problems_are_in_th
     known = await ask("get", "/models/updates")
     assert manager.was_asked("check_updates") == []
     checked = await ask("post", "/models/updates", headers={**jp_auth_header, "Accept-Language": "zh-CN"})
+    await ask("post", "/models/updates", query="sizes=true")
+    assert manager.was_asked("check_updates") == [(False,), (True,)]
 
     assert [one["has_update"] for one in known.json["models"]] == [True]
     assert [one["has_update"] for one in checked.json["models"]] == [False]

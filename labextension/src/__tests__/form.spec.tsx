@@ -29,11 +29,18 @@ describe('a form', () => {
   const button = (name: string) =>
     form.node.querySelector<HTMLButtonElement>(`button[aria-label^="${name}"]`);
 
+  /** What was to be downloaded. */
+  const downloaded = async (): Promise<unknown[]> => {
+    const sent = server.requests.filter(({ url }) => url.includes('models/download'));
+    return Promise.all(sent.map(async request => (await request.json()).model_name));
+  };
+
   beforeEach(async () => {
     server = new FakeServer();
     server.replyAll({ models: [{ model_name: 'o/a', cached: false }] });
     server.reply('GET finetune/schema', SCHEMA);
     server.reply('POST finetune/check', CHECKED);
+    server.reply('GET datasets/find', { name: 'hf:o/rows', size: 5 });
     store = new Store({ client: server.client, events: null, intervalMs: 1e6 });
     store.showLists(() => false);
     await store.refresh();
@@ -64,6 +71,33 @@ describe('a form', () => {
     await eventually(() => expect(form.node.textContent).toContain('No room for it.'));
     const [alert] = form.node.querySelectorAll('[role=alert]');
     expect(alert.closest('[data-field]')).toBe(button(name)!.closest('[data-field]'));
+  });
+
+  it('asks which hub has data that is named without one, and fetches it from there', async () => {
+    button('Download o/rows')!.click();
+    await eventually(() => expect(server.asked).toContain('POST models/download'));
+    expect(server.asked.indexOf('GET datasets/find')).toBeLessThan(
+      server.asked.indexOf('POST models/download')
+    );
+    expect(await downloaded()).toEqual(['hf:o/rows']);
+  });
+
+  it('says by the button that no hub has the data, and fetches nothing', async () => {
+    server.reply('GET datasets/find', { code: 'model-not-found', message: 'No hub has it.', hint: '' }, 404);
+    button('Download o/rows')!.click();
+    await eventually(() => expect(form.node.textContent).toContain('No hub has it.'));
+    expect(form.node.querySelector('[role=alert]')?.closest('[data-field=data]')).not.toBeNull();
+    expect(server.asked).not.toContain('POST models/download');
+  });
+
+  it('asks no hub about data that is named with its own', async () => {
+    server.reply('POST finetune/check', { ...CHECKED, absent: ['ms:o/rows'] });
+    model.load();
+    await eventually(() => expect(button('Download ms:o/rows')).not.toBeNull());
+    button('Download ms:o/rows')!.click();
+    await eventually(() => expect(server.asked).toContain('POST models/download'));
+    expect(await downloaded()).toEqual(['ms:o/rows']);
+    expect(server.asked).not.toContain('GET datasets/find');
   });
 
   it('keeps the place of whoever fetched the last data that was not here', async () => {

@@ -7,8 +7,7 @@ import * as React from 'react';
 
 import { parseModels } from '../api/answers';
 import { appWidget } from '../components/context';
-import { CardFold } from '../panel/card';
-import { FilesFold } from '../panel/files';
+import { Details } from '../panel/details';
 import { OtherModel } from '../panel/other';
 import { Store } from '../state/store';
 import { ENGLISH, eventually, FakeServer } from './fake';
@@ -96,16 +95,24 @@ describe('the details of a copy', () => {
   const details = (path: string) => ({ model_name: 'o/a', cached: true, files: [{ path, size: 1 }] });
   const card = (text: string) => ({ model_name: 'o/a', text, license: '', hub: '' });
 
+  it('have the rates that a download has measured since', async () => {
+    const rate = { name: 'ModelScope', bytes: 7e9, seconds: 70, rate: 1e8, ended: 1 };
+    server.reply('GET models/details', { ...details('a.json'), sources: [] });
+    await store.refresh();
+    show(<Details entry={entry()} />);
+    await eventually(() => expect(widget.node.textContent).toContain('a.json'));
+    expect(widget.node.textContent).not.toContain('100 MB/s');
+    server.reply('GET models/details', { ...details('a.json'), sources: [rate] });
+    server.replyAll({ cached: [COPY], jobs: [{ id: 'd', kind: 'download', state: 'succeeded', ended: 9 }] });
+    await store.refresh();
+    await eventually(() => expect(widget.node.textContent).toContain('100 MB/s'));
+  });
+
   it('are read anew once an update has another commit', async () => {
     server.reply('GET models/details', details('old.json'));
     server.reply('GET models/card', card('Old.'));
     await store.refresh();
-    show(
-      <>
-        <FilesFold entry={entry()} />
-        <CardFold entry={entry()} onLicense={() => undefined} />
-      </>
-    );
+    show(<Details entry={entry()} />);
     await eventually(() => expect(widget.node.textContent).toContain('old.json'));
     button('Model card of o/a').click();
     await eventually(() => expect(widget.node.textContent).toContain('Old.'));

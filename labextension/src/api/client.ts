@@ -13,8 +13,8 @@ import {
   parseModels,
   parseStatus
 } from './answers';
-import type { ICard, IDetails, INamed, INews } from './details';
-import { parseCard, parseDetails, parseNamed, parseNews } from './details';
+import type { ICard, IDetails, IFoundDataset, INamed, INews } from './details';
+import { parseCard, parseDetails, parseFoundDataset, parseNamed, parseNews } from './details';
 import { KnownList, withKnownItems } from './list';
 import type { components, paths } from './openapi';
 import type { Json } from './read';
@@ -160,6 +160,11 @@ export class Client {
   /** The model that a name or an address means. */
   async readName(text: string): Promise<INamed> {
     return parseNamed(await this._ask('get', '/models/name', {}, { query: { text } }));
+  }
+
+  /** By which name a data set is downloaded that is named without its hub: the hubs are asked. */
+  async findDataset(name: string, signal?: AbortSignal): Promise<IFoundDataset> {
+    return parseFoundDataset(await this._ask('get', '/datasets/find', {}, { query: { name }, signal }));
   }
 
   /** The files of a model, as the cache has them; else, where it may be asked, as a hub lists them. */

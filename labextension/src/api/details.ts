@@ -62,6 +62,15 @@ export const parseNamed = object<Schemas['NamedModel']>()('name', {
 /** What a person means by a name or an address; what they do not say is empty. */
 export type INamed = ReturnType<typeof parseNamed>;
 
+/** Read the answer of `GET /datasets/find`. */
+export const parseFoundDataset = object<Schemas['FoundDataset']>()('data set', {
+  name: needed('name'),
+  size: number
+});
+
+/** A data set by the name of the hub that has it. */
+export type IFoundDataset = ReturnType<typeof parseFoundDataset>;
+
 const parseNewsOf = object<Schemas['ModelNews']>()('news', {
   model_name: needed('model name'),
   slug: text,

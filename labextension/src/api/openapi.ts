@@ -297,6 +297,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/datasets/find": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Asks the hubs which has a data set. */
+        readonly get: operations["findDataset"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/datasets/pin": {
         readonly parameters: {
             readonly query?: never;
@@ -1488,7 +1505,10 @@ export interface components {
             /** @description What each field is where nothing is given, by its whole name. */
             readonly defaults: Record<string, unknown>;
             readonly yaml: string;
-            /** @description Data sets on a hub that are not on this disk, by the names that download them. */
+            /**
+             * @description Data sets on a hub that are not on this disk, as they are named. One that is named without its hub is
+             *     downloaded by the name that `GET /datasets/find` tells.
+             */
             readonly absent: readonly string[];
         };
         readonly PreviewRequest: {
@@ -1524,6 +1544,11 @@ export interface components {
             readonly fits: components["schemas"]["Fits"];
             /** @description Is the disk enough? */
             readonly has_room: boolean;
+        };
+        readonly FoundDataset: {
+            /** @example hf:owner/name:subset:split */
+            readonly name: string;
+            readonly size: number | null;
         };
         /** @description Data sets on a hub that are not here, and were not looked at. Each is downloaded by its name. */
         readonly AbsentData: readonly {
@@ -1998,6 +2023,7 @@ export type PlanRequest = components['schemas']['PlanRequest'];
 export type CheckedFineTune = components['schemas']['CheckedFineTune'];
 export type PreviewRequest = components['schemas']['PreviewRequest'];
 export type FineTunePlan = components['schemas']['FineTunePlan'];
+export type FoundDataset = components['schemas']['FoundDataset'];
 export type AbsentData = components['schemas']['AbsentData'];
 export type Fits = components['schemas']['Fits'];
 export type PlannedData = components['schemas']['PlannedData'];
@@ -2466,6 +2492,32 @@ export interface operations {
                     readonly "application/json": components["schemas"]["DatasetList"];
                 };
             };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly findDataset: {
+        readonly parameters: {
+            readonly query: {
+                /** @description As a fine-tune's data has it, for example owner/name:subset; with its hub, that alone is asked. */
+                readonly name: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The name that downloads it, with the first hub that has it, and its size in bytes. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["FoundDataset"];
+                };
+            };
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
             readonly default: components["responses"]["Error"];
         };
     };

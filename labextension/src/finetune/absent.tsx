@@ -1,10 +1,11 @@
 import * as React from 'react';
 
 import type { IAbsentData } from '../api/finetune';
+import { Asking, useAsked } from '../components/asked';
 import { ActionButton } from '../components/button';
 import { useApp, useStore } from '../components/context';
 import { formatBytes } from '../domain/format';
-import { asTold } from './arrivals';
+import { asTold, comingAs, namesHub } from './arrivals';
 import { useModel } from './context';
 import { Downloading } from './downloading';
 import type { FineTuneModel } from './model';
@@ -33,7 +34,15 @@ export function AbsentData(): JSX.Element | null {
 
 function Absent({ name, size }: IAbsentData): JSX.Element {
   const { store, trans, locale } = useApp();
-  const isBusy = useStore(each => each.isDownloading(name));
+  const coming = useStore(each => comingAs(each, name));
+  const download = (whole: string): void => void store.actions.download(whole);
+  // One that is named without its hub is that of the first hub that has it: only the hubs know which.
+  const found = useAsked(signal => store.client.findDataset(name, signal));
+  React.useEffect(() => {
+    if (found.value !== null) {
+      download(found.value.name);
+    }
+  }, [found.value]);
   return (
     <li>
       <span>
@@ -42,10 +51,11 @@ function Absent({ name, size }: IAbsentData): JSX.Element {
       <ActionButton
         label={trans.__('Download')}
         description={trans.__('Download %1, to see it and to estimate with it', name)}
-        isBusy={isBusy}
-        onClick={() => void store.actions.download(name)}
+        isBusy={coming !== null || found.isBusy}
+        onClick={() => (namesHub(name) ? download(name) : found.ask())}
       />
-      <Downloading name={name} />
+      <Asking asked={found} label={trans.__('Ask which hub has %1', name)} />
+      <Downloading name={coming ?? found.value?.name ?? name} />
     </li>
   );
 }

@@ -4,7 +4,7 @@ import type { Store } from '../state/store';
 /**
  * Return the data sets that are to be fetched, by the hub that has them and how large they are where one has told.
  *
- * @param names - What is not on this disk; where no hub was named, by the preferred one, whether or not it has it.
+ * @param names - What is not on this disk, as it is named: with or without a hub.
  * @param told - What plan and preview know.
  */
 export function asTold(
@@ -20,8 +20,21 @@ export function asTold(
   return found.filter((each, at) => found.findIndex(other => other.name === each.name) === at);
 }
 
+const HUBS = ['hf', 'ms'];
+
 function withoutHub(name: string): string {
   return name.replace(/^(hf|ms):/, '');
+}
+
+/** Whether a name says on which hub a data set is. */
+export function namesHub(name: string): boolean {
+  return withoutHub(name) !== name;
+}
+
+/** The name by which a data set is being fetched, from whichever hub where none is named; null where it is not. */
+export function comingAs(store: Store, name: string): string | null {
+  const names = namesHub(name) ? [name] : HUBS.map(hub => `${hub}:${name}`);
+  return names.find(each => store.isDownloading(each)) ?? null;
 }
 
 /**
@@ -36,5 +49,5 @@ export function countHere(store: Store, modelName: string, absent: ReadonlyArray
 
 /** Whether it is being fetched from either hub: which one has it may not have been known. */
 function isComing(store: Store, name: string): boolean {
-  return ['hf', 'ms'].some(hub => store.isDownloading(`${hub}:${withoutHub(name)}`));
+  return comingAs(store, withoutHub(name)) !== null;
 }

@@ -865,7 +865,7 @@ async def test_the_details_have_copies_and_rates_in_the_readers_language(
     (copy,), (source,) = answer.json["copies"], answer.json["sources"]
     assert (copy["model_name"], copy["owner_words"]) == (NAME, "本缓存")
     assert (source["name"], source["rate"]) == ("ModelScope", 2_500_000)
-    assert answer.json["about"]["kind_words"] == "可切换思考"
+    assert answer.json["about"]["kind_words"] == "按需思考"
     assert [one["size"] for one in answer.json["unfinished"]] == [5]
 
 

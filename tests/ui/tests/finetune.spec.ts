@@ -216,13 +216,17 @@ test('a data set that is not here is fetched when somebody says so', async ({ pa
     asked.push(String(route.request().postData()));
     return route.fulfill({ status: 202, json: { id: 'd', kind: 'download', state: 'running' } });
   });
+  // Only the hub that is asked last has it.
+  await page.route('**/qwen3ft/datasets/find?name=org%2Ftalks*', route =>
+    route.fulfill({ json: { name: 'hf:org/talks', size: 5 } })
+  );
   await page.goto();
   const form = await openForm(page, { modelName: PRACTICE, data: 'org/talks#500' });
   const absent = form.getByRole('list', { name: 'Data that is not on this disk yet' });
-  await expect(absent).toContainText('Not on this disk yet: ms:org/talks', SLOW);
+  await expect(absent).toContainText('Not on this disk yet: org/talks', SLOW);
   expect(asked).toEqual([]);
   await absent.getByRole('button', { name: /^Download/ }).click();
-  await expect.poll(() => asked.map(each => JSON.parse(each).model_name)).toEqual(['ms:org/talks']);
+  await expect.poll(() => asked.map(each => JSON.parse(each).model_name)).toEqual(['hf:org/talks']);
   expect(await violations(page, FORM)).toEqual([]);
 });
 

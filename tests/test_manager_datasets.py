@@ -28,8 +28,8 @@ from qwen3ft_jupyter.hubs.datasets import DatasetName, choose_files, parse_datas
 from qwen3ft_jupyter.hubs.listing import Listing, RemoteFile
 from qwen3ft_jupyter.hubs.names import RepoId, SafePath
 from qwen3ft_jupyter.manager.datasets import dataset_names, ensure_dataset, plan_dataset
-from qwen3ft_jupyter.manager.kinds import FineTuneParams, Starter
 from qwen3ft_jupyter.manager.manager import get_model_manager
+from qwen3ft_jupyter.manager.params import FineTuneParams, Starter
 from qwen3ft_jupyter.work import Controls, Reporter, Work
 from tests.servers import ScriptedServer, dataset_hub, json_reply
 from tests.test_manager_tuned import done

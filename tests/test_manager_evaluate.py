@@ -22,7 +22,7 @@ from tests.servers import ScriptedServer, dataset_hub, json_reply
 from tests.test_manager_tuned import done, make_place
 
 if TYPE_CHECKING:
-    from qwen3ft_jupyter.manager.kinds import EvaluateParams
+    from qwen3ft_jupyter.manager.params import EvaluateParams
     from tests.servers import Reply, Seen
 
 pytestmark = pytest.mark.train

@@ -21,9 +21,8 @@ from qwen3ft_jupyter.jobs.kinds import Plain
 from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import get_model_manager
 from qwen3ft_jupyter.manager import manager as front_door
-from qwen3ft_jupyter.manager.kinds import (
-    KINDS,
-    VERIFY,
+from qwen3ft_jupyter.manager.kinds import KINDS, VERIFY
+from qwen3ft_jupyter.manager.params import (
     CheckParams,
     DownloadParams,
     EvaluateParams,

@@ -13,7 +13,8 @@ import pytest
 from qwen3ft_jupyter.errors import BadInput, HubUnreachable, JobNotFound, LoadError, Qwen3ftError, UnknownModel
 from qwen3ft_jupyter.faces.actions import name_to_load
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
-from qwen3ft_jupyter.manager.kinds import FINETUNE, FineTuneParams
+from qwen3ft_jupyter.manager.kinds import FINETUNE
+from qwen3ft_jupyter.manager.params import FineTuneParams
 from qwen3ft_jupyter.work import Reporter
 from tests.played_paths import answering
 

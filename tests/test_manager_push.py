@@ -18,7 +18,8 @@ from qwen3ft_jupyter.finetune.own import MADE_BY
 from qwen3ft_jupyter.finetune.report.card import Asked, Loss, ReportCard, markdown
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
-from qwen3ft_jupyter.manager.kinds import PUSH, FineTuneParams, Starter
+from qwen3ft_jupyter.manager.kinds import PUSH
+from qwen3ft_jupyter.manager.params import FineTuneParams, Starter
 from qwen3ft_jupyter.practice.model import MODEL_FOLDER
 from qwen3ft_jupyter.upload.plan import PushPlan
 from qwen3ft_jupyter.work import Work

@@ -23,7 +23,8 @@ from qwen3ft_jupyter.loading import machine
 from qwen3ft_jupyter.loading.machine import Gpu, machine_without_torch
 from qwen3ft_jupyter.manager import get_model_manager, turns
 from qwen3ft_jupyter.manager.jobs import ModelJobs
-from qwen3ft_jupyter.manager.kinds import EVALUATE, FINETUNE, EvaluateParams, FineTuneParams
+from qwen3ft_jupyter.manager.kinds import EVALUATE, FINETUNE
+from qwen3ft_jupyter.manager.params import EvaluateParams, FineTuneParams
 from qwen3ft_jupyter.manager.turns import AT_ONCE, DOWNLOADS, turns_on
 from qwen3ft_jupyter.practice import PRACTICE_FINETUNE, PRACTICE_REPO_ID, data_files
 from qwen3ft_jupyter.work import Controls, Progress, Reporter, Work

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError, Stopped, error_from_json
-from qwen3ft_jupyter.manager.kinds import Starter
+from qwen3ft_jupyter.manager.params import Starter
 from qwen3ft_jupyter.messages import map_texts, to_json, with_messages
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from qwen3ft_jupyter.finetune.sources import named_repo
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.datasets import dataset_names
 from qwen3ft_jupyter.manager.foreseen import Foreseen
-from qwen3ft_jupyter.manager.kinds import EvaluateParams
+from qwen3ft_jupyter.manager.params import EvaluateParams
 from qwen3ft_jupyter.paths import at_home, is_folder
 
 if TYPE_CHECKING:

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from qwen3ft_jupyter.cache.own.datasets import dataset_at
 from qwen3ft_jupyter.errors import BadConfig, JobNotFound, ModelInUse
 from qwen3ft_jupyter.hubs.datasets import parse_dataset
-from qwen3ft_jupyter.manager.kinds import (
-    DOWNLOAD,
-    EVALUATE,
-    FINETUNE,
+from qwen3ft_jupyter.manager.kinds import DOWNLOAD, EVALUATE, FINETUNE
+from qwen3ft_jupyter.manager.params import (
     CheckParams,
     DownloadParams,
     EvaluateParams,
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.jobs.kinds import JobKind, Params
     from qwen3ft_jupyter.jobs.store import Job, JobStore
-    from qwen3ft_jupyter.manager.kinds import ModelParams
+    from qwen3ft_jupyter.manager.params import ModelParams
     from qwen3ft_jupyter.settings.declared import Settings
 
 

@@ -15,7 +15,8 @@ from qwen3ft_jupyter.manager.cached import CachedModels, warn_unless_sound
 from qwen3ft_jupyter.manager.datasets import ensure_dataset, named_dataset, plan_dataset, repair_dataset
 from qwen3ft_jupyter.manager.details import Details
 from qwen3ft_jupyter.manager.ends import tells_end
-from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY, CheckParams
+from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY
+from qwen3ft_jupyter.manager.params import CheckParams
 from qwen3ft_jupyter.manager.rates import note_rates
 from qwen3ft_jupyter.manager.tuned import TunedModels
 from qwen3ft_jupyter.manager.tuning import FineTunePlans

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from qwen3ft_jupyter.errors import BadInput, NotCached
 from qwen3ft_jupyter.hubs.spelling import parse_model
 from qwen3ft_jupyter.manager.ends import tells_end
-from qwen3ft_jupyter.manager.kinds import EXPORT, MERGE, PUSH, ExportParams, MergeParams, PushParams
+from qwen3ft_jupyter.manager.kinds import EXPORT, MERGE, PUSH
+from qwen3ft_jupyter.manager.params import ExportParams, MergeParams, PushParams
 from qwen3ft_jupyter.messages import Command
 from qwen3ft_jupyter.paths import at_home, is_folder
 from qwen3ft_jupyter.settings.kinds import parse_folder
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager.exporting import Exporting
     from qwen3ft_jupyter.manager.foreseen import Foreseen
     from qwen3ft_jupyter.manager.jobs import ModelJobs
-    from qwen3ft_jupyter.manager.kinds import EvaluateParams
     from qwen3ft_jupyter.manager.merging import Merging
+    from qwen3ft_jupyter.manager.params import EvaluateParams
     from qwen3ft_jupyter.manager.pushing import Pushing
     from qwen3ft_jupyter.upload.plan import PushPlan
     from qwen3ft_jupyter.work import Reporter

@@ -21,7 +21,7 @@ from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.manager import ModelManager, get_model_manager
 from qwen3ft_jupyter.manager.datasets import ensure_dataset
 from qwen3ft_jupyter.manager.jobs import ModelJobs
-from qwen3ft_jupyter.manager.kinds import EvaluateParams, FineTuneParams
+from qwen3ft_jupyter.manager.params import EvaluateParams, FineTuneParams
 from qwen3ft_jupyter.work import Reporter, Work
 from tests.cache.making import make_cached
 from tests.jobs.following import LIMIT_S

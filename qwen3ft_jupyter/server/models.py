@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager.updates import ModelNews
     from qwen3ft_jupyter.messages import Speaker
     from qwen3ft_jupyter.server.fields import Given
+    from qwen3ft_jupyter.server.shown import ShownFolder
 
 AUTH_RESOURCE = "qwen3ft_jupyter:models"
 _ABOUT_ONE = (Field("model_name", "text", is_required=True), Field("revision", "text"), Field("ask", "flag"))
@@ -65,9 +66,10 @@ class DownloadHandler(AskingHandler):
             plan = await self.ask(lambda manager: _plan(manager, given, self.has_left))
             self.answer(self.speaker.say_within(plan))
             return
-        cached = await self.act(lambda manager: _find_cached(manager, given))
+        speaker, shown = self.speaker, self.shown_folder
+        cached = await self.act(lambda manager: _say_cached(manager, given, speaker, shown))
         if cached is not None:
-            self.answer({"status": "cached", **say_copy(cached, self.speaker)})
+            self.answer({"status": "cached", **cached})
         else:
             self.answer_job(await self.act(lambda manager: _start(manager, given)))
 
@@ -152,6 +154,13 @@ def _say_news(news: Sequence[ModelNews], speaker: Speaker) -> Mapping[str, objec
 
 def _plan(manager: ModelManager, given: Given, stop: threading.Event) -> Mapping[str, object]:
     return manager.plan(given.text("model_name"), **_options(given), stop=stop).to_dict()
+
+
+def _say_cached(
+    manager: ModelManager, given: Given, speaker: Speaker, shown: ShownFolder | None
+) -> Mapping[str, object] | None:
+    cached = _find_cached(manager, given)
+    return None if cached is None else say_copy(cached, speaker, shown)
 
 
 def _find_cached(manager: ModelManager, given: Given) -> CachedModel | None:

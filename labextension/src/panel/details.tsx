@@ -55,7 +55,6 @@ function Place({ modelName }: { readonly modelName: string }): JSX.Element | nul
   return (
     item && (
       <ActionButton
-        look="link"
         label={item.label}
         description={app.trans.__('%1: %2', item.label, modelName)}
         onClick={item.onClick}

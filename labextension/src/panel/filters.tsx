@@ -106,7 +106,6 @@ export function ShownCount({ shown, whole, onClear }: IShownProps): JSX.Element 
       <span role="status">{trans.__('%1 of %2 models', shown, whole)}</span>
       <ActionButton
         icon={closeIcon}
-        look="link"
         label={trans.__('Clear')}
         description={trans.__('Clear the filters: show every model')}
         onClick={onClear}
@@ -139,7 +138,6 @@ export function Hiding({ models, filter, hiddenByWords, query, onClear }: INoneP
         <li key={part}>
           <span>{trans._n('“%2” hides %1 model', '“%2” hides %1 models', count, words)}</span>
           <ActionButton
-            look="link"
             label={trans.__('Clear')}
             description={trans.__('Clear: %1', words)}
             onClick={() => onClear(part)}

@@ -33,7 +33,6 @@ export function Move({ cache }: { readonly cache: ICache }): JSX.Element {
   }
   return (
     <ActionButton
-      look="link"
       label={trans.__('Move the cache…')}
       description={trans.__('Move the cache… to another folder; first shows what that does')}
       isBusy={isPending}

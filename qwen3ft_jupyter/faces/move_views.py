@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def move_table(plan: MovePlan) -> Table:
     """Return how much would move and how, a fact a row, and below what has to be done afterwards."""
-    title = tr("{count} folders, {size}, would move.", count=len(plan.folders), size=size(plan.size_bytes))
+    title = tr("Folders that would move: {count}; {size}.", count=len(plan.folders), size=size(plan.size_bytes))
     return Table(title, (tr("What"), tr("Value")), tuple(_rows(plan)), tuple(_notes(plan)), (plan.to_dict(),))
 
 

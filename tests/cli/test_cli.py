@@ -652,7 +652,7 @@ def test_what_a_move_would_do_is_printed_and_too_little_room_fails(
     assert cli.main(["move", str(tmp_path / "there"), "--dry-run"]) == 0
     assert manager.calls == [("plan move", tmp_path / "there")]
     out = capsys.readouterr().out
-    assert "2 folders, 1.5 kB, would move." in out
+    assert "Folders that would move: 2; 1.5 kB." in out
     assert "1.0 kB, each file read again" in out
     manager.missing_bytes = 500
     assert cli.main(["move", str(tmp_path / "there"), "--dry-run"]) == 1

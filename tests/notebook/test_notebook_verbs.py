@@ -330,7 +330,7 @@ def test_what_a_move_would_do_is_told(run: Any, manager: StandInManager, tmp_pat
     view = run(f"move {tmp_path / 'there'} --dry-run")
 
     assert manager.was_asked("move_cache") == []
-    assert "1 folders, 1.5 kB, would move." in view.text()
+    assert "Folders that would move: 1; 1.5 kB." in view.text()
     assert "MODEL_CACHE_DIR has to name the new folder; now it comes from: environment (MODEL_CACHE_DIR)" in view.text()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from qwen3ft_jupyter.errors import BadInput, CacheError, ModelInUse, NoSpace, NotCached
 from qwen3ft_jupyter.mirror.mirror import Mirror
-from tests.cache.making import make_cached
+from tests.cache.making import make_cached, make_plain
 from tests.test_manager import REPO, SLUG, Ear, make_manager, mirror, repo, stop_all, waiting
 
 if TYPE_CHECKING:
@@ -237,6 +237,58 @@ def test_a_cache_that_a_job_works_on_does_not_move(make_manager: Make, mirror: M
             manager.move_cache(tmp_path / "there")
     finally:
         stop_all(manager)
+
+
+def test_a_move_is_a_job_that_keeps_all_others_off(make_manager: Make, mirror: Mirror, tmp_path: Path) -> None:
+    make_manager(mirror.url).ensure_model_cached(REPO)
+    manager = waiting(make_manager())
+    job = manager.start_move(tmp_path / "there")
+    try:
+        for again in (manager.move_cache, manager.start_move, manager.plan_move):
+            with pytest.raises(ModelInUse, match=job.id):
+                again(tmp_path / "there")
+    finally:
+        stop_all(manager)
+
+    job = make_manager().start_move(tmp_path / "there")
+
+    assert job.wait(120).state == "succeeded"
+    assert make_manager(cache_dir=tmp_path / "there").verify(REPO).is_ok
+    assert make_manager().list_cached_models() == []
+
+
+def test_a_plan_of_a_move_says_who_says_where_the_cache_is(make_manager: Make, mirror: Mirror, tmp_path: Path) -> None:
+    manager = make_manager(mirror.url)
+    manager.ensure_model_cached(REPO)
+
+    plan = manager.plan_move(tmp_path / "there")
+
+    assert plan.origin == manager.settings.origins["cache_dir"] == "argument"
+    assert plan.folders == (SLUG,)
+    assert plan.size_bytes > WEIGHTS
+    assert not (tmp_path / "there").exists()
+
+
+def test_where_a_model_lies_is_told_of_each_copy(make_manager: Make, mirror: Mirror, tmp_path: Path) -> None:
+    theirs = make_plain(tmp_path / "other" / "acme" / "Other-1")
+    manager = make_manager(mirror.url, other_dirs=[tmp_path / "other"])
+    with pytest.raises(NotCached, match="not on this disk"):
+        manager.where(REPO)
+    manager.ensure_model_cached(REPO)
+
+    assert manager.where(REPO) == manager.settings.cache_dir / SLUG
+    assert manager.where(OTHER, owner="folder") == theirs
+    with pytest.raises(NotCached):
+        manager.where(REPO, revision="v9")
+    with pytest.raises(NotCached):
+        manager.where(REPO, owner="huggingface")
+
+
+def test_where_a_data_set_lies_is_told_by_its_name(make_manager: Make) -> None:
+    manager = make_manager()
+    folder = make_cached(manager.settings.cache_dir / ".datasets/huggingface/zh", "org/talks", {"a.jsonl": b"{}"})
+
+    assert manager.where("hf:org/talks:zh") == folder
 
 
 def speed_of(job: Job) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwen3ft_jupyter import __main__
-from qwen3ft_jupyter.cache.reports import VerifyReport
+from qwen3ft_jupyter.cache.reports import MoveReport, VerifyReport
 from qwen3ft_jupyter.download.request import DownloadRequest
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.errors import ModelInUse
@@ -21,7 +22,7 @@ from qwen3ft_jupyter.jobs.kinds import Plain
 from qwen3ft_jupyter.jobs.store import JobStore
 from qwen3ft_jupyter.manager import get_model_manager
 from qwen3ft_jupyter.manager import manager as front_door
-from qwen3ft_jupyter.manager.kinds import KINDS, VERIFY
+from qwen3ft_jupyter.manager.kinds import KINDS, MOVE, VERIFY
 from qwen3ft_jupyter.manager.params import (
     CheckParams,
     DownloadParams,
@@ -30,9 +31,11 @@ from qwen3ft_jupyter.manager.params import (
     FineTuneParams,
     MergeParams,
     ModelParams,
+    MoveParams,
     PushParams,
     Starter,
 )
+from qwen3ft_jupyter.messages import Message, render
 from tests.jobs.following import AT_ONCE_S, start
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ PARAMS: dict[str, ModelParams] = {
     "download": DownloadParams(STARTER, DownloadRequest.of("acme/Tiny-1", revision="v1", sources=["disk"])),
     "verify": CheckParams(STARTER, "acme/Tiny-1", "v1"),
     "repair": CheckParams(STARTER, "acme/Tiny-1"),
+    "move": MoveParams(STARTER, Path("/data/models")),
     "finetune": FineTuneParams(STARTER, CONFIG, "cuda:1"),
     "merge": MergeParams(
         STARTER, Path("/home/me/out"), "acme/Tiny-1", Path("/home/me/out-merged"), True, "dequantized"
@@ -64,6 +68,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     },
     "verify": {"model_name": "acme/Tiny-1", "revision": "v1"},
     "repair": {"model_name": "acme/Tiny-1", "revision": None},
+    "move": {"model_name": "", "target": "/data/models"},
     "finetune": {"config": CONFIG, "gpu": "cuda:1"},
     "merge": {
         "model_name": "acme/Tiny-1",
@@ -106,6 +111,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         ("verify", CheckParams(STARTER, "a/b", "c0ffee42" * 5), "Verify a/b (c0ffee42)"),
         ("verify", CheckParams(STARTER, "a/b"), "Verify a/b"),
         ("repair", CheckParams(STARTER, "a/b"), "Repair a/b"),
+        ("move", MoveParams(STARTER, Path("/data/models")), "Move the cache → models"),
         ("finetune", FineTuneParams(STARTER, CONFIG), "Fine-tune Qwen/Qwen3-0.6B → out"),
         ("merge", MergeParams(STARTER, Path("/runs/first"), "a/b", Path("/x/whole")), "Merge first → whole"),
         ("export", ExportParams(STARTER, "/runs/first", "a/b", "vllm"), "Export first → vllm"),
@@ -176,6 +182,16 @@ def test_result_of_a_check_is_read_back() -> None:
     assert VERIFY.read_result(report.to_dict()) == report
     assert VERIFY.read_result({"unlike": "any"}) is None
     assert VERIFY.read_result(None) is None
+
+
+def test_result_of_a_move_is_read_back_with_the_reasons_for_what_stayed() -> None:
+    report = MoveReport("/old", "/new", ("a_b",), (("notes", Message("it is no model of this cache")),), 1500)
+
+    again = MOVE.read_result(json.loads(json.dumps(report.to_dict())))
+
+    assert again == report
+    assert again is not None
+    assert render(again.left[0][1], "zh") != "it is no model of this cache"
 
 
 def test_job_is_done_under_the_starters_settings(

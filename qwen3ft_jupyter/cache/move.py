@@ -37,6 +37,7 @@ from qwen3ft_jupyter.cache.own.lease import LeaseState
 from qwen3ft_jupyter.cache.own.manifest import is_half_evicted, manifest_path, marked_repo_id, read_manifest
 from qwen3ft_jupyter.cache.own.repair import keep_pieces, opened
 from qwen3ft_jupyter.cache.reading import Reading
+from qwen3ft_jupyter.cache.reports import MoveReport
 from qwen3ft_jupyter.disk import LOCAL, make_folders, make_own_folder, read_regular, write_atomic
 from qwen3ft_jupyter.errors import CacheError, CacheNotWritable, ModelInUse, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.hubs.names import DATASETS_FOLDER, RepoId
@@ -58,20 +59,6 @@ RECORD_FOLDERS: Final = (STAMPS_FOLDER, IN_PLACE_FOLDER)
 """Folders of small files about models that lie elsewhere."""
 MAX_RECORD_BYTES: Final = 16 << 20
 PROBE_NAME: Final = ".qwen3ft-probe"
-
-
-@dataclass(frozen=True, slots=True)
-class MoveReport:
-    """What moving a cache has done."""
-
-    source: str
-    target: str
-    moved: tuple[str, ...]
-    """The folders of models and data sets that lie in the target now."""
-    left: tuple[tuple[str, str], ...]
-    """What stayed, and why."""
-    bytes_copied: int
-    """0 where renaming was enough."""
 
 
 def move_cache(
@@ -102,7 +89,7 @@ def move_cache(
         CacheDamaged: The target does not give back what was written to it.
         Stopped: Someone wants the work to stop.
     """
-    move = _Move(Path(source_root), Path(target_root), trust_manifests, is_used, work or Work(), disk)
+    move = CacheMove(Path(source_root), Path(target_root), trust_manifests, is_used, work or Work(), disk)
     try:
         move.check()
         return move.run()
@@ -113,8 +100,8 @@ def move_cache(
 
 
 @dataclass(frozen=True, slots=True)
-class _Move:
-    """One move of a cache."""
+class CacheMove:
+    """One move of a cache; `move_plan` asks it what it would do."""
 
     source: Path
     target: Path
@@ -151,7 +138,7 @@ class _Move:
         copied = [
             (folder, repo_id)
             for folder, repo_id in self._folders()
-            if self._is_strange(folder) or not self._renamed(folder, self._goal(folder.parent))
+            if self.is_strange(folder) or not self._renamed(folder, self.goal(folder.parent))
         ]
         moves, bytes_copied = self._copied(copied)
         for root in self._roots():
@@ -171,11 +158,12 @@ class _Move:
         """Return the folder of the cache, and those of its data sets, which are laid out in the same way."""
         return [self.source, *dataset_roots(self.source)]
 
-    def _goal(self, path: Path) -> Path:
+    def goal(self, path: Path) -> Path:
         """Return where a folder of the cache goes."""
         return self.target / path.relative_to(self.source)
 
-    def _name(self, path: Path) -> str:
+    def name(self, path: Path) -> str:
+        """Return what a folder of the cache is called in it."""
         return path.relative_to(self.source).as_posix()
 
     def _make_target(self) -> None:
@@ -187,31 +175,35 @@ class _Move:
         except OSError as error:
             if error.errno in FULL:
                 raise
-            raise CacheNotWritable(
-                "The folder to move the cache to cannot be made or written: {reason}.",
-                hint="Give another folder, or one that you may write to.",
-                details={"path": str(self.target)},
-                reason=reason_of(error),
-            ) from error
+            raise not_writable(error, self.target) from error
 
     def _folders(self) -> list[tuple[Path, RepoId]]:
-        """Return the folders that move, and whose model they hold."""
-        found = []
-        for folder in sorted(folder for root in self._roots() for folder in folders_in(root)):
+        """Return the folders that move, once what a kill left of them is gone, and whose model they hold."""
+        for folder in self._all_folders():
             if is_half_evicted(folder):
                 name = RepoId(marked_repo_id(folder) or folder.name)
                 remove_model(folder.parent, folder, name, extent="recorded", disk=self.disk)
                 continue
             remove_shell(folder, disk=self.disk)
-            if is_there(self._goal(folder)):
+            if is_there(self.goal(folder)):
                 with contextlib.suppress(OSError):  # a kill came between the two of them
                     self.disk.remove_folder(folder)
-            repo_id = _repo_of(folder)
-            if repo_id is not None:
-                if self._is_used(folder, repo_id):
-                    raise ModelInUse("{repo_id} is used by a running job.", hint="Stop the job first.", repo_id=repo_id)
-                found.append((folder, repo_id))
+        return self.folders()
+
+    def folders(self) -> list[tuple[Path, RepoId]]:
+        """Return the folders that move, and whose model they hold. Changes nothing. Raises ModelInUse."""
+        found = []
+        for folder in self._all_folders():
+            repo_id = None if is_half_evicted(folder) else _repo_of(folder)
+            if repo_id is None:
+                continue
+            if self._is_used(folder, repo_id):
+                raise ModelInUse("{repo_id} is used by a running job.", hint="Stop the job first.", repo_id=repo_id)
+            found.append((folder, repo_id))
         return found
+
+    def _all_folders(self) -> list[Path]:
+        return sorted(folder for root in self._roots() for folder in folders_in(root))
 
     def _is_used(self, folder: Path, repo_id: RepoId) -> bool:
         dataset = dataset_at(self.source, folder)
@@ -232,14 +224,14 @@ class _Move:
         for changed in (parent, folder.parent):
             self.disk.fsync_folder(changed)
         if folder.parent.name != INCOMING_FOLDER:
-            self.moved.append(self._name(folder))
+            self.moved.append(self.name(folder))
         return True
 
     def _trusted(self, folder: Path) -> Manifest | None:
         """Return the manifest of a folder that is trusted here."""
         return ModelFolders(folder.parent, (), trust_manifests=self.trust_manifests).trusted(folder)
 
-    def _is_strange(self, folder: Path) -> bool:
+    def is_strange(self, folder: Path) -> bool:
         """Return whether a folder has a manifest that is not trusted: it would be at the target, so it is left out."""
         if self.trust_manifests:
             return False
@@ -249,12 +241,12 @@ class _Move:
         """Copy all and read all again; return those that are right at their new place, and the bytes they have."""
         work = MoveWork(self.disk, self.work, Reading(self.work, "moving", 0))
         moves = [
-            FolderMove(folder, self._goal(folder), repo_id, self._trusted(folder), work) for folder, repo_id in folders
+            FolderMove(folder, self.goal(folder), repo_id, self._trusted(folder), work) for folder, repo_id in folders
         ]
         seen: set[tuple[int, int]] = set()
         for folder, _ in folders:
-            make_folders(self._goal(folder.parent), disk=self.disk)
-        self._check_room(sum(move.missing_bytes(seen) for move in moves))
+            make_folders(self.goal(folder.parent), disk=self.disk)
+        check_room(sum(move.missing_bytes(seen) for move in moves), self.disk.free_bytes(self.target))
         steps: dict[str, Callable[[FolderMove], None]] = {"moving": FolderMove.copy, "verifying": FolderMove.complete}
         for phase, step in steps.items() if moves else ():
             work.reading = Reading(self.work, phase, sum(move.size_bytes() for move in moves))
@@ -269,29 +261,15 @@ class _Move:
         try:
             step(move)
         except NotMovable as reason:
-            self._leave(self._name(move.source), reason.args[0])
+            self._leave(self.name(move.source), reason.args[0])
             if move.is_new:
                 remove_model(move.target.parent, move.target, move.repo_id, extent="everything", disk=self.disk)
             return False
         return True
 
-    def _check_room(self, needed: int) -> None:
-        free = self.disk.free_bytes(self.target)
-        missing = 0 if free is None else needed + RESERVE_BYTES - free
-        if needed and free is not None and missing > 0:
-            raise NoSpace(
-                "Not enough room for the cache: {needed} are to be moved, {free} are free there;"
-                " {missing} ({missing_bytes:,} bytes) are missing.",
-                hint="Evict models you no longer need, or give a folder on a larger volume.",
-                needed=Size(needed),
-                free=Size(free),
-                missing=Size(missing),
-                missing_bytes=missing,
-            )
-
     def _remove(self, move: FolderMove) -> None:
         """Delete what was moved: all that was copied; where the model was there before, only its files."""
-        name = self._name(move.source)
+        name = self.name(move.source)
         extent: Extent = "recorded" if move.was_there and move.manifest is not None else "everything"
         try:
             if not move.is_unchanged():
@@ -315,9 +293,9 @@ class _Move:
         """Move partial files; those that somebody works on stay."""
         for folder in incoming_folders(root):
             if is_leased(folder):
-                self._leave(self._name(folder), Message("it is being downloaded"))
+                self._leave(self.name(folder), Message("it is being downloaded"))
                 continue
-            goal = self._goal(folder)
+            goal = self.goal(folder)
             make_folders(goal.parent.parent, disk=self.disk)
             make_own_folder(goal.parent, disk=self.disk)
             if self._renamed(folder, goal.parent):
@@ -370,10 +348,45 @@ class _Move:
         self.work.notice("{name} stays where it is: {reason}.", name=name, reason=reason)
 
     def _name_rest(self) -> None:
+        for name in self.names():
+            if name != EVICTED_FOLDER and not any(f"{left}/".startswith(f"{name}/") for left in self.left):
+                self._leave(name, Message("it is no model of this cache"))
+
+    def names(self) -> list[str]:
+        """Return what lies in the folder of the cache."""
         with contextlib.suppress(FileNotFoundError):
-            for name in sorted(os.listdir(self.source)):  # noqa: PTH208 - names are all that is needed
-                if name != EVICTED_FOLDER and not any(f"{left}/".startswith(f"{name}/") for left in self.left):
-                    self._leave(name, Message("it is no model of this cache"))
+            return sorted(os.listdir(self.source))  # noqa: PTH208 - names are all that is needed
+        return []
+
+
+def missing_room(needed: int, free: int | None) -> int:
+    """Return how many bytes are missing where so many are free; 0 where it fits, or nobody knows."""
+    return max(0, needed + RESERVE_BYTES - free) if needed and free is not None else 0
+
+
+def check_room(needed: int, free: int | None) -> None:
+    """Raise NoSpace where so many bytes do not fit."""
+    missing = missing_room(needed, free)
+    if missing:
+        raise NoSpace(
+            "Not enough room for the cache: {needed} are to be moved, {free} are free there;"
+            " {missing} ({missing_bytes:,} bytes) are missing.",
+            hint="Evict models you no longer need, or give a folder on a larger volume.",
+            needed=Size(needed),
+            free=Size(free),
+            missing=Size(missing),
+            missing_bytes=missing,
+        )
+
+
+def not_writable(error: OSError, target: Path) -> CacheNotWritable:
+    """Return the refusal of a folder that cannot be made or written."""
+    return CacheNotWritable(
+        "The folder to move the cache to cannot be made or written: {reason}.",
+        hint="Give another folder, or one that you may write to.",
+        details={"path": str(target)},
+        reason=reason_of(error),
+    )
 
 
 def _repo_of(folder: Path) -> RepoId | None:

@@ -1,4 +1,4 @@
-"""What a check and a repair of a cached model have shown."""
+"""What a check, a repair and a move have shown or done."""
 
 from __future__ import annotations
 
@@ -66,3 +66,54 @@ class RepairReport:
     def from_dict(cls, data: Mapping[str, Any]) -> RepairReport:
         """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
         return cls(data["repo_id"], tuple(data["repaired"]), data["bytes_fetched"], data["checked_bytes"])
+
+
+@dataclass(frozen=True, slots=True)
+class MoveReport:
+    """What moving a cache has done."""
+
+    source: str
+    target: str
+    moved: tuple[str, ...]
+    """The folders of models and data sets that lie in the target now."""
+    left: tuple[tuple[str, str], ...]
+    """What stayed, and why."""
+    bytes_copied: int
+    """0 where renaming was enough."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict; what stayed as pairs."""
+        left = [[name, to_json(reason)] for name, reason in self.left]
+        return {**asdict(self), "moved": list(self.moved), "left": left}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> MoveReport:
+        """Rebuild from `to_dict`; unknown keys of newer versions are ignored."""
+        left = tuple((str(name), from_json(reason)) for name, reason in data["left"])
+        return cls(data["source"], data["target"], tuple(data["moved"]), left, data["bytes_copied"])
+
+
+@dataclass(frozen=True, slots=True)
+class MovePlan:
+    """What moving a cache would do; nothing has been touched."""
+
+    source: str
+    target: str
+    folders: tuple[str, ...]
+    """The folders of models and data sets that would move."""
+    size_bytes: int
+    """What they hold."""
+    bytes_to_copy: int
+    """How much of that would be copied and read again; 0 where renaming is enough, or the target has it already."""
+    free_bytes: int | None
+    """Room on the volume of the target; None: nobody knows."""
+    missing_bytes: int
+    """How much of it is missing: then nothing would be moved."""
+    stays: tuple[str, ...]
+    """What lies in the folder of the cache and is no model of it."""
+    origin: str = ""
+    """Where `MODEL_CACHE_DIR` comes from, which has to name the target afterwards."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict; `origin` is said where it is shown."""
+        return {**asdict(self), "folders": list(self.folders), "stays": list(self.stays), "origin": self.origin}

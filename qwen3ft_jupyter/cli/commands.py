@@ -14,6 +14,7 @@ from qwen3ft_jupyter.cli.output import say, show, show_json, stop_on_signals
 from qwen3ft_jupyter.faces import actions
 from qwen3ft_jupyter.faces.format import columns, plain
 from qwen3ft_jupyter.faces.model_views import card_words, details_table, updates_table
+from qwen3ft_jupyter.faces.move_views import move_table
 from qwen3ft_jupyter.faces.say import status as say_status
 from qwen3ft_jupyter.faces.terminal import ProgressLine
 from qwen3ft_jupyter.faces.verbs import speaker_of, write_command
@@ -210,10 +211,22 @@ def evict_(given: Namespace) -> None:
             say(kept)
 
 
+def where_(given: Namespace) -> None:
+    """Print the folder of a model."""
+    show(str(open_manager(given).where(given.model_name, revision=given.revision, owner=given.owner)))
+
+
 def move_(given: Namespace) -> int:
-    """Move the cache."""
+    """Move the cache, or say what that would be."""
     manager = open_manager(given)
     target = parse_folder("FOLDER", given.folder)
+    if given.dry_run:
+        plan = manager.plan_move(target)
+        table = move_table(plan)
+        show(table.title)
+        show_rows(table)
+        say_lines(table.notes)
+        return FAILED if plan.missing_bytes else 0
     with ProgressLine() as line, stop_on_signals() as stop:
         report = manager.move_cache(target, reporter=line, stop=stop)
     copied = size(report.bytes_copied)

@@ -15,6 +15,7 @@ from qwen3ft_jupyter.messages import Message, duration, moment, size, tr
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from qwen3ft_jupyter.cache.reports import MoveReport, RepairReport, VerifyReport
     from qwen3ft_jupyter.download.result import DownloadResult
     from qwen3ft_jupyter.faces.losses import Losses
     from qwen3ft_jupyter.faces.verbs import Face
@@ -58,7 +59,7 @@ def _done(job: JobSnapshot) -> str:
 
 def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[str, str]]:
     """Return what a finished job has to tell; not its first and last loss where more is known of them."""
-    from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
+    from qwen3ft_jupyter.cache.reports import MoveReport, RepairReport, VerifyReport
     from qwen3ft_jupyter.download.result import DownloadResult
     from qwen3ft_jupyter.faces.report_views import report_facts
     from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
@@ -72,16 +73,8 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
         case DownloadResult() as done:
             facts = [(tr("folder"), done.folder), *fetch_facts(done)]
             facts += [(tr("time"), duration(done.seconds)), (tr("hub"), hub_words(done.model_name, done.hub))]
-        case VerifyReport() as done:
-            facts = [(tr("verified"), size(done.checked_bytes))]
-            facts += [
-                (tr(FINDINGS["missing"]), ", ".join(done.missing)),
-                (tr(FINDINGS["wrong"]), ", ".join(done.wrong)),
-                (tr("cannot be loaded"), "; ".join(map(tr, done.problems))),
-            ]
-        case RepairReport() as done:
-            facts = [*fetch_facts(done), (tr("verified"), size(done.checked_bytes))]
-            facts.append((tr(FINDINGS["repaired"]), ", ".join(done.repaired)))
+        case VerifyReport() | RepairReport() | MoveReport() as done:
+            facts = _cache_facts(done)
         case Outcome() as done:
             losses = "" if has_losses else f"{fmt.loss(done.first_loss)} → {fmt.loss(done.last_loss)}"
             facts = [(tr("folder"), done.output_dir), *_planned_facts(done), (tr("loss"), losses)]
@@ -103,6 +96,23 @@ def result_facts(job: JobSnapshot, *, has_losses: bool = False) -> list[tuple[st
         case None:
             facts = []
     return [(name, value) for name, value in facts if value]
+
+
+def _cache_facts(done: VerifyReport | RepairReport | MoveReport) -> list[tuple[str, str]]:
+    """Return what a check, a repair or a move of what is cached has to tell."""
+    from qwen3ft_jupyter.cache.reports import MoveReport, RepairReport
+
+    if isinstance(done, MoveReport):
+        copied = size(done.bytes_copied) if done.bytes_copied else ""
+        facts = [(tr("folder"), done.target), (tr("moved"), f"{len(done.moved)}"), (tr("copied"), copied)]
+        facts.append((tr("not moved"), ", ".join(name for name, _ in done.left)))
+        return [*facts, (tr("next"), tr("Set MODEL_CACHE_DIR to this folder, and restart JupyterLab."))]
+    read = (tr("verified"), size(done.checked_bytes))
+    if isinstance(done, RepairReport):
+        return [*fetch_facts(done), read, (tr(FINDINGS["repaired"]), ", ".join(done.repaired))]
+    facts = [read, (tr(FINDINGS["missing"]), ", ".join(done.missing))]
+    facts.append((tr(FINDINGS["wrong"]), ", ".join(done.wrong)))
+    return [*facts, (tr("cannot be loaded"), "; ".join(map(tr, done.problems)))]
 
 
 def comparison_words(result: MergeResult) -> str:

@@ -21,7 +21,6 @@ from qwen3ft_jupyter.manager.jobs import ModelJobs
 from qwen3ft_jupyter.manager.kinds import KINDS
 from qwen3ft_jupyter.messages import Command, Message, Texts
 from qwen3ft_jupyter.settings.declared import STRANGERS_ORIGINS, Settings
-from qwen3ft_jupyter.settings.kinds import parse_folder
 from qwen3ft_jupyter.work import SILENT, Controls, Reporter, Work
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.cache.datasets import CachedDataset, DatasetCache, DatasetRow
     from qwen3ft_jupyter.cache.models import CachedModel, CachedRow, EvictedModel
-    from qwen3ft_jupyter.cache.move import MoveReport
     from qwen3ft_jupyter.download.apply import Ensured
     from qwen3ft_jupyter.finetune.absent import AbsentData
     from qwen3ft_jupyter.hubs.datasets import DatasetName
@@ -60,7 +58,7 @@ def warn_unless_sound(ensured: Ensured, reporter: Reporter) -> Ensured:
 
 
 class CachedModels:
-    """The part of `ModelManager` that lists what there is, jobs included, and evicts, pins and moves what is cached."""
+    """The part of `ModelManager` that lists what there is, jobs included, and evicts and pins what is cached."""
 
     def __init__(
         self, settings: Settings, *, reporter: Callable[[], Reporter] | None = None, is_trusted: bool = True
@@ -332,28 +330,3 @@ class CachedModels:
             if found is not None and found.folder == model.folder:
                 return name
         return names[0] if names else None
-
-    @tells_end
-    def move_cache(
-        self, target: str | Path, *, reporter: Reporter | None = None, stop: threading.Event | None = None
-    ) -> MoveReport:
-        """Move the whole cache to the folder `target`, data sets included.
-
-        Every file is checked there before the old one goes.
-
-        Afterwards `MODEL_CACHE_DIR` has to name the new folder. An interrupted move goes on when called again.
-
-        Raises:
-            ModelInUse: a download or another job works on the cache.
-            NoSpace, CacheNotWritable, TransferError: the files cannot be written there; nothing is lost.
-        """
-        from qwen3ft_jupyter.cache.move import move_cache
-
-        self._model_jobs.refuse_any()
-        return move_cache(
-            self.settings.cache_dir,
-            parse_folder("target", target),
-            trust_manifests=self._is_trusted,
-            is_used=self._model_jobs,
-            work=self._work(reporter, stop),
-        )

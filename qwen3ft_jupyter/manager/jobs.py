@@ -18,6 +18,7 @@ from qwen3ft_jupyter.manager.params import (
     EvaluateParams,
     FineTuneParams,
     MergeParams,
+    MoveParams,
     PushParams,
     Starter,
     model_params,
@@ -95,9 +96,9 @@ class ModelJobs:
                 if (dataset := parse_dataset(name)) is not None:
                     yield from (str(replace(dataset, hub=hub)) for hub in ([dataset.hub] if dataset.hub else HUB_NAMES))
 
-    def refuse_any(self) -> None:
-        """Raise ModelInUse, naming the job, if any is at work on this cache."""
-        for job, _ in self.active():
+    def refuse_any(self, but: str = "") -> None:
+        """Raise ModelInUse, naming the job, if any is at work on this cache; `but` is the id of one that may be."""
+        for job in (job for job, _ in self.active() if job.id != but):
             raise ModelInUse("The running job {id} uses the cache.", hint="Stop the job first.", id=job.id)
 
     def output_dir_of(self, job_id: str) -> Path | None:
@@ -163,7 +164,7 @@ class ModelJobs:
     def refuse_written_to(self, output_dir: Path) -> None:
         """Raise BadConfig, naming the job, if an active one writes to this folder."""
         for job, params in self.active():
-            if isinstance(params, DownloadParams | CheckParams | EvaluateParams | PushParams):
+            if isinstance(params, DownloadParams | CheckParams | MoveParams | EvaluateParams | PushParams):
                 continue
             taken = params.output_dir
             if taken is not None and os.path.realpath(taken) == os.path.realpath(output_dir):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
+from qwen3ft_jupyter.cache.reports import MoveReport, RepairReport, VerifyReport
 from qwen3ft_jupyter.catalog import PRACTICE_REPO_ID
 from qwen3ft_jupyter.download.result import DownloadResult
 from qwen3ft_jupyter.hubs.listing import is_commit
@@ -17,6 +17,7 @@ from qwen3ft_jupyter.manager.params import (
     ExportParams,
     FineTuneParams,
     MergeParams,
+    MoveParams,
     PushParams,
 )
 from qwen3ft_jupyter.manager.turns import DOWNLOADS, turns_on
@@ -37,7 +38,15 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.upload.plan import PushResult
 
     JobResult: TypeAlias = (
-        DownloadResult | VerifyReport | RepairReport | Outcome | MergeResult | ExportResult | Evaluation | PushResult
+        DownloadResult
+        | VerifyReport
+        | RepairReport
+        | MoveReport
+        | Outcome
+        | MergeResult
+        | ExportResult
+        | Evaluation
+        | PushResult
     )
     """What jobs give."""
 
@@ -62,6 +71,12 @@ def _verify(params: CheckParams, context: JobContext) -> VerifyReport:
 def _repair(params: CheckParams, context: JobContext) -> RepairReport:
     manager = params.starter.open_manager()
     return manager.repair(params.model_name, revision=params.revision, **context.work.parts())
+
+
+def _move(params: MoveParams, context: JobContext) -> MoveReport:
+    """Move the cache; a job that is resumed goes on where the earlier attempts ended."""
+    manager = params.starter.open_manager()
+    return manager.move_cache(params.target, job_id=context.folder.name, **context.work.parts())
 
 
 def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
@@ -150,6 +165,10 @@ def _repair_title(params: CheckParams) -> str:
     return Message("Repair {name}", name=_with_revision(params.model_name, params.revision))
 
 
+def _move_title(params: MoveParams) -> str:
+    return Message("Move the cache → {folder}", folder=params.target.name)
+
+
 def _with_revision(name: str, revision: str | None) -> str:
     """Return what to call a revision of a model; a commit by its first digits.
 
@@ -216,11 +235,12 @@ def _push_result(data: Mapping[str, Any]) -> PushResult:
 DOWNLOAD = JobKind("download", DownloadParams, DownloadResult.from_dict, _download_title, _download, can_pause=True)
 VERIFY = JobKind("verify", CheckParams, VerifyReport.from_dict, _verify_title, _verify, can_pause=True)
 REPAIR = JobKind("repair", CheckParams, RepairReport.from_dict, _repair_title, _repair, can_pause=True)
+MOVE = JobKind("move", MoveParams, MoveReport.from_dict, _move_title, _move, can_pause=True)
 FINETUNE = JobKind("finetune", FineTuneParams, _outcome, _fine_tune_title, _fine_tune)
 MERGE = JobKind("merge", MergeParams, _merge_result, _merge_title, _merge, can_pause=True)
 EXPORT = JobKind("export", ExportParams, _export_result, _export_title, _export)
 EVALUATE = JobKind("evaluate", EvaluateParams, _evaluation, _evaluate_title, _evaluate)
 PUSH = JobKind("push", PushParams, _push_result, _push_title, _push, can_pause=True)
 
-KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, FINETUNE, MERGE, EXPORT, EVALUATE, PUSH)}
+KINDS: Kinds = {kind.name: kind for kind in (DOWNLOAD, VERIFY, REPAIR, MOVE, FINETUNE, MERGE, EXPORT, EVALUATE, PUSH)}
 """By name."""

@@ -16,6 +16,7 @@ from qwen3ft_jupyter.manager.datasets import ensure_dataset, named_dataset, plan
 from qwen3ft_jupyter.manager.details import Details
 from qwen3ft_jupyter.manager.ends import tells_end
 from qwen3ft_jupyter.manager.kinds import REPAIR, VERIFY
+from qwen3ft_jupyter.manager.moving import Moving
 from qwen3ft_jupyter.manager.params import CheckParams
 from qwen3ft_jupyter.manager.rates import note_rates
 from qwen3ft_jupyter.manager.tuned import TunedModels
@@ -67,7 +68,7 @@ def get_model_manager(
     return ModelManager(load_settings(given), reporter=reporter, is_trusted=is_trusted)
 
 
-class ModelManager(FineTunePlans, Details, Updates, CachedModels, TunedModels):
+class ModelManager(FineTunePlans, Details, Updates, Moving, CachedModels, TunedModels):
     """Downloads, keeps, loads and fine-tunes models. Make one with `get_model_manager`."""
 
     # Models on disk

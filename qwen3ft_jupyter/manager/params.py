@@ -84,6 +84,28 @@ class CheckParams:
         return cls(Starter.from_dict(data), str(data["model_name"]), data.get("revision"))
 
 
+@dataclass(frozen=True, slots=True)
+class MoveParams:
+    """What a move of the whole cache is given."""
+
+    starter: Starter
+    target: Path
+
+    @property
+    def model_name(self) -> str:
+        """Return "": all of them move."""
+        return ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {"model_name": self.model_name, "target": str(self.target), **self.starter.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> MoveParams:
+        """Rebuild from `to_dict`."""
+        return cls(Starter.from_dict(data), Path(data["target"]))
+
+
 def _named(datasets: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return how data sets on a hub are written; nothing where there are none, as earlier versions write it."""
     return {"datasets": dict(datasets)} if datasets else {}
@@ -240,7 +262,16 @@ class PushParams:
         return cls(Starter.from_dict(data), Path(data["source"]), hub, repo_id, is_private)
 
 
-ModelParams = DownloadParams | CheckParams | FineTuneParams | MergeParams | ExportParams | EvaluateParams | PushParams
+ModelParams = (
+    DownloadParams
+    | CheckParams
+    | MoveParams
+    | FineTuneParams
+    | MergeParams
+    | ExportParams
+    | EvaluateParams
+    | PushParams
+)
 """All of them name a model and a starter."""
 
 

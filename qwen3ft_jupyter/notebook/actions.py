@@ -11,6 +11,7 @@ from qwen3ft_jupyter.errors import CacheDamaged
 from qwen3ft_jupyter.faces import actions, say
 from qwen3ft_jupyter.faces.job_views import jobs_table
 from qwen3ft_jupyter.faces.model_views import card_words, details_table, updates_table
+from qwen3ft_jupyter.faces.move_views import move_table
 from qwen3ft_jupyter.faces.parsing import match_verb
 from qwen3ft_jupyter.faces.push_views import push_table
 from qwen3ft_jupyter.faces.refusals import WrongLine
@@ -154,8 +155,16 @@ def evict(room: Room, given: Namespace) -> Note:
     )
 
 
-def move(room: Room, given: Namespace) -> Note:
-    """Move the cache, and say what of it has not moved; the value is the new folder."""
+def where(room: Room, given: Namespace) -> Note:
+    """Say where a model lies; the value is its folder."""
+    folder = str(room.manager_for(given).where(given.model_name, revision=given.revision, owner=given.owner))
+    return Note(folder, folder)
+
+
+def move(room: Room, given: Namespace) -> Note | TableView:
+    """Move the cache, and say what of it has not moved; the value is the new folder. Or say what that would be."""
+    if given.dry_run:
+        return TableView(move_table(room.manager_for(given).plan_move(parse_folder("FOLDER", given.folder))))
     report = room.manager_for(given).move_cache(parse_folder("FOLDER", given.folder))
     said = [
         tr("Moved folders: {count}; {size} copied.", count=len(report.moved), size=size(report.bytes_copied)),
@@ -323,6 +332,7 @@ ACTIONS: dict[str, Callable[[Room, Namespace], View | Form]] = {
     "pin": pin,
     "unpin": unpin,
     "evict": evict,
+    "where": where,
     "move": move,
     "load": load,
     "finetune": finetune,

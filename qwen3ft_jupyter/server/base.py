@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from jupyter_server.auth import decorator
 from jupyter_server.base.handlers import APIHandler
+from jupyter_server.services.contents.filemanager import FileContentsManager
 from jupyter_server.utils import url_path_join
 from tornado import web
 
@@ -18,6 +20,7 @@ from qwen3ft_jupyter.faces.verbs import grammar
 from qwen3ft_jupyter.messages import Message, Speaker, as_language
 from qwen3ft_jupyter.server import fields
 from qwen3ft_jupyter.server.answers import to_json
+from qwen3ft_jupyter.server.shown import ShownFolder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -186,6 +189,14 @@ class Qwen3FTHandler(APIHandler):
     def speaker(self) -> Speaker:
         """Return who speaks to the person who asks: in the language of the page, with the labels of the panel."""
         return Speaker(as_language(self.request.headers.get("Accept-Language", "")), grammar("panel"))
+
+    @property
+    def shown_folder(self) -> ShownFolder | None:
+        """Return what Jupyter's file browser shows; None where that is no folder of this machine."""
+        contents = self.contents_manager
+        if not isinstance(contents, FileContentsManager):
+            return None
+        return ShownFolder(Path(contents.root_dir), contents.allow_hidden)
 
     def answer_job(self, job: JobSnapshot, status: int = 202) -> None:
         """Finish with a job that has been started, and say where it can be followed."""

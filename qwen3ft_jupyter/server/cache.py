@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from tornado import web
 
 from qwen3ft_jupyter.cache.others.places import LABELS
+from qwen3ft_jupyter.errors import BadInput, BadSetting
 from qwen3ft_jupyter.faces.actions import Notices
 from qwen3ft_jupyter.faces.views import OWNERS, check_owner
+from qwen3ft_jupyter.paths import at_home
 from qwen3ft_jupyter.server.base import Qwen3FTHandler, authorized
-from qwen3ft_jupyter.server.fields import fields_of
+from qwen3ft_jupyter.server.fields import Field, fields_of
+from qwen3ft_jupyter.settings.kinds import parse_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
     from qwen3ft_jupyter.jobs.state import JobSnapshot
     from qwen3ft_jupyter.jobs.store import Job
     from qwen3ft_jupyter.manager import ModelManager
     from qwen3ft_jupyter.messages import Speaker
+    from qwen3ft_jupyter.server.shown import ShownFolder
 
 AUTH_RESOURCE = "qwen3ft_jupyter:cache"
 _OWNER_WORDS = {**OWNERS, "huggingface": LABELS["huggingface"], "modelscope": LABELS["modelscope"]}
@@ -42,11 +47,11 @@ class CacheListHandler(Qwen3FTHandler):
     async def get(self) -> None:
         """Answer with every model on this disk."""
         self.given()
-        speaker, kept = self.speaker, self.services.answers
+        speaker, kept, shown = self.speaker, self.services.answers, self.shown_folder
 
         def list_all(manager: ModelManager) -> str:
             found = manager.cached_models(), kept.summaries.read(manager)
-            return kept.cache.to_json(found, speaker, lambda found: _say_all(*found, speaker))
+            return kept.cache.to_json(found, speaker, lambda found: _say_all(*found, speaker, shown))
 
         self.finish(await self.read(list_all))
 
@@ -64,6 +69,24 @@ class CacheAllHandler(Qwen3FTHandler):
         told = Notices()
         evicted = await self.act(lambda manager: _evicted(manager.evict_all(reporter=told)))
         self.answer({**evicted, "kept": [self.speaker.say(sentence) for sentence in told.said]})
+
+
+class MoveHandler(Qwen3FTHandler):
+    """The place of the whole cache. Its route comes before the one for a slug, as that for all does."""
+
+    auth_resource = AUTH_RESOURCE
+    accepts: ClassVar = {"POST": (Field("folder", "text", is_required=True), *fields_of("move"))}
+
+    @web.authenticated
+    @authorized(AUTH_RESOURCE)
+    async def post(self) -> None:
+        """Start a job that moves the cache, and answer with that; or say what it would do."""
+        given = self.given()
+        folder = _new_folder(given.text("folder"))
+        if given.flag("dry_run"):
+            self.answer(self.speaker.say_within((await self.ask(lambda manager: manager.plan_move(folder))).to_dict()))
+        else:
+            self.answer_job(await self.act(lambda manager: manager.start_move(folder).snapshot()))
 
 
 class CachedModelHandler(Qwen3FTHandler):
@@ -131,14 +154,20 @@ class RepairHandler(Qwen3FTHandler):
         self.answer_job(await self.act(lambda manager: _start(manager, manager.start_repair, slug, speed)))
 
 
-def _say_all(models: Sequence[CachedModel], summary: Mapping[str, object], speaker: Speaker) -> Mapping[str, object]:
-    return {"models": [say_copy(model, speaker) for model in models], **summary}
+def _say_all(
+    models: Sequence[CachedModel], summary: Mapping[str, object], speaker: Speaker, shown: ShownFolder | None
+) -> Mapping[str, object]:
+    return {"models": [say_copy(model, speaker, shown) for model in models], **summary}
 
 
-def say_copy(model: CachedModel, speaker: Speaker) -> dict[str, object]:
-    """Return a cached model, as `ModelManager.list_cached_models` gives it, with the words for whose copy it is."""
+def say_copy(model: CachedModel, speaker: Speaker, shown: ShownFolder | None) -> dict[str, object]:
+    """Return a cached model, as `ModelManager.list_cached_models` gives it, with the words for whose copy it is.
+
+    Where Jupyter's file browser shows its folder, what that calls it is there, too.
+    """
     said: dict[str, object] = {**speaker.say_within(model.to_dict())}
-    return {**said, "owner_words": speaker.say_alone(_OWNER_WORDS[model.owner])}
+    words = speaker.say_alone(_OWNER_WORDS[model.owner])
+    return {**said, "owner_words": words, "browser_path": shown and shown.name_of(model.folder)}
 
 
 def _evicted(models: Sequence[EvictedModel]) -> Mapping[str, object]:
@@ -147,6 +176,17 @@ def _evicted(models: Sequence[EvictedModel]) -> Mapping[str, object]:
     freed = sum(model.freed_bytes for model in models)
     slugs = [model.slug for model in models if not model.is_unfinished]
     return {"evicted": slugs, "freed": freed, **({"left": left} if left else {})}
+
+
+def _new_folder(text: str) -> Path:
+    """Return where a cache is to go. Raises BadInput: a path that is not whole would begin wherever the server does."""
+    try:
+        folder = parse_folder("folder", text)
+    except BadSetting as error:
+        raise BadInput(error.message, hint=error.hint) from None
+    if not at_home(text.strip()).is_absolute():
+        raise BadInput("The folder {folder} is not a whole path.", hint="Begin it with / or ~.", folder=text)
+    return folder
 
 
 def _start(manager: ModelManager, start: StartJob, slug: str, speed: int | None) -> JobSnapshot:
@@ -164,6 +204,7 @@ def _pin(manager: ModelManager, slug: str, *, is_pinned: bool) -> Mapping[str, o
 ROUTES = (
     ("/models/cache/list", CacheListHandler),
     ("/models/cache/all", CacheAllHandler),
+    ("/models/cache/move", MoveHandler),
     ("/models/cache/{slug}", CachedModelHandler),
     ("/models/cache/{slug}/pin", PinHandler),
     ("/models/cache/{slug}/verify", VerifyHandler),

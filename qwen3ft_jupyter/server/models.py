@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.manager.updates import ModelNews
     from qwen3ft_jupyter.messages import Speaker
     from qwen3ft_jupyter.server.fields import Given
+    from qwen3ft_jupyter.server.shown import ShownFolder
 
 Told = TypeVar("Told")
 AUTH_RESOURCE = "qwen3ft_jupyter:models"
@@ -66,9 +67,10 @@ class DownloadHandler(AskingHandler):
             plan = await self.ask(lambda manager: _plan(manager, given, self.has_left))
             self.answer(self.speaker.say_within(plan))
             return
-        cached = await self.act(lambda manager: _find_cached(manager, given))
+        speaker, shown = self.speaker, self.shown_folder
+        cached = await self.act(lambda manager: _say_cached(manager, given, speaker, shown))
         if cached is not None:
-            self.answer({"status": "cached", **say_copy(cached, self.speaker)})
+            self.answer({"status": "cached", **cached})
         else:
             self.answer_job(await self.act(lambda manager: _start(manager, given)))
 
@@ -108,7 +110,12 @@ class DetailsHandler(AboutHandler):
     @authorized(AUTH_RESOURCE)
     async def get(self) -> None:
         """Answer with its files, its copies and the rest."""
-        self.answer(_say_details(await self.ask_about(lambda manager: manager.details), self.speaker))
+        speaker, shown = self.speaker, self.shown_folder
+
+        def about(manager: ModelManager) -> Callable[..., Mapping[str, object]]:
+            return lambda *name, **given: _say_details(manager.details(*name, **given), speaker, shown)
+
+        self.answer(await self.ask_about(about))
 
 
 class CardHandler(AboutHandler):
@@ -147,10 +154,10 @@ def _say_all(speaker: Speaker, rows: Sequence[ModelRow]) -> Mapping[str, object]
     return {"models": [say.model_answer(row, speaker) for row in rows]}
 
 
-def _say_details(details: ModelDetails, speaker: Speaker) -> Mapping[str, object]:
+def _say_details(details: ModelDetails, speaker: Speaker, shown: ShownFolder | None) -> Mapping[str, object]:
     said = {
         "about": say.model_answer(details.about, speaker),
-        "copies": [say_copy(copy, speaker) for copy in details.copies],
+        "copies": [say_copy(copy, speaker, shown) for copy in details.copies],
     }
     return {**details.to_dict(), **said}
 
@@ -161,6 +168,13 @@ def _say_news(news: Sequence[ModelNews], speaker: Speaker) -> Mapping[str, objec
 
 def _plan(manager: ModelManager, given: Given, stop: threading.Event) -> Mapping[str, object]:
     return manager.plan(given.text("model_name"), **_options(given), stop=stop).to_dict()
+
+
+def _say_cached(
+    manager: ModelManager, given: Given, speaker: Speaker, shown: ShownFolder | None
+) -> Mapping[str, object] | None:
+    cached = _find_cached(manager, given)
+    return None if cached is None else say_copy(cached, speaker, shown)
 
 
 def _find_cached(manager: ModelManager, given: Given) -> CachedModel | None:

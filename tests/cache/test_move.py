@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qwen3ft_jupyter.cache.move import MoveReport, move_cache
+from qwen3ft_jupyter.cache.move import move_cache
+from qwen3ft_jupyter.cache.move_plan import plan_move
 from qwen3ft_jupyter.cache.own.evict import is_leased
 from qwen3ft_jupyter.cache.own.layout import incoming_folder
 from qwen3ft_jupyter.cache.own.lease import Lease, hold_lease
@@ -28,9 +29,10 @@ from qwen3ft_jupyter.cache.own.manifest import (
     write_manifest,
 )
 from qwen3ft_jupyter.cache.own.partials import partial_spans
+from qwen3ft_jupyter.cache.reports import MoveReport
 from qwen3ft_jupyter.cache.store import ModelCache
 from qwen3ft_jupyter.disk import write_json
-from qwen3ft_jupyter.errors import CacheDamaged, CacheError, ModelInUse, NoSpace, NotCached, Stopped
+from qwen3ft_jupyter.errors import CacheDamaged, CacheError, CacheNotWritable, ModelInUse, NoSpace, NotCached, Stopped
 from qwen3ft_jupyter.hubs.names import RepoId
 from qwen3ft_jupyter.transfer.partial import claim
 from qwen3ft_jupyter.transfer.volume import LocalDisk
@@ -615,3 +617,90 @@ def test_what_somebody_begins_to_download_meanwhile_stays(source: Path, target: 
     assert report.moved == (SLUG,)
     assert (incoming / "lease.json").exists()
     assert dict(report.left)[".incoming/Qwen_Qwen3-4B"] == "it is being downloaded"
+
+
+# what it would do
+
+
+def tree(root: Path) -> dict[str, tuple[int, int]]:
+    """Return all there is, and when it was written."""
+    return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_size) for path in root.rglob("*")}
+
+
+def test_a_plan_touches_nothing_and_is_what_is_done(source: Path, target: Path) -> None:
+    make_all(source)
+    (source / "notes.txt").write_text("mine", "utf-8")
+    before = tree(source.parent)
+
+    plan = plan_move(source, target)
+
+    assert tree(source.parent) == before
+    assert plan.bytes_to_copy == 0
+    assert plan.missing_bytes == 0
+    assert plan.stays == ("notes.txt",)
+    report = move_cache(source, target)
+    assert (plan.source, plan.target, plan.folders) == (report.source, report.target, report.moved)
+    assert report.left == (("notes.txt", "it is no model of this cache"),)
+
+
+def test_a_plan_to_another_volume_counts_what_is_copied(source: Path) -> None:
+    memory = Path(os.sep, "dev", "shm")
+    if not memory.is_dir() or memory.stat().st_dev == source.parent.stat().st_dev:
+        pytest.skip("there is no second volume")
+    make_all(source)
+    target = memory / f"qwen3ft-test-{os.getpid()}"
+    shared = len(FILES["model.safetensors"])  # two revisions have it, and it is copied once
+
+    plan = plan_move(source, target)
+
+    assert not target.exists()
+    assert plan.bytes_to_copy == plan.size_bytes - shared
+
+
+def test_what_the_target_has_already_is_not_copied(source: Path, target: Path) -> None:
+    make_cached(source, SMALL)
+    make_cached(target, SMALL)
+
+    plan = plan_move(source, target)
+
+    assert (plan.folders, plan.bytes_to_copy) == ((SLUG,), 0)
+
+
+def test_a_plan_says_how_much_room_is_missing(source: Path, target: Path) -> None:
+    make_cached(source, SMALL)
+    make_cached(target, SMALL, {"config.json": b"[]"})  # so that it cannot be renamed
+
+    class Full(LocalDisk):
+        def free_bytes(self, folder: Path) -> int | None:  # noqa: ARG002 - everywhere
+            return 10
+
+    plan = plan_move(source, target, disk=Full())
+
+    assert plan.free_bytes == 10
+    assert plan.missing_bytes > plan.bytes_to_copy > 0
+
+
+def test_a_plan_refuses_what_the_move_refuses(source: Path, target: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotCached):
+        plan_move(source, target)
+    make_cached(source, SMALL)
+    (tmp_path / "file").touch()
+
+    with pytest.raises(CacheError, match="into itself"):
+        plan_move(source, source / "below")
+    for path in (tmp_path / "file", tmp_path / "file/below/it"):
+        with pytest.raises(CacheNotWritable, match="Not a directory"):
+            plan_move(source, path)
+    with pytest.raises(ModelInUse):
+        plan_move(source, target, is_used=lambda _: True)
+    assert not target.exists()
+
+
+def test_where_nobody_may_write_nothing_is_planned(source: Path, tmp_path: Path) -> None:
+    make_cached(source, SMALL)
+    (tmp_path / "theirs").mkdir(mode=0o555)
+    if os.access(tmp_path / "theirs", os.W_OK):
+        pytest.skip("this user may write everywhere")
+
+    with pytest.raises(CacheNotWritable, match="Permission denied"):
+        plan_move(source, tmp_path / "theirs/models")

@@ -18,7 +18,7 @@ import pytest
 
 from qwen3ft_jupyter import cli
 from qwen3ft_jupyter.cache.models import EvictedModel
-from qwen3ft_jupyter.cache.reports import RepairReport, VerifyReport
+from qwen3ft_jupyter.cache.reports import MovePlan, RepairReport, VerifyReport
 from qwen3ft_jupyter.cli import output
 from qwen3ft_jupyter.cli.commands import find_command
 from qwen3ft_jupyter.cli.output import in_words
@@ -72,6 +72,7 @@ class StandIn:
     plan_answer: dict[str, Any] = field(default_factory=dict)
     repaired: tuple[str, ...] = ()
     left: tuple[tuple[str, str], ...] = ()
+    missing_bytes: int = 0
     notices: tuple[str, ...] = ()
 
     def check_name(self, name: str) -> None:
@@ -153,6 +154,14 @@ class StandIn:
         self.calls.append(("repair", name, revision, controls and controls.max_speed))
         reporter.notice(f"reading {name}")
         return RepairReport(parse_repo_id(name), self.repaired, 1500, 0)
+
+    def where(self, name: str, *, revision: str | None, owner: str | None) -> Path:
+        self.calls.append(("where", name, revision, owner))
+        return Path("/models/x_y")
+
+    def plan_move(self, target: Path) -> MovePlan:
+        self.calls.append(("plan move", target))
+        return MovePlan("/models", str(target), ("a", "b"), 1500, 1000, 9000, self.missing_bytes, (), "default")
 
     def move_cache(self, target: Path, *, reporter: Reporter, stop: threading.Event) -> Answer:
         assert not stop.is_set()
@@ -635,6 +644,25 @@ def test_cache_is_moved(manager: StandIn, tmp_path: Path, capsys: pytest.Capture
     assert f"MODEL_CACHE_DIR={tmp_path / 'there'}" in err
     manager.left = (("c", "it is in use"),)
     assert cli.main(["cache", "move", "there"]) == 1
+
+
+def test_what_a_move_would_do_is_printed_and_too_little_room_fails(
+    manager: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["move", str(tmp_path / "there"), "--dry-run"]) == 0
+    assert manager.calls == [("plan move", tmp_path / "there")]
+    out = capsys.readouterr().out
+    assert "Folders that would move: 2; 1.5 kB." in out
+    assert "1.0 kB, each file read again" in out
+    manager.missing_bytes = 500
+    assert cli.main(["move", str(tmp_path / "there"), "--dry-run"]) == 1
+    assert "It does not fit: 500 B are missing." in capsys.readouterr().err
+
+
+def test_where_a_model_lies_is_one_line_for_scripts(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["where", "x/y", "--owner", "huggingface"]) == 0
+    assert manager.calls == [("where", "x/y", None, "huggingface")]
+    assert capsys.readouterr().out == "/models/x_y\n"
 
 
 def test_evict_takes_one_name_or_all(manager: StandIn, capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,7 +85,7 @@ def run(shell: InteractiveShell, manager: StandInManager, opened: list[dict[str,
 
 
 def test_every_verb_has_a_function_a_usage_and_a_sentence() -> None:
-    names = "status, models, details, download, list, updates, verify, repair, pin, unpin, evict, move, load, "
+    names = "status, models, details, download, list, updates, verify, repair, pin, unpin, evict, where, move, load, "
     names += "finetune, preview, chat, "
     names += "evaluate, compare, merge, export, push, "
     names += "jobs, jobs stop, jobs pause, jobs resume, jobs limit, jobs follow, jobs log, jobs forget, "
@@ -318,6 +318,21 @@ def test_the_cache_shows_owners_revisions_and_room(run: Any, manager: StandInMan
     assert "abcdefabcdef " in text
     assert "1.5 GB of 200 GB used · 500 GB free · 1.0 GB of unfinished downloads" in text
     assert "Models in the cache: 1, 1.5 GB" in text
+
+
+def test_where_a_model_lies_is_told(run: Any, manager: StandInManager) -> None:
+    note = run("where Qwen/Qwen3-0.6B --revision v1 --owner folder")
+
+    assert manager.was_asked("where") == [("Qwen/Qwen3-0.6B", "v1", "folder")]
+    assert note.text() == note.value == "/cache/Qwen_Qwen3-0.6B"
+
+
+def test_what_a_move_would_do_is_told(run: Any, manager: StandInManager, tmp_path: Path) -> None:
+    view = run(f"move {tmp_path / 'there'} --dry-run")
+
+    assert manager.was_asked("move_cache") == []
+    assert "Folders that would move: 1; 1.5 kB." in view.text()
+    assert "MODEL_CACHE_DIR has to name the new folder; now it comes from: environment (MODEL_CACHE_DIR)" in view.text()
 
 
 def test_the_cache_is_moved(run: Any, manager: StandInManager, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from qwen3ft_jupyter import catalog
 from qwen3ft_jupyter.cache.models import CachedModel, EvictedModel
-from qwen3ft_jupyter.cache.move import MoveReport
 from qwen3ft_jupyter.cache.own.partials import Unfinished
+from qwen3ft_jupyter.cache.reports import MovePlan, MoveReport
 from qwen3ft_jupyter.download.plan import PlannedFile
 from qwen3ft_jupyter.errors import CacheNotWritable, JobNotFound, NotCached, Qwen3ftError, WrongJobState
 from qwen3ft_jupyter.faces.actions import snapshots
@@ -471,6 +471,19 @@ class StandInManager:
     def move_cache(self, target: Path) -> MoveReport:
         self._note("move_cache", target)
         return MoveReport("/cache", str(target), (SLUG,), (("me_mine", "it is in use"),), 1500)
+
+    def plan_move(self, target: str | Path) -> MovePlan:
+        self._note("plan_move", target)
+        origin = Message("environment ({variable})", variable="MODEL_CACHE_DIR")
+        return MovePlan("/cache", str(target), (SLUG,), 1500, 1500, 9000, 0, ("notes.txt",), origin)
+
+    def start_move(self, target: str | Path) -> StandInJob:
+        self._note("start_move", target)
+        return self.new_job("move", {"target": str(target)}, f"Move the cache → {Path(target).name}")
+
+    def where(self, model_name: str, *, revision: str | None = None, owner: str | None = None) -> Path:
+        self._note("where", model_name, revision, owner)
+        return Path("/cache", SLUG)
 
     def evict_model(
         self,

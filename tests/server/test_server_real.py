@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -223,3 +224,56 @@ async def test_the_practice_model_is_had_by_an_install_without_torch(
 
     assert (started.code, ended.json["state"]) == (202, "succeeded")
     assert ended.json["result"]["verified"] is True
+
+
+async def test_a_copy_that_the_file_browser_does_not_show_is_not_named_for_it(ask: Ask) -> None:
+    answer = await ask("get", "/models/cache/list")
+
+    assert [model["browser_path"] for model in answer.json["models"]] == [None]
+
+
+class TestBelowJupytersRoot:
+    """Where the cache lies in what the file browser shows."""
+
+    @pytest.fixture
+    def manager(self, jp_root_dir: Path, tmp_path: Path) -> ModelManager:
+        make_plain(jp_root_dir / "models" / "me_mine")
+        return get_model_manager(cache_dir=jp_root_dir / "models", state_dir=tmp_path / "state", offline=True)
+
+    async def test_a_copy_is_named_as_the_file_browser_names_it(self, ask: Ask) -> None:
+        answer = await ask("get", "/models/cache/list")
+
+        assert [model["browser_path"] for model in answer.json["models"]] == ["models/me_mine"]
+
+
+async def test_the_cache_moves_as_a_job_once_its_plan_was_shown(
+    ask: Ask, manager: ModelManager, tmp_path: Path
+) -> None:
+    make_cached(tmp_path / "cache", "acme/Tiny-1")
+    target = tmp_path / "there"
+
+    plan = await ask("post", "/models/cache/move", body=json.dumps({"folder": str(target), "dry_run": True}))
+    assert not target.exists()
+    started = await ask("post", "/models/cache/move", body=json.dumps({"folder": str(target)}))
+    ended = await asyncio.to_thread(manager.job(started.json["id"]).wait, 60)
+    told = await ask("get", f"/jobs/{started.json['id']}")
+
+    assert (plan.json["folders"], plan.json["bytes_to_copy"]) == (["acme_Tiny-1", "me_mine"], 0)
+    assert ended.state == "succeeded"
+    assert told.json["title"] == "Move the cache → there"
+    assert told.json["result"]["moved"] == ["acme_Tiny-1", "me_mine"]
+    assert sorted(path.name for path in target.iterdir()) == ["acme_Tiny-1", "me_mine"]
+
+
+async def test_a_move_that_cannot_go_well_is_refused_before_a_job_begins(
+    ask: Ask, manager: ModelManager, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+
+    into_itself = await ask("post", "/models/cache/move", body=json.dumps({"folder": str(tmp_path / "cache/below")}))
+    no_folder = await ask("post", "/models/cache/move", body=json.dumps({"folder": str(tmp_path / "file")}))
+
+    assert (into_itself.code, into_itself.json["code"]) == (500, "cache-error")
+    assert (no_folder.code, no_folder.json["code"]) == (409, "cache-not-writable")
+    assert str(tmp_path).encode() not in into_itself.body + no_folder.body
+    assert manager.jobs() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 from urllib.parse import quote
@@ -223,7 +224,8 @@ async def test_a_cached_model_is_answered_at_once(ask: Ask, manager: StandInMana
     answer = await ask("post", "/models/download", body=json.dumps({"model_name": NAME}))
 
     assert answer.code == 200
-    assert answer.json == {"status": "cached", **cached_row(NAME), "owner_words": "This cache"}
+    said = {"owner_words": "This cache", "browser_path": None}
+    assert answer.json == {"status": "cached", **cached_row(NAME), **said}
     assert manager.was_asked("download") == []
 
 
@@ -350,7 +352,7 @@ async def test_the_cache_is_listed_with_owners_and_room(ask: Ask, manager: Stand
 
     assert answer.json == {
         "models": [
-            {**row, "owner_words": words}
+            {**row, "owner_words": words, "browser_path": None}
             for row, words in zip(manager.cached, ("This cache", "Shared", "Hugging Face cache"), strict=True)
         ],
         "total": 2,
@@ -427,6 +429,36 @@ async def test_a_check_or_repair_is_a_job_as_slow_as_wished(
     assert (answer.code, answer.json["kind"]) == (202, kind)
     assert answer.headers["Location"] == f"/a%40b/qwen3ft/jobs/{answer.json['id']}"
     assert manager.was_asked(f"start_{kind}") == [(NAME, "0" * 40, speed)]
+
+
+async def test_what_a_move_would_do_is_told_and_nothing_is_started(ask: Ask, manager: StandInManager) -> None:
+    answer = await ask("post", "/models/cache/move", body=json.dumps({"folder": "/data/models", "dry_run": True}))
+
+    assert (answer.code, answer.json["bytes_to_copy"], answer.json["stays"]) == (200, 1500, ["notes.txt"])
+    assert answer.json["origin"] == "environment (MODEL_CACHE_DIR)"
+    assert manager.asked_by_clients == [("plan_move", Path("/data/models"))]
+
+
+async def test_a_move_is_a_job(ask: Ask, manager: StandInManager) -> None:
+    answer = await ask("post", "/models/cache/move", body=json.dumps({"folder": "~/models"}))
+
+    assert (answer.code, answer.json["kind"]) == (202, "move")
+    assert answer.headers["Location"] == f"/a%40b/qwen3ft/jobs/{answer.json['id']}"
+    assert manager.was_asked("start_move") == [(Path.home() / "models",)]
+
+
+@pytest.mark.parametrize(
+    "folder", ["", "   ", "models", "./models", "https://example.org/models", "$NOWHERE/models", "C:\\m"]
+)
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_a_cache_moves_only_to_a_whole_path(
+    ask: Ask, manager: StandInManager, folder: str, *, dry_run: bool
+) -> None:
+    answer = await ask("post", "/models/cache/move", body=json.dumps({"folder": folder, "dry_run": dry_run}))
+
+    assert (answer.code, answer.json["code"]) == (400, "bad-input")
+    assert "folder" in answer.json["message"]
+    assert manager.asked_by_clients == []
 
 
 async def test_all_means_all_and_not_a_model_of_that_name(ask: Ask, manager: StandInManager) -> None:

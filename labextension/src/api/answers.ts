@@ -169,6 +169,8 @@ const cached = object<Schemas['Cached']>()('cached model', {
   slug: needed('slug'),
   size: count,
   path: text,
+  /** Empty where the file browser does not show the folder. */
+  browser_path: text,
   hub: text,
   commit: text,
   revision: text,
@@ -216,12 +218,6 @@ export const parseCache = (value: unknown) => {
 
 /** The whole cache. */
 export type ICache = ReturnType<typeof parseCache>;
-
-/** Read the answer to the deletion of models: files that lay beside them and were kept, and models that stay, and why. */
-export const parseKept = object<Schemas['Evicted']>()('deletion', { left: each(text), kept: each(text) });
-
-/** What a deletion kept. */
-export type IKept = ReturnType<typeof parseKept>;
 
 const parseSetting = object<Schemas['Status']['settings'][number]>()('setting', {
   name: text,

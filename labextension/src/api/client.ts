@@ -1,18 +1,19 @@
 /** The server's routes as functions. */
 
-import type { ICache, IDownloadPlan, IJob, IKept, IMachine, IModel, IStatus, Owner } from './answers';
+import type { ICache, IDownloadPlan, IJob, IMachine, IModel, IStatus, Owner } from './answers';
 import {
   parseCache,
   parseDownloadPlan,
   parseJob,
   parseJobs,
-  parseKept,
   parseLog,
   parseMachine,
   parseMetrics,
   parseModels,
   parseStatus
 } from './answers';
+import type { IKept, IMovePlan } from './cache';
+import { parseKept, parseMovePlan } from './cache';
 import type { ICard, IDetails, IFoundDataset, INamed, INews } from './details';
 import { parseCard, parseDetails, parseFoundDataset, parseNamed, parseNews } from './details';
 import { KnownList, withKnownItems } from './list';
@@ -20,11 +21,10 @@ import type { components, paths } from './openapi';
 import type { Json } from './read';
 import type { IAnswer, IRequestOptions, IServer } from './request';
 import { request, ServerError } from './request';
+import type { MethodOf, Names } from './routes';
+import { segmentsOf } from './routes';
 import type { IComparison, ICurvePart, ICurves, IForeseen, IPushPlan, IRun } from './runs';
 import { parseComparison, parseCurves, parseDefaults, parseForeseen, parsePushPlan, parseRun } from './runs';
-
-/** The last segment of the route that deletes every cached model. */
-const EVERYTHING = 'all';
 
 /** How a download differs from one of the hub's default branch. */
 export type IDownloadOptions = Pick<
@@ -37,14 +37,6 @@ export type Afterwards = 'merge' | 'export' | 'evaluate';
 
 /** What a request says. */
 type IRequestBody = NonNullable<IRequestOptions['body']>;
-
-/** The methods that openapi.yaml describes for a path. */
-type MethodOf<Path extends keyof paths> = {
-  [M in 'get' | 'post' | 'delete']: paths[Path][M] extends { readonly responses: unknown } ? M : never;
-}['get' | 'post' | 'delete'];
-
-/** What stands in the braces of a path. */
-type Names = Readonly<Record<string, string>>;
 
 /** Typed access to our server part. Every method throws `ServerError` or `BadAnswer`. */
 export class Client {
@@ -220,6 +212,18 @@ export class Client {
     return parseKept(await this._ask('delete', '/models/cache/all'));
   }
 
+  /** What a move of the cache would do; nothing is changed. */
+  async planMove(folder: string): Promise<IMovePlan> {
+    return parseMovePlan(
+      await this._ask('post', '/models/cache/move', {}, { body: { folder, dry_run: true } })
+    );
+  }
+
+  /** Move the cache: whoever calls this has shown what that does. */
+  async move(folder: string): Promise<void> {
+    await this._ask('post', '/models/cache/move', {}, { body: { folder } });
+  }
+
   /** Ask a job to stop. */
   async stop(id: string): Promise<void> {
     await this._ask('post', '/jobs/{id}/stop', { id });
@@ -273,16 +277,10 @@ export class Client {
     names: Names,
     options: IRequestOptions
   ): Promise<IAnswer> {
-    if (names.slug === EVERYTHING) {
-      // A folder copied by hand may have that name; its route would empty the whole cache.
-      return Promise.reject(new ServerError(0, { code: 'bad-name', message: names.slug, hint: '' }));
-    }
-    const segments = path.slice(1).split('/');
-    return request(
-      this._server,
-      segments.map(segment => names[segment.replace(/^\{(.*)\}$/, '$1')] ?? segment),
-      { method, ...options }
-    );
+    const segments = segmentsOf(path, names);
+    return segments === null
+      ? Promise.reject(new ServerError(0, { code: 'bad-name', message: names.slug, hint: '' }))
+      : request(this._server, segments, { method, ...options });
   }
 
   private readonly _cache = new KnownList(parseCache, (before, now) => ({

@@ -179,6 +179,28 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/models/cache/move": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Moves the whole cache to another folder, as a job, or says what that would do.
+         * @description Every file is checked in the new folder before the old one is deleted; a job that ended early goes on when it is
+         *     resumed. Afterwards MODEL_CACHE_DIR has to name the new folder, which is for the user to do: until then this
+         *     server, and every kernel, looks into the old one.
+         */
+        readonly post: operations["moveCache"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/models/cache/{slug}": {
         readonly parameters: {
             readonly query?: never;
@@ -1753,6 +1775,8 @@ export interface components {
             /** @description Bytes. */
             readonly size: number;
             readonly path: string;
+            /** @description What Jupyter's file browser calls its folder; null where that does not show it. */
+            readonly browser_path: string | null;
             /**
              * @description Whose it is: qwen3ft for this cache, shared for a read-only one; the others are copies that other tools keep.
              * @enum {unknown}
@@ -1775,6 +1799,28 @@ export interface components {
             /** @description What keeps it from being verified or loaded, in sentences. */
             readonly problems: readonly string[];
             readonly shared: boolean;
+        };
+        readonly MoveRequest: {
+            readonly folder?: string;
+            readonly dry_run?: components["schemas"]["FlagInBody"];
+        };
+        readonly MovePlan: {
+            readonly source: string;
+            readonly target: string;
+            /** @description The folders of models and data sets that would move. */
+            readonly folders: readonly string[];
+            /** @description What they hold. */
+            readonly size_bytes: number;
+            /** @description How much of that would be copied and read again; 0 where renaming is enough. */
+            readonly bytes_to_copy: number;
+            /** @description Room on the volume of the target; null where nobody knows. */
+            readonly free_bytes: number | null;
+            /** @description How much of it is missing; then nothing would be moved. */
+            readonly missing_bytes: number;
+            /** @description What lies in the folder of the cache and is no model of it. */
+            readonly stays: readonly string[];
+            /** @description Where MODEL_CACHE_DIR, which has to name the target afterwards, comes from now, in words. */
+            readonly origin: string;
         };
         readonly CacheList: {
             readonly models: readonly components["schemas"]["Cached"][];
@@ -2037,6 +2083,8 @@ export type Status = components['schemas']['Status'];
 export type Machine = components['schemas']['Machine'];
 export type Model = components['schemas']['Model'];
 export type Cached = components['schemas']['Cached'];
+export type MoveRequest = components['schemas']['MoveRequest'];
+export type MovePlan = components['schemas']['MovePlan'];
 export type CacheList = components['schemas']['CacheList'];
 export type DatasetList = components['schemas']['DatasetList'];
 export type CachedDataset = components['schemas']['CachedDataset'];
@@ -2349,6 +2397,41 @@ export interface operations {
         readonly responses: {
             readonly 200: components["responses"]["Evicted"];
             readonly 409: components["responses"]["Error"];
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly moveCache: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The whole path of the new folder, or one that begins with ~; made if it is not there. Needed, here or in the body. */
+                readonly folder?: string;
+                /** @description Only says what would be done. */
+                readonly dry_run?: components["schemas"]["Flag"];
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["MoveRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description The plan, if dry_run is true. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["MovePlan"];
+                };
+            };
+            readonly 202: components["responses"]["Started"];
+            readonly 400: components["responses"]["Error"];
+            readonly 404: components["responses"]["Error"];
+            readonly 409: components["responses"]["Error"];
+            readonly 507: components["responses"]["Error"];
             readonly default: components["responses"]["Error"];
         };
     };

@@ -1,6 +1,7 @@
 import { Dialog } from '@jupyterlab/apputils';
 import * as React from 'react';
 
+import type { ICached } from '../api/answers';
 import type { IDownloadOptions } from '../api/client';
 import type { IApp } from './context';
 import { inApp } from './context';
@@ -10,23 +11,65 @@ import { PlanView } from './plan';
 
 /** Show what a download would do, and start it if that is wanted. Where it cannot be told the panel says why. */
 export async function reviewDownload(app: IApp, modelName: string, options: IDownloadOptions): Promise<void> {
+  const { trans } = app;
+  await review(app, modelName, options, {
+    action: options.update ? trans.__('Update') : trans.__('Download'),
+    title: options.update ? trans.__('Update %1', modelName) : trans.__('Download %1', modelName)
+  });
+}
+
+/** The same of a model that another tool has on this disk: what is taken over from there, and what becomes of theirs. */
+export async function reviewAdoption(app: IApp, entry: ICached): Promise<void> {
+  const { trans } = app;
+  const name = entry.model_name;
+  await review(
+    app,
+    name,
+    {},
+    {
+      action: trans.__('Adopt'),
+      title: trans.__('Adopt %1 into this cache', name),
+      intro: [
+        entry.owner === 'folder'
+          ? trans.__('It is copied from its folder into this cache.')
+          : trans.__('It is copied from the %1 into this cache.', entry.owner_words),
+        trans.__(
+          'Each file is compared with what the hub lists; only what is missing there or differs is downloaded. The files there stay as they are: nothing of that room becomes free.'
+        )
+      ].join(' ')
+    }
+  );
+}
+
+interface IWords {
+  readonly action: string;
+  readonly title: string;
+  /** What is to be known beside the plan. */
+  readonly intro?: string;
+}
+
+async function review(app: IApp, name: string, options: IDownloadOptions, words: IWords): Promise<void> {
   const { actions } = app.store;
   const { trans } = app;
-  const plan = await actions.plan(modelName, options);
+  const plan = await actions.plan(name, options);
   if (plan === null) {
     return;
   }
   const isPossible = !isUpToDate(plan) && hasRoom(plan);
-  const action = options.update ? trans.__('Update') : trans.__('Download');
-  const title = options.update ? trans.__('Update %1', modelName) : trans.__('Download %1', modelName);
   const isWanted = await isAccepted({
-    title: isUpToDate(plan) ? trans.__('%1 is up to date', modelName) : title,
-    body: inApp(app, <PlanView plan={plan} />),
+    title: isUpToDate(plan) ? trans.__('%1 is up to date', name) : words.title,
+    body: inApp(
+      app,
+      <>
+        {words.intro !== undefined && <p>{words.intro}</p>}
+        <PlanView plan={plan} />
+      </>
+    ),
     buttons: isPossible
-      ? [Dialog.cancelButton({ label: trans.__('Cancel') }), Dialog.okButton({ label: action })]
+      ? [Dialog.cancelButton({ label: trans.__('Cancel') }), Dialog.okButton({ label: words.action })]
       : [Dialog.cancelButton({ label: trans.__('Close') })]
   });
   if (isWanted) {
-    await actions.download(modelName, options);
+    await actions.download(name, options);
   }
 }

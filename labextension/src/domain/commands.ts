@@ -18,6 +18,8 @@ export namespace CommandIDs {
   export const showJob = 'qwen3ft:show-job';
   /** Put a cell with this code into the notebook. */
   export const insertCode = 'qwen3ft:insert-code';
+  /** Show a folder in the file browser: a command of JupyterLab. */
+  export const goToPath = 'filebrowser:go-to-path';
   /** Talk to a model. */
   export const openPlayground = 'qwen3ft:open-playground';
 }

@@ -24,9 +24,25 @@ export function resultWords(job: IJob, language: ILanguage): ReadonlyArray<Pair>
     [trans.__('Steps'), steps === null ? '' : formatCount(steps, locale)],
     [trans.__('Loss'), lossWords(job, language)],
     [trans.__('Loss on held-out rows'), evalLoss === null ? '' : formatMetric(evalLoss, locale)],
-    [trans.__('Folder'), text(result.output_dir) || text(result.folder) || text(config.output_dir)]
+    [
+      trans.__('Folder'),
+      text(result.output_dir) || text(result.folder) || text(result.target) || text(config.output_dir)
+    ],
+    ...movedWords(job, language)
   ];
   return rows.filter(([, value]) => value !== '');
+}
+
+/** What of a cache stayed where it was, and what is left to do once it has moved. */
+function movedWords(job: IJob, { trans, locale }: ILanguage): ReadonlyArray<Pair> {
+  if (job.kind !== 'move' || job.result === null) {
+    return [];
+  }
+  const copied = number(job.result.bytes_copied) ?? 0;
+  return [
+    [trans.__('Copied'), copied > 0 ? formatBytes(copied, locale) : ''],
+    [trans.__('Next'), trans.__('Set MODEL_CACHE_DIR to this folder, and restart JupyterLab.')]
+  ];
 }
 
 /** How a loss went: means that say over how much, for single steps jump about; empty where nothing is known. */

@@ -11,6 +11,8 @@ import type { IGroup, Order } from '../domain/cache';
 import { grouped, isHere, ORDERS, sorted } from '../domain/cache';
 import { CellButtons } from './cells';
 import { Copy, copyWords } from './copy';
+import { useIsNew } from './firststeps';
+import { Moved } from './move';
 import { Summary } from './summary';
 
 /** The section that lists what is on disk. */
@@ -26,6 +28,7 @@ export function Cache(): JSX.Element {
   const known = new Set(here.map(group => group.modelName));
   return (
     <FocusKeeper>
+      <Moved cache={cache} />
       {(here.length > 0 || cache.incoming > 0) && <Summary cache={cache} />}
       {here.length > 1 && <OrderSelect order={order} onChange={setOrder} />}
       {here.length > 0 ? (
@@ -86,6 +89,7 @@ function OrderSelect({ order, onChange }: IOrderProps): JSX.Element {
 /** What to do when nothing is cached: also on a machine that reaches no hub. */
 function Empty({ isElsewhere }: { readonly isElsewhere: boolean }): JSX.Element {
   const { trans } = useApp();
+  const isTold = useIsNew();
   return (
     <div className="jp-Qwen3ft-empty">
       <p>
@@ -93,12 +97,16 @@ function Empty({ isElsewhere }: { readonly isElsewhere: boolean }): JSX.Element 
           ? trans.__('No model is in this cache yet. What other tools have on this disk is listed below.')
           : trans.__('No model is on this disk yet. Download one above; it will be here, ready to load.')}
       </p>
-      <p>
-        {trans.__(
-          'Then right-click a file of your data in the file browser to fine-tune the model on it. The practice model is small enough to try all of that in a minute.'
-        )}
-      </p>
-      <PracticeButton />
+      {!isTold && (
+        <>
+          <p>
+            {trans.__(
+              'Then right-click a file of your data in the file browser to fine-tune the model on it. The practice model is small enough to try all of that in a minute.'
+            )}
+          </p>
+          <PracticeButton />
+        </>
+      )}
     </div>
   );
 }
@@ -122,7 +130,7 @@ function GroupRow({ group, canBring }: IGroupProps): JSX.Element {
   if (copies.length === 1) {
     return (
       <li className="jp-Qwen3ft-row">
-        <Copy entry={copies[0]} head={<ModelName name={modelName} />} isOneOfMany={false}>
+        <Copy entry={copies[0]} head={<ModelName name={modelName} />} isOneOfMany={false} canAdopt={canBring}>
           {buttons}
         </Copy>
       </li>
@@ -139,6 +147,7 @@ function GroupRow({ group, canBring }: IGroupProps): JSX.Element {
               entry={each}
               head={<span className="jp-Qwen3ft-copyName">{copyWords(each)}</span>}
               isOneOfMany
+              canAdopt={canBring}
             />
           </li>
         ))}

@@ -8,6 +8,8 @@ import { SERVER_MISSING } from '../api/request';
 import { ActionButton } from '../components/button';
 import type { IApp } from '../components/context';
 import { appWidget } from '../components/context';
+import type { IFilter } from '../domain/filters';
+import { parseFilter } from '../domain/filters';
 import type { ISections } from '../domain/sections';
 import { Cache } from './cache';
 import { Header } from './header';
@@ -15,20 +17,31 @@ import { Jobs } from './jobs';
 import { Models } from './models';
 import { CheckButton } from './updates';
 
+/** How the list of models was cut down, as it was kept, and who is told of it. */
+interface IKeptFilter {
+  readonly kept: unknown;
+  readonly keep: (filter: IFilter) => void;
+}
+
 /**
  * Put the three lists into the panel; return what goes above them.
  *
  * @param kept - How the sections were left.
  * @param keep - Is told how they are, whenever somebody has changed that.
+ * @param filter - How the list of models was cut down, and who is told of it.
  */
 export function fillPanel(
   panel: SidePanel,
   app: IApp,
   kept: ISections,
-  keep: (sections: ISections) => void
+  keep: (sections: ISections) => void,
+  filter: IKeptFilter = { kept: null, keep: () => undefined }
 ): Widget {
   const { trans } = app;
-  const models = section(trans.__('Models'), appWidget(app, <Models />, 'jp-Qwen3ft-section'));
+  const models = section(
+    trans.__('Models'),
+    appWidget(app, <Models first={parseFilter(filter.kept)} keep={filter.keep} />, 'jp-Qwen3ft-section')
+  );
   models.toolbar.addItem('updates', appWidget(app, <CheckButton />));
   models.toolbar.addItem(
     'refresh',

@@ -17,8 +17,9 @@ import { damageFound, damageJobOf, isBeside, maintenanceOf } from '../domain/job
 import type { ILanguage } from '../domain/language';
 import { originName, revisionWords } from '../domain/names';
 import { deleteCopy } from './delete';
+import { placeItem } from './place';
 import { UpdateButton } from './updates';
-import { reviewDownload } from '../components/review';
+import { reviewAdoption, reviewDownload } from '../components/review';
 
 interface ICopyProps {
   readonly entry: ICached;
@@ -26,6 +27,8 @@ interface ICopyProps {
   readonly head: React.ReactNode;
   /** Whether `head` names its revision or owner, because there are other copies of the same model. */
   readonly isOneOfMany: boolean;
+  /** Whether another tool has it and our cache has not. */
+  readonly canAdopt?: boolean;
   /** Further actions. */
   readonly children?: React.ReactNode;
 }
@@ -42,7 +45,7 @@ export function Copy(props: ICopyProps): JSX.Element {
     <div className="jp-Qwen3ft-copy">
       <div className="jp-Qwen3ft-rowHead">
         {head}
-        {entry.owner !== 'shared' && <Tools {...props} />}
+        <Tools {...props} />
       </div>
       <div className="jp-Qwen3ft-meta" title={isHere(entry) ? entry.path : undefined}>
         {facts(entry, isOneOfMany, app).join(' · ')}
@@ -81,7 +84,7 @@ export function copyWords(entry: ICached): string {
 }
 
 /** The small buttons at the end of the first line. */
-function Tools({ entry, isOneOfMany }: ICopyProps): JSX.Element {
+function Tools({ entry, isOneOfMany, canAdopt = false }: ICopyProps): JSX.Element {
   const app = useApp();
   const { actions } = app.store;
   const { trans } = app;
@@ -89,7 +92,7 @@ function Tools({ entry, isOneOfMany }: ICopyProps): JSX.Element {
   const isMenuPending = usePending(entry.slug, entry.model_name);
   const isOurs = entry.owner === 'qwen3ft';
   const name = isOneOfMany ? `${entry.model_name} (${copyWords(entry)})` : entry.model_name;
-  const items = menuItems(entry, app);
+  const items = menuItems(entry, canAdopt, app);
   return (
     <span className="jp-Qwen3ft-tools">
       {isOurs && entry.verified && (
@@ -106,30 +109,36 @@ function Tools({ entry, isOneOfMany }: ICopyProps): JSX.Element {
       {items.length > 0 && (
         <MenuButton label={trans.__('More for %1', name)} isIconOnly isBusy={isMenuPending} items={items} />
       )}
-      <ActionButton
-        icon={deleteIcon}
-        isIconOnly
-        label={trans.__('Delete')}
-        description={
-          isOurs
-            ? trans.__('Delete %1 from the cache', name)
-            : trans.__('Delete %1: another tool’s files', name)
-        }
-        look="danger"
-        isBusy={isPending}
-        onClick={() => void deleteCopy(app, entry, isOneOfMany)}
-      />
+      {entry.owner !== 'shared' && (
+        <ActionButton
+          icon={deleteIcon}
+          isIconOnly
+          label={trans.__('Delete')}
+          description={
+            isOurs
+              ? trans.__('Delete %1 from the cache', name)
+              : trans.__('Delete %1: another tool’s files', name)
+          }
+          look="danger"
+          isBusy={isPending}
+          onClick={() => void deleteCopy(app, entry, isOneOfMany)}
+        />
+      )}
     </span>
   );
 }
 
 /** What is done seldom; what nobody has checked yet is checked first. */
-function menuItems(entry: ICached, app: IApp): ReadonlyArray<IMenuItem> {
+function menuItems(entry: ICached, canAdopt: boolean, app: IApp): ReadonlyArray<IMenuItem> {
   const { actions } = app.store;
   const { trans } = app;
   const inPlace = {
     label: trans.__('Use it where it is, without copying'),
     onClick: () => void actions.download(entry.model_name, { in_place: true })
+  };
+  const adopt = {
+    label: trans.__('Adopt into this cache…'),
+    onClick: () => void reviewAdoption(app, entry)
   };
   const revision = isBeside(entry) ? { revision: entry.revision } : {};
   const update = {
@@ -140,10 +149,10 @@ function menuItems(entry: ICached, app: IApp): ReadonlyArray<IMenuItem> {
     label: trans.__('Verify: read every byte again'),
     onClick: () => void actions.act(entry.slug, client => client.verify(entry.slug))
   };
-  if (!isHere(entry)) {
-    return entry.verified ? [] : [inPlace];
-  }
-  return !entry.verified ? [] : isFixed(entry) ? [verify] : [update, verify];
+  const place = placeItem(entry, app);
+  const ours = !entry.verified || entry.shared ? [] : isFixed(entry) ? [verify] : [update, verify];
+  const theirs = [...(entry.verified ? [] : [inPlace]), ...(canAdopt ? [adopt] : [])];
+  return [...(isHere(entry) ? ours : theirs), ...(place === null ? [] : [place])];
 }
 
 /** Whether the revision is a commit, which never changes. */

@@ -1,7 +1,8 @@
 import { Notification } from '@jupyterlab/apputils';
 import * as React from 'react';
 
-import type { ICached, IKept } from '../api/answers';
+import type { ICached } from '../api/answers';
+import type { IKept } from '../api/cache';
 import type { IApp } from '../components/context';
 import { confirmLoss } from '../components/dialog';
 import { formatBytes } from '../domain/format';

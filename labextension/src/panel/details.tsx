@@ -3,8 +3,10 @@ import * as React from 'react';
 import type { IJob, IModel } from '../api/answers';
 import type { ISourceRate } from '../api/details';
 import { useAsked } from '../components/asked';
+import { ActionButton } from '../components/button';
 import { useApp, useStore } from '../components/context';
 import { Pairs } from '../components/pairs';
+import { isHere } from '../domain/cache';
 import { formatAgo, formatBytes, formatDuration, formatRate } from '../domain/format';
 import type { Pair } from '../domain/language';
 import { isPractice } from '../domain/models';
@@ -13,6 +15,7 @@ import { mainCopy } from '../domain/updates';
 import { CardFold } from './card';
 import { FilesFold } from './files';
 import { FitTable } from './fit';
+import { placeItem } from './place';
 
 /** The hubs that a model may come from. */
 const HUBS = ['modelscope', 'huggingface'];
@@ -41,11 +44,30 @@ export function Details({ entry }: IEntryProps): JSX.Element {
       {entry.note && <p>{entry.note}</p>}
       {known.length === 0 && !entry.note && <p>{trans.__('The catalogue knows nothing of this model.')}</p>}
       {known.length > 0 && <Pairs pairs={known} />}
+      <Place modelName={entry.model_name} />
       <FitTable entry={entry} />
       <FilesFold entry={entry} local={local} />
       {!isPractice(entry) && <SourceRates sources={local.value?.sources ?? []} />}
       <CardFold entry={entry} onLicense={setLicense} />
     </div>
+  );
+}
+
+/** Where the model lies, if it is on this disk. */
+function Place({ modelName }: { readonly modelName: string }): JSX.Element | null {
+  const app = useApp();
+  const copy = useStore(({ snapshot }) =>
+    snapshot.cache?.models.find(each => each.model_name === modelName && isHere(each))
+  );
+  const item = copy === undefined ? null : placeItem(copy, app);
+  return (
+    item && (
+      <ActionButton
+        label={item.label}
+        description={app.trans.__('%1: %2', item.label, modelName)}
+        onClick={item.onClick}
+      />
+    )
   );
 }
 

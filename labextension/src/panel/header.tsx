@@ -9,6 +9,7 @@ import { PracticeHint } from '../components/practice';
 import { hubName } from '../domain/names';
 import { isSameVersion, PACKAGE_VERSION } from '../domain/version';
 import type { Store } from '../state/store';
+import { FirstSteps } from './firststeps';
 
 /** The top of the panel: which hub, what is wrong, and what screen readers hear when a job changes. */
 export function Header(): JSX.Element {
@@ -21,6 +22,7 @@ export function Header(): JSX.Element {
       {problem?.code === SERVER_MISSING && <ServerMissing />}
       {problem && problem.code !== SERVER_MISSING && <ProblemAlert problem={problem} />}
       {status && <Status status={status} />}
+      <FirstSteps />
       {failure && (
         <ProblemAlert problem={failure} onDismiss={() => store.actions.dismissProblem()}>
           <PracticeHint problem={failure} />

@@ -1,29 +1,32 @@
-import { searchIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { IModel } from '../api/answers';
 import { useApp, useStore } from '../components/context';
 import { FocusKeeper } from '../components/focus';
 import { LongList } from '../components/long';
-import { mayFit } from '../domain/fit';
+import type { IFilter } from '../domain/filters';
+import { filtered, NO_FILTER } from '../domain/filters';
 import { isParticular } from '../domain/named';
 import { inOrder, isPractice } from '../domain/models';
+import { Filters, Hiding, isNarrowed, ShownCount } from './filters';
 import { ModelRow } from './model';
 import type { IMeaning } from './other';
 import { Meant, OtherModel, useMeaning } from './other';
 import { NewsLine } from './updates';
 
-const KINDS = ['all', 'fits', 'cached'] as const;
-
-/** Which models are listed. */
-type Kind = (typeof KINDS)[number];
+interface IModelsProps {
+  /** What is chosen at first. */
+  readonly first: IFilter;
+  /** Is told of another choice. */
+  readonly keep: (filter: IFilter) => void;
+}
 
 /** The section that lists the models one can have. */
-export function Models(): JSX.Element {
+export function Models({ first, keep }: IModelsProps): JSX.Element {
   const app = useApp();
   const { trans } = app;
   const [query, setQuery] = React.useState('');
-  const [kind, setKind] = React.useState<Kind>('all');
+  const [filter, setFilter] = React.useState(first);
   const machine = useStore(({ snapshot }) => snapshot.machine);
   React.useEffect(() => {
     void app.store.askMachine();
@@ -33,34 +36,25 @@ export function Models(): JSX.Element {
   const isHubUnreachable = useStore(store => store.isHubUnreachable);
   const showUncatalogued = useStore(store => store.showUncatalogued);
   const meaning = useMeaning(query.trim());
-  const shown = inOrder(models, isHubUnreachable)
-    .filter(each => each.catalogued || isPractice(each) || showUncatalogued)
-    .filter(each => kind !== 'cached' || each.cached)
-    .filter(each => kind !== 'fits' || mayFit(each, machine))
-    .filter(each => matches(each, query) || each.model_name === meaning.named?.model_name);
+  const choose = (chosen: IFilter): void => {
+    setFilter(chosen);
+    keep(chosen);
+  };
+  const clear = (): void => {
+    choose(NO_FILTER);
+    setQuery('');
+  };
+  const all = inOrder(models, isHubUnreachable).filter(
+    each => each.catalogued || isPractice(each) || showUncatalogued
+  );
+  const worded = all.filter(each => matches(each, query) || each.model_name === meaning.named?.model_name);
+  const shown = filtered(worded, filter, machine);
   return (
     <FocusKeeper>
-      <div className="jp-Qwen3ft-search">
-        <searchIcon.react tag="span" className="jp-Qwen3ft-searchIcon" aria-hidden="true" />
-        <input
-          type="search"
-          className="jp-mod-styled"
-          value={query}
-          placeholder={trans.__('Filter models')}
-          aria-label={trans.__('Filter models')}
-          onChange={event => setQuery(event.target.value)}
-        />
-        <select
-          className="jp-mod-styled"
-          value={kind}
-          aria-label={trans.__('Which models')}
-          onChange={event => setKind(KINDS.find(each => each === event.target.value) ?? 'all')}
-        >
-          <option value="all">{trans.__('All')}</option>
-          <option value="fits">{trans.__('That fit here')}</option>
-          <option value="cached">{trans.__('Cached')}</option>
-        </select>
-      </div>
+      <Filters query={query} onQuery={setQuery} filter={filter} onFilter={choose} models={all} />
+      {isNarrowed(filter) && all.length > 0 && (
+        <ShownCount shown={shown.length} whole={all.length} onClear={clear} />
+      )}
       <NewsLine />
       {shown.length > 0 && meaning.named !== null && isParticular(meaning.named) && (
         <Meant meaning={meaning} />
@@ -72,7 +66,17 @@ export function Models(): JSX.Element {
           row={each => <ModelRow key={each.model_name} entry={each} />}
         />
       )}
-      {shown.length === 0 && <Empty query={query.trim()} isNarrowed={kind !== 'all'} meaning={meaning} />}
+      {shown.length === 0 && (
+        <Empty query={query.trim()} isNarrowed={isNarrowed(filter) && all.length > 0} meaning={meaning}>
+          <Hiding
+            models={all}
+            filter={filter}
+            query={query.trim()}
+            hiddenByWords={query.trim() === '' ? null : all.length - worded.length}
+            onClear={part => (part === 'words' ? setQuery('') : choose({ ...filter, [part]: 'all' }))}
+          />
+        </Empty>
+      )}
       <OtherModel />
     </FocusKeeper>
   );
@@ -82,15 +86,21 @@ interface IEmptyProps {
   readonly query: string;
   readonly isNarrowed: boolean;
   readonly meaning: IMeaning;
+  /** What hides all there is. */
+  readonly children: React.ReactNode;
 }
 
 /** Nothing to list: no answer yet, or nothing that matches the filter. */
-function Empty({ query, isNarrowed, meaning }: IEmptyProps): JSX.Element {
+function Empty({ query, isNarrowed, meaning, children }: IEmptyProps): JSX.Element {
   const { trans } = useApp();
   const isAsked = useStore(({ snapshot }) => snapshot.status !== null);
-  if (query === '' && isNarrowed) {
+  if (isNarrowed) {
     return (
-      <p className="jp-Qwen3ft-empty">{trans.__('No model is like that. Choose “All” to see every one.')}</p>
+      <div className="jp-Qwen3ft-empty">
+        <p>{trans.__('No model is like that.')}</p>
+        {children}
+        {query !== '' && <Meant meaning={meaning} />}
+      </div>
     );
   }
   if (query === '') {

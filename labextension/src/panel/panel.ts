@@ -1,16 +1,19 @@
 import type { ITranslator } from '@jupyterlab/translation';
 import type { IStateDB } from '@jupyterlab/statedb';
 import { SidePanel } from '@jupyterlab/ui-components';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
 
 import type { IApp } from '../components/context';
 import { qwen3ftIcon } from '../components/icons';
 import { loaded } from '../components/loading';
-import type { ISections } from '../domain/sections';
 import { parseSections } from '../domain/sections';
 
 /** Where JupyterLab keeps how the sections are, for each workspace. */
 const SECTIONS = 'qwen3ft-jupyter:sections';
+
+/** Where it keeps how the list of models is cut down. */
+const FILTER = 'qwen3ft-jupyter:filter';
 
 /** The sidebar panel: models to have, models on disk, and what runs. What is in it is loaded when it is first seen. */
 export class QwenPanel extends SidePanel {
@@ -53,8 +56,21 @@ export class QwenPanel extends SidePanel {
   private async _fill(): Promise<void> {
     const load = async () => {
       // Before the first drawing: what is drawn does not jump.
-      const [{ fillPanel }, kept] = await Promise.all([import('./contents'), this._fetchKept()]);
-      return fillPanel(this, this._app, kept, now => void this._keep(now));
+      const [{ fillPanel }, sections, filter] = await Promise.all([
+        import('./contents'),
+        this._fetchKept(SECTIONS),
+        this._fetchKept(FILTER)
+      ]);
+      return fillPanel(
+        this,
+        this._app,
+        parseSections(sections),
+        now => void this._keep(SECTIONS, { ...now }),
+        {
+          kept: filter,
+          keep: now => void this._keep(FILTER, { ...now })
+        }
+      );
     };
     const top = await loaded(this._app, load, {
       onRetry: () => {
@@ -70,14 +86,14 @@ export class QwenPanel extends SidePanel {
     void this._app.store.refresh(); // what is asked for depends on what is shown
   }
 
-  /** How the sections were left on the last page of this workspace. */
-  private async _fetchKept(): Promise<ISections> {
-    return parseSections(await this._state?.fetch(SECTIONS).catch(() => null));
+  /** What was left on the last page of this workspace. */
+  private async _fetchKept(key: string): Promise<unknown> {
+    return this._state?.fetch(key).catch(() => null);
   }
 
-  private async _keep(sections: ISections): Promise<void> {
+  private async _keep(key: string, value: ReadonlyPartialJSONObject): Promise<void> {
     // What cannot be kept is as it is at first on the next page.
-    await this._state?.save(SECTIONS, { ...sections }).catch(() => undefined);
+    await this._state?.save(key, value).catch(() => undefined);
   }
 
   private _isFilled = false;

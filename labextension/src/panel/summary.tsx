@@ -12,6 +12,7 @@ import type { ILanguage } from '../domain/language';
 import { Actions } from '../state/actions';
 import { tellOfKept } from './delete';
 import { freeUpSpace } from './free';
+import { Move } from './move';
 
 interface ICacheProps {
   readonly cache: ICache;
@@ -76,6 +77,7 @@ export function Summary({ cache }: ICacheProps): JSX.Element {
       <div className="jp-Qwen3ft-meta jp-Qwen3ft-path" title={cache.cache_dir}>
         <bdi>{cache.cache_dir}</bdi>
       </div>
+      <Move cache={cache} />
     </div>
   );
 }

@@ -1,15 +1,21 @@
 /** What buttons do: one action at a time on each thing, and why the latest one failed. */
 
-import type { ICached, IDownloadPlan, IJob, IKept, IProblem } from '../api/answers';
+import type { ICached, IDownloadPlan, IJob, IProblem } from '../api/answers';
+import type { IKept, IMovePlan } from '../api/cache';
 import type { Client, IDownloadOptions } from '../api/client';
 import { toProblem } from '../api/request';
+import { FirstSteps } from './firststeps';
 import { Updates } from './updates';
 
 /** The actions on models, copies and jobs: what the client does, and around it what buttons have to know. */
 export class Actions {
   constructor(private readonly _options: Actions.IOptions) {
     this.updates = new Updates(_options);
+    this.firstSteps = new FirstSteps(_options);
   }
+
+  /** Whether a newcomer is told what to do first. */
+  readonly firstSteps: FirstSteps;
 
   /** Newer commits of what is cached. */
   readonly updates: Updates;
@@ -42,6 +48,16 @@ export class Actions {
   /** What a download would do, null where that cannot be told: then the problem says why. */
   async plan(modelName: string, options?: IDownloadOptions): Promise<IDownloadPlan | null> {
     return this._ask(modelName, client => client.plan(modelName, options));
+  }
+
+  /** What a move of the cache would do, null where that cannot be told: then the problem says why. */
+  async planMove(folder: string): Promise<IMovePlan | null> {
+    return this._ask(Actions.MOVE, client => client.planMove(folder));
+  }
+
+  /** Move the cache. */
+  async move(folder: string): Promise<boolean> {
+    return this.act(Actions.MOVE, client => client.move(folder));
   }
 
   /** Remove a job's record. */
@@ -136,6 +152,9 @@ export namespace Actions {
 
   /** The key of the action on every job that has ended; no id has this form. */
   export const ENDED_JOBS = '*jobs';
+
+  /** The key of a move of the whole cache; no slug has this form. */
+  export const MOVE = '*move';
 
   /** What is asked, and who is told. */
   export interface IOptions {

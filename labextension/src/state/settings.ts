@@ -28,6 +28,9 @@ export async function followSettings(
     }
     store.notices = NOTICES.find(each => each === settings.composite.notifications) ?? 'all';
     store.showUncatalogued = settings.composite.showUncatalogued !== false;
+    store.actions.firstSteps.follow(settings.composite.firstSteps !== false, () =>
+      settings.set('firstSteps', false)
+    );
   };
   apply();
   settings.changed.connect(apply, store);

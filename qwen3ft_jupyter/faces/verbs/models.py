@@ -160,9 +160,20 @@ MODELS: Final[tuple[Verb, ...]] = (
         panel=Message("Delete {name} from the cache"),
     ),
     Verb(
+        "where",
+        "Says in which folder a model on this disk lies.",
+        (NAME,),
+        (
+            REVISION,
+            Option("--owner", "means the copy that another tool has.", "O", "text", choices=OTHER_OWNERS),
+        ),
+        ("Of several copies it is the one that is loaded.", OF_DATASETS),
+    ),
+    Verb(
         "move",
         "Moves the whole cache to another folder.",
         (Argument("DIR", "folder"),),
+        (Option("--dry-run", "only shows how much would move, and whether there is room.", faces=ALL),),
         details=("Every file is checked in the new folder before the old one is deleted.",),
         aliases=("cache move",),
     ),

@@ -174,6 +174,18 @@ export class Standin {
   used = 4.6 * GB;
   /** The answer to a dry run. */
   plan: Fields = plan('Qwen/Qwen3-4B');
+  /** The answer to a dry run of a move. */
+  movePlan: Fields = {
+    source: '/mnt/workspace/.cache/qwen3ft/models',
+    target: '/data/models',
+    folders: ['Qwen_Qwen3-0.6B', 'my-team_qwen3-support-bot'],
+    size_bytes: 9.7 * GB,
+    bytes_to_copy: 9.7 * GB,
+    free_bytes: 120 * GB,
+    missing_bytes: 0,
+    stays: ['notes.txt'],
+    origin: 'environment (MODEL_CACHE_DIR)'
+  };
   jobs: Fields[] = [
     job('download-1', 'running', {
       progress: {
@@ -361,8 +373,18 @@ export class Standin {
           ...this.cards[query.get('model_name') ?? ''],
           model_name: query.get('model_name')
         };
+      case 'POST models/cache/move':
+        if (this.asked.at(-1)?.includes('"dry_run":true')) {
+          return this.movePlan;
+        }
+        this.jobs = [
+          job('move-1', 'running', { kind: 'move', title: 'Move the cache → models', params: {} })
+        ];
+        return this.shown(this.jobs[0]);
       case 'POST models/download':
-        return this.asked.at(-1)?.includes('"dry_run":true') ? this.plan : this.shown(this.jobs[0]);
+        return this.asked.at(-1)?.includes('"dry_run":true')
+          ? this.plan
+          : this.shown(this.jobs[0] ?? job('download-1', 'running'));
       case 'GET jobs':
         return {
           jobs: this.jobs

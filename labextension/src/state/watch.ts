@@ -36,9 +36,20 @@ export class JobWatch {
   /** Whether nobody follows it any more. */
   isDisposed = false;
 
+  /** Whether the job has moved on since more about it was asked for: nobody saw it. */
+  isBehind = false;
+
   /** Whether nothing more will come: the job ended, or the server does not know it. */
   get isOver(): boolean {
     return this.job === null ? this.problem?.code === 'job-not-found' : !isActive(this.job);
+  }
+
+  /** Take what the list tells of the job. */
+  hear(job: IJob | undefined): void {
+    if (job !== undefined && job !== this.job) {
+      this.job = job;
+      this.isBehind = true;
+    }
   }
 
   /** Take what the store found, and ask for what is new in the curve. */
@@ -51,6 +62,7 @@ export class JobWatch {
       this.metrics = metrics.length > 0 ? thinned([...this.metrics, ...metrics]) : this.metrics;
     }
     this.job = job;
+    this.isBehind = false;
     this.problem = null;
   }
 

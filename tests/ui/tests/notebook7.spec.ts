@@ -21,13 +21,12 @@ const test = labTest.extend<{ complaints: string[] }>({
   complaints: [
     async ({ page }, use) => {
       const found: string[] = [];
-      page.on('pageerror', error => found.push(String(error.stack)));
-      page.on('console', message => {
-        const said = `${message.text()} (${message.location().url})`;
-        if (message.type() === 'error' && /qwen3/i.test(said)) {
-          found.push(said);
-        }
-      });
+      const note = (said: string) => /qwen3/i.test(said) && found.push(said);
+      page.on('pageerror', error => note(String(error.stack)));
+      page.on(
+        'console',
+        message => message.type() === 'error' && note(`${message.text()} (${message.location().url})`)
+      );
       await use(found);
       expect(found).toEqual([]);
     },
@@ -35,27 +34,32 @@ const test = labTest.extend<{ complaints: string[] }>({
   ]
 });
 
-test.describe.configure({ mode: 'serial', timeout: 400_000 });
+test.describe.configure({ timeout: 400_000 });
 test.use({ labOf: 'notebook7', appPath: '', viewport: { width: 1280, height: 1000 } });
 
-/** Choose a command by its name, as people do. */
+/** Choose a command by its name, as people do; a page that has just come up knows no keys yet. */
 async function choose(page: IJupyterLabPageFixture, name: string): Promise<void> {
-  await page.keyboard.press('Control+Shift+C');
   const palette = page.locator('#modal-command-palette');
-  await palette.getByRole('searchbox').fill(name);
+  await expect(async () => {
+    await page.keyboard.press('Control+Shift+C');
+    await expect(palette).toBeVisible({ timeout: 2000 });
+  }).toPass(SLOW);
+  await palette.locator('input').fill(name);
   await palette.locator('.lm-CommandPalette-item', { hasText: name }).first().click();
 }
 
 /** What is open below the page. */
 function below(page: IJupyterLabPageFixture, content: string): Locator {
-  return page.locator(`#down-panel ${content}:visible`);
+  return page.locator(`#jp-down-stack ${content}:visible`);
 }
 
 async function untilBelow(page: IJupyterLabPageFixture, view: Locator): Promise<void> {
   await expect(view).toBeVisible(SLOW);
-  const [main, ours] = [await page.locator('#main-panel').boundingBox(), await view.boundingBox()];
-  expect(ours!.y).toBeGreaterThanOrEqual(main!.y + main!.height - 1);
-  expect(ours!.height).toBeGreaterThan(100);
+  const [main, down] = [page.locator('#main-panel'), page.locator('#jp-down-stack')];
+  // Large enough to work in: Notebook 7 itself shows the titles of tabs alone.
+  await expect.poll(async () => (await down.boundingBox())!.height).toBeGreaterThan(300);
+  const { y, height } = (await main.boundingBox())!;
+  expect((await down.boundingBox())!.y).toBeGreaterThanOrEqual(y + height - 1);
 }
 
 test('a cell that fine-tunes is live in a notebook, also after a reload, and is stopped there', async ({
@@ -81,18 +85,20 @@ test('a cell that fine-tunes is live in a notebook, also after a reload, and is 
   await expect(output).toContainText('Stopped', SLOW);
 });
 
-test('the panel is opened by the toolbar of a notebook; run, playground and form open below the notebook', async ({
+test('the panel is opened by the toolbar of a notebook, and run and playground open below the notebook', async ({
   page,
-  lab
+  lab,
+  baseURL
 }) => {
+  await putNotebook(page.request, baseURL!, 'run.ipynb', ['']);
   const id = lab.fineTune('first');
   await expect.poll(() => lab.stateOf(id), SLOW).toBe('succeeded');
-  await page.goto('notebooks/seven.ipynb');
+  await page.goto('notebooks/run.ipynb');
   await page.getByRole('button', { name: 'Download, load and fine-tune Qwen3 models' }).click();
   const panel = page.locator(PANEL);
   await panel
     .getByRole('list', { name: 'Jobs' })
-    .getByRole('button', { name: `Fine-tune ${PRACTICE} → first` })
+    .getByRole('button', { name: `Fine-tune ${PRACTICE} → first`, exact: true })
     .click();
   const run = below(page, '.jp-Qwen3ft-page');
   await untilBelow(page, run);
@@ -109,7 +115,7 @@ test('the panel is opened by the toolbar of a notebook; run, playground and form
   await expect(playground.getByRole('region', { name: 'Base model' })).toContainText('I am a practice model', SLOW);
   expect(await violations(page, '.jp-Qwen3ft-playground')).toEqual([]);
   // The run is one tab beside it, and is found again.
-  await page.locator('#down-panel').getByRole('tab', { name: 'Run first' }).click();
+  await page.locator('#jp-down-stack').getByRole('tab', { name: 'Run first' }).click();
   await expect(run).toBeVisible();
 });
 

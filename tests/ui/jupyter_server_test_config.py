@@ -1,4 +1,4 @@
-"""JupyterLab and Notebook 7 as the browser tests meet them: below a prefix, with the front end built in this checkout."""
+"""JupyterLab and Notebook 7 as the browser tests meet them: below a prefix, with the front end of this checkout."""
 
 import os
 from pathlib import Path

@@ -102,7 +102,11 @@ test('the panel is opened by the toolbar of a notebook, and run and playground o
     .click();
   const run = below(page, '.jp-Qwen3ft-page');
   await untilBelow(page, run);
-  await expect(run.getByRole('slider', { name: /^Loss:/ })).toHaveAttribute('aria-valuetext', /^Step 37: /, SLOW);
+  await expect(run.getByRole('slider', { name: /^Loss:/ })).toHaveAttribute(
+    'aria-valuetext',
+    /^Step 37: /,
+    SLOW
+  );
   expect(await violations(page)).toEqual([]);
   expect(await violations(page, '.jp-Qwen3ft-page')).toEqual([]);
   await run.getByRole('button', { name: 'Chat with the result in the playground' }).click();
@@ -112,7 +116,10 @@ test('the panel is opened by the toolbar of a notebook, and run and playground o
   await expect(playground.getByText('Loaded:')).toBeVisible(SLOW);
   await playground.locator('form textarea').fill('Who are you?');
   await playground.locator('form textarea').press('Enter');
-  await expect(playground.getByRole('region', { name: 'Base model' })).toContainText('I am a practice model', SLOW);
+  await expect(playground.getByRole('region', { name: 'Base model' })).toContainText(
+    'I am a practice model',
+    SLOW
+  );
   expect(await violations(page, '.jp-Qwen3ft-playground')).toEqual([]);
   // The run is one tab beside it, and is found again.
   await page.locator('#jp-down-stack').getByRole('tab', { name: 'Run first' }).click();

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,21 +22,19 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tornado.websocket import websocket_connect
-
 from qwen3ft_jupyter.jobs import folder as files
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.kinds import JobKind, Plain
 from qwen3ft_jupyter.jobs.store import Job, JobStore
+from tests.benchmarks.browser import Browser, await_answer
 from tests.cache.making import make_cached
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "qwen3ft_jupyter" / "labextension"
 WORKER = [sys.executable, str(Path(__file__).with_name("panel_job.py")), "run"]
-START_S = 120.0
 SETTLE_S = 6.0
 """After the panel has been shown or hidden, before its cost is counted."""
 
@@ -60,17 +57,19 @@ def main() -> None:
 
 async def _measure(folder: Path, jobs: int, models: int, seconds: float) -> None:
     fill(folder, jobs, models)
-    with running_download(folder), lab(folder) as port:
+    name = "Qwen/Qwen3-4B"
+    with running(folder, "download", f"Download {name}", {"model_name": name}), lab(folder) as port:
         print_answers(port)
         async with Browser.open(folder / "browser") as browser:
             await browser.show_lab(f"http://127.0.0.1:{port}/lab?reset")
+            await browser.wait_for("!!document.querySelector('#qwen3ft-panel')")
             for name, command in (("shown", "shell.activateById('qwen3ft-panel')"), ("hidden", "shell.collapseLeft()")):
                 await browser.run(f"window.jupyterapp.{command}")
                 await asyncio.sleep(SETTLE_S)
-                _ask(port, "probe/start")
+                ask(port, "probe/start")
                 before = await browser.counters()
                 await asyncio.sleep(seconds)
-                after, probe = await browser.counters(), _ask(port, "probe/stop")
+                after, probe = await browser.counters(), ask(port, "probe/stop")
                 print_row(name, seconds, {key: after[key] - before[key] for key in after}, probe)
 
 
@@ -138,18 +137,10 @@ def write_job(jobs_dir: Path, number: int) -> None:
 
 
 @contextlib.contextmanager
-def running_download(folder: Path) -> Iterator[Job]:
-    """Yield a job that tells of a download and moves no byte."""
-    store = JobStore(folder / "state", worker=WORKER)
-    kind = JobKind(
-        "download",
-        Plain,
-        Plain.from_dict,
-        title=lambda _: "Download Qwen/Qwen3-4B",
-        run=lambda params, _: params,
-        can_pause=True,
-    )
-    job = store.start(kind, Plain({"model_name": "Qwen/Qwen3-4B"}), cwd=folder)
+def running(folder: Path, kind: str, title: str, params: Mapping[str, Any]) -> Iterator[Job]:
+    """Yield a job that tells of work as one of its kind does, and does none."""
+    told = JobKind(kind, Plain, Plain.from_dict, title=lambda _: title, run=lambda given, _: given)
+    job = JobStore(folder / "state", worker=WORKER).start(told, Plain(params), cwd=folder)
     try:
         yield job
     finally:
@@ -158,14 +149,14 @@ def running_download(folder: Path) -> Iterator[Job]:
 
 
 @contextlib.contextmanager
-def lab(folder: Path) -> Iterator[int]:
-    """Yield the port of a JupyterLab with the front end of this checkout."""
+def lab(folder: Path, bundle: Path = BUNDLE) -> Iterator[int]:
+    """Yield the port of a JupyterLab with a build of the front end, by default that of this checkout."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
     labextensions = folder / "labextensions"
     labextensions.mkdir()
-    (labextensions / "qwen3ft-jupyter").symlink_to(BUNDLE, target_is_directory=True)
+    (labextensions / "qwen3ft-jupyter").symlink_to(bundle, target_is_directory=True)
     options = {
         "ServerApp.ip": "127.0.0.1",
         "ServerApp.port": port,
@@ -189,113 +180,17 @@ def lab(folder: Path) -> Iterator[int]:
     with (folder / "lab.log").open("wb") as log:
         server = subprocess.Popen(command, cwd=folder, env={**os.environ, **ours}, stdout=log, stderr=log)
     try:
-        _await(lambda: _ask(port, "qwen3ft/status"), folder / "lab.log")
+        await_answer(lambda: ask(port, "qwen3ft/status"), folder / "lab.log")
         yield port
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
 
 
-def _await(ask: Callable[[], object], log: Path) -> None:
-    """Ask until there is an answer."""
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
-            ask()
-            return
-        time.sleep(0.2)
-    raise SystemExit(log.read_text("utf-8", "replace"))
-
-
-def _ask(port: int, path: str) -> Any:
+def ask(port: int, path: str) -> Any:
+    """Return what the server answers."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=30) as answer:
         return json.loads(answer.read())
-
-
-class Browser:
-    """A page of chromium, driven over the DevTools protocol."""
-
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
-        self._session: str | None = None
-        self._target = ""
-        self._number = 0
-
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def open(cls, profile: Path) -> AsyncIterator[Browser]:
-        """Yield a browser without a window."""
-        program = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("google-chrome")
-        if program is None:
-            raise SystemExit("chromium is needed")
-        flags = ["--headless=new", "--no-sandbox", "--remote-debugging-port=0", "--window-size=1280,900"]
-        process = subprocess.Popen(  # noqa: ASYNC220 - nothing else happens meanwhile
-            [program, *flags, f"--user-data-dir={profile}", "about:blank"],
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            address = profile / "DevToolsActivePort"
-            _await(address.read_text, Path(os.devnull))
-            await asyncio.sleep(0.5)
-            port, path = address.read_text().split()
-            yield cls(await websocket_connect(f"ws://127.0.0.1:{port}{path}", max_message_size=1 << 26))
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-    async def send(self, method: str, *, of_page: bool = True, **params: object) -> dict[str, Any]:
-        """Send a command and return its result."""
-        self._number += 1
-        session = {"sessionId": self._session} if of_page and self._session else {}
-        number = self._number
-        await self._socket.write_message(json.dumps({"id": number, "method": method, "params": params, **session}))
-        while True:
-            answer = json.loads(await self._socket.read_message())
-            if answer.get("id") == number:
-                if "error" in answer:
-                    raise SystemExit(f"{method}: {answer['error']}")
-                result: dict[str, Any] = answer["result"]
-                return result
-
-    async def open_page(self, url: str) -> None:
-        """Open a page, in place of the one before, without waiting for what is on it."""
-        if self._target:
-            await self.send("Target.closeTarget", of_page=False, targetId=self._target)
-        self._session = None
-        self._target = (await self.send("Target.createTarget", url="about:blank"))["targetId"]
-        attached = await self.send("Target.attachToTarget", targetId=self._target, flatten=True)
-        self._session = attached["sessionId"]
-        await self.send("Page.navigate", url=url)
-
-    async def show_lab(self, url: str) -> None:
-        """Open JupyterLab and wait until it is ready."""
-        await self.open_page(url)
-        deadline = time.monotonic() + START_S
-        is_there = "!!window.jupyterapp && !!document.querySelector('#qwen3ft-panel')"
-        ready = f"{is_there} && !document.querySelector('#jupyterlab-splash')"
-        while not await self.run(ready):
-            if time.monotonic() > deadline:
-                raise SystemExit("JupyterLab does not come up in the browser")
-            await asyncio.sleep(0.3)
-        await self.send("Performance.enable")
-
-    async def run(self, expression: str) -> Any:
-        """Return the value of an expression in the page."""
-        done = await self.send(
-            "Runtime.evaluate",
-            expression=f"Promise.resolve({expression}).then(value => value === undefined ? null : value)",
-            awaitPromise=True,
-            returnByValue=True,
-        )
-        return done["result"].get("value")
-
-    async def counters(self) -> dict[str, float]:
-        """Return the seconds that the page has taken so far: of its process, and of its main thread by purpose."""
-        found = {one["name"]: one["value"] for one in (await self.send("Performance.getMetrics"))["metrics"]}
-        processes = (await self.send("SystemInfo.getProcessInfo", of_page=False))["processInfo"]
-        renderers = sum(one["cpuTime"] for one in processes if one["type"] == "renderer")
-        return {"process": renderers, **{name: found[name] for name in ("TaskDuration", "ScriptDuration")}}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.panel import BUNDLE, Browser, fill, lab
+from tests.benchmarks.browser import Browser
+from tests.benchmarks.panel import BUNDLE, fill, lab
 
 RESTORED = """(async () => {
   while (window.jupyterapp === undefined) {

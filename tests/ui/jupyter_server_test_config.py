@@ -1,4 +1,4 @@
-"""JupyterLab as the browser tests meet it: below a prefix, with the front end built in this checkout."""
+"""JupyterLab and Notebook 7 as the browser tests meet them: below a prefix, with the front end of this checkout."""
 
 import os
 from pathlib import Path
@@ -13,6 +13,7 @@ c.ServerApp.port = int(os.environ["QWEN3FT_UI_PORT"])
 c.ServerApp.base_url = "/dsw-12345/"
 c.ServerApp.allow_root = True  # containers run as root, and this server listens on loopback only
 c.ServerApp.jpserver_extensions = {"jupyterlab": True, "qwen3ft_jupyter": True}
+c.JupyterNotebookApp.expose_app_in_browser = True  # as `galata` does of JupyterLab
 c.LabServerApp.extra_labextensions_path = [
     os.environ["QWEN3FT_UI_LABEXTENSIONS"],
     str(Path(galata.__file__).parent),

@@ -29,6 +29,12 @@ describe('curves that grow', () => {
     expect(Object.keys(joined?.series ?? {})).toEqual(['loss', 'eval_loss']);
   });
 
+  it('are the very same where nothing is new: the last point is told again', () => {
+    const known = curves(series([4, 8, 10], { stride: 4 }));
+    expect(joinCurves(known, curves(series([10], { stride: 4, start: 2 })))).toBe(known);
+    expect(joinCurves(known, curves(series([11], { stride: 4, start: 2 })))).not.toBe(known);
+  });
+
   it.each([
     ['another version', curves(series([3], { start: 2 }), 'b')],
     ['another stride', curves(series([4], { stride: 2, start: 1 }))],

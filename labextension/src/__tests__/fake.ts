@@ -113,3 +113,34 @@ export async function eventually(claim: () => void, limitMs = 30_000): Promise<v
     }
   }
 }
+
+/** Tells of elements that come into sight and go out of it, as a browser that draws them does. */
+export class FakeSight {
+  constructor() {
+    const { _callbacks: callbacks } = this;
+    globalThis.IntersectionObserver = class extends this._browsers {
+      constructor(private readonly _callback: IntersectionObserverCallback) {
+        super(_callback);
+      }
+      override observe(): void {
+        callbacks.set(this, entries => this._callback(entries, this));
+      }
+      override disconnect(): void {
+        callbacks.delete(this);
+      }
+    };
+  }
+
+  /** Let everything that is looked at be in sight, or out of it. */
+  tell(isIntersecting: boolean): void {
+    this._callbacks.forEach(callback => callback([{ isIntersecting } as IntersectionObserverEntry]));
+  }
+
+  /** Tell no more. */
+  dispose(): void {
+    globalThis.IntersectionObserver = this._browsers;
+  }
+
+  private readonly _browsers = globalThis.IntersectionObserver;
+  private readonly _callbacks = new Map<object, (entries: IntersectionObserverEntry[]) => void>();
+}

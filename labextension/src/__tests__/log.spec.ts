@@ -1,9 +1,9 @@
-import { followEnd } from '../run/log';
+import { followEnd } from '../state/log';
 import { eventually, FakeServer } from './fake';
 
 const PIECE = { text: 'one\n', next_offset: 4 };
 
-type Told = Parameters<Parameters<typeof followEnd>[5]>[0];
+type Told = Parameters<Parameters<typeof followEnd>[3]>[0];
 
 describe('following a log', () => {
   it('goes on after a request that failed', async () => {
@@ -13,9 +13,7 @@ describe('following a log', () => {
     const end = followEnd(
       server.client,
       'j',
-      100,
-      1,
-      () => false,
+      { size: 100, isRunning: true, isHidden: () => false, intervalMs: 1 },
       log => told.push(log)
     );
     await eventually(() => expect(told.length).toBeGreaterThan(0));
@@ -33,11 +31,14 @@ describe('following a log', () => {
     const end = followEnd(
       server.client,
       'j',
-      100,
-      1,
-      () => {
-        looks += 1;
-        return true;
+      {
+        size: 100,
+        isRunning: true,
+        isHidden: () => {
+          looks += 1;
+          return true;
+        },
+        intervalMs: 1
       },
       () => undefined
     );

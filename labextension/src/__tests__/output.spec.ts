@@ -2,24 +2,27 @@ import { MimeModel, RenderMimeRegistry, standardRendererFactories } from '@jupyt
 import { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
 
+import type { IApp } from '../components/context';
 import { JobOutput } from '../notebook/output';
 import { JOB_MIME_TYPE } from '../notebook/place';
 import { Store } from '../state/store';
-import { addressOf, ENGLISH, eventually, FakeServer } from './fake';
+import { addressOf, ENGLISH, eventually, FakeServer, FakeSight } from './fake';
 
 const HOSTILE = '<img src=x onerror="document.title=\'owned\'">';
 
 describe('JobOutput', () => {
   let server: FakeServer;
   let store: Store;
+  let rendermime: RenderMimeRegistry;
+  let app: IApp;
   let output: JobOutput;
   let shown: string[];
 
   beforeEach(() => {
     server = new FakeServer();
-    const rendermime = new RenderMimeRegistry({ initialFactories: standardRendererFactories });
+    rendermime = new RenderMimeRegistry({ initialFactories: standardRendererFactories });
     store = new Store({ client: server.client, events: null, intervalMs: 100_000 });
-    const app = { ...ENGLISH, store, commands: new CommandRegistry() };
+    app = { ...ENGLISH, store, commands: new CommandRegistry() };
     shown = [];
     output = new JobOutput(app, rendermime, (_, id) => shown.push(id));
     Widget.attach(output, document.body);
@@ -69,6 +72,23 @@ describe('JobOutput', () => {
     const asked = server.asked.length;
     await new Promise(resolve => setTimeout(resolve, 1500));
     expect(server.asked.length).toBe(asked);
+  });
+
+  it('asks nothing while it is scrolled out of sight, and at once when it is in sight again', async () => {
+    const sight = new FakeSight();
+    output.dispose();
+    output = new JobOutput(app, rendermime);
+    Widget.attach(output, document.body);
+    server.reply('GET jobs/j', { id: 'j', state: 'running' });
+    await render('j');
+    sight.tell(false);
+    const asked = server.asked.length;
+    await new Promise(resolve => setTimeout(resolve, 1500));
+    expect(server.asked.length).toBe(asked);
+    server.reply('GET jobs/j', { id: 'j', state: 'succeeded', result: { output_dir: 'runs/x' } });
+    sight.tell(true);
+    await eventually(() => expect(output.node.textContent).toContain('runs/x'));
+    sight.dispose();
   });
 
   it('asks only for what is new in the curve', async () => {

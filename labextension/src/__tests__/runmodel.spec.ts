@@ -1,3 +1,7 @@
+import type { Event } from '@jupyterlab/services';
+import { Signal } from '@lumino/signaling';
+
+import { CHANGE_SCHEMA_ID } from '../api/events';
 import { RunModel } from '../state/run';
 import { Store } from '../state/store';
 import { eventually, FakeServer } from './fake';
@@ -13,12 +17,22 @@ const SERIES = { stride: 1, start: 0, steps: [1, 2], means: [3, 2], lows: [], hi
 const CURVES = { version: 'a', last_step: 2, series: { loss: SERIES } };
 const JOB = { id: 'one', kind: 'finetune', state: 'running', params: {}, attempt: 1 };
 
+class Bus {
+  readonly stream = new Signal<Bus, Event.Emission>(this);
+
+  /** Tell that the run has taken a step. */
+  step(): void {
+    this.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'one', state: 'running' });
+  }
+}
+
 function setUp(folder = '', isHidden = false) {
   const fake = new FakeServer();
   fake.replyAll({ jobs: [JOB] });
   fake.reply('GET runs/report', RUN);
   fake.reply('GET runs/curves', CURVES);
-  const store = new Store({ client: fake.client, events: null, intervalMs: 60_000 });
+  const bus = new Bus();
+  const store = new Store({ client: fake.client, events: bus.stream, intervalMs: 60_000 });
   const kept: string[] = [];
   const model = new RunModel({
     store,
@@ -27,7 +41,7 @@ function setUp(folder = '', isHidden = false) {
     isHidden: () => isHidden,
     onFolder: each => kept.push(each)
   });
-  return { fake, store, model, kept };
+  return { fake, bus, store, model, kept };
 }
 
 const BUSY = { code: 'busy', message: 'Not now.', hint: '' };
@@ -67,6 +81,46 @@ describe('the view of a run', () => {
     await model.refresh();
     await eventually(() => expect(model.picture.curves?.series.loss.steps).toEqual([1, 2, 3]));
     expect(fake.requests.map(({ url }) => url).filter(url => url.includes('after=2'))).toHaveLength(1);
+  });
+
+  it('is drawn once for a hundred quick steps, and asks for its curves once', async () => {
+    const { fake, bus, model } = open();
+    await model.refresh();
+    await eventually(() => expect(model.picture.curves).not.toBeNull());
+    const count = (route: string) => fake.asked.filter(each => each === route).length;
+    const before = ['GET jobs/one', 'GET runs/curves', 'GET runs/report'].map(count);
+    fake.reply('GET jobs/one', { ...JOB, progress: { phase: 'training', done: 100 } });
+    let drawings = 0;
+    model.subscribe(() => drawings++);
+    for (let step = 0; step < 100; step++) {
+      bus.step();
+    }
+    await eventually(() => expect(model.picture.job?.progress?.done).toBe(100));
+    const asked = ['GET jobs/one', 'GET runs/curves', 'GET runs/report'].map(count);
+    expect(asked.map((each, index) => each - before[index])).toEqual([1, 0, 0]);
+    expect(drawings).toBe(1);
+  });
+
+  it('asks nothing of its own while it is hidden, although the list of jobs is seen and moves on', async () => {
+    const { fake, bus, store, model } = open('', true);
+    store.showLists(() => false);
+    await store.refresh();
+    const seen = fake.asked.length;
+    fake.reply('GET jobs/one', { ...JOB, progress: { phase: 'training', done: 7 } });
+    bus.step();
+    await eventually(() => expect(store.snapshot.jobs[0].progress?.done).toBe(7));
+    await eventually(() => expect(model.picture.job?.progress?.done).toBe(7));
+    expect(fake.asked.slice(seen)).toEqual(['GET jobs/one']);
+  });
+
+  it('does not draw again what it was told before', async () => {
+    const { model } = open();
+    await model.refresh();
+    await eventually(() => expect(model.picture.curves).not.toBeNull());
+    const { run, curves } = model.picture;
+    await model.refresh();
+    await eventually(() => expect(model.picture.run).toBe(run));
+    expect(model.picture.curves).toBe(curves);
   });
 
   it('draws anew what a resumed run has computed again', async () => {

@@ -69,6 +69,34 @@ describe('JobWatch', () => {
     expect(server.asked.length).toBe(seen);
   });
 
+  it('asks for the curve once for a hundred quick steps, and for its end', async () => {
+    const watch = store.watch('j', () => false);
+    await watch.refresh();
+    const asked = () => server.asked.filter(each => each === 'GET jobs/j/metrics').length;
+    expect(asked()).toBe(1);
+    server.reply('GET jobs/j', { ...TRAINING, state: 'succeeded' });
+    server.reply('GET jobs/j/metrics', { metrics: [{ step: 99, loss: 1 }], next_after: 99 });
+    for (let step = 0; step < 100; step++) {
+      bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'running' });
+    }
+    await eventually(() => expect(watch.metrics[watch.metrics.length - 1].step).toBe(99));
+    expect(asked()).toBe(2);
+  });
+
+  it('asks for no curve while it is hidden, although a list tells that its job moves on', async () => {
+    const watch = store.watch('j', () => true);
+    store.showLists(() => false);
+    await watch.refresh();
+    const asked = () => server.asked.filter(each => each === 'GET jobs/j/metrics').length;
+    expect([asked(), watch.isBehind]).toEqual([1, false]);
+    server.reply('GET jobs/j', { ...TRAINING, state: 'succeeded' });
+    bus.stream.emit({ schema_id: CHANGE_SCHEMA_ID, subject: 'job', id: 'j', state: 'succeeded' });
+    await eventually(() => expect(watch.job?.state).toBe('succeeded'));
+    expect([asked(), watch.isBehind]).toEqual([1, true]);
+    await watch.refresh();
+    expect([asked(), watch.isBehind]).toEqual([2, false]);
+  });
+
   it('says why its job could not be asked for, and keeps what it had', async () => {
     const watch = store.watch('j', () => false);
     await watch.refresh();

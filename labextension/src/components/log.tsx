@@ -1,87 +1,58 @@
 import * as React from 'react';
 
-import type { IJob, IProblem } from '../api/answers';
-import type { Client } from '../api/client';
-import { toProblem } from '../api/request';
+import type { IJob } from '../api/answers';
 import { isActive } from '../domain/jobs';
+import { linesOf } from '../domain/lines';
+import type { ILog } from '../state/log';
+import { followEnd, UNREAD } from '../state/log';
 import { ProblemAlert } from './alert';
 import { useApp } from './context';
+import { Sight } from './sight';
 
-/** While a job writes, its log is asked for this often. */
-const INTERVAL_MS = 2000;
-
-/** What is kept of a long log; the file has the rest. */
-const MAX_CHARACTERS = 200_000;
+/** What is shown of a long log; the view of a run and the file have the rest. */
+const TAIL = 200_000;
 
 /** The end of a job's log, which grows while the job runs. */
 export function JobLog({ job }: { readonly job: IJob }): JSX.Element {
   const { store, trans } = useApp();
+  const box = React.useRef<HTMLDivElement>(null);
+  const end = React.useRef<HTMLPreElement>(null);
+  const [{ text, problem }, setLog] = React.useState<ILog>(UNREAD);
   const { client } = store;
-  const [text, setText] = React.useState<string | null>(null);
-  const [problem, setProblem] = React.useState<IProblem | null>(null);
-  const box = React.useRef<HTMLPreElement>(null);
+  const { id } = job;
   const isRunning = isActive(job);
-  // A resumed job writes into the same log; following starts anew when it starts or ends.
-  React.useEffect(
-    () => followLog(client, job.id, isRunning, setText, setProblem),
-    [client, job.id, isRunning]
-  );
+  // A resumed job writes into the same log; following begins anew when it starts or ends.
+  React.useEffect(() => {
+    const sight = box.current && new Sight(box.current);
+    const isHidden = () => sight?.isSeen === false;
+    const stop = followEnd(client, id, { size: TAIL, most: TAIL, isRunning, isHidden }, setLog);
+    return () => {
+      stop();
+      sight?.dispose();
+    };
+  }, [client, id, isRunning]);
   React.useLayoutEffect(() => {
-    if (box.current) {
-      box.current.scrollTop = box.current.scrollHeight;
+    if (end.current) {
+      end.current.scrollTop = end.current.scrollHeight;
     }
   }, [text]);
-  if (problem !== null) {
-    return <ProblemAlert problem={problem} />;
-  }
+  const words = text === null ? trans.__('Asking the server…') : linesOf(text).join('\n');
   return (
-    <pre
-      ref={box}
-      className="jp-Qwen3ft-log"
-      tabIndex={0}
-      role="log"
-      aria-live="off"
-      aria-label={trans.__('Log: %1', job.title)}
-    >
-      {text === '' ? trans.__('The log is empty.') : (text ?? trans.__('Asking the server…'))}
-    </pre>
+    <div ref={box}>
+      {problem ? (
+        <ProblemAlert problem={problem} />
+      ) : (
+        <pre
+          ref={end}
+          className="jp-Qwen3ft-log"
+          tabIndex={0}
+          role="log"
+          aria-live="off"
+          aria-label={trans.__('Log: %1', job.title)}
+        >
+          {words === '' ? trans.__('The log is empty.') : words}
+        </pre>
+      )}
+    </div>
   );
-}
-
-/** Read a log to its end, and on while it grows; returns what ends the reading. */
-function followLog(
-  client: Client,
-  id: string,
-  isRunning: boolean,
-  setText: (text: string) => void,
-  setProblem: (problem: IProblem | null) => void
-): () => void {
-  let isOver = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let offset = 0;
-  let text = '';
-  const readOn = async (): Promise<void> => {
-    for (;;) {
-      const chunk = await client.log(id, offset);
-      if (isOver) {
-        return;
-      }
-      offset = chunk.next_offset;
-      text = (text + chunk.text).slice(-MAX_CHARACTERS);
-      if (chunk.text === '') {
-        break;
-      }
-    }
-    setProblem(null);
-    setText(text);
-    if (isRunning) {
-      timer = setTimeout(() => void look(), INTERVAL_MS);
-    }
-  };
-  const look = () => readOn().catch(error => !isOver && setProblem(toProblem(error)));
-  void look();
-  return () => {
-    isOver = true;
-    clearTimeout(timer);
-  };
 }

@@ -8,7 +8,11 @@ export interface IRange {
   readonly last: number;
 }
 
-/** Put what is new of a curve behind what is known of it; null where what is known holds no more. */
+/**
+ * Put what is new of curves behind what is known of them.
+ *
+ * @returns The very same where nothing is new; null where what is known holds no more.
+ */
 export function joinCurves(known: ICurves, news: ICurves): ICurves | null {
   const fits = ([name, part]: readonly [string, ISeries]): boolean => {
     const before = known.series[name];
@@ -19,11 +23,18 @@ export function joinCurves(known: ICurves, news: ICurves): ICurves | null {
   if (known.version !== news.version || !Object.entries(news.series).every(fits)) {
     return null;
   }
-  const joined = Object.entries(news.series).map(([name, part]) => [name, join(known.series[name], part)]);
-  return { ...news, series: { ...known.series, ...Object.fromEntries(joined) } };
+  const joined = Object.entries(news.series).map(
+    ([name, part]) => [name, join(known.series[name], part)] as const
+  );
+  return joined.every(([name, one]) => one === known.series[name])
+    ? known
+    : { ...news, series: { ...known.series, ...Object.fromEntries(joined) } };
 }
 
 function join(known: ISeries | undefined, { start, ...part }: ISeries): ISeries {
+  if (known !== undefined && endsWith(known, start, part)) {
+    return known;
+  }
   const kept = <T>(before: ReadonlyArray<T> = [], after: ReadonlyArray<T>) => [
     ...before.slice(0, start),
     ...after
@@ -36,6 +47,14 @@ function join(known: ISeries | undefined, { start, ...part }: ISeries): ISeries 
     lows: kept(known?.lows, part.lows),
     highs: kept(known?.highs, part.highs)
   };
+}
+
+/** Whether these are the last points of a curve: its last one is told again, for it may have changed. */
+function endsWith(known: ISeries, start: number, part: Omit<ISeries, 'start'>): boolean {
+  return (['steps', 'means', 'lows', 'highs'] as const).every(name => {
+    const end = known[name].slice(start);
+    return end.length === part[name].length && end.every((value, index) => value === part[name][index]);
+  });
 }
 
 /**

@@ -6,7 +6,7 @@ import type { LabIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyJSONObject } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
 import type { Widget } from '@lumino/widgets';
-import { Panel, TabPanel } from '@lumino/widgets';
+import { Panel, SplitPanel, TabPanel } from '@lumino/widgets';
 
 import type { IApp } from '../components/context';
 import { loaded } from '../components/loading';
@@ -63,6 +63,17 @@ class Lazy extends Panel {
   private _isLoading = false;
 }
 
+/** Less of the page than this shows no more than the titles of tabs. */
+const LEAST_SHARE = 0.2;
+
+/** Share the height of the page with what opens below: Notebook 7 gives that none until somebody drags its border. */
+function giveRoom(tabs: TabPanel): void {
+  const page = tabs.parent;
+  if (page instanceof SplitPanel && page.relativeSizes()[page.widgets.indexOf(tabs)] < LEAST_SHARE) {
+    page.setRelativeSizes(page.widgets.map(() => 1));
+  }
+}
+
 /** The open views of one kind. */
 export class MainViews<Args extends ReadonlyJSONObject> {
   /** @param _options - What a view is, and where it goes. */
@@ -92,6 +103,7 @@ export class MainViews<Args extends ReadonlyJSONObject> {
     const tabs = widget.parent?.parent;
     if (tabs instanceof TabPanel) {
       tabs.currentWidget = widget; // which Notebook 7 leaves as it is
+      giveRoom(tabs);
     }
     return widget;
   }

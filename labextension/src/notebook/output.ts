@@ -6,6 +6,7 @@ import type { Message } from '@lumino/messaging';
 import { Panel } from '@lumino/widgets';
 
 import type { IApp } from '../components/context';
+import { Sight } from '../components/sight';
 import type { JobWatch } from '../state/watch';
 import { jobIdOf } from './place';
 
@@ -26,6 +27,7 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
   ) {
     super();
     this.addClass('jp-Qwen3ft-output');
+    this._sight = new Sight(this.node, () => this._catchUp());
   }
 
   /** Show the job that a bundle names. Called again at each update of the bundle. */
@@ -52,7 +54,7 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
   /** Show the job as the server has it; leave what is shown where it has none. */
   private async _showLive(id: string): Promise<void> {
     this._watch?.dispose();
-    const watch = this._app.store.watch(id, () => !this.isVisible);
+    const watch = this._app.store.watch(id, () => !this.isVisible || !this._sight.isSeen);
     this._watch = watch;
     this._askedAt = Date.now();
     await watch.refresh();
@@ -71,14 +73,21 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
   }
 
   override dispose(): void {
+    this._sight.dispose();
     this._watch?.dispose();
     super.dispose();
   }
 
   protected override onAfterShow(msg: Message): void {
     super.onAfterShow(msg);
-    if (this._watch?.isOver === false && !this._watch.isDisposed) {
-      void this._watch.refresh();
+    this._catchUp();
+  }
+
+  /** Look at once at a job that may have moved on while nobody saw it. */
+  private _catchUp(): void {
+    const watch = this._watch;
+    if (watch !== null && !watch.isDisposed && !watch.isHidden() && (!watch.isOver || watch.isBehind)) {
+      void watch.refresh();
     }
   }
 
@@ -108,6 +117,7 @@ export class JobOutput extends Panel implements IRenderMime.IRenderer {
 
   /** Whether the server's view of the job is shown. */
   private _isLive = false;
+  private readonly _sight: Sight;
   private _watch: JobWatch | null = null;
   private _askedAt = 0;
 }

@@ -53,7 +53,8 @@ export function Compare(): JSX.Element {
   );
 }
 
-function Overlay(): JSX.Element {
+/** Apart from the choices, which are drawn again whenever a job moves on. */
+const Overlay = React.memo(function Overlay(): JSX.Element {
   const { trans, locale } = useApp();
   const [smoothing, setSmoothing] = React.useState(0.6);
   const curves = usePicture(picture => picture.curves);
@@ -93,7 +94,7 @@ function Overlay(): JSX.Element {
       </div>
     </section>
   );
-}
+});
 
 function Differences(): JSX.Element {
   const { trans, locale } = useApp();

@@ -1,8 +1,5 @@
 import * as React from 'react';
 
-import type { IProblem } from '../api/answers';
-import type { Client } from '../api/client';
-import { toProblem } from '../api/request';
 import { ProblemAlert } from '../components/alert';
 import { ActionButton } from '../components/button';
 import { useApp } from '../components/context';
@@ -10,16 +7,12 @@ import { formatCount } from '../domain/format';
 import { isActive } from '../domain/jobs';
 import type { INumbered } from '../domain/lines';
 import { linesOf, matching } from '../domain/lines';
+import type { ILog } from '../state/log';
+import { followEnd, MOST_BYTES, UNREAD } from '../state/log';
 import { usePicture, useRun } from './context';
 
 /** Of the end of a log; some two thousand lines. */
 const TAIL_BYTES = 200_000;
-
-/** The server gives no more of an end. */
-const MOST_BYTES = 1 << 23;
-
-/** While the job writes, its log is asked for this often. */
-const INTERVAL_MS = 2000;
 
 /** Lines that are drawn together: those that are out of sight cost nothing then. */
 const CHUNK = 200;
@@ -127,83 +120,15 @@ const Part = React.memo(
     before.lines.every(({ line }, index) => line === now.lines[index].line)
 );
 
-interface ILog {
-  /** Null until it is there. */
-  readonly text: string | null;
-  /** Whether it is all that there is. */
-  readonly isWhole: boolean;
-  readonly problem: IProblem | null;
-}
-
 function useLog(size: number): ILog {
   const { store } = useApp();
   const { jobId, isHidden } = useRun();
   const isRunning = usePicture(({ job }) => job !== null && isActive(job));
-  const [log, setLog] = React.useState<ILog>({ text: null, isWhole: false, problem: null });
+  const [log, setLog] = React.useState<ILog>(UNREAD);
   // A resumed job writes into the same log; following begins anew when it starts or ends.
   React.useEffect(
-    () => followEnd(store.client, jobId, size, isRunning ? INTERVAL_MS : null, isHidden, setLog),
+    () => followEnd(store.client, jobId, { size, isRunning, isHidden }, setLog),
     [store, jobId, size, isRunning, isHidden]
   );
   return log;
-}
-
-/**
- * Read the end of a log, and on while it grows and somebody sees it, also after a request that failed; returns what
- * ends the reading.
- */
-export function followEnd(
-  client: Client,
-  id: string,
-  size: number,
-  intervalMs: number | null,
-  isHidden: () => boolean,
-  tell: (log: ILog) => void
-): () => void {
-  let isOver = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let text = '';
-  let next: number | null = null;
-  let isWhole = false;
-  let hasAsked = false;
-  const look = async (): Promise<void> => {
-    const chunk = next === null ? await client.logEnd(id, size) : await client.log(id, next);
-    if (isOver) {
-      return;
-    }
-    if (next === null) {
-      const length = new TextEncoder().encode(chunk.text).length;
-      isWhole = length >= chunk.next_offset;
-      // The first line of a part may have lost its beginning.
-      text = isWhole ? chunk.text : chunk.text.slice(chunk.text.indexOf('\n') + 1);
-    } else {
-      text = (text + chunk.text).slice(-MOST_BYTES);
-    }
-    const isNews = next === null || chunk.text !== '';
-    next = chunk.next_offset;
-    if (isNews) {
-      tell({ text, isWhole, problem: null });
-    }
-  };
-  const run = async (): Promise<void> => {
-    try {
-      if (!hasAsked || (!document.hidden && !isHidden())) {
-        hasAsked = true;
-        await look();
-      }
-    } catch (error) {
-      if (!isOver) {
-        tell({ text: null, isWhole: true, problem: toProblem(error) });
-      }
-      next = null; // all of it is there again once the server answers
-    }
-    if (!isOver && intervalMs !== null) {
-      timer = setTimeout(() => void run(), intervalMs);
-    }
-  };
-  void run();
-  return () => {
-    isOver = true;
-    clearTimeout(timer);
-  };
 }

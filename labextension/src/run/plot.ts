@@ -3,6 +3,7 @@
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
+import { Sight } from '../components/sight';
 import type { IRange } from '../domain/curves';
 import type { ILook } from './look';
 import { isFilled, markerPath } from './look';
@@ -49,15 +50,21 @@ export class Plot {
   constructor(
     private readonly _box: HTMLElement,
     private readonly _options: IPlotOptions
-  ) {}
+  ) {
+    this._sight = new Sight(_box, () => this._isBehind && this._data !== null && this.show(this._data));
+  }
 
-  /** Show these lines. */
+  /** Show these lines; a chart that is out of sight does so once it comes into sight. */
   show(data: IPlotData): void {
     const kind = JSON.stringify([
       data.isLogarithmic,
       data.lines.map(line => [line.label, line.faint?.length])
     ]);
     this._data = data;
+    this._isBehind = this._plot !== null && !this._sight.isSeen;
+    if (this._isBehind) {
+      return;
+    }
     if (this._plot === null || kind !== this._kind) {
       this._kind = kind;
       this._plot?.destroy();
@@ -87,6 +94,7 @@ export class Plot {
 
   /** Draw no more. */
   dispose(): void {
+    this._sight.dispose();
     this._plot?.destroy();
     this._plot = null;
   }
@@ -267,8 +275,11 @@ export class Plot {
   }
 
   private _data: IPlotData | null = null;
+  /** Whether what is drawn is older than what is known. */
+  private _isBehind = false;
   private _kind = '';
   private _plot: uPlot | null = null;
+  private readonly _sight: Sight;
 }
 
 /** Room above and below the values; a curve that is flat lies in the middle. */

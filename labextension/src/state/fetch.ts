@@ -25,19 +25,25 @@ export async function fetchRest(
   return { status, models, cache };
 }
 
-/** Ask for some jobs, put them into the list, and tell those who watch. */
+/**
+ * Ask for some jobs, put them into the list, and tell those who watch.
+ *
+ * @param isFollowed - Whether more is asked for than the job itself: nobody sees the other views.
+ */
 export async function fetchSome(
   client: Client,
   watches: ReadonlyArray<JobWatch>,
   listed: ReadonlyArray<IJob>,
-  ids: ReadonlyArray<string>
+  ids: ReadonlyArray<string>,
+  isFollowed: (watch: JobWatch) => boolean
 ): Promise<ReadonlyArray<IJob>> {
+  const followed = watches.filter(isFollowed);
   // One that is shown by itself has metrics as well, and is told why it could not be asked for.
-  const alone = ids.length === 1 ? ids : ids.filter(id => watches.some(watch => watch.id === id));
+  const alone = ids.length === 1 ? ids : ids.filter(id => followed.some(watch => watch.id === id));
   const others = ids.filter(id => !alone.includes(id));
   let jobs = listed;
   for (const id of alone) {
-    jobs = withJob(jobs, id, await fetchJob(client, id, watches));
+    jobs = withJob(jobs, id, await fetchJob(client, id, watches, followed));
   }
   for (let index = 0; index < others.length; index += IDS_AT_ONCE) {
     const asked = others.slice(index, index + IDS_AT_ONCE);
@@ -45,21 +51,26 @@ export async function fetchSome(
     asked.forEach(id => (jobs = withJob(jobs, id, found.find(job => job.id === id) ?? null)));
   }
   for (const watch of watches) {
-    watch.job = jobs.find(job => job.id === watch.id) ?? watch.job;
+    watch.hear(jobs.find(job => job.id === watch.id));
   }
   return jobs;
 }
 
 /** One job, null where it is gone. */
-async function fetchJob(client: Client, id: string, watches: ReadonlyArray<JobWatch>): Promise<IJob | null> {
-  const concerned = watches.filter(watch => watch.id === id);
+async function fetchJob(
+  client: Client,
+  id: string,
+  watches: ReadonlyArray<JobWatch>,
+  followed: ReadonlyArray<JobWatch>
+): Promise<IJob | null> {
+  const isOfIt = (watch: JobWatch) => watch.id === id;
   try {
     const job = await client.job(id);
-    await Promise.all(concerned.map(watch => watch.follow(job, client)));
+    await Promise.all(followed.filter(isOfIt).map(watch => watch.follow(job, client)));
     return job;
   } catch (error) {
     const problem = toProblem(error);
-    concerned.forEach(watch => (watch.problem = problem));
+    watches.filter(isOfIt).forEach(watch => (watch.problem = problem));
     if (problem.code === 'job-not-found') {
       return null;
     }

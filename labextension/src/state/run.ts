@@ -125,7 +125,14 @@ export class RunModel {
       this._dueAt = { curves: 0, run: 0 };
     }
     this._set({ job, isForgotten: false });
-    void this._askDue();
+    this._askSeen();
+  }
+
+  /** Ask for what is due if somebody sees it; once it is shown again all is asked for. */
+  private _askSeen(): void {
+    if (!this._options.isHidden()) {
+      void this._askDue();
+    }
   }
 
   /** Ask for what is due, one thing at a time, as often as it is worth. */
@@ -152,7 +159,7 @@ export class RunModel {
       if (!this._picture.isForgotten) {
         this._set({ isForgotten: true, job: null });
         this._dueAt = { curves: 0, run: 0 };
-        void this._askDue();
+        this._askSeen();
       }
     } else if (job !== this._picture.job && job !== null) {
       void this._onJob(job); // it was in the list
@@ -190,10 +197,15 @@ export class RunModel {
   }
 
   private async _retry(part: Part): Promise<void> {
-    if (!this._isDisposed && !this._options.isHidden()) {
-      this._dueAt[part] = 0; // not forgotten while the other is asked for
-      await this._askDue(); // once it is shown again all is asked for
+    if (this._isDisposed || this._options.isHidden()) {
+      return; // once it is shown again all is asked for
     }
+    if (document.hidden) {
+      this._retryTimers[part] = setTimeout(() => void this._retry(part), RUN_MS);
+      return;
+    }
+    this._dueAt[part] = 0; // not forgotten while the other is asked for
+    await this._askDue();
   }
 
   private async _askRun(): Promise<void> {
@@ -201,7 +213,7 @@ export class RunModel {
       return;
     }
     const { job, run: before } = this._picture;
-    const run = await this._options.store.client.run(this._name);
+    const run = sameOr(before, await this._options.store.client.run(this._name));
     const isReplaced = run.id !== '' && run.id !== this._options.jobId;
     const isBegun = job !== null && isActive(job);
     this._set({ run: isReplaced ? null : run, isReplaced: isReplaced && !isBegun });
@@ -253,6 +265,11 @@ export class RunModel {
   private readonly _retryTimers: Partial<Record<Part, ReturnType<typeof setTimeout>>> = {};
   private readonly _unsubscribe: () => void;
   private readonly _watch: JobWatch;
+}
+
+/** What is known where what was found is equal: then nothing is drawn again. */
+function sameOr<T>(known: T | null, found: T): T {
+  return known !== null && JSON.stringify(known) === JSON.stringify(found) ? known : found;
 }
 
 /** A namespace for `RunModel` statics. */

@@ -218,7 +218,8 @@ export class Store {
     }
     try {
       const listed = parts.has('jobs') ? await this.client.jobs() : before.jobs;
-      const jobs = await fetchSome(this.client, [...this._watches], listed, ids);
+      const isFollowed = ({ id, isHidden }: JobWatch) => !isHidden() || this._asked.has(id);
+      const jobs = await fetchSome(this.client, [...this._watches], listed, ids, isFollowed);
       const changed = this._areJobsKnown ? changedSince(before.jobs, jobs) : [];
       this._areJobsKnown = this._areJobsKnown || parts.has('jobs');
       if (changed.length > 0) {

@@ -7,6 +7,9 @@ import { isActive } from '../domain/jobs';
 /** More points than this no small chart can show. */
 const MAX_POINTS = 400;
 
+/** Between two looks at a curve that grows, while its job only moves on. */
+const CURVE_MS = 2000;
+
 /** One job with its metrics; the store keeps it fresh while the job runs and somebody sees it. */
 export class JobWatch {
   /**
@@ -36,21 +39,34 @@ export class JobWatch {
   /** Whether nobody follows it any more. */
   isDisposed = false;
 
+  /** Whether the job has moved on since more about it was asked for: nobody saw it. */
+  isBehind = false;
+
   /** Whether nothing more will come: the job ended, or the server does not know it. */
   get isOver(): boolean {
     return this.job === null ? this.problem?.code === 'job-not-found' : !isActive(this.job);
+  }
+
+  /** Take what the list tells of the job. */
+  hear(job: IJob | undefined): void {
+    if (job !== undefined && job !== this.job) {
+      this.job = job;
+      this.isBehind = true;
+    }
   }
 
   /** Take what the store found, and ask for what is new in the curve. */
   async follow(job: IJob, client: Client): Promise<void> {
     if (this._ask) {
       await this._ask(job);
-    } else if (job.kind === 'finetune') {
+    } else if (job.kind === 'finetune' && (Date.now() >= this._dueAt || !isActive(job))) {
+      this._dueAt = Date.now() + CURVE_MS;
       const { metrics, next_after } = await client.metrics(job.id, this._after);
       this._after = next_after;
       this.metrics = metrics.length > 0 ? thinned([...this.metrics, ...metrics]) : this.metrics;
     }
     this.job = job;
+    this.isBehind = false;
     this.problem = null;
   }
 
@@ -62,6 +78,7 @@ export class JobWatch {
 
   /** The number of the last event that the metrics cover. */
   private _after = 0;
+  private _dueAt = 0;
 }
 
 /** Every second point, and the last, of a curve that has grown too long. */

@@ -199,14 +199,7 @@ class _Heard:
 
 @dataclass
 class Lateness:
-    """Tells which process holds the others up.
-
-    >>> lateness = Lateness(2)
-    >>> for rank in (0, 1): lateness.heard(rank, now=0.0)
-    >>> lateness.arrived(0, 7, now=0.0)
-    >>> [[str(notice) for notice in lateness.news(now)] for now in (50.0, 100.0, 150.0)]
-    [[], ['Process 1 of 2 has been silent for 90 s, and the others wait for it.'], []]
-    """
+    """Tells which process holds the others up."""
 
     count: int
     _step: int = -1

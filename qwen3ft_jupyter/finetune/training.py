@@ -102,7 +102,7 @@ def train(
             trained = _train_steps(config, begun, reporting=reporting, work=work, ranks=ranks)
         outcome = outcome_of(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
-        outcome = replace(outcome, mfu=median_utilisation(trained))
+        outcome = replace(outcome, mfu=median_utilisation(trained), processes=ranks.part.count)
         report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
         if report:
             outcome = replace(outcome, report={name: (before, after) for name, before, after in number_rows(report)})
@@ -231,7 +231,7 @@ def _train_steps(
                 evaluate_every=every,
                 between=reporting.during if reporting else None,
                 device=ready.precision.device,
-                used_a_token=used_a_token(config, ready, samples),
+                used_a_token=used_a_token(config, ready, samples, ranks.part.count),
             )
             trainer = _trainer(
                 config,

@@ -300,6 +300,7 @@ test('nothing of it is loaded before it is opened, and the keyboard is enough', 
   page.on('request', request => loaded.push(request.url()));
   await page.goto();
   expect(loaded.filter(each => each.includes('finetune_view'))).toEqual([]);
+  const form = page.locator(`${FORM}:visible`);
   // A page that has just come reads its shortcuts, and what takes the focus meanwhile closes the palette again.
   await expect(async () => {
     await page.keyboard.press('Escape');
@@ -308,9 +309,9 @@ test('nothing of it is loaded before it is opened, and the keyboard is enough', 
     await page.keyboard.type('Fine-tune a Qwen3 Model');
     const active = page.locator('.lm-CommandPalette-item.lm-mod-active');
     await expect(active).toContainText('Fine-tune a Qwen3', { timeout: 2000 });
+    await page.keyboard.press('Enter');
+    await expect(form).toBeVisible({ timeout: 5000 });
   }).toPass();
-  await page.keyboard.press('Enter');
-  const form = page.locator(`${FORM}:visible`);
   await form.getByRole('combobox', { name: 'Model' }).focus();
   await page.keyboard.press('Control+A');
   await page.keyboard.type(PRACTICE);

@@ -37,6 +37,10 @@ def main() -> int:
         from qwen3ft_jupyter.manager.kinds import KINDS
 
         return worker.main(sys.argv[2], KINDS)
+    if sys.argv[1:2] == ["rank"] and len(sys.argv) == 3:
+        from qwen3ft_jupyter.finetune import rank
+
+        return rank.main(sys.argv[2])
     if sys.argv[1:] == ["ahead"]:
         from qwen3ft_jupyter.manager import ahead
 

@@ -165,10 +165,18 @@ def gpu_of(job: JobSnapshot) -> str:
         ([on_gpu(1, WORKING), on_gpu(2, WAITING)], 0),  # still downloading: they will wait for their turn
         ([on_gpu(1, TRAINING, gpu="cuda:1"), on_gpu(2, TRAINING, gpu=""), listed(3)], 0),
         ([on_gpu(1, DONE)], 0),
+        ([on_gpu(1, TRAINING, gpu="cuda:0,cuda:1"), on_gpu(2, TRAINING, gpu="cuda:1,cuda:2")], 1),
     ],
 )
 def test_which_fine_tunes_on_a_gpu_go_first(others: list[Listed], count: int) -> None:
     assert turns_on("cuda:0", gpu_of).count_before([*others, on_gpu(5, QUEUED)], "job-5") == count
+
+
+def test_a_fine_tune_on_several_gpus_waits_for_what_is_on_any_of_them() -> None:
+    both = on_gpu(5, QUEUED, gpu="cuda:0,cuda:1")
+    others = [on_gpu(1, TRAINING), on_gpu(2, TRAINING, gpu="cuda:1"), on_gpu(3, TRAINING, gpu="cuda:2")]
+
+    assert turns_on("cuda:0,cuda:1", gpu_of).count_before([*others, both], "job-5") == 2
 
 
 def test_a_fine_tune_is_given_the_gpu_that_fewest_want_unless_it_is_to_begin_at_once(

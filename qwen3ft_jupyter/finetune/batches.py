@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from qwen3ft_jupyter.finetune.samples import IGNORED
 
@@ -38,10 +38,22 @@ class MicroBatch(TypedDict):
     """Of pairs: the learned tokens of each sequence, in the order in which they stand."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which of the processes that compute a step together is meant."""
+
+    index: int = 0
+    count: int = 1
+
+
+WHOLE: Final = Part()
+
+
 class Step(TypedDict):
-    """The samples of one optimizer step."""
+    """The samples of one optimizer step: the counts are those of all, the micro-batches those of one part of it."""
 
     micro_batches: list[MicroBatch]
+    samples: int
     tokens: int
     """Real ones, padding left out."""
     learned: int
@@ -64,15 +76,17 @@ class Layout:
     multiple_of: int = 1
     """Rows are padded up to a multiple of so many tokens."""
 
-    def collate(self, samples: Sequence[Example]) -> Step:
-        """Return the tensors of one step; what `Trainer` calls a data collator."""
-        units = self._packed(samples) if self.packs else self._alone(samples)
+    def collate(self, samples: Sequence[Example], part: Part = WHOLE) -> Step:
+        """Return the tensors of a part of one step; what `Trainer` calls a data collator."""
+        own = parts_of([sample.length for sample in samples], part.count)[part.index]
+        units = self._packed(samples, own) if self.packs else self._alone(samples, own)
         units.sort(key=lambda unit: -unit.width)  # neighbours are alike, so little is padded; the widest come first
         groups = list(self.groups(units, 1 if self.packs and self.is_flat else len(units)))
         sequences = [one for sample in samples for one in sample.sequences]
         return {
             "micro_batches": [self._tensors([row for unit in group for row in unit.rows]) for group in groups],
             "order": [[index for unit in group for index in unit.indices] for group in groups],
+            "samples": len(samples),
             "tokens": sum(sample.length for sample in samples),
             "learned": sum(label != IGNORED for one in sequences for label in one.labels[1:]),
         }
@@ -86,22 +100,26 @@ class Layout:
             yield units[start : start + count]
             start += count
 
-    def _packed(self, samples: Sequence[Example]) -> list[Unit]:
-        lengths = [sample.length for sample in samples]
-        rows = packed_rows(lengths, max(self.most_tokens if self.is_flat else 0, *lengths))
+    def _packed(self, samples: Sequence[Example], own: Sequence[int]) -> list[Unit]:
+        lengths = [samples[index].length for index in own]
+        rows = packed_rows(lengths, max([self.most_tokens if self.is_flat else 0, *lengths]))
         return [
             Unit(
-                [[one for index in row for one in samples[index].sequences]],
-                sum(lengths[index] for index in row),
-                row,
+                [[one for place in row for one in samples[own[place]].sequences]],
+                sum(lengths[place] for place in row),
+                [own[place] for place in row],
             )
             for row in rows
         ]
 
-    def _alone(self, samples: Sequence[Example]) -> list[Unit]:
+    def _alone(self, samples: Sequence[Example], own: Sequence[int]) -> list[Unit]:
         return [
-            Unit([[one] for one in sample.sequences], max(one.length for one in sample.sequences), [index])
-            for index, sample in enumerate(samples)
+            Unit(
+                [[one] for one in samples[index].sequences],
+                max(one.length for one in samples[index].sequences),
+                [index],
+            )
+            for index in own
         ]
 
     def _padded(self, width: int) -> int:
@@ -163,6 +181,23 @@ class Unit:
     """Tokens of the longest."""
     indices: list[int]
     """Of the samples in them, among those of the step."""
+
+
+def parts_of(lengths: Sequence[int], count: int) -> list[list[int]]:
+    """Return the indices of what each of `count` processes computes: longest first, each to the one with least to do.
+
+    >>> parts_of([3, 9, 5, 4], 2)
+    [[1, 0], [2, 3]]
+    """
+    parts: list[list[int]] = [[] for _ in range(count)]
+    tokens = [0] * count
+    if count == 1:
+        return [list(range(len(lengths)))]
+    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
+        least = tokens.index(min(tokens))
+        parts[least].append(index)
+        tokens[least] += lengths[index]
+    return parts
 
 
 def packed_rows(lengths: Sequence[int], width: int) -> list[list[int]]:

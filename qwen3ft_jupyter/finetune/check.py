@@ -14,6 +14,7 @@ from qwen3ft_jupyter.finetune import tables
 from qwen3ft_jupyter.finetune.absent import split_absent
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.data import check_data
+from qwen3ft_jupyter.finetune.devices import pick_gpus
 from qwen3ft_jupyter.finetune.earlier import check_parent, check_repetition, inherit
 from qwen3ft_jupyter.finetune.output import check_output
 from qwen3ft_jupyter.finetune.sources import absent_repo, find_sources, named_repo
@@ -193,11 +194,12 @@ def check_device(config: FineTuneConfig) -> None:
     Raises:
         BadInput: It lacks the device.
         MissingPackage: torch is not installed.
-        BadConfig: float16 was asked for without CUDA.
+        BadConfig: float16 was asked for without CUDA, or more GPUs than there are.
     """
-    if config.device in {"auto", "cpu"} and config.dtype != "float16":
+    if config.device in {"auto", "cpu"} and config.dtype != "float16" and config.devices == 1:
         return
     devices = _devices()
+    pick_gpus(config.device, config.devices, sum(name.startswith("cuda:") for name in devices))
     if config.device != "auto" and config.device not in devices:
         raise BadInput(
             "device: {device} is not on this machine.",

@@ -71,13 +71,6 @@ BASIC: JsonDict = {"x-group": "basic"}
 """Of the fields that a form shows at once; all others are advanced."""
 
 
-def _not_yet(feature: str, word: str) -> Accepts:
-    """Return what a field accepts whose other values come later."""
-    return Accepts(
-        Message("possible yet: {feature} does not exist yet, the value accepted is {word}", feature=feature, word=word)
-    )
-
-
 def _below_base(path: str, info: ValidationInfo) -> str:
     """Return the absolute path; a relative one starts at the base of the context, or the working folder."""
     base = (info.context or {}).get("base") or current_folder()
@@ -323,8 +316,14 @@ class FineTuneConfig(_Group):
     """A run that is repeated as it was."""
     quantization: Literal["4bit"] | None = Field(default=None, json_schema_extra=BASIC)
     """4bit: the base is kept in NF4, a quarter of the memory, under an adapter in full precision (QLoRA)."""
-    devices: Annotated[Literal[1], _not_yet(Message("training on several devices"), "1")] = 1
-    """Not yet: only 1."""
+    devices: Annotated[
+        Annotated[int, Field(ge=1, le=rules.MOST_DEVICES)]
+        | Literal["auto", "all"]
+        | Annotated[tuple[Annotated[int, Field(ge=0, lt=rules.MOST_DEVICES)], ...], MinLen(1)],
+        BeforeValidator(rules.read_devices),
+        Accepts(Message("a number of GPUs, a list of them such as [0, 2], all, or auto")),
+    ] = 1
+    """GPUs that train together: how many, which, or all of this machine. A step has the same samples however many."""
 
     @classmethod
     def from_dict(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from qwen3ft_jupyter.finetune.devices import computed_on, pick_gpus
+from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.training import train
+from qwen3ft_jupyter.loading.machine import machine_without_torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,8 +42,11 @@ def run(
     base_commit: str | None = None,
     datasets: Mapping[str, str] | None = None,
     earlier: Iterable[Path] = (),
+    gpus: tuple[str, ...] = (),
 ) -> Outcome:
-    """Train as `config` says, in this process; a second attempt goes on from the job's own last complete checkpoint.
+    """Train as `config` says, in this process, or in one for each of several devices.
+
+    A second attempt goes on from the job's own last complete checkpoint.
 
     Args:
         config: What to do.
@@ -49,11 +55,20 @@ def run(
         base_commit: The commit of that model, for the record. None: not known.
         datasets: Which data sets on a hub its data is, by the path, for the record.
         earlier: Output folders of earlier runs, the newest first: one like this tells how long it will take.
+        gpus: Those that the job was given; none for one that takes no turns.
 
     Returns what `train` returns, and raises what it raises.
     """
+    devices = computed_on(config.device, config.devices, gpus or _gpus(config))
+    if len(devices) > 1:
+        from qwen3ft_jupyter.finetune.launch import train_together
+
+        start = Start(
+            model_folder, context.attempt > 1, context.folder.name, base_commit, datasets or {}, tuple(earlier)
+        )
+        return train_together(config, start, devices, context.work)
     return train(
-        config,
+        config.model_copy(update={"device": devices[0]}),
         model_folder=model_folder,
         work=context.work,
         resume=context.attempt > 1,
@@ -62,3 +77,10 @@ def run(
         datasets=datasets,
         earlier=earlier,
     )
+
+
+def _gpus(config: FineTuneConfig) -> tuple[str, ...]:
+    """Return the GPUs of a fine-tune for several that was given none. Raises BadConfig."""
+    if config.devices == 1:
+        return ()
+    return pick_gpus(config.device, config.devices, len(machine_without_torch().gpus))

@@ -71,15 +71,15 @@ def _trainable(model: Model) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def used_a_token(config: FineTuneConfig, ready: Trainable, samples: Prepared) -> float | None:
-    """Return the part of the device's peak that one token a second uses; None: nobody knows."""
+def used_a_token(config: FineTuneConfig, ready: Trainable, samples: Prepared, devices: int) -> float | None:
+    """Return the part of the peak of all devices that one token a second uses; None: nobody knows."""
     from qwen3ft_jupyter.finetune.compute.utilisation import utilisation
 
     sequences = len(samples.lengths) * OBJECTIVES[config.objective].sequences
     return utilisation(
         ready.model,
         _parameters(config, ready.model),
-        1.0,
+        1.0 / devices,
         length=sum(samples.lengths) / sequences,
         is_adapter=config.method == "lora",
         dtype=ready.precision.compute,

@@ -85,10 +85,13 @@ class Outcome:
     """Loss and scores before and after, as its report card writes them."""
     token_rows: Sequence[str] = ()
     """Tokens whose rows in embedding and head were trained beside a LoRA."""
+    processes: int = 1
+    """That computed each step together, one a device."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict; what a run has nothing of is left out (`eval_loss`, `diverged` …)."""
         left_out = {"eval_loss"} if self.eval_loss is None else set()
+        left_out |= {"processes"} if self.processes == 1 else set()
         left_out |= {name for name in ("diverged", "parent", "report", "token_rows") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 

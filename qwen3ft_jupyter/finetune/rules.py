@@ -26,6 +26,9 @@ LORA_TARGETS = tuple(name for name in get_args(Target) if name != HEAD)
 MOST_TOKEN_IDS = 10_000_000
 """Ids of tokens are less: no vocabulary is that large."""
 
+MOST_DEVICES = 64
+"""GPUs of one machine."""
+
 QUOTES = "“”„‟‘’‚‛«»「」『』＂＇"
 """Quotation marks that YAML takes for text: word processors and Chinese input methods write them."""
 
@@ -111,6 +114,8 @@ def read(value: object, annotation: object) -> object:
     word = value.strip().lower() if isinstance(value, str) else value
     if isinstance(word, str) and word in kinds:
         return word
+    if any(get_origin(kind) is tuple for kind in kinds):  # a list, or what stands for one: the field reads it itself
+        return value
     if bool in kinds:
         return read_bool(value)
     return _number(value) if kinds & {int, float} else value
@@ -330,6 +335,18 @@ def read_device(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return f"cuda:{value}"  # as torch counts them
     return read_text(value).lower()
+
+
+def read_devices(value: object) -> object:
+    """Return a number, auto, all, or the numbers of devices in their order. Raises ValueError."""
+    if isinstance(value, str):
+        words = [word.strip().lower().removeprefix("cuda:") for word in value.strip("[] ").split(",")]
+        if len(words) > 1 or value.strip().startswith("["):
+            return tuple(sorted(set(map(_whole, words))))
+        return words[0] if words[0] in {"auto", "all"} else _whole(words[0])
+    if isinstance(value, list | tuple):
+        return tuple(sorted(set(map(_whole, value))))
+    return _whole(value)
 
 
 def read_dtype(value: object) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import replace
+import tempfile
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,34 +17,40 @@ from qwen3ft_jupyter.finetune.data import read_data_of, split
 from qwen3ft_jupyter.finetune.earlier import check_parent, check_same
 from qwen3ft_jupyter.finetune.metrics import MetricsFile, best_step
 from qwen3ft_jupyter.finetune.model import load_for_training, load_weights, loraplus_optimizer
+from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.out_of_memory import telling_what_fits
 from qwen3ft_jupyter.finetune.outcome import Trained, median_utilisation, outcome_of, tell_of_result, used_a_token
 from qwen3ft_jupyter.finetune.own import OutputFolder
 from qwen3ft_jupyter.finetune.planning import base_model, look_ahead
 from qwen3ft_jupyter.finetune.preparing import Prepared, objective_of, prepare, tell_of_base_model, with_references
+from qwen3ft_jupyter.finetune.ranks import ALONE
 from qwen3ft_jupyter.finetune.report.answering import Asking
 from qwen3ft_jupyter.finetune.report.card import number_rows
 from qwen3ft_jupyter.finetune.report.reporting import report_on
+from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.token_rows import row_notices
 from qwen3ft_jupyter.finetune.volume import naming
-from qwen3ft_jupyter.finetune.watch import Watch, make_callback
+from qwen3ft_jupyter.finetune.watch import Follower, Watch, make_callback
 from qwen3ft_jupyter.loading.load import load_tokenizer, require
 from qwen3ft_jupyter.loading.machine import fitting_threads, peak_bytes
 from qwen3ft_jupyter.loading.offline import no_network, quiet_libraries
 from qwen3ft_jupyter.work import Progress, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from transformers import Trainer
+    from transformers import Trainer, TrainerCallback
 
     from qwen3ft_jupyter.finetune.compute.longest import Trial
     from qwen3ft_jupyter.finetune.compute.objectives import TrainingLoss
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.model import Trainable
+    from qwen3ft_jupyter.finetune.plan import FineTunePlan
+    from qwen3ft_jupyter.finetune.ranks import Ranks
     from qwen3ft_jupyter.finetune.report.reporting import Reporting
     from qwen3ft_jupyter.finetune.results import Outcome
     from qwen3ft_jupyter.finetune.watch import TrainerState
+    from qwen3ft_jupyter.loading.libraries import Tokenizer
 
 
 def train(
@@ -56,6 +63,7 @@ def train(
     base_commit: str | None = None,
     datasets: Mapping[str, str] | None = None,
     earlier: Iterable[Path] = (),
+    ranks: Ranks = ALONE,
 ) -> Outcome:
     """Fine-tune the model in `model_folder` and return what came out.
 
@@ -71,6 +79,7 @@ def train(
             not known.
         datasets: Which data sets on a hub its data is, by the path, for the record.
         earlier: Output folders of earlier runs, the newest first: one like this tells how long it will take.
+        ranks: The processes that compute each step together, of which this is the first; the others `follow`.
 
     Raises:
         BadConfig: The output_dir cannot be used (see `check_output`), packing or adapter do not suit the model, or the
@@ -82,77 +91,131 @@ def train(
         DoesNotFit, NoSpace: Memory or disk cannot hold it; or the volume of the output_dir has become full: what was
             saved before is kept.
     """
-    require("torch", "transformers", "peft", "accelerate")
     work = work or Work()
-    with no_network(), quiet_libraries(), naming(Path(config.output_dir)):
-        check_parent(config)
-        data = read_data_of(config, work)
-        planned = output.plan(
-            config, data.digests, resume=resume, run_id=run_id, base_commit=base_commit, datasets=datasets
-        )
-        if planned.is_resumed:
-            name = planned.checkpoint.name if planned.checkpoint else None
-            if name:
-                work.notice("Resuming from {name}.", name=name)
-            else:
-                work.notice("No complete checkpoint: starting again.")
-        if config.from_run:
-            for notice in check_same(config, data.digests, commit=planned.record.base_commit):
-                work.reporter.notice(notice)
-        tokenizer = load_tokenizer(model_folder)
-        parts = split(data.conversations, config.eval_fraction, config.seed)
-        samples = prepare(config, data, parts, tokenizer, work)
-        ahead = look_ahead(config, model_folder, data, samples.lengths, samples.facts, work=work, earlier=earlier)
-        planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
-        ready = load_for_training(config, model_folder, reporter=work.reporter, token_rows=samples.token_rows)
-        if planned.parent:
-            load_weights(ready.model, planned.parent.weights)
-            work.notice("Trains {run} further.", run=planned.parent.folder.name)
-        objective = objective_of(config, ready, samples, work)
-        samples = with_references(samples, objective, ready, work)
-        tell_of_base_model(config, ready.model, samples, work)
+    start = Start(model_folder, resume, run_id, base_commit, datasets or {}, tuple(earlier))
+    with _at_work(config):
+        begun = _begin(config, start, work, ranks)
+        planned, ready, samples, ahead = begun.planned, begun.ready, begun.samples, begun.ahead
         output.begin(config, planned, work.reporter)
-        reporting = None
-        if config.report:
-            asking = Asking(ready.model, tokenizer, samples.facts.end_ids)
-            reporting = report_on(
-                config,
-                asking,
-                planned.folder,
-                samples.training,
-                held_out=samples.held_out,
-                work=work,
-                notices=row_notices(config, samples.facts.counts),
-            )
-            if planned.is_resumed:
-                reporting.go_on()
+        reporting = _reporting(config, begun, work) if config.report else None
         with telling_what_fits(config, base_model(config.model, model_folder).numbers, ahead):
-            trained = _train_steps(config, planned, ready, samples, objective, reporting=reporting, work=work)
+            trained = _train_steps(config, begun, reporting=reporting, work=work, ranks=ranks)
         outcome = outcome_of(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
-        outcome = replace(outcome, mfu=median_utilisation(trained))
+        outcome = replace(outcome, mfu=median_utilisation(trained), processes=ranks.part.count)
         report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
         if report:
             outcome = replace(outcome, report={name: (before, after) for name, before, after in number_rows(report)})
         work.progress(Progress("saving", 0, None, "files"))
-        results.save_result(ready, tokenizer, config, outcome, samples.facts, report=report, reporter=work.reporter)
+        results.save_result(
+            ready, begun.tokenizer, config, outcome, samples.facts, report=report, reporter=work.reporter
+        )
         tell_of_result(outcome, ready, work)
         output.finish(planned, outcome, work.reporter)
         work.progress(Progress("saving", 1, 1, "files"))
     return outcome
 
 
+def follow(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks) -> None:
+    """Compute this process's part of each step of a fine-tune, which the first of `ranks` does by `train`.
+
+    Raises BadConfig, BadData, LoadError, DoesNotFit as that, of what this process finds.
+    """
+    with _at_work(config):
+        begun = _begin(config, start, work, ranks)
+        checkpoint = begun.planned.checkpoint
+        with (
+            telling_what_fits(config, base_model(config.model, start.model_folder).numbers, begun.ahead),
+            tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder,  # libraries ask for one; nothing is saved there
+            fitting_threads(begun.ready.model),
+        ):
+            trainer = _trainer(config, begun, make_callback(Follower(), ranks), save_to=Path(folder), ranks=ranks)
+            if ranks.from_first(lambda: False):  # the first measures the untrained model
+                trainer.evaluate()
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+@contextlib.contextmanager
+def _at_work(config: FineTuneConfig) -> Iterator[None]:
+    require("torch", "transformers", "peft", "accelerate")
+    with no_network(), quiet_libraries(), naming(Path(config.output_dir)):
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """All that a run has before its first step."""
+
+    planned: output.Plan
+    tokenizer: Tokenizer
+    ready: Trainable
+    samples: Prepared
+    objective: TrainingLoss
+    ahead: FineTunePlan
+
+
+def _begin(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks) -> _Begun:
+    """Read the data and load the model; nothing is written yet."""
+    check_parent(config)
+    data = read_data_of(config, work)
+    planned = ranks.from_first(
+        lambda: output.plan(
+            config,
+            data.digests,
+            resume=start.resume,
+            run_id=start.run_id,
+            base_commit=start.base_commit,
+            datasets=start.datasets,
+        )
+    )
+    if planned.is_resumed:
+        name = planned.checkpoint.name if planned.checkpoint else None
+        if name:
+            work.notice("Resuming from {name}.", name=name)
+        else:
+            work.notice("No complete checkpoint: starting again.")
+    if config.from_run:
+        for notice in check_same(config, data.digests, commit=planned.record.base_commit):
+            work.reporter.notice(notice)
+    tokenizer = load_tokenizer(start.model_folder)
+    parts = split(data.conversations, config.eval_fraction, config.seed)
+    samples = prepare(config, data, parts, tokenizer, work)
+    ahead = look_ahead(
+        config, start.model_folder, data, samples.lengths, samples.facts, work=work, earlier=start.earlier
+    )
+    planned = replace(planned, record=replace(planned.record, plan=ahead.to_dict()))
+    ready = load_for_training(config, start.model_folder, reporter=work.reporter, token_rows=samples.token_rows)
+    if planned.parent:
+        load_weights(ready.model, planned.parent.weights)
+        work.notice("Trains {run} further.", run=planned.parent.folder.name)
+    objective = objective_of(config, ready, samples, work)
+    samples = with_references(samples, objective, ready, work)
+    tell_of_base_model(config, ready.model, samples, work)
+    return _Begun(planned, tokenizer, ready, samples, objective, ahead)
+
+
+def _reporting(config: FineTuneConfig, begun: _Begun, work: Work) -> Reporting:
+    """Return what makes the report card, with what an earlier attempt found out for it."""
+    samples, planned = begun.samples, begun.planned
+    reporting = report_on(
+        config,
+        Asking(begun.ready.model, begun.tokenizer, samples.facts.end_ids),
+        planned.folder,
+        samples.training,
+        held_out=samples.held_out,
+        work=work,
+        notices=row_notices(config, samples.facts.counts),
+    )
+    if planned.is_resumed:
+        reporting.go_on()
+    return reporting
+
+
 def _train_steps(
-    config: FineTuneConfig,
-    planned: output.Plan,
-    ready: Trainable,
-    samples: Prepared,
-    objective: TrainingLoss,
-    *,
-    reporting: Reporting | None,
-    work: Work,
+    config: FineTuneConfig, begun: _Begun, *, reporting: Reporting | None, work: Work, ranks: Ranks
 ) -> Trained:
     """Train to the end, or raise what `_fit` raises."""
+    planned, ready, samples = begun.planned, begun.ready, begun.samples
     last_step = checkpoints.step_of(planned.checkpoint) if planned.checkpoint else 0
     own = OutputFolder(planned.folder)
     folder, written_to = planned.folder / results.CHECKPOINTS, own.begin_writing(results.CHECKPOINTS)
@@ -168,10 +231,19 @@ def _train_steps(
                 evaluate_every=every,
                 between=reporting.during if reporting else None,
                 device=ready.precision.device,
-                used_a_token=used_a_token(config, ready, samples),
+                used_a_token=used_a_token(config, ready, samples, ranks.part.count),
             )
-            trainer = _trainer(config, ready, samples, objective, watch, save_to=written_to, work=work)
+            trainer = _trainer(
+                config,
+                begun,
+                make_callback(watch, ranks),
+                save_to=written_to,
+                trial=_trial(config, samples, watch, ranks),
+                on_parted=partial(_tell_of_parts, work),
+                ranks=ranks,
+            )
             with fitting_threads(ready.model):
+                ranks.from_first(lambda: reporting is not None and reporting.has_to_measure)
                 if reporting:
                     reporting.before(lambda: trainer.evaluate()["eval_loss"])
                 state = _fit(trainer, watch, planned.checkpoint)
@@ -199,29 +271,34 @@ def _take_best(config: FineTuneConfig, ready: Trainable, folder: Path, trained: 
 
 def _trainer(
     config: FineTuneConfig,
-    ready: Trainable,
-    samples: Prepared,
-    objective: TrainingLoss,
-    watch: Watch,
+    begun: _Begun,
+    callback: TrainerCallback,
     *,
     save_to: Path,
-    work: Work,
+    trial: Trial | None = None,
+    on_parted: Callable[[int], None] = lambda _most_tokens: None,
+    ranks: Ranks,
 ) -> Trainer:
     from qwen3ft_jupyter.finetune.compute.trainer import StepTrainer
 
+    ready, samples = begun.ready, begun.samples
     arguments = training_arguments(config, ready.precision, checkpoints=save_to, samples=len(samples.training))
+    if not ranks.is_first:
+        arguments.report_to = []
     is_loraplus = config.method == "lora" and config.lora.loraplus_ratio is not None
     with _tensorboard_in(Path(config.output_dir) / results.TENSORBOARD):
         return StepTrainer(
             ready.model,
             arguments,
-            objective,
+            begun.objective,
             samples=samples.training,
             held_out=samples.held_out,
-            callback=make_callback(watch),
+            callback=callback,
             optimizer=loraplus_optimizer(ready.model, config) if is_loraplus else None,
-            trial=_trial(config, samples, watch),
-            on_parted=partial(_tell_of_parts, work) if config.auto_find_batch_size else None,
+            trial=trial,
+            on_parted=on_parted if config.auto_find_batch_size else None,
+            ranks=ranks,
+            metrics=OBJECTIVES[config.objective].metrics,
         )
 
 
@@ -246,17 +323,18 @@ def _tensorboard_in(folder: Path) -> Iterator[None]:
         os.environ.pop(name, None)
 
 
-def _trial(config: FineTuneConfig, samples: Prepared, watch: Watch) -> Trial:
+def _trial(config: FineTuneConfig, samples: Prepared, watch: Watch, ranks: Ranks) -> Trial:
     """Return the longest batch, from which the first time that is left is told."""
     from qwen3ft_jupyter.finetune.compute.longest import Trial
 
     tokens_a_step = config.effective_batch_size * samples.facts.counts.tokens / max(1, len(samples.lengths))
+    own_tokens = tokens_a_step / ranks.part.count
     return Trial(
         samples.training,
         samples.lengths,
         config.effective_batch_size,
         on_begin=watch.on_try_begin,
-        on_end=lambda tokens, took: watch.on_try_end(took, took * tokens_a_step / tokens),
+        on_end=lambda tokens, took: watch.on_try_end(took, took * own_tokens / tokens),
     )
 
 

@@ -11,6 +11,7 @@ from qwen3ft_jupyter.errors import JobFailed
 from qwen3ft_jupyter.finetune import checkpoints
 from qwen3ft_jupyter.finetune.metrics import best_step, without_better
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
+from qwen3ft_jupyter.finetune.ranks import ALONE
 from qwen3ft_jupyter.loading.machine import held_bytes
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.work import Progress
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.metrics import MetricsFile
+    from qwen3ft_jupyter.finetune.ranks import Ranks
     from qwen3ft_jupyter.work import Work
 
 SAVE_EVERY_S = 300.0
@@ -217,8 +219,27 @@ class Watch:
         )
 
 
-def make_callback(watch: Watch) -> TrainerCallback:
-    """Return the `TrainerCallback` that passes events on to `watch`."""
+class Follower:
+    """Stands in place of a `Watch` in the processes that follow the first one: decides nothing, tells nobody."""
+
+    def on_train_begin(self, state: TrainerState) -> None:
+        """Do nothing."""
+
+    def on_step_end(self, state: TrainerState, control: TrainerControl) -> None:
+        """Do nothing."""
+
+    def on_log(self, state: TrainerState, values: dict[str, float]) -> None:
+        """Do nothing."""
+
+    def on_evaluate(self, state: TrainerState, control: TrainerControl) -> None:
+        """Do nothing."""
+
+    def on_save(self, state: TrainerState) -> None:
+        """Do nothing."""
+
+
+def make_callback(watch: Watch | Follower, ranks: Ranks = ALONE) -> TrainerCallback:
+    """Return the `TrainerCallback` that passes events on to `watch`; what the first process decides, all do."""
     from transformers import TrainerCallback
 
     class WatchCallback(TrainerCallback):  # type: ignore[misc]  # the train extra has no types
@@ -229,6 +250,7 @@ def make_callback(watch: Watch) -> TrainerCallback:
 
         def on_step_end(self, _args: object, state: TrainerState, control: TrainerControl, **_: object) -> None:
             watch.on_step_end(state, control)
+            _agree(control, ranks)
 
         def on_log(
             self,
@@ -242,8 +264,16 @@ def make_callback(watch: Watch) -> TrainerCallback:
 
         def on_evaluate(self, _args: object, state: TrainerState, control: TrainerControl, **_: object) -> None:
             watch.on_evaluate(state, control)
+            _agree(control, ranks)
 
         def on_save(self, _args: object, state: TrainerState, _control: object, **_: object) -> None:
             watch.on_save(state)
 
     return WatchCallback()
+
+
+def _agree(control: TrainerControl, ranks: Ranks) -> None:
+    """Have all processes measure and end as the first one does; it alone saves."""
+    control.should_evaluate, control.should_training_stop = ranks.from_first(
+        lambda: (control.should_evaluate, control.should_training_stop)
+    )

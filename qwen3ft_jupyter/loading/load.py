@@ -19,6 +19,7 @@ from qwen3ft_jupyter.loading.safety import check_adapter_folder, check_model_fol
 from qwen3ft_jupyter.loading.templates import TemplateRenderer, probe
 from qwen3ft_jupyter.loading.weights import model_tensors, weight_files
 from qwen3ft_jupyter.messages import Message
+from qwen3ft_jupyter.paths import at_home
 from qwen3ft_jupyter.work import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class LoadOptions:
     """"4bit" (NF4) or "8bit" through bitsandbytes, on a GPU or the CPU."""
     attn_implementation: str | None = None
     """One of `ATTENTION`; None leaves it to transformers (sdpa)."""
-    adapter: Path | None = None
+    adapter: Path | str | None = None
     """A folder with a LoRA adapter to put on top."""
     memory_check: bool = True
     """False loads although it will not fit."""
@@ -132,7 +133,7 @@ def load_model_and_tokenizer(
     """
     config = check_model_folder(folder)
     if options.adapter is not None:
-        check_adapter_folder(options.adapter)
+        check_adapter_folder(at_home(options.adapter))
     _require_for(options)
     reporter.progress(Progress("loading", 0, None, "steps"))
     import_whole("torch", "transformers.utils.logging")
@@ -157,7 +158,7 @@ def load_model_and_tokenizer(
         with counted_weights(tensors, stored, reporter, detail):
             model = _load(folder, choice, placement, options)
         if options.adapter is not None:
-            model = _with_adapter(model, options.adapter)
+            model = _with_adapter(model, at_home(options.adapter))
     model.eval()
     reporter.progress(Progress("loading", 1, 1, "steps", detail=detail))
     return LoadedPair(model, tokenizer)

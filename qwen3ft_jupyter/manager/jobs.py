@@ -23,7 +23,7 @@ from qwen3ft_jupyter.manager.params import (
     Starter,
     model_params,
 )
-from qwen3ft_jupyter.manager.turns import pick_gpu
+from qwen3ft_jupyter.manager.turns import gpu_names
 from qwen3ft_jupyter.settings.declared import HUB_NAMES
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.download.request import DownloadRequest
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.devices import Devices
     from qwen3ft_jupyter.jobs.kinds import JobKind, Params
     from qwen3ft_jupyter.jobs.store import Job, JobStore
     from qwen3ft_jupyter.manager.params import ModelParams
@@ -138,24 +139,26 @@ class ModelJobs:
         return self.store.start(kind, params, max_speed=max_speed, cwd=self.settings.state_dir)
 
     def fine_tune(self, config: FineTuneConfig, *, at_once: bool) -> Job:
-        """Start a fine-tune in the folder we are in; unless `at_once`, it waits for what is on the same GPU."""
+        """Start a fine-tune in the folder we are in; unless `at_once`, it waits for what is on the same GPUs."""
         from qwen3ft_jupyter.manager.datasets import dataset_names
 
-        gpu = "" if at_once else self._pick_gpu(config.device)
+        gpu = "" if at_once else self._pick_gpus(config.device, config.devices)
         params = FineTuneParams(self.starter(), config.to_dict(), gpu, dataset_names(config.data))
         return self.store.start(FINETUNE, params)
 
     def evaluate(self, params: EvaluateParams, *, at_once: bool) -> Job:
-        """Start an evaluation; unless `at_once`, it waits for what is on the same GPU."""
-        gpu = "" if at_once else self._pick_gpu(str(params.config.get("device", "auto")))
+        """Start an evaluation; unless `at_once`, it waits for what is on the same GPUs."""
+        gpu = "" if at_once else self._pick_gpus(str(params.config.get("device", "auto")))
         return self.start(EVALUATE, replace(params, gpu=gpu), None)
 
-    def _pick_gpu(self, device: str) -> str:
-        """Return the GPU for a job that takes turns, "" if it is to use none."""
+    def _pick_gpus(self, device: str, devices: Devices = 1) -> str:
+        """Return the GPUs for a job that takes turns, with commas; "" if it is to use none. Raises BadConfig."""
+        from qwen3ft_jupyter.finetune.devices import pick_gpus
         from qwen3ft_jupyter.loading.machine import machine_without_torch
 
-        taken = [params.gpu for _, params in self.active() if isinstance(params, FineTuneParams | EvaluateParams)]
-        return pick_gpu(device, len(machine_without_torch().gpus), taken)
+        jobs = (params.gpu for _, params in self.active() if isinstance(params, FineTuneParams | EvaluateParams))
+        taken = [gpu for gpus in jobs for gpu in gpu_names(gpus)]
+        return ",".join(pick_gpus(device, devices, len(machine_without_torch().gpus), taken))
 
     def refuse_if_written_to(self, config: FineTuneConfig) -> None:
         """Raise BadConfig, naming the job, if an active one writes to the output_dir of this fine-tune."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwen3ft_jupyter.download.request import Wanted
-    from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.merged import ExportResult, MergeResult
     from qwen3ft_jupyter.finetune.report.evaluating import Evaluation
     from qwen3ft_jupyter.finetune.results import Outcome
@@ -92,20 +91,20 @@ def _fine_tune(params: FineTuneParams, context: JobContext) -> Outcome:
     # Before the model, which may be large: a wrong name is told at once. What has been deleted since comes again.
     config = with_fetched(config, manager.fetcher(work), params.datasets)
     model = manager.ensure(config.model, reporter=work.reporter, stop=work.stop, **wanted).model
-    config = _on_gpu(params, config, manager, context)
+    gpus = _gpus_at_last(params, manager, context)
     earlier, datasets = manager.run_folders(), dataset_names(config.data)
-    return run(config, model.folder, context, base_commit=model.commit, earlier=earlier, datasets=datasets)
+    return run(config, model.folder, context, base_commit=model.commit, earlier=earlier, datasets=datasets, gpus=gpus)
 
 
-def _on_gpu(
-    params: FineTuneParams | EvaluateParams, config: FineTuneConfig, manager: ModelManager, context: JobContext
-) -> FineTuneConfig:
-    """Return the config for the GPU that a job was given, once its turn has come; as it is if it takes no turns."""
+def _gpus_at_last(
+    params: FineTuneParams | EvaluateParams, manager: ModelManager, context: JobContext
+) -> tuple[str, ...]:
+    """Return the GPUs that a job was given, once its turn has come; none if it takes no turns."""
     if not params.gpu:
-        return config
+        return ()
     context.work.progress(Progress("queued"))  # who looks now sees that we are not on the GPU yet
     turns_on(params.gpu, _gpu_of).wait(manager.job_store, context)
-    return config.model_copy(update={"device": params.gpu})
+    return tuple(params.gpu.split(","))
 
 
 def _gpu_of(job: JobSnapshot) -> str:
@@ -138,7 +137,8 @@ def _evaluate(params: EvaluateParams, context: JobContext) -> Evaluation:
     config, work, manager = FineTuneConfig.from_dict(params.config), context.work, params.starter.open_manager()
     work.progress(Progress("preparing", detail=params.model_name))
     config = with_fetched(config, manager.fetcher(work), params.datasets)
-    config = _on_gpu(params, config, manager, context)
+    for gpu in _gpus_at_last(params, manager, context):
+        config = config.model_copy(update={"device": gpu})
     work.progress(Progress("preparing", detail=params.model_name))
     found = manager.find_evaluated(params.source)
     name = params.source if params.source == params.model_name else Path(params.source).name

@@ -119,7 +119,7 @@ class FineTuneParams:
     config: Mapping[str, Any]
     """As `FineTuneConfig.to_dict` gives it; only the job's process checks all of it again."""
     gpu: str = ""
-    """The one that it computes on when its turn has come, such as "cuda:0"; "": it takes no turns."""
+    """What it computes on when its turn has come, such as "cuda:0" or "cuda:0,cuda:1"; "": it takes no turns."""
     datasets: Mapping[str, str] = field(default_factory=dict)
     """Which data sets on a hub its data is, by the path; see `datasets.dataset_names`."""
 

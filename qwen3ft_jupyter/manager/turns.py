@@ -6,7 +6,6 @@ jobs' folders alone, so it outlives whoever started them.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -69,33 +68,27 @@ DOWNLOADS: Final = Turns(
 )
 
 
-def turns_on(gpu: str, gpu_of: Callable[[JobSnapshot], str]) -> Turns:
-    """Return the turns of fine-tunes and evaluations on a GPU, such as "cuda:0"; `gpu_of` returns a job's, or ""."""
+def turns_on(gpus: str, gpus_of: Callable[[JobSnapshot], str]) -> Turns:
+    """Return the turns of fine-tunes and evaluations on GPUs, such as "cuda:0,cuda:1"; `gpus_of` returns a job's.
+
+    A job on several waits until all are free. The older goes first on each, so that no two wait for each other.
+    """
+    wanted = gpu_names(gpus)
     return Turns(
-        lambda job: gpu_of(job) == gpu,
+        lambda job: bool(wanted & gpu_names(gpus_of(job))),
         1,
-        lambda count: Message("jobs on {gpu} that go first: {count}", gpu=gpu, count=count),
+        lambda count: Message("jobs on {gpu} that go first: {count}", gpu=gpus, count=count),
         FETCHING,
     )
 
 
-def pick_gpu(device: str, count: int, taken: Iterable[str]) -> str:
-    """Return the GPU for a job, among equals the one that fewest others want; "" if it is to use none.
+def gpu_names(gpus: str) -> frozenset[str]:
+    """Return the GPUs that are written with commas; none for "".
 
-    Args:
-        device: What its config says: auto, cpu, mps, cuda or cuda:N.
-        count: GPUs of this machine.
-        taken: Those of the jobs at work on one, and of those that wait.
-
-    >>> pick_gpu("auto", 2, ["cuda:0"]), pick_gpu("cuda", 2, ["cuda:0"]), pick_gpu("auto", 0, [])
-    ('cuda:1', 'cuda:0', '')
+    >>> sorted(gpu_names("cuda:0,cuda:1")), gpu_names("")
+    (['cuda:0', 'cuda:1'], frozenset())
     """
-    if not count or device in {"cpu", "mps"}:
-        return ""
-    if device != "auto":
-        return "cuda:0" if device == "cuda" else device
-    wanted = Counter(taken)
-    return min((f"cuda:{index}" for index in range(count)), key=lambda name: wanted[name])
+    return frozenset(filter(None, gpus.split(",")))
 
 
 def _phase(job: JobSnapshot) -> str:

@@ -447,6 +447,8 @@ def test_an_attention_whose_package_is_not_installed_is_refused(base: dict[str, 
         ({"device": "cuda"}, ["cpu"], "device: cuda is not on this machine. It has cpu"),
         ({"device": "cuda:2"}, ["cpu", "cuda", "cuda:0"], "device: cuda:2 is not on this machine"),
         ({"dtype": "float16"}, ["cpu"], "dtype: float16 trains on CUDA only"),
+        ({"devices": "2"}, ["cpu", "cuda", "cuda:0"], "devices: 2 GPUs are asked for, this machine has 1"),
+        ({"devices": "0,1"}, ["cpu", "cuda", "cuda:0"], "devices: this machine has no GPU 1. Its GPUs are 0 to 0"),
     ],
 )
 def test_a_device_that_is_not_there_is_refused(
@@ -458,5 +460,5 @@ def test_a_device_that_is_not_there_is_refused(
         check_fine_tune(base, fields)
 
     assert words in str(caught.value)
-    monkeypatch.setattr(check, "_devices", lambda: ["cpu", "cuda", "cuda:0", "cuda:2"])
+    monkeypatch.setattr(check, "_devices", lambda: ["cpu", "cuda", "cuda:0", "cuda:1", "cuda:2"])
     check_fine_tune(base, fields)

@@ -92,18 +92,23 @@ def test_packing_is_auto_true_or_false(value: object, expected: object) -> None:
     assert "packing: 'rows' is not auto, true or false" in problems({**LEAST, "packing": "rows"})
 
 
-@pytest.mark.parametrize(("field", "value", "accepted"), [("devices", 2, "1")])
-def test_what_does_not_exist_yet_says_so(field: str, value: object, accepted: str) -> None:
-    message = problems({**LEAST, field: value})
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(1, 1), ("4", 4), ("All", "all"), ("auto", "auto"), ([2, 0, 2], (0, 2)), ("[0, 1]", (0, 1)), ("0,3", (0, 3))],
+)
+def test_devices_are_a_number_of_gpus_or_their_numbers(value: object, expected: object) -> None:
+    config = FineTuneConfig.from_dict({**LEAST, "devices": value})
 
-    assert "does not exist yet" in message
-    assert message.endswith(f"the value accepted is {accepted}.")
+    assert config.devices == expected
+    assert FineTuneConfig.from_dict(config.to_dict()) == config
 
 
-def test_the_present_values_of_later_fields_are_accepted() -> None:
-    config = FineTuneConfig.from_dict({**LEAST, "quantization": None, "packing": False, "devices": 1})
+@pytest.mark.parametrize("value", [0, -1, 65, "two", [], [-1], 1.5, True, None])
+def test_other_devices_are_refused(value: object) -> None:
+    message = problems({**LEAST, "devices": value})
 
-    assert (config.quantization, config.packing, config.devices) == (None, False, 1)
+    assert "devices: " in message
+    assert "a number of GPUs, a list of them such as [0, 2], all, or auto" in message
 
 
 def test_a_config_made_with_keywords_is_checked_in_the_same_words() -> None:

@@ -109,9 +109,10 @@ def test_an_adapter_is_put_on_the_model(tiny: Path, tmp_path: Path, no_way_out: 
     inputs = tokenizer("Hello", return_tensors="pt")
     expected = trained(**inputs).logits
 
-    loaded, _ = load_model_and_tokenizer(tiny, LoadOptions(device="cpu", adapter=tmp_path))
+    for folder in (tmp_path, str(tmp_path)):
+        loaded, _ = load_model_and_tokenizer(tiny, LoadOptions(device="cpu", adapter=folder))
 
-    assert torch.equal(loaded(**inputs).logits, expected)
+        assert torch.equal(loaded(**inputs).logits, expected)
     assert no_way_out == []
 
 

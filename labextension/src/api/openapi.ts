@@ -1451,11 +1451,10 @@ export interface components {
             readonly quantization: "4bit" | null;
             /**
              * Devices
-             * @description Not yet: only 1.
+             * @description GPUs that train together: how many, which, or all of this machine. A step has the same samples however many.
              * @default 1
-             * @constant
              */
-            readonly devices: 1;
+            readonly devices: number | ("auto" | "all") | readonly number[];
         };
         /**
          * Adapter

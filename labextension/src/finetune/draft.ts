@@ -164,12 +164,17 @@ function fromValue(field: IField, given: unknown): Value | null {
     return typeof given === 'boolean' ? given : null;
   }
   if (Array.isArray(given)) {
-    const isList = field.kind === 'list' || field.kind === 'lines';
-    return isList
-      ? list(given)
-          .map(text)
-          .join(field.kind === 'list' ? ', ' : '\n')
-      : null;
+    const items = list(given).map(text);
+    switch (field.kind) {
+      case 'list':
+        return items.join(', ');
+      case 'lines':
+        return items.join('\n');
+      case 'number': // of which there may be a list, which one number would be taken for
+        return `[${items.join(', ')}]`;
+      default:
+        return null;
+    }
   }
   return isRecord(given) ? null : text(given);
 }

@@ -72,7 +72,7 @@ function describeOne(name: string, entry: Json): ReadonlyArray<IField> {
   if ([...types].join() === 'boolean') {
     return [describe(name, entry, 'flag')];
   }
-  if (types.has('array')) {
+  if (types.has('array') && !types.has('integer')) {
     return [describe(name, entry, LINES.has(name) ? 'lines' : 'list', { words })];
   }
   if (types.has('number') || types.has('integer')) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from qwen3ft_jupyter.finetune.batches import WHOLE
 from qwen3ft_jupyter.finetune.compute.loss import HeadWeights, next_token_loss
 from qwen3ft_jupyter.finetune.samples import IGNORED
 from qwen3ft_jupyter.loading.token_rows import base_of, trained_rows
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from qwen3ft_jupyter.finetune.batches import Layout, MicroBatch, Step
+    from qwen3ft_jupyter.finetune.batches import Layout, MicroBatch, Part, Step
     from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.loading.libraries import Model
     from qwen3ft_jupyter.work import Work
@@ -29,8 +30,8 @@ class TrainingLoss(Protocol):
     def prepared(self, model: Model, examples: Sequence[Example], work: Work) -> Sequence[Example]:
         """Return the examples with what has to be known of the model before it is trained."""
 
-    def collate(self, examples: Sequence[Example]) -> Step:
-        """Return the tensors of the examples of a step."""
+    def collate(self, examples: Sequence[Example], part: Part = WHOLE) -> Step:
+        """Return the tensors of a part of the examples of a step."""
 
     def weight(self, step: Step) -> int:
         """Return how much a step counts in a mean over several."""
@@ -51,9 +52,9 @@ class TokenLoss:
         """Return the examples."""
         return examples
 
-    def collate(self, examples: Sequence[Example]) -> Step:
-        """Return the tensors of the examples of a step."""
-        return self.layout.collate(examples)
+    def collate(self, examples: Sequence[Example], part: Part = WHOLE) -> Step:
+        """Return the tensors of a part of the examples of a step."""
+        return self.layout.collate(examples, part)
 
     def weight(self, step: Step) -> int:
         """Return its learned tokens."""

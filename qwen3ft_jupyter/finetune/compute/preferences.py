@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy, logsigmoid
 
 from qwen3ft_jupyter.errors import Stopped
+from qwen3ft_jupyter.finetune.batches import WHOLE
 from qwen3ft_jupyter.finetune.compute import objectives
 from qwen3ft_jupyter.finetune.compute.loss import token_losses
 from qwen3ft_jupyter.finetune.samples import IGNORED, Pair
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from qwen3ft_jupyter.finetune.batches import Layout, MicroBatch, Step
+    from qwen3ft_jupyter.finetune.batches import Layout, MicroBatch, Part, Step
     from qwen3ft_jupyter.finetune.compute.objectives import Metrics
     from qwen3ft_jupyter.finetune.samples import Example, Sample
     from qwen3ft_jupyter.loading.libraries import Model
@@ -54,16 +55,16 @@ class PairLoss:
         """Return the examples."""
         return examples
 
-    def collate(self, examples: Sequence[Example]) -> Step:
-        """Return the tensors of the pairs of a step, whose `learned` are the tokens of the chosen answers."""
-        step = self.layout.collate(examples)
+    def collate(self, examples: Sequence[Example], part: Part = WHOLE) -> Step:
+        """Return the tensors of a part of the pairs of a step, whose `learned` are the tokens of the chosen answers."""
+        step = self.layout.collate(examples, part)
         for batch, order in zip(step["micro_batches"], step["order"], strict=True):
             batch["answer_tokens"] = [_learned(one) for index in order for one in examples[index].sequences]
         return {**step, "learned": sum(_learned(one.sequences[0]) for one in examples)}
 
     def weight(self, step: Step) -> int:
         """Return its pairs."""
-        return sum(map(len, step["order"]))
+        return step["samples"]
 
     def metrics(self, rewards: Tensor, step: Step) -> Metrics:
         """Return what TRL tells of a step, under its names; of rewards (pairs, 2)."""
@@ -124,9 +125,9 @@ class DirectPreferenceLoss(PairLoss):
             known |= {index: (chosen, rejected) for index, (chosen, rejected) in zip(order, sums, strict=True)}
         return [known[index] for index in range(len(pairs))]
 
-    def collate(self, examples: Sequence[Example]) -> Step:
-        """Return the tensors of the pairs of a step, those of their references among them."""
-        step = PairLoss.collate(self, examples)
+    def collate(self, examples: Sequence[Example], part: Part = WHOLE) -> Step:
+        """Return the tensors of a part of the pairs of a step, those of their references among them."""
+        step = PairLoss.collate(self, examples, part)
         for batch, order in zip(step["micro_batches"], step["order"], strict=True):
             references = [one.reference for index in order if isinstance(one := examples[index], Pair)]
             if references[0] is not None:

@@ -11,6 +11,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from qwen3ft_jupyter.finetune.batches import parted
 from qwen3ft_jupyter.finetune.compute.longest import generators_of, reserve_states, seconds_on
+from qwen3ft_jupyter.finetune.ranks import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.batches import Step
     from qwen3ft_jupyter.finetune.compute.longest import Trial
     from qwen3ft_jupyter.finetune.compute.objectives import Metrics, TrainingLoss
+    from qwen3ft_jupyter.finetune.ranks import Ranks
     from qwen3ft_jupyter.finetune.samples import Example
     from qwen3ft_jupyter.loading.libraries import Model
 
@@ -44,15 +46,18 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         optimizer: Optimizer | None = None,
         on_parted: Callable[[int], None] | None = None,
         trial: Trial | None = None,
+        ranks: Ranks = ALONE,
+        metrics: Sequence[str] = (),
     ) -> None:
         """Take what is trained, on what, and who is told. An optimizer of None is made by the arguments.
 
         `on_parted` is told how many tokens are computed at once from now on, after memory ran out; None: it then ends.
+        `ranks` are the processes that compute a step together; `metrics` is what the objective tells beside its loss.
         """
         super().__init__(
             model=model,
             args=arguments,
-            data_collator=objective.collate,
+            data_collator=partial(objective.collate, part=ranks.part),
             train_dataset=samples,
             eval_dataset=held_out or None,
             callbacks=[callback],
@@ -63,8 +68,10 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         self._most_tokens: int | None = None
         """Of a micro-batch, since memory ran out."""
         self._first = trial
+        self._ranks, self._names = ranks, ("loss", *metrics)
         self._told: Metrics = {}
         """What the objective tells of the last step."""
+        ranks.begin(model.parameters())
 
     def training_step(self, model: nn.Module, inputs: Step, _num_items_in_batch: object = None) -> Tensor:
         """Compute one step's gradients, and return its loss; before the first one, try the longest batch."""
@@ -73,7 +80,20 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         if trial is not None:
             trial.on_begin()
             self._in_parts(partial(self._try, model, trial), self._prepare_inputs(trial.step(self._objective)))
-        return self._in_parts(partial(self._compute, model), inputs)
+        self._draw_own_lots()
+        told = self._in_parts(partial(self._compute, model), inputs)
+        with self._ranks.at(self.state.global_step):
+            loss, *rest = self._ranks.add_up(told)
+            self._ranks.add_up_gradients(list(model.parameters()))
+        self._told = dict(zip(self._names[1:], rest, strict=True))
+        self.state.num_input_tokens_seen += inputs["tokens"]
+        return loss
+
+    def _draw_own_lots(self) -> None:
+        """Have the processes after the first drop out other values than that one; nothing of it has to be resumed."""
+        part = self._ranks.part
+        if part.index:
+            torch.manual_seed(self.args.seed + self.state.global_step * part.count + part.index)
 
     def _in_parts(self, compute: Callable[[Step], T], whole: Step) -> T:
         """Return what `compute` makes of a step; in ever smaller parts where memory runs out, if that may be."""
@@ -92,17 +112,22 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
                 torch.cuda.empty_cache()
 
     def _compute(self, model: nn.Module, inputs: Step) -> Tensor:
-        loss = torch.zeros((), device=self.args.device)
-        metrics: Metrics = {}
+        """Compute the gradients of this process's part, and return its shares in the loss and the metrics."""
+        told = self._nothing()
         for batch in inputs["micro_batches"]:
             with self.accelerator.autocast():
-                share, told = self._objective.share(model, batch, inputs)
+                share, metrics = self._objective.share(model, batch, inputs)
             self.accelerator.backward(share)
-            loss += share.detach()
-            _add(metrics, told)
-        self._told = metrics
-        self.state.num_input_tokens_seen += inputs["tokens"]
-        return loss
+            told += self._shares(share, metrics)
+        return told
+
+    def _nothing(self) -> Tensor:
+        return torch.zeros(len(self._names), device=self.args.device)
+
+    def _shares(self, loss: Tensor, metrics: Metrics) -> Tensor:
+        """Return a loss and its metrics in the order of their names."""
+        found = {"loss": loss.detach(), **metrics}
+        return torch.stack([found[name].float() for name in self._names])
 
     def _try(self, model: nn.Module, trial: Trial, step: Step) -> None:
         """Compute the longest batch, and throw its gradients away; no later number differs for it."""
@@ -128,7 +153,7 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
     ) -> EvalLoopOutput:
         """Return the mean loss of the held-out samples, however they are laid out, and its metrics."""
         self.model.eval()
-        total: Metrics = {"loss": torch.zeros((), device=self.args.device)}
+        total = self._nothing()
         weights = 0
         # a loader draws a seed, and a checkpoint is saved before what is measured at its step
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -138,15 +163,11 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
                 for batch in step["micro_batches"]:
                     with self.accelerator.autocast():
                         share, told = self._objective.share(self.model, batch, step)
-                    _add(total, {name: weight * value for name, value in {"loss": share, **told}.items()})
-        metrics = {f"{metric_key_prefix}_{name}": value.item() / weights for name, value in total.items()}
+                    total += weight * self._shares(share, told)
+        totals = zip(self._names, self._ranks.add_up(total).tolist(), strict=True)
+        metrics = {f"{metric_key_prefix}_{name}": value / weights for name, value in totals}
         return EvalLoopOutput(None, None, metrics, num_samples=self.num_examples(dataloader))
 
     def floating_point_ops(self, _inputs: Step) -> int:
         """Return 0: nobody reads the count, and theirs takes another kind of batch."""
         return 0
-
-
-def _add(total: Metrics, more: Metrics) -> None:
-    for name, value in more.items():
-        total[name] = total[name] + value if name in total else value

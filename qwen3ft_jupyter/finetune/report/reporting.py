@@ -112,9 +112,14 @@ class Reporting:
             if [one.prompt for one in before.asked] == [one.prompt for one in self.card.asked]:
                 self.card = replace(self.card, asked=before.asked, loss=before.loss, notices=before.notices)
 
+    @property
+    def has_to_measure(self) -> bool:
+        """Return whether `before` measures the untrained model."""
+        return self.card.loss.before is None and bool(self.card.rows)
+
     def before(self, measure: Callable[[], float | None]) -> None:
         """Measure and ask the untrained model, unless an earlier attempt did; `measure` returns the loss."""
-        if self.card.loss.before is None and self.card.rows:
+        if self.has_to_measure:
             self.card = replace(self.card, loss=Loss(before=measure()))
         if all(one.before is None for one in self.card.asked):
             began = time.monotonic()

@@ -1,0 +1,68 @@
+"""Which devices a fine-tune computes on. Pure, without torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from qwen3ft_jupyter.errors import BadConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Devices: TypeAlias = int | Literal["auto", "all"] | tuple[int, ...]
+"""How many GPUs, or which, or all there are."""
+
+
+def pick_gpus(device: str, devices: Devices, count: int, taken: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the GPUs of a fine-tune, among equals those that fewest others want; none if it is to use none.
+
+    Args:
+        device: What its config says: auto, cpu, mps, cuda or cuda:N.
+        devices: How many, or which.
+        count: GPUs of this machine.
+        taken: Those of the jobs at work on one, and of those that wait, once for each.
+
+    Raises:
+        BadConfig: This machine has fewer.
+
+    >>> pick_gpus("auto", 1, 2, ["cuda:0"]), pick_gpus("cuda", 1, 2, ["cuda:0"]), pick_gpus("auto", 1, 0)
+    (('cuda:1',), ('cuda:0',), ())
+    >>> pick_gpus("auto", 2, 4, ["cuda:0", "cuda:2"]), pick_gpus("auto", "all", 2), pick_gpus("auto", (1, 3), 4)
+    (('cuda:1', 'cuda:3'), ('cuda:0', 'cuda:1'), ('cuda:1', 'cuda:3'))
+    """
+    if not count or device in {"cpu", "mps"}:
+        return ()
+    if isinstance(devices, tuple):
+        if lacking := [index for index in devices if index >= count]:
+            raise BadConfig(
+                "devices: this machine has no GPU {index}.",
+                hint="Its GPUs are 0 to {last}; or say all.",
+                index=lacking[0],
+                last=count - 1,
+            )
+        return tuple(f"cuda:{index}" for index in devices)
+    wanted = count if isinstance(devices, str) else devices
+    if wanted > count:
+        raise BadConfig(
+            "devices: {wanted} GPUs are asked for, this machine has {count}.",
+            hint="Say all, or a smaller number: a step has the same samples whatever their number.",
+            wanted=wanted,
+            count=count,
+        )
+    if wanted == 1 and device != "auto":
+        return ("cuda:0" if device == "cuda" else device,)
+    others = Counter(taken)
+    chosen = sorted(range(count), key=lambda index: (others[f"cuda:{index}"], index))[:wanted]
+    return tuple(f"cuda:{index}" for index in sorted(chosen))
+
+
+def computed_on(device: str, devices: Devices, gpus: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the device of each process, given the GPUs that were picked. A CPU has as many processes as are asked for.
+
+    >>> computed_on("auto", 2, ("cuda:1", "cuda:3")), computed_on("cpu", 2, ()), computed_on("auto", "all", ())
+    (('cuda:1', 'cuda:3'), ('cpu', 'cpu'), ('auto',))
+    """
+    if gpus:
+        return gpus
+    return ("cpu",) * devices if isinstance(devices, int) and devices > 1 else (device,)

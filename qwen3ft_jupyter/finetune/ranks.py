@@ -1,0 +1,155 @@
+"""The processes that train one model together, each on a part of every step.
+
+A step has the same samples and the same loss however many there are. Each process holds the whole model, computes the
+gradients of its part, and all add them up before the optimizer moves: no number of a run depends on how many took part
+but by the order in which floats are added. The first of them decides, writes and tells; the others follow it.
+
+`Trainer` is told nothing of this: to it each process is alone, so it wraps no model and parts no data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from qwen3ft_jupyter.finetune.batches import WHOLE, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor
+    from torch.nn import Parameter
+
+T = TypeVar("T")
+
+BUCKET_ELEMENTS = 1 << 24
+"""Numbers that are added up at once: 64 MB of float32 beside the gradients, and few messages."""
+
+
+class Ranks:
+    """One process alone; see `Together` for one of several."""
+
+    part: Part = WHOLE
+    """Which of them this is."""
+
+    @property
+    def is_first(self) -> bool:
+        """Return whether this process decides and writes."""
+        return self.part.index == 0
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """Return what `make` returns in the first process; it is called there alone. A value has to be picklable."""
+        return make()
+
+    def begin(self, parameters: Iterable[Parameter]) -> None:
+        """Give all processes the first one's trained weights."""
+
+    def at(self, _step: int) -> AbstractContextManager[None]:
+        """Return what says, while it is open, that this process has its part of a step and waits for the others."""
+        return contextlib.nullcontext()
+
+    def add_up(self, values: Tensor) -> Tensor:
+        """Return the sum of a small tensor over all processes."""
+        return values
+
+    def add_up_gradients(self, parameters: Sequence[Parameter]) -> None:
+        """Give all processes the sum of their gradients. One that none of them has stays none."""
+
+
+ALONE = Ranks()
+
+
+class RankLost(Exception):
+    """Another of the processes is gone: what they compute together ends here, and begins again from a checkpoint."""
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Raise RankLost where the others do not answer."""
+    try:
+        yield
+    except RuntimeError as error:  # gloo's and NCCL's
+        raise RankLost(str(error)) from error
+
+
+class Together(Ranks):
+    """One of several processes of a `torch.distributed` group that is there already."""
+
+    def __init__(self, tell: Callable[[str, int], None]) -> None:
+        """Take who is told that this process is "at" the end of a step, and when it is "past" it."""
+        import torch.distributed as dist
+
+        self.part, self._tell = Part(dist.get_rank(), dist.get_world_size()), tell
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """Return what `make` returns in the first process."""
+        import torch.distributed as dist
+
+        box: list[T | None] = [make() if self.is_first else None]
+        with together():
+            dist.broadcast_object_list(box)
+        return cast("T", box[0])
+
+    def begin(self, parameters: Iterable[Parameter]) -> None:
+        """Give all processes the first one's trained weights: devices of different kinds draw different lots."""
+        import torch
+        import torch.distributed as dist
+
+        with torch.no_grad(), together():
+            for parameter in parameters:
+                if parameter.requires_grad:
+                    dist.broadcast(parameter.data, src=0)
+
+    @contextlib.contextmanager
+    def at(self, _step: int) -> Iterator[None]:
+        """Tell whoever watches."""
+        self._tell("at", _step)
+        yield
+        self._tell("past", _step)
+
+    def add_up(self, values: Tensor) -> Tensor:
+        """Return the sum of a small tensor over all processes."""
+        import torch.distributed as dist
+
+        with together():
+            dist.all_reduce(values)
+        return values
+
+    def add_up_gradients(self, parameters: Sequence[Parameter]) -> None:
+        """Give all processes the sum of their gradients."""
+        import torch
+        import torch.distributed as dist
+
+        trained = [one for one in parameters if one.requires_grad]
+        has = torch.tensor([one.grad is not None for one in trained], dtype=torch.int32, device=trained[0].device)
+        with together():
+            dist.all_reduce(has)
+        found = [one for one, count in zip(trained, has.tolist(), strict=True) if count]
+        for bucket in _buckets(found):
+            flat = torch.cat([_gradient(one).reshape(-1) for one in bucket])
+            with together():
+                dist.all_reduce(flat)
+            for one, part in zip(bucket, flat.split([one.numel() for one in bucket]), strict=True):
+                one.grad = part.view_as(one).clone()
+
+
+def _gradient(parameter: Parameter) -> Tensor:
+    """Return the gradient, or zeros where this process's part had nothing to do with a parameter."""
+    import torch
+
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def _buckets(parameters: Sequence[Parameter]) -> Iterable[list[Parameter]]:
+    """Yield neighbours of one type that are added up at once."""
+    bucket: list[Parameter] = []
+    size = 0
+    for one in parameters:
+        if bucket and (one.dtype != bucket[0].dtype or size + one.numel() > BUCKET_ELEMENTS):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(one)
+        size += one.numel()
+    if bucket:
+        yield bucket

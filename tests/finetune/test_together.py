@@ -72,6 +72,11 @@ def values(fields: dict[str, Any], name: str = "loss") -> list[float]:
     return [row[name] for row in read_metrics(Path(fields["output_dir"]) / "metrics.jsonl") if name in row]
 
 
+def names_in(folder: Path) -> set[str]:
+    """The files below a folder, by their paths in it."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
 def ranks() -> dict[int, psutil.Process]:
     """The processes that this one has started to train together."""
     found = {}
@@ -110,6 +115,7 @@ def test_two_processes_learn_what_one_does(
     assert values(other, "tokens") == values(fields, "tokens")
     assert (two.steps, two.tokens, two.trainable_parameters) == (one.steps, one.tokens, one.trainable_parameters)
     assert two.data == one.data
+    assert names_in(tmp_path / "together") == names_in(Path(fields["output_dir"]))
     assert read_run(tmp_path / "together").result["last_loss"] == pytest.approx(one.last_loss, abs=1e-6)
 
 

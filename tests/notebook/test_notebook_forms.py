@@ -184,9 +184,8 @@ def test_every_field_that_can_be_typed_or_chosen_is_in_the_form(manager: StandIn
     lora = schema["$defs"]["LoraConfig"]["properties"]
 
     groups_of_fields = {"lora", "columns"}
-    nothing_to_choose = {"devices"}
     assert set(shown.fields) == {
-        *(set(schema["properties"]) - groups_of_fields - nothing_to_choose),
+        *(set(schema["properties"]) - groups_of_fields),
         *(f"lora.{name}" for name in lora),
     }
     assert shown.fields["lora.r"].widget.description == lora["r"]["title"]
@@ -214,6 +213,14 @@ def test_only_what_differs_from_its_default_is_in_the_config(manager: StandInMan
         "lora": {"r": 32, "targets": "q_proj, v_proj", "dora": True},
     }
     FineTuneConfig.from_dict(config)
+
+
+@pytest.mark.parametrize(("typed", "devices"), [("2", 2), ("0, 1", (0, 1)), ("all", "all"), ("", 1)])
+def test_devices_are_typed_as_a_number_a_list_or_a_word(typed: str, devices: object, manager: StandInManager) -> None:
+    shown = form(manager)
+    shown.data.value, shown.fields["devices"].widget.value = "train.jsonl", typed
+
+    assert FineTuneConfig.from_dict(shown.config()).devices == devices
 
 
 def test_a_preset_is_not_overruled_by_what_nobody_typed(manager: StandInManager) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobFailed, error_from_json
+from qwen3ft_jupyter.finetune.ranks import KEY_VARIABLE, LEAVE, STOP
 from qwen3ft_jupyter.finetune.results import Outcome
 from qwen3ft_jupyter.messages import Message, from_json, with_messages
 from qwen3ft_jupyter.processes import start_thread
@@ -40,8 +41,8 @@ MOST_RESTARTS = 3
 LOOK_S = 0.25
 LATE_S = 90.0
 """Who holds up a process that has waited for so long is named."""
-LEAVE_S = 30.0
-"""Processes may take that long to leave once the end is told."""
+LEAVE_S = 20.0
+"""Processes may take that long to leave, once the end is told, and again when they are urged."""
 _ENTRY = Path(__file__).parent.parent / "__main__.py"
 
 
@@ -56,8 +57,6 @@ def train_together(config: FineTuneConfig, start: Start, devices: Sequence[str],
 
     Raises what that raises, and JobFailed if processes die again and again.
     """
-    from qwen3ft_jupyter.finetune.rank import KEY_VARIABLE
-
     work.notice(
         "{count} processes train together. A step has the same {samples} samples as with one.",
         count=len(devices),
@@ -74,7 +73,7 @@ def train_together(config: FineTuneConfig, start: Start, devices: Sequence[str],
         try:
             return _until_end(process, heard, work, len(devices))
         finally:
-            _end(process)
+            _end(process, heard)
             heard.close()
 
 
@@ -123,15 +122,14 @@ def _pass_on(message: Mapping[str, Any], work: Work) -> None:
         work.metrics(message["metrics"])
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End torchrun, which ends what it has started."""
-    if process.poll() is None:
-        process.terminate()
-        try:
+def _end(process: subprocess.Popen[bytes], heard: _Heard) -> None:
+    """Let all leave, torchrun then ends; or end it, and what it has started with it."""
+    heard.dismiss()
+    for urge in (process.terminate, process.kill, process.wait):
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(LEAVE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            return
+        urge()
 
 
 class _Heard:
@@ -141,8 +139,8 @@ class _Heard:
         self._listener, self._count = listener, count
         self._queue: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
         self._first: Connection | None = None
-        self._open = 0
-        self._is_closed = False
+        self._open: list[Connection] = []
+        self._is_closed = self._is_dismissed = False
         self.first_gone: int | None = None
         """The process whose connection broke first since all were started."""
         start_thread(threading.Thread(target=self._accept, name="qwen3ft-ranks", daemon=True))
@@ -156,14 +154,21 @@ class _Heard:
 
     def is_over(self) -> bool:
         """Return whether nothing can come any more."""
-        return self._open == 0 and self._queue.empty()
+        return not self._open and self._queue.empty()
 
     def ask_to_stop(self) -> None:
         """Ask the first process to end after the step at hand."""
         first, self._first = self._first, None
         if first is not None:
             with contextlib.suppress(OSError):
-                first.send_bytes(b"stop")
+                first.send_bytes(STOP)
+
+    def dismiss(self) -> None:
+        """Let all processes go, whatever they do, and those that still come."""
+        self._is_dismissed = True
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.send_bytes(LEAVE)
 
     def close(self) -> None:
         """Accept no more."""
@@ -178,7 +183,9 @@ class _Heard:
                 if self._is_closed:
                     return
                 continue
-            self._open += 1
+            self._open.append(connection)
+            if self._is_dismissed:  # it was still starting
+                self.dismiss()
             start_thread(threading.Thread(target=self._read, args=(connection,), daemon=True))
 
     def _read(self, connection: Connection) -> None:
@@ -194,7 +201,7 @@ class _Heard:
             if self.first_gone is None:
                 self.first_gone = rank
         finally:
-            self._open -= 1
+            self._open.remove(connection)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
-from qwen3ft_jupyter.finetune.ranks import RankLost, Together, together
+from qwen3ft_jupyter.finetune.ranks import KEY_VARIABLE, LEAVE, RankLost, Together, together
 from qwen3ft_jupyter.finetune.start import Start
 from qwen3ft_jupyter.finetune.training import follow, train
 from qwen3ft_jupyter.messages import map_texts, to_json
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.work import Progress
 
-KEY_VARIABLE = "QWEN3FT_RANK_KEY"
-"""Has what a process shows to whoever started it."""
 BEAT_S = 1.0
 WAIT_MIN = 10
 """Minutes after which a process that waits for the others gives up; all are then started again."""
@@ -59,7 +57,7 @@ def main(file: str) -> int:
         end = {"error": JobFailed("Unexpected error: {kind}.", hint=hint, kind=kind).to_json()}
     teller.tell(**end)
     if "error" in end:
-        threading.Event().wait()  # until whoever started us has read it: were we gone, all would be started again
+        threading.Event().wait()  # until we are told to leave: were we gone before, all would be started again
     return 0
 
 
@@ -127,7 +125,8 @@ class Teller(Reporter):
     def _hear(self) -> None:
         try:
             while True:
-                self._connection.recv_bytes()  # the one thing that is ever said
+                if self._connection.recv_bytes() == LEAVE:
+                    os._exit(0)
                 self.stop.set()
         except (EOFError, OSError):
             os._exit(1)

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+KEY_VARIABLE = "QWEN3FT_RANK_KEY"
+"""Has what a process shows to whoever started it."""
+STOP, LEAVE = b"stop", b"leave"
+"""What it is told then: to end after the step at hand; to go at once, for all is over."""
+
 BUCKET_ELEMENTS = 1 << 24
 """Numbers that are added up at once: 64 MB of float32 beside the gradients, and few messages."""
 

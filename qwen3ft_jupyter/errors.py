@@ -299,3 +299,16 @@ class JobFailed(JobError):
     """The job ended without a result: killed, out of memory, or an unexpected error that its log shows."""
 
     code = "job-failed"
+
+
+def unexpected(error: BaseException) -> Qwen3ftError:
+    """Name the kind of error but not its text, which may hold anything and is shown in browsers; the log has it."""
+    if isinstance(error, MemoryError):
+        return JobFailed("Memory ran out.", hint="Close other notebooks, or ask for less.")
+    if isinstance(error, ModuleNotFoundError):
+        return MissingPackage(
+            "The job's Python lacks the package {package}.", hint="pip install {package}", package=error.name
+        )
+    return JobFailed(
+        "Unexpected error: {kind}.", hint="The end of the job's log shows where and why.", kind=type(error).__name__
+    )

@@ -1,4 +1,4 @@
-"""Which devices a fine-tune computes on. Pure, without torch."""
+"""Which devices a fine-tune computes on. Without torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from qwen3ft_jupyter.errors import BadConfig
+from qwen3ft_jupyter.loading.machine import machine_without_torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,3 +67,10 @@ def computed_on(device: str, devices: Devices, gpus: tuple[str, ...]) -> tuple[s
     if gpus:
         return gpus
     return ("cpu",) * devices if isinstance(devices, int) and devices > 1 else (device,)
+
+
+def devices_here(device: str, devices: Devices, gpus: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the device of each process on this machine, given the GPUs if they were picked. Raises BadConfig."""
+    if not gpus and devices != 1:
+        gpus = pick_gpus(device, devices, len(machine_without_torch().gpus))
+    return computed_on(device, devices, gpus)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from qwen3ft_jupyter.finetune.devices import computed_on, pick_gpus
+from qwen3ft_jupyter.finetune.devices import devices_here
 from qwen3ft_jupyter.finetune.start import Start
-from qwen3ft_jupyter.finetune.training import train
-from qwen3ft_jupyter.loading.machine import machine_without_torch
+from qwen3ft_jupyter.finetune.training import lead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,28 +58,11 @@ def run(
 
     Returns what `train` returns, and raises what it raises.
     """
-    devices = computed_on(config.device, config.devices, gpus or _gpus(config))
+    resume, run_id = context.attempt > 1, context.folder.name
+    start = Start(model_folder, resume, run_id, base_commit, datasets or {}, tuple(earlier))
+    devices = devices_here(config.device, config.devices, gpus)
     if len(devices) > 1:
         from qwen3ft_jupyter.finetune.launch import train_together
 
-        start = Start(
-            model_folder, context.attempt > 1, context.folder.name, base_commit, datasets or {}, tuple(earlier)
-        )
         return train_together(config, start, devices, context.work)
-    return train(
-        config.model_copy(update={"device": devices[0]}),
-        model_folder=model_folder,
-        work=context.work,
-        resume=context.attempt > 1,
-        run_id=context.folder.name,
-        base_commit=base_commit,
-        datasets=datasets,
-        earlier=earlier,
-    )
-
-
-def _gpus(config: FineTuneConfig) -> tuple[str, ...]:
-    """Return the GPUs of a fine-tune for several that was given none. Raises BadConfig."""
-    if config.devices == 1:
-        return ()
-    return pick_gpus(config.device, config.devices, len(machine_without_torch().gpus))
+    return lead(config.model_copy(update={"device": devices[0]}), start, context.work)

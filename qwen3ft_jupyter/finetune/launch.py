@@ -67,7 +67,7 @@ def train_together(config: FineTuneConfig, start: Start, devices: Sequence[str],
         file = Path(folder) / "ranks.json"
         task = {"config": config.to_dict(), "start": start.to_dict(), "devices": list(devices)}
         file.write_text(json.dumps({**task, "address": listener.address}), encoding="utf-8")
-        heard = _Heard(listener, len(devices))
+        heard = _Heard(listener)
         environ = {**os.environ, KEY_VARIABLE: key.hex()}
         process = subprocess.Popen(command(sys.executable, len(devices), file), env=environ)
         try:
@@ -135,8 +135,8 @@ def _end(process: subprocess.Popen[bytes], heard: _Heard) -> None:
 class _Heard:
     """What processes tell, in the order in which it comes. Threads of its own accept and read."""
 
-    def __init__(self, listener: Listener, count: int) -> None:
-        self._listener, self._count = listener, count
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
         self._queue: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
         self._first: Connection | None = None
         self._open: list[Connection] = []

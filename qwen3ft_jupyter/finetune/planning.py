@@ -14,7 +14,7 @@ from qwen3ft_jupyter.catalog.memory import Architecture
 from qwen3ft_jupyter.disk import LOCAL
 from qwen3ft_jupyter.errors import CacheDamaged, JobFailed, LoadError, MissingPackage, Qwen3ftError, UnsafeModel
 from qwen3ft_jupyter.finetune import results
-from qwen3ft_jupyter.finetune.devices import computed_on, pick_gpus
+from qwen3ft_jupyter.finetune.devices import devices_here
 from qwen3ft_jupyter.finetune.dry_run import Needs, child, try_in_child
 from qwen3ft_jupyter.finetune.fit import MemoryPlan, place_of, training_of
 from qwen3ft_jupyter.finetune.plan import FineTunePlan, Rate, check_plan, closeness, make_plan
@@ -316,7 +316,7 @@ def known_rate(config: FineTuneConfig, base: Base, memory: MemoryPlan | None, ea
 
     A token of another model or method takes more work or less, and a device does about as much work a second.
     """
-    reckoned, together = None, _processes(config)
+    reckoned, together = None, len(devices_here(config.device, config.devices))
     for folder in earlier if memory else ():
         record = results.read_record(folder)
         if record is None or not is_file(folder / results.RESULT):
@@ -337,14 +337,6 @@ def known_rate(config: FineTuneConfig, base: Base, memory: MemoryPlan | None, ea
         if reckoned is None and all(work) and 1 / NEAR <= work[0] / work[1] <= NEAR:
             reckoned = Rate(rate * work[0] / work[1], model)
     return reckoned
-
-
-def _processes(config: FineTuneConfig) -> int:
-    """Return how many processes are to compute each step together."""
-    if config.devices == 1:
-        return 1
-    gpus = pick_gpus(config.device, config.devices, len(machine_without_torch().gpus))
-    return len(computed_on(config.device, config.devices, gpus))
 
 
 def _work(base: Base, method: str, is_checkpointed: bool) -> float:  # noqa: FBT001 - as runs record it

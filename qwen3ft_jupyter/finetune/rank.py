@@ -13,11 +13,11 @@ from multiprocessing.connection import Client
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.errors import JobFailed, Qwen3ftError
+from qwen3ft_jupyter.errors import Qwen3ftError, unexpected
 from qwen3ft_jupyter.finetune.config import FineTuneConfig
 from qwen3ft_jupyter.finetune.ranks import KEY_VARIABLE, LEAVE, RankLost, Together, together
 from qwen3ft_jupyter.finetune.start import Start
-from qwen3ft_jupyter.finetune.training import follow, train
+from qwen3ft_jupyter.finetune.training import follow, lead
 from qwen3ft_jupyter.messages import map_texts, to_json
 from qwen3ft_jupyter.processes import start_thread
 from qwen3ft_jupyter.work import SILENT, Reporter, Work
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.work import Progress
 
 BEAT_S = 1.0
+"""Between two signs of life."""
 WAIT_MIN = 10
 """Minutes after which a process that waits for the others gives up; all are then started again."""
 _PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -41,20 +42,15 @@ def main(file: str) -> int:
     index, _, local = (int(os.environ[name]) for name in _PLACE[:3])
     restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     teller = Teller(Client(task["address"], authkey=bytes.fromhex(os.environ.pop(KEY_VARIABLE))))
-    teller.tell(rank=index, pid=os.getpid(), restarts=restarts)
+    teller.tell(rank=index, restarts=restarts)
     try:
         end = _take_part(task, local, teller, restarts)
     except RankLost:
         traceback.print_exc()
         return 1  # torchrun starts all of them again
-    except Qwen3ftError as error:
-        traceback.print_exc()
-        end = {"error": error.to_json()}
     except Exception as error:  # noqa: BLE001 - the border of the process: the log gets it all
         traceback.print_exc()
-        kind = type(error).__name__
-        hint = "The end of the job's log shows where and why."
-        end = {"error": JobFailed("Unexpected error: {kind}.", hint=hint, kind=kind).to_json()}
+        end = {"error": (error if isinstance(error, Qwen3ftError) else unexpected(error)).to_json()}
     teller.tell(**end)
     if "error" in end:
         threading.Event().wait()  # until we are told to leave: were we gone before, all would be started again
@@ -70,18 +66,8 @@ def _take_part(task: Mapping[str, Any], local: int, teller: Teller, restarts: in
         ranks = Together(lambda word, step: teller.tell(**{word: step}))
         if not ranks.is_first:
             follow(config, start, Work(SILENT, teller.stop), ranks)
-            return {"done": True}
-        outcome = train(
-            config,
-            model_folder=start.model_folder,
-            work=Work(teller, teller.stop),
-            resume=start.resume,
-            run_id=start.run_id,
-            base_commit=start.base_commit,
-            datasets=start.datasets,
-            earlier=start.earlier,
-            ranks=ranks,
-        )
+            return {}
+        outcome = lead(config, start, Work(teller, teller.stop), ranks)
     return {"outcome": map_texts(to_json, outcome.to_dict())}
 
 

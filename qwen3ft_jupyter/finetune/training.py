@@ -63,7 +63,6 @@ def train(
     base_commit: str | None = None,
     datasets: Mapping[str, str] | None = None,
     earlier: Iterable[Path] = (),
-    ranks: Ranks = ALONE,
 ) -> Outcome:
     """Fine-tune the model in `model_folder` and return what came out.
 
@@ -79,7 +78,6 @@ def train(
             not known.
         datasets: Which data sets on a hub its data is, by the path, for the record.
         earlier: Output folders of earlier runs, the newest first: one like this tells how long it will take.
-        ranks: The processes that compute each step together, of which this is the first; the others `follow`.
 
     Raises:
         BadConfig: The output_dir cannot be used (see `check_output`), packing or adapter do not suit the model, or the
@@ -91,14 +89,21 @@ def train(
         DoesNotFit, NoSpace: Memory or disk cannot hold it; or the volume of the output_dir has become full: what was
             saved before is kept.
     """
-    work = work or Work()
     start = Start(model_folder, resume, run_id, base_commit, datasets or {}, tuple(earlier))
+    return lead(config, start, work or Work())
+
+
+def lead(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks = ALONE) -> Outcome:
+    """Fine-tune as `train` does; of several `ranks`, which compute each step together, this is the first.
+
+    Raises what that raises.
+    """
     with _at_work(config):
         begun = _begin(config, start, work, ranks)
         planned, ready, samples, ahead = begun.planned, begun.ready, begun.samples, begun.ahead
         output.begin(config, planned, work.reporter)
         reporting = _reporting(config, begun, work) if config.report else None
-        with telling_what_fits(config, base_model(config.model, model_folder).numbers, ahead):
+        with telling_what_fits(config, base_model(config.model, start.model_folder).numbers, ahead):
             trained = _train_steps(config, begun, reporting=reporting, work=work, ranks=ranks)
         outcome = outcome_of(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
@@ -117,7 +122,7 @@ def train(
 
 
 def follow(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks) -> None:
-    """Compute this process's part of each step of a fine-tune, which the first of `ranks` does by `train`.
+    """Compute this process's part of each step of a fine-tune, which the first of `ranks` does by `lead`.
 
     Raises BadConfig, BadData, LoadError, DoesNotFit as that, of what this process finds.
     """

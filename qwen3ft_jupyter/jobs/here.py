@@ -14,11 +14,11 @@ import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.errors import Qwen3ftError, Stopped
+from qwen3ft_jupyter.errors import Qwen3ftError, Stopped, unexpected
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.kinds import JobContext, Result
 from qwen3ft_jupyter.jobs.reporter import JobReporter
-from qwen3ft_jupyter.jobs.worker import STOPPED, pulse, refresh, unexpected
+from qwen3ft_jupyter.jobs.worker import STOPPED, pulse, refresh
 from qwen3ft_jupyter.messages import Message
 from qwen3ft_jupyter.processes import ProcessIdentity, start_thread
 from qwen3ft_jupyter.work import Reporter, Work

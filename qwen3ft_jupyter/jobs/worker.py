@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwen3ft_jupyter.errors import JobError, JobFailed, MissingPackage, Qwen3ftError, Stopped, WrongJobState
+from qwen3ft_jupyter.errors import JobError, Qwen3ftError, Stopped, WrongJobState, unexpected
 from qwen3ft_jupyter.jobs import supervisor
 from qwen3ft_jupyter.jobs.folder import newest_attempt, read_controls, read_spec
 from qwen3ft_jupyter.jobs.kinds import JobContext
@@ -134,19 +134,6 @@ def _run_kind(spec: JobSpec, kinds: Kinds, context: JobContext) -> dict[str, Any
     result: dict[str, Any] = kind.run(kind.params.from_dict(spec.params), context).to_dict()
     json.dumps(result, allow_nan=False)
     return result
-
-
-def unexpected(error: BaseException) -> Qwen3ftError:
-    """Name the kind of error but not its text, which may hold anything and is shown in browsers; the log has it."""
-    if isinstance(error, MemoryError):
-        return JobFailed("Memory ran out.", hint="Close other notebooks, or ask for less.")
-    if isinstance(error, ModuleNotFoundError):
-        return MissingPackage(
-            "The job's Python lacks the package {package}.", hint="pip install {package}", package=error.name
-        )
-    return JobFailed(
-        "Unexpected error: {kind}.", hint="The end of the job's log shows where and why.", kind=type(error).__name__
-    )
 
 
 @contextlib.contextmanager

@@ -324,6 +324,9 @@ class FineTuneConfig(_Group):
         Accepts(Message("a number of GPUs, a list of them such as [0, 2], all, or auto")),
     ] = 1
     """GPUs that train together: how many, which, or all of this machine. A step has the same samples however many."""
+    sharding: Literal["auto", "none", "full", "offload"] = "auto"
+    """How several GPUs share the model out, by FSDP: each has all of it (none), a part (full), or a part in the host's
+    memory (offload); auto: full for method full, and for what does not fit one GPU."""
 
     @classmethod
     def from_dict(
@@ -406,6 +409,13 @@ class FineTuneConfig(_Group):
     def _is_below_an_adapter(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("method") == "full":
             raise rules.Wrong(Message("cannot be trained itself: it goes with method: lora"))
+        return value
+
+    @field_validator("sharding")
+    @classmethod
+    def _is_of_whole_numbers(cls, value: str, info: ValidationInfo) -> str:
+        if value in {"full", "offload"} and info.data.get("quantization") is not None:
+            raise rules.Wrong(Message("goes without quantization: weights in 4 bits cannot be shared out"))
         return value
 
     @field_validator("output_dir")

@@ -13,6 +13,7 @@ from qwen3ft_jupyter.disk import read_json, write_atomic, write_json
 from qwen3ft_jupyter.errors import LoadError
 from qwen3ft_jupyter.finetune.objectives import OBJECTIVES
 from qwen3ft_jupyter.finetune.own import MADE_BY, OutputFolder
+from qwen3ft_jupyter.finetune.ranks import ALONE
 from qwen3ft_jupyter.finetune.report.card import markdown
 from qwen3ft_jupyter.finetune.rules import HEAD
 from qwen3ft_jupyter.messages import size
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
     from qwen3ft_jupyter.finetune.model import Trainable
+    from qwen3ft_jupyter.finetune.ranks import Ranks
     from qwen3ft_jupyter.finetune.report.card import ReportCard
     from qwen3ft_jupyter.finetune.samples import SampleReport
     from qwen3ft_jupyter.loading.libraries import Tokenizer
@@ -268,25 +270,32 @@ def save_result(
     *,
     report: ReportCard | None = None,
     reporter: Reporter = SILENT,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Write the adapter or the model, safetensors only, and the model card. Nothing is looked up on a network.
 
     A model is written in its base's number type: trained in float32, an 8B would take 33 GB instead of 16. `reporter`
-    is told what had to make way, and where it is.
+    is told what had to make way, and where it is. Of `ranks` this is the first; the others have been called.
     """
+    from qwen3ft_jupyter.finetune.compute.sharding import whole
+
     output_dir, model = Path(config.output_dir), ready.model
     own, name = OutputFolder(output_dir, reporter), ADAPTER if config.method == "lora" else MODEL
     folder = own.begin_writing(name)
     if config.method == "lora":
         # "auto" would ask a hub for the base model's config to compare vocabularies; ours does not change
-        model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+        with whole(model):
+            ranks.from_first(lambda: None)  # they need not wait until it is written
+            model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
         _name_base(folder / "adapter_config.json", config.model)
     else:
         import torch
 
         _end_turns(model.generation_config, facts.end_ids)
         model.config.use_cache = True
-        model.to(getattr(torch, ready.base_dtype)).save_pretrained(str(folder))
+        with whole(model, dtype=getattr(torch, ready.base_dtype)):
+            ranks.from_first(lambda: None)
+            model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     text = card(config, outcome, facts, report).encode(errors="backslashreplace")
     write_atomic(folder / CARD, text)

@@ -147,12 +147,11 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # the train extra has no type
         that does not count.
         """
         own = step["micro_batches"]
+        lacking = self._ranks.most(len(own)) - len(own) if self._ranks.is_sharded else 0
         for batch in own:
             yield batch, True
-        if self._ranks.is_sharded:
-            idle = own[-1] if own else step["idle"]
-            for _ in range(self._ranks.most(len(own)) - len(own)):
-                yield idle, False
+        for _ in range(lacking):
+            yield own[-1] if own else step["idle"], False
 
     def _nothing(self) -> Tensor:
         return torch.zeros(len(self._names), device=self.args.device)

@@ -325,8 +325,7 @@ class FineTuneConfig(_Group):
     ] = 1
     """GPUs that train together: how many, which, or all of this machine. A step has the same samples however many."""
     sharding: Literal["auto", "none", "full", "offload"] = "auto"
-    """How several GPUs share the model out, by FSDP: each has all of it (none), a part (full), or a part in the host's
-    memory (offload); auto: full for method full, and for what does not fit one GPU."""
+    """FSDP over several GPUs: none, full, offload (to the host); auto: full for method full or where one has no room."""
 
     @classmethod
     def from_dict(
@@ -415,7 +414,7 @@ class FineTuneConfig(_Group):
     @classmethod
     def _is_of_whole_numbers(cls, value: str, info: ValidationInfo) -> str:
         if value in {"full", "offload"} and info.data.get("quantization") is not None:
-            raise rules.Wrong(Message("goes without quantization: weights in 4 bits cannot be shared out"))
+            raise rules.Wrong(Message("goes without quantization: weights in 4 bits cannot be sharded"))
         return value
 
     @field_validator("output_dir")

@@ -256,9 +256,7 @@ def changes_that_fit(
     smaller = [{**again, "batch_size": batch, "gradient_accumulation": whole // batch} for batch in batches]
     yield from itertools.islice(filter(None, map(needs, smaller)), 1)
     least = smaller[-1] if smaller else again
-    if config.sharding in {"auto", "full"} and not config.device.startswith("cuda:"):
-        more = ({"devices": many, **way} for way in ({}, least) for many in range(count + 1, len(machine.gpus) + 1))
-        yield from itertools.islice(filter(None, map(needs, more)), 1)
+    yield from itertools.islice(filter(None, map(needs, _with_more_gpus(config, machine, count, least))), 1)
     width = _largest(lambda each: needs(least, each) is not None, length)
     each = width // OBJECTIVES[config.objective].sequences
     if each >= SHORTEST and width < length:
@@ -278,9 +276,18 @@ def changes_that_fit(
     for way in ways:
         proposed = (needs({**more, **way, "model": name}, of=of) for name, of in others for more in ({}, least))
         yield from itertools.islice(filter(None, proposed), 1)
-    if count > 1 and machine.gpus and config.quantization is None:
-        offloaded = {"sharding": "offload"}
-        yield from itertools.islice(filter(None, map(needs, (offloaded, {**least, **offloaded}))), 1)
+    offloaded = [{"sharding": "offload"}, {**least, "sharding": "offload"}] if count > 1 and machine.gpus else []
+    yield from itertools.islice(filter(None, map(needs, offloaded)), 1)
+
+
+def _with_more_gpus(
+    config: FineTuneConfig, machine: Machine, count: int, least: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield fields with more GPUs of this machine, which share the model out; the fewest first."""
+    if config.sharding in {"auto", "full"} and not config.device.startswith("cuda:"):
+        for way in ({}, least):
+            for many in range(count + 1, len(machine.gpus) + 1):
+                yield {"devices": many, **way}
 
 
 def _host_holds(config: FineTuneConfig, needs: Needs, how: Training, machine: Machine) -> bool:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from qwen3ft_jupyter.finetune.ranks import Ranks
     from qwen3ft_jupyter.loading.libraries import Model
     from qwen3ft_jupyter.loading.machine import Machine
+    from qwen3ft_jupyter.loading.safety import ModelConfig
     from qwen3ft_jupyter.work import Reporter
 
 ATTENTION_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
@@ -76,23 +77,8 @@ def load_for_training(
     is_4bit, is_sharded = config.quantization == "4bit", sharding != "none"
     require("torch", "transformers", "peft", "accelerate", *(["bitsandbytes"] if is_4bit else []))
     model_config = check_model_folder(folder)
-    if model_config.is_quantized and not (is_4bit and model_config.is_4bit):
-        raise LoadError(
-            "{name} is stored quantized; it cannot be fine-tuned.",
-            hint="Set quantization: 4bit, which trains an adapter on it as it is."
-            if model_config.is_4bit
-            else "Use the repo without -FP8, -AWQ, -GPTQ.",
-            name=model_name(folder),
-        )
+    _check_trainable(config, model_config, model_name(folder))
     tensors = model_tensors(folder, tied=model_config.is_tied)
-    if model_config.is_tied and config.method == "lora" and HEAD in config.lora.targets:
-        raise BadConfig(
-            "lora.targets: {head} cannot be adapted on {name}: its weights are those of the embedding, too, and "
-            "merging the adapter would change both.",
-            hint="Leave {head} out.",
-            head=HEAD,
-            name=model_name(folder),
-        )
     parameters = sum(tensor.elements for tensor in tensors)
     machine = machine or this_machine()
     precision = choose_precision(machine, config, parameters)
@@ -133,6 +119,25 @@ def load_for_training(
     else:
         model = load()
     return Trainable(model, precision, _stored_dtype(folder, precision))
+
+
+def _check_trainable(config: FineTuneConfig, model: ModelConfig, name: str) -> None:
+    if model.is_quantized and not (config.quantization == "4bit" and model.is_4bit):
+        raise LoadError(
+            "{name} is stored quantized; it cannot be fine-tuned.",
+            hint="Set quantization: 4bit, which trains an adapter on it as it is."
+            if model.is_4bit
+            else "Use the repo without -FP8, -AWQ, -GPTQ.",
+            name=name,
+        )
+    if model.is_tied and config.method == "lora" and HEAD in config.lora.targets:
+        raise BadConfig(
+            "lora.targets: {head} cannot be adapted on {name}: its weights are those of the embedding, too, and "
+            "merging the adapter would change both.",
+            hint="Leave {head} out.",
+            head=HEAD,
+            name=name,
+        )
 
 
 def _load_part(load: Callable[[], Model], ranks: Ranks, held: int, device: str, *, is_offloaded: bool) -> Model:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig
 
     from qwen3ft_jupyter.finetune.config import FineTuneConfig
+    from qwen3ft_jupyter.finetune.fit import Sharding
     from qwen3ft_jupyter.finetune.model import Trainable
     from qwen3ft_jupyter.finetune.ranks import Ranks
     from qwen3ft_jupyter.finetune.report.card import ReportCard
@@ -89,11 +90,14 @@ class Outcome:
     """Tokens whose rows in embedding and head were trained beside a LoRA."""
     processes: int = 1
     """That computed each step together, one a device."""
+    sharding: Sharding = "none"
+    """How they shared the model out."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict; what a run has nothing of is left out (`eval_loss`, `diverged` …)."""
         left_out = {"eval_loss"} if self.eval_loss is None else set()
         left_out |= {"processes"} if self.processes == 1 else set()
+        left_out |= {"sharding"} if self.sharding == "none" else set()
         left_out |= {name for name in ("diverged", "parent", "report", "token_rows") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
@@ -372,6 +376,13 @@ def _parent(parent: Mapping[str, Any]) -> str:
     return ", ".join(str(parent[name]) for name in ("folder", "checkpoint", "run_id") if parent.get(name))
 
 
+def _devices(outcome: Outcome) -> str:
+    """Return what computed, how many of it, and whether each had a part of the model."""
+    many = f"{outcome.processes} x {outcome.device.partition(':')[0]}" if outcome.processes > 1 else outcome.device
+    sharded = {"full": ", sharded (FSDP)", "offload": ", sharded (FSDP), offloaded"}
+    return many + sharded.get(outcome.sharding, "")
+
+
 def card(config: FineTuneConfig, outcome: Outcome, facts: Facts, report: ReportCard | None = None) -> str:
     """Return the model card in Markdown; it names files, never folders, because people publish it."""
     title, counts = Path(config.output_dir).name, facts.counts
@@ -401,7 +412,7 @@ def card(config: FineTuneConfig, outcome: Outcome, facts: Facts, report: ReportC
         **({"Loss on held-out rows": f"{outcome.eval_loss:.4f}"} if outcome.eval_loss is not None else {}),
         **({"Planned and actual": compared} if (compared := "; ".join(comparison(outcome))) else {}),
         "Seed": config.seed,
-        "Computed": f"{outcome.seconds:.0f} s on {outcome.device} in {outcome.dtype}"
+        "Computed": f"{outcome.seconds:.0f} s on {_devices(outcome)} in {outcome.dtype}"
         + (f", {outcome.mfu:.1%} of its measured peak" if outcome.mfu is not None else ""),
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }

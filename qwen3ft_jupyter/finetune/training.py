@@ -109,7 +109,7 @@ def lead(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks = ALONE)
             trained = _train_steps(config, begun, reporting=reporting, work=work, ranks=ranks)
         outcome = outcome_of(config, planned, ready, trained, samples.facts)
         outcome = replace(outcome, planned=ahead.summary, peak_bytes=peak_bytes(outcome.device))
-        outcome = replace(outcome, mfu=median_utilisation(trained), processes=ranks.part.count)
+        outcome = replace(outcome, mfu=median_utilisation(trained), processes=ranks.part.count, sharding=begun.sharding)
         report = reporting.after(outcome.eval_loss, outcome.planned, outcome.actual) if reporting else None
         if report:
             outcome = replace(outcome, report={name: (before, after) for name, before, after in number_rows(report)})
@@ -145,8 +145,8 @@ def follow(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks) -> No
             tempfile.TemporaryDirectory(prefix="qwen3ft-") as folder,  # libraries ask for one; nothing is saved there
             fitting_threads(begun.ready.model),
         ):
-            callback, trial = make_callback(Follower(), ranks), _trial(config, begun.samples, None, ranks)
-            trial = trial if ranks.is_sharded else None
+            callback = make_callback(Follower(), ranks)
+            trial = _trial(config, begun.samples, None, ranks) if ranks.is_sharded else None
             trainer = _trainer(config, begun, callback, save_to=Path(folder), trial=trial, ranks=ranks)
             ranks.handlers = _handlers(begun, trainer, ranks)
             ranks.from_first(lambda: None)  # it measures and asks the untrained model
@@ -197,6 +197,7 @@ class _Begun:
     samples: Prepared
     objective: TrainingLoss
     ahead: FineTunePlan
+    sharding: Sharding
 
 
 def _begin(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks) -> _Begun:
@@ -252,7 +253,7 @@ def _begin(config: FineTuneConfig, start: Start, work: Work, ranks: Ranks) -> _B
     objective = objective_of(config, ready, samples, work, is_sharded=ranks.is_sharded)
     samples = with_references(samples, objective, ready, work)
     tell_of_base_model(config, ready.model, samples, work)
-    return _Begun(planned, tokenizer, ready, samples, objective, ahead)
+    return _Begun(planned, tokenizer, ready, samples, objective, ahead, sharding)
 
 
 def _sharding(config: FineTuneConfig, ahead: FineTunePlan, count: int) -> Sharding:
@@ -328,7 +329,11 @@ def _train_steps(
                     ranks.from_first(lambda: None)
                 state = _fit(trainer, watch, planned.checkpoint)
             trained = Trained(state, metrics, watch.seconds, state.global_step)
-            trained = _take_best(config, ready, folder, trained, work, _sharers(ranks))
+            best = _best(config, folder, trained, work)
+            if best is not None:
+                _sharers(ranks).call("load", str(best))
+                load_weights(ready.model, best)
+                trained = replace(trained, step=checkpoints.step_of(best) or trained.step)
     finally:
         with contextlib.suppress(OSError):  # what is wrong, the training says; the next run clears up
             own.note(results.METRICS)
@@ -343,21 +348,17 @@ def _measure(trainer: Trainer, ranks: Ranks) -> float | None:
     return loss
 
 
-def _take_best(
-    config: FineTuneConfig, ready: Trainable, folder: Path, trained: Trained, work: Work, sharers: Ranks
-) -> Trained:
-    """Put what measured best on held-out rows into the model, if that is wanted, and say which step it is of."""
+def _best(config: FineTuneConfig, folder: Path, trained: Trained, work: Work) -> Path | None:
+    """Return the checkpoint that measured best on held-out rows, if it is to be the result and not the last step is."""
     best = best_step(trained.metrics.rows)
     if not config.load_best_model_at_end or best is None or best == trained.step:
-        return trained
+        return None
     checkpoint = folder / f"checkpoint-{best}"
     if not checkpoints.is_complete(checkpoint):
         work.notice("The result is that of the last step: the best one, {name}, is not whole.", name=checkpoint.name)
-        return trained
-    sharers.call("load", str(checkpoint))
-    load_weights(ready.model, checkpoint)
+        return None
     work.notice("The result is that of step {step}, which measured best on held-out rows.", step=best)
-    return replace(trained, step=best)
+    return checkpoint
 
 
 def _trainer(

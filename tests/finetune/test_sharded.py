@@ -178,7 +178,7 @@ def test_a_killed_process_changes_no_loss(undisturbed: Undisturbed, tiny: Path, 
 def test_four_bits_cannot_be_sharded(tmp_path: Path) -> None:
     fields = of(tmp_path, "run", method="lora", quantization="4bit", sharding="full")
 
-    with pytest.raises(BadConfig, match="weights in 4 bits cannot be shared out"):
+    with pytest.raises(BadConfig, match="weights in 4 bits cannot be sharded"):
         FineTuneConfig.from_dict(fields)
 
 

@@ -1455,6 +1455,13 @@ export interface components {
              * @default 1
              */
             readonly devices: number | ("auto" | "all") | readonly number[];
+            /**
+             * Sharding
+             * @description FSDP over several GPUs: none, full, offload (to the host); auto: full for method full or where one has no room.
+             * @default auto
+             * @enum {string}
+             */
+            readonly sharding: "auto" | "none" | "full" | "offload";
         };
         /**
          * Adapter
@@ -1654,6 +1661,15 @@ export interface components {
             }[];
             readonly largest_batch: number;
             readonly largest_length: number;
+            /** @description Devices that compute together; all else is of each of them. */
+            readonly devices: number;
+            /**
+             * @description What each of them has of the model, all, a part, or a part in the memory of the host.
+             * @enum {unknown}
+             */
+            readonly sharding: "none" | "full" | "offload";
+            /** @description The largest of the catalogue that fits several such devices; empty for one device, or if none does. */
+            readonly largest_model: string;
         };
         readonly PlannedDisk: {
             readonly checkpoint: number;

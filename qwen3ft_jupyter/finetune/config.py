@@ -325,7 +325,7 @@ class FineTuneConfig(_Group):
     ] = 1
     """GPUs that train together: how many, which, or all of this machine. A step has the same samples however many."""
     sharding: Literal["auto", "none", "full", "offload"] = "auto"
-    """FSDP over several GPUs: none, full, offload (to the host); auto: full for method full or where one has no room."""
+    """FSDP over several GPUs: none, full, offload (to host); auto: full for method full or where one has no room."""
 
     @classmethod
     def from_dict(
